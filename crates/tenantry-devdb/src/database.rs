@@ -1,0 +1,228 @@
+//! A database of one's own.
+
+use std::{fmt, future::Future, thread, time::Duration};
+
+use crate::{
+    Error, abandoned,
+    admin::{self, Admin, Content},
+    database_name::DatabaseName,
+    host::Host,
+    template,
+};
+
+/// Longest time that dropping a database may take before it is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A fresh database that lives as long as this value.
+///
+/// It is made in the server that `DATABASE_URL` names, or else in a throwaway server that all
+/// processes of a test run share and that goes away some seconds after the last of them. See the
+/// [crate's documentation](crate) for where that server comes from.
+///
+/// Dropping it drops the database and ends all sessions in it, which blocks for some milliseconds;
+/// [`close`](Self::close) does the same without blocking.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use tenantry_devdb::DevDatabase;
+///
+/// let database = DevDatabase::from_template("create table users (id int primary key)").await?;
+/// // … connect to `database.url()` …
+/// database.close().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "the database is dropped with this value"]
+pub struct DevDatabase {
+    name: DatabaseName,
+    url: String,
+    admin_url: String,
+    is_dropped: bool,
+}
+
+impl DevDatabase {
+    /// Creates an empty database.
+    ///
+    /// # Errors
+    ///
+    /// There is no server to work with, and the message says what to do; or the server named by
+    /// `DATABASE_URL` does not let us create a database.
+    ///
+    /// # Cancel safety
+    ///
+    /// When cancelled, no database is left, or the next process to start here drops it.
+    pub async fn create() -> Result<Self, Error> {
+        let host = Host::find().await?;
+        Self::create_in(&host, host.empty()).await
+    }
+
+    /// Creates a database that `setup_sql` has been run in.
+    ///
+    /// In a shared throwaway server the SQL, any number of statements in one transaction, runs once
+    /// for all tests and processes: it makes a template, and every database is a copy of it.
+    /// In the server named by `DATABASE_URL` it runs for each database, so that nothing is left
+    /// behind there.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), and what the SQL fails with.
+    ///
+    /// # Cancel safety
+    ///
+    /// When cancelled, no database is left, or the next process to start here drops it.
+    pub async fn from_template(setup_sql: &str) -> Result<Self, Error> {
+        let sql = setup_sql.to_owned();
+        Self::from_setup(("sql", setup_sql), |url| admin::run_script(url, sql)).await
+    }
+
+    /// Creates a database that `setup` has been run in; it is given the database's URL.
+    ///
+    /// As [`from_template`](Self::from_template), for what is easier said in Rust. `key` stands for
+    /// what `setup` does: databases with equal keys are copies of one template, for some seconds
+    /// even from one run to the next. So it should change whenever the setup does, for example by
+    /// being its text.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), tenantry_devdb::Error> {
+    /// use sqlx::{Connection as _, Executor as _, PgConnection};
+    /// use tenantry_devdb::DevDatabase;
+    ///
+    /// const SQL: &str = "create table users (id int primary key)";
+    /// let database = DevDatabase::from_template_with(SQL, async |url: String| {
+    ///     let mut connection = PgConnection::connect(&url).await?;
+    ///     connection.execute(SQL).await?;
+    ///     connection.close().await
+    /// })
+    /// .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), and what `setup` fails with.
+    ///
+    /// # Cancel safety
+    ///
+    /// When cancelled, no database is left, or the next process to start here drops it.
+    pub async fn from_template_with<F, Fut, E>(key: &str, setup: F) -> Result<Self, Error>
+    where
+        F: FnOnce(String) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let setup = async |url| setup(url).await.map_err(|error| Error::setup(error.into()));
+        Self::from_setup(("code", key), setup).await
+    }
+
+    /// Returns the database's URL; under `DATABASE_URL` it holds the password given there.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the database's name, `tenantry_dev_` and what makes it unique.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// Drops the database and ends all sessions in it.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be reached or refuses.
+    ///
+    /// # Cancel safety
+    ///
+    /// When cancelled, the database is dropped as this value is.
+    pub async fn close(mut self) -> Result<(), Error> {
+        drop_database(&self.admin_url, &self.name).await?;
+        self.is_dropped = true;
+        Ok(())
+    }
+
+    async fn from_setup<F, Fut>(key: (&str, &str), setup: F) -> Result<Self, Error>
+    where
+        F: FnOnce(String) -> Fut,
+        Fut: Future<Output = Result<(), Error>>,
+    {
+        let host = Host::find().await?;
+        if let Host::Given(_) = host {
+            let database = Self::create_in(&host, host.empty()).await?;
+            setup(database.url.clone()).await?;
+            return Ok(database);
+        }
+        let template = DatabaseName::template(key);
+        template::ensure(&host, &template, setup).await?;
+        Self::create_in(&host, Content::Template(&template)).await
+    }
+
+    async fn create_in(host: &Host, content: Content<'_>) -> Result<Self, Error> {
+        let mut admin = host.admin().await?;
+        abandoned::drop_all(&mut admin).await?;
+        let name = DatabaseName::unique();
+        // Made before the database is, so that a cancelled or failed creation is undone as well.
+        let database = Self {
+            url: host.database_url(&name),
+            admin_url: host.admin_url(),
+            name,
+            is_dropped: false,
+        };
+        admin.create_database(&database.name, content).await?;
+        abandoned::mark(&mut admin, &database.name).await?;
+        admin.close().await;
+        Ok(database)
+    }
+}
+
+/// Never shows the URL, which may hold a password.
+impl fmt::Debug for DevDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevDatabase")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for DevDatabase {
+    fn drop(&mut self) {
+        if self.is_dropped {
+            return;
+        }
+        let (url, name) = (self.admin_url.clone(), self.name.clone());
+        // A thread of its own, because a runtime cannot block inside another one.
+        let result = thread::spawn(move || drop_blocking(&url, &name)).join();
+        if let Ok(Err(error)) = result {
+            // Nobody can be given the error, and a panic here would hide the test's own.
+            eprintln!("tenantry-devdb: {error:?}");
+        }
+    }
+}
+
+fn drop_blocking(url: &str, name: &DatabaseName) -> Result<(), Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("make a runtime to drop a database"))?
+        .block_on(drop_database(url, name))
+}
+
+async fn drop_database(url: &str, name: &DatabaseName) -> Result<(), Error> {
+    let dropping = async {
+        let mut admin = Admin::connect(url).await?;
+        let result = admin.drop_database(name).await;
+        admin.close().await;
+        result
+    };
+    tokio::time::timeout(PATIENCE, dropping)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::failed(
+                format!("dropping database {name}"),
+                "the server does not answer",
+            ))
+        })
+}

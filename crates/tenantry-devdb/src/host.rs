@@ -1,0 +1,150 @@
+//! The server that databases are made in.
+
+use std::{env, fmt, sync::Arc};
+
+use url::Url;
+
+use crate::{
+    Error,
+    admin::{self, Admin, Content},
+    blocking::blocking,
+    database_name::DatabaseName,
+    installation,
+    shared::SharedServer,
+};
+
+/// `DATABASE_URL`, or else the server that the processes of a test run share.
+pub(crate) enum Host {
+    /// Somebody else's: nothing is left behind in it.
+    Given(Url),
+    /// Our own, which goes away with all that is in it.
+    Shared(Arc<SharedServer>),
+}
+
+impl Host {
+    pub(crate) async fn find() -> Result<Self, Error> {
+        if let Some(url) = env::var_os("DATABASE_URL").filter(|url| !url.is_empty()) {
+            let url = url
+                .to_str()
+                .ok_or_else(|| Error::database_url("it is not UTF-8"))?;
+            return given(url).map(Self::Given);
+        }
+        if let Some(server) = SharedServer::joined() {
+            return Ok(Self::Shared(server));
+        }
+        let binaries = installation::find().await?;
+        blocking(move || SharedServer::join(&binaries))
+            .await
+            .map(Self::Shared)
+    }
+
+    /// A session in the database that others are created from.
+    pub(crate) async fn admin(&self) -> Result<Admin, Error> {
+        Admin::connect(&self.admin_url())
+            .await
+            .map_err(|error| match self {
+                Self::Given(_) => error.under("using DATABASE_URL"),
+                Self::Shared(_) => error,
+            })
+    }
+
+    /// The URL of the database that others are created from.
+    pub(crate) fn admin_url(&self) -> String {
+        match self {
+            Self::Given(url) => url.to_string(),
+            Self::Shared(server) => admin::loopback_url(server.port(), "postgres"),
+        }
+    }
+
+    pub(crate) fn database_url(&self, name: &DatabaseName) -> String {
+        match self {
+            Self::Given(url) => with_database(url, name),
+            Self::Shared(server) => admin::loopback_url(server.port(), name.as_str()),
+        }
+    }
+
+    /// What a new database has before anybody sets it up.
+    pub(crate) fn empty(&self) -> Content<'static> {
+        match self {
+            // It may force everything to disk, and then copying files is slow.
+            Self::Given(_) => Content::ServerDefault,
+            Self::Shared(_) => Content::Empty,
+        }
+    }
+}
+
+/// Never shows the URL, which may hold a password.
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Given(_) => "Given",
+            Self::Shared(_) => "Shared",
+        })
+    }
+}
+
+fn given(text: &str) -> Result<Url, Error> {
+    let url = Url::parse(text).map_err(|_| Error::database_url("it is not a URL"))?;
+    if !["postgres", "postgresql"].contains(&url.scheme()) {
+        return Err(Error::database_url("it does not start with postgres://"));
+    }
+    Ok(url)
+}
+
+/// The URL with another database; user, password, host and options stay.
+fn with_database(url: &Url, name: &DatabaseName) -> String {
+    let mut url = url.clone();
+    url.set_path(name.as_str());
+    // sqlx reads the database from here too, and this place wins.
+    let options: Vec<(String, String)> = url
+        .query_pairs()
+        .into_owned()
+        .filter(|(key, _)| key != "dbname")
+        .collect();
+    url.set_query(None);
+    if !options.is_empty() {
+        url.query_pairs_mut().extend_pairs(options);
+    }
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{given, with_database};
+    use crate::database_name::DatabaseName;
+
+    #[test]
+    fn only_the_database_of_a_given_url_changes() {
+        let name = DatabaseName::parse("x").unwrap();
+        for (url, expected) in [
+            ("postgres://u:p%40@h:1/app", "postgres://u:p%40@h:1/x"),
+            ("postgresql://h", "postgresql://h/x"),
+            (
+                "postgres://h/app?sslmode=disable",
+                "postgres://h/x?sslmode=disable",
+            ),
+            (
+                "postgres:///app?host=%2Ftmp&dbname=app",
+                "postgres:///x?host=%2Ftmp",
+            ),
+        ] {
+            assert_eq!(with_database(&given(url).unwrap(), &name), expected);
+        }
+    }
+
+    #[test]
+    fn an_unusable_url_is_not_repeated_in_the_error() {
+        for url in [
+            "secret",
+            "mysql://u:secret@h/x",
+            "postgres://u:secret@h:port/x",
+        ] {
+            let error = given(url).unwrap_err();
+            assert!(
+                error.to_string().starts_with("DATABASE_URL is set"),
+                "{error}"
+            );
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
+}

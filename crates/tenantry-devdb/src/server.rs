@@ -1,0 +1,258 @@
+//! A server of one's own.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use crate::{
+    Error, Version,
+    account::Account,
+    admin::{self, Admin, Content},
+    blocking::blocking,
+    cluster::{self, Cluster, Stop},
+    database_name::DatabaseName,
+    installation,
+    runtime_dir::RuntimeDir,
+    settings::Settings,
+    watchdog::{Linger, Watchdog},
+};
+
+/// A PostgreSQL server that lives as long as this value.
+///
+/// It is for tests that stop, freeze or configure a server; where a database is enough,
+/// [`DevDatabase`](crate::DevDatabase) is faster, because many share one server.
+/// `DATABASE_URL` plays no part here: the server is private.
+///
+/// The superuser is `postgres`, without a password, over a free loopback port and over a Unix
+/// socket in [`socket_dir`](Self::socket_dir). Nothing is ever forced to disk unless a
+/// [setting](DevServerBuilder::setting) says so.
+///
+/// Dropping it stops the server and removes its files, which blocks for about a tenth of a second;
+/// [`close`](Self::close) does the same without blocking. If the process dies instead, of whatever,
+/// a watchdog does it.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use tenantry_devdb::DevServer;
+///
+/// let server = DevServer::builder().setting("max_connections", "20").start().await?;
+/// let url = server.create_database("app").await?;
+/// // … connect to `url` …
+/// server.restart().await?;
+/// # Ok(()) }
+/// ```
+pub struct DevServer {
+    cluster: Arc<Cluster>,
+    /// Ends the server when dropped.
+    _watchdog: Watchdog,
+}
+
+impl DevServer {
+    /// Starts a server with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// There are no server binaries on this machine (and the feature `download` is off or could
+    /// not fetch any), or they do not run; the message says what to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// A start that nobody waits for any more is finished and undone in the background.
+    pub async fn start() -> Result<Self, Error> {
+        Self::builder().start().await
+    }
+
+    /// Prepares a server with settings of its own.
+    pub fn builder() -> DevServerBuilder {
+        DevServerBuilder {
+            settings: Settings::default(),
+        }
+    }
+
+    /// Returns the URL of the database `postgres`, over the loopback port.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.database_url("postgres")
+    }
+
+    /// Returns the URL of a database, over the loopback port.
+    #[must_use]
+    pub fn database_url(&self, name: &str) -> String {
+        admin::loopback_url(self.port(), name)
+    }
+
+    /// Creates an empty database and returns its URL.
+    ///
+    /// # Errors
+    ///
+    /// The name is not made of `a-z`, `0-9` and `_`, there is such a database already, or the
+    /// server is stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// When cancelled, the database may or may not have been created.
+    pub async fn create_database(&self, name: &str) -> Result<String, Error> {
+        let name = DatabaseName::parse(name)?;
+        let mut admin = Admin::connect(&self.url()).await?;
+        let result = admin.create_database(&name, Content::Empty).await;
+        admin.close().await;
+        result.map(|()| self.database_url(name.as_str()))
+    }
+
+    /// Returns the loopback port, which stays the same over restarts.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.cluster.port()
+    }
+
+    /// Returns the folder of the Unix socket.
+    #[must_use]
+    pub fn socket_dir(&self) -> PathBuf {
+        self.cluster.home().to_owned()
+    }
+
+    /// Returns the data folder.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.cluster.data()
+    }
+
+    /// Returns the server's version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.cluster.binaries().version
+    }
+
+    /// Returns the process id of the postmaster, `None` while the server is stopped.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        cluster::postmaster(self.cluster.home())
+    }
+
+    /// Returns the last 50 lines of the server's log.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        cluster::last_lines(&self.cluster.log(), 50)
+    }
+
+    /// Stops the server, ending every session, and starts it again on the same port and data.
+    ///
+    /// # Errors
+    ///
+    /// The server does not stop or does not come up again; the message has the end of its log.
+    ///
+    /// # Cancel safety
+    ///
+    /// Goes on in the background when cancelled.
+    pub async fn restart(&self) -> Result<(), Error> {
+        let cluster = Arc::clone(&self.cluster);
+        blocking(move || {
+            cluster.stop(Stop::Fast)?;
+            cluster.start()
+        })
+        .await
+    }
+
+    /// Stops the server as a crash would: sessions end without notice and the next start recovers.
+    ///
+    /// What was committed is kept, as the operating system itself does not crash. Does nothing if
+    /// the server is stopped.
+    ///
+    /// # Errors
+    ///
+    /// The server does not stop.
+    ///
+    /// # Cancel safety
+    ///
+    /// Goes on in the background when cancelled.
+    pub async fn stop_now(&self) -> Result<(), Error> {
+        let cluster = Arc::clone(&self.cluster);
+        blocking(move || cluster.stop(Stop::Immediate)).await
+    }
+
+    /// Starts the server again after [`stop_now`](Self::stop_now), on the same port and data.
+    ///
+    /// # Errors
+    ///
+    /// The server runs already or does not come up; the message has the end of its log.
+    ///
+    /// # Cancel safety
+    ///
+    /// Goes on in the background when cancelled.
+    pub async fn start_again(&self) -> Result<(), Error> {
+        let cluster = Arc::clone(&self.cluster);
+        blocking(move || cluster.start()).await
+    }
+
+    /// Stops the server and removes its files, as dropping does, but without blocking the runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Goes on in the background when cancelled.
+    pub async fn close(self) {
+        // The closure cannot fail; an error could only be a panic inside it, told already.
+        let _ = blocking(move || {
+            drop(self);
+            Ok(())
+        })
+        .await;
+    }
+}
+
+impl fmt::Debug for DevServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevServer")
+            .field("version", &self.version())
+            .field("port", &self.port())
+            .field("data_dir", &self.data_dir())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`DevServer`] that is about to start.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `start`"]
+pub struct DevServerBuilder {
+    settings: Settings,
+}
+
+impl DevServerBuilder {
+    /// Sets one line of `postgresql.conf`, for example `max_connections` or `fsync`.
+    ///
+    /// The defaults are fast and safe for nothing but a throwaway: `fsync` and
+    /// `full_page_writes` are off, `wal_level` is minimal, `max_connections` is 300. Port,
+    /// addresses and socket folder are chosen by the crate.
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.set(name.into(), value.into());
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`DevServer::start`]; a setting that the server does not know fails here too.
+    ///
+    /// # Cancel safety
+    ///
+    /// A start that nobody waits for any more is finished and undone in the background.
+    pub async fn start(self) -> Result<DevServer, Error> {
+        let binaries = installation::find().await?;
+        blocking(move || {
+            let account = Account::for_server()?;
+            let dir = RuntimeDir::open(&account)?;
+            let lock = dir.lock()?;
+            lock.clean_up(&account, &binaries)?;
+            let home = lock.new_home("p-", &account)?;
+            let pg_ctl = binaries.program("pg_ctl");
+            let watchdog = Watchdog::start(&account, &home, &pg_ctl, Linger::Not)?;
+            drop(lock);
+            let cluster = Cluster::create(account, binaries, home, &self.settings)?;
+            Ok(DevServer {
+                cluster: Arc::new(cluster),
+                _watchdog: watchdog,
+            })
+        })
+        .await
+    }
+}

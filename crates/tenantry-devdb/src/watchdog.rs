@@ -1,0 +1,94 @@
+//! The process that outlives its users and cleans up after them.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{self, PipeWriter},
+    path::Path,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use crate::{Error, account::Account};
+
+/// A shell is on every Unix; a library has no program of its own to start.
+const SCRIPT: &str = include_str!("watchdog.sh");
+
+/// How a server is given up when its users have gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Linger {
+    /// At once, when the process that started it has gone or lets go.
+    Not,
+    /// This long after the last process that joined it has gone.
+    For(Duration),
+}
+
+/// Holds a server: as long as this value lives, its watchdog lets the server run.
+///
+/// The kernel closes the pipe when the process dies, whatever it dies of.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    pipe: Option<PipeWriter>,
+    child: Child,
+}
+
+impl Watchdog {
+    /// Starts the watchdog of the server in `home`, which need not have been started yet.
+    ///
+    /// It never sees the terminal's Ctrl-C, because it is in a process group of its own.
+    pub(crate) fn start(
+        account: &Account,
+        home: &Path,
+        pg_ctl: &Path,
+        linger: Linger,
+    ) -> Result<Self, Error> {
+        let alive = locked_file(home)?.ok_or_else(|| {
+            Error::failed("starting a watchdog", format!("{} has one", home.display()))
+        })?;
+        let (reader, writer) = io::pipe().map_err(Error::io("make a pipe"))?;
+        let seconds = match linger {
+            Linger::Not => String::new(),
+            Linger::For(time) => time.as_secs().to_string(),
+        };
+        let child = account
+            .command("/bin/sh", home)
+            .args(["-c", SCRIPT, "tenantry-devdb-watchdog"])
+            .args([home.as_os_str(), pg_ctl.as_os_str(), seconds.as_ref()])
+            .stdin(reader)
+            .stdout(alive)
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(Error::io("start the watchdog with /bin/sh"))?;
+        Ok(Self {
+            pipe: Some(writer),
+            child,
+        })
+    }
+
+    /// Whether the server in `home` has a living watchdog.
+    pub(crate) fn is_alive(home: &Path) -> Result<bool, Error> {
+        Ok(locked_file(home)?.is_none())
+    }
+}
+
+/// Lets go and waits until server and folder are gone.
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        // A failure means that somebody else has waited for the child: it is gone.
+        let _ = self.child.wait();
+    }
+}
+
+/// The lock file of `home`, locked; `None` if another process has the lock.
+///
+/// A lock belongs to the open file, so the watchdog that inherits it keeps it until it dies.
+fn locked_file(home: &Path) -> Result<Option<File>, Error> {
+    let path = home.join("alive");
+    let what = || format!("lock {}", path.display());
+    let file = File::create(&path).map_err(Error::io(what()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(Error::io(what())(error)),
+    }
+}

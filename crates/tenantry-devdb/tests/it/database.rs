@@ -1,0 +1,103 @@
+//! A database is one's own and goes away with its value.
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tenantry_devdb::DevDatabase;
+
+pub(crate) async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap()
+}
+
+/// The one text that a query answers.
+#[expect(clippy::disallowed_types, reason = "a test's own SQL")]
+pub(crate) async fn text(connection: &mut PgConnection, sql: &str) -> String {
+    sqlx::query_scalar(AssertSqlSafe(sql))
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+/// Whether there is a database with this name.
+pub(crate) async fn exists(connection: &mut PgConnection, name: &str) -> bool {
+    sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(name)
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn two_databases_are_separate() {
+    let (one, two) = tokio::join!(DevDatabase::create(), DevDatabase::create());
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_ne!(one.name(), two.name());
+
+    let mut in_one = connect(one.url()).await;
+    sqlx::raw_sql("create table t (id int)")
+        .execute(&mut in_one)
+        .await
+        .unwrap();
+    let mut in_two = connect(two.url()).await;
+    let table = text(
+        &mut in_two,
+        "select coalesce(to_regclass('t')::text, 'none')",
+    )
+    .await;
+    assert_eq!(table, "none");
+    assert_eq!(
+        text(&mut in_two, "select current_database()::text").await,
+        two.name()
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_database_is_gone_in_spite_of_its_sessions() {
+    let watcher = DevDatabase::create().await.unwrap();
+    let mut watching = connect(watcher.url()).await;
+    let database = DevDatabase::create().await.unwrap();
+    let name = database.name().to_owned();
+    let _session = connect(database.url()).await;
+    assert!(exists(&mut watching, &name).await);
+    drop(database);
+    assert!(!exists(&mut watching, &name).await);
+}
+
+#[tokio::test]
+async fn a_closed_database_is_gone() {
+    let watcher = DevDatabase::create().await.unwrap();
+    let mut watching = connect(watcher.url()).await;
+    let database = DevDatabase::create().await.unwrap();
+    let name = database.name().to_owned();
+    database.close().await.unwrap();
+    assert!(!exists(&mut watching, &name).await);
+}
+
+#[tokio::test]
+async fn a_panic_drops_the_database() {
+    let watcher = DevDatabase::create().await.unwrap();
+    let mut watching = connect(watcher.url()).await;
+    let database = DevDatabase::create().await.unwrap();
+    let name = database.name().to_owned();
+    let task = tokio::spawn(async move {
+        let _database = database;
+        panic!("a test fails");
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    assert!(!exists(&mut watching, &name).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn works_on_a_runtime_of_several_threads() {
+    let database = DevDatabase::create().await.unwrap();
+    let mut connection = connect(database.url()).await;
+    assert_eq!(text(&mut connection, "select 'up'").await, "up");
+}
+
+#[tokio::test]
+async fn debug_shows_no_url() {
+    let database = DevDatabase::create().await.unwrap();
+    let shown = format!("{database:?}");
+    assert!(
+        shown.contains(database.name()) && !shown.contains("postgres://"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,12 @@
+//! Every promise of the crate, kept against real servers.
+
+mod child;
+mod children;
+mod database;
+mod database_url;
+mod discovery;
+mod folder;
+mod no_server_left;
+mod server;
+mod template;
+mod wait;

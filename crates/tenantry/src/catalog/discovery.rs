@@ -1,0 +1,62 @@
+use super::{Answer, Ask, Catalog};
+use crate::{
+    error::{Error, ErrorKind},
+    tenant::{TenantId, TenantRecord},
+};
+
+/// A catalog that looks at which schemas exist: a tenant is there when its schema is.
+///
+/// Nothing has to be kept beside the schemas themselves. Tenants found in this way are active and
+/// have no attributes.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct SchemaDiscovery {}
+
+impl Catalog for SchemaDiscovery {
+    fn resolve<'a>(&'a self, ask: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
+        Box::pin(async move {
+            let record = TenantRecord::new(id.clone());
+            let schema = super::fixed::container_of(&record, ask.isolation)?;
+            let exists: bool = sqlx::query_scalar(
+                "select exists (select from pg_catalog.pg_namespace where nspname = $1)",
+            )
+            .bind(schema.as_str())
+            .fetch_one(ask.shared)
+            .await
+            .map_err(failed)?;
+            Ok(exists.then_some(record))
+        })
+    }
+
+    fn list<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Vec<TenantRecord>> {
+        Box::pin(async move {
+            let template = ask.isolation.template();
+            let Some((prefix, suffix)) = template.around_id() else {
+                let attempted = "listing tenants: a naming closure cannot be read backwards";
+                return Err(Error::new(ErrorKind::Catalog, attempted));
+            };
+            let schemas: Vec<String> = sqlx::query_scalar(
+                "select nspname::pg_catalog.text from pg_catalog.pg_namespace \
+                 where pg_catalog.starts_with(nspname::pg_catalog.text, $1) \
+                 and pg_catalog.right(nspname::pg_catalog.text, pg_catalog.length($2)) = $2 \
+                 order by 1",
+            )
+            .bind(prefix)
+            .bind(suffix)
+            .fetch_all(ask.shared)
+            .await
+            .map_err(failed)?;
+            let ids = schemas.iter().filter_map(|schema| template.id_of(schema));
+            Ok(ids.map(TenantRecord::new).collect())
+        })
+    }
+}
+
+/// Keeps what the pool says about itself, and calls everything else a failure of the catalog.
+pub(super) fn failed(error: sqlx::Error) -> Error {
+    let error = Error::from(error);
+    match error.kind() {
+        ErrorKind::Database => Error::catalog(error),
+        _ => error,
+    }
+}

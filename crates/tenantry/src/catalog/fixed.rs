@@ -1,0 +1,89 @@
+use std::collections::{HashMap, hash_map::Entry};
+
+use super::{Answer, Ask, Catalog};
+use crate::{
+    error::{Error, ErrorKind},
+    tenant::{Isolation, TenantId, TenantRecord},
+};
+
+/// A catalog that is a list in the program.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::{FixedCatalog, TenantId, TenantRecord};
+///
+/// let ids = ["acme", "globex"].map(TenantId::parse);
+/// let catalog: FixedCatalog =
+///     ids.into_iter().map(|id| id.map(TenantRecord::new)).collect::<Result<_, _>>()?;
+/// # Ok::<(), tenantry::ParseTenantIdError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct FixedCatalog(Vec<TenantRecord>);
+
+impl FixedCatalog {
+    /// Makes a catalog of these tenants.
+    pub fn new(tenants: impl IntoIterator<Item = TenantRecord>) -> Self {
+        Self(tenants.into_iter().collect())
+    }
+}
+
+impl FromIterator<TenantRecord> for FixedCatalog {
+    fn from_iter<I: IntoIterator<Item = TenantRecord>>(tenants: I) -> Self {
+        Self::new(tenants)
+    }
+}
+
+impl Catalog for FixedCatalog {
+    fn resolve<'a>(&'a self, _: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
+        let record = self.0.iter().find(|record| record.id == *id).cloned();
+        Box::pin(std::future::ready(Ok(record)))
+    }
+
+    fn list<'a>(&'a self, _: Ask<'a>) -> Answer<'a, Vec<TenantRecord>> {
+        Box::pin(std::future::ready(Ok(self.0.clone())))
+    }
+
+    fn check(&self, isolation: &Isolation) -> Result<(), Error> {
+        let mut holders = HashMap::new();
+        let mut ids = HashMap::new();
+        for record in &self.0 {
+            if ids.insert(&record.id, ()).is_some() {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "the fixed catalog lists a tenant twice",
+                )
+                .with_tenant(&record.id));
+            }
+            match holders.entry(container_of(record, isolation)?) {
+                Entry::Vacant(free) => drop(free.insert(&record.id)),
+                Entry::Occupied(taken) => return Err(collision(record, taken.get())),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the container of a tenant: the one on record, or the one of the template.
+pub(super) fn container_of(
+    record: &TenantRecord,
+    isolation: &Isolation,
+) -> Result<crate::tenant::Ident, Error> {
+    match &record.container {
+        Some(container) => Ok(container.clone()),
+        None => isolation.container(&record.id).map_err(|error| {
+            let kind = ErrorKind::Placement;
+            Error::new(kind, error.to_string())
+                .with_tenant(&record.id)
+                .with_source(error)
+        }),
+    }
+}
+
+pub(super) fn collision(record: &TenantRecord, holder: &TenantId) -> Error {
+    Error::new(
+        ErrorKind::Placement,
+        format!("its container is that of tenant {holder} already"),
+    )
+    .with_tenant(&record.id)
+}

@@ -1,0 +1,178 @@
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use sqlx::{Row, postgres::PgRow};
+
+use super::{Answer, Ask, Catalog, discovery::failed};
+use crate::{
+    db::SharedDb,
+    error::{Error, ErrorKind},
+    sql::Sql,
+    tenant::{Ident, IdentError, TenantId, TenantRecord, TenantState},
+};
+
+/// A catalog that reads a table of the shared schema.
+///
+/// | column | type | meaning |
+/// |---|---|---|
+/// | `id` | `text`, primary key | the tenant's id |
+/// | `container` | `text`, unique | its schema; null leaves it to the name template |
+/// | `state` | `text` | `active` or `suspended` |
+/// | `created_at` | `timestamptz` | when the row was inserted |
+/// | `attributes` | `jsonb` | anything else |
+///
+/// [`create_table`](Self::create_table) makes it, with a trigger that announces every change, so
+/// that all processes forget what they have cached of a tenant as soon as its row changes. The
+/// manager keeps one connection of its budget for listening.
+#[derive(Debug, Clone)]
+pub struct TableCatalog {
+    table: Ident,
+}
+
+/// The channel on which the trigger announces changes.
+const CHANNEL: &str = "tenantry_catalog";
+
+impl TableCatalog {
+    /// Reads the table `tenants`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            table: Ident::parse("tenants").expect("the name is an identifier"),
+        }
+    }
+
+    /// Reads another table of the shared schema.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentError`] when the name is no identifier.
+    pub fn table(mut self, name: &str) -> Result<Self, IdentError> {
+        self.table = Ident::parse(name)?;
+        Ok(self)
+    }
+
+    /// Creates the table and its trigger where they are missing. Safe to call at every start, and
+    /// from several processes at once.
+    ///
+    /// # Errors
+    ///
+    /// What the server answers, such as that the role may not create in the shared schema.
+    pub async fn create_table(&self, shared: &SharedDb) -> Result<(), Error> {
+        let mut tx = shared.begin().await?;
+        sqlx::raw_sql(self.create_sql()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The transaction lock makes a second caller wait: `if not exists` alone lets two creators
+    /// collide.
+    fn create_sql(&self) -> sqlx::SqlStr {
+        let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(7234619037115); ");
+        sql.text("create table if not exists ")
+            .ident(&self.table)
+            .text(
+                " (id text primary key, container text unique, \
+             state text not null default 'active' check (state in ('active', 'suspended')), \
+             created_at timestamptz not null default now(), \
+             attributes jsonb not null default '{}'); \
+             create or replace function tenantry_announce() returns trigger language plpgsql as $$ \
+             begin \
+               if tg_op = 'TRUNCATE' then \
+                 perform pg_catalog.pg_notify('tenantry_catalog', ''); \
+               else \
+                 if tg_op <> 'INSERT' then \
+                   perform pg_catalog.pg_notify('tenantry_catalog', old.id); \
+                 end if; \
+                 if tg_op <> 'DELETE' then \
+                   perform pg_catalog.pg_notify('tenantry_catalog', new.id); \
+                 end if; \
+               end if; \
+               return null; \
+             end $$; \
+             create or replace trigger tenantry_announce after insert or update or delete on ",
+            );
+        sql.ident(&self.table).text(
+            " for each row execute function tenantry_announce(); \
+             create or replace trigger tenantry_announce_all after truncate on ",
+        );
+        sql.ident(&self.table)
+            .text(" execute function tenantry_announce()");
+        sql.finish()
+    }
+
+    fn select(&self, ask: Ask<'_>) -> Sql {
+        let mut sql = Sql::new(
+            "select id, container, state, attributes, \
+             extract(epoch from created_at)::pg_catalog.float8 as created from ",
+        );
+        sql.ident(ask.shared_schema).text(".").ident(&self.table);
+        sql
+    }
+}
+
+impl Default for TableCatalog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Catalog for TableCatalog {
+    fn resolve<'a>(&'a self, ask: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
+        Box::pin(async move {
+            let mut sql = self.select(ask);
+            sql.text(" where id = $1");
+            let row = sqlx::query(sql.finish())
+                .bind(id.as_str())
+                .fetch_optional(ask.shared)
+                .await;
+            row.map_err(failed)?.map(|row| record(&row)).transpose()
+        })
+    }
+
+    fn list<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Vec<TenantRecord>> {
+        Box::pin(async move {
+            let mut sql = self.select(ask);
+            sql.text(" order by id");
+            let rows = sqlx::query(sql.finish())
+                .fetch_all(ask.shared)
+                .await
+                .map_err(failed)?;
+            rows.iter().map(record).collect()
+        })
+    }
+
+    fn channel(&self) -> Option<&str> {
+        Some(CHANNEL)
+    }
+}
+
+fn record(row: &PgRow) -> Result<TenantRecord, Error> {
+    let text = |column| row.try_get::<String, _>(column).map_err(Error::catalog);
+    let id = TenantId::parse(&text("id")?).map_err(Error::catalog)?;
+    let container: Option<String> = row.try_get("container").map_err(Error::catalog)?;
+    let container = container
+        .as_deref()
+        .map(Ident::parse)
+        .transpose()
+        .map_err(Error::catalog)?;
+    let state = match text("state")?.as_str() {
+        "active" => TenantState::Active,
+        "suspended" => TenantState::Suspended,
+        other => {
+            let attempted = format!("reading the state of a tenant: {other:?} is not known");
+            return Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(&id));
+        }
+    };
+    let attributes: Value = row.try_get("attributes").map_err(Error::catalog)?;
+    let created: Option<f64> = row.try_get("created").map_err(Error::catalog)?;
+    let created_at = created
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+    Ok(TenantRecord {
+        id,
+        container,
+        state,
+        created_at,
+        attributes,
+    })
+}

@@ -1,0 +1,48 @@
+//! A tenant in scope, for code that cannot be handed a value.
+//!
+//! Passing a [`TenantDb`] is better: the compiler then sees where the tenant goes. Where a callback
+//! or a trait of somebody else stands in between, [`scope`] puts the handle beside the code and
+//! [`current`] finds it. A scope belongs to one task; [`tokio::spawn`] does not inherit it, so that
+//! nothing runs for a tenant by accident: begin a scope in the new task.
+
+use crate::{
+    db::TenantDb,
+    error::{Error, ErrorKind},
+};
+
+tokio::task_local! {
+    static CURRENT: TenantDb;
+}
+
+/// Runs a future with a tenant in scope. Scopes nest, and those of other tasks are not seen.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(db: tenantry::TenantDb) -> Result<(), tenantry::Error> {
+/// use tenantry::context;
+///
+/// context::scope(db, async {
+///     assert_eq!(context::current()?.tenant().id().as_str(), "acme");
+///     Ok(())
+/// })
+/// .await
+/// # }
+/// ```
+pub async fn scope<F: Future>(db: TenantDb, future: F) -> F::Output {
+    CURRENT.scope(db, future).await
+}
+
+/// Returns the tenant in scope.
+///
+/// # Errors
+///
+/// [`ErrorKind::NoTenant`] outside of any scope.
+pub fn current() -> Result<TenantDb, Error> {
+    CURRENT.try_with(Clone::clone).map_err(|_| {
+        Error::new(
+            ErrorKind::NoTenant,
+            "looking for a tenant outside of context::scope",
+        )
+    })
+}

@@ -1,0 +1,146 @@
+use crate::pool::Effect;
+
+/// Whether the text can hold one statement only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// PostgreSQL itself refuses a second statement.
+    Extended,
+    /// Any number of statements.
+    Simple,
+}
+
+/// Says what a statement may have changed, by its text.
+///
+/// Only what is plainly a query or a change of rows is taken to leave the session alone; everything
+/// else, and everything that names one of the functions that reach into the session, is not. A
+/// mistake in the careful direction costs a reset in the background. A function that hides such a
+/// call is found out at the next rebind at the latest, which resets the session in any case.
+pub(super) fn effect_of(sql: &str, protocol: Protocol) -> Effect {
+    let statement = skip_to_keyword(sql);
+    let keyword = statement
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default();
+    let is = |word: &str| keyword.eq_ignore_ascii_case(word);
+    let plain = if is("select") || is("with") {
+        !mentions_any(
+            statement,
+            &[
+                "set_config",
+                "advisory",
+                "setseed",
+                "into temp",
+                "into unlogged",
+            ],
+        ) && !selects_into(statement)
+    } else if is("insert") || is("update") || is("delete") || is("merge") || is("values") {
+        !mentions_any(statement, &["set_config", "advisory", "setseed"])
+    } else {
+        false
+    };
+    let single = protocol == Protocol::Extended || !statement.trim_end_matches(END).contains(';');
+    if plain && single {
+        Effect::OnData
+    } else {
+        Effect::OnSession
+    }
+}
+
+const END: [char; 5] = [';', ' ', '\n', '\r', '\t'];
+
+/// Skips white space, comments and opening parentheses.
+fn skip_to_keyword(mut sql: &str) -> &str {
+    loop {
+        sql = sql.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+        if let Some(comment) = sql.strip_prefix("--") {
+            sql = comment.split_once('\n').map_or("", |(_, rest)| rest);
+        } else if let Some(comment) = sql.strip_prefix("/*") {
+            // Nested comments end too early here, which leaves no keyword: the careful answer.
+            sql = comment.split_once("*/").map_or("", |(_, rest)| rest);
+        } else {
+            return sql;
+        }
+    }
+}
+
+/// Says whether the statement has an `into` that is not the one of `insert into` or `merge into`.
+fn selects_into(sql: &str) -> bool {
+    let mut previous = "";
+    for word in sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+        if word.is_empty() {
+            continue;
+        }
+        let into_rows =
+            previous.eq_ignore_ascii_case("insert") || previous.eq_ignore_ascii_case("merge");
+        if word.eq_ignore_ascii_case("into") && !into_rows {
+            return true;
+        }
+        previous = word;
+    }
+    false
+}
+
+fn mentions_any(sql: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| {
+        sql.as_bytes()
+            .windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_what_leaves_the_session_alone() {
+        for sql in [
+            "select 1",
+            "SELECT * FROM users WHERE id = $1",
+            "  -- a comment\n  /* another */ (select 1)",
+            "insert into users (name) values ($1) returning id",
+            "with gone as (delete from a returning *) insert into b select * from gone",
+            "update users set name = $1",
+            "delete from users",
+            "values (1)",
+            "merge into a using b on true when matched then delete",
+            "select 1;",
+        ] {
+            assert_eq!(effect_of(sql, Protocol::Extended), Effect::OnData, "{sql}");
+            assert_eq!(effect_of(sql, Protocol::Simple), Effect::OnData, "{sql}");
+        }
+    }
+
+    #[test]
+    fn is_careful_with_everything_else() {
+        for sql in [
+            "",
+            "set search_path = x",
+            "begin",
+            "create temp table t ()",
+            "prepare p as select 1",
+            "listen x",
+            "call p()",
+            "do $$ begin end $$",
+            "copy users to stdout",
+            "select set_config('a', 'b', false)",
+            "SELECT SET_CONFIG('a', 'b', false)",
+            "select pg_advisory_lock(1)",
+            "select * into temp t from users",
+            "select * into t from users",
+            "with x as (select 1) select * into t from x",
+            "/* a /* nested */ comment */ set x = 1",
+            "explain analyze select 1",
+        ] {
+            assert_eq!(
+                effect_of(sql, Protocol::Extended),
+                Effect::OnSession,
+                "{sql}"
+            );
+        }
+        assert_eq!(
+            effect_of("select 1; set a = 1", Protocol::Simple),
+            Effect::OnSession
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! [`sqlx::Executor`] for the handles: each statement runs on a lease of its own.
+
+use async_stream::try_stream;
+use futures_util::{StreamExt, future::BoxFuture, stream::BoxStream};
+use sqlx::{
+    Describe, Either, Execute, Executor, Postgres, SqlStr,
+    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+};
+
+use super::{Handle, SharedDb, TenantDb, statement::Statement};
+use crate::pool::Effect;
+
+type Step = Either<PgQueryResult, PgRow>;
+
+impl Handle {
+    /// Streams what a statement returns. When the stream is dropped before its end, the session is
+    /// brought back to order in the background.
+    fn stream<'e, 'q: 'e>(
+        &'e self,
+        query: impl Execute<'q, Postgres> + 'q,
+    ) -> BoxStream<'e, sqlx::Result<Step>> {
+        let statement = Statement::take(query);
+        Box::pin(try_stream! {
+            let statement = statement?;
+            let effect = statement.effect();
+            let mut lease = self.acquire().await?;
+            let mut again = Some(statement.clone());
+            let mut next = Some(statement);
+            while let Some(statement) = next.take() {
+                let session = lease.start();
+                let mut failure = Ok(());
+                {
+                    let mut steps = session.conn.fetch_many(statement);
+                    while let Some(step) = steps.next().await {
+                        match step {
+                            Ok(step) => {
+                                // Something was delivered: it cannot be run again.
+                                again = None;
+                                yield step;
+                            }
+                            Err(error) => failure = Err(error),
+                        }
+                    }
+                }
+                if let Err(error) = &failure
+                    && session.is_stale_statement(error)
+                    && again.is_some()
+                {
+                    session.forget_statements().await?;
+                    next = again.take();
+                    continue;
+                }
+                lease.finish(effect, &failure);
+                failure?;
+            }
+        })
+    }
+
+    async fn prepare(&self, sql: SqlStr, parameters: &[PgTypeInfo]) -> sqlx::Result<PgStatement> {
+        let mut lease = self.acquire().await?;
+        let prepared = lease.start().conn.prepare_with(sql, parameters).await;
+        lease.finish(Effect::OnData, &prepared);
+        prepared
+    }
+
+    async fn describe(&self, sql: SqlStr) -> sqlx::Result<Describe<Postgres>> {
+        let mut lease = self.acquire().await?;
+        let described = lease.start().conn.describe(sql).await;
+        lease.finish(Effect::OnData, &described);
+        described
+    }
+}
+
+macro_rules! impl_executor {
+    ($db:ty) => {
+        impl<'c> Executor<'c> for &'c $db {
+            type Database = Postgres;
+
+            fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<PgQueryResult>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                let statement = Statement::take(query);
+                Box::pin(async { self.handle.run(statement?, |conn, s| conn.execute(s)).await })
+            }
+
+            fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                self.handle.stream(query)
+            }
+
+            fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Vec<PgRow>>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                let statement = Statement::take(query);
+                Box::pin(async {
+                    self.handle
+                        .run(statement?, |conn, s| conn.fetch_all(s))
+                        .await
+                })
+            }
+
+            fn fetch_optional<'e, 'q: 'e, E>(
+                self,
+                query: E,
+            ) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                let statement = Statement::take(query);
+                Box::pin(async {
+                    self.handle
+                        .run(statement?, |conn, s| conn.fetch_optional(s))
+                        .await
+                })
+            }
+
+            fn prepare_with<'e>(
+                self,
+                sql: SqlStr,
+                parameters: &'e [PgTypeInfo],
+            ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+            where
+                'c: 'e,
+            {
+                Box::pin(self.handle.prepare(sql, parameters))
+            }
+
+            #[doc(hidden)]
+            fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+            where
+                'c: 'e,
+            {
+                Box::pin(self.handle.describe(sql))
+            }
+        }
+    };
+}
+
+impl_executor!(TenantDb);
+impl_executor!(SharedDb);

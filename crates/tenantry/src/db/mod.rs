@@ -1,0 +1,14 @@
+//! The handles that an application works with.
+
+mod effect;
+mod executor;
+mod handle;
+mod shared;
+mod statement;
+mod tenant;
+mod transaction;
+
+pub(crate) use handle::Handle;
+pub use shared::SharedDb;
+pub use tenant::TenantDb;
+pub use transaction::TenantTransaction;

@@ -1,0 +1,57 @@
+use sqlx::{
+    Execute, Postgres, SqlStr,
+    error::BoxDynError,
+    postgres::{PgArguments, PgStatement},
+};
+
+use super::effect::{Protocol, effect_of};
+use crate::pool::Effect;
+
+/// A query taken apart, so that it can be run again.
+#[derive(Clone)]
+pub(super) struct Statement {
+    sql: SqlStr,
+    prepared: Option<PgStatement>,
+    arguments: Option<PgArguments>,
+    persistent: bool,
+}
+
+impl Statement {
+    pub(super) fn take<'q>(mut query: impl Execute<'q, Postgres>) -> sqlx::Result<Self> {
+        let prepared = query.statement().cloned();
+        let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
+        let persistent = query.persistent();
+        Ok(Self {
+            sql: query.sql(),
+            prepared,
+            arguments,
+            persistent,
+        })
+    }
+
+    pub(super) fn effect(&self) -> Effect {
+        let protocol = match self.arguments {
+            Some(_) => Protocol::Extended,
+            None => Protocol::Simple,
+        };
+        effect_of(self.sql.as_str(), protocol)
+    }
+}
+
+impl Execute<'_, Postgres> for Statement {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        self.prepared.as_ref()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        Ok(self.arguments.take())
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
+    }
+}

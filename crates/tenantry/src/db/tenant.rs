@@ -1,0 +1,79 @@
+use super::{Handle, TenantTransaction};
+use crate::{error::Error, pool::Lease, tenant::Tenant};
+
+/// The database of one tenant.
+///
+/// `&TenantDb` is an [`sqlx::Executor`], so it goes wherever a `&PgPool` goes: `query`, `query_as`,
+/// the `query!` macros, `QueryBuilder`, streams. Every statement takes a connection for just as long
+/// as it runs; holding a `TenantDb` holds none.
+///
+/// A handle is made by the manager once the catalog has named the tenant, cannot be pointed at
+/// another one, and is cheap to clone: move it into a task, and the tenant goes with it.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(manager: tenantry::TenantManager) -> Result<(), Box<dyn std::error::Error>> {
+/// let db = manager.tenant("acme").await?;
+/// let names: Vec<String> = sqlx::query_scalar("select name from users").fetch_all(&db).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct TenantDb {
+    pub(super) handle: Handle,
+    tenant: Tenant,
+}
+
+impl TenantDb {
+    pub(crate) fn new(handle: Handle, tenant: Tenant) -> Self {
+        Self { handle, tenant }
+    }
+
+    /// Returns the tenant whose database this is.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// Takes a connection that is bound to the tenant.
+    ///
+    /// Right for several statements that need one session, for `COPY`, and for everything that sqlx
+    /// offers on a connection alone. The session is reset afterwards, in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`Timeout`](crate::ErrorKind::Timeout) when none became free within the acquire timeout,
+    /// [`Overloaded`](crate::ErrorKind::Overloaded) when too many of this tenant wait already,
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when none could be opened, and
+    /// [`Closed`](crate::ErrorKind::Closed) after [`TenantManager::close`](crate::TenantManager::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: when dropped, the place in the queue, or the connection, goes back to the pool.
+    pub async fn acquire(&self) -> Result<Lease, Error> {
+        self.handle.acquire().await
+    }
+
+    /// Takes a connection and begins a transaction on it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire), and [`Database`](crate::ErrorKind::Database) when the
+    /// server refuses to begin.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a transaction that was begun on the way is rolled back before anyone gets the connection.
+    pub async fn begin(&self) -> Result<TenantTransaction, Error> {
+        self.handle.begin().await
+    }
+
+    /// Takes a connection and asks the server for a sign of life on it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire).
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.handle.ping().await
+    }
+}

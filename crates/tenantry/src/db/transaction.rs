@@ -1,0 +1,102 @@
+use std::ops::{Deref, DerefMut};
+
+use sqlx::{Connection, PgConnection, Postgres, Transaction, postgres::PgTransactionManager};
+use sqlx_core::transaction::TransactionManager;
+
+use crate::{error::Error, pool::Lease, tenant::TenantId};
+
+/// A transaction on a connection that is bound to one tenant.
+///
+/// It dereferences to [`sqlx::PgConnection`]: run statements on `&mut *tx`. Without
+/// [`commit`](Self::commit) nothing of it lasts: dropping it rolls back in the background, before
+/// anyone gets the connection.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(db: tenantry::TenantDb) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut tx = db.begin().await?;
+/// sqlx::query("update accounts set balance = balance - 10 where id = 1").execute(&mut *tx).await?;
+/// {
+///     let mut savepoint = tx.begin().await?;
+///     sqlx::query("insert into log values ('debit')").execute(&mut *savepoint).await?;
+///     savepoint.commit().await?;
+/// }
+/// tx.commit().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a transaction is rolled back unless it is committed"]
+#[derive(Debug)]
+pub struct TenantTransaction {
+    lease: Lease,
+}
+
+impl TenantTransaction {
+    pub(super) async fn open(mut lease: Lease) -> Result<Self, Error> {
+        // The lease counts as changed from here on, so a transaction that was begun without anybody
+        // hearing of it is rolled back with everything else. sqlx's own depth would not tell: it is
+        // raised only after the answer has come.
+        PgTransactionManager::begin(&mut lease, None).await?;
+        Ok(Self { lease })
+    }
+
+    /// Returns the tenant whose data the transaction changes; nothing for the shared schema.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.lease.tenant()
+    }
+
+    /// Sets a savepoint, as a transaction inside this one.
+    ///
+    /// # Errors
+    ///
+    /// What the server answers.
+    pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
+        Connection::begin(&mut **self).await
+    }
+
+    /// Makes everything that was done last, and gives the connection back.
+    ///
+    /// # Errors
+    ///
+    /// What the server answers; a deferred constraint fails here, for example, and everything is
+    /// rolled back. When the connection breaks, nobody knows whether it was committed.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the transaction may have been committed or not.
+    pub async fn commit(mut self) -> sqlx::Result<()> {
+        PgTransactionManager::commit(&mut self).await
+    }
+
+    /// Undoes everything and gives the connection back.
+    ///
+    /// Dropping does the same without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// What the server answers. The transaction does not last in any case.
+    pub async fn rollback(mut self) -> sqlx::Result<()> {
+        PgTransactionManager::rollback(&mut self).await
+    }
+}
+
+impl Deref for TenantTransaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.lease
+    }
+}
+
+impl DerefMut for TenantTransaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.lease
+    }
+}
+
+impl AsMut<PgConnection> for TenantTransaction {
+    fn as_mut(&mut self) -> &mut PgConnection {
+        self
+    }
+}

@@ -1,0 +1,249 @@
+//! What can go wrong, and how a caller tells.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+
+use crate::tenant::{ParseTenantIdError, TenantId};
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// An error of this crate.
+///
+/// [`kind`](Self::kind) says what a caller can branch on, the message what was attempted, and
+/// [`source`](StdError::source) why it failed. The message never contains a password or a URL; the
+/// source may carry the database's own words, so it belongs into a log and not into a response.
+///
+/// # Inside sqlx
+///
+/// [`sqlx::Executor`] leaves only [`sqlx::Error`] to fail with. An acquire that times out is
+/// [`sqlx::Error::PoolTimedOut`] there, a closed manager [`sqlx::Error::PoolClosed`], and every other
+/// error of this type travels inside [`sqlx::Error::AnyDriverError`]. `Error::from` turns all of them
+/// back.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    tenant: Option<TenantId>,
+    attempted: Cow<'static, str>,
+    retry_after: Option<Duration>,
+    source: Option<Source>,
+}
+
+/// What kind of [`Error`] it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The text is not a tenant id.
+    InvalidTenantId,
+    /// The catalog does not know the tenant.
+    UnknownTenant,
+    /// The tenant is suspended.
+    Suspended,
+    /// The tenant's container is somebody else's, or has no valid name.
+    Placement,
+    /// The catalog could not be asked.
+    Catalog,
+    /// No connection became free before the deadline.
+    Timeout,
+    /// Too many requests of this tenant are waiting already.
+    Overloaded,
+    /// No connection to the server could be opened, or it broke.
+    Unavailable,
+    /// The manager is closed or closing.
+    Closed,
+    /// The configuration contradicts itself.
+    Config,
+    /// No tenant is in scope.
+    NoTenant,
+    /// A statement failed.
+    Database,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, attempted: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            tenant: None,
+            attempted: attempted.into(),
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn with_tenant(mut self, tenant: &TenantId) -> Self {
+        self.0.tenant = Some(tenant.clone());
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// Makes an error of [`ErrorKind::Catalog`], for catalogs outside this crate.
+    pub fn catalog(source: impl Into<Source>) -> Self {
+        Self::new(ErrorKind::Catalog, "asking the catalog").with_source(source)
+    }
+
+    /// Makes one error for each of several callers that waited for the same thing.
+    pub(crate) fn shared(original: &std::sync::Arc<Self>) -> Self {
+        let Inner {
+            kind,
+            tenant,
+            attempted,
+            retry_after,
+            ..
+        } = &*original.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            tenant: tenant.clone(),
+            attempted: attempted.clone(),
+            retry_after: *retry_after,
+            source: Some(Box::new(std::sync::Arc::clone(original))),
+        }))
+    }
+
+    /// Returns what kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the tenant that was asked for, when there was one.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.0.tenant.as_ref()
+    }
+
+    /// Says whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.0.kind,
+            ErrorKind::Timeout
+                | ErrorKind::Overloaded
+                | ErrorKind::Unavailable
+                | ErrorKind::Catalog
+        )
+    }
+
+    /// Returns how long to wait before trying again, for errors that come of load.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.kind.describe())?;
+        if let Some(tenant) = &self.0.tenant {
+            write!(f, " (tenant {tenant})")?;
+        }
+        write!(f, ": {}", self.0.attempted)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl ErrorKind {
+    fn describe(self) -> &'static str {
+        match self {
+            Self::InvalidTenantId => "invalid tenant id",
+            Self::UnknownTenant => "unknown tenant",
+            Self::Suspended => "tenant is suspended",
+            Self::Placement => "tenant has no container of its own",
+            Self::Catalog => "catalog failed",
+            Self::Timeout => "no connection in time",
+            Self::Overloaded => "too many requests are waiting",
+            Self::Unavailable => "database unavailable",
+            Self::Closed => "manager is closed",
+            Self::Config => "invalid configuration",
+            Self::NoTenant => "no tenant in scope",
+            Self::Database => "statement failed",
+        }
+    }
+}
+
+impl From<ParseTenantIdError> for Error {
+    fn from(error: ParseTenantIdError) -> Self {
+        // The parser's words are part of the message: they never repeat the text as a whole.
+        Self::new(ErrorKind::InvalidTenantId, error.to_string()).with_source(error)
+    }
+}
+
+impl From<Error> for sqlx::Error {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Timeout => Self::PoolTimedOut,
+            ErrorKind::Closed => Self::PoolClosed,
+            _ => Self::AnyDriverError(Box::new(error)),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let attempted = "running a statement";
+        match error {
+            sqlx::Error::AnyDriverError(inner) => match inner.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(other) => Self::new(ErrorKind::Database, attempted).with_source(other),
+            },
+            sqlx::Error::PoolTimedOut => Self::new(ErrorKind::Timeout, "waiting for a connection")
+                .with_retry_after(RETRY_AFTER),
+            sqlx::Error::PoolClosed => Self::new(ErrorKind::Closed, attempted),
+            lost @ (sqlx::Error::Io(_) | sqlx::Error::Tls(_)) => {
+                Self::new(ErrorKind::Unavailable, attempted).with_source(lost)
+            }
+            other => Self::new(ErrorKind::Database, attempted).with_source(other),
+        }
+    }
+}
+
+/// How long a caller that met an overload is asked to stay away.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_the_way_through_sqlx() {
+        let id = TenantId::parse("acme").unwrap();
+        for kind in [
+            ErrorKind::Overloaded,
+            ErrorKind::Unavailable,
+            ErrorKind::Catalog,
+        ] {
+            let through = Error::from(sqlx::Error::from(Error::new(kind, "x").with_tenant(&id)));
+            assert_eq!((through.kind(), through.tenant()), (kind, Some(&id)));
+        }
+        for kind in [ErrorKind::Timeout, ErrorKind::Closed] {
+            assert_eq!(
+                Error::from(sqlx::Error::from(Error::new(kind, "x"))).kind(),
+                kind
+            );
+        }
+    }
+
+    #[test]
+    fn says_what_whose_and_doing_what() {
+        let id = TenantId::parse("acme").unwrap();
+        let error = Error::new(ErrorKind::Timeout, "waited 5s").with_tenant(&id);
+        assert_eq!(
+            error.to_string(),
+            "no connection in time (tenant acme): waited 5s"
+        );
+    }
+}

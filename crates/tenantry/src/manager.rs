@@ -1,0 +1,229 @@
+//! The manager: turns a tenant id into a database handle that can only see that tenant.
+
+mod builder;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::postgres::PgConnectOptions;
+
+pub use builder::{ConfigError, ManagerBuilder};
+
+use crate::{
+    catalog::{Lookup, listen},
+    db::{Handle, SharedDb, TenantDb},
+    error::{Error, ErrorKind},
+    pool::{EvictReason, OccupantId, PoolSnapshot, Server},
+    tenant::{ParseTenantIdError, TenantId, TenantRecord},
+};
+
+/// How long [`TenantManager::close`] waits for leases.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Turns a tenant id into a database handle that can only see that tenant.
+///
+/// One manager serves all tenants of one PostgreSQL server from one bounded set of connections. It
+/// is cheap to clone, and all clones are one manager. Keep it for as long as the program runs, and
+/// [`close`](Self::close) it at the end.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use tenantry::{Isolation, SchemaDiscovery, TenantManager};
+///
+/// let manager = TenantManager::builder("postgres://app@localhost/saas")
+///     .isolation(Isolation::schema("tenant_{id}"))
+///     .catalog(SchemaDiscovery::default())
+///     .max_connections(20)
+///     .build()?;
+///
+/// let db = manager.tenant("acme").await?;
+/// let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&db).await?;
+///
+/// manager.close().await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct TenantManager(Arc<Inner>);
+
+struct Inner {
+    server: Arc<Server>,
+    /// The shared schema as the application uses it.
+    shared: SharedDb,
+    /// The shared schema as the library uses it: with the reserve, and first in line.
+    system: SharedDb,
+    lookup: Lookup,
+    connect: PgConnectOptions,
+    listening: AtomicBool,
+}
+
+impl TenantManager {
+    /// Begins to configure a manager for the server at this URL.
+    ///
+    /// The URL is the one that [sqlx](sqlx::postgres::PgConnectOptions) understands. It is checked by
+    /// [`build`](ManagerBuilder::build) and never shows up in a log or an error.
+    pub fn builder(database_url: impl Into<String>) -> ManagerBuilder {
+        ManagerBuilder::new(database_url.into())
+    }
+
+    /// Begins to configure a manager for a server that is described by options instead of a URL.
+    #[must_use]
+    pub fn builder_with(connect: PgConnectOptions) -> ManagerBuilder {
+        ManagerBuilder::with(connect)
+    }
+
+    fn new(
+        server: Arc<Server>,
+        shared: SharedDb,
+        lookup: Lookup,
+        connect: PgConnectOptions,
+    ) -> Self {
+        let system = SharedDb::new(Handle::new(
+            Arc::clone(&server),
+            Arc::clone(server.system()),
+        ));
+        let listening = AtomicBool::new(false);
+        Self(Arc::new(Inner {
+            server,
+            shared,
+            system,
+            lookup,
+            connect,
+            listening,
+        }))
+    }
+
+    /// Returns the database of a tenant. Takes no connection; asks the catalog, or its cache.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTenantId`](ErrorKind::InvalidTenantId) when the text is no id,
+    /// [`UnknownTenant`](ErrorKind::UnknownTenant) and [`Suspended`](ErrorKind::Suspended) when the
+    /// catalog says so, [`Placement`](ErrorKind::Placement) when the tenant has no container of its
+    /// own, [`Closed`](ErrorKind::Closed) after [`close`](Self::close), and what stands in the way of
+    /// asking the catalog.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn tenant<I>(&self, id: I) -> Result<TenantDb, Error>
+    where
+        I: TryInto<TenantId>,
+        I::Error: Into<ParseTenantIdError>,
+    {
+        let id = id.try_into().map_err(Into::into)?;
+        if self.0.server.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "looking a tenant up").with_tenant(&id));
+        }
+        self.listen_once();
+        let known = self.0.lookup.find(&self.0.system, &id).await?;
+        let handle = Handle::new(Arc::clone(&self.0.server), Arc::clone(&known.occupant));
+        Ok(TenantDb::new(handle, known.tenant.clone()))
+    }
+
+    /// Returns the shared schema.
+    #[must_use]
+    pub fn shared(&self) -> &SharedDb {
+        &self.0.shared
+    }
+
+    /// Lists all tenants that the catalog has, the suspended ones too.
+    ///
+    /// # Errors
+    ///
+    /// When the catalog fails, or cannot list.
+    pub async fn tenants(&self) -> Result<Vec<TenantRecord>, Error> {
+        self.0.lookup.list(&self.0.system).await
+    }
+
+    /// Forgets what the catalog has said about a tenant, so that it is asked again.
+    ///
+    /// Handles that exist stay as they are.
+    pub async fn invalidate(&self, id: &TenantId) {
+        self.0.lookup.forget(id.as_str()).await;
+    }
+
+    /// Forgets a tenant pool: its idle connections are unbound, those in use when they come back.
+    ///
+    /// Returns whether there was one. Running statements and transactions are not disturbed.
+    pub fn evict(&self, id: &TenantId) -> bool {
+        self.0
+            .server
+            .evict(&OccupantId::Tenant(id.clone()), EvictReason::Requested)
+    }
+
+    /// Returns the pool in numbers.
+    #[must_use]
+    pub fn snapshot(&self) -> PoolSnapshot {
+        self.0.server.snapshot()
+    }
+
+    /// Closes the manager: refuses new acquires at once, waits up to 30 s for leases to come back,
+    /// closes every connection and ends every background task.
+    ///
+    /// Calling it again does nothing more. Requests that wait for a connection are told that the
+    /// manager is [`Closed`](ErrorKind::Closed).
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the manager stays closed to new acquires; call it again to wait on.
+    pub async fn close(&self) {
+        self.close_within(PATIENCE).await;
+    }
+
+    /// Closes the manager and waits for leases at most this long.
+    ///
+    /// The connection of a lease that takes longer is closed when the lease ends.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`close`](Self::close).
+    pub async fn close_within(&self, patience: Duration) {
+        self.0.server.close(patience).await;
+    }
+
+    /// Says whether [`close`](Self::close) has been called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.server.is_closed()
+    }
+
+    /// Starts to listen for changes of the catalog, if it announces them, at the first look-up.
+    fn listen_once(&self) {
+        let Inner {
+            server,
+            lookup,
+            listening,
+            connect,
+            ..
+        } = &*self.0;
+        let Some(channel) = lookup.channel() else {
+            return;
+        };
+        if listening.load(Ordering::Relaxed) || listening.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let shutdown = server.shutdown().clone();
+        let listen = listen(connect.clone(), channel.to_owned(), lookup.clone());
+        server.start();
+        server.spawn(async move {
+            shutdown.run_until_cancelled_owned(listen).await;
+        });
+    }
+}
+
+impl fmt::Debug for TenantManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantManager")
+            .field("server", &self.0.server)
+            .field("lookup", &self.0.lookup)
+            .finish_non_exhaustive()
+    }
+}

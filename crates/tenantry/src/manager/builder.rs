@@ -1,0 +1,203 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::TenantManager;
+use crate::{
+    catalog::{Catalog, CatalogOptions, Lookup, SchemaDiscovery},
+    db::{Handle, SharedDb},
+    error::Error,
+    pool::{Class, Occupant, OccupantId, OptionsError, PoolOptions, Server},
+    tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
+};
+
+/// Configures a [`TenantManager`].
+#[must_use = "a builder does nothing until build is called"]
+pub struct ManagerBuilder {
+    connect: Result<PgConnectOptions, ConfigError>,
+    isolation: Isolation,
+    catalog: Box<dyn Catalog>,
+    catalog_options: CatalogOptions,
+    pool: PoolOptions,
+    shared_schema: String,
+    tenants_see_shared: bool,
+    dedicate: Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>,
+}
+
+impl ManagerBuilder {
+    pub(super) fn new(database_url: String) -> Self {
+        // The error of the parser is left out: it can repeat a part of the URL.
+        let connect = match database_url.as_str() {
+            "" => Err(ConfigError::NoUrl),
+            url => url.parse().map_err(|_: sqlx::Error| ConfigError::Url),
+        };
+        Self::from_parsed(connect)
+    }
+
+    pub(super) fn with(connect: PgConnectOptions) -> Self {
+        Self::from_parsed(Ok(connect))
+    }
+
+    fn from_parsed(connect: Result<PgConnectOptions, ConfigError>) -> Self {
+        Self {
+            connect,
+            isolation: Isolation::default(),
+            catalog: Box::new(SchemaDiscovery::default()),
+            catalog_options: CatalogOptions::default(),
+            pool: PoolOptions::default(),
+            shared_schema: "public".to_owned(),
+            tenants_see_shared: false,
+            dedicate: Arc::new(|_| false),
+        }
+    }
+
+    /// Sets how tenants' data is kept apart. Default: a schema each, named `tenant_{id}`.
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// Sets where tenants are listed. Default: [`SchemaDiscovery`].
+    pub fn catalog(mut self, catalog: impl Catalog) -> Self {
+        self.catalog = Box::new(catalog);
+        self
+    }
+
+    /// Sets for how long the answers of the catalog are used.
+    pub fn catalog_options(mut self, options: CatalogOptions) -> Self {
+        self.catalog_options = options;
+        self
+    }
+
+    /// Sets the schema that all tenants share. Default: `public`.
+    pub fn shared_schema(mut self, schema: impl Into<String>) -> Self {
+        self.shared_schema = schema.into();
+        self
+    }
+
+    /// Lets tenants find the tables and functions of the shared schema without naming it. Default:
+    /// `false`.
+    ///
+    /// By default a tenant's search path is its own schema alone, so that a table that is missing
+    /// there is an error and never somebody else's table of the same name. Statements can name the
+    /// shared schema in any case: `join public.plans`.
+    pub fn tenants_see_shared(mut self, see: bool) -> Self {
+        self.tenants_see_shared = see;
+        self
+    }
+
+    /// Decides which tenants get *dedicated* connections: ones that are never bound to anybody else.
+    /// Default: none.
+    ///
+    /// It costs such a tenant a new connection where others take over an idle one.
+    pub fn dedicate(
+        mut self,
+        decide: impl Fn(&TenantRecord) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.dedicate = Arc::new(decide);
+        self
+    }
+
+    /// Sets the budget: connections to the server in this process. Default: 20.
+    pub fn max_connections(mut self, most: usize) -> Self {
+        self.pool.max_connections = most;
+        self
+    }
+
+    /// Sets how many connections one tenant may use at a time; see
+    /// [`PoolOptions::max_connections_per_tenant`].
+    pub fn max_connections_per_tenant(mut self, most: usize) -> Self {
+        self.pool.max_connections_per_tenant = Some(most);
+        self
+    }
+
+    /// Sets how long an acquire may take. Default: 5 s.
+    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
+        self.pool.acquire_timeout = timeout;
+        self
+    }
+
+    /// Sets everything about the pool at once.
+    pub fn pool_options(mut self, options: PoolOptions) -> Self {
+        self.pool = options;
+        self
+    }
+
+    /// Checks the configuration and makes the manager. Does no I/O: the first connection is opened
+    /// when it is needed.
+    ///
+    /// Call it inside the runtime that is to own the connections; outside of any, it is the runtime
+    /// of the first acquire.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says which setting cannot be used, and why.
+    pub fn build(self) -> Result<TenantManager, ConfigError> {
+        let connect = self.connect?;
+        self.pool.check()?;
+        self.isolation.check()?;
+        self.catalog
+            .check(&self.isolation)
+            .map_err(ConfigError::Catalog)?;
+        let shared_schema = Ident::parse(&self.shared_schema).map_err(ConfigError::SharedSchema)?;
+        let outside = usize::from(self.catalog.channel().is_some());
+        if outside >= self.pool.max_connections {
+            return Err(ConfigError::NoRoomToListen);
+        }
+        let binding = Binding::shared(&shared_schema);
+        let occupant = |id, class| Arc::new(Occupant::new(id, class, binding.clone()));
+        let system = occupant(OccupantId::System, Class::System);
+        let shared = occupant(OccupantId::Shared, Class::Shared);
+        let server = Server::new(connect.clone(), self.pool, outside, system);
+        let shared = SharedDb::new(Handle::new(Arc::clone(&server), shared));
+        let lookup = Lookup::new(
+            &self.catalog_options,
+            self.catalog,
+            self.isolation,
+            shared_schema,
+            self.tenants_see_shared,
+            self.dedicate,
+        );
+        Ok(TenantManager::new(server, shared, lookup, connect))
+    }
+}
+
+impl fmt::Debug for ManagerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManagerBuilder")
+            .field("isolation", &self.isolation)
+            .field("catalog", &self.catalog)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a manager cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no URL.
+    #[error("the database URL is missing; give one such as postgres://user@host/database")]
+    NoUrl,
+    /// The URL cannot be read. It may hold a password, so it is not repeated.
+    #[error(
+        "the database URL cannot be read; it must look like postgres://user:password@host/database"
+    )]
+    Url,
+    /// An option of the pool cannot be used.
+    #[error("pool option {0}")]
+    Pool(#[from] OptionsError),
+    /// The name template cannot be used.
+    #[error("{0}")]
+    Template(#[from] TemplateError),
+    /// The name of the shared schema is no identifier.
+    #[error("shared schema: {0}")]
+    SharedSchema(#[source] IdentError),
+    /// The catalog contradicts itself.
+    #[error("catalog: {0}")]
+    Catalog(#[source] Error),
+    /// The catalog announces changes, and the budget has no connection left beside the one that
+    /// listens.
+    #[error("max_connections must be at least 2: the catalog keeps one to listen for changes")]
+    NoRoomToListen,
+}

@@ -1,0 +1,199 @@
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use super::{
+    occupant::Occupant,
+    scheduler::ConnId,
+    server::{Server, is_stale},
+    session::{Session, leaves_session_usable},
+};
+use crate::tenant::TenantId;
+
+/// One connection of the pool, bound to one tenant, for as long as this value lives.
+///
+/// It dereferences to [`sqlx::PgConnection`], so everything that sqlx can do with a connection works
+/// here: `&mut *lease` is an [`Executor`](sqlx::Executor), `copy_in_raw` copies, `begin` opens a
+/// transaction.
+///
+/// # What happens at the end
+///
+/// Dropping it gives the connection back and never blocks. A lease that handed out its connection
+/// mutably may have left anything behind, so its session is reset in the background before anyone
+/// else gets it, the same tenant included. A statement that was abandoned in the middle is read to
+/// its end, and cancelled when that takes long; a connection that cannot be brought back to order is
+/// closed. There is nothing to await and nothing to forget.
+#[must_use = "a lease gives its connection back when it is dropped"]
+pub struct Lease {
+    server: Arc<Server>,
+    conn: ConnId,
+    occupant: Arc<Occupant>,
+    /// Always there until the lease is dropped.
+    session: Option<Session>,
+    condition: Condition,
+}
+
+/// What a statement may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Data alone: the session is as it was.
+    OnData,
+    /// The session may carry something that it did not carry before.
+    OnSession,
+}
+
+/// What is known of a leased session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// It is bound to the occupant, and nothing was changed since.
+    Clean,
+    /// It must be bound again before anyone gets it: it never was, or something may have changed it.
+    Dirty,
+    /// The connection is lost.
+    Broken,
+}
+
+impl Lease {
+    pub(super) fn new(
+        server: Arc<Server>,
+        conn: ConnId,
+        occupant: Arc<Occupant>,
+        session: Session,
+    ) -> Self {
+        // The scheduler says who should have it; the session itself says who has it. Only when they
+        // agree is there nothing to do.
+        let bound = session.is_bound_to(&occupant);
+        let condition = if bound {
+            Condition::Clean
+        } else {
+            Condition::Dirty
+        };
+        Self {
+            server,
+            conn,
+            occupant,
+            session: Some(session),
+            condition,
+        }
+    }
+
+    /// Returns the tenant that the connection is bound to; nothing for the shared schema.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.occupant.tenant()
+    }
+
+    /// Returns the process id of the session's server process, as `pg_stat_activity` shows it.
+    #[must_use]
+    pub fn backend_pid(&self) -> Option<i32> {
+        self.session().backend
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.condition == Condition::Clean
+    }
+
+    /// Binds the session to the occupant unless it is bound, and checks that it lives if asked to.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped in the middle, the session counts as dirty.
+    pub(super) async fn prepare(&mut self, check: bool) -> sqlx::Result<()> {
+        if self.is_clean() && !check {
+            return Ok(());
+        }
+        let was_clean = self.is_clean();
+        let (occupant, keep) = (Arc::clone(&self.occupant), self.server.keep());
+        let session = self.start();
+        let result = match was_clean {
+            true => session.ping().await,
+            false => session.bind(&occupant, keep).await,
+        };
+        match &result {
+            Ok(()) => self.condition = Condition::Clean,
+            Err(error) if leaves_session_usable(error) => {}
+            Err(_) => self.lose(),
+        }
+        result
+    }
+
+    pub(super) fn was_seen_before(&self, suspect: Option<Instant>, after: Duration) -> bool {
+        is_stale(self.session().seen, suspect, after)
+    }
+
+    /// Begins a statement: from here to [`finish`](Self::finish) the session is in doubt.
+    pub(crate) fn start(&mut self) -> &mut Session {
+        self.condition = Condition::Dirty;
+        self.session.as_mut().expect(ALWAYS_THERE)
+    }
+
+    /// Ends a statement that was read to its end.
+    pub(crate) fn finish<T>(&mut self, effect: Effect, result: &sqlx::Result<T>) {
+        match (result, effect) {
+            (Err(error), _) if !leaves_session_usable(error) => self.lose(),
+            (_, Effect::OnData) => self.condition = Condition::Clean,
+            (_, Effect::OnSession) => self.condition = Condition::Dirty,
+        }
+    }
+
+    /// Notes that the connection broke.
+    pub(crate) fn lose(&mut self) {
+        self.condition = Condition::Broken;
+        self.server.suspect_all();
+    }
+
+    fn session(&self) -> &Session {
+        self.session.as_ref().expect(ALWAYS_THERE)
+    }
+}
+
+const ALWAYS_THERE: &str = "only dropping the lease takes the session";
+
+impl Deref for Lease {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.session().conn
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.start().conn
+    }
+}
+
+impl AsMut<PgConnection> for Lease {
+    fn as_mut(&mut self) -> &mut PgConnection {
+        self
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        let (server, conn) = (Arc::clone(&self.server), self.conn);
+        match self.condition {
+            Condition::Clean => server.give_back(conn, session),
+            Condition::Dirty => server.clean_later(conn, session, Arc::clone(&self.occupant)),
+            Condition::Broken => server.close_lease(conn, session),
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("occupant", &self.occupant.id)
+            .field("backend_pid", &self.session().backend)
+            .finish_non_exhaustive()
+    }
+}

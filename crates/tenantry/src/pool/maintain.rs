@@ -1,0 +1,252 @@
+//! The pool's background work: opening, cleaning, closing, and the regular look around.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::{sleep, timeout};
+
+use super::{
+    lease::Effect,
+    occupant::Occupant,
+    scheduler::{ConnId, Time},
+    server::Server,
+    session::Session,
+};
+
+/// How long the place of a closed connection stays taken. The server needs a moment to end the
+/// process behind it; opening the next one at once would exceed the budget as the server counts.
+const LINGER: Duration = Duration::from_millis(10);
+
+/// How long an abandoned statement may go on before the server is asked to cancel it.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long asking for that may take.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long saying goodbye to the server may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Opens a connection that the scheduler has made a place for.
+    pub(super) fn open_later(self: &Arc<Self>, conn: ConnId) {
+        let opening = Opening {
+            server: Some(Arc::clone(self)),
+            conn,
+        };
+        let server = Arc::clone(self);
+        self.spawn(async move {
+            let open = Session::open(&server.connect);
+            let opened = match timeout(server.options.connect_timeout, open).await {
+                Ok(opened) => opened,
+                Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+            };
+            opening.end(opened);
+        });
+    }
+
+    /// Brings a session back to order before anyone gets it.
+    pub(super) fn clean_later(
+        self: &Arc<Self>,
+        conn: ConnId,
+        mut session: Session,
+        occupant: Arc<Occupant>,
+    ) {
+        let returning = Returning {
+            server: Some(Arc::clone(self)),
+            conn,
+        };
+        let server = Arc::clone(self);
+        self.spawn(async move {
+            match server.clean(&mut session, &occupant).await {
+                Cleaned::Yes => returning.give_back(session),
+                Cleaned::No => returning.close(session).await,
+            }
+        });
+    }
+
+    async fn clean(self: &Arc<Self>, session: &mut Session, occupant: &Arc<Occupant>) -> Cleaned {
+        if let Ok(done) = timeout(PATIENCE, session.bind(occupant, self.keep())).await {
+            return done.into();
+        }
+        if let Some(backend) = session.backend {
+            // It goes on when nobody can be asked: cleaning has a deadline of its own.
+            let cancel = timeout(CANCEL_TIMEOUT, self.cancel_statement(backend)).await;
+            tracing::debug!(
+                backend,
+                asked = cancel.is_ok(),
+                "cancelling an abandoned statement"
+            );
+        }
+        match timeout(
+            self.options.cleanup_timeout,
+            session.bind(occupant, self.keep()),
+        )
+        .await
+        {
+            Ok(done) => done.into(),
+            Err(_) => Cleaned::No,
+        }
+    }
+
+    /// Asks the server to cancel what a session is doing.
+    async fn cancel_statement(self: &Arc<Self>, backend: i32) -> Result<(), crate::Error> {
+        let mut lease = self.acquire(&self.system).await?;
+        let asked = sqlx::query("select pg_catalog.pg_cancel_backend($1)")
+            .bind(backend)
+            .execute(&mut lease.start().conn)
+            .await;
+        lease.finish(Effect::OnData, &asked);
+        asked.map(drop).map_err(Into::into)
+    }
+
+    /// Closes the connection of a lease that has ended badly.
+    pub(super) fn close_lease(self: &Arc<Self>, conn: ConnId, session: Session) {
+        let returning = Returning {
+            server: Some(Arc::clone(self)),
+            conn,
+        };
+        self.spawn(returning.close(session));
+    }
+
+    /// Closes a connection that was idle.
+    pub(super) fn close_idle(self: &Arc<Self>, conn: ConnId, session: Option<Session>) {
+        let closing = Closing {
+            server: Arc::clone(self),
+            conn,
+        };
+        self.spawn(async move {
+            if let Some(session) = session {
+                say_goodbye(session).await;
+            }
+            drop(closing);
+        });
+    }
+
+    /// Looks around regularly, as long as anybody else holds the pool.
+    pub(super) fn start_housekeeping(self: &Arc<Self>) {
+        if !self.claim_housekeeping() {
+            return;
+        }
+        let (server, shutdown) = (Arc::downgrade(self), self.shutdown().clone());
+        let pause = self.options.tick();
+        self.spawn(async move {
+            while shutdown.run_until_cancelled(sleep(pause)).await.is_some()
+                && let Some(server) = server.upgrade()
+            {
+                server.change(|state, now| state.scheduler.tick(now));
+            }
+        });
+    }
+
+    /// Says when a connection that is opened now has lived long enough.
+    fn expiry(&self) -> Time {
+        let Some(lifetime) = self.options.max_lifetime else {
+            return Time::MAX;
+        };
+        let chance = RandomState::new().hash_one(0_u8) % 1_000;
+        let jitter = lifetime / 10_000 * u32::try_from(chance).unwrap_or_default();
+        self.now() + lifetime.saturating_sub(jitter)
+    }
+}
+
+enum Cleaned {
+    Yes,
+    No,
+}
+
+impl From<sqlx::Result<()>> for Cleaned {
+    fn from(result: sqlx::Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::Yes,
+            Err(error) => {
+                tracing::debug!(error = %error, "a session could not be reset");
+                Self::No
+            }
+        }
+    }
+}
+
+async fn say_goodbye(session: Session) {
+    if !matches!(timeout(CLOSE_TIMEOUT, session.close()).await, Ok(Ok(()))) {
+        tracing::debug!("a connection was closed without a goodbye");
+    }
+    sleep(LINGER).await;
+}
+
+/// The place of a connection that is being opened; dropping it says that it failed.
+struct Opening {
+    server: Option<Arc<Server>>,
+    conn: ConnId,
+}
+
+impl Opening {
+    fn end(mut self, opened: sqlx::Result<Session>) {
+        let Some(server) = self.server.take() else {
+            return;
+        };
+        let conn = self.conn;
+        let expires = server.expiry();
+        server.change(|state, now| match opened {
+            Ok(session) => {
+                state.note_open_error(None);
+                state.put_session(conn, session);
+                state.scheduler.opened(now, conn, expires);
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "could not open a connection");
+                state.note_open_error(Some(error));
+                state.scheduler.open_failed(now, conn);
+            }
+        });
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.change(|state, now| state.scheduler.open_failed(now, self.conn));
+        }
+    }
+}
+
+/// The place of a lease that is on its way back; dropping it says that the connection is gone.
+struct Returning {
+    server: Option<Arc<Server>>,
+    conn: ConnId,
+}
+
+impl Returning {
+    fn give_back(mut self, session: Session) {
+        if let Some(server) = self.server.take() {
+            server.give_back(self.conn, session);
+        }
+    }
+
+    async fn close(self, session: Session) {
+        say_goodbye(session).await;
+    }
+}
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.release_closed(self.conn);
+        }
+    }
+}
+
+/// The place of a connection that is being closed; dropping it says that it is gone.
+struct Closing {
+    server: Arc<Server>,
+    conn: ConnId,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.server
+            .change(|state, now| state.scheduler.closed(now, self.conn));
+    }
+}

@@ -1,0 +1,22 @@
+//! One bounded set of connections for any number of tenants.
+//!
+//! The [scheduler](scheduler) decides who gets which connection and does no I/O; the server is the
+//! asynchronous shell around it. A [`Lease`] is a connection while somebody has it.
+
+mod lease;
+mod maintain;
+mod occupant;
+mod options;
+pub(crate) mod scheduler;
+mod server;
+mod session;
+mod snapshot;
+
+pub(crate) use lease::Effect;
+pub use lease::Lease;
+pub(crate) use occupant::{Occupant, OccupantId};
+pub use options::{OptionsError, PoolOptions};
+pub(crate) use scheduler::Class;
+pub use scheduler::EvictReason;
+pub(crate) use server::Server;
+pub use snapshot::{Acquires, PoolSnapshot, TenantPoolSnapshot};

@@ -1,0 +1,81 @@
+use std::fmt;
+
+use parking_lot::Mutex;
+
+use super::scheduler::Class;
+use crate::tenant::{Binding, TenantId};
+
+/// Whoever a session can be bound to: a tenant, the shared schema, or the library itself.
+#[derive(Debug)]
+pub(crate) struct Occupant {
+    pub(crate) id: OccupantId,
+    pub(crate) class: Class,
+    pub(crate) binding: Binding,
+    alike: Mutex<Alike>,
+}
+
+/// The name of an occupant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum OccupantId {
+    /// The library, when it asks the catalog or checks health.
+    System,
+    /// The application, when it uses the shared schema.
+    Shared,
+    Tenant(TenantId),
+}
+
+/// How the tables of an occupant look, as far as prepared statements can tell.
+///
+/// Two occupants with equal keys and no types of their own can use each other's prepared
+/// statements: PostgreSQL plans them anew for the new search path, and the results have the same
+/// columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alike {
+    /// Not read yet.
+    Unknown,
+    /// Statements are never shared: the schema has types of its own, or there is no schema.
+    Unlike,
+    /// A hash of tables, columns and types.
+    Key(i64),
+}
+
+impl Occupant {
+    pub(crate) fn new(id: OccupantId, class: Class, binding: Binding) -> Self {
+        let alike = if binding.own().is_empty() {
+            Alike::Unlike
+        } else {
+            Alike::Unknown
+        };
+        Self {
+            id,
+            class,
+            binding,
+            alike: Mutex::new(alike),
+        }
+    }
+
+    pub(crate) fn alike(&self) -> Alike {
+        *self.alike.lock()
+    }
+
+    pub(crate) fn set_alike(&self, alike: Alike) {
+        *self.alike.lock() = alike;
+    }
+
+    pub(crate) fn tenant(&self) -> Option<&TenantId> {
+        match &self.id {
+            OccupantId::Tenant(id) => Some(id),
+            OccupantId::System | OccupantId::Shared => None,
+        }
+    }
+}
+
+impl fmt::Display for OccupantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("the library"),
+            Self::Shared => f.write_str("the shared schema"),
+            Self::Tenant(id) => write!(f, "tenant {id}"),
+        }
+    }
+}

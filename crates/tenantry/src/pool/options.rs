@@ -1,0 +1,289 @@
+use std::time::Duration;
+
+use super::{scheduler::Limits, session::KeepStatements};
+
+/// How the pool of one server behaves.
+///
+/// Every field has a default that suits a web service; the builder of the manager has a setter for
+/// each.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PoolOptions {
+    /// Connections to the server in this process, at most. Default: 20.
+    ///
+    /// The sum over all processes has to stay below the server's `max_connections`. Everything the
+    /// library does counts, reading the catalog and listening to it included.
+    pub max_connections: usize,
+    /// Connections that one tenant may have in use at a time. Default: `None`.
+    ///
+    /// When set, it holds always. By default a tenant may use the whole budget while nobody else
+    /// waits, and ¾ of it when somebody does: measured, that halves the wait of quiet tenants beside
+    /// a flooding one and costs the flooding one nothing when it is alone.
+    pub max_connections_per_tenant: Option<usize>,
+    /// Connections that tenants leave to the library: to read the catalog, to cancel what was
+    /// abandoned, to check health. Default: 1 of 4 or more, else 0.
+    ///
+    /// Without a reserve, a flood of one tenant would keep all others from being looked up.
+    pub reserved_connections: Option<usize>,
+    /// Requests of one tenant that may wait for a connection. Default: 1,000.
+    ///
+    /// One more is refused at once: it would not be served before its deadline anyway.
+    pub max_waiting_per_tenant: usize,
+    /// How long an acquire may take altogether: waiting, opening and binding. Default: 5 s.
+    pub acquire_timeout: Duration,
+    /// How long opening one connection may take. Default: 5 s.
+    pub connect_timeout: Duration,
+    /// How long a connection may be idle before it is closed. Default: 10 min; `None` for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long a connection may live, more or less: each gets up to 10 % less, by chance, so that
+    /// they do not all end at once. Default: 30 min; `None` for ever.
+    ///
+    /// A connection that is leased when its time comes is closed when it is given back.
+    pub max_lifetime: Option<Duration>,
+    /// Idle connections that are kept open. Default: 0.
+    pub min_idle: usize,
+    /// How long a connection may have been idle and still be handed out without asking the server
+    /// whether it is there. Default: 1 s.
+    ///
+    /// Once one connection was found dead, all that were idle at that time are asked first.
+    pub liveness_check_after: Duration,
+    /// Tenants that a connection serves before it is closed. Default: 200.
+    ///
+    /// A PostgreSQL backend keeps some 15 kB for every table it has touched and never gives them
+    /// back, so 200 tenants of 10 tables are about 30 MB.
+    pub max_tenants_per_connection: usize,
+    /// How far, in time that connections are held, a tenant may run ahead of its turn because the
+    /// connection that has become free is bound to it already. Default: 20 ms.
+    ///
+    /// Zero makes the order strict. More gives more hits under load, and a longer wait for others.
+    pub affinity: Duration,
+    /// Tenant pools that are remembered, those in use aside. Default: 10,000.
+    pub max_tenant_pools: usize,
+    /// How long a tenant pool is remembered after its last use. Default: 1 h.
+    pub tenant_pool_ttl: Duration,
+    /// Whether prepared statements stay when a connection goes from one tenant to another whose
+    /// tables look the same. Default: `true`.
+    ///
+    /// It saves most of the cost of a rebind. Turn it off if you bind values of a table's own row
+    /// type.
+    pub keep_statements: bool,
+    /// How long cleaning a session may take after a lease was dropped in the middle of a statement,
+    /// before the connection is closed. Default: 5 s.
+    pub cleanup_timeout: Duration,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 20,
+            max_connections_per_tenant: None,
+            reserved_connections: None,
+            max_waiting_per_tenant: 1_000,
+            acquire_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Some(Duration::from_secs(10 * 60)),
+            max_lifetime: Some(Duration::from_secs(30 * 60)),
+            min_idle: 0,
+            liveness_check_after: Duration::from_secs(1),
+            max_tenants_per_connection: 200,
+            affinity: Duration::from_millis(20),
+            max_tenant_pools: 10_000,
+            tenant_pool_ttl: Duration::from_secs(60 * 60),
+            keep_statements: true,
+            cleanup_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The largest budget: PostgreSQL's own limit of `max_connections`.
+const MOST_CONNECTIONS: usize = 262_143;
+
+impl PoolOptions {
+    /// Checks that the options do not contradict each other.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`] names the option and what it must be.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let at_least_one = [
+            ("max_connections", self.max_connections),
+            (
+                "max_connections_per_tenant",
+                self.max_connections_per_tenant.unwrap_or(1),
+            ),
+            ("max_waiting_per_tenant", self.max_waiting_per_tenant),
+            (
+                "max_tenants_per_connection",
+                self.max_tenants_per_connection,
+            ),
+            ("max_tenant_pools", self.max_tenant_pools),
+        ];
+        for (option, value) in at_least_one {
+            if value == 0 {
+                return Err(OptionsError {
+                    option,
+                    must: "be at least 1".into(),
+                });
+            }
+        }
+        let must_last = [
+            ("acquire_timeout", self.acquire_timeout),
+            ("connect_timeout", self.connect_timeout),
+            ("cleanup_timeout", self.cleanup_timeout),
+            ("tenant_pool_ttl", self.tenant_pool_ttl),
+            ("idle_timeout", self.idle_timeout.unwrap_or(Duration::MAX)),
+            ("max_lifetime", self.max_lifetime.unwrap_or(Duration::MAX)),
+        ];
+        for (option, value) in must_last {
+            if value.is_zero() {
+                return Err(OptionsError {
+                    option,
+                    must: "be longer than zero".into(),
+                });
+            }
+        }
+        let budget = self.max_connections;
+        let not_above = [
+            ("max_connections", budget, MOST_CONNECTIONS),
+            (
+                "max_connections_per_tenant",
+                self.max_connections_per_tenant.unwrap_or(1),
+                budget,
+            ),
+            ("reserved_connections", self.reserve(), budget - 1),
+            ("min_idle", self.min_idle, budget),
+        ];
+        for (option, value, most) in not_above {
+            if value > most {
+                let must = format!("be at most {most}, the budget considered, and is {value}");
+                return Err(OptionsError { option, must });
+            }
+        }
+        Ok(())
+    }
+
+    fn reserve(&self) -> usize {
+        self.reserved_connections
+            .unwrap_or(usize::from(self.max_connections >= 4))
+    }
+
+    /// Returns the limits of the scheduler when `outside` connections of the budget are used by
+    /// something else.
+    pub(super) fn limits(&self, outside: usize) -> Limits {
+        let budget = self.max_connections.saturating_sub(outside).max(1);
+        let hard_cap = self
+            .max_connections_per_tenant
+            .unwrap_or(budget)
+            .min(budget);
+        let soft_cap = self
+            .max_connections_per_tenant
+            .unwrap_or((budget * 3).div_ceil(4));
+        Limits {
+            budget,
+            reserve: self.reserve().min(budget - 1),
+            hard_cap,
+            soft_cap: soft_cap.min(hard_cap),
+            max_waiting: self.max_waiting_per_tenant,
+            affinity: self.affinity,
+            max_tenants_served: self.max_tenants_per_connection,
+            idle_timeout: self.idle_timeout,
+            min_idle: self.min_idle.min(budget),
+            max_tenant_pools: self.max_tenant_pools,
+            tenant_pool_ttl: self.tenant_pool_ttl,
+        }
+    }
+
+    pub(super) fn keep(&self) -> KeepStatements {
+        if self.keep_statements {
+            KeepStatements::WhenAlike
+        } else {
+            KeepStatements::Never
+        }
+    }
+
+    /// Returns how often to look after idle connections and quiet tenants.
+    pub(super) fn tick(&self) -> Duration {
+        let shortest = [
+            self.idle_timeout,
+            self.max_lifetime,
+            Some(self.tenant_pool_ttl),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(Duration::MAX);
+        (shortest / 4).clamp(Duration::from_millis(20), Duration::from_secs(1))
+    }
+}
+
+/// Which option of the pool cannot be used, and what it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{option} must {must}")]
+pub struct OptionsError {
+    option: &'static str,
+    must: String,
+}
+
+impl OptionsError {
+    /// Returns the name of the option.
+    #[must_use]
+    pub fn option(&self) -> &'static str {
+        self.option
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_option_that_contradicts() {
+        let cases: [(&str, PoolOptions); 5] = [
+            (
+                "max_connections",
+                PoolOptions {
+                    max_connections: 0,
+                    ..Default::default()
+                },
+            ),
+            (
+                "max_connections_per_tenant",
+                PoolOptions {
+                    max_connections_per_tenant: Some(21),
+                    ..Default::default()
+                },
+            ),
+            (
+                "reserved_connections",
+                PoolOptions {
+                    reserved_connections: Some(20),
+                    ..Default::default()
+                },
+            ),
+            (
+                "acquire_timeout",
+                PoolOptions {
+                    acquire_timeout: Duration::ZERO,
+                    ..Default::default()
+                },
+            ),
+            (
+                "min_idle",
+                PoolOptions {
+                    min_idle: 21,
+                    ..Default::default()
+                },
+            ),
+        ];
+        for (option, options) in cases {
+            assert_eq!(options.check().map_err(|error| error.option()), Err(option));
+        }
+        assert_eq!(PoolOptions::default().check(), Ok(()));
+        let one = PoolOptions {
+            max_connections: 1,
+            ..Default::default()
+        };
+        assert_eq!(one.check(), Ok(()));
+        assert_eq!((one.limits(0).reserve, one.limits(0).soft_cap), (0, 1));
+    }
+}

@@ -1,0 +1,332 @@
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use sqlx::{
+    Connection, Either, Executor, PgConnection, Row, SqlStr,
+    postgres::{PgConnectOptions, PgDatabaseError, PgRow, PgSeverity, PgTransactionManager},
+    raw_sql,
+};
+use sqlx_core::transaction::TransactionManager;
+use tokio::time::Instant;
+
+use super::occupant::{Alike, Occupant};
+use crate::{sql::Sql, tenant::Ident};
+
+/// One connection to the server and what is known of its session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) conn: PgConnection,
+    /// Whose session it is. `None` until the first [`bind`](Self::bind) and while one is under way.
+    bound: Option<Arc<Occupant>>,
+    /// Whose statements are prepared on it.
+    statements: Statements,
+    /// Whether some of them were prepared for another occupant.
+    borrowed: bool,
+    /// The process id of the backend, known after the first bind.
+    pub(crate) backend: Option<i32>,
+    /// When the server was last seen to answer.
+    pub(crate) seen: Instant,
+    binds: u64,
+}
+
+/// What is in the cache of prepared statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Statements {
+    None,
+    Of(Alike),
+}
+
+/// Whether prepared statements may survive a change of tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeepStatements {
+    WhenAlike,
+    Never,
+}
+
+/// `client_connection_check_interval` exists from this version on.
+const CONNECTION_CHECK_SINCE: u32 = 14_00_00;
+
+type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
+
+impl Session {
+    pub(crate) async fn open(options: &PgConnectOptions) -> Result<Self> {
+        Ok(Self {
+            conn: PgConnection::connect_with(options).await?,
+            bound: None,
+            statements: Statements::None,
+            borrowed: false,
+            backend: None,
+            seen: Instant::now(),
+            binds: 0,
+        })
+    }
+
+    pub(crate) fn is_bound_to(&self, occupant: &Arc<Occupant>) -> bool {
+        self.bound
+            .as_ref()
+            .is_some_and(|bound| Arc::ptr_eq(bound, occupant))
+    }
+
+    /// Makes the session the occupant's: everything that anybody left behind goes, then its search
+    /// path, role and settings come. One round trip when statements may stay or there are none.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the session is bound to nobody; call again.
+    pub(crate) async fn bind(&mut self, to: &Arc<Occupant>, keep: KeepStatements) -> Result<()> {
+        let same = self.is_bound_to(to);
+        self.bound = None;
+        while self.conn.is_in_transaction() {
+            // Takes sqlx's own count of open transactions down with the rollback.
+            PgTransactionManager::start_rollback(&mut self.conn);
+        }
+        if let Err(error) = self.reset_and_set(to).await {
+            if !leaves_session_usable(&error) {
+                return Err(error);
+            }
+            // What failed may be the statement before, whose answer nobody had read, or the reset
+            // itself inside a transaction that had failed.
+            self.settle().await?;
+            self.reset_and_set(to).await?;
+        }
+        if !same {
+            self.sort_out_statements(to, keep).await?;
+        }
+        self.bound = Some(Arc::clone(to));
+        self.seen = Instant::now();
+        Ok(())
+    }
+
+    /// Checks that the server still answers, in one round trip.
+    pub(crate) async fn ping(&mut self) -> Result<()> {
+        self.conn.ping().await?;
+        self.seen = Instant::now();
+        Ok(())
+    }
+
+    /// Says whether the error may come of a prepared statement that does not fit any more, and would
+    /// not come again once [`forget_statements`](Self::forget_statements) has run.
+    ///
+    /// `0A000` has many causes; it is this one only when `RevalidateCachedQuery` raised it. Where
+    /// statements were prepared for another tenant, any error of class 42 is in doubt: types of one
+    /// name that the tenants' schemas have got since the last look are found by name only once.
+    pub(crate) fn is_stale_statement(&self, error: &sqlx::Error) -> bool {
+        let sqlx::Error::Database(error) = error else {
+            return false;
+        };
+        let Some(error) = error.try_downcast_ref::<PgDatabaseError>() else {
+            return false;
+        };
+        let revalidated =
+            error.code() == "0A000" && error.routine() == Some("RevalidateCachedQuery");
+        revalidated || (self.borrowed && error.code().starts_with("42"))
+    }
+
+    /// Drops every prepared statement, because one of them was found not to fit any more.
+    pub(crate) async fn forget_statements(&mut self) -> Result<()> {
+        self.statements = Statements::Of(Alike::Unlike);
+        self.borrowed = false;
+        if let Some(bound) = &self.bound
+            && bound.alike() != Alike::Unlike
+        {
+            bound.set_alike(Alike::Unknown);
+        }
+        self.conn.clear_cached_statements().await
+    }
+
+    /// Says goodbye to the server and closes the socket.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.conn.close().await
+    }
+
+    /// Reads what is left of earlier answers and ends a transaction that is still open.
+    async fn settle(&mut self) -> Result<()> {
+        loop {
+            match raw_sql("rollback").execute(&mut self.conn).await {
+                Ok(_) => return Ok(()),
+                Err(error) if leaves_session_usable(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends the reset as one string and checks that the answer is the answer to it.
+    ///
+    /// The last statement returns a number that was never used before on this session. If the
+    /// stream of messages had slipped, by a `COPY` that was dropped in the middle for example, the
+    /// row would be another one or missing, and the connection is given up.
+    async fn reset_and_set(&mut self, to: &Occupant) -> Result<()> {
+        self.binds += 1;
+        let checked = self
+            .conn
+            .server_version_num()
+            .is_some_and(|v| v >= CONNECTION_CHECK_SINCE);
+        let sql = bind_sql(to, self.binds, checked);
+        let answer = last_row(&mut self.conn, sql).await?;
+        let echo: Option<i64> = answer.as_ref().and_then(|row| row.try_get(0).ok());
+        let (Some(row), true) = (&answer, echo == i64::try_from(self.binds).ok()) else {
+            return Err(sqlx::Error::Protocol(
+                "the answer to a reset was lost".into(),
+            ));
+        };
+        self.backend = row.try_get(1)?;
+        match row.try_get::<Option<String>, _>(2)? {
+            Some(names) => self.deallocate(&names).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.
+    async fn deallocate(&mut self, names: &str) -> Result<()> {
+        let names: Vec<String> =
+            serde_json::from_str(names).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let mut sql = Sql::default();
+        for name in names {
+            let name = Ident::parse(&name).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            sql.text("deallocate ").ident(&name).text("; ");
+        }
+        self.conn.execute(raw_sql(sql.finish())).await.map(drop)
+    }
+
+    /// Keeps the prepared statements if the new occupant can use them, drops them if not.
+    async fn sort_out_statements(&mut self, to: &Occupant, keep: KeepStatements) -> Result<()> {
+        let alike = match keep {
+            KeepStatements::WhenAlike => self.alike_of(to).await?,
+            KeepStatements::Never => Alike::Unlike,
+        };
+        let usable = match (self.statements, alike) {
+            (Statements::None, _) => true,
+            (Statements::Of(Alike::Key(before)), Alike::Key(now)) => before == now,
+            _ => false,
+        };
+        if usable {
+            self.borrowed |= self.statements != Statements::None;
+        } else {
+            self.conn.clear_cached_statements().await?;
+            self.borrowed = false;
+        }
+        self.statements = Statements::Of(alike);
+        Ok(())
+    }
+
+    async fn alike_of(&mut self, occupant: &Occupant) -> Result<Alike> {
+        let known = occupant.alike();
+        if known != Alike::Unknown {
+            return Ok(known);
+        }
+        let row = last_row(&mut self.conn, alike_sql(occupant.binding.own())).await?;
+        let (key, own_types): (i64, bool) = match row {
+            Some(row) => (row.try_get(0)?, row.try_get(1)?),
+            None => return Err(sqlx::Error::RowNotFound),
+        };
+        let alike = if own_types {
+            Alike::Unlike
+        } else {
+            Alike::Key(key)
+        };
+        occupant.set_alike(alike);
+        Ok(alike)
+    }
+}
+
+/// Says whether the connection can go on after this error.
+pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
+    use sqlx::Error as E;
+    match error {
+        E::Database(error) => error
+            .try_downcast_ref::<PgDatabaseError>()
+            .is_some_and(|error| {
+                !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+            }),
+        E::RowNotFound
+        | E::TypeNotFound { .. }
+        | E::ColumnIndexOutOfBounds { .. }
+        | E::ColumnNotFound(_)
+        | E::ColumnDecode { .. }
+        | E::Encode(_)
+        | E::Decode(_)
+        | E::InvalidArgument(_)
+        | E::InvalidSavePointStatement => true,
+        _ => false,
+    }
+}
+
+/// Runs a string of statements and returns the last row of all their results.
+async fn last_row(conn: &mut PgConnection, sql: SqlStr) -> Result<Option<PgRow>> {
+    let mut last = None;
+    let mut results = conn.fetch_many(raw_sql(sql));
+    while let Some(result) = results.try_next().await? {
+        if let Either::Right(row) = result {
+            last = Some(row);
+        }
+    }
+    Ok(last)
+}
+
+/// Everything that a session can carry, taken off in one string, then the binding put on.
+///
+/// It is what [`DISCARD ALL`](https://www.postgresql.org/docs/current/sql-discard.html) does, except
+/// that the statements which sqlx has prepared stay: it still believes in them. `begin; rollback`
+/// leaves any transaction without the warning that a lone `rollback` would write into the server's
+/// log.
+fn bind_sql(to: &Occupant, echo: u64, checked: bool) -> SqlStr {
+    let mut sql = Sql::new(
+        "begin; rollback; close all; reset session authorization; reset role; reset all; \
+         unlisten *; discard temp; discard sequences; set search_path to ",
+    );
+    if to.binding.search_path.is_empty() {
+        sql.text("''");
+    }
+    sql.idents(&to.binding.search_path);
+    if checked {
+        // A statement whose client has gone ends within this time instead of running on.
+        sql.text("; set client_connection_check_interval to '5s'");
+    }
+    for (name, value) in &to.binding.settings {
+        sql.text("; select pg_catalog.set_config(").literal(name);
+        sql.text(", ").literal(value).text(", false)");
+    }
+    if let Some(role) = &to.binding.role {
+        sql.text("; set role ").ident(role);
+    }
+    sql.text("; select ").number(echo).text(
+        "::pg_catalog.int8, pg_catalog.pg_backend_pid(), \
+         (select pg_catalog.json_agg(name)::pg_catalog.text \
+          from pg_catalog.pg_prepared_statements where from_sql), \
+         pg_catalog.pg_advisory_unlock_all()",
+    );
+    sql.finish()
+}
+
+/// Hashes the tables of some schemas, and says whether they hold types of their own.
+///
+/// It goes through `pg_depend`, which has an index that begins with the schema; `pg_class` has none.
+/// Row types and array types depend on their table or element type and not on the schema, so what is
+/// left in `pg_type` are enums, domains, ranges and composite types.
+fn alike_sql(schemas: &[Ident]) -> SqlStr {
+    let mut sql = Sql::new(
+        "with member as ( \
+           select d.classid, d.objid from pg_catalog.pg_depend d \
+           join pg_catalog.pg_namespace n on n.oid = d.refobjid \
+           where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+           and d.deptype = 'n' and n.nspname in (",
+    );
+    for (index, schema) in schemas.iter().enumerate() {
+        sql.text(if index == 0 { "" } else { ", " })
+            .literal(schema.as_str());
+    }
+    sql.text(
+        ")), attribute as ( \
+           select c.relname, a.attnum, a.attname, a.atttypid, a.atttypmod from member m \
+           join pg_catalog.pg_class c on c.oid = m.objid \
+           join pg_catalog.pg_attribute a on a.attrelid = c.oid \
+           where m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+           and c.relkind in ('r', 'p', 'v', 'm', 'f') and a.attnum > 0 and not a.attisdropped) \
+         select pg_catalog.hashtextextended(coalesce(pg_catalog.string_agg( \
+             pg_catalog.concat_ws(' ', relname, attnum, attname, atttypid, atttypmod), '/' \
+             order by relname, attnum), ''), 0), \
+           exists (select from member \
+             where classid = 'pg_catalog.pg_type'::pg_catalog.regclass)",
+    );
+    sql.finish()
+}

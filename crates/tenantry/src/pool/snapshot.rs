@@ -1,0 +1,51 @@
+use crate::tenant::TenantId;
+
+/// The pool in numbers, at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolSnapshot {
+    /// The budget.
+    pub max: usize,
+    /// Connections that exist or are being opened or closed.
+    pub total: usize,
+    /// Connections that nobody has.
+    pub idle: usize,
+    /// Connections that somebody has, or that are being cleaned after somebody had them.
+    pub leased: usize,
+    /// Requests that wait for a connection.
+    pub waiting: usize,
+    /// How acquires have ended so far.
+    pub acquires: Acquires,
+    /// The part of the pool that is bound to each tenant now, in no particular order.
+    pub tenants: Vec<TenantPoolSnapshot>,
+}
+
+/// How acquires have ended since the manager was built.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Acquires {
+    /// With a connection that was bound to the tenant already.
+    pub hit: u64,
+    /// With a connection that had to be bound anew.
+    pub rebind: u64,
+    /// With a connection that was opened, or that nobody was bound to.
+    pub open: u64,
+    /// With the deadline.
+    pub timeout: u64,
+    /// With a refusal: the queue was full, or no connection could be opened.
+    pub refused: u64,
+}
+
+/// The part of the pool that is bound to one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TenantPoolSnapshot {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Connections bound to it.
+    pub total: usize,
+    /// Those of them that nobody has.
+    pub idle: usize,
+    /// Requests of it that wait.
+    pub waiting: usize,
+}

@@ -1,0 +1,97 @@
+//! The one place where SQL text is put together.
+//!
+//! [`Sql`] takes literals of the source code, identifiers and quoted values, and nothing else, so
+//! what comes out of it is safe by construction. No other file of the crate may use
+//! [`sqlx::AssertSqlSafe`].
+
+use std::fmt::Write;
+
+use sqlx::{SqlSafeStr, SqlStr};
+
+use crate::tenant::Ident;
+
+/// SQL text in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Sql(String);
+
+impl Sql {
+    pub(crate) fn new(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Appends text of the source code.
+    pub(crate) fn text(&mut self, text: &'static str) -> &mut Self {
+        self.0.push_str(text);
+        self
+    }
+
+    /// Appends an identifier in double quotes.
+    pub(crate) fn ident(&mut self, ident: &Ident) -> &mut Self {
+        self.display(ident.quoted())
+    }
+
+    /// Appends identifiers in double quotes, with commas between them.
+    pub(crate) fn idents(&mut self, idents: &[Ident]) -> &mut Self {
+        for (index, ident) in idents.iter().enumerate() {
+            self.text(if index == 0 { "" } else { ", " }).ident(ident);
+        }
+        self
+    }
+
+    /// Appends a whole number.
+    pub(crate) fn number(&mut self, number: u64) -> &mut Self {
+        self.display(number)
+    }
+
+    /// Appends a string constant.
+    ///
+    /// Only for text that must travel in the simple protocol, which has no parameters. Values with a
+    /// backslash use the `E''` form, so that they mean the same whatever
+    /// `standard_conforming_strings` says, as in PostgreSQL's own
+    /// [`quote_literal`](https://www.postgresql.org/docs/current/functions-string.html).
+    /// A NUL byte, which no text of PostgreSQL can hold, ends the value.
+    pub(crate) fn literal(&mut self, value: &str) -> &mut Self {
+        let value = value.split('\0').next().unwrap_or_default();
+        self.0
+            .push_str(if value.contains('\\') { " E'" } else { "'" });
+        for character in value.chars() {
+            if matches!(character, '\'' | '\\') {
+                self.0.push(character);
+            }
+            self.0.push(character);
+        }
+        self.0.push('\'');
+        self
+    }
+
+    fn display(&mut self, value: impl std::fmt::Display) -> &mut Self {
+        write!(self.0, "{value}").expect("writing into a String does not fail");
+        self
+    }
+
+    #[expect(
+        clippy::disallowed_types,
+        reason = "every part of the text is checked by its type"
+    )]
+    pub(crate) fn finish(self) -> SqlStr {
+        sqlx::AssertSqlSafe(self.0).into_sql_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_values_for_either_setting_of_the_server() {
+        let text = |value: &str| {
+            let mut sql = Sql::default();
+            sql.literal(value);
+            sql.0
+        };
+        assert_eq!(text("plain"), "'plain'");
+        assert_eq!(text("it's"), "'it''s'");
+        assert_eq!(text(r"\'; drop"), r" E'\\''; drop'");
+        assert_eq!(text("cut\0here"), "'cut'");
+    }
+}

@@ -1,0 +1,48 @@
+use super::{Ident, Placement};
+
+/// What makes a session a tenant's: search path, role and settings.
+///
+/// The pool knows tenants by their binding alone. It never speaks of schemas or rows, so another
+/// kind of isolation is another way to fill a binding.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub struct Binding {
+    /// The schemas in which unqualified names are looked up, in this order.
+    ///
+    /// Never `"$user"`: the search path of a tenant depends on the tenant alone.
+    pub search_path: Vec<Ident>,
+    /// How many schemas at the start of `search_path` belong to this tenant alone.
+    pub own_schemas: usize,
+    /// The role that the session takes on, none by default.
+    pub role: Option<Ident>,
+    /// Settings of the session, by name, set after everything else was reset.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Binding {
+    /// Returns the binding of the shared schema.
+    pub(crate) fn shared(schema: &Ident) -> Self {
+        Self {
+            search_path: vec![schema.clone()],
+            ..Self::default()
+        }
+    }
+
+    /// Returns the binding of a tenant, with the shared schema behind its own when `shared` is given.
+    pub(crate) fn tenant(placement: &Placement, shared: Option<&Ident>) -> Self {
+        let Placement::Schema(schema) = placement;
+        let search_path = std::iter::once(schema).chain(shared).cloned().collect();
+        Self {
+            search_path,
+            own_schemas: 1,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the schemas that belong to this tenant alone.
+    pub(crate) fn own(&self) -> &[Ident] {
+        self.search_path
+            .get(..self.own_schemas)
+            .unwrap_or(&self.search_path)
+    }
+}

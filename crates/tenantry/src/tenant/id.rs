@@ -1,0 +1,213 @@
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+
+use super::ident::{self, MAX_BYTES};
+
+/// The name of a tenant, as requests, catalogs and metrics use it.
+///
+/// An id is 1 to 63 bytes of `A–Z`, `a–z`, `0–9`, `_` and `-`, starts with a letter or a digit, and
+/// is none of PostgreSQL's own schema names (`public`, `information_schema`, `pg_…`), in any case.
+/// The set is small on purpose: an id ends up in schema names, headers, host names, log lines and
+/// metric labels, and nothing in it has a meaning in any of them.
+///
+/// Ids that differ only in case are two tenants: nothing folds them.
+///
+/// Cloning is cheap; the text is shared.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::TenantId;
+///
+/// let id: TenantId = "acme".parse()?;
+/// assert_eq!(id.as_str(), "acme");
+/// assert!("x,tenant_b".parse::<TenantId>().is_err());
+/// assert_ne!("ACME".parse::<TenantId>()?, id);
+/// # Ok::<(), tenantry::ParseTenantIdError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(Arc<str>);
+
+impl TenantId {
+    /// Checks `text` and makes it an id.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseTenantIdError`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, ParseTenantIdError> {
+        check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Returns the id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn check(text: &str) -> Result<(), ParseTenantIdError> {
+    let first = text.chars().next().ok_or(ParseTenantIdError::Empty)?;
+    if text.len() > MAX_BYTES {
+        return Err(ParseTenantIdError::TooLong { bytes: text.len() });
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if let Some((at, found)) = text.char_indices().find(|&(_, c)| !allowed(c)) {
+        return Err(ParseTenantIdError::Character { found, at });
+    }
+    if !first.is_ascii_alphanumeric() {
+        return Err(ParseTenantIdError::Start { found: first });
+    }
+    if ident::is_reserved_schema(text) {
+        return Err(ParseTenantIdError::Reserved);
+    }
+    Ok(())
+}
+
+impl FromStr for TenantId {
+    type Err = ParseTenantIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for TenantId {
+    type Error = ParseTenantIdError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for TenantId {
+    type Error = ParseTenantIdError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl TryFrom<&TenantId> for TenantId {
+    type Error = ParseTenantIdError;
+
+    fn try_from(id: &TenantId) -> Result<Self, Self::Error> {
+        Ok(id.clone())
+    }
+}
+
+impl From<std::convert::Infallible> for ParseTenantIdError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl AsRef<str> for TenantId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for TenantId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+/// Why a text is not a [`TenantId`].
+///
+/// The messages never repeat the text as a whole: it came from outside and may be long or hostile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseTenantIdError {
+    /// The text is empty.
+    #[error("tenant id is empty")]
+    Empty,
+    /// The text is longer than 63 bytes, the length of a PostgreSQL identifier.
+    #[error("tenant id has {bytes} bytes, at most {MAX_BYTES} are allowed")]
+    TooLong {
+        /// The length of the text.
+        bytes: usize,
+    },
+    /// The text contains something other than `A–Z`, `a–z`, `0–9`, `_` and `-`.
+    #[error("tenant id contains {found:?} at byte {at}, only A-Z, a-z, 0-9, _ and - are allowed")]
+    Character {
+        /// The first character that is not allowed.
+        found: char,
+        /// Where it stands, in bytes from the start.
+        at: usize,
+    },
+    /// The text starts with `_` or `-`.
+    #[error("tenant id starts with {found:?}, a letter or a digit is needed")]
+    Start {
+        /// The first character.
+        found: char,
+    },
+    /// The text is a name that PostgreSQL keeps for itself.
+    #[error("tenant id is a name that PostgreSQL keeps for itself")]
+    Reserved,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_the_docs_allow() {
+        let longest = "x".repeat(63);
+        for text in [
+            "a",
+            "acme",
+            "ACME",
+            "0",
+            "tenant-1",
+            "a_b",
+            "550e8400-e29b-41d4",
+            &longest,
+        ] {
+            assert_eq!(
+                TenantId::parse(text).map(|id| id.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_each_bad_id_with_its_reason() {
+        use ParseTenantIdError as E;
+        let cases = [
+            ("", E::Empty),
+            ("x,tenant_b", E::Character { found: ',', at: 1 }),
+            ("a\"b", E::Character { found: '"', at: 1 }),
+            ("a;drop", E::Character { found: ';', at: 1 }),
+            ("a b", E::Character { found: ' ', at: 1 }),
+            ("a\0", E::Character { found: '\0', at: 1 }),
+            ("aä", E::Character { found: 'ä', at: 1 }),
+            ("a.b", E::Character { found: '.', at: 1 }),
+            ("-a", E::Start { found: '-' }),
+            ("_a", E::Start { found: '_' }),
+            ("public", E::Reserved),
+            ("PUBLIC", E::Reserved),
+            ("pg_temp", E::Reserved),
+            ("information_schema", E::Reserved),
+        ];
+        for (text, error) in cases {
+            assert_eq!(TenantId::parse(text), Err(error), "{text:?}");
+        }
+        assert_eq!(
+            TenantId::parse(&"x".repeat(64)),
+            Err(E::TooLong { bytes: 64 })
+        );
+    }
+}

@@ -1,0 +1,61 @@
+use super::{Ident, NameTemplate, TemplateError, TenantId};
+
+/// How tenants' data is kept apart.
+///
+/// One schema per tenant is what exists now; a database or rows of shared tables may follow, which
+/// is why the enum is open.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Isolation {
+    /// A schema of its own for every tenant, named by the template.
+    Schema(NameTemplate),
+}
+
+impl Isolation {
+    /// Keeps every tenant in a schema of its own, named by a text such as `tenant_{id}`.
+    ///
+    /// The text is checked when the manager is built.
+    #[must_use]
+    pub fn schema(template: &str) -> Self {
+        Self::Schema(NameTemplate::unchecked(template))
+    }
+
+    /// Keeps every tenant in a schema of its own, named by a closure.
+    ///
+    /// See [`NameTemplate::from_fn`] for what is checked.
+    pub fn schema_with<F, N>(name: F) -> Self
+    where
+        F: Fn(&TenantId) -> N + Send + Sync + 'static,
+        N: Into<String>,
+    {
+        Self::Schema(NameTemplate::from_fn(name))
+    }
+
+    /// Checks the template against the shared schema.
+    pub(crate) fn check(&self) -> Result<(), TemplateError> {
+        match self {
+            Self::Schema(template) => template.check(),
+        }
+    }
+
+    /// Returns the name of the container of `id`.
+    pub(crate) fn container(&self, id: &TenantId) -> Result<Ident, TemplateError> {
+        match self {
+            Self::Schema(template) => template.container(id),
+        }
+    }
+
+    /// Returns the name template.
+    pub(crate) fn template(&self) -> &NameTemplate {
+        match self {
+            Self::Schema(template) => template,
+        }
+    }
+}
+
+impl Default for Isolation {
+    /// A schema per tenant, named `tenant_{id}`.
+    fn default() -> Self {
+        Self::schema("tenant_{id}")
+    }
+}

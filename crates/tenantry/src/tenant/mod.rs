@@ -1,0 +1,23 @@
+//! Who a tenant is and where its data lives.
+//!
+//! Everything here is pure: no connection, no clock. A value that exists is valid.
+
+mod binding;
+mod id;
+mod ident;
+mod isolation;
+mod placement;
+mod template;
+#[expect(
+    clippy::module_inception,
+    reason = "the file is named by the concept it holds"
+)]
+mod tenant;
+
+pub use binding::Binding;
+pub use id::{ParseTenantIdError, TenantId};
+pub use ident::{Ident, IdentError};
+pub use isolation::Isolation;
+pub use placement::Placement;
+pub use template::{NameTemplate, TemplateError};
+pub use tenant::{Tenant, TenantRecord, TenantState};

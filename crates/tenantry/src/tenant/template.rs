@@ -1,0 +1,193 @@
+use std::{fmt, sync::Arc};
+
+use super::{Ident, IdentError, TenantId};
+
+/// Turns a tenant id into the name of its container.
+///
+/// Either a text with `{id}` in it, or a closure. A text gives different names to different ids by
+/// construction and can be read backwards, so schemas can be listed by it. A closure can do neither:
+/// its names are checked one by one, and two ids that it sends to one container are refused when the
+/// second of them is resolved.
+#[derive(Clone)]
+pub struct NameTemplate(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Text(Arc<str>),
+    Closure(Arc<dyn Fn(&TenantId) -> String + Send + Sync>),
+}
+
+const PLACEHOLDER: &str = "{id}";
+
+impl NameTemplate {
+    /// Makes a template of a text with exactly one `{id}` in it, such as `tenant_{id}`.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError`] when `{id}` is missing or there twice, when the names that the text makes
+    /// would be PostgreSQL's own, or when nothing of the 63 bytes is left for an id.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let template = Self::unchecked(text);
+        template.check()?;
+        Ok(template)
+    }
+
+    /// Makes a template of a closure.
+    ///
+    /// The closure must give different names to different ids. Every name it returns is checked to
+    /// be an identifier that PostgreSQL does not keep for itself.
+    pub fn from_fn<F, N>(name: F) -> Self
+    where
+        F: Fn(&TenantId) -> N + Send + Sync + 'static,
+        N: Into<String>,
+    {
+        Self(Kind::Closure(Arc::new(move |id| name(id).into())))
+    }
+
+    pub(super) fn unchecked(text: &str) -> Self {
+        Self(Kind::Text(text.into()))
+    }
+
+    pub(super) fn check(&self) -> Result<(), TemplateError> {
+        let Kind::Text(text) = &self.0 else {
+            return Ok(());
+        };
+        if text.matches(PLACEHOLDER).count() != 1 {
+            return Err(TemplateError::Placeholder {
+                template: text.to_string(),
+            });
+        }
+        Ident::parse(&text.replace(PLACEHOLDER, "x"))?;
+        if text
+            .get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case("pg_"))
+        {
+            return Err(TemplateError::Reserved {
+                container: text.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the container's name for `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError`] when the name does not fit into 63 bytes or is PostgreSQL's own.
+    pub fn container(&self, id: &TenantId) -> Result<Ident, TemplateError> {
+        let name = match &self.0 {
+            Kind::Text(text) => text.replace(PLACEHOLDER, id.as_str()),
+            Kind::Closure(closure) => closure(id),
+        };
+        let container = Ident::parse(&name)?;
+        if container.is_reserved_schema() {
+            return Err(TemplateError::Reserved { container: name });
+        }
+        Ok(container)
+    }
+
+    /// Returns the id whose container is called `name`, or nothing when no id has it.
+    ///
+    /// A closure cannot be read backwards and always gives nothing.
+    #[must_use]
+    pub fn id_of(&self, name: &str) -> Option<TenantId> {
+        let (prefix, suffix) = self.around_id()?;
+        let id = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+        TenantId::parse(id).ok()
+    }
+
+    /// Returns the text before and after `{id}`, or nothing for a closure.
+    pub(crate) fn around_id(&self) -> Option<(&str, &str)> {
+        match &self.0 {
+            Kind::Text(text) => text.split_once(PLACEHOLDER),
+            Kind::Closure(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for NameTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Text(text) => f.debug_tuple("NameTemplate").field(text).finish(),
+            Kind::Closure(_) => f.debug_tuple("NameTemplate").field(&"<closure>").finish(),
+        }
+    }
+}
+
+/// Why a [`NameTemplate`] cannot be used, or gives no container for an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// The text must contain `{id}` exactly once.
+    #[error("name template {template:?} must contain {{id}} exactly once")]
+    Placeholder {
+        /// The text as given.
+        template: String,
+    },
+    /// The container's name would be one that PostgreSQL keeps for itself.
+    #[error("container name {container:?} is one that PostgreSQL keeps for itself")]
+    Reserved {
+        /// The name.
+        container: String,
+    },
+    /// The container's name is no identifier.
+    #[error("container name does not work as an identifier: {0}")]
+    Ident(#[from] IdentError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> TenantId {
+        TenantId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn names_and_reads_back() {
+        let template = NameTemplate::parse("t_{id}_v1").unwrap();
+        assert_eq!(
+            template.container(&id("Acme")).unwrap().as_str(),
+            "t_Acme_v1"
+        );
+        assert_eq!(template.id_of("t_Acme_v1"), Some(id("Acme")));
+        for other in [
+            "t_Acme",
+            "Acme_v1",
+            "t__v1",
+            "t_a b_v1",
+            "public",
+            "T_Acme_v1",
+        ] {
+            assert_eq!(template.id_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn refuses_bad_templates() {
+        for text in [
+            "tenant",
+            "{id}{id}",
+            "",
+            "pg_{id}",
+            "PG_{id}",
+            &format!("{}{{id}}", "x".repeat(63)),
+        ] {
+            assert!(NameTemplate::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_names_that_do_not_fit_or_are_taken() {
+        let template = NameTemplate::parse("tenant_{id}").unwrap();
+        assert_eq!(
+            template.container(&id(&"x".repeat(60))),
+            Err(TemplateError::Ident(IdentError::TooLong { bytes: 67 })),
+        );
+        let closure = NameTemplate::from_fn(|_| "public");
+        assert!(matches!(
+            closure.container(&id("a")),
+            Err(TemplateError::Reserved { .. })
+        ));
+    }
+}

@@ -1,0 +1,131 @@
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use serde_json::Value;
+
+use super::{Ident, Placement, TenantId};
+
+/// A tenant that the catalog knows: its id, where its data lives, and what else is on record.
+///
+/// A `Tenant` is made by the manager alone, from what the catalog says, and only for a tenant that
+/// may be served. Cloning is cheap.
+#[derive(Clone)]
+pub struct Tenant(Arc<Parts>);
+
+struct Parts {
+    id: TenantId,
+    placement: Placement,
+    created_at: Option<SystemTime>,
+    attributes: Value,
+}
+
+impl Tenant {
+    pub(crate) fn new(record: TenantRecord, placement: Placement) -> Self {
+        let TenantRecord {
+            id,
+            created_at,
+            attributes,
+            ..
+        } = record;
+        Self(Arc::new(Parts {
+            id,
+            placement,
+            created_at,
+            attributes,
+        }))
+    }
+
+    /// Returns the id by which requests name the tenant.
+    #[must_use]
+    pub fn id(&self) -> &TenantId {
+        &self.0.id
+    }
+
+    /// Returns where the tenant's data lives.
+    #[must_use]
+    pub fn placement(&self) -> &Placement {
+        &self.0.placement
+    }
+
+    /// Returns when the tenant was created, if the catalog records it.
+    #[must_use]
+    pub fn created_at(&self) -> Option<SystemTime> {
+        self.0.created_at
+    }
+
+    /// Returns what the catalog records beside that; `null` when it records nothing.
+    #[must_use]
+    pub fn attributes(&self) -> &Value {
+        &self.0.attributes
+    }
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant")
+            .field("id", &self.0.id)
+            .field("placement", &self.0.placement)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a catalog has on record about one tenant.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TenantRecord {
+    /// The tenant's id.
+    pub id: TenantId,
+    /// The name of its container. `None`, the default, leaves it to the name template.
+    pub container: Option<Ident>,
+    /// Whether the tenant is served. Default: [`TenantState::Active`].
+    pub state: TenantState,
+    /// When the tenant was created. Default: `None`.
+    pub created_at: Option<SystemTime>,
+    /// Anything else that is on record. Default: `null`.
+    pub attributes: Value,
+}
+
+impl TenantRecord {
+    /// Makes the record of an active tenant whose container follows the name template.
+    #[must_use]
+    pub fn new(id: TenantId) -> Self {
+        Self {
+            id,
+            container: None,
+            state: TenantState::Active,
+            created_at: None,
+            attributes: Value::Null,
+        }
+    }
+
+    /// Sets the container.
+    #[must_use]
+    pub fn container(mut self, container: Ident) -> Self {
+        self.container = Some(container);
+        self
+    }
+
+    /// Sets the state.
+    #[must_use]
+    pub fn state(mut self, state: TenantState) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// Sets the attributes.
+    #[must_use]
+    pub fn attributes(mut self, attributes: Value) -> Self {
+        self.attributes = attributes;
+        self
+    }
+}
+
+/// Whether a tenant is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum TenantState {
+    /// Requests are served.
+    #[default]
+    Active,
+    /// Requests are refused; the data stays.
+    Suspended,
+}
