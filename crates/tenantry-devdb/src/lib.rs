@@ -33,7 +33,8 @@
 //!
 //! All processes of one user that want a [`DevDatabase`] share one server: the tests of a
 //! binary, the binaries of `cargo test --workspace`, the process per test of `cargo nextest`.
-//! It stays ten seconds after the last of them has gone, so that the next one finds it running.
+//! It stays ten to twenty seconds after the last of them has gone, so that the next one finds it
+//! running.
 //!
 //! No server outlives its users for longer than that, whether they end, panic or are killed.
 //! Each server has a watchdog, a small shell process that reads pipes whose other ends the using

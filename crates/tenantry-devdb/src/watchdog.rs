@@ -1,7 +1,7 @@
 //! The process that outlives its users and cleans up after them.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, PipeWriter},
     path::Path,
     process::{Child, Stdio},
@@ -49,10 +49,17 @@ impl Watchdog {
             Linger::Not => String::new(),
             Linger::For(time) => time.as_secs().to_string(),
         };
+        // A file, and not an argument, so that a list of processes stays readable.
+        let script = home.join("watchdog.sh");
+        fs::write(&script, SCRIPT).map_err(Error::io("write the watchdog's script"))?;
         let child = account
             .command("/bin/sh", home)
-            .args(["-c", SCRIPT, "tenantry-devdb-watchdog"])
-            .args([home.as_os_str(), pg_ctl.as_os_str(), seconds.as_ref()])
+            .args([
+                script.as_os_str(),
+                home.as_os_str(),
+                pg_ctl.as_os_str(),
+                seconds.as_ref(),
+            ])
             .stdin(reader)
             .stdout(alive)
             .stderr(Stdio::null())

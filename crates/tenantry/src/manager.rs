@@ -74,7 +74,6 @@ impl TenantManager {
     }
 
     /// Begins to configure a manager for a server that is described by options instead of a URL.
-    #[must_use]
     pub fn builder_with(connect: PgConnectOptions) -> ManagerBuilder {
         ManagerBuilder::with(connect)
     }

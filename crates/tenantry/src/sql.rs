@@ -70,7 +70,7 @@ impl Sql {
     }
 
     #[expect(
-        clippy::disallowed_types,
+        clippy::disallowed_methods,
         reason = "every part of the text is checked by its type"
     )]
     pub(crate) fn finish(self) -> SqlStr {

@@ -1,6 +1,6 @@
 //! However a process ends, no server of its is left.
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, thread};
 
 use crate::{
     child::{Running, command},
@@ -71,24 +71,20 @@ fn of_its_own_after_kill() {
     no_server_is_left("has_its_own", End::Signal("KILL"));
 }
 
+/// One test, because each way takes as long as a shared server waits for its next user.
 #[test]
-fn shared_after_a_normal_end() {
-    no_server_is_left("shares", End::Normal);
-}
-
-#[test]
-fn shared_after_a_panic() {
-    no_server_is_left("shares", End::Panic);
-}
-
-#[test]
-fn shared_after_ctrl_c() {
-    no_server_is_left("shares", End::Signal("INT"));
-}
-
-#[test]
-fn shared_after_kill() {
-    no_server_is_left("shares", End::Signal("KILL"));
+fn shared_after_any_end() {
+    let ends = [
+        End::Normal,
+        End::Panic,
+        End::Signal("INT"),
+        End::Signal("KILL"),
+    ];
+    thread::scope(|scope| {
+        for end in ends {
+            scope.spawn(move || no_server_is_left("shares", end));
+        }
+    });
 }
 
 /// A terminal sends Ctrl-C to the whole process group, and servers must not be hit by it: the
@@ -171,7 +167,7 @@ fn of_a_process_killed_during_the_start() {
 }
 
 fn watchdog(home: &Path) -> u32 {
-    let pattern = format!("tenantry-devdb-watchdog {} ", home.display());
+    let pattern = format!("watchdog.sh {} ", home.display());
     let output = Command::new("pgrep")
         .args(["-f", &pattern])
         .output()

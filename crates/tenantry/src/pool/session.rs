@@ -326,7 +326,8 @@ fn alike_sql(schemas: &[Ident]) -> SqlStr {
              pg_catalog.concat_ws(' ', relname, attnum, attname, atttypid, atttypmod), '/' \
              order by relname, attnum), ''), 0), \
            exists (select from member \
-             where classid = 'pg_catalog.pg_type'::pg_catalog.regclass)",
+             where classid = 'pg_catalog.pg_type'::pg_catalog.regclass) \
+         from attribute",
     );
     sql.finish()
 }
