@@ -40,9 +40,6 @@ pub async fn scope<F: Future>(db: TenantDb, future: F) -> F::Output {
 /// [`ErrorKind::NoTenant`] outside of any scope.
 pub fn current() -> Result<TenantDb, Error> {
     CURRENT.try_with(Clone::clone).map_err(|_| {
-        Error::new(
-            ErrorKind::NoTenant,
-            "looking for a tenant outside of context::scope",
-        )
+        Error::new(ErrorKind::NoTenant, "looking for a tenant outside of context::scope")
     })
 }

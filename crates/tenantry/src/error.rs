@@ -93,13 +93,7 @@ impl Error {
 
     /// Makes one error for each of several callers that waited for the same thing.
     pub(crate) fn shared(original: &std::sync::Arc<Self>) -> Self {
-        let Inner {
-            kind,
-            tenant,
-            attempted,
-            retry_after,
-            ..
-        } = &*original.0;
+        let Inner { kind, tenant, attempted, retry_after, .. } = &*original.0;
         Self(Box::new(Inner {
             kind: *kind,
             tenant: tenant.clone(),
@@ -221,19 +215,12 @@ mod tests {
     #[test]
     fn survives_the_way_through_sqlx() {
         let id = TenantId::parse("acme").unwrap();
-        for kind in [
-            ErrorKind::Overloaded,
-            ErrorKind::Unavailable,
-            ErrorKind::Catalog,
-        ] {
+        for kind in [ErrorKind::Overloaded, ErrorKind::Unavailable, ErrorKind::Catalog] {
             let through = Error::from(sqlx::Error::from(Error::new(kind, "x").with_tenant(&id)));
             assert_eq!((through.kind(), through.tenant()), (kind, Some(&id)));
         }
         for kind in [ErrorKind::Timeout, ErrorKind::Closed] {
-            assert_eq!(
-                Error::from(sqlx::Error::from(Error::new(kind, "x"))).kind(),
-                kind
-            );
+            assert_eq!(Error::from(sqlx::Error::from(Error::new(kind, "x"))).kind(), kind);
         }
     }
 
@@ -241,9 +228,6 @@ mod tests {
     fn says_what_whose_and_doing_what() {
         let id = TenantId::parse("acme").unwrap();
         let error = Error::new(ErrorKind::Timeout, "waited 5s").with_tenant(&id);
-        assert_eq!(
-            error.to_string(),
-            "no connection in time (tenant acme): waited 5s"
-        );
+        assert_eq!(error.to_string(), "no connection in time (tenant acme): waited 5s");
     }
 }

@@ -84,19 +84,9 @@ impl TenantManager {
         lookup: Lookup,
         connect: PgConnectOptions,
     ) -> Self {
-        let system = SharedDb::new(Handle::new(
-            Arc::clone(&server),
-            Arc::clone(server.system()),
-        ));
+        let system = SharedDb::new(Handle::new(Arc::clone(&server), Arc::clone(server.system())));
         let listening = AtomicBool::new(false);
-        Self(Arc::new(Inner {
-            server,
-            shared,
-            system,
-            lookup,
-            connect,
-            listening,
-        }))
+        Self(Arc::new(Inner { server, shared, system, lookup, connect, listening }))
     }
 
     /// Returns the database of a tenant. Takes no connection; asks the catalog, or its cache.
@@ -153,9 +143,7 @@ impl TenantManager {
     ///
     /// Returns whether there was one. Running statements and transactions are not disturbed.
     pub fn evict(&self, id: &TenantId) -> bool {
-        self.0
-            .server
-            .evict(&OccupantId::Tenant(id.clone()), EvictReason::Requested)
+        self.0.server.evict(&OccupantId::Tenant(id.clone()), EvictReason::Requested)
     }
 
     /// Returns the pool in numbers.
@@ -196,13 +184,7 @@ impl TenantManager {
 
     /// Starts to listen for changes of the catalog, if it announces them, at the first look-up.
     fn listen_once(&self) {
-        let Inner {
-            server,
-            lookup,
-            listening,
-            connect,
-            ..
-        } = &*self.0;
+        let Inner { server, lookup, listening, connect, .. } = &*self.0;
         let Some(channel) = lookup.channel() else {
             return;
         };

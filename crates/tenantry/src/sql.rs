@@ -52,8 +52,7 @@ impl Sql {
     /// A NUL byte, which no text of PostgreSQL can hold, ends the value.
     pub(crate) fn literal(&mut self, value: &str) -> &mut Self {
         let value = value.split('\0').next().unwrap_or_default();
-        self.0
-            .push_str(if value.contains('\\') { " E'" } else { "'" });
+        self.0.push_str(if value.contains('\\') { " E'" } else { "'" });
         for character in value.chars() {
             if matches!(character, '\'' | '\\') {
                 self.0.push(character);
@@ -69,10 +68,7 @@ impl Sql {
         self
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "every part of the text is checked by its type"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "every part of the text is checked by its type")]
     pub(crate) fn finish(self) -> SqlStr {
         sqlx::AssertSqlSafe(self.0).into_sql_str()
     }

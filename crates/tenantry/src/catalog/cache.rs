@@ -92,24 +92,12 @@ impl Lookup {
     ) -> Self {
         let cache = Cache::builder()
             .max_capacity(options.capacity)
-            .expire_after(Ttl {
-                known: options.ttl,
-                other: options.negative_ttl,
-            })
+            .expire_after(Ttl { known: options.ttl, other: options.negative_ttl })
             .build();
         let holders = Mutex::new(HashMap::new());
-        let rules = Rules {
-            catalog,
-            isolation,
-            shared_schema,
-            tenants_see_shared,
-            dedicate,
-            holders,
-        };
-        Self {
-            cache,
-            rules: Arc::new(rules),
-        }
+        let rules =
+            Rules { catalog, isolation, shared_schema, tenants_see_shared, dedicate, holders };
+        Self { cache, rules: Arc::new(rules) }
     }
 
     /// Finds a tenant that may be served. Callers that ask for one id at once wait for one answer.
@@ -152,11 +140,7 @@ impl Lookup {
 
 impl Rules {
     fn ask<'a>(&'a self, shared: &'a SharedDb) -> Ask<'a> {
-        Ask {
-            shared,
-            shared_schema: &self.shared_schema,
-            isolation: &self.isolation,
-        }
+        Ask { shared, shared_schema: &self.shared_schema, isolation: &self.isolation }
     }
 
     async fn load(&self, shared: &SharedDb, id: &TenantId) -> Result<Verdict, Error> {
@@ -194,27 +178,18 @@ impl Rules {
         {
             return Err(collision(record, &holder));
         }
-        self.holders
-            .lock()
-            .insert(container.clone(), record.id.clone());
+        self.holders.lock().insert(container.clone(), record.id.clone());
         Ok(())
     }
 
     fn known(&self, record: TenantRecord, container: Ident) -> Known {
-        let class = if (self.dedicate)(&record) {
-            Class::Dedicated
-        } else {
-            Class::Pooled
-        };
+        let class = if (self.dedicate)(&record) { Class::Dedicated } else { Class::Pooled };
         let placement = Placement::Schema(container);
         let shared = self.tenants_see_shared.then_some(&self.shared_schema);
         let binding = Binding::tenant(&placement, shared);
         let id = OccupantId::Tenant(record.id.clone());
         let occupant = Arc::new(Occupant::new(id, class, binding));
-        Known {
-            tenant: Tenant::new(record, placement),
-            occupant,
-        }
+        Known { tenant: Tenant::new(record, placement), occupant }
     }
 }
 
@@ -238,8 +213,6 @@ impl Expiry<TenantId, Verdict> for Ttl {
 
 impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lookup")
-            .field("catalog", &self.rules.catalog)
-            .finish_non_exhaustive()
+        f.debug_struct("Lookup").field("catalog", &self.rules.catalog).finish_non_exhaustive()
     }
 }

@@ -73,17 +73,12 @@ pub(super) fn container_of(
         Some(container) => Ok(container.clone()),
         None => isolation.container(&record.id).map_err(|error| {
             let kind = ErrorKind::Placement;
-            Error::new(kind, error.to_string())
-                .with_tenant(&record.id)
-                .with_source(error)
+            Error::new(kind, error.to_string()).with_tenant(&record.id).with_source(error)
         }),
     }
 }
 
 pub(super) fn collision(record: &TenantRecord, holder: &TenantId) -> Error {
-    Error::new(
-        ErrorKind::Placement,
-        format!("its container is that of tenant {holder} already"),
-    )
-    .with_tenant(&record.id)
+    Error::new(ErrorKind::Placement, format!("its container is that of tenant {holder} already"))
+        .with_tenant(&record.id)
 }

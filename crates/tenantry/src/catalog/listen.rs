@@ -26,10 +26,7 @@ async fn listen_once(
     channel: &str,
     lookup: &Lookup,
 ) -> sqlx::Result<()> {
-    let one = PgPoolOptions::new()
-        .max_connections(1)
-        .max_lifetime(None)
-        .idle_timeout(None);
+    let one = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
     let mut listener = PgListener::connect_with(&one.connect_lazy_with(options.clone())).await?;
     listener.listen(channel).await?;
     lookup.forget_all();

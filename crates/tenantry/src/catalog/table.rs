@@ -36,9 +36,7 @@ impl TableCatalog {
     /// Reads the table `tenants`.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            table: Ident::parse("tenants").expect("the name is an identifier"),
-        }
+        Self { table: Ident::parse("tenants").expect("the name is an identifier") }
     }
 
     /// Reads another table of the shared schema.
@@ -68,10 +66,8 @@ impl TableCatalog {
     /// collide.
     fn create_sql(&self) -> sqlx::SqlStr {
         let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(7234619037115); ");
-        sql.text("create table if not exists ")
-            .ident(&self.table)
-            .text(
-                " (id text primary key, container text unique, \
+        sql.text("create table if not exists ").ident(&self.table).text(
+            " (id text primary key, container text unique, \
              state text not null default 'active' check (state in ('active', 'suspended')), \
              created_at timestamptz not null default now(), \
              attributes jsonb not null default '{}'); \
@@ -90,13 +86,12 @@ impl TableCatalog {
                return null; \
              end $$; \
              create or replace trigger tenantry_announce after insert or update or delete on ",
-            );
+        );
         sql.ident(&self.table).text(
             " for each row execute function tenantry_announce(); \
              create or replace trigger tenantry_announce_all after truncate on ",
         );
-        sql.ident(&self.table)
-            .text(" execute function tenantry_announce()");
+        sql.ident(&self.table).text(" execute function tenantry_announce()");
         sql.finish()
     }
 
@@ -121,10 +116,7 @@ impl Catalog for TableCatalog {
         Box::pin(async move {
             let mut sql = self.select(ask);
             sql.text(" where id = $1");
-            let row = sqlx::query(sql.finish())
-                .bind(id.as_str())
-                .fetch_optional(ask.shared)
-                .await;
+            let row = sqlx::query(sql.finish()).bind(id.as_str()).fetch_optional(ask.shared).await;
             row.map_err(failed)?.map(|row| record(&row)).transpose()
         })
     }
@@ -133,10 +125,7 @@ impl Catalog for TableCatalog {
         Box::pin(async move {
             let mut sql = self.select(ask);
             sql.text(" order by id");
-            let rows = sqlx::query(sql.finish())
-                .fetch_all(ask.shared)
-                .await
-                .map_err(failed)?;
+            let rows = sqlx::query(sql.finish()).fetch_all(ask.shared).await.map_err(failed)?;
             rows.iter().map(record).collect()
         })
     }
@@ -150,11 +139,7 @@ fn record(row: &PgRow) -> Result<TenantRecord, Error> {
     let text = |column| row.try_get::<String, _>(column).map_err(Error::catalog);
     let id = TenantId::parse(&text("id")?).map_err(Error::catalog)?;
     let container: Option<String> = row.try_get("container").map_err(Error::catalog)?;
-    let container = container
-        .as_deref()
-        .map(Ident::parse)
-        .transpose()
-        .map_err(Error::catalog)?;
+    let container = container.as_deref().map(Ident::parse).transpose().map_err(Error::catalog)?;
     let state = match text("state")?.as_str() {
         "active" => TenantState::Active,
         "suspended" => TenantState::Suspended,
@@ -168,11 +153,5 @@ fn record(row: &PgRow) -> Result<TenantRecord, Error> {
     let created_at = created
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
-    Ok(TenantRecord {
-        id,
-        container,
-        state,
-        created_at,
-        attributes,
-    })
+    Ok(TenantRecord { id, container, state, created_at, attributes })
 }

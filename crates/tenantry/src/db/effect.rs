@@ -17,21 +17,12 @@ pub(super) enum Protocol {
 /// call is found out at the next rebind at the latest, which resets the session in any case.
 pub(super) fn effect_of(sql: &str, protocol: Protocol) -> Effect {
     let statement = skip_to_keyword(sql);
-    let keyword = statement
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .next()
-        .unwrap_or_default();
+    let keyword = statement.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     let is = |word: &str| keyword.eq_ignore_ascii_case(word);
     let plain = if is("select") || is("with") {
         !mentions_any(
             statement,
-            &[
-                "set_config",
-                "advisory",
-                "setseed",
-                "into temp",
-                "into unlogged",
-            ],
+            &["set_config", "advisory", "setseed", "into temp", "into unlogged"],
         ) && !selects_into(statement)
     } else if is("insert") || is("update") || is("delete") || is("merge") || is("values") {
         !mentions_any(statement, &["set_config", "advisory", "setseed"])
@@ -39,11 +30,7 @@ pub(super) fn effect_of(sql: &str, protocol: Protocol) -> Effect {
         false
     };
     let single = protocol == Protocol::Extended || !statement.trim_end_matches(END).contains(';');
-    if plain && single {
-        Effect::OnData
-    } else {
-        Effect::OnSession
-    }
+    if plain && single { Effect::OnData } else { Effect::OnSession }
 }
 
 const END: [char; 5] = [';', ' ', '\n', '\r', '\t'];
@@ -82,9 +69,7 @@ fn selects_into(sql: &str) -> bool {
 
 fn mentions_any(sql: &str, words: &[&str]) -> bool {
     words.iter().any(|word| {
-        sql.as_bytes()
-            .windows(word.len())
-            .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+        sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
     })
 }
 
@@ -132,15 +117,8 @@ mod tests {
             "/* a /* nested */ comment */ set x = 1",
             "explain analyze select 1",
         ] {
-            assert_eq!(
-                effect_of(sql, Protocol::Extended),
-                Effect::OnSession,
-                "{sql}"
-            );
+            assert_eq!(effect_of(sql, Protocol::Extended), Effect::OnSession, "{sql}");
         }
-        assert_eq!(
-            effect_of("select 1; set a = 1", Protocol::Simple),
-            Effect::OnSession
-        );
+        assert_eq!(effect_of("select 1; set a = 1", Protocol::Simple), Effect::OnSession);
     }
 }

@@ -99,11 +99,7 @@ macro_rules! impl_executor {
                 E: 'q + Execute<'q, Postgres>,
             {
                 let statement = Statement::take(query);
-                Box::pin(async {
-                    self.handle
-                        .run(statement?, |conn, s| conn.fetch_all(s))
-                        .await
-                })
+                Box::pin(async { self.handle.run(statement?, |conn, s| conn.fetch_all(s)).await })
             }
 
             fn fetch_optional<'e, 'q: 'e, E>(
@@ -116,9 +112,7 @@ macro_rules! impl_executor {
             {
                 let statement = Statement::take(query);
                 Box::pin(async {
-                    self.handle
-                        .run(statement?, |conn, s| conn.fetch_optional(s))
-                        .await
+                    self.handle.run(statement?, |conn, s| conn.fetch_optional(s)).await
                 })
             }
 

@@ -21,12 +21,7 @@ impl Statement {
         let prepared = query.statement().cloned();
         let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
         let persistent = query.persistent();
-        Ok(Self {
-            sql: query.sql(),
-            prepared,
-            arguments,
-            persistent,
-        })
+        Ok(Self { sql: query.sql(), prepared, arguments, persistent })
     }
 
     pub(super) fn effect(&self) -> Effect {

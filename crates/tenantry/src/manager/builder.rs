@@ -136,9 +136,7 @@ impl ManagerBuilder {
         let connect = self.connect?;
         self.pool.check()?;
         self.isolation.check()?;
-        self.catalog
-            .check(&self.isolation)
-            .map_err(ConfigError::Catalog)?;
+        self.catalog.check(&self.isolation).map_err(ConfigError::Catalog)?;
         let shared_schema = Ident::parse(&self.shared_schema).map_err(ConfigError::SharedSchema)?;
         let outside = usize::from(self.catalog.channel().is_some());
         if outside >= self.pool.max_connections {

@@ -2,16 +2,14 @@ use std::{
     fmt,
     ops::{Deref, DerefMut},
     sync::Arc,
-    time::Duration,
 };
 
 use sqlx::PgConnection;
-use tokio::time::Instant;
 
 use super::{
     occupant::Occupant,
     scheduler::ConnId,
-    server::{Server, is_stale},
+    server::Server,
     session::{Session, leaves_session_usable},
 };
 use crate::tenant::TenantId;
@@ -69,18 +67,8 @@ impl Lease {
         // The scheduler says who should have it; the session itself says who has it. Only when they
         // agree is there nothing to do.
         let bound = session.is_bound_to(&occupant);
-        let condition = if bound {
-            Condition::Clean
-        } else {
-            Condition::Dirty
-        };
-        Self {
-            server,
-            conn,
-            occupant,
-            session: Some(session),
-            condition,
-        }
+        let condition = if bound { Condition::Clean } else { Condition::Dirty };
+        Self { server, conn, occupant, session: Some(session), condition }
     }
 
     /// Returns the tenant that the connection is bound to; nothing for the shared schema.
@@ -95,23 +83,24 @@ impl Lease {
         self.session().backend
     }
 
-    pub(super) fn is_clean(&self) -> bool {
-        self.condition == Condition::Clean
+    /// Says whether the session is bound to its occupant and was seen alive a moment ago.
+    pub(super) fn is_ready(&self) -> bool {
+        self.condition == Condition::Clean && !self.server.is_in_doubt(self.session())
     }
 
-    /// Binds the session to the occupant unless it is bound, and checks that it lives if asked to.
+    /// Binds the session to the occupant, or checks that it lives, or neither where it is ready.
     ///
     /// # Cancel safety
     ///
     /// When dropped in the middle, the session counts as dirty.
-    pub(super) async fn prepare(&mut self, check: bool) -> sqlx::Result<()> {
-        if self.is_clean() && !check {
+    pub(super) async fn prepare(&mut self) -> sqlx::Result<()> {
+        if self.is_ready() {
             return Ok(());
         }
-        let was_clean = self.is_clean();
+        let bound = self.condition == Condition::Clean;
         let (occupant, keep) = (Arc::clone(&self.occupant), self.server.keep());
         let session = self.start();
-        let result = match was_clean {
+        let result = match bound {
             true => session.ping().await,
             false => session.bind(&occupant, keep).await,
         };
@@ -121,10 +110,6 @@ impl Lease {
             Err(_) => self.lose(),
         }
         result
-    }
-
-    pub(super) fn was_seen_before(&self, suspect: Option<Instant>, after: Duration) -> bool {
-        is_stale(self.session().seen, suspect, after)
     }
 
     /// Begins a statement: from here to [`finish`](Self::finish) the session is in doubt.

@@ -32,13 +32,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 impl Server {
     /// Opens a connection that the scheduler has made a place for.
     pub(super) fn open_later(self: &Arc<Self>, conn: ConnId) {
-        let opening = Opening {
-            server: Some(Arc::clone(self)),
-            conn,
-        };
+        let opening = Opening { server: Some(Arc::clone(self)), conn };
         let server = Arc::clone(self);
         self.spawn(async move {
-            let open = Session::open(&server.connect);
+            let open = Session::open(&server.connect, server.now());
             let opened = match timeout(server.options.connect_timeout, open).await {
                 Ok(opened) => opened,
                 Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
@@ -54,10 +51,7 @@ impl Server {
         mut session: Session,
         occupant: Arc<Occupant>,
     ) {
-        let returning = Returning {
-            server: Some(Arc::clone(self)),
-            conn,
-        };
+        let returning = Returning { server: Some(Arc::clone(self)), conn };
         let server = Arc::clone(self);
         self.spawn(async move {
             match server.clean(&mut session, &occupant).await {
@@ -74,18 +68,9 @@ impl Server {
         if let Some(backend) = session.backend {
             // It goes on when nobody can be asked: cleaning has a deadline of its own.
             let cancel = timeout(CANCEL_TIMEOUT, self.cancel_statement(backend)).await;
-            tracing::debug!(
-                backend,
-                asked = cancel.is_ok(),
-                "cancelling an abandoned statement"
-            );
+            tracing::debug!(backend, asked = cancel.is_ok(), "cancelling an abandoned statement");
         }
-        match timeout(
-            self.options.cleanup_timeout,
-            session.bind(occupant, self.keep()),
-        )
-        .await
-        {
+        match timeout(self.options.cleanup_timeout, session.bind(occupant, self.keep())).await {
             Ok(done) => done.into(),
             Err(_) => Cleaned::No,
         }
@@ -93,7 +78,7 @@ impl Server {
 
     /// Asks the server to cancel what a session is doing.
     async fn cancel_statement(self: &Arc<Self>, backend: i32) -> Result<(), crate::Error> {
-        let mut lease = self.acquire(&self.system).await?;
+        let mut lease = self.acquire(self.system()).await?;
         let asked = sqlx::query("select pg_catalog.pg_cancel_backend($1)")
             .bind(backend)
             .execute(&mut lease.start().conn)
@@ -104,19 +89,13 @@ impl Server {
 
     /// Closes the connection of a lease that has ended badly.
     pub(super) fn close_lease(self: &Arc<Self>, conn: ConnId, session: Session) {
-        let returning = Returning {
-            server: Some(Arc::clone(self)),
-            conn,
-        };
+        let returning = Returning { server: Some(Arc::clone(self)), conn };
         self.spawn(returning.close(session));
     }
 
     /// Closes a connection that was idle.
     pub(super) fn close_idle(self: &Arc<Self>, conn: ConnId, session: Option<Session>) {
-        let closing = Closing {
-            server: Arc::clone(self),
-            conn,
-        };
+        let closing = Closing { server: Arc::clone(self), conn };
         self.spawn(async move {
             if let Some(session) = session {
                 say_goodbye(session).await;
@@ -126,10 +105,7 @@ impl Server {
     }
 
     /// Looks around regularly, as long as anybody else holds the pool.
-    pub(super) fn start_housekeeping(self: &Arc<Self>) {
-        if !self.claim_housekeeping() {
-            return;
-        }
+    pub(super) fn keep_house(self: &Arc<Self>) {
         let (server, shutdown) = (Arc::downgrade(self), self.shutdown().clone());
         let pause = self.options.tick();
         self.spawn(async move {
@@ -246,7 +222,6 @@ struct Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.server
-            .change(|state, now| state.scheduler.closed(now, self.conn));
+        self.server.change(|state, now| state.scheduler.closed(now, self.conn));
     }
 }

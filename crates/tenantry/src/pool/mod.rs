@@ -3,6 +3,7 @@
 //! The [scheduler](scheduler) decides who gets which connection and does no I/O; the server is the
 //! asynchronous shell around it. A [`Lease`] is a connection while somebody has it.
 
+mod acquire;
 mod lease;
 mod maintain;
 mod occupant;
@@ -11,6 +12,7 @@ pub(crate) mod scheduler;
 mod server;
 mod session;
 mod snapshot;
+mod state;
 
 pub(crate) use lease::Effect;
 pub use lease::Lease;

@@ -1,9 +1,12 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use parking_lot::Mutex;
 
 use super::scheduler::Class;
-use crate::tenant::{Binding, TenantId};
+use crate::{
+    error::Error,
+    tenant::{Binding, TenantId},
+};
 
 /// Whoever a session can be bound to: a tenant, the shared schema, or the library itself.
 #[derive(Debug)]
@@ -41,17 +44,8 @@ pub(crate) enum Alike {
 
 impl Occupant {
     pub(crate) fn new(id: OccupantId, class: Class, binding: Binding) -> Self {
-        let alike = if binding.own().is_empty() {
-            Alike::Unlike
-        } else {
-            Alike::Unknown
-        };
-        Self {
-            id,
-            class,
-            binding,
-            alike: Mutex::new(alike),
-        }
+        let alike = if binding.own().is_empty() { Alike::Unlike } else { Alike::Unknown };
+        Self { id, class, binding, alike: Mutex::new(alike) }
     }
 
     pub(crate) fn alike(&self) -> Alike {
@@ -60,6 +54,20 @@ impl Occupant {
 
     pub(crate) fn set_alike(&self, alike: Alike) {
         *self.alike.lock() = alike;
+    }
+
+    /// Says whether a session that is bound to one is bound to the other.
+    pub(crate) fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, other)
+            || (self.id == other.id && self.binding == other.binding && self.class == other.class)
+    }
+
+    /// Puts the tenant's name into an error.
+    pub(crate) fn name(&self, error: Error) -> Error {
+        match self.tenant() {
+            Some(tenant) => error.with_tenant(tenant),
+            None => error,
+        }
     }
 
     pub(crate) fn tenant(&self) -> Option<&TenantId> {

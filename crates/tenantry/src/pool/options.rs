@@ -107,23 +107,14 @@ impl PoolOptions {
     pub fn check(&self) -> Result<(), OptionsError> {
         let at_least_one = [
             ("max_connections", self.max_connections),
-            (
-                "max_connections_per_tenant",
-                self.max_connections_per_tenant.unwrap_or(1),
-            ),
+            ("max_connections_per_tenant", self.max_connections_per_tenant.unwrap_or(1)),
             ("max_waiting_per_tenant", self.max_waiting_per_tenant),
-            (
-                "max_tenants_per_connection",
-                self.max_tenants_per_connection,
-            ),
+            ("max_tenants_per_connection", self.max_tenants_per_connection),
             ("max_tenant_pools", self.max_tenant_pools),
         ];
         for (option, value) in at_least_one {
             if value == 0 {
-                return Err(OptionsError {
-                    option,
-                    must: "be at least 1".into(),
-                });
+                return Err(OptionsError { option, must: "be at least 1".into() });
             }
         }
         let must_last = [
@@ -136,20 +127,13 @@ impl PoolOptions {
         ];
         for (option, value) in must_last {
             if value.is_zero() {
-                return Err(OptionsError {
-                    option,
-                    must: "be longer than zero".into(),
-                });
+                return Err(OptionsError { option, must: "be longer than zero".into() });
             }
         }
         let budget = self.max_connections;
         let not_above = [
             ("max_connections", budget, MOST_CONNECTIONS),
-            (
-                "max_connections_per_tenant",
-                self.max_connections_per_tenant.unwrap_or(1),
-                budget,
-            ),
+            ("max_connections_per_tenant", self.max_connections_per_tenant.unwrap_or(1), budget),
             ("reserved_connections", self.reserve(), budget - 1),
             ("min_idle", self.min_idle, budget),
         ];
@@ -163,21 +147,15 @@ impl PoolOptions {
     }
 
     fn reserve(&self) -> usize {
-        self.reserved_connections
-            .unwrap_or(usize::from(self.max_connections >= 4))
+        self.reserved_connections.unwrap_or(usize::from(self.max_connections >= 4))
     }
 
     /// Returns the limits of the scheduler when `outside` connections of the budget are used by
     /// something else.
     pub(super) fn limits(&self, outside: usize) -> Limits {
         let budget = self.max_connections.saturating_sub(outside).max(1);
-        let hard_cap = self
-            .max_connections_per_tenant
-            .unwrap_or(budget)
-            .min(budget);
-        let soft_cap = self
-            .max_connections_per_tenant
-            .unwrap_or((budget * 3).div_ceil(4));
+        let hard_cap = self.max_connections_per_tenant.unwrap_or(budget).min(budget);
+        let soft_cap = self.max_connections_per_tenant.unwrap_or((budget * 3).div_ceil(4));
         Limits {
             budget,
             reserve: self.reserve().min(budget - 1),
@@ -194,24 +172,16 @@ impl PoolOptions {
     }
 
     pub(super) fn keep(&self) -> KeepStatements {
-        if self.keep_statements {
-            KeepStatements::WhenAlike
-        } else {
-            KeepStatements::Never
-        }
+        if self.keep_statements { KeepStatements::WhenAlike } else { KeepStatements::Never }
     }
 
     /// Returns how often to look after idle connections and quiet tenants.
     pub(super) fn tick(&self) -> Duration {
-        let shortest = [
-            self.idle_timeout,
-            self.max_lifetime,
-            Some(self.tenant_pool_ttl),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or(Duration::MAX);
+        let shortest = [self.idle_timeout, self.max_lifetime, Some(self.tenant_pool_ttl)]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(Duration::MAX);
         (shortest / 4).clamp(Duration::from_millis(20), Duration::from_secs(1))
     }
 }
@@ -239,50 +209,26 @@ mod tests {
     #[test]
     fn names_the_option_that_contradicts() {
         let cases: [(&str, PoolOptions); 5] = [
-            (
-                "max_connections",
-                PoolOptions {
-                    max_connections: 0,
-                    ..Default::default()
-                },
-            ),
+            ("max_connections", PoolOptions { max_connections: 0, ..Default::default() }),
             (
                 "max_connections_per_tenant",
-                PoolOptions {
-                    max_connections_per_tenant: Some(21),
-                    ..Default::default()
-                },
+                PoolOptions { max_connections_per_tenant: Some(21), ..Default::default() },
             ),
             (
                 "reserved_connections",
-                PoolOptions {
-                    reserved_connections: Some(20),
-                    ..Default::default()
-                },
+                PoolOptions { reserved_connections: Some(20), ..Default::default() },
             ),
             (
                 "acquire_timeout",
-                PoolOptions {
-                    acquire_timeout: Duration::ZERO,
-                    ..Default::default()
-                },
+                PoolOptions { acquire_timeout: Duration::ZERO, ..Default::default() },
             ),
-            (
-                "min_idle",
-                PoolOptions {
-                    min_idle: 21,
-                    ..Default::default()
-                },
-            ),
+            ("min_idle", PoolOptions { min_idle: 21, ..Default::default() }),
         ];
         for (option, options) in cases {
             assert_eq!(options.check().map_err(|error| error.option()), Err(option));
         }
         assert_eq!(PoolOptions::default().check(), Ok(()));
-        let one = PoolOptions {
-            max_connections: 1,
-            ..Default::default()
-        };
+        let one = PoolOptions { max_connections: 1, ..Default::default() };
         assert_eq!(one.check(), Ok(()));
         assert_eq!((one.limits(0).reserve, one.limits(0).soft_cap), (0, 1));
     }

@@ -7,9 +7,11 @@ use sqlx::{
     raw_sql,
 };
 use sqlx_core::transaction::TransactionManager;
-use tokio::time::Instant;
 
-use super::occupant::{Alike, Occupant};
+use super::{
+    occupant::{Alike, Occupant},
+    scheduler::Time,
+};
 use crate::{sql::Sql, tenant::Ident};
 
 /// One connection to the server and what is known of its session.
@@ -24,8 +26,8 @@ pub(crate) struct Session {
     borrowed: bool,
     /// The process id of the backend, known after the first bind.
     pub(crate) backend: Option<i32>,
-    /// When the server was last seen to answer.
-    pub(crate) seen: Instant,
+    /// When the session was last given back, or was opened.
+    pub(crate) seen: Time,
     binds: u64,
 }
 
@@ -49,22 +51,20 @@ const CONNECTION_CHECK_SINCE: u32 = 14_00_00;
 type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
 
 impl Session {
-    pub(crate) async fn open(options: &PgConnectOptions) -> Result<Self> {
+    pub(crate) async fn open(options: &PgConnectOptions, now: Time) -> Result<Self> {
         Ok(Self {
             conn: PgConnection::connect_with(options).await?,
             bound: None,
             statements: Statements::None,
             borrowed: false,
             backend: None,
-            seen: Instant::now(),
+            seen: now,
             binds: 0,
         })
     }
 
     pub(crate) fn is_bound_to(&self, occupant: &Arc<Occupant>) -> bool {
-        self.bound
-            .as_ref()
-            .is_some_and(|bound| Arc::ptr_eq(bound, occupant))
+        self.bound.as_ref().is_some_and(|bound| Arc::ptr_eq(bound, occupant))
     }
 
     /// Makes the session the occupant's: everything that anybody left behind goes, then its search
@@ -93,15 +93,12 @@ impl Session {
             self.sort_out_statements(to, keep).await?;
         }
         self.bound = Some(Arc::clone(to));
-        self.seen = Instant::now();
         Ok(())
     }
 
     /// Checks that the server still answers, in one round trip.
     pub(crate) async fn ping(&mut self) -> Result<()> {
-        self.conn.ping().await?;
-        self.seen = Instant::now();
-        Ok(())
+        self.conn.ping().await
     }
 
     /// Says whether the error may come of a prepared statement that does not fit any more, and would
@@ -157,17 +154,12 @@ impl Session {
     /// row would be another one or missing, and the connection is given up.
     async fn reset_and_set(&mut self, to: &Occupant) -> Result<()> {
         self.binds += 1;
-        let checked = self
-            .conn
-            .server_version_num()
-            .is_some_and(|v| v >= CONNECTION_CHECK_SINCE);
+        let checked = self.conn.server_version_num().is_some_and(|v| v >= CONNECTION_CHECK_SINCE);
         let sql = bind_sql(to, self.binds, checked);
         let answer = last_row(&mut self.conn, sql).await?;
         let echo: Option<i64> = answer.as_ref().and_then(|row| row.try_get(0).ok());
         let (Some(row), true) = (&answer, echo == i64::try_from(self.binds).ok()) else {
-            return Err(sqlx::Error::Protocol(
-                "the answer to a reset was lost".into(),
-            ));
+            return Err(sqlx::Error::Protocol("the answer to a reset was lost".into()));
         };
         self.backend = row.try_get(1)?;
         match row.try_get::<Option<String>, _>(2)? {
@@ -219,11 +211,7 @@ impl Session {
             Some(row) => (row.try_get(0)?, row.try_get(1)?),
             None => return Err(sqlx::Error::RowNotFound),
         };
-        let alike = if own_types {
-            Alike::Unlike
-        } else {
-            Alike::Key(key)
-        };
+        let alike = if own_types { Alike::Unlike } else { Alike::Key(key) };
         occupant.set_alike(alike);
         Ok(alike)
     }
@@ -233,11 +221,9 @@ impl Session {
 pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
     use sqlx::Error as E;
     match error {
-        E::Database(error) => error
-            .try_downcast_ref::<PgDatabaseError>()
-            .is_some_and(|error| {
-                !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
-            }),
+        E::Database(error) => error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
+            !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+        }),
         E::RowNotFound
         | E::TypeNotFound { .. }
         | E::ColumnIndexOutOfBounds { .. }
@@ -312,8 +298,7 @@ fn alike_sql(schemas: &[Ident]) -> SqlStr {
            and d.deptype = 'n' and n.nspname in (",
     );
     for (index, schema) in schemas.iter().enumerate() {
-        sql.text(if index == 0 { "" } else { ", " })
-            .literal(schema.as_str());
+        sql.text(if index == 0 { "" } else { ", " }).literal(schema.as_str());
     }
     sql.text(
         ")), attribute as ( \

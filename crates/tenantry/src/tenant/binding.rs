@@ -22,27 +22,18 @@ pub struct Binding {
 impl Binding {
     /// Returns the binding of the shared schema.
     pub(crate) fn shared(schema: &Ident) -> Self {
-        Self {
-            search_path: vec![schema.clone()],
-            ..Self::default()
-        }
+        Self { search_path: vec![schema.clone()], ..Self::default() }
     }
 
     /// Returns the binding of a tenant, with the shared schema behind its own when `shared` is given.
     pub(crate) fn tenant(placement: &Placement, shared: Option<&Ident>) -> Self {
         let Placement::Schema(schema) = placement;
         let search_path = std::iter::once(schema).chain(shared).cloned().collect();
-        Self {
-            search_path,
-            own_schemas: 1,
-            ..Self::default()
-        }
+        Self { search_path, own_schemas: 1, ..Self::default() }
     }
 
     /// Returns the schemas that belong to this tenant alone.
     pub(crate) fn own(&self) -> &[Ident] {
-        self.search_path
-            .get(..self.own_schemas)
-            .unwrap_or(&self.search_path)
+        self.search_path.get(..self.own_schemas).unwrap_or(&self.search_path)
     }
 }

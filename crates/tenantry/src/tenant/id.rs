@@ -166,20 +166,8 @@ mod tests {
     #[test]
     fn accepts_what_the_docs_allow() {
         let longest = "x".repeat(63);
-        for text in [
-            "a",
-            "acme",
-            "ACME",
-            "0",
-            "tenant-1",
-            "a_b",
-            "550e8400-e29b-41d4",
-            &longest,
-        ] {
-            assert_eq!(
-                TenantId::parse(text).map(|id| id.to_string()),
-                Ok(text.to_owned())
-            );
+        for text in ["a", "acme", "ACME", "0", "tenant-1", "a_b", "550e8400-e29b-41d4", &longest] {
+            assert_eq!(TenantId::parse(text).map(|id| id.to_string()), Ok(text.to_owned()));
         }
     }
 
@@ -205,9 +193,6 @@ mod tests {
         for (text, error) in cases {
             assert_eq!(TenantId::parse(text), Err(error), "{text:?}");
         }
-        assert_eq!(
-            TenantId::parse(&"x".repeat(64)),
-            Err(E::TooLong { bytes: 64 })
-        );
+        assert_eq!(TenantId::parse(&"x".repeat(64)), Err(E::TooLong { bytes: 64 }));
     }
 }

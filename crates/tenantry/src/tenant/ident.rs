@@ -68,9 +68,7 @@ impl Ident {
 ///
 /// PostgreSQL itself refuses to create a schema whose name starts with `pg_`.
 pub(super) fn is_reserved_schema(name: &str) -> bool {
-    let starts_with_pg = name
-        .get(..3)
-        .is_some_and(|start| start.eq_ignore_ascii_case("pg_"));
+    let starts_with_pg = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("pg_"));
     starts_with_pg
         || name.eq_ignore_ascii_case("public")
         || name.eq_ignore_ascii_case("information_schema")
@@ -157,21 +155,12 @@ mod tests {
     #[test]
     fn counts_bytes_not_characters() {
         assert!(Ident::parse(&"ä".repeat(31)).is_ok());
-        assert_eq!(
-            Ident::parse(&"ä".repeat(32)),
-            Err(IdentError::TooLong { bytes: 64 })
-        );
+        assert_eq!(Ident::parse(&"ä".repeat(32)), Err(IdentError::TooLong { bytes: 64 }));
     }
 
     #[test]
     fn knows_reserved_schemas() {
-        for name in [
-            "public",
-            "Public",
-            "pg_catalog",
-            "PG_temp_3",
-            "information_schema",
-        ] {
+        for name in ["public", "Public", "pg_catalog", "PG_temp_3", "information_schema"] {
             assert!(Ident::parse(name).unwrap().is_reserved_schema(), "{name}");
         }
         for name in ["pgx", "tenant_public", "äöü", "pü"] {

@@ -8,10 +8,7 @@ mod ident;
 mod isolation;
 mod placement;
 mod template;
-#[expect(
-    clippy::module_inception,
-    reason = "the file is named by the concept it holds"
-)]
+#[expect(clippy::module_inception, reason = "the file is named by the concept it holds")]
 mod tenant;
 
 pub use binding::Binding;

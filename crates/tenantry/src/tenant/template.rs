@@ -53,18 +53,11 @@ impl NameTemplate {
             return Ok(());
         };
         if text.matches(PLACEHOLDER).count() != 1 {
-            return Err(TemplateError::Placeholder {
-                template: text.to_string(),
-            });
+            return Err(TemplateError::Placeholder { template: text.to_string() });
         }
         Ident::parse(&text.replace(PLACEHOLDER, "x"))?;
-        if text
-            .get(..3)
-            .is_some_and(|start| start.eq_ignore_ascii_case("pg_"))
-        {
-            return Err(TemplateError::Reserved {
-                container: text.to_string(),
-            });
+        if text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("pg_")) {
+            return Err(TemplateError::Reserved { container: text.to_string() });
         }
         Ok(())
     }
@@ -146,33 +139,18 @@ mod tests {
     #[test]
     fn names_and_reads_back() {
         let template = NameTemplate::parse("t_{id}_v1").unwrap();
-        assert_eq!(
-            template.container(&id("Acme")).unwrap().as_str(),
-            "t_Acme_v1"
-        );
+        assert_eq!(template.container(&id("Acme")).unwrap().as_str(), "t_Acme_v1");
         assert_eq!(template.id_of("t_Acme_v1"), Some(id("Acme")));
-        for other in [
-            "t_Acme",
-            "Acme_v1",
-            "t__v1",
-            "t_a b_v1",
-            "public",
-            "T_Acme_v1",
-        ] {
+        for other in ["t_Acme", "Acme_v1", "t__v1", "t_a b_v1", "public", "T_Acme_v1"] {
             assert_eq!(template.id_of(other), None, "{other}");
         }
     }
 
     #[test]
     fn refuses_bad_templates() {
-        for text in [
-            "tenant",
-            "{id}{id}",
-            "",
-            "pg_{id}",
-            "PG_{id}",
-            &format!("{}{{id}}", "x".repeat(63)),
-        ] {
+        for text in
+            ["tenant", "{id}{id}", "", "pg_{id}", "PG_{id}", &format!("{}{{id}}", "x".repeat(63))]
+        {
             assert!(NameTemplate::parse(text).is_err(), "{text:?}");
         }
     }
@@ -185,9 +163,6 @@ mod tests {
             Err(TemplateError::Ident(IdentError::TooLong { bytes: 67 })),
         );
         let closure = NameTemplate::from_fn(|_| "public");
-        assert!(matches!(
-            closure.container(&id("a")),
-            Err(TemplateError::Reserved { .. })
-        ));
+        assert!(matches!(closure.container(&id("a")), Err(TemplateError::Reserved { .. })));
     }
 }

@@ -20,18 +20,8 @@ struct Parts {
 
 impl Tenant {
     pub(crate) fn new(record: TenantRecord, placement: Placement) -> Self {
-        let TenantRecord {
-            id,
-            created_at,
-            attributes,
-            ..
-        } = record;
-        Self(Arc::new(Parts {
-            id,
-            placement,
-            created_at,
-            attributes,
-        }))
+        let TenantRecord { id, created_at, attributes, .. } = record;
+        Self(Arc::new(Parts { id, placement, created_at, attributes }))
     }
 
     /// Returns the id by which requests name the tenant.

@@ -15,11 +15,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self {
-            database: DevDatabase::create()
-                .await
-                .expect("a server can be started"),
-        }
+        Self { database: DevDatabase::create().await.expect("a server can be started") }
     }
 
     /// A database with these tenants, each with a table `users` that holds the tenant's own name.
@@ -34,9 +30,7 @@ impl World {
 
     /// A connection beside the pool, as a superuser.
     pub(crate) async fn admin(&self) -> PgConnection {
-        PgConnection::connect(self.database.url())
-            .await
-            .expect("the server is running")
+        PgConnection::connect(self.database.url()).await.expect("the server is running")
     }
 
     pub(crate) fn builder(&self) -> ManagerBuilder {
@@ -77,9 +71,7 @@ pub(crate) async fn create_tenant(admin: &mut PgConnection, tenant: &str) {
 
 /// The name that the tenant's own table holds: whose data a handle sees.
 pub(crate) async fn name_of(db: &TenantDb) -> sqlx::Result<String> {
-    sqlx::query_scalar("select name from users where id = 1")
-        .fetch_one(db)
-        .await
+    sqlx::query_scalar("select name from users where id = 1").fetch_one(db).await
 }
 
 /// Waits until a condition holds, and fails after ten seconds.

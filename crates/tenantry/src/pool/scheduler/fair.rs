@@ -51,10 +51,7 @@ impl Ready {
 
     /// Returns who comes first.
     pub(super) fn first(&self) -> Option<Place> {
-        self.below_cap
-            .first()
-            .or_else(|| self.above_cap.first())
-            .copied()
+        self.below_cap.first().or_else(|| self.above_cap.first()).copied()
     }
 
     fn side(&mut self, cap: Cap) -> &mut BTreeSet<Place> {

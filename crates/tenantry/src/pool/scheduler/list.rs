@@ -41,11 +41,7 @@ impl Links {
         }
         debug_assert!(!self.0[index].linked, "{index} is in a list already");
         let id = narrow(index);
-        self.0[index] = Link {
-            previous: list.back,
-            next: None,
-            linked: true,
-        };
+        self.0[index] = Link { previous: list.back, next: None, linked: true };
         match list.back {
             Some(back) => self.0[back as usize].next = Some(id),
             None => list.front = Some(id),
@@ -87,10 +83,7 @@ mod tests {
             links.remove(&mut list, index);
         }
         links.push_back(&mut list, 0);
-        assert_eq!(
-            (list.front(), list.back(), list.len()),
-            (Some(1), Some(0), 3)
-        );
+        assert_eq!((list.front(), list.back(), list.len()), (Some(1), Some(0), 3));
         for expected in [1, 3, 0] {
             assert_eq!(list.front(), Some(expected));
             links.remove(&mut list, expected);

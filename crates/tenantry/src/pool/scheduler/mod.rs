@@ -117,12 +117,7 @@ pub(crate) enum Acquire {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action<W> {
     /// Hand the connection to the waiter.
-    Grant {
-        waiter: W,
-        conn: ConnId,
-        tenant: TenantKey,
-        how: How,
-    },
+    Grant { waiter: W, conn: ConnId, tenant: TenantKey, how: How },
     /// Tell the waiter that there will be no connection.
     Refuse { waiter: W, why: Refusal },
     /// Open a connection, then call [`Scheduler::opened`] or [`Scheduler::open_failed`].
@@ -130,10 +125,7 @@ pub(crate) enum Action<W> {
     /// Close the idle connection, then call [`Scheduler::closed`].
     Close(ConnId),
     /// The tenant pool is forgotten.
-    Evicted {
-        tenant: TenantKey,
-        reason: EvictReason,
-    },
+    Evicted { tenant: TenantKey, reason: EvictReason },
 }
 
 /// Why a waiter gets no connection.
@@ -218,15 +210,8 @@ struct Conn {
 enum State {
     Free,
     Opening,
-    Idle {
-        since: Time,
-        shelf: Shelf,
-    },
-    Leased {
-        tenant: TenantKey,
-        since: Time,
-        charged: Duration,
-    },
+    Idle { since: Time, shelf: Shelf },
+    Leased { tenant: TenantKey, since: Time, charged: Duration },
     Closing,
 }
 
@@ -332,20 +317,15 @@ impl<W> Scheduler<W> {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        Counts {
-            tenant_pools: self.tenants.len(),
-            ..self.counts
-        }
+        Counts { tenant_pools: self.tenants.len(), ..self.counts }
     }
 
     pub(crate) fn tenant_counts(&self, key: TenantKey) -> TenantCounts {
-        self.tenants
-            .get(key.0)
-            .map_or_else(TenantCounts::default, |tenant| TenantCounts {
-                idle: tenant.idle.len(),
-                leased: tenant.leased,
-                waiting: tenant.queue.len(),
-            })
+        self.tenants.get(key.0).map_or_else(TenantCounts::default, |tenant| TenantCounts {
+            idle: tenant.idle.len(),
+            leased: tenant.leased,
+            waiting: tenant.queue.len(),
+        })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -427,12 +407,7 @@ impl<W> Scheduler<W> {
 
     /// Takes a lease back.
     pub(crate) fn release(&mut self, now: Time, conn: ConnId, released: Released) {
-        let State::Leased {
-            tenant,
-            since,
-            charged,
-        } = self.conn(conn).state
-        else {
+        let State::Leased { tenant, since, charged } = self.conn(conn).state else {
             debug_assert!(false, "only a lease is released");
             return;
         };
@@ -495,10 +470,7 @@ impl<W> Scheduler<W> {
             return;
         }
         tenant.evicted = true;
-        self.actions.push_back(Action::Evicted {
-            tenant: key,
-            reason,
-        });
+        self.actions.push_back(Action::Evicted { tenant: key, reason });
         self.leave_quiet(key);
         while let Some(index) = self.tenants[key.0].idle.front() {
             let conn = conn_id(index);
@@ -533,17 +505,9 @@ impl<W> Scheduler<W> {
     /// Ends everything: waiters are refused, idle connections closed, others when they come back.
     pub(crate) fn close(&mut self, now: Time) {
         self.closed = true;
-        let keys: Vec<_> = self
-            .tenants
-            .iter()
-            .map(|(index, _)| TenantKey(index))
-            .collect();
+        let keys: Vec<_> = self.tenants.iter().map(|(index, _)| TenantKey(index)).collect();
         for key in keys {
-            while self
-                .tenants
-                .get(key.0)
-                .is_some_and(|tenant| !tenant.queue.is_empty())
-            {
+            while self.tenants.get(key.0).is_some_and(|tenant| !tenant.queue.is_empty()) {
                 self.refuse_first(now, key, Refusal::Closed);
             }
             self.evict(now, key, EvictReason::Closed);
@@ -592,9 +556,7 @@ impl<W> Scheduler<W> {
 
     /// Returns whose turn it is among those who wait and may lease.
     fn whose_turn(&self) -> Option<TenantKey> {
-        let system = self
-            .system
-            .filter(|key| self.tenants[key.0].demand(usize::MAX) > 0);
+        let system = self.system.filter(|key| self.tenants[key.0].demand(usize::MAX) > 0);
         system.or_else(|| {
             let place = self.ready.first().filter(|_| self.tenants_may_lease())?;
             Some(TenantKey(place.tenant))
@@ -649,9 +611,7 @@ impl<W> Scheduler<W> {
         if self.tenants[key.0].class == Class::Dedicated {
             return None;
         }
-        self.shelf(Shelf::Pooled)
-            .front()
-            .map(|index| (conn_id(index), How::Rebind))
+        self.shelf(Shelf::Pooled).front().map(|index| (conn_id(index), How::Rebind))
     }
 
     /// Opens connections for those who wait, or closes one that nobody of them can be bound to.
@@ -672,10 +632,7 @@ impl<W> Scheduler<W> {
 
     /// How many connections those who wait could make use of right now.
     fn wanted(&self) -> usize {
-        let headroom = self
-            .limits
-            .budget
-            .saturating_sub(self.limits.reserve + self.tenant_leases);
+        let headroom = self.limits.budget.saturating_sub(self.limits.reserve + self.tenant_leases);
         let system = self.system.map_or(0, |key| self.tenants[key.0].queue.len());
         self.demand.min(headroom) + system
     }
@@ -694,10 +651,7 @@ impl<W> Scheduler<W> {
         };
         let too_old = now >= self.conns[index].expires;
         let unused = self.counts.idle > self.limits.min_idle
-            && self
-                .limits
-                .idle_timeout
-                .is_some_and(|limit| now.saturating_sub(since) >= limit);
+            && self.limits.idle_timeout.is_some_and(|limit| now.saturating_sub(since) >= limit);
         too_old || unused
     }
 
@@ -712,10 +666,7 @@ impl<W> Scheduler<W> {
     // What follows keeps the books.
 
     fn grant(&mut self, now: Time, conn: ConnId, key: TenantKey, how: How) {
-        let first = self.tenants[key.0]
-            .queue
-            .first_key_value()
-            .map(|(ticket, _)| *ticket);
+        let first = self.tenants[key.0].queue.first_key_value().map(|(ticket, _)| *ticket);
         let Some(ticket) = first else {
             debug_assert!(false, "a tenant whose turn it is has a waiter");
             return self.put_idle(now, conn);
@@ -728,12 +679,7 @@ impl<W> Scheduler<W> {
         self.change_queue(now, key, |queue| waiter = queue.remove(&ticket));
         self.lease(now, conn, key);
         if let Some(waiter) = waiter {
-            self.actions.push_back(Action::Grant {
-                waiter,
-                conn,
-                tenant: key,
-                how,
-            });
+            self.actions.push_back(Action::Grant { waiter, conn, tenant: key, how });
         }
     }
 
@@ -752,11 +698,7 @@ impl<W> Scheduler<W> {
         let dedicated = self.tenants[key.0].class == Class::Dedicated;
         let charged = self.tenants[key.0].typical_hold;
         let slot = self.conn_mut(conn);
-        slot.state = State::Leased {
-            tenant: key,
-            since: now,
-            charged,
-        };
+        slot.state = State::Leased { tenant: key, since: now, charged };
         if slot.bound != Some(key) {
             slot.bound = Some(key);
             slot.served.insert(serial);
@@ -819,15 +761,8 @@ impl<W> Scheduler<W> {
             return;
         }
         let demand = tenant.demand(hard_cap);
-        let cap = if tenant.leased < soft_cap {
-            Cap::Below
-        } else {
-            Cap::Above
-        };
-        let place = Place {
-            virtual_time: tenant.virtual_time,
-            tenant: key.0,
-        };
+        let cap = if tenant.leased < soft_cap { Cap::Below } else { Cap::Above };
+        let place = Place { virtual_time: tenant.virtual_time, tenant: key.0 };
         let place = (demand > 0).then_some((cap, place));
         let place_before = std::mem::replace(&mut tenant.place, place);
         self.demand = self.demand + demand - demand_before;
@@ -851,11 +786,9 @@ impl<W> Scheduler<W> {
         };
         let bound = slot.bound;
         self.conn_mut(conn).state = State::Idle { since: now, shelf };
-        self.shelf_links
-            .push_back(&mut self.shelves[shelf as usize], conn.index());
+        self.shelf_links.push_back(&mut self.shelves[shelf as usize], conn.index());
         if let Some(key) = bound {
-            self.tenant_links
-                .push_back(&mut self.tenants[key.0].idle, conn.index());
+            self.tenant_links.push_back(&mut self.tenants[key.0].idle, conn.index());
         }
         self.counts.idle += 1;
     }
@@ -866,11 +799,9 @@ impl<W> Scheduler<W> {
             debug_assert!(false, "only an idle connection is on a shelf");
             return;
         };
-        self.shelf_links
-            .remove(&mut self.shelves[shelf as usize], conn.index());
+        self.shelf_links.remove(&mut self.shelves[shelf as usize], conn.index());
         if let Some(key) = self.conn(conn).bound {
-            self.tenant_links
-                .remove(&mut self.tenants[key.0].idle, conn.index());
+            self.tenant_links.remove(&mut self.tenants[key.0].idle, conn.index());
         }
         self.counts.idle -= 1;
     }

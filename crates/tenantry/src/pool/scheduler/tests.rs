@@ -56,14 +56,8 @@ enum Event {
     Evict(usize),
 }
 
-const CLASSES: [Class; 6] = [
-    Class::System,
-    Class::Shared,
-    Class::Pooled,
-    Class::Pooled,
-    Class::Pooled,
-    Class::Dedicated,
-];
+const CLASSES: [Class; 6] =
+    [Class::System, Class::Shared, Class::Pooled, Class::Pooled, Class::Pooled, Class::Dedicated];
 
 impl World {
     fn new(limits: Limits) -> Self {
@@ -138,15 +132,8 @@ impl World {
             Acquire::Granted(conn, how) => self.granted(conn, key, how),
             Acquire::Waiting(ticket) => drop(self.waiting.insert(waiter, (key, ticket))),
             Acquire::QueueFull => {
-                let waiting = self
-                    .waiting
-                    .values()
-                    .filter(|(other, _)| *other == key)
-                    .count();
-                assert_eq!(
-                    waiting, self.limits.max_waiting,
-                    "refused with a place left"
-                );
+                let waiting = self.waiting.values().filter(|(other, _)| *other == key).count();
+                assert_eq!(waiting, self.limits.max_waiting, "refused with a place left");
             }
             Acquire::Closed => panic!("nobody has closed it"),
         }
@@ -158,11 +145,7 @@ impl World {
             return;
         };
         self.leases.remove(&index);
-        let released = if usable {
-            Released::Usable
-        } else {
-            Released::Closed
-        };
+        let released = if usable { Released::Usable } else { Released::Closed };
         self.scheduler.release(self.now, conn, released);
     }
 
@@ -173,8 +156,7 @@ impl World {
         self.opening.remove(&conn);
         if well {
             self.history.insert(conn, Vec::new());
-            self.scheduler
-                .opened(self.now, conn_id(conn), self.now + MS * 3_000);
+            self.scheduler.opened(self.now, conn_id(conn), self.now + MS * 3_000);
         } else {
             self.scheduler.open_failed(self.now, conn_id(conn));
         }
@@ -188,23 +170,14 @@ impl World {
     fn carry_out(&mut self) {
         while let Some(action) = self.scheduler.next_action() {
             match action {
-                Action::Grant {
-                    waiter,
-                    conn,
-                    tenant,
-                    how,
-                } => {
-                    let (asked, _) = self
-                        .waiting
-                        .remove(&waiter)
-                        .expect("a waiter is granted once");
+                Action::Grant { waiter, conn, tenant, how } => {
+                    let (asked, _) =
+                        self.waiting.remove(&waiter).expect("a waiter is granted once");
                     assert_eq!(asked, tenant);
                     self.granted(conn, tenant, how);
                 }
                 Action::Refuse { waiter, .. } => {
-                    self.waiting
-                        .remove(&waiter)
-                        .expect("a waiter is refused once");
+                    self.waiting.remove(&waiter).expect("a waiter is refused once");
                 }
                 Action::Open(conn) => assert!(self.opening.insert(conn.index())),
                 Action::Close(conn) => assert!(self.closing.insert(conn.index())),
@@ -220,10 +193,7 @@ impl World {
     fn granted(&mut self, conn: ConnId, tenant: TenantKey, how: How) {
         let index = conn.index();
         assert!(!self.opening.contains(&index) && !self.closing.contains(&index));
-        assert!(
-            self.leases.insert(index, (conn, tenant)).is_none(),
-            "leased twice"
-        );
+        assert!(self.leases.insert(index, (conn, tenant)).is_none(), "leased twice");
         let name = self.names[&tenant.0];
         let served = self.history.get_mut(&index).expect("it was opened");
         match how {
@@ -237,15 +207,8 @@ impl World {
             _ => assert!(others.all(|(_, class)| *class != Class::Dedicated)),
         }
         served.push(name);
-        let distinct = served
-            .iter()
-            .map(|(name, _)| name)
-            .collect::<BTreeSet<_>>()
-            .len();
-        assert!(
-            distinct <= self.limits.max_tenants_served,
-            "it should have been retired"
-        );
+        let distinct = served.iter().map(|(name, _)| name).collect::<BTreeSet<_>>().len();
+        assert!(distinct <= self.limits.max_tenants_served, "it should have been retired");
     }
 
     fn check(&self) {
@@ -256,29 +219,15 @@ impl World {
         assert_eq!(counts.waiting, self.waiting.len());
         let used = counts.leased + counts.opening + counts.closing + counts.idle;
         assert!(used <= self.limits.budget, "the budget is exceeded");
-        assert_eq!(
-            used + self.scheduler.free.len(),
-            self.limits.budget,
-            "a place was lost"
-        );
+        assert_eq!(used + self.scheduler.free.len(), self.limits.budget, "a place was lost");
         let mut by_tenant = BTreeMap::<usize, usize>::new();
         for (_, key) in self.leases.values() {
             *by_tenant.entry(key.0).or_default() += 1;
         }
-        let tenants = by_tenant
-            .iter()
-            .filter(|(key, _)| self.names[key].1 != Class::System);
-        assert!(
-            tenants
-                .clone()
-                .all(|(_, leased)| *leased <= self.limits.hard_cap),
-            "cap exceeded"
-        );
+        let tenants = by_tenant.iter().filter(|(key, _)| self.names[key].1 != Class::System);
+        assert!(tenants.clone().all(|(_, leased)| *leased <= self.limits.hard_cap), "cap exceeded");
         let leased_by_tenants: usize = tenants.map(|(_, leased)| leased).sum();
-        assert!(
-            leased_by_tenants + self.limits.reserve <= self.limits.budget,
-            "reserve is taken"
-        );
+        assert!(leased_by_tenants + self.limits.reserve <= self.limits.budget, "reserve is taken");
         self.check_no_idleness(&by_tenant, leased_by_tenants);
     }
 
@@ -292,10 +241,7 @@ impl World {
         if eligible {
             let under_way = !self.opening.is_empty() || !self.closing.is_empty();
             let all_leased = self.leases.len() == self.limits.budget;
-            assert!(
-                under_way || all_leased,
-                "somebody waits and nothing is done for it"
-            );
+            assert!(under_way || all_leased, "somebody waits and nothing is done for it");
         }
     }
 
@@ -334,27 +280,19 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
-    (
-        2..8_usize,
-        0..2_usize,
-        1..8_usize,
-        1..40_u32,
-        1..5_usize,
-        0..3_usize,
+    (2..8_usize, 0..2_usize, 1..8_usize, 1..40_u32, 1..5_usize, 0..3_usize).prop_map(
+        |(budget, reserve, hard_cap, affinity, served, min_idle)| Limits {
+            reserve,
+            hard_cap: hard_cap.min(budget),
+            soft_cap: (hard_cap.min(budget) * 3).div_ceil(4),
+            max_waiting: 20,
+            affinity: MS * affinity,
+            max_tenants_served: served,
+            min_idle: min_idle.min(budget),
+            max_tenant_pools: 3,
+            ..limits(budget)
+        },
     )
-        .prop_map(
-            |(budget, reserve, hard_cap, affinity, served, min_idle)| Limits {
-                reserve,
-                hard_cap: hard_cap.min(budget),
-                soft_cap: (hard_cap.min(budget) * 3).div_ceil(4),
-                max_waiting: 20,
-                affinity: MS * affinity,
-                max_tenants_served: served,
-                min_idle: min_idle.min(budget),
-                max_tenant_pools: 3,
-                ..limits(budget)
-            },
-        )
 }
 
 proptest! {
@@ -406,14 +344,9 @@ proptest! {
 /// Serves requests in simulated time. A tenant is given by how long it holds a connection and how
 /// many requests it always has waiting.
 fn simulate(budget: usize, tenants: &[(Duration, usize)], end: Duration) -> Vec<Duration> {
-    let mut scheduler = Scheduler::new(Limits {
-        reserve: 0,
-        ..limits(budget)
-    });
-    let keys: Vec<_> = tenants
-        .iter()
-        .map(|_| scheduler.add_tenant(Time::ZERO, Class::Pooled))
-        .collect();
+    let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(budget) });
+    let keys: Vec<_> =
+        tenants.iter().map(|_| scheduler.add_tenant(Time::ZERO, Class::Pooled)).collect();
     let mut busy = BTreeSet::new();
     let mut held = vec![Duration::ZERO; tenants.len()];
     for (tenant, (_, requests)) in tenants.iter().enumerate() {
@@ -443,21 +376,14 @@ fn simulate(budget: usize, tenants: &[(Duration, usize)], end: Duration) -> Vec<
 
 #[test]
 fn shares_hold_time_and_not_turns() {
-    let held = simulate(
-        4,
-        &[(MS * 40, 20), (MS * 2, 20), (MS * 10, 20)],
-        MS * 20_000,
-    );
+    let held = simulate(4, &[(MS * 40, 20), (MS * 2, 20), (MS * 10, 20)], MS * 20_000);
     let (least, most) = (held.iter().min().unwrap(), held.iter().max().unwrap());
     assert!(*most < *least * 12 / 10, "{held:?}");
 }
 
 #[test]
 fn a_flood_does_not_hold_up_a_quiet_tenant() {
-    let mut scheduler = Scheduler::new(Limits {
-        reserve: 0,
-        ..limits(4)
-    });
+    let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(4) });
     let flood = scheduler.add_tenant(Time::ZERO, Class::Pooled);
     let quiet = scheduler.add_tenant(Time::ZERO, Class::Pooled);
     for _ in 0..500 {
@@ -474,9 +400,7 @@ fn a_flood_does_not_hold_up_a_quiet_tenant() {
         while let Some(action) = scheduler.next_action() {
             match action {
                 Action::Open(conn) => scheduler.opened(now, conn, Time::MAX),
-                Action::Grant {
-                    waiter: "quiet", ..
-                } => {
+                Action::Grant { waiter: "quiet", .. } => {
                     // The bound that the docs state: 20 ms of hold time ahead, 5 ms a statement.
                     assert!(grants_until_quiet.unwrap() <= 5, "{grants_until_quiet:?}");
                     return;
@@ -495,26 +419,18 @@ fn a_flood_does_not_hold_up_a_quiet_tenant() {
 
 #[test]
 fn being_quiet_saves_nothing_up() {
-    let mut scheduler = Scheduler::new(Limits {
-        reserve: 0,
-        ..limits(1)
-    });
+    let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(1) });
     let busy = scheduler.add_tenant(Time::ZERO, Class::Pooled);
     let late = scheduler.add_tenant(Time::ZERO, Class::Pooled);
     // One tenant works alone for a long time, without anybody waiting.
     scheduler.acquire(Time::ZERO, busy, || 0);
-    let Some(Action::Open(conn)) = scheduler.next_action() else {
-        panic!("nothing is opened")
-    };
+    let Some(Action::Open(conn)) = scheduler.next_action() else { panic!("nothing is opened") };
     scheduler.opened(Time::ZERO, conn, Time::MAX);
     let mut now = Time::ZERO;
     for _ in 0..100 {
         now += MS * 100;
         scheduler.release(now, conn, Released::Usable);
-        assert_eq!(
-            scheduler.acquire(now, busy, || 0),
-            Acquire::Granted(conn, How::Hit)
-        );
+        assert_eq!(scheduler.acquire(now, busy, || 0), Acquire::Granted(conn, How::Hit));
     }
     while scheduler.next_action().is_some() {}
     // Then both flood: the late one may not make up for ten seconds.
@@ -526,9 +442,7 @@ fn being_quiet_saves_nothing_up() {
     for _ in 0..40 {
         now += MS * 10;
         scheduler.release(now, conn, Released::Usable);
-        let Some(Action::Grant { waiter, .. }) = scheduler.next_action() else {
-            panic!("idle")
-        };
+        let Some(Action::Grant { waiter, .. }) = scheduler.next_action() else { panic!("idle") };
         served[waiter] += 1;
     }
     assert!(served[0] >= 10, "{served:?}");
@@ -536,26 +450,15 @@ fn being_quiet_saves_nothing_up() {
 
 #[test]
 fn a_dedicated_tenant_takes_a_place_and_not_a_session() {
-    let mut scheduler = Scheduler::new(Limits {
-        reserve: 0,
-        ..limits(1)
-    });
+    let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(1) });
     let pooled = scheduler.add_tenant(Time::ZERO, Class::Pooled);
     let dedicated = scheduler.add_tenant(Time::ZERO, Class::Dedicated);
     scheduler.acquire(MS, pooled, || 0);
-    let Some(Action::Open(conn)) = scheduler.next_action() else {
-        panic!("nothing is opened")
-    };
+    let Some(Action::Open(conn)) = scheduler.next_action() else { panic!("nothing is opened") };
     scheduler.opened(MS, conn, Time::MAX);
-    assert!(matches!(
-        scheduler.next_action(),
-        Some(Action::Grant { how: How::Bind, .. })
-    ));
+    assert!(matches!(scheduler.next_action(), Some(Action::Grant { how: How::Bind, .. })));
     scheduler.release(MS * 2, conn, Released::Usable);
-    assert!(matches!(
-        scheduler.acquire(MS * 3, dedicated, || 1),
-        Acquire::Waiting(_)
-    ));
+    assert!(matches!(scheduler.acquire(MS * 3, dedicated, || 1), Acquire::Waiting(_)));
     assert_eq!(scheduler.next_action(), Some(Action::Close(conn)));
     scheduler.closed(MS * 4, conn);
     assert_eq!(scheduler.next_action(), Some(Action::Open(conn)));

@@ -1,0 +1,133 @@
+//! The way of an acquire: ask the scheduler, wait, prepare the session, begin again if it is dead.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    Lease,
+    occupant::Occupant,
+    scheduler::{TenantKey, Ticket},
+    server::Server,
+    session::leaves_session_usable,
+    state::{Answer, Asked},
+};
+use crate::error::{Error, ErrorKind, RETRY_AFTER};
+
+/// What an acquire has come to without waiting.
+enum Attempt {
+    Lease(Lease),
+    Wait(Waiting),
+}
+
+impl Server {
+    /// Takes a connection that is bound to the occupant.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the place in the queue, or the connection, goes back.
+    pub(crate) async fn acquire(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Answer {
+        let attempt = match self.ask(occupant)? {
+            // The usual way: bound already, seen just now, nothing to wait for.
+            Attempt::Lease(lease) if lease.is_ready() => return Ok(lease),
+            attempt => attempt,
+        };
+        let deadline = Instant::now() + self.options.acquire_timeout;
+        let result = match timeout_at(deadline, self.see_through(attempt, occupant)).await {
+            Ok(result) => result,
+            Err(_) => Err(self.timed_out()),
+        };
+        result.map_err(|error| occupant.name(error))
+    }
+
+    /// Waits for a connection and prepares it; begins again when it turns out to be dead.
+    async fn see_through(
+        self: &Arc<Self>,
+        mut attempt: Attempt,
+        occupant: &Arc<Occupant>,
+    ) -> Answer {
+        loop {
+            let mut lease = match attempt {
+                Attempt::Lease(lease) => lease,
+                Attempt::Wait(waiting) => waiting.answer().await?,
+            };
+            let fresh = lease.backend_pid().is_none();
+            let Err(error) = lease.prepare().await else { return Ok(lease) };
+            if leaves_session_usable(&error) {
+                let refused = Error::new(ErrorKind::Database, "binding a session");
+                return Err(refused.with_source(error));
+            }
+            if fresh {
+                let lost = Error::new(ErrorKind::Unavailable, "binding a session");
+                return Err(lost.with_source(error));
+            }
+            // Nothing of the lease was sent, and the next connection may be better.
+            tracing::debug!(error = %error, "a connection was lost while it was idle");
+            drop(lease);
+            attempt = self.ask(occupant)?;
+        }
+    }
+
+    /// Asks the scheduler once.
+    fn ask(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Result<Attempt, Error> {
+        self.start();
+        match self.change(|state, now| state.ask(now, occupant)) {
+            Asked::Granted { conn, session, occupant } => {
+                Ok(Attempt::Lease(Lease::new(Arc::clone(self), conn, occupant, session)))
+            }
+            Asked::Waiting { key, ticket, answer } => {
+                let server = Arc::clone(self);
+                Ok(Attempt::Wait(Waiting { server, key, ticket, answer, answered: false }))
+            }
+            Asked::QueueFull => Err(occupant.name(self.queue_full())),
+            Asked::Closed => {
+                Err(occupant.name(Error::new(ErrorKind::Closed, "taking a connection")))
+            }
+        }
+    }
+
+    fn timed_out(self: &Arc<Self>) -> Error {
+        self.change(|state, _| state.note_timeout());
+        let waited = self.options.acquire_timeout;
+        Error::new(ErrorKind::Timeout, format!("waited {waited:?} for a connection"))
+            .with_retry_after(RETRY_AFTER)
+    }
+
+    fn queue_full(&self) -> Error {
+        let most = self.options.max_waiting_per_tenant;
+        Error::new(ErrorKind::Overloaded, format!("{most} requests are waiting already"))
+            .with_retry_after(RETRY_AFTER)
+    }
+}
+
+/// A place in a queue. Dropping it leaves the queue.
+struct Waiting {
+    server: Arc<Server>,
+    key: TenantKey,
+    ticket: Ticket,
+    answer: oneshot::Receiver<Answer>,
+    answered: bool,
+}
+
+impl Waiting {
+    async fn answer(mut self) -> Answer {
+        let answer = (&mut self.answer).await;
+        self.answered = true;
+        answer.unwrap_or_else(|_| Err(Error::new(ErrorKind::Closed, "waiting for a connection")))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        // An answer that is already in the channel is dropped with it, and a lease in it goes back.
+        let (key, ticket) = (self.key, self.ticket);
+        let waiter = self.server.change(|state, now| state.scheduler.cancel(now, key, ticket));
+        drop(waiter);
+    }
+}
