@@ -1,0 +1,25 @@
+# The habits of this repository. `just` lists them.
+
+_default:
+    @just --list
+
+# An HTTP API over a throwaway PostgreSQL; it prints what to try
+demo:
+    cargo run -p axum-crud
+
+# Every test, against real servers that the tests start themselves
+test:
+    cargo test --workspace
+
+# What CI checks before the tests
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The pool against sqlx's own, as ratios
+bench *ARGS:
+    cargo run --release -p tenantry-bench -- pool {{ARGS}}
+
+# The documentation, as docs.rs shows it
+doc *ARGS:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{ARGS}}
