@@ -162,19 +162,19 @@ impl Session {
             return Err(sqlx::Error::Protocol("the answer to a reset was lost".into()));
         };
         self.backend = row.try_get(1)?;
-        match row.try_get::<Option<String>, _>(2)? {
-            Some(names) => self.deallocate(&names).await,
-            None => Ok(()),
+        if row.try_get(2)? {
+            self.deallocate().await?;
         }
+        Ok(())
     }
 
     /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.
-    async fn deallocate(&mut self, names: &str) -> Result<()> {
-        let names: Vec<String> =
-            serde_json::from_str(names).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    async fn deallocate(&mut self) -> Result<()> {
+        let names = "select name from pg_catalog.pg_prepared_statements where from_sql";
         let mut sql = Sql::default();
-        for name in names {
-            let name = Ident::parse(&name).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        for row in self.conn.fetch_all(raw_sql(names)).await? {
+            let name = Ident::parse(row.try_get(0)?);
+            let name = name.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
             sql.text("deallocate ").ident(&name).text("; ");
         }
         self.conn.execute(raw_sql(sql.finish())).await.map(drop)
@@ -277,8 +277,7 @@ fn bind_sql(to: &Occupant, echo: u64, checked: bool) -> SqlStr {
     }
     sql.text("; select ").number(echo).text(
         "::pg_catalog.int8, pg_catalog.pg_backend_pid(), \
-         (select pg_catalog.json_agg(name)::pg_catalog.text \
-          from pg_catalog.pg_prepared_statements where from_sql), \
+         exists (select from pg_catalog.pg_prepared_statement() where from_sql), \
          pg_catalog.pg_advisory_unlock_all()",
     );
     sql.finish()
