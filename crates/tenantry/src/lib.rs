@@ -1,12 +1,89 @@
-//! Core.
+//! Serve any number of PostgreSQL tenants from one bounded pool of connections.
+//!
+//! A [`TenantManager`] turns a tenant id into a [`TenantDb`]: a database handle that can only see that
+//! tenant, and that goes wherever sqlx takes a `&PgPool`.
+//!
+//! ```no_run
+//! use tenantry::{Isolation, SchemaDiscovery, TenantManager};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let manager = TenantManager::builder("postgres://app@localhost/saas")
+//!     .isolation(Isolation::schema("tenant_{id}")) // the schema of a tenant
+//!     .catalog(SchemaDiscovery::default())         // a tenant is there when its schema is
+//!     .max_connections(20)                         // for all tenants together
+//!     .build()?;
+//!
+//! let db = manager.tenant("acme").await?;          // asks the catalog, takes no connection
+//! let users: Vec<(i64, String)> =
+//!     sqlx::query_as("select id, name from users").fetch_all(&db).await?;
+//!
+//! let mut tx = db.begin().await?;
+//! sqlx::query("update users set name = $1 where id = $2").bind("Ann").bind(1_i64)
+//!     .execute(&mut *tx).await?;
+//! tx.commit().await?;
+//!
+//! let plans = sqlx::query("select * from plans").fetch_all(manager.shared()).await?;
+//! manager.close().await;
+//! # Ok(()) }
+//! ```
+//!
+//! In a web service the layer of `tenantry-axum` does this for every request.
+//!
+//! # How it works
+//!
+//! There is one set of connections, with one budget. A connection is *bound* to a tenant: its search
+//! path is the tenant's schema. An [acquire](TenantDb::acquire) takes
+//!
+//! 1. an idle connection that is bound to this tenant: a **hit**, without a round trip;
+//! 2. else one that is bound to nobody, or a new one while the budget allows;
+//! 3. else the least recently used idle one of another tenant: a **rebind**, in one round trip that takes
+//!    everything off the session that anybody left on it, and puts the new tenant's search path on;
+//! 4. else it **waits**, in a queue that is fair between tenants, until its deadline.
+//!
+//! Nobody can change the tenant of a connection that somebody has, and a session that may have been
+//! changed is reset before anyone gets it again, the same tenant included. A statement whose future
+//! was dropped in the middle is read to its end or cancelled first.
+//!
+//! # Using sqlx
+//!
+//! | with sqlx | with a tenant |
+//! |---|---|
+//! | `query(…).fetch_all(&pool)`, `query!`, `query_as!`, `QueryBuilder` | the same with `&db` |
+//! | `query(…).fetch(&pool)`, a stream | the same with `&db`; holds a connection until it ends or is dropped |
+//! | `pool.acquire()` | [`db.acquire()`](TenantDb::acquire), a [`Lease`] |
+//! | `pool.begin()`, nested `tx.begin()` | [`db.begin()`](TenantDb::begin), [`tx.begin()`](TenantTransaction::begin) |
+//! | `conn.copy_in_raw(…)`, `conn.copy_out_raw(…)` | the same on a [`Lease`] |
+//! | `PgListener` | see below |
+//!
+//! The `query!` macros check statements when the program is compiled, against the database that
+//! `DATABASE_URL` names then. Let that URL have a tenant's schema in its search path, for example with
+//! `?options[search_path]=tenant_acme`, or use `cargo sqlx prepare`.
+//!
+//! **LISTEN.** A lease is not the place to listen: it keeps a connection of the budget for as long as
+//! it listens, and the reset at its end stops it. Use one [`PgListener`](sqlx::postgres::PgListener)
+//! of its own per process for all tenants, put the tenant's id into the channel or the payload, and leave
+//! one connection of the server for it. `NOTIFY` works anywhere.
+//!
+//! # Errors
+//!
+//! [`Error`] has a [`kind`](Error::kind) to branch on, says whether it
+//! [is transient](Error::is_transient), and never shows a password. Statements through a handle fail
+//! with [`sqlx::Error`]; `Error::from` tells what the pool meant by it.
+//!
+//! # Features
+//!
+//! | feature | default | what it does |
+//! |---|---|---|
+//! | `tls` | on | TLS to the server through rustls, with the roots of webpki-roots |
+
 pub mod catalog;
 pub mod context;
 mod db;
 mod error;
 mod manager;
-pub mod pool;
+mod pool;
 mod sql;
-pub mod tenant;
+mod tenant;
 
 pub use catalog::{
     Catalog, CatalogFn, CatalogOptions, FixedCatalog, SchemaDiscovery, TableCatalog,
@@ -14,7 +91,10 @@ pub use catalog::{
 pub use db::{SharedDb, TenantDb, TenantTransaction};
 pub use error::{Error, ErrorKind};
 pub use manager::{ConfigError, ManagerBuilder, TenantManager};
-pub use pool::{EvictReason, Lease, PoolOptions, PoolSnapshot};
+pub use pool::{
+    Acquires, EvictReason, Lease, OptionsError, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
+};
 pub use tenant::{
-    Ident, IdentError, Isolation, ParseTenantIdError, Tenant, TenantId, TenantRecord, TenantState,
+    Ident, IdentError, Isolation, NameTemplate, ParseTenantIdError, Placement, TemplateError,
+    Tenant, TenantId, TenantRecord, TenantState,
 };

@@ -160,7 +160,7 @@ impl Rules {
             return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(id));
         }
         self.claim(shared, &record, &container).await?;
-        Ok(Verdict::Known(Arc::new(self.known(record, container))))
+        Ok(Verdict::Known(Arc::new(self.known(record, container)?)))
     }
 
     /// Notes that the container is this tenant's. When it was another's before, that one is looked
@@ -182,14 +182,18 @@ impl Rules {
         Ok(())
     }
 
-    fn known(&self, record: TenantRecord, container: Ident) -> Known {
+    fn known(&self, record: TenantRecord, container: Ident) -> Result<Known, Error> {
         let class = if (self.dedicate)(&record) { Class::Dedicated } else { Class::Pooled };
         let placement = Placement::Schema(container);
         let shared = self.tenants_see_shared.then_some(&self.shared_schema);
-        let binding = Binding::tenant(&placement, shared);
+        let binding = Binding::tenant(&record, &placement, shared);
+        if let Some(name) = binding.forbidden_setting() {
+            let attempted = format!("its record sets {name}, which is how tenants are kept apart");
+            return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
+        }
         let id = OccupantId::Tenant(record.id.clone());
         let occupant = Arc::new(Occupant::new(id, class, binding));
-        Known { tenant: Tenant::new(record, placement), occupant }
+        Ok(Known { tenant: Tenant::new(record, placement), occupant })
     }
 }
 

@@ -153,5 +153,6 @@ fn record(row: &PgRow) -> Result<TenantRecord, Error> {
     let created_at = created
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
-    Ok(TenantRecord { id, container, state, created_at, attributes })
+    let record = TenantRecord::new(id).state(state).attributes(attributes);
+    Ok(TenantRecord { container, created_at, ..record })
 }

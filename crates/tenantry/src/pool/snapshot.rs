@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use super::EvictReason;
 use crate::tenant::TenantId;
 
 /// The pool in numbers, at one instant.
@@ -16,6 +19,8 @@ pub struct PoolSnapshot {
     pub waiting: usize,
     /// How acquires have ended so far.
     pub acquires: Acquires,
+    /// How many tenant pools were forgotten so far, and why.
+    pub evictions: BTreeMap<EvictReason, u64>,
     /// The part of the pool that is bound to each tenant now, in no particular order.
     pub tenants: Vec<TenantPoolSnapshot>,
 }

@@ -1,6 +1,9 @@
 //! What the pool's lock protects: the scheduler, the idle sessions, and who is who.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tokio::sync::oneshot;
 
@@ -22,6 +25,7 @@ pub(super) struct State {
     pools: HashMap<OccupantId, Pool>,
     names: HashMap<TenantKey, OccupantId>,
     acquires: Acquires,
+    evictions: BTreeMap<EvictReason, u64>,
     /// Why the last connection could not be opened.
     open_error: Option<Arc<sqlx::Error>>,
 }
@@ -66,6 +70,7 @@ impl State {
             pools: HashMap::new(),
             names: HashMap::new(),
             acquires: Acquires::default(),
+            evictions: BTreeMap::new(),
             open_error: None,
         }
     }
@@ -172,6 +177,7 @@ impl State {
             }
             Action::Evicted { tenant, reason } => {
                 let occupant = self.names.remove(&tenant)?;
+                *self.evictions.entry(reason).or_default() += 1;
                 if self.pools.get(&occupant).is_some_and(|pool| pool.key == tenant) {
                     self.pools.remove(&occupant);
                 }
@@ -211,6 +217,7 @@ impl State {
             leased: counts.leased,
             waiting: counts.waiting,
             acquires: self.acquires,
+            evictions: self.evictions.clone(),
             tenants: tenants.collect(),
         }
     }

@@ -1,22 +1,21 @@
-use super::{Ident, Placement};
+use super::{Ident, Placement, TenantRecord};
 
 /// What makes a session a tenant's: search path, role and settings.
 ///
 /// The pool knows tenants by their binding alone. It never speaks of schemas or rows, so another
 /// kind of isolation is another way to fill a binding.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub struct Binding {
+pub(crate) struct Binding {
     /// The schemas in which unqualified names are looked up, in this order.
     ///
     /// Never `"$user"`: the search path of a tenant depends on the tenant alone.
-    pub search_path: Vec<Ident>,
+    pub(crate) search_path: Vec<Ident>,
     /// How many schemas at the start of `search_path` belong to this tenant alone.
-    pub own_schemas: usize,
+    pub(crate) own_schemas: usize,
     /// The role that the session takes on, none by default.
-    pub role: Option<Ident>,
+    pub(crate) role: Option<Ident>,
     /// Settings of the session, by name, set after everything else was reset.
-    pub settings: Vec<(String, String)>,
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 impl Binding {
@@ -26,10 +25,25 @@ impl Binding {
     }
 
     /// Returns the binding of a tenant, with the shared schema behind its own when `shared` is given.
-    pub(crate) fn tenant(placement: &Placement, shared: Option<&Ident>) -> Self {
+    pub(crate) fn tenant(
+        record: &TenantRecord,
+        placement: &Placement,
+        shared: Option<&Ident>,
+    ) -> Self {
         let Placement::Schema(schema) = placement;
-        let search_path = std::iter::once(schema).chain(shared).cloned().collect();
-        Self { search_path, own_schemas: 1, ..Self::default() }
+        Self {
+            search_path: std::iter::once(schema).chain(shared).cloned().collect(),
+            own_schemas: 1,
+            role: record.role.clone(),
+            settings: record.settings.clone(),
+        }
+    }
+
+    /// Finds a setting that would undo what the binding is for.
+    pub(crate) fn forbidden_setting(&self) -> Option<&str> {
+        let forbidden = ["search_path", "role", "session_authorization"];
+        let names = self.settings.iter().map(|(name, _)| name.as_str());
+        names.into_iter().find(|name| forbidden.iter().any(|no| no.eq_ignore_ascii_case(name)))
     }
 
     /// Returns the schemas that belong to this tenant alone.

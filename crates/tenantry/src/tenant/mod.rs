@@ -11,7 +11,7 @@ mod template;
 #[expect(clippy::module_inception, reason = "the file is named by the concept it holds")]
 mod tenant;
 
-pub use binding::Binding;
+pub(crate) use binding::Binding;
 pub use id::{ParseTenantIdError, TenantId};
 pub use ident::{Ident, IdentError};
 pub use isolation::Isolation;

@@ -68,6 +68,13 @@ pub struct TenantRecord {
     pub container: Option<Ident>,
     /// Whether the tenant is served. Default: [`TenantState::Active`].
     pub state: TenantState,
+    /// The database role that its sessions take on, as `SET ROLE` does. Default: none.
+    ///
+    /// The role of the connection must be a member of it. With a role that may use the tenant's own
+    /// schema alone, SQL that names another tenant's schema is refused by the server.
+    pub role: Option<Ident>,
+    /// Settings of its sessions by name, such as `statement_timeout`. Default: none.
+    pub settings: Vec<(String, String)>,
     /// When the tenant was created. Default: `None`.
     pub created_at: Option<SystemTime>,
     /// Anything else that is on record. Default: `null`.
@@ -82,6 +89,8 @@ impl TenantRecord {
             id,
             container: None,
             state: TenantState::Active,
+            role: None,
+            settings: Vec::new(),
             created_at: None,
             attributes: Value::Null,
         }
@@ -98,6 +107,20 @@ impl TenantRecord {
     #[must_use]
     pub fn state(mut self, state: TenantState) -> Self {
         self.state = state;
+        self
+    }
+
+    /// Sets the role that sessions take on.
+    #[must_use]
+    pub fn role(mut self, role: Ident) -> Self {
+        self.role = Some(role);
+        self
+    }
+
+    /// Adds a setting of its sessions.
+    #[must_use]
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
         self
     }
 

@@ -147,7 +147,7 @@ pub(crate) enum Released {
 }
 
 /// Why a tenant pool was forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum EvictReason {
     /// It had not been used for the time that tenant pools are kept.
