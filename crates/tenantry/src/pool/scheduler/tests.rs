@@ -1,10 +1,13 @@
 //! Properties of the scheduler under arbitrary events, and its fairness in simulated time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{conn::conn_id, *};
 
 const MS: Duration = Duration::from_millis(1);
 

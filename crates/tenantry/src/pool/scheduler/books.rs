@@ -1,0 +1,240 @@
+//! The scheduler's bookkeeping: every change of a connection, a tenant or a queue, in one place each.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Action, Class, ConnId, EvictReason, How, Refusal, Scheduler, TenantKey, Ticket, Time,
+    conn::{Conn, Shelf, State},
+    fair::{Cap, Place},
+    list::List,
+    tenant::{LEAST_CHARGE, Tenant},
+};
+
+impl<W> Scheduler<W> {
+    pub(super) fn grant(&mut self, now: Time, conn: ConnId, key: TenantKey, how: How) {
+        let first = self.tenants[key.0].queue.first_key_value().map(|(ticket, _)| *ticket);
+        let Some(ticket) = first else {
+            debug_assert!(false, "a tenant whose turn it is has a waiter");
+            return self.put_idle(now, conn);
+        };
+        // The clock follows the one who is furthest behind, never one that was preferred.
+        if let Some(place) = self.ready.first() {
+            self.ready.advance(place.virtual_time);
+        }
+        let mut waiter = None;
+        self.change_queue(now, key, |queue| waiter = queue.remove(&ticket));
+        self.lease(now, conn, key);
+        if let Some(waiter) = waiter {
+            self.actions.push_back(Action::Grant { waiter, conn, tenant: key, how });
+        }
+    }
+
+    pub(super) fn refuse_first(&mut self, now: Time, key: TenantKey, why: Refusal) {
+        let mut first = None;
+        self.change_queue(now, key, |queue| first = queue.pop_first());
+        if let Some((_, waiter)) = first {
+            self.actions.push_back(Action::Refuse { waiter, why });
+        }
+        self.forget_if_done(key);
+    }
+
+    pub(super) fn lease(&mut self, now: Time, conn: ConnId, key: TenantKey) {
+        self.leave_quiet(key);
+        let serial = self.tenants[key.0].serial;
+        let dedicated = self.tenants[key.0].class == Class::Dedicated;
+        let charged = self.tenants[key.0].typical_hold;
+        let slot = self.conn_mut(conn);
+        slot.state = State::Leased { tenant: key, since: now, charged };
+        if slot.bound != Some(key) {
+            slot.bound = Some(key);
+            slot.served.insert(serial);
+            slot.dedicated |= dedicated;
+        }
+        self.counts.leased += 1;
+        self.change_tenant(key, |tenant, clock| {
+            tenant.leased += 1;
+            tenant.virtual_time = tenant.virtual_time.max(clock) + charged;
+        });
+        if self.tenants[key.0].class != Class::System {
+            self.tenant_leases += 1;
+        }
+    }
+
+    /// Corrects the charge of a lease by what it really took.
+    pub(super) fn end_lease(
+        &mut self,
+        now: Time,
+        key: TenantKey,
+        held: Duration,
+        charged: Duration,
+    ) {
+        let held = held.max(LEAST_CHARGE);
+        self.counts.leased -= 1;
+        self.change_tenant(key, |tenant, _| {
+            tenant.leased -= 1;
+            tenant.virtual_time = (tenant.virtual_time + held).saturating_sub(charged);
+            tenant.typical_hold = (tenant.typical_hold * 7 + held) / 8;
+        });
+        if self.tenants[key.0].class != Class::System {
+            self.tenant_leases -= 1;
+        }
+        self.settle_quiet(now, key);
+    }
+
+    pub(super) fn change_queue(
+        &mut self,
+        now: Time,
+        key: TenantKey,
+        change: impl FnOnce(&mut BTreeMap<Ticket, W>),
+    ) {
+        let before = self.tenants[key.0].queue.len();
+        self.change_tenant(key, |tenant, clock| {
+            change(&mut tenant.queue);
+            if before == 0 {
+                tenant.virtual_time = tenant.virtual_time.max(clock);
+            }
+        });
+        let after = self.tenants[key.0].queue.len();
+        self.counts.waiting = self.counts.waiting + after - before;
+        match after {
+            0 => self.settle_quiet(now, key),
+            _ => self.leave_quiet(key),
+        }
+    }
+
+    /// Changes a tenant and keeps its place in the order and the demand of all in step.
+    pub(super) fn change_tenant(
+        &mut self,
+        key: TenantKey,
+        change: impl FnOnce(&mut Tenant<W>, Duration),
+    ) {
+        let (hard_cap, soft_cap) = (self.limits.hard_cap, self.limits.soft_cap);
+        let clock = self.ready.clock();
+        let tenant = &mut self.tenants[key.0];
+        let demand_before = tenant.demand(hard_cap);
+        change(tenant, clock);
+        if tenant.class == Class::System {
+            return;
+        }
+        let demand = tenant.demand(hard_cap);
+        let cap = if tenant.leased < soft_cap { Cap::Below } else { Cap::Above };
+        let place = Place { virtual_time: tenant.virtual_time, tenant: key.0 };
+        let place = (demand > 0).then_some((cap, place));
+        let place_before = std::mem::replace(&mut tenant.place, place);
+        self.demand = self.demand + demand - demand_before;
+        if place_before != place {
+            if let Some((cap, place)) = place_before {
+                self.ready.remove(cap, place);
+            }
+            if let Some((cap, place)) = place {
+                self.ready.insert(cap, place);
+            }
+        }
+    }
+
+    pub(super) fn put_idle(&mut self, now: Time, conn: ConnId) {
+        let slot = self.conn(conn);
+        let shelf = match slot.bound {
+            _ if slot.served.is_empty() => Shelf::Fresh,
+            None => Shelf::Unbound,
+            Some(_) if slot.dedicated => Shelf::Dedicated,
+            Some(_) => Shelf::Pooled,
+        };
+        let bound = slot.bound;
+        self.conn_mut(conn).state = State::Idle { since: now, shelf };
+        self.shelf_links.push_back(&mut self.shelves[shelf as usize], conn.index());
+        if let Some(key) = bound {
+            self.tenant_links.push_back(&mut self.tenants[key.0].idle, conn.index());
+        }
+        self.counts.idle += 1;
+    }
+
+    /// Takes an idle connection off its shelf; the caller says what becomes of it.
+    pub(super) fn take_idle(&mut self, conn: ConnId) {
+        let State::Idle { shelf, .. } = self.conn(conn).state else {
+            debug_assert!(false, "only an idle connection is on a shelf");
+            return;
+        };
+        self.shelf_links.remove(&mut self.shelves[shelf as usize], conn.index());
+        if let Some(key) = self.conn(conn).bound {
+            self.tenant_links.remove(&mut self.tenants[key.0].idle, conn.index());
+        }
+        self.counts.idle -= 1;
+    }
+
+    pub(super) fn open_one(&mut self) -> bool {
+        let Some(conn) = self.free.pop() else {
+            return false;
+        };
+        self.conn_mut(conn).state = State::Opening;
+        self.counts.opening += 1;
+        self.actions.push_back(Action::Open(conn));
+        true
+    }
+
+    pub(super) fn close_idle(&mut self, conn: ConnId) {
+        self.take_idle(conn);
+        self.begin_close(conn);
+    }
+
+    pub(super) fn begin_close(&mut self, conn: ConnId) {
+        self.conn_mut(conn).state = State::Closing;
+        self.counts.closing += 1;
+        self.actions.push_back(Action::Close(conn));
+    }
+
+    /// Marks the place of a connection that is gone as free.
+    pub(super) fn set_free(&mut self, now: Time, conn: ConnId) {
+        self.conn_mut(conn).state = State::Closing;
+        self.counts.closing += 1;
+        self.closed(now, conn);
+    }
+
+    /// Makes room among the tenant pools when there are too many; `newest` stays.
+    pub(super) fn keep_capacity(&mut self, now: Time, newest: TenantKey) {
+        while self.tenants.len() > self.limits.max_tenant_pools
+            && let Some(oldest) = self.quiet.front()
+            && oldest != newest.0
+        {
+            self.evict(now, TenantKey(oldest), EvictReason::Capacity);
+        }
+    }
+
+    /// Puts a tenant that neither leases nor waits at the end of the quiet ones.
+    pub(super) fn settle_quiet(&mut self, now: Time, key: TenantKey) {
+        let tenant = &mut self.tenants[key.0];
+        let quiet = tenant.leased == 0 && tenant.queue.is_empty() && tenant.is_evictable();
+        if quiet && tenant.quiet_since.is_none() {
+            tenant.quiet_since = Some(now);
+            self.quiet_links.push_back(&mut self.quiet, key.0);
+        }
+    }
+
+    pub(super) fn leave_quiet(&mut self, key: TenantKey) {
+        if self.tenants[key.0].quiet_since.take().is_some() {
+            self.quiet_links.remove(&mut self.quiet, key.0);
+        }
+    }
+
+    /// Drops what is left of an evicted tenant once nothing refers to it.
+    pub(super) fn forget_if_done(&mut self, key: TenantKey) {
+        let Some(tenant) = self.tenants.get(key.0) else {
+            return;
+        };
+        if tenant.evicted && tenant.leased == 0 && tenant.queue.is_empty() {
+            self.tenants.remove(key.0);
+        }
+    }
+
+    pub(super) fn conn(&self, conn: ConnId) -> &Conn {
+        &self.conns[conn.index()]
+    }
+
+    pub(super) fn conn_mut(&mut self, conn: ConnId) -> &mut Conn {
+        &mut self.conns[conn.index()]
+    }
+
+    pub(super) fn shelf(&self, shelf: Shelf) -> &List {
+        &self.shelves[shelf as usize]
+    }
+}

@@ -1,0 +1,62 @@
+use std::{collections::HashSet, time::Duration};
+
+use super::{TenantKey, Time};
+
+/// A connection, by its place in the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ConnId(pub(super) u32);
+
+impl ConnId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) state: State,
+    pub(super) bound: Option<TenantKey>,
+    /// The tenants that this connection has served, by their serial.
+    pub(super) served: HashSet<u64>,
+    /// Whether it has been bound to a dedicated tenant.
+    pub(super) dedicated: bool,
+    pub(super) expires: Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Free,
+    Opening,
+    Idle { since: Time, shelf: Shelf },
+    Leased { tenant: TenantKey, since: Time, charged: Duration },
+    Closing,
+}
+
+/// Where an idle connection is kept, by who may have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shelf {
+    /// Never bound: anybody.
+    Fresh,
+    /// Bound to nobody any more: anybody but a dedicated tenant.
+    Unbound,
+    /// Bound to a pooled tenant.
+    Pooled,
+    /// Bound to a dedicated tenant.
+    Dedicated,
+}
+
+impl Conn {
+    pub(super) fn free() -> Self {
+        Self {
+            state: State::Free,
+            bound: None,
+            served: HashSet::new(),
+            dedicated: false,
+            expires: Time::MAX,
+        }
+    }
+}
+
+pub(super) fn conn_id(index: usize) -> ConnId {
+    ConnId(u32::try_from(index).expect("the budget is checked to be small when it is configured"))
+}

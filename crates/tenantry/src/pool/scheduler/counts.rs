@@ -1,0 +1,18 @@
+/// How many connections are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) opening: usize,
+    pub(crate) idle: usize,
+    pub(crate) leased: usize,
+    pub(crate) closing: usize,
+    pub(crate) waiting: usize,
+    pub(crate) tenant_pools: usize,
+}
+
+/// One tenant pool in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TenantCounts {
+    pub(crate) idle: usize,
+    pub(crate) leased: usize,
+    pub(crate) waiting: usize,
+}

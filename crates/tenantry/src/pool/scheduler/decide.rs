@@ -1,0 +1,151 @@
+//! The scheduler's choices: who is next, which connection fits, when to open or close one.
+
+use super::{
+    Class, ConnId, How, Scheduler, TenantKey, Time,
+    conn::{Shelf, State, conn_id},
+    fair::Cap,
+};
+
+impl<W> Scheduler<W> {
+    /// Gives a usable connection to whoever comes next, or puts it on its shelf.
+    pub(super) fn offer(&mut self, now: Time, conn: ConnId) {
+        if self.closed || self.is_spent(now, conn) {
+            return self.begin_close(conn);
+        }
+        let Some(key) = self.whose_turn_for(conn) else {
+            return self.put_idle(now, conn);
+        };
+        match self.fit(conn, key) {
+            Some(how) => self.grant(now, conn, key, how),
+            // It cannot be bound to the one whose turn it is: its place in the budget can.
+            None => self.begin_close(conn),
+        }
+    }
+
+    /// Chooses the tenant that gets this connection: the one it is bound to, as long as that is not
+    /// too far ahead, or the one whose turn it is.
+    pub(super) fn whose_turn_for(&self, conn: ConnId) -> Option<TenantKey> {
+        let first = self.whose_turn()?;
+        let Some(owner) = self.conn(conn).bound else {
+            return Some(first);
+        };
+        if owner == first || Some(first) == self.system {
+            return Some(first);
+        }
+        let (owned, next) = (&self.tenants[owner.0], &self.tenants[first.0]);
+        let waits = owned.place.is_some_and(|(cap, _)| {
+            cap == Cap::Below || next.place.is_some_and(|(cap, _)| cap == Cap::Above)
+        });
+        let near = owned.virtual_time <= next.virtual_time + self.limits.affinity;
+        Some(if waits && near { owner } else { first })
+    }
+
+    /// Returns whose turn it is among those who wait and may lease.
+    pub(super) fn whose_turn(&self) -> Option<TenantKey> {
+        let system = self.system.filter(|key| self.tenants[key.0].demand(usize::MAX) > 0);
+        system.or_else(|| {
+            let place = self.ready.first().filter(|_| self.tenants_may_lease())?;
+            Some(TenantKey(place.tenant))
+        })
+    }
+
+    pub(super) fn tenants_may_lease(&self) -> bool {
+        self.tenant_leases + self.limits.reserve < self.limits.budget
+    }
+
+    pub(super) fn may_lease(&self, key: TenantKey) -> bool {
+        let tenant = &self.tenants[key.0];
+        tenant.class == Class::System
+            || (tenant.leased < self.limits.hard_cap && self.tenants_may_lease())
+    }
+
+    /// Says how the connection would be prepared for the tenant; nothing when it cannot be.
+    pub(super) fn fit(&self, conn: ConnId, key: TenantKey) -> Option<How> {
+        let conn = self.conn(conn);
+        let dedicated = self.tenants[key.0].class == Class::Dedicated;
+        match conn.bound {
+            Some(bound) if bound == key => Some(How::Hit),
+            _ if conn.served.is_empty() => Some(How::Bind),
+            _ if dedicated || conn.dedicated => None,
+            None => Some(How::Bind),
+            Some(_) => Some(How::Rebind),
+        }
+    }
+
+    /// Finds the idle connection that serves the tenant best without opening one, unless opening
+    /// one would be better.
+    pub(super) fn find_idle(&self, key: TenantKey) -> Option<(ConnId, How)> {
+        let tenant = &self.tenants[key.0];
+        if let Some(own) = tenant.idle.back() {
+            return Some((conn_id(own), How::Hit));
+        }
+        let unbound = self.shelf(Shelf::Unbound).back();
+        let fresh = self.shelf(Shelf::Fresh).back();
+        let free_for_all = match tenant.class {
+            Class::Dedicated => fresh,
+            _ => unbound.or(fresh),
+        };
+        match free_for_all {
+            Some(index) => Some((conn_id(index), How::Bind)),
+            None if self.free.is_empty() => self.find_rebindable(key),
+            None => None,
+        }
+    }
+
+    /// Finds the least recently used idle connection of another tenant.
+    pub(super) fn find_rebindable(&self, key: TenantKey) -> Option<(ConnId, How)> {
+        if self.tenants[key.0].class == Class::Dedicated {
+            return None;
+        }
+        self.shelf(Shelf::Pooled).front().map(|index| (conn_id(index), How::Rebind))
+    }
+
+    /// Opens connections for those who wait, or closes one that nobody of them can be bound to.
+    pub(super) fn make_room(&mut self, _now: Time) {
+        if self.closed {
+            return;
+        }
+        while self.counts.opening + self.counts.closing < self.wanted() {
+            if self.open_one() {
+                continue;
+            }
+            let Some(victim) = self.find_victim() else {
+                return;
+            };
+            self.close_idle(victim);
+        }
+    }
+
+    /// How many connections those who wait could make use of right now.
+    pub(super) fn wanted(&self) -> usize {
+        let headroom = self.limits.budget.saturating_sub(self.limits.reserve + self.tenant_leases);
+        let system = self.system.map_or(0, |key| self.tenants[key.0].queue.len());
+        self.demand.min(headroom) + system
+    }
+
+    /// Finds an idle connection whose place is worth more than itself: those who wait have not taken
+    /// it, so it cannot be bound to them.
+    pub(super) fn find_victim(&self) -> Option<ConnId> {
+        [Shelf::Unbound, Shelf::Pooled, Shelf::Dedicated]
+            .into_iter()
+            .find_map(|shelf| self.shelf(shelf).front().map(conn_id))
+    }
+
+    pub(super) fn is_due(&self, now: Time, index: usize) -> bool {
+        let State::Idle { since, .. } = self.conns[index].state else {
+            return false;
+        };
+        let too_old = now >= self.conns[index].expires;
+        let unused = self.counts.idle > self.limits.min_idle
+            && self.limits.idle_timeout.is_some_and(|limit| now.saturating_sub(since) >= limit);
+        too_old || unused
+    }
+
+    /// Says whether the connection has lived long enough or served enough tenants.
+    pub(super) fn is_spent(&self, now: Time, conn: ConnId) -> bool {
+        let conn = self.conn(conn);
+        now >= conn.expires
+            || conn.served.len() >= self.limits.max_tenants_served
+            || (conn.dedicated && conn.bound.is_none())
+    }
+}

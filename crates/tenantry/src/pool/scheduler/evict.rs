@@ -1,0 +1,29 @@
+/// Why a tenant pool was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum EvictReason {
+    /// It had not been used for the time that tenant pools are kept.
+    Ttl,
+    /// There were more tenant pools than are kept, and it was the least recently used.
+    Capacity,
+    /// Somebody asked for it.
+    Requested,
+    /// The tenant's placement has changed.
+    Changed,
+    /// The manager was closed.
+    Closed,
+}
+
+impl EvictReason {
+    /// Returns the reason in snake case, as metrics and logs name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ttl => "ttl",
+            Self::Capacity => "capacity",
+            Self::Requested => "requested",
+            Self::Changed => "changed",
+            Self::Closed => "closed",
+        }
+    }
+}

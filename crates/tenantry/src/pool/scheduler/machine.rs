@@ -1,0 +1,275 @@
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    Acquire, Action, Class, ConnId, Counts, EvictReason, Limits, Refusal, Released, TenantCounts,
+    TenantKey, Ticket, Time,
+    conn::{Conn, State, conn_id},
+    fair::Ready,
+    list::{Links, List},
+    tenant::{LEAST_CHARGE, Tenant},
+};
+
+/// The state machine. `W` is what the caller wants back to reach a waiter.
+#[derive(Debug)]
+pub(crate) struct Scheduler<W> {
+    pub(super) limits: Limits,
+    pub(super) conns: Vec<Conn>,
+    pub(super) free: Vec<ConnId>,
+    /// Links of the shelves, and of each tenant's own idle connections.
+    pub(super) shelf_links: Links,
+    pub(super) tenant_links: Links,
+    pub(super) shelves: [List; 4],
+    pub(super) tenants: slab::Slab<Tenant<W>>,
+    /// Tenants that neither lease nor wait, the least recently used first.
+    pub(super) quiet: List,
+    pub(super) quiet_links: Links,
+    pub(super) ready: Ready,
+    pub(super) system: Option<TenantKey>,
+    pub(super) counts: Counts,
+    /// Leases of everybody but the system.
+    pub(super) tenant_leases: usize,
+    /// What all queues could make use of, caps considered.
+    pub(super) demand: usize,
+    pub(super) next_ticket: u64,
+    pub(super) next_serial: u64,
+    pub(super) closed: bool,
+    pub(super) actions: VecDeque<Action<W>>,
+}
+
+impl<W> Scheduler<W> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let conns = (0..limits.budget).map(|_| Conn::free()).collect();
+        let free = (0..limits.budget).rev().map(conn_id).collect();
+        Self {
+            limits,
+            conns,
+            free,
+            shelf_links: Links::default(),
+            tenant_links: Links::default(),
+            shelves: [List::default(); 4],
+            tenants: slab::Slab::new(),
+            quiet: List::default(),
+            quiet_links: Links::default(),
+            ready: Ready::default(),
+            system: None,
+            counts: Counts::default(),
+            tenant_leases: 0,
+            demand: 0,
+            next_ticket: 0,
+            next_serial: 0,
+            closed: false,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Takes what has to be done, oldest first.
+    pub(crate) fn next_action(&mut self) -> Option<Action<W>> {
+        self.actions.pop_front()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { tenant_pools: self.tenants.len(), ..self.counts }
+    }
+
+    pub(crate) fn tenant_counts(&self, key: TenantKey) -> TenantCounts {
+        self.tenants.get(key.0).map_or_else(TenantCounts::default, |tenant| TenantCounts {
+            idle: tenant.idle.len(),
+            leased: tenant.leased,
+            waiting: tenant.queue.len(),
+        })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Says whether every connection has been closed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.free.len() == self.conns.len()
+    }
+
+    /// Begins a tenant pool.
+    pub(crate) fn add_tenant(&mut self, now: Time, class: Class) -> TenantKey {
+        self.next_serial += 1;
+        let key = TenantKey(self.tenants.insert(Tenant {
+            class,
+            serial: self.next_serial,
+            queue: BTreeMap::new(),
+            idle: List::default(),
+            leased: 0,
+            virtual_time: Duration::ZERO,
+            typical_hold: LEAST_CHARGE,
+            place: None,
+            quiet_since: None,
+            evicted: false,
+        }));
+        if class == Class::System {
+            self.system = Some(key);
+        }
+        self.settle_quiet(now, key);
+        self.keep_capacity(now, key);
+        key
+    }
+
+    /// Asks for a connection; `waiter` is called when the answer is to wait.
+    pub(crate) fn acquire(
+        &mut self,
+        now: Time,
+        key: TenantKey,
+        waiter: impl FnOnce() -> W,
+    ) -> Acquire {
+        if self.closed {
+            return Acquire::Closed;
+        }
+        if self.tenants[key.0].queue.is_empty()
+            && self.may_lease(key)
+            && let Some((conn, how)) = self.find_idle(key)
+        {
+            self.take_idle(conn);
+            // Nobody who could use this connection is waiting, so nobody falls behind by it.
+            let virtual_time = self.tenants[key.0].virtual_time;
+            self.ready.advance(virtual_time);
+            self.lease(now, conn, key);
+            return Acquire::Granted(conn, how);
+        }
+        if self.tenants[key.0].queue.len() >= self.limits.max_waiting {
+            return Acquire::QueueFull;
+        }
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.change_queue(now, key, |queue| {
+            queue.insert(ticket, waiter());
+        });
+        self.make_room(now);
+        Acquire::Waiting(ticket)
+    }
+
+    /// Takes a waiter out of its queue. Nothing comes back when it has been answered before.
+    pub(crate) fn cancel(&mut self, now: Time, key: TenantKey, ticket: Ticket) -> Option<W> {
+        let queue = &self.tenants.get(key.0)?.queue;
+        if !queue.contains_key(&ticket) {
+            return None;
+        }
+        let mut waiter = None;
+        self.change_queue(now, key, |queue| waiter = queue.remove(&ticket));
+        self.forget_if_done(key);
+        waiter
+    }
+
+    /// Takes a lease back.
+    pub(crate) fn release(&mut self, now: Time, conn: ConnId, released: Released) {
+        let State::Leased { tenant, since, charged } = self.conn(conn).state else {
+            debug_assert!(false, "only a lease is released");
+            return;
+        };
+        self.end_lease(now, tenant, now.saturating_sub(since), charged);
+        match released {
+            Released::Closed => self.set_free(now, conn),
+            Released::Usable => {
+                if self.tenants[tenant.0].evicted {
+                    self.conn_mut(conn).bound = None;
+                }
+                self.offer(now, conn);
+            }
+        }
+        self.forget_if_done(tenant);
+    }
+
+    /// Says that an [`Action::Open`] has succeeded; the connection is closed after `expires`.
+    pub(crate) fn opened(&mut self, now: Time, conn: ConnId, expires: Time) {
+        debug_assert_eq!(self.conn(conn).state, State::Opening);
+        self.counts.opening -= 1;
+        self.conn_mut(conn).expires = expires;
+        self.offer(now, conn);
+    }
+
+    /// Says that an [`Action::Open`] has failed.
+    ///
+    /// The waiter whose turn it is hears of it, unless an idle connection of somebody else will do.
+    pub(crate) fn open_failed(&mut self, now: Time, conn: ConnId) {
+        debug_assert_eq!(self.conn(conn).state, State::Opening);
+        self.counts.opening -= 1;
+        self.free.push(conn);
+        *self.conn_mut(conn) = Conn::free();
+        if let Some(key) = self.whose_turn() {
+            match self.find_idle(key).or_else(|| self.find_rebindable(key)) {
+                Some((idle, how)) => {
+                    self.take_idle(idle);
+                    self.grant(now, idle, key, how);
+                }
+                None => self.refuse_first(now, key, Refusal::OpenFailed),
+            }
+        }
+        self.make_room(now);
+    }
+
+    /// Says that an [`Action::Close`] is done.
+    pub(crate) fn closed(&mut self, now: Time, conn: ConnId) {
+        debug_assert_eq!(self.conn(conn).state, State::Closing);
+        self.counts.closing -= 1;
+        self.free.push(conn);
+        *self.conn_mut(conn) = Conn::free();
+        self.make_room(now);
+    }
+
+    /// Forgets a tenant pool. Leases and waiters of it are served to their end.
+    pub(crate) fn evict(&mut self, now: Time, key: TenantKey, reason: EvictReason) {
+        let Some(tenant) = self.tenants.get_mut(key.0) else {
+            return;
+        };
+        if !tenant.is_evictable() {
+            return;
+        }
+        tenant.evicted = true;
+        self.actions.push_back(Action::Evicted { tenant: key, reason });
+        self.leave_quiet(key);
+        while let Some(index) = self.tenants[key.0].idle.front() {
+            let conn = conn_id(index);
+            self.take_idle(conn);
+            self.conn_mut(conn).bound = None;
+            self.offer(now, conn);
+        }
+        self.forget_if_done(key);
+    }
+
+    /// Does what has become due: closes idle and old connections, forgets quiet tenants, keeps the
+    /// minimum open.
+    pub(crate) fn tick(&mut self, now: Time) {
+        if self.closed {
+            return;
+        }
+        for index in 0..self.conns.len() {
+            if self.is_due(now, index) {
+                self.close_idle(conn_id(index));
+            }
+        }
+        while let Some(index) = self.quiet.front()
+            && self.tenants[index]
+                .quiet_since
+                .is_some_and(|since| now.saturating_sub(since) >= self.limits.tenant_pool_ttl)
+        {
+            self.evict(now, TenantKey(index), EvictReason::Ttl);
+        }
+        while self.counts.idle + self.counts.opening < self.limits.min_idle && self.open_one() {}
+    }
+
+    /// Ends everything: waiters are refused, idle connections closed, others when they come back.
+    pub(crate) fn close(&mut self, now: Time) {
+        self.closed = true;
+        let keys: Vec<_> = self.tenants.iter().map(|(index, _)| TenantKey(index)).collect();
+        for key in keys {
+            while self.tenants.get(key.0).is_some_and(|tenant| !tenant.queue.is_empty()) {
+                self.refuse_first(now, key, Refusal::Closed);
+            }
+            self.evict(now, key, EvictReason::Closed);
+        }
+        for index in 0..self.conns.len() {
+            if matches!(self.conns[index].state, State::Idle { .. }) {
+                self.close_idle(conn_id(index));
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Time,
+    fair::{Cap, Place},
+    list::List,
+};
+
+/// A tenant pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TenantKey(pub(super) usize);
+
+/// A place in a queue. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(pub(super) u64);
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The library itself: may use the reserve and comes first.
+    System,
+    /// The shared schema: served like a tenant, never evicted.
+    Shared,
+    /// A tenant whose connections may be bound to others when it does not need them.
+    Pooled,
+    /// A tenant whose connections are never bound to anybody else.
+    Dedicated,
+}
+
+#[derive(Debug)]
+pub(super) struct Tenant<W> {
+    pub(super) class: Class,
+    pub(super) serial: u64,
+    pub(super) queue: BTreeMap<Ticket, W>,
+    pub(super) idle: List,
+    pub(super) leased: usize,
+    pub(super) virtual_time: Duration,
+    pub(super) typical_hold: Duration,
+    /// Its place in [`Ready`], when it stands there.
+    pub(super) place: Option<(Cap, Place)>,
+    /// Whether it is in the list of quiet tenants.
+    pub(super) quiet_since: Option<Time>,
+    pub(super) evicted: bool,
+}
+
+impl<W> Tenant<W> {
+    /// How many more connections it could make use of.
+    pub(super) fn demand(&self, hard_cap: usize) -> usize {
+        self.queue.len().min(hard_cap.saturating_sub(self.leased))
+    }
+
+    pub(super) fn is_evictable(&self) -> bool {
+        matches!(self.class, Class::Pooled | Class::Dedicated) && !self.evicted
+    }
+}
+
+/// A lease is never charged less, so that every grant moves a tenant back in the order.
+pub(super) const LEAST_CHARGE: Duration = Duration::from_micros(1);
