@@ -12,10 +12,7 @@ use crate::{Error, admin::Admin, cluster::is_process, database_name::DatabaseNam
 
 /// Tells where a process id means what it says: on one machine, and in one container of it.
 static REMARK: LazyLock<String> = LazyLock::new(|| {
-    let machine = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let container = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     format!("tenantry-devdb on {machine} {}", container.display())
 });

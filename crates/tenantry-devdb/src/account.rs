@@ -31,9 +31,7 @@ struct User {
 impl Account {
     pub(crate) fn for_server() -> Result<Self, Error> {
         if !rustix::process::geteuid().is_root() {
-            return Ok(Self {
-                instead_of_root: None,
-            });
+            return Ok(Self { instead_of_root: None });
         }
         let passwd = fs::read_to_string("/etc/passwd").map_err(Error::io("read /etc/passwd"))?;
         let user = unprivileged_user(&passwd).ok_or_else(|| {
@@ -43,9 +41,7 @@ impl Account {
                  a user `nobody` to run it as; run this as another user, or add one of them",
             )
         })?;
-        Ok(Self {
-            instead_of_root: Some(user),
-        })
+        Ok(Self { instead_of_root: Some(user) })
     }
 
     /// Whether this account can enter only what everybody can enter.
@@ -81,10 +77,7 @@ impl Account {
             }
         }
         // Messages are read in one place below, so they must not be translated.
-        command
-            .env("LC_ALL", "C")
-            .current_dir(folder)
-            .process_group(0);
+        command.env("LC_ALL", "C").current_dir(folder).process_group(0);
         command.stdin(Stdio::null());
         if let Some(user) = &self.instead_of_root {
             command.uid(user.uid).gid(user.gid).env("HOME", folder);
@@ -94,9 +87,7 @@ impl Account {
 }
 
 fn unprivileged_user(passwd: &str) -> Option<User> {
-    UNPRIVILEGED
-        .iter()
-        .find_map(|name| passwd.lines().find_map(|line| parse_user(line, name)))
+    UNPRIVILEGED.iter().find_map(|name| passwd.lines().find_map(|line| parse_user(line, name)))
 }
 
 fn parse_user(line: &str, wanted: &str) -> Option<User> {
@@ -117,13 +108,7 @@ mod tests {
 
     #[test]
     fn postgres_goes_before_nobody_and_root_is_never_chosen() {
-        let user = |name: &str, uid, gid| {
-            Some(User {
-                name: name.to_owned(),
-                uid,
-                gid,
-            })
-        };
+        let user = |name: &str, uid, gid| Some(User { name: name.to_owned(), uid, gid });
         for (passwd, expected) in [
             (
                 format!("root:x:0:0::/root:/bin/sh\n{NOBODY}\n{POSTGRES}"),

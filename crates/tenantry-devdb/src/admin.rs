@@ -88,10 +88,7 @@ impl Admin {
         .fetch_all(&mut self.connection)
         .await
         .map_err(Error::sql("list databases"))?;
-        Ok(names
-            .iter()
-            .filter_map(|name| DatabaseName::parse(name).ok())
-            .collect())
+        Ok(names.iter().filter_map(|name| DatabaseName::parse(name).ok()).collect())
     }
 
     /// Waits for a lock that lasts as long as the session.
@@ -118,11 +115,9 @@ impl Admin {
     /// because a database with sessions cannot be copied.
     pub(crate) async fn make_template(&mut self, name: &DatabaseName) -> Result<(), Error> {
         let what = || Error::sql(format!("make database {name} a template"));
-        self.run(format!(
-            "alter database {name} with allow_connections false"
-        ))
-        .await
-        .map_err(what())?;
+        self.run(format!("alter database {name} with allow_connections false"))
+            .await
+            .map_err(what())?;
         sqlx::query(
             "select pg_catalog.pg_terminate_backend(pid)
              from pg_catalog.pg_stat_activity
@@ -132,9 +127,7 @@ impl Admin {
         .execute(&mut self.connection)
         .await
         .map_err(what())?;
-        self.run(format!("alter database {name} with is_template true"))
-            .await
-            .map_err(what())
+        self.run(format!("alter database {name} with is_template true")).await.map_err(what())
     }
 
     async fn run(&mut self, sql: String) -> Result<(), sqlx::Error> {
@@ -153,26 +146,19 @@ pub(crate) async fn run_script(url: String, sql: String) -> Result<(), Error> {
 
 async fn connect(url: &str) -> Result<PgConnection, Error> {
     // The parser's own error may quote the URL and with it the password.
-    let options: PgConnectOptions = url
-        .parse()
-        .map_err(|_| Error::database_url("it is not a PostgreSQL URL"))?;
-    PgConnection::connect_with(&options)
-        .await
-        .map_err(Error::sql("connect to the server"))
+    let options: PgConnectOptions =
+        url.parse().map_err(|_| Error::database_url("it is not a PostgreSQL URL"))?;
+    PgConnection::connect_with(&options).await.map_err(Error::sql("connect to the server"))
 }
 
 /// The one place where SQL text that is put together is run: of [`DatabaseName`]s, which are
 /// harmless by construction, or by the developer who calls [`run_script`].
-#[allow(
-    clippy::disallowed_types,
+#[expect(
     clippy::disallowed_methods,
     reason = "there are no bind parameters for names, and scripts come from the developer"
 )]
 async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-        .execute(connection)
-        .await
-        .map(drop)
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await.map(drop)
 }
 
 /// The URL of a database of a server on this machine.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Error, account::Account, discover::Binaries, settings::Settings};
+use crate::{Error, account::Account, discover::Binaries, settings::Settings, watchdog::Watchdog};
 
 /// How long a port that somebody else took is waited for when a server starts again.
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
@@ -25,6 +25,8 @@ pub(crate) struct Cluster {
     binaries: Binaries,
     home: PathBuf,
     port: u16,
+    /// Ends the server and removes `home` when this value is dropped or the process dies.
+    watchdog: Watchdog,
 }
 
 /// How a server that runs is stopped.
@@ -37,19 +39,16 @@ pub(crate) enum Stop {
 }
 
 impl Cluster {
-    /// Makes a data folder in `home` and starts a server on it.
+    /// Makes a data folder in `home`, which `watchdog` watches, and starts a server on it.
     pub(crate) fn create(
         account: Account,
         binaries: Binaries,
         home: PathBuf,
+        watchdog: Watchdog,
         settings: &Settings,
     ) -> Result<Self, Error> {
-        let mut cluster = Self {
-            account,
-            binaries,
-            home,
-            port: free_port()?,
-        };
+        let port = free_port()?;
+        let mut cluster = Self { account, binaries, home, port, watchdog };
         cluster.init(settings)?;
         let mut result = cluster.start_once();
         // Somebody else may have taken the free port before the server did.
@@ -81,10 +80,8 @@ impl Cluster {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read(self.log_file()).map_or_else(
-            |_| String::new(),
-            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-        )
+        fs::read(self.log_file())
+            .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Starts the server on the port it had.
@@ -109,28 +106,16 @@ impl Cluster {
             Stop::Fast => "fast",
             Stop::Immediate => "immediate",
         };
-        let mut command = self.command("pg_ctl");
-        command
-            .args(["stop", "-w", "-t", "60", "-m", mode, "-D"])
-            .arg(self.data());
+        let mut command = self.command("pg_ctl")?;
+        command.args(["stop", "-w", "-t", "60", "-m", mode, "-D"]).arg(self.data());
         run(&mut command, "pg_ctl stop")
     }
 
     fn init(&self, settings: &Settings) -> Result<(), Error> {
         let conf = settings.to_conf()?;
-        let mut command = self.command("initdb");
+        let mut command = self.command("initdb")?;
         command
-            .args([
-                "-U",
-                "postgres",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--locale=C",
-                "--no-sync",
-                "-D",
-            ])
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"])
             .arg(self.data());
         run(&mut command, "initdb")?;
         let (port, socket_dir) = (self.port, self.home.display());
@@ -147,23 +132,13 @@ impl Cluster {
             .map_err(Error::io("write postgresql.conf"))
     }
 
-    /// The file `starting` tells the watchdog that a server may come up any moment.
     fn start_once(&self) -> Result<(), Error> {
-        let starting = self.home.join("starting");
-        fs::write(&starting, "").map_err(Error::io("write into the server's folder"))?;
-        let mut command = self.command("pg_ctl");
-        command
-            .args(["start", "-w", "-t", "60", "-D"])
-            .arg(self.data());
+        let mut command = self.command("pg_ctl")?;
+        command.args(["start", "-w", "-t", "60", "-D"]).arg(self.data());
         let result = run(command.arg("-l").arg(self.log_file()), "pg_ctl start");
-        // It is gone already if the watchdog has just removed the folder.
-        let _ = fs::remove_file(&starting);
         result.map_err(|error| match last_lines(&self.log(), 20) {
             log if log.is_empty() => error,
-            log => Error::failed(
-                "starting the server",
-                format!("{error}; its log says:\n{log}"),
-            ),
+            log => Error::failed("starting the server", format!("{error}; its log says:\n{log}")),
         })
     }
 
@@ -171,9 +146,10 @@ impl Cluster {
         self.home.join("server.log")
     }
 
-    fn command(&self, program: &str) -> Command {
-        self.account
-            .command(self.binaries.program(program), &self.home)
+    fn command(&self, program: &str) -> Result<Command, Error> {
+        let mut command = self.account.command(self.binaries.program(program), &self.home);
+        command.stdin(self.watchdog.hold()?);
+        Ok(command)
     }
 }
 
@@ -186,10 +162,7 @@ pub(crate) fn postmaster(home: &Path) -> Option<u32> {
 
 /// Whether there is a process with this id.
 pub(crate) fn is_process(pid: u32) -> bool {
-    let Some(pid) = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-    else {
+    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
         return false;
     };
     // EPERM means that there is one, of another user.
@@ -211,16 +184,11 @@ fn free_port() -> Result<u16, Error> {
 
 fn run(command: &mut Command, what: &str) -> Result<(), Error> {
     let program = Path::new(command.get_program()).display().to_string();
-    let output = command
-        .output()
-        .map_err(Error::io(format!("run {program}")))?;
+    let output = command.output().map_err(Error::io(format!("run {program}")))?;
     if output.status.success() {
         return Ok(());
     }
     let text = [output.stdout, output.stderr].concat();
     let text = last_lines(String::from_utf8_lossy(&text).trim(), 20);
-    Err(Error::failed(
-        what,
-        format!("{program} ended with {}: {text}", output.status),
-    ))
+    Err(Error::failed(what, format!("{program} ended with {}: {text}", output.status)))
 }

@@ -181,9 +181,7 @@ impl DevDatabase {
 /// Never shows the URL, which may hold a password.
 impl fmt::Debug for DevDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DevDatabase")
-            .field("name", &self.name())
-            .finish_non_exhaustive()
+        f.debug_struct("DevDatabase").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
@@ -217,12 +215,7 @@ async fn drop_database(url: &str, name: &DatabaseName) -> Result<(), Error> {
         admin.close().await;
         result
     };
-    tokio::time::timeout(PATIENCE, dropping)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::failed(
-                format!("dropping database {name}"),
-                "the server does not answer",
-            ))
-        })
+    tokio::time::timeout(PATIENCE, dropping).await.unwrap_or_else(|_| {
+        Err(Error::failed(format!("dropping database {name}"), "the server does not answer"))
+    })
 }

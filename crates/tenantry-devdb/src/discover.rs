@@ -54,16 +54,11 @@ impl Binaries {
         // Links are followed up to the real folder, so that one installation is found once.
         let postgres = folder.join("postgres");
         let postgres = fs::canonicalize(&postgres).unwrap_or(postgres);
-        let real = postgres
-            .parent()
-            .filter(|real| real.join("pg_ctl").is_file());
+        let real = postgres.parent().filter(|real| real.join("pg_ctl").is_file());
         let answer = stdout_of(&postgres, "--version")?;
         let version = Version::parse(&answer)
             .ok_or_else(|| format!("`postgres --version` says {:?}", answer.trim()))?;
-        Ok(Self {
-            folder: real.unwrap_or(folder).to_owned(),
-            version,
-        })
+        Ok(Self { folder: real.unwrap_or(folder).to_owned(), version })
     }
 }
 
@@ -78,9 +73,7 @@ pub(crate) struct Search {
 impl Search {
     pub(crate) fn this_machine() -> Self {
         Self {
-            pg_bin: env::var_os("TENANTRY_PG_BIN")
-                .filter(|v| !v.is_empty())
-                .map(PathBuf::from),
+            pg_bin: env::var_os("TENANTRY_PG_BIN").filter(|v| !v.is_empty()).map(PathBuf::from),
             path: env::var_os("PATH").unwrap_or_default(),
             patterns: WELL_KNOWN.iter().map(PathBuf::from).collect(),
         }
@@ -117,10 +110,7 @@ impl Search {
             format!("PATH: no folder with {names}"),
             "pg_config --bindir: no such program, or its folder lacks them".to_owned(),
         ];
-        let patterns = self
-            .patterns
-            .iter()
-            .map(|p| format!("{}: not there", p.display()));
+        let patterns = self.patterns.iter().map(|p| format!("{}: not there", p.display()));
         places.extend(patterns);
         places
     }
@@ -134,10 +124,7 @@ impl Search {
             .and_then(|program| stdout_of(&program, "--bindir").ok())
             .map(|answer| PathBuf::from(answer.trim()));
         let well_known = self.patterns.iter().flat_map(|pattern| expand(pattern));
-        on_path
-            .into_iter()
-            .chain(named_by_pg_config)
-            .chain(well_known)
+        on_path.into_iter().chain(named_by_pg_config).chain(well_known)
     }
 }
 
@@ -148,11 +135,7 @@ fn stdout_of(program: &Path, argument: &str) -> Result<String, String> {
         .output()
         .map_err(|error| format!("{} does not run: {error}", program.display()))?;
     if !output.status.success() {
-        return Err(format!(
-            "`{} {argument}`: {}",
-            program.display(),
-            output.status
-        ));
+        return Err(format!("`{} {argument}`: {}", program.display(), output.status));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -166,10 +149,7 @@ fn expand(pattern: &Path) -> Vec<PathBuf> {
             folders.iter_mut().for_each(|folder| folder.push(part));
             continue;
         };
-        folders = folders
-            .iter()
-            .flat_map(|folder| matching(folder, before, after))
-            .collect();
+        folders = folders.iter().flat_map(|folder| matching(folder, before, after)).collect();
     }
     folders.retain(|folder| folder.is_dir());
     folders
@@ -219,11 +199,7 @@ mod tests {
 
         fn search(&self) -> Search {
             let path = env::join_paths([self.0.join("path"), self.0.join("none")]).unwrap();
-            Search {
-                pg_bin: None,
-                path,
-                patterns: vec![self.0.join("lib/*/bin")],
-            }
+            Search { pg_bin: None, path, patterns: vec![self.0.join("lib/*/bin")] }
         }
     }
 

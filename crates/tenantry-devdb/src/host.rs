@@ -24,28 +24,22 @@ pub(crate) enum Host {
 impl Host {
     pub(crate) async fn find() -> Result<Self, Error> {
         if let Some(url) = env::var_os("DATABASE_URL").filter(|url| !url.is_empty()) {
-            let url = url
-                .to_str()
-                .ok_or_else(|| Error::database_url("it is not UTF-8"))?;
+            let url = url.to_str().ok_or_else(|| Error::database_url("it is not UTF-8"))?;
             return given(url).map(Self::Given);
         }
         if let Some(server) = SharedServer::joined() {
             return Ok(Self::Shared(server));
         }
         let binaries = installation::find().await?;
-        blocking(move || SharedServer::join(&binaries))
-            .await
-            .map(Self::Shared)
+        blocking(move || SharedServer::join(&binaries)).await.map(Self::Shared)
     }
 
     /// A session in the database that others are created from.
     pub(crate) async fn admin(&self) -> Result<Admin, Error> {
-        Admin::connect(&self.admin_url())
-            .await
-            .map_err(|error| match self {
-                Self::Given(_) => error.under("using DATABASE_URL"),
-                Self::Shared(_) => error,
-            })
+        Admin::connect(&self.admin_url()).await.map_err(|error| match self {
+            Self::Given(_) => error.under("using DATABASE_URL"),
+            Self::Shared(_) => error,
+        })
     }
 
     /// The URL of the database that others are created from.
@@ -96,11 +90,8 @@ fn with_database(url: &Url, name: &DatabaseName) -> String {
     let mut url = url.clone();
     url.set_path(name.as_str());
     // sqlx reads the database from here too, and this place wins.
-    let options: Vec<(String, String)> = url
-        .query_pairs()
-        .into_owned()
-        .filter(|(key, _)| key != "dbname")
-        .collect();
+    let options: Vec<(String, String)> =
+        url.query_pairs().into_owned().filter(|(key, _)| key != "dbname").collect();
     url.set_query(None);
     if !options.is_empty() {
         url.query_pairs_mut().extend_pairs(options);
@@ -119,14 +110,8 @@ mod tests {
         for (url, expected) in [
             ("postgres://u:p%40@h:1/app", "postgres://u:p%40@h:1/x"),
             ("postgresql://h", "postgresql://h/x"),
-            (
-                "postgres://h/app?sslmode=disable",
-                "postgres://h/x?sslmode=disable",
-            ),
-            (
-                "postgres:///app?host=%2Ftmp&dbname=app",
-                "postgres:///x?host=%2Ftmp",
-            ),
+            ("postgres://h/app?sslmode=disable", "postgres://h/x?sslmode=disable"),
+            ("postgres:///app?host=%2Ftmp&dbname=app", "postgres:///x?host=%2Ftmp"),
         ] {
             assert_eq!(with_database(&given(url).unwrap(), &name), expected);
         }
@@ -134,16 +119,9 @@ mod tests {
 
     #[test]
     fn an_unusable_url_is_not_repeated_in_the_error() {
-        for url in [
-            "secret",
-            "mysql://u:secret@h/x",
-            "postgres://u:secret@h:port/x",
-        ] {
+        for url in ["secret", "mysql://u:secret@h/x", "postgres://u:secret@h:port/x"] {
             let error = given(url).unwrap_err();
-            assert!(
-                error.to_string().starts_with("DATABASE_URL is set"),
-                "{error}"
-            );
+            assert!(error.to_string().starts_with("DATABASE_URL is set"), "{error}");
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         }
     }

@@ -43,11 +43,7 @@ mod tests {
     use super::{Search, find_by};
 
     fn nowhere() -> Search {
-        Search {
-            pg_bin: None,
-            path: OsString::new(),
-            patterns: vec!["/nowhere/*/bin".into()],
-        }
+        Search { pg_bin: None, path: OsString::new(), patterns: vec!["/nowhere/*/bin".into()] }
     }
 
     #[cfg(not(feature = "download"))]

@@ -76,10 +76,7 @@ impl RuntimeDir {
         loop {
             match file.try_lock() {
                 Ok(()) => {
-                    return Ok(StartLock {
-                        dir: self,
-                        _file: file,
-                    });
+                    return Ok(StartLock { dir: self, _file: file });
                 }
                 Err(TryLockError::Error(error)) => return Err(Error::io(what())(error)),
                 Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
@@ -98,12 +95,7 @@ impl StartLock<'_> {
         let entries = fs::read_dir(&self.dir.path).map_err(Error::io("list the runtime folder"))?;
         Ok(entries
             .flatten()
-            .filter(|entry| {
-                entry
-                    .file_name()
-                    .as_encoded_bytes()
-                    .starts_with(prefix.as_bytes())
-            })
+            .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()))
             .map(|entry| entry.path())
             .filter(|path| path.is_dir())
             .collect())
@@ -155,16 +147,11 @@ struct Places {
 
 impl Places {
     fn of_this_machine() -> Self {
-        let wanted = env::var_os("TMPDIR")
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from);
+        let wanted = env::var_os("TMPDIR").filter(|value| !value.is_empty()).map(PathBuf::from);
         // Its size counts and not what is free, so that all processes come to the same answer.
         let size = rustix::fs::statvfs(MEMORY).map_or(0, |disk| disk.f_blocks * disk.f_frsize);
         let is_large = size >= LARGE && Path::new(MEMORY).is_dir();
-        Self {
-            wanted,
-            memory: is_large.then(|| PathBuf::from(MEMORY)),
-        }
+        Self { wanted, memory: is_large.then(|| PathBuf::from(MEMORY)) }
     }
 
     /// The user's wish, unless the server could not work there; then memory, then `/tmp`.
@@ -173,9 +160,7 @@ impl Places {
             folder.as_os_str().len() <= LONGEST && !(for_everybody && is_closed(folder))
         };
         let wanted = self.wanted.filter(is_usable);
-        wanted
-            .or(self.memory)
-            .unwrap_or_else(|| PathBuf::from("/tmp"))
+        wanted.or(self.memory).unwrap_or_else(|| PathBuf::from("/tmp"))
     }
 }
 
@@ -212,10 +197,7 @@ mod tests {
     #[test]
     fn folders_that_leave_no_room_for_a_socket_are_avoided() {
         let long = format!("/var/{}", "x".repeat(60));
-        assert_eq!(
-            choose(Some(Path::new(&long)), None, false),
-            Path::new("/tmp")
-        );
+        assert_eq!(choose(Some(Path::new(&long)), None, false), Path::new("/tmp"));
     }
 
     #[test]
@@ -225,10 +207,8 @@ mod tests {
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
         let inside = closed.join("inside");
         fs::create_dir(&inside).unwrap();
-        let (for_everybody, for_me) = (
-            choose(Some(&inside), None, true),
-            choose(Some(&inside), None, false),
-        );
+        let (for_everybody, for_me) =
+            (choose(Some(&inside), None, true), choose(Some(&inside), None, false));
         fs::remove_dir_all(&closed).unwrap();
         assert_eq!(for_everybody, Path::new("/tmp"));
         assert_eq!(for_me, inside);

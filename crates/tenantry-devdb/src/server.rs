@@ -43,8 +43,6 @@ use crate::{
 /// ```
 pub struct DevServer {
     cluster: Arc<Cluster>,
-    /// Ends the server when dropped.
-    _watchdog: Watchdog,
 }
 
 impl DevServer {
@@ -64,9 +62,7 @@ impl DevServer {
 
     /// Prepares a server with settings of its own.
     pub fn builder() -> DevServerBuilder {
-        DevServerBuilder {
-            settings: Settings::default(),
-        }
+        DevServerBuilder { settings: Settings::default() }
     }
 
     /// Returns the URL of the database `postgres`, over the loopback port.
@@ -247,11 +243,8 @@ impl DevServerBuilder {
             let pg_ctl = binaries.program("pg_ctl");
             let watchdog = Watchdog::start(&account, &home, &pg_ctl, Linger::Not)?;
             drop(lock);
-            let cluster = Cluster::create(account, binaries, home, &self.settings)?;
-            Ok(DevServer {
-                cluster: Arc::new(cluster),
-                _watchdog: watchdog,
-            })
+            Cluster::create(account, binaries, home, watchdog, &self.settings)
+                .map(|cluster| DevServer { cluster: Arc::new(cluster) })
         })
         .await
     }

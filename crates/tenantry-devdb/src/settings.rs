@@ -33,12 +33,8 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let lines = FAST
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Self {
-            lines: lines.collect(),
-        }
+        let lines = FAST.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self { lines: lines.collect() }
     }
 }
 
@@ -51,20 +47,14 @@ impl Settings {
     ///
     /// A name that is none, or a value that would end its line.
     pub(crate) fn to_conf(&self) -> Result<String, Error> {
-        self.lines
-            .iter()
-            .map(|(name, value)| line(name, value))
-            .collect()
+        self.lines.iter().map(|(name, value)| line(name, value)).collect()
     }
 }
 
 fn line(name: &str, value: &str) -> Result<String, Error> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
     if name.is_empty() || !name.chars().all(is_name) || value.contains(['\n', '\r']) {
-        return Err(Error::failed(
-            "setting up the server",
-            format!("no such setting: {name:?}"),
-        ));
+        return Err(Error::failed("setting up the server", format!("no such setting: {name:?}")));
     }
     let value = value.replace('\\', "\\\\").replace('\'', "''");
     Ok(format!("{name} = '{value}'\n"))
@@ -76,11 +66,9 @@ mod tests {
 
     #[test]
     fn values_are_quoted() {
-        for (value, expected) in [
-            ("on", "x.y = 'on'\n"),
-            ("it's", "x.y = 'it''s'\n"),
-            ("a\\b", "x.y = 'a\\\\b'\n"),
-        ] {
+        for (value, expected) in
+            [("on", "x.y = 'on'\n"), ("it's", "x.y = 'it''s'\n"), ("a\\b", "x.y = 'a\\\\b'\n")]
+        {
             assert_eq!(line("x.y", value).unwrap(), expected);
         }
     }

@@ -35,7 +35,7 @@ pub(crate) struct SharedServer {
     /// Kept open, which counts this process among the users.
     _users: File,
     /// In the process that started the server.
-    _watchdog: Option<Watchdog>,
+    _cluster: Option<Cluster>,
 }
 
 impl SharedServer {
@@ -50,10 +50,7 @@ impl SharedServer {
         let lock = dir.lock()?;
         lock.clean_up(&account, binaries)?;
         let prefix = format!("s-{:08x}-", key(binaries));
-        let running = lock
-            .homes(&prefix)?
-            .iter()
-            .find_map(|home| Self::join_running(home));
+        let running = lock.homes(&prefix)?.iter().find_map(|home| Self::join_running(home));
         let server = match running {
             Some(server) => server,
             None => Self::start(&lock, &prefix, account, binaries)?,
@@ -73,18 +70,9 @@ impl SharedServer {
 
     /// Joins the server in `home`, unless it is not up or is going down.
     fn join_running(home: &Path) -> Option<Self> {
-        let port = fs::read_to_string(home.join("ready"))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
+        let port = fs::read_to_string(home.join("ready")).ok()?.trim().parse().ok()?;
         let users = become_user(home)?;
-        is_up(home).then(|| Self {
-            home: home.to_owned(),
-            port,
-            _users: users,
-            _watchdog: None,
-        })
+        is_up(home).then(|| Self { home: home.to_owned(), port, _users: users, _cluster: None })
     }
 
     fn start(
@@ -96,29 +84,18 @@ impl SharedServer {
         let home = lock.new_home(prefix, &account)?;
         let pg_ctl = binaries.program("pg_ctl");
         let watchdog = Watchdog::start(&account, &home, &pg_ctl, Linger::For(LINGER))?;
-        let cluster = Cluster::create(
-            account,
-            binaries.clone(),
-            home.clone(),
-            &Settings::default(),
-        )?;
+        let settings = Settings::default();
+        let cluster =
+            Cluster::create(account, binaries.clone(), home.clone(), watchdog, &settings)?;
         let users = wait_to_become_user(&home)?;
         let port = cluster.port();
         fs::write(home.join("ready"), port.to_string()).map_err(Error::io("tell the port"))?;
-        Ok(Self {
-            home,
-            port,
-            _users: users,
-            _watchdog: Some(watchdog),
-        })
+        Ok(Self { home, port, _users: users, _cluster: Some(cluster) })
     }
 }
 
 fn up(joined: &Option<Arc<SharedServer>>) -> Option<Arc<SharedServer>> {
-    joined
-        .as_ref()
-        .filter(|server| is_up(&server.home))
-        .map(Arc::clone)
+    joined.as_ref().filter(|server| is_up(&server.home)).map(Arc::clone)
 }
 
 fn is_up(home: &Path) -> bool {
@@ -128,12 +105,7 @@ fn is_up(home: &Path) -> bool {
 /// Servers that differ in this are different servers.
 fn key(binaries: &Binaries) -> u32 {
     let mut hasher = DefaultHasher::new();
-    (
-        env!("CARGO_PKG_VERSION"),
-        &binaries.folder,
-        binaries.version,
-    )
-        .hash(&mut hasher);
+    (env!("CARGO_PKG_VERSION"), &binaries.folder, binaries.version).hash(&mut hasher);
     Settings::default().hash(&mut hasher);
     // Half of the bits keep the socket's path short.
     (hasher.finish() >> 32) as u32
@@ -143,11 +115,7 @@ fn key(binaries: &Binaries) -> u32 {
 fn become_user(home: &Path) -> Option<File> {
     let path = home.join("users");
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let mut users = OpenOptions::new()
-        .write(true)
-        .custom_flags(nonblocking)
-        .open(&path)
-        .ok()?;
+    let mut users = OpenOptions::new().write(true).custom_flags(nonblocking).open(&path).ok()?;
     match users.write_all(b"\n") {
         // A full fifo has lines enough for the watchdog to see that there are users.
         Err(error) if error.kind() != ErrorKind::WouldBlock => None,
@@ -164,10 +132,7 @@ fn wait_to_become_user(home: &Path) -> Result<File, Error> {
             Some(users) => return Ok(users),
             None if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
             None => {
-                return Err(Error::failed(
-                    "sharing the server",
-                    "its watchdog does not answer",
-                ));
+                return Err(Error::failed("sharing the server", "its watchdog does not answer"));
             }
         }
     }

@@ -55,9 +55,7 @@ impl fmt::Display for Version {
 }
 
 fn leading_number(text: &str) -> Option<(u32, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))
 }
 
@@ -68,10 +66,7 @@ mod tests {
     #[test]
     fn reads_what_servers_print() {
         for (answer, version) in [
-            (
-                "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n",
-                Some((15, 14)),
-            ),
+            ("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n", Some((15, 14))),
             ("postgres (PostgreSQL) 17.5", Some((17, 5))),
             ("postgres (PostgreSQL) 18beta1", Some((18, 0))),
             ("postgres (PostgreSQL) 19devel", Some((19, 0))),

@@ -52,23 +52,25 @@ impl Watchdog {
         // A file, and not an argument, so that a list of processes stays readable.
         let script = home.join("watchdog.sh");
         fs::write(&script, SCRIPT).map_err(Error::io("write the watchdog's script"))?;
+        account.take_over(&script)?;
         let child = account
             .command("/bin/sh", home)
-            .args([
-                script.as_os_str(),
-                home.as_os_str(),
-                pg_ctl.as_os_str(),
-                seconds.as_ref(),
-            ])
+            .args([script.as_os_str(), home.as_os_str(), pg_ctl.as_os_str(), seconds.as_ref()])
             .stdin(reader)
             .stdout(alive)
             .stderr(Stdio::null())
             .spawn()
             .map_err(Error::io("start the watchdog with /bin/sh"))?;
-        Ok(Self {
-            pipe: Some(writer),
-            child,
-        })
+        Ok(Self { pipe: Some(writer), child })
+    }
+
+    /// One more hold on the server, for a program that works on it: the watchdog waits for its end.
+    ///
+    /// Without it, a process killed during a start would have its folder removed while `initdb` goes
+    /// on in it, which leaves shared memory behind.
+    pub(crate) fn hold(&self) -> Result<Stdio, Error> {
+        let pipe = self.pipe.as_ref().expect("the pipe is let go only when this is dropped");
+        pipe.try_clone().map(Stdio::from).map_err(Error::io("hold the server"))
     }
 
     /// Whether the server in `home` has a living watchdog.

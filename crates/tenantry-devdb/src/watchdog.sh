@@ -5,26 +5,26 @@
 # $1      the server's folder
 # $2      pg_ctl
 # $3      seconds to wait for the next user; empty for a server of one process
-# stdin   a pipe held open by the process that started the server
+# stdin   a pipe held open by the process that started the server, and by initdb and pg_ctl while they
+#         run, so that nothing is removed under their hands
 # stdout  a locked file: the lock tells others that this watchdog is alive
 
 home=$1 pg_ctl=$2 linger=$3
 
 finish() {
     trap '' TERM
-    # A server that is being started this moment is waited for, or it could not be found later.
-    tries=0
-    while [ -e "$home/starting" ] && [ ! -s "$home/data/postmaster.pid" ] && [ $tries -lt 50 ]; do
-        sleep 0.1 >/dev/null
-        tries=$((tries + 1))
-    done
-    if [ -s "$home/data/postmaster.pid" ]; then
-        read -r pid <"$home/data/postmaster.pid"
+    pid=
+    [ -s "$home/data/postmaster.pid" ] && read -r pid <"$home/data/postmaster.pid"
+    case $pid in
+    # Not started, or the remains of an initdb that was killed.
+    '' | -*) ;;
+    *)
         # A test may have stopped it with SIGSTOP.
         kill -CONT "$pid" 2>/dev/null
         "$pg_ctl" stop -D "$home/data" -m immediate -t 20 >/dev/null 2>&1 </dev/null ||
             { [ -e "$home/data/postmaster.pid" ] && kill -KILL "$pid" 2>/dev/null; }
-    fi
+        ;;
+    esac
     # A server in its last moments may still write a file.
     tries=0
     cd /

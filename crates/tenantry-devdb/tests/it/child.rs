@@ -19,12 +19,7 @@ pub(crate) struct Running {
 pub(crate) fn command(name: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("a test has a program"));
     command
-        .args([
-            "--exact",
-            &format!("children::{name}"),
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", &format!("children::{name}"), "--ignored", "--nocapture"])
         .env_remove("DATABASE_URL")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -47,21 +42,13 @@ impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the test binary runs");
         let stdout = child.stdout.take().expect("stdout is a pipe");
-        Self {
-            child,
-            stdout: BufReader::new(stdout),
-        }
+        Self { child, stdout: BufReader::new(stdout) }
     }
 
     /// The next thing the child says.
     pub(crate) fn hear(&mut self) -> String {
         let mut line = String::new();
-        while self
-            .stdout
-            .read_line(&mut line)
-            .expect("the child writes UTF-8")
-            > 0
-        {
+        while self.stdout.read_line(&mut line).expect("the child writes UTF-8") > 0 {
             // The test harness writes the test's name and no line end first.
             if let Some((_, said)) = line.split_once(MARK) {
                 return said.trim_end().to_owned();
@@ -70,18 +57,13 @@ impl Running {
         }
         let mut errors = String::new();
         let stderr = self.child.stderr.as_mut().expect("stderr is a pipe");
-        stderr
-            .read_to_string(&mut errors)
-            .expect("the child writes UTF-8");
+        stderr.read_to_string(&mut errors).expect("the child writes UTF-8");
         panic!("the child ended without a word: {errors}");
     }
 
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args(["-s", signal, &pid])
-            .status()
-            .expect("kill runs");
+        let status = Command::new("kill").args(["-s", signal, &pid]).status().expect("kill runs");
         assert!(status.success());
     }
 
@@ -94,9 +76,6 @@ impl Running {
     /// Lets the child go on to its end and waits for it.
     pub(crate) fn end(mut self) -> bool {
         drop(self.child.stdin.take());
-        self.child
-            .wait()
-            .expect("the child can be waited for")
-            .success()
+        self.child.wait().expect("the child can be waited for").success()
     }
 }

@@ -55,9 +55,7 @@ async fn fails() {
 #[tokio::test]
 #[ignore = "started by other tests"]
 async fn uses_a_template() {
-    let database = DevDatabase::from_template("create table t (id int)")
-        .await
-        .unwrap();
+    let database = DevDatabase::from_template("create table t (id int)").await.unwrap();
     let mut connection = crate::database::connect(database.url()).await;
     say(crate::database::text(&mut connection, "select count(*)::text from t").await);
     say(database.url());

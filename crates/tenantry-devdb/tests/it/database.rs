@@ -28,21 +28,11 @@ async fn two_databases_are_separate() {
     assert_ne!(one.name(), two.name());
 
     let mut in_one = connect(one.url()).await;
-    sqlx::raw_sql("create table t (id int)")
-        .execute(&mut in_one)
-        .await
-        .unwrap();
+    sqlx::raw_sql("create table t (id int)").execute(&mut in_one).await.unwrap();
     let mut in_two = connect(two.url()).await;
-    let table = text(
-        &mut in_two,
-        "select coalesce(to_regclass('t')::text, 'none')",
-    )
-    .await;
+    let table = text(&mut in_two, "select coalesce(to_regclass('t')::text, 'none')").await;
     assert_eq!(table, "none");
-    assert_eq!(
-        text(&mut in_two, "select current_database()::text").await,
-        two.name()
-    );
+    assert_eq!(text(&mut in_two, "select current_database()::text").await, two.name());
 }
 
 #[tokio::test]
@@ -92,8 +82,5 @@ async fn works_on_a_runtime_of_several_threads() {
 async fn debug_shows_no_url() {
     let database = DevDatabase::create().await.unwrap();
     let shown = format!("{database:?}");
-    assert!(
-        shown.contains(database.name()) && !shown.contains("postgres://"),
-        "{shown}"
-    );
+    assert!(shown.contains(database.name()) && !shown.contains("postgres://"), "{shown}");
 }

@@ -23,16 +23,9 @@ async fn a_database_of_its_own_is_made_there_and_dropped_afterwards() {
     let mut child = Running::start(command.env("TENANTRY_PG_BIN", folder.path()));
     assert_eq!(child.hear(), "0");
     let used = child.hear();
-    assert!(
-        used.starts_with(&server.database_url("tenantry_dev_")),
-        "{used}"
-    );
+    assert!(used.starts_with(&server.database_url("tenantry_dev_")), "{used}");
     assert!(used.ends_with("?application_name=given"), "{used}");
-    assert!(
-        text(&mut watching, DATABASES)
-            .await
-            .contains("tenantry_dev_")
-    );
+    assert!(text(&mut watching, DATABASES).await.contains("tenantry_dev_"));
 
     assert!(child.end());
     assert_eq!(text(&mut watching, DATABASES).await, "given postgres");
@@ -70,10 +63,7 @@ fn one_that_is_no_url_is_told_without_its_password() {
     for url in ["mysql://me:secret@localhost/x", "me:secret"] {
         let mut child = Running::start(command("fails").env("DATABASE_URL", url));
         let error = child.hear();
-        assert!(
-            error.contains("DATABASE_URL is set but cannot be used"),
-            "{error}"
-        );
+        assert!(error.contains("DATABASE_URL is set but cannot be used"), "{error}");
         assert!(!error.contains("secret"), "{error}");
         assert!(child.end());
     }

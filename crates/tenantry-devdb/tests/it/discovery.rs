@@ -9,17 +9,12 @@ use crate::{
 fn a_useless_pg_bin_is_told_and_nothing_else_is_tried() {
     let folder = Folder::new();
     let missing = folder.path().join("missing");
-    for (place, problem) in [
-        (folder.path(), "it holds no postgres"),
-        (&missing, "there is no such folder"),
-    ] {
+    for (place, problem) in
+        [(folder.path(), "it holds no postgres"), (&missing, "there is no such folder")]
+    {
         let mut child = Running::start(command("fails").env("TENANTRY_PG_BIN", place));
         let error = child.hear();
-        for phrase in [
-            "TENANTRY_PG_BIN is set to",
-            place.to_str().unwrap(),
-            problem,
-        ] {
+        for phrase in ["TENANTRY_PG_BIN is set to", place.to_str().unwrap(), problem] {
             assert!(error.contains(phrase), "{error}");
         }
         assert!(child.end());

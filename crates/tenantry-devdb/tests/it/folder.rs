@@ -26,15 +26,9 @@ impl Folder {
     pub(crate) fn homes(&self) -> Vec<PathBuf> {
         let folders = |path: &Path| -> Vec<PathBuf> {
             let entries = fs::read_dir(path).into_iter().flatten().flatten();
-            entries
-                .map(|entry| entry.path())
-                .filter(|path| path.is_dir())
-                .collect()
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
         };
-        folders(&self.0)
-            .iter()
-            .flat_map(|runtime_dir| folders(runtime_dir))
-            .collect()
+        folders(&self.0).iter().flat_map(|runtime_dir| folders(runtime_dir)).collect()
     }
 }
 

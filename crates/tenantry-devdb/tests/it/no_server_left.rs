@@ -28,10 +28,7 @@ fn start(name: &str, folder: &Folder, end: End) -> (Running, u32, String) {
     let postmaster = child.hear().parse().unwrap();
     let data = child.hear();
     assert!(is_running(postmaster));
-    assert!(
-        data.starts_with(folder.path().to_str().unwrap()),
-        "{data} is elsewhere"
-    );
+    assert!(data.starts_with(folder.path().to_str().unwrap()), "{data} is elsewhere");
     (child, postmaster, data)
 }
 
@@ -46,9 +43,7 @@ fn no_server_is_left(name: &str, end: End) {
         assert_eq!(child.end(), matches!(end, End::Normal));
     }
     let home = Path::new(&data).parent().unwrap();
-    until("the server is gone", || {
-        !is_running(postmaster) && !home.exists()
-    });
+    until("the server is gone", || !is_running(postmaster) && !home.exists());
 }
 
 #[test]
@@ -74,12 +69,7 @@ fn of_its_own_after_kill() {
 /// One test, because each way takes as long as a shared server waits for its next user.
 #[test]
 fn shared_after_any_end() {
-    let ends = [
-        End::Normal,
-        End::Panic,
-        End::Signal("INT"),
-        End::Signal("KILL"),
-    ];
+    let ends = [End::Normal, End::Panic, End::Signal("INT"), End::Signal("KILL")];
     thread::scope(|scope| {
         for end in ends {
             scope.spawn(move || no_server_is_left("shares", end));
@@ -95,13 +85,8 @@ fn server_and_watchdog_are_out_of_the_terminals_reach() {
     let (child, postmaster, data) = start("has_its_own", &folder, End::Normal);
     let home = Path::new(&data).parent().unwrap();
     let group = |pid: u32| {
-        let output = Command::new("ps")
-            .args(["-o", "pgid=", "-p", &pid.to_string()])
-            .output();
-        String::from_utf8(output.unwrap().stdout)
-            .unwrap()
-            .trim()
-            .to_owned()
+        let output = Command::new("ps").args(["-o", "pgid=", "-p", &pid.to_string()]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
     };
     let own = group(std::process::id());
     assert_ne!(group(postmaster), own);
@@ -123,9 +108,7 @@ fn processes_after_one_another_and_at_a_time_share_a_server() {
     three.signal("KILL");
     three.wait();
     let home = Path::new(&data).parent().unwrap();
-    until("the server is gone", || {
-        !is_running(postmaster) && !home.exists()
-    });
+    until("the server is gone", || !is_running(postmaster) && !home.exists());
 }
 
 #[test]
@@ -168,20 +151,11 @@ fn of_a_process_killed_during_the_start() {
 
 fn watchdog(home: &Path) -> u32 {
     let pattern = format!("watchdog.sh {} ", home.display());
-    let output = Command::new("pgrep")
-        .args(["-f", &pattern])
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
+    let output = Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
 fn kill(pid: u32) {
-    let status = Command::new("kill")
-        .args(["-s", "KILL", &pid.to_string()])
-        .status();
+    let status = Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status();
     assert!(status.unwrap().success());
 }

@@ -15,15 +15,9 @@ async fn starts_whoever_runs_it_and_goes_with_its_value() {
     let server = DevServer::start().await.unwrap();
     let mut connection = connect(&server.url()).await;
     let version = text(&mut connection, "show server_version").await;
-    assert!(
-        version.starts_with(&server.version().to_string()),
-        "{version}"
-    );
+    assert!(version.starts_with(&server.version().to_string()), "{version}");
     assert!(server.version() > Version::new(10, 0));
-    assert_eq!(
-        text(&mut connection, "select session_user::text").await,
-        "postgres"
-    );
+    assert_eq!(text(&mut connection, "select session_user::text").await, "postgres");
 
     let (pid, data) = (server.pid().unwrap(), server.data_dir());
     assert!(is_running(pid) && data.is_dir());
@@ -48,30 +42,15 @@ async fn listens_on_a_unix_socket_too() {
 
 #[tokio::test]
 async fn settings_are_taken_and_wrong_ones_are_told() {
-    let server = DevServer::builder()
-        .setting("max_connections", "17")
-        .start()
-        .await
-        .unwrap();
+    let server = DevServer::builder().setting("max_connections", "17").start().await.unwrap();
     let mut connection = connect(&server.url()).await;
     assert_eq!(text(&mut connection, "show max_connections").await, "17");
     assert_eq!(text(&mut connection, "show fsync").await, "off");
 
-    let error = DevServer::builder()
-        .setting("no_such_thing", "1")
-        .start()
-        .await
-        .unwrap_err();
+    let error = DevServer::builder().setting("no_such_thing", "1").start().await.unwrap_err();
     assert!(format!("{error:?}").contains("no_such_thing"), "{error:?}");
-    let error = DevServer::builder()
-        .setting("a b", "1")
-        .start()
-        .await
-        .unwrap_err();
-    assert!(
-        format!("{error:?}").contains("no such setting"),
-        "{error:?}"
-    );
+    let error = DevServer::builder().setting("a b", "1").start().await.unwrap_err();
+    assert!(format!("{error:?}").contains("no such setting"), "{error:?}");
 }
 
 #[tokio::test]
@@ -79,10 +58,7 @@ async fn a_restart_ends_sessions_and_keeps_port_and_data() {
     let server = DevServer::start().await.unwrap();
     let url = server.create_database("app").await.unwrap();
     let mut before = connect(&url).await;
-    sqlx::raw_sql("create table t as select 1 as id")
-        .execute(&mut before)
-        .await
-        .unwrap();
+    sqlx::raw_sql("create table t as select 1 as id").execute(&mut before).await.unwrap();
     let pid = server.pid();
 
     server.restart().await.unwrap();
@@ -91,21 +67,14 @@ async fn a_restart_ends_sessions_and_keeps_port_and_data() {
     assert_ne!(server.pid(), pid);
     let mut after = connect(&url).await;
     assert_eq!(text(&mut after, "select id::text from t").await, "1");
-    assert!(
-        server.log_tail().contains("database system is ready"),
-        "{}",
-        server.log_tail()
-    );
+    assert!(server.log_tail().contains("database system is ready"), "{}", server.log_tail());
 }
 
 #[tokio::test]
 async fn a_server_goes_down_and_comes_up_again() {
     let server = DevServer::start().await.unwrap();
     let mut before = connect(&server.url()).await;
-    sqlx::raw_sql("create table t as select 1 as id")
-        .execute(&mut before)
-        .await
-        .unwrap();
+    sqlx::raw_sql("create table t as select 1 as id").execute(&mut before).await.unwrap();
 
     server.stop_now().await.unwrap();
     assert_eq!(server.pid(), None);
@@ -131,9 +100,7 @@ async fn a_frozen_server_goes_with_its_value() {
     let server = DevServer::start().await.unwrap();
     let pid = server.pid().unwrap();
     let pid_text = pid.to_string();
-    let kill = std::process::Command::new("kill")
-        .args(["-s", "STOP", &pid_text])
-        .status();
+    let kill = std::process::Command::new("kill").args(["-s", "STOP", &pid_text]).status();
     assert!(kill.unwrap().success());
     let start = Instant::now();
     drop(server);
