@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 use crate::tenant::{ParseTenantIdError, TenantId};
 
 type Source = Box<dyn StdError + Send + Sync>;
@@ -200,9 +202,21 @@ impl From<sqlx::Error> for Error {
             lost @ (sqlx::Error::Io(_) | sqlx::Error::Tls(_)) => {
                 Self::new(ErrorKind::Unavailable, attempted).with_source(lost)
             }
+            other if is_fatal(&other) => {
+                Self::new(ErrorKind::Unavailable, attempted).with_source(other)
+            }
             other => Self::new(ErrorKind::Database, attempted).with_source(other),
         }
     }
+}
+
+/// Says whether the server ended the session with this error: it is shutting down, was told to end
+/// the session, or has no room for one.
+fn is_fatal(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
+    error.is_some_and(|error: &PgDatabaseError| {
+        matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+    })
 }
 
 /// How long a caller that met an overload is asked to stay away.

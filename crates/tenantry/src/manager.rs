@@ -192,11 +192,9 @@ impl TenantManager {
             return;
         }
         let shutdown = server.shutdown().clone();
-        let listen = listen(connect.clone(), channel.to_owned(), lookup.clone());
+        let listen = listen(connect.clone(), channel.to_owned(), lookup.clone(), shutdown);
         server.start();
-        server.spawn(async move {
-            shutdown.run_until_cancelled_owned(listen).await;
-        });
+        server.spawn(listen);
     }
 }
 

@@ -1,7 +1,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -64,19 +67,41 @@ enum Verdict {
     Suspended,
 }
 
+/// A verdict, and whether it may be remembered.
+#[derive(Debug, Clone)]
+struct Heard {
+    verdict: Verdict,
+    lasting: Lasting,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    /// Nothing was forgotten while the catalog answered.
+    Yes,
+    /// It may be out of date already: good for those who have asked, and for nobody else.
+    No,
+}
+
+/// How often the catalog is asked again because something was forgotten while it answered. What was
+/// forgotten may have been about other tenants, so it is not asked for ever.
+const ATTEMPTS: usize = 3;
+
 /// Finds tenants: the catalog behind a cache. Cloning is cheap.
 #[derive(Clone)]
 pub(crate) struct Lookup {
-    cache: Cache<TenantId, Verdict>,
+    cache: Cache<TenantId, Heard>,
     rules: Arc<Rules>,
 }
 
 struct Rules {
+    cache: Cache<TenantId, Heard>,
     catalog: Box<dyn Catalog>,
     isolation: Isolation,
     shared_schema: Ident,
     tenants_see_shared: bool,
     dedicate: Dedicate,
+    /// Counts what was forgotten, so that an answer that was on its way meanwhile is not kept.
+    forgotten: AtomicU64,
     /// Which tenant has which container, for as long as the process runs.
     holders: Mutex<HashMap<Ident, TenantId>>,
 }
@@ -95,8 +120,17 @@ impl Lookup {
             .expire_after(Ttl { known: options.ttl, other: options.negative_ttl })
             .build();
         let holders = Mutex::new(HashMap::new());
-        let rules =
-            Rules { catalog, isolation, shared_schema, tenants_see_shared, dedicate, holders };
+        let forgotten = AtomicU64::new(0);
+        let rules = Rules {
+            cache: cache.clone(),
+            catalog,
+            isolation,
+            shared_schema,
+            tenants_see_shared,
+            dedicate,
+            forgotten,
+            holders,
+        };
         Self { cache, rules: Arc::new(rules) }
     }
 
@@ -106,15 +140,15 @@ impl Lookup {
     ///
     /// When dropped, another caller that waits for the same id takes over.
     pub(crate) async fn find(&self, shared: &SharedDb, id: &TenantId) -> Result<Arc<Known>, Error> {
-        let verdict = match self.cache.get(id).await {
-            Some(verdict) => verdict,
+        let heard = match self.cache.get(id).await {
+            Some(heard) => heard,
             None => {
-                let load = self.rules.load(shared, id);
+                let load = self.rules.load_lasting(shared, id);
                 let loaded = self.cache.try_get_with_by_ref(id, load).await;
                 loaded.map_err(|error| Error::shared(&error))?
             }
         };
-        match verdict {
+        match heard.verdict {
             Verdict::Known(known) => Ok(known),
             Verdict::Unknown => Err(refused(ErrorKind::UnknownTenant, id)),
             Verdict::Suspended => Err(refused(ErrorKind::Suspended, id)),
@@ -130,10 +164,12 @@ impl Lookup {
     }
 
     pub(crate) async fn forget(&self, id: &str) {
+        self.rules.forgotten.fetch_add(1, Ordering::Relaxed);
         self.cache.invalidate(id).await;
     }
 
     pub(crate) fn forget_all(&self) {
+        self.rules.forgotten.fetch_add(1, Ordering::Relaxed);
         self.cache.invalidate_all();
     }
 }
@@ -141,6 +177,22 @@ impl Lookup {
 impl Rules {
     fn ask<'a>(&'a self, shared: &'a SharedDb) -> Ask<'a> {
         Ask { shared, shared_schema: &self.shared_schema, isolation: &self.isolation }
+    }
+
+    /// Asks the catalog, and again when something was forgotten while it answered.
+    async fn load_lasting(&self, shared: &SharedDb, id: &TenantId) -> Result<Heard, Error> {
+        let mut attempts = 1..=ATTEMPTS;
+        loop {
+            let before = self.forgotten.load(Ordering::Relaxed);
+            let verdict = self.load(shared, id).await?;
+            let lasting = match self.forgotten.load(Ordering::Relaxed) == before {
+                true => Lasting::Yes,
+                false => Lasting::No,
+            };
+            if lasting == Lasting::Yes || attempts.next().is_none() {
+                return Ok(Heard { verdict, lasting });
+            }
+        }
     }
 
     async fn load(&self, shared: &SharedDb, id: &TenantId) -> Result<Verdict, Error> {
@@ -164,22 +216,37 @@ impl Rules {
     }
 
     /// Notes that the container is this tenant's. When it was another's before, that one is looked
-    /// up anew: if it still has it, two tenants would share their data, and this one is refused.
+    /// up anew: if it still has it, two tenants would share their data, and this one is refused. If
+    /// not, what is remembered of it is out of date.
     async fn claim(
         &self,
         shared: &SharedDb,
         record: &TenantRecord,
         container: &Ident,
     ) -> Result<(), Error> {
-        let holder = self.holders.lock().get(container).cloned();
-        if let Some(holder) = holder.filter(|holder| *holder != record.id)
-            && let Some(other) = self.catalog.resolve(self.ask(shared), &holder).await?
-            && container_of(&other, &self.isolation)? == *container
-        {
-            return Err(collision(record, &holder));
+        let mut gone = None;
+        while let Some(holder) = self.hold(container, &record.id, gone.as_ref()) {
+            let other = self.catalog.resolve(self.ask(shared), &holder).await?;
+            let other = other.map(|other| container_of(&other, &self.isolation));
+            if other.is_some_and(|other| other.is_ok_and(|other| other == *container)) {
+                return Err(collision(record, &holder));
+            }
+            self.forgotten.fetch_add(1, Ordering::Relaxed);
+            self.cache.invalidate(&holder).await;
+            gone = Some(holder);
         }
-        self.holders.lock().insert(container.clone(), record.id.clone());
         Ok(())
+    }
+
+    /// Notes the holder of a container, unless there is another one than the one that has `gone`.
+    fn hold(&self, container: &Ident, id: &TenantId, gone: Option<&TenantId>) -> Option<TenantId> {
+        let mut holders = self.holders.lock();
+        let other = holders.get(container).filter(|other| *other != id && Some(*other) != gone);
+        let other = other.cloned();
+        if other.is_none() {
+            holders.insert(container.clone(), id.clone());
+        }
+        other
     }
 
     fn known(&self, record: TenantRecord, container: Ident) -> Result<Known, Error> {
@@ -206,11 +273,12 @@ struct Ttl {
     other: Duration,
 }
 
-impl Expiry<TenantId, Verdict> for Ttl {
-    fn expire_after_create(&self, _: &TenantId, verdict: &Verdict, _: Instant) -> Option<Duration> {
-        Some(match verdict {
-            Verdict::Known(_) => self.known,
-            Verdict::Unknown | Verdict::Suspended => self.other,
+impl Expiry<TenantId, Heard> for Ttl {
+    fn expire_after_create(&self, _: &TenantId, heard: &Heard, _: Instant) -> Option<Duration> {
+        Some(match (heard.lasting, &heard.verdict) {
+            (Lasting::No, _) => Duration::ZERO,
+            (Lasting::Yes, Verdict::Known(_)) => self.known,
+            (Lasting::Yes, Verdict::Unknown | Verdict::Suspended) => self.other,
         })
     }
 }

@@ -3,7 +3,7 @@ use std::collections::{HashMap, hash_map::Entry};
 use super::{Answer, Ask, Catalog};
 use crate::{
     error::{Error, ErrorKind},
-    tenant::{Isolation, TenantId, TenantRecord},
+    tenant::{Ident, IdentError, Isolation, TemplateError, TenantId, TenantRecord},
 };
 
 /// A catalog that is a list in the program.
@@ -65,14 +65,15 @@ impl Catalog for FixedCatalog {
 }
 
 /// Returns the container of a tenant: the one on record, or the one of the template.
-pub(super) fn container_of(
-    record: &TenantRecord,
-    isolation: &Isolation,
-) -> Result<crate::tenant::Ident, Error> {
+pub(super) fn container_of(record: &TenantRecord, isolation: &Isolation) -> Result<Ident, Error> {
     match &record.container {
         Some(container) => Ok(container.clone()),
         None => isolation.container(&record.id).map_err(|error| {
-            let kind = ErrorKind::Placement;
+            // An id that leaves no room for the rest of the name is a bad id and not a bad catalog.
+            let kind = match error {
+                TemplateError::Ident(IdentError::TooLong { .. }) => ErrorKind::InvalidTenantId,
+                _ => ErrorKind::Placement,
+            };
             Error::new(kind, error.to_string()).with_tenant(&record.id).with_source(error)
         }),
     }

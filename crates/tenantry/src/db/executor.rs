@@ -24,7 +24,7 @@ impl Handle {
             let statement = statement?;
             let effect = statement.effect();
             let mut lease = self.acquire().await?;
-            let mut again = Some(statement.clone());
+            let mut again = statement.is_repeatable().then(|| statement.clone());
             let mut next = Some(statement);
             while let Some(statement) = next.take() {
                 let session = lease.start();
@@ -44,11 +44,12 @@ impl Handle {
                 }
                 if let Err(error) = &failure
                     && session.is_stale_statement(error)
-                    && again.is_some()
                 {
                     session.forget_statements().await?;
                     next = again.take();
-                    continue;
+                    if next.is_some() {
+                        continue;
+                    }
                 }
                 lease.finish(effect, &failure);
                 failure?;

@@ -47,16 +47,17 @@ impl Handle {
     pub(super) async fn run<T>(&self, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
         let effect = statement.effect();
         let mut lease = self.acquire().await?;
-        let again = statement.clone();
+        let again = statement.is_repeatable().then(|| statement.clone());
         let session = lease.start();
         let mut result = run(&mut session.conn, statement).await;
         if let Err(error) = &result
             && session.is_stale_statement(error)
         {
-            result = match session.forget_statements().await {
-                Ok(()) => run(&mut session.conn, again).await,
-                Err(error) => Err(error),
-            };
+            match (session.forget_statements().await, again) {
+                (Ok(()), Some(again)) => result = run(&mut session.conn, again).await,
+                (Ok(()), None) => {}
+                (Err(error), _) => result = Err(error),
+            }
         }
         lease.finish(effect, &result);
         result

@@ -24,6 +24,14 @@ impl Statement {
         Ok(Self { sql: query.sql(), prepared, arguments, persistent })
     }
 
+    /// Says whether it may be run again after it has failed on a statement that did not fit.
+    ///
+    /// Only what touches data alone: a procedure, a `do` block or a string of several statements may
+    /// have committed a part of its work before it failed.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.effect() == Effect::OnData && self.arguments.is_some()
+    }
+
     pub(super) fn effect(&self) -> Effect {
         let protocol = match self.arguments {
             Some(_) => Protocol::Extended,

@@ -3,7 +3,11 @@ use std::ops::{Deref, DerefMut};
 use sqlx::{Connection, PgConnection, Postgres, Transaction, postgres::PgTransactionManager};
 use sqlx_core::transaction::TransactionManager;
 
-use crate::{error::Error, pool::Lease, tenant::TenantId};
+use crate::{
+    error::Error,
+    pool::{Effect, Lease},
+    tenant::TenantId,
+};
 
 /// A transaction on a connection that is bound to one tenant.
 ///
@@ -36,7 +40,9 @@ impl TenantTransaction {
         // The lease counts as changed from here on, so a transaction that was begun without anybody
         // hearing of it is rolled back with everything else. sqlx's own depth would not tell: it is
         // raised only after the answer has come.
-        PgTransactionManager::begin(&mut lease, None).await?;
+        let begun = PgTransactionManager::begin(lease.attempt(), None).await;
+        lease.finish(Effect::OnSession, &begun);
+        begun?;
         Ok(Self { lease })
     }
 
@@ -66,7 +72,12 @@ impl TenantTransaction {
     ///
     /// When dropped, the transaction may have been committed or not.
     pub async fn commit(mut self) -> sqlx::Result<()> {
-        PgTransactionManager::commit(&mut self).await
+        let committed = PgTransactionManager::commit(&mut self).await;
+        self.lease.finish(Effect::OnSession, &committed);
+        if committed.is_ok() {
+            self.lease.succeed();
+        }
+        committed
     }
 
     /// Undoes everything and gives the connection back.

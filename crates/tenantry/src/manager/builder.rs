@@ -126,6 +126,9 @@ impl ManagerBuilder {
     /// Checks the configuration and makes the manager. Does no I/O: the first connection is opened
     /// when it is needed.
     ///
+    /// The sessions call themselves `tenantry` unless the URL gives them another
+    /// `application_name`.
+    ///
     /// Call it inside the runtime that is to own the connections; outside of any, it is the runtime
     /// of the first acquire.
     ///
@@ -142,6 +145,10 @@ impl ManagerBuilder {
         if outside >= self.pool.max_connections {
             return Err(ConfigError::NoRoomToListen);
         }
+        let connect = match connect.get_application_name() {
+            Some(_) => connect,
+            None => connect.application_name("tenantry"),
+        };
         let binding = Binding::shared(&shared_schema);
         let occupant = |id, class| Arc::new(Occupant::new(id, class, binding.clone()));
         let system = occupant(OccupantId::System, Class::System);

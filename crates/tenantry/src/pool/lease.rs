@@ -10,7 +10,7 @@ use super::{
     occupant::Occupant,
     scheduler::ConnId,
     server::Server,
-    session::{Session, leaves_session_usable},
+    session::{Doubt, Session, leaves_session_usable},
 };
 use crate::tenant::TenantId;
 
@@ -35,6 +35,7 @@ pub struct Lease {
     /// Always there until the lease is dropped.
     session: Option<Session>,
     condition: Condition,
+    doubt: Doubt,
 }
 
 /// What a statement may have changed.
@@ -68,7 +69,7 @@ impl Lease {
         // agree is there nothing to do.
         let bound = session.is_bound_to(&occupant);
         let condition = if bound { Condition::Clean } else { Condition::Dirty };
-        Self { server, conn, occupant, session: Some(session), condition }
+        Self { server, conn, occupant, session: Some(session), condition, doubt: Doubt::None }
     }
 
     /// Returns the tenant that the connection is bound to; nothing for the shared schema.
@@ -127,6 +128,18 @@ impl Lease {
         }
     }
 
+    /// Begins a transaction: until it is [known to have worked](Self::succeed), what was done on the
+    /// connection may have failed.
+    pub(crate) fn attempt(&mut self) -> &mut PgConnection {
+        self.doubt = Doubt::Failed;
+        &mut self.start().conn
+    }
+
+    /// Notes that everything that was done on the connection has worked.
+    pub(crate) fn succeed(&mut self) {
+        self.doubt = Doubt::None;
+    }
+
     /// Notes that the connection broke.
     pub(crate) fn lose(&mut self) {
         self.condition = Condition::Broken;
@@ -150,6 +163,9 @@ impl Deref for Lease {
 
 impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut PgConnection {
+        if self.doubt == Doubt::None {
+            self.doubt = Doubt::HandedOut;
+        }
         &mut self.start().conn
     }
 }
@@ -162,9 +178,10 @@ impl AsMut<PgConnection> for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(session) = self.session.take() else {
+        let Some(mut session) = self.session.take() else {
             return;
         };
+        session.doubt(self.doubt);
         let (server, conn) = (Arc::clone(&self.server), self.conn);
         match self.condition {
             Condition::Clean => server.give_back(conn, session),

@@ -13,7 +13,7 @@ use super::{
     occupant::Occupant,
     scheduler::{ConnId, Time},
     server::Server,
-    session::Session,
+    session::{CONNECTION_CHECK_INTERVAL, Session, leaves_session_usable},
 };
 
 /// How long the place of a closed connection stays taken. The server needs a moment to end the
@@ -57,22 +57,43 @@ impl Server {
             match server.clean(&mut session, &occupant).await {
                 Cleaned::Yes => returning.give_back(session),
                 Cleaned::No => returning.close(session).await,
+                Cleaned::Busy => {
+                    returning.close_and_wait(session, CONNECTION_CHECK_INTERVAL).await;
+                }
             }
         });
     }
 
     async fn clean(self: &Arc<Self>, session: &mut Session, occupant: &Arc<Occupant>) -> Cleaned {
         if let Ok(done) = timeout(PATIENCE, session.bind(occupant, self.keep())).await {
-            return done.into();
+            return self.cleaned(session, done).await;
         }
-        if let Some(backend) = session.backend {
-            // It goes on when nobody can be asked: cleaning has a deadline of its own.
-            let cancel = timeout(CANCEL_TIMEOUT, self.cancel_statement(backend)).await;
-            tracing::debug!(backend, asked = cancel.is_ok(), "cancelling an abandoned statement");
+        // Nobody can be asked when this is the only connection, or when the pool is closing.
+        let asked = match session.backend {
+            Some(backend) => timeout(CANCEL_TIMEOUT, self.cancel_statement(backend)).await,
+            None => Ok(Ok(())),
+        };
+        let asked = matches!(asked, Ok(Ok(())));
+        tracing::debug!(backend = session.backend, asked, "cancelling an abandoned statement");
+        let patience = if asked { self.options.cleanup_timeout } else { PATIENCE };
+        match timeout(patience, session.bind(occupant, self.keep())).await {
+            Ok(done) => self.cleaned(session, done).await,
+            Err(_) => Cleaned::Busy,
         }
-        match timeout(self.options.cleanup_timeout, session.bind(occupant, self.keep())).await {
-            Ok(done) => done.into(),
-            Err(_) => Cleaned::No,
+    }
+
+    async fn cleaned(&self, session: &mut Session, done: sqlx::Result<()>) -> Cleaned {
+        let Err(error) = done else { return Cleaned::Yes };
+        tracing::debug!(error = %error, "a session could not be reset");
+        if !leaves_session_usable(&error) {
+            self.suspect_all();
+            return Cleaned::No;
+        }
+        // What does not work may be the role or a setting of this tenant. The session is good for
+        // others all the same, and each attempt would cost a connection if it were closed.
+        match timeout(PATIENCE, session.bind(self.system(), self.keep())).await {
+            Ok(Ok(())) => Cleaned::Yes,
+            _ => Cleaned::No,
         }
     }
 
@@ -131,18 +152,8 @@ impl Server {
 enum Cleaned {
     Yes,
     No,
-}
-
-impl From<sqlx::Result<()>> for Cleaned {
-    fn from(result: sqlx::Result<()>) -> Self {
-        match result {
-            Ok(()) => Self::Yes,
-            Err(error) => {
-                tracing::debug!(error = %error, "a session could not be reset");
-                Self::No
-            }
-        }
-    }
+    /// A statement is still running on it.
+    Busy,
 }
 
 async fn say_goodbye(session: Session) {
@@ -203,6 +214,13 @@ impl Returning {
 
     async fn close(self, session: Session) {
         say_goodbye(session).await;
+    }
+
+    /// Closes a connection whose server process hears of it only after a while, and keeps its place
+    /// in the budget until then.
+    async fn close_and_wait(self, session: Session, wait: Duration) {
+        say_goodbye(session).await;
+        sleep(wait).await;
     }
 }
 

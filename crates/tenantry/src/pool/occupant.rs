@@ -70,6 +70,13 @@ impl Occupant {
         }
     }
 
+    /// Has the key read anew at the next change of tenants.
+    pub(crate) fn doubt_alike(&self) {
+        if !self.binding.own().is_empty() {
+            self.set_alike(Alike::Unknown);
+        }
+    }
+
     pub(crate) fn tenant(&self) -> Option<&TenantId> {
         match &self.id {
             OccupantId::Tenant(id) => Some(id),

@@ -210,6 +210,13 @@ fn nanos(time: Time) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A manager that is dropped without being closed takes its tasks with it all the same.
+        self.shutdown.cancel();
+    }
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the connect options: they hold the password.

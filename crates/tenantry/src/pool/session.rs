@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
 use sqlx::{
@@ -7,6 +7,7 @@ use sqlx::{
     raw_sql,
 };
 use sqlx_core::transaction::TransactionManager;
+use tokio::time::Instant;
 
 use super::{
     occupant::{Alike, Occupant},
@@ -24,6 +25,8 @@ pub(crate) struct Session {
     statements: Statements,
     /// Whether some of them were prepared for another occupant.
     borrowed: bool,
+    /// When the first of them can have been prepared.
+    statements_since: Instant,
     /// The process id of the backend, known after the first bind.
     pub(crate) backend: Option<i32>,
     /// When the session was last given back, or was opened.
@@ -36,7 +39,27 @@ pub(crate) struct Session {
 enum Statements {
     None,
     Of(Alike),
+    /// One of them may not fit any more: they go at the next bind.
+    Doubtful,
 }
+
+/// What may have happened to prepared statements while nobody but the user could see.
+///
+/// Errors on a connection that was handed out go to its user alone, the one of a statement that does
+/// not fit its tables any more among them. If such statements stayed, it would come again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// Nothing: every statement was seen to succeed.
+    None,
+    /// The connection was handed out, and nothing is known of what was done on it. The statements
+    /// go when they are old, so that nobody has to prepare each of them every time.
+    HandedOut,
+    /// Something has failed.
+    Failed,
+}
+
+/// How old statements have to be to go because a connection was handed out.
+const OLD: Duration = Duration::from_secs(1);
 
 /// Whether prepared statements may survive a change of tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +71,9 @@ pub(crate) enum KeepStatements {
 /// `client_connection_check_interval` exists from this version on.
 const CONNECTION_CHECK_SINCE: u32 = 14_00_00;
 
+/// How soon the server ends a statement whose client has gone.
+pub(super) const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
 type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
 
 impl Session {
@@ -57,6 +83,7 @@ impl Session {
             bound: None,
             statements: Statements::None,
             borrowed: false,
+            statements_since: Instant::now(),
             backend: None,
             seen: now,
             binds: 0,
@@ -89,7 +116,7 @@ impl Session {
             self.settle().await?;
             self.reset_and_set(to).await?;
         }
-        if !same {
+        if !same || self.statements == Statements::Doubtful {
             self.sort_out_statements(to, keep).await?;
         }
         self.bound = Some(Arc::clone(to));
@@ -114,20 +141,39 @@ impl Session {
         let Some(error) = error.try_downcast_ref::<PgDatabaseError>() else {
             return false;
         };
-        let revalidated =
-            error.code() == "0A000" && error.routine() == Some("RevalidateCachedQuery");
-        revalidated || (self.borrowed && error.code().starts_with("42"))
+        match error.code() {
+            "0A000" => error.routine() == Some("RevalidateCachedQuery"),
+            // The statement was deallocated behind sqlx's back.
+            "26000" => true,
+            // A type that sqlx knew by name was dropped.
+            "XX000" => error.message().starts_with("cache lookup failed for type"),
+            code => self.borrowed && code.starts_with("42"),
+        }
+    }
+
+    /// Notes what may have happened to statements before the next [`bind`](Self::bind).
+    pub(super) fn doubt(&mut self, doubt: Doubt) {
+        let old = self.statements_since.elapsed() >= OLD;
+        if doubt == Doubt::Failed || (doubt == Doubt::HandedOut && old) {
+            self.statements = Statements::Doubtful;
+            if let Some(bound) = &self.bound {
+                bound.doubt_alike();
+            }
+        }
     }
 
     /// Drops every prepared statement, because one of them was found not to fit any more.
     pub(crate) async fn forget_statements(&mut self) -> Result<()> {
         self.statements = Statements::Of(Alike::Unlike);
-        self.borrowed = false;
-        if let Some(bound) = &self.bound
-            && bound.alike() != Alike::Unlike
-        {
-            bound.set_alike(Alike::Unknown);
+        if let Some(bound) = &self.bound {
+            bound.doubt_alike();
         }
+        self.clear_statements().await
+    }
+
+    async fn clear_statements(&mut self) -> Result<()> {
+        self.borrowed = false;
+        self.statements_since = Instant::now();
         self.conn.clear_cached_statements().await
     }
 
@@ -137,14 +183,17 @@ impl Session {
     }
 
     /// Reads what is left of earlier answers and ends a transaction that is still open.
+    ///
+    /// The timeout goes on its own, because it may be shorter than a whole reset takes.
     async fn settle(&mut self) -> Result<()> {
-        loop {
-            match raw_sql("rollback").execute(&mut self.conn).await {
-                Ok(_) => return Ok(()),
-                Err(error) if leaves_session_usable(&error) => {}
-                Err(error) => return Err(error),
+        for sql in ["rollback", "reset statement_timeout"] {
+            while let Err(error) = raw_sql(sql).execute(&mut self.conn).await {
+                if !leaves_session_usable(&error) {
+                    return Err(error);
+                }
             }
         }
+        Ok(())
     }
 
     /// Sends the reset as one string and checks that the answer is the answer to it.
@@ -156,14 +205,31 @@ impl Session {
         self.binds += 1;
         let checked = self.conn.server_version_num().is_some_and(|v| v >= CONNECTION_CHECK_SINCE);
         let sql = bind_sql(to, self.binds, checked);
+        if !sql.as_str().is_ascii() {
+            // The server reads the whole string in the encoding that is set when it comes, and in
+            // the wrong one the name of a schema may be that of another.
+            self.conn.execute(raw_sql("begin; rollback; reset client_encoding")).await?;
+        }
         let answer = last_row(&mut self.conn, sql).await?;
         let echo: Option<i64> = answer.as_ref().and_then(|row| row.try_get(0).ok());
         let (Some(row), true) = (&answer, echo == i64::try_from(self.binds).ok()) else {
             return Err(sqlx::Error::Protocol("the answer to a reset was lost".into()));
         };
-        self.backend = row.try_get(1)?;
+        let backend = row.try_get(1)?;
+        if self.backend.is_some_and(|known| known != backend) {
+            // Whoever had it has put another connection into the lease.
+            return Err(sqlx::Error::Protocol("the connection of a lease was exchanged".into()));
+        }
+        self.backend = Some(backend);
         if row.try_get(2)? {
             self.deallocate().await?;
+        }
+        let prepared: i64 = row.try_get(3)?;
+        if i64::try_from(self.conn.cached_statements_size()).ok() != Some(prepared) {
+            // Statements were deallocated behind sqlx's back, or one was abandoned while it was
+            // being prepared.
+            self.clear_statements().await?;
+            self.conn.execute(raw_sql("deallocate all")).await?;
         }
         Ok(())
     }
@@ -194,8 +260,7 @@ impl Session {
         if usable {
             self.borrowed |= self.statements != Statements::None;
         } else {
-            self.conn.clear_cached_statements().await?;
-            self.borrowed = false;
+            self.clear_statements().await?;
         }
         self.statements = Statements::Of(alike);
         Ok(())
@@ -254,7 +319,8 @@ async fn last_row(conn: &mut PgConnection, sql: SqlStr) -> Result<Option<PgRow>>
 /// It is what [`DISCARD ALL`](https://www.postgresql.org/docs/current/sql-discard.html) does, except
 /// that the statements which sqlx has prepared stay: it still believes in them. `begin; rollback`
 /// leaves any transaction without the warning that a lone `rollback` would write into the server's
-/// log.
+/// log. The seed of `random()` is not part of `reset all`, nor of `discard all`: a tenant that has set
+/// it could tell what the next one draws.
 fn bind_sql(to: &Occupant, echo: u64, checked: bool) -> SqlStr {
     let mut sql = Sql::new(
         "begin; rollback; close all; reset session authorization; reset role; reset all; \
@@ -266,7 +332,7 @@ fn bind_sql(to: &Occupant, echo: u64, checked: bool) -> SqlStr {
     sql.idents(&to.binding.search_path);
     if checked {
         // A statement whose client has gone ends within this time instead of running on.
-        sql.text("; set client_connection_check_interval to '5s'");
+        sql.text("; set client_connection_check_interval to '1s'");
     }
     for (name, value) in &to.binding.settings {
         sql.text("; select pg_catalog.set_config(").literal(name);
@@ -277,8 +343,12 @@ fn bind_sql(to: &Occupant, echo: u64, checked: bool) -> SqlStr {
     }
     sql.text("; select ").number(echo).text(
         "::pg_catalog.int8, pg_catalog.pg_backend_pid(), \
-         exists (select from pg_catalog.pg_prepared_statement() where from_sql), \
-         pg_catalog.pg_advisory_unlock_all()",
+         coalesce(pg_catalog.bool_or(from_sql), false), \
+         pg_catalog.count(*) filter (where not from_sql), \
+         pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed( \
+           pg_catalog.hashtextextended(pg_catalog.gen_random_uuid()::pg_catalog.text, 0) \
+           / 9223372036854775808::pg_catalog.float8) \
+         from pg_catalog.pg_prepared_statement()",
     );
     sql.finish()
 }

@@ -99,15 +99,17 @@ impl State {
 
     /// Finds or begins the pool of an occupant, and returns the occupant as the pool knows it.
     fn pool_of(&mut self, now: Time, occupant: &Arc<Occupant>) -> (TenantKey, Arc<Occupant>) {
-        if let Some(pool) = self.pools.get(&occupant.id) {
-            if pool.occupant.is_same(occupant) {
-                return (pool.key, Arc::clone(&pool.occupant));
-            }
-            let key = pool.key;
-            self.pools.remove(&occupant.id);
-            self.scheduler.evict(now, key, EvictReason::Changed);
+        if let Some(pool) = self.pools.get(&occupant.id)
+            && pool.occupant.is_same(occupant)
+        {
+            return (pool.key, Arc::clone(&pool.occupant));
         }
         let key = self.scheduler.add_tenant(now, occupant.class);
+        // Only now, so that the new pool does not get the old one's key: what is told of the old
+        // one's end later would be taken to be about the new one.
+        if let Some(before) = self.pools.remove(&occupant.id) {
+            self.scheduler.evict(now, before.key, EvictReason::Changed);
+        }
         let pool = Pool { key, occupant: Arc::clone(occupant) };
         self.pools.insert(occupant.id.clone(), pool);
         self.names.insert(key, occupant.id.clone());

@@ -2,4 +2,25 @@
 
 mod support;
 
+mod architecture;
+mod bindings;
+mod budget;
+mod cancel;
+mod catalog_cache;
+mod close;
+mod executor;
+mod identity;
 mod isolation;
+mod leak;
+mod leak_kinds;
+mod leak_midway;
+mod leak_statements;
+mod leak_types;
+mod lifetime;
+mod recovery;
+mod requests;
+mod runtimes;
+mod scope;
+mod secrets;
+mod table_catalog;
+mod transactions;

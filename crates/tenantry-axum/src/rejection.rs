@@ -1,0 +1,73 @@
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use tenantry_tower::{Problem, Rejection};
+
+use crate::error::DbError;
+
+/// Why [`Db`](crate::Db) or [`CurrentTenant`](crate::CurrentTenant) cannot be extracted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TenantRejection {
+    /// The route is in no `TenantLayer`: 500. The log says so, the response does not.
+    #[error("no TenantLayer around this route: add .layer(TenantLayer::new(manager)) after it")]
+    MissingLayer,
+    /// The layer is [optional](crate::TenantLayer::optional), the request has no tenant id, and the
+    /// handler needs one: 400.
+    #[error("the request does not say which tenant it is for")]
+    NoTenant,
+}
+
+impl TenantRejection {
+    /// Returns the status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::MissingLayer => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoTenant => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl IntoResponse for TenantRejection {
+    fn into_response(self) -> Response {
+        match self {
+            Self::MissingLayer => {
+                tracing::error!("{self}");
+                Problem::new(self.status()).to_response()
+            }
+            Self::NoTenant => Rejection::missing().problem().to_response(),
+        }
+    }
+}
+
+/// Why [`Tx`](crate::Tx) cannot be extracted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TxRejection {
+    /// There is no tenant.
+    #[error(transparent)]
+    Tenant(#[from] TenantRejection),
+    /// The transaction could not be begun; 503 when there was no connection in time.
+    #[error(transparent)]
+    Begin(#[from] DbError),
+}
+
+impl TxRejection {
+    /// Returns the status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Tenant(rejection) => rejection.status(),
+            Self::Begin(error) => error.status(),
+        }
+    }
+}
+
+impl IntoResponse for TxRejection {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Tenant(rejection) => rejection.into_response(),
+            Self::Begin(error) => error.into_response(),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The promises of the crate, each kept against a real PostgreSQL.
+
+mod support;
+
+mod authorize;
+mod disconnect;
+mod errors;
+mod isolation;
+mod missing_layer;
+mod nesting;
+mod optional;
+mod overhead;
+mod rejection;
+mod resolvers;
+mod scope;
+mod transaction;

@@ -1,0 +1,130 @@
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Side-by-side benchmarks of Tenantry.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compares the pool with sqlx's own, used in the ways people use it for many tenants.
+    Pool(PoolArgs),
+    /// Prints the bytes that each of so many known tenants takes.
+    ///
+    /// The pool benchmark runs it in a process of its own, whose heap holds nothing else.
+    #[command(hide = true)]
+    IdleTenants { tenants: usize },
+}
+
+/// What to run, and for how long.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct PoolArgs {
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// How long each contender runs in each round.
+    #[arg(long, value_name = "N", default_value = "3", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// Rounds, in each of which every contender runs once; 3 or more.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) rounds: u32,
+    /// Runs these scenarios only.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = Scenario::all().to_vec(),
+        hide_default_value = true
+    )]
+    pub(crate) only: Vec<Scenario>,
+    #[command(flatten)]
+    pub(crate) sizes: Sizes,
+}
+
+/// How much of everything. Smaller numbers are for trying the harness itself: the figures are only
+/// comparable at the defaults.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Sizes")]
+pub(crate) struct Sizes {
+    /// Tenants of `uniform_200`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 200)]
+    pub(crate) uniform_tenants: usize,
+    /// Tenants of `zipf_1000`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 1_000)]
+    pub(crate) zipf_tenants: usize,
+    /// Tenants of `idle_tenant_bytes`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 100_000)]
+    pub(crate) idle_tenants: usize,
+    /// Tenants of `backend_private_mb`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 2_000)]
+    pub(crate) memory_tenants: usize,
+    /// How often `backend_private_mb` visits each tenant.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 8)]
+    pub(crate) memory_visits: usize,
+    /// Requests of each run of `layer_overhead_us`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 200_000)]
+    pub(crate) layer_requests: u32,
+}
+
+/// A part of the benchmark, named as in the JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Scenario {
+    /// One tenant against sqlx's own pool.
+    OneTenant,
+    /// 200 tenants, all equally busy.
+    #[value(name = "uniform_200")]
+    Uniform200,
+    /// 1,000 tenants, few of them busy.
+    #[value(name = "zipf_1000")]
+    Zipf1000,
+    /// The memory that a known tenant takes.
+    IdleTenantBytes,
+    /// The time that the layer adds to a request.
+    LayerOverheadUs,
+    /// Quiet tenants beside one that floods.
+    Fairness,
+    /// The memory of the server's backends.
+    BackendPrivateMb,
+}
+
+impl Scenario {
+    pub(crate) fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    if duration < Duration::from_millis(10) {
+        return Err("at least 0.01 is needed".to_owned());
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_fraction_of_a_second_is_a_time_and_nothing_is_not() {
+        assert_eq!(seconds("0.2"), Ok(Duration::from_millis(200)));
+        for text in ["0", "-1", "x", "NaN"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What is compared.
+
+mod one_pool;
+mod pool_per_tenant;
+mod set_each;
+mod tenantry;
+
+pub(crate) use self::{
+    one_pool::OnePool, pool_per_tenant::PoolPerTenant, set_each::SetEach, tenantry::Tenantry,
+};
+use crate::world::Tenant;
+
+/// A way to run one tenant's statement.
+#[derive(Debug)]
+pub(crate) enum Contender {
+    /// A tenant manager.
+    Tenantry(Tenantry),
+    /// One pool of one tenant.
+    OnePool(OnePool),
+    /// A pool for every tenant, the least recently used of them dropped.
+    PoolPerTenant(Box<PoolPerTenant>),
+    /// One pool whose sessions are switched before every statement.
+    SetEach(SetEach),
+}
+
+/// Whether sqlx's pool asks a connection for a sign of life before it hands it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ping {
+    /// sqlx's default.
+    BeforeAcquire,
+    /// `test_before_acquire(false)`.
+    Never,
+}
+
+impl Contender {
+    /// Reads the name of one of the tenant's items: which is the tenant's own id.
+    pub(crate) async fn name_of_item(&self, tenant: &Tenant, item: i32) -> sqlx::Result<String> {
+        match self {
+            Self::Tenantry(tenantry) => tenantry.name_of_item(tenant, item).await,
+            Self::OnePool(pool) => pool.name_of_item(item).await,
+            Self::PoolPerTenant(pools) => pools.name_of_item(tenant, item).await,
+            Self::SetEach(pool) => pool.name_of_item(tenant, item).await,
+        }
+    }
+
+    /// Returns how acquires have ended so far, for those that tell.
+    pub(crate) fn acquires(&self) -> Option<Acquires> {
+        match self {
+            Self::Tenantry(tenantry) => Some(tenantry.acquires()),
+            Self::OnePool(_) | Self::PoolPerTenant(_) | Self::SetEach(_) => None,
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Tenantry(tenantry) => tenantry.close().await,
+            Self::OnePool(pool) => pool.close().await,
+            Self::PoolPerTenant(pools) => pools.close().await,
+            Self::SetEach(pool) => pool.close().await,
+        }
+    }
+}
+
+/// How acquires have ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Acquires {
+    pub(crate) hit: u64,
+    pub(crate) all: u64,
+}
+
+impl Acquires {
+    /// Returns the share of hits since then.
+    pub(crate) fn hit_ratio_since(self, before: Self) -> f64 {
+        (self.hit - before.hit) as f64 / (self.all - before.all) as f64
+    }
+}

@@ -1,0 +1,46 @@
+use sqlx::postgres::PgConnectOptions;
+use tenantry::{ManagerBuilder, TenantManager};
+
+use super::Acquires;
+use crate::{
+    failure::Failure,
+    world::{NAME_OF_ITEM, Tenant},
+};
+
+/// A tenant manager with all its defaults but the budget.
+///
+/// The catalog is the default one too: it finds tenants by their schemas, through the pool, and
+/// forgets them after a minute. Every request looks its tenant up, as a web service would.
+#[derive(Debug)]
+pub(crate) struct Tenantry {
+    manager: TenantManager,
+}
+
+impl Tenantry {
+    pub(crate) fn new(options: PgConnectOptions, connections: u32) -> Result<Self, Failure> {
+        let manager = Self::builder(options, connections)?.build()?;
+        Ok(Self { manager })
+    }
+
+    pub(crate) fn builder(
+        options: PgConnectOptions,
+        connections: u32,
+    ) -> Result<ManagerBuilder, Failure> {
+        let connections = usize::try_from(connections)?;
+        Ok(TenantManager::builder_with(options).max_connections(connections))
+    }
+
+    pub(super) async fn name_of_item(&self, tenant: &Tenant, item: i32) -> sqlx::Result<String> {
+        let db = self.manager.tenant(tenant.id()).await?;
+        sqlx::query_scalar(NAME_OF_ITEM).bind(item).fetch_one(&db).await
+    }
+
+    pub(super) fn acquires(&self) -> Acquires {
+        let acquires = self.manager.snapshot().acquires;
+        Acquires { hit: acquires.hit, all: acquires.hit + acquires.rebind + acquires.open }
+    }
+
+    pub(super) async fn close(&self) {
+        self.manager.close().await;
+    }
+}

@@ -1,0 +1,70 @@
+//! Side-by-side benchmarks: Tenantry, and what people use instead, at the same work.
+//!
+//! See the crate's README for what each scenario does and how to read the table.
+
+mod args;
+mod contender;
+mod failure;
+mod load;
+mod memory;
+mod pool;
+mod popularity;
+mod race;
+mod report;
+mod rounds;
+mod sessions;
+mod stats;
+mod table;
+mod trusted;
+mod world;
+
+use std::{fs, process::ExitCode};
+
+use clap::Parser;
+
+use crate::{
+    args::{Args, Command, PoolArgs},
+    failure::Failure,
+    pool::{Bench, idle_tenant},
+};
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs what was asked for and returns what goes to standard output.
+fn run(args: Args) -> Result<String, Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    match args.command {
+        Command::Pool(args) => runtime.block_on(pool(&args)),
+        Command::IdleTenants { tenants } => {
+            let bytes = runtime.block_on(idle_tenant::measure(tenants))?;
+            Ok(bytes.to_string())
+        }
+    }
+}
+
+async fn pool(args: &PoolArgs) -> Result<String, Failure> {
+    let mut bench = Bench::start(args).await?;
+    let report = bench.run().await;
+    bench.stop().await;
+    let report = report?;
+    if let Some(path) = &args.json {
+        fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(table::render(&report))
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the program, printed in this place alone")]
+fn print(text: &str) {
+    println!("{text}");
+}

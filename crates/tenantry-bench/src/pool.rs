@@ -1,0 +1,123 @@
+//! The pool benchmark: a file for each scenario.
+
+pub(crate) mod backend_memory;
+pub(crate) mod fairness;
+pub(crate) mod idle_tenant;
+pub(crate) mod layer;
+pub(crate) mod many_tenants;
+pub(crate) mod one_tenant;
+
+use crate::{
+    args::{PoolArgs, Scenario},
+    failure::Failure,
+    popularity::{Popularity, Zipf},
+    race::Course,
+    report::{Raw, Report},
+    world::World,
+};
+
+/// Tasks that send requests in the closed-loop scenarios.
+pub(crate) const TASKS: u64 = 32;
+
+/// The budget there: connections for everybody but a pool per tenant, which has many more.
+pub(crate) const CONNECTIONS: u32 = 20;
+
+/// How unequal the tenants of `zipf_1000` are.
+const EXPONENT: f64 = 1.1;
+
+/// The benchmark with the server that it runs on.
+pub(crate) struct Bench<'a> {
+    args: &'a PoolArgs,
+    world: World,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) async fn start(args: &'a PoolArgs) -> Result<Self, Failure> {
+        let world = World::start().await?;
+        Ok(Self { args, world })
+    }
+
+    pub(crate) async fn stop(self) {
+        self.world.stop().await;
+    }
+
+    /// Runs the scenarios that were asked for, in the order of the report.
+    pub(crate) async fn run(&mut self) -> Result<Report, Failure> {
+        let raw = Raw {
+            seconds: self.args.seconds.as_secs_f64(),
+            rounds: self.args.rounds,
+            server: self.world.version(),
+            ..Raw::default()
+        };
+        let mut report = Report { raw, ..Report::default() };
+        for scenario in Scenario::all() {
+            if self.args.only.contains(scenario) {
+                self.run_one(*scenario, &mut report).await?;
+            }
+        }
+        Ok(report)
+    }
+
+    async fn run_one(&mut self, scenario: Scenario, report: &mut Report) -> Result<(), Failure> {
+        let sizes = self.args.sizes;
+        match scenario {
+            Scenario::OneTenant => {
+                let tenants = self.world.tenants(1).await?;
+                let (figures, raw) =
+                    one_tenant::run(&self.course("one_tenant"), &self.world, tenants).await?;
+                report.one_tenant = Some(figures);
+                report.raw.one_tenant = raw;
+            }
+            Scenario::Uniform200 => {
+                let tenants = self.world.tenants(sizes.uniform_tenants).await?;
+                let popularity = Popularity::Uniform(tenants.len());
+                let course = self.course("uniform_200");
+                let (figures, raw) =
+                    many_tenants::run(&course, &self.world, tenants, popularity).await?;
+                report.uniform_200 = Some(figures);
+                report.raw.uniform_200 = raw;
+            }
+            Scenario::Zipf1000 => {
+                let tenants = self.world.tenants(sizes.zipf_tenants).await?;
+                let popularity = Popularity::Zipf(Zipf::new(tenants.len(), EXPONENT));
+                let course = self.course("zipf_1000");
+                let (figures, raw) =
+                    many_tenants::run(&course, &self.world, tenants, popularity).await?;
+                report.zipf_1000 = Some(figures);
+                report.raw.zipf_1000 = raw;
+            }
+            Scenario::IdleTenantBytes => {
+                let raw = idle_tenant::run(sizes.idle_tenants, self.args.rounds).await?;
+                report.idle_tenant_bytes = raw.bytes();
+                report.raw.idle_tenant = Some(raw);
+            }
+            Scenario::LayerOverheadUs => {
+                let raw = layer::run(sizes.layer_requests, self.args.rounds).await?;
+                report.layer_overhead_us = Some(raw.overhead_us());
+                report.raw.layer = Some(raw);
+            }
+            Scenario::Fairness => {
+                let tenants = self.world.tenants(fairness::TENANTS).await?;
+                let course = self.course("fairness");
+                let (figures, raw) = fairness::run(&course, &self.world, tenants).await?;
+                report.fairness = Some(figures);
+                report.raw.fairness = raw;
+            }
+            Scenario::BackendPrivateMb => {
+                let raw = backend_memory::run(&self.world, sizes).await?;
+                report.backend_private_mb = Some(raw.figures());
+                report.raw.backend_memory = Some(raw);
+            }
+        }
+        Ok(())
+    }
+
+    fn course(&self, scenario: &'static str) -> Course {
+        Course {
+            scenario,
+            server: self.world.options("sampler"),
+            duration: self.args.seconds,
+            rounds: self.args.rounds,
+        }
+    }
+}

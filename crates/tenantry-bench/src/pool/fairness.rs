@@ -1,0 +1,259 @@
+//! Quiet tenants beside one that floods the pool.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tenantry::{PoolOptions, TenantManager};
+use tokio::{
+    task::JoinSet,
+    time::{self, sleep_until},
+};
+
+use crate::{
+    failure::Failure,
+    load::Tally,
+    race::Course,
+    rounds::interleave,
+    sessions::SessionSampler,
+    stats::{median, ratio},
+    world::{Tenant, World},
+};
+
+/// Tenants that ask rarely.
+const QUIET: usize = 20;
+
+/// All tenants: the quiet ones, and the one that floods.
+pub(crate) const TENANTS: usize = QUIET + 1;
+
+/// Tasks of the flooding tenant; each asks again as soon as it is answered.
+const FLOOD: usize = 400;
+
+/// Connections of each contender.
+const CONNECTIONS: u32 = 8;
+
+/// How often each quiet tenant asks: 20 times a second.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// Long enough that nothing fails: it is the wait that is measured.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What takes the server 5 ms, nearly without using the processor.
+const STATEMENT: &str = "select pg_sleep(0.005)";
+
+/// How long quiet tenants wait, and what the sum of all answers is.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Fairness {
+    pub(crate) quiet_p50_ms: f64,
+    pub(crate) quiet_p99_ms: f64,
+    pub(crate) pgpool_quiet_p50_ms: f64,
+    pub(crate) pgpool_quiet_p99_ms: f64,
+    /// How many times shorter than with sqlx's pool the wait is, at the 99th percentile.
+    pub(crate) quiet_p99_ratio: f64,
+    /// Answers to everybody, against those of sqlx's pool.
+    pub(crate) total_ratio: f64,
+}
+
+/// One contender, one round.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FairnessRun {
+    pub(crate) quiet_p50_ms: f64,
+    pub(crate) quiet_p99_ms: f64,
+    pub(crate) quiet_answered: u64,
+    /// Answers to everybody.
+    pub(crate) total_per_second: f64,
+    pub(crate) errors: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_error: Option<String>,
+    pub(crate) max_sessions: i64,
+}
+
+/// All runs of one contender.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FairnessSeries {
+    pub(crate) contender: &'static str,
+    pub(crate) rounds: Vec<FairnessRun>,
+}
+
+impl FairnessSeries {
+    pub(crate) fn median_of(&self, figure: impl Fn(&FairnessRun) -> f64) -> f64 {
+        median(self.rounds.iter().map(figure))
+    }
+
+    pub(crate) fn errors(&self) -> u64 {
+        self.rounds.iter().map(|run| run.errors).sum()
+    }
+
+    pub(crate) fn max_sessions(&self) -> i64 {
+        let sessions = self.rounds.iter().map(|run| run.max_sessions);
+        sessions.max().unwrap_or_default()
+    }
+
+    fn times(&self, other: &Self, figure: impl Fn(&FairnessRun) -> f64) -> f64 {
+        ratio(self.rounds.iter().map(&figure), other.rounds.iter().map(&figure))
+    }
+}
+
+/// Whoever runs the statement for a tenant.
+#[derive(Debug, Clone)]
+enum Sleeper {
+    Tenantry(TenantManager),
+    /// One pool for everybody, which does not know of tenants.
+    Pool(PgPool),
+}
+
+impl Sleeper {
+    fn tenantry(options: PgConnectOptions, reserve: Option<usize>) -> Result<Self, Failure> {
+        let mut pool = PoolOptions::default();
+        pool.max_connections = usize::try_from(CONNECTIONS)?;
+        pool.acquire_timeout = ACQUIRE_TIMEOUT;
+        pool.reserved_connections = reserve;
+        let manager = TenantManager::builder_with(options).pool_options(pool).build()?;
+        Ok(Self::Tenantry(manager))
+    }
+
+    fn pool(options: PgConnectOptions) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options);
+        Self::Pool(pool)
+    }
+
+    async fn sleep(&self, tenant: &Tenant) -> sqlx::Result<()> {
+        let statement = sqlx::query(STATEMENT);
+        let done = match self {
+            Self::Tenantry(manager) => {
+                let db = manager.tenant(tenant.id()).await?;
+                statement.execute(&db).await
+            }
+            Self::Pool(pool) => statement.execute(pool).await,
+        };
+        done.map(drop)
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Tenantry(manager) => manager.close().await,
+            Self::Pool(pool) => pool.close().await,
+        }
+    }
+}
+
+pub(crate) async fn run(
+    course: &Course,
+    world: &World,
+    tenants: Arc<[Tenant]>,
+) -> Result<(Fairness, Vec<FairnessSeries>), Failure> {
+    let names = ["tenantry", "pgpool", "tenantry_no_reserve"];
+    let sleepers = [
+        Sleeper::tenantry(world.options(names[0]), None)?,
+        Sleeper::pool(world.options(names[1])),
+        Sleeper::tenantry(world.options(names[2]), Some(0))?,
+    ];
+    let runs = interleave(course.scenario, &names, course.rounds, async |index, _| {
+        one_run(course, names[index], &sleepers[index], &tenants).await
+    })
+    .await;
+    for sleeper in &sleepers {
+        sleeper.close().await;
+    }
+    let series: Vec<_> = names
+        .into_iter()
+        .zip(runs?)
+        .map(|(contender, rounds)| FairnessSeries { contender, rounds })
+        .collect();
+    let (ours, theirs) = (&series[0], &series[1]);
+    let figures = Fairness {
+        quiet_p50_ms: ours.median_of(|run| run.quiet_p50_ms),
+        quiet_p99_ms: ours.median_of(|run| run.quiet_p99_ms),
+        pgpool_quiet_p50_ms: theirs.median_of(|run| run.quiet_p50_ms),
+        pgpool_quiet_p99_ms: theirs.median_of(|run| run.quiet_p99_ms),
+        quiet_p99_ratio: theirs.times(ours, |run| run.quiet_p99_ms),
+        total_ratio: ours.times(theirs, |run| run.total_per_second),
+    };
+    Ok((figures, series))
+}
+
+async fn one_run(
+    course: &Course,
+    name: &'static str,
+    sleeper: &Sleeper,
+    tenants: &[Tenant],
+) -> Result<FairnessRun, Failure> {
+    let sessions = SessionSampler::start(&course.server, name).await?;
+    let (began, until) = (Instant::now(), Instant::now() + course.duration);
+    let mut flood = JoinSet::new();
+    for _ in 0..FLOOD {
+        flood.spawn(closed_loop(sleeper.clone(), tenants[0].clone(), until));
+    }
+    let mut quiet = JoinSet::new();
+    for (index, tenant) in tenants[1..].iter().enumerate() {
+        // Not all at the same time.
+        let offset = PERIOD * u32::try_from(index)? / u32::try_from(QUIET)?;
+        quiet.spawn(open_loop(sleeper.clone(), tenant.clone(), began + offset, until));
+    }
+    let quiet = sum(quiet).await?;
+    let flood = sum(flood).await?;
+    let elapsed = began.elapsed().as_secs_f64();
+    let max_sessions = sessions.stop().await?;
+    Ok(FairnessRun {
+        quiet_p50_ms: quiet.quantile_ms(0.5),
+        quiet_p99_ms: quiet.quantile_ms(0.99),
+        quiet_answered: quiet.answered,
+        total_per_second: (quiet.answered + flood.answered) as f64 / elapsed,
+        errors: quiet.errors + flood.errors,
+        first_error: quiet.first_error.or(flood.first_error),
+        max_sessions,
+    })
+}
+
+async fn sum(mut tasks: JoinSet<Result<Tally, Failure>>) -> Result<Tally, Failure> {
+    let mut total = Tally::new();
+    while let Some(tally) = tasks.join_next().await {
+        total.add(tally??);
+    }
+    Ok(total)
+}
+
+/// Asks again as soon as it is answered.
+async fn closed_loop(sleeper: Sleeper, tenant: Tenant, until: Instant) -> Result<Tally, Failure> {
+    let mut tally = Tally::new();
+    while Instant::now() < until {
+        let asked = Instant::now();
+        let outcome = sleeper.sleep(&tenant).await;
+        tally.note(outcome.map_err(|error| error.to_string()), asked.elapsed());
+    }
+    Ok(tally)
+}
+
+/// Asks at fixed times, answered or not, and counts the wait from when it meant to ask.
+async fn open_loop(
+    sleeper: Sleeper,
+    tenant: Tenant,
+    mut next: Instant,
+    until: Instant,
+) -> Result<Tally, Failure> {
+    let mut requests = JoinSet::new();
+    while next < until {
+        sleep_until(time::Instant::from_std(next)).await;
+        let (sleeper, tenant, asked) = (sleeper.clone(), tenant.clone(), next);
+        requests.spawn(async move {
+            let outcome = sleeper.sleep(&tenant).await;
+            (outcome, asked.elapsed())
+        });
+        next += PERIOD;
+    }
+    let mut tally = Tally::new();
+    while let Some(request) = requests.join_next().await {
+        let (outcome, took) = request?;
+        tally.note(outcome.map_err(|error| error.to_string()), took);
+    }
+    Ok(tally)
+}

@@ -1,0 +1,56 @@
+use serde::Serialize;
+
+use crate::{
+    pool::{
+        backend_memory::{BackendMemory, BackendPrivateMb},
+        fairness::{Fairness, FairnessSeries},
+        idle_tenant::IdleTenant,
+        layer::Layer,
+        many_tenants::ManyTenants,
+        one_tenant::OneTenant,
+    },
+    race::Series,
+};
+
+/// All figures, in the shape of the JSON file. A scenario that was not run is left out.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) one_tenant: Option<OneTenant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) uniform_200: Option<ManyTenants>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) zipf_1000: Option<ManyTenants>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idle_tenant_bytes: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) layer_overhead_us: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fairness: Option<Fairness>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backend_private_mb: Option<BackendPrivateMb>,
+    pub(crate) raw: Raw,
+}
+
+/// What the figures were made of.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Raw {
+    pub(crate) seconds: f64,
+    pub(crate) rounds: u32,
+    /// The server's version.
+    pub(crate) server: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) one_tenant: Vec<Series>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) uniform_200: Vec<Series>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) zipf_1000: Vec<Series>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idle_tenant: Option<IdleTenant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) layer: Option<Layer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) fairness: Vec<FairnessSeries>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backend_memory: Option<BackendMemory>,
+}

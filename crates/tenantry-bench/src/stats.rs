@@ -1,0 +1,42 @@
+//! Figures of several runs.
+
+/// Returns the middle of some figures, the mean of the middle two for an even number of them.
+pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+/// Returns the median of the ratios within each round.
+///
+/// What runs in one round runs within seconds, so a machine that gets slower from round to round
+/// changes both figures of a ratio. The ratio of two medians may take them from different rounds.
+pub(crate) fn ratio(
+    ours: impl IntoIterator<Item = f64>,
+    theirs: impl IntoIterator<Item = f64>,
+) -> f64 {
+    median(ours.into_iter().zip(theirs).map(|(a, b)| a / b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median([]).is_nan());
+    }
+
+    #[test]
+    fn compares_within_a_round() {
+        // The machine got ten times slower after the first round.
+        assert_eq!(ratio([100.0, 10.0, 10.0], [50.0, 5.0, 5.0]), 2.0);
+    }
+}

@@ -1,0 +1,221 @@
+//! The report as text.
+
+use comfy_table::{Table, presets::ASCII_MARKDOWN};
+
+use crate::{
+    pool::{
+        CONNECTIONS,
+        backend_memory::BackendPrivateMb,
+        fairness::{Fairness, FairnessSeries},
+        many_tenants::ManyTenants,
+        one_tenant::OneTenant,
+    },
+    race::Series,
+    report::Report,
+};
+
+/// Renders the figures with their targets, then what they were made of.
+pub(crate) fn render(report: &Report) -> String {
+    let mut figures = table(["scenario", "figure", "value", "target", ""]);
+    for line in lines(report) {
+        let Line { scenario, figure, value, target } = line;
+        let (text, mark) = match target {
+            Some(Target { text, met: true }) => (text, "met"),
+            Some(Target { text, met: false }) => (text, "MISSED"),
+            None => (String::new(), ""),
+        };
+        figures.add_row([scenario, figure, &value, &text, mark]);
+    }
+    let mut text = figures.to_string();
+    for details in [races(report), fairness_runs(&report.raw.fairness)].into_iter().flatten() {
+        text += &format!("\n\n{details}");
+    }
+    text
+}
+
+/// One figure, as people read it.
+struct Line {
+    scenario: &'static str,
+    figure: &'static str,
+    value: String,
+    target: Option<Target>,
+}
+
+struct Target {
+    text: String,
+    met: bool,
+}
+
+impl Line {
+    fn new(scenario: &'static str, figure: &'static str, value: String) -> Self {
+        Self { scenario, figure, value, target: None }
+    }
+
+    fn target(mut self, text: impl Into<String>, met: bool) -> Self {
+        let text = text.into();
+        self.target = Some(Target { text, met });
+        self
+    }
+
+    /// A ratio, which should be at least so much.
+    fn times(scenario: &'static str, figure: &'static str, value: f64) -> Self {
+        Self::new(scenario, figure, format!("{value:.2}x"))
+    }
+}
+
+fn lines(report: &Report) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(figures) = &report.one_tenant {
+        lines.extend(one_tenant(figures));
+    }
+    if let Some(figures) = &report.uniform_200 {
+        lines.extend(uniform(figures));
+    }
+    if let Some(figures) = &report.zipf_1000 {
+        lines.extend(many_tenants("zipf_1000", figures));
+    }
+    if let Some(idle) = &report.raw.idle_tenant {
+        lines.push(match idle.bytes() {
+            Some(bytes) => Line::new("idle_tenant_bytes", "bytes", format!("{bytes:.0}"))
+                .target("at most 1024", bytes <= 1_024.0),
+            None => cannot("idle_tenant_bytes", "bytes"),
+        });
+    }
+    if let Some(us) = report.layer_overhead_us {
+        let line = Line::new("layer_overhead_us", "microseconds", format!("{us:.2}"));
+        lines.push(line.target("at most 2", us <= 2.0));
+    }
+    if let Some(figures) = &report.fairness {
+        lines.extend(fairness(figures));
+    }
+    if let Some(figures) = &report.backend_private_mb {
+        lines.extend(backend_memory(figures));
+    }
+    lines
+}
+
+fn one_tenant(figures: &OneTenant) -> [Line; 2] {
+    let (default, no_ping) = (figures.vs_pgpool_default, figures.vs_pgpool_no_ping);
+    [
+        Line::times("one_tenant", "vs_pgpool_default", default)
+            .target("at least 1.5x", default >= 1.5),
+        Line::times("one_tenant", "vs_pgpool_no_ping", no_ping)
+            .target("at least 1.2x", no_ping >= 1.2),
+    ]
+}
+
+fn uniform(figures: &ManyTenants) -> [Line; 6] {
+    let mut lines = many_tenants("uniform_200", figures);
+    let [per_tenant, set_each] = [figures.vs_pool_per_tenant, figures.vs_set_each];
+    let [first, second, ..] = &mut lines;
+    first.target = Some(Target { text: "at least 10x".to_owned(), met: per_tenant >= 10.0 });
+    second.target = Some(Target { text: "at least 0.9x".to_owned(), met: set_each >= 0.9 });
+    lines
+}
+
+fn many_tenants(scenario: &'static str, figures: &ManyTenants) -> [Line; 6] {
+    let budget = i64::from(CONNECTIONS);
+    [
+        Line::times(scenario, "vs_pool_per_tenant", figures.vs_pool_per_tenant),
+        Line::times(scenario, "vs_set_each", figures.vs_set_each),
+        Line::times(scenario, "vs_one_tenant", figures.vs_one_tenant),
+        Line::new(scenario, "max_sessions", figures.max_sessions.to_string())
+            .target(format!("at most {budget}"), figures.max_sessions <= budget),
+        Line::new(scenario, "errors", figures.errors.to_string())
+            .target("none", figures.errors == 0),
+        Line::new(scenario, "hit_ratio", format!("{:.3}", figures.hit_ratio)),
+    ]
+}
+
+fn fairness(figures: &Fairness) -> [Line; 4] {
+    let (shorter, total) = (figures.quiet_p99_ratio, figures.total_ratio);
+    let quiet = format!("{:.1} ms", figures.quiet_p99_ms);
+    let pgpool = format!("{:.1} ms", figures.pgpool_quiet_p99_ms);
+    [
+        Line::new("fairness", "quiet_p99_ms", quiet),
+        Line::new("fairness", "pgpool_quiet_p99_ms", pgpool),
+        Line::new("fairness", "quiet_p99", format!("1/{shorter:.1}"))
+            .target("at most 1/15", shorter >= 15.0),
+        Line::times("fairness", "total_ratio", total).target("at least 0.95x", total >= 0.95),
+    ]
+}
+
+fn backend_memory(figures: &BackendPrivateMb) -> [Line; 2] {
+    let line = |figure, mb: Option<f64>| match mb {
+        Some(mb) => Line::new("backend_private_mb", figure, format!("{mb:.1} MB")),
+        None => cannot("backend_private_mb", figure),
+    };
+    let with = line("with_retirement", figures.with_retirement);
+    let met = figures.with_retirement.is_some_and(|mb| mb <= 50.0);
+    [with.target("at most 50 MB", met), line("without", figures.without)]
+}
+
+fn cannot(scenario: &'static str, figure: &'static str) -> Line {
+    Line::new(scenario, figure, "cannot be read here".to_owned())
+}
+
+fn races(report: &Report) -> Option<Table> {
+    let raw = &report.raw;
+    let mut table = table([
+        "scenario",
+        "contender",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "errors",
+        "max sessions",
+    ]);
+    let races = [
+        ("one_tenant", &raw.one_tenant),
+        ("uniform_200", &raw.uniform_200),
+        ("zipf_1000", &raw.zipf_1000),
+    ];
+    for (scenario, race) in races {
+        for series in race {
+            table.add_row(race_row(scenario, series));
+        }
+    }
+    (table.row_count() > 0).then_some(table)
+}
+
+fn race_row(scenario: &str, series: &Series) -> [String; 7] {
+    [
+        scenario.to_owned(),
+        series.contender.to_owned(),
+        format!("{:.0}", series.per_second),
+        format!("{:.2}", series.median_of(|run| run.p50_ms)),
+        format!("{:.2}", series.median_of(|run| run.p99_ms)),
+        series.errors().to_string(),
+        series.max_sessions().to_string(),
+    ]
+}
+
+fn fairness_runs(all: &[FairnessSeries]) -> Option<Table> {
+    let mut table = table([
+        "scenario",
+        "contender",
+        "all requests/s",
+        "quiet p50 ms",
+        "quiet p99 ms",
+        "errors",
+        "max sessions",
+    ]);
+    for series in all {
+        table.add_row([
+            "fairness".to_owned(),
+            series.contender.to_owned(),
+            format!("{:.0}", series.median_of(|run| run.total_per_second)),
+            format!("{:.1}", series.median_of(|run| run.quiet_p50_ms)),
+            format!("{:.1}", series.median_of(|run| run.quiet_p99_ms)),
+            series.errors().to_string(),
+            series.max_sessions().to_string(),
+        ]);
+    }
+    (table.row_count() > 0).then_some(table)
+}
+
+fn table<const N: usize>(head: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN).set_header(head);
+    table
+}

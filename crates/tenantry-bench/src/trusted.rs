@@ -1,0 +1,12 @@
+use sqlx::{Executor, PgConnection, SqlSafeStr, SqlStr, raw_sql};
+
+/// Makes SQL of a text that was put together from the benchmark's own constants and numbers.
+#[expect(clippy::disallowed_methods, reason = "nothing in these texts comes from outside")]
+pub(crate) fn trusted(sql: String) -> SqlStr {
+    sqlx::AssertSqlSafe(sql).into_sql_str()
+}
+
+/// Runs a string of statements.
+pub(crate) async fn run(conn: &mut PgConnection, sql: String) -> sqlx::Result<()> {
+    conn.execute(raw_sql(trusted(sql))).await.map(drop)
+}

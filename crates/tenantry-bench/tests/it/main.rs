@@ -1,0 +1,3 @@
+//! What the benchmarks promise to whoever runs them.
+
+mod report;

@@ -1,0 +1,76 @@
+//! A run writes every figure that the report names, whatever the figures are.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::Value;
+
+/// Runs the benchmark with as little of everything as it takes.
+fn bench(json: &Path, arguments: &[&str]) -> (Value, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
+        .args(["pool", "--seconds", "0.1", "--json"])
+        .arg(json)
+        .args(["--uniform-tenants", "6", "--zipf-tenants", "12", "--idle-tenants", "1000"])
+        .args(["--memory-tenants", "6", "--memory-visits", "2", "--layer-requests", "100"])
+        .args(arguments)
+        .output()
+        .expect("the benchmark is built");
+    let progress = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{progress}");
+    let text = fs::read_to_string(json).expect("the benchmark has written the file");
+    let report = serde_json::from_str(&text).expect("the file is JSON");
+    (report, String::from_utf8(output.stdout).expect("the table is text"))
+}
+
+#[test]
+fn a_run_writes_every_figure() {
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("all.json");
+    let (report, table) = bench(&json, &[]);
+    let figures: [(&str, &[&str]); 5] = [
+        ("one_tenant", &["vs_pgpool_default", "vs_pgpool_no_ping"]),
+        ("uniform_200", &MANY_TENANTS),
+        ("zipf_1000", &MANY_TENANTS),
+        ("fairness", &["quiet_p99_ms", "pgpool_quiet_p99_ms", "total_ratio"]),
+        ("backend_private_mb", &["with_retirement", "without"]),
+    ];
+    for (scenario, names) in figures {
+        assert!(table.contains(scenario), "no {scenario} in {table}");
+        for name in names {
+            let figure = &report[scenario][name];
+            assert!(figure.is_number(), "{scenario}.{name} is {figure}");
+        }
+    }
+    for figure in ["idle_tenant_bytes", "layer_overhead_us"] {
+        assert!(report[figure].is_number(), "{figure} is {}", report[figure]);
+        assert!(table.contains(figure), "no {figure} in {table}");
+    }
+    for scenario in ["one_tenant", "uniform_200", "zipf_1000", "fairness"] {
+        for series in report["raw"][scenario].as_array().expect("a list of contenders") {
+            let rounds = series["rounds"].as_array().expect("a list of rounds");
+            assert_eq!(rounds.len(), 3, "{series}");
+            for round in rounds {
+                assert_eq!(round["errors"], 0, "{scenario}: {series}");
+            }
+        }
+    }
+}
+
+const MANY_TENANTS: [&str; 6] =
+    ["vs_pool_per_tenant", "vs_set_each", "vs_one_tenant", "max_sessions", "errors", "hit_ratio"];
+
+#[test]
+fn a_part_can_be_run_alone() {
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("part.json");
+    let (report, table) = bench(&json, &["--only", "layer_overhead_us"]);
+    assert!(report["layer_overhead_us"].is_number());
+    assert!(report.get("one_tenant").is_none());
+    assert!(!table.contains("one_tenant"));
+}
+
+#[test]
+fn fewer_rounds_than_a_median_needs_are_refused() {
+    let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
+        .args(["pool", "--rounds", "2"])
+        .output()
+        .expect("the benchmark is built");
+    assert!(!output.status.success());
+}

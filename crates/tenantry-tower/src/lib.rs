@@ -1,0 +1,85 @@
+//! Which tenant is a request for? A [`TenantLayer`] answers that before a handler runs, and puts
+//! the tenant's database handle into the request's extensions.
+//!
+//! It is a [tower](tower_layer) middleware for anything that speaks [`http`]: axum, hyper, tonic.
+//! For axum there are extractors on top of it in the crate `tenantry-axum`.
+//!
+//! # What happens to a request
+//!
+//! | step | who | when it fails |
+//! |---|---|---|
+//! | read the tenant id | the [resolver](resolve): header, host, path, claim; no I/O | 400 |
+//! | look the tenant up | the manager's catalog, through its cache | 404 unknown, 403 suspended |
+//! | may this caller use it? | the [authorize](TenantLayer::authorize) hook, if there is one | 403 |
+//! | insert the [`TenantDb`] into the extensions | no connection is taken | |
+//! | call the inner service | its first statement takes a connection | |
+//!
+//! Whatever stands in the way of the look-up, such as a database that cannot be reached in time, is
+//! a 503 with `Retry-After`; a setup that cannot work is a 500. An unknown, suspended or malformed
+//! tenant never reaches the inner service. See [`Rejection`] for the response and how to replace it.
+//!
+//! # A tenant id from outside is only a hint
+//!
+//! Anybody can send any header, host name or path. The layer makes sure that the tenant *exists*,
+//! not that the caller *belongs* to it. So do one of these:
+//!
+//! - take the id from something that an earlier layer has verified, such as the claims of a token:
+//!   [`resolve::Extension`];
+//! - compare it with that in [`TenantLayer::authorize`];
+//! - let a proxy that you control set the header, and remove it from what comes from outside.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use http::request::Parts;
+//! use tenantry::TenantDb;
+//! use tenantry_tower::{AuthorizeError, Resolve, TenantLayer, resolve};
+//!
+//! /// What an authentication layer has put into the extensions.
+//! #[derive(Clone)]
+//! struct User {
+//!     tenant: String,
+//! }
+//!
+//! # fn example(manager: tenantry::TenantManager) {
+//! let layer = TenantLayer::new(manager)
+//!     .resolver(resolve::Subdomain::of("example.com").or(resolve::Header::default()))
+//!     .authorize(|db: &TenantDb, parts: &Parts| {
+//!         let user = parts.extensions.get::<User>();
+//!         let belongs = user.is_some_and(|user| user.tenant == db.tenant().id().as_str());
+//!         async move { if belongs { Ok(()) } else { Err(AuthorizeError::Denied) } }
+//!     });
+//! # }
+//! ```
+//!
+//! # Where to put it
+//!
+//! Inside of everything that should see rejections (tracing, CORS, compression) and of what the
+//! resolver or the hook reads (authentication); outside of what needs a tenant. A CORS preflight
+//! carries no tenant header, so a layer that answers it has to be outside.
+//!
+//! Layers nest: the innermost one decides. An [optional](TenantLayer::optional) one that finds no
+//! tenant takes away what an outer one has put there.
+
+mod authorize;
+mod future;
+mod gate;
+mod layer;
+mod no_tenant;
+mod problem;
+mod rejection;
+pub mod resolve;
+mod respond;
+mod service;
+
+pub use authorize::{Authorize, AuthorizeError};
+pub use future::ResponseFuture;
+pub use layer::TenantLayer;
+pub use no_tenant::NoTenant;
+pub use problem::Problem;
+pub use rejection::{Rejection, RejectionKind};
+pub use resolve::{Resolve, ResolveError};
+pub use respond::{ProblemJson, Respond};
+pub use service::TenantService;
+/// The handle that the layer puts into the extensions.
+pub use tenantry::TenantDb;

@@ -1,0 +1,171 @@
+use http::request::Parts;
+use tenantry::TenantId;
+
+use super::{
+    Resolve, ResolveError,
+    host::{host_of, normalize},
+};
+
+/// Reads the tenant id from the label before a domain: `acme.example.com`.
+///
+/// | host | with `Subdomain::of("example.com")` |
+/// |---|---|
+/// | `acme.example.com`, `ACME.example.com:8080`, `acme.example.com.` | `acme` |
+/// | `example.com`, `www.example.com`, another [ignored](Self::ignore) label | none |
+/// | `acme.test`, `notexample.com`, `127.0.0.1`, `[::1]`: not below the domain | none |
+/// | `a.b.example.com` | malformed |
+///
+/// Host names know no case, so the id is in lower case; a tenant whose id is not cannot be reached in
+/// this way. A host with two labels is malformed rather than none: who asks for it does not mean
+/// whatever tenant a later resolver would find.
+///
+/// See [`Host`](super::Host) for which host of a request counts.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry_tower::resolve::Subdomain;
+///
+/// let resolver = Subdomain::of("example.com").and("example.org").ignore("api");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Subdomain {
+    /// Longest first, so that of two that fit the closer one counts.
+    domains: Vec<String>,
+    ignored: Vec<String>,
+}
+
+impl Subdomain {
+    /// Reads the label before this domain.
+    ///
+    /// # Panics
+    ///
+    /// When the text is no host name.
+    #[must_use]
+    pub fn of(domain: &str) -> Self {
+        let ignored = vec!["www".to_owned()];
+        let domains = Vec::new();
+        Self { domains, ignored }.and(domain)
+    }
+
+    /// Reads the label before this domain too.
+    ///
+    /// # Panics
+    ///
+    /// When the text is no host name.
+    #[must_use]
+    pub fn and(mut self, domain: &str) -> Self {
+        let Ok(Some(domain)) = normalize(domain) else {
+            panic!("{domain:?} is not a domain such as \"example.com\"");
+        };
+        self.domains.push(domain.into_owned());
+        self.domains.sort_by_key(|domain| std::cmp::Reverse(domain.len()));
+        self
+    }
+
+    /// Takes this label for no tenant, beside `www`.
+    #[must_use]
+    pub fn ignore(mut self, label: &str) -> Self {
+        self.ignored.push(label.to_ascii_lowercase());
+        self
+    }
+
+    fn tenant_of(&self, host: &str) -> Result<Option<TenantId>, ResolveError> {
+        match self.domains.iter().find_map(|domain| label(host, domain)) {
+            None | Some("") => Ok(None),
+            Some(label) if self.ignored.iter().any(|ignored| ignored == label) => Ok(None),
+            Some(label) if label.contains('.') => Err(ResolveError::TooDeep),
+            Some(label) => Ok(Some(TenantId::parse(label)?)),
+        }
+    }
+}
+
+/// Returns what stands before a domain: nothing for the domain itself, `None` for any other host.
+fn label<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
+    let before = host.strip_suffix(domain)?;
+    match before {
+        "" => Some(""),
+        before => before.strip_suffix('.').filter(|label| !label.is_empty()),
+    }
+}
+
+impl Resolve for Subdomain {
+    fn resolve(&self, parts: &Parts) -> Result<Option<TenantId>, ResolveError> {
+        match host_of(parts)? {
+            Some(host) => self.tenant_of(&host),
+            None => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry::ParseTenantIdError as Invalid;
+
+    use super::*;
+
+    fn resolve(resolver: &Subdomain, host: &str) -> Result<Option<String>, ResolveError> {
+        let request = http::Request::builder().header("host", host).body(()).unwrap();
+        let id = resolver.resolve(&request.into_parts().0)?;
+        Ok(id.map(|id| id.to_string()))
+    }
+
+    #[test]
+    fn reads_the_label_before_the_domain() {
+        let resolver = Subdomain::of("Example.com.").ignore("API");
+        let cases = [
+            ("acme.example.com", Some("acme")),
+            ("ACME.Example.com:8080", Some("acme")),
+            ("acme.example.com.", Some("acme")),
+            ("acme-2.example.com", Some("acme-2")),
+            ("example.com", None),
+            ("example.com:80", None),
+            ("www.example.com", None),
+            ("api.example.com", None),
+            ("notexample.com", None),
+            ("acme.test", None),
+            ("com", None),
+            ("127.0.0.1", None),
+            ("[::1]:3000", None),
+            ("example.com.evil.test", None),
+        ];
+        for (host, id) in cases {
+            assert_eq!(resolve(&resolver, host), Ok(id.map(str::to_owned)), "{host}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_single_label() {
+        let resolver = Subdomain::of("example.com");
+        let cases = [
+            ("a.b.example.com", ResolveError::TooDeep),
+            ("www.acme.example.com", ResolveError::TooDeep),
+            ("acme..example.com", ResolveError::TooDeep),
+            ("public.example.com", Invalid::Reserved.into()),
+            ("-a.example.com", Invalid::Start { found: '-' }.into()),
+            ("a,b.example.com", ResolveError::Host),
+        ];
+        for (host, error) in cases {
+            assert_eq!(resolve(&resolver, host), Err(error), "{host}");
+        }
+    }
+
+    #[test]
+    fn takes_the_closest_of_several_domains() {
+        let resolver = Subdomain::of("example.com").and("eu.example.com").and("localhost");
+        for (host, id) in [
+            ("acme.example.com", Some("acme")),
+            ("acme.eu.example.com", Some("acme")),
+            ("eu.example.com", None),
+            ("acme.localhost:3000", Some("acme")),
+        ] {
+            assert_eq!(resolve(&resolver, host), Ok(id.map(str::to_owned)), "{host}");
+        }
+    }
+
+    #[test]
+    #[should_panic = "is not a domain"]
+    fn refuses_an_empty_domain() {
+        let _ = Subdomain::of("");
+    }
+}

@@ -1,0 +1,32 @@
+use http::Response;
+
+use crate::rejection::Rejection;
+
+/// Turns a [`Rejection`] into a response.
+///
+/// It is implemented by [`ProblemJson`] and by closures; see
+/// [`TenantLayer::on_rejection`](crate::TenantLayer::on_rejection).
+pub trait Respond<B> {
+    /// Makes the response.
+    fn respond(&self, rejection: &Rejection) -> Response<B>;
+}
+
+/// Answers with [`Rejection::problem`], in any body that can be made of a `String`.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct ProblemJson {}
+
+impl<B: From<String>> Respond<B> for ProblemJson {
+    fn respond(&self, rejection: &Rejection) -> Response<B> {
+        rejection.problem().to_response()
+    }
+}
+
+impl<F, B> Respond<B> for F
+where
+    F: Fn(&Rejection) -> Response<B>,
+{
+    fn respond(&self, rejection: &Rejection) -> Response<B> {
+        self(rejection)
+    }
+}

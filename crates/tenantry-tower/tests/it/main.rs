@@ -1,0 +1,7 @@
+//! The promises of the layer that need neither a router nor a server.
+
+mod bodies;
+mod extensions;
+mod future;
+mod readiness;
+mod support;

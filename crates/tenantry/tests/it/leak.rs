@@ -1,0 +1,126 @@
+//! Whatever a tenant leaves behind on a session, the next tenant on it finds nothing of it.
+
+use sqlx::Executor;
+use tenantry::{TenantDb, TenantManager};
+
+use crate::leak_kinds::{BOTH, LEAKS, Leak, SETTINGS, Way, leak};
+use crate::support::{
+    TestResult, World, at_rest, create_perform, name_of, observe, pid_of, run, try_run,
+};
+
+async fn world() -> World {
+    let world = World::with_tenants(&["acme", "globex", "initech"]).await;
+    run(&mut world.admin().await, "create sequence public.counter").await;
+    create_perform(&world).await;
+    world
+}
+
+async fn leave(db: &TenantDb, sql: &str, way: Way, observe_sql: &str) -> TestResult {
+    let before = observe(db, observe_sql).await;
+    let seen = match way {
+        Way::Lease => {
+            let mut lease = db.acquire().await?;
+            // An error may be just what is left behind.
+            drop(try_run(&mut *lease, sql).await);
+            observe(&mut *lease, observe_sql).await
+        }
+        Way::Function => {
+            let call = sqlx::query("select public.perform($1)").bind(sql);
+            call.execute(db).await?;
+            // The tenant itself goes on with the session as its function has left it.
+            observe(db, observe_sql).await
+        }
+    };
+    assert_ne!(seen, before, "nothing was left behind by {sql} ({way:?})");
+    Ok(())
+}
+
+async fn check(manager: &TenantManager, leak: &Leak, way: Way) -> TestResult {
+    let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+    let here = format!("{} ({way:?})", leak.name);
+    let on_handle = observe(&globex, leak.observe).await;
+    let on_lease = observe(&mut *globex.acquire().await?, leak.observe).await;
+    let of_acme = observe(&acme, leak.observe).await;
+    let pid = pid_of(&acme).await?;
+
+    leave(&acme, leak.leave, way, leak.observe).await?;
+    assert_eq!(observe(&globex, leak.observe).await, on_handle, "{here}");
+    assert_eq!(pid_of(&globex).await?, pid, "{here}: not the same session");
+
+    leave(&acme, leak.leave, way, leak.observe).await?;
+    let mut lease = globex.acquire().await?;
+    assert_eq!(observe(&mut *lease, leak.observe).await, on_lease, "{here}");
+    assert_eq!(lease.backend_pid(), Some(pid), "{here}: not the same session");
+    drop(lease);
+
+    assert_eq!(observe(&acme, leak.observe).await, of_acme, "{here}: back");
+    assert_eq!(name_of(&acme).await?, "acme", "{here}");
+    assert_eq!(name_of(&globex).await?, "globex", "{here}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_of_a_tenant_is_left_on_the_session() -> TestResult {
+    let world = world().await;
+    let manager = world.one_session();
+    for leak in LEAKS {
+        for way in leak.ways {
+            check(&manager, leak, *way)
+                .await
+                .map_err(|error| format!("{} ({way:?}): {error}", leak.name))?;
+        }
+    }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_setting_of_a_tenant_is_left_on_the_session() -> TestResult {
+    let world = world().await;
+    let manager = world.one_session();
+    for &(name, value) in SETTINGS {
+        let set: &'static str = format!("set {name} to '{value}'").leak();
+        let show: &'static str = format!("show {name}").leak();
+        for way in BOTH {
+            check(&manager, &leak(name, BOTH, set, show), *way)
+                .await
+                .map_err(|error| format!("{name} ({way:?}): {error}"))?;
+        }
+    }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_same_tenant_gets_a_lease_without_what_it_left_on_the_last() -> TestResult {
+    let world = world().await;
+    let manager = world.one_session();
+    let acme = manager.tenant("acme").await?;
+    for leak in LEAKS {
+        let fresh = observe(&mut *acme.acquire().await?, leak.observe).await;
+        leave(&acme, leak.leave, Way::Lease, leak.observe).await?;
+        let again = observe(&mut *acme.acquire().await?, leak.observe).await;
+        assert_eq!(again, fresh, "{}", leak.name);
+    }
+    at_rest(&manager).await;
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn defaults_of_role_and_database_do_not_reach_a_tenant() -> TestResult {
+    let world = world().await;
+    let mut admin = world.admin().await;
+    let set = "do $$ begin execute format( \
+               'alter database %I set search_path to tenant_initech', current_database()); end $$";
+    admin.execute(set).await?;
+    let manager = world.one_session();
+    let acme = manager.tenant("acme").await?;
+    assert_eq!(name_of(&mut world.admin().await).await?, "initech");
+    assert_eq!(name_of(&acme).await?, "acme");
+    run(&mut *acme.acquire().await?, "reset all; reset search_path").await;
+    assert_eq!(name_of(&acme).await?, "acme");
+    assert_eq!(name_of(&manager.tenant("globex").await?).await?, "globex");
+    manager.close().await;
+    Ok(())
+}
