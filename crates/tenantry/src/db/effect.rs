@@ -19,18 +19,15 @@ pub(super) fn effect_of(sql: &str, protocol: Protocol) -> Effect {
     let statement = skip_to_keyword(sql);
     let keyword = statement.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     let is = |word: &str| keyword.eq_ignore_ascii_case(word);
-    let plain = if is("select") || is("with") {
-        !mentions_any(
-            statement,
-            &["set_config", "advisory", "setseed", "into temp", "into unlogged"],
-        ) && !selects_into(statement)
-    } else if is("insert") || is("update") || is("delete") || is("merge") || is("values") {
-        !mentions_any(statement, &["set_config", "advisory", "setseed"])
+    let query = is("select") || is("with");
+    let change = is("insert") || is("update") || is("delete") || is("merge") || is("values");
+    let single =
+        || protocol == Protocol::Extended || !statement.trim_end_matches(END).contains(';');
+    if (query || change) && single() && !reaches_into_session(statement, query) {
+        Effect::OnData
     } else {
-        false
-    };
-    let single = protocol == Protocol::Extended || !statement.trim_end_matches(END).contains(';');
-    if plain && single { Effect::OnData } else { Effect::OnSession }
+        Effect::OnSession
+    }
 }
 
 const END: [char; 5] = [';', ' ', '\n', '\r', '\t'];
@@ -50,16 +47,25 @@ fn skip_to_keyword(mut sql: &str) -> &str {
     }
 }
 
-/// Says whether the statement has an `into` that is not the one of `insert into` or `merge into`.
-fn selects_into(sql: &str) -> bool {
-    let mut previous = "";
-    for word in sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
-        if word.is_empty() {
-            continue;
-        }
-        let into_rows =
-            previous.eq_ignore_ascii_case("insert") || previous.eq_ignore_ascii_case("merge");
-        if word.eq_ignore_ascii_case("into") && !into_rows {
+/// Says whether the statement names a function that reaches into the session, or makes a table: an
+/// `into` in a query is one unless it is that of `insert into` or `merge into`.
+fn reaches_into_session(statement: &str, query: bool) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let mut previous: &[u8] = b"";
+    for word in statement.as_bytes().split(|byte| !is_word(*byte)) {
+        let is = |other: &[u8]| word.eq_ignore_ascii_case(other);
+        let reaches = match word.first().map(u8::to_ascii_lowercase) {
+            None => continue,
+            Some(b's') => is(b"set_config") || is(b"setseed"),
+            Some(b'p') => is_advisory_lock(word),
+            Some(b'i') => {
+                let rows = previous.eq_ignore_ascii_case(b"insert")
+                    || previous.eq_ignore_ascii_case(b"merge");
+                query && is(b"into") && !rows
+            }
+            Some(_) => false,
+        };
+        if reaches {
             return true;
         }
         previous = word;
@@ -67,10 +73,10 @@ fn selects_into(sql: &str) -> bool {
     false
 }
 
-fn mentions_any(sql: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| {
-        sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
-    })
+fn is_advisory_lock(word: &[u8]) -> bool {
+    [b"pg_advisory".as_slice(), b"pg_try_advisory"]
+        .iter()
+        .any(|start| word.get(..start.len()).is_some_and(|word| word.eq_ignore_ascii_case(start)))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub(super) struct Statement {
     prepared: Option<PgStatement>,
     arguments: Option<PgArguments>,
     persistent: bool,
+    effect: Effect,
 }
 
 impl Statement {
@@ -21,7 +22,10 @@ impl Statement {
         let prepared = query.statement().cloned();
         let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
         let persistent = query.persistent();
-        Ok(Self { sql: query.sql(), prepared, arguments, persistent })
+        let sql = query.sql();
+        let protocol = if arguments.is_some() { Protocol::Extended } else { Protocol::Simple };
+        let effect = effect_of(sql.as_str(), protocol);
+        Ok(Self { sql, prepared, arguments, persistent, effect })
     }
 
     /// Says whether it may be run again after it has failed on a statement that did not fit.
@@ -29,15 +33,11 @@ impl Statement {
     /// Only what touches data alone: a procedure, a `do` block or a string of several statements may
     /// have committed a part of its work before it failed.
     pub(super) fn is_repeatable(&self) -> bool {
-        self.effect() == Effect::OnData && self.arguments.is_some()
+        self.effect == Effect::OnData && self.arguments.is_some()
     }
 
     pub(super) fn effect(&self) -> Effect {
-        let protocol = match self.arguments {
-            Some(_) => Protocol::Extended,
-            None => Protocol::Simple,
-        };
-        effect_of(self.sql.as_str(), protocol)
+        self.effect
     }
 }
 

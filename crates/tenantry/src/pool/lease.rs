@@ -182,6 +182,9 @@ impl Drop for Lease {
             return;
         };
         session.doubt(self.doubt);
+        if self.condition != Condition::Clean {
+            session.touch();
+        }
         let (server, conn) = (Arc::clone(&self.server), self.conn);
         match self.condition {
             Condition::Clean => server.give_back(conn, session),

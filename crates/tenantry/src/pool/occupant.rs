@@ -1,4 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 
@@ -15,7 +21,15 @@ pub(crate) struct Occupant {
     pub(crate) class: Class,
     pub(crate) binding: Binding,
     alike: Mutex<Alike>,
+    /// Told apart from every other occupant by this number, for as long as the process runs.
+    pub(crate) serial: u64,
+    tables: AtomicU32,
 }
+
+/// How many tables are assumed where they were not counted.
+const TYPICAL_TABLES: u32 = 10;
+
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// The name of an occupant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,11 +59,21 @@ pub(crate) enum Alike {
 impl Occupant {
     pub(crate) fn new(id: OccupantId, class: Class, binding: Binding) -> Self {
         let alike = if binding.own().is_empty() { Alike::Unlike } else { Alike::Unknown };
-        Self { id, class, binding, alike: Mutex::new(alike) }
+        let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
+        let tables = AtomicU32::new(TYPICAL_TABLES);
+        Self { id, class, binding, alike: Mutex::new(alike), serial, tables }
     }
 
     pub(crate) fn alike(&self) -> Alike {
         *self.alike.lock()
+    }
+
+    pub(crate) fn tables(&self) -> usize {
+        self.tables.load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) fn set_tables(&self, tables: u32) {
+        self.tables.store(tables, Ordering::Relaxed);
     }
 
     pub(crate) fn set_alike(&self, alike: Alike) {

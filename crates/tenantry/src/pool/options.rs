@@ -21,9 +21,11 @@ pub struct PoolOptions {
     /// a flooding one and costs the flooding one nothing when it is alone.
     pub max_connections_per_tenant: Option<usize>,
     /// Connections that tenants leave to the library: to read the catalog, to cancel what was
-    /// abandoned, to check health. Default: 1 of 4 or more, else 0.
+    /// abandoned, to check health. Default: 1 of 10 or more, else 0.
     ///
-    /// Without a reserve, a flood of one tenant would keep all others from being looked up.
+    /// With a reserve, the library does not wait while tenants hold every other connection. Without
+    /// one it is still first in line for the next that is given back. The smaller the budget, the
+    /// more of it a reserve would cost.
     pub reserved_connections: Option<usize>,
     /// Requests of one tenant that may wait for a connection. Default: 1,000.
     ///
@@ -47,10 +49,15 @@ pub struct PoolOptions {
     ///
     /// Once one connection was found dead, all that were idle at that time are asked first.
     pub liveness_check_after: Duration,
-    /// Tenants that a connection serves before it is closed. Default: 200.
+    /// Tables that a connection may have come across before it is closed: the sum over the tenants
+    /// it has served. Default: 2,000.
     ///
     /// A PostgreSQL backend keeps some 15 kB for every table it has touched and never gives them
-    /// back, so 200 tenants of 10 tables are about 30 MB.
+    /// back, so this is about 30 MB: 200 tenants of 10 tables, or 20 of 100. A tenant whose tables
+    /// were not counted, because statements are not kept, counts as 10.
+    pub max_tables_per_connection: usize,
+    /// Tenants that a connection serves before it is closed, however few tables they have.
+    /// Default: 2,000.
     pub max_tenants_per_connection: usize,
     /// How far, in time that connections are held, a tenant may run ahead of its turn because the
     /// connection that has become free is bound to it already. Default: 20 ms.
@@ -85,7 +92,8 @@ impl Default for PoolOptions {
             max_lifetime: Some(Duration::from_secs(30 * 60)),
             min_idle: 0,
             liveness_check_after: Duration::from_secs(1),
-            max_tenants_per_connection: 200,
+            max_tables_per_connection: 2_000,
+            max_tenants_per_connection: 2_000,
             affinity: Duration::from_millis(20),
             max_tenant_pools: 10_000,
             tenant_pool_ttl: Duration::from_secs(60 * 60),
@@ -109,6 +117,7 @@ impl PoolOptions {
             ("max_connections", self.max_connections),
             ("max_connections_per_tenant", self.max_connections_per_tenant.unwrap_or(1)),
             ("max_waiting_per_tenant", self.max_waiting_per_tenant),
+            ("max_tables_per_connection", self.max_tables_per_connection),
             ("max_tenants_per_connection", self.max_tenants_per_connection),
             ("max_tenant_pools", self.max_tenant_pools),
         ];
@@ -147,7 +156,7 @@ impl PoolOptions {
     }
 
     fn reserve(&self) -> usize {
-        self.reserved_connections.unwrap_or(usize::from(self.max_connections >= 4))
+        self.reserved_connections.unwrap_or(usize::from(self.max_connections >= 10))
     }
 
     /// Returns the limits of the scheduler when `outside` connections of the budget are used by
@@ -163,7 +172,6 @@ impl PoolOptions {
             soft_cap: soft_cap.min(hard_cap),
             max_waiting: self.max_waiting_per_tenant,
             affinity: self.affinity,
-            max_tenants_served: self.max_tenants_per_connection,
             idle_timeout: self.idle_timeout,
             min_idle: self.min_idle.min(budget),
             max_tenant_pools: self.max_tenant_pools,

@@ -41,6 +41,8 @@ pub(crate) struct Server {
     /// opened on one, whichever runtime asks: a worker that ends takes no connection with it.
     runtime: OnceLock<Handle>,
     housekeeping: AtomicBool,
+    /// What the scheduler knows too, to be read without the lock.
+    closed: AtomicBool,
     emptied: Notify,
 }
 
@@ -64,12 +66,16 @@ impl Server {
             shutdown: CancellationToken::new(),
             runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
             housekeeping: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             emptied: Notify::new(),
         })
     }
 
     /// Takes back a session that is bound to its occupant and unchanged.
     pub(super) fn give_back(self: &Arc<Self>, conn: ConnId, mut session: Session) {
+        if session.is_worn_out(&self.options) {
+            return self.close_lease(conn, session);
+        }
         self.change(|state, now| {
             session.seen = now;
             state.give_back(now, conn, session);
@@ -109,6 +115,7 @@ impl Server {
     /// When dropped, the pool stays closed; call again to wait on.
     pub(crate) async fn close(self: &Arc<Self>, patience: Duration) {
         let deadline = Instant::now() + patience;
+        self.closed.store(true, Ordering::Relaxed);
         self.change(|state, now| state.scheduler.close(now));
         loop {
             let emptied = self.emptied.notified();
@@ -130,7 +137,7 @@ impl Server {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.state.lock().scheduler.is_closed()
+        self.closed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn system(&self) -> &Arc<Occupant> {

@@ -1,4 +1,9 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::TryStreamExt;
 use sqlx::{
@@ -10,6 +15,7 @@ use sqlx_core::transaction::TransactionManager;
 use tokio::time::Instant;
 
 use super::{
+    PoolOptions,
     occupant::{Alike, Occupant},
     scheduler::Time,
 };
@@ -32,6 +38,27 @@ pub(crate) struct Session {
     /// When the session was last given back, or was opened.
     pub(crate) seen: Time,
     binds: u64,
+    /// Whether it was used in a way that only a thorough reset takes back.
+    touched: bool,
+    wear: Wear,
+}
+
+/// What a session has served so far: the server's process keeps memory for all of it.
+#[derive(Debug, Default)]
+struct Wear {
+    /// The serials of the occupants.
+    served: HashSet<u64>,
+    tables: usize,
+}
+
+/// How much of a reset is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reset {
+    /// For a session on which plain queries ran alone: whatever a function that they called can
+    /// have left.
+    Plain,
+    /// For any session: transactions and deallocated statements too.
+    Thorough,
 }
 
 /// What is in the cache of prepared statements.
@@ -87,6 +114,8 @@ impl Session {
             backend: None,
             seen: now,
             binds: 0,
+            touched: true,
+            wear: Wear::default(),
         })
     }
 
@@ -103,24 +132,42 @@ impl Session {
     pub(crate) async fn bind(&mut self, to: &Arc<Occupant>, keep: KeepStatements) -> Result<()> {
         let same = self.is_bound_to(to);
         self.bound = None;
+        // Until the end of this, anything may be left half done.
+        let touched = std::mem::replace(&mut self.touched, true);
+        let reset = if touched { Reset::Thorough } else { Reset::Plain };
         while self.conn.is_in_transaction() {
             // Takes sqlx's own count of open transactions down with the rollback.
             PgTransactionManager::start_rollback(&mut self.conn);
         }
-        if let Err(error) = self.reset_and_set(to).await {
+        if let Err(error) = self.reset_and_set(to, reset).await {
             if !leaves_session_usable(&error) {
                 return Err(error);
             }
             // What failed may be the statement before, whose answer nobody had read, or the reset
             // itself inside a transaction that had failed.
             self.settle().await?;
-            self.reset_and_set(to).await?;
+            self.reset_and_set(to, Reset::Thorough).await?;
         }
         if !same || self.statements == Statements::Doubtful {
             self.sort_out_statements(to, keep).await?;
         }
         self.bound = Some(Arc::clone(to));
+        self.touched = false;
+        if self.wear.served.insert(to.serial) {
+            self.wear.tables += to.tables();
+        }
         Ok(())
+    }
+
+    /// Notes that the session may carry what only a thorough reset takes off it.
+    pub(super) fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    /// Says whether the server's process behind it has grown enough.
+    pub(super) fn is_worn_out(&self, options: &PoolOptions) -> bool {
+        self.wear.tables >= options.max_tables_per_connection
+            || self.wear.served.len() >= options.max_tenants_per_connection
     }
 
     /// Checks that the server still answers, in one round trip.
@@ -201,10 +248,10 @@ impl Session {
     /// The last statement returns a number that was never used before on this session. If the
     /// stream of messages had slipped, by a `COPY` that was dropped in the middle for example, the
     /// row would be another one or missing, and the connection is given up.
-    async fn reset_and_set(&mut self, to: &Occupant) -> Result<()> {
+    async fn reset_and_set(&mut self, to: &Occupant, reset: Reset) -> Result<()> {
         self.binds += 1;
         let checked = self.conn.server_version_num().is_some_and(|v| v >= CONNECTION_CHECK_SINCE);
-        let sql = bind_sql(to, self.binds, checked);
+        let sql = bind_sql(to, reset, self.binds, checked);
         if !sql.as_str().is_ascii() {
             // The server reads the whole string in the encoding that is set when it comes, and in
             // the wrong one the name of a schema may be that of another.
@@ -224,8 +271,9 @@ impl Session {
         if row.try_get(2)? {
             self.deallocate().await?;
         }
-        let prepared: i64 = row.try_get(3)?;
-        if i64::try_from(self.conn.cached_statements_size()).ok() != Some(prepared) {
+        if reset == Reset::Thorough
+            && i64::try_from(self.conn.cached_statements_size()).ok() != Some(row.try_get(3)?)
+        {
             // Statements were deallocated behind sqlx's back, or one was abandoned while it was
             // being prepared.
             self.clear_statements().await?;
@@ -272,10 +320,10 @@ impl Session {
             return Ok(known);
         }
         let row = last_row(&mut self.conn, alike_sql(occupant.binding.own())).await?;
-        let (key, own_types): (i64, bool) = match row {
-            Some(row) => (row.try_get(0)?, row.try_get(1)?),
-            None => return Err(sqlx::Error::RowNotFound),
-        };
+        let row = row.ok_or(sqlx::Error::RowNotFound)?;
+        let (key, own_types, tables): (i64, bool, i64) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        occupant.set_tables(u32::try_from(tables).unwrap_or(u32::MAX));
         let alike = if own_types { Alike::Unlike } else { Alike::Key(key) };
         occupant.set_alike(alike);
         Ok(alike)
@@ -321,9 +369,17 @@ async fn last_row(conn: &mut PgConnection, sql: SqlStr) -> Result<Option<PgRow>>
 /// leaves any transaction without the warning that a lone `rollback` would write into the server's
 /// log. The seed of `random()` is not part of `reset all`, nor of `discard all`: a tenant that has set
 /// it could tell what the next one draws.
-fn bind_sql(to: &Occupant, echo: u64, checked: bool) -> SqlStr {
-    let mut sql = Sql::new(
-        "begin; rollback; close all; reset session authorization; reset role; reset all; \
+///
+/// After plain queries alone, two things cannot be that only a command of the client's brings about:
+/// an open transaction, and statements that sqlx has prepared and that are gone. (A function can
+/// deallocate them; the error that the next use brings has it prepared anew.)
+fn bind_sql(to: &Occupant, reset: Reset, echo: u64, checked: bool) -> SqlStr {
+    let mut sql = Sql::new(match reset {
+        Reset::Plain => "",
+        Reset::Thorough => "begin; rollback; ",
+    });
+    sql.text(
+        "close all; reset session authorization; reset role; reset all; \
          unlisten *; discard temp; discard sequences; set search_path to ",
     );
     if to.binding.search_path.is_empty() {
@@ -343,13 +399,17 @@ fn bind_sql(to: &Occupant, echo: u64, checked: bool) -> SqlStr {
     }
     sql.text("; select ").number(echo).text(
         "::pg_catalog.int8, pg_catalog.pg_backend_pid(), \
-         coalesce(pg_catalog.bool_or(from_sql), false), \
-         pg_catalog.count(*) filter (where not from_sql), \
-         pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed( \
-           pg_catalog.hashtextextended(pg_catalog.gen_random_uuid()::pg_catalog.text, 0) \
-           / 9223372036854775808::pg_catalog.float8) \
-         from pg_catalog.pg_prepared_statement()",
+         exists (select from pg_catalog.pg_prepared_statement() where from_sql), ",
     );
+    if reset == Reset::Thorough {
+        sql.text(
+            "(select pg_catalog.count(*) from pg_catalog.pg_prepared_statement() \
+              where not from_sql), ",
+        );
+    }
+    // Hashing with keys that nobody knows makes a number that nobody can guess.
+    let seed = RandomState::new().hash_one(echo);
+    sql.text("pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(0.").number(seed).text(")");
     sql.finish()
 }
 
@@ -380,7 +440,8 @@ fn alike_sql(schemas: &[Ident]) -> SqlStr {
              pg_catalog.concat_ws(' ', relname, attnum, attname, atttypid, atttypmod), '/' \
              order by relname, attnum), ''), 0), \
            exists (select from member \
-             where classid = 'pg_catalog.pg_type'::pg_catalog.regclass) \
+             where classid = 'pg_catalog.pg_type'::pg_catalog.regclass), \
+           pg_catalog.count(distinct relname) \
          from attribute",
     );
     sql.finish()

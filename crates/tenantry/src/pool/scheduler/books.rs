@@ -40,14 +40,13 @@ impl<W> Scheduler<W> {
 
     pub(super) fn lease(&mut self, now: Time, conn: ConnId, key: TenantKey) {
         self.leave_quiet(key);
-        let serial = self.tenants[key.0].serial;
         let dedicated = self.tenants[key.0].class == Class::Dedicated;
         let charged = self.tenants[key.0].typical_hold;
         let slot = self.conn_mut(conn);
         slot.state = State::Leased { tenant: key, since: now, charged };
         if slot.bound != Some(key) {
             slot.bound = Some(key);
-            slot.served.insert(serial);
+            slot.fresh = false;
             slot.dedicated |= dedicated;
         }
         self.counts.leased += 1;
@@ -135,7 +134,7 @@ impl<W> Scheduler<W> {
     pub(super) fn put_idle(&mut self, now: Time, conn: ConnId) {
         let slot = self.conn(conn);
         let shelf = match slot.bound {
-            _ if slot.served.is_empty() => Shelf::Fresh,
+            _ if slot.fresh => Shelf::Fresh,
             None => Shelf::Unbound,
             Some(_) if slot.dedicated => Shelf::Dedicated,
             Some(_) => Shelf::Pooled,

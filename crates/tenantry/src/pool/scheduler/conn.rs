@@ -1,4 +1,4 @@
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use super::{TenantKey, Time};
 
@@ -16,8 +16,8 @@ impl ConnId {
 pub(super) struct Conn {
     pub(super) state: State,
     pub(super) bound: Option<TenantKey>,
-    /// The tenants that this connection has served, by their serial.
-    pub(super) served: HashSet<u64>,
+    /// Whether nobody has been bound to it yet.
+    pub(super) fresh: bool,
     /// Whether it has been bound to a dedicated tenant.
     pub(super) dedicated: bool,
     pub(super) expires: Time,
@@ -47,13 +47,7 @@ pub(super) enum Shelf {
 
 impl Conn {
     pub(super) fn free() -> Self {
-        Self {
-            state: State::Free,
-            bound: None,
-            served: HashSet::new(),
-            dedicated: false,
-            expires: Time::MAX,
-        }
+        Self { state: State::Free, bound: None, fresh: true, dedicated: false, expires: Time::MAX }
     }
 }
 

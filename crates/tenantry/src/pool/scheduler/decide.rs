@@ -65,7 +65,7 @@ impl<W> Scheduler<W> {
         let dedicated = self.tenants[key.0].class == Class::Dedicated;
         match conn.bound {
             Some(bound) if bound == key => Some(How::Hit),
-            _ if conn.served.is_empty() => Some(How::Bind),
+            _ if conn.fresh => Some(How::Bind),
             _ if dedicated || conn.dedicated => None,
             None => Some(How::Bind),
             Some(_) => Some(How::Rebind),
@@ -141,11 +141,9 @@ impl<W> Scheduler<W> {
         too_old || unused
     }
 
-    /// Says whether the connection has lived long enough or served enough tenants.
+    /// Says whether the connection has lived long enough, or can serve nobody any more.
     pub(super) fn is_spent(&self, now: Time, conn: ConnId) -> bool {
         let conn = self.conn(conn);
-        now >= conn.expires
-            || conn.served.len() >= self.limits.max_tenants_served
-            || (conn.dedicated && conn.bound.is_none())
+        now >= conn.expires || (conn.dedicated && conn.bound.is_none())
     }
 }

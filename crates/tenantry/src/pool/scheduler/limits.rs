@@ -18,8 +18,6 @@ pub(crate) struct Limits {
     pub(crate) max_waiting: usize,
     /// How far a tenant may run ahead of its turn because a connection is bound to it already.
     pub(crate) affinity: Duration,
-    /// Tenants that a connection serves before it is closed.
-    pub(crate) max_tenants_served: usize,
     /// How long a connection may be idle.
     pub(crate) idle_timeout: Option<Duration>,
     /// Idle connections that are kept open all the same.

@@ -34,7 +34,6 @@ pub(crate) struct Scheduler<W> {
     /// What all queues could make use of, caps considered.
     pub(super) demand: usize,
     pub(super) next_ticket: u64,
-    pub(super) next_serial: u64,
     pub(super) closed: bool,
     pub(super) actions: VecDeque<Action<W>>,
 }
@@ -59,7 +58,6 @@ impl<W> Scheduler<W> {
             tenant_leases: 0,
             demand: 0,
             next_ticket: 0,
-            next_serial: 0,
             closed: false,
             actions: VecDeque::new(),
         }
@@ -93,10 +91,8 @@ impl<W> Scheduler<W> {
 
     /// Begins a tenant pool.
     pub(crate) fn add_tenant(&mut self, now: Time, class: Class) -> TenantKey {
-        self.next_serial += 1;
         let key = TenantKey(self.tenants.insert(Tenant {
             class,
-            serial: self.next_serial,
             queue: BTreeMap::new(),
             idle: List::default(),
             leased: 0,

@@ -30,7 +30,6 @@ pub(crate) enum Class {
 #[derive(Debug)]
 pub(super) struct Tenant<W> {
     pub(super) class: Class,
-    pub(super) serial: u64,
     pub(super) queue: BTreeMap<Ticket, W>,
     pub(super) idle: List,
     pub(super) leased: usize,

@@ -19,7 +19,6 @@ fn limits(budget: usize) -> Limits {
         soft_cap: (budget * 3).div_ceil(4),
         max_waiting: 1_000,
         affinity: MS * 20,
-        max_tenants_served: 200,
         idle_timeout: Some(MS * 1_000),
         min_idle: 0,
         max_tenant_pools: 100,
@@ -210,8 +209,6 @@ impl World {
             _ => assert!(others.all(|(_, class)| *class != Class::Dedicated)),
         }
         served.push(name);
-        let distinct = served.iter().map(|(name, _)| name).collect::<BTreeSet<_>>().len();
-        assert!(distinct <= self.limits.max_tenants_served, "it should have been retired");
     }
 
     fn check(&self) {
@@ -283,14 +280,13 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
-    (2..8_usize, 0..2_usize, 1..8_usize, 1..40_u32, 1..5_usize, 0..3_usize).prop_map(
-        |(budget, reserve, hard_cap, affinity, served, min_idle)| Limits {
+    (2..8_usize, 0..2_usize, 1..8_usize, 1..40_u32, 0..3_usize).prop_map(
+        |(budget, reserve, hard_cap, affinity, min_idle)| Limits {
             reserve,
             hard_cap: hard_cap.min(budget),
             soft_cap: (hard_cap.min(budget) * 3).div_ceil(4),
             max_waiting: 20,
             affinity: MS * affinity,
-            max_tenants_served: served,
             min_idle: min_idle.min(budget),
             max_tenant_pools: 3,
             ..limits(budget)
