@@ -163,6 +163,7 @@ async fn visit_all(
     pool.reserved_connections = Some(0);
     if let Some(most) = max_tenants_per_connection {
         pool.max_tenants_per_connection = most;
+        pool.max_tables_per_connection = most;
     }
     let manager = TenantManager::builder_with(options.clone()).pool_options(pool).build()?;
 

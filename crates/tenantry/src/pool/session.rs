@@ -40,6 +40,8 @@ pub(crate) struct Session {
     binds: u64,
     /// Whether it was used in a way that only a thorough reset takes back.
     touched: bool,
+    /// Whether the statement that a plain reset executes is there.
+    reset_is_prepared: bool,
     wear: Wear,
 }
 
@@ -115,6 +117,7 @@ impl Session {
             seen: now,
             binds: 0,
             touched: true,
+            reset_is_prepared: false,
             wear: Wear::default(),
         })
     }
@@ -134,7 +137,8 @@ impl Session {
         self.bound = None;
         // Until the end of this, anything may be left half done.
         let touched = std::mem::replace(&mut self.touched, true);
-        let reset = if touched { Reset::Thorough } else { Reset::Plain };
+        let plain = !touched && self.reset_is_prepared;
+        let reset = if plain { Reset::Plain } else { Reset::Thorough };
         while self.conn.is_in_transaction() {
             // Takes sqlx's own count of open transactions down with the rollback.
             PgTransactionManager::start_rollback(&mut self.conn);
@@ -257,7 +261,7 @@ impl Session {
             // the wrong one the name of a schema may be that of another.
             self.conn.execute(raw_sql("begin; rollback; reset client_encoding")).await?;
         }
-        let answer = last_row(&mut self.conn, sql).await?;
+        let answer = echo_row(&mut self.conn, sql).await?;
         let echo: Option<i64> = answer.as_ref().and_then(|row| row.try_get(0).ok());
         let (Some(row), true) = (&answer, echo == i64::try_from(self.binds).ok()) else {
             return Err(sqlx::Error::Protocol("the answer to a reset was lost".into()));
@@ -271,20 +275,24 @@ impl Session {
         if row.try_get(2)? {
             self.deallocate().await?;
         }
-        if reset == Reset::Thorough
-            && i64::try_from(self.conn.cached_statements_size()).ok() != Some(row.try_get(3)?)
-        {
+        if reset == Reset::Plain {
+            return Ok(());
+        }
+        self.reset_is_prepared = row.try_get(3)?;
+        if i64::try_from(self.conn.cached_statements_size()).ok() != Some(row.try_get(4)?) {
             // Statements were deallocated behind sqlx's back, or one was abandoned while it was
             // being prepared.
             self.clear_statements().await?;
             self.conn.execute(raw_sql("deallocate all")).await?;
+            self.reset_is_prepared = false;
         }
         Ok(())
     }
 
     /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.
     async fn deallocate(&mut self) -> Result<()> {
-        let names = "select name from pg_catalog.pg_prepared_statements where from_sql";
+        let names = "select name from pg_catalog.pg_prepared_statements \
+                     where from_sql and name <> 'tenantry_reset'";
         let mut sql = Sql::default();
         for row in self.conn.fetch_all(raw_sql(names)).await? {
             let name = Ident::parse(row.try_get(0)?);
@@ -350,6 +358,20 @@ pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Runs a string of statements and returns the row of it that echoes a number.
+async fn echo_row(conn: &mut PgConnection, sql: SqlStr) -> Result<Option<PgRow>> {
+    let mut echo = None;
+    let mut results = conn.fetch_many(raw_sql(sql));
+    while let Some(result) = results.try_next().await? {
+        if let Either::Right(row) = result
+            && row.try_column("tenantry_echo").is_ok()
+        {
+            echo = Some(row);
+        }
+    }
+    Ok(echo)
+}
+
 /// Runs a string of statements and returns the last row of all their results.
 async fn last_row(conn: &mut PgConnection, sql: SqlStr) -> Result<Option<PgRow>> {
     let mut last = None;
@@ -367,28 +389,36 @@ async fn last_row(conn: &mut PgConnection, sql: SqlStr) -> Result<Option<PgRow>>
 /// It is what [`DISCARD ALL`](https://www.postgresql.org/docs/current/sql-discard.html) does, except
 /// that the statements which sqlx has prepared stay: it still believes in them. `begin; rollback`
 /// leaves any transaction without the warning that a lone `rollback` would write into the server's
-/// log. The seed of `random()` is not part of `reset all`, nor of `discard all`: a tenant that has set
-/// it could tell what the next one draws.
+/// log. `reset session authorization` resets the role, too.
 ///
 /// After plain queries alone, two things cannot be that only a command of the client's brings about:
 /// an open transaction, and statements that sqlx has prepared and that are gone. (A function can
-/// deallocate them; the error that the next use brings has it prepared anew.)
+/// deallocate them; the error that the next use brings has it prepared anew.) What is left to ask is
+/// a statement that is prepared once: planning it anew would be a fifth of the whole reset. It is
+/// executed before the search path is set, so that its plan stays valid.
 fn bind_sql(to: &Occupant, reset: Reset, echo: u64, checked: bool) -> SqlStr {
+    // Hashing with keys that nobody knows makes a number that nobody can guess.
+    let seed = RandomState::new().hash_one(echo);
     let mut sql = Sql::new(match reset {
         Reset::Plain => "",
         Reset::Thorough => "begin; rollback; ",
     });
     sql.text(
-        "close all; reset session authorization; reset role; reset all; \
-         unlisten *; discard temp; discard sequences; set search_path to ",
+        "close all; reset session authorization; reset all; unlisten *; \
+         discard temp; discard sequences; ",
     );
-    if to.binding.search_path.is_empty() {
-        sql.text("''");
+    if reset == Reset::Plain {
+        sql.text("execute tenantry_reset(").number(echo).text(", 0.").number(seed).text("); ");
+    } else if echo == 1 {
+        sql.text(PREPARE_RESET);
     }
-    sql.idents(&to.binding.search_path);
     if checked {
         // A statement whose client has gone ends within this time instead of running on.
-        sql.text("; set client_connection_check_interval to '1s'");
+        sql.text("set client_connection_check_interval to '1s'; ");
+    }
+    sql.text("set search_path to ").idents(&to.binding.search_path);
+    if to.binding.search_path.is_empty() {
+        sql.text("''");
     }
     for (name, value) in &to.binding.settings {
         sql.text("; select pg_catalog.set_config(").literal(name);
@@ -397,21 +427,35 @@ fn bind_sql(to: &Occupant, reset: Reset, echo: u64, checked: bool) -> SqlStr {
     if let Some(role) = &to.binding.role {
         sql.text("; set role ").ident(role);
     }
-    sql.text("; select ").number(echo).text(
-        "::pg_catalog.int8, pg_catalog.pg_backend_pid(), \
-         exists (select from pg_catalog.pg_prepared_statement() where from_sql), ",
-    );
     if reset == Reset::Thorough {
-        sql.text(
-            "(select pg_catalog.count(*) from pg_catalog.pg_prepared_statement() \
-              where not from_sql), ",
-        );
+        sql.text("; select ").number(echo).text("::pg_catalog.int8 as tenantry_echo, ");
+        sql.text(ASK_THOROUGHLY).text("pg_catalog.setseed(0.").number(seed).text(")");
     }
-    // Hashing with keys that nobody knows makes a number that nobody can guess.
-    let seed = RandomState::new().hash_one(echo);
-    sql.text("pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(0.").number(seed).text(")");
     sql.finish()
 }
+
+/// What a plain reset asks: an echo, who answers, and whether somebody has used SQL's `PREPARE`.
+///
+/// Advisory locks are released on the way. So is the seed of `random()`, which is not part of `reset
+/// all`, nor of `discard all`: a tenant that had set it could tell what the next one draws.
+const PREPARE_RESET: &str = "\
+    prepare tenantry_reset (pg_catalog.int8, pg_catalog.float8) as \
+    select $1 as tenantry_echo, pg_catalog.pg_backend_pid(), exists ( \
+        select from pg_catalog.pg_prepared_statement() \
+        where from_sql and name <> 'tenantry_reset'), \
+      pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed($2); ";
+
+/// What a thorough reset asks beside the echo: the same, then whether the statement of the plain one
+/// is there, and how many statements the server has for sqlx.
+const ASK_THOROUGHLY: &str = "\
+    pg_catalog.pg_backend_pid(), exists ( \
+        select from pg_catalog.pg_prepared_statement() \
+        where from_sql and name <> 'tenantry_reset'), \
+    exists ( \
+        select from pg_catalog.pg_prepared_statement() \
+        where from_sql and name = 'tenantry_reset'), \
+    (select pg_catalog.count(*) from pg_catalog.pg_prepared_statement() where not from_sql), \
+    pg_catalog.pg_advisory_unlock_all(), ";
 
 /// Hashes the tables of some schemas, and says whether they hold types of their own.
 ///
