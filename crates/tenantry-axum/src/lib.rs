@@ -54,7 +54,6 @@
 //!
 //! A handler that asks for a tenant outside of any layer is a mistake in the program: the client gets
 //! a plain 500, and the log says which layer is missing.
-
 //!
 //! # Code that cannot be handed a value
 //!
@@ -92,3 +91,8 @@ pub use tenantry_tower::{
     ResolveError, Respond, TenantDb, TenantLayer, TenantService, resolve,
 };
 pub use tx::Tx;
+
+/// The code of the repository's README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -151,11 +151,11 @@ pub(crate) async fn run(
     world: &World,
     tenants: Arc<[Tenant]>,
 ) -> Result<(Fairness, Vec<FairnessSeries>), Failure> {
-    let names = ["tenantry", "pgpool", "tenantry_no_reserve"];
+    let names = ["tenantry", "pgpool", "tenantry_with_reserve"];
     let sleepers = [
         Sleeper::tenantry(world.options(names[0]), None)?,
         Sleeper::pool(world.options(names[1])),
-        Sleeper::tenantry(world.options(names[2]), Some(0))?,
+        Sleeper::tenantry(world.options(names[2]), Some(1))?,
     ];
     let runs = interleave(course.scenario, &names, course.rounds, async |index, _| {
         one_run(course, names[index], &sleepers[index], &tenants).await

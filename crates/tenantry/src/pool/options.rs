@@ -72,7 +72,8 @@ pub struct PoolOptions {
     /// tables look the same. Default: `true`.
     ///
     /// It saves most of the cost of a rebind. Turn it off if you bind values of a table's own row
-    /// type.
+    /// type, or select whole rows (`select u from users u`) inside transactions: these fail once after
+    /// a rebind.
     pub keep_statements: bool,
     /// How long cleaning a session may take after a lease was dropped in the middle of a statement,
     /// before the connection is closed. Default: 5 s.

@@ -38,6 +38,8 @@ pub(crate) struct Session {
     /// When the session was last given back, or was opened.
     pub(crate) seen: Time,
     binds: u64,
+    /// Whether the server can be told to look after clients that have gone.
+    checks_clients: bool,
     /// Whether it was used in a way that only a thorough reset takes back.
     touched: bool,
     /// Whether the statement that a plain reset executes is there.
@@ -107,8 +109,11 @@ type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
 
 impl Session {
     pub(crate) async fn open(options: &PgConnectOptions, now: Time) -> Result<Self> {
+        let mut conn = PgConnection::connect_with(options).await?;
+        let checks_clients = checks_clients(&mut conn).await?;
         Ok(Self {
-            conn: PgConnection::connect_with(options).await?,
+            conn,
+            checks_clients,
             bound: None,
             statements: Statements::None,
             borrowed: false,
@@ -254,8 +259,7 @@ impl Session {
     /// row would be another one or missing, and the connection is given up.
     async fn reset_and_set(&mut self, to: &Occupant, reset: Reset) -> Result<()> {
         self.binds += 1;
-        let checked = self.conn.server_version_num().is_some_and(|v| v >= CONNECTION_CHECK_SINCE);
-        let sql = bind_sql(to, reset, self.binds, checked);
+        let sql = bind_sql(to, reset, self.binds, self.checks_clients);
         if !sql.as_str().is_ascii() {
             // The server reads the whole string in the encoding that is set when it comes, and in
             // the wrong one the name of a schema may be that of another.
@@ -335,6 +339,19 @@ impl Session {
         let alike = if own_types { Alike::Unlike } else { Alike::Key(key) };
         occupant.set_alike(alike);
         Ok(alike)
+    }
+}
+
+/// Finds out whether the server has `client_connection_check_interval`: from version 14 on, and only
+/// where its platform tells it that a client has gone.
+async fn checks_clients(conn: &mut PgConnection) -> Result<bool> {
+    if conn.server_version_num().is_none_or(|version| version < CONNECTION_CHECK_SINCE) {
+        return Ok(false);
+    }
+    match conn.execute("set client_connection_check_interval to '1s'").await {
+        Ok(_) => Ok(true),
+        Err(error) if leaves_session_usable(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
