@@ -8,7 +8,7 @@ mod ops;
 mod plans;
 mod users;
 
-use std::{env, error::Error, net::SocketAddr};
+use std::{env, error::Error, io::IsTerminal, net::SocketAddr};
 
 use axum::{
     Router,
@@ -30,7 +30,12 @@ use crate::database::Database;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let color = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color)
+        .init();
 
     let database = Database::open().await?;
     let manager = TenantManager::builder(database.url())

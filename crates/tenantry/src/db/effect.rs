@@ -37,10 +37,11 @@ fn skip_to_keyword(mut sql: &str) -> &str {
     loop {
         sql = sql.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
         if let Some(comment) = sql.strip_prefix("--") {
-            sql = comment.split_once('\n').map_or("", |(_, rest)| rest);
+            sql = comment.split_once(['\n', '\r']).map_or("", |(_, rest)| rest);
         } else if let Some(comment) = sql.strip_prefix("/*") {
-            // Nested comments end too early here, which leaves no keyword: the careful answer.
-            sql = comment.split_once("*/").map_or("", |(_, rest)| rest);
+            // Comments nest in PostgreSQL. Where one does, no keyword is found: the careful answer.
+            let body = comment.split_once("*/").filter(|(body, _)| !body.contains("/*"));
+            sql = body.map_or("", |(_, rest)| rest);
         } else {
             return sql;
         }
@@ -57,7 +58,8 @@ fn reaches_into_session(statement: &str, query: bool) -> bool {
         let reaches = match word.first().map(u8::to_ascii_lowercase) {
             None => continue,
             Some(b's') => is(b"set_config") || is(b"setseed"),
-            Some(b'p') => is_advisory_lock(word),
+            // An update of this view is another way to say `set`.
+            Some(b'p') => is_advisory_lock(word) || is(b"pg_settings"),
             Some(b'i') => {
                 let rows = previous.eq_ignore_ascii_case(b"insert")
                     || previous.eq_ignore_ascii_case(b"merge");
@@ -122,6 +124,9 @@ mod tests {
             "with x as (select 1) select * into t from x",
             "/* a /* nested */ comment */ set x = 1",
             "explain analyze select 1",
+            "/* old: /* hint */ select 1 */ begin",
+            "-- \r begin /*\n select 1 */",
+            "update pg_settings set setting = 'tenant_b' where name = 'search_path'",
         ] {
             assert_eq!(effect_of(sql, Protocol::Extended), Effect::OnSession, "{sql}");
         }

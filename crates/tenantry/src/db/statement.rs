@@ -11,7 +11,6 @@ use crate::pool::Effect;
 #[derive(Clone)]
 pub(super) struct Statement {
     sql: SqlStr,
-    prepared: Option<PgStatement>,
     arguments: Option<PgArguments>,
     persistent: bool,
     effect: Effect,
@@ -19,13 +18,12 @@ pub(super) struct Statement {
 
 impl Statement {
     pub(super) fn take<'q>(mut query: impl Execute<'q, Postgres>) -> sqlx::Result<Self> {
-        let prepared = query.statement().cloned();
         let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
         let persistent = query.persistent();
         let sql = query.sql();
         let protocol = if arguments.is_some() { Protocol::Extended } else { Protocol::Simple };
         let effect = effect_of(sql.as_str(), protocol);
-        Ok(Self { sql, prepared, arguments, persistent, effect })
+        Ok(Self { sql, arguments, persistent, effect })
     }
 
     /// Says whether it may be run again after it has failed on a statement that did not fit.
@@ -46,8 +44,10 @@ impl Execute<'_, Postgres> for Statement {
         self.sql
     }
 
+    /// Never: what a statement that was prepared elsewhere knows of its columns may be another
+    /// tenant's. Asking the server for them costs no round trip of its own.
     fn statement(&self) -> Option<&PgStatement> {
-        self.prepared.as_ref()
+        None
     }
 
     fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {

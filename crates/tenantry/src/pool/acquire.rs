@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Lease,
@@ -35,8 +32,8 @@ impl Server {
             Attempt::Lease(lease) if lease.is_ready() => return Ok(lease),
             attempt => attempt,
         };
-        let deadline = Instant::now() + self.options.acquire_timeout;
-        let result = match timeout_at(deadline, self.see_through(attempt, occupant)).await {
+        let see_through = self.see_through(attempt, occupant);
+        let result = match timeout(self.options.acquire_timeout, see_through).await {
             Ok(result) => result,
             Err(_) => Err(self.timed_out()),
         };

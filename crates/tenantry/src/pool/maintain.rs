@@ -2,13 +2,16 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
 use super::{
+    Lease,
     lease::Effect,
     occupant::Occupant,
     scheduler::{ConnId, Time},
@@ -68,15 +71,27 @@ impl Server {
         if let Ok(done) = timeout(PATIENCE, session.bind(occupant, self.keep())).await {
             return self.cleaned(session, done).await;
         }
-        // Nobody can be asked when this is the only connection, or when the pool is closing.
-        let asked = match session.backend {
-            Some(backend) => timeout(CANCEL_TIMEOUT, self.cancel_statement(backend)).await,
-            None => Ok(Ok(())),
+        // Somebody has to ask the server to cancel. Until there is a connection to ask on, reading on
+        // may come to an end by itself; when this is the only connection, it has to.
+        let ask_on = {
+            let reading = pin!(session.bind(occupant, self.keep()));
+            let asking = pin!(timeout(CANCEL_TIMEOUT, self.acquire(self.system())));
+            match select(reading, asking).await {
+                Either::Left((done, _)) => Err(done),
+                Either::Right((lease, _)) => Ok(lease.ok().and_then(Result::ok)),
+            }
         };
-        let asked = matches!(asked, Ok(Ok(())));
+        let asked = match (ask_on, session.backend) {
+            (Err(done), _) => return self.cleaned(session, done).await,
+            (Ok(Some(lease)), Some(backend)) => cancel_statement(lease, backend).await,
+            _ => false,
+        };
         tracing::debug!(backend = session.backend, asked, "cancelling an abandoned statement");
-        let patience = if asked { self.options.cleanup_timeout } else { PATIENCE };
-        match timeout(patience, session.bind(occupant, self.keep())).await {
+        if !asked {
+            // A request to cancel that may still be on its way must not meet the next statement.
+            return Cleaned::Busy;
+        }
+        match timeout(self.options.cleanup_timeout, session.bind(occupant, self.keep())).await {
             Ok(done) => self.cleaned(session, done).await,
             Err(_) => Cleaned::Busy,
         }
@@ -95,17 +110,6 @@ impl Server {
             Ok(Ok(())) => Cleaned::Yes,
             _ => Cleaned::No,
         }
-    }
-
-    /// Asks the server to cancel what a session is doing.
-    async fn cancel_statement(self: &Arc<Self>, backend: i32) -> Result<(), crate::Error> {
-        let mut lease = self.acquire(self.system()).await?;
-        let asked = sqlx::query("select pg_catalog.pg_cancel_backend($1)")
-            .bind(backend)
-            .execute(&mut lease.start().conn)
-            .await;
-        lease.finish(Effect::OnData, &asked);
-        asked.map(drop).map_err(Into::into)
     }
 
     /// Closes the connection of a lease that has ended badly.
@@ -145,7 +149,7 @@ impl Server {
         };
         let chance = RandomState::new().hash_one(0_u8) % 1_000;
         let jitter = lifetime / 10_000 * u32::try_from(chance).unwrap_or_default();
-        self.now() + lifetime.saturating_sub(jitter)
+        self.now().saturating_add(lifetime.saturating_sub(jitter))
     }
 }
 
@@ -154,6 +158,16 @@ enum Cleaned {
     No,
     /// A statement is still running on it.
     Busy,
+}
+
+/// Asks the server to cancel what a session is doing, and says whether it has answered.
+async fn cancel_statement(mut lease: Lease, backend: i32) -> bool {
+    let ask = sqlx::query("select pg_catalog.pg_cancel_backend($1)").bind(backend);
+    let asked = timeout(CANCEL_TIMEOUT, ask.execute(&mut lease.start().conn)).await;
+    if let Ok(answer) = &asked {
+        lease.finish(Effect::OnData, answer);
+    }
+    matches!(asked, Ok(Ok(_)))
 }
 
 async fn say_goodbye(session: Session) {

@@ -33,7 +33,10 @@ pub struct PoolOptions {
     pub max_waiting_per_tenant: usize,
     /// How long an acquire may take altogether: waiting, opening and binding. Default: 5 s.
     pub acquire_timeout: Duration,
-    /// How long opening one connection may take. Default: 5 s.
+    /// How long opening one connection may take. Default: 3 s.
+    ///
+    /// Less than `acquire_timeout`, so that a request whose connection cannot be opened may still get
+    /// one that has become idle.
     pub connect_timeout: Duration,
     /// How long a connection may be idle before it is closed. Default: 10 min; `None` for ever.
     pub idle_timeout: Option<Duration>,
@@ -88,7 +91,7 @@ impl Default for PoolOptions {
             reserved_connections: None,
             max_waiting_per_tenant: 1_000,
             acquire_timeout: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(3),
             idle_timeout: Some(Duration::from_secs(10 * 60)),
             max_lifetime: Some(Duration::from_secs(30 * 60)),
             min_idle: 0,
@@ -165,7 +168,7 @@ impl PoolOptions {
     pub(super) fn limits(&self, outside: usize) -> Limits {
         let budget = self.max_connections.saturating_sub(outside).max(1);
         let hard_cap = self.max_connections_per_tenant.unwrap_or(budget).min(budget);
-        let soft_cap = self.max_connections_per_tenant.unwrap_or((budget * 3).div_ceil(4));
+        let soft_cap = self.max_connections_per_tenant.unwrap_or((budget * 3 / 4).max(1));
         Limits {
             budget,
             reserve: self.reserve().min(budget - 1),

@@ -114,7 +114,7 @@ impl Server {
     ///
     /// When dropped, the pool stays closed; call again to wait on.
     pub(crate) async fn close(self: &Arc<Self>, patience: Duration) {
-        let deadline = Instant::now() + patience;
+        let deadline = after(patience);
         self.closed.store(true, Ordering::Relaxed);
         self.change(|state, now| state.scheduler.close(now));
         loop {
@@ -130,7 +130,7 @@ impl Server {
         }
         self.shutdown.cancel();
         self.tasks.close();
-        let last = deadline.max(Instant::now() + self.options.cleanup_timeout);
+        let last = deadline.max(after(self.options.cleanup_timeout));
         if timeout_at(last, self.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.tasks.len(), "tasks of the pool did not end in time");
         }
@@ -211,6 +211,12 @@ impl Server {
             }
         }
     }
+}
+
+/// Returns the time after a while, however long that is.
+fn after(patience: Duration) -> Instant {
+    const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    Instant::now() + patience.min(A_YEAR)
 }
 
 fn nanos(time: Time) -> u64 {

@@ -92,6 +92,14 @@ pub(super) enum Doubt {
 /// How old statements have to be to go because a connection was handed out.
 const OLD: Duration = Duration::from_secs(1);
 
+/// What a reset has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Was {
+    AsAssumed,
+    /// A transaction was open where only plain queries had run; a plain reset does not end it.
+    InTransaction,
+}
+
 /// Whether prepared statements may survive a change of tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepStatements {
@@ -111,6 +119,8 @@ impl Session {
     pub(crate) async fn open(options: &PgConnectOptions, now: Time) -> Result<Self> {
         let mut conn = PgConnection::connect_with(options).await?;
         let checks_clients = checks_clients(&mut conn).await?;
+        // By itself: the server keeps the whole string that it comes in, and shows it to anybody.
+        let reset_is_prepared = accepts(&mut conn, PREPARE_RESET).await?;
         Ok(Self {
             conn,
             checks_clients,
@@ -122,7 +132,7 @@ impl Session {
             seen: now,
             binds: 0,
             touched: true,
-            reset_is_prepared: false,
+            reset_is_prepared,
             wear: Wear::default(),
         })
     }
@@ -148,14 +158,15 @@ impl Session {
             // Takes sqlx's own count of open transactions down with the rollback.
             PgTransactionManager::start_rollback(&mut self.conn);
         }
-        if let Err(error) = self.reset_and_set(to, reset).await {
-            if !leaves_session_usable(&error) {
-                return Err(error);
+        match self.reset_and_set(to, reset).await {
+            Ok(Was::AsAssumed) => {}
+            Err(error) if !leaves_session_usable(&error) => return Err(error),
+            // A transaction is open after all, or what failed is the statement before, whose answer
+            // nobody had read, or the reset itself inside a transaction that had failed.
+            Ok(Was::InTransaction) | Err(_) => {
+                self.settle().await?;
+                self.reset_and_set(to, Reset::Thorough).await?;
             }
-            // What failed may be the statement before, whose answer nobody had read, or the reset
-            // itself inside a transaction that had failed.
-            self.settle().await?;
-            self.reset_and_set(to, Reset::Thorough).await?;
         }
         if !same || self.statements == Statements::Doubtful {
             self.sort_out_statements(to, keep).await?;
@@ -257,7 +268,7 @@ impl Session {
     /// The last statement returns a number that was never used before on this session. If the
     /// stream of messages had slipped, by a `COPY` that was dropped in the middle for example, the
     /// row would be another one or missing, and the connection is given up.
-    async fn reset_and_set(&mut self, to: &Occupant, reset: Reset) -> Result<()> {
+    async fn reset_and_set(&mut self, to: &Occupant, reset: Reset) -> Result<Was> {
         self.binds += 1;
         let sql = bind_sql(to, reset, self.binds, self.checks_clients);
         if !sql.as_str().is_ascii() {
@@ -279,18 +290,19 @@ impl Session {
         if row.try_get(2)? {
             self.deallocate().await?;
         }
-        if reset == Reset::Plain {
-            return Ok(());
+        let prepared: i64 = row.try_get(3)?;
+        let assumed: bool = row.try_get(4)?;
+        if reset == Reset::Thorough {
+            self.reset_is_prepared = assumed;
         }
-        self.reset_is_prepared = row.try_get(3)?;
-        if i64::try_from(self.conn.cached_statements_size()).ok() != Some(row.try_get(4)?) {
+        if i64::try_from(self.conn.cached_statements_size()).ok() != Some(prepared) {
             // Statements were deallocated behind sqlx's back, or one was abandoned while it was
             // being prepared.
             self.clear_statements().await?;
             self.conn.execute(raw_sql("deallocate all")).await?;
             self.reset_is_prepared = false;
         }
-        Ok(())
+        Ok(if reset == Reset::Thorough || assumed { Was::AsAssumed } else { Was::InTransaction })
     }
 
     /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.
@@ -348,7 +360,12 @@ async fn checks_clients(conn: &mut PgConnection) -> Result<bool> {
     if conn.server_version_num().is_none_or(|version| version < CONNECTION_CHECK_SINCE) {
         return Ok(false);
     }
-    match conn.execute("set client_connection_check_interval to '1s'").await {
+    accepts(conn, "set client_connection_check_interval to '1s'").await
+}
+
+/// Runs a statement that the server may refuse.
+async fn accepts(conn: &mut PgConnection, sql: &'static str) -> Result<bool> {
+    match conn.execute(raw_sql(sql)).await {
         Ok(_) => Ok(true),
         Err(error) if leaves_session_usable(&error) => Ok(false),
         Err(error) => Err(error),
@@ -426,8 +443,6 @@ fn bind_sql(to: &Occupant, reset: Reset, echo: u64, checked: bool) -> SqlStr {
     );
     if reset == Reset::Plain {
         sql.text("execute tenantry_reset(").number(echo).text(", 0.").number(seed).text("); ");
-    } else if echo == 1 {
-        sql.text(PREPARE_RESET);
     }
     if checked {
         // A statement whose client has gone ends within this time instead of running on.
@@ -446,33 +461,35 @@ fn bind_sql(to: &Occupant, reset: Reset, echo: u64, checked: bool) -> SqlStr {
     }
     if reset == Reset::Thorough {
         sql.text("; select ").number(echo).text("::pg_catalog.int8 as tenantry_echo, ");
-        sql.text(ASK_THOROUGHLY).text("pg_catalog.setseed(0.").number(seed).text(")");
+        sql.text(ASK).text("coalesce(pg_catalog.bool_or(from_sql and statement = ");
+        sql.literal(PREPARE_RESET).text("), false), pg_catalog.pg_advisory_unlock_all(), ");
+        sql.text("pg_catalog.setseed(0.").number(seed);
+        sql.text(") from pg_catalog.pg_prepared_statement()");
     }
     sql.finish()
 }
 
-/// What a plain reset asks: an echo, who answers, and whether somebody has used SQL's `PREPARE`.
+/// What both resets ask: who answers, whether somebody has used SQL's `PREPARE`, and how many
+/// statements the server has for sqlx.
+const ASK: &str = "\
+    pg_catalog.pg_backend_pid(), \
+    coalesce(pg_catalog.bool_or(from_sql and name <> 'tenantry_reset'), false), \
+    pg_catalog.count(*) filter (where not from_sql), ";
+
+/// What a plain reset executes: an echo, the same questions, and whether this is a transaction of its
+/// own, which begins when its statement does. (The thorough one asks instead whether this statement is
+/// still there as it was prepared.)
 ///
-/// Advisory locks are released on the way. So is the seed of `random()`, which is not part of `reset
-/// all`, nor of `discard all`: a tenant that had set it could tell what the next one draws.
+/// It sets the seed of `random()`, which is not part of `reset all`, nor of `discard all`: a tenant
+/// that had set it could tell what the next one draws.
 const PREPARE_RESET: &str = "\
     prepare tenantry_reset (pg_catalog.int8, pg_catalog.float8) as \
-    select $1 as tenantry_echo, pg_catalog.pg_backend_pid(), exists ( \
-        select from pg_catalog.pg_prepared_statement() \
-        where from_sql and name <> 'tenantry_reset'), \
-      pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed($2); ";
-
-/// What a thorough reset asks beside the echo: the same, then whether the statement of the plain one
-/// is there, and how many statements the server has for sqlx.
-const ASK_THOROUGHLY: &str = "\
-    pg_catalog.pg_backend_pid(), exists ( \
-        select from pg_catalog.pg_prepared_statement() \
-        where from_sql and name <> 'tenantry_reset'), \
-    exists ( \
-        select from pg_catalog.pg_prepared_statement() \
-        where from_sql and name = 'tenantry_reset'), \
-    (select pg_catalog.count(*) from pg_catalog.pg_prepared_statement() where not from_sql), \
-    pg_catalog.pg_advisory_unlock_all(), ";
+    select $1 as tenantry_echo, pg_catalog.pg_backend_pid(), \
+      coalesce(pg_catalog.bool_or(from_sql and name <> 'tenantry_reset'), false), \
+      pg_catalog.count(*) filter (where not from_sql), \
+      pg_catalog.transaction_timestamp() = pg_catalog.statement_timestamp(), \
+      pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed($2) \
+    from pg_catalog.pg_prepared_statement()";
 
 /// Hashes the tables of some schemas, and says whether they hold types of their own.
 ///

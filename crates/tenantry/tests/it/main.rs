@@ -12,6 +12,7 @@ mod executor;
 mod identity;
 mod isolation;
 mod leak;
+mod leak_disguised;
 mod leak_kinds;
 mod leak_midway;
 mod leak_statements;

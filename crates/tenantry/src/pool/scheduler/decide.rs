@@ -36,7 +36,7 @@ impl<W> Scheduler<W> {
         let waits = owned.place.is_some_and(|(cap, _)| {
             cap == Cap::Below || next.place.is_some_and(|(cap, _)| cap == Cap::Above)
         });
-        let near = owned.virtual_time <= next.virtual_time + self.limits.affinity;
+        let near = owned.virtual_time <= next.virtual_time.saturating_add(self.limits.affinity);
         Some(if waits && near { owner } else { first })
     }
 
@@ -100,13 +100,22 @@ impl<W> Scheduler<W> {
         self.shelf(Shelf::Pooled).front().map(|index| (conn_id(index), How::Rebind))
     }
 
-    /// Opens connections for those who wait, or closes one that nobody of them can be bound to.
-    pub(super) fn make_room(&mut self, _now: Time) {
+    /// Opens connections for those who wait; gives them idle ones when there is no place for more; or
+    /// closes one that the one whose turn it is cannot be bound to.
+    pub(super) fn make_room(&mut self, now: Time) {
         if self.closed {
             return;
         }
         while self.counts.opening + self.counts.closing < self.wanted() {
             if self.open_one() {
+                continue;
+            }
+            let next = self.whose_turn();
+            if let Some(key) = next
+                && let Some((conn, how)) = self.find_idle(key)
+            {
+                self.take_idle(conn);
+                self.grant(now, conn, key, how);
                 continue;
             }
             let Some(victim) = self.find_victim() else {
@@ -123,8 +132,8 @@ impl<W> Scheduler<W> {
         self.demand.min(headroom) + system
     }
 
-    /// Finds an idle connection whose place is worth more than itself: those who wait have not taken
-    /// it, so it cannot be bound to them.
+    /// Finds an idle connection whose place is worth more than itself: the one whose turn it is cannot
+    /// be bound to it.
     pub(super) fn find_victim(&self) -> Option<ConnId> {
         [Shelf::Unbound, Shelf::Pooled, Shelf::Dedicated]
             .into_iter()

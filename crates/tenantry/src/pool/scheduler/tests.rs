@@ -462,3 +462,29 @@ fn a_dedicated_tenant_takes_a_place_and_not_a_session() {
     scheduler.closed(MS * 4, conn);
     assert_eq!(scheduler.next_action(), Some(Action::Open(conn)));
 }
+
+#[test]
+fn a_burst_takes_over_idle_connections_and_closes_none() {
+    let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(3) });
+    let quiet = scheduler.add_tenant(Time::ZERO, Class::Pooled);
+    let bursting = scheduler.add_tenant(Time::ZERO, Class::Pooled);
+    let mut leases = Vec::new();
+    for _ in 0..2 {
+        scheduler.acquire(MS, quiet, || 0);
+        let Some(Action::Open(conn)) = scheduler.next_action() else { panic!("nothing is opened") };
+        scheduler.opened(MS, conn, Time::MAX);
+        assert!(matches!(scheduler.next_action(), Some(Action::Grant { .. })));
+        leases.push(conn);
+    }
+    for conn in leases {
+        scheduler.release(MS * 2, conn, Released::Usable);
+    }
+    for waiter in 1..=3 {
+        scheduler.acquire(MS * 3, bursting, || waiter);
+    }
+    assert!(matches!(scheduler.next_action(), Some(Action::Open(_))));
+    for _ in 0..2 {
+        assert!(matches!(scheduler.next_action(), Some(Action::Grant { how: How::Rebind, .. })));
+    }
+    assert_eq!(scheduler.next_action(), None);
+}
