@@ -123,7 +123,13 @@ impl Lease {
     pub(crate) fn finish<T>(&mut self, effect: Effect, result: &sqlx::Result<T>) {
         match (result, effect) {
             (Err(error), _) if !leaves_session_usable(error) => self.lose(),
-            (_, Effect::OnData) => self.condition = Condition::Clean,
+            (_, Effect::OnData) => {
+                self.condition = Condition::Clean;
+                if let (Err(_), Some(session)) = (result, &mut self.session) {
+                    // sqlx may have prepared a statement without noting it.
+                    session.touch();
+                }
+            }
             (_, Effect::OnSession) => self.condition = Condition::Dirty,
         }
     }

@@ -152,7 +152,9 @@ impl Session {
         self.bound = None;
         // Until the end of this, anything may be left half done.
         let touched = std::mem::replace(&mut self.touched, true);
-        let plain = !touched && self.reset_is_prepared;
+        // A session that caches nothing may be one whose cache is turned off: sqlx then leaves every
+        // statement behind, and only the thorough reset looks for them.
+        let plain = !touched && self.reset_is_prepared && self.conn.cached_statements_size() > 0;
         let reset = if plain { Reset::Plain } else { Reset::Thorough };
         while self.conn.is_in_transaction() {
             // Takes sqlx's own count of open transactions down with the rollback.
@@ -290,19 +292,19 @@ impl Session {
         if row.try_get(2)? {
             self.deallocate().await?;
         }
-        let prepared: i64 = row.try_get(3)?;
-        let assumed: bool = row.try_get(4)?;
-        if reset == Reset::Thorough {
-            self.reset_is_prepared = assumed;
+        let assumed: bool = row.try_get(3)?;
+        if reset == Reset::Plain {
+            return Ok(if assumed { Was::AsAssumed } else { Was::InTransaction });
         }
-        if i64::try_from(self.conn.cached_statements_size()).ok() != Some(prepared) {
+        self.reset_is_prepared = assumed;
+        if i64::try_from(self.conn.cached_statements_size()).ok() != Some(row.try_get(4)?) {
             // Statements were deallocated behind sqlx's back, or one was abandoned while it was
             // being prepared.
             self.clear_statements().await?;
             self.conn.execute(raw_sql("deallocate all")).await?;
             self.reset_is_prepared = false;
         }
-        Ok(if reset == Reset::Thorough || assumed { Was::AsAssumed } else { Was::InTransaction })
+        Ok(Was::AsAssumed)
     }
 
     /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.
@@ -461,35 +463,37 @@ fn bind_sql(to: &Occupant, reset: Reset, echo: u64, checked: bool) -> SqlStr {
     }
     if reset == Reset::Thorough {
         sql.text("; select ").number(echo).text("::pg_catalog.int8 as tenantry_echo, ");
-        sql.text(ASK).text("coalesce(pg_catalog.bool_or(from_sql and statement = ");
-        sql.literal(PREPARE_RESET).text("), false), pg_catalog.pg_advisory_unlock_all(), ");
-        sql.text("pg_catalog.setseed(0.").number(seed);
-        sql.text(") from pg_catalog.pg_prepared_statement()");
+        sql.text(ASK_THOROUGHLY).literal(PREPARE_RESET).text("), false), ");
+        sql.text(
+            "pg_catalog.count(*) filter (where not from_sql), \
+             pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(0.",
+        );
+        sql.number(seed).text(") from pg_catalog.pg_prepared_statement()");
     }
     sql.finish()
 }
 
-/// What both resets ask: who answers, whether somebody has used SQL's `PREPARE`, and how many
-/// statements the server has for sqlx.
-const ASK: &str = "\
-    pg_catalog.pg_backend_pid(), \
-    coalesce(pg_catalog.bool_or(from_sql and name <> 'tenantry_reset'), false), \
-    pg_catalog.count(*) filter (where not from_sql), ";
-
-/// What a plain reset executes: an echo, the same questions, and whether this is a transaction of its
-/// own, which begins when its statement does. (The thorough one asks instead whether this statement is
-/// still there as it was prepared.)
+/// What a plain reset executes: an echo, who answers, whether somebody has used SQL's `PREPARE`, and
+/// whether this is a transaction of its own, which begins when its statement does. Advisory locks are
+/// released on the way.
 ///
 /// It sets the seed of `random()`, which is not part of `reset all`, nor of `discard all`: a tenant
 /// that had set it could tell what the next one draws.
 const PREPARE_RESET: &str = "\
     prepare tenantry_reset (pg_catalog.int8, pg_catalog.float8) as \
     select $1 as tenantry_echo, pg_catalog.pg_backend_pid(), \
-      coalesce(pg_catalog.bool_or(from_sql and name <> 'tenantry_reset'), false), \
-      pg_catalog.count(*) filter (where not from_sql), \
+      exists ( \
+        select from pg_catalog.pg_prepared_statement() \
+        where from_sql and name <> 'tenantry_reset'), \
       pg_catalog.transaction_timestamp() = pg_catalog.statement_timestamp(), \
-      pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed($2) \
-    from pg_catalog.pg_prepared_statement()";
+      pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed($2)";
+
+/// What a thorough reset asks: the same, then whether the statement of the plain one is still there
+/// as it was prepared, and how many statements the server has for sqlx.
+const ASK_THOROUGHLY: &str = "\
+    pg_catalog.pg_backend_pid(), \
+    coalesce(pg_catalog.bool_or(from_sql and name <> 'tenantry_reset'), false), \
+    coalesce(pg_catalog.bool_or(from_sql and statement = ";
 
 /// Hashes the tables of some schemas, and says whether they hold types of their own.
 ///
