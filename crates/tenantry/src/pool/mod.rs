@@ -8,6 +8,7 @@ mod lease;
 mod maintain;
 mod occupant;
 mod options;
+mod reset;
 pub(crate) mod scheduler;
 mod server;
 mod session;
