@@ -1,9 +1,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures_util::TryStreamExt;
 use sqlx::{
-    Connection, Either, Executor, PgConnection, Row, SqlStr,
-    postgres::{PgConnectOptions, PgDatabaseError, PgRow, PgSeverity, PgTransactionManager},
+    Connection, Executor, PgConnection, Row,
+    postgres::{PgConnectOptions, PgDatabaseError, PgSeverity, PgTransactionManager},
     raw_sql,
 };
 use sqlx_core::transaction::TransactionManager;
@@ -253,7 +252,7 @@ impl Session {
 
     /// Sends the reset as one string and checks that the answer is the answer to it.
     ///
-    /// The last statement returns a number that was never used before on this session. If the
+    /// One of its statements returns a number that was never used before on this session. If the
     /// stream of messages had slipped, by a `COPY` that was dropped in the middle for example, the
     /// row would be another one or missing, and the connection is given up.
     async fn reset_and_set(&mut self, to: &Occupant, reset: Reset) -> Result<Was> {
@@ -264,9 +263,10 @@ impl Session {
             // the wrong one the name of a schema may be that of another.
             self.conn.execute(raw_sql("begin; rollback; reset client_encoding")).await?;
         }
-        let answer = echo_row(&mut self.conn, sql).await?;
-        let echo: Option<i64> = answer.as_ref().and_then(|row| row.try_get(0).ok());
-        let (Some(row), true) = (&answer, echo == i64::try_from(self.binds).ok()) else {
+        let rows = self.conn.fetch_all(raw_sql(sql)).await?;
+        let answer = rows.iter().find(|row| row.try_column("tenantry_echo").is_ok());
+        let echo: Option<i64> = answer.and_then(|row| row.try_get(0).ok());
+        let (Some(row), true) = (answer, echo == i64::try_from(self.binds).ok()) else {
             return Err(sqlx::Error::Protocol("the answer to a reset was lost".into()));
         };
         let backend = row.try_get(1)?;
@@ -331,8 +331,7 @@ impl Session {
         if known != Alike::Unknown {
             return Ok(known);
         }
-        let row = last_row(&mut self.conn, alike_sql(occupant.binding.own())).await?;
-        let row = row.ok_or(sqlx::Error::RowNotFound)?;
+        let row = self.conn.fetch_one(raw_sql(alike_sql(occupant.binding.own()))).await?;
         let (key, own_types, tables): (i64, bool, i64) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         occupant.set_tables(u32::try_from(tables).unwrap_or(u32::MAX));
@@ -378,30 +377,4 @@ pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
         | E::InvalidSavePointStatement => true,
         _ => false,
     }
-}
-
-/// Runs a string of statements and returns the row of it that echoes a number.
-async fn echo_row(conn: &mut PgConnection, sql: SqlStr) -> Result<Option<PgRow>> {
-    let mut echo = None;
-    let mut results = conn.fetch_many(raw_sql(sql));
-    while let Some(result) = results.try_next().await? {
-        if let Either::Right(row) = result
-            && row.try_column("tenantry_echo").is_ok()
-        {
-            echo = Some(row);
-        }
-    }
-    Ok(echo)
-}
-
-/// Runs a string of statements and returns the last row of all their results.
-async fn last_row(conn: &mut PgConnection, sql: SqlStr) -> Result<Option<PgRow>> {
-    let mut last = None;
-    let mut results = conn.fetch_many(raw_sql(sql));
-    while let Some(result) = results.try_next().await? {
-        if let Either::Right(row) = result {
-            last = Some(row);
-        }
-    }
-    Ok(last)
 }
