@@ -1,8 +1,16 @@
 //! What can go wrong, and how a caller tells.
 
+mod class;
+mod classify;
+mod options;
+
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+pub use class::ErrorClass;
+pub(crate) use classify::class_of;
+pub use options::OptionsError;
 
 use crate::tenant::{ParseTenantIdError, TenantId};
 
@@ -117,16 +125,33 @@ impl Error {
         self.0.tenant.as_ref()
     }
 
+    /// Returns what went wrong, coarsely, as metrics and events name it.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self.0.kind {
+            ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Closed => ErrorClass::Pool,
+            ErrorKind::Unavailable => self.class_of_source().unwrap_or(ErrorClass::Connection),
+            _ => self.class_of_source().unwrap_or(ErrorClass::Other),
+        }
+    }
+
     /// Says whether the same call may succeed later without anybody changing anything.
+    ///
+    /// A server that cannot be reached may come back. A password that is refused stays refused, and
+    /// so does a catalog whose table is missing.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self.0.kind,
-            ErrorKind::Timeout
-                | ErrorKind::Overloaded
-                | ErrorKind::Unavailable
-                | ErrorKind::Catalog
-        )
+        match self.0.kind {
+            ErrorKind::Timeout | ErrorKind::Overloaded => true,
+            ErrorKind::Unavailable | ErrorKind::Catalog => {
+                self.class_of_source().is_none_or(ErrorClass::is_transient)
+            }
+            _ => false,
+        }
+    }
+
+    fn class_of_source(&self) -> Option<ErrorClass> {
+        classify::class_in(StdError::source(self))
     }
 
     /// Returns how long to wait before trying again, for errors that come of load.

@@ -80,21 +80,40 @@ pub mod catalog;
 pub mod context;
 mod db;
 mod error;
+mod event;
+mod health;
 mod manager;
+mod metrics;
 mod pool;
+pub mod retry;
 mod sql;
 mod tenant;
+mod timestamp;
+mod warmup;
 
 pub use catalog::{
     Catalog, CatalogFn, CatalogOptions, FixedCatalog, SchemaDiscovery, TableCatalog,
 };
 pub use db::{SharedDb, TenantDb, TenantTransaction};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorClass, ErrorKind, OptionsError};
+pub use event::{
+    AcquireTimeout, BreakerChange, BreakerState, Event, EventOptions, EvictReason, Hook, HookResult,
+    LongLease, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf, WarmedUp,
+};
+#[cfg(feature = "fmt")]
+pub use event::PlainFormat;
+pub use health::{HealthOf, HealthOptions, HealthReport, HealthStatus, SharedHealth, TenantHealth};
 pub use manager::{ConfigError, ManagerBuilder, TenantManager};
+pub use metrics::{
+    ConnectionCounts, Metrics, MetricsCollector, MetricsOptions, PoolsMetrics, SharedMetrics,
+    TenantMetrics,
+};
 pub use pool::{
-    Acquires, EvictReason, Lease, OptionsError, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
+    Acquires, BreakerOptions, Lease, PoolOptions, PoolSnapshot, SharedPoolSnapshot,
+    TenantPoolSnapshot,
 };
 pub use tenant::{
     Ident, IdentError, Isolation, NameTemplate, ParseTenantIdError, Placement, TemplateError,
     Tenant, TenantId, TenantRecord, TenantState,
 };
+pub use warmup::{TenantWarmUp, WarmUp, WarmUpReport, WarmUpStatus};

@@ -8,9 +8,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 
 pub use builder::{ConfigError, ManagerBuilder};
@@ -19,8 +20,12 @@ use crate::{
     catalog::{Lookup, listen},
     db::{Handle, SharedDb, TenantDb},
     error::{Error, ErrorKind},
-    pool::{EvictReason, OccupantId, PoolSnapshot, Server},
-    tenant::{ParseTenantIdError, TenantId, TenantRecord},
+    event::EvictReason,
+    health::{Checks, HealthOptions, HealthReport, Subject},
+    metrics::{Metrics, MetricsCollector, MetricsOptions},
+    pool::{Detail, OccupantId, PoolSnapshot, Server},
+    tenant::{ParseTenantIdError, TenantId, TenantRecord, TenantState},
+    warmup::{self, WarmUp, WarmUpReport},
 };
 
 /// How long [`TenantManager::close`] waits for leases.
@@ -62,6 +67,7 @@ struct Inner {
     lookup: Lookup,
     connect: PgConnectOptions,
     listening: AtomicBool,
+    checks: Arc<Checks>,
 }
 
 impl TenantManager {
@@ -86,7 +92,8 @@ impl TenantManager {
     ) -> Self {
         let system = SharedDb::new(Handle::new(Arc::clone(&server), Arc::clone(server.system())));
         let listening = AtomicBool::new(false);
-        Self(Arc::new(Inner { server, shared, system, lookup, connect, listening }))
+        let checks = Arc::new(Checks::default());
+        Self(Arc::new(Inner { server, shared, system, lookup, connect, listening, checks }))
     }
 
     /// Returns the database of a tenant. Takes no connection; asks the catalog, or its cache.
@@ -149,7 +156,104 @@ impl TenantManager {
     /// Returns the pool in numbers.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
-        self.0.server.snapshot()
+        self.0.server.snapshot(Detail::Tenants)
+    }
+
+    /// Binds a connection to each of these tenants before the first request needs it.
+    ///
+    /// A budget of 20 connections, one of which is the library's, keeps at most 19 tenants warm. More
+    /// are looked up and reported as [over budget](crate::WarmUpStatus::OverBudget): warming them would
+    /// take away what was warmed before. So name the most important tenants first. What is warmed is
+    /// held until all are done, so a warm-up that runs beside requests makes them wait.
+    ///
+    /// # Examples
+    ///
+    /// See [`WarmUp`].
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the tenants that were warmed up so far stay so.
+    pub async fn warm_up<I>(&self, tenants: I, options: WarmUp) -> WarmUpReport
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let named = tenants.into_iter().map(|name| name.as_ref().into()).collect();
+        warmup::warm_up(&self.0.server, &|name| self.find(name), named, &options).await
+    }
+
+    /// Warms up the first tenants that the catalog lists, at most so many of them. Suspended ones are
+    /// passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the catalog fails, or cannot list.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`warm_up`](Self::warm_up).
+    pub async fn warm_up_all(&self, most: usize, options: WarmUp) -> Result<WarmUpReport, Error> {
+        let tenants = self.tenants().await?;
+        let active = tenants.iter().filter(|record| record.state == TenantState::Active);
+        let ids = active.take(most).map(|record| record.id.as_str());
+        Ok(self.warm_up(ids.collect::<Vec<_>>(), options).await)
+    }
+
+    /// Finds out how the database and the tenants fare.
+    ///
+    /// It always returns, after about the [ping timeout](HealthOptions::ping_timeout) at the latest.
+    ///
+    /// # Examples
+    ///
+    /// See [`HealthOptions`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn health(&self, options: HealthOptions) -> HealthReport {
+        self.0.server.start();
+        let Inner { server, system, checks, .. } = &*self.0;
+        checks.run(&Subject { server, system, find: &|name| self.find(name) }, &options).await
+    }
+
+    /// Returns the pool in figures, to be serialised.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(self.snapshot(), SystemTime::now())
+    }
+
+    /// Makes a collector of the pool's figures for a [`prometheus::Registry`].
+    ///
+    /// # Examples
+    ///
+    /// See [`MetricsCollector`].
+    #[must_use]
+    pub fn collector(&self, options: MetricsOptions) -> MetricsCollector {
+        MetricsCollector::new(&self.0.server, &self.0.checks, &options)
+    }
+
+    /// Sends the pool's figures to OpenTelemetry, under the names of its [semantic
+    /// conventions](https://opentelemetry.io/docs/specs/semconv/db/database-metrics/):
+    /// `db.client.connection.count` with the state `idle` or `used`, `.idle.max`, `.idle.min`, `.max`,
+    /// `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`, `.use_time`, and
+    /// `db.client.operation.duration`. Times are in seconds.
+    ///
+    /// `pool` is the value of the attribute `db.client.connection.pool.name`, such as `tenantry`.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) when it has been called before: everything would be counted twice.
+    #[cfg(feature = "opentelemetry")]
+    pub fn register_opentelemetry(
+        &self,
+        meter: &opentelemetry::metrics::Meter,
+        pool: &str,
+    ) -> Result<(), Error> {
+        crate::metrics::register(&self.0.server, meter, pool)
+    }
+
+    fn find(&self, name: Arc<str>) -> BoxFuture<'_, Result<TenantDb, Error>> {
+        Box::pin(async move { self.tenant(&*name).await })
     }
 
     /// Closes the manager: refuses new acquires at once, waits up to 30 s for leases to come back,

@@ -18,7 +18,9 @@ use super::{
 use crate::{
     db::SharedDb,
     error::{Error, ErrorKind},
+    event::{Retry, RetryOf},
     pool::{Class, Occupant, OccupantId},
+    retry::{Retrier, RetryPolicy},
     tenant::{Binding, Ident, Isolation, Placement, Tenant, TenantId, TenantRecord, TenantState},
 };
 
@@ -100,6 +102,7 @@ struct Rules {
     shared_schema: Ident,
     tenants_see_shared: bool,
     dedicate: Dedicate,
+    retry: RetryPolicy,
     /// Counts what was forgotten, so that an answer that was on its way meanwhile is not kept.
     forgotten: AtomicU64,
     /// Which tenant has which container, for as long as the process runs.
@@ -114,6 +117,7 @@ impl Lookup {
         shared_schema: Ident,
         tenants_see_shared: bool,
         dedicate: Dedicate,
+        retry: RetryPolicy,
     ) -> Self {
         let cache = Cache::builder()
             .max_capacity(options.capacity)
@@ -128,6 +132,7 @@ impl Lookup {
             shared_schema,
             tenants_see_shared,
             dedicate,
+            retry,
             forgotten,
             holders,
         };
@@ -140,9 +145,14 @@ impl Lookup {
     ///
     /// When dropped, another caller that waits for the same id takes over.
     pub(crate) async fn find(&self, shared: &SharedDb, id: &TenantId) -> Result<Arc<Known>, Error> {
+        let meters = &shared.observer().meters;
         let heard = match self.cache.get(id).await {
-            Some(heard) => heard,
+            Some(heard) => {
+                meters.catalog_hits.inc();
+                heard
+            }
             None => {
+                meters.catalog_misses.inc();
                 let load = self.rules.load_lasting(shared, id);
                 let loaded = self.cache.try_get_with_by_ref(id, load).await;
                 loaded.map_err(|error| Error::shared(&error))?
@@ -195,8 +205,26 @@ impl Rules {
         }
     }
 
+    /// Asks the catalog for a tenant, and again when it may answer the next time.
+    async fn resolve(
+        &self,
+        shared: &SharedDb,
+        id: &TenantId,
+    ) -> Result<Option<TenantRecord>, Error> {
+        let most = self.retry.max_attempts;
+        let (told, tenant) = (shared.clone(), id.clone());
+        let retrier =
+            Retrier::new(self.retry.clone()).on_retry(move |attempt, error: &Error, delay| {
+                let cause = (error.class(), error.to_string());
+                let tenant = Some(&tenant);
+                let retry = Retry::new(RetryOf::Catalog, tenant, (attempt, most), delay, cause);
+                told.observer().retrying(retry);
+            });
+        retrier.run(|| self.catalog.resolve(self.ask(shared), id)).await
+    }
+
     async fn load(&self, shared: &SharedDb, id: &TenantId) -> Result<Verdict, Error> {
-        let Some(record) = self.catalog.resolve(self.ask(shared), id).await? else {
+        let Some(record) = self.resolve(shared, id).await? else {
             return Ok(Verdict::Unknown);
         };
         if record.id != *id {
@@ -226,7 +254,7 @@ impl Rules {
     ) -> Result<(), Error> {
         let mut gone = None;
         while let Some(holder) = self.hold(container, &record.id, gone.as_ref()) {
-            let other = self.catalog.resolve(self.ask(shared), &holder).await?;
+            let other = self.resolve(shared, &holder).await?;
             let other = other.map(|other| container_of(&other, &self.isolation));
             if other.is_some_and(|other| other.is_ok_and(|other| other == *container)) {
                 return Err(collision(record, &holder));

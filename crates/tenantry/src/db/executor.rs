@@ -1,11 +1,13 @@
 //! [`sqlx::Executor`] for the handles: each statement runs on a lease of its own.
 
 use async_stream::try_stream;
-use futures_util::{StreamExt, future::BoxFuture, stream::BoxStream};
+use futures_util::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{
     Describe, Either, Execute, Executor, Postgres, SqlStr,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
+
+use tokio::time::Instant;
 
 use super::{Handle, SharedDb, TenantDb, statement::Statement};
 use crate::pool::Effect;
@@ -22,23 +24,29 @@ impl Handle {
         let statement = Statement::take(query);
         Box::pin(try_stream! {
             let statement = statement?;
-            let effect = statement.effect();
+            let (effect, sql) = (statement.effect(), statement.text());
             let mut lease = self.acquire().await?;
             let mut again = statement.is_repeatable().then(|| statement.clone());
             let mut next = Some(statement);
+            let (began, mut rows) = (Instant::now(), 0_u64);
             while let Some(statement) = next.take() {
                 let session = lease.start();
                 let mut failure = Ok(());
                 {
                     let mut steps = session.conn.fetch_many(statement);
-                    while let Some(step) = steps.next().await {
-                        match step {
-                            Ok(step) => {
+                    loop {
+                        match self.in_time(steps.try_next()).await {
+                            Ok(Some(step)) => {
                                 // Something was delivered: it cannot be run again.
                                 again = None;
+                                rows += u64::from(step.is_right());
                                 yield step;
                             }
-                            Err(error) => failure = Err(error),
+                            Ok(None) => break,
+                            Err(error) => {
+                                failure = Err(error);
+                                break;
+                            }
                         }
                     }
                 }
@@ -52,6 +60,7 @@ impl Handle {
                     }
                 }
                 lease.finish(effect, &failure);
+                self.note_query(sql.as_str(), began, failure.as_ref().map(|()| rows));
                 failure?;
             }
         })
@@ -59,14 +68,14 @@ impl Handle {
 
     async fn prepare(&self, sql: SqlStr, parameters: &[PgTypeInfo]) -> sqlx::Result<PgStatement> {
         let mut lease = self.acquire().await?;
-        let prepared = lease.start().conn.prepare_with(sql, parameters).await;
+        let prepared = self.in_time(lease.start().conn.prepare_with(sql, parameters)).await;
         lease.finish(Effect::OnData, &prepared);
         prepared
     }
 
     async fn describe(&self, sql: SqlStr) -> sqlx::Result<Describe<Postgres>> {
         let mut lease = self.acquire().await?;
-        let described = lease.start().conn.describe(sql).await;
+        let described = self.in_time(lease.start().conn.describe(sql)).await;
         lease.finish(Effect::OnData, &described);
         described
     }

@@ -1,12 +1,16 @@
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
-use super::{TenantTransaction, statement::Statement};
+use super::{TenantTransaction, rows::Rows, statement::Statement};
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind, class_of},
+    event::{Observer, Retry, RetryOf},
     pool::{Effect, Lease, Occupant, Server},
+    retry::Retrier,
 };
 
 /// What all database handles have in common: a pool, and whose session they want.
@@ -25,6 +29,10 @@ impl Handle {
         Self { server, occupant }
     }
 
+    pub(crate) fn observer(&self) -> &Observer {
+        &self.server.observer
+    }
+
     pub(super) async fn acquire(&self) -> Result<Lease, Error> {
         self.server.acquire(&self.occupant).await
     }
@@ -34,32 +42,107 @@ impl Handle {
     }
 
     pub(super) async fn ping(&self) -> Result<(), Error> {
+        self.acquire_alive().await.map(drop)
+    }
+
+    /// Takes a connection on which the server answers.
+    pub(super) async fn acquire_alive(&self) -> Result<Lease, Error> {
         let mut lease = self.acquire().await?;
-        let answer = lease.start().ping().await;
+        let answer = self.in_time(lease.start().ping()).await;
         lease.finish(Effect::OnData, &answer);
-        answer.map_err(Error::from)
+        answer.map(|()| lease).map_err(|error| self.occupant.name(error.into()))
+    }
+
+    /// Says whether a connection is bound to the occupant now.
+    pub(super) fn is_warm(&self) -> bool {
+        self.server.is_warm(&self.occupant.id)
+    }
+
+    pub(crate) fn occupant(&self) -> &Arc<Occupant> {
+        &self.occupant
+    }
+
+    /// Pings until that succeeds, fails for good, or the policy has had enough.
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        let options = self.server.options();
+        let policy = options.retry.clone();
+        let most = policy.max_attempts;
+        let (server, occupant) = (Arc::clone(&self.server), Arc::clone(&self.occupant));
+        let retrier = Retrier::new(policy).on_retry(move |attempt, error: &Error, delay| {
+            let cause = (error.class(), error.to_string());
+            let tenant = occupant.tenant();
+            let retry = Retry::new(RetryOf::Ready, tenant, (attempt, most), delay, cause);
+            server.observer.retrying(retry);
+        });
+        match timeout(options.acquire_timeout, retrier.run(|| self.ping())).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let attempted = format!("no answer within {:?}", options.acquire_timeout);
+                Err(self.occupant.name(Error::new(ErrorKind::Timeout, attempted)))
+            }
+        }
+    }
+
+    /// Waits for an answer as long as a statement may take.
+    pub(super) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        match self.server.options().statement_timeout {
+            None => answer.await,
+            Some(limit) => timeout(limit, answer).await.unwrap_or_else(|_| {
+                Err(sqlx::Error::Io(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("the statement did not end within {limit:?}"),
+                )))
+            }),
+        }
+    }
+
+    /// Tells of a statement that has ended.
+    pub(super) fn note_query(
+        &self,
+        sql: &str,
+        began: Instant,
+        outcome: Result<u64, &sqlx::Error>,
+    ) {
+        let outcome = outcome.map_err(class_of);
+        self.server.observer.query(self.occupant.whose(), sql, began.elapsed(), outcome);
     }
 
     /// Runs one statement on a lease of its own.
     ///
     /// It is run a second time when a prepared statement turned out not to fit the tables any more:
     /// no transaction is open, so the first attempt has changed nothing.
-    pub(super) async fn run<T>(&self, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
-        let effect = statement.effect();
+    pub(super) async fn run<T: Rows>(
+        &self,
+        statement: Statement,
+        run: Run<T>,
+    ) -> sqlx::Result<T> {
+        let (effect, sql) = (statement.effect(), statement.text());
         let mut lease = self.acquire().await?;
-        let again = statement.is_repeatable().then(|| statement.clone());
-        let session = lease.start();
-        let mut result = run(&mut session.conn, statement).await;
-        if let Err(error) = &result
-            && session.is_stale_statement(error)
-        {
-            match (session.forget_statements().await, again) {
-                (Ok(()), Some(again)) => result = run(&mut session.conn, again).await,
-                (Ok(()), None) => {}
-                (Err(error), _) => result = Err(error),
+        let span = lease.span().clone();
+        let began = Instant::now();
+        let result = self.in_time(run_on(&mut lease, statement, run)).instrument(span).await;
+        lease.finish(effect, &result);
+        self.note_query(sql.as_str(), began, result.as_ref().map(Rows::count));
+        result
+    }
+}
+
+/// Runs a statement, and once more when it did not fit any more.
+async fn run_on<T>(lease: &mut Lease, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
+    let again = statement.is_repeatable().then(|| statement.clone());
+    let session = lease.start();
+    let result = run(&mut session.conn, statement).await;
+    match (&result, again) {
+        (Err(error), again) if session.is_stale_statement(error) => {
+            session.forget_statements().await?;
+            match again {
+                Some(again) => run(&mut session.conn, again).await,
+                None => result,
             }
         }
-        lease.finish(effect, &result);
-        result
+        _ => result,
     }
 }

@@ -3,6 +3,7 @@
 mod effect;
 mod executor;
 mod handle;
+mod rows;
 mod shared;
 mod statement;
 mod tenant;

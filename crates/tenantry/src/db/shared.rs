@@ -1,5 +1,11 @@
+use std::sync::Arc;
+
 use super::{Handle, TenantTransaction};
-use crate::{error::Error, pool::Lease};
+use crate::{
+    error::Error,
+    event::Observer,
+    pool::{Lease, Occupant},
+};
 
 /// The schema that all tenants share: plans, roles, the table of tenants.
 ///
@@ -14,6 +20,30 @@ pub struct SharedDb {
 impl SharedDb {
     pub(crate) fn new(handle: Handle) -> Self {
         Self { handle }
+    }
+
+    /// Says of each occupant whether its schema and its role are there and may be used, in one round
+    /// trip for all.
+    pub(crate) async fn reachable(&self, of: &[Arc<Occupant>]) -> Result<Vec<bool>, Error> {
+        let schemas: Vec<_> = of.iter().map(|occupant| occupant.schema.to_string()).collect();
+        let role = |occupant: &Arc<Occupant>| occupant.binding.role.as_ref().map(ToString::to_string);
+        let roles: Vec<_> = of.iter().map(role).collect();
+        let reachable = sqlx::query_scalar(
+            "select coalesce(case \
+               when asked.role is null then pg_catalog.has_schema_privilege(n.oid, 'usage') \
+               when r.oid is null then false \
+               else pg_catalog.has_schema_privilege(r.oid, n.oid, 'usage') end, false) \
+             from unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) \
+               with ordinality as asked (schema, role, place) \
+             left join pg_catalog.pg_namespace n on n.nspname = asked.schema \
+             left join pg_catalog.pg_roles r on r.rolname = asked.role \
+             order by asked.place",
+        );
+        reachable.bind(schemas).bind(roles).fetch_all(self).await.map_err(Error::from)
+    }
+
+    pub(crate) fn observer(&self) -> &Observer {
+        self.handle.observer()
     }
 
     /// Takes a connection that is bound to the shared schema.
@@ -49,5 +79,24 @@ impl SharedDb {
     /// Those of [`acquire`](Self::acquire).
     pub async fn ping(&self) -> Result<(), Error> {
         self.handle.ping().await
+    }
+
+    /// Validates the handle: makes sure that the database answers, and tries again for a while when it
+    /// does not.
+    ///
+    /// Worth a round trip at the start of work that must not fail half-way for want of a database. How
+    /// often it tries is [`PoolOptions::retry`](crate::PoolOptions::retry); it ends after the acquire
+    /// timeout in any case.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire), of the last attempt.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn ready(self) -> Result<Self, Error> {
+        self.handle.ready().await?;
+        Ok(self)
     }
 }

@@ -34,6 +34,10 @@ impl Statement {
         self.effect == Effect::OnData && self.arguments.is_some()
     }
 
+    pub(super) fn text(&self) -> SqlStr {
+        self.sql.clone()
+    }
+
     pub(super) fn effect(&self) -> Effect {
         self.effect
     }

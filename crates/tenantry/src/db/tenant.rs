@@ -1,5 +1,11 @@
+use std::sync::Arc;
+
 use super::{Handle, TenantTransaction};
-use crate::{error::Error, pool::Lease, tenant::Tenant};
+use crate::{
+    error::Error,
+    pool::{Lease, Occupant},
+    tenant::Tenant,
+};
 
 /// The database of one tenant.
 ///
@@ -54,6 +60,18 @@ impl TenantDb {
         self.handle.acquire().await
     }
 
+    pub(crate) async fn acquire_alive(&self) -> Result<Lease, Error> {
+        self.handle.acquire_alive().await
+    }
+
+    pub(crate) fn is_warm(&self) -> bool {
+        self.handle.is_warm()
+    }
+
+    pub(crate) fn occupant(&self) -> &Arc<Occupant> {
+        self.handle.occupant()
+    }
+
     /// Takes a connection and begins a transaction on it.
     ///
     /// # Errors
@@ -75,5 +93,24 @@ impl TenantDb {
     /// Those of [`acquire`](Self::acquire).
     pub async fn ping(&self) -> Result<(), Error> {
         self.handle.ping().await
+    }
+
+    /// Validates the handle: makes sure that the database answers, and tries again for a while when it
+    /// does not.
+    ///
+    /// Worth a round trip at the start of work that must not fail half-way for want of a database. How
+    /// often it tries is [`PoolOptions::retry`](crate::PoolOptions::retry); it ends after the acquire
+    /// timeout in any case.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire), of the last attempt.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn ready(self) -> Result<Self, Error> {
+        self.handle.ready().await?;
+        Ok(self)
     }
 }

@@ -1,13 +1,15 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 use super::TenantManager;
 use crate::{
     catalog::{Catalog, CatalogOptions, Lookup, SchemaDiscovery},
     db::{Handle, SharedDb},
-    error::Error,
-    pool::{Class, Occupant, OccupantId, OptionsError, PoolOptions, Server},
+    error::{Error, OptionsError},
+    event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
+    pool::{Class, Occupant, OccupantId, PoolOptions, Server},
+    retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
 };
 
@@ -21,6 +23,8 @@ pub struct ManagerBuilder {
     pool: PoolOptions,
     shared_schema: String,
     tenants_see_shared: bool,
+    events: EventOptions,
+    hooks: Hooks,
     dedicate: Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>,
 }
 
@@ -47,6 +51,8 @@ impl ManagerBuilder {
             pool: PoolOptions::default(),
             shared_schema: "public".to_owned(),
             tenants_see_shared: false,
+            events: EventOptions::default(),
+            hooks: Hooks::default(),
             dedicate: Arc::new(|_| false),
         }
     }
@@ -117,9 +123,82 @@ impl ManagerBuilder {
         self
     }
 
+    /// Sets how often what may succeed the next time is tried again; see [`PoolOptions::retry`].
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.pool.retry = policy;
+        self
+    }
+
     /// Sets everything about the pool at once.
     pub fn pool_options(mut self, options: PoolOptions) -> Self {
         self.pool = options;
+        self
+    }
+
+    /// Sets what is told about statements.
+    pub fn events(mut self, options: EventOptions) -> Self {
+        self.events = options;
+        self
+    }
+
+    /// Calls a hook for every [`Event`], each statement included: a logger of one's own, or a reporter
+    /// of errors.
+    ///
+    /// Hooks run beside the requests, each behind a [queue](EventOptions::queue) of its own and one
+    /// event after the other. They may block or return a future. One that fails or panics is counted
+    /// and logged, and changes nothing else; [`close`](TenantManager::close) waits until the queues are
+    /// empty, for a while. A second hook does not replace the first.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn report(error: tenantry::PoolError) {}
+    /// use tenantry::{Event, PoolError, TenantManager};
+    ///
+    /// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
+    /// let manager = TenantManager::builder(url)
+    ///     .on_event(|event: Event| println!("[app] {event}"))
+    ///     .on_error(|error: PoolError| async move { report(error).await })
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn on_event<M>(mut self, hook: impl Hook<Event, M>) -> Self {
+        self.hooks.add(Of::All, |_| true, Some, hook);
+        self
+    }
+
+    /// Calls a hook when a tenant pool has begun; see [`on_event`](Self::on_event).
+    pub fn on_pool_created<M>(mut self, hook: impl Hook<PoolCreated, M>) -> Self {
+        let wants = |event: &Event| matches!(event, Event::PoolCreated(_));
+        let pick = |event| if let Event::PoolCreated(of) = event { Some(of) } else { None };
+        self.hooks.add(Of::OneKind, wants, pick, hook);
+        self
+    }
+
+    /// Calls a hook when a tenant pool was forgotten, once each; see [`on_event`](Self::on_event).
+    pub fn on_pool_evicted<M>(mut self, hook: impl Hook<PoolEvicted, M>) -> Self {
+        let wants = |event: &Event| matches!(event, Event::PoolEvicted(_));
+        let pick = |event| if let Event::PoolEvicted(of) = event { Some(of) } else { None };
+        self.hooks.add(Of::OneKind, wants, pick, hook);
+        self
+    }
+
+    /// Calls a hook when a connection could not be opened, was lost or could not be reset; see
+    /// [`on_event`](Self::on_event).
+    ///
+    /// Statements that fail are no matter of the pool: they are in [`Event::Query`].
+    pub fn on_error<M>(mut self, hook: impl Hook<PoolError, M>) -> Self {
+        let wants = |event: &Event| matches!(event, Event::PoolError(_));
+        let pick = |event| if let Event::PoolError(of) = event { Some(of) } else { None };
+        self.hooks.add(Of::OneKind, wants, pick, hook);
+        self
+    }
+
+    /// Calls a hook before something is tried again; see [`on_event`](Self::on_event).
+    pub fn on_retry<M>(mut self, hook: impl Hook<Retry, M>) -> Self {
+        let wants = |event: &Event| matches!(event, Event::Retry(_));
+        let pick = |event| if let Event::Retry(of) = event { Some(of) } else { None };
+        self.hooks.add(Of::OneKind, wants, pick, hook);
         self
     }
 
@@ -138,6 +217,7 @@ impl ManagerBuilder {
     pub fn build(self) -> Result<TenantManager, ConfigError> {
         let connect = self.connect?;
         self.pool.check()?;
+        self.events.check()?;
         self.isolation.check()?;
         self.catalog.check(&self.isolation).map_err(ConfigError::Catalog)?;
         let shared_schema = Ident::parse(&self.shared_schema).map_err(ConfigError::SharedSchema)?;
@@ -149,11 +229,18 @@ impl ManagerBuilder {
             Some(_) => connect,
             None => connect.application_name("tenantry"),
         };
+        // What sqlx would say about statements on handles is told by the pool, with the tenant; for
+        // what is handed out it is there for those who ask.
+        let connect = connect
+            .log_statements(log::LevelFilter::Trace)
+            .log_slow_statements(log::LevelFilter::Trace, self.events.slow_query_threshold);
         let binding = Binding::shared(&shared_schema);
         let occupant = |id, class| Arc::new(Occupant::new(id, class, binding.clone()));
         let system = occupant(OccupantId::System, Class::System);
         let shared = occupant(OccupantId::Shared, Class::Shared);
-        let server = Server::new(connect.clone(), self.pool, outside, system);
+        let retry = self.pool.retry.clone();
+        let (events, hooks) = (self.events, self.hooks);
+        let server = Server::new(connect.clone(), self.pool, outside, system, events, hooks);
         let shared = SharedDb::new(Handle::new(Arc::clone(&server), shared));
         let lookup = Lookup::new(
             &self.catalog_options,
@@ -162,6 +249,7 @@ impl ManagerBuilder {
             shared_schema,
             self.tenants_see_shared,
             self.dedicate,
+            retry,
         );
         Ok(TenantManager::new(server, shared, lookup, connect))
     }
@@ -189,9 +277,9 @@ pub enum ConfigError {
         "the database URL cannot be read; it must look like postgres://user:password@host/database"
     )]
     Url,
-    /// An option of the pool cannot be used.
-    #[error("pool option {0}")]
-    Pool(#[from] OptionsError),
+    /// An option cannot be used.
+    #[error("option {0}")]
+    Option(#[from] OptionsError),
     /// The name template cannot be used.
     #[error("{0}")]
     Template(#[from] TemplateError),

@@ -1,8 +1,11 @@
 //! The way of an acquire: ask the scheduler, wait, prepare the session, begin again if it is dead.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 
 use super::{
     Lease,
@@ -12,7 +15,10 @@ use super::{
     session::leaves_session_usable,
     state::{Answer, Asked},
 };
-use crate::error::{Error, ErrorKind, RETRY_AFTER};
+use crate::{
+    error::{Error, ErrorKind, RETRY_AFTER},
+    event::{AcquireTimeout, Event, PoolError},
+};
 
 /// What an acquire has come to without waiting.
 enum Attempt {
@@ -27,17 +33,32 @@ impl Server {
     ///
     /// When dropped, the place in the queue, or the connection, goes back.
     pub(crate) async fn acquire(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Answer {
-        let attempt = match self.ask(occupant)? {
+        let meters = &self.observer.meters;
+        let result = match self.ask(occupant) {
             // The usual way: bound already, seen just now, nothing to wait for.
-            Attempt::Lease(lease) if lease.is_ready() => return Ok(lease),
-            attempt => attempt,
+            Ok(Attempt::Lease(lease)) if lease.is_ready() => {
+                meters.waited(Duration::ZERO);
+                return Ok(lease);
+            }
+            Ok(attempt) => {
+                let began = Instant::now();
+                let see_through = self.see_through(attempt, occupant);
+                match timeout(self.options.acquire_timeout, see_through).await {
+                    Ok(result) => {
+                        if result.is_ok() {
+                            meters.waited(began.elapsed());
+                        }
+                        result
+                    }
+                    Err(_) => Err(self.timed_out(occupant)),
+                }
+            }
+            Err(error) => Err(error),
         };
-        let see_through = self.see_through(attempt, occupant);
-        let result = match timeout(self.options.acquire_timeout, see_through).await {
-            Ok(result) => result,
-            Err(_) => Err(self.timed_out()),
-        };
-        result.map_err(|error| occupant.name(error))
+        result.map_err(|error| {
+            meters.failed(error.class());
+            occupant.name(error)
+        })
     }
 
     /// Waits for a connection and prepares it; begins again when it turns out to be dead.
@@ -62,7 +83,11 @@ impl Server {
                 return Err(lost.with_source(error));
             }
             // Nothing of the lease was sent, and the next connection may be better.
-            tracing::debug!(error = %error, "a connection was lost while it was idle");
+            self.observer.tell(Event::PoolError(PoolError::new(
+                occupant.tenant(),
+                "handing out a connection that was idle",
+                &error,
+            )));
             drop(lease);
             attempt = self.ask(occupant)?;
         }
@@ -71,24 +96,28 @@ impl Server {
     /// Asks the scheduler once.
     fn ask(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Result<Attempt, Error> {
         self.start();
-        match self.change(|state, now| state.ask(now, occupant)) {
+        let (asked, now) = self.change(|state, now| (state.ask(now, occupant), now));
+        match asked {
             Asked::Granted { conn, session, occupant } => {
-                Ok(Attempt::Lease(Lease::new(Arc::clone(self), conn, occupant, session)))
+                Ok(Attempt::Lease(Lease::new(Arc::clone(self), conn, occupant, session, now)))
             }
             Asked::Waiting { key, ticket, answer } => {
                 let server = Arc::clone(self);
                 Ok(Attempt::Wait(Waiting { server, key, ticket, answer, answered: false }))
             }
             Asked::QueueFull => Err(occupant.name(self.queue_full())),
+            Asked::Cut(error) => Err(error),
             Asked::Closed => {
                 Err(occupant.name(Error::new(ErrorKind::Closed, "taking a connection")))
             }
         }
     }
 
-    fn timed_out(self: &Arc<Self>) -> Error {
+    fn timed_out(self: &Arc<Self>, occupant: &Occupant) -> Error {
         self.change(|state, _| state.note_timeout());
         let waited = self.options.acquire_timeout;
+        let tenant_id = occupant.tenant().cloned();
+        self.observer.tell(Event::AcquireTimeout(AcquireTimeout { tenant_id, waited }));
         Error::new(ErrorKind::Timeout, format!("waited {waited:?} for a connection"))
             .with_retry_after(RETRY_AFTER)
     }

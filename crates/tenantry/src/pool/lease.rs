@@ -5,14 +5,19 @@ use std::{
 };
 
 use sqlx::PgConnection;
+use tokio::time::Instant;
+use tracing::Span;
 
 use super::{
     occupant::Occupant,
-    scheduler::ConnId,
+    scheduler::{ConnId, Time},
     server::Server,
     session::{Doubt, Session, leaves_session_usable},
 };
-use crate::tenant::TenantId;
+use crate::{
+    event::{Event, LongLease, PoolError},
+    tenant::TenantId,
+};
 
 /// One connection of the pool, bound to one tenant, for as long as this value lives.
 ///
@@ -36,6 +41,18 @@ pub struct Lease {
     session: Option<Session>,
     condition: Condition,
     doubt: Doubt,
+    since: Time,
+    use_: Use,
+    span: Span,
+}
+
+/// Who runs statements on a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// A handle or the pool, which tell of each.
+    Inside,
+    /// Whoever the connection was handed out to.
+    HandedOut,
 }
 
 /// What a statement may have changed.
@@ -64,12 +81,29 @@ impl Lease {
         conn: ConnId,
         occupant: Arc<Occupant>,
         session: Session,
+        since: Time,
     ) -> Self {
         // The scheduler says who should have it; the session itself says who has it. Only when they
         // agree is there nothing to do.
         let bound = session.is_bound_to(&occupant);
         let condition = if bound { Condition::Clean } else { Condition::Dirty };
-        Self { server, conn, occupant, session: Some(session), condition, doubt: Doubt::None }
+        let span = tracing::debug_span!(
+            target: "tenantry::lease",
+            "lease",
+            tenant = occupant.tenant().map(TenantId::as_str),
+            schema = &*occupant.schema,
+        );
+        Self {
+            server,
+            conn,
+            occupant,
+            session: Some(session),
+            condition,
+            doubt: Doubt::None,
+            since,
+            use_: Use::Inside,
+            span,
+        }
     }
 
     /// Returns the tenant that the connection is bound to; nothing for the shared schema.
@@ -82,6 +116,15 @@ impl Lease {
     #[must_use]
     pub fn backend_pid(&self) -> Option<i32> {
         self.session().backend
+    }
+
+    /// Returns the span of the lease, at level `DEBUG`, with the tenant and its schema.
+    ///
+    /// Statements on a handle run inside it. Instrument those on a connection that was handed out with
+    /// it, and sqlx's own events about them say whose they are.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Says whether the session is bound to its occupant and was seen alive a moment ago.
@@ -100,11 +143,15 @@ impl Lease {
         }
         let bound = self.condition == Condition::Clean;
         let (occupant, keep) = (Arc::clone(&self.occupant), self.server.keep());
+        let began = Instant::now();
         let session = self.start();
         let result = match bound {
             true => session.ping().await,
             false => session.bind(&occupant, keep).await,
         };
+        if !bound && result.is_ok() {
+            self.server.observer.rebound(occupant.whose(), began.elapsed());
+        }
         match &result {
             Ok(()) => self.condition = Condition::Clean,
             Err(error) if leaves_session_usable(error) => {}
@@ -121,8 +168,18 @@ impl Lease {
 
     /// Ends a statement that was read to its end.
     pub(crate) fn finish<T>(&mut self, effect: Effect, result: &sqlx::Result<T>) {
+        if let Err(error) = result
+            && !leaves_session_usable(error)
+        {
+            let tenant = self.occupant.tenant();
+            let lost = PoolError::new(tenant, "running a statement", error);
+            self.server.observer.tell(Event::PoolError(lost));
+            return self.lose();
+        }
+        if let Some(session) = &mut self.session {
+            session.note_answer();
+        }
         match (result, effect) {
-            (Err(error), _) if !leaves_session_usable(error) => self.lose(),
             (_, Effect::OnData) => {
                 self.condition = Condition::Clean;
                 if let (Err(_), Some(session)) = (result, &mut self.session) {
@@ -138,6 +195,7 @@ impl Lease {
     /// connection may have failed.
     pub(crate) fn attempt(&mut self) -> &mut PgConnection {
         self.doubt = Doubt::Failed;
+        self.use_ = Use::HandedOut;
         &mut self.start().conn
     }
 
@@ -150,6 +208,24 @@ impl Lease {
     pub(crate) fn lose(&mut self) {
         self.condition = Condition::Broken;
         self.server.suspect_all();
+    }
+
+    /// Tells for how long the connection was held.
+    fn note_end(&self, session: &Session) {
+        let observer = &self.server.observer;
+        if self.use_ == Use::Inside && !observer.meters.is_timed() {
+            return;
+        }
+        let held = self.server.now().saturating_sub(self.since);
+        observer.meters.held(held);
+        if self.use_ == Use::HandedOut && observer.is_long(held) {
+            observer.tell(Event::LongLease(LongLease {
+                tenant_id: self.occupant.tenant().cloned(),
+                schema: Arc::clone(&self.occupant.schema),
+                backend_pid: session.backend,
+                duration: held,
+            }));
+        }
     }
 
     fn session(&self) -> &Session {
@@ -172,6 +248,7 @@ impl DerefMut for Lease {
         if self.doubt == Doubt::None {
             self.doubt = Doubt::HandedOut;
         }
+        self.use_ = Use::HandedOut;
         &mut self.start().conn
     }
 }
@@ -187,6 +264,7 @@ impl Drop for Lease {
         let Some(mut session) = self.session.take() else {
             return;
         };
+        self.note_end(&session);
         session.doubt(self.doubt);
         if self.condition != Condition::Clean {
             session.touch();

@@ -8,15 +8,21 @@ use std::{
 };
 
 use futures_util::future::{Either, select};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Lease,
+    breaker::Opener,
     lease::Effect,
     occupant::Occupant,
     scheduler::{ConnId, Time},
     server::Server,
     session::{CONNECTION_CHECK_INTERVAL, Session, leaves_session_usable},
+};
+use crate::{
+    error::class_of,
+    event::{Event, PoolError, Retry, RetryOf},
+    retry::{Retrier, RetryPolicy, Transient},
 };
 
 /// How long the place of a closed connection stays taken. The server needs a moment to end the
@@ -34,16 +40,54 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Server {
     /// Opens a connection that the scheduler has made a place for.
-    pub(super) fn open_later(self: &Arc<Self>, conn: ConnId) {
+    pub(super) fn open_later(self: &Arc<Self>, conn: ConnId, opener: Opener) {
         let opening = Opening { server: Some(Arc::clone(self)), conn };
         let server = Arc::clone(self);
         self.spawn(async move {
-            let open = Session::open(&server.connect, server.now());
+            let open = server.open(opener);
             let opened = match timeout(server.options.connect_timeout, open).await {
                 Ok(opened) => opened,
                 Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
             };
             opening.end(opened);
+        });
+    }
+
+    /// Opens a connection; tries again as the policy says, unless it is only to be seen whether the
+    /// server is there.
+    async fn open(self: &Arc<Self>, opener: Opener) -> sqlx::Result<Session> {
+        let policy = match opener {
+            Opener::Need => self.options.retry.clone(),
+            Opener::Probe => RetryPolicy::never(),
+        };
+        let (server, told) = (Arc::clone(self), Arc::clone(self));
+        let most = policy.max_attempts;
+        let transient =
+            move |error: &sqlx::Error| error.is_transient() && !server.is_closed();
+        let retrier = Retrier::when(policy, transient).on_retry(move |attempt, error, delay| {
+            let cause = (class_of(error), error.to_string());
+            let retry = Retry::new(RetryOf::Connect, None, (attempt, most), delay, cause);
+            told.observer.retrying(retry);
+        });
+        retrier
+            .run(|| async {
+                let began = Instant::now();
+                let session = Session::open(&self.connect, self.now()).await?;
+                self.observer.meters.connected(began.elapsed());
+                Ok(session)
+            })
+            .await
+    }
+
+    /// Looks after a while whether connections can be opened again.
+    pub(super) fn review_supply_later(self: &Arc<Self>, after: Duration) {
+        let (server, shutdown) = (Arc::downgrade(self), self.shutdown().clone());
+        self.spawn(async move {
+            if shutdown.run_until_cancelled(sleep(after)).await.is_some()
+                && let Some(server) = server.upgrade()
+            {
+                server.change(|state, now| state.review_supply(now));
+            }
         });
     }
 
@@ -99,7 +143,8 @@ impl Server {
 
     async fn cleaned(&self, session: &mut Session, done: sqlx::Result<()>) -> Cleaned {
         let Err(error) = done else { return Cleaned::Yes };
-        tracing::debug!(error = %error, "a session could not be reset");
+        let failed = PoolError::new(None, "resetting a session", &error);
+        self.observer.tell(Event::PoolError(failed));
         if !leaves_session_usable(&error) {
             self.suspect_all();
             return Cleaned::No;
@@ -190,25 +235,24 @@ impl Opening {
         };
         let conn = self.conn;
         let expires = server.expiry();
-        server.change(|state, now| match opened {
+        match opened {
             Ok(session) => {
-                state.note_open_error(None);
-                state.put_session(conn, session);
-                state.scheduler.opened(now, conn, expires);
+                server.change(|state, now| state.opened(now, conn, session, expires));
             }
             Err(error) => {
-                tracing::warn!(error = %error, "could not open a connection");
-                state.note_open_error(Some(error));
-                state.scheduler.open_failed(now, conn);
+                let failed = PoolError::new(None, "opening a connection", &error);
+                server.observer.meters.failed(failed.class);
+                server.observer.tell(Event::PoolError(failed));
+                server.change(|state, now| state.open_failed(now, conn, Some(error)));
             }
-        });
+        }
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {
-            server.change(|state, now| state.scheduler.open_failed(now, self.conn));
+            server.change(|state, now| state.open_failed(now, self.conn, None));
         }
     }
 }

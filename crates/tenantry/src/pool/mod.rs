@@ -4,6 +4,7 @@
 //! shell around it. A [`Lease`] is a connection while somebody has it.
 
 mod acquire;
+mod breaker;
 mod lease;
 mod maintain;
 mod occupant;
@@ -15,11 +16,12 @@ mod session;
 mod snapshot;
 mod state;
 
+pub use breaker::BreakerOptions;
 pub(crate) use lease::Effect;
 pub use lease::Lease;
 pub(crate) use occupant::{Occupant, OccupantId};
-pub use options::{OptionsError, PoolOptions};
+pub use options::PoolOptions;
 pub(crate) use scheduler::Class;
-pub use scheduler::EvictReason;
 pub(crate) use server::Server;
-pub use snapshot::{Acquires, PoolSnapshot, TenantPoolSnapshot};
+pub use snapshot::{Acquires, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot};
+pub(crate) use state::Detail;

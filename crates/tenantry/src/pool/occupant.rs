@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::scheduler::Class;
 use crate::{
     error::Error,
+    event::Whose,
     tenant::{Binding, TenantId},
 };
 
@@ -20,6 +21,8 @@ pub(crate) struct Occupant {
     pub(crate) id: OccupantId,
     pub(crate) class: Class,
     pub(crate) binding: Binding,
+    /// The schema in which names are looked up first, for those who tell of it.
+    pub(crate) schema: Arc<str>,
     alike: Mutex<Alike>,
     /// Told apart from every other occupant by this number, for as long as the process runs.
     pub(crate) serial: u64,
@@ -61,7 +64,8 @@ impl Occupant {
         let alike = if binding.own().is_empty() { Alike::Unlike } else { Alike::Unknown };
         let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
         let tables = AtomicU32::new(TYPICAL_TABLES);
-        Self { id, class, binding, alike: Mutex::new(alike), serial, tables }
+        let schema = binding.search_path.first().map_or("", |schema| schema.as_str()).into();
+        Self { id, class, binding, schema, alike: Mutex::new(alike), serial, tables }
     }
 
     pub(crate) fn alike(&self) -> Alike {
@@ -99,6 +103,11 @@ impl Occupant {
         if !self.binding.own().is_empty() {
             self.set_alike(Alike::Unknown);
         }
+    }
+
+    /// Says whose the session is, for those who hear of it.
+    pub(crate) fn whose(&self) -> Whose<'_> {
+        Whose { tenant: self.tenant(), schema: &self.schema }
     }
 
     pub(crate) fn tenant(&self) -> Option<&TenantId> {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use super::{scheduler::Limits, session::KeepStatements};
+use super::{BreakerOptions, scheduler::Limits, session::KeepStatements};
+use crate::{error::OptionsError, retry::RetryPolicy};
 
 /// How the pool of one server behaves.
 ///
@@ -33,7 +34,7 @@ pub struct PoolOptions {
     pub max_waiting_per_tenant: usize,
     /// How long an acquire may take altogether: waiting, opening and binding. Default: 5 s.
     pub acquire_timeout: Duration,
-    /// How long opening one connection may take. Default: 3 s.
+    /// How long opening one connection may take, with all attempts. Default: 3 s.
     ///
     /// Less than `acquire_timeout`, so that a request whose connection cannot be opened may still get
     /// one that has become idle.
@@ -81,6 +82,22 @@ pub struct PoolOptions {
     /// How long cleaning a session may take after a lease was dropped in the middle of a statement,
     /// before the connection is closed. Default: 5 s.
     pub cleanup_timeout: Duration,
+    /// How long a statement on a handle may take before its caller is told that it has not ended.
+    /// Default: `None`, as long as it takes.
+    ///
+    /// For a stream it is the time between two rows. It is counted here and not by the server, so it
+    /// holds when the server is hung or the network swallows the answer; nobody knows then whether the
+    /// statement was executed. The statement is cancelled in the background. What runs on a lease or in
+    /// a transaction is sqlx's own and not covered.
+    pub statement_timeout: Option<Duration>,
+    /// How often opening a connection is tried again. Default: that of [`RetryPolicy`], 3 attempts.
+    ///
+    /// A short restart of the server or of a proxy is survived by waiting instead of failing. It ends at
+    /// `connect_timeout` in any case. The same policy is used to ask the catalog and by
+    /// [`TenantDb::ready`](crate::TenantDb::ready), there with `acquire_timeout` as the limit.
+    pub retry: RetryPolicy,
+    /// When opening connections is suspended because it fails every time.
+    pub breaker: BreakerOptions,
 }
 
 impl Default for PoolOptions {
@@ -103,6 +120,9 @@ impl Default for PoolOptions {
             tenant_pool_ttl: Duration::from_secs(60 * 60),
             keep_statements: true,
             cleanup_timeout: Duration::from_secs(5),
+            statement_timeout: None,
+            retry: RetryPolicy::default(),
+            breaker: BreakerOptions::default(),
         }
     }
 }
@@ -127,7 +147,7 @@ impl PoolOptions {
         ];
         for (option, value) in at_least_one {
             if value == 0 {
-                return Err(OptionsError { option, must: "be at least 1".into() });
+                return Err(OptionsError::new(option, "be at least 1"));
             }
         }
         let must_last = [
@@ -137,10 +157,11 @@ impl PoolOptions {
             ("tenant_pool_ttl", self.tenant_pool_ttl),
             ("idle_timeout", self.idle_timeout.unwrap_or(Duration::MAX)),
             ("max_lifetime", self.max_lifetime.unwrap_or(Duration::MAX)),
+            ("statement_timeout", self.statement_timeout.unwrap_or(Duration::MAX)),
         ];
         for (option, value) in must_last {
             if value.is_zero() {
-                return Err(OptionsError { option, must: "be longer than zero".into() });
+                return Err(OptionsError::new(option, "be longer than zero"));
             }
         }
         let budget = self.max_connections;
@@ -153,10 +174,16 @@ impl PoolOptions {
         for (option, value, most) in not_above {
             if value > most {
                 let must = format!("be at most {most}, the budget considered, and is {value}");
-                return Err(OptionsError { option, must });
+                return Err(OptionsError::new(option, must));
             }
         }
-        Ok(())
+        self.retry.check()?;
+        self.breaker.check()
+    }
+
+    /// Connections that one tenant may have in use, whoever else waits.
+    pub(crate) fn cap_of_a_tenant(&self) -> usize {
+        self.max_connections_per_tenant.unwrap_or(self.max_connections)
     }
 
     fn reserve(&self) -> usize {
@@ -195,22 +222,6 @@ impl PoolOptions {
             .min()
             .unwrap_or(Duration::MAX);
         (shortest / 4).clamp(Duration::from_millis(20), Duration::from_secs(1))
-    }
-}
-
-/// Which option of the pool cannot be used, and what it must be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{option} must {must}")]
-pub struct OptionsError {
-    option: &'static str,
-    must: String,
-}
-
-impl OptionsError {
-    /// Returns the name of the option.
-    #[must_use]
-    pub fn option(&self) -> &'static str {
-        self.option
     }
 }
 

@@ -17,12 +17,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Lease, PoolOptions, PoolSnapshot,
+    Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
     occupant::{Occupant, OccupantId},
-    scheduler::{ConnId, EvictReason, Released, Time},
+    scheduler::{ConnId, Released, Time},
     session::{KeepStatements, Session},
-    state::{Order, State, Waiter},
+    state::{Detail, Order, State, Waiter},
 };
+use crate::event::{EventOptions, EvictReason, Hooks, Observer};
 
 /// The pool of one PostgreSQL server: the shell around the scheduler.
 pub(crate) struct Server {
@@ -32,6 +33,7 @@ pub(crate) struct Server {
     system: Arc<Occupant>,
     /// Never held across an await; every event takes it once.
     state: Mutex<State>,
+    pub(crate) observer: Observer,
     began: Instant,
     /// Sessions last seen before this time are asked before they are handed out; in nanoseconds.
     suspect_before: AtomicU64,
@@ -53,17 +55,23 @@ impl Server {
         options: PoolOptions,
         outside: usize,
         system: Arc<Occupant>,
+        events: EventOptions,
+        hooks: Hooks,
     ) -> Arc<Self> {
-        let state = Mutex::new(State::new(options.limits(outside)));
+        let state = Mutex::new(State::new(options.limits(outside), options.breaker.clone()));
+        let shutdown = CancellationToken::new();
+        // Hooks hear of what is told while everything ends, so they are told to end last.
+        let observer = Observer::new(events, hooks, &shutdown);
         Arc::new(Self {
             options,
             connect,
             system,
             state,
+            observer,
             began: Instant::now(),
             suspect_before: AtomicU64::new(0),
             tasks: TaskTracker::new(),
-            shutdown: CancellationToken::new(),
+            shutdown,
             runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
             housekeeping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -72,14 +80,11 @@ impl Server {
     }
 
     /// Takes back a session that is bound to its occupant and unchanged.
-    pub(super) fn give_back(self: &Arc<Self>, conn: ConnId, mut session: Session) {
+    pub(super) fn give_back(self: &Arc<Self>, conn: ConnId, session: Session) {
         if session.is_worn_out(&self.options) {
             return self.close_lease(conn, session);
         }
-        self.change(|state, now| {
-            session.seen = now;
-            state.give_back(now, conn, session);
-        });
+        self.change(|state, now| state.give_back(now, conn, session));
     }
 
     /// Notes that a lease's connection is gone.
@@ -104,8 +109,24 @@ impl Server {
         self.change(|state, now| state.evict(now, id, reason))
     }
 
-    pub(crate) fn snapshot(&self) -> PoolSnapshot {
-        self.state.lock().snapshot(self.options.max_connections)
+    pub(crate) fn snapshot(&self, detail: Detail) -> PoolSnapshot {
+        let PoolOptions { max_connections, max_tenant_pools, .. } = self.options;
+        self.state.lock().snapshot(max_connections, max_tenant_pools, detail)
+    }
+
+    /// Returns the tenants that have a tenant pool now, with their part of the pool.
+    pub(crate) fn tenant_pools(&self) -> Vec<(Arc<Occupant>, TenantPoolSnapshot)> {
+        self.state.lock().tenant_pools().collect()
+    }
+
+    /// Connections that tenants can have at most.
+    pub(crate) fn places_for_tenants(&self) -> usize {
+        self.state.lock().scheduler.places_for_tenants()
+    }
+
+    /// Says whether a connection is bound to the occupant now.
+    pub(crate) fn is_warm(&self, id: &OccupantId) -> bool {
+        self.state.lock().is_warm(id)
     }
 
     /// Refuses new acquires, waits for leases until the deadline, and ends every task.
@@ -140,6 +161,15 @@ impl Server {
         self.closed.load(Ordering::Relaxed)
     }
 
+    /// Returns the runtime that owns the connections, once it is known.
+    pub(crate) fn runtime(&self) -> Option<&Handle> {
+        self.runtime.get()
+    }
+
+    pub(crate) fn options(&self) -> &PoolOptions {
+        &self.options
+    }
+
     pub(crate) fn system(&self) -> &Arc<Occupant> {
         &self.system
     }
@@ -162,6 +192,9 @@ impl Server {
         }
         if self.runtime.get().is_some() && !self.housekeeping.swap(true, Ordering::Relaxed) {
             self.keep_house();
+            for worker in self.observer.take_workers() {
+                self.spawn(worker);
+            }
         }
     }
 
@@ -183,8 +216,9 @@ impl Server {
     /// Feeds one event to the scheduler, then does what it decided outside the lock.
     pub(super) fn change<R>(self: &Arc<Self>, event: impl FnOnce(&mut State, Time) -> R) -> R {
         let mut state = self.state.lock();
-        let result = event(&mut state, self.now());
-        let orders = state.orders();
+        let now = self.now();
+        let result = event(&mut state, now);
+        let orders = state.orders(now);
         let emptied = state.scheduler.is_closed() && state.scheduler.is_empty();
         drop(state);
         for order in orders {
@@ -200,15 +234,14 @@ impl Server {
         match order {
             Order::Hand { waiter: Waiter { occupant, answer }, conn, session } => {
                 // If the waiter has gone, the lease comes back here and is dropped: that returns it.
-                let lease = Lease::new(Arc::clone(self), conn, occupant, session);
+                let lease = Lease::new(Arc::clone(self), conn, occupant, session, self.now());
                 drop(answer.send(Ok(lease)));
             }
             Order::Refuse { waiter, error } => drop(waiter.answer.send(Err(error))),
-            Order::Open(conn) => self.open_later(conn),
+            Order::Open(conn, opener) => self.open_later(conn, opener),
+            Order::ReviewSupply(after) => self.review_supply_later(after),
             Order::Close { conn, session } => self.close_idle(conn, session),
-            Order::Evicted { occupant, reason } => {
-                tracing::debug!(%occupant, reason = reason.as_str(), "tenant pool evicted");
-            }
+            Order::Tell(event) => self.observer.tell(event),
         }
     }
 }

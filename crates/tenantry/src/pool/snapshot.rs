@@ -1,7 +1,9 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::EvictReason;
-use crate::tenant::TenantId;
+use crate::{
+    event::{BreakerState, EvictReason},
+    tenant::TenantId,
+};
 
 /// The pool in numbers, at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,16 @@ pub struct PoolSnapshot {
     pub acquires: Acquires,
     /// How many tenant pools were forgotten so far, and why.
     pub evictions: BTreeMap<EvictReason, u64>,
+    /// Whether connections are being opened.
+    pub breaker: BreakerState,
+    /// Connections that tenants have been given so far.
+    pub granted_to_tenants: u64,
+    /// Tenant pools that are remembered.
+    pub tenant_pools: usize,
+    /// Tenant pools that are remembered at most, those in use aside.
+    pub max_tenant_pools: usize,
+    /// The part of the pool that is bound to the shared schema now; `None` before its first use.
+    pub shared: Option<SharedPoolSnapshot>,
     /// The part of the pool that is bound to each tenant now, in no particular order.
     pub tenants: Vec<TenantPoolSnapshot>,
 }
@@ -37,7 +49,7 @@ pub struct Acquires {
     pub open: u64,
     /// With the deadline.
     pub timeout: u64,
-    /// With a refusal: the queue was full, or no connection could be opened.
+    /// With a refusal: the queue was full, or no connection could be opened or is opened at present.
     pub refused: u64,
 }
 
@@ -47,10 +59,26 @@ pub struct Acquires {
 pub struct TenantPoolSnapshot {
     /// The tenant.
     pub tenant: TenantId,
+    /// Its schema.
+    pub schema: Arc<str>,
     /// Connections bound to it.
     pub total: usize,
     /// Those of them that nobody has.
     pub idle: usize,
     /// Requests of it that wait.
+    pub waiting: usize,
+    /// Connections that it has been given since the tenant pool began.
+    pub acquires: u64,
+}
+
+/// The part of the pool that is bound to the shared schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SharedPoolSnapshot {
+    /// Connections bound to it.
+    pub total: usize,
+    /// Those of them that nobody has.
+    pub idle: usize,
+    /// Requests for it that wait.
     pub waiting: usize,
 }

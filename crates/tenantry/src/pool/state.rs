@@ -3,31 +3,44 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
 
 use super::{
-    Acquires, Lease, PoolSnapshot, TenantPoolSnapshot,
+    Acquires, BreakerOptions, Lease, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot,
+    breaker::{Breaker, Opener},
     occupant::{Occupant, OccupantId},
     scheduler::{
-        Acquire, Action, ConnId, EvictReason, How, Limits, Refusal, Released, Scheduler, TenantKey,
-        Ticket, Time,
+        Acquire, Action, ConnId, How, Limits, Refusal, Released, Scheduler, Supply,
+        TenantKey, Ticket, Time,
     },
     session::Session,
 };
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorClass, ErrorKind, class_of},
+    event::{BreakerChange, BreakerState, Event, EvictReason, PoolCreated, PoolEvicted},
+};
+
+/// How long no connection is opened after the server has said that it has no room for one.
+const SHORTAGE: Duration = Duration::from_millis(200);
 
 pub(super) struct State {
     pub(super) scheduler: Scheduler<Waiter>,
     /// The sessions that are idle, by their connection.
     sessions: Vec<Option<Session>>,
     pools: HashMap<OccupantId, Pool>,
-    names: HashMap<TenantKey, OccupantId>,
+    names: HashMap<TenantKey, Arc<Occupant>>,
     acquires: Acquires,
     evictions: BTreeMap<EvictReason, u64>,
     /// Why the last connection could not be opened.
     open_error: Option<Arc<sqlx::Error>>,
+    breaker: Breaker,
+    /// The connection that is opened to see whether the server is there.
+    probing: Option<ConnId>,
+    /// What has come up beside what the scheduler has decided.
+    more_orders: Vec<Order>,
 }
 
 struct Pool {
@@ -49,20 +62,31 @@ pub(super) enum Asked {
     Granted { conn: ConnId, session: Session, occupant: Arc<Occupant> },
     Waiting { key: TenantKey, ticket: Ticket, answer: oneshot::Receiver<Answer> },
     QueueFull,
+    Cut(Error),
     Closed,
+}
+
+/// How much a snapshot tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    Totals,
+    /// The tenant pools, too.
+    Tenants,
 }
 
 /// Something to be done outside the lock.
 pub(super) enum Order {
     Hand { waiter: Waiter, conn: ConnId, session: Session },
     Refuse { waiter: Waiter, error: Error },
-    Open(ConnId),
+    Open(ConnId, Opener),
+    /// Look after this time whether connections can be opened again.
+    ReviewSupply(Duration),
     Close { conn: ConnId, session: Option<Session> },
-    Evicted { occupant: OccupantId, reason: EvictReason },
+    Tell(Event),
 }
 
 impl State {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, breaker: BreakerOptions) -> Self {
         let sessions = (0..limits.budget).map(|_| None).collect();
         Self {
             scheduler: Scheduler::new(limits),
@@ -72,6 +96,9 @@ impl State {
             acquires: Acquires::default(),
             evictions: BTreeMap::new(),
             open_error: None,
+            breaker: Breaker::new(breaker),
+            probing: None,
+            more_orders: Vec::new(),
         }
     }
 
@@ -93,6 +120,10 @@ impl State {
                 self.acquires.refused += 1;
                 Asked::QueueFull
             }
+            (Acquire::Cut, _) => {
+                self.acquires.refused += 1;
+                Asked::Cut(self.refusal(now, Refusal::Cut, &occupant))
+            }
             (Acquire::Closed | Acquire::Waiting(_), _) => Asked::Closed,
         }
     }
@@ -112,7 +143,13 @@ impl State {
         }
         let pool = Pool { key, occupant: Arc::clone(occupant) };
         self.pools.insert(occupant.id.clone(), pool);
-        self.names.insert(key, occupant.id.clone());
+        self.names.insert(key, Arc::clone(occupant));
+        if let Some(tenant) = occupant.tenant() {
+            self.tell(Event::PoolCreated(PoolCreated {
+                tenant_id: tenant.clone(),
+                schema: Arc::clone(&occupant.schema),
+            }));
+        }
         (key, Arc::clone(occupant))
     }
 
@@ -125,12 +162,16 @@ impl State {
         key.is_some()
     }
 
-    pub(super) fn give_back(&mut self, now: Time, conn: ConnId, session: Session) {
+    pub(super) fn give_back(&mut self, now: Time, conn: ConnId, mut session: Session) {
+        if session.take_answered() {
+            session.seen = now;
+            self.note_success(now);
+        }
         self.put_session(conn, session);
         self.scheduler.release(now, conn, Released::Usable);
     }
 
-    pub(super) fn put_session(&mut self, conn: ConnId, session: Session) {
+    fn put_session(&mut self, conn: ConnId, session: Session) {
         self.sessions[conn.index()] = Some(session);
     }
 
@@ -138,8 +179,69 @@ impl State {
         self.sessions[conn.index()].take().expect("what is granted was put back before")
     }
 
-    pub(super) fn note_open_error(&mut self, error: Option<sqlx::Error>) {
+    /// Takes a connection that was opened.
+    pub(super) fn opened(&mut self, now: Time, conn: ConnId, session: Session, expires: Time) {
+        self.open_error = None;
+        self.probing.take_if(|probe| *probe == conn);
+        self.note_success(now);
+        self.put_session(conn, session);
+        self.scheduler.opened(now, conn, expires);
+    }
+
+    /// Notes that a connection could not be opened, and why, unless nobody knows.
+    pub(super) fn open_failed(&mut self, now: Time, conn: ConnId, error: Option<sqlx::Error>) {
+        let probe = self.probing.take_if(|probe| *probe == conn).is_some();
+        let opener = if probe { Opener::Probe } else { Opener::Need };
+        let full = error.as_ref().map(class_of) == Some(ErrorClass::TooManyConnections);
         self.open_error = error.map(Arc::new);
+        if full && self.scheduler.alive() > 0 {
+            // The server is there, and so are some of our connections to it.
+            self.note_success(now);
+            self.scheduler.set_supply(now, Supply::Short);
+            self.more_orders.push(Order::ReviewSupply(SHORTAGE));
+        } else if self.breaker.failed(now, opener) {
+            self.scheduler.set_supply(now, Supply::Cut);
+            self.more_orders.push(Order::ReviewSupply(self.breaker.pause()));
+            self.tell_of_breaker(now);
+        }
+        self.scheduler.open_failed(now, conn);
+    }
+
+    /// Notes that the server has answered.
+    fn note_success(&mut self, now: Time) {
+        if self.breaker.succeeded() {
+            self.scheduler.set_supply(now, Supply::Normal);
+            self.tell_of_breaker(now);
+        }
+    }
+
+    /// Opens connections again after a shortage, or one to see whether the server is there.
+    pub(super) fn review_supply(&mut self, now: Time) {
+        if self.scheduler.supply() == Supply::Short {
+            return self.scheduler.set_supply(now, Supply::Normal);
+        }
+        if !self.breaker.begin_probe(now) {
+            return;
+        }
+        self.probing = self.scheduler.open_probe();
+        if self.probing.is_some() {
+            self.tell_of_breaker(now);
+        } else if !self.scheduler.is_closed() {
+            // Every place is taken by a connection that has not come back yet.
+            let pause = self.breaker.postpone_probe(now);
+            self.more_orders.push(Order::ReviewSupply(pause));
+        }
+    }
+
+    fn tell_of_breaker(&mut self, now: Time) {
+        let state = self.breaker.state();
+        let open = state == BreakerState::Open;
+        let retry_after = open.then(|| self.breaker.retry_after(now));
+        self.tell(Event::Breaker(BreakerChange { state, retry_after }));
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.more_orders.push(Order::Tell(event));
     }
 
     pub(super) fn note_timeout(&mut self) {
@@ -155,15 +257,16 @@ impl State {
     }
 
     /// Turns the scheduler's actions into orders: takes sessions out, forgets names.
-    pub(super) fn orders(&mut self) -> Vec<Order> {
+    pub(super) fn orders(&mut self, now: Time) -> Vec<Order> {
         let mut orders = Vec::new();
         while let Some(action) = self.scheduler.next_action() {
-            orders.extend(self.order(action));
+            orders.extend(self.order(now, action));
         }
+        orders.append(&mut self.more_orders);
         orders
     }
 
-    fn order(&mut self, action: Action<Waiter>) -> Option<Order> {
+    fn order(&mut self, now: Time, action: Action<Waiter>) -> Option<Order> {
         Some(match action {
             Action::Grant { waiter, conn, how, .. } => {
                 self.count(how);
@@ -171,47 +274,96 @@ impl State {
             }
             Action::Refuse { waiter, why } => {
                 self.acquires.refused += 1;
-                Order::Refuse { error: self.refusal(why, &waiter.occupant), waiter }
+                Order::Refuse { error: self.refusal(now, why, &waiter.occupant), waiter }
             }
-            Action::Open(conn) => Order::Open(conn),
+            Action::Open(conn) => {
+                let probe = self.probing == Some(conn);
+                Order::Open(conn, if probe { Opener::Probe } else { Opener::Need })
+            }
             Action::Close(conn) => {
                 Order::Close { conn, session: self.sessions[conn.index()].take() }
             }
             Action::Evicted { tenant, reason } => {
                 let occupant = self.names.remove(&tenant)?;
                 *self.evictions.entry(reason).or_default() += 1;
-                if self.pools.get(&occupant).is_some_and(|pool| pool.key == tenant) {
-                    self.pools.remove(&occupant);
+                if self.pools.get(&occupant.id).is_some_and(|pool| pool.key == tenant) {
+                    self.pools.remove(&occupant.id);
                 }
-                Order::Evicted { occupant, reason }
+                Order::Tell(Event::PoolEvicted(PoolEvicted {
+                    tenant_id: occupant.tenant()?.clone(),
+                    schema: Arc::clone(&occupant.schema),
+                    reason,
+                }))
             }
         })
     }
 
-    fn refusal(&self, why: Refusal, occupant: &Occupant) -> Error {
+    fn refusal(&self, now: Time, why: Refusal, occupant: &Occupant) -> Error {
         let error = match why {
             Refusal::Closed => Error::new(ErrorKind::Closed, "waiting for a connection"),
             Refusal::OpenFailed => Error::new(ErrorKind::Unavailable, "opening a connection"),
+            Refusal::Cut => {
+                let attempted = "opening connections is suspended, because it failed every time";
+                let wait = self.breaker.retry_after(now);
+                Error::new(ErrorKind::Unavailable, attempted).with_retry_after(wait)
+            }
         };
         let error = match (why, &self.open_error) {
-            (Refusal::OpenFailed, Some(source)) => error.with_source(Arc::clone(source)),
+            (Refusal::OpenFailed | Refusal::Cut, Some(source)) => {
+                error.with_source(Arc::clone(source))
+            }
             _ => error,
         };
         occupant.name(error)
     }
 
-    pub(super) fn snapshot(&self, max: usize) -> PoolSnapshot {
-        let counts = self.scheduler.counts();
-        let tenants = self.pools.iter().filter_map(|(id, pool)| {
+    /// Says whether a connection is bound to the occupant now.
+    pub(super) fn is_warm(&self, id: &OccupantId) -> bool {
+        self.pools.get(id).is_some_and(|pool| {
+            let counts = self.scheduler.tenant_counts(pool.key);
+            counts.idle + counts.leased > 0
+        })
+    }
+
+    pub(super) fn tenant_pools(
+        &self,
+    ) -> impl Iterator<Item = (Arc<Occupant>, TenantPoolSnapshot)> {
+        self.pools.iter().filter_map(|(id, pool)| {
             let OccupantId::Tenant(tenant) = id else { return None };
             let counts = self.scheduler.tenant_counts(pool.key);
-            Some(TenantPoolSnapshot {
+            let snapshot = TenantPoolSnapshot {
                 tenant: tenant.clone(),
+                schema: Arc::clone(&pool.occupant.schema),
                 total: counts.idle + counts.leased,
                 idle: counts.idle,
                 waiting: counts.waiting,
-            })
+                acquires: counts.granted,
+            };
+            Some((Arc::clone(&pool.occupant), snapshot))
+        })
+    }
+
+    pub(super) fn snapshot(
+        &self,
+        max: usize,
+        max_tenant_pools: usize,
+        detail: Detail,
+    ) -> PoolSnapshot {
+        let counts = self.scheduler.counts();
+        let shared = self.pools.get(&OccupantId::Shared).map(|pool| {
+            let counts = self.scheduler.tenant_counts(pool.key);
+            SharedPoolSnapshot {
+                total: counts.idle + counts.leased,
+                idle: counts.idle,
+                waiting: counts.waiting,
+            }
         });
+        let tenants = match detail {
+            Detail::Totals => Vec::new(),
+            Detail::Tenants => self.tenant_pools().map(|(_, snapshot)| snapshot).collect(),
+        };
+        let beside = [OccupantId::Shared, OccupantId::System];
+        let beside = beside.iter().filter(|id| self.pools.contains_key(id)).count();
         PoolSnapshot {
             max,
             total: counts.opening + counts.idle + counts.leased + counts.closing,
@@ -220,7 +372,12 @@ impl State {
             waiting: counts.waiting,
             acquires: self.acquires,
             evictions: self.evictions.clone(),
-            tenants: tenants.collect(),
+            breaker: self.breaker.state(),
+            granted_to_tenants: counts.granted,
+            tenant_pools: self.pools.len() - beside,
+            max_tenant_pools,
+            shared,
+            tenants,
         }
     }
 }

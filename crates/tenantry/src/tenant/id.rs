@@ -1,5 +1,7 @@
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
+use serde::Serialize;
+
 use super::ident::{self, MAX_BYTES};
 
 /// The name of a tenant, as requests, catalogs and metrics use it.
@@ -24,7 +26,7 @@ use super::ident::{self, MAX_BYTES};
 /// assert_ne!("ACME".parse::<TenantId>()?, id);
 /// # Ok::<(), tenantry::ParseTenantIdError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct TenantId(Arc<str>);
 
 impl TenantId {

@@ -14,12 +14,29 @@ const LAYERS: &[&[&str]] = &[
     &["db"],
     &["pool"],
     &["retry", "sql"],
-    &["event", "config", "error"],
-    &["tenant"],
+    &["event"],
+    &["config", "error"],
+    &["tenant", "timestamp"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
-const PURE: &[&str] = &["tenant/", "pool/scheduler/", "pool/snapshot.rs", "db/effect.rs"];
+const PURE: &[&str] = &[
+    "tenant/",
+    "error/class.rs",
+    "event/kinds.rs",
+    "event/line.rs",
+    "event/statement.rs",
+    "retry/policy.rs",
+    "health/grade.rs",
+    "health/report.rs",
+    "metrics/labels.rs",
+    "metrics/snapshot.rs",
+    "warmup/report.rs",
+    "pool/breaker.rs",
+    "pool/scheduler/",
+    "pool/snapshot.rs",
+    "db/effect.rs",
+];
 
 /// What has no place in a pure file.
 const IMPURE: &[&str] = &["sqlx", "tokio", "Instant::now", "SystemTime::now"];

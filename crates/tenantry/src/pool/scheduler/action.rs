@@ -1,4 +1,5 @@
-use super::{ConnId, EvictReason, TenantKey, Ticket};
+use super::{ConnId, TenantKey, Ticket};
+use crate::event::EvictReason;
 
 /// How the connection that was granted has to be prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) enum Acquire {
     Waiting(Ticket),
     /// The queue of this tenant is full.
     QueueFull,
+    /// There is no connection, and none is opened at present.
+    Cut,
     /// The pool is closed.
     Closed,
 }
@@ -44,6 +47,8 @@ pub(crate) enum Action<W> {
 pub(crate) enum Refusal {
     /// The connection that was to be opened could not be.
     OpenFailed,
+    /// No connection is opened at present.
+    Cut,
     /// The pool is closing.
     Closed,
 }

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Action, Class, ConnId, EvictReason, How, Refusal, Scheduler, TenantKey, Ticket, Time,
+    Action, Class, ConnId, How, Refusal, Scheduler, Supply, TenantKey, Ticket, Time,
     conn::{Conn, Shelf, State},
     fair::{Cap, Place},
     list::List,
     tenant::{LEAST_CHARGE, Tenant},
 };
+use crate::event::EvictReason;
 
 impl<W> Scheduler<W> {
     pub(super) fn grant(&mut self, now: Time, conn: ConnId, key: TenantKey, how: How) {
@@ -52,10 +53,14 @@ impl<W> Scheduler<W> {
         self.counts.leased += 1;
         self.change_tenant(key, |tenant, clock| {
             tenant.leased += 1;
+            tenant.granted += 1;
             tenant.virtual_time = tenant.virtual_time.max(clock) + charged;
         });
         if self.tenants[key.0].class != Class::System {
             self.tenant_leases += 1;
+        }
+        if self.tenants[key.0].is_a_tenant() {
+            self.counts.granted += 1;
         }
     }
 
@@ -161,14 +166,17 @@ impl<W> Scheduler<W> {
         self.counts.idle -= 1;
     }
 
+    /// Opens a connection, unless the supply is short or every place is taken.
     pub(super) fn open_one(&mut self) -> bool {
-        let Some(conn) = self.free.pop() else {
-            return false;
-        };
+        self.supply == Supply::Normal && self.open_in_a_free_place().is_some()
+    }
+
+    pub(super) fn open_in_a_free_place(&mut self) -> Option<ConnId> {
+        let conn = self.free.pop()?;
         self.conn_mut(conn).state = State::Opening;
         self.counts.opening += 1;
         self.actions.push_back(Action::Open(conn));
-        true
+        Some(conn)
     }
 
     pub(super) fn close_idle(&mut self, conn: ConnId) {

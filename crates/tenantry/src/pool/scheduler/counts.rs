@@ -7,6 +7,8 @@ pub(crate) struct Counts {
     pub(crate) closing: usize,
     pub(crate) waiting: usize,
     pub(crate) tenant_pools: usize,
+    /// Leases of tenants so far.
+    pub(crate) granted: u64,
 }
 
 /// One tenant pool in numbers.
@@ -15,4 +17,6 @@ pub(crate) struct TenantCounts {
     pub(crate) idle: usize,
     pub(crate) leased: usize,
     pub(crate) waiting: usize,
+    /// Leases so far.
+    pub(crate) granted: u64,
 }

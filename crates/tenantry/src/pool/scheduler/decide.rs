@@ -1,7 +1,7 @@
 //! The scheduler's choices: who is next, which connection fits, when to open or close one.
 
 use super::{
-    Class, ConnId, How, Scheduler, TenantKey, Time,
+    Class, ConnId, How, Scheduler, Supply, TenantKey, Time,
     conn::{Shelf, State, conn_id},
     fair::Cap,
 };
@@ -49,6 +49,11 @@ impl<W> Scheduler<W> {
         })
     }
 
+    /// Connections that tenants can have at most.
+    pub(crate) fn places_for_tenants(&self) -> usize {
+        self.limits.budget - self.limits.reserve
+    }
+
     pub(super) fn tenants_may_lease(&self) -> bool {
         self.tenant_leases + self.limits.reserve < self.limits.budget
     }
@@ -87,9 +92,13 @@ impl<W> Scheduler<W> {
         };
         match free_for_all {
             Some(index) => Some((conn_id(index), How::Bind)),
-            None if self.free.is_empty() => self.find_rebindable(key),
+            None if !self.can_open() => self.find_rebindable(key),
             None => None,
         }
+    }
+
+    fn can_open(&self) -> bool {
+        self.supply == Supply::Normal && !self.free.is_empty()
     }
 
     /// Finds the least recently used idle connection of another tenant.
@@ -118,10 +127,11 @@ impl<W> Scheduler<W> {
                 self.grant(now, conn, key, how);
                 continue;
             }
-            let Some(victim) = self.find_victim() else {
-                return;
-            };
-            self.close_idle(victim);
+            // Closing one to open another is no use while none can be opened.
+            match self.find_victim().filter(|_| self.supply == Supply::Normal) {
+                Some(victim) => self.close_idle(victim),
+                None => return,
+            }
         }
     }
 

@@ -4,13 +4,14 @@ use std::{
 };
 
 use super::{
-    Acquire, Action, Class, ConnId, Counts, EvictReason, Limits, Refusal, Released, TenantCounts,
-    TenantKey, Ticket, Time,
+    Acquire, Action, Class, ConnId, Counts, Limits, Refusal, Released, Supply, TenantCounts, TenantKey, Ticket,
+    Time,
     conn::{Conn, State, conn_id},
     fair::Ready,
     list::{Links, List},
     tenant::{LEAST_CHARGE, Tenant},
 };
+use crate::event::EvictReason;
 
 /// The state machine. `W` is what the caller wants back to reach a waiter.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct Scheduler<W> {
     /// What all queues could make use of, caps considered.
     pub(super) demand: usize,
     pub(super) next_ticket: u64,
+    pub(super) supply: Supply,
     pub(super) closed: bool,
     pub(super) actions: VecDeque<Action<W>>,
 }
@@ -58,6 +60,7 @@ impl<W> Scheduler<W> {
             tenant_leases: 0,
             demand: 0,
             next_ticket: 0,
+            supply: Supply::default(),
             closed: false,
             actions: VecDeque::new(),
         }
@@ -77,6 +80,7 @@ impl<W> Scheduler<W> {
             idle: tenant.idle.len(),
             leased: tenant.leased,
             waiting: tenant.queue.len(),
+            granted: tenant.granted,
         })
     }
 
@@ -96,6 +100,7 @@ impl<W> Scheduler<W> {
             queue: BTreeMap::new(),
             idle: List::default(),
             leased: 0,
+            granted: 0,
             virtual_time: Duration::ZERO,
             typical_hold: LEAST_CHARGE,
             place: None,
@@ -130,6 +135,9 @@ impl<W> Scheduler<W> {
             self.ready.advance(virtual_time);
             self.lease(now, conn, key);
             return Acquire::Granted(conn, how);
+        }
+        if self.supply == Supply::Cut {
+            return Acquire::Cut;
         }
         if self.tenants[key.0].queue.len() >= self.limits.max_waiting {
             return Acquire::QueueFull;
@@ -196,10 +204,35 @@ impl<W> Scheduler<W> {
                     self.take_idle(idle);
                     self.grant(now, idle, key, how);
                 }
+                // What there is comes back, and will do.
+                None if self.supply == Supply::Short => {}
                 None => self.refuse_first(now, key, Refusal::OpenFailed),
             }
         }
         self.make_room(now);
+    }
+
+    /// Says whether connections can be opened. When they cannot, everybody who waits is refused.
+    pub(crate) fn set_supply(&mut self, now: Time, supply: Supply) {
+        self.supply = supply;
+        match supply {
+            Supply::Normal | Supply::Short => self.make_room(now),
+            Supply::Cut => self.refuse_all(now, Refusal::Cut),
+        }
+    }
+
+    pub(crate) fn supply(&self) -> Supply {
+        self.supply
+    }
+
+    /// Opens a connection that nobody has asked for, whatever the supply, if there is a place for it.
+    pub(crate) fn open_probe(&mut self) -> Option<ConnId> {
+        if self.closed { None } else { self.open_in_a_free_place() }
+    }
+
+    /// Connections that exist and may serve somebody.
+    pub(crate) fn alive(&self) -> usize {
+        self.counts.idle + self.counts.leased
     }
 
     /// Says that an [`Action::Close`] is done.
@@ -255,11 +288,8 @@ impl<W> Scheduler<W> {
     /// Ends everything: waiters are refused, idle connections closed, others when they come back.
     pub(crate) fn close(&mut self, now: Time) {
         self.closed = true;
-        let keys: Vec<_> = self.tenants.iter().map(|(index, _)| TenantKey(index)).collect();
-        for key in keys {
-            while self.tenants.get(key.0).is_some_and(|tenant| !tenant.queue.is_empty()) {
-                self.refuse_first(now, key, Refusal::Closed);
-            }
+        self.refuse_all(now, Refusal::Closed);
+        for key in self.keys() {
             self.evict(now, key, EvictReason::Closed);
         }
         for index in 0..self.conns.len() {
@@ -267,5 +297,17 @@ impl<W> Scheduler<W> {
                 self.close_idle(conn_id(index));
             }
         }
+    }
+
+    fn refuse_all(&mut self, now: Time, why: Refusal) {
+        for key in self.keys() {
+            while self.tenants.get(key.0).is_some_and(|tenant| !tenant.queue.is_empty()) {
+                self.refuse_first(now, key, why);
+            }
+        }
+    }
+
+    fn keys(&self) -> Vec<TenantKey> {
+        self.tenants.iter().map(|(index, _)| TenantKey(index)).collect()
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Tenant<W> {
     pub(super) queue: BTreeMap<Ticket, W>,
     pub(super) idle: List,
     pub(super) leased: usize,
+    /// Leases so far.
+    pub(super) granted: u64,
     pub(super) virtual_time: Duration,
     pub(super) typical_hold: Duration,
     /// Its place in [`Ready`], when it stands there.
@@ -48,8 +50,12 @@ impl<W> Tenant<W> {
         self.queue.len().min(hard_cap.saturating_sub(self.leased))
     }
 
+    pub(super) fn is_a_tenant(&self) -> bool {
+        matches!(self.class, Class::Pooled | Class::Dedicated)
+    }
+
     pub(super) fn is_evictable(&self) -> bool {
-        matches!(self.class, Class::Pooled | Class::Dedicated) && !self.evicted
+        self.is_a_tenant() && !self.evicted
     }
 }
 

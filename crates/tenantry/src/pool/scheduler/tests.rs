@@ -7,7 +7,11 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{conn::conn_id, *};
+use super::{
+    conn::{Shelf, conn_id},
+    *,
+};
+use crate::event::EvictReason;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -40,6 +44,8 @@ struct World {
     history: BTreeMap<usize, Vec<Name>>,
     /// Who a key stands for at present: keys are used again.
     names: BTreeMap<usize, Name>,
+    /// Whether a connection is being asked for that nobody needs.
+    probing: bool,
     next_waiter: u64,
     next_name: u64,
 }
@@ -56,6 +62,8 @@ enum Event {
     Closed(usize),
     Pass(u64),
     Evict(usize),
+    Supply(Supply),
+    Probe,
 }
 
 const CLASSES: [Class; 6] =
@@ -74,6 +82,7 @@ impl World {
             closing: BTreeSet::new(),
             history: BTreeMap::new(),
             names: BTreeMap::new(),
+            probing: false,
             next_waiter: 0,
             next_name: 0,
         }
@@ -109,6 +118,8 @@ impl World {
                     self.scheduler.evict(self.now, key, EvictReason::Requested);
                 }
             }
+            Event::Supply(supply) => self.scheduler.set_supply(self.now, supply),
+            Event::Probe => self.probing = self.scheduler.open_probe().is_some(),
         }
         self.settle();
     }
@@ -137,6 +148,7 @@ impl World {
                 let waiting = self.waiting.values().filter(|(other, _)| *other == key).count();
                 assert_eq!(waiting, self.limits.max_waiting, "refused with a place left");
             }
+            Acquire::Cut => assert_eq!(self.scheduler.supply(), Supply::Cut),
             Acquire::Closed => panic!("nobody has closed it"),
         }
         self.settle();
@@ -181,7 +193,12 @@ impl World {
                 Action::Refuse { waiter, .. } => {
                     self.waiting.remove(&waiter).expect("a waiter is refused once");
                 }
-                Action::Open(conn) => assert!(self.opening.insert(conn.index())),
+                Action::Open(conn) => {
+                    let may = std::mem::take(&mut self.probing)
+                        || self.scheduler.supply() == Supply::Normal;
+                    assert!(may, "a connection is opened while none can be");
+                    assert!(self.opening.insert(conn.index()));
+                }
                 Action::Close(conn) => assert!(self.closing.insert(conn.index())),
                 Action::Evicted { tenant, .. } => {
                     for (_, key) in &mut self.tenants {
@@ -233,12 +250,26 @@ impl World {
 
     /// Whoever waits and may lease has something under way for it.
     fn check_no_idleness(&self, by_tenant: &BTreeMap<usize, usize>, leased_by_tenants: usize) {
+        if self.scheduler.supply() == Supply::Cut {
+            assert!(self.waiting.is_empty(), "somebody waits for what will not come");
+        }
         let headroom = leased_by_tenants + self.limits.reserve < self.limits.budget;
         let eligible = self.waiting.values().any(|(key, _)| {
             let leased = by_tenant.get(&key.0).copied().unwrap_or_default();
             self.names[&key.0].1 == Class::System || (headroom && leased < self.limits.hard_cap)
         });
-        if eligible {
+        if eligible && self.scheduler.supply() == Supply::Short {
+            let takes_any = self.waiting.values().any(|(key, _)| {
+                let leased = by_tenant.get(&key.0).copied().unwrap_or_default();
+                let class = self.names[&key.0].1;
+                class == Class::System
+                    || (class != Class::Dedicated && headroom && leased < self.limits.hard_cap)
+            });
+            let shelves = [Shelf::Fresh, Shelf::Unbound, Shelf::Pooled];
+            let idle: usize = shelves.map(|shelf| self.scheduler.shelf(shelf).len()).iter().sum();
+            let under_way = !self.opening.is_empty() || !self.closing.is_empty();
+            assert!(!takes_any || under_way || idle == 0, "somebody waits beside an idle connection");
+        } else if eligible {
             let under_way = !self.opening.is_empty() || !self.closing.is_empty();
             let all_leased = self.leases.len() == self.limits.budget;
             assert!(under_way || all_leased, "somebody waits and nothing is done for it");
@@ -247,6 +278,7 @@ impl World {
 
     /// Lets everything that is under way come to its end.
     fn run_dry(&mut self) {
+        self.play(&Event::Supply(Supply::Normal));
         for _ in 0..10_000 {
             if self.waiting.is_empty() && self.leases.is_empty() && self.opening.is_empty() {
                 return;
@@ -276,6 +308,12 @@ fn event() -> impl Strategy<Value = Event> {
         4 => any::<usize>().prop_map(Event::Closed),
         1 => (0..4_000_u64).prop_map(Event::Pass),
         1 => (0..6_usize).prop_map(Event::Evict),
+        1 => prop_oneof![
+            3 => Just(Supply::Normal),
+            1 => Just(Supply::Short),
+            1 => Just(Supply::Cut),
+        ].prop_map(Event::Supply),
+        1 => Just(Event::Probe),
     ]
 }
 

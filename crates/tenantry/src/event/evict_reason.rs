@@ -1,5 +1,8 @@
+use serde::Serialize;
+
 /// Why a tenant pool was forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EvictReason {
     /// It had not been used for the time that tenant pools are kept.
@@ -15,6 +18,10 @@ pub enum EvictReason {
 }
 
 impl EvictReason {
+    /// All reasons.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Ttl, Self::Capacity, Self::Requested, Self::Changed, Self::Closed];
+
     /// Returns the reason in snake case, as metrics and logs name it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,0 +1,25 @@
+use sqlx::postgres::{PgQueryResult, PgRow};
+
+/// What a statement has returned, as far as it can be counted.
+pub(super) trait Rows {
+    /// Returns the rows that came back, or else those that were affected.
+    fn count(&self) -> u64;
+}
+
+impl Rows for PgQueryResult {
+    fn count(&self) -> u64 {
+        self.rows_affected()
+    }
+}
+
+impl Rows for Vec<PgRow> {
+    fn count(&self) -> u64 {
+        u64::try_from(self.len()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Rows for Option<PgRow> {
+    fn count(&self) -> u64 {
+        u64::from(self.is_some())
+    }
+}

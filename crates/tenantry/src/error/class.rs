@@ -1,0 +1,184 @@
+use std::io;
+
+use serde::Serialize;
+
+/// What went wrong, coarsely: the label of error counters, and what decides whether to try again.
+///
+/// It is read off the SQLSTATE
+/// ([PostgreSQL, appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)) and the
+/// kind of an I/O error, never off a message: messages are translated, and change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// The connection could not be made, or broke: SQLSTATE class 08, a refused, reset or timed-out
+    /// socket, a name that does not resolve, a TLS handshake that was cut off. Transient.
+    Connection,
+    /// The server has no room for another connection: 53300. Transient.
+    TooManyConnections,
+    /// The server is starting or stopping, or ended the session: 57P01, 57P02, 57P03. Transient.
+    Shutdown,
+    /// Not let in: class 28.
+    Authentication,
+    /// The two ends cannot agree on TLS, such as over a certificate.
+    Tls,
+    /// Another transaction was in the way: class 40. The transaction may succeed when it is run
+    /// again as a whole, which only its owner can do.
+    Conflict,
+    /// The statement was cancelled or took too long: 57014.
+    Cancelled,
+    /// The server is out of something: the rest of class 53, and class 54.
+    Resources,
+    /// A constraint was violated: class 23.
+    Constraint,
+    /// A value cannot be what it should be: class 22.
+    Data,
+    /// The statement is wrong, or not allowed: class 42.
+    Syntax,
+    /// The pool had no connection to give: too late, too many waiting, closed. Transient, unless it
+    /// is closed.
+    Pool,
+    /// Anything else.
+    Other,
+}
+
+impl ErrorClass {
+    /// All classes.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Connection,
+        Self::TooManyConnections,
+        Self::Shutdown,
+        Self::Authentication,
+        Self::Tls,
+        Self::Conflict,
+        Self::Cancelled,
+        Self::Resources,
+        Self::Constraint,
+        Self::Data,
+        Self::Syntax,
+        Self::Pool,
+        Self::Other,
+    ];
+
+    /// Returns the class in snake case, as metrics and events name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::TooManyConnections => "too_many_connections",
+            Self::Shutdown => "shutdown",
+            Self::Authentication => "authentication",
+            Self::Tls => "tls",
+            Self::Conflict => "conflict",
+            Self::Cancelled => "cancelled",
+            Self::Resources => "resources",
+            Self::Constraint => "constraint",
+            Self::Data => "data",
+            Self::Syntax => "syntax",
+            Self::Pool => "pool",
+            Self::Other => "other",
+        }
+    }
+
+    /// Says whether connecting again may succeed without anybody changing anything.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Connection | Self::TooManyConnections | Self::Shutdown | Self::Pool)
+    }
+
+    /// Classifies a SQLSTATE.
+    pub(super) fn of_sqlstate(code: &str) -> Self {
+        match code {
+            "53300" => Self::TooManyConnections,
+            "57P01" | "57P02" | "57P03" => Self::Shutdown,
+            "57014" => Self::Cancelled,
+            _ => match code.get(..2) {
+                Some("08") => Self::Connection,
+                Some("22") => Self::Data,
+                Some("23") => Self::Constraint,
+                Some("28") => Self::Authentication,
+                Some("40") => Self::Conflict,
+                Some("42") => Self::Syntax,
+                Some("53" | "54") => Self::Resources,
+                _ => Self::Other,
+            },
+        }
+    }
+
+    /// Classifies an I/O error.
+    ///
+    /// What does not go away by itself is listed, and not what does: a name that cannot be resolved
+    /// has no kind that could be named. Certificates that are refused come as invalid data.
+    pub(crate) fn of_io(kind: io::ErrorKind) -> Self {
+        use io::ErrorKind as K;
+        match kind {
+            K::InvalidData => Self::Tls,
+            K::PermissionDenied
+            | K::InvalidInput
+            | K::Unsupported
+            | K::OutOfMemory
+            | K::AlreadyExists
+            | K::Other => Self::Other,
+            _ => Self::Connection,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goes_by_the_sqlstate() {
+        use ErrorClass as C;
+        for (code, class, transient) in [
+            ("08006", C::Connection, true),
+            ("08P01", C::Connection, true),
+            ("53300", C::TooManyConnections, true),
+            ("53200", C::Resources, false),
+            ("57P01", C::Shutdown, true),
+            ("57P02", C::Shutdown, true),
+            ("57P03", C::Shutdown, true),
+            ("57014", C::Cancelled, false),
+            ("28P01", C::Authentication, false),
+            ("28000", C::Authentication, false),
+            ("3D000", C::Other, false),
+            ("42601", C::Syntax, false),
+            ("42501", C::Syntax, false),
+            ("22001", C::Data, false),
+            ("23505", C::Constraint, false),
+            ("40001", C::Conflict, false),
+            ("25006", C::Other, false),
+            ("", C::Other, false),
+            ("ö", C::Other, false),
+        ] {
+            let found = ErrorClass::of_sqlstate(code);
+            assert_eq!((found, found.is_transient()), (class, transient), "{code}");
+        }
+    }
+
+    #[test]
+    fn goes_by_the_kind_of_io_error() {
+        use io::ErrorKind as K;
+        for kind in [
+            K::ConnectionRefused,
+            K::ConnectionReset,
+            K::ConnectionAborted,
+            K::TimedOut,
+            K::BrokenPipe,
+            K::UnexpectedEof,
+            K::NotFound, // the socket of a server that is not up
+        ] {
+            assert!(ErrorClass::of_io(kind).is_transient(), "{kind:?}");
+        }
+        for kind in [K::InvalidData, K::PermissionDenied, K::InvalidInput, K::Unsupported] {
+            assert!(!ErrorClass::of_io(kind).is_transient(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn has_a_name_for_each_class() {
+        let names: std::collections::HashSet<_> = ErrorClass::ALL.map(ErrorClass::as_str).into();
+        assert_eq!(names.len(), ErrorClass::ALL.len());
+    }
+}

@@ -1,0 +1,19 @@
+/// Which option cannot be used, and what it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{option} must {must}")]
+pub struct OptionsError {
+    option: &'static str,
+    must: String,
+}
+
+impl OptionsError {
+    pub(crate) fn new(option: &'static str, must: impl Into<String>) -> Self {
+        Self { option, must: must.into() }
+    }
+
+    /// Returns the name of the option.
+    #[must_use]
+    pub fn option(&self) -> &'static str {
+        self.option
+    }
+}

@@ -1,0 +1,207 @@
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use super::{Event, Meters};
+
+/// A closure that hears of events: an ordinary one, which may block, or one that returns a future.
+///
+/// `M` tells the two apart and is inferred. Either may return nothing or a `Result<(), _>`; errors and
+/// panics are counted and logged, and change nothing else.
+pub trait Hook<E, M>: Send + Sync + 'static {
+    /// Turns the closure into what the library calls.
+    #[doc(hidden)]
+    fn into_call(self) -> Call<E>;
+}
+
+/// What a [`Hook`] may return.
+pub trait HookResult {
+    /// Returns what went wrong, if anything did.
+    fn failure(self) -> Option<String>;
+}
+
+impl HookResult for () {
+    fn failure(self) -> Option<String> {
+        None
+    }
+}
+
+impl<E: std::fmt::Display> HookResult for Result<(), E> {
+    fn failure(self) -> Option<String> {
+        self.err().map(|error| error.to_string())
+    }
+}
+
+type Failure = Option<String>;
+
+/// What a hook has become.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "closures have none")]
+pub enum Call<E> {
+    /// It may block, so it runs where that does no harm.
+    Blocking(Box<dyn Fn(E) -> Failure + Send + Sync>),
+    /// It runs in the worker's task.
+    Async(Box<dyn Fn(E) -> BoxFuture<'static, Failure> + Send + Sync>),
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct BlockingMarker;
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AsyncMarker;
+
+impl<E, F, R> Hook<E, BlockingMarker> for F
+where
+    F: Fn(E) -> R + Send + Sync + 'static,
+    R: HookResult,
+{
+    fn into_call(self) -> Call<E> {
+        Call::Blocking(Box::new(move |event| self(event).failure()))
+    }
+}
+
+impl<E, F, R> Hook<E, AsyncMarker> for F
+where
+    F: Fn(E) -> R + Send + Sync + 'static,
+    R: Future + Send + 'static,
+    R::Output: HookResult,
+{
+    fn into_call(self) -> Call<E> {
+        Call::Async(Box::new(move |event| self(event).map(HookResult::failure).boxed()))
+    }
+}
+
+/// Which events a hook is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// All of them, each statement included.
+    All,
+    /// A kind that is rare.
+    OneKind,
+}
+
+/// The hooks that were asked for, until the manager is built.
+#[derive(Default)]
+pub(crate) struct Hooks(Vec<(Of, Worker)>);
+
+/// Takes the events that it is for.
+struct Worker {
+    wants: fn(&Event) -> bool,
+    call: Call<Event>,
+}
+
+impl Hooks {
+    /// Adds a hook for those events that `wants` accepts; `pick` makes of them what the hook takes.
+    pub(crate) fn add<E: 'static, M>(
+        &mut self,
+        of: Of,
+        wants: fn(&Event) -> bool,
+        pick: fn(Event) -> Option<E>,
+        hook: impl Hook<E, M>,
+    ) {
+        let call = match hook.into_call() {
+            Call::Blocking(call) => {
+                Call::Blocking(Box::new(move |event| pick(event).and_then(|event| call(event))))
+            }
+            Call::Async(call) => Call::Async(Box::new(move |event| match pick(event) {
+                Some(event) => call(event),
+                None => Box::pin(std::future::ready(None)),
+            })),
+        };
+        self.0.push((of, Worker { wants, call }));
+    }
+
+    /// Gives each hook its queue. The futures take the queues' other ends.
+    pub(super) fn start(
+        self,
+        queue: usize,
+        meters: &Arc<Meters>,
+        shutdown: &CancellationToken,
+    ) -> (Vec<Listener>, Vec<BoxFuture<'static, ()>>) {
+        let started = self.0.into_iter().map(|(of, worker)| {
+            let (sender, receiver) = mpsc::channel(queue);
+            let work = work(worker.call, receiver, Arc::clone(meters), shutdown.clone());
+            (Listener { of, wants: worker.wants, sender }, work.boxed())
+        });
+        started.unzip()
+    }
+}
+
+/// A hook as those see it who have something to tell.
+pub(super) struct Listener {
+    pub(super) of: Of,
+    wants: fn(&Event) -> bool,
+    sender: mpsc::Sender<Event>,
+}
+
+impl Listener {
+    /// Queues the event if the hook is for it. Returns whether there was room.
+    pub(super) fn tell(&self, event: &Event) -> bool {
+        if !(self.wants)(event) {
+            return true;
+        }
+        !matches!(self.sender.try_send(event.clone()), Err(mpsc::error::TrySendError::Full(_)))
+    }
+}
+
+/// Events that a hook takes in one go.
+const BATCH: usize = 64;
+
+/// Calls one hook with one event after the other, until the shutdown; then with those left.
+async fn work(
+    call: Call<Event>,
+    mut events: mpsc::Receiver<Event>,
+    meters: Arc<Meters>,
+    shutdown: CancellationToken,
+) {
+    let call = Arc::new(call);
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        if shutdown.run_until_cancelled(events.recv_many(&mut batch, BATCH)).await.is_none() {
+            // What is told from here on is refused; what was told before is still in the queue.
+            events.close();
+            events.recv_many(&mut batch, BATCH).await;
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let run = run(Arc::clone(&call), std::mem::take(&mut batch));
+        for failure in run.await {
+            meters.hook_failures.inc();
+            tracing::error!(target: "tenantry::hook", error = failure, "a hook has failed");
+        }
+    }
+}
+
+/// Calls a hook with these events and returns what went wrong.
+async fn run(call: Arc<Call<Event>>, events: Vec<Event>) -> Vec<String> {
+    if let Call::Async(call) = &*call {
+        let mut failures = Vec::new();
+        for event in events {
+            // Making the future may panic as well as running it.
+            let called = AssertUnwindSafe(async { call(event).await }).catch_unwind().await;
+            failures.extend(called.unwrap_or_else(|panic| Some(words_of(&*panic))));
+        }
+        return failures;
+    }
+    let blocking = spawn_blocking(move || {
+        let Call::Blocking(call) = &*call else { return Vec::new() };
+        let one = |event| {
+            let called = std::panic::catch_unwind(AssertUnwindSafe(|| call(event)));
+            called.unwrap_or_else(|panic| Some(words_of(&*panic)))
+        };
+        events.into_iter().filter_map(one).collect()
+    });
+    // It can only fail when the runtime ends, and then nobody listens any more.
+    blocking.await.unwrap_or_default()
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("without a word"))
+}

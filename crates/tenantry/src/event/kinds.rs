@@ -1,0 +1,285 @@
+use std::{sync::Arc, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+use super::{BreakerState, EvictReason};
+use crate::{error::ErrorClass, tenant::TenantId};
+
+/// Something that has happened.
+///
+/// Every event goes to [`tracing`], under the targets `tenantry::query`, `tenantry::pool` and
+/// `tenantry::server`, and to the [hooks](crate::ManagerBuilder::on_event) that asked for it. As JSON
+/// it is an object with `type`, and durations in milliseconds; as text it is a line such as
+/// `tenant=acme POOL_CREATED schema=tenant_acme`.
+///
+/// It never holds a bound value, a password or a URL. The texts of errors are the database's own:
+/// they belong into a log and not into a response.
+///
+/// # Examples
+///
+/// ```no_run
+/// use tenantry::{Event, TenantManager};
+///
+/// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
+/// let manager = TenantManager::builder(url)
+///     .on_event(|event: Event| match serde_json::to_string(&event) {
+///         Ok(line) => eprintln!("{line}"),
+///         Err(error) => eprintln!("{error}"),
+///     })
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A statement on a handle has ended. Level `DEBUG`.
+    Query(Query),
+    /// The same, when it took at least the
+    /// [threshold](crate::EventOptions::slow_query_threshold). Level `WARN`.
+    SlowQuery(Query),
+    /// A connection or transaction that was handed out was held for at least that long. What ran on it
+    /// is not known here. Level `WARN`.
+    LongLease(LongLease),
+    /// A tenant has got its first connection since it was last forgotten. Level `DEBUG`.
+    PoolCreated(PoolCreated),
+    /// A tenant pool was forgotten. Level `DEBUG`.
+    PoolEvicted(PoolEvicted),
+    /// A connection could not be opened, was lost, or could not be reset. Level `WARN`.
+    PoolError(PoolError),
+    /// A connection was bound to another tenant. Level `TRACE`.
+    Rebind(Rebind),
+    /// A tenant was warmed up, or was not. Level `DEBUG`.
+    #[serde(rename = "warmup")]
+    WarmUp(WarmedUp),
+    /// Something is tried again. Level `WARN`.
+    #[serde(rename = "connection_retry")]
+    Retry(Retry),
+    /// Opening connections was suspended, is probed, or goes on. Level `WARN`; `INFO` when it goes on.
+    Breaker(BreakerChange),
+    /// A request has waited for a connection in vain. Level `WARN`.
+    AcquireTimeout(AcquireTimeout),
+}
+
+/// A statement that has ended.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Query {
+    /// The tenant; `None` for the shared schema.
+    pub tenant_id: Option<TenantId>,
+    /// The schema in which names are looked up first.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// The text on one line, shortened. Never a bound value.
+    #[serde(rename = "query")]
+    pub statement: String,
+    /// How long it ran, from when its connection was ready to when its last row was read.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+    /// Rows returned, or else affected.
+    pub rows: u64,
+    /// What went wrong, if anything did.
+    pub error: Option<ErrorClass>,
+}
+
+/// A connection or transaction that was held for long.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LongLease {
+    /// The tenant; `None` for the shared schema.
+    pub tenant_id: Option<TenantId>,
+    /// The schema in which names are looked up first.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// The process id of the session at the server.
+    pub backend_pid: Option<i32>,
+    /// How long it was held.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// A tenant pool that has begun.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PoolCreated {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its schema.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+}
+
+/// A tenant pool that was forgotten.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PoolEvicted {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its schema.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// Why.
+    pub reason: EvictReason,
+}
+
+/// A failure of a connection.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PoolError {
+    /// The tenant that had the connection; `None` when it is the shared schema's or nobody's.
+    pub tenant_id: Option<TenantId>,
+    /// What was attempted.
+    pub attempted: &'static str,
+    /// What went wrong, coarsely.
+    pub class: ErrorClass,
+    /// What went wrong, in the database's or the system's own words.
+    pub error: Arc<str>,
+}
+
+/// A connection that was bound to another tenant.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Rebind {
+    /// The tenant that has it now; `None` for the shared schema.
+    pub tenant_id: Option<TenantId>,
+    /// The schema in which names are looked up first.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// A tenant that was warmed up, or was not.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct WarmedUp {
+    /// The tenant, as it was named; it may be no valid id.
+    pub tenant_id: Arc<str>,
+    /// What came of it, in snake case.
+    pub status: &'static str,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// Something that is tried again.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Retry {
+    /// What is tried again.
+    pub of: RetryOf,
+    /// The tenant that it is for, where it is for one.
+    pub tenant_id: Option<TenantId>,
+    /// How many attempts have failed.
+    pub attempt: u32,
+    /// How many there may be.
+    pub max_attempts: u32,
+    /// How long until the next.
+    #[serde(rename = "delayMs", serialize_with = "serialize_millis")]
+    pub delay: Duration,
+    /// What went wrong, coarsely.
+    pub class: ErrorClass,
+    /// What went wrong, in the database's or the system's own words.
+    pub error: Arc<str>,
+}
+
+/// What is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RetryOf {
+    /// Opening a connection.
+    Connect,
+    /// Asking the catalog.
+    Catalog,
+    /// Validating a handle.
+    Ready,
+}
+
+impl RetryOf {
+    pub(crate) const ALL: [Self; 3] = [Self::Connect, Self::Catalog, Self::Ready];
+
+    /// Returns it in snake case, as metrics and events name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Catalog => "catalog",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// A change of the circuit breaker.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct BreakerChange {
+    /// The state that it is in now.
+    pub state: BreakerState,
+    /// How long until the server is probed, when it is open.
+    #[serde(rename = "retryAfterMs", serialize_with = "serialize_optional_millis")]
+    pub retry_after: Option<Duration>,
+}
+
+/// A request that has waited for a connection in vain.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AcquireTimeout {
+    /// The tenant; `None` for the shared schema.
+    pub tenant_id: Option<TenantId>,
+    /// How long it has waited.
+    #[serde(rename = "waitedMs", serialize_with = "serialize_millis")]
+    pub waited: Duration,
+}
+
+impl Event {
+    /// Returns the tenant that it is about, if it is about one.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        let id = match self {
+            Self::Query(of) | Self::SlowQuery(of) => of.tenant_id.as_ref(),
+            Self::LongLease(of) => of.tenant_id.as_ref(),
+            Self::PoolCreated(of) => Some(&of.tenant_id),
+            Self::PoolEvicted(of) => Some(&of.tenant_id),
+            Self::PoolError(of) => of.tenant_id.as_ref(),
+            Self::Rebind(of) => of.tenant_id.as_ref(),
+            Self::WarmUp(of) => return Some(&of.tenant_id),
+            Self::Retry(of) => of.tenant_id.as_ref(),
+            Self::Breaker(_) => None,
+            Self::AcquireTimeout(of) => of.tenant_id.as_ref(),
+        };
+        id.map(TenantId::as_str)
+    }
+}
+
+/// Milliseconds, which exist on the wire only.
+pub(crate) fn as_millis(duration: Duration) -> f64 {
+    // Three digits: what is below a microsecond is noise.
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+pub(crate) fn serialize_millis<S: Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(as_millis(*duration))
+}
+
+#[expect(clippy::ref_option, reason = "serde hands out a reference to the field")]
+pub(crate) fn serialize_optional_millis<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    duration.map(as_millis).serialize(serializer)
+}

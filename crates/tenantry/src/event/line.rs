@@ -1,0 +1,130 @@
+//! How an event looks as a line of text.
+
+use std::fmt::{self, Write};
+
+use super::{Event, kinds::as_millis};
+
+/// Writes ` name=value`, in quotes where the value could be taken for more than one word.
+pub(super) fn text(out: &mut impl Write, name: &str, value: &str) -> fmt::Result {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:/%+".contains(c);
+    let always = matches!(name, "query" | "error");
+    if !always && !value.is_empty() && value.chars().all(plain) {
+        return write!(out, " {name}={value}");
+    }
+    write!(out, " {name}=\"")?;
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => write!(out, "\\{character}")?,
+            _ if character.is_control() => write!(out, "{}", character.escape_default())?,
+            _ => out.write_char(character)?,
+        }
+    }
+    out.write_char('"')
+}
+
+/// Writes ` name=12ms`, and parts of a millisecond where there are few.
+pub(super) fn millis(out: &mut impl Write, name: &str, millis: f64) -> fmt::Result {
+    match millis {
+        ..10.0 => write!(out, " {name}={millis:.1}ms"),
+        _ => write!(out, " {name}={millis:.0}ms"),
+    }
+}
+
+fn optional(out: &mut impl Write, name: &str, value: Option<&str>) -> fmt::Result {
+    value.map_or(Ok(()), |value| text(out, name, value))
+}
+
+/// A line such as `tenant=acme POOL_EVICTED schema=tenant_acme reason=ttl`.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = String::new();
+        optional(&mut line, "tenant", self.tenant())?;
+        let out = &mut line;
+        match self {
+            Self::Query(of) => {
+                text(out, "query", &of.statement)?;
+                millis(out, "duration", as_millis(of.duration))?;
+                write!(out, " rows={}", of.rows)?;
+                optional(out, "failed", of.error.map(|class| class.as_str()))?;
+            }
+            Self::SlowQuery(of) => {
+                out.write_str(" SLOW_QUERY")?;
+                millis(out, "duration", as_millis(of.duration))?;
+                text(out, "query", &of.statement)?;
+                write!(out, " rows={}", of.rows)?;
+                optional(out, "failed", of.error.map(|class| class.as_str()))?;
+            }
+            Self::LongLease(of) => {
+                out.write_str(" LONG_LEASE")?;
+                millis(out, "duration", as_millis(of.duration))?;
+                if let Some(pid) = of.backend_pid {
+                    write!(out, " backend_pid={pid}")?;
+                }
+            }
+            Self::PoolCreated(of) => {
+                out.write_str(" POOL_CREATED")?;
+                text(out, "schema", &of.schema)?;
+            }
+            Self::PoolEvicted(of) => {
+                out.write_str(" POOL_EVICTED")?;
+                text(out, "schema", &of.schema)?;
+                text(out, "reason", of.reason.as_str())?;
+            }
+            Self::PoolError(of) => {
+                out.write_str(" POOL_ERROR")?;
+                text(out, "attempted", of.attempted)?;
+                text(out, "class", of.class.as_str())?;
+                text(out, "error", &of.error)?;
+            }
+            Self::Rebind(of) => {
+                out.write_str(" REBIND")?;
+                text(out, "schema", &of.schema)?;
+                millis(out, "duration", as_millis(of.duration))?;
+            }
+            Self::WarmUp(of) => {
+                out.write_str(" WARMUP")?;
+                text(out, "status", of.status)?;
+                millis(out, "duration", as_millis(of.duration))?;
+            }
+            Self::Retry(of) => {
+                out.write_str(" CONNECTION_RETRY")?;
+                text(out, "of", of.of.as_str())?;
+                write!(out, " attempt={}/{}", of.attempt, of.max_attempts)?;
+                millis(out, "delay", as_millis(of.delay))?;
+                text(out, "error", &of.error)?;
+            }
+            Self::Breaker(of) => {
+                out.write_str(" BREAKER")?;
+                text(out, "state", of.state.as_str())?;
+                if let Some(after) = of.retry_after {
+                    millis(out, "retry_after", as_millis(after))?;
+                }
+            }
+            Self::AcquireTimeout(of) => {
+                out.write_str(" ACQUIRE_TIMEOUT")?;
+                millis(out, "waited", as_millis(of.waited))?;
+            }
+        }
+        f.write_str(line.trim_start())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_stays_one_value() {
+        for (name, value, expected) in [
+            ("schema", "tenant_acme", " schema=tenant_acme"),
+            ("schema", "a b", " schema=\"a b\""),
+            ("schema", "", " schema=\"\""),
+            ("schema", "a\"b\nc\\d", " schema=\"a\\\"b\\nc\\\\d\""),
+            ("query", "select", " query=\"select\""),
+        ] {
+            let mut line = String::new();
+            text(&mut line, name, value).unwrap();
+            assert_eq!(line, expected);
+        }
+    }
+}

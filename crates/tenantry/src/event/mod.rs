@@ -1,0 +1,35 @@
+//! What happens, told once: to tracing, to hooks, and to the counters.
+//!
+//! The pool and the handles say what has happened through the [`Observer`], and know nothing of who
+//! listens. Hooks run in tasks of their own, behind queues, so that one that is slow, fails or panics
+//! delays and changes nothing.
+
+mod breaker_state;
+mod evict_reason;
+mod hook;
+mod kinds;
+mod line;
+mod meters;
+mod observer;
+mod options;
+#[cfg(feature = "fmt")]
+mod plain_format;
+mod statement;
+mod trace;
+
+pub use breaker_state::BreakerState;
+pub use evict_reason::EvictReason;
+pub use hook::{Hook, HookResult};
+pub(crate) use hook::{Hooks, Of};
+pub use kinds::{
+    AcquireTimeout, BreakerChange, Event, LongLease, PoolCreated, PoolError, PoolEvicted, Query,
+    Rebind, Retry, RetryOf, WarmedUp,
+};
+pub(crate) use kinds::{serialize_millis, serialize_optional_millis};
+pub(crate) use meters::Meters;
+#[cfg(feature = "opentelemetry")]
+pub(crate) use meters::Timings;
+pub(crate) use observer::{Observer, Whose};
+pub use options::EventOptions;
+#[cfg(feature = "fmt")]
+pub use plain_format::PlainFormat;

@@ -1,0 +1,145 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tracing::Level;
+
+use super::{
+    Event, EventOptions, Hooks, Meters, Of, PoolError, Query, Rebind, Retry, RetryOf,
+    hook::Listener, statement::shorten, trace::trace,
+};
+use crate::{
+    error::{ErrorClass, class_of},
+    tenant::TenantId,
+};
+
+/// Where everything that happens is told.
+pub(crate) struct Observer {
+    pub(crate) meters: Arc<Meters>,
+    options: EventOptions,
+    listeners: Vec<Listener>,
+    /// What the hooks run in, until somebody starts it.
+    workers: Mutex<Vec<BoxFuture<'static, ()>>>,
+}
+
+/// Whose session something happened on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    pub(crate) tenant: Option<&'a TenantId>,
+    pub(crate) schema: &'a Arc<str>,
+}
+
+impl Observer {
+    pub(crate) fn new(options: EventOptions, hooks: Hooks, shutdown: &CancellationToken) -> Self {
+        let meters = Arc::new(Meters::new());
+        let (listeners, workers) = hooks.start(options.queue, &meters, shutdown);
+        Self { meters, options, listeners, workers: Mutex::new(workers) }
+    }
+
+    /// Takes what the hooks run in. Whoever takes it has to run it.
+    pub(crate) fn take_workers(&self) -> Vec<BoxFuture<'static, ()>> {
+        std::mem::take(&mut self.workers.lock())
+    }
+
+    /// Tells everybody.
+    pub(crate) fn tell(&self, event: Event) {
+        trace(&event);
+        let refused = self.listeners.iter().filter(|listener| !listener.tell(&event)).count();
+        if refused > 0 {
+            self.meters.events_dropped.inc_by(u64::try_from(refused).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Tells of a statement, if anybody wants to know.
+    pub(crate) fn query(
+        &self,
+        whose: Whose<'_>,
+        sql: &str,
+        duration: Duration,
+        outcome: Result<u64, ErrorClass>,
+    ) {
+        self.meters.queried(duration);
+        if let Err(class) = outcome {
+            self.meters.failed(class);
+        }
+        let slow = duration >= self.options.slow_query_threshold;
+        if slow {
+            self.meters.slow_queries.inc();
+        } else if !self.options.queries
+            || !(self.is_heard() || tracing::enabled!(target: "tenantry::query", Level::DEBUG))
+        {
+            return;
+        }
+        let query = Query {
+            tenant_id: whose.tenant.cloned(),
+            schema: Arc::clone(whose.schema),
+            statement: shorten(sql, self.options.statement_length),
+            duration,
+            rows: outcome.unwrap_or_default(),
+            error: outcome.err(),
+        };
+        self.tell(if slow { Event::SlowQuery(query) } else { Event::Query(query) });
+    }
+
+    /// Tells that a session was bound, if anybody wants to know.
+    pub(crate) fn rebound(&self, whose: Whose<'_>, duration: Duration) {
+        self.meters.rebound(duration);
+        if self.is_heard() || tracing::enabled!(target: "tenantry::pool", Level::TRACE) {
+            self.tell(Event::Rebind(Rebind {
+                tenant_id: whose.tenant.cloned(),
+                schema: Arc::clone(whose.schema),
+                duration,
+            }));
+        }
+    }
+
+    /// Tells that something is tried again.
+    pub(crate) fn retrying(&self, retry: Retry) {
+        self.meters.retried(retry.of);
+        self.tell(Event::Retry(retry));
+    }
+
+    /// Says from when on a lease that was handed out is worth an event.
+    pub(crate) fn is_long(&self, held: Duration) -> bool {
+        held >= self.options.slow_query_threshold
+    }
+
+    /// Says whether a hook listens to everything.
+    fn is_heard(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.of == Of::All)
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer")
+            .field("options", &self.options)
+            .field("hooks", &self.listeners.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl PoolError {
+    pub(crate) fn new(
+        tenant: Option<&TenantId>,
+        attempted: &'static str,
+        error: &sqlx::Error,
+    ) -> Self {
+        let tenant_id = tenant.cloned();
+        Self { tenant_id, attempted, class: class_of(error), error: error.to_string().into() }
+    }
+}
+
+impl Retry {
+    pub(crate) fn new(
+        of: RetryOf,
+        tenant: Option<&TenantId>,
+        (attempt, max_attempts): (u32, u32),
+        delay: Duration,
+        (class, error): (ErrorClass, String),
+    ) -> Self {
+        let tenant_id = tenant.cloned();
+        Self { of, tenant_id, attempt, max_attempts, delay, class, error: error.into() }
+    }
+}

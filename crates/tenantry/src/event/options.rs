@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use crate::error::OptionsError;
+
+/// What is told about statements, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventOptions {
+    /// Whether there is an event for every statement on a handle. Default: `true`.
+    ///
+    /// It is built only where somebody wants it: a hook for all events, or a subscriber of `tracing`
+    /// at `DEBUG`. Slow statements are told in any case.
+    ///
+    /// What runs on a [`Lease`](crate::Lease) or in a transaction goes straight to sqlx, which tells
+    /// of it at `TRACE` under the target `sqlx::query`, inside the lease's span.
+    pub queries: bool,
+    /// From which duration on a statement is slow, and a lease that was handed out long. Default: 1 s.
+    pub slow_query_threshold: Duration,
+    /// Characters of a statement that are told, at most. Default: 200.
+    pub statement_length: usize,
+    /// Events that may wait for one hook. Default: 1,024.
+    ///
+    /// More are left out and counted, in the log and in the metric `tenantry_events_dropped_total`: a
+    /// hook that is slower than the service must not use up its memory.
+    pub queue: usize,
+}
+
+impl Default for EventOptions {
+    fn default() -> Self {
+        Self {
+            queries: true,
+            slow_query_threshold: Duration::from_secs(1),
+            statement_length: 200,
+            queue: 1_024,
+        }
+    }
+}
+
+impl EventOptions {
+    /// Checks that the options can be used.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`] names the option and what it must be.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        match self.queue {
+            0 => Err(OptionsError::new("queue", "be at least 1")),
+            _ => Ok(()),
+        }
+    }
+}

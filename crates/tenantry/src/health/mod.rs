@@ -1,0 +1,14 @@
+//! Whether the database can be reached, and how the tenants fare.
+//!
+//! One tenant in trouble is reported and makes nothing else unhealthy: a load balancer must not take
+//! a whole instance away because of it.
+
+mod check;
+mod grade;
+mod options;
+mod report;
+
+pub(crate) use check::{Checks, Subject, Summary};
+pub use grade::HealthStatus;
+pub use options::{HealthOptions, HealthOf};
+pub use report::{HealthReport, SharedHealth, TenantHealth};

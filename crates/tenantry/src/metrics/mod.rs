@@ -1,0 +1,13 @@
+//! The pool in figures, for people, programs and Prometheus.
+
+mod collector;
+mod labels;
+#[cfg(feature = "opentelemetry")]
+mod otel;
+mod runtime;
+mod snapshot;
+
+pub use collector::{MetricsCollector, MetricsOptions};
+#[cfg(feature = "opentelemetry")]
+pub(crate) use otel::register;
+pub use snapshot::{ConnectionCounts, Metrics, PoolsMetrics, SharedMetrics, TenantMetrics};

@@ -1,0 +1,124 @@
+use std::{sync::Arc, time::SystemTime};
+
+use serde::Serialize;
+
+use crate::{pool::PoolSnapshot, tenant::TenantId, timestamp};
+
+/// The pool in figures, at one instant, to be serialised.
+///
+/// ```json
+/// {
+///   "pools": {
+///     "total": 2,
+///     "maxPools": 10000,
+///     "tenants": [
+///       { "tenantId": "acme", "schemaName": "tenant_acme", "connections": { "total": 3, "idle": 2, "waiting": 0 } }
+///     ]
+///   },
+///   "shared": { "initialized": true, "connections": { "total": 1, "idle": 1, "waiting": 0 } },
+///   "connections": { "total": 5, "idle": 4, "waiting": 0 },
+///   "maxConnections": 20,
+///   "timestamp": "2026-01-15T10:30:00.000Z"
+/// }
+/// ```
+///
+/// See [`PoolSnapshot`] for counters as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Metrics {
+    /// The tenant pools.
+    pub pools: PoolsMetrics,
+    /// The shared schema.
+    pub shared: SharedMetrics,
+    /// All connections.
+    pub connections: ConnectionCounts,
+    /// The budget.
+    pub max_connections: usize,
+    /// When it was so.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub timestamp: SystemTime,
+}
+
+/// The tenant pools in figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PoolsMetrics {
+    /// How many are remembered.
+    pub total: usize,
+    /// How many are remembered at most, those in use aside.
+    pub max_pools: usize,
+    /// Each of them, by name.
+    pub tenants: Vec<TenantMetrics>,
+}
+
+/// One tenant pool in figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TenantMetrics {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its schema.
+    pub schema_name: Arc<str>,
+    /// Its connections.
+    pub connections: ConnectionCounts,
+}
+
+/// The shared schema in figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SharedMetrics {
+    /// Whether the application has used it.
+    pub initialized: bool,
+    /// Its connections.
+    pub connections: ConnectionCounts,
+}
+
+/// Connections in figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ConnectionCounts {
+    /// Those that there are.
+    pub total: usize,
+    /// Those of them that nobody has.
+    pub idle: usize,
+    /// Requests that wait for one.
+    pub waiting: usize,
+}
+
+impl Metrics {
+    pub(crate) fn new(pool: PoolSnapshot, timestamp: SystemTime) -> Self {
+        let counts = |total, idle, waiting| ConnectionCounts { total, idle, waiting };
+        let of_shared = pool.shared;
+        let mut tenants: Vec<_> = pool
+            .tenants
+            .into_iter()
+            .map(|of| TenantMetrics {
+                connections: counts(of.total, of.idle, of.waiting),
+                tenant_id: of.tenant,
+                schema_name: of.schema,
+            })
+            .collect();
+        tenants.sort_unstable_by(|one, other| one.tenant_id.cmp(&other.tenant_id));
+        Self {
+            pools: PoolsMetrics {
+                total: pool.tenant_pools,
+                max_pools: pool.max_tenant_pools,
+                tenants,
+            },
+            shared: SharedMetrics {
+                initialized: of_shared.is_some(),
+                connections: of_shared.map_or_else(ConnectionCounts::default, |of| {
+                    counts(of.total, of.idle, of.waiting)
+                }),
+            },
+            connections: counts(pool.total, pool.idle, pool.waiting),
+            max_connections: pool.max,
+            timestamp,
+        }
+    }
+}

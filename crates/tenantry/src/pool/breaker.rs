@@ -1,0 +1,234 @@
+use std::time::Duration;
+
+use super::scheduler::Time;
+use crate::{error::OptionsError, event::BreakerState};
+
+/// When to stop opening connections for a while, and when to try again.
+///
+/// Without it, every request during an outage waits for a connection that will not come, and a server
+/// that is coming back is met by all of them at once.
+///
+/// ```text
+///           so many openings in a row failed
+///   closed ────────────────────────────────▶ open ◀──────────┐
+///     ▲                                        │ probe_after │ the probe failed
+///     └──── an opening succeeded ────────── half open ───────┘
+/// ```
+///
+/// A statement that is answered counts as a success, too, so a server that has no room for *more*
+/// connections does not trip it while it serves those that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BreakerOptions {
+    /// Openings in a row that fail, each with all of its retries, before it trips. Default: 5.
+    ///
+    /// `u32::MAX` turns it off.
+    pub failures: u32,
+    /// How long after that the server is probed. Default: 100 ms; doubled after each probe that
+    /// fails.
+    pub probe_after: Duration,
+    /// The longest time between two probes. Default: 500 ms.
+    ///
+    /// It is also about how long a server that is back goes unnoticed.
+    pub probe_at_least_every: Duration,
+}
+
+impl Default for BreakerOptions {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            probe_after: Duration::from_millis(100),
+            probe_at_least_every: Duration::from_millis(500),
+        }
+    }
+}
+
+impl BreakerOptions {
+    pub(super) fn check(&self) -> Result<(), OptionsError> {
+        if self.failures == 0 {
+            return Err(OptionsError::new("breaker.failures", "be at least 1"));
+        }
+        if self.probe_after.is_zero() {
+            return Err(OptionsError::new("breaker.probe_after", "be longer than zero"));
+        }
+        if self.probe_at_least_every < self.probe_after {
+            let must = "not be shorter than probe_after";
+            return Err(OptionsError::new("breaker.probe_at_least_every", must));
+        }
+        Ok(())
+    }
+}
+
+/// Decides whether connections are opened.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    options: BreakerOptions,
+    phase: Phase,
+    failures: u32,
+    pause: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Closed,
+    Open { until: Time },
+    HalfOpen,
+}
+
+/// Who tried to open a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opener {
+    /// Somebody needs it.
+    Need,
+    /// It is to be seen whether the server is there.
+    Probe,
+}
+
+impl Breaker {
+    pub(super) fn new(options: BreakerOptions) -> Self {
+        let pause = options.probe_after;
+        Self { options, phase: Phase::Closed, failures: 0, pause }
+    }
+
+    pub(super) fn state(&self) -> BreakerState {
+        match self.phase {
+            Phase::Closed => BreakerState::Closed,
+            Phase::Open { .. } => BreakerState::Open,
+            Phase::HalfOpen => BreakerState::HalfOpen,
+        }
+    }
+
+    /// Returns how long whoever is refused should stay away.
+    pub(super) fn retry_after(&self, now: Time) -> Duration {
+        match self.phase {
+            Phase::Closed => Duration::ZERO,
+            Phase::Open { until } => until.saturating_sub(now).max(self.options.probe_after),
+            Phase::HalfOpen => self.options.probe_after,
+        }
+    }
+
+    /// Notes that a connection could not be opened. Returns whether the breaker is open from now on.
+    pub(super) fn failed(&mut self, now: Time, opener: Opener) -> bool {
+        match (self.phase, opener) {
+            (Phase::Closed, _) => {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures < self.options.failures || self.options.failures == u32::MAX {
+                    return false;
+                }
+                self.pause = self.options.probe_after;
+            }
+            (Phase::HalfOpen, Opener::Probe) => {
+                self.pause = (self.pause * 2).min(self.options.probe_at_least_every);
+            }
+            // What was being opened when it tripped says nothing new.
+            (Phase::Open { .. }, _) | (Phase::HalfOpen, Opener::Need) => return false,
+        }
+        self.phase = Phase::Open { until: now.saturating_add(self.pause) };
+        true
+    }
+
+    /// Notes that the server has answered. Returns whether the breaker is closed from now on.
+    pub(super) fn succeeded(&mut self) -> bool {
+        self.failures = 0;
+        std::mem::replace(&mut self.phase, Phase::Closed) != Phase::Closed
+    }
+
+    /// Says whether it is time to probe; if so, it is half open from now on.
+    pub(super) fn begin_probe(&mut self, now: Time) -> bool {
+        let due = matches!(self.phase, Phase::Open { until } if now >= until);
+        if due {
+            self.phase = Phase::HalfOpen;
+        }
+        due
+    }
+
+    /// Notes that there was no place to open a connection in. Returns when to try again.
+    pub(super) fn postpone_probe(&mut self, now: Time) -> Duration {
+        self.phase = Phase::Open { until: now.saturating_add(self.pause) };
+        self.pause
+    }
+
+    /// Returns how long until the next probe.
+    pub(super) fn pause(&self) -> Duration {
+        self.pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn tripped() -> Breaker {
+        let mut breaker = Breaker::new(BreakerOptions::default());
+        for _ in 1..5 {
+            assert!(!breaker.failed(MS, Opener::Need));
+            assert_eq!(breaker.state(), BreakerState::Closed);
+        }
+        assert!(breaker.failed(MS, Opener::Need));
+        breaker
+    }
+
+    #[test]
+    fn trips_after_failures_in_a_row_alone() {
+        let mut breaker = Breaker::new(BreakerOptions::default());
+        for _ in 0..20 {
+            for _ in 0..4 {
+                assert!(!breaker.failed(MS, Opener::Need));
+            }
+            assert!(!breaker.succeeded());
+        }
+        assert_eq!(tripped().state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn probes_less_and_less_often_until_it_succeeds() {
+        let mut breaker = tripped();
+        let mut now = MS;
+        for pause in [100, 200, 400, 500, 500] {
+            assert_eq!(breaker.retry_after(now), MS * pause);
+            assert!(!breaker.begin_probe(now + MS * pause - MS));
+            now += MS * pause;
+            assert!(breaker.begin_probe(now));
+            assert_eq!(breaker.state(), BreakerState::HalfOpen);
+            assert!(!breaker.begin_probe(now), "one probe at a time");
+            assert!(!breaker.failed(now, Opener::Need), "a straggler is no probe");
+            assert!(breaker.failed(now, Opener::Probe));
+        }
+        now += MS * 500;
+        assert!(breaker.begin_probe(now));
+        assert!(breaker.succeeded());
+        assert!(!breaker.succeeded());
+        assert_eq!((breaker.state(), breaker.retry_after(now)), (BreakerState::Closed, MS * 0));
+        // It begins anew, not where it left off.
+        for _ in 0..5 {
+            breaker.failed(now, Opener::Need);
+        }
+        assert_eq!(breaker.retry_after(now), MS * 100);
+    }
+
+    #[test]
+    fn can_be_turned_off() {
+        let options = BreakerOptions { failures: u32::MAX, ..BreakerOptions::default() };
+        let mut breaker = Breaker { failures: u32::MAX, ..Breaker::new(options) };
+        assert!(!breaker.failed(MS, Opener::Need));
+    }
+
+    #[test]
+    fn names_the_option_that_contradicts() {
+        for (option, options) in [
+            ("breaker.failures", BreakerOptions { failures: 0, ..Default::default() }),
+            (
+                "breaker.probe_after",
+                BreakerOptions { probe_after: Duration::ZERO, ..Default::default() },
+            ),
+            (
+                "breaker.probe_at_least_every",
+                BreakerOptions { probe_at_least_every: MS, ..Default::default() },
+            ),
+        ] {
+            assert_eq!(options.check().map_err(|error| error.option()), Err(option));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+use std::{io, sync::Arc, time::Duration};
+
+use crate::error::{self, Error, ErrorClass};
+
+/// An error that knows whether trying again may help.
+///
+/// Implement it for an application's own error, or give [`Retrier::when`](super::Retrier::when) a
+/// closure instead.
+pub trait Transient {
+    /// Says whether the same operation may succeed later without anybody changing anything.
+    fn is_transient(&self) -> bool;
+
+    /// Returns how long to wait at least, where the error knows. Default: `None`.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
+
+impl Transient for Error {
+    fn is_transient(&self) -> bool {
+        Self::is_transient(self)
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Self::retry_after(self)
+    }
+}
+
+/// By SQLSTATE and by the kind of I/O error: see [`ErrorClass`].
+impl Transient for sqlx::Error {
+    fn is_transient(&self) -> bool {
+        match self {
+            // What the pool says is asked of its own error, which may be more precise.
+            Self::AnyDriverError(error) => {
+                error.downcast_ref::<Error>().is_some_and(Error::is_transient)
+            }
+            Self::PoolClosed => false,
+            _ => error::class_of(self).is_transient(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::AnyDriverError(error) => error.downcast_ref::<Error>()?.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+impl Transient for io::Error {
+    fn is_transient(&self) -> bool {
+        ErrorClass::of_io(self.kind()).is_transient()
+    }
+}
+
+impl<E: Transient + ?Sized> Transient for Arc<E> {
+    fn is_transient(&self) -> bool {
+        (**self).is_transient()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        (**self).retry_after()
+    }
+}

@@ -1,0 +1,31 @@
+//! Instants as text: RFC 3339, in UTC, to the millisecond.
+
+use std::time::SystemTime;
+
+use jiff::{Timestamp, Unit};
+use serde::{Serialize, Serializer, ser::Error};
+
+/// Serialises as `2026-01-15T10:30:00.000Z`.
+pub(crate) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let time = Timestamp::try_from(*time).and_then(|time| time.round(Unit::Millisecond));
+    format!("{:.3}", time.map_err(S::Error::custom)?).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn has_milliseconds_always() {
+        for (millis, expected) in [
+            (1_768_473_000_000, "2026-01-15T10:30:00.000Z"),
+            (1_768_473_000_120, "2026-01-15T10:30:00.120Z"),
+        ] {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            let text = serialize(&time, serde_json::value::Serializer).unwrap();
+            assert_eq!(text, expected);
+        }
+    }
+}

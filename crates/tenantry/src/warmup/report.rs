@@ -1,0 +1,110 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+use crate::{error::Error, event::serialize_millis};
+
+/// What came of warming up, with every tenant in it.
+///
+/// `total` is the sum of the other four counts.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+#[must_use = "it says which tenants are not warm"]
+pub struct WarmUpReport {
+    /// Tenants that were named; one that was named twice counts once.
+    pub total: usize,
+    /// Tenants that have got a connection.
+    pub succeeded: usize,
+    /// Tenants that could not be warmed up.
+    pub failed: usize,
+    /// Tenants that had a connection already.
+    pub already_warm: usize,
+    /// Tenants for which the budget has no connection left. Warming one of them would have taken away
+    /// the connection of another.
+    pub over_budget: usize,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+    /// Every tenant, in the order in which they were named.
+    pub details: Vec<TenantWarmUp>,
+}
+
+/// What came of warming up one tenant.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TenantWarmUp {
+    /// The tenant, as it was named; it may be no valid id.
+    pub tenant_id: Arc<str>,
+    /// What came of it.
+    #[serde(flatten)]
+    pub status: WarmUpStatus,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// Whether a tenant is warm now.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WarmUpStatus {
+    /// It has got a connection.
+    Warmed,
+    /// It had one already.
+    AlreadyWarm,
+    /// The budget has no connection left for it. It is known to be there, and its first request takes
+    /// over the connection of another.
+    OverBudget,
+    /// It could not be warmed up.
+    Failed {
+        /// Why.
+        #[serde(serialize_with = "in_words")]
+        error: Arc<Error>,
+    },
+}
+
+impl WarmUpStatus {
+    /// Returns the status in snake case, as events and JSON name it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Warmed => "warmed",
+            Self::AlreadyWarm => "already_warm",
+            Self::OverBudget => "over_budget",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl fmt::Display for WarmUpStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { error } => write!(f, "failed: {error}"),
+            _ => f.write_str(self.as_str()),
+        }
+    }
+}
+
+impl WarmUpReport {
+    pub(super) fn new(details: Vec<TenantWarmUp>, duration: Duration) -> Self {
+        let count = |status: &str| {
+            details.iter().filter(|detail| detail.status.as_str() == status).count()
+        };
+        Self {
+            total: details.len(),
+            succeeded: count("warmed"),
+            failed: count("failed"),
+            already_warm: count("already_warm"),
+            over_budget: count("over_budget"),
+            duration,
+            details,
+        }
+    }
+}
+
+/// The error's own message, which says nothing in the database's words.
+fn in_words<S: Serializer>(error: &Arc<Error>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(error)
+}

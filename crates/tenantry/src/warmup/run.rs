@@ -1,0 +1,108 @@
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::{StreamExt, future::BoxFuture, stream};
+use tokio::time::Instant;
+
+use super::{TenantWarmUp, WarmUp, WarmUpReport, WarmUpStatus};
+use crate::{
+    db::TenantDb,
+    error::Error,
+    event::{Event, WarmedUp},
+    pool::{Lease, Server},
+};
+
+/// Finds the handle of a tenant by whatever text it was named.
+pub(crate) type Tenants<'a> =
+    dyn Fn(Arc<str>) -> BoxFuture<'a, Result<TenantDb, Error>> + Send + Sync + 'a;
+
+/// Binds a connection to each of these tenants, as far as the budget goes.
+pub(crate) async fn warm_up(
+    server: &Arc<Server>,
+    find: &Tenants<'_>,
+    named: Vec<Arc<str>>,
+    options: &WarmUp,
+) -> WarmUpReport {
+    let began = Instant::now();
+    let mut seen = HashSet::new();
+    let named: Vec<_> = named.into_iter().filter(|name| seen.insert(Arc::clone(name))).collect();
+    let places = AtomicUsize::new(server.places_for_tenants());
+    let run = stream::iter(named.into_iter().enumerate()).map(|(index, name)| {
+        let places = &places;
+        async move {
+            let began = Instant::now();
+            let (status, lease) = match find(Arc::clone(&name)).await {
+                Ok(db) => warm(&db, places, options.ping).await,
+                Err(error) => (failed(error), None),
+            };
+            let detail = TenantWarmUp { tenant_id: name, status, duration: began.elapsed() };
+            (index, detail, lease)
+        }
+    });
+    let mut run = run.buffer_unordered(options.concurrency);
+    let mut details = Vec::new();
+    // Whoever waits for a connection gets the next that is free: what was warmed up would go to the
+    // tenants that are still to come, so it is held until all are done.
+    let mut held = Vec::new();
+    while let Some((index, detail, lease)) = run.next().await {
+        tell(server, options, &detail);
+        details.push((index, detail));
+        held.extend(lease);
+    }
+    drop(held);
+    details.sort_unstable_by_key(|(index, _)| *index);
+    let details = details.into_iter().map(|(_, detail)| detail).collect();
+    WarmUpReport::new(details, began.elapsed())
+}
+
+async fn warm(
+    db: &TenantDb,
+    places: &AtomicUsize,
+    ping: bool,
+) -> (WarmUpStatus, Option<Lease>) {
+    let take = |left: usize| left.checked_sub(1);
+    let place = places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+    let already = db.is_warm();
+    if place.is_err() {
+        let status = if already { WarmUpStatus::AlreadyWarm } else { WarmUpStatus::OverBudget };
+        return (status, None);
+    }
+    // Taking a connection binds it.
+    let lease = match ping {
+        true => db.acquire_alive().await,
+        false => db.acquire().await,
+    };
+    match lease {
+        Ok(lease) if already => (WarmUpStatus::AlreadyWarm, Some(lease)),
+        Ok(lease) => (WarmUpStatus::Warmed, Some(lease)),
+        Err(error) => {
+            places.fetch_add(1, Ordering::Relaxed);
+            (failed(error), None)
+        }
+    }
+}
+
+fn failed(error: Error) -> WarmUpStatus {
+    WarmUpStatus::Failed { error: Arc::new(error) }
+}
+
+fn tell(server: &Server, options: &WarmUp, detail: &TenantWarmUp) {
+    server.observer.tell(Event::WarmUp(WarmedUp {
+        tenant_id: Arc::clone(&detail.tenant_id),
+        status: detail.status.as_str(),
+        duration: detail.duration,
+    }));
+    if let Some(progress) = &options.on_progress {
+        let told = catch_unwind(AssertUnwindSafe(|| progress(&detail.tenant_id, &detail.status)));
+        if told.is_err() {
+            server.observer.meters.hook_failures.inc();
+            tracing::error!(target: "tenantry::hook", "the progress of a warm-up panicked");
+        }
+    }
+}
