@@ -169,7 +169,7 @@ impl From<&tenantry::Error> for RejectionKind {
             ErrorKind::UnknownTenant => Self::Unknown,
             ErrorKind::Suspended => Self::Suspended,
             // A closed manager belongs to a program that ends: its successor may answer.
-            ErrorKind::Closed => Self::Unavailable,
+            ErrorKind::Closed | ErrorKind::Unavailable => Self::Unavailable,
             _ if error.is_transient() => Self::Unavailable,
             _ => Self::Internal,
         }

@@ -1,6 +1,6 @@
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -24,7 +24,7 @@ use crate::{
     tenant::{Binding, Ident, Isolation, Placement, Tenant, TenantId, TenantRecord, TenantState},
 };
 
-/// For how long the answers of the catalog are used.
+/// How long the catalog may take, and for how long its answers are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CatalogOptions {
@@ -39,6 +39,11 @@ pub struct CatalogOptions {
     ///
     /// It keeps a client that guesses from reaching the database with every guess.
     pub negative_ttl: Duration,
+    /// How long the catalog may take to answer, with all attempts. Default: 5 s.
+    ///
+    /// A catalog that cannot be asked is asked again as
+    /// [`PoolOptions::retry`](crate::PoolOptions::retry) says, within this time.
+    pub timeout: Duration,
 }
 
 impl Default for CatalogOptions {
@@ -47,6 +52,7 @@ impl Default for CatalogOptions {
             capacity: 100_000,
             ttl: Duration::from_secs(60),
             negative_ttl: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
         }
     }
 }
@@ -103,6 +109,7 @@ struct Rules {
     tenants_see_shared: bool,
     dedicate: Dedicate,
     retry: RetryPolicy,
+    timeout: Duration,
     /// Counts what was forgotten, so that an answer that was on its way meanwhile is not kept.
     forgotten: AtomicU64,
     /// Which tenant has which container, for as long as the process runs.
@@ -133,6 +140,7 @@ impl Lookup {
             tenants_see_shared,
             dedicate,
             retry,
+            timeout: options.timeout,
             forgotten,
             holders,
         };
@@ -213,14 +221,17 @@ impl Rules {
     ) -> Result<Option<TenantRecord>, Error> {
         let most = self.retry.max_attempts;
         let (told, tenant) = (shared.clone(), id.clone());
-        let retrier =
-            Retrier::new(self.retry.clone()).on_retry(move |attempt, error: &Error, delay| {
-                let cause = (error.class(), error.to_string());
-                let tenant = Some(&tenant);
-                let retry = Retry::new(RetryOf::Catalog, tenant, (attempt, most), delay, cause);
-                told.observer().retrying(retry);
-            });
-        retrier.run(|| self.catalog.resolve(self.ask(shared), id)).await
+        let retrier = Retrier::when(self.retry.clone(), is_worth_another_try);
+        let retrier = retrier.on_retry(move |attempt, error, delay| {
+            let cause = (error.class(), error.to_string());
+            let retry =
+                Retry::new(RetryOf::Catalog, Some(&tenant), (attempt, most), delay, cause);
+            told.observer().retrying(retry);
+        });
+        let resolve = retrier.run(|| self.catalog.resolve(self.ask(shared), id));
+        tokio::time::timeout(self.timeout, resolve).await.unwrap_or_else(|late| {
+            Err(Error::catalog(io::Error::new(io::ErrorKind::TimedOut, late)).with_tenant(id))
+        })
     }
 
     async fn load(&self, shared: &SharedDb, id: &TenantId) -> Result<Verdict, Error> {
@@ -290,6 +301,11 @@ impl Rules {
         let occupant = Arc::new(Occupant::new(id, class, binding));
         Ok(Known { tenant: Tenant::new(record, placement), occupant })
     }
+}
+
+/// Whoever has waited for a connection in vain would only wait again.
+fn is_worth_another_try(error: &Error) -> bool {
+    error.is_transient() && !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Overloaded)
 }
 
 fn refused(kind: ErrorKind, id: &TenantId) -> Error {

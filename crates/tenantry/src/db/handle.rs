@@ -9,7 +9,7 @@ use super::{TenantTransaction, rows::Rows, statement::Statement};
 use crate::{
     error::{Error, ErrorKind, class_of},
     event::{Observer, Retry, RetryOf},
-    pool::{Effect, Lease, Occupant, Server},
+    pool::{Class, Effect, Lease, Occupant, Server},
     retry::Retrier,
 };
 
@@ -88,7 +88,13 @@ impl Handle {
         &self,
         answer: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {
-        match self.server.options().statement_timeout {
+        let options = self.server.options();
+        let limit = match self.occupant.class {
+            // What the library asks on its own account must end, for others wait for it.
+            Class::System => Some(options.acquire_timeout),
+            _ => options.statement_timeout,
+        };
+        match limit {
             None => answer.await,
             Some(limit) => timeout(limit, answer).await.unwrap_or_else(|_| {
                 Err(sqlx::Error::Io(io::Error::new(

@@ -231,7 +231,7 @@ async fn a_server_that_is_not_there_is_told_quickly() -> TestResult {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     server.start_again().await?;
-    assert_eq!(name_of(&db).await?, "acme");
+    assert_eq!(name_of(&db.ready().await?).await?, "acme");
     manager.close().await;
     Ok(())
 }
