@@ -1,4 +1,5 @@
-//! axum extractors for the database of the tenant that a request is for.
+//! axum extractors for the database of the tenant that a request is for, and routes for those who
+//! operate the service.
 //!
 //! A [`TenantLayer`] finds out which tenant that is and refuses requests without a valid one;
 //! handlers then ask for what they need:
@@ -21,13 +22,14 @@
 //! use tenantry::TenantManager;
 //! use tenantry_axum::{CurrentTenant, Db, DbError, TenantLayer, Tx};
 //!
+//! # #[cfg(feature = "ops")]
 //! fn app(manager: TenantManager) -> Router {
 //!     Router::new()
 //!         .route("/users", get(list_users).post(create_user))
 //!         .route("/tenant", get(show_tenant))
-//!         .layer(TenantLayer::new(manager))
-//!         // What is added after the layer needs no tenant.
-//!         .route("/health", get(async || "ok"))
+//!         .layer(TenantLayer::new(manager.clone()))
+//!         // What is added after the layer needs no tenant: /health, /livez, /readyz, /metrics.
+//!         .merge(tenantry_axum::ops_routes(manager))
 //! }
 //!
 //! async fn list_users(Db(db): Db) -> Result<Json<Vec<String>>, DbError> {
@@ -50,10 +52,29 @@
 //! [`Router::layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer) covers the routes
 //! that were added before it. A path that no route matches is covered as well, by the fallback:
 //! there a request without a tenant gets 400 rather than 404. Use `route_layer` to have it the other
-//! way round.
+//! way round. After a [`merge`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.merge), the
+//! fallback is that of the router that was merged last, and covered if that is.
 //!
 //! A handler that asks for a tenant outside of any layer is a mistake in the program: the client gets
 //! a plain 500, and the log says which layer is missing.
+//!
+//! # Operating a service
+//!
+//! [`ops_routes`] makes the routes that load balancers, orchestrators and Prometheus ask; the builder
+//! [`OpsRoutes`] sets who may read what.
+//!
+//! | route | for whom | says |
+//! |---|---|---|
+//! | `/livez` | liveness probes | that the process runs; nothing outside of it is asked |
+//! | `/readyz` | readiness probes, load balancers | whether requests can be served |
+//! | `/health` | people, dashboards | how the database, the pool and, if wanted, each tenant fare |
+//! | `/metrics` | Prometheus | what has happened so far; behind a password, if wanted |
+//!
+//! On an open port they give nothing away: tenants, addresses and the words of the database are left
+//! out unless they are asked for.
+//!
+//! At the end, let axum finish what it has begun and then [close](tenantry::TenantManager::close) the
+//! manager: from then on `/readyz` and everything that needs a connection answer 503.
 //!
 //! # Code that cannot be handed a value
 //!
@@ -74,17 +95,27 @@
 //! routes.layer(from_fn(in_scope)).layer(TenantLayer::new(manager))
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it does |
+//! |---|---|---|
+//! | `ops` | on | [`ops_routes`] and [`OpsRoutes`]; needs axum itself, and prometheus |
 
 mod current_tenant;
 mod db;
 mod error;
 mod lookup;
+#[cfg(feature = "ops")]
+mod ops;
 mod rejection;
 mod tx;
 
 pub use current_tenant::CurrentTenant;
 pub use db::Db;
 pub use error::DbError;
+#[cfg(feature = "ops")]
+pub use ops::{OpsRoutes, RegisterError, ops_routes};
 pub use rejection::{TenantRejection, TxRejection};
 pub use tenantry_tower::{
     Authorize, AuthorizeError, NoTenant, Problem, ProblemJson, Rejection, RejectionKind, Resolve,

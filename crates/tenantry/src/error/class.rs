@@ -12,7 +12,8 @@ use serde::Serialize;
 #[non_exhaustive]
 pub enum ErrorClass {
     /// The connection could not be made, or broke: SQLSTATE class 08, a refused, reset or timed-out
-    /// socket, a name that does not resolve, a TLS handshake that was cut off. Transient.
+    /// socket, a name that does not resolve, a TLS handshake that was cut off, an answer that is none.
+    /// Transient.
     Connection,
     /// The server has no room for another connection: 53300. Transient.
     TooManyConnections,

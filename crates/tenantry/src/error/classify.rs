@@ -15,6 +15,8 @@ pub(crate) fn class_of(error: &sqlx::Error) -> ErrorClass {
             let cut = find(Some(&**error), |error| error.downcast_ref::<io::Error>());
             cut.map_or(ErrorClass::Tls, |error| ErrorClass::of_io(error.kind()))
         }
+        // What came was no answer: sqlx says so where a handshake was cut before its first byte, too.
+        sqlx::Error::Protocol(_) => ErrorClass::Connection,
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => ErrorClass::Pool,
         sqlx::Error::AnyDriverError(error) => {
             error.downcast_ref::<Error>().map_or(ErrorClass::Other, Error::class)

@@ -158,23 +158,19 @@ async fn known(of: &Subject<'_>, tenants: &HealthOf, deadline: Instant) -> Vec<K
                 .into_iter()
                 .map(|(_, pool)| (pool.tenant.clone(), pool))
                 .collect();
-            let found = stream::iter(ids).map(async |id| {
-                let found = timeout_at(deadline, (of.find)(id.as_str().into())).await;
-                (id, found)
-            });
-            let found: Vec<_> = found.buffered(LOOKUPS).collect().await;
-            found
-                .into_iter()
-                .map(|(id, found)| Known {
-                    id: id.clone(),
-                    found: match found {
+            let known = stream::iter(ids.clone()).map(|id| {
+                let pool = pools.remove(&id);
+                let find = (of.find)(id.as_str().into());
+                async move {
+                    let found = match timeout_at(deadline, find).await {
                         Ok(Ok(db)) => Ok(Arc::clone(TenantDb::occupant(&db))),
                         Ok(Err(error)) => Err(in_words(&error)),
                         Err(_) => Err("no answer in time"),
-                    },
-                    pool: pools.remove(id),
-                })
-                .collect()
+                    };
+                    Known { id, found, pool }
+                }
+            });
+            known.buffered(LOOKUPS).collect().await
         }
     }
 }

@@ -1,9 +1,14 @@
 //! A database with tenants in it, and what tests wait with.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use sqlx::{Connection, Executor, PgConnection, Row};
-use tenantry::{ErrorKind, ManagerBuilder, PoolOptions, TenantDb, TenantManager};
+use tenantry::{
+    ErrorKind, Event, ManagerBuilder, PoolOptions, Retry, TenantDb, TenantManager,
+};
 use tenantry_devdb::{DevDatabase, DevServer};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -213,4 +218,25 @@ pub(crate) async fn at_rest(manager: &TenantManager) {
         pool.leased == 0 && pool.waiting == 0
     })
     .await;
+}
+
+/// What a hook has heard.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<Event>>>);
+
+impl Heard {
+    /// A hook that notes every event.
+    pub(crate) fn hook(&self) -> impl Fn(Event) + Send + Sync + 'static {
+        let heard = Arc::clone(&self.0);
+        move |event| heard.lock().expect("no hook panics").push(event)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Event> {
+        self.0.lock().expect("no hook panics").clone()
+    }
+
+    pub(crate) fn retries(&self) -> Vec<Retry> {
+        let retry = |event| if let Event::Retry(retry) = event { Some(retry) } else { None };
+        self.all().into_iter().filter_map(retry).collect()
+    }
 }

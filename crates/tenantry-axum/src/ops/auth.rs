@@ -1,0 +1,137 @@
+//! HTTP Basic authentication, as RFC 7617 has it. Pure: headers in, a verdict out.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{HeaderMap, header::AUTHORIZATION};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// The challenge of a 401.
+pub(super) const CHALLENGE: &str = r#"Basic realm="metrics", charset="UTF-8""#;
+
+/// The one pair of user and password that is let in.
+///
+/// What is kept and compared is a hash. Hashes are of one length, so that the time that a comparison
+/// takes tells neither how much of a guess was right nor how long the password is.
+#[derive(Clone)]
+pub(super) struct BasicAuth {
+    expected: [u8; 32],
+}
+
+impl BasicAuth {
+    pub(super) fn new(user: &str, password: &str) -> Self {
+        Self { expected: hash(format!("{user}:{password}").as_bytes()) }
+    }
+
+    /// Says whether a request with these headers is let in.
+    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        // Of two headers, somebody in between may have checked the other one.
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return false;
+        };
+        credentials(value.as_bytes())
+            .is_some_and(|given| hash(&given).ct_eq(&self.expected).into())
+    }
+}
+
+impl fmt::Debug for BasicAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BasicAuth").finish_non_exhaustive()
+    }
+}
+
+/// Reads `user:password` from the value of the header.
+fn credentials(header: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, rest) = header.split_at_checked("basic".len())?;
+    let encoded = rest.strip_prefix(b" ")?.trim_ascii();
+    match scheme.eq_ignore_ascii_case(b"basic") {
+        true => STANDARD.decode(encoded).ok(),
+        false => None,
+    }
+}
+
+fn hash(text: &[u8]) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn encoded(text: &str) -> String {
+        STANDARD.encode(text)
+    }
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn admits_the_right_pair_in_every_spelling_of_the_rfc() {
+        // The examples of RFC 7617, sections 2 and 2.1.
+        for (user, password, header) in [
+            ("Aladdin", "open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("Aladdin", "open sesame", "basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("Aladdin", "open sesame", "BASIC   QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("test", "123£", "Basic dGVzdDoxMjPCow=="),
+            ("user", "a:b", &format!("Basic {}", encoded("user:a:b"))),
+            ("", "", &format!("Basic {}", encoded(":"))),
+        ] {
+            let auth = BasicAuth::new(user, password);
+            assert!(auth.admits(&headers(&[header])), "{header}");
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        let auth = BasicAuth::new("user", "secret");
+        let right = format!("Basic {}", encoded("user:secret"));
+        assert!(auth.admits(&headers(&[&right])));
+        let pairs = [
+            "user:secre", "user:secrets", "user:Secret", "use:secret", "user:", ":secret", "user",
+            "", "user:secret\0", "user:secret\n", " user:secret", "secret:user",
+        ];
+        for pair in pairs {
+            let header = format!("Basic {}", encoded(pair));
+            assert!(!auth.admits(&headers(&[&header])), "{pair:?}");
+        }
+        let right = encoded("user:secret");
+        for header in [
+            "", "B", "Basic", "Basic ", "Basic  ", "Bäsic x", "Basic =", "Basic a", "Basic %%%%",
+            "user:secret", "Basic user:secret", "Digest username=\"user\"",
+            &right,
+            &format!("Basic{right}"),
+            &format!("Basic\t{right}"),
+            &format!("Bearer {right}"),
+            &format!("Basic {right}="),
+            &format!("Basic {}", right.trim_end_matches('=')),
+            &format!("Basic {right} {right}"),
+            &format!("Basic {right}, Basic {right}"),
+        ] {
+            assert!(!auth.admits(&headers(&[header])), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_none_and_two() {
+        let auth = BasicAuth::new("user", "secret");
+        let right = format!("Basic {}", encoded("user:secret"));
+        assert!(!auth.admits(&headers(&[])));
+        assert!(!auth.admits(&headers(&[&right, &right])));
+        assert!(!auth.admits(&headers(&[&right, "Basic x"])));
+    }
+
+    #[test]
+    fn shows_nothing() {
+        let shown = format!("{:?}", BasicAuth::new("user", "secret"));
+        assert_eq!(shown, "BasicAuth { .. }");
+    }
+}

@@ -1,0 +1,212 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::{Router, middleware::map_response, response::Response, routing::get};
+use http::{HeaderValue, header::CACHE_CONTROL};
+use prometheus::Registry;
+use tenantry::{MetricsOptions, TenantManager};
+
+use super::{
+    auth::BasicAuth,
+    health::{self, Checks},
+    metrics::{self, Figures, Page},
+    register_error::RegisterError,
+};
+
+/// Makes the routes `/health`, `/livez`, `/readyz` and `/metrics`, with the defaults of [`OpsRoutes`].
+///
+/// They go beside the routes of tenants and need no tenant. None of them names one.
+///
+/// # Examples
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use tenantry::TenantManager;
+/// use tenantry_axum::{CurrentTenant, TenantLayer, ops_routes};
+///
+/// fn app(manager: TenantManager) -> Router {
+///     Router::new()
+///         .route("/tenant", get(async |CurrentTenant(tenant)| tenant.id().to_string()))
+///         .layer(TenantLayer::new(manager.clone()))
+///         .merge(ops_routes(manager))
+/// }
+/// ```
+pub fn ops_routes<S>(manager: TenantManager) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let routes = OpsRoutes::new(manager);
+    let figures = routes.own_figures();
+    routes.serve(figures)
+}
+
+/// Configures the routes for those who operate a service.
+///
+/// | route | answers | status |
+/// |---|---|---|
+/// | `GET /health` | a [`HealthReport`](tenantry::HealthReport) as JSON | 200 when `healthy`, else 503 |
+/// | `GET /livez` | `ok`, and touches nothing outside of the process | 200 |
+/// | `GET /readyz` | `{"status":"ok"}`, `degraded` or `unhealthy` | 200 when requests can be served, else 503 |
+/// | `GET /metrics` | the figures of the [`MetricsCollector`](tenantry::MetricsCollector) | 200; 401 without the [credentials](Self::basic_auth) |
+///
+/// One tenant in trouble makes none of them fail: a load balancer must not take a whole instance away
+/// because of it. A manager that is [closing](TenantManager::close) is not ready.
+///
+/// Whoever can reach the routes can call them often. Checks run one after the other, and those who ask
+/// at the same time share an answer, so they do not use up connections; and no answer holds the words
+/// of the database, nor its address. With [`tenant_details`](Self::tenant_details) and with
+/// [tenant labels](MetricsOptions::tenant_labels) the answers name tenants: then keep the routes to a
+/// port that customers cannot reach.
+///
+/// Metrics are written in Prometheus' text format 0.0.4, whatever the request accepts: the crate
+/// `prometheus` cannot write OpenMetrics. Every Prometheus reads it.
+///
+/// No answer is to be stored: all have `Cache-Control: no-store`.
+///
+/// # Probes
+///
+/// A liveness probe asks `/livez`. Point it at nothing else: restarting all instances does not bring a
+/// database back, and they would all connect at once when it is. A readiness probe asks `/readyz`.
+/// Kubernetes waits one second for an answer unless `timeoutSeconds` says otherwise; let it be longer
+/// than the [ping timeout](Self::ping_timeout), or the answer is never seen.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use axum::Router;
+/// use tenantry::{MetricsOptions, TenantManager};
+/// use tenantry_axum::{OpsRoutes, RegisterError};
+///
+/// # fn example(manager: TenantManager, password: &str) -> Result<(), RegisterError> {
+/// // The figures of the application are in this registry, too.
+/// let registry = prometheus::Registry::new();
+/// let routes: Router = OpsRoutes::new(manager)
+///     .metrics(MetricsOptions::default().tenant_labels(20).runtime(true))
+///     .registry(registry)
+///     .basic_auth("prometheus", password)
+///     .ping_timeout(Duration::from_millis(800))
+///     .into_router()?;
+/// # Ok(()) }
+/// ```
+#[must_use = "it does nothing until it is made a router"]
+pub struct OpsRoutes {
+    checks: Checks,
+    metrics: MetricsOptions,
+    registry: Option<Registry>,
+    auth: Option<BasicAuth>,
+}
+
+impl OpsRoutes {
+    /// Begins to configure the routes of a manager.
+    pub fn new(manager: TenantManager) -> Self {
+        let ping_timeout = Duration::from_secs(2);
+        Self {
+            checks: Checks { manager, ping_timeout, tenant_details: false },
+            metrics: MetricsOptions::default(),
+            registry: None,
+            auth: None,
+        }
+    }
+
+    /// Sets whether `/health` tells of each tenant. Default: `false`, their numbers alone.
+    ///
+    /// Which tenants there are is nothing for everybody who can reach the port.
+    pub fn tenant_details(mut self, tell: bool) -> Self {
+        self.checks.tenant_details = tell;
+        self
+    }
+
+    /// Sets how long the database may take to answer for `/health` and `/readyz`. Default: 2 s.
+    ///
+    /// After about that time the answer is 503. More than half of it is degraded. Shorter than what
+    /// the caller waits for, so that it sees the answer; long enough for a connection to be opened.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.checks.ping_timeout = timeout;
+        self
+    }
+
+    /// Sets what `/metrics` has. Default: no tenant labels, and nothing of process and runtime.
+    pub fn metrics(mut self, options: MetricsOptions) -> Self {
+        self.metrics = options;
+        self
+    }
+
+    /// Lets `/metrics` show a whole registry, in which the collector of the manager is registered.
+    /// Default: the figures of the manager alone.
+    ///
+    /// Two managers have metrics of the same names. To have both in one process, give each a registry
+    /// with a label of its own, see
+    /// [`Registry::new_custom`](prometheus::Registry::new_custom).
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Lets only those read `/metrics` who know a user and a password. Default: everybody.
+    ///
+    /// Everybody else is answered 401. Basic authentication sends the password as good as in clear:
+    /// it belongs behind TLS. The other routes stay open, for load balancers send no credentials.
+    ///
+    /// The user should hold no colon: [RFC 7617](https://www.rfc-editor.org/rfc/rfc7617#section-2) has
+    /// the password begin after the first one.
+    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        self.auth = Some(BasicAuth::new(user.as_ref(), password.as_ref()));
+        self
+    }
+
+    /// Makes the router, to be [merged](Router::merge) into any other.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`] when the [registry](Self::registry) has metrics of the same names already.
+    /// Without one it does not fail.
+    pub fn into_router<S>(self) -> Result<Router<S>, RegisterError>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let figures = match &self.registry {
+            None => self.own_figures(),
+            Some(registry) => {
+                let collector = self.checks.manager.collector(self.metrics.clone());
+                let registered = registry.register(Box::new(collector));
+                registered.map_err(|source| RegisterError { source })?;
+                Figures::Registry(registry.clone())
+            }
+        };
+        Ok(self.serve(figures))
+    }
+
+    fn own_figures(&self) -> Figures {
+        Figures::Own(Box::new(self.checks.manager.collector(self.metrics.clone())))
+    }
+
+    fn serve<S>(self, figures: Figures) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let page = Page { figures, auth: self.auth };
+        Router::new()
+            .route("/health", get(health::health).with_state(self.checks.clone()))
+            .route("/livez", get(health::livez))
+            .route("/readyz", get(health::readyz).with_state(self.checks))
+            .route("/metrics", get(metrics::metrics).with_state(Arc::new(page)))
+            // Not around the fallback: that would become the one of whoever merges the routes.
+            .route_layer(map_response(unstored))
+    }
+}
+
+impl fmt::Debug for OpsRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpsRoutes")
+            .field("checks", &self.checks)
+            .field("metrics", &self.metrics)
+            .field("registry", &self.registry.is_some())
+            .field("auth", &self.auth)
+            .finish()
+    }
+}
+
+async fn unstored(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,112 @@
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// What a [`Proxy`] does to bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Passes them on.
+    Pass,
+    /// Passes them on after a while.
+    Delay(Duration),
+    /// Takes connections and lets nothing through, in either direction.
+    BlackHole,
+    /// Cuts every connection, new ones at once.
+    Cut,
+    /// Cuts new connections once they have sent something.
+    CutAtFirstWord,
+}
+
+/// A TCP proxy in front of a server.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    mode: Arc<watch::Sender<Mode>>,
+    listening: JoinHandle<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn before(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let (mode, _) = watch::channel(Mode::Pass);
+        let mode = Arc::new(mode);
+        let modes = Arc::clone(&mode);
+        let listening = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let mode = modes.subscribe();
+                tokio::spawn(serve(client, port, mode));
+            }
+        });
+        Self { address, mode, listening }
+    }
+
+    pub(crate) fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// The URL of the database `postgres` behind the proxy.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres@{}/postgres", self.address)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.mode.send_replace(Mode::Cut);
+        self.listening.abort();
+    }
+}
+
+async fn serve(client: TcpStream, port: u16, mut mode: watch::Receiver<Mode>) {
+    let first = *mode.borrow_and_update();
+    if first == Mode::Cut {
+        return;
+    }
+    if first == Mode::CutAtFirstWord {
+        let mut client = client;
+        let _ = client.read(&mut [0; 8]).await;
+        return;
+    }
+    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let (there, back) = (mode.clone(), mode.clone());
+    let cut = async {
+        while *mode.borrow_and_update() != Mode::Cut {
+            if mode.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = cut => {}
+        () = pump(from_client, to_server, there) => {}
+        () = pump(from_server, to_client, back) => {}
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>) {
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
+        let now = *mode.borrow();
+        if let Mode::Delay(delay) = now {
+            tokio::time::sleep(delay).await;
+        }
+        if mode.wait_for(|mode| *mode != Mode::BlackHole).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}

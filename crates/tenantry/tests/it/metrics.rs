@@ -1,0 +1,249 @@
+//! Everything that the documentation lists is measured, and Prometheus can read it.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use prometheus::{Registry, TextEncoder};
+use tenantry::{HealthOptions, MetricsOptions, TenantManager};
+
+use crate::support::{TestResult, World, at_rest, eventually, name_of, pool_options};
+
+fn registry(manager: &TenantManager, options: MetricsOptions) -> Registry {
+    let registry = Registry::new();
+    registry.register(Box::new(manager.collector(options))).expect("nothing is registered twice");
+    registry
+}
+
+fn text(registry: &Registry) -> String {
+    TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written")
+}
+
+/// The value of a series, by its name with its labels.
+fn value(text: &str, series: &str) -> Option<f64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    rest.and_then(|value| value.parse().ok())
+}
+
+/// Has Prometheus' own tool check the text, where it is there.
+fn check_with_promtool(text: &str) {
+    let tool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut tool) = tool else {
+        eprintln!("promtool is not there, so it does not check");
+        return;
+    };
+    tool.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
+    let output = tool.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+}
+
+#[tokio::test]
+async fn every_metric_of_the_documentation_is_there_and_promtool_likes_it() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = world.manager();
+    let options = MetricsOptions::default().tenant_labels(5).process(true).runtime(true);
+    let registry = registry(&manager, options);
+    for id in ["acme", "globex"] {
+        name_of(&manager.tenant(id).await?).await?;
+    }
+    manager.shared().ping().await?;
+    drop(manager.health(HealthOptions::default()).await);
+    at_rest(&manager).await;
+    let text = text(&registry);
+    check_with_promtool(&text);
+    let source = include_str!("../../src/metrics/collector.rs");
+    let rows = source.lines().filter_map(|line| line.strip_prefix("/// | `tenantry_"));
+    let mut documented = Vec::new();
+    for row in rows {
+        let names = row.split(" | ").next().unwrap_or_default();
+        let names = format!("`tenantry_{names}");
+        let names = names.split('`').filter(|name| name.starts_with("tenantry_"));
+        documented.extend(names.map(|name| name.split('{').next().unwrap_or(name).to_owned()));
+    }
+    assert!(documented.len() > 25, "{documented:?}");
+    for name in &documented {
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name} is documented and not there");
+    }
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE tenantry_")) {
+        let name = format!("tenantry_{}", line.split(' ').next().unwrap_or_default());
+        assert!(documented.contains(&name), "{name} is there and not documented");
+    }
+    for name in ["tokio_workers", "tokio_alive_tasks", "tokio_worker_busy_seconds_total"] {
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name}");
+    }
+    if cfg!(target_os = "linux") {
+        assert!(text.contains("process_resident_memory_bytes "));
+    }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn figures_say_what_has_happened() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = world
+        .builder()
+        .pool_options(pool_options(|options| {
+            options.max_connections = 2;
+            options.max_waiting_per_tenant = 1;
+            options.acquire_timeout = Duration::from_millis(100);
+        }))
+        .events({
+            let mut options = tenantry::EventOptions::default();
+            options.slow_query_threshold = Duration::from_millis(50);
+            options
+        })
+        .build()?;
+    let registry = registry(&manager, MetricsOptions::default());
+    let acme = manager.tenant("acme").await?;
+    let globex = manager.tenant("globex").await?;
+    manager.tenant("acme").await?;
+    let lease = acme.acquire().await?;
+    let other = acme.acquire().await?;
+    assert!(globex.acquire().await.is_err(), "it waits in vain");
+    drop((lease, other));
+    at_rest(&manager).await;
+    for _ in 0..5 {
+        name_of(&acme).await?;
+    }
+    name_of(&globex).await?;
+    sqlx::query("select pg_sleep(0.06)").execute(&acme).await?;
+    assert!(sqlx::query("select nonsense").execute(&acme).await.is_err());
+    assert!(sqlx::query("select 1/0").execute(&acme).await.is_err());
+    manager.evict(globex.tenant().id());
+    at_rest(&manager).await;
+    let text = text(&registry);
+    for (series, expected) in [
+        ("tenantry_connections_max", 2.0),
+        ("tenantry_connections{state=\"idle\"}", 2.0),
+        ("tenantry_connections{state=\"leased\"}", 0.0),
+        ("tenantry_waiting_requests", 0.0),
+        ("tenantry_tenant_pools", 1.0),
+        ("tenantry_tenant_pools_max", 10_000.0),
+        ("tenantry_acquires_total{outcome=\"timeout\"}", 1.0),
+        ("tenantry_evictions_total{reason=\"requested\"}", 1.0),
+        ("tenantry_errors_total{class=\"pool\"}", 1.0),
+        ("tenantry_errors_total{class=\"syntax\"}", 1.0),
+        ("tenantry_errors_total{class=\"data\"}", 1.0),
+        ("tenantry_slow_queries_total", 1.0),
+        ("tenantry_catalog_hits_total", 1.0),
+        ("tenantry_catalog_misses_total", 2.0),
+        ("tenantry_breaker_state{state=\"closed\"}", 1.0),
+        ("tenantry_breaker_state{state=\"open\"}", 0.0),
+        ("tenantry_shared_initialized", 0.0),
+        ("tenantry_hook_failures_total", 0.0),
+        ("tenantry_events_dropped_total", 0.0),
+        // Five names, one of globex, one that sleeps, two that fail.
+        // The two questions of the catalog go through a handle, too.
+        ("tenantry_query_duration_seconds_count", 11.0),
+    ] {
+        assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
+    }
+    for series in [
+        "tenantry_acquires_total{outcome=\"hit\"}",
+        "tenantry_acquires_total{outcome=\"rebind\"}",
+        "tenantry_acquires_total{outcome=\"open\"}",
+        "tenantry_acquire_wait_seconds_count",
+        "tenantry_connection_hold_seconds_count",
+        "tenantry_connect_seconds_count",
+        "tenantry_rebind_seconds_count",
+    ] {
+        assert!(value(&text, series).is_some_and(|value| value >= 1.0), "{series}\n{text}");
+    }
+    assert!(!text.contains("acme"), "no tenant labels by default");
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn tenant_labels_are_bounded_and_vanish_with_the_tenant_pool() -> TestResult {
+    let ids: Vec<_> = (0..8).map(|nth| format!("t{nth}")).collect();
+    let names: Vec<_> = ids.iter().map(String::as_str).collect();
+    let world = World::with_tenants(&names).await;
+    let manager = world.with_pool(|options| options.max_connections = 3);
+    let registry = registry(&manager, MetricsOptions::default().tenant_labels(2));
+    let series = |text: &str| -> Vec<String> {
+        let start = "tenantry_tenant_acquires_total{tenant=\"";
+        let names = text.lines().filter_map(|line| line.strip_prefix(start));
+        names.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+    };
+    for (nth, id) in ids.iter().enumerate() {
+        let db = manager.tenant(id.as_str()).await?;
+        for _ in 0..=nth {
+            name_of(&db).await?;
+        }
+    }
+    let first = text(&registry);
+    assert_eq!(series(&first), ["_other", "t6", "t7"]);
+    let sum = |text: &str| -> f64 {
+        text.lines()
+            .filter(|line| line.starts_with("tenantry_tenant_acquires_total{"))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    };
+    assert_eq!(sum(&first), 36.0);
+    name_of(&manager.tenant("t7").await?).await?;
+    let second = text(&registry);
+    assert_eq!(value(&second, "tenantry_tenant_acquires_total{tenant=\"t7\"}"), Some(1.0));
+    check_with_promtool(&second);
+    for id in &ids {
+        manager.evict(&tenantry::TenantId::parse(id)?);
+    }
+    eventually("all series are gone", async || series(&text(&registry)) == ["_other"]).await;
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_collector_keeps_no_manager_alive_and_two_do_not_disturb_each_other() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.manager();
+    let (one, two) = (
+        registry(&manager, MetricsOptions::default()),
+        registry(&manager, MetricsOptions::default()),
+    );
+    name_of(&manager.tenant("acme").await?).await?;
+    at_rest(&manager).await;
+    for _ in 0..3 {
+        assert_eq!(
+            value(&text(&one), "tenantry_acquires_total{outcome=\"open\"}"),
+            value(&text(&two), "tenantry_acquires_total{outcome=\"open\"}"),
+        );
+    }
+    manager.close().await;
+    assert!(text(&one).contains("tenantry_connections{state=\"idle\"} 0"));
+    drop(manager);
+    assert!(!text(&one).contains("tenantry_connections"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_snapshot_serialises_to_what_the_guide_shows() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.manager();
+    let json = serde_json::to_value(manager.metrics())?;
+    assert_eq!(json["shared"]["initialized"], false);
+    name_of(&manager.tenant("acme").await?).await?;
+    manager.shared().ping().await?;
+    at_rest(&manager).await;
+    let json = serde_json::to_value(manager.metrics())?;
+    assert_eq!(json["pools"]["total"], 1);
+    assert_eq!(json["pools"]["maxPools"], 10_000);
+    let acme = serde_json::json!({
+        "tenantId": "acme", "schemaName": "tenant_acme",
+        "connections": { "total": 1, "idle": 1, "waiting": 0 },
+    });
+    assert_eq!(json["pools"]["tenants"], serde_json::json!([acme]));
+    assert_eq!(json["shared"]["connections"]["total"], 1);
+    assert!(json["timestamp"].is_string());
+    manager.close().await;
+    Ok(())
+}
