@@ -67,6 +67,9 @@ pub(crate) struct Sizes {
     /// How often `backend_private_mb` visits each tenant.
     #[arg(long, hide = true, value_name = "N", default_value_t = 8)]
     pub(crate) memory_visits: usize,
+    /// Tenants of `metrics_text`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 10_000)]
+    pub(crate) metrics_tenants: usize,
     /// Requests of each run of `layer_overhead_us`.
     #[arg(long, hide = true, value_name = "N", default_value_t = 200_000)]
     pub(crate) layer_requests: u32,
@@ -92,6 +95,12 @@ pub(crate) enum Scenario {
     Fairness,
     /// The memory of the server's backends.
     BackendPrivateMb,
+    /// What it costs to be seen.
+    Observability,
+    /// A scrape when many tenants are known.
+    MetricsText,
+    /// How soon requests are served after the server was away.
+    Recovery,
 }
 
 impl Scenario {

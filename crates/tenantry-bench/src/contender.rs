@@ -3,10 +3,12 @@
 mod one_pool;
 mod pool_per_tenant;
 mod set_each;
+mod telemetry;
 mod tenantry;
 
 pub(crate) use self::{
-    one_pool::OnePool, pool_per_tenant::PoolPerTenant, set_each::SetEach, tenantry::Tenantry,
+    one_pool::OnePool, pool_per_tenant::PoolPerTenant, set_each::SetEach, telemetry::Recording,
+    tenantry::Tenantry,
 };
 use crate::world::Tenant;
 
@@ -47,6 +49,14 @@ impl Contender {
     pub(crate) fn acquires(&self) -> Option<Acquires> {
         match self {
             Self::Tenantry(tenantry) => Some(tenantry.acquires()),
+            Self::OnePool(_) | Self::PoolPerTenant(_) | Self::SetEach(_) => None,
+        }
+    }
+
+    /// Begins to record what is to be seen, for those that do.
+    pub(crate) fn record(&self) -> Option<Recording> {
+        match self {
+            Self::Tenantry(tenantry) => tenantry.record(),
             Self::OnePool(_) | Self::PoolPerTenant(_) | Self::SetEach(_) => None,
         }
     }

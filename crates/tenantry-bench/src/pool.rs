@@ -5,7 +5,10 @@ pub(crate) mod fairness;
 pub(crate) mod idle_tenant;
 pub(crate) mod layer;
 pub(crate) mod many_tenants;
+pub(crate) mod metrics_text;
+pub(crate) mod observability;
 pub(crate) mod one_tenant;
+pub(crate) mod recovery;
 
 use crate::{
     args::{PoolArgs, Scenario},
@@ -107,6 +110,22 @@ impl<'a> Bench<'a> {
                 let raw = backend_memory::run(&self.world, sizes).await?;
                 report.backend_private_mb = Some(raw.figures());
                 report.raw.backend_memory = Some(raw);
+            }
+            Scenario::Observability => {
+                let tenants = self.world.tenants(1).await?;
+                let course = self.course("observability");
+                let (figures, raw) = observability::run(&course, &self.world, tenants).await?;
+                report.observability = Some(figures);
+                report.raw.observability = raw;
+            }
+            Scenario::MetricsText => {
+                let server = self.world.options("metrics_text");
+                let rounds = self.args.rounds;
+                let figures = metrics_text::run(server, sizes.metrics_tenants, rounds).await?;
+                report.metrics_text = Some(figures);
+            }
+            Scenario::Recovery => {
+                report.recovery = Some(recovery::run(self.args.rounds).await?);
             }
         }
         Ok(())

@@ -106,7 +106,9 @@ async fn run(course: &Course, entrant: &Entrant, round: Round) -> Result<Run, Fa
     };
     let sessions = SessionSampler::start(&course.server, name).await?;
     let before = contender.acquires();
+    let recording = contender.record();
     let tally = load::closed_loop(contender, work, course.duration, seed).await?;
+    drop(recording);
     let after = contender.acquires();
     let max_sessions = sessions.stop().await?;
     let hit_ratio = before.zip(after).map(|(before, after)| after.hit_ratio_since(before));

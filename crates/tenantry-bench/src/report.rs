@@ -7,7 +7,10 @@ use crate::{
         idle_tenant::IdleTenant,
         layer::Layer,
         many_tenants::ManyTenants,
+        metrics_text::MetricsText,
+        observability::Observability,
         one_tenant::OneTenant,
+        recovery::Recovery,
     },
     race::Series,
 };
@@ -29,6 +32,12 @@ pub(crate) struct Report {
     pub(crate) fairness: Option<Fairness>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_private_mb: Option<BackendPrivateMb>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) observability: Option<Observability>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics_text: Option<MetricsText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recovery: Option<Recovery>,
     pub(crate) raw: Raw,
 }
 
@@ -53,4 +62,6 @@ pub(crate) struct Raw {
     pub(crate) fairness: Vec<FairnessSeries>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_memory: Option<BackendMemory>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) observability: Vec<Series>,
 }

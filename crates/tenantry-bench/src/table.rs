@@ -8,7 +8,10 @@ use crate::{
         backend_memory::BackendPrivateMb,
         fairness::{Fairness, FairnessSeries},
         many_tenants::ManyTenants,
+        metrics_text::MetricsText,
+        observability::Observability,
         one_tenant::OneTenant,
+        recovery::Recovery,
     },
     race::Series,
     report::Report,
@@ -91,6 +94,15 @@ fn lines(report: &Report) -> Vec<Line> {
     if let Some(figures) = &report.backend_private_mb {
         lines.extend(backend_memory(figures));
     }
+    if let Some(figures) = &report.observability {
+        lines.extend(observability(figures));
+    }
+    if let Some(figures) = &report.metrics_text {
+        lines.extend(metrics_text(figures));
+    }
+    if let Some(figures) = &report.recovery {
+        lines.extend(recovery(figures));
+    }
     lines
 }
 
@@ -150,6 +162,37 @@ fn backend_memory(figures: &BackendPrivateMb) -> [Line; 2] {
     [with.target("at most 50 MB", met), line("without", figures.without)]
 }
 
+fn observability(figures: &Observability) -> [Line; 2] {
+    let (seen, hook) = (figures.vs_silent, figures.with_hook_vs_silent);
+    [
+        Line::times("observability", "vs_silent", seen).target("at least 0.95x", seen >= 0.95),
+        Line::times("observability", "with_hook_vs_silent", hook),
+    ]
+}
+
+fn metrics_text(figures: &MetricsText) -> [Line; 4] {
+    let ms = |figure, ms: f64| Line::new("metrics_text", figure, format!("{ms:.2} ms"));
+    let bytes = |figure, bytes: usize| Line::new("metrics_text", figure, bytes.to_string());
+    let (render, size) = (figures.render_ms, figures.bytes);
+    [
+        ms("render_ms", render).target("at most 20 ms", render <= 20.0),
+        bytes("bytes", size).target("at most 65536", size <= 65_536),
+        ms("labelled_render_ms", figures.labelled_render_ms),
+        bytes("labelled_bytes", figures.labelled_bytes),
+    ]
+}
+
+fn recovery(figures: &Recovery) -> [Line; 2] {
+    let ms = |figure, ms: f64| Line::new("recovery", figure, format!("{ms:.0} ms"));
+    let (first, longest) = (figures.first_success(), figures.longest_request());
+    let deadline = figures.deadline_ms;
+    [
+        ms("first_success_ms", first).target("at most 1000 ms", first <= 1_000.0),
+        ms("longest_request_ms", longest)
+            .target(format!("at most {deadline:.0} ms"), longest <= deadline),
+    ]
+}
+
 fn cannot(scenario: &'static str, figure: &'static str) -> Line {
     Line::new(scenario, figure, "cannot be read here".to_owned())
 }
@@ -169,6 +212,7 @@ fn races(report: &Report) -> Option<Table> {
         ("one_tenant", &raw.one_tenant),
         ("uniform_200", &raw.uniform_200),
         ("zipf_1000", &raw.zipf_1000),
+        ("observability", &raw.observability),
     ];
     for (scenario, race) in races {
         for series in race {

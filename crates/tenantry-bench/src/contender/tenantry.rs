@@ -1,7 +1,10 @@
 use sqlx::postgres::PgConnectOptions;
 use tenantry::{ManagerBuilder, TenantManager};
 
-use super::Acquires;
+use super::{
+    Acquires,
+    telemetry::{Recording, Telemetry},
+};
 use crate::{
     failure::Failure,
     world::{NAME_OF_ITEM, Tenant},
@@ -14,12 +17,22 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Tenantry {
     manager: TenantManager,
+    telemetry: Option<Telemetry>,
 }
 
 impl Tenantry {
     pub(crate) fn new(options: PgConnectOptions, connections: u32) -> Result<Self, Failure> {
-        let manager = Self::builder(options, connections)?.build()?;
-        Ok(Self { manager })
+        Ok(Self::of(Self::builder(options, connections)?.build()?))
+    }
+
+    pub(crate) fn of(manager: TenantManager) -> Self {
+        Self { manager, telemetry: None }
+    }
+
+    /// Makes one that is seen while it runs.
+    pub(crate) fn observed(manager: TenantManager) -> Result<Self, Failure> {
+        let telemetry = Some(Telemetry::of(&manager)?);
+        Ok(Self { manager, telemetry })
     }
 
     pub(crate) fn builder(
@@ -38,6 +51,10 @@ impl Tenantry {
     pub(super) fn acquires(&self) -> Acquires {
         let acquires = self.manager.snapshot().acquires;
         Acquires { hit: acquires.hit, all: acquires.hit + acquires.rebind + acquires.open }
+    }
+
+    pub(super) fn record(&self) -> Option<Recording> {
+        self.telemetry.as_ref().map(Telemetry::record)
     }
 
     pub(super) async fn close(&self) {

@@ -11,6 +11,7 @@ fn bench(json: &Path, arguments: &[&str]) -> (Value, String) {
         .arg(json)
         .args(["--uniform-tenants", "6", "--zipf-tenants", "12", "--idle-tenants", "1000"])
         .args(["--memory-tenants", "6", "--memory-visits", "2", "--layer-requests", "100"])
+        .args(["--metrics-tenants", "30"])
         .args(arguments)
         .output()
         .expect("the benchmark is built");
@@ -25,12 +26,14 @@ fn bench(json: &Path, arguments: &[&str]) -> (Value, String) {
 fn a_run_writes_every_figure() {
     let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("all.json");
     let (report, table) = bench(&json, &[]);
-    let figures: [(&str, &[&str]); 5] = [
+    let figures: [(&str, &[&str]); 7] = [
         ("one_tenant", &["vs_pgpool_default", "vs_pgpool_no_ping"]),
         ("uniform_200", &MANY_TENANTS),
         ("zipf_1000", &MANY_TENANTS),
         ("fairness", &["quiet_p99_ms", "pgpool_quiet_p99_ms", "total_ratio"]),
         ("backend_private_mb", &["with_retirement", "without"]),
+        ("observability", &["vs_silent", "with_hook_vs_silent"]),
+        ("metrics_text", &["render_ms", "bytes", "labelled_render_ms", "labelled_bytes"]),
     ];
     for (scenario, names) in figures {
         assert!(table.contains(scenario), "no {scenario} in {table}");
@@ -39,11 +42,12 @@ fn a_run_writes_every_figure() {
             assert!(figure.is_number(), "{scenario}.{name} is {figure}");
         }
     }
+    assert_eq!(report["recovery"]["first_success_ms"].as_array().map(Vec::len), Some(3));
     for figure in ["idle_tenant_bytes", "layer_overhead_us"] {
         assert!(report[figure].is_number(), "{figure} is {}", report[figure]);
         assert!(table.contains(figure), "no {figure} in {table}");
     }
-    for scenario in ["one_tenant", "uniform_200", "zipf_1000", "fairness"] {
+    for scenario in ["one_tenant", "uniform_200", "zipf_1000", "fairness", "observability"] {
         for series in report["raw"][scenario].as_array().expect("a list of contenders") {
             let rounds = series["rounds"].as_array().expect("a list of rounds");
             assert_eq!(rounds.len(), 3, "{series}");
