@@ -127,3 +127,8 @@ pub use tx::Tx;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The code for those who come from another library compiles, and runs where it needs no server.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/from-drizzle-multitenant.md")]
+struct FromDrizzleMultitenant;

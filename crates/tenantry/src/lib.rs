@@ -70,17 +70,30 @@
 //! [is transient](Error::is_transient), and never shows a password. Statements through a handle fail
 //! with [`sqlx::Error`]; `Error::from` tells what the pool meant by it.
 //!
+//! # Operating a service
+//!
+//! | to | use |
+//! |---|---|
+//! | survive a restart of the server | nothing: openings are tried again, a [circuit breaker](BreakerOptions) keeps an outage short; [`PoolOptions::retry`] says how |
+//! | try again what failed | [`retry::retry`], [`retry::Retrier`] |
+//! | be ready before the first request | [`TenantManager::warm_up`], [`TenantDb::ready`] |
+//! | answer a probe | [`TenantManager::health`], or the routes of `tenantry-axum` |
+//! | be scraped | [`TenantManager::collector`] for Prometheus, [`TenantManager::metrics`] for anything else |
+//! | see what happens | `tracing` under the targets `tenantry::…`; [`ManagerBuilder::on_event`] and the other hooks |
+//!
 //! # Features
 //!
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `tls` | on | TLS to the server through rustls, with the roots of webpki-roots |
+//! | `fmt` | off | `PlainFormat`: a plain line for each event, for tracing-subscriber |
+//! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
 
 pub mod catalog;
 pub mod context;
 mod db;
 mod error;
-mod event;
+pub mod event;
 mod health;
 mod manager;
 mod metrics;
@@ -96,12 +109,9 @@ pub use catalog::{
 };
 pub use db::{SharedDb, TenantDb, TenantTransaction};
 pub use error::{Error, ErrorClass, ErrorKind, OptionsError};
-pub use event::{
-    AcquireTimeout, BreakerChange, BreakerState, Event, EventOptions, EvictReason, Hook, HookResult,
-    LongLease, PoolCreated, PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf, WarmedUp,
-};
 #[cfg(feature = "fmt")]
 pub use event::PlainFormat;
+pub use event::{BreakerState, Event, EventOptions, EvictReason};
 pub use health::{HealthOf, HealthOptions, HealthReport, HealthStatus, SharedHealth, TenantHealth};
 pub use manager::{ConfigError, ManagerBuilder, TenantManager};
 pub use metrics::{

@@ -6,7 +6,10 @@ use jiff::{Timestamp, Unit};
 use serde::{Serialize, Serializer, ser::Error};
 
 /// Serialises as `2026-01-15T10:30:00.000Z`.
-pub(crate) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(
+    time: &SystemTime,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let time = Timestamp::try_from(*time).and_then(|time| time.round(Unit::Millisecond));
     format!("{:.3}", time.map_err(S::Error::custom)?).serialize(serializer)
 }

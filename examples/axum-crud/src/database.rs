@@ -5,6 +5,9 @@ use std::env;
 use tenantry::{Error, TenantManager};
 use tenantry_devdb::DevDatabase;
 
+/// The tenants of this example.
+pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
+
 /// The database of `DATABASE_URL`, or else a throwaway one.
 pub(crate) enum Database {
     Given(String),
@@ -41,7 +44,7 @@ impl Database {
 pub(crate) async fn prepare(manager: &TenantManager) -> Result<(), Error> {
     let shared = manager.shared();
     sqlx::raw_sql(include_str!("../sql/shared.sql")).execute(shared).await?;
-    for tenant in ["acme", "globex"] {
+    for tenant in TENANTS {
         // The statements name no schema: the tenant's own is the only one they find.
         let mut tx = manager.tenant(tenant).await?.begin().await?;
         sqlx::raw_sql(include_str!("../sql/tenant.sql")).execute(&mut *tx).await?;

@@ -4,11 +4,13 @@
 
 mod database;
 mod error;
+mod logging;
 mod ops;
 mod plans;
+mod shutdown;
 mod users;
 
-use std::{env, error::Error, io::IsTerminal, net::SocketAddr};
+use std::{env, error::Error, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -17,78 +19,69 @@ use axum::{
     response::Response,
     routing::get,
 };
-use tenantry::{Isolation, SchemaDiscovery, TenantManager};
+use tenantry::{Isolation, SchemaDiscovery, TenantManager, WarmUp};
 use tenantry_axum::{CurrentTenant, TenantLayer};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
-use tracing_subscriber::EnvFilter;
+use tokio::net::TcpListener;
 
-use crate::database::Database;
+use crate::{database::Database, logging::LogFormat, shutdown::StopSignals};
+
+/// How long leases may take to come back after that: those of requests that were not finished.
+const CLOSE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let color = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(color)
-        .init();
+    let log_format = LogFormat::from_env()?;
+    logging::start(log_format)?;
 
     let database = Database::open().await?;
-    let manager = TenantManager::builder(database.url())
+    let builder = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(SchemaDiscovery::default())
-        .max_connections(10)
-        .build()?;
+        .max_connections(10);
+    let manager = logging::hooks(builder, log_format).build()?;
+    let app = app(manager.clone())?;
     database::prepare(&manager).await?;
+    warm_up(&manager).await;
 
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    let stop = stop_signal()?;
+    let stop = StopSignals::listen()?;
     say_what_to_try(listener.local_addr()?);
-    axum::serve(listener, app(manager.clone())).with_graceful_shutdown(stop).await?;
+    shutdown::serve(listener, app, stop).await?;
 
-    tracing::info!("all requests are finished, closing");
-    manager.close().await;
+    manager.close_within(CLOSE).await;
     database.close().await?;
     Ok(())
 }
 
-fn app(manager: TenantManager) -> Router {
+/// Gives each tenant a connection before its first request. A tenant for which there is none is no
+/// reason not to start.
+async fn warm_up(manager: &TenantManager) {
+    let report = manager.warm_up(database::TENANTS, WarmUp::default()).await;
+    tracing::info!(
+        total = report.total,
+        warmed = report.succeeded,
+        already_warm = report.already_warm,
+        failed = report.failed,
+        "warmed up"
+    );
+}
+
+fn app(manager: TenantManager) -> Result<Router, Box<dyn Error>> {
     let of_a_tenant = Router::new()
         .route("/users", get(users::list).post(users::create))
         .route("/users/{id}", get(users::show).put(users::update).delete(users::delete))
         .route("/users-async", get(users::list_validated))
         .layer(from_fn(log_request))
         .layer(TenantLayer::new(manager.clone()));
-    let of_nobody = Router::new()
-        .route("/plans", get(plans::list))
-        .route("/health", get(ops::health))
-        .route("/admin/pools", get(ops::pools))
-        .with_state(manager);
-    of_a_tenant.merge(of_nobody)
+    let shared = Router::new().route("/plans", get(plans::list)).with_state(manager.clone());
+    Ok(of_a_tenant.merge(shared).merge(ops::routes(manager)?))
 }
 
 async fn log_request(tenant: CurrentTenant, request: Request, next: Next) -> Response {
     let CurrentTenant(tenant) = tenant;
     tracing::info!(tenant = %tenant.id(), method = %request.method(), path = request.uri().path(), "request");
     next.run(request).await
-}
-
-/// Waits for Ctrl-C or SIGTERM. Both are listened to from now on, not from the first poll.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tracing::info!("no new requests are accepted");
-    })
 }
 
 #[expect(clippy::print_stdout, reason = "a person is to read it and to copy from it")]
@@ -107,6 +100,8 @@ fn say_what_to_try(address: SocketAddr) {
     println!("curl http://{address}/users-async -H 'x-tenant-id: acme'");
     println!("curl http://{address}/plans");
     println!("curl http://{address}/health");
+    println!("curl http://{address}/readyz");
+    println!("curl http://{address}/metrics");
     println!("curl http://{address}/admin/pools");
     println!();
     println!("And what is refused: no tenant, and one that does not exist.");

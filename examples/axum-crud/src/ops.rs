@@ -1,39 +1,47 @@
 //! What is asked about the service itself. In earnest, `/admin` belongs behind authentication.
 
-use axum::{Json, extract::State};
-use serde_json::{Value, json};
-use tenantry::TenantManager;
+use std::{env, error::Error};
 
-pub(crate) async fn health(State(manager): State<TenantManager>) -> Json<Value> {
-    Json(json!({ "status": "ok", "pools": manager.snapshot().tenants.len() }))
+use axum::{Json, Router, extract::State, routing::get};
+use serde_json::{Value, json};
+use tenantry::{MetricsOptions, TenantManager};
+use tenantry_axum::OpsRoutes;
+
+/// Makes `/health`, `/livez`, `/readyz`, `/metrics` and `/admin/pools`. None of them needs a tenant.
+pub(crate) fn routes(manager: TenantManager) -> Result<Router, Box<dyn Error>> {
+    let metrics = MetricsOptions::default().process(true).runtime(true);
+    let mut routes = OpsRoutes::new(manager.clone()).metrics(metrics);
+    if let Some((user, password)) = credentials()? {
+        routes = routes.basic_auth(user, password);
+    }
+    let admin = Router::new().route("/admin/pools", get(pools)).with_state(manager);
+    Ok(routes.into_router()?.merge(admin))
 }
 
-pub(crate) async fn pools(State(manager): State<TenantManager>) -> Json<Value> {
-    let pool = manager.snapshot();
-    let tenants = pool.tenants.iter().map(|of| {
-        json!({
-            "tenant": of.tenant.as_str(),
-            "total": of.total,
-            "idle": of.idle,
-            "waiting": of.waiting,
-        })
-    });
+/// Reads who may see `/metrics`. One of the two alone is a mistake that must not leave it open.
+fn credentials() -> Result<Option<(String, String)>, Box<dyn Error>> {
+    match (variable("METRICS_USER")?, variable("METRICS_PASSWORD")?) {
+        (Some(user), Some(password)) => Ok(Some((user, password))),
+        (None, None) => Ok(None),
+        _ => Err("set both METRICS_USER and METRICS_PASSWORD, or neither".into()),
+    }
+}
+
+/// Reads a variable of the environment; an empty one counts as none.
+fn variable(name: &str) -> Result<Option<String>, env::VarError> {
+    match env::var(name) {
+        Err(env::VarError::NotPresent) => Ok(None),
+        read => read.map(|value| Some(value).filter(|value| !value.is_empty())),
+    }
+}
+
+async fn pools(State(manager): State<TenantManager>) -> Json<Value> {
+    let metrics = manager.metrics();
     Json(json!({
-        "count": pool.tenants.len(),
-        "connections": {
-            "max": pool.max,
-            "total": pool.total,
-            "idle": pool.idle,
-            "leased": pool.leased,
-            "waiting": pool.waiting,
-        },
-        "acquires": {
-            "hit": pool.acquires.hit,
-            "rebind": pool.acquires.rebind,
-            "open": pool.acquires.open,
-            "timeout": pool.acquires.timeout,
-            "refused": pool.acquires.refused,
-        },
-        "tenants": tenants.collect::<Vec<_>>(),
+        "count": metrics.pools.total,
+        "maxConnections": metrics.max_connections,
+        "connections": metrics.connections,
+        "shared": metrics.shared,
+        "tenants": metrics.pools.tenants,
     }))
 }

@@ -37,9 +37,10 @@ pub(crate) async fn list(Db(db): Db) -> Result<Json<Vec<User>>, AppError> {
     all(&db).await
 }
 
-/// Lists users on a handle that has been validated first: it says at once when there is no database.
+/// Lists users on a handle that has been validated first: when the database does not answer, it is
+/// tried again for a while.
 pub(crate) async fn list_validated(Db(db): Db) -> Result<Json<Vec<User>>, AppError> {
-    db.ping().await?;
+    let db = db.ready().await?;
     all(&db).await
 }
 

@@ -31,8 +31,7 @@ impl BasicAuth {
         let (Some(value), None) = (values.next(), values.next()) else {
             return false;
         };
-        credentials(value.as_bytes())
-            .is_some_and(|given| hash(&given).ct_eq(&self.expected).into())
+        credentials(value.as_bytes()).is_some_and(|given| hash(&given).ct_eq(&self.expected).into())
     }
 }
 
@@ -96,8 +95,18 @@ mod tests {
         let right = format!("Basic {}", encoded("user:secret"));
         assert!(auth.admits(&headers(&[&right])));
         let pairs = [
-            "user:secre", "user:secrets", "user:Secret", "use:secret", "user:", ":secret", "user",
-            "", "user:secret\0", "user:secret\n", " user:secret", "secret:user",
+            "user:secre",
+            "user:secrets",
+            "user:Secret",
+            "use:secret",
+            "user:",
+            ":secret",
+            "user",
+            "",
+            "user:secret\0",
+            "user:secret\n",
+            " user:secret",
+            "secret:user",
         ];
         for pair in pairs {
             let header = format!("Basic {}", encoded(pair));
@@ -105,8 +114,18 @@ mod tests {
         }
         let right = encoded("user:secret");
         for header in [
-            "", "B", "Basic", "Basic ", "Basic  ", "Bäsic x", "Basic =", "Basic a", "Basic %%%%",
-            "user:secret", "Basic user:secret", "Digest username=\"user\"",
+            "",
+            "B",
+            "Basic",
+            "Basic ",
+            "Basic  ",
+            "Bäsic x",
+            "Basic =",
+            "Basic a",
+            "Basic %%%%",
+            "user:secret",
+            "Basic user:secret",
+            "Digest username=\"user\"",
             &right,
             &format!("Basic{right}"),
             &format!("Basic\t{right}"),

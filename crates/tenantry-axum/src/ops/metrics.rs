@@ -17,7 +17,8 @@ use tenantry_tower::Problem;
 use super::auth::{BasicAuth, CHALLENGE};
 
 /// The text format, as prometheus names it, and the charset that it always has.
-const TEXT_FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const TEXT_FORMAT: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// The figures, and who may read them.
 #[derive(Debug)]

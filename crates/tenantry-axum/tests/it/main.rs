@@ -8,6 +8,8 @@ mod errors;
 mod isolation;
 mod missing_layer;
 mod nesting;
+#[cfg(feature = "ops")]
+mod ops;
 mod optional;
 mod overhead;
 mod rejection;

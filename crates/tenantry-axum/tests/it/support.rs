@@ -23,12 +23,13 @@ pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 /// A database of the test's own, with the tenants `acme`, `globex` and `initech`. Each has a table
 /// `users` that holds the tenant's own name. `frozen` has one too, and is suspended.
 pub(crate) struct World {
-    database: DevDatabase,
+    pub(crate) database: DevDatabase,
 }
 
-const TENANTS: [&str; 4] = ["acme", "globex", "initech", "frozen"];
+pub(crate) const TENANTS: [&str; 4] = ["acme", "globex", "initech", "frozen"];
 
-const SETUP: &str = "
+/// The SQL that makes the tenants.
+pub(crate) const SETUP: &str = "
     create function pg_temp.add(tenant text) returns void language plpgsql as $$
     begin
         execute format('create schema %I', 'tenant_' || tenant);
@@ -45,14 +46,7 @@ impl World {
     }
 
     pub(crate) fn builder(&self) -> ManagerBuilder {
-        let records = TENANTS.map(|tenant| {
-            let record = TenantRecord::new(TenantId::parse(tenant).expect("the id is one"));
-            match tenant {
-                "frozen" => record.state(TenantState::Suspended),
-                _ => record,
-            }
-        });
-        TenantManager::builder(self.database.url()).catalog(FixedCatalog::new(records))
+        builder(self.database.url())
     }
 
     pub(crate) fn manager(&self) -> TenantManager {
@@ -63,6 +57,17 @@ impl World {
     pub(crate) async fn admin(&self) -> PgConnection {
         PgConnection::connect(self.database.url()).await.expect("the server is running")
     }
+}
+
+pub(crate) fn builder(database_url: &str) -> ManagerBuilder {
+    let records = TENANTS.map(|tenant| {
+        let record = TenantRecord::new(TenantId::parse(tenant).expect("the id is one"));
+        match tenant {
+            "frozen" => record.state(TenantState::Suspended),
+            _ => record,
+        }
+    });
+    TenantManager::builder(database_url).catalog(FixedCatalog::new(records))
 }
 
 /// A manager whose server is not there. Nothing is ever connected to it.

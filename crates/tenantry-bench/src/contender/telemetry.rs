@@ -4,11 +4,7 @@ use prometheus::{Registry, TextEncoder};
 use tenantry::{MetricsOptions, PlainFormat, TenantManager};
 use tokio::task::JoinHandle;
 use tracing_subscriber::{
-    filter::LevelFilter,
-    fmt,
-    layer::SubscriberExt,
-    registry, reload,
-    util::SubscriberInitExt,
+    filter::LevelFilter, fmt, layer::SubscriberExt, registry, reload, util::SubscriberInitExt,
 };
 
 use crate::failure::Failure;

@@ -224,8 +224,7 @@ impl Rules {
         let retrier = Retrier::when(self.retry.clone(), is_worth_another_try);
         let retrier = retrier.on_retry(move |attempt, error, delay| {
             let cause = (error.class(), error.to_string());
-            let retry =
-                Retry::new(RetryOf::Catalog, Some(&tenant), (attempt, most), delay, cause);
+            let retry = Retry::new(RetryOf::Catalog, Some(&tenant), (attempt, most), delay, cause);
             told.observer().retrying(retry);
         });
         let resolve = retrier.run(|| self.catalog.resolve(self.ask(shared), id));

@@ -106,13 +106,16 @@ impl Handle {
     }
 
     /// Tells of a statement that has ended.
-    pub(super) fn note_query(
-        &self,
-        sql: &str,
-        began: Instant,
-        outcome: Result<u64, &sqlx::Error>,
-    ) {
+    pub(super) fn note_query(&self, sql: &str, began: Instant, outcome: Result<u64, &sqlx::Error>) {
         let outcome = outcome.map_err(class_of);
+        if self.occupant.class == Class::System {
+            return self.server.observer.own_query(
+                self.occupant.whose(),
+                sql,
+                began.elapsed(),
+                outcome,
+            );
+        }
         self.server.observer.query(self.occupant.whose(), sql, began.elapsed(), outcome);
     }
 
@@ -120,11 +123,7 @@ impl Handle {
     ///
     /// It is run a second time when a prepared statement turned out not to fit the tables any more:
     /// no transaction is open, so the first attempt has changed nothing.
-    pub(super) async fn run<T: Rows>(
-        &self,
-        statement: Statement,
-        run: Run<T>,
-    ) -> sqlx::Result<T> {
+    pub(super) async fn run<T: Rows>(&self, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
         let (effect, sql) = (statement.effect(), statement.text());
         let mut lease = self.acquire().await?;
         let span = lease.span().clone();

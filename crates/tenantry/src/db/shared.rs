@@ -26,7 +26,8 @@ impl SharedDb {
     /// trip for all.
     pub(crate) async fn reachable(&self, of: &[Arc<Occupant>]) -> Result<Vec<bool>, Error> {
         let schemas: Vec<_> = of.iter().map(|occupant| occupant.schema.to_string()).collect();
-        let role = |occupant: &Arc<Occupant>| occupant.binding.role.as_ref().map(ToString::to_string);
+        let role =
+            |occupant: &Arc<Occupant>| occupant.binding.role.as_ref().map(ToString::to_string);
         let roles: Vec<_> = of.iter().map(role).collect();
         let reachable = sqlx::query_scalar(
             "select coalesce(case \
@@ -85,8 +86,8 @@ impl SharedDb {
     /// does not.
     ///
     /// Worth a round trip at the start of work that must not fail half-way for want of a database. How
-    /// often it tries is [`PoolOptions::retry`](crate::PoolOptions::retry); it ends after the acquire
-    /// timeout in any case.
+    /// often it tries is [`PoolOptions::retry`](crate::PoolOptions::retry), on top of what each opening
+    /// of a connection tries by itself; it ends after the acquire timeout in any case.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl SharedDb {
     /// # Cancel safety
     ///
     /// Safe.
-    pub async fn ready(self) -> Result<Self, Error> {
+    pub async fn ready(&self) -> Result<&Self, Error> {
         self.handle.ready().await?;
         Ok(self)
     }

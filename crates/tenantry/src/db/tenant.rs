@@ -99,8 +99,8 @@ impl TenantDb {
     /// does not.
     ///
     /// Worth a round trip at the start of work that must not fail half-way for want of a database. How
-    /// often it tries is [`PoolOptions::retry`](crate::PoolOptions::retry); it ends after the acquire
-    /// timeout in any case.
+    /// often it tries is [`PoolOptions::retry`](crate::PoolOptions::retry), on top of what each opening
+    /// of a connection tries by itself; it ends after the acquire timeout in any case.
     ///
     /// # Errors
     ///

@@ -31,7 +31,8 @@ pub(super) fn class_in(source: Option<&(dyn StdError + 'static)>) -> Option<Erro
         let of_sqlx = error
             .downcast_ref::<sqlx::Error>()
             .or_else(|| error.downcast_ref::<Arc<sqlx::Error>>().map(|error| &**error));
-        let of_io = || error.downcast_ref::<io::Error>().map(|error| ErrorClass::of_io(error.kind()));
+        let of_io =
+            || error.downcast_ref::<io::Error>().map(|error| ErrorClass::of_io(error.kind()));
         of_sqlx.map(class_of).or_else(of_io)
     })
 }

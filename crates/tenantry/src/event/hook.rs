@@ -105,7 +105,7 @@ impl Hooks {
     ) {
         let call = match hook.into_call() {
             Call::Blocking(call) => {
-                Call::Blocking(Box::new(move |event| pick(event).and_then(|event| call(event))))
+                Call::Blocking(Box::new(move |event| pick(event).and_then(&call)))
             }
             Call::Async(call) => Call::Async(Box::new(move |event| match pick(event) {
                 Some(event) => call(event),

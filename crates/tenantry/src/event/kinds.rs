@@ -7,7 +7,7 @@ use crate::{error::ErrorClass, tenant::TenantId};
 
 /// Something that has happened.
 ///
-/// Every event goes to [`tracing`], under the targets `tenantry::query`, `tenantry::pool` and
+/// Every event goes to [`tracing`](https://docs.rs/tracing), under the targets `tenantry::query`, `tenantry::pool` and
 /// `tenantry::server`, and to the [hooks](crate::ManagerBuilder::on_event) that asked for it. As JSON
 /// it is an object with `type`, and durations in milliseconds; as text it is a line such as
 /// `tenant=acme POOL_CREATED schema=tenant_acme`.
@@ -41,7 +41,7 @@ pub enum Event {
     /// A connection or transaction that was handed out was held for at least that long. What ran on it
     /// is not known here. Level `WARN`.
     LongLease(LongLease),
-    /// A tenant has got its first connection since it was last forgotten. Level `DEBUG`.
+    /// A tenant has asked for its first connection since it was last forgotten. Level `DEBUG`.
     PoolCreated(PoolCreated),
     /// A tenant pool was forgotten. Level `DEBUG`.
     PoolEvicted(PoolEvicted),

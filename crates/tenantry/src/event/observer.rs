@@ -60,26 +60,63 @@ impl Observer {
         outcome: Result<u64, ErrorClass>,
     ) {
         self.meters.queried(duration);
+        if self.is_slow(duration) {
+            return self.slow_query(whose, sql, duration, outcome);
+        }
         if let Err(class) = outcome {
             self.meters.failed(class);
         }
-        let slow = duration >= self.options.slow_query_threshold;
-        if slow {
-            self.meters.slow_queries.inc();
-        } else if !self.options.queries
-            || !(self.is_heard() || tracing::enabled!(target: "tenantry::query", Level::DEBUG))
+        if self.options.queries
+            && (self.is_heard() || tracing::enabled!(target: "tenantry::query", Level::DEBUG))
         {
-            return;
+            self.tell(Event::Query(self.told(whose, sql, duration, outcome)));
         }
-        let query = Query {
+    }
+
+    /// Tells of a statement of the library's own, if it was slow.
+    pub(crate) fn own_query(
+        &self,
+        whose: Whose<'_>,
+        sql: &str,
+        duration: Duration,
+        outcome: Result<u64, ErrorClass>,
+    ) {
+        if self.is_slow(duration) {
+            self.slow_query(whose, sql, duration, outcome);
+        } else if let Err(class) = outcome {
+            self.meters.failed(class);
+        }
+    }
+
+    fn slow_query(
+        &self,
+        whose: Whose<'_>,
+        sql: &str,
+        duration: Duration,
+        outcome: Result<u64, ErrorClass>,
+    ) {
+        self.meters.slow_queries.inc();
+        if let Err(class) = outcome {
+            self.meters.failed(class);
+        }
+        self.tell(Event::SlowQuery(self.told(whose, sql, duration, outcome)));
+    }
+
+    fn told(
+        &self,
+        whose: Whose<'_>,
+        sql: &str,
+        duration: Duration,
+        outcome: Result<u64, ErrorClass>,
+    ) -> Query {
+        Query {
             tenant_id: whose.tenant.cloned(),
             schema: Arc::clone(whose.schema),
             statement: shorten(sql, self.options.statement_length),
             duration,
             rows: outcome.unwrap_or_default(),
             error: outcome.err(),
-        };
-        self.tell(if slow { Event::SlowQuery(query) } else { Event::Query(query) });
+        }
     }
 
     /// Tells that a session was bound, if anybody wants to know.
@@ -100,9 +137,9 @@ impl Observer {
         self.tell(Event::Retry(retry));
     }
 
-    /// Says from when on a lease that was handed out is worth an event.
-    pub(crate) fn is_long(&self, held: Duration) -> bool {
-        held >= self.options.slow_query_threshold
+    /// Says whether a statement took long enough, or a lease was held for long enough, to be told.
+    pub(crate) fn is_slow(&self, took: Duration) -> bool {
+        took >= self.options.slow_query_threshold
     }
 
     /// Says whether a hook listens to everything.

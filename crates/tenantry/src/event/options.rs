@@ -12,7 +12,8 @@ pub struct EventOptions {
     /// at `DEBUG`. Slow statements are told in any case.
     ///
     /// What runs on a [`Lease`](crate::Lease) or in a transaction goes straight to sqlx, which tells
-    /// of it at `TRACE` under the target `sqlx::query`, inside the lease's span.
+    /// of it at `TRACE` under the target `sqlx::query`; see [`Lease::span`](crate::Lease::span). What
+    /// the library asks on its own account is told when it is slow.
     pub queries: bool,
     /// From which duration on a statement is slow, and a lease that was handed out long. Default: 1 s.
     pub slow_query_threshold: Duration,
@@ -37,6 +38,34 @@ impl Default for EventOptions {
 }
 
 impl EventOptions {
+    /// Sets [`queries`](Self::queries).
+    #[must_use]
+    pub fn queries(mut self, queries: bool) -> Self {
+        self.queries = queries;
+        self
+    }
+
+    /// Sets [`slow_query_threshold`](Self::slow_query_threshold).
+    #[must_use]
+    pub fn slow_query_threshold(mut self, threshold: Duration) -> Self {
+        self.slow_query_threshold = threshold;
+        self
+    }
+
+    /// Sets [`statement_length`](Self::statement_length).
+    #[must_use]
+    pub fn statement_length(mut self, characters: usize) -> Self {
+        self.statement_length = characters;
+        self
+    }
+
+    /// Sets [`queue`](Self::queue).
+    #[must_use]
+    pub fn queue(mut self, events: usize) -> Self {
+        self.queue = events;
+        self
+    }
+
     /// Checks that the options can be used.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use tracing_subscriber::{
 
 use super::line;
 
-/// A format for [`tracing_subscriber::fmt`]: one plain line for each event, the tenant first.
+/// A format for [`tracing_subscriber::fmt()`]: one plain line for each event, the tenant first.
 ///
 /// ```text
 /// [tenantry] tenant=acme POOL_CREATED schema=tenant_acme

@@ -31,11 +31,18 @@ pub(crate) struct Checks {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Summary {
     pub(crate) healthy: bool,
-    pub(crate) total: usize,
-    pub(crate) degraded: usize,
-    pub(crate) unhealthy: usize,
+    /// What the last check of all that are bound has found: one of nobody says nothing of them.
+    pub(crate) pools: Option<PoolCounts>,
     pub(crate) duration: Duration,
     pub(crate) at: SystemTime,
+}
+
+/// How many tenants fare how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PoolCounts {
+    pub(crate) ok: usize,
+    pub(crate) degraded: usize,
+    pub(crate) unhealthy: usize,
 }
 
 /// What is to be checked.
@@ -67,7 +74,7 @@ impl Checks {
 
     pub(crate) async fn run(&self, of: &Subject<'_>, options: &HealthOptions) -> HealthReport {
         let (began, timestamp) = (Instant::now(), SystemTime::now());
-        let deadline = began.checked_add(options.ping_timeout).unwrap_or(began);
+        let deadline = began + options.ping_timeout.min(A_YEAR);
         let tenants = known(of, &options.tenants, deadline).await;
         let (server, pinged) = match options.ping {
             true => self.ping(of, &tenants, began, deadline).await,
@@ -76,14 +83,20 @@ impl Checks {
         let pools: Vec<_> =
             tenants.iter().map(|tenant| grade(of.server, tenant, &pinged, options)).collect();
         let report = report(of.server, options, server, pools, timestamp, began);
-        *self.last.lock() = Some(Summary {
-            healthy: report.healthy,
-            total: report.total_pools,
+        let mut last = self.last.lock();
+        let before = last.and_then(|last| last.pools);
+        let pools = (options.tenants == HealthOf::Bound).then(|| PoolCounts {
+            ok: report.total_pools - report.degraded_pools - report.unhealthy_pools,
             degraded: report.degraded_pools,
             unhealthy: report.unhealthy_pools,
+        });
+        *last = Some(Summary {
+            healthy: report.healthy,
+            pools: pools.or(before),
             duration: report.duration,
             at: timestamp,
         });
+        drop(last);
         report
     }
 
@@ -131,6 +144,9 @@ impl Checks {
         (Some(server), found)
     }
 }
+
+/// The longest that a check may take: the clock cannot tell of every later time.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How many tenants are looked up at a time.
 const LOOKUPS: usize = 4;

@@ -10,5 +10,5 @@ mod report;
 
 pub(crate) use check::{Checks, Subject, Summary};
 pub use grade::HealthStatus;
-pub use options::{HealthOptions, HealthOf};
+pub use options::{HealthOf, HealthOptions};
 pub use report::{HealthReport, SharedHealth, TenantHealth};

@@ -129,7 +129,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets everything about the pool at once.
+    /// Sets everything about the pool at once, what was set before included: call it first.
     pub fn pool_options(mut self, options: PoolOptions) -> Self {
         self.pool = options;
         self
@@ -152,8 +152,8 @@ impl ManagerBuilder {
     /// # Examples
     ///
     /// ```no_run
-    /// # async fn report(error: tenantry::PoolError) {}
-    /// use tenantry::{Event, PoolError, TenantManager};
+    /// # async fn report(error: tenantry::event::PoolError) {}
+    /// use tenantry::{Event, TenantManager, event::PoolError};
     ///
     /// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
     /// let manager = TenantManager::builder(url)

@@ -96,7 +96,7 @@ impl MetricsOptions {
 /// | `tenantry_shared_connections{state}` | gauge | connections bound to the shared schema | `shared_connections` |
 /// | `tenantry_shared_waiting_requests` | gauge | requests for it that wait | the same |
 /// | `tenantry_health_status` | gauge | 1 if the last health check found the instance healthy | `health_status` |
-/// | `tenantry_health_pools{status}` | gauge | tenants in the last health check: `ok`, `degraded`, `unhealthy` | `health_pools_total`, `…_degraded`, `…_unhealthy` |
+/// | `tenantry_health_pools{status}` | gauge | tenants in the last health check of all that are bound: `ok`, `degraded`, `unhealthy` | `health_pools_total`, `…_degraded`, `…_unhealthy` |
 /// | `tenantry_health_check_duration_seconds` | gauge | how long the last health check took | `health_response_time_ms` |
 /// | `tenantry_health_check_timestamp_seconds` | gauge | when it was | |
 /// | `tenantry_acquires_total{outcome}` | counter | `hit`, `rebind`, `open`, `timeout`, `refused` | |
@@ -132,7 +132,11 @@ pub struct MetricsCollector {
 }
 
 impl MetricsCollector {
-    pub(crate) fn new(server: &Arc<Server>, checks: &Arc<Checks>, options: &MetricsOptions) -> Self {
+    pub(crate) fn new(
+        server: &Arc<Server>,
+        checks: &Arc<Checks>,
+        options: &MetricsOptions,
+    ) -> Self {
         server.observer.meters.start_timing();
         Self {
             server: Arc::downgrade(server),
@@ -408,17 +412,20 @@ impl Figures {
 
     fn health(&self, last: &Summary) -> Vec<MetricFamily> {
         self.health.set(i64::from(last.healthy));
-        for (status, count) in HealthStatus::ALL.into_iter().zip([
-            last.total - last.degraded - last.unhealthy,
-            last.degraded,
-            last.unhealthy,
-        ]) {
-            set(&self.health_pools, &[status.as_str()], count);
+        if let Some(pools) = last.pools {
+            let counts = [pools.ok, pools.degraded, pools.unhealthy];
+            for (status, count) in HealthStatus::ALL.into_iter().zip(counts) {
+                set(&self.health_pools, &[status.as_str()], count);
+            }
         }
         self.health_duration.set(last.duration.as_secs_f64());
         let since = last.at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         self.health_timestamp.set(since.as_secs_f64());
-        self.of_health().into_iter().flat_map(Collector::collect).collect()
+        let mut all: Vec<_> = self.of_health().into_iter().flat_map(Collector::collect).collect();
+        // Without a check of those that are bound there are no counts of them, and a family without
+        // metrics cannot be written.
+        all.retain(|family| !family.get_metric().is_empty());
+        all
     }
 }
 

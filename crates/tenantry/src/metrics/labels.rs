@@ -55,7 +55,8 @@ impl Labels {
         }
         let rest = pools.split_off(self.most.min(pools.len()));
         self.drop_series(&pools);
-        let mut all: Vec<_> = pools.iter().map(|of| (of.tenant.to_string(), self.figures(of))).collect();
+        let mut all: Vec<_> =
+            pools.iter().map(|of| (of.tenant.to_string(), self.figures(of))).collect();
         all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let in_series: u64 = all.iter().map(|(_, figures)| figures.acquires).sum();
         // Never back, even where an acquire was counted between two looks.
@@ -74,7 +75,9 @@ impl Labels {
     fn drop_series(&mut self, pools: &[TenantPoolSnapshot]) {
         let stay: HashSet<_> = pools
             .iter()
-            .filter(|of| self.series.get(&of.tenant).is_some_and(|series| series.last <= of.acquires))
+            .filter(|of| {
+                self.series.get(&of.tenant).is_some_and(|series| series.last <= of.acquires)
+            })
             .map(|of| of.tenant.clone())
             .collect();
         let gone = &mut self.gone;

@@ -77,12 +77,7 @@ fn levels() -> [Level; 4] {
             unit,
             |_, idle_min| idle_min,
         ),
-        (
-            "db.client.connection.max",
-            "The maximum number of connections",
-            unit,
-            |pool, _| pool.max,
-        ),
+        ("db.client.connection.max", "The maximum number of connections", unit, |pool, _| pool.max),
         (
             "db.client.connection.pending_requests",
             "The number of requests that wait for a connection",

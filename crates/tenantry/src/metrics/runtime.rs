@@ -42,7 +42,8 @@ impl RuntimeFigures {
         figures.workers.set(i64::try_from(runtime.num_workers()).unwrap_or(i64::MAX));
         figures.tasks.set(i64::try_from(runtime.num_alive_tasks()).unwrap_or(i64::MAX));
         figures.queued.set(i64::try_from(runtime.global_queue_depth()).unwrap_or(i64::MAX));
-        let busy = (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker));
+        let busy =
+            (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker));
         figures.busy.inc_by(busy.sum::<std::time::Duration>().as_secs_f64());
         let gauges = [&figures.workers, &figures.tasks, &figures.queued];
         Ok(gauges.into_iter().flat_map(Collector::collect).chain(figures.busy.collect()).collect())

@@ -44,6 +44,27 @@ impl Default for BreakerOptions {
 }
 
 impl BreakerOptions {
+    /// Sets [`failures`](Self::failures).
+    #[must_use]
+    pub fn failures(mut self, failures: u32) -> Self {
+        self.failures = failures;
+        self
+    }
+
+    /// Sets [`probe_after`](Self::probe_after).
+    #[must_use]
+    pub fn probe_after(mut self, pause: Duration) -> Self {
+        self.probe_after = pause;
+        self
+    }
+
+    /// Sets [`probe_at_least_every`](Self::probe_at_least_every).
+    #[must_use]
+    pub fn probe_at_least_every(mut self, pause: Duration) -> Self {
+        self.probe_at_least_every = pause;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), OptionsError> {
         if self.failures == 0 {
             return Err(OptionsError::new("breaker.failures", "be at least 1"));
@@ -200,7 +221,10 @@ mod tests {
         assert!(breaker.begin_probe(now));
         assert!(breaker.succeeded());
         assert!(!breaker.succeeded());
-        assert_eq!((breaker.state(), breaker.retry_after(now)), (BreakerState::Closed, MS * 0));
+        assert_eq!(
+            (breaker.state(), breaker.retry_after(now)),
+            (BreakerState::Closed, Duration::ZERO)
+        );
         // It begins anew, not where it left off.
         for _ in 0..5 {
             breaker.failed(now, Opener::Need);

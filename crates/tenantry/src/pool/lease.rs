@@ -218,7 +218,7 @@ impl Lease {
         }
         let held = self.server.now().saturating_sub(self.since);
         observer.meters.held(held);
-        if self.use_ == Use::HandedOut && observer.is_long(held) {
+        if self.use_ == Use::HandedOut && observer.is_slow(held) {
             observer.tell(Event::LongLease(LongLease {
                 tenant_id: self.occupant.tenant().cloned(),
                 schema: Arc::clone(&self.occupant.schema),

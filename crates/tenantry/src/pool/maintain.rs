@@ -62,8 +62,7 @@ impl Server {
         };
         let (server, told) = (Arc::clone(self), Arc::clone(self));
         let most = policy.max_attempts;
-        let transient =
-            move |error: &sqlx::Error| error.is_transient() && !server.is_closed();
+        let transient = move |error: &sqlx::Error| error.is_transient() && !server.is_closed();
         let retrier = Retrier::when(policy, transient).on_retry(move |attempt, error, delay| {
             let cause = (class_of(error), error.to_string());
             let retry = Retry::new(RetryOf::Connect, None, (attempt, most), delay, cause);

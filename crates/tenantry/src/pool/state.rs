@@ -13,8 +13,8 @@ use super::{
     breaker::{Breaker, Opener},
     occupant::{Occupant, OccupantId},
     scheduler::{
-        Acquire, Action, ConnId, How, Limits, Refusal, Released, Scheduler, Supply,
-        TenantKey, Ticket, Time,
+        Acquire, Action, ConnId, How, Limits, Refusal, Released, Scheduler, Supply, TenantKey,
+        Ticket, Time,
     },
     session::Session,
 };
@@ -76,12 +76,22 @@ pub(crate) enum Detail {
 
 /// Something to be done outside the lock.
 pub(super) enum Order {
-    Hand { waiter: Waiter, conn: ConnId, session: Session },
-    Refuse { waiter: Waiter, error: Error },
+    Hand {
+        waiter: Waiter,
+        conn: ConnId,
+        session: Session,
+    },
+    Refuse {
+        waiter: Waiter,
+        error: Error,
+    },
     Open(ConnId, Opener),
     /// Look after this time whether connections can be opened again.
     ReviewSupply(Duration),
-    Close { conn: ConnId, session: Option<Session> },
+    Close {
+        conn: ConnId,
+        session: Option<Session>,
+    },
     Tell(Event),
 }
 
@@ -325,9 +335,7 @@ impl State {
         })
     }
 
-    pub(super) fn tenant_pools(
-        &self,
-    ) -> impl Iterator<Item = (Arc<Occupant>, TenantPoolSnapshot)> {
+    pub(super) fn tenant_pools(&self) -> impl Iterator<Item = (Arc<Occupant>, TenantPoolSnapshot)> {
         self.pools.iter().filter_map(|(id, pool)| {
             let OccupantId::Tenant(tenant) = id else { return None };
             let counts = self.scheduler.tenant_counts(pool.key);

@@ -61,8 +61,10 @@ pub struct Retrier<E> {
     policy: RetryPolicy,
     when: Arc<dyn Fn(&E) -> bool + Send + Sync>,
     asked: fn(&E) -> Option<Duration>,
-    on_retry: Arc<dyn Fn(u32, &E, Duration) + Send + Sync>,
+    on_retry: Arc<OnRetry<E>>,
 }
+
+type OnRetry<E> = dyn Fn(u32, &E, Duration) + Send + Sync;
 
 impl<E: Transient + 'static> Retrier<E> {
     /// Makes one that tries again what [is transient](Transient).
@@ -79,16 +81,18 @@ impl<E: 'static> Retrier<E> {
         policy: RetryPolicy,
         predicate: impl Fn(&E) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self { policy, when: Arc::new(predicate), asked: |_| None, on_retry: Arc::new(|_, _, _| {}) }
+        Self {
+            policy,
+            when: Arc::new(predicate),
+            asked: |_| None,
+            on_retry: Arc::new(|_, _, _| {}),
+        }
     }
 
     /// Sets what is called before each wait, with the number of attempts that have failed, the last
     /// error and the wait. It runs on the task that retries, so it should be quick.
     #[must_use]
-    pub fn on_retry(
-        mut self,
-        hook: impl Fn(u32, &E, Duration) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn on_retry(mut self, hook: impl Fn(u32, &E, Duration) + Send + Sync + 'static) -> Self {
         self.on_retry = Arc::new(hook);
         self
     }
@@ -154,7 +158,8 @@ where
         let Some(delay) = policy.delay_after(failed, chance(), asked(&error)) else {
             return Err(error);
         };
-        if policy.deadline.is_some_and(|deadline| began.elapsed().saturating_add(delay) > deadline) {
+        if policy.deadline.is_some_and(|deadline| began.elapsed().saturating_add(delay) > deadline)
+        {
             return Err(error);
         }
         on_retry(failed, &error, delay);

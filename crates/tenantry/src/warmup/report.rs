@@ -89,9 +89,8 @@ impl fmt::Display for WarmUpStatus {
 
 impl WarmUpReport {
     pub(super) fn new(details: Vec<TenantWarmUp>, duration: Duration) -> Self {
-        let count = |status: &str| {
-            details.iter().filter(|detail| detail.status.as_str() == status).count()
-        };
+        let count =
+            |status: &str| details.iter().filter(|detail| detail.status.as_str() == status).count();
         Self {
             total: details.len(),
             succeeded: count("warmed"),

@@ -61,11 +61,7 @@ pub(crate) async fn warm_up(
     WarmUpReport::new(details, began.elapsed())
 }
 
-async fn warm(
-    db: &TenantDb,
-    places: &AtomicUsize,
-    ping: bool,
-) -> (WarmUpStatus, Option<Lease>) {
+async fn warm(db: &TenantDb, places: &AtomicUsize, ping: bool) -> (WarmUpStatus, Option<Lease>) {
     let take = |left: usize| left.checked_sub(1);
     let place = places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
     let already = db.is_warm();

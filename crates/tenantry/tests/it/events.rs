@@ -1,56 +1,29 @@
 //! What happens is told once, to everybody who wants to know, and telling it disturbs nobody.
 
 use std::{
-    io,
     sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant},
 };
 
-use tenantry::{
-    ErrorClass, Event, EventOptions, EvictReason, MetricsOptions, PlainFormat, PoolCreated,
-    PoolError, PoolEvicted, Retry, TenantManager,
+use crate::{
+    log::{Format, logged},
+    support::{
+        Heard, TestResult, World, at_rest, eventually, kill, name_of, pid_of, pool_options, run,
+    },
 };
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
-
-use crate::support::{
-    Heard, TestResult, World, at_rest, eventually, kill, name_of, pid_of, pool_options, run,
+use tenantry::{
+    ErrorClass, Event, EventOptions, EvictReason, MetricsOptions, TenantManager,
+    event::{PoolCreated, PoolError, PoolEvicted, Retry},
 };
 
 const MS: Duration = Duration::from_millis(1);
 
-fn events(change: impl FnOnce(&mut EventOptions)) -> EventOptions {
-    let mut options = EventOptions::default();
-    change(&mut options);
-    options
+fn events() -> EventOptions {
+    EventOptions::default()
 }
 
-/// What is logged while this is the subscriber of the thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).expect("it is UTF-8")
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
+fn slow_from_50_ms() -> EventOptions {
+    events().slow_query_threshold(MS * 50)
 }
 
 /// The text with every duration replaced.
@@ -75,7 +48,7 @@ async fn a_hook_hears_of_everything_once() -> TestResult {
             options.max_connections = 1;
             options.acquire_timeout = MS * 100;
         }))
-        .events(events(|options| options.slow_query_threshold = MS * 50))
+        .events(slow_from_50_ms())
         .on_event(heard.hook())
         .build()?;
     let acme = manager.tenant("acme").await?;
@@ -135,8 +108,6 @@ async fn a_hook_hears_of_everything_once() -> TestResult {
 async fn hooks_of_one_kind_hear_of_that_kind_whether_they_block_or_not() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
     let log: Arc<Mutex<Vec<String>>> = Arc::default();
-    let note = |text: String| log.lock().unwrap().push(text);
-    let _ = note;
     let (created, evicted, lost) = (Arc::clone(&log), Arc::clone(&log), Arc::clone(&log));
     let manager = world
         .builder()
@@ -165,10 +136,8 @@ async fn hooks_of_one_kind_hear_of_that_kind_whether_they_block_or_not() -> Test
         async move { sqlx::query("select pg_sleep(60)").execute(&db).await }
     });
     let mut admin = world.admin().await;
-    eventually("it runs", async || {
-        crate::support::state_of(&mut admin, pid).await == "active"
-    })
-    .await;
+    eventually("it runs", async || crate::support::state_of(&mut admin, pid).await == "active")
+        .await;
     kill(&mut admin, pid).await;
     assert!(sleeping.await?.is_err());
     manager.evict(db.tenant().id());
@@ -219,7 +188,7 @@ async fn a_logger_that_blocks_holds_nobody_up() -> TestResult {
     let manager = world
         .builder()
         .pool_options(pool_options(|options| options.cleanup_timeout = MS * 300))
-        .events(events(|options| options.queue = 20))
+        .events(events().queue(20))
         .on_event({
             let gate = Arc::clone(&gate);
             move |_: Event| {
@@ -270,7 +239,8 @@ async fn closing_waits_until_hooks_have_heard_of_everything() -> TestResult {
     }
     manager.close().await;
     let heard = heard.lock().unwrap();
-    let queries = heard.iter().filter(|event| matches!(event, Event::Query(of) if of.tenant_id.is_some()));
+    let queries =
+        heard.iter().filter(|event| matches!(event, Event::Query(of) if of.tenant_id.is_some()));
     assert_eq!(queries.count(), 100);
     let last = heard.iter().rev().find_map(|event| match event {
         Event::PoolEvicted(of) => Some(of.reason),
@@ -280,34 +250,11 @@ async fn closing_waits_until_hooks_have_heard_of_everything() -> TestResult {
     Ok(())
 }
 
-/// Runs something with all that is logged on this thread going into a text.
-async fn logged(filter: &str, plain: bool, what: impl Future<Output = TestResult>) -> String {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_ansi(false)
-        .with_writer(log.clone());
-    let _guard = match plain {
-        true => tracing::subscriber::set_default(
-            subscriber.event_format(PlainFormat::default()).finish(),
-        ),
-        false => tracing::subscriber::set_default(subscriber.finish()),
-    };
-    what.await.expect("it works");
-    log.text()
-}
-
 #[tokio::test]
 async fn the_plain_format_reads_like_the_guide() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
-    let manager = world
-        .builder()
-        .events(events(|options| {
-            options.slow_query_threshold = MS * 50;
-            options.statement_length = 30;
-        }))
-        .build()?;
-    let text = logged("tenantry=debug,my_app=info", true, async {
+    let manager = world.builder().events(slow_from_50_ms().statement_length(30)).build()?;
+    let text = logged(Format::Plain, async {
         let db = manager.tenant("acme").await?;
         sqlx::query("select name,\n       id\nfrom   users where name <> $1")
             .bind("a secret value")
@@ -344,11 +291,8 @@ async fn the_plain_format_reads_like_the_guide() -> TestResult {
 #[tokio::test]
 async fn statements_of_a_lease_are_told_inside_its_span_and_slow_ones_once() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
-    let manager = world
-        .builder()
-        .events(events(|options| options.slow_query_threshold = MS * 50))
-        .build()?;
-    let text = logged("trace", false, async {
+    let manager = world.builder().events(slow_from_50_ms()).build()?;
+    let text = logged(Format::Full, async {
         use tracing::Instrument;
         let db = manager.tenant("acme").await?;
         sqlx::query("select pg_sleep(0.06), 'on the handle'").execute(&db).await?;
@@ -364,7 +308,10 @@ async fn statements_of_a_lease_are_told_inside_its_span_and_slow_ones_once() -> 
     };
     assert_eq!(lines(&["WARN", "SLOW_QUERY", "on the handle"]), 1, "{text}");
     assert_eq!(lines(&["WARN", "sqlx"]), 0, "{text}");
-    assert!(lines(&["TRACE", "lease{tenant=\"acme\" schema=\"tenant_acme\"}", "sqlx::query"]) >= 2);
+    assert!(
+        lines(&["TRACE", "lease{tenant=\"acme\" schema=\"tenant_acme\"}", "sqlx::query"]) >= 2,
+        "{text}"
+    );
     assert!(text.contains("on the lease"));
     assert!(!text.contains("a secret value"), "{text}");
     manager.close().await;
@@ -375,14 +322,8 @@ async fn statements_of_a_lease_are_told_inside_its_span_and_slow_ones_once() -> 
 async fn without_a_listener_a_statement_is_not_told() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
     let heard = Heard::default();
-    let manager = world
-        .builder()
-        .events(events(|options| {
-            options.queries = false;
-            options.slow_query_threshold = MS * 50;
-        }))
-        .on_event(heard.hook())
-        .build()?;
+    let manager =
+        world.builder().events(slow_from_50_ms().queries(false)).on_event(heard.hook()).build()?;
     let db = manager.tenant("acme").await?;
     name_of(&db).await?;
     sqlx::query("select pg_sleep(0.06)").execute(&db).await?;
@@ -421,7 +362,6 @@ async fn streams_are_told_with_the_rows_that_were_read() -> TestResult {
 
 #[test]
 fn a_queue_without_room_is_refused_by_name() {
-    let none = events(|options| options.queue = 0);
-    let error = TenantManager::builder("postgres://localhost/x").events(none).build();
+    let error = TenantManager::builder("postgres://localhost/x").events(events().queue(0)).build();
     assert_eq!(error.expect_err("no room").to_string(), "option queue must be at least 1");
 }

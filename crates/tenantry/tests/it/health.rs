@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use crate::{
     faults::{Frozen, Mode, Proxy},
     support::{
-        TestResult, World, at_rest, eventually, name_of, pool_options, private_server, run, sessions,
+        TestResult, World, at_rest, eventually, name_of, pool_options, private_server, run,
+        sessions,
     },
 };
 
@@ -33,10 +34,7 @@ async fn a_report_serialises_to_what_the_guide_shows() -> TestResult {
         name_of(&manager.tenant(id).await?).await?;
     }
     let report = manager.health(HealthOptions::default()).await;
-    assert_eq!(
-        statuses(&report),
-        [("acme", HealthStatus::Ok), ("globex", HealthStatus::Ok)]
-    );
+    assert_eq!(statuses(&report), [("acme", HealthStatus::Ok), ("globex", HealthStatus::Ok)]);
     let json = serde_json::to_value(&report)?;
     assert_eq!(json["healthy"], true);
     assert_eq!(json["status"], "ok");
@@ -56,6 +54,8 @@ async fn a_report_serialises_to_what_the_guide_shows() -> TestResult {
     assert!(timestamp.len() == 24 && timestamp.ends_with('Z'), "{timestamp}");
     let hidden = serde_json::to_string(&report.without_tenants())?;
     assert!(!hidden.contains("acme") && hidden.contains(r#""totalPools":2"#), "{hidden}");
+    let for_ever = HealthOptions::default().ping_timeout(Duration::MAX);
+    assert!(manager.health(for_ever).await.healthy);
     let without = manager.health(HealthOptions::default().include_shared(false)).await;
     assert!(serde_json::to_value(&without)?.get("sharedDb").is_none());
     manager.close().await;
@@ -91,18 +91,20 @@ async fn a_database_that_is_down_is_unhealthy_with_nothing_bound_yet() -> TestRe
 async fn one_sick_tenant_makes_nobody_else_unhealthy() -> TestResult {
     let world = World::with_tenants(&["acme", "globex", "initech"]).await;
     let mut admin = world.admin().await;
-    run(&mut admin, "create role globex_role").await;
+    // Roles belong to the whole server, which other tests use as well.
+    let role: String =
+        sqlx::query_scalar("select 'of_' || current_database()").fetch_one(&mut admin).await?;
+    run(&mut admin, &format!("create role \"{role}\"")).await;
     let record = |id: &str| {
         let record = TenantRecord::new(TenantId::parse(id).expect("an id"));
         match id {
             // This role may not use the tenant's schema.
-            "globex" => record.role("globex_role".parse().expect("a name")),
+            "globex" => record.role(role.parse().expect("a name")),
             _ => record,
         }
     };
     let catalog = ["acme", "globex", "initech"].map(record);
-    let manager =
-        world.builder().catalog(tenantry::FixedCatalog::new(catalog)).build()?;
+    let manager = world.builder().catalog(tenantry::FixedCatalog::new(catalog)).build()?;
     for id in ["acme", "globex", "initech"] {
         drop(manager.tenant(id).await?.acquire().await?);
     }
@@ -127,6 +129,7 @@ async fn one_sick_tenant_makes_nobody_else_unhealthy() -> TestResult {
     assert_eq!(named.pools[0].reason, Some("unknown tenant"));
     assert!(named.healthy);
     manager.close().await;
+    run(&mut admin, &format!("drop role \"{role}\"")).await;
     Ok(())
 }
 

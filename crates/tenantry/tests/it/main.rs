@@ -21,6 +21,7 @@ mod leak_midway;
 mod leak_statements;
 mod leak_types;
 mod lifetime;
+mod log;
 mod metrics;
 mod opentelemetry;
 mod recovery;

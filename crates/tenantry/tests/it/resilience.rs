@@ -171,10 +171,8 @@ async fn no_increment_is_lost_or_made_twice_while_the_server_restarts() -> TestR
     server.restart().await?;
     counting.more(50).await;
     server.stop_now().await?;
-    eventually("the breaker is open", async || {
-        manager.snapshot().breaker != BreakerState::Closed
-    })
-    .await;
+    eventually("the breaker is open", async || manager.snapshot().breaker != BreakerState::Closed)
+        .await;
     server.start_again().await?;
     counting.more(50).await;
     assert_eq!(manager.snapshot().breaker, BreakerState::Closed);
@@ -376,7 +374,7 @@ async fn what_will_not_change_is_tried_once() -> TestResult {
         let error = manager.tenant("acme").await.expect_err("it cannot connect");
         assert_eq!((error.kind(), error.class()), (ErrorKind::Unavailable, class), "{error:?}");
         assert!(!error.is_transient(), "{error:?}");
-        assert!(manager.shared().clone().ready().await.is_err());
+        assert!(manager.shared().ready().await.is_err());
         manager.close().await;
         assert_eq!(heard.retries().len(), 0, "{class:?}");
     }
@@ -436,9 +434,7 @@ async fn a_server_without_room_serves_with_the_connections_that_there_are() -> T
     }
     assert_eq!(manager.snapshot().breaker, BreakerState::Closed);
     manager.close().await;
-    let full = |event: &&Event| {
-        matches!(event, Event::PoolError(of) if of.class == ErrorClass::TooManyConnections)
-    };
+    let full = |event: &&Event| matches!(event, Event::PoolError(of) if of.class == ErrorClass::TooManyConnections);
     assert!(heard.all().iter().filter(full).count() > 0, "the server was never full");
     Ok(())
 }
@@ -473,9 +469,8 @@ async fn a_statement_that_takes_too_long_is_given_up_and_cancelled() -> TestResu
     let slow = sqlx::query("select pg_sleep(60)").execute(&db).await;
     let error = tenantry::Error::from(slow.expect_err("it takes too long"));
     assert_eq!((error.kind(), error.class()), (ErrorKind::Unavailable, ErrorClass::Connection));
-    let row: Result<Vec<i32>, _> = sqlx::query_scalar("select 1 from pg_sleep(60)")
-        .fetch_all(&db)
-        .await;
+    let row: Result<Vec<i32>, _> =
+        sqlx::query_scalar("select 1 from pg_sleep(60)").fetch_all(&db).await;
     assert!(row.is_err());
     assert!(began.elapsed() < AT_MOST);
     eventually("it is cancelled", async || {

@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::{Connection, Executor, PgConnection, Row};
 use tenantry::{
-    ErrorKind, Event, ManagerBuilder, PoolOptions, Retry, TenantDb, TenantManager,
+    ErrorKind, Event, ManagerBuilder, PoolOptions, TenantDb, TenantManager, event::Retry,
 };
 use tenantry_devdb::{DevDatabase, DevServer};
 

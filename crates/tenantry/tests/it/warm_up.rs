@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use tenantry::{ErrorKind, WarmUp, WarmUpReport, WarmUpStatus};
 
-use crate::support::{Heard, TestResult, World, at_rest, eventually, name_of, pool_options, sessions};
+use crate::support::{
+    Heard, TestResult, World, at_rest, eventually, name_of, pool_options, sessions,
+};
 
 /// Counts of a report: total, succeeded, failed, already warm, over budget.
 fn counts(report: &WarmUpReport) -> [usize; 5] {

@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -16,10 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
+    log: Log,
 }
+
+/// What a program has written to stderr so far.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<String>>);
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -29,16 +36,53 @@ impl Answer {
     }
 }
 
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().expect("no thread panics while it holds the log").clone()
+    }
+
+    fn read(&self, from: impl Read) {
+        for line in BufReader::new(from).lines() {
+            let line = line.expect("the program writes text");
+            let mut text = self.0.lock().expect("no thread panics while it holds the log");
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+}
+
+/// Makes the command that starts the program on a free port.
+pub(crate) fn command(database_url: Option<&str>, environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_axum-crud"));
+    for inherited in ["RUST_LOG", "LOG_FORMAT", "METRICS_USER", "METRICS_PASSWORD", "DATABASE_URL"]
+    {
+        command.env_remove(inherited);
+    }
+    command.env("PORT", "0").envs(environment.iter().copied());
+    command.envs(database_url.map(|url| ("DATABASE_URL", url)));
+    command
+}
+
 impl Server {
-    /// Starts the program on a free port and waits until it listens.
+    /// Starts the program and waits until it listens.
     pub(crate) fn start(database_url: Option<&str>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_axum-crud"));
-        command.env("PORT", "0").env("RUST_LOG", "warn").stdout(Stdio::piped());
-        match database_url {
-            Some(url) => command.env("DATABASE_URL", url),
-            None => command.env_remove("DATABASE_URL"),
-        };
-        let mut child = command.spawn().expect("the program starts");
+        Self::start_with(database_url, &[])
+    }
+
+    /// Starts the program with these variables in its environment and waits until it listens.
+    pub(crate) fn start_with(database_url: Option<&str>, environment: &[(&str, &str)]) -> Self {
+        let mut command = command(database_url, environment);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let log = Log::default();
+        let stderr = child.stderr.take().expect("it is piped");
+        thread::spawn({
+            let log = log.clone();
+            move || log.read(stderr)
+        });
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("the program writes text");
@@ -48,7 +92,21 @@ impl Server {
             .strip_prefix("listening on http://")
             .and_then(|rest| rest.split(';').next())
             .and_then(|address| address.parse().ok());
-        Self { child, address: address.unwrap_or_else(|| panic!("it says {line:?}")) }
+        let address = address.unwrap_or_else(|| panic!("it says {line:?} and {}", log.text()));
+        Self { child, address, log }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// Waits until the log has a line with all of these words.
+    pub(crate) fn wait_for_line(&self, words: &[&str]) -> String {
+        wait_until(&format!("{words:?} are in the log:\n{}", self.log()), || {
+            let log = self.log();
+            let line = log.lines().find(|line| words.iter().all(|word| line.contains(word)));
+            line.map(str::to_owned)
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -65,6 +123,15 @@ impl Server {
         send(self.address, method, path, tenant, json)
     }
 
+    /// Sends a GET with these headers.
+    pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        talk(self.address, &(request + "\r\n")).expect("the server answers in full")
+    }
+
     /// Sends SIGTERM, unless the program has ended.
     pub(crate) fn terminate(&self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
@@ -78,10 +145,14 @@ impl Server {
     /// Sends SIGTERM and waits for a good end.
     pub(crate) fn stop(mut self) {
         self.terminate();
+        self.wait_for_a_good_end();
+        self.wait_until_it_listens_no_more();
+    }
+
+    pub(crate) fn wait_for_a_good_end(&mut self) {
         let ended = || self.child.try_wait().expect("the program is our child");
         let status = wait_until("the program ends", ended);
-        assert!(status.success(), "{status}");
-        self.wait_until_it_listens_no_more();
+        assert!(status.success(), "{status}: {}", self.log());
     }
 }
 
@@ -97,13 +168,24 @@ fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Sends one request on a connection of its own.
-pub(crate) fn send(
+fn send(
     address: SocketAddr,
     method: &str,
     path: &str,
     tenant: Option<&str>,
     json: Option<&Value>,
 ) -> Answer {
+    try_send(address, method, path, tenant, json).expect("the server answers in full")
+}
+
+/// The same, where the connection may be cut.
+pub(crate) fn try_send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    tenant: Option<&str>,
+    json: Option<&Value>,
+) -> std::io::Result<Answer> {
     let body = json.map(Value::to_string).unwrap_or_default();
     let mut request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     if let Some(tenant) = tenant {
@@ -113,7 +195,7 @@ pub(crate) fn send(
         request += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
     }
     request += &format!("\r\n{body}");
-    talk(address, &request).expect("the server answers in full")
+    talk(address, &request)
 }
 
 fn talk(address: SocketAddr, request: &str) -> std::io::Result<Answer> {
@@ -125,12 +207,16 @@ fn talk(address: SocketAddr, request: &str) -> std::io::Result<Answer> {
     let malformed = || std::io::Error::other(format!("this is no HTTP: {text:?}"));
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(malformed)?;
     let status = head.get(9..12).and_then(|status| status.parse().ok());
-    Ok(Answer { status: status.ok_or_else(malformed)?, body: body.to_owned() })
+    let status = status.ok_or_else(malformed)?;
+    Ok(Answer { status, head: head.to_lowercase(), body: body.to_owned() })
 }
 
 /// For tests that fail half-way.
 impl Drop for Server {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", self.log());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -4,8 +4,8 @@ use std::{
 };
 
 use super::{
-    Acquire, Action, Class, ConnId, Counts, Limits, Refusal, Released, Supply, TenantCounts, TenantKey, Ticket,
-    Time,
+    Acquire, Action, Class, ConnId, Counts, Limits, Refusal, Released, Supply, TenantCounts,
+    TenantKey, Ticket, Time,
     conn::{Conn, State, conn_id},
     fair::Ready,
     list::{Links, List},

@@ -268,7 +268,10 @@ impl World {
             let shelves = [Shelf::Fresh, Shelf::Unbound, Shelf::Pooled];
             let idle: usize = shelves.map(|shelf| self.scheduler.shelf(shelf).len()).iter().sum();
             let under_way = !self.opening.is_empty() || !self.closing.is_empty();
-            assert!(!takes_any || under_way || idle == 0, "somebody waits beside an idle connection");
+            assert!(
+                !takes_any || under_way || idle == 0,
+                "somebody waits beside an idle connection"
+            );
         } else if eligible {
             let under_way = !self.opening.is_empty() || !self.closing.is_empty();
             let all_leased = self.leases.len() == self.limits.budget;
