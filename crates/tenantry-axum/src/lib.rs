@@ -124,7 +124,7 @@ pub use tenantry_tower::{
 pub use tx::Tx;
 
 /// The code of the repository's README compiles.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
@@ -132,3 +132,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/from-drizzle-multitenant.md")]
 struct FromDrizzleMultitenant;
+
+/// The code of the page about operating a service compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/operating.md")]
+struct Operating;

@@ -20,10 +20,10 @@ pub(crate) fn routes(manager: TenantManager) -> Result<Router, Box<dyn Error>> {
 
 /// Reads who may see `/metrics`. One of the two alone is a mistake that must not leave it open.
 fn credentials() -> Result<Option<(String, String)>, Box<dyn Error>> {
-    match (variable("METRICS_USER")?, variable("METRICS_PASSWORD")?) {
+    match (variable("METRICS_USER")?, variable("METRICS_PASS")?) {
         (Some(user), Some(password)) => Ok(Some((user, password))),
         (None, None) => Ok(None),
-        _ => Err("set both METRICS_USER and METRICS_PASSWORD, or neither".into()),
+        _ => Err("set both METRICS_USER and METRICS_PASS, or neither".into()),
     }
 }
 

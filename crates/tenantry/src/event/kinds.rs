@@ -55,7 +55,8 @@ pub enum Event {
     /// Something is tried again. Level `WARN`.
     #[serde(rename = "connection_retry")]
     Retry(Retry),
-    /// Opening connections was suspended, is probed, or goes on. Level `WARN`; `INFO` when it goes on.
+    /// Opening connections was suspended, is probed, or goes on. Level `WARN` when it trips, `INFO` when
+    /// it closes, `DEBUG` for the probes in between.
     Breaker(BreakerChange),
     /// A request has waited for a connection in vain. Level `WARN`.
     AcquireTimeout(AcquireTimeout),
@@ -229,6 +230,8 @@ pub struct BreakerChange {
     /// How long until the server is probed, when it is open.
     #[serde(rename = "retryAfterMs", serialize_with = "serialize_optional_millis")]
     pub retry_after: Option<Duration>,
+    /// Probes that have failed since it tripped.
+    pub failed_probes: u32,
 }
 
 /// A request that has waited for a connection in vain.

@@ -79,6 +79,13 @@ pub(super) fn trace(event: &Event) {
         Event::Breaker(of) if of.state == BreakerState::Closed => {
             info!(target: "tenantry::server", state = of.state.as_str(), "BREAKER");
         }
+        Event::Breaker(of) if of.state == BreakerState::HalfOpen || of.failed_probes > 0 => debug!(
+            target: "tenantry::server",
+            state = of.state.as_str(),
+            retry_after_ms = of.retry_after.map(as_millis),
+            failed_probes = of.failed_probes,
+            "BREAKER"
+        ),
         Event::Breaker(of) => warn!(
             target: "tenantry::server",
             state = of.state.as_str(),

@@ -86,6 +86,8 @@ pub(super) struct Breaker {
     options: BreakerOptions,
     phase: Phase,
     failures: u32,
+    /// Probes that have failed since it tripped.
+    failed_probes: u32,
     pause: Duration,
 }
 
@@ -108,7 +110,7 @@ pub(super) enum Opener {
 impl Breaker {
     pub(super) fn new(options: BreakerOptions) -> Self {
         let pause = options.probe_after;
-        Self { options, phase: Phase::Closed, failures: 0, pause }
+        Self { options, phase: Phase::Closed, failures: 0, failed_probes: 0, pause }
     }
 
     pub(super) fn state(&self) -> BreakerState {
@@ -137,8 +139,10 @@ impl Breaker {
                     return false;
                 }
                 self.pause = self.options.probe_after;
+                self.failed_probes = 0;
             }
             (Phase::HalfOpen, Opener::Probe) => {
+                self.failed_probes = self.failed_probes.saturating_add(1);
                 self.pause = (self.pause * 2).min(self.options.probe_at_least_every);
             }
             // What was being opened when it tripped says nothing new.
@@ -167,6 +171,11 @@ impl Breaker {
     pub(super) fn postpone_probe(&mut self, now: Time) -> Duration {
         self.phase = Phase::Open { until: now.saturating_add(self.pause) };
         self.pause
+    }
+
+    /// Returns how many probes have failed since it tripped.
+    pub(super) fn failed_probes(&self) -> u32 {
+        self.failed_probes
     }
 
     /// Returns how long until the next probe.
@@ -217,6 +226,7 @@ mod tests {
             assert!(!breaker.failed(now, Opener::Need), "a straggler is no probe");
             assert!(breaker.failed(now, Opener::Probe));
         }
+        assert_eq!(breaker.failed_probes(), 5);
         now += MS * 500;
         assert!(breaker.begin_probe(now));
         assert!(breaker.succeeded());

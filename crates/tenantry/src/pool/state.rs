@@ -247,7 +247,8 @@ impl State {
         let state = self.breaker.state();
         let open = state == BreakerState::Open;
         let retry_after = open.then(|| self.breaker.retry_after(now));
-        self.tell(Event::Breaker(BreakerChange { state, retry_after }));
+        let failed_probes = self.breaker.failed_probes();
+        self.tell(Event::Breaker(BreakerChange { state, retry_after, failed_probes }));
     }
 
     fn tell(&mut self, event: Event) {

@@ -42,7 +42,7 @@ async fn health_and_metrics_need_no_tenant_and_name_none() -> TestResult {
 #[tokio::test]
 async fn metrics_are_behind_a_password_when_there_is_one() -> TestResult {
     let database = DevDatabase::create().await?;
-    let secrets = [("METRICS_USER", "prom"), ("METRICS_PASSWORD", "secret")];
+    let secrets = [("METRICS_USER", "prom"), ("METRICS_PASS", "secret")];
     let server = Server::start_with(Some(database.url()), &secrets);
     let without = server.get("/metrics", &[]);
     assert_eq!(without.status, 401);
@@ -60,12 +60,12 @@ async fn metrics_are_behind_a_password_when_there_is_one() -> TestResult {
 
 #[test]
 fn half_a_password_is_a_mistake_that_is_told() {
-    for (half, value) in [("METRICS_USER", "prom"), ("METRICS_PASSWORD", "secret")] {
+    for (half, value) in [("METRICS_USER", "prom"), ("METRICS_PASS", "secret")] {
         let nowhere = Some("postgres://nobody@127.0.0.1:1/nothing");
         let output = command(nowhere, &[(half, value)]).output().expect("the program starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
-        assert!(said.contains("set both METRICS_USER and METRICS_PASSWORD"), "{said}");
+        assert!(said.contains("set both METRICS_USER and METRICS_PASS"), "{said}");
         assert!(!said.contains(value), "{said}");
     }
 }
