@@ -8,7 +8,7 @@ use tracing::Instrument;
 use super::{TenantTransaction, rows::Rows, statement::Statement};
 use crate::{
     error::{Error, ErrorKind, class_of},
-    event::{Observer, Retry, RetryOf},
+    event::{Observer, Ran, Retry, RetryOf},
     pool::{Class, Effect, Lease, Occupant, Server},
     retry::Retrier,
 };
@@ -107,16 +107,16 @@ impl Handle {
 
     /// Tells of a statement that has ended.
     pub(super) fn note_query(&self, sql: &str, began: Instant, outcome: Result<u64, &sqlx::Error>) {
-        let outcome = outcome.map_err(class_of);
-        if self.occupant.class == Class::System {
-            return self.server.observer.own_query(
-                self.occupant.whose(),
-                sql,
-                began.elapsed(),
-                outcome,
-            );
+        let ran = Ran {
+            whose: self.occupant.whose(),
+            sql,
+            duration: began.elapsed(),
+            outcome: outcome.map_err(class_of),
+        };
+        match self.occupant.class {
+            Class::System => self.observer().own_query(&ran),
+            _ => self.observer().query(&ran),
         }
-        self.server.observer.query(self.occupant.whose(), sql, began.elapsed(), outcome);
     }
 
     /// Runs one statement on a lease of its own.

@@ -29,7 +29,7 @@ pub(crate) use kinds::{serialize_millis, serialize_optional_millis};
 pub(crate) use meters::Meters;
 #[cfg(feature = "opentelemetry")]
 pub(crate) use meters::Timings;
-pub(crate) use observer::{Observer, Whose};
+pub(crate) use observer::{Observer, Ran, Whose};
 pub use options::EventOptions;
 #[cfg(feature = "fmt")]
 pub use plain_format::PlainFormat;

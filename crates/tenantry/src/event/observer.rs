@@ -30,6 +30,16 @@ pub(crate) struct Whose<'a> {
     pub(crate) schema: &'a Arc<str>,
 }
 
+/// A statement that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran<'a> {
+    pub(crate) whose: Whose<'a>,
+    pub(crate) sql: &'a str,
+    pub(crate) duration: Duration,
+    /// How many rows, or what went wrong.
+    pub(crate) outcome: Result<u64, ErrorClass>,
+}
+
 impl Observer {
     pub(crate) fn new(options: EventOptions, hooks: Hooks, shutdown: &CancellationToken) -> Self {
         let meters = Arc::new(Meters::new());
@@ -51,71 +61,41 @@ impl Observer {
         }
     }
 
-    /// Tells of a statement, if anybody wants to know.
-    pub(crate) fn query(
-        &self,
-        whose: Whose<'_>,
-        sql: &str,
-        duration: Duration,
-        outcome: Result<u64, ErrorClass>,
-    ) {
-        self.meters.queried(duration);
-        if self.is_slow(duration) {
-            return self.slow_query(whose, sql, duration, outcome);
-        }
-        if let Err(class) = outcome {
-            self.meters.failed(class);
-        }
-        if self.options.queries
-            && (self.is_heard() || tracing::enabled!(target: "tenantry::query", Level::DEBUG))
-        {
-            self.tell(Event::Query(self.told(whose, sql, duration, outcome)));
+    /// Tells of a statement of the application's, if anybody wants to know.
+    pub(crate) fn query(&self, ran: &Ran<'_>) {
+        self.meters.queried(ran.duration);
+        self.note_outcome(ran);
+        let wanted = self.options.queries
+            && (self.is_heard() || tracing::enabled!(target: "tenantry::query", Level::DEBUG));
+        if wanted && !self.is_slow(ran.duration) {
+            self.tell(Event::Query(self.told(ran)));
         }
     }
 
     /// Tells of a statement of the library's own, if it was slow.
-    pub(crate) fn own_query(
-        &self,
-        whose: Whose<'_>,
-        sql: &str,
-        duration: Duration,
-        outcome: Result<u64, ErrorClass>,
-    ) {
-        if self.is_slow(duration) {
-            self.slow_query(whose, sql, duration, outcome);
-        } else if let Err(class) = outcome {
+    pub(crate) fn own_query(&self, ran: &Ran<'_>) {
+        self.note_outcome(ran);
+    }
+
+    /// Counts a failure, and tells of a statement that was slow.
+    fn note_outcome(&self, ran: &Ran<'_>) {
+        if let Err(class) = ran.outcome {
             self.meters.failed(class);
+        }
+        if self.is_slow(ran.duration) {
+            self.meters.slow_queries.inc();
+            self.tell(Event::SlowQuery(self.told(ran)));
         }
     }
 
-    fn slow_query(
-        &self,
-        whose: Whose<'_>,
-        sql: &str,
-        duration: Duration,
-        outcome: Result<u64, ErrorClass>,
-    ) {
-        self.meters.slow_queries.inc();
-        if let Err(class) = outcome {
-            self.meters.failed(class);
-        }
-        self.tell(Event::SlowQuery(self.told(whose, sql, duration, outcome)));
-    }
-
-    fn told(
-        &self,
-        whose: Whose<'_>,
-        sql: &str,
-        duration: Duration,
-        outcome: Result<u64, ErrorClass>,
-    ) -> Query {
+    fn told(&self, ran: &Ran<'_>) -> Query {
         Query {
-            tenant_id: whose.tenant.cloned(),
-            schema: Arc::clone(whose.schema),
-            statement: shorten(sql, self.options.statement_length),
-            duration,
-            rows: outcome.unwrap_or_default(),
-            error: outcome.err(),
+            tenant_id: ran.whose.tenant.cloned(),
+            schema: Arc::clone(ran.whose.schema),
+            statement: shorten(ran.sql, self.options.statement_length),
+            duration: ran.duration,
+            rows: ran.outcome.unwrap_or_default(),
+            error: ran.outcome.err(),
         }
     }
 

@@ -42,17 +42,17 @@ pub struct Lease {
     condition: Condition,
     doubt: Doubt,
     since: Time,
-    use_: Use,
+    used_by: UsedBy,
     span: Span,
 }
 
 /// Who runs statements on a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
+enum UsedBy {
     /// A handle or the pool, which tell of each.
-    Inside,
+    Pool,
     /// Whoever the connection was handed out to.
-    HandedOut,
+    Caller,
 }
 
 /// What a statement may have changed.
@@ -101,7 +101,7 @@ impl Lease {
             condition,
             doubt: Doubt::None,
             since,
-            use_: Use::Inside,
+            used_by: UsedBy::Pool,
             span,
         }
     }
@@ -195,7 +195,7 @@ impl Lease {
     /// connection may have failed.
     pub(crate) fn attempt(&mut self) -> &mut PgConnection {
         self.doubt = Doubt::Failed;
-        self.use_ = Use::HandedOut;
+        self.used_by = UsedBy::Caller;
         &mut self.start().conn
     }
 
@@ -213,12 +213,12 @@ impl Lease {
     /// Tells for how long the connection was held.
     fn note_end(&self, session: &Session) {
         let observer = &self.server.observer;
-        if self.use_ == Use::Inside && !observer.meters.is_timed() {
+        if self.used_by == UsedBy::Pool && !observer.meters.is_timed() {
             return;
         }
         let held = self.server.now().saturating_sub(self.since);
         observer.meters.held(held);
-        if self.use_ == Use::HandedOut && observer.is_slow(held) {
+        if self.used_by == UsedBy::Caller && observer.is_slow(held) {
             observer.tell(Event::LongLease(LongLease {
                 tenant_id: self.occupant.tenant().cloned(),
                 schema: Arc::clone(&self.occupant.schema),
@@ -248,7 +248,7 @@ impl DerefMut for Lease {
         if self.doubt == Doubt::None {
             self.doubt = Doubt::HandedOut;
         }
-        self.use_ = Use::HandedOut;
+        self.used_by = UsedBy::Caller;
         &mut self.start().conn
     }
 }
