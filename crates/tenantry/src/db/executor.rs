@@ -7,10 +7,10 @@ use sqlx::{
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::{Handle, SharedDb, TenantDb, statement::Statement};
-use crate::pool::Effect;
+use super::{Handle, SharedDb, TenantDb, handle::late, statement::Statement};
+use crate::pool::{Effect, Session};
 
 type Step = Either<PgQueryResult, PgRow>;
 
@@ -28,14 +28,25 @@ impl Handle {
             let mut lease = self.acquire().await?;
             let mut again = statement.is_repeatable().then(|| statement.clone());
             let mut next = Some(statement);
-            let (began, mut rows) = (Instant::now(), 0_u64);
+            let (began, limit, mut rows) = (Instant::now(), self.limit(), 0_u64);
+            let mut in_doubt = false;
             while let Some(statement) = next.take() {
                 let session = lease.start();
                 let mut failure = Ok(());
                 {
                     let mut steps = session.conn.fetch_many(statement);
                     loop {
-                        match self.in_time(steps.try_next()).await {
+                        let step = match limit {
+                            None => steps.try_next().await,
+                            Some(limit) => match timeout(limit, steps.try_next()).await {
+                                Ok(step) => step,
+                                Err(_) => {
+                                    in_doubt = true;
+                                    Err(late(limit))
+                                }
+                            },
+                        };
+                        match step {
                             Ok(Some(step)) => {
                                 // Something was delivered: it cannot be run again.
                                 again = None;
@@ -59,7 +70,10 @@ impl Handle {
                         continue;
                     }
                 }
-                lease.finish(effect, &failure);
+                match in_doubt {
+                    true => lease.doubt(),
+                    false => lease.finish(effect, &failure),
+                }
                 self.note_query(sql.as_str(), began, failure.as_ref().map(|()| rows));
                 failure?;
             }
@@ -68,16 +82,14 @@ impl Handle {
 
     async fn prepare(&self, sql: SqlStr, parameters: &[PgTypeInfo]) -> sqlx::Result<PgStatement> {
         let mut lease = self.acquire().await?;
-        let prepared = self.in_time(lease.start().conn.prepare_with(sql, parameters)).await;
-        lease.finish(Effect::OnData, &prepared);
-        prepared
+        let prepare = async |on: &mut Session| on.conn.prepare_with(sql, parameters).await;
+        self.in_time(&mut lease, Effect::OnData, prepare).await
     }
 
     async fn describe(&self, sql: SqlStr) -> sqlx::Result<Describe<Postgres>> {
         let mut lease = self.acquire().await?;
-        let described = self.in_time(lease.start().conn.describe(sql)).await;
-        lease.finish(Effect::OnData, &described);
-        described
+        let describe = async |on: &mut Session| on.conn.describe(sql).await;
+        self.in_time(&mut lease, Effect::OnData, describe).await
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
@@ -9,7 +9,7 @@ use super::{TenantTransaction, rows::Rows, statement::Statement};
 use crate::{
     error::{Error, ErrorKind, class_of},
     event::{Observer, Ran, Retry, RetryOf},
-    pool::{Class, Effect, Lease, Occupant, Server},
+    pool::{Class, Effect, Lease, Occupant, Server, Session},
     retry::Retrier,
 };
 
@@ -48,8 +48,7 @@ impl Handle {
     /// Takes a connection on which the server answers.
     pub(super) async fn acquire_alive(&self) -> Result<Lease, Error> {
         let mut lease = self.acquire().await?;
-        let answer = self.in_time(lease.start().ping()).await;
-        lease.finish(Effect::OnData, &answer);
+        let answer = self.in_time(&mut lease, Effect::OnData, async |on| on.ping().await).await;
         answer.map(|()| lease).map_err(|error| self.occupant.name(error.into()))
     }
 
@@ -83,25 +82,42 @@ impl Handle {
         }
     }
 
-    /// Waits for an answer as long as a statement may take.
+    /// Waits for an answer as long as a statement may take, and notes in the lease what came of it.
+    ///
+    /// A statement that did not end in time leaves its session in doubt: it is cancelled in the
+    /// background. It is no proof that the connection is lost, but others are asked before their next
+    /// use.
     pub(super) async fn in_time<T>(
         &self,
-        answer: impl Future<Output = sqlx::Result<T>>,
+        lease: &mut Lease,
+        effect: Effect,
+        answer: impl AsyncFnOnce(&mut Session) -> sqlx::Result<T>,
     ) -> sqlx::Result<T> {
+        let answer = answer(lease.start());
+        let Some(limit) = self.limit() else {
+            let answer = answer.await;
+            lease.finish(effect, &answer);
+            return answer;
+        };
+        match timeout(limit, answer).await {
+            Ok(answer) => {
+                lease.finish(effect, &answer);
+                answer
+            }
+            Err(_) => {
+                lease.doubt();
+                Err(late(limit))
+            }
+        }
+    }
+
+    /// Says how long a statement may take.
+    pub(super) fn limit(&self) -> Option<Duration> {
         let options = self.server.options();
-        let limit = match self.occupant.class {
+        match self.occupant.class {
             // What the library asks on its own account must end, for others wait for it.
             Class::System => Some(options.acquire_timeout),
             _ => options.statement_timeout,
-        };
-        match limit {
-            None => answer.await,
-            Some(limit) => timeout(limit, answer).await.unwrap_or_else(|_| {
-                Err(sqlx::Error::Io(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("the statement did not end within {limit:?}"),
-                )))
-            }),
         }
     }
 
@@ -128,17 +144,16 @@ impl Handle {
         let mut lease = self.acquire().await?;
         let span = lease.span().clone();
         let began = Instant::now();
-        let result = self.in_time(run_on(&mut lease, statement, run)).instrument(span).await;
-        lease.finish(effect, &result);
+        let answer = self.in_time(&mut lease, effect, async |on| run_on(on, statement, run).await);
+        let result = answer.instrument(span).await;
         self.note_query(sql.as_str(), began, result.as_ref().map(Rows::count));
         result
     }
 }
 
 /// Runs a statement, and once more when it did not fit any more.
-async fn run_on<T>(lease: &mut Lease, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
+async fn run_on<T>(session: &mut Session, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
     let again = statement.is_repeatable().then(|| statement.clone());
-    let session = lease.start();
     let result = run(&mut session.conn, statement).await;
     match (&result, again) {
         (Err(error), again) if session.is_stale_statement(error) => {
@@ -150,4 +165,10 @@ async fn run_on<T>(lease: &mut Lease, statement: Statement, run: Run<T>) -> sqlx
         }
         _ => result,
     }
+}
+
+/// The error of a statement that did not end in time.
+pub(super) fn late(limit: Duration) -> sqlx::Error {
+    let words = format!("the statement did not end within {limit:?}");
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, words))
 }

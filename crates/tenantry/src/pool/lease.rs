@@ -191,6 +191,12 @@ impl Lease {
         }
     }
 
+    /// Notes that a statement was given up: nobody knows what became of it.
+    pub(crate) fn doubt(&mut self) {
+        self.condition = Condition::Dirty;
+        self.server.suspect_all();
+    }
+
     /// Begins a transaction: until it is [known to have worked](Self::succeed), what was done on the
     /// connection may have failed.
     pub(crate) fn attempt(&mut self) -> &mut PgConnection {

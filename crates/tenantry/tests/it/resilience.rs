@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 use tenantry::{
     BreakerState, ErrorClass, ErrorKind, Event, ManagerBuilder, TenantManager, retry::RetryPolicy,
@@ -19,8 +20,8 @@ use tokio::task::JoinSet;
 use crate::{
     faults::{Frozen, Mode, Proxy},
     support::{
-        Heard, TestResult, World, connect, eventually, eventually_within, name_of, pool_options,
-        private_server, run, sessions,
+        Heard, TestResult, World, at_rest, connect, eventually, eventually_within, name_of,
+        pool_options, private_server, run, sessions, state_of,
     },
 };
 
@@ -458,8 +459,14 @@ async fn a_read_only_server_is_told_as_it_is() -> TestResult {
 #[tokio::test]
 async fn a_statement_that_takes_too_long_is_given_up_and_cancelled() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
-    let manager = world.with_pool(|options| options.statement_timeout = Some(MS * 100));
+    let manager = world.with_pool(|options| {
+        options.max_connections = 4;
+        options.statement_timeout = Some(MS * 100);
+    });
     let db = manager.tenant("acme").await?;
+    let (one, other) = (db.acquire().await?, db.acquire().await?);
+    let pids = [one.backend_pid(), other.backend_pid()];
+    drop((one, other));
     let mut admin = world.admin().await;
     let began = Instant::now();
     let slow = sqlx::query("select pg_sleep(60)").execute(&db).await;
@@ -468,6 +475,10 @@ async fn a_statement_that_takes_too_long_is_given_up_and_cancelled() -> TestResu
     let row: Result<Vec<i32>, _> =
         sqlx::query_scalar("select 1 from pg_sleep(60)").fetch_all(&db).await;
     assert!(row.is_err());
+    let rows = sqlx::query_scalar::<_, i32>(
+        "select n from generate_series(1, 3) n where n < 3 or pg_sleep(60) is null",
+    );
+    assert!(rows.fetch(&db).try_collect::<Vec<_>>().await.is_err());
     assert!(began.elapsed() < AT_MOST);
     eventually("it is cancelled", async || {
         let running: i64 = sqlx::query_scalar(
@@ -481,6 +492,12 @@ async fn a_statement_that_takes_too_long_is_given_up_and_cancelled() -> TestResu
     })
     .await;
     assert_eq!(name_of(&db).await?, "acme");
+    // What is cancelled is no reason to open another connection.
+    at_rest(&manager).await;
+    for pid in pids {
+        let state = state_of(&mut admin, pid.expect("it is bound")).await;
+        assert_eq!(state, "idle", "the session was not saved");
+    }
     manager.close().await;
     Ok(())
 }
