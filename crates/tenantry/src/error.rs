@@ -60,6 +60,10 @@ pub enum ErrorKind {
     Overloaded,
     /// No connection to the server could be opened, or it broke.
     Unavailable,
+    /// A statement did not end within
+    /// [`statement_timeout`](crate::PoolOptions::statement_timeout). Nobody knows whether it was
+    /// executed, so it is not transient.
+    StatementTimeout,
     /// The manager is closed or closing.
     Closed,
     /// The configuration contradicts itself.
@@ -131,6 +135,7 @@ impl Error {
         match self.0.kind {
             ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Closed => ErrorClass::Pool,
             ErrorKind::Unavailable => self.class_of_source().unwrap_or(ErrorClass::Connection),
+            ErrorKind::StatementTimeout => ErrorClass::Cancelled,
             _ => self.class_of_source().unwrap_or(ErrorClass::Other),
         }
     }
@@ -188,6 +193,7 @@ impl ErrorKind {
             Self::Timeout => "no connection in time",
             Self::Overloaded => "too many requests are waiting",
             Self::Unavailable => "database unavailable",
+            Self::StatementTimeout => "statement did not end in time",
             Self::Closed => "manager is closed",
             Self::Config => "invalid configuration",
             Self::NoTenant => "no tenant in scope",

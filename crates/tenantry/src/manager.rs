@@ -68,6 +68,8 @@ struct Inner {
     connect: PgConnectOptions,
     listening: AtomicBool,
     checks: Arc<Checks>,
+    /// Two warm-ups at once would wait for each other's connections.
+    warming: tokio::sync::Mutex<()>,
 }
 
 impl TenantManager {
@@ -93,7 +95,17 @@ impl TenantManager {
         let system = SharedDb::new(Handle::new(Arc::clone(&server), Arc::clone(server.system())));
         let listening = AtomicBool::new(false);
         let checks = Arc::new(Checks::default());
-        Self(Arc::new(Inner { server, shared, system, lookup, connect, listening, checks }))
+        let warming = tokio::sync::Mutex::new(());
+        Self(Arc::new(Inner {
+            server,
+            shared,
+            system,
+            lookup,
+            connect,
+            listening,
+            checks,
+            warming,
+        }))
     }
 
     /// Returns the database of a tenant. Takes no connection; asks the catalog, or its cache.
@@ -164,7 +176,8 @@ impl TenantManager {
     /// A budget of 20 connections, one of which is the library's, keeps at most 19 tenants warm. More
     /// are looked up and reported as [over budget](crate::WarmUpStatus::OverBudget): warming them would
     /// take away what was warmed before. So name the most important tenants first. What is warmed is
-    /// held until all are done, so a warm-up that runs beside requests makes them wait.
+    /// held until all are done, so a warm-up that runs beside requests makes them wait. Warm-ups run one
+    /// after the other.
     ///
     /// # Examples
     ///
@@ -179,6 +192,7 @@ impl TenantManager {
         I::Item: AsRef<str>,
     {
         let named = tenants.into_iter().map(|name| name.as_ref().into()).collect();
+        let _alone = self.0.warming.lock().await;
         warmup::warm_up(&self.0.server, &|name| self.find(name), named, &options).await
     }
 

@@ -10,6 +10,7 @@ use std::{
 
 use moka::{Expiry, future::Cache};
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use super::{
     Ask, Catalog,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     db::SharedDb,
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, OptionsError},
     event::{Retry, RetryOf},
     pool::{Class, Occupant, OccupantId},
     retry::{Retrier, RetryPolicy},
@@ -41,9 +42,20 @@ pub struct CatalogOptions {
     pub negative_ttl: Duration,
     /// How long the catalog may take to answer, with all attempts. Default: 5 s.
     ///
-    /// A catalog that cannot be asked is asked again as
-    /// [`PoolOptions::retry`](crate::PoolOptions::retry) says, within this time.
+    /// A tenant that cannot be looked up is looked up again as
+    /// [`PoolOptions::retry`](crate::PoolOptions::retry) says, within this time. Listing all tenants has
+    /// as long.
     pub timeout: Duration,
+}
+
+impl CatalogOptions {
+    /// Checks that the options can be used.
+    pub(crate) fn check(&self) -> Result<(), OptionsError> {
+        match self.timeout.is_zero() {
+            true => Err(OptionsError::new("catalog.timeout", "be longer than zero")),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Default for CatalogOptions {
@@ -161,9 +173,9 @@ impl Lookup {
             }
             None => {
                 meters.catalog_misses.inc();
-                let load = self.rules.load_lasting(shared, id);
+                let load = self.rules.in_time(self.rules.load_lasting(shared, id));
                 let loaded = self.cache.try_get_with_by_ref(id, load).await;
-                loaded.map_err(|error| Error::shared(&error))?
+                loaded.map_err(|error| Error::shared(&error).with_tenant(id))?
             }
         };
         match heard.verdict {
@@ -174,7 +186,7 @@ impl Lookup {
     }
 
     pub(crate) async fn list(&self, shared: &SharedDb) -> Result<Vec<TenantRecord>, Error> {
-        self.rules.catalog.list(self.rules.ask(shared)).await
+        self.rules.in_time(self.rules.catalog.list(self.rules.ask(shared))).await
     }
 
     pub(crate) fn channel(&self) -> Option<&str> {
@@ -227,9 +239,13 @@ impl Rules {
             let retry = Retry::new(RetryOf::Catalog, Some(&tenant), (attempt, most), delay, cause);
             told.observer().retrying(retry);
         });
-        let resolve = retrier.run(|| self.catalog.resolve(self.ask(shared), id));
-        tokio::time::timeout(self.timeout, resolve).await.unwrap_or_else(|late| {
-            Err(Error::catalog(io::Error::new(io::ErrorKind::TimedOut, late)).with_tenant(id))
+        retrier.run(|| self.catalog.resolve(self.ask(shared), id)).await
+    }
+
+    /// Waits for the catalog as long as it may take.
+    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        timeout(self.timeout, answer).await.unwrap_or_else(|late| {
+            Err(Error::catalog(io::Error::new(io::ErrorKind::TimedOut, late)))
         })
     }
 

@@ -7,9 +7,13 @@ use sqlx::{
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::{Handle, SharedDb, TenantDb, handle::late, statement::Statement};
+use super::{
+    Handle, SharedDb, TenantDb,
+    handle::{in_time, late},
+    statement::Statement,
+};
 use crate::pool::{Effect, Session};
 
 type Step = Either<PgQueryResult, PgRow>;
@@ -28,8 +32,8 @@ impl Handle {
             let mut lease = self.acquire().await?;
             let mut again = statement.is_repeatable().then(|| statement.clone());
             let mut next = Some(statement);
-            let (began, limit, mut rows) = (Instant::now(), self.limit(), 0_u64);
-            let mut in_doubt = false;
+            let (limit, mut rows, mut in_doubt) = (self.limit(), 0_u64, false);
+            let mut running = Some(self.running(sql));
             while let Some(statement) = next.take() {
                 let session = lease.start();
                 let mut failure = Ok(());
@@ -74,7 +78,9 @@ impl Handle {
                     true => lease.doubt(),
                     false => lease.finish(effect, &failure),
                 }
-                self.note_query(sql.as_str(), began, failure.as_ref().map(|()| rows));
+                if let Some(running) = running.take() {
+                    running.end(failure.as_ref().map(|()| rows));
+                }
                 failure?;
             }
         })
@@ -83,13 +89,13 @@ impl Handle {
     async fn prepare(&self, sql: SqlStr, parameters: &[PgTypeInfo]) -> sqlx::Result<PgStatement> {
         let mut lease = self.acquire().await?;
         let prepare = async |on: &mut Session| on.conn.prepare_with(sql, parameters).await;
-        self.in_time(&mut lease, Effect::OnData, prepare).await
+        in_time(&mut lease, self.limit(), Effect::OnData, prepare).await
     }
 
     async fn describe(&self, sql: SqlStr) -> sqlx::Result<Describe<Postgres>> {
         let mut lease = self.acquire().await?;
         let describe = async |on: &mut Session| on.conn.describe(sql).await;
-        self.in_time(&mut lease, Effect::OnData, describe).await
+        in_time(&mut lease, self.limit(), Effect::OnData, describe).await
     }
 }
 

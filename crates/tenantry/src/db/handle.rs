@@ -1,13 +1,13 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, SqlStr};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::{TenantTransaction, rows::Rows, statement::Statement};
 use crate::{
-    error::{Error, ErrorKind, class_of},
+    error::{Error, ErrorClass, ErrorKind, RETRY_AFTER, class_of},
     event::{Observer, Ran, Retry, RetryOf},
     pool::{Class, Effect, Lease, Occupant, Server, Session},
     retry::Retrier,
@@ -45,10 +45,14 @@ impl Handle {
         self.acquire_alive().await.map(drop)
     }
 
-    /// Takes a connection on which the server answers.
+    /// Takes a connection on which the server answers. It may take as long again to answer as to get
+    /// the connection.
     pub(super) async fn acquire_alive(&self) -> Result<Lease, Error> {
+        let longest = self.server.options().acquire_timeout;
+        let limit = self.limit().map_or(longest, |limit| limit.min(longest));
         let mut lease = self.acquire().await?;
-        let answer = self.in_time(&mut lease, Effect::OnData, async |on| on.ping().await).await;
+        let ping = async |on: &mut Session| on.ping().await;
+        let answer = in_time(&mut lease, Some(limit), Effect::OnData, ping).await;
         answer.map(|()| lease).map_err(|error| self.occupant.name(error.into()))
     }
 
@@ -77,36 +81,9 @@ impl Handle {
             Ok(answer) => answer,
             Err(_) => {
                 let attempted = format!("no answer within {:?}", options.acquire_timeout);
-                Err(self.occupant.name(Error::new(ErrorKind::Timeout, attempted)))
-            }
-        }
-    }
-
-    /// Waits for an answer as long as a statement may take, and notes in the lease what came of it.
-    ///
-    /// A statement that did not end in time leaves its session in doubt: it is cancelled in the
-    /// background. It is no proof that the connection is lost, but others are asked before their next
-    /// use.
-    pub(super) async fn in_time<T>(
-        &self,
-        lease: &mut Lease,
-        effect: Effect,
-        answer: impl AsyncFnOnce(&mut Session) -> sqlx::Result<T>,
-    ) -> sqlx::Result<T> {
-        let answer = answer(lease.start());
-        let Some(limit) = self.limit() else {
-            let answer = answer.await;
-            lease.finish(effect, &answer);
-            return answer;
-        };
-        match timeout(limit, answer).await {
-            Ok(answer) => {
-                lease.finish(effect, &answer);
-                answer
-            }
-            Err(_) => {
-                lease.doubt();
-                Err(late(limit))
+                let error = Error::new(ErrorKind::Timeout, attempted).with_retry_after(RETRY_AFTER);
+                self.server.observer.meters.failed(error.class());
+                Err(self.occupant.name(error))
             }
         }
     }
@@ -121,18 +98,10 @@ impl Handle {
         }
     }
 
-    /// Tells of a statement that has ended.
-    pub(super) fn note_query(&self, sql: &str, began: Instant, outcome: Result<u64, &sqlx::Error>) {
-        let ran = Ran {
-            whose: self.occupant.whose(),
-            sql,
-            duration: began.elapsed(),
-            outcome: outcome.map_err(class_of),
-        };
-        match self.occupant.class {
-            Class::System => self.observer().own_query(&ran),
-            _ => self.observer().query(&ran),
-        }
+    /// Begins a statement: it is told when it [ends](Running::end), and as cancelled when it is dropped
+    /// before that.
+    pub(super) fn running(&self, sql: SqlStr) -> Running<'_> {
+        Running { handle: self, sql, began: Instant::now(), ended: false }
     }
 
     /// Runs one statement on a lease of its own.
@@ -143,11 +112,71 @@ impl Handle {
         let (effect, sql) = (statement.effect(), statement.text());
         let mut lease = self.acquire().await?;
         let span = lease.span().clone();
-        let began = Instant::now();
-        let answer = self.in_time(&mut lease, effect, async |on| run_on(on, statement, run).await);
-        let result = answer.instrument(span).await;
-        self.note_query(sql.as_str(), began, result.as_ref().map(Rows::count));
+        let running = self.running(sql);
+        let run = async |on: &mut Session| run_on(on, statement, run).await;
+        let result = in_time(&mut lease, self.limit(), effect, run).instrument(span).await;
+        running.end(result.as_ref().map(Rows::count));
         result
+    }
+}
+
+/// A statement that is running.
+pub(super) struct Running<'a> {
+    handle: &'a Handle,
+    sql: SqlStr,
+    began: Instant,
+    ended: bool,
+}
+
+impl Running<'_> {
+    pub(super) fn end(mut self, outcome: Result<u64, &sqlx::Error>) {
+        self.ended = true;
+        self.tell(outcome.map_err(class_of));
+    }
+
+    fn tell(&self, outcome: Result<u64, ErrorClass>) {
+        let Handle { server, occupant } = self.handle;
+        let (whose, sql) = (occupant.whose(), self.sql.as_str());
+        let ran = Ran { whose, sql, duration: self.began.elapsed(), outcome };
+        match occupant.class {
+            Class::System => server.observer.own_query(&ran),
+            _ => server.observer.query(&ran),
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(Err(ErrorClass::Cancelled));
+        }
+    }
+}
+
+/// Waits for an answer as long as it may take, and notes in the lease what came of it.
+///
+/// A statement that did not end in time leaves its session in doubt: it is cancelled in the background.
+/// It is no proof that the connection is lost, but others are asked before their next use.
+pub(super) async fn in_time<T>(
+    lease: &mut Lease,
+    limit: Option<Duration>,
+    effect: Effect,
+    answer: impl AsyncFnOnce(&mut Session) -> sqlx::Result<T>,
+) -> sqlx::Result<T> {
+    let answer = answer(lease.start());
+    let answer = match limit {
+        None => Ok(answer.await),
+        Some(limit) => timeout(limit, answer).await.map_err(|_| late(limit)),
+    };
+    match answer {
+        Ok(answer) => {
+            lease.finish(effect, &answer);
+            answer
+        }
+        Err(late) => {
+            lease.doubt();
+            Err(late)
+        }
     }
 }
 
@@ -169,6 +198,6 @@ async fn run_on<T>(session: &mut Session, statement: Statement, run: Run<T>) -> 
 
 /// The error of a statement that did not end in time.
 pub(super) fn late(limit: Duration) -> sqlx::Error {
-    let words = format!("the statement did not end within {limit:?}");
-    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, words))
+    let attempted = format!("waited {limit:?} for its answer");
+    Error::new(ErrorKind::StatementTimeout, attempted).into()
 }

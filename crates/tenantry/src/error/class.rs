@@ -26,7 +26,8 @@ pub enum ErrorClass {
     /// Another transaction was in the way: class 40. The transaction may succeed when it is run
     /// again as a whole, which only its owner can do.
     Conflict,
-    /// The statement was cancelled or took too long: 57014.
+    /// The statement was cancelled or took too long: 57014, the limit of the pool, or a caller that
+    /// went away.
     Cancelled,
     /// The server is out of something: the rest of class 53, and class 54.
     Resources,

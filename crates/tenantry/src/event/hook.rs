@@ -119,11 +119,17 @@ impl Hooks {
     pub(super) fn start(
         self,
         queue: usize,
+        tenant_pools: usize,
         meters: &Arc<Meters>,
         shutdown: &CancellationToken,
     ) -> (Vec<Listener>, Vec<BoxFuture<'static, ()>>) {
         let started = self.0.into_iter().map(|(of, worker)| {
-            let (sender, receiver) = mpsc::channel(queue);
+            let room = match of {
+                Of::All => queue,
+                // All tenant pools may end at once, and each is told once.
+                Of::OneKind => queue.max(tenant_pools.saturating_mul(2)),
+            };
+            let (sender, receiver) = mpsc::channel(room.min(LONGEST_QUEUE));
             let work = work(worker.call, receiver, Arc::clone(meters), shutdown.clone());
             (Listener { of, wants: worker.wants, sender }, work.boxed())
         });
@@ -147,6 +153,9 @@ impl Listener {
         !matches!(self.sender.try_send(event.clone()), Err(mpsc::error::TrySendError::Full(_)))
     }
 }
+
+/// The longest queue that there can be.
+pub(super) const LONGEST_QUEUE: usize = tokio::sync::Semaphore::MAX_PERMITS;
 
 /// Events that a hook takes in one go.
 const BATCH: usize = 64;

@@ -1,4 +1,13 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -21,6 +30,12 @@ pub(crate) struct Observer {
     listeners: Vec<Listener>,
     /// What the hooks run in, until somebody starts it.
     workers: Mutex<Vec<BoxFuture<'static, ()>>>,
+    /// Whether the last event did not reach all hooks.
+    overflowing: AtomicBool,
+    /// What has happened to the pool and is still to be told, oldest first.
+    untold: Mutex<VecDeque<Event>>,
+    /// Held by whoever tells of it.
+    telling: Mutex<()>,
 }
 
 /// Whose session something happened on.
@@ -41,10 +56,24 @@ pub(crate) struct Ran<'a> {
 }
 
 impl Observer {
-    pub(crate) fn new(options: EventOptions, hooks: Hooks, shutdown: &CancellationToken) -> Self {
+    /// Makes one for a pool of so many tenant pools at most.
+    pub(crate) fn new(
+        options: EventOptions,
+        hooks: Hooks,
+        tenant_pools: usize,
+        shutdown: &CancellationToken,
+    ) -> Self {
         let meters = Arc::new(Meters::new());
-        let (listeners, workers) = hooks.start(options.queue, &meters, shutdown);
-        Self { meters, options, listeners, workers: Mutex::new(workers) }
+        let (listeners, workers) = hooks.start(options.queue, tenant_pools, &meters, shutdown);
+        Self {
+            meters,
+            options,
+            listeners,
+            workers: Mutex::new(workers),
+            overflowing: AtomicBool::new(false),
+            untold: Mutex::new(VecDeque::new()),
+            telling: Mutex::new(()),
+        }
     }
 
     /// Takes what the hooks run in. Whoever takes it has to run it.
@@ -52,12 +81,40 @@ impl Observer {
         std::mem::take(&mut self.workers.lock())
     }
 
-    /// Tells everybody.
+    /// Tells everybody. A subscriber of `tracing` that panics is counted, and changes nothing else.
     pub(crate) fn tell(&self, event: Event) {
-        trace(&event);
+        if catch_unwind(AssertUnwindSafe(|| trace(&event))).is_err() {
+            self.meters.hook_failures.inc();
+        }
         let refused = self.listeners.iter().filter(|listener| !listener.tell(&event)).count();
-        if refused > 0 {
-            self.meters.events_dropped.inc_by(u64::try_from(refused).unwrap_or(u64::MAX));
+        if refused == 0 {
+            self.overflowing.store(false, Ordering::Relaxed);
+            return;
+        }
+        self.meters.events_dropped.inc_by(u64::try_from(refused).unwrap_or(u64::MAX));
+        if !self.overflowing.swap(true, Ordering::Relaxed) {
+            let told = || {
+                tracing::warn!(target: "tenantry::hook", "a hook is too slow: it does not get all events");
+            };
+            drop(catch_unwind(AssertUnwindSafe(told)));
+        }
+    }
+
+    /// Adds an event to those that are told in this order. Whoever adds one calls
+    /// [`tell_in_order`](Self::tell_in_order) afterwards, and holds no lock then.
+    pub(crate) fn queue(&self, event: Event) {
+        self.untold.lock().push_back(event);
+    }
+
+    /// Tells what was queued, in the order in which it was: one thread does it for all.
+    pub(crate) fn tell_in_order(&self) {
+        while !self.untold.lock().is_empty() {
+            // Whoever is telling goes on until nothing is left.
+            let Some(_telling) = self.telling.try_lock() else { return };
+            loop {
+                let Some(event) = self.untold.lock().pop_front() else { break };
+                self.tell(event);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::hook::LONGEST_QUEUE;
 use crate::error::OptionsError;
 
 /// What is told about statements, and how.
@@ -19,10 +20,12 @@ pub struct EventOptions {
     pub slow_query_threshold: Duration,
     /// Characters of a statement that are told, at most. Default: 200.
     pub statement_length: usize,
-    /// Events that may wait for one hook. Default: 1,024.
+    /// Events that may wait for one hook. Default: 1,024; for hooks of one kind at least twice the number
+    /// of tenant pools, so that none is left out when all of them end at once.
     ///
-    /// More are left out and counted, in the log and in the metric `tenantry_events_dropped_total`: a
-    /// hook that is slower than the service must not use up its memory.
+    /// More are left out, which is logged once each time that it begins, and counted by the metric
+    /// `tenantry_events_dropped_total`: a hook that is slower than the service must not use up its
+    /// memory.
     pub queue: usize,
 }
 
@@ -74,7 +77,8 @@ impl EventOptions {
     pub fn check(&self) -> Result<(), OptionsError> {
         match self.queue {
             0 => Err(OptionsError::new("queue", "be at least 1")),
-            _ => Ok(()),
+            ..=LONGEST_QUEUE => Ok(()),
+            _ => Err(OptionsError::new("queue", format!("be at most {LONGEST_QUEUE}"))),
         }
     }
 }

@@ -12,8 +12,9 @@ use tokio::{
 
 use super::{HealthOf, HealthOptions, HealthReport, HealthStatus, SharedHealth, TenantHealth};
 use crate::{
-    db::{SharedDb, TenantDb},
+    db::SharedDb,
     error::{Error, ErrorKind},
+    event::BreakerState,
     pool::{Detail, Occupant, Server, TenantPoolSnapshot},
     tenant::TenantId,
     warmup::Tenants,
@@ -23,7 +24,11 @@ use crate::{
 /// while one runs share the next: whoever can reach a health endpoint cannot use up connections.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
-    turn: Mutex<Option<Pinged>>,
+    /// Whose turn it is to ask the database for a sign of life. It is short, so that a probe that asks
+    /// for no more does not wait for those who look at all tenants.
+    ping: Mutex<Option<Pinged>>,
+    /// Whose turn it is to look at the tenants.
+    look: Mutex<Option<Look>>,
     last: parking_lot::Mutex<Option<Summary>>,
 }
 
@@ -53,18 +58,38 @@ pub(crate) struct Subject<'a> {
     pub(crate) find: &'a Tenants<'a>,
 }
 
-/// An answer of the database, or why there was none.
+/// What came of asking the database.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    /// It has answered, and this is how long that took.
+    In(Duration),
+    /// Every connection is in use: nobody knows.
+    Busy,
+    /// It has not answered, or with an error.
+    None(&'static str),
+}
+
+/// An answer, and when it was asked for.
 #[derive(Debug, Clone, Copy)]
 struct Pinged {
     began: Instant,
-    answer: Result<Duration, &'static str>,
+    answer: Answer,
+}
+
+/// A look at all tenants that have a tenant pool.
+#[derive(Debug, Clone)]
+struct Look {
+    began: Instant,
+    tenants: Arc<[Seen]>,
 }
 
 /// What is known of one tenant.
-struct Known {
+#[derive(Debug, Clone)]
+struct Seen {
     id: TenantId,
     found: Result<Arc<Occupant>, &'static str>,
     pool: Option<TenantPoolSnapshot>,
+    answer: Option<Answer>,
 }
 
 impl Checks {
@@ -75,14 +100,20 @@ impl Checks {
     pub(crate) async fn run(&self, of: &Subject<'_>, options: &HealthOptions) -> HealthReport {
         let (began, timestamp) = (Instant::now(), SystemTime::now());
         let deadline = began + options.ping_timeout.min(A_YEAR);
-        let tenants = known(of, &options.tenants, deadline).await;
-        let (server, pinged) = match options.ping {
-            true => self.ping(of, &tenants, began, deadline).await,
-            false => (None, HashMap::new()),
+        let answer = match options.ping {
+            true => Some(self.ping(of, began, deadline).await),
+            false => None,
         };
-        let pools: Vec<_> =
-            tenants.iter().map(|tenant| grade(of.server, tenant, &pinged, options)).collect();
-        let report = report(of.server, options, server, pools, timestamp, began);
+        let tenants = match &options.tenants {
+            HealthOf::Nobody => Arc::default(),
+            HealthOf::Bound => self.look(of, answer, began, deadline).await,
+            HealthOf::These(ids) => {
+                let seen = found(of, ids, deadline).await;
+                self.ask_about(of, seen, answer, deadline).await
+            }
+        };
+        let pools = tenants.iter().map(|tenant| grade(of.server, tenant, options)).collect();
+        let report = report(of.server, options, answer, pools, timestamp, began);
         let mut last = self.last.lock();
         let before = last.and_then(|last| last.pools);
         let pools = (options.tenants == HealthOf::Bound).then(|| PoolCounts {
@@ -100,49 +131,119 @@ impl Checks {
         report
     }
 
-    /// Asks the database: for a sign of life, then for all containers at once.
-    async fn ping(
-        &self,
-        of: &Subject<'_>,
-        tenants: &[Known],
-        asked: Instant,
-        deadline: Instant,
-    ) -> (Option<Pinged>, HashMap<TenantId, Pinged>) {
-        let late = Pinged { began: asked, answer: Err("no answer in time") };
-        let Ok(mut turn) = timeout_at(deadline, self.turn.lock()).await else {
-            return (Some(late), all(tenants, late));
+    /// Asks the database for a sign of life.
+    async fn ping(&self, of: &Subject<'_>, asked: Instant, deadline: Instant) -> Answer {
+        let Ok(mut turn) = timeout_at(deadline, self.ping.lock()).await else {
+            // Those before have waited for the same answer.
+            return Answer::None(LATE);
         };
-        let server = match *turn {
-            Some(shared) if shared.began >= asked => shared,
-            _ => pinged(deadline, of.system.ping()).await,
-        };
-        *turn = Some(server);
-        if server.answer.is_err() {
-            return (Some(server), all(tenants, server));
-        }
-        let asked: Vec<_> =
-            tenants.iter().filter_map(|tenant| tenant.found.as_ref().ok()).cloned().collect();
-        if asked.is_empty() {
-            return (Some(server), HashMap::new());
-        }
-        let mut reachable = Vec::new();
-        let look = async {
-            reachable = of.system.reachable(&asked).await?;
-            Ok(())
-        };
-        let looked = pinged(deadline, look).await;
-        let mut found = HashMap::new();
-        for (index, occupant) in asked.iter().enumerate() {
-            let answer = match (looked.answer, reachable.get(index)) {
-                (Ok(_), Some(false)) => Err("its schema or role is missing or may not be used"),
-                (answer, _) => answer,
-            };
-            if let Some(tenant) = occupant.tenant() {
-                found.insert(tenant.clone(), Pinged { answer, ..looked });
+        match *turn {
+            Some(shared) if shared.began >= asked => shared.answer,
+            _ => {
+                let began = Instant::now();
+                let answer = sign_of_life(of, began, deadline).await;
+                *turn = Some(Pinged { began, answer });
+                answer
             }
         }
-        (Some(server), found)
     }
+
+    /// Looks at all tenants that have a tenant pool.
+    async fn look(
+        &self,
+        of: &Subject<'_>,
+        answer: Option<Answer>,
+        asked: Instant,
+        deadline: Instant,
+    ) -> Arc<[Seen]> {
+        let turn = timeout_at(deadline, self.look.lock()).await;
+        let shared = turn.as_ref().ok().and_then(|turn| turn.as_ref());
+        if let Some(look) = shared.filter(|look| look.began >= asked) {
+            return Arc::clone(&look.tenants);
+        }
+        let began = Instant::now();
+        let tenants = bound(of.server);
+        let Ok(mut turn) = turn else {
+            // Too many look at once: what the pool itself knows has to do.
+            return tenants.into();
+        };
+        let tenants: Arc<[Seen]> = with_answers(of, tenants, answer, deadline).await.into();
+        *turn = Some(Look { began, tenants: Arc::clone(&tenants) });
+        tenants
+    }
+
+    /// Asks about some tenants, when nobody else does.
+    async fn ask_about(
+        &self,
+        of: &Subject<'_>,
+        seen: Vec<Seen>,
+        answer: Option<Answer>,
+        deadline: Instant,
+    ) -> Arc<[Seen]> {
+        match timeout_at(deadline, self.look.lock()).await {
+            Ok(_turn) => with_answers(of, seen, answer, deadline).await.into(),
+            Err(_) => seen.into(),
+        }
+    }
+}
+
+/// Why there was no answer.
+const LATE: &str = "no answer in time";
+
+/// Takes one of the library's own connections and asks whether the server is there.
+async fn sign_of_life(of: &Subject<'_>, began: Instant, deadline: Instant) -> Answer {
+    let mut lease = match timeout_at(deadline, of.system.acquire()).await {
+        Ok(Ok(lease)) => lease,
+        Ok(Err(error)) if error.kind() != ErrorKind::Timeout => {
+            return Answer::None(in_words(&error));
+        }
+        // No tenant may make the others look dead by holding everything there is.
+        _ if is_used_up(of.server) => return Answer::Busy,
+        _ => return Answer::None("no connection in time"),
+    };
+    match timeout_at(deadline, lease.ping()).await {
+        Ok(Ok(())) => Answer::In(began.elapsed()),
+        Ok(Err(error)) => Answer::None(in_words(&error.into())),
+        Err(_) => Answer::None(LATE),
+    }
+}
+
+/// Says whether every connection that may be had is in use, and none failed to open.
+fn is_used_up(server: &Server) -> bool {
+    let pool = server.snapshot(Detail::Totals);
+    pool.leased >= pool.max && pool.breaker == BreakerState::Closed
+}
+
+/// Asks about the schemas and roles of all these tenants at once.
+async fn with_answers(
+    of: &Subject<'_>,
+    mut seen: Vec<Seen>,
+    answer: Option<Answer>,
+    deadline: Instant,
+) -> Vec<Seen> {
+    let Some(Answer::In(_)) = answer else {
+        seen.iter_mut().for_each(|tenant| tenant.answer = answer);
+        return seen;
+    };
+    let asked: Vec<_> =
+        seen.iter().filter_map(|tenant| tenant.found.as_ref().ok()).cloned().collect();
+    if asked.is_empty() {
+        return seen;
+    }
+    let began = Instant::now();
+    let (answer, reachable) = match timeout_at(deadline, of.system.reachable(&asked)).await {
+        Ok(Ok(reachable)) => (Answer::In(began.elapsed()), reachable),
+        Ok(Err(error)) => (Answer::None(in_words(&error)), Vec::new()),
+        Err(_) => (Answer::None(LATE), Vec::new()),
+    };
+    let mut reachable = reachable.into_iter();
+    for tenant in seen.iter_mut().filter(|tenant| tenant.found.is_ok()) {
+        tenant.answer = Some(match reachable.next() {
+            Some(false) => Answer::None("its schema or role is missing or may not be used"),
+            _ => answer,
+        });
+    }
+    seen
 }
 
 /// The longest that a check may take: the clock cannot tell of every later time.
@@ -151,82 +252,52 @@ const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How many tenants are looked up at a time.
 const LOOKUPS: usize = 4;
 
-/// Finds out who is to be checked.
-async fn known(of: &Subject<'_>, tenants: &HealthOf, deadline: Instant) -> Vec<Known> {
-    match tenants {
-        HealthOf::Nobody => Vec::new(),
-        HealthOf::Bound => {
-            let pools = of.server.tenant_pools().into_iter();
-            let mut known: Vec<_> = pools
-                .map(|(occupant, pool)| Known {
-                    id: pool.tenant.clone(),
-                    found: Ok(occupant),
-                    pool: Some(pool),
-                })
-                .collect();
-            known.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-            known
+/// Returns those that have a tenant pool, by name.
+fn bound(server: &Server) -> Vec<Seen> {
+    let pools = server.tenant_pools().into_iter();
+    let mut seen: Vec<_> = pools
+        .map(|(occupant, pool)| Seen {
+            id: pool.tenant.clone(),
+            found: Ok(occupant),
+            pool: Some(pool),
+            answer: None,
+        })
+        .collect();
+    seen.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    seen
+}
+
+/// Looks these up.
+async fn found(of: &Subject<'_>, ids: &[TenantId], deadline: Instant) -> Vec<Seen> {
+    let pools = of.server.tenant_pools().into_iter();
+    let mut pools: HashMap<_, _> = pools.map(|(_, pool)| (pool.tenant.clone(), pool)).collect();
+    let seen = stream::iter(ids.to_vec()).map(|id| {
+        let pool = pools.remove(&id);
+        let find = (of.find)(id.as_str().into());
+        async move {
+            let found = match timeout_at(deadline, find).await {
+                Ok(Ok(db)) => Ok(Arc::clone(db.occupant())),
+                Ok(Err(error)) => Err(in_words(&error)),
+                Err(_) => Err(LATE),
+            };
+            Seen { id, found, pool, answer: None }
         }
-        HealthOf::These(ids) => {
-            let mut pools: HashMap<_, _> = of
-                .server
-                .tenant_pools()
-                .into_iter()
-                .map(|(_, pool)| (pool.tenant.clone(), pool))
-                .collect();
-            let known = stream::iter(ids.clone()).map(|id| {
-                let pool = pools.remove(&id);
-                let find = (of.find)(id.as_str().into());
-                async move {
-                    let found = match timeout_at(deadline, find).await {
-                        Ok(Ok(db)) => Ok(Arc::clone(TenantDb::occupant(&db))),
-                        Ok(Err(error)) => Err(in_words(&error)),
-                        Err(_) => Err("no answer in time"),
-                    };
-                    Known { id, found, pool }
-                }
-            });
-            known.buffered(LOOKUPS).collect().await
-        }
-    }
+    });
+    seen.buffered(LOOKUPS).collect().await
 }
 
-async fn pinged(deadline: Instant, ping: impl Future<Output = Result<(), Error>>) -> Pinged {
-    let began = Instant::now();
-    let answer = match timeout_at(deadline, ping).await {
-        Ok(Ok(())) => Ok(began.elapsed()),
-        Ok(Err(error)) => Err(in_words(&error)),
-        Err(_) => Err("no answer in time"),
-    };
-    Pinged { began, answer }
-}
-
-fn all(tenants: &[Known], pinged: Pinged) -> HashMap<TenantId, Pinged> {
-    tenants.iter().map(|tenant| (tenant.id.clone(), pinged)).collect()
-}
-
-fn grade(
-    server: &Server,
-    tenant: &Known,
-    pinged: &HashMap<TenantId, Pinged>,
-    options: &HealthOptions,
-) -> TenantHealth {
+fn grade(server: &Server, tenant: &Seen, options: &HealthOptions) -> TenantHealth {
     let (total, idle, waiting) =
         tenant.pool.as_ref().map_or((0, 0, 0), |pool| (pool.total, pool.idle, pool.waiting));
     let cap = server.options().cap_of_a_tenant();
     let load = HealthStatus::of_load(total - idle, cap, waiting);
-    let answer = match (&tenant.found, pinged.get(&tenant.id)) {
-        (Err(reason), _) => Err(*reason),
-        (Ok(_), Some(pinged)) => pinged.answer,
-        (Ok(_), None) => Ok(Duration::ZERO),
-    };
-    let (status, reason) = match answer {
-        Ok(took) => (load.max(HealthStatus::of_answer(took, options.ping_timeout)), None),
+    let (answered, reason) = match tenant.found {
+        Ok(_) => of_answer(tenant.answer, options),
         Err(reason) => (HealthStatus::Unhealthy, Some(reason)),
     };
     TenantHealth {
         tenant_id: tenant.id.clone(),
-        status,
+        status: load.max(answered),
         total_connections: total,
         idle_connections: idle,
         waiting_requests: waiting,
@@ -234,30 +305,43 @@ fn grade(
     }
 }
 
+fn of_answer(
+    answer: Option<Answer>,
+    options: &HealthOptions,
+) -> (HealthStatus, Option<&'static str>) {
+    match answer {
+        None => (HealthStatus::Ok, None),
+        Some(Answer::In(took)) => (HealthStatus::of_answer(took, options.ping_timeout), None),
+        Some(Answer::Busy) => (HealthStatus::Degraded, Some("every connection is in use")),
+        Some(Answer::None(reason)) => (HealthStatus::Unhealthy, Some(reason)),
+    }
+}
+
 fn report(
     server: &Server,
     options: &HealthOptions,
-    pinged: Option<Pinged>,
+    answer: Option<Answer>,
     pools: Vec<TenantHealth>,
     timestamp: SystemTime,
     began: Instant,
 ) -> HealthReport {
     let pool = server.snapshot(Detail::Totals);
-    let answer = pinged.map(|pinged| pinged.answer);
-    let mut status = HealthStatus::of_load(pool.leased, pool.max, pool.waiting);
-    status = status.max(HealthStatus::of_breaker(pool.breaker));
+    let of_breaker = HealthStatus::of_breaker(pool.breaker);
     let (of_shared, reason) = match answer {
-        None => (HealthStatus::of_breaker(pool.breaker), None),
-        Some(Ok(took)) => (HealthStatus::of_answer(took, options.ping_timeout), None),
-        Some(Err(reason)) => (HealthStatus::Unhealthy, Some(reason)),
+        None => (of_breaker, None),
+        answer => of_answer(answer, options),
     };
-    status = status.max(of_shared);
+    let of_load = HealthStatus::of_load(pool.leased, pool.max, pool.waiting);
+    let mut status = of_load.max(of_breaker).max(of_shared);
     if server.is_closed() {
         status = HealthStatus::Unhealthy;
     }
     let shared_db = options.include_shared.then_some(SharedHealth {
         status: of_shared,
-        response_time: answer.and_then(Result::ok),
+        response_time: match answer {
+            Some(Answer::In(took)) => Some(took),
+            _ => None,
+        },
         reason,
     });
     let count = |status| pools.iter().filter(|pool| pool.status == status).count();

@@ -23,8 +23,8 @@ pub struct HealthOptions {
     pub tenants: HealthOf,
     /// Whether the database is asked. Default: `true`.
     ///
-    /// It takes one connection and one or two round trips, however many tenants there are, and checks
-    /// run one after the other. Without it only what the pool knows is told.
+    /// It takes one or two round trips, however many tenants there are, and all checks together take two
+    /// connections at a time at most. Without it only what the pool knows is told.
     pub ping: bool,
     /// How long the database may take to answer. Default: 5 s. More than half of it is degraded.
     pub ping_timeout: Duration,

@@ -149,6 +149,9 @@ impl ManagerBuilder {
     /// and logged, and changes nothing else; [`close`](TenantManager::close) waits until the queues are
     /// empty, for a while. A second hook does not replace the first.
     ///
+    /// A hook that holds the manager keeps it alive until it is closed. It must not wait for
+    /// [`close`](TenantManager::close), which waits for the hook.
+    ///
     /// # Examples
     ///
     /// ```no_run
@@ -218,6 +221,7 @@ impl ManagerBuilder {
         let connect = self.connect?;
         self.pool.check()?;
         self.events.check()?;
+        self.catalog_options.check()?;
         self.isolation.check()?;
         self.catalog.check(&self.isolation).map_err(ConfigError::Catalog)?;
         let shared_schema = Ident::parse(&self.shared_schema).map_err(ConfigError::SharedSchema)?;

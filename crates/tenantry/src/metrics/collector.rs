@@ -99,14 +99,14 @@ impl MetricsOptions {
 /// | `tenantry_health_pools{status}` | gauge | tenants in the last health check of all that are bound: `ok`, `degraded`, `unhealthy` | `health_pools_total`, `…_degraded`, `…_unhealthy` |
 /// | `tenantry_health_check_duration_seconds` | gauge | how long the last health check took | `health_response_time_ms` |
 /// | `tenantry_health_check_timestamp_seconds` | gauge | when it was | |
-/// | `tenantry_acquires_total{outcome}` | counter | `hit`, `rebind`, `open`, `timeout`, `refused` | |
+/// | `tenantry_acquires_total{outcome}` | counter | connections given: `hit`, `rebind`, `open`; acquires that got none: `timeout`, `refused` | |
 /// | `tenantry_acquire_wait_seconds` | histogram | until an acquire had its connection | |
 /// | `tenantry_connection_hold_seconds` | histogram | that a connection was leased for | |
 /// | `tenantry_connect_seconds` | histogram | that opening a connection took | |
 /// | `tenantry_rebind_seconds` | histogram | that resetting and binding a session took | |
 /// | `tenantry_query_duration_seconds` | histogram | that a statement on a handle took | |
 /// | `tenantry_slow_queries_total` | counter | statements above the threshold | |
-/// | `tenantry_errors_total{class}` | counter | errors by [`ErrorClass`](crate::ErrorClass) | |
+/// | `tenantry_errors_total{class}` | counter | acquires, statements on handles and openings that failed, by [`ErrorClass`](crate::ErrorClass) | |
 /// | `tenantry_evictions_total{reason}` | counter | tenant pools that were forgotten | |
 /// | `tenantry_retries_total{of}` | counter | what was tried again: `connect`, `catalog`, `ready` | |
 /// | `tenantry_breaker_state{state}` | gauge | 1 for the state that the circuit breaker is in | |
@@ -174,7 +174,9 @@ impl Collector for MetricsCollector {
         let (Some(server), Some(checks)) = (self.server.upgrade(), self.checks.upgrade()) else {
             return Vec::new();
         };
-        let detail = if self.labels.is_some() { Detail::Tenants } else { Detail::Totals };
+        // Locked before the pool is looked at, so that no older look comes after a newer one.
+        let labels = self.labels.as_ref().map(|labels| labels.lock());
+        let detail = if labels.is_some() { Detail::Tenants } else { Detail::Totals };
         let mut pool = server.snapshot(detail);
         let tenants = std::mem::take(&mut pool.tenants);
         // Fresh ones each time: two scrapes at once do not get into each other's way, and what is
@@ -186,8 +188,8 @@ impl Collector for MetricsCollector {
         if let Some(last) = checks.last() {
             all.extend(figures.health(&last));
         }
-        if let Some(labels) = &self.labels {
-            for (tenant, of) in labels.lock().update(tenants, pool.granted_to_tenants) {
+        if let Some(mut labels) = labels {
+            for (tenant, of) in labels.update(tenants, pool.granted_to_tenants) {
                 let tenant = tenant.as_str();
                 set(&figures.tenant_connections, &[tenant, "idle"], of.idle);
                 set(&figures.tenant_connections, &[tenant, "leased"], of.leased);

@@ -38,7 +38,7 @@ impl Server {
             // The usual way: bound already, seen just now, nothing to wait for.
             Ok(Attempt::Lease(lease)) if lease.is_ready() => {
                 meters.waited(Duration::ZERO);
-                return Ok(lease);
+                return Ok(lease.open_span());
             }
             Ok(attempt) => {
                 let began = Instant::now();
@@ -48,7 +48,7 @@ impl Server {
                         if result.is_ok() {
                             meters.waited(began.elapsed());
                         }
-                        result
+                        result.map(Lease::open_span)
                     }
                     Err(_) => Err(self.timed_out(occupant)),
                 }

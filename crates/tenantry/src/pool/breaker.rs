@@ -80,6 +80,10 @@ impl BreakerOptions {
     }
 }
 
+/// How much less often the server is probed after a failure that does not go away by itself, such as a
+/// wrong password.
+const SELDOM: u32 = 10;
+
 /// Decides whether connections are opened.
 #[derive(Debug)]
 pub(super) struct Breaker {
@@ -89,6 +93,8 @@ pub(super) struct Breaker {
     /// Probes that have failed since it tripped.
     failed_probes: u32,
     pause: Duration,
+    /// When an opening last failed: what was answered before says nothing.
+    failed_at: Option<Time>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +116,14 @@ pub(super) enum Opener {
 impl Breaker {
     pub(super) fn new(options: BreakerOptions) -> Self {
         let pause = options.probe_after;
-        Self { options, phase: Phase::Closed, failures: 0, failed_probes: 0, pause }
+        Self {
+            options,
+            phase: Phase::Closed,
+            failures: 0,
+            failed_probes: 0,
+            pause,
+            failed_at: None,
+        }
     }
 
     pub(super) fn state(&self) -> BreakerState {
@@ -130,8 +143,10 @@ impl Breaker {
         }
     }
 
-    /// Notes that a connection could not be opened. Returns whether the breaker is open from now on.
-    pub(super) fn failed(&mut self, now: Time, opener: Opener) -> bool {
+    /// Notes that a connection could not be opened, and whether that may change by itself. Returns
+    /// whether the breaker is open from now on.
+    pub(super) fn failed(&mut self, now: Time, opener: Opener, transient: bool) -> bool {
+        self.failed_at = Some(now);
         match (self.phase, opener) {
             (Phase::Closed, _) => {
                 self.failures = self.failures.saturating_add(1);
@@ -143,17 +158,25 @@ impl Breaker {
             }
             (Phase::HalfOpen, Opener::Probe) => {
                 self.failed_probes = self.failed_probes.saturating_add(1);
-                self.pause = (self.pause * 2).min(self.options.probe_at_least_every);
+                let longest = self.options.probe_at_least_every;
+                self.pause = self.pause.saturating_mul(2).min(longest);
             }
             // What was being opened when it tripped says nothing new.
             (Phase::Open { .. }, _) | (Phase::HalfOpen, Opener::Need) => return false,
+        }
+        if !transient {
+            // Somebody has to change something; asking often would only fill the server's log.
+            self.pause = self.options.probe_at_least_every.saturating_mul(SELDOM);
         }
         self.phase = Phase::Open { until: now.saturating_add(self.pause) };
         true
     }
 
-    /// Notes that the server has answered. Returns whether the breaker is closed from now on.
-    pub(super) fn succeeded(&mut self) -> bool {
+    /// Notes that the server has answered, and when. Returns whether the breaker is closed from now on.
+    pub(super) fn succeeded(&mut self, at: Time) -> bool {
+        if self.failed_at.is_some_and(|failed| failed > at) {
+            return false;
+        }
         self.failures = 0;
         std::mem::replace(&mut self.phase, Phase::Closed) != Phase::Closed
     }
@@ -193,10 +216,10 @@ mod tests {
     fn tripped() -> Breaker {
         let mut breaker = Breaker::new(BreakerOptions::default());
         for _ in 1..5 {
-            assert!(!breaker.failed(MS, Opener::Need));
+            assert!(!breaker.failed(MS, Opener::Need, true));
             assert_eq!(breaker.state(), BreakerState::Closed);
         }
-        assert!(breaker.failed(MS, Opener::Need));
+        assert!(breaker.failed(MS, Opener::Need, true));
         breaker
     }
 
@@ -205,9 +228,9 @@ mod tests {
         let mut breaker = Breaker::new(BreakerOptions::default());
         for _ in 0..20 {
             for _ in 0..4 {
-                assert!(!breaker.failed(MS, Opener::Need));
+                assert!(!breaker.failed(MS, Opener::Need, true));
             }
-            assert!(!breaker.succeeded());
+            assert!(!breaker.succeeded(MS));
         }
         assert_eq!(tripped().state(), BreakerState::Open);
     }
@@ -223,30 +246,46 @@ mod tests {
             assert!(breaker.begin_probe(now));
             assert_eq!(breaker.state(), BreakerState::HalfOpen);
             assert!(!breaker.begin_probe(now), "one probe at a time");
-            assert!(!breaker.failed(now, Opener::Need), "a straggler is no probe");
-            assert!(breaker.failed(now, Opener::Probe));
+            assert!(!breaker.failed(now, Opener::Need, true), "a straggler is no probe");
+            assert!(breaker.failed(now, Opener::Probe, true));
         }
         assert_eq!(breaker.failed_probes(), 5);
         now += MS * 500;
         assert!(breaker.begin_probe(now));
-        assert!(breaker.succeeded());
-        assert!(!breaker.succeeded());
+        assert!(breaker.succeeded(now));
+        assert!(!breaker.succeeded(now));
         assert_eq!(
             (breaker.state(), breaker.retry_after(now)),
             (BreakerState::Closed, Duration::ZERO)
         );
         // It begins anew, not where it left off.
         for _ in 0..5 {
-            breaker.failed(now, Opener::Need);
+            breaker.failed(now, Opener::Need, true);
         }
         assert_eq!(breaker.retry_after(now), MS * 100);
+    }
+
+    #[test]
+    fn an_answer_from_before_the_failure_says_nothing() {
+        let mut breaker = tripped();
+        assert!(!breaker.succeeded(MS / 2));
+        assert_eq!(breaker.state(), BreakerState::Open);
+        assert!(breaker.succeeded(MS * 2));
+    }
+
+    #[test]
+    fn seldom_asks_for_what_does_not_change_by_itself() {
+        let mut breaker = tripped();
+        assert!(breaker.begin_probe(MS * 101));
+        assert!(breaker.failed(MS * 101, Opener::Probe, false));
+        assert_eq!(breaker.retry_after(MS * 101), MS * 5_000);
     }
 
     #[test]
     fn can_be_turned_off() {
         let options = BreakerOptions { failures: u32::MAX, ..BreakerOptions::default() };
         let mut breaker = Breaker { failures: u32::MAX, ..Breaker::new(options) };
-        assert!(!breaker.failed(MS, Opener::Need));
+        assert!(!breaker.failed(MS, Opener::Need, true));
     }
 
     #[test]

@@ -87,12 +87,6 @@ impl Lease {
         // agree is there nothing to do.
         let bound = session.is_bound_to(&occupant);
         let condition = if bound { Condition::Clean } else { Condition::Dirty };
-        let span = tracing::debug_span!(
-            target: "tenantry::lease",
-            "lease",
-            tenant = occupant.tenant().map(TenantId::as_str),
-            schema = &*occupant.schema,
-        );
         Self {
             server,
             conn,
@@ -102,8 +96,19 @@ impl Lease {
             doubt: Doubt::None,
             since,
             used_by: UsedBy::Pool,
-            span,
+            span: Span::none(),
         }
+    }
+
+    /// Opens the span of the lease, in the task of whoever has it from now on.
+    pub(super) fn open_span(mut self) -> Self {
+        self.span = tracing::debug_span!(
+            target: "tenantry::lease",
+            "lease",
+            tenant = self.occupant.tenant().map(TenantId::as_str),
+            schema = &*self.occupant.schema,
+        );
+        self
     }
 
     /// Returns the tenant that the connection is bound to; nothing for the shared schema.
@@ -120,7 +125,7 @@ impl Lease {
 
     /// Returns the span of the lease, at level `DEBUG`, with the tenant and its schema.
     ///
-    /// Statements on a handle run inside it. Instrument those on a connection that was handed out with
+    /// Statements on a handle run inside it, streams aside. Instrument those on a connection that was handed out with
     /// it, and sqlx's own events about them say whose they are.
     #[must_use]
     pub fn span(&self) -> &Span {
@@ -153,11 +158,25 @@ impl Lease {
             self.server.observer.rebound(occupant.whose(), began.elapsed());
         }
         match &result {
-            Ok(()) => self.condition = Condition::Clean,
+            Ok(()) => {
+                self.condition = Condition::Clean;
+                self.note_answer();
+            }
             Err(error) if leaves_session_usable(error) => {}
             Err(_) => self.lose(),
         }
         result
+    }
+
+    /// Asks the server for a sign of life.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped in the middle, the session counts as dirty.
+    pub(crate) async fn ping(&mut self) -> sqlx::Result<()> {
+        let answer = self.start().ping().await;
+        self.finish(Effect::OnData, &answer);
+        answer
     }
 
     /// Begins a statement: from here to [`finish`](Self::finish) the session is in doubt.
@@ -176,9 +195,7 @@ impl Lease {
             self.server.observer.tell(Event::PoolError(lost));
             return self.lose();
         }
-        if let Some(session) = &mut self.session {
-            session.note_answer();
-        }
+        self.note_answer();
         match (result, effect) {
             (_, Effect::OnData) => {
                 self.condition = Condition::Clean;
@@ -214,6 +231,13 @@ impl Lease {
     pub(crate) fn lose(&mut self) {
         self.condition = Condition::Broken;
         self.server.suspect_all();
+    }
+
+    fn note_answer(&mut self) {
+        let now = self.server.now();
+        if let Some(session) = &mut self.session {
+            session.note_answer(now);
+        }
     }
 
     /// Tells for how long the connection was held.

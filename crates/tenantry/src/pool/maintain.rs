@@ -141,7 +141,10 @@ impl Server {
     }
 
     async fn cleaned(&self, session: &mut Session, done: sqlx::Result<()>) -> Cleaned {
-        let Err(error) = done else { return Cleaned::Yes };
+        let Err(error) = done else {
+            session.note_answer(self.now());
+            return Cleaned::Yes;
+        };
         let failed = PoolError::new(None, "resetting a session", &error);
         self.observer.tell(Event::PoolError(failed));
         if !leaves_session_usable(&error) {

@@ -98,9 +98,10 @@ pub struct PoolOptions {
     /// Default: `None`, as long as it takes.
     ///
     /// For a stream it is the time between two rows. It is counted here and not by the server, so it
-    /// holds when the server is hung or the network swallows the answer; nobody knows then whether the
-    /// statement was executed. The statement is cancelled in the background. What runs on a lease or in
-    /// a transaction is sqlx's own and not covered.
+    /// holds when the server is hung or the network swallows the answer. The error is
+    /// [`StatementTimeout`](crate::ErrorKind::StatementTimeout): nobody knows whether the statement was
+    /// executed. It is cancelled in the background. What runs on a lease or in a transaction is sqlx's
+    /// own and not covered.
     pub statement_timeout: Option<Duration>,
     /// How often opening a connection is tried again. Default: that of [`RetryPolicy`], 3 attempts.
     ///

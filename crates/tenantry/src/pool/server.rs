@@ -61,7 +61,7 @@ impl Server {
         let state = Mutex::new(State::new(options.limits(outside), options.breaker.clone()));
         let shutdown = CancellationToken::new();
         // Hooks hear of what is told while everything ends, so they are told to end last.
-        let observer = Observer::new(events, hooks, &shutdown);
+        let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
         Arc::new(Self {
             options,
             connect,
@@ -220,7 +220,11 @@ impl Server {
         let result = event(&mut state, now);
         let orders = state.orders(now);
         let emptied = state.scheduler.is_closed() && state.scheduler.is_empty();
+        let told = state.queue_events(&self.observer);
         drop(state);
+        if told {
+            self.observer.tell_in_order();
+        }
         for order in orders {
             self.carry_out(order);
         }
@@ -241,7 +245,6 @@ impl Server {
             Order::Open(conn, opener) => self.open_later(conn, opener),
             Order::ReviewSupply(after) => self.review_supply_later(after),
             Order::Close { conn, session } => self.close_idle(conn, session),
-            Order::Tell(event) => self.observer.tell(event),
         }
     }
 }

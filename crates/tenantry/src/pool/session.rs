@@ -39,8 +39,8 @@ pub(crate) struct Session {
     touched: bool,
     /// Whether the statement that a plain reset executes is there.
     reset_is_prepared: bool,
-    /// Whether the server has answered since the session was last given back.
-    answered: bool,
+    /// When the server has last answered since the session was given back.
+    answered: Option<Time>,
     wear: Wear,
 }
 
@@ -120,7 +120,7 @@ impl Session {
             binds: 0,
             touched: true,
             reset_is_prepared,
-            answered: true,
+            answered: None,
             wear: Wear::default(),
         })
     }
@@ -163,7 +163,6 @@ impl Session {
         }
         self.bound = Some(Arc::clone(to));
         self.touched = false;
-        self.answered = true;
         if self.wear.served.insert(to.serial) {
             self.wear.tables += to.tables();
         }
@@ -183,19 +182,17 @@ impl Session {
 
     /// Checks that the server still answers, in one round trip.
     pub(crate) async fn ping(&mut self) -> Result<()> {
-        self.conn.ping().await?;
-        self.answered = true;
-        Ok(())
+        self.conn.ping().await
     }
 
-    /// Notes that the server has answered.
-    pub(super) fn note_answer(&mut self) {
-        self.answered = true;
+    /// Notes when the server has answered.
+    pub(super) fn note_answer(&mut self, at: Time) {
+        self.answered = Some(at);
     }
 
-    /// Says whether the server has answered since this was last asked.
-    pub(super) fn take_answered(&mut self) -> bool {
-        std::mem::take(&mut self.answered)
+    /// Returns when the server has last answered since this was last asked.
+    pub(super) fn take_answer(&mut self) -> Option<Time> {
+        self.answered.take()
     }
 
     /// Says whether the error may come of a prepared statement that does not fit any more, and would

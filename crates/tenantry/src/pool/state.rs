@@ -20,11 +20,14 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorClass, ErrorKind, class_of},
-    event::{BreakerChange, BreakerState, Event, EvictReason, PoolCreated, PoolEvicted},
+    event::{BreakerChange, BreakerState, Event, EvictReason, Observer, PoolCreated, PoolEvicted},
 };
 
-/// How long no connection is opened after the server has said that it has no room for one.
+/// How long no connection is opened while there are some that serve and no more can be had.
 const SHORTAGE: Duration = Duration::from_millis(200);
+
+/// How long an answer of the server shows that it is there.
+const RECENTLY: Duration = Duration::from_secs(1);
 
 pub(super) struct State {
     pub(super) scheduler: Scheduler<Waiter>,
@@ -41,6 +44,13 @@ pub(super) struct State {
     probing: Option<ConnId>,
     /// What has come up beside what the scheduler has decided.
     more_orders: Vec<Order>,
+    /// What is to be told.
+    events: Vec<Event>,
+    /// What is to be told after what the scheduler has decided: a tenant pool that takes the place of
+    /// another begins when that one has ended.
+    later_events: Vec<Event>,
+    /// When the server last answered.
+    answered_at: Option<Time>,
 }
 
 struct Pool {
@@ -92,7 +102,6 @@ pub(super) enum Order {
         conn: ConnId,
         session: Option<Session>,
     },
-    Tell(Event),
 }
 
 impl State {
@@ -109,6 +118,9 @@ impl State {
             breaker: Breaker::new(breaker),
             probing: None,
             more_orders: Vec::new(),
+            events: Vec::new(),
+            later_events: Vec::new(),
+            answered_at: None,
         }
     }
 
@@ -173,9 +185,9 @@ impl State {
     }
 
     pub(super) fn give_back(&mut self, now: Time, conn: ConnId, mut session: Session) {
-        if session.take_answered() {
-            session.seen = now;
-            self.note_success(now);
+        if let Some(at) = session.take_answer() {
+            session.seen = at;
+            self.note_success(now, at);
         }
         self.put_session(conn, session);
         self.scheduler.release(now, conn, Released::Usable);
@@ -193,7 +205,7 @@ impl State {
     pub(super) fn opened(&mut self, now: Time, conn: ConnId, session: Session, expires: Time) {
         self.open_error = None;
         self.probing.take_if(|probe| *probe == conn);
-        self.note_success(now);
+        self.note_success(now, now);
         self.put_session(conn, session);
         self.scheduler.opened(now, conn, expires);
     }
@@ -202,14 +214,16 @@ impl State {
     pub(super) fn open_failed(&mut self, now: Time, conn: ConnId, error: Option<sqlx::Error>) {
         let probe = self.probing.take_if(|probe| *probe == conn).is_some();
         let opener = if probe { Opener::Probe } else { Opener::Need };
-        let full = error.as_ref().map(class_of) == Some(ErrorClass::TooManyConnections);
+        let class = error.as_ref().map(class_of);
         self.open_error = error.map(Arc::new);
-        if full && self.scheduler.alive() > 0 {
-            // The server is there, and so are some of our connections to it.
-            self.note_success(now);
+        if self.is_served(now, class) {
+            // The server is there, and so are some of our connections to it: they come back.
+            self.breaker.succeeded(now).then(|| self.tell_of_breaker(now));
             self.scheduler.set_supply(now, Supply::Short);
             self.more_orders.push(Order::ReviewSupply(SHORTAGE));
-        } else if self.breaker.failed(now, opener) {
+        } else if let Some(class) = class
+            && self.breaker.failed(now, opener, class.is_transient())
+        {
             self.scheduler.set_supply(now, Supply::Cut);
             self.more_orders.push(Order::ReviewSupply(self.breaker.pause()));
             self.tell_of_breaker(now);
@@ -217,9 +231,18 @@ impl State {
         self.scheduler.open_failed(now, conn);
     }
 
-    /// Notes that the server has answered.
-    fn note_success(&mut self, now: Time) {
-        if self.breaker.succeeded() {
+    /// Says whether requests can be served although a connection could not be opened: the server has
+    /// said that it has no room for more, or has answered on another one just now.
+    fn is_served(&self, now: Time, class: Option<ErrorClass>) -> bool {
+        let answered = self.answered_at.is_some_and(|at| now.saturating_sub(at) < RECENTLY);
+        let full = class == Some(ErrorClass::TooManyConnections);
+        self.scheduler.alive() > 0 && (full || answered)
+    }
+
+    /// Notes that the server has answered, and when.
+    fn note_success(&mut self, now: Time, at: Time) {
+        self.answered_at = self.answered_at.max(Some(at));
+        if self.breaker.succeeded(at) {
             self.scheduler.set_supply(now, Supply::Normal);
             self.tell_of_breaker(now);
         }
@@ -252,7 +275,15 @@ impl State {
     }
 
     fn tell(&mut self, event: Event) {
-        self.more_orders.push(Order::Tell(event));
+        self.later_events.push(event);
+    }
+
+    /// Hands over what is to be told, so that it is in the order in which it has happened. Returns
+    /// whether there was anything.
+    pub(super) fn queue_events(&mut self, observer: &Observer) -> bool {
+        let any = !self.events.is_empty();
+        self.events.drain(..).for_each(|event| observer.queue(event));
+        any
     }
 
     pub(super) fn note_timeout(&mut self) {
@@ -274,6 +305,7 @@ impl State {
             orders.extend(self.order(now, action));
         }
         orders.append(&mut self.more_orders);
+        self.events.append(&mut self.later_events);
         orders
     }
 
@@ -300,11 +332,12 @@ impl State {
                 if self.pools.get(&occupant.id).is_some_and(|pool| pool.key == tenant) {
                     self.pools.remove(&occupant.id);
                 }
-                Order::Tell(Event::PoolEvicted(PoolEvicted {
+                self.events.push(Event::PoolEvicted(PoolEvicted {
                     tenant_id: occupant.tenant()?.clone(),
                     schema: Arc::clone(&occupant.schema),
                     reason,
-                }))
+                }));
+                return None;
             }
         })
     }

@@ -11,6 +11,10 @@ use super::{RetryPolicy, Transient};
 
 /// Runs an operation until it succeeds, fails for good, or the policy has had enough.
 ///
+/// What broke on the way may have been done all the same: nobody knows whether a statement whose
+/// connection was lost was executed. So give it what may be done twice, such as reading, or an insert
+/// with `on conflict do nothing`.
+///
 /// The last error is returned. See [`Retrier`] for a hook and for errors of other types.
 ///
 /// # Examples

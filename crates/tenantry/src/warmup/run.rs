@@ -1,10 +1,7 @@
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use futures_util::{StreamExt, future::BoxFuture, stream};
@@ -23,6 +20,8 @@ pub(crate) type Tenants<'a> =
     dyn Fn(Arc<str>) -> BoxFuture<'a, Result<TenantDb, Error>> + Send + Sync + 'a;
 
 /// Binds a connection to each of these tenants, as far as the budget goes.
+///
+/// All are looked up before the first connection is taken: the catalog may need one, too.
 pub(crate) async fn warm_up(
     server: &Arc<Server>,
     find: &Tenants<'_>,
@@ -32,13 +31,21 @@ pub(crate) async fn warm_up(
     let began = Instant::now();
     let mut seen = HashSet::new();
     let named: Vec<_> = named.into_iter().filter(|name| seen.insert(Arc::clone(name))).collect();
-    let places = AtomicUsize::new(server.places_for_tenants());
-    let run = stream::iter(named.into_iter().enumerate()).map(|(index, name)| {
-        let places = &places;
+    let look_up = stream::iter(named).map(|name| {
+        let found = find(Arc::clone(&name));
+        async move { (name, found.await) }
+    });
+    let found: Vec<_> = look_up.buffered(options.concurrency).collect().await;
+    let mut places = server.places_for_tenants();
+    let run = stream::iter(found.into_iter().enumerate()).map(|(index, (name, found))| {
+        // The first ones have places, in whatever order they get there.
+        let place = found.is_ok() && places > 0;
+        places -= usize::from(place);
+        let ping = options.ping;
         async move {
             let began = Instant::now();
-            let (status, lease) = match find(Arc::clone(&name)).await {
-                Ok(db) => warm(&db, places, options.ping).await,
+            let (status, lease) = match found {
+                Ok(db) => warm(&db, place, ping).await,
                 Err(error) => (failed(error), None),
             };
             let detail = TenantWarmUp { tenant_id: name, status, duration: began.elapsed() };
@@ -61,11 +68,9 @@ pub(crate) async fn warm_up(
     WarmUpReport::new(details, began.elapsed())
 }
 
-async fn warm(db: &TenantDb, places: &AtomicUsize, ping: bool) -> (WarmUpStatus, Option<Lease>) {
-    let take = |left: usize| left.checked_sub(1);
-    let place = places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+async fn warm(db: &TenantDb, place: bool, ping: bool) -> (WarmUpStatus, Option<Lease>) {
     let already = db.is_warm();
-    if place.is_err() {
+    if !place {
         let status = if already { WarmUpStatus::AlreadyWarm } else { WarmUpStatus::OverBudget };
         return (status, None);
     }
@@ -77,10 +82,7 @@ async fn warm(db: &TenantDb, places: &AtomicUsize, ping: bool) -> (WarmUpStatus,
     match lease {
         Ok(lease) if already => (WarmUpStatus::AlreadyWarm, Some(lease)),
         Ok(lease) => (WarmUpStatus::Warmed, Some(lease)),
-        Err(error) => {
-            places.fetch_add(1, Ordering::Relaxed);
-            (failed(error), None)
-        }
+        Err(error) => (failed(error), None),
     }
 }
 

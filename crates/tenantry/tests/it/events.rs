@@ -365,3 +365,134 @@ fn a_queue_without_room_is_refused_by_name() {
     let error = TenantManager::builder("postgres://localhost/x").events(events().queue(0)).build();
     assert_eq!(error.expect_err("no room").to_string(), "option queue must be at least 1");
 }
+
+#[tokio::test]
+async fn every_tenant_pool_that_ends_is_told_however_many_end_at_once() -> TestResult {
+    let world = World::new().await;
+    let (created, evicted) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+    let catalog =
+        tenantry::CatalogFn::new(|id| async { Ok(Some(tenantry::TenantRecord::new(id))) });
+    let manager = world
+        .builder()
+        .catalog(catalog)
+        .events(events().queue(10))
+        .on_pool_created({
+            let created = Arc::clone(&created);
+            move |_: PoolCreated| *created.lock().unwrap() += 1
+        })
+        .on_pool_evicted({
+            let evicted = Arc::clone(&evicted);
+            move |_: PoolEvicted| *evicted.lock().unwrap() += 1
+        })
+        .build()?;
+    for nth in 0..1_500 {
+        drop(manager.tenant(format!("t{nth}")).await?.acquire().await?);
+    }
+    manager.close().await;
+    assert_eq!((*created.lock().unwrap(), *evicted.lock().unwrap()), (1_500, 1_500));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenant_pools_begin_and_end_in_the_order_that_is_told() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let heard = Heard::default();
+    let manager = world
+        .builder()
+        .events(events().queries(false).queue(100_000))
+        .on_event(heard.hook())
+        .build()?;
+    let db = manager.tenant("acme").await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..6 {
+        let (manager, db) = (manager.clone(), db.clone());
+        tasks.spawn(async move {
+            for _ in 0..300 {
+                match task % 2 {
+                    0 => drop(manager.evict(db.tenant().id())),
+                    _ => drop(db.acquire().await),
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    drop(tasks.join_all().await);
+    manager.close().await;
+    let mut there = false;
+    for event in heard.all() {
+        match event {
+            Event::PoolCreated(_) => assert!(!std::mem::replace(&mut there, true), "begun twice"),
+            Event::PoolEvicted(_) => assert!(std::mem::replace(&mut there, false), "ended twice"),
+            _ => {}
+        }
+    }
+    assert!(!there, "it has not ended");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_whose_caller_went_away_is_told_as_cancelled() -> TestResult {
+    use futures_util::StreamExt;
+    let world = World::with_tenants(&["acme"]).await;
+    let heard = Heard::default();
+    let manager = world.builder().events(slow_from_50_ms()).on_event(heard.hook()).build()?;
+    let db = manager.tenant("acme").await?;
+    let sleep = sqlx::query("select pg_sleep(60)").execute(&db);
+    assert!(tokio::time::timeout(MS * 80, sleep).await.is_err());
+    let mut stream = sqlx::query("select * from generate_series(1, 5000)").fetch(&db);
+    assert!(stream.next().await.is_some());
+    drop(stream);
+    manager.close().await;
+    let cancelled = heard.all().into_iter().filter(|event| match event {
+        Event::Query(of) | Event::SlowQuery(of) => of.error == Some(ErrorClass::Cancelled),
+        _ => false,
+    });
+    assert_eq!(cancelled.count(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_span_of_a_lease_is_in_that_of_whoever_waited_for_it() -> TestResult {
+    use tracing::Instrument;
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = world.one_session();
+    let text = logged(Format::Full, async {
+        let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+        let first = async {
+            let lease = acme.acquire().await;
+            eventually("the other one waits", async || manager.snapshot().waiting == 1).await;
+            drop(lease);
+        };
+        let second = async { name_of(&globex).await };
+        let (_, name) = tokio::join!(
+            first.instrument(tracing::info_span!("of_acme")),
+            second.instrument(tracing::info_span!("of_globex")),
+        );
+        assert_eq!(name?, "globex");
+        Ok(())
+    })
+    .await;
+    let mine = |line: &&str| line.contains("lease{tenant=\"globex\"");
+    assert!(text.lines().any(|line| mine(&line) && line.contains("of_globex:lease")), "{text}");
+    assert!(!text.lines().any(|line| mine(&line) && line.contains("of_acme")), "{text}");
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_subscriber_that_panics_costs_no_connection() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex", "initech"]).await;
+    let manager = world.with_pool(|options| options.max_connections = 2);
+    let text = logged(Format::Plain, async {
+        crate::log::panic_at("POOL_CREATED");
+        for id in ["acme", "globex", "initech"] {
+            assert_eq!(name_of(&manager.tenant(id).await?).await?, id);
+        }
+        at_rest(&manager).await;
+        Ok(())
+    })
+    .await;
+    assert!(!text.contains("POOL_CREATED"));
+    manager.close().await;
+    Ok(())
+}

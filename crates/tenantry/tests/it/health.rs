@@ -192,7 +192,7 @@ async fn a_slow_answer_degrades_and_none_is_unhealthy() -> TestResult {
 }
 
 #[tokio::test]
-async fn many_checks_at_once_take_one_connection() -> TestResult {
+async fn many_checks_at_once_take_two_connections() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
     let manager = world.with_pool(|options| options.max_connections = 20);
     name_of(&manager.tenant("acme").await?).await?;
@@ -202,8 +202,8 @@ async fn many_checks_at_once_take_one_connection() -> TestResult {
         checks.spawn(async move { manager.health(HealthOptions::default()).await.healthy });
     }
     assert!(checks.join_all().await.into_iter().all(|healthy| healthy));
-    // The tenant's, and the one that the checks share with the catalog.
-    assert!(sessions(&mut world.admin().await).await <= 2);
+    // The tenant's, one that asks for a sign of life, and one that looks at the tenants.
+    assert!(sessions(&mut world.admin().await).await <= 3);
     manager.close().await;
     Ok(())
 }
@@ -266,6 +266,47 @@ async fn checks_of_a_frozen_server_end_in_time_and_recover() -> TestResult {
     })
     .await;
     assert_eq!(manager.snapshot().breaker, BreakerState::Closed);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_that_holds_every_connection_makes_nobody_unready() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.with_pool(|options| options.max_connections = 3);
+    let db = manager.tenant("acme").await?;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(db.begin().await?);
+    }
+    let options = HealthOptions::default().tenants(HealthOf::Nobody).ping_timeout(MS * 200);
+    let report = manager.health(options.clone()).await;
+    assert_eq!((report.healthy, report.status), (true, HealthStatus::Degraded), "{report:?}");
+    let shared = report.shared_db.expect("it is included");
+    assert_eq!(shared.reason, Some("every connection is in use"));
+    drop(held);
+    at_rest(&manager).await;
+    assert_eq!(manager.health(options).await.status, HealthStatus::Ok);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_look_at_many_tenants_do_not_make_a_probe_fail() -> TestResult {
+    let world = World::new().await;
+    let catalog = tenantry::CatalogFn::new(|id| async { Ok(Some(TenantRecord::new(id))) });
+    let manager = world.builder().catalog(catalog).build()?;
+    for nth in 0..1_000 {
+        drop(manager.tenant(format!("t{nth}")).await?.acquire().await?);
+    }
+    let mut checks = JoinSet::new();
+    for nth in 0..200 {
+        let manager = manager.clone();
+        let tenants = if nth % 4 == 0 { HealthOf::Nobody } else { HealthOf::Bound };
+        let options = HealthOptions::default().tenants(tenants).ping_timeout(MS * 2_000);
+        checks.spawn(async move { manager.health(options).await.healthy });
+    }
+    assert!(checks.join_all().await.into_iter().all(|healthy| healthy));
     manager.close().await;
     Ok(())
 }

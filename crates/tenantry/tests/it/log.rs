@@ -4,7 +4,11 @@
 //! of one thread each would not do: `tracing` decides once for all threads whether anybody is
 //! interested in an event, and asks the thread that comes across it first.
 
-use std::{cell::RefCell, io, sync::Once};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    sync::Once,
+};
 
 use tenantry::PlainFormat;
 use tracing_subscriber::{
@@ -28,6 +32,7 @@ pub(crate) enum Format {
 }
 
 thread_local! {
+    static TRAP: Cell<Option<&'static str>> = const { Cell::new(None) };
     static BUFFER: RefCell<Option<(Format, Vec<u8>)>> = const { RefCell::new(None) };
 }
 
@@ -37,6 +42,7 @@ pub(crate) async fn logged(format: Format, what: impl Future<Output = TestResult
     START.call_once(start);
     BUFFER.with_borrow_mut(|buffer| *buffer = Some((format, Vec::new())));
     what.await.expect("it works");
+    TRAP.set(None);
     let (_, bytes) = BUFFER.with_borrow_mut(Option::take).expect("it was put there");
     String::from_utf8(bytes).expect("it is UTF-8")
 }
@@ -53,7 +59,29 @@ fn start() {
         .with_writer(|| Buffer)
         .with_filter(dynamic_filter_fn(|_, _| is_wanted(Format::Full)))
         .with_filter(LevelFilter::TRACE);
-    registry().with(plain).with(full).init();
+    registry().with(Trap).with(plain).with(full).init();
+}
+
+/// Has the subscriber panic at events with this message on this thread, while something is logged.
+pub(crate) fn panic_at(message: &'static str) {
+    TRAP.set(Some(message));
+}
+
+/// A subscriber that is broken.
+struct Trap;
+
+impl<S: tracing::Subscriber> Layer<S> for Trap {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if let Some(trap) = TRAP.get() {
+            let mut message = String::new();
+            event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                if field.name() == "message" {
+                    message = format!("{value:?}");
+                }
+            });
+            assert_ne!(message, trap, "on purpose");
+        }
+    }
 }
 
 fn is_wanted(format: Format) -> bool {

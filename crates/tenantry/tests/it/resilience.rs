@@ -12,7 +12,8 @@ use std::{
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 use tenantry::{
-    BreakerState, ErrorClass, ErrorKind, Event, ManagerBuilder, TenantManager, retry::RetryPolicy,
+    BreakerState, ErrorClass, ErrorKind, Event, ManagerBuilder, TenantManager,
+    retry::{RetryPolicy, retry},
 };
 use tenantry_devdb::DevServer;
 use tokio::task::JoinSet;
@@ -78,8 +79,12 @@ impl Counting {
                         Ok(()) => drop(acknowledged.fetch_add(1, Ordering::Relaxed)),
                         Err(Failed { error, in_doubt }) => {
                             tally.in_doubt += u64::from(in_doubt);
-                            let clean =
-                                matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout);
+                            let clean = matches!(
+                                error.kind(),
+                                ErrorKind::Unavailable
+                                    | ErrorKind::Timeout
+                                    | ErrorKind::StatementTimeout
+                            );
                             if !clean {
                                 tally.odd.push(error.kind());
                             }
@@ -471,7 +476,10 @@ async fn a_statement_that_takes_too_long_is_given_up_and_cancelled() -> TestResu
     let began = Instant::now();
     let slow = sqlx::query("select pg_sleep(60)").execute(&db).await;
     let error = tenantry::Error::from(slow.expect_err("it takes too long"));
-    assert_eq!((error.kind(), error.class()), (ErrorKind::Unavailable, ErrorClass::Connection));
+    assert_eq!(
+        (error.kind(), error.class(), error.is_transient()),
+        (ErrorKind::StatementTimeout, ErrorClass::Cancelled, false)
+    );
     let row: Result<Vec<i32>, _> =
         sqlx::query_scalar("select 1 from pg_sleep(60)").fetch_all(&db).await;
     assert!(row.is_err());
@@ -498,6 +506,104 @@ async fn a_statement_that_takes_too_long_is_given_up_and_cancelled() -> TestResu
         let state = state_of(&mut admin, pid.expect("it is bound")).await;
         assert_eq!(state, "idle", "the session was not saved");
     }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_are_given_up_keep_their_place_in_the_budget() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.with_pool(|options| {
+        options.max_connections = 2;
+        options.statement_timeout = Some(MS * 50);
+    });
+    let db = manager.tenant("acme").await?;
+    let mut tasks = JoinSet::new();
+    for _ in 0..3 {
+        let db = db.clone();
+        tasks.spawn(async move {
+            for _ in 0..10 {
+                drop(sqlx::query("select pg_sleep(5)").execute(&db).await);
+            }
+        });
+    }
+    let (mut admin, mut most) = (world.admin().await, 0);
+    while !tasks.is_empty() {
+        most = most.max(sessions(&mut admin).await);
+        drop(tokio::time::timeout(MS * 5, tasks.join_next()).await);
+    }
+    assert!(most <= 2, "{most} sessions with a budget of 2");
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_that_was_given_up_is_not_tried_again() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.with_pool(|options| options.statement_timeout = Some(MS * 50));
+    let db = manager.tenant("acme").await?;
+    let mut attempts = 0;
+    let outcome = retry(&RetryPolicy::default(), || {
+        attempts += 1;
+        sqlx::query("insert into users select 2, 'twice' from pg_sleep(0.3)").execute(&db)
+    })
+    .await;
+    assert!(outcome.is_err());
+    assert_eq!(attempts, 1);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_serve_go_on_when_no_other_can_be_opened() -> TestResult {
+    let server = private_server(&["acme"]).await;
+    let proxy = Proxy::before(server.port()).await;
+    let manager = TenantManager::builder(proxy.url())
+        .pool_options(pool_options(|options| options.max_connections = 10))
+        .build()?;
+    let db = manager.tenant("acme").await?;
+    let (one, two) = (db.acquire().await?, db.acquire().await?);
+    drop((one, two));
+    at_rest(&manager).await;
+    proxy.set(Mode::CutNew);
+    let mut tasks = JoinSet::new();
+    for _ in 0..8 {
+        let db = db.clone();
+        tasks.spawn(async move {
+            for _ in 0..5 {
+                sqlx::query("select pg_sleep(0.02)").execute(&db).await?;
+            }
+            Ok::<_, sqlx::Error>(())
+        });
+    }
+    for outcome in tasks.join_all().await {
+        outcome?;
+    }
+    assert_eq!(manager.snapshot().breaker, BreakerState::Closed);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lease_that_did_nothing_is_no_sign_of_life() -> TestResult {
+    let server = private_server(&["acme"]).await;
+    let proxy = Proxy::before(server.port()).await;
+    let manager = builder(&proxy.url()).build()?;
+    let db = manager.tenant("acme").await?;
+    let unused = db.acquire().await?;
+    // The catalog's connection is another one.
+    proxy.set(Mode::CutNew);
+    server.stop_now().await?;
+    eventually_within(AT_MOST, "the breaker is open", async || {
+        drop(db.acquire().await.map(|lease| drop(lease)));
+        manager.snapshot().breaker == BreakerState::Open
+    })
+    .await;
+    drop(unused);
+    assert_ne!(manager.snapshot().breaker, BreakerState::Closed);
+    server.start_again().await?;
+    proxy.set(Mode::Pass);
+    eventually_within(AT_MOST, "it is served again", async || name_of(&db).await.is_ok()).await;
     manager.close().await;
     Ok(())
 }

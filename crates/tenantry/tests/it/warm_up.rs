@@ -143,3 +143,34 @@ async fn none_at_a_time_counts_as_one() -> TestResult {
     manager.close().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_small_budget_and_a_catalog_in_the_database_do_not_wait_for_each_other() -> TestResult {
+    let ids: Vec<_> = (0..8).map(|nth| format!("t{nth}")).collect();
+    let names: Vec<_> = ids.iter().map(String::as_str).collect();
+    let world = World::with_tenants(&names).await;
+    for concurrency in [1, 10] {
+        let manager = world.with_pool(|options| options.max_connections = 5);
+        let report = manager.warm_up(&ids, WarmUp::default().concurrency(concurrency)).await;
+        let expected: Vec<_> =
+            (0..8).map(|nth| if nth < 5 { "warmed" } else { "over_budget" }).collect();
+        assert_eq!(status_of(&report), expected, "the first ones come first");
+        manager.close().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_warm_ups_at_once_do_not_wait_for_each_other() -> TestResult {
+    let ids: Vec<_> = (0..8).map(|nth| format!("t{nth}")).collect();
+    let names: Vec<_> = ids.iter().map(String::as_str).collect();
+    let world = World::with_tenants(&names).await;
+    let manager = world.with_pool(|options| options.max_connections = 5);
+    let (one, two) = tokio::join!(
+        manager.warm_up(&ids[..4], WarmUp::default()),
+        manager.warm_up(&ids[4..], WarmUp::default()),
+    );
+    assert_eq!((counts(&one), counts(&two)), ([4, 4, 0, 0, 0], [4, 4, 0, 0, 0]));
+    manager.close().await;
+    Ok(())
+}

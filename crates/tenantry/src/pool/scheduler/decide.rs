@@ -17,9 +17,27 @@ impl<W> Scheduler<W> {
         };
         match self.fit(conn, key) {
             Some(how) => self.grant(now, conn, key, how),
-            // It cannot be bound to the one whose turn it is: its place in the budget can.
-            None => self.begin_close(conn),
+            // It cannot be bound to the one whose turn it is: its place in the budget can, unless no
+            // connection could be opened there, or enough places are on their way.
+            None if self.supply == Supply::Normal
+                && self.counts.opening + self.counts.closing < self.wanted() =>
+            {
+                self.begin_close(conn);
+            }
+            None => match self.next_that_fits(conn) {
+                Some((key, how)) => self.grant(now, conn, key, how),
+                None => {
+                    self.put_idle(now, conn);
+                    self.make_room(now);
+                }
+            },
         }
+    }
+
+    /// Finds the first in the order that the connection can be bound to.
+    fn next_that_fits(&self, conn: ConnId) -> Option<(TenantKey, How)> {
+        let mut tenants = self.ready.iter().map(|place| TenantKey(place.tenant));
+        tenants.find_map(|key| self.fit(conn, key).map(|how| (key, how)))
     }
 
     /// Chooses the tenant that gets this connection: the one it is bound to, as long as that is not
@@ -119,10 +137,7 @@ impl<W> Scheduler<W> {
             if self.open_one() {
                 continue;
             }
-            let next = self.whose_turn();
-            if let Some(key) = next
-                && let Some((conn, how)) = self.find_idle(key)
-            {
+            if let Some((key, conn, how)) = self.next_with_an_idle_one() {
                 self.take_idle(conn);
                 self.grant(now, conn, key, how);
                 continue;
@@ -133,6 +148,18 @@ impl<W> Scheduler<W> {
                 None => return,
             }
         }
+    }
+
+    /// Finds whose turn it is, with an idle connection for it. While none can be opened, the next comes
+    /// first who can use one that is there.
+    fn next_with_an_idle_one(&self) -> Option<(TenantKey, ConnId, How)> {
+        let idle = |key| self.find_idle(key).map(|(conn, how)| (key, conn, how));
+        let first = self.whose_turn()?;
+        idle(first).or_else(|| {
+            let others = self.ready.iter().map(|place| TenantKey(place.tenant));
+            let mut others = others.filter(|_| self.supply != Supply::Normal);
+            others.find_map(idle).filter(|_| self.tenants_may_lease())
+        })
     }
 
     /// How many connections those who wait could make use of right now.

@@ -54,6 +54,11 @@ impl Ready {
         self.below_cap.first().or_else(|| self.above_cap.first()).copied()
     }
 
+    /// Returns all, in the order in which they are served.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Place> {
+        self.below_cap.iter().chain(&self.above_cap).copied()
+    }
+
     fn side(&mut self, cap: Cap) -> &mut BTreeSet<Place> {
         match cap {
             Cap::Below => &mut self.below_cap,

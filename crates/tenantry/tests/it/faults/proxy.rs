@@ -18,6 +18,8 @@ pub(crate) enum Mode {
     BlackHole,
     /// Cuts every connection, new ones at once.
     Cut,
+    /// Cuts new connections at once, and lets those go on that there are.
+    CutNew,
     /// Cuts new connections once they have sent something.
     CutAtFirstWord,
 }
@@ -64,7 +66,7 @@ impl Drop for Proxy {
 
 async fn serve(client: TcpStream, port: u16, mut mode: watch::Receiver<Mode>) {
     let first = *mode.borrow_and_update();
-    if first == Mode::Cut {
+    if matches!(first, Mode::Cut | Mode::CutNew) {
         return;
     }
     if first == Mode::CutAtFirstWord {
