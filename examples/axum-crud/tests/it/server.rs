@@ -54,7 +54,15 @@ impl Log {
 /// Makes the command that starts the program on a free port.
 pub(crate) fn command(database_url: Option<&str>, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_axum-crud"));
-    for inherited in ["RUST_LOG", "LOG_FORMAT", "METRICS_USER", "METRICS_PASS", "DATABASE_URL"] {
+    for inherited in [
+        "RUST_LOG",
+        "LOG_FORMAT",
+        "METRICS_USER",
+        "METRICS_PASS",
+        "METRICS_TENANTS",
+        "HOST",
+        "DATABASE_URL",
+    ] {
         command.env_remove(inherited);
     }
     command.env("PORT", "0").envs(environment.iter().copied());
