@@ -14,7 +14,7 @@ use tenantry_devdb::DevServer;
 
 use crate::{
     TestResult,
-    ops_files::{Folder, replace, skip, text},
+    ops_files::{Folder, list, replace, skip, str_of, text, yaml},
     server::{Server, get, wait_until},
 };
 
@@ -71,6 +71,22 @@ impl Drop for PgBouncer {
     }
 }
 
+/// Runs the command by which the compose file finds out whether the pooler is well.
+fn health_check(port: u16) {
+    let compose = yaml("docker-compose.yml");
+    let test = &compose["services"]["pgbouncer"]["healthcheck"]["test"];
+    let mut words = list(test).map(str_of);
+    assert_eq!(words.next(), Some("CMD"));
+    let program = words.next().expect("there is a command");
+    let arguments = words.map(|word| word.replace(":6432", &format!(":{port}")));
+    match Command::new(program).args(arguments).output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            skip(&format!("the health check of PgBouncer: there is no {program} on this machine"));
+        }
+        ran => assert_eq!(ran.expect("it can be run").stdout, b"1\n"),
+    }
+}
+
 #[tokio::test]
 async fn serves_its_tenants_behind_a_pooler_in_session_mode() -> TestResult {
     // Whoever wants in needs the password, as in the image.
@@ -89,6 +105,7 @@ async fn serves_its_tenants_behind_a_pooler_in_session_mode() -> TestResult {
     });
     let wrong = url.replace(":app@", ":wrong@");
     assert!(PgConnection::connect(&wrong).await.is_err(), "it asks for the password");
+    health_check(pooler.port);
 
     let example = Server::start(Some(&url));
     let address = example.address();
