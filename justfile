@@ -7,6 +7,10 @@ _default:
 demo:
     cargo run -p axum-crud
 
+# The example behind a pooler, with metrics and a dashboard; needs Docker and nothing else
+compose *ARGS:
+    docker compose up --build {{ARGS}}
+
 # Every test, against real servers that the tests start themselves
 test:
     cargo test --workspace
@@ -15,6 +19,12 @@ test:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+
+# Prometheus' configuration, the alert rules and their tests; needs promtool
+check-ops:
+    promtool check config ops/prometheus.yml
+    promtool check rules ops/alerts.yml
+    promtool test rules ops/alerts_test.yml
 
 # The pool against sqlx's own, as ratios
 bench *ARGS:

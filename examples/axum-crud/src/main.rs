@@ -10,7 +10,12 @@ mod plans;
 mod shutdown;
 mod users;
 
-use std::{env, error::Error, net::SocketAddr, time::Duration};
+use std::{
+    env,
+    error::Error,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -32,6 +37,7 @@ const CLOSE: Duration = Duration::from_secs(5);
 async fn main() -> Result<(), Box<dyn Error>> {
     let log_format = LogFormat::from_env()?;
     logging::start(log_format)?;
+    let address = address()?;
 
     let database = Database::open().await?;
     let builder = TenantManager::builder(database.url())
@@ -43,8 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     database::prepare(&manager).await?;
     warm_up(&manager).await;
 
-    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let listener = TcpListener::bind(address).await?;
     let stop = StopSignals::listen()?;
     say_what_to_try(listener.local_addr()?);
     shutdown::serve(listener, app, stop).await?;
@@ -52,6 +57,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     manager.close_within(CLOSE).await;
     database.close().await?;
     Ok(())
+}
+
+/// Reads `HOST` and `PORT`. Nobody else's machine can reach the program unless it is told to be
+/// reached: a container has to.
+fn address() -> Result<SocketAddr, String> {
+    let host = env::var("HOST").map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), |host| host.parse());
+    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse());
+    let host = host.map_err(|_| "HOST must be an IP address, 0.0.0.0 for all of this machine's")?;
+    let port = port.map_err(|_| "PORT must be a number up to 65535")?;
+    Ok(SocketAddr::new(host, port))
 }
 
 /// Gives each tenant a connection before its first request. A tenant for which there is none is no

@@ -9,7 +9,8 @@ use tenantry_axum::OpsRoutes;
 
 /// Makes `/health`, `/livez`, `/readyz`, `/metrics` and `/admin/pools`. None of them needs a tenant.
 pub(crate) fn routes(manager: TenantManager) -> Result<Router, Box<dyn Error>> {
-    let metrics = MetricsOptions::default().process(true).runtime(true);
+    let metrics =
+        MetricsOptions::default().tenant_labels(tenants_shown()?).process(true).runtime(true);
     let mut routes = OpsRoutes::new(manager.clone()).metrics(metrics);
     if let Some((user, password)) = credentials()? {
         routes = routes.basic_auth(user, password);
@@ -25,6 +26,12 @@ fn credentials() -> Result<Option<(String, String)>, Box<dyn Error>> {
         (None, None) => Ok(None),
         _ => Err("set both METRICS_USER and METRICS_PASS, or neither".into()),
     }
+}
+
+/// Reads how many tenants have series of their own. `/metrics` names none unless it is asked for.
+fn tenants_shown() -> Result<usize, Box<dyn Error>> {
+    let most = variable("METRICS_TENANTS")?.map_or(Ok(0), |most| most.parse());
+    most.map_err(|_| "METRICS_TENANTS must be a number".into())
 }
 
 /// Reads a variable of the environment; an empty one counts as none.

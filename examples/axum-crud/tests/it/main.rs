@@ -1,7 +1,13 @@
 //! Runs the program as a person would: over HTTP, with signals, and a second time.
 
+mod alerts;
+mod compose;
+mod dashboard;
 mod logging;
 mod operating;
+mod ops_files;
+mod pgbouncer;
+mod prometheus;
 mod server;
 mod shutdown;
 

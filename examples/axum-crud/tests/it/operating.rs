@@ -69,3 +69,40 @@ fn half_a_password_is_a_mistake_that_is_told() {
         assert!(!said.contains(value), "{said}");
     }
 }
+
+#[tokio::test]
+async fn names_the_busiest_tenants_when_asked_to() -> TestResult {
+    let database = DevDatabase::create().await?;
+    let server = Server::start_with(Some(database.url()), &[("METRICS_TENANTS", "5")]);
+    assert_eq!(server.send("GET", "/users", Some("acme"), None).status, 200);
+    let metrics = server.get("/metrics", &[]).body;
+    assert!(metrics.contains("tenantry_tenant_acquires_total{tenant=\"acme\"} "), "{metrics}");
+    server.stop();
+    database.close().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn listens_where_it_is_told_to() -> TestResult {
+    let database = DevDatabase::create().await?;
+    for (host, listens_on) in [(None, "127.0.0.1"), (Some("0.0.0.0"), "0.0.0.0")] {
+        let environment: Vec<_> = host.map(|host| ("HOST", host)).into_iter().collect();
+        let server = Server::start_with(Some(database.url()), &environment);
+        assert_eq!(server.address().ip().to_string(), listens_on);
+        assert_eq!(server.get("/readyz", &[]).status, 200);
+        server.stop();
+    }
+    database.close().await?;
+    Ok(())
+}
+
+#[test]
+fn an_address_that_is_none_is_told_before_anything_is_done() {
+    for (name, value) in [("HOST", "localhost:3000"), ("PORT", "70000")] {
+        let output = command(None, &[(name, value)]).output().expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(said.contains(&format!("{name} must be ")), "{said}");
+        assert!(!said.contains("throwaway"), "{said}");
+    }
+}

@@ -54,7 +54,15 @@ impl Log {
 /// Makes the command that starts the program on a free port.
 pub(crate) fn command(database_url: Option<&str>, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_axum-crud"));
-    for inherited in ["RUST_LOG", "LOG_FORMAT", "METRICS_USER", "METRICS_PASS", "DATABASE_URL"] {
+    for inherited in [
+        "RUST_LOG",
+        "LOG_FORMAT",
+        "METRICS_USER",
+        "METRICS_PASS",
+        "METRICS_TENANTS",
+        "HOST",
+        "DATABASE_URL",
+    ] {
         command.env_remove(inherited);
     }
     command.env("PORT", "0").envs(environment.iter().copied());
@@ -124,11 +132,7 @@ impl Server {
 
     /// Sends a GET with these headers.
     pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        talk(self.address, &(request + "\r\n")).expect("the server answers in full")
+        get(self.address, path, headers).expect("the server answers in full")
     }
 
     /// Sends SIGTERM, unless the program has ended.
@@ -155,7 +159,7 @@ impl Server {
     }
 }
 
-fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition() {
@@ -195,6 +199,19 @@ pub(crate) fn try_send(
     }
     request += &format!("\r\n{body}");
     talk(address, &request)
+}
+
+/// Sends a GET. HTTP/1.0 knows no chunks, which [`talk`] does not put together.
+pub(crate) fn get(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> std::io::Result<Answer> {
+    let mut request = format!("GET {path} HTTP/1.0\r\nhost: x\r\n");
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    talk(address, &(request + "\r\n"))
 }
 
 fn talk(address: SocketAddr, request: &str) -> std::io::Result<Answer> {
