@@ -77,7 +77,7 @@ impl EventOptions {
     pub fn check(&self) -> Result<(), OptionsError> {
         match self.queue {
             0 => Err(OptionsError::new("queue", "be at least 1")),
-            ..=LONGEST_QUEUE => Ok(()),
+            1..=LONGEST_QUEUE => Ok(()),
             _ => Err(OptionsError::new("queue", format!("be at most {LONGEST_QUEUE}"))),
         }
     }
