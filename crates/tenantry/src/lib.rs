@@ -89,6 +89,7 @@
 //! | `fmt` | off | `PlainFormat`: a plain line for each event, for tracing-subscriber |
 //! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
 
+pub mod admission;
 pub mod catalog;
 pub mod context;
 mod db;

@@ -14,13 +14,14 @@ const LAYERS: &[&[&str]] = &[
     &["db"],
     &["pool"],
     &["retry", "sql"],
-    &["event"],
+    &["event", "admission"],
     &["config", "error"],
     &["tenant", "timestamp"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
 const PURE: &[&str] = &[
+    "admission/",
     "tenant/",
     "error/class.rs",
     "event/kinds.rs",
