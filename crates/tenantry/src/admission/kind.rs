@@ -1,7 +1,7 @@
 use super::Problem;
 use crate::error::{Error, ErrorKind};
 
-/// What kind of [`Rejection`] it is.
+/// What kind of [`Rejection`](super::Rejection) it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {

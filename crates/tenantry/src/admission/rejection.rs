@@ -63,13 +63,19 @@ impl Rejection {
         self.tenant.as_ref()
     }
 
+    /// Returns what stood in the way of serving the request, unless it was the request itself.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match &self.cause {
+            Some(Cause::Core(error)) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Returns how long the caller should stay away, for [`RejectionKind::Unavailable`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let known = match &self.cause {
-            Some(Cause::Core(error)) => error.retry_after(),
-            _ => None,
-        };
+        let known = self.error().and_then(Error::retry_after);
         (self.kind == RejectionKind::Unavailable).then(|| known.unwrap_or(RETRY_AFTER))
     }
 
