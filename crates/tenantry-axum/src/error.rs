@@ -2,8 +2,8 @@ use std::{error::Error as StdError, fmt};
 
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
-use tenantry::ErrorKind;
-use tenantry_tower::{Rejection, RejectionKind};
+use tenantry::{ErrorKind, admission};
+use tenantry_tower::{Problem, RejectionKind};
 
 /// The error of a handler that talks to the database.
 ///
@@ -12,7 +12,7 @@ use tenantry_tower::{Rejection, RejectionKind};
 ///
 /// | [`ErrorKind`] | status |
 /// |---|---|
-/// | `Timeout`, `Overloaded`, `Unavailable`, `Catalog`, `Closed` | 503 with `Retry-After` |
+/// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, a `Catalog` that is transient | 503 with `Retry-After` |
 /// | `UnknownTenant` | 404 |
 /// | `Suspended` | 403 |
 /// | `InvalidTenantId` | 400 |
@@ -87,14 +87,9 @@ impl From<sqlx::Error> for DbError {
 
 impl IntoResponse for DbError {
     fn into_response(self) -> Response {
-        let rejection = Rejection::from(self.0);
-        let error: &(dyn StdError + 'static) = &rejection;
-        match rejection.kind() {
-            RejectionKind::Internal => tracing::error!(error, "request failed"),
-            RejectionKind::Unavailable => tracing::warn!(error, "request failed"),
-            _ => tracing::debug!(error, "request failed"),
-        }
-        rejection.problem().to_response()
+        let rejection = admission::Rejection::from(self.0);
+        rejection.log("request failed");
+        Problem::from(rejection.problem()).to_response()
     }
 }
 

@@ -1,7 +1,7 @@
-use std::{fmt, pin::Pin};
+use std::pin::Pin;
 
 use http::request::Parts;
-use tenantry::TenantDb;
+use tenantry::{TenantDb, admission::AuthorizeError};
 
 /// Decides whether a caller may use a tenant; see [`TenantLayer::authorize`](crate::TenantLayer::authorize).
 ///
@@ -56,42 +56,6 @@ where
         parts: &Parts,
     ) -> impl Future<Output = Result<(), AuthorizeError>> + Send {
         self(db, parts)
-    }
-}
-
-/// Why a caller is not let in.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum AuthorizeError {
-    /// The caller may not use the tenant: 403.
-    Denied,
-    /// It could not be found out: 503 when it may be found out later, else 500.
-    ///
-    /// For a failure that is none of tenantry's there is [`tenantry::Error::catalog`], a 503.
-    Failed(tenantry::Error),
-}
-
-impl From<tenantry::Error> for AuthorizeError {
-    fn from(error: tenantry::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl fmt::Display for AuthorizeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Denied => "the caller may not use the tenant",
-            Self::Failed(_) => "could not find out whether the caller may use the tenant",
-        })
-    }
-}
-
-impl std::error::Error for AuthorizeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Denied => None,
-            Self::Failed(error) => Some(error),
-        }
     }
 }
 

@@ -3,11 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use http::request::Parts;
-use tenantry::{TenantDb, TenantId, TenantManager};
-
-use crate::{
-    authorize::ErasedAuthorize, no_tenant::NoTenant, rejection::Rejection, resolve::Resolve,
+use tenantry::{
+    TenantDb, TenantId, TenantManager,
+    admission::{NoTenant, Presence},
 };
+
+use crate::{authorize::ErasedAuthorize, rejection::Rejection, resolve::Resolve};
 
 /// Lets requests in, with the handle of their tenant.
 ///
@@ -20,29 +21,10 @@ pub(crate) struct Gate {
     pub(crate) presence: Presence,
 }
 
-/// Whether a request must have a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Presence {
-    Required,
-    Optional,
-}
-
-/// What the resolver leads to.
-pub(crate) enum Resolved {
-    /// The tenant has to be admitted.
-    Tenant(TenantId),
-    /// There is none, and none is needed.
-    NoTenant,
-}
-
 impl Gate {
-    pub(crate) fn resolve(&self, parts: &Parts) -> Result<Resolved, Rejection> {
-        match self.resolver.resolve(parts) {
-            Ok(Some(id)) => Ok(Resolved::Tenant(id)),
-            Ok(None) if self.presence == Presence::Optional => Ok(Resolved::NoTenant),
-            Ok(None) => Err(Rejection::missing()),
-            Err(error) => Err(Rejection::from(error)),
-        }
+    /// Returns the tenant that has to be admitted; `None` when there is none and none is needed.
+    pub(crate) fn resolve(&self, parts: &Parts) -> Result<Option<TenantId>, Rejection> {
+        Ok(self.presence.check(self.resolver.resolve(parts))?)
     }
 
     /// Finds the tenant, asks whether the caller may use it and puts the handle into the extensions.

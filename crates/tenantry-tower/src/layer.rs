@@ -1,12 +1,12 @@
 use std::{fmt, sync::Arc};
 
 use http::Response;
-use tenantry::TenantManager;
+use tenantry::{TenantManager, admission::Presence};
 use tower_layer::Layer;
 
 use crate::{
     authorize::Authorize,
-    gate::{Gate, Presence},
+    gate::Gate,
     rejection::Rejection,
     resolve::{Header, Resolve},
     respond::ProblemJson,

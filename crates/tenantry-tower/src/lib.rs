@@ -65,17 +65,15 @@ mod authorize;
 mod future;
 mod gate;
 mod layer;
-mod no_tenant;
 mod problem;
 mod rejection;
 pub mod resolve;
 mod respond;
 mod service;
 
-pub use authorize::{Authorize, AuthorizeError};
+pub use authorize::Authorize;
 pub use future::ResponseFuture;
 pub use layer::TenantLayer;
-pub use no_tenant::NoTenant;
 pub use problem::Problem;
 pub use rejection::{Rejection, RejectionKind};
 pub use resolve::{Resolve, ResolveError};
@@ -83,3 +81,4 @@ pub use respond::{ProblemJson, Respond};
 pub use service::TenantService;
 /// The handle that the layer puts into the extensions.
 pub use tenantry::TenantDb;
+pub use tenantry::admission::{AuthorizeError, NoTenant};

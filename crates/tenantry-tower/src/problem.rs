@@ -4,7 +4,7 @@ use http::{
     HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use serde_json::json;
+use tenantry::admission;
 
 /// A problem document: the error format of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
 ///
@@ -29,43 +29,31 @@ use serde_json::json;
 #[must_use = "a problem has to be turned into a response"]
 pub struct Problem {
     status: StatusCode,
-    kind: &'static str,
-    title: &'static str,
-    detail: Option<Cow<'static, str>>,
-    retry_after: Option<Duration>,
+    document: admission::Problem,
 }
 
 impl Problem {
     /// Makes a problem that says no more than its status does: of type `about:blank`, titled with the
     /// status' own phrase.
     pub fn new(status: StatusCode) -> Self {
-        Self {
-            status,
-            kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Unknown problem"),
-            detail: None,
-            retry_after: None,
-        }
+        let phrase = status.canonical_reason().unwrap_or("Unknown problem");
+        Self { status, document: admission::Problem::new(status.as_u16(), phrase) }
     }
 
     /// Sets the type, a URI by which clients tell problems apart, and a title for people. Both are
     /// the same for all problems of a kind.
-    pub fn kind(mut self, uri: &'static str, title: &'static str) -> Self {
-        self.kind = uri;
-        self.title = title;
-        self
+    pub fn kind(self, uri: &'static str, title: &'static str) -> Self {
+        Self { document: self.document.kind(uri, title), ..self }
     }
 
     /// Sets what is to say about this very problem. The client reads it: no words of the database.
-    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = Some(detail.into());
-        self
+    pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { document: self.document.detail(detail), ..self }
     }
 
     /// Sets after which time to try again. It is sent in whole seconds, rounded up, at least one.
-    pub fn retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
-        self
+    pub fn retry_after(self, after: Duration) -> Self {
+        Self { document: self.document.retry_after(after), ..self }
     }
 
     /// Returns the status of the response.
@@ -77,33 +65,27 @@ impl Problem {
     /// Makes the response: `application/problem+json`, with `Retry-After` where that is known.
     #[must_use]
     pub fn to_response<B: From<String>>(&self) -> Response<B> {
-        let mut response = Response::new(B::from(self.to_json()));
+        let mut response = Response::new(B::from(self.document.to_json()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(after) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        let content_type = HeaderValue::from_static(admission::Problem::CONTENT_TYPE);
+        headers.insert(CONTENT_TYPE, content_type);
+        if let Some(seconds) = self.document.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
+}
 
-    fn to_json(&self) -> String {
-        let mut document = json!({
-            "type": self.kind,
-            "title": self.title,
-            "status": self.status.as_u16(),
-        });
-        if let Some(detail) = &self.detail {
-            document["detail"] = json!(detail);
-        }
-        document.to_string()
+impl From<admission::Problem> for Problem {
+    fn from(document: admission::Problem) -> Self {
+        Self { status: status_of(document.status_code()), document }
     }
 }
 
-/// Rounds up, so that nobody comes back too early; zero would invite them at once.
-fn whole_seconds(time: Duration) -> u64 {
-    let up = u64::from(time.subsec_nanos() > 0);
-    time.as_secs().saturating_add(up).max(1)
+/// Returns the status that the core means. Its codes are all of HTTP's own.
+pub(crate) fn status_of(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 #[cfg(test)]
@@ -111,16 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asks_to_wait_at_least_as_long() {
-        let cases = [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (30_000, 30)];
-        for (millis, seconds) in cases {
-            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
-        }
-        assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
-    }
-
-    #[test]
-    fn writes_what_is_known() {
+    fn sends_what_is_known() {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE)
             .kind("urn:x", "Busy")
             .detail("a \"quote\"\n")
@@ -128,9 +101,7 @@ mod tests {
         let response = problem.to_response::<String>();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[RETRY_AFTER], "2");
-        let document: serde_json::Value = serde_json::from_str(response.body()).unwrap();
-        let expected =
-            json!({"type": "urn:x", "title": "Busy", "status": 503, "detail": "a \"quote\"\n"});
-        assert_eq!(document, expected);
+        let document = r#"{"detail":"a \"quote\"\n","status":503,"title":"Busy","type":"urn:x"}"#;
+        assert_eq!(response.body(), document);
     }
 }

@@ -1,9 +1,12 @@
-use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, time::Duration};
 
 use http::StatusCode;
-use tenantry::{ErrorKind, TenantId};
+use tenantry::{
+    TenantId,
+    admission::{self, AuthorizeError, ResolveError},
+};
 
-use crate::{authorize::AuthorizeError, problem::Problem, resolve::ResolveError};
+use crate::problem::{Problem, status_of};
 
 /// Why a request was not let in.
 ///
@@ -24,11 +27,7 @@ use crate::{authorize::AuthorizeError, problem::Problem, resolve::ResolveError};
 /// the log, at `warn` for 503 and at `error` for 500, and never into a response. The other kinds are
 /// the caller's doing and are logged at `debug`.
 #[derive(Debug)]
-pub struct Rejection {
-    kind: RejectionKind,
-    tenant: Option<TenantId>,
-    cause: Option<Cause>,
-}
+pub struct Rejection(admission::Rejection);
 
 /// What kind of [`Rejection`] it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,127 +49,85 @@ pub enum RejectionKind {
     Internal,
 }
 
-#[derive(Debug)]
-enum Cause {
-    Resolve(ResolveError),
-    Core(tenantry::Error),
-}
-
-/// For errors of load that do not say it themselves.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
 impl Rejection {
     /// Makes the rejection of a request without a tenant id.
     #[must_use]
     pub fn missing() -> Self {
-        Self { kind: RejectionKind::Missing, tenant: None, cause: None }
+        Self(admission::Rejection::missing())
     }
 
     pub(crate) fn unauthorized(tenant: &TenantId, error: AuthorizeError) -> Self {
-        let denied =
-            Self { kind: RejectionKind::Denied, tenant: Some(tenant.clone()), cause: None };
-        match error {
-            AuthorizeError::Denied => denied,
-            AuthorizeError::Failed(error) => Self::from(error),
-        }
+        Self(admission::Rejection::unauthorized(tenant, error))
     }
 
     /// Returns what kind of rejection it is.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
-        self.kind
+        self.0.kind().into()
     }
 
     /// Returns the tenant that was asked for, when there was a well-formed id.
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantId> {
-        self.tenant.as_ref()
+        self.0.tenant()
     }
 
     /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.kind.status()
+        status_of(self.0.kind().status_code())
     }
 
     /// Returns how long the caller should stay away, for [`RejectionKind::Unavailable`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let known = match &self.cause {
-            Some(Cause::Core(error)) => error.retry_after(),
-            _ => None,
-        };
-        (self.kind == RejectionKind::Unavailable).then(|| known.unwrap_or(RETRY_AFTER))
+        self.0.retry_after()
     }
 
     /// Returns the rejection as a problem document, safe to be sent to anybody.
     pub fn problem(&self) -> Problem {
-        let problem = match self.kind.describe() {
-            Some((uri, title)) => Problem::new(self.status()).kind(uri, title),
-            None => Problem::new(self.status()),
-        };
-        let problem = problem.detail(self.detail());
-        match self.retry_after() {
-            Some(after) => problem.retry_after(after),
-            None => problem,
-        }
-    }
-
-    fn detail(&self) -> Cow<'static, str> {
-        let whose = || match &self.tenant {
-            Some(tenant) => format!("tenant {tenant}"),
-            None => "the tenant".to_owned(),
-        };
-        match self.kind {
-            RejectionKind::Missing => "the request does not say which tenant it is for".into(),
-            RejectionKind::Malformed => match &self.cause {
-                Some(Cause::Resolve(error)) => error.to_string().into(),
-                _ => "the tenant id is not one".into(),
-            },
-            RejectionKind::Unknown => format!("{} does not exist", whose()).into(),
-            RejectionKind::Suspended => format!("{} is suspended", whose()).into(),
-            RejectionKind::Denied => format!("the caller may not use {}", whose()).into(),
-            RejectionKind::Unavailable => "the request could not be served in time".into(),
-            RejectionKind::Internal => "the request could not be served".into(),
-        }
+        self.0.problem().into()
     }
 
     /// Writes to the log what the response does not say.
     pub(crate) fn log(&self) {
-        let error: &(dyn StdError + 'static) = self;
-        match self.kind {
-            RejectionKind::Internal => tracing::error!(error, "request rejected"),
-            RejectionKind::Unavailable => tracing::warn!(error, "request rejected"),
-            _ => tracing::debug!(error, "request rejected"),
-        }
+        self.0.log("request rejected");
+    }
+}
+
+impl From<admission::Rejection> for Rejection {
+    fn from(rejection: admission::Rejection) -> Self {
+        Self(rejection)
     }
 }
 
 impl From<ResolveError> for Rejection {
     fn from(error: ResolveError) -> Self {
-        Self { kind: RejectionKind::Malformed, tenant: None, cause: Some(Cause::Resolve(error)) }
+        Self(error.into())
     }
 }
 
 impl From<tenantry::Error> for Rejection {
     fn from(error: tenantry::Error) -> Self {
-        Self {
-            kind: RejectionKind::from(&error),
-            tenant: error.tenant().cloned(),
-            cause: Some(Cause::Core(error)),
-        }
+        Self(error.into())
     }
 }
 
 impl From<&tenantry::Error> for RejectionKind {
     fn from(error: &tenantry::Error) -> Self {
-        match error.kind() {
-            ErrorKind::InvalidTenantId => Self::Malformed,
-            ErrorKind::UnknownTenant => Self::Unknown,
-            ErrorKind::Suspended => Self::Suspended,
-            // A closed manager belongs to a program that ends: its successor may answer.
-            ErrorKind::Closed | ErrorKind::Unavailable => Self::Unavailable,
-            _ if error.is_transient() => Self::Unavailable,
+        admission::RejectionKind::from(error).into()
+    }
+}
+
+impl From<admission::RejectionKind> for RejectionKind {
+    fn from(kind: admission::RejectionKind) -> Self {
+        match kind {
+            admission::RejectionKind::Missing => Self::Missing,
+            admission::RejectionKind::Malformed => Self::Malformed,
+            admission::RejectionKind::Unknown => Self::Unknown,
+            admission::RejectionKind::Suspended => Self::Suspended,
+            admission::RejectionKind::Denied => Self::Denied,
+            admission::RejectionKind::Unavailable => Self::Unavailable,
             _ => Self::Internal,
         }
     }
@@ -188,40 +145,38 @@ impl RejectionKind {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
-
-    /// Returns type and title of the problem.
-    fn describe(self) -> Option<(&'static str, &'static str)> {
-        Some(match self {
-            Self::Missing => ("urn:problem-type:tenantry:missing-tenant", "No tenant was named"),
-            Self::Malformed => {
-                ("urn:problem-type:tenantry:malformed-tenant", "Malformed tenant id")
-            }
-            Self::Unknown => ("urn:problem-type:tenantry:unknown-tenant", "Unknown tenant"),
-            Self::Suspended => {
-                ("urn:problem-type:tenantry:suspended-tenant", "Tenant is suspended")
-            }
-            Self::Denied => {
-                ("urn:problem-type:tenantry:denied-tenant", "Tenant is not the caller's")
-            }
-            Self::Unavailable => {
-                ("urn:problem-type:tenantry:unavailable", "Temporarily unavailable")
-            }
-            Self::Internal => return None,
-        })
-    }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail())
+        self.0.fmt(f)
     }
 }
 
 impl StdError for Rejection {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self.cause.as_ref()? {
-            Cause::Resolve(error) => Some(error),
-            Cause::Core(error) => Some(error),
+        self.0.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use admission::RejectionKind as Core;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_keeps_its_status() {
+        for kind in [
+            Core::Missing,
+            Core::Malformed,
+            Core::Unknown,
+            Core::Suspended,
+            Core::Denied,
+            Core::Unavailable,
+            Core::Internal,
+        ] {
+            assert_eq!(RejectionKind::from(kind).status().as_u16(), kind.status_code());
         }
     }
 }

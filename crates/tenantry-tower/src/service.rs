@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use crate::{
     future::ResponseFuture,
-    gate::{Gate, Resolved},
+    gate::Gate,
     rejection::Rejection,
     respond::{ProblemJson, Respond},
 };
@@ -63,7 +63,7 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         match self.gate.resolve(&parts) {
-            Ok(Resolved::Tenant(id)) => {
+            Ok(Some(id)) => {
                 // The service that has said that it is ready is the one to be called; its clone has
                 // not been asked yet and stays here.
                 let clone = self.inner.clone();
@@ -72,7 +72,7 @@ where
                 let admission = Box::pin(async move { gate.admit(id, parts).await });
                 ResponseFuture::admitting(admission, inner, body, self.respond.clone())
             }
-            Ok(Resolved::NoTenant) => {
+            Ok(None) => {
                 Gate::without_tenant(&mut parts);
                 ResponseFuture::serving(self.inner.call(Request::from_parts(parts, body)))
             }

@@ -27,7 +27,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! In a web service the layer of `tenantry-axum` does this for every request.
+//! In a web service the layer of `tenantry-axum` or the middleware of `tenantry-actix` does this for every
+//! request.
 //!
 //! # How it works
 //!
@@ -77,7 +78,7 @@
 //! | survive a restart of the server | nothing: openings are tried again, a [circuit breaker](BreakerOptions) keeps an outage short; [`PoolOptions::retry`] says how |
 //! | try again what failed | [`retry::retry`], [`retry::Retrier`] |
 //! | be ready before the first request | [`TenantManager::warm_up`], [`TenantDb::ready`] |
-//! | answer a probe | [`TenantManager::health`], or the routes of `tenantry-axum` |
+//! | answer a probe | [`TenantManager::health`], or the routes of `tenantry-axum` and `tenantry-actix` |
 //! | be scraped | [`TenantManager::collector`] for Prometheus, [`TenantManager::metrics`] for anything else |
 //! | see what happens | `tracing` under the targets `tenantry::…`; [`ManagerBuilder::on_event`] and the other hooks |
 //!
@@ -88,7 +89,9 @@
 //! | `tls` | on | TLS to the server through rustls, with the roots of webpki-roots |
 //! | `fmt` | off | `PlainFormat`: a plain line for each event, for tracing-subscriber |
 //! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
+//! | `ops` | off | the module `ops`: what the adapters' routes for health and metrics answer |
 
+pub mod admission;
 pub mod catalog;
 pub mod context;
 mod db;
@@ -97,6 +100,8 @@ pub mod event;
 mod health;
 mod manager;
 mod metrics;
+#[cfg(feature = "ops")]
+pub mod ops;
 mod pool;
 pub mod retry;
 mod sql;

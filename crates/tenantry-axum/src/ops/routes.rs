@@ -1,15 +1,19 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use axum::{Router, middleware::map_response, response::Response, routing::get};
-use http::{HeaderValue, header::CACHE_CONTROL};
+use axum::{
+    Router,
+    middleware::map_response,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE},
+};
 use prometheus::Registry;
-use tenantry::{MetricsOptions, TenantManager};
-
-use super::{
-    auth::BasicAuth,
-    health::{self, Checks},
-    metrics::{self, Figures, Page},
-    register_error::RegisterError,
+use tenantry::{
+    MetricsOptions, TenantManager,
+    ops::{Answer, Ops, OpsOptions, RegisterError},
 };
 
 /// Makes the routes `/health`, `/livez`, `/readyz` and `/metrics`, with the defaults of [`OpsRoutes`].
@@ -34,9 +38,7 @@ pub fn ops_routes<S>(manager: TenantManager) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let routes = OpsRoutes::new(manager);
-    let figures = routes.own_figures();
-    routes.serve(figures)
+    serve(Ops::new(manager))
 }
 
 /// Configures the routes for those who operate a service.
@@ -88,47 +90,36 @@ where
 ///     .into_router()?;
 /// # Ok(()) }
 /// ```
+#[derive(Debug)]
 #[must_use = "it does nothing until it is made a router"]
 pub struct OpsRoutes {
-    checks: Checks,
-    metrics: MetricsOptions,
-    registry: Option<Registry>,
-    auth: Option<BasicAuth>,
+    options: OpsOptions,
 }
 
 impl OpsRoutes {
     /// Begins to configure the routes of a manager.
     pub fn new(manager: TenantManager) -> Self {
-        let ping_timeout = Duration::from_secs(2);
-        Self {
-            checks: Checks { manager, ping_timeout, tenant_details: false },
-            metrics: MetricsOptions::default(),
-            registry: None,
-            auth: None,
-        }
+        Self { options: OpsOptions::new(manager) }
     }
 
     /// Sets whether `/health` tells of each tenant. Default: `false`, their numbers alone.
     ///
     /// Which tenants there are is nothing for everybody who can reach the port.
-    pub fn tenant_details(mut self, tell: bool) -> Self {
-        self.checks.tenant_details = tell;
-        self
+    pub fn tenant_details(self, tell: bool) -> Self {
+        Self { options: self.options.tenant_details(tell) }
     }
 
     /// Sets how long the database may take to answer for `/health` and `/readyz`. Default: 2 s.
     ///
     /// After about that time the answer is 503. More than half of it is degraded. Shorter than what
     /// the caller waits for, so that it sees the answer; long enough for a connection to be opened.
-    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.checks.ping_timeout = timeout;
-        self
+    pub fn ping_timeout(self, timeout: Duration) -> Self {
+        Self { options: self.options.ping_timeout(timeout) }
     }
 
     /// Sets what `/metrics` has. Default: no tenant labels, and nothing of process and runtime.
-    pub fn metrics(mut self, options: MetricsOptions) -> Self {
-        self.metrics = options;
-        self
+    pub fn metrics(self, options: MetricsOptions) -> Self {
+        Self { options: self.options.metrics(options) }
     }
 
     /// Lets `/metrics` show a whole registry, in which the collector of the manager is registered.
@@ -137,9 +128,8 @@ impl OpsRoutes {
     /// Two managers have metrics of the same names. To have both in one process, give each a registry
     /// with a label of its own, see
     /// [`Registry::new_custom`](prometheus::Registry::new_custom).
-    pub fn registry(mut self, registry: Registry) -> Self {
-        self.registry = Some(registry);
-        self
+    pub fn registry(self, registry: Registry) -> Self {
+        Self { options: self.options.registry(registry) }
     }
 
     /// Lets only those read `/metrics` who know a user and a password. Default: everybody.
@@ -149,9 +139,8 @@ impl OpsRoutes {
     ///
     /// The user should hold no colon: [RFC 7617](https://www.rfc-editor.org/rfc/rfc7617#section-2) has
     /// the password begin after the first one.
-    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
-        self.auth = Some(BasicAuth::new(user.as_ref(), password.as_ref()));
-        self
+    pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        Self { options: self.options.basic_auth(user, password) }
     }
 
     /// Makes the router, to be [merged](Router::merge) into any other.
@@ -164,49 +153,41 @@ impl OpsRoutes {
     where
         S: Clone + Send + Sync + 'static,
     {
-        let figures = match &self.registry {
-            None => self.own_figures(),
-            Some(registry) => {
-                let collector = self.checks.manager.collector(self.metrics.clone());
-                let registered = registry.register(Box::new(collector));
-                registered.map_err(|source| RegisterError { source })?;
-                Figures::Registry(registry.clone())
-            }
-        };
-        Ok(self.serve(figures))
-    }
-
-    fn own_figures(&self) -> Figures {
-        Figures::Own(Box::new(self.checks.manager.collector(self.metrics.clone())))
-    }
-
-    fn serve<S>(self, figures: Figures) -> Router<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        let page = Page { figures, auth: self.auth };
-        Router::new()
-            .route("/health", get(health::health).with_state(self.checks.clone()))
-            .route("/livez", get(health::livez))
-            .route("/readyz", get(health::readyz).with_state(self.checks))
-            .route("/metrics", get(metrics::metrics).with_state(Arc::new(page)))
-            // Not around the fallback: that would become the one of whoever merges the routes.
-            .route_layer(map_response(unstored))
+        Ok(serve(self.options.build()?))
     }
 }
 
-impl fmt::Debug for OpsRoutes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpsRoutes")
-            .field("checks", &self.checks)
-            .field("metrics", &self.metrics)
-            .field("registry", &self.registry.is_some())
-            .field("auth", &self.auth)
-            .finish()
-    }
+fn serve<S>(ops: Ops) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let (health, live, ready, metrics) = (ops.clone(), ops.clone(), ops.clone(), ops);
+    let health = async move || respond(health.health().await);
+    let live = async move || respond(live.livez());
+    let ready = async move || respond(ready.readyz().await);
+    let metrics = async move |headers: HeaderMap| {
+        let values = headers.get_all(AUTHORIZATION);
+        respond(metrics.metrics(values.iter().map(HeaderValue::as_bytes)))
+    };
+    Router::new()
+        .route("/health", get(health))
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        // Not around the fallback: that would become the one of whoever merges the routes.
+        .route_layer(map_response(unstored))
+}
+
+fn respond(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status_code());
+    let content_type = [(CONTENT_TYPE, answer.content_type())];
+    let challenge = answer.challenge().map(|challenge| [(WWW_AUTHENTICATE, challenge)]);
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, content_type, challenge, answer.into_body()).into_response()
 }
 
 async fn unstored(mut response: Response) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let unstored = HeaderValue::from_static(Answer::CACHE_CONTROL);
+    response.headers_mut().insert(CACHE_CONTROL, unstored);
     response
 }

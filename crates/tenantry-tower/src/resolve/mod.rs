@@ -12,15 +12,25 @@
 //!
 //! Resolvers do no I/O. Everything but [`Extension`] reads what the caller has written, which is
 //! [only a hint](crate#a-tenant-id-from-outside-is-only-a-hint).
+//!
+//! # The path and a router
+//!
+//! [`PathPrefix`] leaves the path as it is, so the routes have to have the prefix too. In axum, nest
+//! them and put the layer around that: outside it sees the whole path, inside the routes do not.
+//!
+//! ```text
+//! Router::new().nest("/t/{tenant}", routes).layer(TenantLayer::new(manager).resolver(PathPrefix::new("/t")))
+//! ```
+//!
+//! The tenant is then one of the parameters of axum's `Path` beside the route's own; take those by
+//! name, with a struct.
 
 mod chain;
 mod closure;
-mod error;
+mod core;
 mod extension;
+mod head;
 mod header;
-mod host;
-mod path;
-mod subdomain;
 
 use std::sync::Arc;
 
@@ -28,12 +38,9 @@ use http::request::Parts;
 use tenantry::TenantId;
 
 pub use chain::Or;
-pub use error::ResolveError;
 pub use extension::Extension;
 pub use header::Header;
-pub use host::Host;
-pub use path::PathPrefix;
-pub use subdomain::Subdomain;
+pub use tenantry::admission::{Host, PathPrefix, ResolveError, Subdomain};
 
 /// Reads from a request which tenant it is for.
 pub trait Resolve: Send + Sync + 'static {

@@ -8,19 +8,21 @@ use std::{
 /// The modules of the crate, top to bottom; those in a row are equals. A module imports from its own
 /// row and from those below.
 const LAYERS: &[&[&str]] = &[
+    &["ops"],
     &["manager"],
     &["doctor", "clone", "drift", "provision", "migrate", "warmup", "health", "metrics", "context"],
     &["catalog", "schema"],
     &["db"],
     &["pool"],
     &["retry", "sql"],
-    &["event"],
+    &["event", "admission"],
     &["config", "error"],
     &["tenant", "timestamp"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
 const PURE: &[&str] = &[
+    "admission/",
     "tenant/",
     "error/class.rs",
     "event/kinds.rs",
@@ -31,6 +33,8 @@ const PURE: &[&str] = &[
     "health/report.rs",
     "metrics/labels.rs",
     "metrics/snapshot.rs",
+    "ops/answer.rs",
+    "ops/basic_auth.rs",
     "warmup/report.rs",
     "pool/breaker.rs",
     "pool/scheduler/",

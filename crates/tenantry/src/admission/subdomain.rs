@@ -1,10 +1,8 @@
-use http::request::Parts;
-use tenantry::TenantId;
-
 use super::{
-    Resolve, ResolveError,
+    RequestHead, ResolveError,
     host::{host_of, normalize},
 };
+use crate::tenant::TenantId;
 
 /// Reads the tenant id from the label before a domain: `acme.example.com`.
 ///
@@ -24,7 +22,7 @@ use super::{
 /// # Examples
 ///
 /// ```
-/// use tenantry_tower::resolve::Subdomain;
+/// use tenantry::admission::Subdomain;
 ///
 /// let resolver = Subdomain::of("example.com").and("example.org").ignore("api");
 /// ```
@@ -70,6 +68,19 @@ impl Subdomain {
         self
     }
 
+    /// Reads the tenant id. `None` when the request has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`] when the host is none, when there are two that differ, or when what is before
+    /// the domain is not a tenant id.
+    pub fn read(&self, head: &impl RequestHead) -> Result<Option<TenantId>, ResolveError> {
+        match host_of(head)? {
+            Some(host) => self.tenant_of(&host),
+            None => Ok(None),
+        }
+    }
+
     fn tenant_of(&self, host: &str) -> Result<Option<TenantId>, ResolveError> {
         match self.domains.iter().find_map(|domain| label(host, domain)) {
             None | Some("") => Ok(None),
@@ -89,24 +100,14 @@ fn label<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
     }
 }
 
-impl Resolve for Subdomain {
-    fn resolve(&self, parts: &Parts) -> Result<Option<TenantId>, ResolveError> {
-        match host_of(parts)? {
-            Some(host) => self.tenant_of(&host),
-            None => Ok(None),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tenantry::ParseTenantIdError as Invalid;
-
-    use super::*;
+    use super::{super::head::Head, *};
+    use crate::tenant::ParseTenantIdError as Invalid;
 
     fn resolve(resolver: &Subdomain, host: &str) -> Result<Option<String>, ResolveError> {
-        let request = http::Request::builder().header("host", host).body(()).unwrap();
-        let id = resolver.resolve(&request.into_parts().0)?;
+        let headers = [("host", host.as_bytes())];
+        let id = resolver.read(&Head { headers: &headers, ..Head::default() })?;
         Ok(id.map(|id| id.to_string()))
     }
 

@@ -1,9 +1,7 @@
 use std::{borrow::Cow, fmt};
 
-use http::{Version, header::HOST, request::Parts};
-use tenantry::TenantId;
-
-use super::{Resolve, ResolveError};
+use super::{RequestHead, ResolveError};
+use crate::tenant::TenantId;
 
 /// Finds the tenant id by the whole host of the request, for domains that are the tenants' own.
 ///
@@ -22,7 +20,7 @@ use super::{Resolve, ResolveError};
 /// use std::collections::HashMap;
 ///
 /// use tenantry::TenantId;
-/// use tenantry_tower::resolve::Host;
+/// use tenantry::admission::Host;
 ///
 /// let domains = HashMap::from([("shop.acme.test", TenantId::parse("acme")?)]);
 /// let resolver = Host::new(move |host: &str| domains.get(host).cloned());
@@ -41,14 +39,14 @@ where
     pub fn new(find: F) -> Self {
         Self { find }
     }
-}
 
-impl<F> Resolve for Host<F>
-where
-    F: Fn(&str) -> Option<TenantId> + Send + Sync + 'static,
-{
-    fn resolve(&self, parts: &Parts) -> Result<Option<TenantId>, ResolveError> {
-        Ok(host_of(parts)?.and_then(|host| (self.find)(&host)))
+    /// Finds the tenant id. `None` when the host is nobody's, or when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`] when the host is none, or when there are two that differ.
+    pub fn read(&self, head: &impl RequestHead) -> Result<Option<TenantId>, ResolveError> {
+        Ok(host_of(head)?.and_then(|host| (self.find)(&host)))
     }
 }
 
@@ -59,26 +57,26 @@ impl<F> fmt::Debug for Host<F> {
 }
 
 /// Returns the host that a request is for, normalized.
-pub(super) fn host_of(parts: &Parts) -> Result<Option<Cow<'_, str>>, ResolveError> {
-    let in_uri = parts.uri.host().map(normalize).transpose()?.flatten();
-    if in_uri.is_some() && parts.version < Version::HTTP_2 {
+pub(super) fn host_of(head: &impl RequestHead) -> Result<Option<Cow<'_, str>>, ResolveError> {
+    let in_uri = head.uri_host().map(normalize).transpose()?.flatten();
+    if in_uri.is_some() && !head.is_http2_or_newer() {
         // RFC 9112, 3.2.2: the header is to be ignored.
         return Ok(in_uri);
     }
-    let in_header = header(parts)?.map(normalize).transpose()?.flatten();
+    let in_header = header(head)?.map(normalize).transpose()?.flatten();
     match (in_uri, in_header) {
         (Some(uri), Some(header)) if uri != header => Err(ResolveError::Contradiction),
         (uri, header) => Ok(uri.or(header)),
     }
 }
 
-fn header(parts: &Parts) -> Result<Option<&str>, ResolveError> {
-    let mut values = parts.headers.get_all(HOST).iter();
+fn header(head: &impl RequestHead) -> Result<Option<&str>, ResolveError> {
+    let mut values = head.header_values("host");
     let first = values.next();
     if values.next().is_some() {
         return Err(ResolveError::Contradiction);
     }
-    first.map(|value| value.to_str().map_err(|_| ResolveError::Host)).transpose()
+    first.map(|value| str::from_utf8(value).map_err(|_| ResolveError::Host)).transpose()
 }
 
 /// The longest name that DNS allows, in text.
@@ -120,9 +118,7 @@ fn without_port(authority: &str) -> Result<&str, ResolveError> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, Request};
-
-    use super::*;
+    use super::{super::head::Head, *};
 
     #[test]
     fn normalizes_hosts() {
@@ -169,43 +165,48 @@ mod tests {
         }
     }
 
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Version {
+        Http1,
+        Http2,
+    }
+
     fn host(
         version: Version,
-        uri: &str,
-        headers: &[&[u8]],
+        uri_host: Option<&str>,
+        values: &[&[u8]],
     ) -> Result<Option<String>, ResolveError> {
-        let request = Request::builder().version(version).uri(uri).body(());
-        let (mut parts, ()) = request.unwrap().into_parts();
-        for value in headers {
-            parts.headers.append(HOST, HeaderValue::from_bytes(value).unwrap());
-        }
-        Ok(host_of(&parts)?.map(Cow::into_owned))
+        let headers: Vec<_> = values.iter().map(|value| ("host", *value)).collect();
+        let http2 = version == Version::Http2;
+        let head = Head { headers: &headers, uri_host, http2, path: "/" };
+        Ok(host_of(&head)?.map(Cow::into_owned))
     }
 
     #[test]
     fn reads_the_uri_before_the_header() {
+        use Version::{Http1, Http2};
         let found = |host: &str| Ok(Some(host.to_owned()));
-        let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
-        assert_eq!(host(h1, "/", &[]), Ok(None));
-        assert_eq!(host(h1, "/", &[b""]), Ok(None));
-        assert_eq!(host(h1, "/", &[b"a.test:80"]), found("a.test"));
-        assert_eq!(host(h1, "http://b.test/", &[b"a.test"]), found("b.test"));
-        assert_eq!(host(h1, "http://user@b.test:1/", &[]), found("b.test"));
-        assert_eq!(host(h2, "http://b.test/", &[]), found("b.test"));
-        assert_eq!(host(h2, "http://b.test/", &[b"B.test:443"]), found("b.test"));
+        assert_eq!(host(Http1, None, &[]), Ok(None));
+        assert_eq!(host(Http1, None, &[b""]), Ok(None));
+        assert_eq!(host(Http1, None, &[b"a.test:80"]), found("a.test"));
+        assert_eq!(host(Http1, Some("b.test"), &[b"a.test"]), found("b.test"));
+        assert_eq!(host(Http2, Some("b.test"), &[]), found("b.test"));
+        assert_eq!(host(Http2, Some("b.test"), &[b"B.test:443"]), found("b.test"));
     }
 
     #[test]
     fn refuses_hosts_that_contradict_each_other() {
-        let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
-        let cases: [(Version, &str, &[&[u8]], ResolveError); 4] = [
-            (h1, "/", &[b"a.test", b"b.test"], ResolveError::Contradiction),
-            (h1, "/", &[b"a.test", b"a.test"], ResolveError::Contradiction),
-            (h2, "http://b.test/", &[b"a.test"], ResolveError::Contradiction),
-            (h1, "/", &[b"\xff"], ResolveError::Host),
-        ];
-        for (version, uri, headers, error) in cases {
-            assert_eq!(host(version, uri, headers), Err(error));
+        use Version::{Http1, Http2};
+        let contradiction = Err(ResolveError::Contradiction);
+        assert_eq!(host(Http1, None, &[b"a.test", b"b.test"]), contradiction);
+        assert_eq!(host(Http1, None, &[b"a.test", b"a.test"]), contradiction);
+        assert_eq!(host(Http2, Some("b.test"), &[b"a.test"]), contradiction);
+    }
+
+    #[test]
+    fn refuses_hosts_that_are_not_ascii() {
+        for value in [&b"\xff"[..], "b\u{fc}cher.test".as_bytes()] {
+            assert_eq!(host(Version::Http1, None, &[value]), Err(ResolveError::Host));
         }
     }
 }

@@ -1,4 +1,4 @@
-use tenantry::ParseTenantIdError;
+use crate::tenant::ParseTenantIdError;
 
 /// Why what a request says is not a tenant id.
 ///
@@ -7,7 +7,7 @@ use tenantry::ParseTenantIdError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// The text breaks the rules of a [`TenantId`](tenantry::TenantId).
+    /// The text breaks the rules of a [`TenantId`](crate::TenantId).
     #[error("{0}")]
     Invalid(#[from] ParseTenantIdError),
     /// The bytes are no text.

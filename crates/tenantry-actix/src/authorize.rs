@@ -1,0 +1,81 @@
+use std::pin::Pin;
+
+use actix_web::dev::ServiceRequest;
+use tenantry::{TenantDb, admission::AuthorizeError};
+
+/// Decides whether a caller may use a tenant; see
+/// [`TenantMiddleware::authorize`](crate::TenantMiddleware::authorize).
+///
+/// It is asked when the tenant is known to exist and to be active. A closure implements it when it
+/// takes its arguments by reference and returns a future that borrows neither: what the future needs
+/// it has to take out first. A type may implement it with an `async fn` that borrows both. The future
+/// runs on the worker that has the request and need not be `Send`.
+///
+/// # Examples
+///
+/// The caller has to be in the tenant's own table of users:
+///
+/// ```no_run
+/// use actix_web::{HttpMessage, dev::ServiceRequest};
+/// use tenantry_actix::{Authorize, AuthorizeError, TenantDb};
+///
+/// # #[derive(Clone)] struct Login { email: String }
+/// struct Members;
+///
+/// impl Authorize for Members {
+///     async fn authorize(
+///         &self,
+///         db: &TenantDb,
+///         request: &ServiceRequest,
+///     ) -> Result<(), AuthorizeError> {
+///         // Cloned, for the extensions must not stay borrowed while a statement runs.
+///         let login = request.extensions().get::<Login>().cloned();
+///         let login = login.ok_or(AuthorizeError::Denied)?;
+///         let member = sqlx::query("select from users where email = $1")
+///             .bind(&login.email)
+///             .fetch_optional(db)
+///             .await
+///             .map_err(tenantry::Error::from)?;
+///         member.map(|_| ()).ok_or(AuthorizeError::Denied)
+///     }
+/// }
+/// ```
+pub trait Authorize: Send + Sync + 'static {
+    /// Decides whether the caller that sent this request may use this tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorizeError`] when the caller may not, or when that could not be found out.
+    fn authorize(
+        &self,
+        db: &TenantDb,
+        request: &ServiceRequest,
+    ) -> impl Future<Output = Result<(), AuthorizeError>>;
+}
+
+impl<F, Verdict> Authorize for F
+where
+    F: Fn(&TenantDb, &ServiceRequest) -> Verdict + Send + Sync + 'static,
+    Verdict: Future<Output = Result<(), AuthorizeError>>,
+{
+    fn authorize(
+        &self,
+        db: &TenantDb,
+        request: &ServiceRequest,
+    ) -> impl Future<Output = Result<(), AuthorizeError>> {
+        self(db, request)
+    }
+}
+
+/// [`Authorize`] behind a pointer.
+pub(crate) trait ErasedAuthorize: Send + Sync {
+    fn authorize<'a>(&'a self, db: &'a TenantDb, request: &'a ServiceRequest) -> Verdict<'a>;
+}
+
+type Verdict<'a> = Pin<Box<dyn Future<Output = Result<(), AuthorizeError>> + 'a>>;
+
+impl<A: Authorize> ErasedAuthorize for A {
+    fn authorize<'a>(&'a self, db: &'a TenantDb, request: &'a ServiceRequest) -> Verdict<'a> {
+        Box::pin(Authorize::authorize(self, db, request))
+    }
+}

@@ -1,0 +1,73 @@
+//! What is decided about a request, apart from how it goes on.
+
+use std::{fmt, sync::Arc};
+
+use actix_web::{HttpMessage, HttpResponse, dev::ServiceRequest};
+use tenantry::{
+    TenantDb, TenantId, TenantManager,
+    admission::{NoTenant, Presence},
+};
+
+use crate::{authorize::ErasedAuthorize, rejection::Rejection, resolve::Resolve, respond::Respond};
+
+/// Lets requests in, with the handle of their tenant.
+///
+/// It has no type parameters, so all of this is compiled once, and a middleware can be named.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) manager: TenantManager,
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) authorize: Option<Arc<dyn ErasedAuthorize>>,
+    pub(crate) presence: Presence,
+    pub(crate) respond: Arc<dyn Respond>,
+}
+
+impl Gate {
+    /// Finds the tenant, asks whether the caller may use it, and leaves what was found in the request's
+    /// extensions.
+    pub(crate) async fn admit(&self, request: &ServiceRequest) -> Result<(), Rejection> {
+        match self.presence.check(self.resolver.resolve(request))? {
+            Some(id) => self.admit_to(id, request).await,
+            None => {
+                Self::without_tenant(request);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes to the log what the response does not say, and makes the response.
+    pub(crate) fn reject(&self, rejection: &Rejection) -> HttpResponse {
+        rejection.log();
+        self.respond.respond(rejection)
+    }
+
+    async fn admit_to(&self, id: TenantId, request: &ServiceRequest) -> Result<(), Rejection> {
+        let db = self.manager.tenant(id).await?;
+        if let Some(authorize) = &self.authorize {
+            let verdict = authorize.authorize(&db, request).await;
+            verdict.map_err(|error| Rejection::unauthorized(db.tenant().id(), error))?;
+        }
+        let mut extensions = request.extensions_mut();
+        extensions.remove::<NoTenant>();
+        extensions.insert::<TenantDb>(db);
+        Ok(())
+    }
+
+    /// Marks a request that goes on without a tenant. The handle of an outer middleware is taken away:
+    /// a caller must not get around this one's hook by leaving the id out.
+    fn without_tenant(request: &ServiceRequest) {
+        let mut extensions = request.extensions_mut();
+        extensions.remove::<TenantDb>();
+        extensions.insert(NoTenant::default());
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate")
+            .field("manager", &self.manager)
+            .field("authorize", &self.authorize.is_some())
+            .field("presence", &self.presence)
+            .finish_non_exhaustive()
+    }
+}

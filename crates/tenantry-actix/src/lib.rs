@@ -1,0 +1,194 @@
+//! actix-web middleware and extractors for the database of the tenant that a request is for.
+//!
+//! A [`TenantMiddleware`] finds out which tenant that is and refuses requests without a valid one;
+//! handlers then ask for what they need:
+//!
+//! | extractor | what it gives | takes a connection |
+//! |---|---|---|
+//! | [`Db`] | [`TenantDb`], on which statements run | for each statement |
+//! | [`Tx`] | a transaction that has begun | until the handler ends or commits |
+//! | [`CurrentTenant`] | the tenant: id and what the catalog records | no |
+//! | [`Optional`] of each | nothing, where an [optional](TenantMiddleware::optional) middleware found no tenant | |
+//!
+//! All of them are newtypes to destructure. A handler fails with [`DbError`], into which `?` turns every
+//! error of sqlx and of tenantry, and whose response never has the database's words in it.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use actix_web::{App, HttpResponse, HttpServer, web::{self, Json}};
+//! use tenantry::{SchemaDiscovery, TenantManager};
+//! use tenantry_actix::{CurrentTenant, Db, DbError, TenantMiddleware, Tx};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # actix_web::rt::System::new().block_on(run())
+//! # }
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! // Here, and not in the closure below: all workers share one manager.
+//! let manager = TenantManager::builder("postgres://app@localhost/saas")
+//!     .catalog(SchemaDiscovery::default())
+//!     .build()?;
+//! let of_workers = manager.clone();
+//! HttpServer::new(move || {
+//!     App::new().service(
+//!         web::scope("")
+//!             .wrap(TenantMiddleware::new(of_workers.clone()))
+//!             .route("/users", web::get().to(list_users))
+//!             .route("/users", web::post().to(create_user))
+//!             .route("/tenant", web::get().to(show_tenant)),
+//!     )
+//! })
+//! .bind(("127.0.0.1", 3000))?
+//! .run()
+//! .await?;
+//! manager.close().await;
+//! # Ok(()) }
+//!
+//! async fn list_users(Db(db): Db) -> Result<Json<Vec<String>>, DbError> {
+//!     Ok(Json(sqlx::query_scalar("select name from users").fetch_all(&db).await?))
+//! }
+//!
+//! async fn create_user(Tx(mut tx): Tx, Json(name): Json<String>) -> Result<HttpResponse, DbError> {
+//!     sqlx::query("insert into users (name) values ($1)").bind(name).execute(&mut *tx).await?;
+//!     tx.commit().await?;
+//!     Ok(HttpResponse::Created().finish())
+//! }
+//!
+//! async fn show_tenant(CurrentTenant(tenant): CurrentTenant) -> String {
+//!     tenant.id().to_string()
+//! }
+//! ```
+//!
+//! # What happens to a request
+//!
+//! | step | who | when it fails |
+//! |---|---|---|
+//! | read the tenant id | the [resolver](resolve): header, host, path, claim; no I/O | 400 |
+//! | look the tenant up | the manager's catalog, through its cache | 404 unknown, 403 suspended |
+//! | may this caller use it? | the [authorize](TenantMiddleware::authorize) hook, if there is one | 403 |
+//! | insert the [`TenantDb`] into the extensions | no connection is taken | |
+//! | call the inner service | its first statement takes a connection | |
+//!
+//! Whatever stands in the way of the look-up, such as a database that cannot be reached in time, is
+//! a 503 with `Retry-After`; a setup that cannot work is a 500. An unknown, suspended or malformed
+//! tenant never reaches a handler. See [`Rejection`] for the response and how to replace it.
+//!
+//! # A tenant id from outside is only a hint
+//!
+//! Anybody can send any header, host name or path. The middleware makes sure that the tenant *exists*,
+//! not that the caller *belongs* to it. So do one of these:
+//!
+//! - take the id from something that an outer middleware has verified, such as the claims of a token:
+//!   [`resolve::Extension`];
+//! - compare it with that in [`TenantMiddleware::authorize`];
+//! - let a proxy that you control set the header, and remove it from what comes from outside.
+//!
+//! ```no_run
+//! use actix_web::{HttpMessage, dev::ServiceRequest};
+//! use tenantry::TenantDb;
+//! use tenantry_actix::{AuthorizeError, Resolve, TenantMiddleware, resolve};
+//!
+//! /// What an authentication middleware has put into the extensions.
+//! struct User {
+//!     tenant: String,
+//! }
+//!
+//! # fn example(manager: tenantry::TenantManager) {
+//! let middleware = TenantMiddleware::new(manager)
+//!     .resolver(resolve::Subdomain::of("example.com").or(resolve::Header::default()))
+//!     .authorize(|db: &TenantDb, request: &ServiceRequest| {
+//!         let extensions = request.extensions();
+//!         let user = extensions.get::<User>();
+//!         let belongs = user.is_some_and(|user| user.tenant == db.tenant().id().as_str());
+//!         async move { if belongs { Ok(()) } else { Err(AuthorizeError::Denied) } }
+//!     });
+//! # }
+//! ```
+//!
+//! # Where to put it
+//!
+//! Inside of everything that should see rejections (logging, CORS, compression) and of what the
+//! resolver or the hook reads (authentication); outside of what needs a tenant. Of several `wrap`s of
+//! one app or scope the *last* is outermost. A CORS preflight carries no tenant header, so what answers
+//! it has to be outside.
+//!
+//! Around an [`App`](actix_web::App) it covers *everything*, whatever the order: health routes and the
+//! 404 of unknown paths as well. Around a scope it covers that scope. A scope of all other paths,
+//! `web::scope("")`, has to be the last service, for it takes every request.
+//!
+//! Middlewares nest: the innermost one decides. An [optional](TenantMiddleware::optional) one that finds
+//! no tenant takes away what an outer one has put there.
+//!
+//! A handler that asks for a tenant outside of any middleware is a mistake in the program: the client
+//! gets a plain 500, and the log says which middleware is missing.
+//!
+//! # Workers and the manager
+//!
+//! actix runs a single-threaded runtime on each worker. A connection belongs to the runtime that opened
+//! it, so the manager opens all of them on *one*: the one in which it was
+//! [built](tenantry::ManagerBuilder::build). Build it in `main` and clone it into the workers; no worker
+//! that stops then takes a connection with it. A manager that is built in the closure of
+//! [`HttpServer::new`](actix_web::HttpServer::new) would be one a worker, each with a budget of its own.
+//!
+//! At the end, let actix finish what it has begun and then [close](tenantry::TenantManager::close) the
+//! manager.
+//!
+//! # Code that cannot be handed a value
+//!
+//! Where a callback or somebody else's trait stands between handler and database,
+//! [`tenantry::context`] carries the handle beside the code. A middleware puts it there for all
+//! handlers:
+//!
+//! ```no_run
+//! use actix_web::{
+//!     App, Error,
+//!     body::MessageBody,
+//!     dev::{ServiceRequest, ServiceResponse},
+//!     middleware::{Next, from_fn},
+//! };
+//! use tenantry::context;
+//! use tenantry_actix::{Db, TenantMiddleware};
+//!
+//! async fn in_scope(
+//!     Db(db): Db,
+//!     request: ServiceRequest,
+//!     next: Next<impl MessageBody>,
+//! ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+//!     context::scope(db, next.call(request)).await
+//! }
+//!
+//! # fn example(manager: tenantry::TenantManager) {
+//! let app = App::new().wrap(from_fn(in_scope)).wrap(TenantMiddleware::new(manager));
+//! # }
+//! ```
+
+mod authorize;
+mod current_tenant;
+mod db;
+mod error;
+mod gate;
+mod lookup;
+mod middleware;
+mod optional;
+mod problem;
+mod rejection;
+pub mod resolve;
+mod respond;
+mod tenant_rejection;
+mod tx;
+
+pub use authorize::Authorize;
+pub use current_tenant::CurrentTenant;
+pub use db::Db;
+pub use error::DbError;
+pub use middleware::{TenantMiddleware, TenantService};
+pub use optional::Optional;
+pub use problem::Problem;
+pub use rejection::Rejection;
+pub use resolve::{Resolve, ResolveError};
+pub use respond::{ProblemJson, Respond};
+pub use tenant_rejection::{TenantRejection, TxRejection};
+/// The handle that the middleware puts into the extensions.
+pub use tenantry::TenantDb;
+pub use tenantry::admission::{AuthorizeError, NoTenant, RejectionKind};
+pub use tx::Tx;

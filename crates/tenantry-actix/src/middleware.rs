@@ -1,0 +1,193 @@
+use std::{
+    fmt,
+    future::{Ready, ready},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+};
+
+use actix_web::{
+    Error,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+};
+use tenantry::{TenantManager, admission::Presence};
+
+use crate::{
+    authorize::Authorize,
+    gate::Gate,
+    resolve::{Header, Resolve},
+    respond::{ProblemJson, Respond},
+};
+
+/// Finds out which tenant a request is for, and refuses requests for which there is none.
+///
+/// It goes into `wrap` of an [`App`](actix_web::App), a [`Scope`](actix_web::Scope) or a
+/// [`Resource`](actix_web::Resource). By default the id is that of the header `x-tenant-id`, every
+/// request must have one, everybody may use every tenant, and rejections are problem documents. See
+/// the [crate's documentation](crate) for what happens to a request, and why a header from outside is
+/// only a hint.
+///
+/// It can be made once and cloned into every worker, or be made in the closure that makes the app; what
+/// it is given (resolver, hook) is shared by all workers, so it is `Send` and `Sync`. Futures need not
+/// be.
+///
+/// # Examples
+///
+/// ```no_run
+/// use actix_web::{App, HttpServer, web};
+/// use tenantry::TenantManager;
+/// use tenantry_actix::{CurrentTenant, TenantMiddleware};
+///
+/// async fn serve(manager: TenantManager) -> std::io::Result<()> {
+///     HttpServer::new(move || {
+///         let tenant = async |CurrentTenant(tenant): CurrentTenant| tenant.id().to_string();
+///         App::new()
+///             .wrap(TenantMiddleware::new(manager.clone()))
+///             .route("/tenant", web::get().to(tenant))
+///     })
+///     .bind(("127.0.0.1", 3000))?
+///     .run()
+///     .await
+/// }
+/// ```
+#[derive(Clone)]
+#[must_use = "a middleware does nothing until something is wrapped in it"]
+pub struct TenantMiddleware {
+    gate: Gate,
+}
+
+impl TenantMiddleware {
+    /// Makes a middleware that finds tenants with this manager.
+    pub fn new(manager: TenantManager) -> Self {
+        Self {
+            gate: Gate {
+                manager,
+                resolver: Arc::new(Header::default()),
+                authorize: None,
+                presence: Presence::Required,
+                respond: Arc::new(ProblemJson::default()),
+            },
+        }
+    }
+
+    /// Sets where the tenant id is read from. Default: [`Header`], the header `x-tenant-id`.
+    ///
+    /// See [`resolve`](crate::resolve) for what there is; a closure will do as well.
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.gate.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Asks whether the caller may use the tenant, after the tenant was found and before the inner
+    /// service is called. Default: everybody may.
+    ///
+    /// It is either a closure or a type that implements [`Authorize`]. Whatever else than `Ok(())` it
+    /// ends with, the inner service is not called. A second hook replaces the first.
+    pub fn authorize(mut self, hook: impl Authorize) -> Self {
+        self.gate.authorize = Some(Arc::new(hook));
+        self
+    }
+
+    /// Lets requests without a tenant id pass, without a handle. By default they are refused.
+    ///
+    /// An id that *is* there and is malformed, unknown, suspended or not the caller's is refused all
+    /// the same. The request carries [`NoTenant`](crate::NoTenant) instead of a handle.
+    pub fn optional(mut self) -> Self {
+        self.gate.presence = Presence::Optional;
+        self
+    }
+
+    /// Sets what is answered when a request is refused. Default: [`ProblemJson`].
+    ///
+    /// # Examples
+    ///
+    /// Not telling strangers which tenants exist:
+    ///
+    /// ```no_run
+    /// use actix_web::http::StatusCode;
+    /// use tenantry_actix::{Problem, Rejection, RejectionKind, TenantMiddleware};
+    ///
+    /// # fn example(manager: tenantry::TenantManager) {
+    /// let middleware = TenantMiddleware::new(manager).on_rejection(|rejection: &Rejection| {
+    ///     let problem = match rejection.kind() {
+    ///         RejectionKind::Unknown | RejectionKind::Suspended | RejectionKind::Denied => {
+    ///             Problem::new(StatusCode::NOT_FOUND)
+    ///         }
+    ///         _ => rejection.problem(),
+    ///     };
+    ///     problem.to_response()
+    /// });
+    /// # }
+    /// ```
+    pub fn on_rejection(mut self, respond: impl Respond) -> Self {
+        self.gate.respond = Arc::new(respond);
+        self
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for TenantMiddleware
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = TenantService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, Self::InitError>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        let gate = Rc::new(self.gate.clone());
+        ready(Ok(TenantService { service: Rc::new(service), gate }))
+    }
+}
+
+impl fmt::Debug for TenantMiddleware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantMiddleware").field("gate", &self.gate).finish()
+    }
+}
+
+/// A service whose requests are for a tenant; made by a [`TenantMiddleware`].
+pub struct TenantService<S> {
+    /// Shared with the requests that are being admitted.
+    service: Rc<S>,
+    gate: Rc<Gate>,
+}
+
+impl<S, B> Service<ServiceRequest> for TenantService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
+
+    forward_ready!(service);
+
+    /// # Cancel safety
+    ///
+    /// The future may be dropped: it is as safe as the inner service's and the authorize hook are.
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (service, gate) = (Rc::clone(&self.service), Rc::clone(&self.gate));
+        Box::pin(async move {
+            match gate.admit(&request).await {
+                Ok(()) => Ok(service.call(request).await?.map_into_left_body()),
+                // A response and not an error, so that outer middlewares (CORS, compression) get it
+                // as they get every other.
+                Err(rejection) => {
+                    let response = gate.reject(&rejection);
+                    Ok(request.into_response(response).map_into_right_body())
+                }
+            }
+        })
+    }
+}
+
+impl<S> fmt::Debug for TenantService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantService").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}

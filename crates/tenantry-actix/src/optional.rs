@@ -1,0 +1,57 @@
+use std::pin::Pin;
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use tenantry::TenantDb;
+
+use crate::{lookup, tenant_rejection::TxRejection};
+
+/// Extracts [`Db`](crate::Db), [`Tx`](crate::Tx) or [`CurrentTenant`](crate::CurrentTenant) where there
+/// may be no tenant.
+///
+/// It is `None` where an [optional](crate::TenantMiddleware::optional) middleware has found no tenant,
+/// and only there. Outside of any middleware it is rejected, and so it is when a transaction cannot be
+/// begun.
+///
+/// # Why not `Option`
+///
+/// actix makes a `None` of *every* error of an extractor. `Option<Db>` cannot tell a request without a
+/// tenant from a route whose middleware was forgotten, and `Option<Tx>` is `None` even when the tenant
+/// is there and no connection was to be had in time. Both work, and write an error to the log then; but
+/// the handler goes on as if nobody had asked.
+///
+/// # Examples
+///
+/// ```no_run
+/// use tenantry_actix::{CurrentTenant, Optional};
+///
+/// async fn greet(Optional(tenant): Optional<CurrentTenant>) -> String {
+///     match tenant {
+///         Some(CurrentTenant(tenant)) => format!("hello {}", tenant.id()),
+///         None => "hello stranger".to_owned(),
+///     }
+/// }
+/// # let _ = actix_web::App::new().route("/", actix_web::web::get().to(greet));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Optional<E>(pub Option<E>);
+
+impl<E: FromTenant> FromRequest for Optional<E> {
+    type Error = TxRejection;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Self::Error>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let db = lookup::optional(request);
+        Box::pin(async move {
+            match db? {
+                Some(db) => Ok(Self(Some(E::from_tenant(db).await?))),
+                None => Ok(Self(None)),
+            }
+        })
+    }
+}
+
+/// What can be made of a tenant's handle. Nameable by nobody outside: the extractors are three.
+pub trait FromTenant: Sized + 'static {
+    /// Makes it.
+    fn from_tenant(db: TenantDb) -> impl Future<Output = Result<Self, TxRejection>>;
+}

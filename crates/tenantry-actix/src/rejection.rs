@@ -1,0 +1,106 @@
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use actix_web::http::StatusCode;
+use tenantry::{
+    TenantId,
+    admission::{self, AuthorizeError, RejectionKind, ResolveError},
+};
+
+use crate::problem::{Problem, status_of};
+
+/// Why a request was not let in.
+///
+/// | [kind](Self::kind) | status | type of the [problem](Self::problem) |
+/// |---|---|---|
+/// | [`Missing`](RejectionKind::Missing) | 400 | `urn:problem-type:tenantry:missing-tenant` |
+/// | [`Malformed`](RejectionKind::Malformed) | 400 | `urn:problem-type:tenantry:malformed-tenant` |
+/// | [`Unknown`](RejectionKind::Unknown) | 404 | `urn:problem-type:tenantry:unknown-tenant` |
+/// | [`Suspended`](RejectionKind::Suspended) | 403 | `urn:problem-type:tenantry:suspended-tenant` |
+/// | [`Denied`](RejectionKind::Denied) | 403 | `urn:problem-type:tenantry:denied-tenant` |
+/// | [`Unavailable`](RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
+/// | [`Internal`](RejectionKind::Internal) | 500 | `about:blank` |
+///
+/// A stranger can tell from 404 and 403 which tenants exist. Where that is a secret,
+/// [`on_rejection`](crate::TenantMiddleware::on_rejection) can answer both alike.
+///
+/// What is underneath, the database's own words perhaps, is [`source`](StdError::source): it goes to
+/// the log, at `warn` for 503 and at `error` for 500, and never into a response. The other kinds are
+/// the caller's doing and are logged at `debug`.
+#[derive(Debug)]
+pub struct Rejection(admission::Rejection);
+
+impl Rejection {
+    /// Makes the rejection of a request without a tenant id.
+    #[must_use]
+    pub fn missing() -> Self {
+        Self(admission::Rejection::missing())
+    }
+
+    pub(crate) fn unauthorized(tenant: &TenantId, error: AuthorizeError) -> Self {
+        Self(admission::Rejection::unauthorized(tenant, error))
+    }
+
+    /// Returns what kind of rejection it is.
+    #[must_use]
+    pub fn kind(&self) -> RejectionKind {
+        self.0.kind()
+    }
+
+    /// Returns the tenant that was asked for, when there was a well-formed id.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.0.tenant()
+    }
+
+    /// Returns the status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        status_of(self.0.kind().status_code())
+    }
+
+    /// Returns how long the caller should stay away, for [`RejectionKind::Unavailable`].
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after()
+    }
+
+    /// Returns the rejection as a problem document, safe to be sent to anybody.
+    pub fn problem(&self) -> Problem {
+        self.0.problem().into()
+    }
+
+    /// Writes to the log what the response does not say.
+    pub(crate) fn log(&self) {
+        self.0.log("request rejected");
+    }
+}
+
+impl From<admission::Rejection> for Rejection {
+    fn from(rejection: admission::Rejection) -> Self {
+        Self(rejection)
+    }
+}
+
+impl From<ResolveError> for Rejection {
+    fn from(error: ResolveError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<tenantry::Error> for Rejection {
+    fn from(error: tenantry::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Rejection {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}

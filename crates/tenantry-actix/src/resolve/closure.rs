@@ -1,0 +1,31 @@
+use actix_web::dev::ServiceRequest;
+use tenantry::TenantId;
+
+use super::{Resolve, ResolveError};
+
+/// A closure is a resolver. The type of its argument has to be written out:
+///
+/// ```
+/// use actix_web::dev::ServiceRequest;
+/// use tenantry::TenantId;
+/// use tenantry_actix::{Resolve, ResolveError};
+///
+/// fn resolver() -> impl Resolve {
+///     |request: &ServiceRequest| -> Result<Option<TenantId>, ResolveError> {
+///         let Some(id) = request.query_string().strip_prefix("tenant=") else {
+///             return Ok(None);
+///         };
+///         Ok(Some(TenantId::parse(id)?))
+///     }
+/// }
+/// # let request = actix_web::test::TestRequest::get().uri("/?tenant=acme").to_srv_request();
+/// # assert_eq!(resolver().resolve(&request).unwrap().unwrap().as_str(), "acme");
+/// ```
+impl<F> Resolve for F
+where
+    F: Fn(&ServiceRequest) -> Result<Option<TenantId>, ResolveError> + Send + Sync + 'static,
+{
+    fn resolve(&self, request: &ServiceRequest) -> Result<Option<TenantId>, ResolveError> {
+        self(request)
+    }
+}

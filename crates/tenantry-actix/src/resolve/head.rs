@@ -1,0 +1,59 @@
+//! The head of an actix request, as the core reads it.
+
+use actix_web::{dev::ServiceRequest, http::Version};
+use tenantry::admission::RequestHead;
+
+pub(super) struct Head<'a>(pub(super) &'a ServiceRequest);
+
+impl RequestHead for Head<'_> {
+    fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.0.headers().get_all(name).map(|value| value.as_bytes())
+    }
+
+    fn path(&self) -> &str {
+        self.0.head().uri.path()
+    }
+
+    fn uri_host(&self) -> Option<&str> {
+        self.0.head().uri.host()
+    }
+
+    fn is_http2_or_newer(&self) -> bool {
+        self.0.version() >= Version::HTTP_2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{http::header::HeaderValue, test::TestRequest};
+
+    use super::*;
+
+    #[test]
+    fn shows_what_is_there_as_it_is() {
+        let mut request =
+            TestRequest::get().uri("http://user@Acme.test:1/t/a%2Fb?t=/x").version(Version::HTTP_2);
+        for value in [&b"a"[..], b"\xff"] {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            request = request.append_header(("X-Tenant-Id", value));
+        }
+        let request = request.to_srv_request();
+        let head = Head(&request);
+        assert_eq!(head.header_values("x-tenant-id").collect::<Vec<_>>(), [&b"a"[..], b"\xff"]);
+        assert_eq!(head.header_values("x-other").count(), 0);
+        assert_eq!((head.path(), head.uri_host()), ("/t/a%2Fb", Some("Acme.test")));
+        assert!(head.is_http2_or_newer());
+    }
+
+    #[test]
+    fn http_1_has_its_host_in_the_header() {
+        for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_11] {
+            let request = TestRequest::get().version(version).insert_header(("host", "acme.test"));
+            let request = request.to_srv_request();
+            let head = Head(&request);
+            assert!(!head.is_http2_or_newer());
+            assert_eq!(head.uri_host(), None);
+            assert_eq!(head.header_values("host").collect::<Vec<_>>(), [b"acme.test"]);
+        }
+    }
+}

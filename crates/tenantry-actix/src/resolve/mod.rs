@@ -1,0 +1,80 @@
+//! Where a request says which tenant it is for.
+//!
+//! | resolver | reads | example |
+//! |---|---|---|
+//! | [`Header`] | a header | `x-tenant-id: acme` |
+//! | [`Subdomain`] | the label before a domain of yours | `acme.example.com` |
+//! | [`Host`] | the whole host, for domains that are the tenants' own | `shop.acme.test` |
+//! | [`PathPrefix`] | a segment of the path | `/t/acme/users` |
+//! | [`Extension`] | what an outer middleware has found out, such as a verified claim | |
+//! | a closure | anything | |
+//! | [`Or`] | one, and another one where the first finds nothing | [`Resolve::or`] |
+//!
+//! Resolvers do no I/O. Everything but [`Extension`] reads what the caller has written, which is
+//! [only a hint](crate#a-tenant-id-from-outside-is-only-a-hint).
+//!
+//! # The path and the router
+//!
+//! [`PathPrefix`] leaves the path as it is, so the routes have to have the prefix too. A scope with a
+//! parameter does that; the middleware sees the whole path wherever it is.
+//!
+//! ```text
+//! web::scope("/t/{tenant}").wrap(TenantMiddleware::new(manager).resolver(PathPrefix::new("/t")))
+//! ```
+//!
+//! The tenant is then one of the parameters of actix's `Path` beside the route's own; take those by
+//! name, with a struct.
+
+mod chain;
+mod closure;
+mod core;
+mod extension;
+mod head;
+mod header;
+
+use std::sync::Arc;
+
+use actix_web::dev::ServiceRequest;
+use tenantry::TenantId;
+
+pub use chain::Or;
+pub use extension::Extension;
+pub use header::Header;
+pub use tenantry::admission::{Host, PathPrefix, ResolveError, Subdomain};
+
+/// Reads from a request which tenant it is for.
+pub trait Resolve: Send + Sync + 'static {
+    /// Reads the tenant id. `None` when the request has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`] when something is there that is not a tenant id. That is never the same as
+    /// none at all: the request is refused even where a tenant is optional.
+    fn resolve(&self, request: &ServiceRequest) -> Result<Option<TenantId>, ResolveError>;
+
+    /// Asks another resolver when this one finds no tenant id.
+    ///
+    /// An error ends the chain. The first id found counts, whatever later resolvers would find: put
+    /// what is harder to forge first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry_actix::{Resolve, resolve};
+    ///
+    /// let resolver = resolve::Subdomain::of("example.com").or(resolve::Header::default());
+    /// # let _: Box<dyn Resolve> = Box::new(resolver);
+    /// ```
+    fn or<R: Resolve>(self, other: R) -> Or<Self, R>
+    where
+        Self: Sized,
+    {
+        Or::new(self, other)
+    }
+}
+
+impl<R: Resolve + ?Sized> Resolve for Arc<R> {
+    fn resolve(&self, request: &ServiceRequest) -> Result<Option<TenantId>, ResolveError> {
+        (**self).resolve(request)
+    }
+}

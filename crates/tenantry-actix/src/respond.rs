@@ -1,0 +1,32 @@
+use actix_web::HttpResponse;
+
+use crate::rejection::Rejection;
+
+/// Turns a [`Rejection`] into a response.
+///
+/// It is implemented by [`ProblemJson`] and by closures; see
+/// [`TenantMiddleware::on_rejection`](crate::TenantMiddleware::on_rejection).
+pub trait Respond: Send + Sync + 'static {
+    /// Makes the response.
+    fn respond(&self, rejection: &Rejection) -> HttpResponse;
+}
+
+/// Answers with [`Rejection::problem`].
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct ProblemJson {}
+
+impl Respond for ProblemJson {
+    fn respond(&self, rejection: &Rejection) -> HttpResponse {
+        rejection.problem().to_response()
+    }
+}
+
+impl<F> Respond for F
+where
+    F: Fn(&Rejection) -> HttpResponse + Send + Sync + 'static,
+{
+    fn respond(&self, rejection: &Rejection) -> HttpResponse {
+        self(rejection)
+    }
+}

@@ -1,0 +1,64 @@
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+
+use crate::{error::DbError, problem::Problem, rejection::Rejection};
+
+/// Why [`Db`](crate::Db) or [`CurrentTenant`](crate::CurrentTenant) cannot be extracted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TenantRejection {
+    /// The route is in no `TenantMiddleware`: 500. The log says so, the response does not.
+    #[error(
+        "no TenantMiddleware around this route: add .wrap(TenantMiddleware::new(manager)) to its \
+         app, scope or resource"
+    )]
+    MissingMiddleware,
+    /// The middleware is [optional](crate::TenantMiddleware::optional), the request has no tenant id,
+    /// and the handler needs one: 400.
+    #[error("the request does not say which tenant it is for")]
+    NoTenant,
+}
+
+impl ResponseError for TenantRejection {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::MissingMiddleware => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoTenant => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::MissingMiddleware => Problem::new(self.status_code()).to_response(),
+            Self::NoTenant => Rejection::missing().problem().to_response(),
+        }
+    }
+}
+
+/// Why [`Tx`](crate::Tx) cannot be extracted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TxRejection {
+    /// There is no tenant.
+    #[error(transparent)]
+    Tenant(#[from] TenantRejection),
+    /// The transaction could not be begun; 503 when there was no connection in time.
+    #[error(transparent)]
+    Begin(#[from] DbError),
+}
+
+impl ResponseError for TxRejection {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Tenant(rejection) => rejection.status_code(),
+            Self::Begin(error) => error.status_code(),
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::Tenant(rejection) => rejection.error_response(),
+            // The extractor has written it to the log already.
+            Self::Begin(error) => error.response(),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+use std::{error::Error as StdError, fmt};
+
+use crate::error::Error;
+
+/// Why a caller is not let in.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AuthorizeError {
+    /// The caller may not use the tenant: 403.
+    Denied,
+    /// It could not be found out: 503 when it may be found out later, else 500.
+    ///
+    /// For a failure that is none of tenantry's there is [`Error::catalog`](crate::Error::catalog), a 503.
+    Failed(Error),
+}
+
+impl From<Error> for AuthorizeError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl fmt::Display for AuthorizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Denied => "the caller may not use the tenant",
+            Self::Failed(_) => "could not find out whether the caller may use the tenant",
+        })
+    }
+}
+
+impl StdError for AuthorizeError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Denied => None,
+            Self::Failed(error) => Some(error),
+        }
+    }
+}

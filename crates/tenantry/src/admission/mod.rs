@@ -1,0 +1,79 @@
+//! What an adapter for a web framework decides about a request, without the framework.
+//!
+//! An application has no use for this module: it is what `tenantry-tower` and `tenantry-actix` are
+//! made of, and what an adapter for another framework can be made of. Everything here is pure. Such an
+//! adapter
+//!
+//! 1. shows the head of a request as a [`RequestHead`], and asks a resolver: [`Header`], [`Host`],
+//!    [`Subdomain`], [`PathPrefix`] or one of its own;
+//! 2. lets [`Presence`] say what it means when there is no tenant id;
+//! 3. asks the [manager](crate::TenantManager::tenant), and whoever knows whether the caller may use the
+//!    tenant ([`AuthorizeError`]);
+//! 4. leaves the handle with the request, or [`NoTenant`];
+//! 5. turns a [`Rejection`] into a response: a status, a [`Problem`] document, `Retry-After`.
+//!
+//! # Examples
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use tenantry::admission::{Header, Presence, RejectionKind, RequestHead, Subdomain};
+//!
+//! struct Request {
+//!     headers: HashMap<&'static str, &'static str>,
+//! }
+//!
+//! impl RequestHead for Request {
+//!     fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+//!         self.headers.get(name).map(|value| value.as_bytes()).into_iter()
+//!     }
+//!
+//!     fn path(&self) -> &str {
+//!         "/"
+//!     }
+//!
+//!     fn uri_host(&self) -> Option<&str> {
+//!         None
+//!     }
+//!
+//!     fn is_http2_or_newer(&self) -> bool {
+//!         false
+//!     }
+//! }
+//!
+//! let request = Request { headers: HashMap::from([("host", "acme.example.com")]) };
+//! let id = Subdomain::of("example.com").read(&request);
+//! assert_eq!(Presence::Required.check(id).unwrap().unwrap().as_str(), "acme");
+//!
+//! let id = Header::default().read(&request);
+//! let rejection = Presence::Required.check(id).unwrap_err();
+//! assert_eq!(rejection.kind(), RejectionKind::Missing);
+//! assert_eq!(rejection.kind().status_code(), 400);
+//! ```
+
+mod head;
+mod header;
+mod host;
+mod path;
+mod resolve_error;
+mod subdomain;
+
+mod authorize_error;
+mod no_tenant;
+mod presence;
+
+mod kind;
+mod problem;
+mod rejection;
+
+pub use authorize_error::AuthorizeError;
+pub use head::RequestHead;
+pub use header::Header;
+pub use host::Host;
+pub use kind::RejectionKind;
+pub use no_tenant::NoTenant;
+pub use path::PathPrefix;
+pub use presence::Presence;
+pub use problem::Problem;
+pub use rejection::Rejection;
+pub use resolve_error::ResolveError;
+pub use subdomain::Subdomain;

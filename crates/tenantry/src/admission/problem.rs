@@ -1,0 +1,118 @@
+use std::{borrow::Cow, time::Duration};
+
+use serde_json::json;
+
+/// A problem document: the error format of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::admission::Problem;
+///
+/// let problem = Problem::new(404, "Not Found").detail("there is no such user");
+/// assert_eq!(
+///     problem.to_json(),
+///     r#"{"detail":"there is no such user","status":404,"title":"Not Found","type":"about:blank"}"#
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a problem has to be turned into a response"]
+pub struct Problem {
+    status: u16,
+    kind: &'static str,
+    title: &'static str,
+    detail: Option<Cow<'static, str>>,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// The content type of the document.
+    pub const CONTENT_TYPE: &str = "application/problem+json";
+
+    /// Makes a problem that says no more than its status does: of type `about:blank`, titled with the
+    /// status' own phrase.
+    pub fn new(status: u16, phrase: &'static str) -> Self {
+        Self { status, kind: "about:blank", title: phrase, detail: None, retry_after: None }
+    }
+
+    /// Sets the type, a URI by which clients tell problems apart, and a title for people. Both are
+    /// the same for all problems of a kind.
+    pub fn kind(mut self, uri: &'static str, title: &'static str) -> Self {
+        self.kind = uri;
+        self.title = title;
+        self
+    }
+
+    /// Sets what is to say about this very problem. The client reads it: no words of the database.
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Sets after which time to try again.
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Returns the status of the response.
+    #[must_use]
+    pub fn status_code(&self) -> u16 {
+        self.status
+    }
+
+    /// Returns the value of `Retry-After`, if there is to be one: whole seconds, rounded up, at least
+    /// one.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(whole_seconds)
+    }
+
+    /// Writes the document.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut document = json!({
+            "type": self.kind,
+            "title": self.title,
+            "status": self.status,
+        });
+        if let Some(detail) = &self.detail {
+            document["detail"] = json!(detail);
+        }
+        document.to_string()
+    }
+}
+
+/// Rounds up, so that nobody comes back too early; zero would invite them at once.
+fn whole_seconds(time: Duration) -> u64 {
+    let up = u64::from(time.subsec_nanos() > 0);
+    time.as_secs().saturating_add(up).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_to_wait_at_least_as_long() {
+        let cases = [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (30_000, 30)];
+        for (millis, seconds) in cases {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
+        }
+        assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn writes_what_is_known() {
+        let problem = Problem::new(503, "Service Unavailable")
+            .kind("urn:x", "Busy")
+            .detail("a \"quote\"\n")
+            .retry_after(Duration::from_millis(1_500));
+        assert_eq!(problem.status_code(), 503);
+        assert_eq!(problem.retry_after_seconds(), Some(2));
+        let document: serde_json::Value = serde_json::from_str(&problem.to_json()).unwrap();
+        let expected =
+            json!({"type": "urn:x", "title": "Busy", "status": 503, "detail": "a \"quote\"\n"});
+        assert_eq!(document, expected);
+    }
+}

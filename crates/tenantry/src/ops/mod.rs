@@ -1,0 +1,36 @@
+//! What those who operate a service are told over HTTP, without the framework that sends it.
+//!
+//! An application has no use for this module: it is what the routes of `tenantry-axum` and
+//! `tenantry-actix` are made of, and what those for another framework can be made of. Such an adapter
+//! has a route for each method of [`Ops`], for `GET` and `HEAD`, and sends the [`Answer`].
+//!
+//! What is decided here is who may read it, and how little the open routes tell: the manager says how it
+//! fares, and the registry what it counts.
+//!
+//! # Examples
+//!
+//! ```
+//! use tenantry::{TenantManager, ops::OpsOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let manager = TenantManager::builder("postgres://app@localhost/saas").build()?;
+//! let ops = OpsOptions::new(manager).basic_auth("prometheus", "secret").build()?;
+//!
+//! let authorization: [&[u8]; 1] = [b"Basic cHJvbWV0aGV1czpzZWNyZXQ="];
+//! assert_eq!(ops.metrics(authorization).status_code(), 200);
+//! assert_eq!(ops.metrics([]).status_code(), 401);
+//! # Ok(()) }
+//! ```
+
+mod answer;
+mod basic_auth;
+mod figures;
+#[expect(clippy::module_inception, reason = "the file is named by the concept it holds")]
+mod ops;
+mod options;
+mod register_error;
+
+pub use answer::Answer;
+pub use ops::Ops;
+pub use options::OpsOptions;
+pub use register_error::RegisterError;

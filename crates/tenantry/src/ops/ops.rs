@@ -1,0 +1,89 @@
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+
+use super::{
+    Answer, OpsOptions,
+    basic_auth::{BasicAuth, CHALLENGE},
+    figures::Figures,
+};
+use crate::{
+    health::{HealthOf, HealthOptions, HealthReport},
+    manager::TenantManager,
+};
+
+/// Answers those who operate a service. Cheap to clone; made by [`OpsOptions`].
+#[derive(Debug, Clone)]
+pub struct Ops(Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) manager: TenantManager,
+    pub(super) ping_timeout: Duration,
+    pub(super) tenant_details: bool,
+    pub(super) figures: Figures,
+    pub(super) auth: Option<BasicAuth>,
+}
+
+impl Ops {
+    /// Answers with the defaults of [`OpsOptions`].
+    #[must_use]
+    pub fn new(manager: TenantManager) -> Self {
+        OpsOptions::new(manager).build_alone()
+    }
+
+    /// `/health`: the [`HealthReport`] as JSON; 200 when it is healthy, else 503.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe, as [`TenantManager::health`] is.
+    pub async fn health(&self) -> Answer {
+        let report = self.ask(HealthOf::Bound).await;
+        let status = status(&report);
+        let told = if self.0.tenant_details { report } else { report.without_tenants() };
+        Answer::json(status, &told)
+    }
+
+    /// `/livez`: says that the process runs, and no more. Who restarts it when the database is away has
+    /// two problems.
+    pub fn livez(&self) -> Answer {
+        Answer::new(200, "text/plain; charset=utf-8", "ok")
+    }
+
+    /// `/readyz`: 200 when requests can be served, else 503.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe, as [`TenantManager::health`] is.
+    pub async fn readyz(&self) -> Answer {
+        let report = self.ask(HealthOf::Nobody).await;
+        Answer::json(status(&report), &json!({ "status": report.status }))
+    }
+
+    /// `/metrics`: the figures in Prometheus' text format 0.0.4; 401 without the
+    /// [credentials](OpsOptions::basic_auth). It is given every value of `authorization`, as it came.
+    pub fn metrics<'a>(&self, authorization: impl IntoIterator<Item = &'a [u8]>) -> Answer {
+        if self.0.auth.as_ref().is_some_and(|auth| !auth.admits(authorization)) {
+            return Answer::unauthorized(CHALLENGE);
+        }
+        match self.0.figures.encode() {
+            Ok(text) => Answer::new(200, Figures::CONTENT_TYPE, text),
+            Err(error) => Answer::failure(&error, "the metrics cannot be written"),
+        }
+    }
+
+    async fn ask(&self, tenants: HealthOf) -> HealthReport {
+        let options = HealthOptions::default().tenants(tenants).ping_timeout(self.0.ping_timeout);
+        self.0.manager.health(options).await
+    }
+}
+
+impl From<Inner> for Ops {
+    fn from(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+fn status(report: &HealthReport) -> u16 {
+    if report.healthy { 200 } else { 503 }
+}

@@ -1,0 +1,109 @@
+use std::{fmt, time::Duration};
+
+use prometheus::Registry;
+
+use super::{Ops, RegisterError, basic_auth::BasicAuth, figures::Figures, ops::Inner};
+use crate::{manager::TenantManager, metrics::MetricsOptions};
+
+/// Configures what those who operate a service are told.
+#[must_use = "it does nothing until it is built"]
+pub struct OpsOptions {
+    manager: TenantManager,
+    ping_timeout: Duration,
+    tenant_details: bool,
+    metrics: MetricsOptions,
+    registry: Option<Registry>,
+    auth: Option<BasicAuth>,
+}
+
+impl OpsOptions {
+    /// Begins with the defaults: nothing names a tenant, and everybody may read everything.
+    pub fn new(manager: TenantManager) -> Self {
+        Self {
+            manager,
+            ping_timeout: Duration::from_secs(2),
+            tenant_details: false,
+            metrics: MetricsOptions::default(),
+            registry: None,
+            auth: None,
+        }
+    }
+
+    /// Sets whether [`Ops::health`] tells of each tenant. Default: `false`, their numbers alone.
+    pub fn tenant_details(mut self, tell: bool) -> Self {
+        self.tenant_details = tell;
+        self
+    }
+
+    /// Sets how long the database may take to answer. Default: 2 s.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.ping_timeout = timeout;
+        self
+    }
+
+    /// Sets what [`Ops::metrics`] has. Default: no tenant labels, and nothing of process and runtime.
+    pub fn metrics(mut self, options: MetricsOptions) -> Self {
+        self.metrics = options;
+        self
+    }
+
+    /// Lets [`Ops::metrics`] show a whole registry, in which the collector of the manager is
+    /// registered. Default: the figures of the manager alone.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Lets only those read [`Ops::metrics`] who know a user and a password. Default: everybody.
+    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        self.auth = Some(BasicAuth::new(user.as_ref(), password.as_ref()));
+        self
+    }
+
+    /// Registers the collector, where there is a [registry](Self::registry).
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`] when the registry has metrics of the same names already. Without one it does
+    /// not fail.
+    pub fn build(self) -> Result<Ops, RegisterError> {
+        let figures = match &self.registry {
+            None => self.own_figures(),
+            Some(registry) => {
+                let collector = self.manager.collector(self.metrics.clone());
+                let registered = registry.register(Box::new(collector));
+                registered.map_err(|source| RegisterError { source })?;
+                Figures::Registry(registry.clone())
+            }
+        };
+        Ok(self.with(figures))
+    }
+
+    /// The collector without a registry, so that nothing can fail.
+    pub(super) fn build_alone(self) -> Ops {
+        let figures = self.own_figures();
+        self.with(figures)
+    }
+
+    fn own_figures(&self) -> Figures {
+        Figures::Own(Box::new(self.manager.collector(self.metrics.clone())))
+    }
+
+    fn with(self, figures: Figures) -> Ops {
+        let Self { manager, ping_timeout, tenant_details, auth, .. } = self;
+        Ops::from(Inner { manager, ping_timeout, tenant_details, figures, auth })
+    }
+}
+
+impl fmt::Debug for OpsOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpsOptions")
+            .field("manager", &self.manager)
+            .field("ping_timeout", &self.ping_timeout)
+            .field("tenant_details", &self.tenant_details)
+            .field("metrics", &self.metrics)
+            .field("registry", &self.registry.is_some())
+            .field("auth", &self.auth)
+            .finish()
+    }
+}
