@@ -2,10 +2,9 @@
 
 mod support;
 
+mod acceptance;
 mod authorize;
-mod disconnect;
 mod errors;
-mod isolation;
 mod missing_layer;
 mod nesting;
 #[cfg(feature = "ops")]
@@ -15,4 +14,3 @@ mod overhead;
 mod rejection;
 mod resolvers;
 mod scope;
-mod transaction;

@@ -1,0 +1,26 @@
+//! The cases. Each starts what it needs, and panics when the adapter does not do as it should.
+
+mod errors;
+mod isolation;
+mod nesting;
+mod refusal;
+mod resolution;
+mod streams;
+mod transactions;
+
+pub use errors::{
+    closed_manager, failing_catalog, failing_statements_are_opaque, missing_middleware,
+    no_connection_in_time, no_server,
+};
+pub use isolation::thousand_parallel_requests;
+pub use nesting::{inner_middleware_wins, optional_inner_middleware_takes_the_tenant_away};
+pub use refusal::{
+    head_and_options, lets_members_in, names_what_is_wrong_with_the_tenant, optional_tenant,
+    repeats_nothing_hostile,
+};
+pub use resolution::{by_claim, by_header, by_host, by_path, by_query, by_subdomain};
+pub use streams::{client_that_leaves_a_stream, events_outlive_their_handler, streaming_body};
+pub use transactions::{
+    body_that_ends_too_early, body_too_large, client_that_leaves_a_statement,
+    client_that_leaves_a_transaction, commit_alone_lasts, panicking_handler,
+};

@@ -1,0 +1,74 @@
+//! The HTTP cases that every adapter has to pass, over a real socket and against a real PostgreSQL.
+//!
+//! An adapter's test implements [`Adapter`] with an app of the routes below, and has a test for each
+//! case made by [`suite!`](crate::suite). What is about one framework alone stays in that adapter's
+//! own tests: what goes to the log, extractors, the order of middlewares.
+//!
+//! # The app
+//!
+//! What a handler does is in [`work`]; the app has nothing but extractors and responses around it. A
+//! handler that fails answers as the adapter's own error does.
+//!
+//! Inside of the middleware, which has the [resolver](Resolver) of [`App`]:
+//!
+//! | route | takes | does | answers |
+//! |---|---|---|---|
+//! | `GET`, `HEAD /tenant` | the tenant | | its id |
+//! | `GET /t/{tenant}/users/{id}` | the tenant, the path | | its id, a space, the path's `id`, a number |
+//! | `GET /name` | the handle | [`work::name`] | the name |
+//! | `GET /own-name` | the tenant, a transaction | [`work::name_in`] | id, colon, name |
+//! | `POST /users` | a transaction, a JSON string of at most [`BODY_LIMIT`] bytes | [`work::add`] | 201 |
+//! | `POST /raw` | a transaction, the body | [`work::begin_to_add`], then reads as many bytes as may be; commits | 201, or 413 |
+//! | `POST /forget` | a transaction | [`work::begin_to_add`] | 200 |
+//! | `GET /fail/{how}` | the handle, the path | [`work::fail`] | 200 |
+//! | `POST /slow` | the handle | [`work::slow`] | 200 |
+//! | `POST /slow-tx` | a transaction | [`work::slow_in`] | 200 |
+//! | `POST /panic` | a transaction | [`work::begin_to_add`], then panics | nothing |
+//! | `GET /rows` | the handle | [`work::rows`] | a stream |
+//! | `GET /events` | the handle | [`work::events`] | `text/event-stream` |
+//! | `GET /members/name` | the handle, inside of a second middleware whose hook lets in if [`work::is_member`] of the header `x-user` | [`work::name`] | the name |
+//! | `GET /nested/tenant` | the tenant, inside of a second middleware that reads `x-inner` | | its id |
+//! | `GET /nested-optional/tenant` | the tenant if there is one, inside of an optional one that reads `x-inner` | | its id, or `none` |
+//!
+//! Outside of every middleware: `GET /outside/db`, `/outside/tx`, `/outside/tenant` take the handle, a
+//! transaction and the tenant, and `GET /outside/open` answers `open`. And `GET /optional/name` has a
+//! middleware of its own, which reads `x-tenant-id` and is optional: the name, or `none`.
+
+mod adapter;
+pub mod cases;
+mod client;
+mod resolver;
+mod stage;
+pub mod work;
+
+pub use adapter::{Adapter, App, BODY_LIMIT, Server};
+pub use resolver::{Claim, DOMAIN, PATH_PREFIX, Resolver, tenant_of_host, tenant_of_query};
+
+/// Makes a test of each case, for one [`Adapter`].
+///
+/// The calling crate needs tokio with `macros` and `rt-multi-thread`.
+#[macro_export]
+macro_rules! suite {
+    ($adapter:ty) => {
+        $crate::suite! { $adapter:
+            by_header, by_subdomain, by_host, by_path, by_claim, by_query,
+            names_what_is_wrong_with_the_tenant, repeats_nothing_hostile, lets_members_in,
+            head_and_options, optional_tenant,
+            inner_middleware_wins, optional_inner_middleware_takes_the_tenant_away,
+            failing_statements_are_opaque, no_connection_in_time, no_server, closed_manager,
+            failing_catalog, missing_middleware,
+            thousand_parallel_requests,
+            streaming_body, client_that_leaves_a_stream, events_outlive_their_handler,
+            commit_alone_lasts, panicking_handler, client_that_leaves_a_transaction,
+            client_that_leaves_a_statement, body_too_large, body_that_ends_too_early,
+        }
+    };
+    ($adapter:ty: $($case:ident),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::cases::$case::<$adapter>().await;
+            }
+        )*
+    };
+}

@@ -1,0 +1,119 @@
+//! A database with tenants in it, and a server on top.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use sqlx::{Connection, PgConnection};
+use tenantry::{FixedCatalog, ManagerBuilder, TenantId, TenantManager, TenantRecord, TenantState};
+use tenantry_devdb::DevDatabase;
+
+use crate::{
+    adapter::{Adapter, App, Server},
+    client::{Answer, get},
+    resolver::Resolver,
+};
+
+/// The tenants `acme`, `globex`, `t1` to `t50`, and `frozen`, which is suspended. Each has a table
+/// `users` that holds the tenant's own name.
+const SETUP: &str = "
+    create function pg_temp.add(tenant text) returns void language plpgsql as $$
+    begin
+        execute format('create schema %I', 'tenant_' || tenant);
+        execute format('create table %I.users (name text primary key)', 'tenant_' || tenant);
+        execute format('insert into %I.users values (%L)', 'tenant_' || tenant, tenant);
+    end $$;
+    select pg_temp.add(t) from unnest(array['acme', 'globex', 'frozen']) t;
+    select pg_temp.add('t' || n) from generate_series(1, 50) n;
+";
+
+/// An app with a database of its own.
+pub(crate) struct Stage {
+    database: DevDatabase,
+    pub(crate) manager: TenantManager,
+    pub(crate) server: Server,
+}
+
+impl Stage {
+    /// Serves an app that has so many connections.
+    pub(crate) async fn new<A: Adapter>(connections: usize) -> Self {
+        Self::with::<A>(|builder| builder.max_connections(connections)).await
+    }
+
+    pub(crate) async fn with<A: Adapter>(
+        configure: impl FnOnce(ManagerBuilder) -> ManagerBuilder,
+    ) -> Self {
+        let database = DevDatabase::from_template(SETUP).await.expect("a server can be started");
+        let builder = TenantManager::builder(database.url()).catalog(catalog());
+        let manager = configure(builder.acquire_timeout(Duration::from_secs(30)));
+        let manager = manager.build().expect("the configuration is sound");
+        let server = A::serve(App::new(manager.clone(), Resolver::Header)).await;
+        Self { database, manager, server }
+    }
+
+    pub(crate) async fn get(&self, path: &str, tenant: &str) -> Answer {
+        get(path).tenant(tenant).send(&self.server).await
+    }
+
+    /// The names in a tenant's table.
+    pub(crate) async fn users(&self, tenant: &str) -> Vec<String> {
+        let db = self.manager.tenant(tenant).await.expect("there is such a tenant");
+        let query = sqlx::query_scalar("select name from users order by 1");
+        query.fetch_all(&db).await.expect("the database is running")
+    }
+
+    /// A connection beside the pool.
+    pub(crate) async fn admin(&self) -> PgConnection {
+        PgConnection::connect(self.database.url()).await.expect("the database is running")
+    }
+
+    pub(crate) async fn wait_until_all_are_back(&self) {
+        eventually("the connections are back", async || self.manager.snapshot().leased == 0).await;
+    }
+
+    /// Ends, with every connection where it belongs.
+    pub(crate) async fn end(self) {
+        self.wait_until_all_are_back().await;
+        drop(self.server);
+        self.manager.close().await;
+    }
+}
+
+fn catalog() -> FixedCatalog {
+    let numbered = (1..=50).map(|n| format!("t{n}"));
+    let tenants = ["acme", "globex"].into_iter().map(str::to_owned).chain(numbered).map(record);
+    FixedCatalog::new(tenants.chain([record("frozen".to_owned()).state(TenantState::Suspended)]))
+}
+
+fn record(tenant: String) -> TenantRecord {
+    TenantRecord::new(TenantId::parse(&tenant).expect("the id is one"))
+}
+
+/// Makes a manager whose database is not there.
+pub(crate) fn offline() -> TenantManager {
+    TenantManager::builder("postgres://nobody@127.0.0.1:1/nothing")
+        .catalog(catalog())
+        .acquire_timeout(Duration::from_millis(300))
+        .build()
+        .expect("the configuration is sound")
+}
+
+/// Serves an app that finds tenants, and never needs their database.
+pub(crate) async fn serve_offline<A: Adapter>(resolver: Resolver) -> Server {
+    A::serve(App::new(offline(), resolver)).await
+}
+
+/// Waits until a condition holds, and fails after ten seconds.
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Lets this program, which is client and server at once, have as many sockets as it may.
+pub(crate) fn allow_many_sockets() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("a limit may be raised to its maximum");
+}

@@ -1,0 +1,127 @@
+//! What the app's handlers do with the database of their tenant.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use tenantry::{Error, TenantDb, TenantTransaction};
+
+/// How many rows [`rows`] has.
+pub const ROWS: usize = 20_000;
+
+/// Reads the tenant's own name.
+///
+/// # Errors
+///
+/// What the pool or the database says.
+pub async fn name(db: &TenantDb) -> Result<String, Error> {
+    let query = sqlx::query_scalar("select name from users order by name limit 1");
+    Ok(query.fetch_one(db).await?)
+}
+
+/// Reads the tenant's own name, slowly enough for others to come in between.
+///
+/// # Errors
+///
+/// What the pool or the database says.
+pub async fn name_in(mut tx: TenantTransaction) -> Result<String, Error> {
+    let query = sqlx::query_scalar("select name from users, pg_sleep(0.002)");
+    let name = query.fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(name)
+}
+
+/// Adds a user, and commits.
+///
+/// # Errors
+///
+/// What the pool or the database says.
+pub async fn add(mut tx: TenantTransaction, name: &str) -> Result<(), Error> {
+    sqlx::query("insert into users values ($1)").bind(name).execute(&mut *tx).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Adds a user that is not to be there when the transaction is not committed.
+///
+/// # Errors
+///
+/// What the pool or the database says.
+pub async fn begin_to_add(tx: &mut TenantTransaction) -> Result<(), Error> {
+    sqlx::query("insert into users values ('half done')").execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Runs a statement that fails, with words that no client may see: the last segment of the path says
+/// which.
+///
+/// # Errors
+///
+/// Always, unless there is no such way to fail.
+pub async fn fail(db: &TenantDb, how: &str) -> Result<(), Error> {
+    let raise = "do $$ begin raise exception 'secret exception'; end $$";
+    let done = match how {
+        "no-table" => sqlx::query("select from secret_table").execute(db).await,
+        "duplicate" => sqlx::query("insert into users table users").execute(db).await,
+        "raised" => sqlx::raw_sql(raise).execute(db).await,
+        "wrong-type" => {
+            let query = sqlx::query_scalar::<_, i32>("select name from users");
+            return Err(query.fetch_one(db).await.expect_err("a name is no number").into());
+        }
+        _ => return Ok(()),
+    };
+    done?;
+    Ok(())
+}
+
+/// Sleeps for a minute, in the database.
+///
+/// # Errors
+///
+/// What the pool or the database says.
+pub async fn slow(db: &TenantDb) -> Result<(), Error> {
+    sqlx::query("select pg_sleep(60)").execute(db).await?;
+    Ok(())
+}
+
+/// Adds a user, and commits a minute later.
+///
+/// # Errors
+///
+/// What the pool or the database says.
+pub async fn slow_in(mut tx: TenantTransaction) -> Result<(), Error> {
+    begin_to_add(&mut tx).await?;
+    sqlx::query("select pg_sleep(60)").execute(&mut *tx).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Makes a line of each of [`ROWS`] rows as the server has it: the tenant's own name and a number.
+pub fn rows(db: TenantDb) -> impl Stream<Item = Result<String, Error>> + Send + 'static {
+    async_stream::stream! {
+        let query = sqlx::query_scalar::<_, String>(
+            "select name || ' ' || n || e'\\n' from users, generate_series(1, $1) n",
+        );
+        let mut rows = query.bind(ROWS as i64).fetch(&db);
+        while let Some(row) = rows.next().await {
+            yield row.map_err(Error::from);
+        }
+    }
+}
+
+/// Asks for the tenant's own name again and again, for ever.
+pub fn events(db: TenantDb) -> impl Stream<Item = Result<String, Error>> + Send + 'static {
+    async_stream::stream! {
+        loop {
+            yield name(&db).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Asks the tenant's own database whether it knows somebody.
+///
+/// # Errors
+///
+/// What the pool or the database says.
+pub async fn is_member(db: &TenantDb, user: Option<&str>) -> Result<bool, Error> {
+    let query = sqlx::query_scalar("select exists (select from users where name = $1)").bind(user);
+    Ok(query.fetch_one(db).await?)
+}

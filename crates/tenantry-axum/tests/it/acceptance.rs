@@ -1,0 +1,191 @@
+//! The cases that every adapter has to pass.
+
+use axum::{
+    Json, Router,
+    body::{Body, to_bytes},
+    extract::{DefaultBodyLimit, Path, Request},
+    http::{StatusCode, request::Parts},
+    middleware::{Next, from_fn},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, Sse},
+    },
+    routing::{get, post},
+};
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use tenantry_acceptance::{
+    Adapter, App, BODY_LIMIT, Claim, DOMAIN, PATH_PREFIX, Resolver, Server, tenant_of_host,
+    tenant_of_query, work,
+};
+use tenantry_axum::{
+    Authorize, AuthorizeError, CurrentTenant, Db, DbError, TenantDb, TenantLayer, Tx, resolve,
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+struct Axum;
+
+tenantry_acceptance::suite!(Axum);
+
+impl Adapter for Axum {
+    async fn serve(app: App) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let app = router(&app);
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        Server::new(address, Running(server))
+    }
+}
+
+struct Running(JoinHandle<std::io::Result<()>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn router(app: &App) -> Router {
+    let layer = TenantLayer::new(app.manager.clone());
+    let inner = layer.clone().resolver(resolve::Header::from_static("x-inner"));
+    Router::new()
+        .route("/tenant", get(tenant))
+        .route("/t/{tenant}/users/{id}", get(user))
+        .route("/name", get(name))
+        .route("/own-name", get(own_name))
+        .route("/users", post(add))
+        .route("/raw", post(raw))
+        .route("/forget", post(forget))
+        .route("/fail/{how}", get(fail))
+        .route("/slow", post(slow))
+        .route("/slow-tx", post(slow_in))
+        .route("/panic", post(panics))
+        .route("/rows", get(rows))
+        .route("/events", get(events))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .merge(
+            Router::new().route("/members/name", get(name)).layer(layer.clone().authorize(Members)),
+        )
+        .merge(Router::new().route("/nested/tenant", get(tenant)).layer(inner.clone()))
+        .merge(
+            Router::new()
+                .route("/nested-optional/tenant", get(maybe_tenant))
+                .layer(inner.optional()),
+        )
+        .layer(with_resolver(layer.clone(), app.resolver))
+        .layer(from_fn(verify))
+        .merge(Router::new().route("/optional/name", get(maybe_name)).layer(layer.optional()))
+        .route("/outside/db", get(async |_: Db| ()))
+        .route("/outside/tx", get(async |_: Tx| ()))
+        .route("/outside/tenant", get(tenant))
+        .route("/outside/open", get(async || "open"))
+}
+
+fn with_resolver(layer: TenantLayer, resolver: Resolver) -> TenantLayer {
+    match resolver {
+        Resolver::Header => layer,
+        Resolver::Subdomain => layer.resolver(resolve::Subdomain::of(DOMAIN)),
+        Resolver::Host => layer.resolver(resolve::Host::new(tenant_of_host)),
+        Resolver::Path => layer.resolver(resolve::PathPrefix::new(PATH_PREFIX)),
+        Resolver::Claim => {
+            layer.resolver(resolve::Extension::new(|claim: &Claim| Some(claim.tenant.as_str())))
+        }
+        Resolver::Query => layer.resolver(|parts: &Parts| tenant_of_query(parts.uri.query())),
+    }
+}
+
+/// Stands for what verifies a token.
+async fn verify(mut request: Request, next: Next) -> Response {
+    let tenant = request.headers().get("x-verified").and_then(|value| value.to_str().ok());
+    if let Some(tenant) = tenant.map(str::to_owned) {
+        request.extensions_mut().insert(Claim { tenant });
+    }
+    next.run(request).await
+}
+
+struct Members;
+
+impl Authorize for Members {
+    async fn authorize(&self, db: &TenantDb, parts: &Parts) -> Result<(), AuthorizeError> {
+        let user = parts.headers.get("x-user").and_then(|user| user.to_str().ok());
+        work::is_member(db, user).await?.then_some(()).ok_or(AuthorizeError::Denied)
+    }
+}
+
+async fn tenant(CurrentTenant(tenant): CurrentTenant) -> String {
+    tenant.id().to_string()
+}
+
+async fn maybe_tenant(tenant: Option<CurrentTenant>) -> String {
+    match tenant {
+        Some(CurrentTenant(tenant)) => tenant.id().to_string(),
+        None => "none".to_owned(),
+    }
+}
+
+#[derive(Deserialize)]
+struct UserPath {
+    id: u32,
+}
+
+async fn user(CurrentTenant(tenant): CurrentTenant, Path(path): Path<UserPath>) -> String {
+    format!("{} {}", tenant.id(), path.id)
+}
+
+async fn name(Db(db): Db) -> Result<String, DbError> {
+    Ok(work::name(&db).await?)
+}
+
+async fn maybe_name(db: Option<Db>) -> Result<String, DbError> {
+    match db {
+        Some(db) => name(db).await,
+        None => Ok("none".to_owned()),
+    }
+}
+
+async fn own_name(CurrentTenant(tenant): CurrentTenant, Tx(tx): Tx) -> Result<String, DbError> {
+    Ok(format!("{}:{}", tenant.id(), work::name_in(tx).await?))
+}
+
+async fn add(Tx(tx): Tx, Json(name): Json<String>) -> Result<StatusCode, DbError> {
+    work::add(tx, &name).await?;
+    Ok(StatusCode::CREATED)
+}
+
+async fn raw(Tx(mut tx): Tx, body: Body) -> Result<StatusCode, DbError> {
+    work::begin_to_add(&mut tx).await?;
+    if to_bytes(body, BODY_LIMIT).await.is_err() {
+        return Ok(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    tx.commit().await?;
+    Ok(StatusCode::CREATED)
+}
+
+async fn forget(Tx(mut tx): Tx) -> Result<(), DbError> {
+    Ok(work::begin_to_add(&mut tx).await?)
+}
+
+async fn fail(Db(db): Db, Path(how): Path<String>) -> Result<(), DbError> {
+    Ok(work::fail(&db, &how).await?)
+}
+
+async fn slow(Db(db): Db) -> Result<(), DbError> {
+    Ok(work::slow(&db).await?)
+}
+
+async fn slow_in(Tx(tx): Tx) -> Result<(), DbError> {
+    Ok(work::slow_in(tx).await?)
+}
+
+async fn panics(Tx(mut tx): Tx) -> Result<(), DbError> {
+    work::begin_to_add(&mut tx).await?;
+    panic!("the handler is broken");
+}
+
+async fn rows(Db(db): Db) -> Body {
+    Body::from_stream(work::rows(db))
+}
+
+async fn events(Db(db): Db) -> impl IntoResponse {
+    Sse::new(work::events(db).map_ok(|name| Event::default().data(name)))
+}
