@@ -2,11 +2,9 @@
 //!
 //! The pools have two connections, so that there is one to cancel what runs on the other.
 
-use std::time::Duration;
-
 use actix_web::{App, web};
 use tenantry::TenantManager;
-use tenantry_actix::{Db, DbError, TenantMiddleware, Tx};
+use tenantry_actix::{DbError, TenantMiddleware, Tx};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{TestResult, TestServer, World, eventually, serve};
@@ -18,29 +16,21 @@ async fn slow_insert(Tx(mut tx): Tx) -> Result<&'static str, DbError> {
     Ok("")
 }
 
-async fn slow_statement(Db(db): Db) -> Result<&'static str, DbError> {
-    sqlx::query("select pg_sleep(60)").execute(&db).await?;
-    Ok("")
-}
-
 async fn quick_insert(Tx(mut tx): Tx) -> Result<&'static str, DbError> {
     sqlx::query("insert into users select 'done' from pg_sleep(0.5)").execute(&mut *tx).await?;
     tx.commit().await?;
     Ok("")
 }
 
-fn app(
-    manager: &TenantManager,
-    half_closed: bool,
-) -> Result<TestServer, Box<dyn std::error::Error>> {
+/// With actix's defaults.
+fn app(manager: &TenantManager) -> Result<TestServer, Box<dyn std::error::Error>> {
     let middleware = TenantMiddleware::new(manager.clone());
     Ok(serve!(
         App::new()
             .wrap(middleware.clone())
             .route("/tx", web::post().to(slow_insert))
-            .route("/db", web::post().to(slow_statement))
             .route("/quick", web::post().to(quick_insert)),
-        |server| server.workers(1).h1_allow_half_closed(half_closed)
+        |server| server.workers(1)
     ))
 }
 
@@ -70,37 +60,12 @@ async fn given_up(world: &World, manager: &TenantManager) {
     eventually("the connection is back", async || manager.snapshot().leased == 0).await;
 }
 
-#[tokio::test]
-async fn rolls_a_transaction_back() -> TestResult {
-    let world = World::new().await;
-    let manager = world.builder().max_connections(2).build()?;
-    let app = app(&manager, false)?;
-    drop(begin(&world, &app, "/tx").await?);
-    given_up(&world, &manager).await;
-    assert_eq!(world.users(&manager, "acme").await, ["acme"]);
-    manager.close().await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn gives_the_connection_back() -> TestResult {
-    let world = World::new().await;
-    let manager =
-        world.builder().max_connections(2).acquire_timeout(Duration::from_secs(10)).build()?;
-    let app = app(&manager, false)?;
-    drop(begin(&world, &app, "/db").await?);
-    given_up(&world, &manager).await;
-    assert_eq!(world.users(&manager, "globex").await, ["globex"]);
-    manager.close().await;
-    Ok(())
-}
-
 /// A connection that is reset, unlike one that is closed in order, ends the handler in any case.
 #[tokio::test]
 async fn is_noticed_by_default_when_the_connection_is_reset() -> TestResult {
     let world = World::new().await;
     let manager = world.builder().max_connections(2).build()?;
-    let app = app(&manager, true)?;
+    let app = app(&manager)?;
     let client = begin(&world, &app, "/tx").await?;
     client.set_zero_linger()?;
     drop(client);
@@ -115,7 +80,7 @@ async fn is_noticed_by_default_when_the_connection_is_reset() -> TestResult {
 async fn is_not_noticed_by_default_when_the_client_closes_its_side() -> TestResult {
     let world = World::new().await;
     let manager = world.builder().max_connections(2).build()?;
-    let app = app(&manager, true)?;
+    let app = app(&manager)?;
     drop(begin(&world, &app, "/quick").await?);
     eventually("it is committed", async || world.users(&manager, "acme").await == ["acme", "done"])
         .await;

@@ -2,19 +2,15 @@
 
 mod support;
 
+mod acceptance;
 mod authorize;
-mod body;
 mod disconnect;
 mod errors;
-mod isolation;
 mod missing_middleware;
 mod nesting;
 mod optional;
-mod panic;
 mod rejection;
 mod resolvers;
 mod scope;
-mod streaming;
-mod transaction;
 mod workers;
 mod wrap;
