@@ -1,0 +1,61 @@
+//! What clients are told when something goes wrong.
+
+use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode};
+use tenantry_actix::{DbError, Problem};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AppError {
+    #[error("there is no such user")]
+    NoSuchUser,
+    #[error("there is a user with this email already")]
+    EmailTaken,
+    #[error("a value is too long or malformed")]
+    InvalidValue,
+    #[error(transparent)]
+    Db(DbError),
+}
+
+impl From<sqlx::Error> for AppError {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(answer) = error.as_database_error() else {
+            return Self::Db(error.into());
+        };
+        // Class 22 are data exceptions: a text that is too long, or holds a zero byte.
+        let is_data_exception = answer.code().is_some_and(|code| code.starts_with("22"));
+        match (answer.is_unique_violation(), is_data_exception) {
+            (true, _) => Self::EmailTaken,
+            (_, true) => Self::InvalidValue,
+            _ => Self::Db(error.into()),
+        }
+    }
+}
+
+impl From<tenantry::Error> for AppError {
+    fn from(error: tenantry::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+impl ResponseError for AppError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NoSuchUser => StatusCode::NOT_FOUND,
+            Self::EmailTaken => StatusCode::CONFLICT,
+            Self::InvalidValue => StatusCode::BAD_REQUEST,
+            Self::Db(error) => error.status_code(),
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            // Its own response also writes to the log what the client is not told.
+            Self::Db(error) => error.error_response(),
+            _ => Problem::new(self.status_code()).detail(self.to_string()).to_response(),
+        }
+    }
+}
+
+/// What actix says of a path or a body that cannot be read, as a problem. Of a path it would be 404.
+pub(crate) fn unreadable<E>(_: E, _: &HttpRequest) -> actix_web::Error {
+    AppError::InvalidValue.into()
+}

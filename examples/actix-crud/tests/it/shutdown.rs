@@ -1,0 +1,67 @@
+//! SIGTERM cuts no request that ends in time.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+use tenantry_devdb::DevDatabase;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::{
+    TestResult,
+    server::{Answer, Server, try_send},
+};
+
+/// Sends a request that cannot end while the table of users is locked.
+fn create(address: SocketAddr, number: usize) -> JoinHandle<std::io::Result<Answer>> {
+    let new = json!({ "email": format!("late{number}@acme.com"), "name": "Late" });
+    spawn_blocking(move || try_send(address, "POST", "/users", Some("acme"), Some(&new)))
+}
+
+/// Waits until so many requests of acme have a connection or wait for one.
+fn wait_until_busy(server: &Server, requests: u64) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let busy = || {
+        let pools = server.send("GET", "/admin/pools", None, None).json();
+        let of_acme = &pools["tenants"][0]["connections"];
+        let count = |name: &str| of_acme[name].as_u64().unwrap_or_default();
+        count("total") - count("idle") + count("waiting")
+    };
+    while busy() < requests {
+        assert!(Instant::now() < deadline, "{} of {requests} requests have come", busy());
+    }
+}
+
+const LOCK: &str = "lock table tenant_acme.users in exclusive mode";
+
+/// More requests than there are connections, so some of them have none when the signal comes.
+#[tokio::test]
+async fn finishes_all_requests_that_have_begun() -> TestResult {
+    const REQUESTS: usize = 12;
+    let database = DevDatabase::create().await?;
+    let mut server = Server::start(Some(database.url()));
+    let mut admin = PgConnection::connect(database.url()).await?;
+    let mut lock = admin.begin().await?;
+    sqlx::raw_sql(LOCK).execute(&mut *lock).await?;
+    let requests: Vec<_> = (0..REQUESTS).map(|n| create(server.address(), n)).collect();
+    wait_until_busy(&server, REQUESTS as u64);
+
+    server.terminate();
+    server.wait_until_it_listens_no_more();
+    assert!(requests.iter().all(|request| !request.is_finished()));
+    lock.rollback().await?;
+    for request in requests {
+        assert_eq!(request.await??.status, 201);
+    }
+    server.wait_for_a_good_end();
+    assert!(server.log().contains("the server has stopped"), "{}", server.log());
+
+    let late = sqlx::query_scalar("select count(*) from tenant_acme.users where name = 'Late'");
+    let late: i64 = late.fetch_one(&mut admin).await?;
+    assert_eq!(late, REQUESTS as i64);
+    database.close().await?;
+    Ok(())
+}
