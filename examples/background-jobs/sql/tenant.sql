@@ -1,0 +1,10 @@
+create table if not exists orders (
+    id bigint primary key,
+    amount bigint not null
+);
+
+create table if not exists invoices (
+    -- A job that is run a second time writes no second invoice.
+    job bigint primary key,
+    total bigint not null
+);
