@@ -1,0 +1,125 @@
+//! Runs the program and sends it good and bad tokens.
+
+mod server;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use tenantry_devdb::DevDatabase;
+
+use crate::server::Server;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+const SECRET: &str = "a secret of this test, 32 bytes or more";
+
+fn in_seconds(seconds: i64) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    now.as_secs() as i64 + seconds
+}
+
+fn sign(claims: &Value, algorithm: Algorithm, secret: &str) -> String {
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    encode(&Header::new(algorithm), claims, &key).expect("claims can be signed")
+}
+
+fn claims(sub: &str, tenant: &str) -> Value {
+    json!({ "sub": sub, "tenant": tenant, "exp": in_seconds(600) })
+}
+
+fn token(sub: &str, tenant: &str) -> String {
+    sign(&claims(sub, tenant), Algorithm::HS256, SECRET)
+}
+
+#[tokio::test]
+async fn gives_each_token_its_own_tenant_and_nothing_else() -> TestResult {
+    let database = DevDatabase::create().await?;
+    let server = Server::start(Some(database.url()), SECRET);
+    for (sub, tenant, status) in [
+        ("ada", "acme", 200),
+        ("grace", "acme", 200),
+        ("grace", "globex", 200),
+        ("bob", "globex", 200),
+        // Right tokens of people who are members elsewhere.
+        ("ada", "globex", 403),
+        ("bob", "acme", 403),
+        ("eve", "acme", 403),
+        ("ada", "nobody", 404),
+        ("ada", "a b", 400),
+        ("ada", "", 400),
+    ] {
+        for forged in ["acme", "globex"] {
+            let (answered, body) = server.notes(Some(&token(sub, tenant)), forged);
+            assert_eq!(answered, status, "{sub} {tenant}: {body}");
+            if status == 200 {
+                assert_eq!(body, json!([format!("a note of {tenant}")]));
+            } else {
+                assert!(!body.to_string().contains("a note"), "{body}");
+            }
+        }
+    }
+    server.stop();
+    database.close().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn refuses_every_token_that_is_not_good() -> TestResult {
+    let database = DevDatabase::create().await?;
+    let server = Server::start(Some(database.url()), SECRET);
+    let good = token("ada", "acme");
+    assert_eq!(server.notes(Some(&good), "acme").0, 200);
+
+    let parts: Vec<_> = good.split('.').collect();
+    let other_claims = BASE64.encode(claims("ada", "globex").to_string());
+    let no_algorithm = BASE64.encode(r#"{"alg":"none","typ":"JWT"}"#);
+    let expired = json!({ "sub": "ada", "tenant": "acme", "exp": in_seconds(-3600) });
+    let endless = json!({ "sub": "ada", "tenant": "acme" });
+    let without_tenant = json!({ "sub": "ada", "exp": in_seconds(600) });
+    let other_secret = "another secret, which is as long as that";
+    for (what, bad) in [
+        ("forged", sign(&claims("ada", "acme"), Algorithm::HS256, other_secret)),
+        ("changed", format!("{}.{other_claims}.{}", parts[0], parts[2])),
+        ("unsigned", format!("{}.{}.", parts[0], parts[1])),
+        ("of no algorithm", format!("{no_algorithm}.{}.", parts[1])),
+        ("of another algorithm", sign(&claims("ada", "acme"), Algorithm::HS512, SECRET)),
+        ("expired", sign(&expired, Algorithm::HS256, SECRET)),
+        ("endless", sign(&endless, Algorithm::HS256, SECRET)),
+        ("without a tenant", sign(&without_tenant, Algorithm::HS256, SECRET)),
+        ("no token", "acme".to_owned()),
+        ("empty", String::new()),
+    ] {
+        let (status, body) = server.notes(Some(&bad), "acme");
+        assert_eq!(status, 401, "{what}: {body}");
+        assert_eq!(body["detail"], "a valid token is needed", "{what}");
+    }
+    assert_eq!(server.notes(None, "acme").0, 401);
+    server.stop();
+    database.close().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn lets_nobody_in_who_was_removed_after_the_token_was_signed() -> TestResult {
+    let database = DevDatabase::create().await?;
+    let server = Server::start(Some(database.url()), SECRET);
+    let ada = token("ada", "acme");
+    assert_eq!(server.notes(Some(&ada), "acme").0, 200);
+    let mut admin = PgConnection::connect(database.url()).await?;
+    sqlx::query("delete from tenant_acme.members where name = 'ada'").execute(&mut admin).await?;
+    assert_eq!(server.notes(Some(&ada), "acme").0, 403);
+    admin.close().await?;
+    server.stop();
+    database.close().await?;
+    Ok(())
+}
+
+#[test]
+fn needs_no_database_of_its_own() {
+    let server = Server::start(None, SECRET);
+    assert_eq!(server.notes(Some(&token("ada", "acme")), "acme").0, 200);
+    server.stop();
+}
