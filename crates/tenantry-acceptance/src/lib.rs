@@ -72,3 +72,31 @@ macro_rules! suite {
         )*
     };
 }
+
+#[cfg(test)]
+mod tests {
+    /// A case that no adapter runs is none.
+    #[test]
+    fn the_suite_has_every_case() {
+        let sources = [
+            include_str!("cases/errors.rs"),
+            include_str!("cases/isolation.rs"),
+            include_str!("cases/nesting.rs"),
+            include_str!("cases/refusal.rs"),
+            include_str!("cases/resolution.rs"),
+            include_str!("cases/streams.rs"),
+            include_str!("cases/transactions.rs"),
+        ];
+        let (_, suite) =
+            include_str!("lib.rs").split_once("macro_rules! suite").expect("it is here");
+        let (suite, _) = suite.split_once("#[tokio::test").expect("it makes tests");
+        let suite: Vec<_> = suite.split([',', ' ', '\n']).collect();
+        let cases = sources.iter().flat_map(|source| source.split("pub async fn ").skip(1));
+        let mut count = 0;
+        for case in cases.filter_map(|case| case.split_once("<A: Adapter>").map(|case| case.0)) {
+            assert!(suite.contains(&case), "{case}");
+            count += 1;
+        }
+        assert_eq!(count, 29);
+    }
+}
