@@ -9,6 +9,8 @@ mod errors;
 mod isolation;
 mod missing_middleware;
 mod nesting;
+#[cfg(feature = "ops")]
+mod ops;
 mod optional;
 mod panic;
 mod rejection;
