@@ -12,6 +12,7 @@ mod nesting;
 #[cfg(feature = "ops")]
 mod ops;
 mod optional;
+mod overhead;
 mod panic;
 mod rejection;
 mod resolvers;
