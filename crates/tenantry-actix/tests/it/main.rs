@@ -9,7 +9,10 @@ mod errors;
 mod isolation;
 mod missing_middleware;
 mod nesting;
+#[cfg(feature = "ops")]
+mod ops;
 mod optional;
+mod overhead;
 mod panic;
 mod rejection;
 mod resolvers;
