@@ -64,13 +64,14 @@ fn assert_refused(answer: &Answer) {
 
 #[tokio::test]
 async fn shows_up_nowhere() -> TestResult {
-    let scope = OpsScope::new(offline(["acme"])).basic_auth("prom", "hunter2");
-    let mut shown = format!("{scope:?}");
-    shown.push_str(&format!("{:?}", scope.into_service()?));
-    for secret in ["prom", "hunter2", &STANDARD.encode("prom:hunter2")] {
-        assert!(!shown.to_lowercase().contains(&format!("\"{secret}")), "{shown}");
+    let scope = OpsScope::new(offline(["acme"])).basic_auth("mallory", "hunter2");
+    let configured = format!("{scope:?}");
+    let served = format!("{:?}", scope.into_service()?);
+    for shown in [configured, served] {
+        for secret in ["mallory", "hunter2", &STANDARD.encode("mallory:hunter2")] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(shown.contains("BasicAuth"), "{shown}");
     }
-    assert!(!shown.contains("hunter2"), "{shown}");
-    assert_eq!(shown.matches("BasicAuth").count(), 2, "{shown}");
     Ok(())
 }
