@@ -30,6 +30,10 @@ check-ops:
 bench *ARGS:
     cargo run --release -p tenantry-bench -- pool {{ARGS}}
 
+# Web services on axum and actix against the same ones on a bare pool; needs wrk
+bench-http *ARGS:
+    cargo run --release -p tenantry-bench -- http {{ARGS}}
+
 # The documentation, as docs.rs shows it
 doc *ARGS:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{ARGS}}

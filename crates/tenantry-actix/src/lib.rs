@@ -20,9 +20,13 @@
 //! use tenantry::{SchemaDiscovery, TenantManager};
 //! use tenantry_actix::{CurrentTenant, Db, DbError, TenantMiddleware, Tx};
 //!
+//! # #[cfg(not(feature = "ops"))]
+//! # fn main() {}
+//! # #[cfg(feature = "ops")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # actix_web::rt::System::new().block_on(run())
 //! # }
+//! # #[cfg(feature = "ops")]
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! // Here, and not in the closure below: all workers share one manager.
 //! let manager = TenantManager::builder("postgres://app@localhost/saas")
@@ -30,7 +34,8 @@
 //!     .build()?;
 //! let of_workers = manager.clone();
 //! HttpServer::new(move || {
-//!     App::new().service(
+//!     // What is outside of the scope needs no tenant: /health, /livez, /readyz, /metrics.
+//!     App::new().service(tenantry_actix::ops_scope(of_workers.clone())).service(
 //!         web::scope("")
 //!             .wrap(TenantMiddleware::new(of_workers.clone()))
 //!             .route("/users", web::get().to(list_users))
@@ -133,6 +138,21 @@
 //! At the end, let actix finish what it has begun and then [close](tenantry::TenantManager::close) the
 //! manager.
 //!
+//! # Operating a service
+//!
+//! [`ops_scope`] makes the routes that load balancers, orchestrators and Prometheus ask; the builder
+//! [`OpsScope`] sets who may read what.
+//!
+//! | route | for whom | says |
+//! |---|---|---|
+//! | `/livez` | liveness probes | that the process runs; nothing outside of it is asked |
+//! | `/readyz` | readiness probes, load balancers | whether requests can be served |
+//! | `/health` | people, dashboards | how the database, the pool and, if wanted, each tenant fare |
+//! | `/metrics` | Prometheus | what has happened so far; behind a password, if wanted |
+//!
+//! On an open port they give nothing away: tenants, addresses and the words of the database are left
+//! out unless they are asked for.
+//!
 //! # Code that cannot be handed a value
 //!
 //! Where a callback or somebody else's trait stands between handler and database,
@@ -161,6 +181,15 @@
 //! let app = App::new().wrap(from_fn(in_scope)).wrap(TenantMiddleware::new(manager));
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it does |
+//! |---|---|---|
+//! | `ops` | on | [`ops_scope`] and [`OpsScope`]; needs prometheus |
+//!
+//! Of actix-web's own features none is turned on: an application chooses cookies, compression, HTTP/2
+//! and macros itself.
 
 mod authorize;
 mod current_tenant;
@@ -169,6 +198,8 @@ mod error;
 mod gate;
 mod lookup;
 mod middleware;
+#[cfg(feature = "ops")]
+mod ops;
 mod optional;
 mod problem;
 mod rejection;
@@ -182,6 +213,8 @@ pub use current_tenant::CurrentTenant;
 pub use db::Db;
 pub use error::DbError;
 pub use middleware::{TenantMiddleware, TenantService};
+#[cfg(feature = "ops")]
+pub use ops::{OpsScope, OpsService, RegisterError, ops_scope};
 pub use optional::Optional;
 pub use problem::Problem;
 pub use rejection::Rejection;

@@ -2,6 +2,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::http::Variant;
+
 /// Side-by-side benchmarks of Tenantry.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -14,6 +16,11 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Compares the pool with sqlx's own, used in the ways people use it for many tenants.
     Pool(PoolArgs),
+    /// Compares web services on Tenantry with the same ones on a bare pool. Needs `wrk`.
+    Http(HttpArgs),
+    /// Serves, for the web benchmark, in a process of its own.
+    #[command(hide = true)]
+    Serve(ServeArgs),
     /// Prints the bytes that each of so many known tenants takes.
     ///
     /// The pool benchmark runs it in a process of its own, whose heap holds nothing else.
@@ -45,6 +52,56 @@ pub(crate) struct PoolArgs {
     pub(crate) only: Vec<Scenario>,
     #[command(flatten)]
     pub(crate) sizes: Sizes,
+}
+
+/// Which web frameworks to run, and for how long.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct HttpArgs {
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// How long each contender runs in each round.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// Rounds, in each of which every contender runs once; 3 or more.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) rounds: u32,
+    /// Runs these frameworks only.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = Framework::value_variants().to_vec(),
+        hide_default_value = true
+    )]
+    pub(crate) only: Vec<Framework>,
+}
+
+/// What to serve.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ServeArgs {
+    pub(crate) framework: Framework,
+    pub(crate) variant: Variant,
+    /// What its sessions call themselves.
+    pub(crate) name: String,
+    pub(crate) url: String,
+}
+
+/// A web framework.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Framework {
+    Axum,
+    Actix,
+}
+
+impl Framework {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Axum => "axum",
+            Self::Actix => "actix",
+        }
+    }
 }
 
 /// How much of everything. Smaller numbers are for trying the harness itself: the figures are only

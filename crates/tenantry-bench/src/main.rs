@@ -5,6 +5,7 @@
 mod args;
 mod contender;
 mod failure;
+mod http;
 mod load;
 mod memory;
 mod pool;
@@ -23,9 +24,10 @@ use std::{fs, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    args::{Args, Command, PoolArgs},
+    args::{Args, Command, HttpArgs, PoolArgs},
     failure::Failure,
     pool::{Bench, idle_tenant},
+    world::World,
 };
 
 fn main() -> ExitCode {
@@ -43,8 +45,14 @@ fn main() -> ExitCode {
 
 /// Runs what was asked for and returns what goes to standard output.
 fn run(args: Args) -> Result<String, Failure> {
+    if let Command::Serve(args) = &args.command {
+        http::serve(args, |address| print(&address.to_string()))?;
+        return Ok(String::new());
+    }
     let runtime = tokio::runtime::Runtime::new()?;
     match args.command {
+        Command::Http(args) => runtime.block_on(http(&args)),
+        Command::Serve(_) => Ok(String::new()),
         Command::Pool(args) => runtime.block_on(pool(&args)),
         Command::IdleTenants { tenants } => {
             let bytes = runtime.block_on(idle_tenant::measure(tenants))?;
@@ -62,6 +70,17 @@ async fn pool(args: &PoolArgs) -> Result<String, Failure> {
         fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     Ok(table::render(&report))
+}
+
+async fn http(args: &HttpArgs) -> Result<String, Failure> {
+    let mut world = World::start().await?;
+    let report = http::run(args, &mut world).await;
+    world.stop().await;
+    let report = report?;
+    if let Some(path) = &args.json {
+        fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(table::render_http(&report))
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the program, printed in this place alone")]

@@ -3,6 +3,7 @@
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 use crate::{
+    http::{self, Figures, HttpReport},
     pool::{
         CONNECTIONS,
         backend_memory::BackendPrivateMb,
@@ -21,19 +22,43 @@ use crate::{
 pub(crate) fn render(report: &Report) -> String {
     let mut figures = table(["scenario", "figure", "value", "target", ""]);
     for line in lines(report) {
-        let Line { scenario, figure, value, target } = line;
-        let (text, mark) = match target {
-            Some(Target { text, met: true }) => (text, "met"),
-            Some(Target { text, met: false }) => (text, "MISSED"),
-            None => (String::new(), ""),
-        };
-        figures.add_row([scenario, figure, &value, &text, mark]);
+        figures.add_row(line.cells());
     }
     let mut text = figures.to_string();
     for details in [races(report), fairness_runs(&report.raw.fairness)].into_iter().flatten() {
         text += &format!("\n\n{details}");
     }
     text
+}
+
+/// Renders the figures of the web frameworks with their targets.
+pub(crate) fn render_http(report: &HttpReport) -> String {
+    let mut table = table(["framework", "figure", "value", "target", ""]);
+    let frameworks = [("axum", &report.axum), ("actix", &report.actix)];
+    for (framework, figures) in frameworks {
+        for line in figures.iter().flat_map(|figures| http_lines(framework, figures)) {
+            table.add_row(line.cells());
+        }
+    }
+    table.to_string()
+}
+
+fn http_lines(framework: &'static str, of: &Figures) -> [Line; 8] {
+    let rate = |figure, value: f64| Line::new(framework, figure, format!("{value:.0} /s"));
+    let ms = |figure, value: f64| Line::new(framework, figure, format!("{value:.2} ms"));
+    let budget = i64::from(http::CONNECTIONS);
+    [
+        Line::times(framework, "vs_bare_pgpool", of.vs_bare_pgpool)
+            .target("at least 0.90x", of.vs_bare_pgpool >= 0.9),
+        Line::times(framework, "vs_bare_pgpool_no_ping", of.vs_bare_pgpool_no_ping),
+        rate("rps_bare_pgpool", of.rps_bare_pgpool),
+        rate("rps_one_tenant", of.rps_one_tenant),
+        rate("rps_200_tenants", of.rps_200_tenants),
+        ms("p99_ms_200_tenants", of.p99_ms_200_tenants),
+        Line::new(framework, "max_sessions", of.max_sessions.to_string())
+            .target(format!("at most {budget}"), of.max_sessions <= budget),
+        Line::new(framework, "errors", of.errors.to_string()).target("none", of.errors == 0),
+    ]
 }
 
 /// One figure, as people read it.
@@ -58,6 +83,16 @@ impl Line {
         let text = text.into();
         self.target = Some(Target { text, met });
         self
+    }
+
+    fn cells(self) -> [String; 5] {
+        let Self { scenario, figure, value, target } = self;
+        let (text, mark) = match target {
+            Some(Target { text, met: true }) => (text, "met"),
+            Some(Target { text, met: false }) => (text, "MISSED"),
+            None => (String::new(), ""),
+        };
+        [scenario.to_owned(), figure.to_owned(), value, text, mark.to_owned()]
     }
 
     /// A ratio, which should be at least so much.

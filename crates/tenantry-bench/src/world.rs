@@ -43,6 +43,11 @@ impl Tenant {
         Self(Arc::new(Parts { id, schema, set_search_path }))
     }
 
+    /// Returns the one that is there first.
+    pub(crate) fn first() -> Self {
+        Self::new(0)
+    }
+
     pub(crate) fn id(&self) -> &str {
         &self.0.id
     }
@@ -77,6 +82,11 @@ impl World {
 
     pub(crate) async fn stop(self) {
         self.server.close().await;
+    }
+
+    /// Returns the URL of the tenants' database.
+    pub(crate) fn url(&self) -> String {
+        self.server.database_url("bench")
     }
 
     /// Returns how a contender of this name connects. All contenders connect in the same way.

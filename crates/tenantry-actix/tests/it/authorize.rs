@@ -15,6 +15,10 @@ use actix_web::{
     web,
 };
 use tenantry_actix::{Authorize, AuthorizeError, CurrentTenant, TenantDb, TenantMiddleware};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::support::{TestResult, TestServer, World, ask, get, offline, serve};
 
@@ -99,6 +103,23 @@ async fn a_hook_that_cannot_tell_lets_nobody_in() -> TestResult {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert!(!answer.body.contains("secret words"));
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    Ok(())
+}
+
+/// actix closes the connection without an answer, as it does when a handler panics.
+#[tokio::test]
+async fn a_hook_that_panics_lets_nobody_in() -> TestResult {
+    let calls = Arc::default();
+    let hook = |_: &TenantDb, _: &ServiceRequest| -> std::future::Ready<_> {
+        panic!("the hook is broken")
+    };
+    let app = app(hook, &calls)?;
+    let mut client = TcpStream::connect(app.address).await?;
+    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-tenant-id: acme\r\n\r\n").await?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await?;
+    assert_eq!(answer, "");
     assert_eq!(calls.load(Ordering::Relaxed), 0);
     Ok(())
 }

@@ -8,7 +8,10 @@ mod disconnect;
 mod errors;
 mod missing_middleware;
 mod nesting;
+#[cfg(feature = "ops")]
+mod ops;
 mod optional;
+mod overhead;
 mod rejection;
 mod resolvers;
 mod scope;

@@ -78,3 +78,28 @@ fn fewer_rounds_than_a_median_needs_are_refused() {
         .expect("the benchmark is built");
     assert!(!output.status.success());
 }
+
+#[test]
+fn a_run_over_http_writes_every_figure() {
+    if Command::new("wrk").arg("-v").output().is_err() {
+        eprintln!("wrk is not there, so nothing is asked over HTTP");
+        return;
+    }
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("http.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
+        .args(["http", "--seconds", "1", "--json"])
+        .arg(&json)
+        .output()
+        .expect("the benchmark is built");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(&json).expect("it was written")).expect("JSON");
+    for framework in ["axum", "actix"] {
+        let figures = &report[framework];
+        for name in ["vs_bare_pgpool", "rps_200_tenants", "p99_ms_200_tenants", "max_sessions"] {
+            assert!(figures[name].as_f64().is_some_and(|value| value > 0.0), "{framework}: {name}");
+        }
+        assert_eq!(figures["errors"], 0, "{framework}");
+        assert!(figures["max_sessions"].as_i64() <= Some(20), "{framework}");
+    }
+}

@@ -150,3 +150,71 @@ impl StdError for Rejection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{error::ErrorKind, tenant::ParseTenantIdError};
+
+    fn core(kind: ErrorKind) -> Rejection {
+        let acme = TenantId::parse("acme").unwrap();
+        Error::new(kind, "secret words").with_tenant(&acme).with_source("secret words").into()
+    }
+
+    #[test]
+    fn each_kind_has_its_document() {
+        let acme = TenantId::parse("acme").unwrap();
+        let denied = Rejection::unauthorized(&acme, AuthorizeError::Denied);
+        let malformed = Rejection::from(ResolveError::from(ParseTenantIdError::Empty));
+        let urn = "urn:problem-type:tenantry:";
+        for (rejection, status, name, detail) in [
+            (Rejection::missing(), 400, "missing-tenant", "does not say which tenant"),
+            (malformed, 400, "malformed-tenant", "tenant id is empty"),
+            (core(ErrorKind::InvalidTenantId), 400, "malformed-tenant", "the tenant id is not one"),
+            (core(ErrorKind::UnknownTenant), 404, "unknown-tenant", "tenant acme does not exist"),
+            (core(ErrorKind::Suspended), 403, "suspended-tenant", "tenant acme is suspended"),
+            (denied, 403, "denied-tenant", "the caller may not use tenant acme"),
+            (core(ErrorKind::Timeout), 503, "unavailable", "could not be served in time"),
+            (core(ErrorKind::Overloaded), 503, "unavailable", "could not be served in time"),
+            (core(ErrorKind::Unavailable), 503, "unavailable", "could not be served in time"),
+            (core(ErrorKind::Catalog), 503, "unavailable", "could not be served in time"),
+            (core(ErrorKind::Closed), 503, "unavailable", "could not be served in time"),
+        ] {
+            let problem = rejection.problem();
+            assert_eq!(problem.status_code(), status, "{rejection:?}");
+            assert_eq!(rejection.kind().status_code(), status);
+            assert_eq!(problem.retry_after_seconds(), (status == 503).then_some(1));
+            let document = problem.to_json();
+            assert!(document.contains(&format!(r#""type":"{urn}{name}""#)), "{document}");
+            assert!(document.contains(detail), "{document}");
+            assert!(!document.contains("secret words"), "{document}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_do_something_about_says_nothing() {
+        let kinds =
+            [ErrorKind::Placement, ErrorKind::Config, ErrorKind::NoTenant, ErrorKind::Database];
+        for kind in kinds {
+            let problem = core(kind).problem();
+            let document = r#"{"detail":"the request could not be served","status":500,"title":"Internal Server Error","type":"about:blank"}"#;
+            assert_eq!(problem.to_json(), document);
+            assert_eq!(problem.retry_after_seconds(), None);
+        }
+    }
+
+    #[test]
+    fn a_hook_that_cannot_tell_is_no_denial() {
+        let acme = TenantId::parse("acme").unwrap();
+        let failed = AuthorizeError::Failed(Error::catalog("secret words"));
+        let rejection = Rejection::unauthorized(&acme, failed);
+        assert_eq!(rejection.kind(), RejectionKind::Unavailable);
+        assert!(rejection.error().is_some());
+    }
+
+    #[test]
+    fn load_says_how_long_to_stay_away() {
+        let error = Error::new(ErrorKind::Overloaded, "x").with_retry_after(Duration::from_secs(7));
+        assert_eq!(Rejection::from(error).problem().retry_after_seconds(), Some(7));
+    }
+}

@@ -7,10 +7,10 @@ use tenantry_devdb::DevDatabase;
 /// A database of the test's own, with the tenants `acme`, `globex` and `initech`. Each has a table
 /// `users` that holds the tenant's own name. `frozen` has one too, and is suspended.
 pub(crate) struct World {
-    database: DevDatabase,
+    pub(crate) database: DevDatabase,
 }
 
-const TENANTS: [&str; 4] = ["acme", "globex", "initech", "frozen"];
+pub(crate) const TENANTS: [&str; 4] = ["acme", "globex", "initech", "frozen"];
 
 /// The SQL that makes the tenants.
 const SETUP: &str = "
