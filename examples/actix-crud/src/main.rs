@@ -24,7 +24,7 @@ use actix_web::{
     web::{self, Data, JsonConfig, PathConfig, get},
 };
 use tenantry::{Isolation, PlainFormat, SchemaDiscovery, TenantManager, WarmUp};
-use tenantry_actix::{CurrentTenant, TenantMiddleware};
+use tenantry_actix::{CurrentTenant, OpsService, TenantMiddleware, ops_scope};
 use tracing_subscriber::EnvFilter;
 
 use crate::{database::Database, shutdown::StopSignals};
@@ -52,10 +52,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let report = manager.warm_up(database::TENANTS, WarmUp::default()).await;
     tracing::info!(total = report.total, failed = report.failed, "warmed up");
 
-    let of_workers = manager.clone();
+    let (of_workers, ops) = (manager.clone(), ops_scope(manager.clone()));
     let server = HttpServer::new(move || {
-        let manager = of_workers.clone();
-        App::new().configure(|service| routes(service, manager))
+        let (manager, ops) = (of_workers.clone(), ops.clone());
+        App::new().configure(|service| routes(service, manager, ops))
     })
     .disable_signals()
     .shutdown_timeout(shutdown::DRAIN)
@@ -79,7 +79,7 @@ fn address() -> Result<SocketAddr, String> {
     Ok(SocketAddr::new(host, port))
 }
 
-fn routes(service: &mut web::ServiceConfig, manager: TenantManager) {
+fn routes(service: &mut web::ServiceConfig, manager: TenantManager, ops: OpsService) {
     let middleware = TenantMiddleware::new(manager.clone());
     let of_a_tenant = web::scope("")
         // Of two, the last is outermost: there is a tenant when the request is logged.
@@ -96,6 +96,8 @@ fn routes(service: &mut web::ServiceConfig, manager: TenantManager) {
         .app_data(JsonConfig::default().error_handler(error::unreadable))
         .route("/plans", get().to(plans::list))
         .route("/admin/pools", get().to(admin::pools))
+        // /health, /livez, /readyz and /metrics.
+        .service(ops)
         // The last, for it takes every path that is left.
         .service(of_a_tenant);
 }
@@ -124,6 +126,9 @@ fn say_what_to_try(address: SocketAddr) {
     println!("curl -X DELETE http://{address}/users/{{id}} -H 'x-tenant-id: acme'");
     println!("curl http://{address}/users-async -H 'x-tenant-id: acme'");
     println!("curl http://{address}/plans");
+    println!("curl http://{address}/health");
+    println!("curl http://{address}/readyz");
+    println!("curl http://{address}/metrics");
     println!("curl http://{address}/admin/pools");
     println!();
     println!("And what is refused: no tenant, and one that does not exist.");

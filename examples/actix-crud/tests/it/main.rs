@@ -114,4 +114,7 @@ fn beside_the_tenants(server: &Server) {
     let plans = server.send("GET", "/plans", None, None).json();
     assert_eq!(plans[0]["name"], "enterprise");
     assert_eq!(plans[0]["maxUsers"], "unlimited");
+    for path in ["/health", "/livez", "/readyz", "/metrics"] {
+        assert_eq!(server.send("GET", path, None, None).status, 200, "{path}");
+    }
 }
