@@ -3,9 +3,9 @@
 _default:
     @just --list
 
-# An HTTP API over a throwaway PostgreSQL; it prints what to try
-demo:
-    cargo run -p axum-crud
+# An example over a throwaway PostgreSQL; it prints what to try
+demo EXAMPLE="axum-crud":
+    cargo run -p {{EXAMPLE}}
 
 # The example behind a pooler, with metrics and a dashboard; needs Docker and nothing else
 compose *ARGS:
