@@ -59,7 +59,8 @@ fn start() {
         .with_writer(|| Buffer)
         .with_filter(dynamic_filter_fn(|_, _| is_wanted(Format::Full)))
         .with_filter(LevelFilter::TRACE);
-    registry().with(Trap).with(plain).with(full).init();
+    let trap = Trap.with_filter(dynamic_filter_fn(|_, _| TRAP.get().is_some()));
+    registry().with(trap).with(plain).with(full).init();
 }
 
 /// Has the subscriber panic at events with this message on this thread, while something is logged.
