@@ -522,7 +522,7 @@ async fn statements_that_are_given_up_keep_their_place_in_the_budget() -> TestRe
     for _ in 0..3 {
         let db = db.clone();
         tasks.spawn(async move {
-            for _ in 0..10 {
+            for _ in 0..3 {
                 drop(sqlx::query("select pg_sleep(5)").execute(&db).await);
             }
         });
