@@ -121,7 +121,7 @@ impl Observer {
     /// Tells of a statement of the application's, if anybody wants to know.
     pub(crate) fn query(&self, ran: &Ran<'_>) {
         self.meters.queried(ran.duration);
-        self.note_outcome(ran);
+        self.own_query(ran);
         let wanted = self.options.queries
             && (self.is_heard() || tracing::enabled!(target: "tenantry::query", Level::DEBUG));
         if wanted && !self.is_slow(ran.duration) {
@@ -129,13 +129,9 @@ impl Observer {
         }
     }
 
-    /// Tells of a statement of the library's own, if it was slow.
+    /// Counts a statement that failed, and tells of one that was slow: all that is told of the
+    /// library's own.
     pub(crate) fn own_query(&self, ran: &Ran<'_>) {
-        self.note_outcome(ran);
-    }
-
-    /// Counts a failure, and tells of a statement that was slow.
-    fn note_outcome(&self, ran: &Ran<'_>) {
         if let Err(class) = ran.outcome {
             self.meters.failed(class);
         }

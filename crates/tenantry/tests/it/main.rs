@@ -8,6 +8,7 @@ mod budget;
 mod cancel;
 mod catalog_cache;
 mod close;
+mod counting;
 mod events;
 mod executor;
 mod faults;
