@@ -52,7 +52,9 @@ pub enum ErrorKind {
     Suspended,
     /// The tenant's container is somebody else's, or has no valid name.
     Placement,
-    /// The catalog could not be asked.
+    /// There is such a tenant already, or its container.
+    TenantExists,
+    /// The catalog could not be asked, or not be written.
     Catalog,
     /// No connection became free before the deadline.
     Timeout,
@@ -72,6 +74,11 @@ pub enum ErrorKind {
     NoTenant,
     /// A statement failed.
     Database,
+    /// Migration files cannot be run as they are, or have failed; the error's source says which, where
+    /// and why.
+    Migration,
+    /// A seed has failed, or has refused.
+    Seed,
 }
 
 impl Error {
@@ -189,6 +196,7 @@ impl ErrorKind {
             Self::UnknownTenant => "unknown tenant",
             Self::Suspended => "tenant is suspended",
             Self::Placement => "tenant has no container of its own",
+            Self::TenantExists => "tenant exists already",
             Self::Catalog => "catalog failed",
             Self::Timeout => "no connection in time",
             Self::Overloaded => "too many requests are waiting",
@@ -198,6 +206,8 @@ impl ErrorKind {
             Self::Config => "invalid configuration",
             Self::NoTenant => "no tenant in scope",
             Self::Database => "statement failed",
+            Self::Migration => "migration failed",
+            Self::Seed => "seed failed",
         }
     }
 }

@@ -97,14 +97,17 @@ pub mod context;
 mod db;
 mod error;
 pub mod event;
+mod fleet;
 mod health;
 mod manager;
 mod metrics;
+pub mod migrate;
 #[cfg(feature = "ops")]
 pub mod ops;
 mod pool;
 pub mod retry;
 mod sql;
+mod table;
 mod tenant;
 mod timestamp;
 mod warmup;

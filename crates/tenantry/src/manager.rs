@@ -17,12 +17,14 @@ use sqlx::postgres::PgConnectOptions;
 pub use builder::{ConfigError, ManagerBuilder};
 
 use crate::{
-    catalog::{Lookup, listen},
-    db::{Handle, SharedDb, TenantDb},
-    error::{Error, ErrorKind},
+    catalog::listen,
+    db::{SharedDb, TenantDb},
+    error::Error,
     event::EvictReason,
+    fleet::Fleet,
     health::{Checks, HealthOptions, HealthReport, Subject},
     metrics::{Metrics, MetricsCollector, MetricsOptions},
+    migrate::TenantMigrator,
     pool::{Detail, OccupantId, PoolSnapshot, Server},
     tenant::{ParseTenantIdError, TenantId, TenantRecord, TenantState},
     warmup::{self, WarmUp, WarmUpReport},
@@ -59,12 +61,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct TenantManager(Arc<Inner>);
 
 struct Inner {
-    server: Arc<Server>,
-    /// The shared schema as the application uses it.
-    shared: SharedDb,
-    /// The shared schema as the library uses it: with the reserve, and first in line.
-    system: SharedDb,
-    lookup: Lookup,
+    fleet: Fleet,
     connect: PgConnectOptions,
     listening: AtomicBool,
     checks: Arc<Checks>,
@@ -86,36 +83,25 @@ impl TenantManager {
         ManagerBuilder::with(connect)
     }
 
-    fn new(
-        server: Arc<Server>,
-        shared: SharedDb,
-        lookup: Lookup,
-        connect: PgConnectOptions,
-    ) -> Self {
-        let system = SharedDb::new(Handle::new(Arc::clone(&server), Arc::clone(server.system())));
+    fn new(fleet: Fleet, connect: PgConnectOptions) -> Self {
         let listening = AtomicBool::new(false);
         let checks = Arc::new(Checks::default());
         let warming = tokio::sync::Mutex::new(());
-        Self(Arc::new(Inner {
-            server,
-            shared,
-            system,
-            lookup,
-            connect,
-            listening,
-            checks,
-            warming,
-        }))
+        Self(Arc::new(Inner { fleet, connect, listening, checks, warming }))
+    }
+
+    fn server(&self) -> &Arc<Server> {
+        self.0.fleet.server()
     }
 
     /// Returns the database of a tenant. Takes no connection; asks the catalog, or its cache.
     ///
     /// # Errors
     ///
-    /// [`InvalidTenantId`](ErrorKind::InvalidTenantId) when the text is no id,
-    /// [`UnknownTenant`](ErrorKind::UnknownTenant) and [`Suspended`](ErrorKind::Suspended) when the
-    /// catalog says so, [`Placement`](ErrorKind::Placement) when the tenant has no container of its
-    /// own, [`Closed`](ErrorKind::Closed) after [`close`](Self::close), and what stands in the way of
+    /// [`InvalidTenantId`](crate::ErrorKind::InvalidTenantId) when the text is no id,
+    /// [`UnknownTenant`](crate::ErrorKind::UnknownTenant) and [`Suspended`](crate::ErrorKind::Suspended) when the
+    /// catalog says so, [`Placement`](crate::ErrorKind::Placement) when the tenant has no container of its
+    /// own, [`Closed`](crate::ErrorKind::Closed) after [`close`](Self::close), and what stands in the way of
     /// asking the catalog.
     ///
     /// # Cancel safety
@@ -127,19 +113,16 @@ impl TenantManager {
         I::Error: Into<ParseTenantIdError>,
     {
         let id = id.try_into().map_err(Into::into)?;
-        if self.0.server.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "looking a tenant up").with_tenant(&id));
+        if !self.is_closed() {
+            self.listen_once();
         }
-        self.listen_once();
-        let known = self.0.lookup.find(&self.0.system, &id).await?;
-        let handle = Handle::new(Arc::clone(&self.0.server), Arc::clone(&known.occupant));
-        Ok(TenantDb::new(handle, known.tenant.clone()))
+        self.0.fleet.tenant(&id).await
     }
 
     /// Returns the shared schema.
     #[must_use]
     pub fn shared(&self) -> &SharedDb {
-        &self.0.shared
+        self.0.fleet.shared()
     }
 
     /// Lists all tenants that the catalog has, the suspended ones too.
@@ -148,27 +131,27 @@ impl TenantManager {
     ///
     /// When the catalog fails, or cannot list.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, Error> {
-        self.0.lookup.list(&self.0.system).await
+        self.0.fleet.list().await
     }
 
     /// Forgets what the catalog has said about a tenant, so that it is asked again.
     ///
     /// Handles that exist stay as they are.
     pub async fn invalidate(&self, id: &TenantId) {
-        self.0.lookup.forget(id.as_str()).await;
+        self.0.fleet.lookup().forget(id.as_str()).await;
     }
 
     /// Forgets a tenant pool: its idle connections are unbound, those in use when they come back.
     ///
     /// Returns whether there was one. Running statements and transactions are not disturbed.
     pub fn evict(&self, id: &TenantId) -> bool {
-        self.0.server.evict(&OccupantId::Tenant(id.clone()), EvictReason::Requested)
+        self.server().evict(&OccupantId::Tenant(id.clone()), EvictReason::Requested)
     }
 
     /// Returns the pool in numbers.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
-        self.0.server.snapshot(Detail::Tenants)
+        self.server().snapshot(Detail::Tenants)
     }
 
     /// Binds a connection to each of these tenants before the first request needs it.
@@ -193,7 +176,7 @@ impl TenantManager {
     {
         let named = tenants.into_iter().map(|name| name.as_ref().into()).collect();
         let _alone = self.0.warming.lock().await;
-        warmup::warm_up(&self.0.server, &|name| self.find(name), named, &options).await
+        warmup::warm_up(self.server(), &|name| self.find(name), named, &options).await
     }
 
     /// Warms up the first tenants that the catalog lists, at most so many of them. Suspended ones are
@@ -225,8 +208,9 @@ impl TenantManager {
     ///
     /// Safe.
     pub async fn health(&self, options: HealthOptions) -> HealthReport {
-        self.0.server.start();
-        let Inner { server, system, checks, .. } = &*self.0;
+        self.server().start();
+        let Inner { fleet, checks, .. } = &*self.0;
+        let (server, system) = (fleet.server(), fleet.system());
         checks.run(&Subject { server, system, find: &|name| self.find(name) }, &options).await
     }
 
@@ -243,7 +227,7 @@ impl TenantManager {
     /// See [`MetricsCollector`].
     #[must_use]
     pub fn collector(&self, options: MetricsOptions) -> MetricsCollector {
-        MetricsCollector::new(&self.0.server, &self.0.checks, &options)
+        MetricsCollector::new(self.server(), &self.0.checks, &options)
     }
 
     /// Sends the pool's figures to OpenTelemetry, under the names of its [semantic
@@ -256,14 +240,20 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) when it has been called before: everything would be counted twice.
+    /// [`Config`](crate::ErrorKind::Config) when it has been called before: everything would be counted twice.
     #[cfg(feature = "opentelemetry")]
     pub fn register_opentelemetry(
         &self,
         meter: &opentelemetry::metrics::Meter,
         pool: &str,
     ) -> Result<(), Error> {
-        crate::metrics::register(&self.0.server, meter, pool)
+        crate::metrics::register(self.server(), meter, pool)
+    }
+
+    /// Makes what migrates the schemas of all tenants, and the shared one; see
+    /// [`TenantMigrator`].
+    pub fn migrator(&self) -> TenantMigrator {
+        TenantMigrator::new(self.0.fleet.clone())
     }
 
     fn find(&self, name: Arc<str>) -> BoxFuture<'_, Result<TenantDb, Error>> {
@@ -274,7 +264,7 @@ impl TenantManager {
     /// closes every connection and ends every background task.
     ///
     /// Calling it again does nothing more. Requests that wait for a connection are told that the
-    /// manager is [`Closed`](ErrorKind::Closed).
+    /// manager is [`Closed`](crate::ErrorKind::Closed).
     ///
     /// # Cancel safety
     ///
@@ -291,18 +281,19 @@ impl TenantManager {
     ///
     /// As [`close`](Self::close).
     pub async fn close_within(&self, patience: Duration) {
-        self.0.server.close(patience).await;
+        self.server().close(patience).await;
     }
 
     /// Says whether [`close`](Self::close) has been called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.server.is_closed()
+        self.server().is_closed()
     }
 
     /// Starts to listen for changes of the catalog, if it announces them, at the first look-up.
     fn listen_once(&self) {
-        let Inner { server, lookup, listening, connect, .. } = &*self.0;
+        let Inner { fleet, listening, connect, .. } = &*self.0;
+        let (server, lookup) = (fleet.server(), fleet.lookup());
         let Some(channel) = lookup.channel() else {
             return;
         };
@@ -318,9 +309,6 @@ impl TenantManager {
 
 impl fmt::Debug for TenantManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TenantManager")
-            .field("server", &self.0.server)
-            .field("lookup", &self.0.lookup)
-            .finish_non_exhaustive()
+        f.debug_struct("TenantManager").field("fleet", &self.0.fleet).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@
 //! what comes out of it is safe by construction. No other file of the crate may use
 //! [`sqlx::AssertSqlSafe`].
 
-use std::fmt::Write;
+use std::{fmt::Write, ops::Range};
 
 use sqlx::{SqlSafeStr, SqlStr};
 
@@ -36,6 +36,31 @@ impl Sql {
             self.text(if index == 0 { "" } else { ", " }).ident(ident);
         }
         self
+    }
+
+    /// Appends a text that somebody has vouched for already, such as a migration file, or a part of one.
+    pub(crate) fn vouched(&mut self, sql: &SqlStr, part: Range<usize>) -> &mut Self {
+        self.0.push_str(sql.as_str().get(part).unwrap_or_default());
+        self
+    }
+
+    /// Appends a whole number that may be negative.
+    pub(crate) fn integer(&mut self, number: i64) -> &mut Self {
+        self.display(number)
+    }
+
+    /// Appends bytes as a constant.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.text("pg_catalog.decode('");
+        for byte in bytes {
+            self.display(format_args!("{byte:02x}"));
+        }
+        self.text("', 'hex')")
+    }
+
+    /// Returns how long the text is so far, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Appends a whole number.
@@ -72,6 +97,12 @@ impl Sql {
     pub(crate) fn finish(self) -> SqlStr {
         sqlx::AssertSqlSafe(self.0).into_sql_str()
     }
+}
+
+/// Makes a text what sqlx's types ask for where it is only looked at: nobody may execute it.
+#[expect(clippy::disallowed_methods, reason = "the text is never executed")]
+pub(crate) fn never_run(text: String) -> SqlStr {
+    sqlx::AssertSqlSafe(text).into_sql_str()
 }
 
 #[cfg(test)]

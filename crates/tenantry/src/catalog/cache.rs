@@ -10,10 +10,11 @@ use std::{
 
 use moka::{Expiry, future::Cache};
 use parking_lot::Mutex;
+use sqlx::PgConnection;
 use tokio::time::timeout;
 
 use super::{
-    Ask, Catalog,
+    Ask, Catalog, CatalogChange, Write,
     fixed::{collision, container_of},
 };
 use crate::{
@@ -77,6 +78,18 @@ pub(crate) type Dedicate = Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>;
 pub(crate) struct Known {
     pub(crate) tenant: Tenant,
     pub(crate) occupant: Arc<Occupant>,
+}
+
+/// A tenant as the library's own upkeep reaches it, whatever its state.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    /// The tenant; `None` for the shared schema.
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) schema: Ident,
+    /// Binds a session to the schema as the role of the connection, without the tenant's settings.
+    pub(crate) occupant: Arc<Occupant>,
+    /// Whether a connection that has served it may serve others.
+    pub(crate) dedicated: bool,
 }
 
 /// What the catalog has said about an id.
@@ -193,6 +206,65 @@ impl Lookup {
         self.rules.catalog.channel()
     }
 
+    pub(crate) fn isolation(&self) -> &Isolation {
+        &self.rules.isolation
+    }
+
+    pub(crate) fn shared_schema(&self) -> &Ident {
+        &self.rules.shared_schema
+    }
+
+    /// Looks a tenant up past the cache, whatever its state.
+    pub(crate) async fn record(
+        &self,
+        shared: &SharedDb,
+        id: &TenantId,
+    ) -> Result<Option<TenantRecord>, Error> {
+        self.rules.in_time(self.rules.resolve(shared, id)).await
+    }
+
+    /// Returns how upkeep reaches a tenant.
+    pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
+        let schema = self.rules.container(record)?;
+        let shared = self.rules.tenants_see_shared.then_some(&self.rules.shared_schema);
+        let occupant = Occupant::new(
+            OccupantId::Tenant(record.id.clone()),
+            Class::Shared,
+            Binding::upkeep(&schema, shared),
+        );
+        Ok(Site {
+            tenant: Some(record.id.clone()),
+            schema,
+            occupant: Arc::new(occupant),
+            dedicated: (self.rules.dedicate)(record),
+        })
+    }
+
+    /// Returns how upkeep reaches the shared schema.
+    pub(crate) fn shared_site(&self) -> Site {
+        let schema = self.rules.shared_schema.clone();
+        let binding = Binding::upkeep(&schema, None);
+        let occupant = Arc::new(Occupant::new(OccupantId::Shared, Class::Shared, binding));
+        Site { tenant: None, schema, occupant, dedicated: false }
+    }
+
+    /// Writes a change of the list of tenants in the transaction that is open on the connection.
+    pub(crate) async fn write(
+        &self,
+        conn: &mut PgConnection,
+        change: CatalogChange<'_>,
+    ) -> Result<(), Error> {
+        let write = Write { conn, shared_schema: &self.rules.shared_schema };
+        self.rules.catalog.write(write, change).await
+    }
+
+    /// Has the sessions of handles that were looked up drop their prepared statements.
+    pub(crate) async fn note_change(&self, id: &TenantId) {
+        if let Some(Heard { verdict: Verdict::Known(known), .. }) = self.cache.get(id).await {
+            known.occupant.note_change();
+        }
+    }
+
     pub(crate) async fn forget(&self, id: &str) {
         self.rules.forgotten.fetch_add(1, Ordering::Relaxed);
         self.cache.invalidate(id).await;
@@ -260,13 +332,19 @@ impl Rules {
         if record.state != TenantState::Active {
             return Ok(Verdict::Suspended);
         }
-        let container = container_of(&record, &self.isolation)?;
-        if container.is_reserved_schema() || container == self.shared_schema {
-            let attempted = "its container is a schema that belongs to everybody";
-            return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(id));
-        }
+        let container = self.container(&record)?;
         self.claim(shared, &record, &container).await?;
         Ok(Verdict::Known(Arc::new(self.known(record, container)?)))
+    }
+
+    /// Returns the container of a tenant, which is never a schema that belongs to everybody.
+    fn container(&self, record: &TenantRecord) -> Result<Ident, Error> {
+        let container = container_of(record, &self.isolation)?;
+        if container.is_reserved_schema() || container == self.shared_schema {
+            let attempted = "its container is a schema that belongs to everybody";
+            return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
+        }
+        Ok(container)
     }
 
     /// Notes that the container is this tenant's. When it was another's before, that one is looked

@@ -1,4 +1,4 @@
-use super::{Answer, Ask, Catalog};
+use super::{Answer, Ask, Catalog, CatalogChange, Write};
 use crate::{
     error::{Error, ErrorKind},
     tenant::{TenantId, TenantRecord},
@@ -13,6 +13,16 @@ use crate::{
 pub struct SchemaDiscovery {}
 
 impl Catalog for SchemaDiscovery {
+    /// A tenant is what its schema is called, so there is nothing to write; there is no place to note
+    /// that one is suspended.
+    fn write<'a>(&'a self, _: Write<'a>, change: CatalogChange<'a>) -> Answer<'a, ()> {
+        let written = match change {
+            CatalogChange::Renamed { .. } => Ok(()),
+            other => other.unwritten(),
+        };
+        Box::pin(std::future::ready(written))
+    }
+
     fn resolve<'a>(&'a self, ask: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
         Box::pin(async move {
             let record = TenantRecord::new(id.clone());

@@ -6,6 +6,7 @@
 //! while, the negative ones too, and never asks twice at once for one tenant.
 
 mod cache;
+mod change;
 mod closure;
 mod discovery;
 mod fixed;
@@ -17,7 +18,8 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 
 pub use cache::CatalogOptions;
-pub(crate) use cache::Lookup;
+pub(crate) use cache::{Lookup, Site};
+pub use change::{CatalogChange, Write};
 pub use closure::CatalogFn;
 pub use discovery::SchemaDiscovery;
 pub use fixed::FixedCatalog;
@@ -58,6 +60,21 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
     fn check(&self, isolation: &Isolation) -> Result<(), Error> {
         let _ = isolation;
         Ok(())
+    }
+
+    /// Writes a change of the list, in the transaction in which the container is changed: both happen
+    /// or neither.
+    ///
+    /// By default nothing is written for a tenant that was [created](CatalogChange::Created) or
+    /// [dropped](CatalogChange::Dropped), for catalogs that are kept elsewhere or find tenants by
+    /// themselves, and every other change is refused.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written, or when this catalog cannot be written.
+    fn write<'a>(&'a self, write: Write<'a>, change: CatalogChange<'a>) -> Answer<'a, ()> {
+        drop(write);
+        Box::pin(std::future::ready(change.unwritten()))
     }
 
     /// Names the channel on which changes are announced with `NOTIFY`, if they are: the payload is a

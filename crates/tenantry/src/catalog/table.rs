@@ -1,9 +1,9 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{Row, SqlStr, error::DatabaseError, postgres::PgRow};
 
-use super::{Answer, Ask, Catalog, discovery::failed};
+use super::{Answer, Ask, Catalog, CatalogChange, Write, discovery::failed};
 use crate::{
     db::SharedDb,
     error::{Error, ErrorKind},
@@ -64,7 +64,7 @@ impl TableCatalog {
 
     /// The transaction lock makes a second caller wait: `if not exists` alone lets two creators
     /// collide.
-    fn create_sql(&self) -> sqlx::SqlStr {
+    fn create_sql(&self) -> SqlStr {
         let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(7234619037115); ");
         sql.text("create table if not exists ").ident(&self.table).text(
             " (id text primary key, container text unique, \
@@ -93,6 +93,45 @@ impl TableCatalog {
         );
         sql.ident(&self.table).text(" execute function tenantry_announce()");
         sql.finish()
+    }
+
+    fn write_sql<'c>(
+        &self,
+        shared_schema: &Ident,
+        change: CatalogChange<'c>,
+    ) -> (SqlStr, &'c TenantId) {
+        let mut sql = Sql::new(match change {
+            CatalogChange::Created(_) => "insert into ",
+            CatalogChange::State(..) | CatalogChange::Renamed { .. } => "update ",
+            CatalogChange::Dropped(_) => "delete from ",
+        });
+        sql.ident(shared_schema).text(".").ident(&self.table);
+        let tenant = match change {
+            CatalogChange::Created(record) => {
+                sql.text(" (id, container, state, attributes) values (");
+                sql.literal(record.id.as_str()).text(", ");
+                container(&mut sql, record);
+                sql.text(", ").literal(state_name(record.state)).text(", ");
+                let attributes = match &record.attributes {
+                    Value::Null => "{}".to_owned(),
+                    other => other.to_string(),
+                };
+                sql.literal(&attributes).text(")");
+                return (sql.finish(), &record.id);
+            }
+            CatalogChange::State(tenant, state) => {
+                sql.text(" set state = ").literal(state_name(state));
+                tenant
+            }
+            CatalogChange::Renamed { from, to } => {
+                sql.text(" set id = ").literal(to.id.as_str()).text(", container = ");
+                container(&mut sql, to);
+                from
+            }
+            CatalogChange::Dropped(tenant) => tenant,
+        };
+        sql.text(" where id = ").literal(tenant.as_str());
+        (sql.finish(), tenant)
     }
 
     fn select(&self, ask: Ask<'_>) -> Sql {
@@ -130,9 +169,52 @@ impl Catalog for TableCatalog {
         })
     }
 
+    fn write<'a>(&'a self, write: Write<'a>, change: CatalogChange<'a>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (sql, tenant) = self.write_sql(write.shared_schema, change);
+            // One string, with the values in it: nothing is prepared on a connection that serves many
+            // tenants.
+            let written = sqlx::raw_sql(sql).execute(&mut *write.conn).await;
+            let rows = written.map_err(|error| refusal(error, change).with_tenant(tenant))?;
+            if rows.rows_affected() == 0 && !matches!(change, CatalogChange::Dropped(_)) {
+                let gone = Error::new(ErrorKind::UnknownTenant, "changing the list of tenants");
+                return Err(gone.with_tenant(tenant));
+            }
+            Ok(())
+        })
+    }
+
     fn channel(&self) -> Option<&str> {
         Some(CHANNEL)
     }
+}
+
+/// A tenant that is there already is an error of its own.
+fn refusal(error: sqlx::Error, change: CatalogChange<'_>) -> Error {
+    let taken = error.as_database_error().is_some_and(DatabaseError::is_unique_violation);
+    let adds = matches!(change, CatalogChange::Created(_) | CatalogChange::Renamed { .. });
+    match taken && adds {
+        true => {
+            Error::new(ErrorKind::TenantExists, "writing the list of tenants").with_source(error)
+        }
+        false => failed(error),
+    }
+}
+
+/// How the table names a state.
+fn state_name(state: TenantState) -> &'static str {
+    match state {
+        TenantState::Active => "active",
+        TenantState::Suspended => "suspended",
+    }
+}
+
+/// Appends the container that is on record, or null when it follows the name template.
+fn container(sql: &mut Sql, record: &TenantRecord) {
+    match &record.container {
+        Some(container) => sql.literal(container.as_str()),
+        None => sql.text("null"),
+    };
 }
 
 fn record(row: &PgRow) -> Result<TenantRecord, Error> {

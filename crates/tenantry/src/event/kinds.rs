@@ -60,6 +60,9 @@ pub enum Event {
     Breaker(BreakerChange),
     /// A request has waited for a connection in vain. Level `WARN`.
     AcquireTimeout(AcquireTimeout),
+    /// A tenant was migrated, or was to be. Level `INFO`, `WARN` when that failed.
+    #[serde(rename = "migration")]
+    Migrated(Migrated),
 }
 
 /// A statement that has ended.
@@ -246,6 +249,27 @@ pub struct AcquireTimeout {
     pub waited: Duration,
 }
 
+/// A tenant that was migrated, or was to be.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Migrated {
+    /// The tenant, as it was named; `None` is the shared schema.
+    pub tenant_id: Option<Arc<str>>,
+    /// Its schema, where that is known.
+    #[serde(rename = "schemaName")]
+    pub schema: Option<Arc<str>>,
+    /// What came of it, in snake case.
+    pub outcome: &'static str,
+    /// Migrations that were done, whatever came afterwards.
+    pub files: usize,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+    /// Why it has failed, in the database's own words.
+    pub error: Option<Arc<str>>,
+}
+
 impl Event {
     /// Returns the tenant that it is about, if it is about one.
     #[must_use]
@@ -261,6 +285,7 @@ impl Event {
             Self::Retry(of) => of.tenant_id.as_ref(),
             Self::Breaker(_) => None,
             Self::AcquireTimeout(of) => of.tenant_id.as_ref(),
+            Self::Migrated(of) => return of.tenant_id.as_deref(),
         };
         id.map(TenantId::as_str)
     }

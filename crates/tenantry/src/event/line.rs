@@ -104,6 +104,13 @@ impl fmt::Display for Event {
                 out.write_str(" ACQUIRE_TIMEOUT")?;
                 millis(out, "waited", as_millis(of.waited))?;
             }
+            Self::Migrated(of) => {
+                out.write_str(" MIGRATION")?;
+                text(out, "outcome", of.outcome)?;
+                write!(out, " files={}", of.files)?;
+                millis(out, "duration", as_millis(of.duration))?;
+                optional(out, "error", of.error.as_deref())?;
+            }
         }
         f.write_str(line.trim_start())
     }

@@ -98,5 +98,22 @@ pub(super) fn trace(event: &Event) {
             waited_ms = as_millis(of.waited),
             "ACQUIRE_TIMEOUT"
         ),
+        Event::Migrated(of) if of.error.is_some() => warn!(
+            target: "tenantry::migrate",
+            tenant,
+            outcome = of.outcome,
+            files = of.files,
+            duration_ms = as_millis(of.duration),
+            error = of.error.as_deref(),
+            "MIGRATION"
+        ),
+        Event::Migrated(of) => info!(
+            target: "tenantry::migrate",
+            tenant,
+            outcome = of.outcome,
+            files = of.files,
+            duration_ms = as_millis(of.duration),
+            "MIGRATION"
+        ),
     }
 }

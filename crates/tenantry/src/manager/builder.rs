@@ -8,6 +8,7 @@ use crate::{
     db::{Handle, SharedDb},
     error::{Error, OptionsError},
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
+    fleet::Fleet,
     pool::{Class, Occupant, OccupantId, PoolOptions, Server},
     retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
@@ -255,7 +256,7 @@ impl ManagerBuilder {
             self.dedicate,
             retry,
         );
-        Ok(TenantManager::new(server, shared, lookup, connect))
+        Ok(TenantManager::new(Fleet::new(server, shared, lookup), connect))
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Lease {
     server: Arc<Server>,
     conn: ConnId,
     occupant: Arc<Occupant>,
+    /// Whom a lease for upkeep serves now.
+    serves: Option<Arc<Occupant>>,
     /// Always there until the lease is dropped.
     session: Option<Session>,
     condition: Condition,
@@ -91,6 +93,7 @@ impl Lease {
             server,
             conn,
             occupant,
+            serves: None,
             session: Some(session),
             condition,
             doubt: Doubt::None,
@@ -114,7 +117,7 @@ impl Lease {
     /// Returns the tenant that the connection is bound to; nothing for the shared schema.
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantId> {
-        self.occupant.tenant()
+        self.serves.as_ref().unwrap_or(&self.occupant).tenant()
     }
 
     /// Returns the process id of the session's server process, as `pg_stat_activity` shows it.
@@ -168,6 +171,37 @@ impl Lease {
         result
     }
 
+    /// Binds a lease for upkeep to whom it is to serve now: everything that the one before has left
+    /// on the session goes.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped in the middle, the session counts as dirty.
+    pub(crate) async fn serve(&mut self, occupant: &Arc<Occupant>) -> sqlx::Result<()> {
+        self.serves = Some(Arc::clone(occupant));
+        let keep = self.server.keep();
+        let bound = self.start().bind(occupant, keep).await;
+        self.finish(Effect::OnSession, &bound);
+        bound
+    }
+
+    /// Says whether the connection should serve nobody else: its server process has grown enough.
+    pub(crate) fn is_worn_out(&self) -> bool {
+        self.session().is_worn_out(&self.server.options)
+    }
+
+    /// Counts tables that were read without being bound to their schema.
+    pub(crate) fn wear(&mut self, tables: usize) {
+        if let Some(session) = &mut self.session {
+            session.wear(tables);
+        }
+    }
+
+    /// Has the connection closed instead of given back.
+    pub(crate) fn retire(&mut self) {
+        self.condition = Condition::Broken;
+    }
+
     /// Asks the server for a sign of life.
     ///
     /// # Cancel safety
@@ -190,7 +224,7 @@ impl Lease {
         if let Err(error) = result
             && !leaves_session_usable(error)
         {
-            let tenant = self.occupant.tenant();
+            let tenant = self.tenant();
             let lost = PoolError::new(tenant, "running a statement", error);
             self.server.observer.tell(Event::PoolError(lost));
             return self.lose();

@@ -23,6 +23,6 @@ pub(crate) use occupant::{Occupant, OccupantId};
 pub use options::PoolOptions;
 pub(crate) use scheduler::Class;
 pub(crate) use server::Server;
-pub(crate) use session::Session;
+pub(crate) use session::{Session, leaves_session_usable};
 pub use snapshot::{Acquires, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot};
 pub(crate) use state::Detail;

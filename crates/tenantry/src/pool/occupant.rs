@@ -27,6 +27,8 @@ pub(crate) struct Occupant {
     /// Told apart from every other occupant by this number, for as long as the process runs.
     pub(crate) serial: u64,
     tables: AtomicU32,
+    /// Counts how often the tables were changed, as far as this process knows.
+    changes: AtomicU32,
 }
 
 /// How many tables are assumed where they were not counted.
@@ -41,6 +43,9 @@ pub(crate) enum OccupantId {
     System,
     /// The application, when it uses the shared schema.
     Shared,
+    /// The library, when it migrates, provisions or seeds: its sessions serve one schema after the
+    /// other.
+    Upkeep,
     Tenant(TenantId),
 }
 
@@ -65,7 +70,27 @@ impl Occupant {
         let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
         let tables = AtomicU32::new(TYPICAL_TABLES);
         let schema = binding.search_path.first().map_or("", |schema| schema.as_str()).into();
-        Self { id, class, binding, schema, alike: Mutex::new(alike), serial, tables }
+        Self {
+            id,
+            class,
+            binding,
+            schema,
+            alike: Mutex::new(alike),
+            serial,
+            tables,
+            changes: AtomicU32::new(0),
+        }
+    }
+
+    /// Says how often the tables were changed; see [`note_change`](Self::note_change).
+    pub(crate) fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the tables were changed: prepared statements go at the next use of each session.
+    pub(crate) fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.doubt_alike();
     }
 
     pub(crate) fn alike(&self) -> Alike {
@@ -113,7 +138,7 @@ impl Occupant {
     pub(crate) fn tenant(&self) -> Option<&TenantId> {
         match &self.id {
             OccupantId::Tenant(id) => Some(id),
-            OccupantId::System | OccupantId::Shared => None,
+            OccupantId::System | OccupantId::Shared | OccupantId::Upkeep => None,
         }
     }
 }
@@ -123,6 +148,7 @@ impl fmt::Display for OccupantId {
         match self {
             Self::System => f.write_str("the library"),
             Self::Shared => f.write_str("the shared schema"),
+            Self::Upkeep => f.write_str("the library's upkeep"),
             Self::Tenant(id) => write!(f, "tenant {id}"),
         }
     }

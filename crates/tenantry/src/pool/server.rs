@@ -19,11 +19,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
     occupant::{Occupant, OccupantId},
-    scheduler::{ConnId, Released, Time},
+    scheduler::{Class, ConnId, Released, Time},
     session::{KeepStatements, Session},
     state::{Detail, Order, State, Waiter},
 };
-use crate::event::{EventOptions, EvictReason, Hooks, Observer};
+use crate::{
+    error::Error,
+    event::{EventOptions, EvictReason, Hooks, Observer},
+    tenant::Binding,
+};
 
 /// The pool of one PostgreSQL server: the shell around the scheduler.
 pub(crate) struct Server {
@@ -31,6 +35,8 @@ pub(crate) struct Server {
     pub(super) connect: PgConnectOptions,
     /// The library's own occupant, for catalog and housekeeping.
     system: Arc<Occupant>,
+    /// The library's own occupant for operations on many tenants, bound to none of them.
+    upkeep: Arc<Occupant>,
     /// Never held across an await; every event takes it once.
     state: Mutex<State>,
     pub(crate) observer: Observer,
@@ -59,6 +65,7 @@ impl Server {
         hooks: Hooks,
     ) -> Arc<Self> {
         let state = Mutex::new(State::new(options.limits(outside), options.breaker.clone()));
+        let upkeep = Occupant::new(OccupantId::Upkeep, Class::Shared, Binding::default());
         let shutdown = CancellationToken::new();
         // Hooks hear of what is told while everything ends, so they are told to end last.
         let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
@@ -66,6 +73,7 @@ impl Server {
             options,
             connect,
             system,
+            upkeep: Arc::new(upkeep),
             state,
             observer,
             began: Instant::now(),
@@ -117,6 +125,27 @@ impl Server {
     /// Returns the tenants that have a tenant pool now, with their part of the pool.
     pub(crate) fn tenant_pools(&self) -> Vec<(Arc<Occupant>, TenantPoolSnapshot)> {
         self.state.lock().tenant_pools().collect()
+    }
+
+    /// Has the sessions of an occupant drop their prepared statements before their next use, because
+    /// its tables were changed.
+    pub(crate) fn note_change(&self, id: &OccupantId) {
+        self.state.lock().note_change(id);
+    }
+
+    /// Takes a connection for upkeep: it is bound to nobody, and serves whom it is told to.
+    pub(crate) async fn acquire_for_upkeep(self: &Arc<Self>) -> Result<Lease, Error> {
+        self.acquire(&self.upkeep).await
+    }
+
+    /// Says whether anybody waits for a connection.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.state.lock().scheduler.counts().waiting > 0
+    }
+
+    /// Connections that upkeep can have at most.
+    pub(crate) fn places_for_upkeep(&self) -> usize {
+        self.places_for_tenants().min(self.options.cap_of_a_tenant())
     }
 
     /// Connections that tenants can have at most.

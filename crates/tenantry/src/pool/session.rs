@@ -22,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) conn: PgConnection,
     /// Whose session it is. `None` until the first [`bind`](Self::bind) and while one is under way.
     bound: Option<Arc<Occupant>>,
+    /// How often the occupant's tables had been changed then.
+    bound_changes: u32,
     /// Whose statements are prepared on it.
     statements: Statements,
     /// Whether some of them were prepared for another occupant.
@@ -112,6 +114,7 @@ impl Session {
             conn,
             checks_clients,
             bound: None,
+            bound_changes: 0,
             statements: Statements::None,
             borrowed: false,
             statements_since: Instant::now(),
@@ -127,6 +130,7 @@ impl Session {
 
     pub(crate) fn is_bound_to(&self, occupant: &Arc<Occupant>) -> bool {
         self.bound.as_ref().is_some_and(|bound| Arc::ptr_eq(bound, occupant))
+            && self.bound_changes == occupant.changes()
     }
 
     /// Makes the session the occupant's: everything that anybody left behind goes, then its search
@@ -137,7 +141,12 @@ impl Session {
     /// When dropped, the session is bound to nobody; call again.
     pub(crate) async fn bind(&mut self, to: &Arc<Occupant>, keep: KeepStatements) -> Result<()> {
         let same = self.is_bound_to(to);
-        self.bound = None;
+        let changes = to.changes();
+        let bound = self.bound.take();
+        if !same && bound.is_some_and(|bound| Arc::ptr_eq(&bound, to)) {
+            // The tables were changed since: what was prepared for them may not fit any more.
+            self.statements = Statements::Doubtful;
+        }
         // Until the end of this, anything may be left half done.
         let touched = std::mem::replace(&mut self.touched, true);
         // A session that caches nothing may be one whose cache is turned off: sqlx then leaves every
@@ -162,6 +171,7 @@ impl Session {
             self.sort_out_statements(to, keep).await?;
         }
         self.bound = Some(Arc::clone(to));
+        self.bound_changes = changes;
         self.touched = false;
         if self.wear.served.insert(to.serial) {
             self.wear.tables += to.tables();
@@ -178,6 +188,11 @@ impl Session {
     pub(super) fn is_worn_out(&self, options: &PoolOptions) -> bool {
         self.wear.tables >= options.max_tables_per_connection
             || self.wear.served.len() >= options.max_tenants_per_connection
+    }
+
+    /// Counts tables that were read without being bound to their schema.
+    pub(super) fn wear(&mut self, tables: usize) {
+        self.wear.tables += tables;
     }
 
     /// Checks that the server still answers, in one round trip.

@@ -369,6 +369,13 @@ impl State {
         })
     }
 
+    /// Has the sessions of an occupant drop their prepared statements before their next use.
+    pub(super) fn note_change(&self, id: &OccupantId) {
+        if let Some(pool) = self.pools.get(id) {
+            pool.occupant.note_change();
+        }
+    }
+
     pub(super) fn tenant_pools(&self) -> impl Iterator<Item = (Arc<Occupant>, TenantPoolSnapshot)> {
         self.pools.iter().filter_map(|(id, pool)| {
             let OccupantId::Tenant(tenant) = id else { return None };
@@ -404,7 +411,7 @@ impl State {
             Detail::Totals => Vec::new(),
             Detail::Tenants => self.tenant_pools().map(|(_, snapshot)| snapshot).collect(),
         };
-        let beside = [OccupantId::Shared, OccupantId::System];
+        let beside = [OccupantId::Shared, OccupantId::System, OccupantId::Upkeep];
         let beside = beside.iter().filter(|id| self.pools.contains_key(id)).count();
         PoolSnapshot {
             max,

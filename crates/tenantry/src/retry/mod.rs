@@ -9,5 +9,6 @@ mod run;
 mod transient;
 
 pub use policy::RetryPolicy;
+pub(crate) use run::chance;
 pub use run::{Retrier, retry};
 pub use transient::Transient;

@@ -172,7 +172,7 @@ where
 }
 
 /// Returns a number from 0 to 1 that nobody needs to be unable to guess.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     let sample = u32::try_from(RandomState::new().hash_one(0_u8) >> 32).unwrap_or_default();
     f64::from(sample) / f64::from(u32::MAX)
 }

@@ -39,6 +39,14 @@ impl Binding {
         }
     }
 
+    /// Returns the binding of the library's own work on a schema, with the shared schema behind it when
+    /// `shared` is given. No role and no settings: it works as whoever connects. It owns no schema, so
+    /// prepared statements are never kept for it.
+    pub(crate) fn upkeep(schema: &Ident, shared: Option<&Ident>) -> Self {
+        let search_path = std::iter::once(schema).chain(shared).cloned().collect();
+        Self { search_path, ..Self::default() }
+    }
+
     /// Finds a setting that would undo what the binding is for.
     pub(crate) fn forbidden_setting(&self) -> Option<&str> {
         let forbidden = ["search_path", "role", "session_authorization"];

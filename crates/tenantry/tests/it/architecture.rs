@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["ops"],
     &["manager"],
     &["doctor", "clone", "drift", "provision", "migrate", "warmup", "health", "metrics", "context"],
+    &["fleet"],
     &["catalog", "schema"],
     &["db"],
     &["pool"],

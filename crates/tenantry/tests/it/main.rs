@@ -24,6 +24,7 @@ mod leak_types;
 mod lifetime;
 mod log;
 mod metrics;
+mod migrate;
 mod opentelemetry;
 mod recovery;
 mod requests;

@@ -1,0 +1,129 @@
+//! All tenants of a server, for operations on many of them at once.
+
+use std::sync::Arc;
+
+use sqlx::PgConnection;
+
+use crate::{
+    catalog::{CatalogChange, Lookup, Site},
+    db::{Handle, SharedDb, TenantDb},
+    error::{Error, ErrorKind},
+    event::EvictReason,
+    pool::{Lease, OccupantId, Server},
+    tenant::{Ident, Isolation, TenantId, TenantRecord},
+};
+
+/// How the tenants of a server are found, listed, and worked on. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct Fleet {
+    server: Arc<Server>,
+    /// The shared schema as the application uses it.
+    shared: SharedDb,
+    /// The shared schema as the library uses it: with the reserve, and first in line.
+    system: SharedDb,
+    lookup: Lookup,
+}
+
+impl Fleet {
+    pub(crate) fn new(server: Arc<Server>, shared: SharedDb, lookup: Lookup) -> Self {
+        let system = SharedDb::new(Handle::new(Arc::clone(&server), Arc::clone(server.system())));
+        Self { server, shared, system, lookup }
+    }
+
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    pub(crate) fn shared(&self) -> &SharedDb {
+        &self.shared
+    }
+
+    pub(crate) fn system(&self) -> &SharedDb {
+        &self.system
+    }
+
+    pub(crate) fn lookup(&self) -> &Lookup {
+        &self.lookup
+    }
+
+    pub(crate) fn isolation(&self) -> &Isolation {
+        self.lookup.isolation()
+    }
+
+    pub(crate) fn shared_schema(&self) -> &Ident {
+        self.lookup.shared_schema()
+    }
+
+    /// Returns the database of a tenant that may be served.
+    pub(crate) async fn tenant(&self, id: &TenantId) -> Result<TenantDb, Error> {
+        if self.server.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "looking a tenant up").with_tenant(id));
+        }
+        let known = self.lookup.find(&self.system, id).await?;
+        let handle = Handle::new(Arc::clone(&self.server), Arc::clone(&known.occupant));
+        Ok(TenantDb::new(handle, known.tenant.clone()))
+    }
+
+    /// Lists all tenants, the suspended ones too.
+    pub(crate) async fn list(&self) -> Result<Vec<TenantRecord>, Error> {
+        self.lookup.list(&self.system).await
+    }
+
+    /// Asks the catalog for a tenant, past the cache and whatever its state.
+    pub(crate) async fn record(&self, id: &TenantId) -> Result<TenantRecord, Error> {
+        let record = self.lookup.record(&self.system, id).await?;
+        record.ok_or_else(|| {
+            Error::new(ErrorKind::UnknownTenant, "looking the tenant up").with_tenant(id)
+        })
+    }
+
+    pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
+        self.lookup.site(record)
+    }
+
+    pub(crate) fn shared_site(&self) -> Site {
+        self.lookup.shared_site()
+    }
+
+    /// Takes a connection for upkeep, bound to nobody.
+    pub(crate) async fn lease(&self) -> Result<Lease, Error> {
+        self.server.acquire_for_upkeep().await
+    }
+
+    /// Takes a connection for upkeep and binds it to a site.
+    pub(crate) async fn lease_for(&self, site: &Site) -> Result<Lease, Error> {
+        let mut lease = self.lease().await?;
+        lease.serve(&site.occupant).await.map_err(|error| site.occupant.name(error.into()))?;
+        Ok(lease)
+    }
+
+    /// Writes a change of the list of tenants in the transaction that is open on the connection.
+    pub(crate) async fn write(
+        &self,
+        conn: &mut PgConnection,
+        change: CatalogChange<'_>,
+    ) -> Result<(), Error> {
+        self.lookup.write(conn, change).await
+    }
+
+    /// Has every session of a tenant, or of the shared schema, drop its prepared statements before its
+    /// next use, because tables were changed.
+    pub(crate) async fn note_change(&self, site: &Site) {
+        match &site.tenant {
+            Some(tenant) => {
+                self.server.note_change(&OccupantId::Tenant(tenant.clone()));
+                self.lookup.note_change(tenant).await;
+            }
+            None => {
+                self.server.note_change(&OccupantId::Shared);
+                self.server.note_change(&OccupantId::System);
+            }
+        }
+    }
+
+    /// Forgets a tenant that is not what it was: what the catalog has said of it, and its tenant pool.
+    pub(crate) async fn forget(&self, id: &TenantId) {
+        self.lookup.forget(id.as_str()).await;
+        self.server.evict(&OccupantId::Tenant(id.clone()), EvictReason::Changed);
+    }
+}

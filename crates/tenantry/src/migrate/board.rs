@@ -1,0 +1,154 @@
+//! Who is next, and when to stop: the decisions of a run over many schemas.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{End, FailureReason, OnFailure, Outcome};
+
+/// The time since the run began.
+pub(super) type Time = Duration;
+
+/// What all workers of a run share.
+#[derive(Debug)]
+pub(super) struct Board {
+    /// Who is next, by their places.
+    queue: VecDeque<usize>,
+    /// Who is left alone for a while, and until when.
+    later: VecDeque<(Time, usize)>,
+    stop: Option<End>,
+    on_failure: OnFailure,
+    error_budget: Option<usize>,
+    failed: usize,
+    done: usize,
+}
+
+/// Where a worker turns next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Schema(usize),
+    /// Those that are left are left alone until then.
+    Wait(Time),
+    Nothing,
+}
+
+/// How long a schema that somebody else migrates is left alone before the next look.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+
+impl Board {
+    pub(super) fn new(on_failure: OnFailure, error_budget: Option<usize>) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            later: VecDeque::new(),
+            stop: None,
+            on_failure,
+            error_budget,
+            failed: 0,
+            done: 0,
+        }
+    }
+
+    /// Puts schemas into the queue.
+    pub(super) fn add(&mut self, schemas: &[usize]) {
+        self.queue.extend(schemas);
+    }
+
+    pub(super) fn next(&mut self, now: Time) -> Next {
+        if self.stop.is_some() {
+            return Next::Nothing;
+        }
+        let due = self.later.front().filter(|(until, _)| *until <= now);
+        match (due, self.queue.is_empty()) {
+            (Some(&(_, schema)), true) => {
+                self.later.pop_front();
+                Next::Schema(schema)
+            }
+            _ => match (self.queue.pop_front(), self.later.front()) {
+                (Some(schema), _) => Next::Schema(schema),
+                (None, Some(&(until, _))) => Next::Wait(until),
+                (None, None) => Next::Nothing,
+            },
+        }
+    }
+
+    /// Notes that somebody else migrates the schema.
+    pub(super) fn postpone(&mut self, now: Time, schema: usize) {
+        self.later.push_back((now + LOOK_AGAIN, schema));
+    }
+
+    /// Notes what came of a schema. Returns how many have ended.
+    pub(super) fn ended(&mut self, outcome: &Outcome) -> usize {
+        self.done += 1;
+        if let Outcome::Failed { error } = outcome {
+            self.failed += 1;
+            if error.reason == FailureReason::ReadOnly {
+                // It would be the same with every other.
+                self.stop(End::ReadOnly);
+            } else if self.on_failure == OnFailure::Abort {
+                self.stop(End::Aborted);
+            } else if self.error_budget.is_some_and(|budget| self.failed > budget) {
+                self.stop(End::OverBudget);
+            }
+        }
+        self.done
+    }
+
+    /// Begins no further schema. The first reason stays.
+    pub(super) fn stop(&mut self, end: End) {
+        self.stop.get_or_insert(end);
+    }
+
+    pub(super) fn stopped(&self) -> Option<End> {
+        self.stop
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate::Failure;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn failed() -> Outcome {
+        Outcome::Failed { error: Failure::new(FailureReason::Statement, "no") }
+    }
+
+    #[test]
+    fn those_that_are_locked_come_after_all_others() {
+        let mut board = Board::new(OnFailure::Continue, None);
+        board.add(&[0, 1]);
+        assert_eq!(board.next(MS), Next::Schema(0));
+        board.postpone(MS, 0);
+        assert_eq!(board.next(MS * 100), Next::Schema(1));
+        assert_eq!(board.next(MS * 2), Next::Wait(MS + LOOK_AGAIN));
+        assert_eq!(board.next(MS * 100), Next::Schema(0));
+        assert_eq!(board.next(MS * 100), Next::Nothing);
+    }
+
+    #[test]
+    fn stops_at_the_first_failure_or_after_the_budget() {
+        for (on_failure, budget, failures, end) in [
+            (OnFailure::Continue, None, 100, None),
+            (OnFailure::Abort, Some(5), 1, Some(End::Aborted)),
+            (OnFailure::Continue, Some(1), 1, None),
+            (OnFailure::Continue, Some(1), 2, Some(End::OverBudget)),
+            (OnFailure::Continue, Some(0), 1, Some(End::OverBudget)),
+        ] {
+            let mut board = Board::new(on_failure, budget);
+            board.add(&[7]);
+            for _ in 0..failures {
+                board.ended(&failed());
+            }
+            assert_eq!(board.stopped(), end, "{on_failure:?} {budget:?}");
+            let next = if end.is_some() { Next::Nothing } else { Next::Schema(7) };
+            assert_eq!(board.next(MS), next);
+        }
+    }
+
+    #[test]
+    fn the_first_reason_to_stop_stays() {
+        let mut board = Board::new(OnFailure::Abort, None);
+        board.stop(End::Stopped);
+        board.ended(&failed());
+        assert_eq!(board.stopped(), Some(End::Stopped));
+    }
+}

@@ -1,0 +1,230 @@
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+use serde::Serialize;
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+
+use super::{Problem, lint::line_of};
+use crate::{
+    error::{Error, ErrorKind},
+    pool::leaves_session_usable,
+};
+
+/// Why a tenant was not migrated, in words for whoever operates the service.
+///
+/// The message holds the database's own words: it belongs into a log and not into a response.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub reason: FailureReason,
+    /// The migration, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// The file that was run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
+    /// Where in the file, from 1 on; only where the server has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The SQLSTATE, where the server has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// What went wrong.
+    pub message: String,
+    #[serde(skip)]
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of [`Failure`] it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// There is no such tenant, the text is no id, or it has no container of its own.
+    Tenant,
+    /// The tenant's schema is not there.
+    SchemaMissing,
+    /// A migration was begun and not run to its end.
+    Dirty,
+    /// A file was edited after it was applied.
+    ChecksumMismatch,
+    /// A migration was applied that has no file.
+    MissingFile,
+    /// A file comes before one that was applied already.
+    OutOfOrder,
+    /// A migration has no way back.
+    Irreversible,
+    /// A statement failed.
+    Statement,
+    /// A lock was not to be had in time, as often as it was tried.
+    LockTimeout,
+    /// A statement took longer than it may.
+    StatementTimeout,
+    /// The database takes no changes: it is a standby, or set to be read only.
+    ReadOnly,
+    /// There was no connection, or it was lost, as often as it was tried.
+    Connection,
+    /// What is recorded in the schema cannot be read.
+    Unreadable,
+}
+
+impl FailureReason {
+    /// Returns it in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::SchemaMissing => "schema_missing",
+            Self::Dirty => "dirty",
+            Self::ChecksumMismatch => "checksum_mismatch",
+            Self::MissingFile => "missing_file",
+            Self::OutOfOrder => "out_of_order",
+            Self::Irreversible => "irreversible",
+            Self::Statement => "statement",
+            Self::LockTimeout => "lock_timeout",
+            Self::StatementTimeout => "statement_timeout",
+            Self::ReadOnly => "read_only",
+            Self::Connection => "connection",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn new(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            version: None,
+            file: None,
+            line: None,
+            sqlstate: None,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(super) fn schema_missing() -> Self {
+        Self::new(FailureReason::SchemaMissing, "the tenant's schema is not there")
+    }
+
+    pub(super) fn because(self, reason: FailureReason) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// Puts in which file it was.
+    pub(super) fn in_file(self, version: i64, name: &Arc<str>) -> Self {
+        Self { version: Some(version), file: Some(Arc::clone(name)), ..self }
+    }
+
+    /// Puts in the line of a byte of the file's text.
+    pub(super) fn at(self, text: &str, byte: usize) -> Self {
+        let line = (byte <= text.len()).then(|| line_of(text, byte));
+        Self { line, ..self }
+    }
+
+    /// Puts in the line of a byte of the file's text, unless the server has told a better one.
+    pub(super) fn or_at(self, text: &str, byte: usize) -> Self {
+        if self.line.is_some() { self } else { self.at(text, byte) }
+    }
+
+    /// Returns the byte of what was sent that the server has pointed at, if it has.
+    pub(super) fn byte_in(&self, sent: &str) -> Option<usize> {
+        let error = self.source.as_ref()?.downcast_ref::<sqlx::Error>()?.as_database_error()?;
+        match error.try_downcast_ref::<PgDatabaseError>()?.position()? {
+            // The server counts characters, from 1 on.
+            PgErrorPosition::Original(character) => {
+                let byte = sent.char_indices().nth(character.checked_sub(1)?);
+                byte.map(|(byte, _)| byte)
+            }
+            PgErrorPosition::Internal { .. } => None,
+        }
+    }
+
+    /// Says whether the same may succeed in a while without anybody changing anything.
+    pub(super) fn is_passing(&self) -> bool {
+        match self.reason {
+            FailureReason::LockTimeout | FailureReason::Connection => true,
+            // A deadlock, or two transactions in each other's way.
+            FailureReason::Statement => {
+                self.sqlstate.as_deref().is_some_and(|code| code.starts_with("40"))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let reason = match problem {
+            Problem::Dirty { .. } => FailureReason::Dirty,
+            Problem::ChecksumMismatch { .. } => FailureReason::ChecksumMismatch,
+            Problem::MissingFile { .. } => FailureReason::MissingFile,
+            Problem::OutOfOrder { .. } => FailureReason::OutOfOrder,
+            Problem::Irreversible { .. } => FailureReason::Irreversible,
+        };
+        let failure = Self::new(reason, problem.to_string());
+        Self { version: Some(problem.version()), ..failure }
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let (message, sqlstate) = match error.as_database_error() {
+            Some(answer) => (answer.message().to_owned(), answer.code().map(Into::into)),
+            None => (error.to_string(), None),
+        };
+        let lost = !leaves_session_usable(&error);
+        let reason = match sqlstate.as_deref() {
+            _ if lost => FailureReason::Connection,
+            Some("55P03") => FailureReason::LockTimeout,
+            Some("57014") => FailureReason::StatementTimeout,
+            Some("25006") => FailureReason::ReadOnly,
+            Some("3F000") => FailureReason::SchemaMissing,
+            _ => FailureReason::Statement,
+        };
+        let failure = Self::new(reason, message);
+        Self { sqlstate, source: Some(Arc::new(error)), ..failure }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let failure = Self::from(&error);
+        Self { source: Some(Arc::new(error)), ..failure }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let reason = match error.kind() {
+            ErrorKind::InvalidTenantId
+            | ErrorKind::UnknownTenant
+            | ErrorKind::Placement
+            | ErrorKind::Catalog => FailureReason::Tenant,
+            _ => FailureReason::Connection,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+/// A line such as `0003_index.sql, line 12: column "x" does not exist (42703)`.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            f.write_str(file)?;
+            if let Some(line) = self.line {
+                write!(f, ", line {line}")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.message)?;
+        self.sqlstate.as_ref().map_or(Ok(()), |code| write!(f, " ({code})"))
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

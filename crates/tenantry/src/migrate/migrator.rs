@@ -1,0 +1,478 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{
+    End, Failure, FailureReason, MigrateOptions, MigrateReport, MigrationPlan, Migrations, Outcome,
+    PendingFile, SchemaState, SchemaStatus, TenantMigration,
+    lint::Of,
+    plan::{Job, pending, problems, steps},
+    run::Order,
+    survey::{self, Recorded},
+    targets::{self, Target},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+};
+
+/// Migrates the schemas of all tenants, and the shared one.
+///
+/// It is made by [`TenantManager::migrator`](crate::TenantManager::migrator) and takes its connections
+/// from the manager's budget. Cloning is cheap.
+///
+/// # How it works
+///
+/// ```text
+///   list tenants ─▶ read what is recorded in all of them ─▶ compare with the files ─▶ lint what is to run
+///                   (1 statement for 1,000 tenants)          nothing to do: done
+///                                                                   │
+///        canary ─▶ wave ─▶ wave ─▶ …                                ▼
+///        each tenant: bind · lock and look again · begin, record, file, commit (one string)
+/// ```
+///
+/// A deploy with nothing to do costs a few statements, whatever the number of tenants. What is recorded is
+/// sqlx's own table `_sqlx_migrations` in each schema. A file and its record are in one transaction, so
+/// a run that was killed in the middle is gone on with by running it again. Two runs at once share the
+/// work: a lock for each schema keeps them apart, and each looks again once it has it.
+///
+/// Suspended tenants are migrated, too: one that is resumed must not be behind.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(manager: tenantry::TenantManager) -> Result<(), Box<dyn std::error::Error>> {
+/// use tenantry::migrate::{MigrateOptions, Migrations, Schemas};
+///
+/// let migrator = manager
+///     .migrator()
+///     .tenants(Migrations::from_dir("migrations/tenants")?)
+///     .shared(Migrations::from_dir("migrations/shared")?);
+///
+/// println!("{}", migrator.plan(Schemas::AllTenants, &MigrateOptions::default()).await?);
+/// let report = migrator.migrate_all(MigrateOptions::default()).await?;
+/// if !report.is_success() {
+///     eprintln!("{report}");
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a migrator does nothing until it is told what"]
+pub struct TenantMigrator {
+    fleet: Fleet,
+    tenants: Option<Migrations>,
+    shared: Option<Migrations>,
+}
+
+/// Which schemas an operation is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Schemas {
+    /// Those of all tenants that the catalog lists.
+    AllTenants,
+    /// Those of these tenants. One that is named twice counts once.
+    Tenants(Vec<Arc<str>>),
+    /// The shared one.
+    Shared,
+}
+
+impl Schemas {
+    /// The schemas of these tenants.
+    pub fn tenants<I>(tenants: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        Self::Tenants(tenants.into_iter().map(|tenant| tenant.as_ref().into()).collect())
+    }
+}
+
+/// Schemas with what is recorded in them.
+type Surveyed = Vec<(Target, Result<Recorded, Failure>)>;
+
+impl TenantMigrator {
+    pub(crate) fn new(fleet: Fleet) -> Self {
+        Self { fleet, tenants: None, shared: None }
+    }
+
+    /// Sets the migrations of every tenant's schema.
+    pub fn tenants(mut self, migrations: Migrations) -> Self {
+        self.tenants = Some(migrations);
+        self
+    }
+
+    /// Sets the migrations of the shared schema.
+    pub fn shared(mut self, migrations: Migrations) -> Self {
+        self.shared = Some(migrations);
+        self
+    }
+
+    pub(crate) fn tenant_migrations(&self) -> Option<&Migrations> {
+        self.tenants.as_ref()
+    }
+
+    /// Migrates the shared schema, if there are migrations of it, and then every tenant's.
+    ///
+    /// When the shared schema fails, no tenant is begun.
+    ///
+    /// # Errors
+    ///
+    /// Only when nothing was begun: [`Config`](ErrorKind::Config) when an option cannot be used,
+    /// [`Migration`](ErrorKind::Migration) when there is something in the files that must not be there
+    /// (a [`LintError`](super::LintError) as the source), and when the tenants cannot be listed or the
+    /// database cannot be reached. What fails after that is in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, a file that was being run is rolled back or committed as a whole, and one outside a
+    /// transaction is left dirty; running it again goes on from there. To end early and get the report,
+    /// use [`stop_when`](MigrateOptions::stop_when).
+    pub async fn migrate_all(&self, options: MigrateOptions) -> Result<MigrateReport, Error> {
+        let began = Instant::now();
+        let job = Job::Apply { to: options.to };
+        options.check()?;
+        let set = self.set(&Schemas::AllTenants)?;
+        let surveyed = self.survey(&Schemas::AllTenants).await?;
+        self.prepare(job, set, &surveyed, &options)?;
+        let shared = match &self.shared {
+            // A version to stop at is one of the tenants' files.
+            Some(_) => Some(self.run_shared(Job::Apply { to: None }, &options).await?),
+            None => None,
+        };
+        let (end, tenants) = match &shared {
+            Some((_, shared)) if !shared.is_success() => {
+                let not_begun = |(target, _): (Target, _)| not_begun(&target);
+                (End::SharedFailed, surveyed.into_iter().map(not_begun).collect())
+            }
+            _ => self.order(job, set, &options).over(surveyed).await,
+        };
+        let shared = shared.map(|(_, shared)| shared);
+        Ok(MigrateReport::new(end, shared, tenants, began.elapsed()))
+    }
+
+    /// Migrates the schemas of these tenants. The shared one is left as it is.
+    ///
+    /// One that is not known, or is no tenant id, has failed in the report. One that is named twice counts
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    pub async fn migrate<I>(
+        &self,
+        tenants: I,
+        options: MigrateOptions,
+    ) -> Result<MigrateReport, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.run(Schemas::tenants(tenants), Job::Apply { to: options.to }, &options).await
+    }
+
+    /// Migrates the shared schema alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    pub async fn migrate_shared(&self, options: MigrateOptions) -> Result<MigrateReport, Error> {
+        self.run(Schemas::Shared, Job::Apply { to: options.to }, &options).await
+    }
+
+    /// Takes back what is above a version, the latest first, with the files' `.down.sql`. 0 takes back
+    /// everything.
+    ///
+    /// # Errors
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    pub async fn revert(
+        &self,
+        schemas: Schemas,
+        to: i64,
+        options: MigrateOptions,
+    ) -> Result<MigrateReport, Error> {
+        self.run(schemas, Job::Revert { to }, &options).await
+    }
+
+    /// Records the files up to a version, or all, as applied, without running them: for schemas that
+    /// were made in another way, or put right by hand.
+    ///
+    /// A version that is dirty counts as done afterwards, and one whose file was edited is recorded with
+    /// the file as it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    pub async fn mark_applied(
+        &self,
+        schemas: Schemas,
+        to: Option<i64>,
+        options: MigrateOptions,
+    ) -> Result<MigrateReport, Error> {
+        self.run(schemas, Job::Mark { to }, &options).await
+    }
+
+    /// Deletes the records of migrations that have no file. What they have made stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    pub async fn forget_orphans(
+        &self,
+        schemas: Schemas,
+        options: MigrateOptions,
+    ) -> Result<MigrateReport, Error> {
+        self.run(schemas, Job::ForgetOrphans, &options).await
+    }
+
+    /// Deletes the records of migrations that were begun outside a transaction and not run to their end,
+    /// so that the next run begins them again. What they have made stays: put that right first.
+    ///
+    /// # Errors
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    pub async fn forget_dirty(
+        &self,
+        schemas: Schemas,
+        options: MigrateOptions,
+    ) -> Result<MigrateReport, Error> {
+        self.run(schemas, Job::ForgetDirty, &options).await
+    }
+
+    /// Finds out what a run would do, with everything that stands in its way, and writes nothing: the dry
+    /// run, and the status.
+    ///
+    /// For all tenants the shared schema is looked at, too, where there are migrations of it.
+    ///
+    /// # Errors
+    ///
+    /// When the tenants cannot be listed, or the database cannot be reached.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn plan(
+        &self,
+        schemas: Schemas,
+        options: &MigrateOptions,
+    ) -> Result<MigrationPlan, Error> {
+        let began = Instant::now();
+        options.check()?;
+        let mut shared = None;
+        if let (Schemas::AllTenants | Schemas::Shared, Some(set)) = (&schemas, &self.shared) {
+            let surveyed = self.survey(&Schemas::Shared).await?;
+            shared = surveyed.into_iter().map(|schema| status(set, schema, options)).next();
+        }
+        let tenants = match schemas {
+            Schemas::Shared => Vec::new(),
+            _ => {
+                let set = self.set(&schemas)?;
+                let surveyed = self.survey(&schemas).await?;
+                surveyed.into_iter().map(|schema| status(set, schema, options)).collect()
+            }
+        };
+        Ok(MigrationPlan::new(shared, tenants, began.elapsed()))
+    }
+
+    /// Does a job in these schemas.
+    async fn run(
+        &self,
+        schemas: Schemas,
+        job: Job,
+        options: &MigrateOptions,
+    ) -> Result<MigrateReport, Error> {
+        let began = Instant::now();
+        options.check()?;
+        if schemas == Schemas::Shared {
+            let (end, shared) = self.run_shared(job, options).await?;
+            return Ok(MigrateReport::new(end, Some(shared), Vec::new(), began.elapsed()));
+        }
+        let set = self.set(&schemas)?;
+        let surveyed = self.survey(&schemas).await?;
+        self.prepare(job, set, &surveyed, options)?;
+        let (end, tenants) = self.order(job, set, options).over(surveyed).await;
+        Ok(MigrateReport::new(end, None, tenants, began.elapsed()))
+    }
+
+    async fn run_shared(
+        &self,
+        job: Job,
+        options: &MigrateOptions,
+    ) -> Result<(End, TenantMigration), Error> {
+        let set = self.set(&Schemas::Shared)?;
+        let surveyed = self.survey(&Schemas::Shared).await?;
+        self.lint(Of::Shared, job, set, &surveyed, options)?;
+        let (end, mut results) = self.order(job, set, options).over(surveyed).await;
+        let missing = || Error::new(ErrorKind::Migration, "migrating the shared schema");
+        results.pop().map(|shared| (end, shared)).ok_or_else(missing)
+    }
+
+    fn order<'a>(
+        &'a self,
+        job: Job,
+        set: &'a Migrations,
+        options: &'a MigrateOptions,
+    ) -> Order<'a> {
+        Order { fleet: &self.fleet, job, set, options }
+    }
+
+    fn set(&self, schemas: &Schemas) -> Result<&Migrations, Error> {
+        let (set, whose) = match schemas {
+            Schemas::Shared => (&self.shared, "the shared schema"),
+            Schemas::AllTenants | Schemas::Tenants(_) => (&self.tenants, "tenants"),
+        };
+        let none = || Error::new(ErrorKind::Config, format!("there are no migrations of {whose}"));
+        set.as_ref().ok_or_else(none)
+    }
+
+    /// Reads what is recorded in these schemas.
+    async fn survey(&self, schemas: &Schemas) -> Result<Surveyed, Error> {
+        let targets = match schemas {
+            Schemas::AllTenants => targets::all(&self.fleet).await?,
+            Schemas::Tenants(names) => targets::named(&self.fleet, names.clone()).await,
+            Schemas::Shared => {
+                vec![Target { name: "".into(), site: Ok(self.fleet.shared_site()) }]
+            }
+        };
+        let sites: Vec<_> = targets.iter().filter_map(|target| target.site.as_ref().ok()).collect();
+        let schemas: Vec<_> = sites.iter().map(|site| &site.schema).collect();
+        let mut recorded = survey::read(&self.fleet, &schemas).await?.into_iter();
+        let with_record = |target: Target| {
+            let recorded = match &target.site {
+                Ok(_) => recorded.next().unwrap_or_else(|| Err(Failure::schema_missing())),
+                Err(error) => Err(Failure::from(error)),
+            };
+            (target, recorded)
+        };
+        Ok(targets.into_iter().map(with_record).collect())
+    }
+
+    /// Sees whether the job can be begun at all.
+    fn prepare(
+        &self,
+        job: Job,
+        set: &Migrations,
+        surveyed: &Surveyed,
+        options: &MigrateOptions,
+    ) -> Result<(), Error> {
+        let known = |name: &String| surveyed.iter().any(|(target, _)| *target.name == **name);
+        if let Some(stranger) = options.canary.iter().find(|name| !known(name)) {
+            let attempted = format!("canary {stranger:?} is none of the tenants to be migrated");
+            return Err(Error::new(ErrorKind::Config, attempted));
+        }
+        self.lint(Of::Tenant, job, set, surveyed, options)
+    }
+
+    /// Looks for what must not be in the files that are to be run.
+    fn lint(
+        &self,
+        of: Of,
+        job: Job,
+        set: &Migrations,
+        surveyed: &Surveyed,
+        options: &MigrateOptions,
+    ) -> Result<(), Error> {
+        let runs = matches!(job, Job::Apply { .. } | Job::Revert { .. });
+        let mut versions = BTreeSet::new();
+        for recorded in surveyed.iter().filter_map(|(_, recorded)| recorded.as_ref().ok()) {
+            let steps = steps(job, set, &recorded.applied, options.leniency());
+            versions.extend(steps.into_iter().flatten().filter(|_| runs).map(|step| step.version));
+        }
+        lint(&self.fleet, of, set, versions)
+    }
+}
+
+/// Looks for what must not be in the files of these versions.
+pub(crate) fn lint(
+    fleet: &Fleet,
+    of: Of,
+    set: &Migrations,
+    versions: impl IntoIterator<Item = i64>,
+) -> Result<(), Error> {
+    let template = fleet.isolation().template();
+    let own = |name: &str| template.id_of(name).is_some();
+    set.check(of, &own, versions).map_err(|error| {
+        let attempted = format!("nothing was run: {error}");
+        Error::new(ErrorKind::Migration, attempted).with_source(error)
+    })
+}
+
+fn not_begun(target: &Target) -> TenantMigration {
+    let outcome = match &target.site {
+        Ok(_) => Outcome::NotStarted,
+        Err(error) => Outcome::Failed { error: Failure::from(error) },
+    };
+    TenantMigration::new(target.name_of_tenant(), target.schema(), outcome)
+}
+
+fn status(
+    set: &Migrations,
+    (target, recorded): (Target, Result<Recorded, Failure>),
+    options: &MigrateOptions,
+) -> SchemaStatus {
+    let (tenant_id, schema) = (target.name_of_tenant(), target.schema());
+    let recorded = match recorded {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            return SchemaStatus {
+                tenant_id,
+                schema,
+                state: SchemaState::Unreachable,
+                applied: 0,
+                pending: Vec::new(),
+                problems: Vec::new(),
+                error: Some(error),
+            };
+        }
+    };
+    let applied = &recorded.applied;
+    let problems = problems(set, applied, options.leniency());
+    let to = options.to.unwrap_or(i64::MAX);
+    let pending: Vec<_> = pending(set, applied)
+        .filter(|file| file.version <= to)
+        .map(|file| PendingFile { version: file.version, file: Arc::clone(&file.name) })
+        .collect();
+    SchemaStatus {
+        tenant_id,
+        schema,
+        state: SchemaState::of(&problems, &pending),
+        applied: applied.iter().filter(|row| row.success).count(),
+        pending,
+        problems,
+        error: None,
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        let kind = match failure.reason {
+            FailureReason::Connection => ErrorKind::Unavailable,
+            _ => ErrorKind::Migration,
+        };
+        Self::new(kind, "reading what is recorded in schemas").with_source(failure)
+    }
+}

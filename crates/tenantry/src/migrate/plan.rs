@@ -1,0 +1,234 @@
+//! What is to be done in a schema: the files compared with what is recorded there.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::source::{MigrationFile, Migrations};
+
+/// What is recorded of one migration in a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Applied {
+    pub(super) version: i64,
+    /// Whether it was run to its end.
+    pub(super) success: bool,
+    pub(super) checksum: Vec<u8>,
+}
+
+/// What is wanted of the schemas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Run what was not run yet, up to this version.
+    Apply { to: Option<i64> },
+    /// Take back what is above this version.
+    Revert { to: i64 },
+    /// Record the files up to this version as applied, without running them.
+    Mark { to: Option<i64> },
+    /// Delete the records of migrations that have no file.
+    ForgetOrphans,
+    /// Delete the records of migrations that were not run to their end.
+    ForgetDirty,
+}
+
+/// What is put up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Leniency {
+    pub(super) out_of_order: bool,
+    pub(super) missing: bool,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) action: Action,
+    pub(super) version: i64,
+}
+
+/// What is done with a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Its file was run.
+    Applied,
+    /// Its `.down.sql` was run.
+    Reverted,
+    /// It was recorded as applied without being run.
+    Marked,
+    /// Its record was deleted.
+    Forgotten,
+}
+
+/// Why a schema cannot be migrated as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "problem", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Problem {
+    /// A migration was begun and not run to its end, outside a transaction: nobody knows how much of it
+    /// was done.
+    Dirty {
+        /// Its version.
+        version: i64,
+    },
+    /// The file is not the one that was applied.
+    ChecksumMismatch {
+        /// Its version.
+        version: i64,
+    },
+    /// A migration was applied that has no file.
+    MissingFile {
+        /// Its version.
+        version: i64,
+    },
+    /// A file was not applied, and one that comes after it was.
+    OutOfOrder {
+        /// Its version.
+        version: i64,
+        /// The latest version that was applied.
+        after: i64,
+    },
+    /// There is no way back of a migration.
+    Irreversible {
+        /// Its version.
+        version: i64,
+    },
+}
+
+impl Problem {
+    /// Returns the version of the migration.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        match *self {
+            Self::Dirty { version }
+            | Self::ChecksumMismatch { version }
+            | Self::MissingFile { version }
+            | Self::OutOfOrder { version, .. }
+            | Self::Irreversible { version } => version,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dirty { version } => write!(
+                f,
+                "version {version} was begun and not run to its end: put the schema right by hand, then \
+                 mark the version as applied, or forget it to have it run again"
+            ),
+            Self::ChecksumMismatch { version } => write!(
+                f,
+                "version {version} was applied, and its file was edited since: undo that and put the \
+                 change into a new file"
+            ),
+            Self::MissingFile { version } => write!(
+                f,
+                "version {version} was applied and has no file: bring the file back, or forget orphans"
+            ),
+            Self::OutOfOrder { version, after } => write!(
+                f,
+                "version {version} was not applied and comes before {after}, which was: give the file a \
+                 later version, or allow out of order"
+            ),
+            Self::Irreversible { version } => {
+                write!(f, "version {version} has no .down.sql, so it cannot be taken back")
+            }
+        }
+    }
+}
+
+/// Finds everything that keeps a schema from being migrated, the worst first.
+pub(super) fn problems(set: &Migrations, applied: &[Applied], lenient: Leniency) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let versions = |found: &mut Vec<Problem>, problem: &dyn Fn(&Applied) -> Option<Problem>| {
+        found.extend(applied.iter().filter_map(problem));
+    };
+    versions(&mut found, &|row| (!row.success).then_some(Problem::Dirty { version: row.version }));
+    versions(&mut found, &|row| {
+        let file = set.file(row.version)?;
+        let edited = row.success && !file.checksum.is(&row.checksum);
+        edited.then_some(Problem::ChecksumMismatch { version: row.version })
+    });
+    versions(&mut found, &|row| {
+        let missing = !lenient.missing && set.file(row.version).is_none();
+        missing.then_some(Problem::MissingFile { version: row.version })
+    });
+    if let Some(after) = last(applied).filter(|_| !lenient.out_of_order) {
+        let late = pending(set, applied).filter(|file| file.version < after);
+        found.extend(late.map(|file| Problem::OutOfOrder { version: file.version, after }));
+    }
+    found
+}
+
+/// Returns the files that were not applied.
+pub(super) fn pending<'a>(
+    set: &'a Migrations,
+    applied: &'a [Applied],
+) -> impl Iterator<Item = &'a MigrationFile> {
+    set.files().iter().filter(|file| row_of(applied, file.version).is_none())
+}
+
+/// Returns what a job comes to in a schema.
+pub(super) fn steps(
+    job: Job,
+    set: &Migrations,
+    applied: &[Applied],
+    lenient: Leniency,
+) -> Result<Vec<Step>, Problem> {
+    let step = |action| move |version| Step { action, version };
+    let rows = applied.iter();
+    match job {
+        Job::Apply { to } => {
+            if let Some(problem) = problems(set, applied, lenient).into_iter().next() {
+                return Err(problem);
+            }
+            let files = pending(set, applied).filter(|file| reaches(to, file.version));
+            Ok(files.map(|file| file.version).map(step(Action::Applied)).collect())
+        }
+        Job::Revert { to } => {
+            let above = rows.rev().filter(|row| row.version > to);
+            above.map(|row| revertible(set, row).map(step(Action::Reverted))).collect()
+        }
+        Job::Mark { to } => {
+            let files = set.files().iter().filter(|file| {
+                let row = row_of(applied, file.version);
+                reaches(to, file.version)
+                    && row.is_none_or(|row| !row.success || !file.checksum.is(&row.checksum))
+            });
+            Ok(files.map(|file| file.version).map(step(Action::Marked)).collect())
+        }
+        Job::ForgetOrphans => {
+            let orphans = rows.filter(|row| set.file(row.version).is_none());
+            Ok(orphans.map(|row| row.version).map(step(Action::Forgotten)).collect())
+        }
+        Job::ForgetDirty => {
+            let dirty = rows.filter(|row| !row.success);
+            Ok(dirty.map(|row| row.version).map(step(Action::Forgotten)).collect())
+        }
+    }
+}
+
+fn revertible(set: &Migrations, row: &Applied) -> Result<i64, Problem> {
+    let version = row.version;
+    if !row.success {
+        return Err(Problem::Dirty { version });
+    }
+    let file = set.file(version).ok_or(Problem::MissingFile { version })?;
+    if !file.checksum.is(&row.checksum) {
+        return Err(Problem::ChecksumMismatch { version });
+    }
+    file.down.as_ref().map(|_| version).ok_or(Problem::Irreversible { version })
+}
+
+fn reaches(to: Option<i64>, version: i64) -> bool {
+    to.is_none_or(|to| version <= to)
+}
+
+/// Rows are in the order of their versions.
+fn row_of(applied: &[Applied], version: i64) -> Option<&Applied> {
+    applied.binary_search_by_key(&version, |row| row.version).ok().map(|index| &applied[index])
+}
+
+fn last(applied: &[Applied]) -> Option<i64> {
+    applied.last().map(|row| row.version)
+}

@@ -1,0 +1,453 @@
+//! What has come of migrating, and what would come of it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use super::{Action, Failure, Problem};
+use crate::{event::serialize_millis, table::Table};
+
+/// What has come of an operation on the schemas of many tenants, with every tenant in it.
+///
+/// As text it is a summary, with a table of those that were not seen to.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+#[must_use = "it says which tenants were not migrated"]
+pub struct MigrateReport {
+    /// How it has ended.
+    pub end: End,
+    /// Tenants that there are, or that were named; one that was named twice counts once.
+    pub total: usize,
+    /// Tenants in which something was done, to the end.
+    pub migrated: usize,
+    /// Tenants in which nothing was to be done.
+    pub up_to_date: usize,
+    /// Tenants that failed. What was done before the failure is in their files.
+    pub failed: usize,
+    /// Tenants that were left to somebody else, who is migrating them.
+    pub skipped: usize,
+    /// Tenants that were not begun.
+    pub not_started: usize,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+    /// The shared schema, where it was part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<TenantMigration>,
+    /// Every tenant, in the order of the catalog, or in which they were named.
+    pub tenants: Vec<TenantMigration>,
+}
+
+/// How an operation on many tenants has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum End {
+    /// Every tenant was seen to, or has failed.
+    Completed,
+    /// The shared schema has failed, so no tenant was begun.
+    SharedFailed,
+    /// A tenant of those that go first has failed, so none of the others was begun.
+    CanaryFailed,
+    /// A tenant has failed, and that was to stop the others.
+    Aborted,
+    /// More tenants have failed than the error budget allows.
+    OverBudget,
+    /// The database takes no changes: it is a standby, or set to be read only.
+    ReadOnly,
+    /// It was told to stop.
+    Stopped,
+}
+
+impl End {
+    /// Returns it in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::SharedFailed => "shared_failed",
+            Self::CanaryFailed => "canary_failed",
+            Self::Aborted => "aborted",
+            Self::OverBudget => "over_budget",
+            Self::ReadOnly => "read_only",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What has come of one tenant, or of the shared schema.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TenantMigration {
+    /// The tenant, as it was named; `None` for the shared schema.
+    pub tenant_id: Option<Arc<str>>,
+    /// Its schema, where that is known.
+    #[serde(rename = "schemaName")]
+    pub schema: Option<Arc<str>>,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What was done, in this order. It has lasted, whatever came afterwards.
+    pub files: Vec<FileDone>,
+    /// How often it was tried; 0 when there was no need to.
+    pub attempts: u32,
+    /// How long it took, with the time that it waited for others.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// What came of a tenant.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Everything that was to be done was done.
+    Migrated,
+    /// There was nothing to do; somebody else may have done it meanwhile.
+    UpToDate,
+    /// It has failed.
+    Failed {
+        /// Why.
+        error: Failure,
+    },
+    /// Somebody else is migrating it.
+    Skipped,
+    /// It was not begun.
+    NotStarted,
+}
+
+impl Outcome {
+    /// Returns it in snake case, as events and JSON name it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Migrated => "migrated",
+            Self::UpToDate => "up_to_date",
+            Self::Failed { .. } => "failed",
+            Self::Skipped => "skipped",
+            Self::NotStarted => "not_started",
+        }
+    }
+}
+
+/// What was done with one migration.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct FileDone {
+    /// Its version.
+    pub version: i64,
+    /// What was done.
+    pub action: Action,
+    /// Its file, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
+    /// How long it took; of files that were run together, all of them.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// Something that has happened on the way, for [`on_progress`](super::MigrateOptions::on_progress).
+///
+/// As text it is a line.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// A tenant has begun; `None` is the shared schema.
+    Started {
+        /// The tenant.
+        tenant: Option<&'a str>,
+    },
+    /// A file is done.
+    File {
+        /// The tenant; `None` is the shared schema.
+        tenant: Option<&'a str>,
+        /// The file.
+        file: &'a FileDone,
+    },
+    /// A tenant has ended.
+    Ended {
+        /// What came of it.
+        tenant: &'a TenantMigration,
+        /// Tenants that have ended so far, this one included.
+        done: usize,
+        /// Tenants that there are.
+        total: usize,
+    },
+}
+
+impl MigrateReport {
+    pub(super) fn new(
+        end: End,
+        shared: Option<TenantMigration>,
+        tenants: Vec<TenantMigration>,
+        duration: Duration,
+    ) -> Self {
+        let count = |outcome: &str| {
+            tenants.iter().filter(|tenant| tenant.outcome.as_str() == outcome).count()
+        };
+        Self {
+            end,
+            total: tenants.len(),
+            migrated: count("migrated"),
+            up_to_date: count("up_to_date"),
+            failed: count("failed"),
+            skipped: count("skipped"),
+            not_started: count("not_started"),
+            duration,
+            shared,
+            tenants,
+        }
+    }
+
+    /// Says whether nothing is left to do: no schema has failed, was skipped or not begun.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        let shared = self.shared.as_ref().is_none_or(TenantMigration::is_success);
+        shared && self.tenants.iter().all(TenantMigration::is_success)
+    }
+}
+
+impl TenantMigration {
+    pub(super) fn new(
+        tenant_id: Option<Arc<str>>,
+        schema: Option<Arc<str>>,
+        outcome: Outcome,
+    ) -> Self {
+        let (files, attempts, duration) = (Vec::new(), 0, Duration::ZERO);
+        Self { tenant_id, schema, outcome, files, attempts, duration }
+    }
+
+    /// Says whether nothing is left to do.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self.outcome, Outcome::Migrated | Outcome::UpToDate)
+    }
+
+    /// Returns why it has failed, when it has.
+    #[must_use]
+    pub fn error(&self) -> Option<&Failure> {
+        if let Outcome::Failed { error } = &self.outcome { Some(error) } else { None }
+    }
+}
+
+/// What the shared schema is called where tenants have their ids.
+fn name_of(tenant: Option<&str>) -> &str {
+    tenant.unwrap_or("(shared)")
+}
+
+impl fmt::Display for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { tenant } => write!(f, "{}: started", name_of(*tenant)),
+            Self::File { tenant, file } => {
+                let what = serde_name(file.action);
+                write!(f, "{}: {what} {}", name_of(*tenant), file.version)?;
+                write!(f, " in {:.1?}", file.duration)
+            }
+            Self::Ended { tenant, done, total } => {
+                let name = name_of(tenant.tenant_id.as_deref());
+                write!(f, "[{done}/{total}] {name}: {}", tenant.outcome.as_str())?;
+                tenant.error().map_or(Ok(()), |error| write!(f, ": {error}"))
+            }
+        }
+    }
+}
+
+fn serde_name(action: Action) -> &'static str {
+    match action {
+        Action::Applied => "applied",
+        Action::Reverted => "reverted",
+        Action::Marked => "marked",
+        Action::Forgotten => "forgot",
+    }
+}
+
+impl fmt::Display for MigrateReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} tenants migrated", self.migrated, self.total)?;
+        for (count, what) in [
+            (self.up_to_date, "up to date"),
+            (self.failed, "failed"),
+            (self.skipped, "skipped"),
+            (self.not_started, "not started"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        write!(f, " in {:.1?} ({})", self.duration, self.end.as_str())?;
+        let mut table = Table::new(["tenant", "outcome", "files done", "why"]);
+        for tenant in self.shared.iter().chain(&self.tenants) {
+            if !tenant.is_success() && !matches!(tenant.outcome, Outcome::NotStarted) {
+                table.row([
+                    name_of(tenant.tenant_id.as_deref()).to_owned(),
+                    tenant.outcome.as_str().to_owned(),
+                    tenant.files.len().to_string(),
+                    tenant.error().map(ToString::to_string).unwrap_or_default(),
+                ]);
+            }
+        }
+        if table.is_empty() { Ok(()) } else { write!(f, "\n\n{table}") }
+    }
+}
+
+/// What would come of migrating: every tenant's schema compared with the files. Nothing was written.
+///
+/// As text it is a table.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MigrationPlan {
+    /// Tenants that there are, or that were named; one that was named twice counts once.
+    pub total: usize,
+    /// Tenants in which nothing is to be done.
+    pub up_to_date: usize,
+    /// Tenants with files that were not applied, and nothing in the way.
+    pub pending: usize,
+    /// Tenants that cannot be migrated as they are.
+    pub blocked: usize,
+    /// How long it took to find out.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+    /// The shared schema, where there are migrations of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SchemaStatus>,
+    /// Every tenant.
+    pub tenants: Vec<SchemaStatus>,
+}
+
+/// How a schema compares with the files.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SchemaStatus {
+    /// The tenant, as it was named; `None` for the shared schema.
+    pub tenant_id: Option<Arc<str>>,
+    /// Its schema, where that is known.
+    #[serde(rename = "schemaName")]
+    pub schema: Option<Arc<str>>,
+    /// What is to be said of it first.
+    pub state: SchemaState,
+    /// Migrations that were applied.
+    pub applied: usize,
+    /// Files that were not applied, in order.
+    pub pending: Vec<PendingFile>,
+    /// What keeps it from being migrated, the worst first.
+    pub problems: Vec<Problem>,
+    /// Why it could not be looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+/// A file that was not applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PendingFile {
+    /// Its version.
+    pub version: i64,
+    /// Its name.
+    pub file: Arc<str>,
+}
+
+/// How a schema compares with the files, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SchemaState {
+    /// Every file was applied.
+    UpToDate,
+    /// Some files were not applied yet.
+    Pending,
+    /// A file was not applied, and one that comes after it was.
+    OutOfOrder,
+    /// A migration was applied that has no file.
+    MissingFile,
+    /// A file is not the one that was applied.
+    ChecksumMismatch,
+    /// A migration was begun and not run to its end.
+    Dirty,
+    /// The schema is not there, its tenant is not known, or it cannot be read.
+    Unreachable,
+}
+
+impl SchemaState {
+    /// Returns it in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UpToDate => "up_to_date",
+            Self::Pending => "pending",
+            Self::OutOfOrder => "out_of_order",
+            Self::MissingFile => "missing_file",
+            Self::ChecksumMismatch => "checksum_mismatch",
+            Self::Dirty => "dirty",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    /// Returns what is to be said first of a schema.
+    pub(super) fn of(problems: &[Problem], pending: &[PendingFile]) -> Self {
+        match problems.first() {
+            Some(Problem::Dirty { .. }) => Self::Dirty,
+            Some(Problem::ChecksumMismatch { .. }) => Self::ChecksumMismatch,
+            Some(Problem::MissingFile { .. }) => Self::MissingFile,
+            Some(Problem::OutOfOrder { .. } | Problem::Irreversible { .. }) => Self::OutOfOrder,
+            None if pending.is_empty() => Self::UpToDate,
+            None => Self::Pending,
+        }
+    }
+}
+
+impl MigrationPlan {
+    pub(super) fn new(
+        shared: Option<SchemaStatus>,
+        tenants: Vec<SchemaStatus>,
+        duration: Duration,
+    ) -> Self {
+        let count = |state| tenants.iter().filter(|tenant| tenant.state == state).count();
+        let (up_to_date, pending) = (count(SchemaState::UpToDate), count(SchemaState::Pending));
+        let total = tenants.len();
+        let blocked = total - up_to_date - pending;
+        Self { total, up_to_date, pending, blocked, duration, shared, tenants }
+    }
+
+    /// Says whether there is nothing to do and nothing in the way.
+    #[must_use]
+    pub fn is_up_to_date(&self) -> bool {
+        let all = self.shared.iter().chain(&self.tenants);
+        all.into_iter().all(|schema| schema.state == SchemaState::UpToDate)
+    }
+}
+
+impl fmt::Display for MigrationPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(["tenant", "schema", "state", "applied", "pending", "remarks"]);
+        for status in self.shared.iter().chain(&self.tenants) {
+            let pending = match status.pending.as_slice() {
+                [] => "-".to_owned(),
+                [only] => only.file.to_string(),
+                [first, rest @ ..] => format!("{} and {} more", first.file, rest.len()),
+            };
+            let problems = status.problems.iter().map(ToString::to_string);
+            let remarks = problems.chain(status.error.iter().map(ToString::to_string));
+            table.row([
+                name_of(status.tenant_id.as_deref()).to_owned(),
+                status.schema.as_deref().unwrap_or("-").to_owned(),
+                status.state.as_str().to_owned(),
+                status.applied.to_string(),
+                pending,
+                remarks.collect::<Vec<_>>().join("; "),
+            ]);
+        }
+        writeln!(f, "{table}")?;
+        write!(
+            f,
+            "\n{} tenants: {} up to date, {} pending, {} blocked",
+            self.total, self.up_to_date, self.pending, self.blocked
+        )
+    }
+}

@@ -1,0 +1,288 @@
+//! Goes over many schemas: so many at a time, stage by stage, until all are seen to or it is to stop.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use futures_util::future::{Either, join_all, select};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    End, Failure, FileDone, MigrateOptions, Migrations, Outcome, Progress, TenantMigration,
+    WhenLocked,
+    apply::{Work, Worked, work},
+    board::{Board, Next},
+    plan::{Job, steps},
+    survey::Recorded,
+    targets::Target,
+    tracking::Presence,
+};
+use crate::{
+    catalog::Site,
+    event::{Event, Migrated},
+    fleet::Fleet,
+    pool::Lease,
+    retry::chance,
+};
+
+/// What is done, and how.
+pub(super) struct Order<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) job: Job,
+    pub(super) set: &'a Migrations,
+    pub(super) options: &'a MigrateOptions,
+}
+
+/// A run over schemas whose records were read.
+struct Run<'a> {
+    order: &'a Order<'a>,
+    began: Instant,
+    sites: Vec<Option<(Site, Presence)>>,
+    /// What has come of each so far.
+    results: Mutex<Vec<TenantMigration>>,
+    board: Mutex<Board>,
+}
+
+/// Schemas that have to be done with before others begin.
+struct Stage {
+    schemas: Vec<usize>,
+    /// Whether none of the others begins unless all of these succeed.
+    is_canary: bool,
+}
+
+impl Order<'_> {
+    /// Does the job in all of these schemas, and says how that has ended.
+    pub(super) async fn over(
+        &self,
+        targets: Vec<(Target, Result<Recorded, Failure>)>,
+    ) -> (End, Vec<TenantMigration>) {
+        let Self { options, .. } = self;
+        let (mut sites, mut results) = (Vec::new(), Vec::new());
+        for (target, recorded) in targets {
+            let (outcome, presence) = self.look(recorded);
+            let (name, schema) = (target.name_of_tenant(), target.schema());
+            results.push(TenantMigration::new(name, schema, outcome));
+            sites.push(target.site.ok().zip(presence));
+        }
+        let run = Run {
+            order: self,
+            began: Instant::now(),
+            sites,
+            results: Mutex::new(results),
+            board: Mutex::new(Board::new(options.on_failure, options.error_budget)),
+        };
+        run.go().await;
+        let end = run.board.into_inner().stopped().unwrap_or(End::Completed);
+        (end, run.results.into_inner())
+    }
+
+    /// Sees whether anything is to be done in a schema at all.
+    fn look(&self, recorded: Result<Recorded, Failure>) -> (Outcome, Option<Presence>) {
+        let steps = recorded.and_then(|recorded| {
+            let steps = steps(self.job, self.set, &recorded.applied, self.options.leniency())?;
+            Ok((!steps.is_empty()).then_some(recorded.presence))
+        });
+        match steps {
+            Ok(Some(presence)) => (Outcome::NotStarted, Some(presence)),
+            Ok(None) => (Outcome::UpToDate, None),
+            Err(error) => (Outcome::Failed { error }, None),
+        }
+    }
+}
+
+impl Run<'_> {
+    async fn go(&self) {
+        let done_with = (0..self.sites.len()).filter(|schema| self.sites[*schema].is_none());
+        done_with.for_each(|schema| self.note_end(schema));
+        let stages = self.stages();
+        for (index, stage) in stages.iter().enumerate() {
+            let open = stage.schemas.iter().copied();
+            let open: Vec<_> = open.filter(|schema| self.sites[*schema].is_some()).collect();
+            self.board.lock().add(&open);
+            self.work_off(open.len()).await;
+            if stage.is_canary && index + 1 < stages.len() && !self.all_well(stage) {
+                self.board.lock().stop(End::CanaryFailed);
+            }
+        }
+    }
+
+    /// Puts those that go first before all others, and those in waves.
+    fn stages(&self) -> Vec<Stage> {
+        let options = self.order.options;
+        let results = self.results.lock();
+        let is_canary = |schema: &usize| {
+            let name = results[*schema].tenant_id.as_deref();
+            name.is_some_and(|name| options.canary.contains(name))
+        };
+        let (canary, others): (Vec<_>, Vec<_>) = (0..results.len()).partition(is_canary);
+        let waves = others.chunks(options.wave.unwrap_or(usize::MAX)).map(<[_]>::to_vec);
+        let waves = waves.map(|schemas| Stage { schemas, is_canary: false });
+        let first = (!canary.is_empty()).then_some(Stage { schemas: canary, is_canary: true });
+        first.into_iter().chain(waves).collect()
+    }
+
+    fn all_well(&self, stage: &Stage) -> bool {
+        let results = self.results.lock();
+        stage.schemas.iter().all(|schema| results[*schema].is_success())
+    }
+
+    /// Works off the queue, which has so many schemas in it.
+    async fn work_off(&self, open: usize) {
+        let Order { fleet, options, .. } = self.order;
+        let places = fleet.server().places_for_upkeep();
+        let workers = options.concurrency.min(places).min(open);
+        let work = join_all((0..workers).map(|_| self.worker()));
+        let Some(signal) = options.stop.clone() else {
+            work.await;
+            return;
+        };
+        if let Either::Left(((), work)) = select(signal, work).await {
+            self.board.lock().stop(End::Stopped);
+            work.await;
+        }
+    }
+
+    /// Takes one schema after the other, and keeps its connection while nobody waits for one.
+    async fn worker(&self) {
+        let mut lease = None;
+        loop {
+            let next = self.board.lock().next(self.began.elapsed());
+            match next {
+                Next::Nothing => return,
+                Next::Wait(until) => {
+                    // Whoever waits holds nothing, neither a connection nor a lock.
+                    drop(lease.take());
+                    sleep_until(self.began + until).await;
+                }
+                Next::Schema(schema) => {
+                    let Some((site, presence)) = &self.sites[schema] else { continue };
+                    self.migrate(schema, site, *presence, &mut lease).await;
+                    self.let_go(site, &mut lease);
+                }
+            }
+        }
+    }
+
+    /// Gives a connection back that others wait for, or that should serve nobody else.
+    fn let_go(&self, site: &Site, lease: &mut Option<Lease>) {
+        if let Some(mut held) = lease.take() {
+            if site.dedicated {
+                held.retire();
+            } else if !held.is_worn_out() && !self.order.fleet.server().is_waited_for() {
+                *lease = Some(held);
+            }
+        }
+    }
+
+    async fn migrate(
+        &self,
+        schema: usize,
+        site: &Site,
+        presence: Presence,
+        lease: &mut Option<Lease>,
+    ) {
+        let began = Instant::now();
+        let Order { fleet, job, set, options } = *self.order;
+        let (name, seen, earlier) = {
+            let result = &self.results.lock()[schema];
+            (result.tenant_id.clone(), result.attempts > 0, result.files.len())
+        };
+        let name = name.as_deref();
+        if !seen {
+            self.tell(&Progress::Started { tenant: name });
+        }
+        let work = Work { job, set, site, options, presence };
+        let mut files = Vec::new();
+        let mut attempts = 0;
+        let outcome = loop {
+            attempts += 1;
+            match self.attempt(&work, name, lease, &mut files).await {
+                Ok(Worked::Locked) if options.when_locked == WhenLocked::Wait => break None,
+                Ok(Worked::Locked) => break Some(Outcome::Skipped),
+                Ok(Worked::Done) if files.len() + earlier == 0 => break Some(Outcome::UpToDate),
+                Ok(Worked::Done) => break Some(Outcome::Migrated),
+                Err(error) => match self.pause(&error, attempts) {
+                    Some(pause) => sleep(pause).await,
+                    None => break Some(Outcome::Failed { error }),
+                },
+            }
+        };
+        if !files.is_empty() {
+            fleet.note_change(site).await;
+        }
+        {
+            let result = &mut self.results.lock()[schema];
+            result.files.append(&mut files);
+            result.attempts += attempts;
+            result.duration += began.elapsed();
+            if let Some(outcome) = &outcome {
+                result.outcome = outcome.clone();
+            }
+        }
+        match outcome {
+            Some(_) => self.note_end(schema),
+            None => self.board.lock().postpone(self.began.elapsed(), schema),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        what: &Work<'_>,
+        name: Option<&str>,
+        lease: &mut Option<Lease>,
+        files: &mut Vec<FileDone>,
+    ) -> Result<Worked, Failure> {
+        let mut held = match lease.take() {
+            Some(held) => held,
+            None => self.order.fleet.lease().await?,
+        };
+        let mut done = |file: FileDone| {
+            self.tell(&Progress::File { tenant: name, file: &file });
+            files.push(file);
+        };
+        // After a failure the connection goes back, and the lock with it.
+        let worked = work(what, &mut held, &mut done).await?;
+        *lease = Some(held);
+        Ok(worked)
+    }
+
+    /// Says how long to wait before the next attempt, if there is to be one.
+    fn pause(&self, error: &Failure, attempts: u32) -> Option<Duration> {
+        let Order { fleet, options, .. } = self.order;
+        let again = error.is_passing() && !fleet.server().is_closed();
+        again.then(|| options.retry.delay_after(attempts, chance(), None)).flatten()
+    }
+
+    /// Counts and tells what has come of a schema.
+    fn note_end(&self, schema: usize) {
+        let (result, total) = {
+            let results = self.results.lock();
+            (results[schema].clone(), results.len())
+        };
+        let done = self.board.lock().ended(&result.outcome);
+        if !matches!(result.outcome, Outcome::UpToDate) {
+            let told = Event::Migrated(Migrated {
+                tenant_id: result.tenant_id.clone(),
+                schema: result.schema.clone(),
+                outcome: result.outcome.as_str(),
+                files: result.files.len(),
+                duration: result.duration,
+                error: result.error().map(|error| error.to_string().into()),
+            });
+            self.order.fleet.server().observer.tell(told);
+        }
+        self.tell(&Progress::Ended { tenant: &result, done, total });
+    }
+
+    fn tell(&self, progress: &Progress<'_>) {
+        let Order { fleet, options, .. } = self.order;
+        if let Some(on_progress) = &options.on_progress
+            && catch_unwind(AssertUnwindSafe(|| on_progress(progress))).is_err()
+        {
+            fleet.server().observer.meters.hook_failures.inc();
+            tracing::error!(target: "tenantry::hook", "the progress of a migration panicked");
+        }
+    }
+}

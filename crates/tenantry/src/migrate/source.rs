@@ -1,0 +1,325 @@
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sqlx::{
+    SqlStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+use sqlx_core::migrate::resolve_blocking;
+
+use super::{
+    checksum::Checksum,
+    lint::{Finding, Lint, Of, Subject, check},
+};
+
+/// The migrations of one kind of schema, in order: those of every tenant, or those of the shared schema.
+///
+/// They are what sqlx calls migrations, as they are: files `<version>_<description>.sql`, or
+/// `.up.sql` and `.down.sql`, where a first line `-- no-transaction` keeps a file out of a transaction.
+/// Read them [from a folder](Self::from_dir), or have sqlx [embed](Self::embedded) them when the
+/// program is compiled. Cloning is cheap.
+///
+/// # Examples
+///
+/// ```no_run
+/// use tenantry::migrate::{Lint, Migrations};
+///
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// // From files that lie beside the program when it runs:
+/// let tenants = Migrations::from_dir("migrations/tenants")?
+///     .lint(Lint::default().allow_schema("public"));
+/// // With `sqlx::migrate!`, which puts them into the program:
+/// // let tenants = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Migrations(Arc<Set>);
+
+#[derive(Clone)]
+struct Set {
+    files: Vec<MigrationFile>,
+    lint: Lint,
+}
+
+/// One migration: what to run, and what to run to take it back.
+#[derive(Clone)]
+pub struct MigrationFile {
+    pub(super) version: i64,
+    pub(super) description: String,
+    pub(super) name: Arc<str>,
+    pub(super) sql: SqlStr,
+    pub(super) checksum: Checksum,
+    pub(super) transactional: bool,
+    pub(super) down: Option<Down>,
+}
+
+/// The way back of a migration.
+#[derive(Debug, Clone)]
+pub(super) struct Down {
+    pub(super) name: Arc<str>,
+    pub(super) sql: SqlStr,
+    pub(super) transactional: bool,
+}
+
+impl Migrations {
+    /// Reads the files of a folder, as [`sqlx::migrate!`] does when a program is compiled. Files whose
+    /// names are not of that form are passed over, as sqlx does.
+    ///
+    /// It reads with the functions of the standard library, which block: call it while the program
+    /// starts.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrationsError`] when a file cannot be read, when two have one version, when a `.down.sql` has
+    /// no `.up.sql`, and when there is no migration at all, since the folder is likely another one then.
+    pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self, MigrationsError> {
+        let folder = folder.as_ref();
+        let read = |source| MigrationsError::Read { folder: folder.to_owned(), source };
+        let found = resolve_blocking(folder).map_err(|error| read(io::Error::other(error)))?;
+        let found = found.into_iter().map(|(migration, path)| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (migration, name)
+        });
+        Self::new(found.collect(), || MigrationsError::Empty { folder: Some(folder.to_owned()) })
+    }
+
+    /// Takes the migrations that [`sqlx::migrate!`] has embedded.
+    ///
+    /// What else a [`Migrator`] can be told plays no part here: whether it locks the database, or
+    /// ignores missing files. The [`MigrateOptions`](super::MigrateOptions) say that.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_dir`](Self::from_dir).
+    pub fn embedded(migrator: &Migrator) -> Result<Self, MigrationsError> {
+        let found = migrator.iter().map(|migration| {
+            let description = migration.description.replace(' ', "_");
+            let suffix = migration.migration_type.suffix();
+            (migration.clone(), format!("{}_{description}{suffix}", migration.version))
+        });
+        Self::new(found.collect(), || MigrationsError::Empty { folder: None })
+    }
+
+    fn new(
+        found: Vec<(Migration, String)>,
+        empty: impl FnOnce() -> MigrationsError,
+    ) -> Result<Self, MigrationsError> {
+        let mut files = BTreeMap::<i64, MigrationFile>::new();
+        let mut downs = BTreeMap::<i64, Down>::new();
+        for (migration, name) in found {
+            let version = migration.version;
+            let name: Arc<str> = name.into();
+            let before = match migration.migration_type {
+                MigrationType::ReversibleDown => {
+                    let down = Down::new(&migration, Arc::clone(&name));
+                    downs.insert(version, down).map(|before| before.name)
+                }
+                MigrationType::Simple | MigrationType::ReversibleUp => {
+                    let file = MigrationFile::new(migration, Arc::clone(&name));
+                    files.insert(version, file).map(|before| before.name)
+                }
+            };
+            if let Some(first) = before {
+                return Err(MigrationsError::SameVersion { version, files: [first, name] });
+            }
+        }
+        for (version, down) in downs {
+            match files.get_mut(&version) {
+                Some(file) => file.down = Some(down),
+                None => return Err(MigrationsError::DownAlone { version, file: down.name }),
+            }
+        }
+        if files.is_empty() {
+            return Err(empty());
+        }
+        let files = files.into_values().collect();
+        Ok(Self(Arc::new(Set { files, lint: Lint::default() })))
+    }
+
+    /// Sets what the files may name. Default: nothing outside the tenant's own schema.
+    #[must_use]
+    pub fn lint(mut self, lint: Lint) -> Self {
+        Arc::make_mut(&mut self.0).lint = lint;
+        self
+    }
+
+    /// Returns the migrations, in the order of their versions.
+    #[must_use]
+    pub fn files(&self) -> &[MigrationFile] {
+        &self.0.files
+    }
+
+    /// Returns the migration of a version.
+    pub(super) fn file(&self, version: i64) -> Option<&MigrationFile> {
+        let files = self.files();
+        files.binary_search_by_key(&version, |file| file.version).ok().map(|index| &files[index])
+    }
+
+    /// Says whether every file can be run in one transaction with the others.
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.files().iter().all(|file| file.transactional)
+    }
+
+    /// Looks for what must not be in the files of these versions.
+    pub(crate) fn check(
+        &self,
+        of: Of,
+        own: &dyn Fn(&str) -> bool,
+        versions: impl IntoIterator<Item = i64>,
+    ) -> Result<(), LintError> {
+        let files = versions.into_iter().filter_map(|version| self.file(version));
+        let mut found = Vec::new();
+        for file in files {
+            let up = (&file.name, &file.sql, file.transactional);
+            let down = file.down.as_ref().map(|down| (&down.name, &down.sql, down.transactional));
+            for (name, sql, transactional) in std::iter::once(up).chain(down) {
+                let subject =
+                    Subject { text: sql.as_str(), of, transactional, version: file.version, own };
+                let findings = check(&self.0.lint, &subject);
+                found.extend(findings.into_iter().map(|finding| (Arc::clone(name), finding)));
+            }
+        }
+        if found.is_empty() { Ok(()) } else { Err(LintError { found }) }
+    }
+}
+
+impl MigrationFile {
+    fn new(migration: Migration, name: Arc<str>) -> Self {
+        let transactional = is_transactional(&migration);
+        let checksum = Checksum::new(&migration);
+        let Migration { version, description, sql, .. } = migration;
+        let description = description.into_owned();
+        Self { version, description, name, sql, checksum, transactional, down: None }
+    }
+
+    /// Returns the version, the number at the start of the name.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// Returns the name of the file; of an embedded one without the zeros before its version.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the description, as sqlx records it: the name without version and ending, with spaces.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Says whether it is run in a transaction.
+    #[must_use]
+    pub fn is_transactional(&self) -> bool {
+        self.transactional
+    }
+
+    /// Says whether there is a way back.
+    #[must_use]
+    pub fn is_reversible(&self) -> bool {
+        self.down.is_some()
+    }
+}
+
+impl Down {
+    fn new(migration: &Migration, name: Arc<str>) -> Self {
+        let transactional = is_transactional(migration);
+        Self { name, sql: migration.sql.clone(), transactional }
+    }
+}
+
+/// sqlx looks at the first bytes of a file, which an editor may have put a byte order mark before.
+fn is_transactional(migration: &Migration) -> bool {
+    !migration.no_tx && !text_of(&migration.sql).starts_with("-- no-transaction")
+}
+
+/// Returns the text of a file without a byte order mark, which PostgreSQL does not know.
+pub(super) fn text_of(sql: &SqlStr) -> &str {
+    sql.as_str().trim_start_matches('\u{feff}')
+}
+
+impl fmt::Debug for Migrations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.files()).finish()
+    }
+}
+
+impl fmt::Debug for MigrationFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the text: it can be of any length.
+        f.debug_tuple("MigrationFile").field(&self.name).finish()
+    }
+}
+
+/// Why files are no [`Migrations`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrationsError {
+    /// The folder or a file in it cannot be read, or a file has no version before its first `_`.
+    #[error("reading migrations from {}: {source}", folder.display())]
+    Read {
+        /// The folder as given.
+        folder: PathBuf,
+        /// Why, with the file where it is one.
+        source: io::Error,
+    },
+    /// Two files have one version.
+    #[error("version {version} is that of two files, {} and {}: rename one of them", files[0], files[1])]
+    SameVersion {
+        /// The version.
+        version: i64,
+        /// The files.
+        files: [Arc<str>; 2],
+    },
+    /// There is a way back of a migration that does not exist.
+    #[error("{file} is the way back of version {version}, which has no .up.sql")]
+    DownAlone {
+        /// The version.
+        version: i64,
+        /// The file.
+        file: Arc<str>,
+    },
+    /// There is no migration.
+    #[error("there is no migration{}", of_folder(folder.as_deref()))]
+    Empty {
+        /// The folder, when they were read from one.
+        folder: Option<PathBuf>,
+    },
+}
+
+fn of_folder(folder: Option<&Path>) -> String {
+    folder.map_or_else(String::new, |folder| {
+        format!(" in {}: files are named <version>_<description>.sql", folder.display())
+    })
+}
+
+/// What must not be in migration files, and was found in them before anything was run.
+#[derive(Debug, Clone)]
+pub struct LintError {
+    found: Vec<(Arc<str>, Finding)>,
+}
+
+impl LintError {
+    /// Returns every finding, with the name of its file.
+    pub fn findings(&self) -> impl Iterator<Item = (&str, &Finding)> {
+        self.found.iter().map(|(file, finding)| (&**file, finding))
+    }
+}
+
+impl fmt::Display for LintError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (file, finding)) in self.found.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { "; " })?;
+            write!(f, "{file}, {finding}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LintError {}

@@ -1,0 +1,110 @@
+//! Whom an operation is about: all tenants, or those that were named.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures_util::{StreamExt, stream};
+
+use crate::{
+    catalog::Site,
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    tenant::{TenantId, TenantRecord},
+};
+
+/// A tenant as it was named, and how it is reached.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) name: Arc<str>,
+    pub(crate) site: Result<Site, Error>,
+}
+
+impl Target {
+    /// Returns the tenant as it was named; nothing for the shared schema.
+    pub(crate) fn name_of_tenant(&self) -> Option<Arc<str>> {
+        let is_shared = self.site.as_ref().is_ok_and(|site| site.tenant.is_none());
+        (!is_shared).then(|| Arc::clone(&self.name))
+    }
+
+    pub(crate) fn schema(&self) -> Option<Arc<str>> {
+        self.site.as_ref().ok().map(|site| site.schema.as_str().into())
+    }
+}
+
+/// How many tenants are looked up at a time.
+const CONCURRENCY: usize = 8;
+
+/// From how many tenants on it is better to list all than to ask for each.
+const MANY: usize = 20;
+
+/// Returns every tenant that the catalog lists, the suspended ones too: one that is resumed must not be
+/// behind.
+pub(crate) async fn all(fleet: &Fleet) -> Result<Vec<Target>, Error> {
+    let records = fleet.list().await?;
+    let targets = records
+        .iter()
+        .map(|record| Target { name: record.id.as_str().into(), site: fleet.site(record) });
+    Ok(apart(targets.collect()))
+}
+
+/// Returns the tenants that were named; one that was named twice once.
+pub(crate) async fn named(fleet: &Fleet, names: Vec<Arc<str>>) -> Vec<Target> {
+    let mut seen = HashSet::new();
+    let names: Vec<_> = names.into_iter().filter(|name| seen.insert(Arc::clone(name))).collect();
+    let listed = match names.len() {
+        0..MANY => None,
+        // A catalog that cannot list may still know each of them.
+        _ => fleet.list().await.ok(),
+    };
+    let listed = listed.map(|records| {
+        let by_id = records.into_iter().map(|record| (record.id.clone(), record));
+        Arc::new(by_id.collect::<HashMap<_, _>>())
+    });
+    let look_up = stream::iter(names).map(|name| {
+        let (fleet, listed) = (fleet.clone(), listed.clone());
+        async move {
+            let site = find(&fleet, listed.as_deref(), &name).await;
+            Target { name, site }
+        }
+    });
+    apart(look_up.buffered(CONCURRENCY).collect().await)
+}
+
+async fn find(
+    fleet: &Fleet,
+    listed: Option<&HashMap<TenantId, TenantRecord>>,
+    name: &str,
+) -> Result<Site, Error> {
+    let id = TenantId::parse(name)?;
+    match listed {
+        None => fleet.site(&fleet.record(&id).await?),
+        Some(listed) => match listed.get(&id) {
+            Some(record) => fleet.site(record),
+            None => {
+                let unknown = Error::new(ErrorKind::UnknownTenant, "looking the tenant up");
+                Err(unknown.with_tenant(&id))
+            }
+        },
+    }
+}
+
+/// Refuses every tenant whose schema is another's, too.
+fn apart(mut targets: Vec<Target>) -> Vec<Target> {
+    let mut holders = HashMap::<_, usize>::new();
+    for target in &targets {
+        if let Ok(site) = &target.site {
+            *holders.entry(site.schema.clone()).or_default() += 1;
+        }
+    }
+    for target in &mut targets {
+        if let Ok(Site { tenant: Some(tenant), schema, .. }) = &target.site
+            && holders.get(schema).is_some_and(|holders| *holders > 1)
+        {
+            let shared = Error::new(ErrorKind::Placement, "its container is another tenant's, too");
+            target.site = Err(shared.with_tenant(tenant));
+        }
+    }
+    targets
+}

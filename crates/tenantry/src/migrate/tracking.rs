@@ -1,0 +1,233 @@
+//! The table in which sqlx records what was applied, in each schema: `_sqlx_migrations`.
+//!
+//! It is sqlx's own, to the column, so that sqlx-cli can be pointed at a tenant's schema.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, Row, SqlStr, postgres::PgRow};
+
+use super::{plan::Applied, source::MigrationFile};
+use crate::{sql::Sql, tenant::Ident};
+
+/// Which of a schema and its table are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    NoSchema,
+    NoTable,
+    Table,
+}
+
+/// What many schemas have on record: those with equal records share them.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) applied: Vec<Applied>,
+    /// The schemas, by their places in what was asked for.
+    pub(super) places: Vec<usize>,
+}
+
+/// Finds out which of these schemas, and of their tables, are there.
+pub(super) async fn presence(
+    conn: &mut PgConnection,
+    schemas: &[&Ident],
+) -> sqlx::Result<Vec<Presence>> {
+    let names: Vec<_> = schemas.iter().map(|schema| schema.as_str()).collect();
+    let rows = sqlx::query(
+        "select n.oid is not null, c.oid is not null \
+         from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as asked (schema, place) \
+         left join pg_catalog.pg_namespace n on n.nspname = asked.schema \
+         left join pg_catalog.pg_class c on c.relnamespace = n.oid \
+           and c.relname = '_sqlx_migrations' and c.relkind in ('r', 'p') \
+         order by asked.place",
+    );
+    let rows = rows.bind(names).persistent(false).fetch_all(conn).await?;
+    let presence = |row: &PgRow| -> sqlx::Result<Presence> {
+        Ok(match (row.try_get(0)?, row.try_get(1)?) {
+            (false, _) => Presence::NoSchema,
+            (true, false) => Presence::NoTable,
+            (true, true) => Presence::Table,
+        })
+    };
+    rows.iter().map(presence).collect()
+}
+
+/// Reads what is on record in many schemas, in one statement.
+///
+/// The server puts equal records together, so what travels is one record for each of the few states
+/// that thousands of tenants are in.
+pub(super) async fn read_many(
+    conn: &mut PgConnection,
+    schemas: &[&Ident],
+) -> sqlx::Result<Vec<Group>> {
+    let mut sql =
+        Sql::new("select versions, successes, checksums, pg_catalog.array_agg(place) from (");
+    for (place, schema) in schemas.iter().enumerate() {
+        sql.text(if place == 0 { "select " } else { " union all select " });
+        sql.number(place as u64).text(
+            " as place, \
+             pg_catalog.array_agg(version order by version) as versions, \
+             pg_catalog.array_agg(success order by version) as successes, \
+             pg_catalog.array_agg(checksum order by version) as checksums from ",
+        );
+        table(&mut sql, schema);
+    }
+    sql.text(") as schemas group by versions, successes, checksums");
+    let rows = sqlx::query(sql.finish()).persistent(false).fetch_all(conn).await?;
+    rows.iter().map(group).collect()
+}
+
+fn group(row: &PgRow) -> sqlx::Result<Group> {
+    let versions: Option<Vec<i64>> = row.try_get(0)?;
+    let successes: Option<Vec<bool>> = row.try_get(1)?;
+    let checksums: Option<Vec<Vec<u8>>> = row.try_get(2)?;
+    let places: Vec<i32> = row.try_get(3)?;
+    let rows = versions.into_iter().flatten().zip(successes.into_iter().flatten());
+    let rows = rows.zip(checksums.into_iter().flatten());
+    let applied = rows.map(|((version, success), checksum)| Applied { version, success, checksum });
+    let places = places.into_iter().filter_map(|place| usize::try_from(place).ok());
+    Ok(Group { applied: applied.collect(), places: places.collect() })
+}
+
+/// Takes the lock of a schema if it is free, says what is there, and reads what is on record if the
+/// table is.
+///
+/// The lock is one of the session on the database and the schema. Nobody ever waits for it inside the
+/// server: a statement that waits has a snapshot, and `create index concurrently` waits for
+/// everybody's snapshots to end.
+pub(super) fn lock_and_read(schema: &Ident, presence: Presence) -> SqlStr {
+    let mut sql = Sql::new("select ");
+    try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", schema);
+    sql.text(
+        " as tenantry_locked, n.oid is not null as has_schema, c.oid is not null as has_table \
+         from (values (",
+    );
+    sql.literal(schema.as_str()).text(
+        ")) as asked (schema) \
+         left join pg_catalog.pg_namespace n on n.nspname = asked.schema \
+         left join pg_catalog.pg_class c on c.relnamespace = n.oid \
+           and c.relname = '_sqlx_migrations' and c.relkind in ('r', 'p')",
+    );
+    if presence == Presence::Table {
+        sql.text("; select version, success, checksum from ");
+        table(&mut sql, schema).text(" order by version");
+    }
+    sql.finish()
+}
+
+/// Appends a call that takes the lock of a schema, or gives it back.
+pub(crate) fn try_lock<'s>(
+    sql: &'s mut Sql,
+    function: &'static str,
+    schema: &Ident,
+) -> &'s mut Sql {
+    // The number keeps it apart from locks that an application takes by names of its own.
+    sql.text(function).text("(pg_catalog.hashtextextended(");
+    sql.literal(schema.as_str()).text(", 7234619037115))")
+}
+
+/// What [`lock_and_read`] has found.
+#[derive(Debug)]
+pub(super) struct Locked {
+    pub(super) locked: bool,
+    pub(super) presence: Presence,
+    pub(super) applied: Vec<Applied>,
+}
+
+impl Locked {
+    pub(super) fn from_rows(rows: &[PgRow]) -> sqlx::Result<Self> {
+        let [first, rest @ ..] = rows else {
+            return Err(sqlx::Error::RowNotFound);
+        };
+        let presence = match (first.try_get(1)?, first.try_get(2)?) {
+            (false, _) => Presence::NoSchema,
+            (true, false) => Presence::NoTable,
+            (true, true) => Presence::Table,
+        };
+        let applied = rest.iter().map(|row| -> sqlx::Result<_> {
+            let (version, success, checksum) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            Ok(Applied { version, success, checksum })
+        });
+        Ok(Self {
+            locked: first.try_get(0)?,
+            presence,
+            applied: applied.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Appends the name of the table.
+pub(super) fn table<'s>(sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
+    sql.ident(schema).text("._sqlx_migrations")
+}
+
+/// Appends what makes the table.
+pub(super) fn create(sql: &mut Sql, schema: &Ident) {
+    sql.text("create table if not exists ");
+    table(sql, schema).text(
+        " (version bigint primary key, description text not null, \
+         installed_on timestamptz not null default pg_catalog.now(), success boolean not null, \
+         checksum bytea not null, execution_time bigint not null); ",
+    );
+}
+
+/// Whether a migration was run to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// It was, or will be in the transaction that records it.
+    Done,
+    /// Nobody knows yet.
+    Begun,
+}
+
+/// Appends what records a migration. sqlx notes a time of -1 until it is known, and for ever where
+/// nothing was run.
+pub(super) fn insert(sql: &mut Sql, schema: &Ident, file: &MigrationFile, recorded: Recorded) {
+    sql.text("insert into ");
+    table(sql, schema).text(" (version, description, success, checksum, execution_time) values (");
+    sql.integer(file.version).text(", ").literal(&file.description);
+    sql.text(match recorded {
+        Recorded::Done => ", true, ",
+        Recorded::Begun => ", false, ",
+    });
+    sql.bytes(file.checksum.recorded()).text(", -1)");
+}
+
+/// Appends what records a migration whatever was recorded of it before.
+pub(super) fn record_anyway(sql: &mut Sql, schema: &Ident, file: &MigrationFile) {
+    insert(sql, schema, file, Recorded::Done);
+    sql.text(
+        " on conflict (version) do update set success = true, checksum = excluded.checksum, \
+         description = excluded.description; ",
+    );
+}
+
+/// Appends what notes that a migration was run to its end in the transaction that is open, and how long
+/// that took.
+pub(super) fn note_time_of_transaction(sql: &mut Sql, schema: &Ident, version: i64) {
+    sql.text("update ");
+    table(sql, schema).text(
+        " set execution_time = (extract(epoch from pg_catalog.clock_timestamp() \
+         operator(pg_catalog.-) installed_on) operator(pg_catalog.*) 1000000000)::bigint \
+         where version = ",
+    );
+    sql.integer(version).text("; ");
+}
+
+/// Appends what notes that a migration was run to its end, and how long that took.
+pub(super) fn note_end(sql: &mut Sql, schema: &Ident, version: i64, took: Duration) {
+    sql.text("update ");
+    table(sql, schema).text(" set success = true, execution_time = ");
+    sql.integer(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX));
+    sql.text(" where version = ").integer(version);
+}
+
+/// Appends what notes that a migration is being taken back.
+pub(super) fn note_begun(sql: &mut Sql, schema: &Ident, version: i64) {
+    sql.text("update ");
+    table(sql, schema).text(" set success = false where version = ").integer(version);
+}
+
+/// Appends what deletes the record of a migration.
+pub(super) fn delete(sql: &mut Sql, schema: &Ident, version: i64) {
+    sql.text("delete from ");
+    table(sql, schema).text(" where version = ").integer(version).text("; ");
+}

@@ -1,0 +1,8 @@
+//! Migrations of many tenants: what is run, what is recorded, and what is said about it.
+
+mod files;
+mod jobs;
+mod plans;
+mod runs;
+
+pub(crate) use files::Files;
