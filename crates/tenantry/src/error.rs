@@ -54,6 +54,8 @@ pub enum ErrorKind {
     Placement,
     /// There is such a tenant already, or its container.
     TenantExists,
+    /// Somebody is migrating, renaming or dropping the tenant.
+    Busy,
     /// The catalog could not be asked, or not be written.
     Catalog,
     /// No connection became free before the deadline.
@@ -95,6 +97,10 @@ impl Error {
     pub(crate) fn with_tenant(mut self, tenant: &TenantId) -> Self {
         self.0.tenant = Some(tenant.clone());
         self
+    }
+
+    pub(crate) fn with_tenant_unless_named(self, tenant: &TenantId) -> Self {
+        if self.0.tenant.is_some() { self } else { self.with_tenant(tenant) }
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
@@ -154,7 +160,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
-            ErrorKind::Timeout | ErrorKind::Overloaded => true,
+            ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Busy => true,
             ErrorKind::Unavailable | ErrorKind::Catalog => {
                 self.class_of_source().is_none_or(ErrorClass::is_transient)
             }
@@ -197,6 +203,7 @@ impl ErrorKind {
             Self::Suspended => "tenant is suspended",
             Self::Placement => "tenant has no container of its own",
             Self::TenantExists => "tenant exists already",
+            Self::Busy => "tenant is being changed",
             Self::Catalog => "catalog failed",
             Self::Timeout => "no connection in time",
             Self::Overloaded => "too many requests are waiting",

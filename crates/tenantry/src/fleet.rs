@@ -50,10 +50,6 @@ impl Fleet {
         self.lookup.isolation()
     }
 
-    pub(crate) fn shared_schema(&self) -> &Ident {
-        self.lookup.shared_schema()
-    }
-
     /// Returns the database of a tenant that may be served.
     pub(crate) async fn tenant(&self, id: &TenantId) -> Result<TenantDb, Error> {
         if self.server.is_closed() {
@@ -79,6 +75,11 @@ impl Fleet {
 
     pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
         self.lookup.site(record)
+    }
+
+    /// Returns how upkeep reaches a schema that is no tenant's yet.
+    pub(crate) fn site_of(&self, schema: &Ident) -> Site {
+        self.lookup.site_of(schema)
     }
 
     pub(crate) fn shared_site(&self) -> Site {

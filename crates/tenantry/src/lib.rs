@@ -105,7 +105,9 @@ pub mod migrate;
 #[cfg(feature = "ops")]
 pub mod ops;
 mod pool;
+pub mod provision;
 pub mod retry;
+pub mod seed;
 mod sql;
 mod table;
 mod tenant;

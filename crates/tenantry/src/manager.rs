@@ -26,6 +26,8 @@ use crate::{
     metrics::{Metrics, MetricsCollector, MetricsOptions},
     migrate::TenantMigrator,
     pool::{Detail, OccupantId, PoolSnapshot, Server},
+    provision::Provisioner,
+    seed::Seeder,
     tenant::{ParseTenantIdError, TenantId, TenantRecord, TenantState},
     warmup::{self, WarmUp, WarmUpReport},
 };
@@ -254,6 +256,17 @@ impl TenantManager {
     /// [`TenantMigrator`].
     pub fn migrator(&self) -> TenantMigrator {
         TenantMigrator::new(self.0.fleet.clone())
+    }
+
+    /// Makes what runs seeds in the schemas of tenants, and in the shared one; see
+    /// [`Seed`](crate::seed::Seed).
+    pub fn seeder(&self) -> Seeder {
+        Seeder::new(self.0.fleet.clone())
+    }
+
+    /// Makes what creates, suspends, renames and drops tenants; see [`Provisioner`].
+    pub fn provisioner(&self) -> Provisioner {
+        Provisioner::new(self.0.fleet.clone())
     }
 
     fn find(&self, name: Arc<str>) -> BoxFuture<'_, Result<TenantDb, Error>> {

@@ -23,7 +23,10 @@ use crate::{
     event::{Retry, RetryOf},
     pool::{Class, Occupant, OccupantId},
     retry::{Retrier, RetryPolicy},
-    tenant::{Binding, Ident, Isolation, Placement, Tenant, TenantId, TenantRecord, TenantState},
+    tenant::{
+        Binding, Ident, Isolation, PROVISIONAL, Placement, Tenant, TenantId, TenantRecord,
+        TenantState,
+    },
 };
 
 /// How long the catalog may take, and for how long its answers are used.
@@ -83,13 +86,12 @@ pub(crate) struct Known {
 /// A tenant as the library's own upkeep reaches it, whatever its state.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
-    /// The tenant; `None` for the shared schema.
+    /// The tenant; `None` for the shared schema, and for one that is no tenant's yet.
     pub(crate) tenant: Option<TenantId>,
     pub(crate) schema: Ident,
     /// Binds a session to the schema as the role of the connection, without the tenant's settings.
+    /// Dedicated, when a connection that has served the tenant may serve nobody else.
     pub(crate) occupant: Arc<Occupant>,
-    /// Whether a connection that has served it may serve others.
-    pub(crate) dedicated: bool,
 }
 
 /// What the catalog has said about an id.
@@ -210,10 +212,6 @@ impl Lookup {
         &self.rules.isolation
     }
 
-    pub(crate) fn shared_schema(&self) -> &Ident {
-        &self.rules.shared_schema
-    }
-
     /// Looks a tenant up past the cache, whatever its state.
     pub(crate) async fn record(
         &self,
@@ -226,18 +224,15 @@ impl Lookup {
     /// Returns how upkeep reaches a tenant.
     pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
         let schema = self.rules.container(record)?;
-        let shared = self.rules.tenants_see_shared.then_some(&self.rules.shared_schema);
-        let occupant = Occupant::new(
-            OccupantId::Tenant(record.id.clone()),
-            Class::Shared,
-            Binding::upkeep(&schema, shared),
-        );
-        Ok(Site {
-            tenant: Some(record.id.clone()),
-            schema,
-            occupant: Arc::new(occupant),
-            dedicated: (self.rules.dedicate)(record),
-        })
+        let (tenant, class) = (record.id.clone(), self.rules.class(record));
+        let occupant = self.rules.upkeep(OccupantId::Tenant(tenant.clone()), class, &schema);
+        Ok(Site { tenant: Some(tenant), schema, occupant })
+    }
+
+    /// Returns how upkeep reaches a schema that is no tenant's yet.
+    pub(crate) fn site_of(&self, schema: &Ident) -> Site {
+        let occupant = self.rules.upkeep(OccupantId::Upkeep, Class::Shared, schema);
+        Site { tenant: None, schema: schema.clone(), occupant }
     }
 
     /// Returns how upkeep reaches the shared schema.
@@ -245,7 +240,7 @@ impl Lookup {
         let schema = self.rules.shared_schema.clone();
         let binding = Binding::upkeep(&schema, None);
         let occupant = Arc::new(Occupant::new(OccupantId::Shared, Class::Shared, binding));
-        Site { tenant: None, schema, occupant, dedicated: false }
+        Site { tenant: None, schema, occupant }
     }
 
     /// Writes a change of the list of tenants in the transaction that is open on the connection.
@@ -340,7 +335,10 @@ impl Rules {
     /// Returns the container of a tenant, which is never a schema that belongs to everybody.
     fn container(&self, record: &TenantRecord) -> Result<Ident, Error> {
         let container = container_of(record, &self.isolation)?;
-        if container.is_reserved_schema() || container == self.shared_schema {
+        let everybodys = container.is_reserved_schema()
+            || container == self.shared_schema
+            || container.as_str().starts_with(PROVISIONAL);
+        if everybodys {
             let attempted = "its container is a schema that belongs to everybody";
             return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
         }
@@ -381,8 +379,18 @@ impl Rules {
         other
     }
 
+    /// Returns an occupant of the library's own, that sees what the tenant of a schema sees.
+    fn upkeep(&self, id: OccupantId, class: Class, schema: &Ident) -> Arc<Occupant> {
+        let shared = self.tenants_see_shared.then_some(&self.shared_schema);
+        Arc::new(Occupant::new(id, class, Binding::upkeep(schema, shared)))
+    }
+
+    fn class(&self, record: &TenantRecord) -> Class {
+        if (self.dedicate)(record) { Class::Dedicated } else { Class::Pooled }
+    }
+
     fn known(&self, record: TenantRecord, container: Ident) -> Result<Known, Error> {
-        let class = if (self.dedicate)(&record) { Class::Dedicated } else { Class::Pooled };
+        let class = self.class(&record);
         let placement = Placement::Schema(container);
         let shared = self.tenants_see_shared.then_some(&self.shared_schema);
         let binding = Binding::tenant(&record, &placement, shared);

@@ -1,11 +1,14 @@
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use sqlx::{Connection, PgConnection, Postgres, Transaction, postgres::PgTransactionManager};
 use sqlx_core::transaction::TransactionManager;
 
 use crate::{
     error::Error,
-    pool::{Effect, Lease},
+    pool::{Effect, Lease, Occupant},
     tenant::TenantId,
 };
 
@@ -36,7 +39,7 @@ pub struct TenantTransaction {
 }
 
 impl TenantTransaction {
-    pub(super) async fn open(mut lease: Lease) -> Result<Self, Error> {
+    pub(crate) async fn open(mut lease: Lease) -> Result<Self, Error> {
         // The lease counts as changed from here on, so a transaction that was begun without anybody
         // hearing of it is rolled back with everything else. sqlx's own depth would not tell: it is
         // raised only after the answer has come.
@@ -50,6 +53,12 @@ impl TenantTransaction {
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantId> {
         self.lease.tenant()
+    }
+
+    /// Notes whose data the transaction changes from now on, when the schema that it works on was given to
+    /// a tenant.
+    pub(crate) fn now_serves(&mut self, occupant: &Arc<Occupant>) {
+        self.lease.now_serves(occupant);
     }
 
     /// Sets a savepoint, as a transaction inside this one.

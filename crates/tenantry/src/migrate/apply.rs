@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     Action, Failure, FailureReason, FileDone, MigrateOptions, TransactionPer,
     lint::statements,
-    plan::{Job, Step, steps},
+    plan::{Job, Leniency, Step, steps},
     source::{MigrationFile, Migrations, text_of},
     survey::run,
     tracking::{self, Locked, Presence, Recorded},
@@ -176,23 +176,13 @@ impl Batch<'_> {
         let mut sql = Sql::new("begin; ");
         self.set_limits(&mut sql, "set local ");
         self.create_table(&mut sql);
-        let places = write_steps(&mut sql, self.work.set, schema, self.steps);
+        let sent = Sent { places: write_steps(&mut sql, self.work.set, schema, self.steps) };
         sql.text("commit");
         let sql = sql.finish();
         let mut at = None;
-        let sent = sql.clone();
-        let result = run(lease, async |conn| run_script(conn, sent, &mut at).await).await;
-        result.map_err(|failure| {
-            // A mistake in the syntax is found before anything is run.
-            let byte = failure.byte_in(sql.as_str());
-            let found = byte.and_then(|byte| places.iter().rfind(|place| place.before <= byte));
-            let place = at.and_then(|step: usize| places.get(step)).or(found);
-            let script = place.and_then(|place| Script::of(self.work.set, &place.step));
-            match (place, script) {
-                (Some(place), Some(script)) => script.blame(failure, &sql, place.before, 0),
-                _ => failure,
-            }
-        })
+        let text = sql.clone();
+        let result = run(lease, async |conn| run_script(conn, text, &mut at).await).await;
+        result.map_err(|failure| sent.blame(self.work.set, failure, &sql, at))
     }
 
     fn set_limits(&self, sql: &mut Sql, set: &'static str) {
@@ -262,10 +252,86 @@ impl Batch<'_> {
     }
 }
 
-/// Where a step stands in a text that is sent.
-pub(super) struct Place {
+/// Applies what a schema has not, on a lease that serves it. Returns how many files that were.
+pub(crate) async fn apply_all(
+    set: &Migrations,
+    site: &Site,
+    options: &MigrateOptions,
+    lease: &mut Lease,
+) -> Result<usize, Failure> {
+    let (job, presence) = (Job::Apply { to: None }, Presence::NoTable);
+    let what = Work { job, set, site, options, presence };
+    let mut files = 0;
+    match work(&what, lease, &mut |_| files += 1).await? {
+        Worked::Done => Ok(files),
+        Worked::Locked => {
+            Err(Failure::new(FailureReason::LockTimeout, "somebody else is migrating the schema"))
+        }
+    }
+}
+
+/// Applies what a schema has not in the transaction that is open. Returns whether that could be done: not
+/// when it has other files, or needs one that cannot be in a transaction.
+pub(crate) async fn catch_up(
+    conn: &mut PgConnection,
+    set: &Migrations,
+    schema: &Ident,
+) -> Result<bool, Failure> {
+    let rows = sqlx::raw_sql(tracking::read(schema)).fetch_all(&mut *conn).await?;
+    let applied = tracking::applied(&rows)?;
+    let Ok(steps) = steps(Job::Apply { to: None }, set, &applied, Leniency::default()) else {
+        return Ok(false);
+    };
+    if !steps.iter().all(|step| is_transactional(set, step)) {
+        return Ok(false);
+    }
+    let mut sql = Sql::default();
+    let sent = Sent { places: write_steps(&mut sql, set, schema, &steps) };
+    let sql = sql.finish();
+    let mut at = None;
+    let result = run_script(conn, sql.clone(), &mut at).await;
+    result.map_err(|error| sent.blame(set, error.into(), &sql, at))?;
+    Ok(true)
+}
+
+/// Where the steps stand in a text that is sent.
+pub(crate) struct Sent {
+    places: Vec<Place>,
+}
+
+struct Place {
     step: Step,
     before: usize,
+}
+
+impl Sent {
+    /// Appends what gives a new schema all files and their records.
+    pub(crate) fn all(sql: &mut Sql, set: &Migrations, schema: &Ident) -> Self {
+        tracking::create(sql, schema);
+        let versions = set.files().iter().map(|file| file.version);
+        let steps: Vec<_> =
+            versions.map(|version| Step { action: Action::Applied, version }).collect();
+        Self { places: write_steps(sql, set, schema, &steps) }
+    }
+
+    /// Puts into a failure in which file it was and where, when this was sent and the step `at` had begun.
+    pub(crate) fn blame(
+        &self,
+        set: &Migrations,
+        failure: Failure,
+        sql: &SqlStr,
+        at: Option<usize>,
+    ) -> Failure {
+        // A mistake in the syntax is found before anything is run.
+        let byte = failure.byte_in(sql.as_str());
+        let found = byte.and_then(|byte| self.places.iter().rfind(|place| place.before <= byte));
+        let place = at.and_then(|step| self.places.get(step)).or(found);
+        let script = place.and_then(|place| Script::of(set, &place.step));
+        match (place, script) {
+            (Some(place), Some(script)) => script.blame(failure, sql, place.before, 0),
+            _ => failure,
+        }
+    }
 }
 
 /// Appends steps with what records them, and says where each of their files begins.
@@ -300,7 +366,7 @@ fn write_steps(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]) 
 }
 
 /// Runs a string of many statements, and notes the last step that has begun.
-async fn run_script(
+pub(crate) async fn run_script(
     conn: &mut PgConnection,
     sql: SqlStr,
     at: &mut Option<usize>,
@@ -322,7 +388,7 @@ async fn execute(lease: &mut Lease, sql: Sql) -> Result<(), Failure> {
 }
 
 /// Appends the limits of what comes after.
-pub(super) fn set_limits(
+pub(crate) fn set_limits(
     sql: &mut Sql,
     set: &'static str,
     lock: Duration,

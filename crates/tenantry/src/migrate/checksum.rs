@@ -1,7 +1,6 @@
-use sqlx::{
-    SqlSafeStr, SqlStr,
-    migrate::{Migration, MigrationType},
-};
+use sqlx::migrate::{Migration, MigrationType};
+
+use crate::sql::operators_file;
 
 /// What tells whether a file is still the one that was applied: SHA-384 of its text, as sqlx records it.
 ///
@@ -35,6 +34,6 @@ impl Checksum {
 
 /// Has sqlx compute the checksum of a text, so that it is sqlx's in any case.
 fn digest(text: String) -> Vec<u8> {
-    let sql: SqlStr = crate::sql::never_run(text);
-    Migration::new(0, "".into(), MigrationType::Simple, sql.into_sql_str(), false).checksum.to_vec()
+    let sql = operators_file(text);
+    Migration::new(0, "".into(), MigrationType::Simple, sql, false).checksum.to_vec()
 }

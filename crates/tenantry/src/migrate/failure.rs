@@ -141,6 +141,14 @@ impl Failure {
         }
     }
 
+    /// Returns what kind of error it is.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self.reason {
+            FailureReason::Connection => ErrorKind::Unavailable,
+            _ => ErrorKind::Migration,
+        }
+    }
+
     /// Says whether the same may succeed in a while without anybody changing anything.
     pub(super) fn is_passing(&self) -> bool {
         match self.reason {

@@ -1,17 +1,19 @@
 use std::{collections::BTreeSet, sync::Arc};
 
+use sqlx::SqlStr;
 use tokio::time::Instant;
 
 use super::{
-    End, Failure, FailureReason, MigrateOptions, MigrateReport, MigrationPlan, Migrations, Outcome,
-    PendingFile, SchemaState, SchemaStatus, TenantMigration,
-    lint::Of,
+    End, Failure, LintError, MigrateOptions, MigrateReport, MigrationPlan, Migrations, Outcome,
+    PendingFile, SchemaState, SchemaStatus, Schemas, TenantMigration,
+    lint::{Lint, Of, Subject, check},
     plan::{Job, pending, problems, steps},
     run::Order,
     survey::{self, Recorded},
-    targets::{self, Target},
+    targets::{Target, targets_of},
 };
 use crate::{
+    catalog::Site,
     error::{Error, ErrorKind},
     fleet::Fleet,
 };
@@ -64,29 +66,6 @@ pub struct TenantMigrator {
     shared: Option<Migrations>,
 }
 
-/// Which schemas an operation is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Schemas {
-    /// Those of all tenants that the catalog lists.
-    AllTenants,
-    /// Those of these tenants. One that is named twice counts once.
-    Tenants(Vec<Arc<str>>),
-    /// The shared one.
-    Shared,
-}
-
-impl Schemas {
-    /// The schemas of these tenants.
-    pub fn tenants<I>(tenants: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
-        Self::Tenants(tenants.into_iter().map(|tenant| tenant.as_ref().into()).collect())
-    }
-}
-
 /// Schemas with what is recorded in them.
 type Surveyed = Vec<(Target, Result<Recorded, Failure>)>;
 
@@ -105,10 +84,6 @@ impl TenantMigrator {
     pub fn shared(mut self, migrations: Migrations) -> Self {
         self.shared = Some(migrations);
         self
-    }
-
-    pub(crate) fn tenant_migrations(&self) -> Option<&Migrations> {
-        self.tenants.as_ref()
     }
 
     /// Migrates the shared schema, if there are migrations of it, and then every tenant's.
@@ -351,13 +326,7 @@ impl TenantMigrator {
 
     /// Reads what is recorded in these schemas.
     async fn survey(&self, schemas: &Schemas) -> Result<Surveyed, Error> {
-        let targets = match schemas {
-            Schemas::AllTenants => targets::all(&self.fleet).await?,
-            Schemas::Tenants(names) => targets::named(&self.fleet, names.clone()).await,
-            Schemas::Shared => {
-                vec![Target { name: "".into(), site: Ok(self.fleet.shared_site()) }]
-            }
-        };
+        let targets = targets_of(&self.fleet, schemas).await?;
         let sites: Vec<_> = targets.iter().filter_map(|target| target.site.as_ref().ok()).collect();
         let schemas: Vec<_> = sites.iter().map(|site| &site.schema).collect();
         let mut recorded = survey::read(&self.fleet, &schemas).await?.into_iter();
@@ -421,6 +390,22 @@ pub(crate) fn lint(
     })
 }
 
+/// Looks for what must not be in a file of SQL that is run in a transaction in one schema.
+pub(crate) fn check_sql(
+    fleet: &Fleet,
+    site: &Site,
+    name: &Arc<str>,
+    sql: &SqlStr,
+    lint: &Lint,
+) -> Result<(), LintError> {
+    let template = fleet.isolation().template();
+    let own = |name: &str| template.id_of(name).is_some();
+    let of = if site.tenant.is_some() { Of::Tenant } else { Of::Shared };
+    let text = sql.as_str();
+    let subject = Subject { text, of, transactional: true, version: 0, own: &own };
+    LintError::from_findings(name, check(lint, &subject))
+}
+
 fn not_begun(target: &Target) -> TenantMigration {
     let outcome = match &target.site {
         Ok(_) => Outcome::NotStarted,
@@ -469,10 +454,6 @@ fn status(
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        let kind = match failure.reason {
-            FailureReason::Connection => ErrorKind::Unavailable,
-            _ => ErrorKind::Migration,
-        };
-        Self::new(kind, "reading what is recorded in schemas").with_source(failure)
+        Self::new(failure.kind(), "reading what is recorded in schemas").with_source(failure)
     }
 }

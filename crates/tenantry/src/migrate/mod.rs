@@ -14,18 +14,26 @@ mod options;
 mod plan;
 mod report;
 mod run;
+mod schemas;
 mod source;
 mod survey;
 mod targets;
 mod tracking;
 
+pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
 pub use failure::{Failure, FailureReason};
+pub(crate) use lint::Of;
 pub use lint::{Finding, Lint};
-pub use migrator::{Schemas, TenantMigrator};
+pub use migrator::TenantMigrator;
+pub(crate) use migrator::{check_sql, lint};
 pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked};
 pub use plan::{Action, Problem};
 pub use report::{
     End, FileDone, MigrateReport, MigrationPlan, Outcome, PendingFile, Progress, SchemaState,
     SchemaStatus, TenantMigration,
 };
+pub use schemas::Schemas;
+pub(crate) use source::without_mark;
 pub use source::{LintError, MigrationFile, Migrations, MigrationsError};
+pub(crate) use targets::targets_of;
+pub(crate) use tracking::try_lock;

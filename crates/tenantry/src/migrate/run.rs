@@ -150,28 +150,21 @@ impl Run<'_> {
         loop {
             let next = self.board.lock().next(self.began.elapsed());
             match next {
-                Next::Nothing => return,
+                Next::Nothing => return settle(lease.take()).await,
                 Next::Wait(until) => {
                     // Whoever waits holds nothing, neither a connection nor a lock.
-                    drop(lease.take());
+                    settle(lease.take()).await;
                     sleep_until(self.began + until).await;
                 }
                 Next::Schema(schema) => {
                     let Some((site, presence)) = &self.sites[schema] else { continue };
                     self.migrate(schema, site, *presence, &mut lease).await;
-                    self.let_go(site, &mut lease);
+                    // Others that wait have their turn.
+                    let waited_for = self.order.fleet.server().is_waited_for();
+                    if waited_for || lease.as_ref().is_some_and(Lease::is_spent) {
+                        settle(lease.take()).await;
+                    }
                 }
-            }
-        }
-    }
-
-    /// Gives a connection back that others wait for, or that should serve nobody else.
-    fn let_go(&self, site: &Site, lease: &mut Option<Lease>) {
-        if let Some(mut held) = lease.take() {
-            if site.dedicated {
-                held.retire();
-            } else if !held.is_worn_out() && !self.order.fleet.server().is_waited_for() {
-                *lease = Some(held);
             }
         }
     }
@@ -242,10 +235,12 @@ impl Run<'_> {
             self.tell(&Progress::File { tenant: name, file: &file });
             files.push(file);
         };
-        // After a failure the connection goes back, and the lock with it.
-        let worked = work(what, &mut held, &mut done).await?;
-        *lease = Some(held);
-        Ok(worked)
+        let worked = work(what, &mut held, &mut done).await;
+        match worked {
+            Ok(_) => *lease = Some(held),
+            Err(_) => held.settle().await,
+        }
+        worked
     }
 
     /// Says how long to wait before the next attempt, if there is to be one.
@@ -284,5 +279,11 @@ impl Run<'_> {
             fleet.server().observer.meters.hook_failures.inc();
             tracing::error!(target: "tenantry::hook", "the progress of a migration panicked");
         }
+    }
+}
+
+async fn settle(lease: Option<Lease>) {
+    if let Some(lease) = lease {
+        lease.settle().await;
     }
 }

@@ -15,6 +15,7 @@ use super::{
     checksum::Checksum,
     lint::{Finding, Lint, Of, Subject, check},
 };
+use crate::sql::Sql;
 
 /// The migrations of one kind of schema, in order: those of every tenant, or those of the shared schema.
 ///
@@ -239,7 +240,15 @@ fn is_transactional(migration: &Migration) -> bool {
     !migration.no_tx && !text_of(&migration.sql).starts_with("-- no-transaction")
 }
 
-/// Returns the text of a file without a byte order mark, which PostgreSQL does not know.
+/// Returns the SQL of a file without a byte order mark, which PostgreSQL does not know.
+pub(crate) fn without_mark(sql: &SqlStr) -> SqlStr {
+    let (all, text) = (sql.as_str().len(), text_of(sql).len());
+    let mut without = Sql::default();
+    without.vouched(sql, all - text..all);
+    without.finish()
+}
+
+/// Returns the text of a file without a byte order mark.
 pub(super) fn text_of(sql: &SqlStr) -> &str {
     sql.as_str().trim_start_matches('\u{feff}')
 }
@@ -306,6 +315,11 @@ pub struct LintError {
 }
 
 impl LintError {
+    pub(super) fn from_findings(file: &Arc<str>, found: Vec<Finding>) -> Result<(), Self> {
+        let found: Vec<_> = found.into_iter().map(|finding| (Arc::clone(file), finding)).collect();
+        if found.is_empty() { Ok(()) } else { Err(Self { found }) }
+    }
+
     /// Returns every finding, with the name of its file.
     pub fn findings(&self) -> impl Iterator<Item = (&str, &Finding)> {
         self.found.iter().map(|(file, finding)| (&**file, finding))

@@ -40,7 +40,7 @@ pub(super) async fn read(
     let mut lease = fleet.lease().await?;
     let mut found = Vec::with_capacity(schemas.len());
     for chunk in schemas.chunks(AT_ONCE) {
-        if lease.is_worn_out() {
+        if lease.is_spent() {
             drop(lease);
             lease = fleet.lease().await?;
         }

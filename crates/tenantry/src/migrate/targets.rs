@@ -7,6 +7,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 
+use super::Schemas;
 use crate::{
     catalog::Site,
     error::{Error, ErrorKind},
@@ -39,9 +40,18 @@ const CONCURRENCY: usize = 8;
 /// From how many tenants on it is better to list all than to ask for each.
 const MANY: usize = 20;
 
+/// Returns the schemas that an operation is about.
+pub(crate) async fn targets_of(fleet: &Fleet, schemas: &Schemas) -> Result<Vec<Target>, Error> {
+    match schemas {
+        Schemas::AllTenants => all(fleet).await,
+        Schemas::Tenants(names) => Ok(named(fleet, names.clone()).await),
+        Schemas::Shared => Ok(vec![Target { name: "".into(), site: Ok(fleet.shared_site()) }]),
+    }
+}
+
 /// Returns every tenant that the catalog lists, the suspended ones too: one that is resumed must not be
 /// behind.
-pub(crate) async fn all(fleet: &Fleet) -> Result<Vec<Target>, Error> {
+async fn all(fleet: &Fleet) -> Result<Vec<Target>, Error> {
     let records = fleet.list().await?;
     let targets = records
         .iter()
@@ -50,7 +60,7 @@ pub(crate) async fn all(fleet: &Fleet) -> Result<Vec<Target>, Error> {
 }
 
 /// Returns the tenants that were named; one that was named twice once.
-pub(crate) async fn named(fleet: &Fleet, names: Vec<Arc<str>>) -> Vec<Target> {
+async fn named(fleet: &Fleet, names: Vec<Arc<str>>) -> Vec<Target> {
     let mut seen = HashSet::new();
     let names: Vec<_> = names.into_iter().filter(|name| seen.insert(Arc::clone(name))).collect();
     let listed = match names.len() {

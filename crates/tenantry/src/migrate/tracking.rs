@@ -107,8 +107,8 @@ pub(super) fn lock_and_read(schema: &Ident, presence: Presence) -> SqlStr {
            and c.relname = '_sqlx_migrations' and c.relkind in ('r', 'p')",
     );
     if presence == Presence::Table {
-        sql.text("; select version, success, checksum from ");
-        table(&mut sql, schema).text(" order by version");
+        sql.text("; ");
+        write_read(&mut sql, schema);
     }
     sql.finish()
 }
@@ -142,16 +142,29 @@ impl Locked {
             (true, false) => Presence::NoTable,
             (true, true) => Presence::Table,
         };
-        let applied = rest.iter().map(|row| -> sqlx::Result<_> {
-            let (version, success, checksum) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            Ok(Applied { version, success, checksum })
-        });
-        Ok(Self {
-            locked: first.try_get(0)?,
-            presence,
-            applied: applied.collect::<Result<_, _>>()?,
-        })
+        Ok(Self { locked: first.try_get(0)?, presence, applied: applied(rest)? })
     }
+}
+
+/// Reads what is on record in a schema that has the table.
+pub(super) fn read(schema: &Ident) -> SqlStr {
+    let mut sql = Sql::default();
+    write_read(&mut sql, schema);
+    sql.finish()
+}
+
+fn write_read(sql: &mut Sql, schema: &Ident) {
+    sql.text("select version, success, checksum from ");
+    table(sql, schema).text(" order by version");
+}
+
+/// Returns what [`read`] has found.
+pub(super) fn applied(rows: &[PgRow]) -> sqlx::Result<Vec<Applied>> {
+    let row = |row: &PgRow| {
+        let (version, success, checksum) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(Applied { version, success, checksum })
+    };
+    rows.iter().map(row).collect()
 }
 
 /// Appends the name of the table.

@@ -4,13 +4,13 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection, raw_sql};
 use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
     occupant::Occupant,
-    scheduler::{ConnId, Time},
+    scheduler::{Class, ConnId, Time},
     server::Server,
     session::{Doubt, Session, leaves_session_usable},
 };
@@ -39,6 +39,8 @@ pub struct Lease {
     occupant: Arc<Occupant>,
     /// Whom a lease for upkeep serves now.
     serves: Option<Arc<Occupant>>,
+    /// Whether the connection is closed at the end, because nobody else may have it.
+    retires: bool,
     /// Always there until the lease is dropped.
     session: Option<Session>,
     condition: Condition,
@@ -94,6 +96,7 @@ impl Lease {
             conn,
             occupant,
             serves: None,
+            retires: false,
             session: Some(session),
             condition,
             doubt: Doubt::None,
@@ -178,16 +181,35 @@ impl Lease {
     ///
     /// When dropped in the middle, the session counts as dirty.
     pub(crate) async fn serve(&mut self, occupant: &Arc<Occupant>) -> sqlx::Result<()> {
-        self.serves = Some(Arc::clone(occupant));
+        self.now_serves(occupant);
         let keep = self.server.keep();
         let bound = self.start().bind(occupant, keep).await;
         self.finish(Effect::OnSession, &bound);
         bound
     }
 
-    /// Says whether the connection should serve nobody else: its server process has grown enough.
-    pub(crate) fn is_worn_out(&self) -> bool {
-        self.session().is_worn_out(&self.server.options)
+    /// Gives a lease for upkeep back without the locks that its session has: whoever tries one of them
+    /// afterwards gets it. Dropping would leave them until the session has been reset.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the same happens in the background.
+    pub(crate) async fn settle(mut self) {
+        let unlock = "begin; rollback; select pg_catalog.pg_advisory_unlock_all()";
+        let settled = self.start().conn.execute(raw_sql(unlock)).await.map(drop);
+        self.finish(Effect::OnSession, &settled);
+    }
+
+    /// Notes whom a lease for upkeep serves now, without binding it anew.
+    pub(crate) fn now_serves(&mut self, occupant: &Arc<Occupant>) {
+        self.serves = Some(Arc::clone(occupant));
+        self.retires |= occupant.class == Class::Dedicated;
+    }
+
+    /// Says whether the connection should serve nobody else: it has served a dedicated tenant, or its
+    /// server process has grown enough.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.retires || self.session().is_worn_out(&self.server.options)
     }
 
     /// Counts tables that were read without being bound to their schema.
@@ -195,11 +217,6 @@ impl Lease {
         if let Some(session) = &mut self.session {
             session.wear(tables);
         }
-    }
-
-    /// Has the connection closed instead of given back.
-    pub(crate) fn retire(&mut self) {
-        self.condition = Condition::Broken;
     }
 
     /// Asks the server for a sign of life.
@@ -335,6 +352,7 @@ impl Drop for Lease {
         }
         let (server, conn) = (Arc::clone(&self.server), self.conn);
         match self.condition {
+            _ if self.retires => server.close_lease(conn, session),
             Condition::Clean => server.give_back(conn, session),
             Condition::Dirty => server.clean_later(conn, session, Arc::clone(&self.occupant)),
             Condition::Broken => server.close_lease(conn, session),

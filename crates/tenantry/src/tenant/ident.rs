@@ -74,6 +74,9 @@ pub(super) fn is_reserved_schema(name: &str) -> bool {
         || name.eq_ignore_ascii_case("information_schema")
 }
 
+/// How the names of schemas begin that the library makes before they are a tenant's.
+pub(crate) const PROVISIONAL: &str = "tenantry_spare_";
+
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

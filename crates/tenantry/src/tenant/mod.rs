@@ -13,6 +13,7 @@ mod tenant;
 
 pub(crate) use binding::Binding;
 pub use id::{ParseTenantIdError, TenantId};
+pub(crate) use ident::PROVISIONAL;
 pub use ident::{Ident, IdentError};
 pub use isolation::Isolation;
 pub use placement::Placement;

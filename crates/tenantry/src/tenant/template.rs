@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::{Ident, IdentError, TenantId};
+use super::{Ident, IdentError, TenantId, ident::PROVISIONAL};
 
 /// Turns a tenant id into the name of its container.
 ///
@@ -66,14 +66,15 @@ impl NameTemplate {
     ///
     /// # Errors
     ///
-    /// [`TemplateError`] when the name does not fit into 63 bytes or is PostgreSQL's own.
+    /// [`TemplateError`] when the name does not fit into 63 bytes, is PostgreSQL's own or begins with
+    /// `tenantry_spare_`.
     pub fn container(&self, id: &TenantId) -> Result<Ident, TemplateError> {
         let name = match &self.0 {
             Kind::Text(text) => text.replace(PLACEHOLDER, id.as_str()),
             Kind::Closure(closure) => closure(id),
         };
         let container = Ident::parse(&name)?;
-        if container.is_reserved_schema() {
+        if container.is_reserved_schema() || name.starts_with(PROVISIONAL) {
             return Err(TemplateError::Reserved { container: name });
         }
         Ok(container)
@@ -84,6 +85,9 @@ impl NameTemplate {
     /// A closure cannot be read backwards and always gives nothing.
     #[must_use]
     pub fn id_of(&self, name: &str) -> Option<TenantId> {
+        if name.starts_with(PROVISIONAL) {
+            return None;
+        }
         let (prefix, suffix) = self.around_id()?;
         let id = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
         TenantId::parse(id).ok()
@@ -117,8 +121,9 @@ pub enum TemplateError {
         /// The text as given.
         template: String,
     },
-    /// The container's name would be one that PostgreSQL keeps for itself.
-    #[error("container name {container:?} is one that PostgreSQL keeps for itself")]
+    /// The container's name would be one that PostgreSQL keeps for itself, or this library for
+    /// [spares](crate::provision::Provisioner::fill_spares).
+    #[error("container name {container:?} is one that PostgreSQL or tenantry keeps for itself")]
     Reserved {
         /// The name.
         container: String,

@@ -1,0 +1,110 @@
+//! Makes the schema of a tenant from the files.
+
+use sqlx::SqlStr;
+
+use super::{CreateOptions, Provisioner, provisional};
+use crate::{
+    catalog::Site,
+    db::TenantTransaction,
+    error::{Error, ErrorKind},
+    migrate::{Failure, MigrateOptions, Sent, apply_all, run_script, try_lock},
+    pool::Lease,
+    sql::Sql,
+    tenant::Ident,
+};
+
+impl Provisioner {
+    /// Makes a schema with all files and their records, in the transaction that is open, as one string.
+    pub(super) async fn make_at_once(
+        &self,
+        tx: &mut TenantTransaction,
+        site: &Site,
+        options: &CreateOptions,
+    ) -> Result<(), MakeError> {
+        let mut sql = Sql::default();
+        limit_locks(&mut sql, options);
+        provisional::create(&mut sql, &site.schema);
+        let sent = self.migrations.as_ref().map(|set| Sent::all(&mut sql, set, &site.schema));
+        let (sql, mut at) = (sql.finish(), None);
+        let made = run_script(tx, sql.clone(), &mut at).await;
+        made.map_err(|error| self.blame(error, sent.as_ref(), &sql, at))
+    }
+
+    fn blame(
+        &self,
+        error: sqlx::Error,
+        sent: Option<&Sent>,
+        sql: &SqlStr,
+        at: Option<usize>,
+    ) -> MakeError {
+        let failure = Failure::from(error);
+        match failure.sqlstate.as_deref() {
+            // The name is taken, or somebody is taking it, who may or may not succeed.
+            Some("42P06" | "23505") if at.is_none() => MakeError::Taken(failure),
+            Some("55P03") if at.is_none() => MakeError::Taken(failure),
+            // A new value of an enum cannot be used in the transaction that has added it.
+            Some("55P04") => MakeError::NeedsSteps(failure),
+            _ => MakeError::Failed(match (sent, &self.migrations) {
+                (Some(sent), Some(set)) => sent.blame(set, failure, sql, at),
+                _ => failure,
+            }),
+        }
+    }
+
+    /// Makes a schema with a name of its own, file by file. The lease has its lock, so that nobody takes it
+    /// for one that was left behind.
+    ///
+    /// When that fails, or is dropped, what was made stays.
+    pub(super) async fn make_in_steps(&self, schema: &Ident) -> Result<Lease, Error> {
+        let site = self.fleet.site_of(schema);
+        let mut lease = self.fleet.lease_for(&site).await?;
+        let mut sql = Sql::new("select ");
+        try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", schema).text("; ");
+        provisional::create(&mut sql, schema);
+        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        if let Some(set) = &self.migrations {
+            let options = MigrateOptions::default();
+            apply_all(set, &site, &options, &mut lease).await.map_err(migration)?;
+        }
+        Ok(lease)
+    }
+}
+
+/// Why a schema could not be made at once.
+#[derive(Debug)]
+pub(super) enum MakeError {
+    /// There is one of that name.
+    Taken(Failure),
+    /// The files have to be run one by one.
+    NeedsSteps(Failure),
+    Failed(Failure),
+}
+
+impl From<MakeError> for Error {
+    fn from(error: MakeError) -> Self {
+        match error {
+            MakeError::Taken(failure) => {
+                let attempted = "its schema is there, or is being created by somebody else";
+                Self::new(ErrorKind::TenantExists, attempted).with_source(failure)
+            }
+            MakeError::NeedsSteps(failure) | MakeError::Failed(failure) => migration(failure),
+        }
+    }
+}
+
+/// Makes an error of a failure in a file.
+pub(super) fn migration(failure: Failure) -> Error {
+    // What the database says is in the source alone.
+    let attempted = match (&failure.file, failure.line) {
+        (Some(file), Some(line)) => format!("{file}, line {line}"),
+        (Some(file), None) => file.to_string(),
+        (None, _) => failure.reason.as_str().to_owned(),
+    };
+    Error::new(failure.kind(), attempted).with_source(failure)
+}
+
+pub(super) fn limit_locks(sql: &mut Sql, options: &CreateOptions) {
+    let millis = u64::try_from(options.lock_timeout.as_millis()).unwrap_or(u64::MAX);
+    let most = u64::from(i32::MAX.unsigned_abs());
+    sql.text("set local lock_timeout = ").number(millis.clamp(1, most)).text("; ");
+}

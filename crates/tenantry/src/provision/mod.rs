@@ -1,0 +1,19 @@
+//! Creating, suspending, renaming and dropping tenants.
+//!
+//! [`TenantManager::provisioner`](crate::TenantManager::provisioner) makes a [`Provisioner`]. A new tenant
+//! is its schema with all migrations and seeds, and its row in the catalog: all of it or nothing.
+
+mod create;
+mod drop;
+mod inventory;
+mod made;
+mod options;
+mod provisional;
+mod provisioner;
+mod report;
+mod spares;
+mod states;
+
+pub use options::{CreateOptions, DropOptions};
+pub use provisioner::Provisioner;
+pub use report::{Created, DropReport, HowMade, SpareReport};

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    error::{Error, ErrorKind, OptionsError},
+    retry::RetryPolicy,
+    tenant::Ident,
+};
+
+/// How to create a tenant.
+///
+/// # Examples
+///
+/// ```
+/// use serde_json::json;
+/// use tenantry::provision::CreateOptions;
+///
+/// let options = CreateOptions::default().attributes(json!({ "plan": "pro" }));
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "options do nothing until a provisioner gets them"]
+pub struct CreateOptions {
+    pub(super) container: Option<Ident>,
+    pub(super) attributes: Value,
+    pub(super) keep_failed: bool,
+    pub(super) use_spare: bool,
+    pub(super) lock_timeout: Duration,
+}
+
+impl Default for CreateOptions {
+    fn default() -> Self {
+        Self {
+            container: None,
+            attributes: Value::Null,
+            keep_failed: false,
+            use_spare: true,
+            lock_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl CreateOptions {
+    /// Names the tenant's schema. Default: the manager's name template does.
+    ///
+    /// Only a catalog that has a place for it, such as
+    /// [`TableCatalog`](crate::TableCatalog), finds the tenant there afterwards.
+    pub fn container(mut self, schema: Ident) -> Self {
+        self.container = Some(schema);
+        self
+    }
+
+    /// Sets what the catalog has on record beside the id, where it has a place for it. Default: nothing.
+    pub fn attributes(mut self, attributes: Value) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// Keeps what was made of a tenant whose creation has failed, for a look at it. Default: `false`,
+    /// nothing is left behind.
+    ///
+    /// The files are then run one by one, in a schema with a name of its own that no tenant has, and the
+    /// error names it. It is never served.
+    pub fn keep_failed(mut self, keep: bool) -> Self {
+        self.keep_failed = keep;
+        self
+    }
+
+    /// Sets whether a [spare](super::Provisioner::fill_spares) is used, when there is one. Default:
+    /// `true`.
+    pub fn use_spare(mut self, use_spare: bool) -> Self {
+        self.use_spare = use_spare;
+        self
+    }
+
+    /// Sets how long a statement may wait for a lock, and so for somebody else who creates a tenant of
+    /// the same id. Default: 5 s.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+}
+
+/// How to drop a tenant.
+#[derive(Debug, Clone)]
+#[must_use = "options do nothing until a provisioner gets them"]
+pub struct DropOptions {
+    pub(super) dry_run: bool,
+    pub(super) batch: usize,
+    pub(super) cascade: bool,
+    pub(super) lock_timeout: Duration,
+    pub(super) retry: RetryPolicy,
+}
+
+impl Default for DropOptions {
+    fn default() -> Self {
+        Self {
+            dry_run: false,
+            batch: 50,
+            cascade: false,
+            lock_timeout: Duration::from_secs(2),
+            retry: RetryPolicy::default().max_attempts(5).initial_delay(Duration::from_millis(250)),
+        }
+    }
+}
+
+impl DropOptions {
+    /// Reports what would be dropped, and drops nothing. Default: `false`.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// Sets how many objects are dropped in one transaction, from 1 on. Default: 50.
+    ///
+    /// Each table takes some fifteen locks until the end of its transaction, and by default a server has
+    /// room for 6,400 of all sessions together; see
+    /// [`max_locks_per_transaction`](https://www.postgresql.org/docs/current/runtime-config-locks.html).
+    pub fn batch(mut self, objects: usize) -> Self {
+        self.batch = objects;
+        self
+    }
+
+    /// Drops what depends on the tenant's tables from outside its schema, too: a view over all tenants,
+    /// or a foreign key. Default: `false`, which refuses to drop such a tenant.
+    pub fn cascade(mut self, cascade: bool) -> Self {
+        self.cascade = cascade;
+        self
+    }
+
+    /// Sets how long a statement may wait for a lock. Default: 2 s. It is tried up to five times.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.batch {
+            0 => {
+                let wrong = OptionsError::new("batch", "be at least 1");
+                Err(Error::new(ErrorKind::Config, format!("dropping: {wrong}")).with_source(wrong))
+            }
+            _ => Ok(()),
+        }
+    }
+}

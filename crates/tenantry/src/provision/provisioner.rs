@@ -1,0 +1,93 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    error::Error,
+    fleet::Fleet,
+    migrate::{Migrations, Of, lint},
+    seed::Seed,
+};
+
+/// Creates tenants, and changes what they are.
+///
+/// It is made by [`TenantManager::provisioner`](crate::TenantManager::provisioner) and takes its
+/// connections from the manager's budget. Cloning is cheap.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(manager: tenantry::TenantManager) -> Result<(), Box<dyn std::error::Error>> {
+/// use tenantry::{migrate::Migrations, provision::CreateOptions, seed::Seed};
+///
+/// let provisioner = manager
+///     .provisioner()
+///     .tenants(Migrations::from_dir("migrations/tenants")?)
+///     .seed(Seed::sql("roles", "insert into roles (name) values ('admin'), ('member')"));
+///
+/// let created = provisioner.create("acme", CreateOptions::default()).await?;
+/// let db = manager.tenant("acme").await?; // it is served from now on
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a provisioner does nothing until it is told what"]
+pub struct Provisioner {
+    pub(super) fleet: Fleet,
+    pub(super) migrations: Option<Migrations>,
+    pub(super) seeds: Vec<Seed>,
+    /// What is found out once for all tenants.
+    known: Arc<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// There is nothing in the files that must not be there.
+    linted: AtomicBool,
+    /// The files cannot all be in one transaction, which nobody could see before it was tried.
+    in_steps: AtomicBool,
+}
+
+impl Provisioner {
+    pub(crate) fn new(fleet: Fleet) -> Self {
+        Self { fleet, migrations: None, seeds: Vec::new(), known: Arc::default() }
+    }
+
+    /// Sets the migrations of every tenant's schema. Without any, a new tenant's schema is empty.
+    pub fn tenants(mut self, migrations: Migrations) -> Self {
+        self.migrations = Some(migrations);
+        self.known = Arc::default();
+        self
+    }
+
+    /// Adds a seed for every new tenant. They run in this order, after the migrations.
+    ///
+    /// Those that run in a transaction are part of the one that creates the tenant. Those that do not run
+    /// when it has been committed; when one of them fails, the tenant is dropped again.
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seeds.push(seed);
+        self
+    }
+
+    /// Looks for what must not be in the files, the first time.
+    pub(super) fn lint(&self) -> Result<(), Error> {
+        let Some(set) = &self.migrations else { return Ok(()) };
+        if !self.known.linted.load(Ordering::Relaxed) {
+            let versions = set.files().iter().map(|file| file.version());
+            lint(&self.fleet, Of::Tenant, set, versions)?;
+            self.known.linted.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Says whether a schema has to be made file by file.
+    pub(super) fn needs_steps(&self) -> bool {
+        let in_one = self.migrations.as_ref().is_none_or(Migrations::is_transactional);
+        !in_one || self.known.in_steps.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the files cannot all be in one transaction.
+    pub(super) fn note_that_it_needs_steps(&self) {
+        self.known.in_steps.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,92 @@
+//! What has come of creating and dropping.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{event::serialize_millis, tenant::TenantId};
+
+/// A tenant that was created.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Created {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its schema.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// How its schema was made.
+    pub how: HowMade,
+    /// Seeds that were run.
+    pub seeds: Vec<Arc<str>>,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// How the schema of a new tenant was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HowMade {
+    /// All files in one transaction.
+    AtOnce,
+    /// File by file, because they cannot all be in one transaction, or what fails was to be kept.
+    InSteps,
+    /// It was there already, under another name.
+    Spare,
+}
+
+/// What has come of dropping a tenant, or would come of it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct DropReport {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its schema.
+    #[serde(rename = "schemaName")]
+    pub schema: Arc<str>,
+    /// Whether nothing was dropped, because it was only to be seen what would be.
+    pub dry_run: bool,
+    /// Tables, views, sequences, functions and types of the schema, such as `table tenant_acme.users`.
+    pub objects: Vec<String>,
+    /// What depended on them from outside the schema, and was dropped with them.
+    pub outside: Vec<String>,
+    /// Transactions that it took.
+    pub transactions: usize,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// What has come of filling up the spares.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SpareReport {
+    /// Spares that are ready now.
+    pub ready: usize,
+    /// Those of them that were made now.
+    pub made: usize,
+    /// Those of them that were behind, and got the files that they had not.
+    pub migrated: usize,
+    /// Spares that were not of use and were removed: half made, or of other files.
+    pub removed: usize,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+impl fmt::Display for DropReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.dry_run { "would drop" } else { "dropped" };
+        write!(f, "{verb} tenant {}: schema {}", self.tenant_id, self.schema)?;
+        write!(f, " with {} objects", self.objects.len())?;
+        if !self.outside.is_empty() {
+            write!(f, ", and {} outside of it", self.outside.join(", "))?;
+        }
+        write!(f, " in {:.1?}", self.duration)
+    }
+}

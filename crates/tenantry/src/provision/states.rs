@@ -1,0 +1,127 @@
+//! Suspends, resumes and renames tenants.
+
+use super::{Provisioner, create::taken};
+use crate::{
+    catalog::CatalogChange,
+    db::TenantTransaction,
+    error::{Error, ErrorKind},
+    migrate::try_lock,
+    sql::Sql,
+    tenant::{Ident, ParseTenantIdError, TenantId, TenantRecord, TenantState},
+};
+
+impl Provisioner {
+    /// Refuses the requests of a tenant from now on. Its data stays, and it is still migrated.
+    ///
+    /// Other processes hear of it at once where the catalog announces changes, as
+    /// [`TableCatalog`](crate::TableCatalog) does; handles that exist stay usable.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`Catalog`](ErrorKind::Catalog) when the catalog cannot
+    /// be written, such as one that finds tenants by their schemas.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the tenant may be suspended or not.
+    pub async fn suspend<I>(&self, id: I) -> Result<(), Error>
+    where
+        I: TryInto<TenantId>,
+        I::Error: Into<ParseTenantIdError>,
+    {
+        self.set_state(id.try_into().map_err(Into::into)?, TenantState::Suspended).await
+    }
+
+    /// Serves a tenant again.
+    ///
+    /// # Errors
+    ///
+    /// As [`suspend`](Self::suspend).
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the tenant may be suspended or not.
+    pub async fn resume<I>(&self, id: I) -> Result<(), Error>
+    where
+        I: TryInto<TenantId>,
+        I::Error: Into<ParseTenantIdError>,
+    {
+        self.set_state(id.try_into().map_err(Into::into)?, TenantState::Active).await
+    }
+
+    async fn set_state(&self, id: TenantId, state: TenantState) -> Result<(), Error> {
+        self.fleet.record(&id).await?;
+        let mut tx = self.begin_shared().await?;
+        self.fleet.write(&mut tx, CatalogChange::State(&id, state)).await?;
+        tx.commit().await.map_err(|error| Error::from(error).with_tenant(&id))?;
+        self.fleet.forget(&id).await;
+        Ok(())
+    }
+
+    /// Gives a tenant another id, and its schema the name that goes with it, unless the catalog has a
+    /// schema of its own on record for it.
+    ///
+    /// Statements that run meanwhile are not disturbed; handles that exist point at a schema that is not
+    /// there any more.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`TenantExists`](ErrorKind::TenantExists) when there is
+    /// a tenant of the new id, or its schema; [`Busy`](ErrorKind::Busy) when somebody is migrating the
+    /// tenant; [`Catalog`](ErrorKind::Catalog) when the catalog cannot be written.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the tenant has one id or the other, and its schema the name that goes with it.
+    pub async fn rename<I, J>(&self, from: I, to: J) -> Result<(), Error>
+    where
+        I: TryInto<TenantId>,
+        I::Error: Into<ParseTenantIdError>,
+        J: TryInto<TenantId>,
+        J::Error: Into<ParseTenantIdError>,
+    {
+        let from = from.try_into().map_err(Into::into)?;
+        let to = to.try_into().map_err(Into::into)?;
+        let before = self.fleet.record(&from).await?;
+        let after = TenantRecord { id: to.clone(), ..before.clone() };
+        let (old, new) = (self.fleet.site(&before)?, self.fleet.site(&after)?);
+        let mut tx = self.begin_shared().await?;
+        let renamed = async {
+            lock(&mut tx, &old.schema).await?;
+            if old.schema != new.schema {
+                let mut sql = Sql::new("set local lock_timeout = '5s'; alter schema ");
+                sql.ident(&old.schema).text(" rename to ").ident(&new.schema);
+                let renamed = sqlx::raw_sql(sql.finish()).execute(&mut *tx).await;
+                renamed.map_err(|error| taken(error).with_tenant(&to))?;
+            }
+            let change = CatalogChange::Renamed { from: &from, to: &after };
+            self.fleet.write(&mut tx, change).await
+        };
+        renamed.await.map_err(|error| error.with_tenant_unless_named(&from))?;
+        tx.commit().await.map_err(|error| Error::from(error).with_tenant(&from))?;
+        self.fleet.forget(&from).await;
+        self.fleet.forget(&to).await;
+        Ok(())
+    }
+
+    pub(super) async fn begin_shared(&self) -> Result<TenantTransaction, Error> {
+        let shared = self.fleet.shared_site();
+        TenantTransaction::open(self.fleet.lease_for(&shared).await?).await
+    }
+}
+
+/// Takes the lock of a schema until the end of the transaction, so that nobody migrates it meanwhile.
+async fn lock(tx: &mut TenantTransaction, schema: &Ident) -> Result<(), Error> {
+    use sqlx::Row;
+    let mut sql = Sql::new("select ");
+    try_lock(&mut sql, "pg_catalog.pg_try_advisory_xact_lock", schema);
+    let row = sqlx::raw_sql(sql.finish()).fetch_one(&mut **tx).await?;
+    match row.try_get(0)? {
+        true => Ok(()),
+        false => Err(busy()),
+    }
+}
+
+pub(super) fn busy() -> Error {
+    Error::new(ErrorKind::Busy, "somebody is migrating, renaming or dropping it")
+}

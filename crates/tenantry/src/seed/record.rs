@@ -1,0 +1,50 @@
+//! The table in which a schema records the seeds that it has: `_tenantry_seeds`.
+
+use sqlx::{PgConnection, Row, SqlStr};
+
+use crate::{sql::Sql, tenant::Ident};
+
+/// Notes in the open transaction that a schema has a seed. Returns whether it had not before.
+///
+/// Somebody who seeds the same schema with the same seed is waited for.
+pub(super) async fn note(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    seed: &str,
+) -> sqlx::Result<bool> {
+    let rows = sqlx::raw_sql(note_sql(schema, seed)).fetch_all(conn).await?;
+    Ok(rows.iter().any(|row| row.try_get::<&str, _>("tenantry_seed").is_ok()))
+}
+
+/// Says whether a schema has a seed.
+pub(super) async fn has(conn: &mut PgConnection, schema: &Ident, seed: &str) -> sqlx::Result<bool> {
+    let there: bool = sqlx::query_scalar(
+        "select exists ( \
+           select from pg_catalog.pg_class c \
+           join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+           where n.nspname = $1 and c.relname = '_tenantry_seeds')",
+    )
+    .bind(schema.as_str())
+    .persistent(false)
+    .fetch_one(&mut *conn)
+    .await?;
+    if !there {
+        return Ok(false);
+    }
+    let mut sql = Sql::new("select exists (select from ");
+    sql.ident(schema).text("._tenantry_seeds where name = ").literal(seed).text(")");
+    sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)
+}
+
+fn note_sql(schema: &Ident, seed: &str) -> SqlStr {
+    // `if not exists` alone lets two who create it at once collide.
+    let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(");
+    sql.literal(schema.as_str()).text(", 7234619037116)); create table if not exists ");
+    sql.ident(schema).text(
+        "._tenantry_seeds (name text primary key, \
+         seeded_at timestamptz not null default pg_catalog.now()); insert into ",
+    );
+    sql.ident(schema).text("._tenantry_seeds (name) values (").literal(seed);
+    sql.text(") on conflict (name) do nothing returning name as tenantry_seed");
+    sql.finish()
+}

@@ -1,0 +1,148 @@
+//! What has come of seeding.
+
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+use crate::{error::Error, event::serialize_millis, table::Table};
+
+/// What has come of seeding, with every tenant in it.
+///
+/// As text it is a summary, with a table of those that failed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+#[must_use = "it says which tenants were not seeded"]
+pub struct SeedReport {
+    /// The name of the seed.
+    pub seed: Arc<str>,
+    /// Tenants that there are, or that were named; one that was named twice counts once.
+    pub total: usize,
+    /// Tenants that were seeded.
+    pub seeded: usize,
+    /// Tenants that had the seed already.
+    pub already: usize,
+    /// Tenants that failed.
+    pub failed: usize,
+    /// Tenants that were not begun.
+    pub not_started: usize,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+    /// Every tenant, in the order of the catalog, or in which they were named.
+    pub tenants: Vec<TenantSeed>,
+}
+
+/// What has come of seeding one tenant, or the shared schema.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TenantSeed {
+    /// The tenant, as it was named; `None` for the shared schema.
+    pub tenant_id: Option<Arc<str>>,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: SeedOutcome,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// What came of seeding a schema.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SeedOutcome {
+    /// It was seeded.
+    Seeded,
+    /// It had the seed already.
+    Already,
+    /// It has failed.
+    Failed {
+        /// Why. As text and in JSON with all its causes, in the database's own words.
+        #[serde(serialize_with = "with_causes")]
+        error: Arc<Error>,
+    },
+    /// It was not begun.
+    NotStarted,
+}
+
+impl SeedOutcome {
+    /// Returns it in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Seeded => "seeded",
+            Self::Already => "already",
+            Self::Failed { .. } => "failed",
+            Self::NotStarted => "not_started",
+        }
+    }
+}
+
+impl SeedReport {
+    pub(super) fn new(seed: Arc<str>, tenants: Vec<TenantSeed>, duration: Duration) -> Self {
+        let count = |outcome: &str| {
+            tenants.iter().filter(|tenant| tenant.outcome.as_str() == outcome).count()
+        };
+        Self {
+            seed,
+            total: tenants.len(),
+            seeded: count("seeded"),
+            already: count("already"),
+            failed: count("failed"),
+            not_started: count("not_started"),
+            duration,
+            tenants,
+        }
+    }
+
+    /// Says whether every tenant has the seed.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.seeded + self.already == self.total
+    }
+}
+
+impl fmt::Display for SeedReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} of {} seeded", self.seed, self.seeded, self.total)?;
+        for (count, what) in [
+            (self.already, "had it already"),
+            (self.failed, "failed"),
+            (self.not_started, "not started"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        write!(f, " in {:.1?}", self.duration)?;
+        let mut table = Table::new(["tenant", "outcome", "why"]);
+        for tenant in &self.tenants {
+            if let SeedOutcome::Failed { error } = &tenant.outcome {
+                let name = tenant.tenant_id.as_deref().unwrap_or("(shared)");
+                table.row([name.to_owned(), "failed".to_owned(), Causes(error).to_string()]);
+            }
+        }
+        if table.is_empty() { Ok(()) } else { write!(f, "\n\n{table}") }
+    }
+}
+
+/// An error with all its causes, each after the one that it has caused.
+struct Causes<'a>(&'a Error);
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = StdError::source(self.0);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+fn with_causes<S: Serializer>(error: &Arc<Error>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Causes(error))
+}

@@ -1,0 +1,155 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::{Ran, Seed, SeedOptions, SeedOutcome, SeedReport, TenantSeed, in_transaction, outside};
+use crate::{
+    catalog::Site,
+    db::TenantTransaction,
+    error::Error,
+    fleet::Fleet,
+    migrate::{OnFailure, Schemas, targets_of},
+};
+
+/// Runs seeds in the schemas of tenants, and in the shared one.
+///
+/// It is made by [`TenantManager::seeder`](crate::TenantManager::seeder) and takes its connections from
+/// the manager's budget. Cloning is cheap.
+///
+/// # Examples
+///
+/// See [`Seed`].
+#[derive(Debug, Clone)]
+#[must_use = "a seeder does nothing until it gets a seed"]
+pub struct Seeder {
+    fleet: Fleet,
+}
+
+impl Seeder {
+    pub(crate) fn new(fleet: Fleet) -> Self {
+        Self { fleet }
+    }
+
+    /// Seeds all tenants that the catalog lists.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) when an option cannot be used, and when the tenants cannot be
+    /// listed. What fails after that is in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, seeds in a transaction are rolled back and run the next time; the tenants that were
+    /// seeded stay so.
+    pub async fn seed_all(&self, seed: &Seed, options: SeedOptions) -> Result<SeedReport, Error> {
+        self.run(Schemas::AllTenants, seed, &options).await
+    }
+
+    /// Seeds these tenants. One that is not known, or is no tenant id, has failed in the report. One that
+    /// is named twice counts once.
+    ///
+    /// # Errors
+    ///
+    /// As [`seed_all`](Self::seed_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`seed_all`](Self::seed_all).
+    pub async fn seed<I>(
+        &self,
+        tenants: I,
+        seed: &Seed,
+        options: SeedOptions,
+    ) -> Result<SeedReport, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.run(Schemas::tenants(tenants), seed, &options).await
+    }
+
+    /// Seeds the shared schema.
+    ///
+    /// # Errors
+    ///
+    /// As [`seed_all`](Self::seed_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`seed_all`](Self::seed_all).
+    pub async fn seed_shared(
+        &self,
+        seed: &Seed,
+        options: SeedOptions,
+    ) -> Result<SeedReport, Error> {
+        self.run(Schemas::Shared, seed, &options).await
+    }
+
+    async fn run(
+        &self,
+        schemas: Schemas,
+        seed: &Seed,
+        options: &SeedOptions,
+    ) -> Result<SeedReport, Error> {
+        let began = Instant::now();
+        options.check()?;
+        let targets = targets_of(&self.fleet, &schemas).await?;
+        let stop = AtomicBool::new(false);
+        let stop = &stop;
+        // Without one connection left, a seed that gets a database would wait for itself.
+        let places = self.fleet.server().places_for_upkeep();
+        let concurrency = options.concurrency.min(places).max(1);
+        let run = stream::iter(targets).map(|target| async move {
+            let began = Instant::now();
+            let tenant_id = target.name_of_tenant();
+            let outcome = match stop.load(Ordering::Relaxed) {
+                true => SeedOutcome::NotStarted,
+                false => self.seed_one(seed, target.site).await,
+            };
+            let failed = matches!(outcome, SeedOutcome::Failed { .. });
+            if failed && options.on_failure == OnFailure::Abort {
+                stop.store(true, Ordering::Relaxed);
+            }
+            let seeded = TenantSeed { tenant_id, outcome, duration: began.elapsed() };
+            self.tell(options, &seeded);
+            seeded
+        });
+        let tenants = run.buffered(concurrency).collect().await;
+        Ok(SeedReport::new(seed.name.clone(), tenants, began.elapsed()))
+    }
+
+    async fn seed_one(&self, seed: &Seed, site: Result<Site, Error>) -> SeedOutcome {
+        let ran = match site {
+            Ok(site) => self.seed_site(seed, &site).await,
+            Err(error) => Err(error),
+        };
+        match ran {
+            Ok(Ran::Seeded) => SeedOutcome::Seeded,
+            Ok(Ran::Already) => SeedOutcome::Already,
+            Err(error) => SeedOutcome::Failed { error: error.into() },
+        }
+    }
+
+    async fn seed_site(&self, seed: &Seed, site: &Site) -> Result<Ran, Error> {
+        if seed.runs_outside() {
+            return outside(&self.fleet, seed, site).await;
+        }
+        let mut tx = TenantTransaction::open(self.fleet.lease_for(site).await?).await?;
+        let ran = in_transaction(&self.fleet, seed, site, &mut tx).await?;
+        tx.commit().await.map_err(|error| site.occupant.name(error.into()))?;
+        Ok(ran.unwrap_or(Ran::Already))
+    }
+
+    fn tell(&self, options: &SeedOptions, seeded: &TenantSeed) {
+        if let Some(on_progress) = &options.on_progress
+            && catch_unwind(AssertUnwindSafe(|| on_progress(seeded))).is_err()
+        {
+            self.fleet.server().observer.meters.hook_failures.inc();
+            tracing::error!(target: "tenantry::hook", "the progress of seeding panicked");
+        }
+    }
+}

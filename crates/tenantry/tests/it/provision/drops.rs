@@ -1,0 +1,114 @@
+//! Dropping a tenant: all of it, nothing else, and within the server's lock table.
+
+use sqlx::PgConnection;
+use tenantry::{
+    ErrorKind, SchemaDiscovery, TenantManager,
+    provision::{CreateOptions, DropOptions},
+};
+use tenantry_devdb::DevServer;
+
+use super::with_table;
+use crate::{
+    migrate::Files,
+    support::{TestResult, World, connect, observe, run},
+};
+
+async fn exists(admin: &mut PgConnection, schema: &str) -> bool {
+    let sql = format!("select (to_regnamespace('{schema}') is not null)::text");
+    observe(admin, &sql).await == "Some(\"true\")"
+}
+
+#[tokio::test]
+async fn a_dropped_tenant_is_gone_and_the_others_are_not() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    for id in ["acme", "globex"] {
+        provisioner.create(id, CreateOptions::default()).await?;
+    }
+    manager.tenant("acme").await?.ping().await?;
+    let mut admin = world.admin().await;
+    let wrong = provisioner.drop_tenant("acme", "globex", DropOptions::default()).await;
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Config);
+    let dry = DropOptions::default().dry_run(true);
+    let report = provisioner.drop_tenant("acme", "acme", dry).await?;
+    assert_eq!(report.objects, ["table tenant_acme._sqlx_migrations", "table tenant_acme.notes"]);
+    assert!(exists(&mut admin, "tenant_acme").await);
+    manager.tenant("acme").await?;
+    let report = provisioner.drop_tenant("acme", "acme", DropOptions::default()).await?;
+    assert_eq!((report.dry_run, report.objects.len()), (false, 2), "{report}");
+    assert!(!exists(&mut admin, "tenant_acme").await);
+    assert!(exists(&mut admin, "tenant_globex").await);
+    assert_eq!(manager.tenant("acme").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
+    let again = provisioner.drop_tenant("acme", "acme", DropOptions::default()).await;
+    assert_eq!(again.unwrap_err().kind(), ErrorKind::UnknownTenant);
+    provisioner.create("acme", CreateOptions::default()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_depends_on_it_from_outside_is_named_and_stays() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    provisioner.create("acme", CreateOptions::default()).await?;
+    let mut admin = world.admin().await;
+    run(&mut admin, "create view public.all_notes as select * from tenant_acme.notes").await;
+    run(&mut admin, "create table public.refs (id int references tenant_acme.notes)").await;
+    let error = provisioner.drop_tenant("acme", "acme", DropOptions::default()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("view public.all_notes"), "{text}");
+    assert!(text.contains("refs_id_fkey on public.refs"), "{text}");
+    manager.tenant("acme").await?;
+    let cascade = DropOptions::default().cascade(true);
+    let report = provisioner.drop_tenant("acme", "acme", cascade).await?;
+    assert_eq!(report.outside.len(), 2);
+    assert!(!exists(&mut admin, "tenant_acme").await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_large_tenant_is_dropped_where_the_server_alone_would_run_out_of_locks() -> TestResult {
+    let server = DevServer::builder()
+        .setting("max_connections", "20")
+        .setting("max_locks_per_transaction", "10")
+        .start()
+        .await?;
+    let mut admin = connect(&server.url()).await;
+    run(&mut admin, "create schema tenant_big").await;
+    for table in 0..300 {
+        let sql = format!(
+            "create table tenant_big.t{table} (id serial primary key, a text, b text); \
+             create index on tenant_big.t{table} (a); create index on tenant_big.t{table} (b); \
+             create function tenant_big.f{table}(t{table} int) returns int language sql \
+             as 'select 1'"
+        );
+        run(&mut admin, &sql).await;
+    }
+    run(
+        &mut admin,
+        "create type tenant_big.mood as enum ('glad'); create domain tenant_big.d as int; \
+         create table tenant_big.parts (id int) partition by range (id); \
+         create procedure tenant_big.p() language sql as 'select 1'; \
+         create view tenant_big.v as select 1; create materialized view tenant_big.m as select 1; \
+         create aggregate tenant_big.agg(int) (sfunc = int4pl, stype = int)",
+    )
+    .await;
+    for part in 0..60 {
+        let sql = format!(
+            "create table tenant_big.part{part} partition of tenant_big.parts \
+             for values from ({part}) to ({})",
+            part + 1
+        );
+        run(&mut admin, &sql).await;
+    }
+    let alone = observe(&mut admin, "drop schema tenant_big cascade").await;
+    assert_eq!(alone, "error 53200", "the server must not manage it by itself");
+    let manager =
+        TenantManager::builder(server.url()).catalog(SchemaDiscovery::default()).build()?;
+    let provisioner = manager.provisioner();
+    let options = DropOptions::default().batch(25);
+    let report = provisioner.drop_tenant("big", "big", options).await?;
+    assert!(report.transactions > 10, "{report}");
+    assert!(!exists(&mut admin, "tenant_big").await);
+    manager.close().await;
+    Ok(())
+}

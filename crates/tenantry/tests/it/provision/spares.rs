@@ -1,0 +1,135 @@
+//! Schemas that are made before anybody asks for them.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tenantry::{
+    ErrorKind, Isolation,
+    provision::{CreateOptions, HowMade},
+    seed::Seed,
+};
+
+use super::with_table;
+use crate::{
+    migrate::Files,
+    support::{TestResult, World, eventually, run},
+};
+
+async fn spares(admin: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar(
+        "select nspname::text from pg_namespace where nspname like 'tenantry\\_spare\\_%' order by 1",
+    )
+    .fetch_all(admin)
+    .await
+    .expect("the server is running")
+}
+
+#[tokio::test]
+async fn a_spare_becomes_a_tenant_by_a_rename() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    let provisioner =
+        provisioner.seed(Seed::sql("note", "insert into notes (id, text) values (1, 'hello')"));
+    let report = provisioner.fill_spares(3).await?;
+    assert_eq!((report.ready, report.made), (3, 3));
+    let mut admin = world.admin().await;
+    assert_eq!(spares(&mut admin).await.len(), 3);
+    assert_eq!(manager.tenants().await?.len(), 0);
+    let mut made = Vec::new();
+    for id in ["a", "b", "c", "d"] {
+        made.push(provisioner.create(id, CreateOptions::default()).await?.how);
+        let db = manager.tenant(id).await?;
+        let notes: i64 = sqlx::query_scalar("select count(*) from notes").fetch_one(&db).await?;
+        assert_eq!(notes, 1, "{id}");
+    }
+    assert_eq!(made, [HowMade::Spare, HowMade::Spare, HowMade::Spare, HowMade::AtOnce]);
+    assert_eq!(spares(&mut admin).await, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_at_once_never_get_the_same_spare() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    provisioner.fill_spares(4).await?;
+    let tasks = (0..8).map(|number| {
+        let provisioner = provisioner.clone();
+        let create =
+            async move { provisioner.create(format!("t{number}"), CreateOptions::default()).await };
+        tokio::spawn(create)
+    });
+    let mut from_spares = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        from_spares += usize::from(task.await??.how == HowMade::Spare);
+    }
+    assert_eq!((from_spares, manager.tenants().await?.len()), (4, 8));
+    assert_eq!(spares(&mut world.admin().await).await, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn spares_that_are_behind_catch_up_and_useless_ones_go() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    provisioner.fill_spares(2).await?;
+    files.write("0003_more.sql", "alter table notes add more int;");
+    let provisioner = provisioner.tenants(files.read());
+    // One that is taken before anybody has seen to it catches up on the way.
+    assert_eq!(provisioner.create("acme", CreateOptions::default()).await?.how, HowMade::Spare);
+    let db = manager.tenant("acme").await?;
+    sqlx::query("select more from notes").fetch_all(&db).await?;
+    let mut admin = world.admin().await;
+    run(&mut admin, "create schema tenantry_spare_half; create table tenantry_spare_half.t ()")
+        .await;
+    let report = provisioner.fill_spares(2).await?;
+    assert_eq!((report.ready, report.migrated, report.made, report.removed), (2, 1, 1, 1));
+    files.write("0001_notes.sql", "create table notes (id bigint);");
+    let report = manager.provisioner().tenants(files.read()).fill_spares(1).await?;
+    assert_eq!((report.ready, report.made, report.removed), (1, 1, 2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_seed_gives_the_spare_back() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (_, provisioner) = with_table(&world, &files).await;
+    provisioner.fill_spares(1).await?;
+    let before = spares(&mut world.admin().await).await;
+    let refuses = Seed::new("refuses", |_| Box::pin(async { Err("no".into()) }));
+    let error =
+        provisioner.seed(refuses).create("acme", CreateOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Seed);
+    assert_eq!(spares(&mut world.admin().await).await, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn spares_are_no_tenants_whatever_the_name_template() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let manager = world.builder().isolation(Isolation::schema("{id}")).build()?;
+    let provisioner = manager.provisioner().tenants(files.read());
+    provisioner.fill_spares(1).await?;
+    let spare = spares(&mut world.admin().await).await.remove(0);
+    assert_eq!(manager.tenants().await?.len(), 0);
+    assert!(manager.tenant(spare.as_str()).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn spares_are_kept_in_the_background_until_the_manager_is_closed() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    provisioner.keep_spares(2, Duration::from_millis(20));
+    let mut admin = world.admin().await;
+    eventually("there are spares", async || spares(&mut admin).await.len() == 2).await;
+    eventually("they are used and made again", async || {
+        let id = format!("t{}", spares(&mut admin).await.join("").len());
+        drop(provisioner.create(id, CreateOptions::default()).await);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        manager.tenants().await.is_ok_and(|tenants| !tenants.is_empty())
+            && spares(&mut admin).await.len() == 2
+    })
+    .await;
+    manager.close().await;
+    Ok(())
+}
