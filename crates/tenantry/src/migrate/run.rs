@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    End, Failure, FileDone, MigrateOptions, Migrations, Outcome, Progress, TenantMigration,
+    End, Failure, FailureReason, FileDone, MigrateOptions, Migrations, Outcome, Progress, TenantMigration,
     WhenLocked,
     apply::{Work, Worked, work},
     board::{Board, Next},
@@ -87,6 +87,10 @@ impl Order<'_> {
         match steps {
             Ok(Some(presence)) => (Outcome::NotStarted, Some(presence)),
             Ok(None) => (Outcome::UpToDate, None),
+            // Somebody may be running it just now: whoever has the lock will know.
+            Err(error) if error.reason == FailureReason::Dirty => {
+                (Outcome::NotStarted, Some(Presence::Table))
+            }
             Err(error) => (Outcome::Failed { error }, None),
         }
     }

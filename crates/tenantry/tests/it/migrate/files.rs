@@ -68,6 +68,11 @@ pub(super) fn migrator(world: &World, files: &Files) -> TenantMigrator {
     world.manager().migrator().tenants(files.read())
 }
 
+/// Ids of so many tenants.
+pub(super) fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("t{number:04}")).collect()
+}
+
 /// Creates an empty schema for each of these tenants.
 pub(super) async fn create_schemas<T: AsRef<str>>(admin: &mut PgConnection, tenants: &[T]) {
     for tenant in tenants {
