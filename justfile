@@ -26,6 +26,14 @@ check-ops:
     promtool check rules ops/alerts.yml
     promtool test rules ops/alerts_test.yml
 
+# The tests of migrations, provisioning and seeds
+test-migrate:
+    cargo test -p tenantry --test it -- migrate provision seed
+
+# Sign up, and be served in the next request
+demo-sign-up:
+    cargo run -p sign-up
+
 # The pool against sqlx's own, as ratios
 bench *ARGS:
     cargo run --release -p tenantry-bench -- pool {{ARGS}}

@@ -133,6 +133,11 @@ struct Readme;
 #[doc = include_str!("../../../docs/from-drizzle-multitenant.md")]
 struct FromDrizzleMultitenant;
 
+/// The code of the page about migrating, provisioning and seeding compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/migrating.md")]
+struct Migrating;
+
 /// The code of the page about operating a service compiles.
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/operating.md")]

@@ -75,6 +75,9 @@
 //!
 //! | to | use |
 //! |---|---|
+//! | migrate the schemas of all tenants | [`TenantManager::migrator`], [`migrate`] |
+//! | create, suspend, rename or drop a tenant | [`TenantManager::provisioner`], [`provision`] |
+//! | fill schemas with data | [`TenantManager::seeder`], [`seed`] |
 //! | survive a restart of the server | nothing: openings are tried again, a [circuit breaker](BreakerOptions) keeps an outage short; [`PoolOptions::retry`] says how |
 //! | try again what failed | [`retry::retry`], [`retry::Retrier`] |
 //! | be ready before the first request | [`TenantManager::warm_up`], [`TenantDb::ready`] |

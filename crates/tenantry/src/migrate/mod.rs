@@ -23,7 +23,7 @@ mod tracking;
 pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
 pub use failure::{Failure, FailureReason};
 pub(crate) use lint::Of;
-pub use lint::{Finding, Lint};
+pub use lint::{Finding, Lint, Rule};
 pub use migrator::TenantMigrator;
 pub(crate) use migrator::{check_sql, lint};
 pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked};

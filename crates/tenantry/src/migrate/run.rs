@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    End, Failure, FailureReason, FileDone, MigrateOptions, Migrations, Outcome, Progress, TenantMigration,
-    WhenLocked,
+    End, Failure, FailureReason, FileDone, MigrateOptions, Migrations, Outcome, Progress,
+    TenantMigration, WhenLocked,
     apply::{Work, Worked, work},
     board::{Board, Next},
     plan::{Job, steps},

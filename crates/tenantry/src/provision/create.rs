@@ -119,7 +119,9 @@ impl New<'_> {
         if !self.provisioner.catch_up(&mut tx, self.site).await? {
             return Ok(None);
         }
-        self.finish(tx).await.map(Some)
+        let seeds = self.finish(tx).await?;
+        self.provisioner.note_claim();
+        Ok(Some(seeds))
     }
 
     /// Makes the schema under a name of its own, and gives it the tenant's name at the end.

@@ -3,6 +3,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tokio::sync::Notify;
+
 use crate::{
     error::Error,
     fleet::Fleet,
@@ -46,6 +48,8 @@ struct Known {
     linted: AtomicBool,
     /// The files cannot all be in one transaction, which nobody could see before it was tried.
     in_steps: AtomicBool,
+    /// A spare was taken.
+    claimed: Notify,
 }
 
 impl Provisioner {
@@ -84,6 +88,16 @@ impl Provisioner {
     pub(super) fn needs_steps(&self) -> bool {
         let in_one = self.migrations.as_ref().is_none_or(Migrations::is_transactional);
         !in_one || self.known.in_steps.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a spare was taken, so that another is made.
+    pub(super) fn note_claim(&self) {
+        self.known.claimed.notify_one();
+    }
+
+    /// Ends when a spare was taken since this was last asked.
+    pub(super) async fn claimed(&self) {
+        self.known.claimed.notified().await;
     }
 
     /// Notes that the files cannot all be in one transaction.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{PgConnection, Row};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Provisioner, SpareReport,
@@ -83,7 +83,8 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Keeps so many spares ready until the manager is closed: at once, and again as often as this.
+    /// Keeps so many spares ready until the manager is closed: at once, whenever this provisioner or a clone of
+    /// it has used one, and again as often as this.
     ///
     /// It runs in the background, as a task that [`TenantManager::close`](crate::TenantManager::close)
     /// ends. What goes wrong is logged, and tried again the next time.
@@ -101,7 +102,8 @@ impl Provisioner {
                             "could not fill up the spares"
                         );
                     }
-                    sleep(every).await;
+                    // Whoever signs up next should find one, too.
+                    drop(timeout(every, provisioner.claimed()).await);
                 }
             };
             shutdown.run_until_cancelled(keep).await;

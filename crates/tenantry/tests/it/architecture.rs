@@ -10,7 +10,18 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["ops"],
     &["manager"],
-    &["doctor", "clone", "drift", "provision", "migrate", "warmup", "health", "metrics", "context"],
+    &[
+        "doctor",
+        "clone",
+        "drift",
+        "provision",
+        "seed",
+        "migrate",
+        "warmup",
+        "health",
+        "metrics",
+        "context",
+    ],
     &["fleet"],
     &["catalog", "schema"],
     &["db"],
@@ -18,7 +29,7 @@ const LAYERS: &[&[&str]] = &[
     &["retry", "sql"],
     &["event", "admission"],
     &["config", "error"],
-    &["tenant", "timestamp"],
+    &["tenant", "timestamp", "table"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
@@ -41,6 +52,13 @@ const PURE: &[&str] = &[
     "pool/scheduler/",
     "pool/snapshot.rs",
     "db/effect.rs",
+    "migrate/board.rs",
+    "migrate/lint/",
+    "migrate/plan.rs",
+    "migrate/report.rs",
+    "seed/report.rs",
+    "provision/report.rs",
+    "table.rs",
 ];
 
 /// What has no place in a pure file.

@@ -33,6 +33,7 @@ mod resilience;
 mod runtimes;
 mod scope;
 mod secrets;
+mod seed;
 mod table_catalog;
 mod transactions;
 mod warm_up;

@@ -1,0 +1,206 @@
+//! A file as tokens and statements.
+
+use std::ops::Range;
+
+use squawk_lexer::{LiteralKind, TokenKind, tokenize};
+
+/// A token that means something: neither white space nor a comment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Token<'a> {
+    pub(super) kind: Kind,
+    pub(super) text: &'a str,
+    /// Where it begins, in bytes.
+    pub(super) at: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A keyword, or a name without quotes.
+    Word,
+    /// A name in double quotes.
+    Quoted,
+    /// A string in single quotes, of whatever form.
+    Text,
+    /// A string between dollars.
+    Dollar,
+    /// `.`
+    Dot,
+    /// `;`
+    Semicolon,
+    Open,
+    Close,
+    Comma,
+    /// A backslash, with which commands of `psql` begin.
+    Backslash,
+    Other,
+}
+
+impl Token<'_> {
+    /// Says whether it is this keyword, which is in lower case.
+    pub(super) fn is(&self, keyword: &str) -> bool {
+        self.kind == Kind::Word && self.text.eq_ignore_ascii_case(keyword)
+    }
+
+    pub(super) fn is_one_of(&self, keywords: &[&str]) -> bool {
+        keywords.iter().any(|keyword| self.is(keyword))
+    }
+
+    pub(super) fn is_name(&self) -> bool {
+        matches!(self.kind, Kind::Word | Kind::Quoted)
+    }
+
+    /// Returns the name as the server stores it: folded, unless it is in quotes.
+    pub(super) fn name(&self) -> String {
+        match self.kind {
+            Kind::Quoted => {
+                let inner = self.text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+                inner.unwrap_or(self.text).replace("\"\"", "\"")
+            }
+            _ => self.text.to_ascii_lowercase(),
+        }
+    }
+
+    pub(super) fn end(&self) -> usize {
+        self.at + self.text.len()
+    }
+}
+
+/// A file as tokens.
+#[derive(Debug, Default)]
+pub(super) struct Script<'a> {
+    pub(super) tokens: Vec<Token<'a>>,
+    /// Where something begins that is not closed, and what it is.
+    pub(super) unterminated: Vec<(usize, &'static str)>,
+}
+
+impl<'a> Script<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let mut script = Self::default();
+        let mut at = 0;
+        for token in tokenize(text) {
+            let length = token.len as usize;
+            let Some(part) = text.get(at..at + length) else { break };
+            script.add(token.kind, part, at);
+            at += length;
+        }
+        script
+    }
+
+    fn add(&mut self, kind: TokenKind, text: &'a str, at: usize) {
+        let mut open = |terminated: bool, what| {
+            if !terminated {
+                self.unterminated.push((at, what));
+            }
+        };
+        let kind = match kind {
+            TokenKind::Whitespace | TokenKind::LineComment | TokenKind::Eof => return,
+            TokenKind::BlockComment { terminated } => return open(terminated, "a comment"),
+            TokenKind::Ident => Kind::Word,
+            TokenKind::QuotedIdent { terminated, .. } => {
+                open(terminated, "a quoted name");
+                Kind::Quoted
+            }
+            TokenKind::Literal { kind } => match kind {
+                LiteralKind::Str { terminated }
+                | LiteralKind::ByteStr { terminated }
+                | LiteralKind::BitStr { terminated }
+                | LiteralKind::UnicodeEscStr { terminated }
+                | LiteralKind::EscStr { terminated } => {
+                    open(terminated, "a string");
+                    Kind::Text
+                }
+                LiteralKind::DollarQuotedString { terminated } => {
+                    open(terminated, "a string between dollars");
+                    Kind::Dollar
+                }
+                _ => Kind::Other,
+            },
+            TokenKind::Dot => Kind::Dot,
+            TokenKind::Semi => Kind::Semicolon,
+            TokenKind::OpenParen => Kind::Open,
+            TokenKind::CloseParen => Kind::Close,
+            TokenKind::Comma => Kind::Comma,
+            _ if text.starts_with('\\') => Kind::Backslash,
+            _ => Kind::Other,
+        };
+        self.tokens.push(Token { kind, text, at });
+    }
+
+    /// Returns the statements, without the semicolons between them. Empty ones are left out.
+    pub(super) fn statements(&self) -> Vec<&[Token<'a>]> {
+        let mut statements = Vec::new();
+        let (mut begin, mut splitter) = (0, Splitter::default());
+        for (index, token) in self.tokens.iter().enumerate() {
+            if splitter.ends_at(token) {
+                statements.push(&self.tokens[begin..index]);
+                begin = index + 1;
+                splitter = Splitter::default();
+            }
+        }
+        statements.push(&self.tokens[begin..]);
+        statements.retain(|statement| !statement.is_empty());
+        statements
+    }
+}
+
+/// Finds where a statement ends, as `psql` does: at a semicolon outside of parentheses, and outside of the
+/// body of a function that is written in SQL without quotes.
+#[derive(Debug, Default)]
+struct Splitter {
+    parentheses: usize,
+    /// How many words there were, as far as they matter.
+    words: usize,
+    creates: bool,
+    is_routine: bool,
+    /// `begin` and `case` that are open.
+    blocks: usize,
+}
+
+impl Splitter {
+    fn ends_at(&mut self, token: &Token<'_>) -> bool {
+        match token.kind {
+            Kind::Open => self.parentheses += 1,
+            Kind::Close => self.parentheses = self.parentheses.saturating_sub(1),
+            Kind::Semicolon => return self.parentheses == 0 && self.blocks == 0,
+            Kind::Word => self.read_word(token),
+            _ => {}
+        }
+        false
+    }
+
+    fn read_word(&mut self, word: &Token<'_>) {
+        self.words += 1;
+        match self.words {
+            1 => self.creates = word.is("create"),
+            2..=4 if self.creates && word.is_one_of(&["function", "procedure"]) => {
+                self.is_routine = true;
+            }
+            _ => {}
+        }
+        if !self.is_routine || self.parentheses > 0 {
+            return;
+        }
+        if word.is("begin") || (self.blocks > 0 && word.is("case")) {
+            self.blocks += 1;
+        } else if word.is("end") {
+            self.blocks = self.blocks.saturating_sub(1);
+        }
+    }
+}
+
+/// Returns where the statements of a file are, without white space, comments and semicolons around them.
+pub(crate) fn statements(text: &str) -> Vec<Range<usize>> {
+    let script = Script::new(text);
+    let range = |statement: &&[Token<'_>]| {
+        let (first, last) = (statement.first()?, statement.last()?);
+        Some(first.at..last.end())
+    };
+    script.statements().iter().filter_map(range).collect()
+}
+
+/// Returns the line of a byte, from 1 on.
+pub(crate) fn line_of(text: &str, byte: usize) -> u32 {
+    let before = text.as_bytes().get(..byte).unwrap_or(text.as_bytes());
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    u32::try_from(lines).unwrap_or(u32::MAX).saturating_add(1)
+}

@@ -1,0 +1,1 @@
+create index on notes (author_id);
