@@ -2,7 +2,7 @@
 
 use tracing::{debug, info, trace, warn};
 
-use super::{BreakerState, Event, kinds::as_millis};
+use super::{BreakerState, Event, Migrated, kinds::as_millis};
 
 /// Hands an event to the subscriber. The message is the word that the line of text has, too.
 pub(super) fn trace(event: &Event) {
@@ -98,21 +98,29 @@ pub(super) fn trace(event: &Event) {
             waited_ms = as_millis(of.waited),
             "ACQUIRE_TIMEOUT"
         ),
-        Event::Migrated(of) if of.error.is_some() => warn!(
+        Event::Migrated(of) => trace_migrated(of),
+    }
+}
+
+fn trace_migrated(of: &Migrated) {
+    let tenant = of.tenant_id.as_deref();
+    let (files, duration_ms) = (of.files, as_millis(of.duration));
+    match of.error.as_deref() {
+        Some(error) => warn!(
             target: "tenantry::migrate",
             tenant,
             outcome = of.outcome,
-            files = of.files,
-            duration_ms = as_millis(of.duration),
-            error = of.error.as_deref(),
+            files,
+            duration_ms,
+            error,
             "MIGRATION"
         ),
-        Event::Migrated(of) => info!(
+        None => info!(
             target: "tenantry::migrate",
             tenant,
             outcome = of.outcome,
-            files = of.files,
-            duration_ms = as_millis(of.duration),
+            files,
+            duration_ms,
             "MIGRATION"
         ),
     }

@@ -21,6 +21,10 @@ use crate::{
 };
 
 /// What an acquire has come to without waiting.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is on the stack of one acquire, and a box would cost more"
+)]
 enum Attempt {
     Lease(Lease),
     Wait(Waiting),

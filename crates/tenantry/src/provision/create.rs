@@ -82,7 +82,7 @@ struct New<'a> {
 impl New<'_> {
     async fn create(&self) -> Result<(HowMade, Seeds), Error> {
         if self.options.use_spare
-            && let Some(seeds) = self.from_spare().await?
+            && let Some(seeds) = self.with_spare().await?
         {
             return Ok((HowMade::Spare, seeds));
         }
@@ -110,7 +110,7 @@ impl New<'_> {
     }
 
     /// Takes a spare that is ready, if there is one.
-    async fn from_spare(&self) -> Result<Option<Seeds>, Error> {
+    async fn with_spare(&self) -> Result<Option<Seeds>, Error> {
         let mut tx = self.begin().await?;
         let Some(spare) = self.provisioner.claim_spare(&mut tx).await? else {
             return Ok(None);

@@ -149,7 +149,9 @@ async fn line_ends_and_a_byte_order_mark_make_no_other_file() -> TestResult {
 
 #[tokio::test]
 async fn folders_that_are_none_are_refused_with_their_reason() -> TestResult {
-    let cases: [(&[(&str, &[u8])], fn(&MigrationsError) -> bool, &str); 6] = [
+    type Contents = &'static [(&'static str, &'static [u8])];
+    type IsRight = fn(&MigrationsError) -> bool;
+    let cases: [(Contents, IsRight, &str); 6] = [
         (&[], |error| matches!(error, MigrationsError::Empty { .. }), "there is no migration in"),
         (
             &[("1_a.sql", b""), ("0001_b.sql", b"")],
