@@ -58,6 +58,11 @@ impl Sql {
         self.text("', 'hex')")
     }
 
+    /// Returns the text so far.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Returns how long the text is so far, in bytes.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

@@ -5,7 +5,7 @@ use std::{thread, time::Instant};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use sqlx::{Connection, PgConnection, Postgres, migrate::Migrator, pool::PoolOptions};
-use tenantry::migrate::{MigrateOptions, MigrateReport};
+use tenantry::migrate::{MigrateOptions, MigrateReport, Outcome};
 
 use super::{
     files::Files,
@@ -44,6 +44,8 @@ pub(crate) struct TwoRunners {
     pub(crate) one: Vec<f64>,
     pub(crate) two: Vec<f64>,
     pub(crate) applied_twice: u64,
+    /// In each round, how often two runners have looked at a schema that the other had seen to.
+    pub(crate) looks_in_vain: Vec<usize>,
 }
 
 impl TwoRunners {
@@ -86,16 +88,25 @@ pub(super) async fn run(schemas: &Schemas, rounds: u32) -> Result<OneFile, Failu
 /// Has one runner apply the file, and two at once, each in a thread with a runtime of its own.
 pub(super) async fn run_two(schemas: &Schemas, rounds: u32) -> Result<TwoRunners, Failure> {
     let files = Files::and_a_change()?;
-    let mut applied_twice = 0;
+    let (mut applied_twice, mut looks_in_vain) = (0, Vec::new());
     let runs = interleave("two_runners", &["one", "two"], rounds, async |index, round| {
         if round == Round::WarmUp {
             return Ok(0.0);
         }
         let began = Instant::now();
-        let migrated = in_threads(index + 1, schemas.url(), &files)?;
+        let reports = in_threads(index + 1, schemas.url(), &files)?;
         let took = began.elapsed().as_secs_f64();
         let ran = schemas.undo_change().await?;
         applied_twice += ran.more as u64;
+        let migrated = reports.iter().map(|report| report.migrated).sum::<usize>();
+        if index == 1 {
+            let tenants = reports.iter().flat_map(|report| &report.tenants);
+            let looks = tenants.map(|tenant| match tenant.outcome {
+                Outcome::UpToDate => tenant.attempts as usize,
+                _ => tenant.attempts as usize - 1,
+            });
+            looks_in_vain.push(looks.sum());
+        }
         let tenants = schemas.tenants.len();
         if migrated == tenants && ran.once + ran.more == tenants {
             return Ok(took);
@@ -104,21 +115,21 @@ pub(super) async fn run_two(schemas: &Schemas, rounds: u32) -> Result<TwoRunners
     });
     let [one, two] =
         <[Vec<f64>; 2]>::try_from(runs.await?).map_err(|_| "a contender is missing")?;
-    Ok(TwoRunners { one, two, applied_twice })
+    Ok(TwoRunners { one, two, applied_twice, looks_in_vain })
 }
 
-/// Starts so many runners at once, and returns how many tenants they say to have migrated.
-fn in_threads(runners: usize, url: &str, files: &Files) -> Result<usize, Failure> {
-    let run = || -> Result<usize, String> {
+/// Starts so many runners at once, and returns their reports.
+fn in_threads(runners: usize, url: &str, files: &Files) -> Result<Vec<MigrateReport>, Failure> {
+    let run = || -> Result<MigrateReport, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
         let report = runtime.block_on(tenantry(url.to_owned(), files));
-        report.map(|report| report.migrated).map_err(|error| error.to_string())
+        report.map_err(|error| error.to_string())
     };
     thread::scope(|scope| {
         let threads: Vec<_> = (0..runners).map(|_| scope.spawn(run)).collect();
         let reports = threads.into_iter().map(|thread| thread.join().expect("no runner panics"));
-        Ok(reports.sum::<Result<usize, _>>()?)
+        Ok(reports.collect::<Result<_, _>>()?)
     })
 }
 

@@ -117,6 +117,10 @@ enum Lasting {
     No,
 }
 
+/// Tables of a schema that upkeep comes across, more or less: those of the library, and what a migration
+/// changes.
+const TABLES_OF_UPKEEP: u32 = 3;
+
 /// How often the catalog is asked again because something was forgotten while it answered. What was
 /// forgotten may have been about other tenants, so it is not asked for ever.
 const ATTEMPTS: usize = 3;
@@ -382,7 +386,9 @@ impl Rules {
     /// Returns an occupant of the library's own, that sees what the tenant of a schema sees.
     fn upkeep(&self, id: OccupantId, class: Class, schema: &Ident) -> Arc<Occupant> {
         let shared = self.tenants_see_shared.then_some(&self.shared_schema);
-        Arc::new(Occupant::new(id, class, Binding::upkeep(schema, shared)))
+        let occupant = Occupant::new(id, class, Binding::upkeep(schema, shared));
+        occupant.set_tables(TABLES_OF_UPKEEP);
+        Arc::new(occupant)
     }
 
     fn class(&self, record: &TenantRecord) -> Class {

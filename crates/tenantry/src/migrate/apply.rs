@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
-use sqlx::{Either, Executor, PgConnection, Row, SqlStr};
+use sqlx::{Executor, PgConnection, SqlStr};
 use tokio::time::Instant;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     plan::{Job, Leniency, Step, steps},
     source::{MigrationFile, Migrations, text_of},
     survey::run,
-    tracking::{self, Locked, Presence, Recorded},
+    tracking::{self, Locked, Presence},
 };
 use crate::{catalog::Site, pool::Lease, sql::Sql, tenant::Ident};
 
@@ -169,20 +169,20 @@ impl Batch<'_> {
 
     /// Runs the steps and what records them in one transaction, sent as one string.
     ///
-    /// What records a file comes before the file: once it is there, the schema cannot be dropped before
-    /// the end, so nothing that the file makes can end up in another schema of the search path.
+    /// The table of the records is locked first: the schema cannot be dropped before the end, so nothing
+    /// that a file makes can end up in another schema of the search path.
     async fn run_together(&self, lease: &mut Lease) -> Result<(), Failure> {
         let schema = &self.work.site.schema;
         let mut sql = Sql::new("begin; ");
         self.set_limits(&mut sql, "set local ");
         self.create_table(&mut sql);
-        let sent = Sent { places: write_steps(&mut sql, self.work.set, schema, self.steps) };
+        tracking::hold(&mut sql, schema);
+        let sent = Sent::write(&mut sql, self.work.set, schema, self.steps);
         sql.text("commit");
-        let sql = sql.finish();
-        let mut at = None;
+        let (sql, mut ended) = (sql.finish(), 0);
         let text = sql.clone();
-        let result = run(lease, async |conn| run_script(conn, text, &mut at).await).await;
-        result.map_err(|failure| sent.blame(self.work.set, failure, &sql, at))
+        let result = run(lease, async |conn| run_script(conn, text, &mut ended).await).await;
+        result.map_err(|failure| sent.blame(self.work.set, failure, &sql, ended))
     }
 
     fn set_limits(&self, sql: &mut Sql, set: &'static str) {
@@ -207,7 +207,7 @@ impl Batch<'_> {
         self.set_limits(&mut sql, "set ");
         self.create_table(&mut sql);
         match step.action {
-            Action::Applied => tracking::insert(&mut sql, schema, script.file, Recorded::Begun),
+            Action::Applied => tracking::record_begun(&mut sql, schema, script.file),
             _ => tracking::note_begun(&mut sql, schema, version),
         }
         execute(lease, sql).await?;
@@ -286,22 +286,24 @@ pub(crate) async fn catch_up(
         return Ok(false);
     }
     let mut sql = Sql::default();
-    let sent = Sent { places: write_steps(&mut sql, set, schema, &steps) };
-    let sql = sql.finish();
-    let mut at = None;
-    let result = run_script(conn, sql.clone(), &mut at).await;
-    result.map_err(|error| sent.blame(set, error.into(), &sql, at))?;
+    let sent = Sent::write(&mut sql, set, schema, &steps);
+    let (sql, mut ended) = (sql.finish(), 0);
+    let result = run_script(conn, sql.clone(), &mut ended).await;
+    result.map_err(|error| sent.blame(set, error.into(), &sql, ended))?;
     Ok(true)
 }
 
 /// Where the steps stand in a text that is sent.
 pub(crate) struct Sent {
     places: Vec<Place>,
+    /// Statements before the first of them.
+    before: usize,
 }
 
 struct Place {
     step: Step,
-    before: usize,
+    /// Where the file begins, in bytes.
+    begins: usize,
 }
 
 impl Sent {
@@ -311,73 +313,84 @@ impl Sent {
         let versions = set.files().iter().map(|file| file.version);
         let steps: Vec<_> =
             versions.map(|version| Step { action: Action::Applied, version }).collect();
-        Self { places: write_steps(sql, set, schema, &steps) }
+        Self::write(sql, set, schema, &steps)
     }
 
-    /// Puts into a failure in which file it was and where, when this was sent and the step `at` had begun.
+    /// Appends steps, and after them what records them.
+    fn write(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]) -> Self {
+        let before = statements(sql.as_str()).len();
+        let mut places = Vec::new();
+        for step in steps {
+            places.push(Place { step: *step, begins: sql.len() });
+            if let Some(script) = Script::of(set, step) {
+                // A comment at the end of the file must not reach what follows.
+                sql.vouched(script.sql, script.body()).text("\n;\n");
+            }
+        }
+        write_records(sql, set, schema, steps);
+        Self { places, before }
+    }
+
+    /// Puts into a failure in which file it was and where, when this was sent and so many statements had
+    /// ended.
     pub(crate) fn blame(
         &self,
         set: &Migrations,
         failure: Failure,
         sql: &SqlStr,
-        at: Option<usize>,
+        ended: usize,
     ) -> Failure {
         // A mistake in the syntax is found before anything is run.
         let byte = failure.byte_in(sql.as_str());
-        let found = byte.and_then(|byte| self.places.iter().rfind(|place| place.before <= byte));
-        let place = at.and_then(|step| self.places.get(step)).or(found);
+        let place = match byte {
+            Some(byte) => self.places.iter().rfind(|place| place.begins <= byte),
+            None => self.place_after(set, ended),
+        };
         let script = place.and_then(|place| Script::of(set, &place.step));
         match (place, script) {
-            (Some(place), Some(script)) => script.blame(failure, sql, place.before, 0),
+            (Some(place), Some(script)) => script.blame(failure, sql, place.begins, 0),
             _ => failure,
         }
     }
+
+    /// Finds the file that was being run when so many statements had ended.
+    fn place_after(&self, set: &Migrations, ended: usize) -> Option<&Place> {
+        let mut left = ended.checked_sub(self.before)?;
+        self.places.iter().find(|place| {
+            let script = Script::of(set, &place.step);
+            let length = script.map_or(0, |script| statements(text_of(script.sql)).len());
+            let is_here = left < length;
+            left = left.saturating_sub(length);
+            is_here
+        })
+    }
 }
 
-/// Appends steps with what records them, and says where each of their files begins.
-fn write_steps(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]) -> Vec<Place> {
-    let mut places = Vec::new();
-    for (index, step) in steps.iter().enumerate() {
-        let script = Script::of(set, step);
-        match (step.action, script) {
-            (Action::Applied, Some(script)) => {
-                tracking::insert(sql, schema, script.file, Recorded::Done);
-                sql.text("; ");
-            }
-            (Action::Marked, _) => {
-                if let Some(file) = set.file(step.version) {
-                    tracking::record_anyway(sql, schema, file);
-                }
-            }
+/// Appends what records steps that were done.
+fn write_records(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]) {
+    let applied = steps.iter().filter(|step| step.action == Action::Applied);
+    let mut applied = applied.filter_map(|step| set.file(step.version)).peekable();
+    if applied.peek().is_some() {
+        tracking::record_done(sql, schema, applied);
+    }
+    for step in steps {
+        match (step.action, set.file(step.version)) {
+            (Action::Applied, _) => {}
+            (Action::Marked, Some(file)) => tracking::record_anyway(sql, schema, file),
             _ => tracking::delete(sql, schema, step.version),
         }
-        // Tells which file it was when something fails.
-        sql.text("select ").number(index as u64).text(" as tenantry_step; ");
-        places.push(Place { step: *step, before: sql.len() });
-        if let Some(script) = script {
-            // A comment at the end of the file must not reach what follows.
-            sql.vouched(script.sql, script.body()).text("\n;\n");
-            if step.action == Action::Applied {
-                tracking::note_time_of_transaction(sql, schema, step.version);
-            }
-        }
     }
-    places
 }
 
-/// Runs a string of many statements, and notes the last step that has begun.
+/// Runs a string of many statements, and counts those that have ended.
 pub(crate) async fn run_script(
     conn: &mut PgConnection,
     sql: SqlStr,
-    at: &mut Option<usize>,
+    ended: &mut usize,
 ) -> sqlx::Result<()> {
     let mut answers = sqlx::raw_sql(sql).fetch_many(conn);
     while let Some(answer) = answers.try_next().await? {
-        if let Either::Right(row) = answer
-            && let Ok(step) = row.try_get::<i32, _>("tenantry_step")
-        {
-            *at = usize::try_from(step).ok();
-        }
+        *ended += usize::from(answer.is_left());
     }
     Ok(())
 }

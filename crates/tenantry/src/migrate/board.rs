@@ -1,6 +1,9 @@
 //! Who is next, and when to stop: the decisions of a run over many schemas.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use super::{End, FailureReason, OnFailure, Outcome};
 
@@ -19,6 +22,8 @@ pub(super) struct Board {
     error_budget: Option<usize>,
     failed: usize,
     done: usize,
+    /// Whether somebody is looking who has been seen to by others.
+    reviewing: bool,
 }
 
 /// Where a worker turns next.
@@ -29,6 +34,12 @@ pub(super) enum Next {
     Wait(Time),
     Nothing,
 }
+
+/// How many schemas have to be left for a look at all of them at once: each by itself is two round trips.
+const WORTH_A_REVIEW: usize = 32;
+
+/// How long the others wait for a review before they ask again.
+const REVIEW: Duration = Duration::from_millis(5);
 
 /// How long a schema that somebody else migrates is left alone before the next look.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
@@ -43,6 +54,7 @@ impl Board {
             error_budget,
             failed: 0,
             done: 0,
+            reviewing: false,
         }
     }
 
@@ -54,6 +66,10 @@ impl Board {
     pub(super) fn next(&mut self, now: Time) -> Next {
         if self.stop.is_some() {
             return Next::Nothing;
+        }
+        if self.reviewing {
+            // What is next in the queue is likely done.
+            return Next::Wait(now + REVIEW);
         }
         let due = self.later.front().filter(|(until, _)| *until <= now);
         match (due, self.queue.is_empty()) {
@@ -67,6 +83,24 @@ impl Board {
                 (None, None) => Next::Nothing,
             },
         }
+    }
+
+    /// Returns who is still in the queue, if that many are that looking at all of them at once pays, and if
+    /// nobody else is looking.
+    pub(super) fn begin_review(&mut self) -> Option<Vec<usize>> {
+        let pays = self.queue.len() >= WORTH_A_REVIEW && !self.reviewing && self.stop.is_none();
+        self.reviewing |= pays;
+        pays.then(|| self.queue.iter().copied().collect())
+    }
+
+    /// Takes those out of the queue that somebody else has seen to, and turns it around: whoever works on
+    /// the same schemas comes from the other side. Returns those that were in it.
+    pub(super) fn end_review(&mut self, done: &HashSet<usize>) -> Vec<usize> {
+        self.reviewing = false;
+        let (gone, left): (Vec<_>, Vec<_>) =
+            self.queue.drain(..).partition(|schema| done.contains(schema));
+        self.queue.extend(left.into_iter().rev());
+        gone
     }
 
     /// Notes that somebody else migrates the schema.
@@ -142,6 +176,21 @@ mod tests {
             let next = if end.is_some() { Next::Nothing } else { Next::Schema(7) };
             assert_eq!(board.next(MS), next);
         }
+    }
+
+    #[test]
+    fn a_review_takes_out_what_others_have_done_and_turns_the_rest_around() {
+        let mut board = Board::new(OnFailure::Continue, None);
+        board.add(&[1, 2, 3]);
+        assert_eq!(board.begin_review(), None, "three are not worth it");
+        board.add(&(4..=40).collect::<Vec<_>>());
+        assert_eq!(board.begin_review().map(|queue| queue.len()), Some(40));
+        assert_eq!(board.begin_review(), None, "one at a time");
+        assert_eq!(board.next(MS), Next::Wait(MS + REVIEW), "the others wait for it");
+        let gone = board.end_review(&(1..=38).collect());
+        assert_eq!(gone, (1..=38).collect::<Vec<_>>());
+        assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(40), Next::Schema(39)));
+        assert_eq!(board.next(MS), Next::Nothing);
     }
 
     #[test]

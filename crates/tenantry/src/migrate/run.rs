@@ -15,7 +15,7 @@ use super::{
     apply::{Work, Worked, work},
     board::{Board, Next},
     plan::{Job, steps},
-    survey::Recorded,
+    survey::{self, Recorded},
     targets::Target,
     tracking::Presence,
 };
@@ -43,6 +43,14 @@ struct Run<'a> {
     /// What has come of each so far.
     results: Mutex<Vec<TenantMigration>>,
     board: Mutex<Board>,
+}
+
+/// Who has seen to a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DoneBy {
+    Us,
+    /// Somebody else has, or is doing so.
+    Others,
 }
 
 /// Schemas that have to be done with before others begin.
@@ -103,7 +111,11 @@ impl Run<'_> {
         let stages = self.stages();
         for (index, stage) in stages.iter().enumerate() {
             let open = stage.schemas.iter().copied();
-            let open: Vec<_> = open.filter(|schema| self.sites[*schema].is_some()).collect();
+            let mut open: Vec<_> = open.filter(|schema| self.sites[*schema].is_some()).collect();
+            // Two who begin at once should not meet at every schema.
+            let first = (chance() * open.len() as f64) as usize;
+            let first = first.min(open.len().saturating_sub(1));
+            open.rotate_left(first);
             self.board.lock().add(&open);
             self.work_off(open.len()).await;
             if stage.is_canary && index + 1 < stages.len() && !self.all_well(stage) {
@@ -162,7 +174,11 @@ impl Run<'_> {
                 }
                 Next::Schema(schema) => {
                     let Some((site, presence)) = &self.sites[schema] else { continue };
-                    self.migrate(schema, site, *presence, &mut lease).await;
+                    let by = self.migrate(schema, site, *presence, &mut lease).await;
+                    if by == DoneBy::Others {
+                        settle(lease.take()).await;
+                        self.review().await;
+                    }
                     // Others that wait have their turn.
                     let waited_for = self.order.fleet.server().is_waited_for();
                     if waited_for || lease.as_ref().is_some_and(Lease::is_spent) {
@@ -179,7 +195,7 @@ impl Run<'_> {
         site: &Site,
         presence: Presence,
         lease: &mut Option<Lease>,
-    ) {
+    ) -> DoneBy {
         let began = Instant::now();
         let Order { fleet, job, set, options } = *self.order;
         let (name, seen, earlier) = {
@@ -221,6 +237,32 @@ impl Run<'_> {
         match outcome {
             Some(_) => self.note_end(schema),
             None => self.board.lock().postpone(self.began.elapsed(), schema),
+        }
+        match outcome {
+            None | Some(Outcome::UpToDate | Outcome::Skipped) => DoneBy::Others,
+            Some(_) => DoneBy::Us,
+        }
+    }
+
+    /// Looks at all that are left at once, because somebody else is at work, who may have seen to many of
+    /// them.
+    async fn review(&self) {
+        let Some(left) = self.board.lock().begin_review() else { return };
+        let schema = |place: &usize| self.sites[*place].as_ref().map(|(site, _)| &site.schema);
+        let schemas: Vec<_> = left.iter().filter_map(schema).collect();
+        // Whatever cannot be read now is found out by whoever comes to it.
+        let read = survey::read(self.order.fleet, &schemas).await.unwrap_or_default();
+        let is_done = |recorded: Result<Recorded, Failure>| {
+            matches!(self.order.look(recorded), (Outcome::UpToDate, _))
+        };
+        let done = left
+            .into_iter()
+            .zip(read)
+            .filter_map(|(place, recorded)| is_done(recorded).then_some(place));
+        let gone = self.board.lock().end_review(&done.collect());
+        for place in gone {
+            self.results.lock()[place].outcome = Outcome::UpToDate;
+            self.note_end(place);
         }
     }
 

@@ -2,6 +2,9 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use futures_util::future::try_join_all;
+use parking_lot::Mutex;
+
 use super::{
     Failure, FailureReason,
     plan::Applied,
@@ -21,12 +24,22 @@ pub(super) struct Recorded {
     pub(super) applied: Arc<[Applied]>,
 }
 
-/// Schemas that are read in one statement. Each table and its index is locked until it ends, and by
-/// default a server has room for 6,400 locks of all sessions together.
-const AT_ONCE: usize = 1_000;
+/// Schemas that are looked for in one statement.
+const LOOKED_FOR_AT_ONCE: usize = 5_000;
+
+/// Schemas that are read in one statement. More take the server longer than it takes to send another
+/// statement: planning is worse than linear. Each table and its index is locked until it ends.
+const READ_AT_ONCE: usize = 250;
+
+/// Statements that are run at a time. Each has a connection, and opening it costs as much as reading fifty
+/// schemas.
+const CONCURRENCY: usize = 2;
 
 /// How long a schema that somebody has locked is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What was found in schemas, by their places.
+type Found = Vec<(usize, Result<Recorded, Failure>)>;
 
 /// Reads all of these schemas, in this order. Those that cannot be read do not keep the others from it.
 ///
@@ -37,66 +50,105 @@ pub(super) async fn read(
     fleet: &Fleet,
     schemas: &[&Ident],
 ) -> Result<Vec<Result<Recorded, Failure>>, Failure> {
-    let mut lease = fleet.lease().await?;
-    let mut found = Vec::with_capacity(schemas.len());
-    for chunk in schemas.chunks(AT_ONCE) {
-        if lease.is_spent() {
-            drop(lease);
-            lease = fleet.lease().await?;
-        }
-        found.extend(read_chunk(&mut lease, chunk).await?);
-        lease.wear(chunk.len());
+    let (mut found, with_table) = look_for(fleet, schemas).await?;
+    let chunks = with_table.chunks(READ_AT_ONCE).map(<[usize]>::to_vec);
+    let chunks = Mutex::new(chunks.collect::<VecDeque<_>>());
+    let readers = CONCURRENCY.min(fleet.server().places_for_upkeep()).min(chunks.lock().len());
+    let readers = (0..readers).map(|_| reader(fleet, schemas, &chunks));
+    for (place, recorded) in try_join_all(readers).await?.into_iter().flatten() {
+        found[place] = recorded;
     }
     Ok(found)
 }
 
+/// Finds out which schemas are there, and which of them have records.
+async fn look_for(
+    fleet: &Fleet,
+    schemas: &[&Ident],
+) -> Result<(Vec<Result<Recorded, Failure>>, Vec<usize>), Failure> {
+    let nothing: Arc<[Applied]> = Arc::new([]);
+    let (mut found, mut with_table) = (Vec::with_capacity(schemas.len()), Vec::new());
+    if schemas.is_empty() {
+        return Ok((found, with_table));
+    }
+    let mut lease = fleet.lease().await?;
+    for chunk in schemas.chunks(LOOKED_FOR_AT_ONCE) {
+        let there = run(&mut lease, async |conn| tracking::presence(conn, chunk).await).await?;
+        for presence in there {
+            if presence == Presence::Table {
+                with_table.push(found.len());
+            }
+            found.push(match presence {
+                Presence::NoSchema => Err(Failure::schema_missing()),
+                _ => Ok(Recorded { presence, applied: Arc::clone(&nothing) }),
+            });
+        }
+    }
+    Ok((found, with_table))
+}
+
+/// Reads one chunk after the other.
+async fn reader(
+    fleet: &Fleet,
+    schemas: &[&Ident],
+    chunks: &Mutex<VecDeque<Vec<usize>>>,
+) -> Result<Found, Failure> {
+    let (mut found, mut lease) = (Found::new(), None);
+    loop {
+        let Some(chunk) = chunks.lock().pop_front() else { return Ok(found) };
+        let mut held = match lease.take() {
+            Some(held) => held,
+            None => lease_for_reading(fleet).await?,
+        };
+        read_chunk(&mut held, schemas, &chunk, &mut found).await?;
+        held.wear(chunk.len());
+        lease = Some(held).filter(|held| !held.is_spent());
+    }
+}
+
+async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Failure> {
+    let mut lease = fleet.lease().await?;
+    // The statements are large and run once: compiling them would take longer than running them.
+    let mut sql = Sql::new("set jit = off; set lock_timeout = ");
+    sql.number(LOCK_TIMEOUT.as_millis() as u64);
+    run(&mut lease, async |conn| sqlx::raw_sql(sql.finish()).execute(conn).await).await?;
+    Ok(lease)
+}
+
+/// Reads the schemas at these places.
 async fn read_chunk(
     lease: &mut Lease,
     schemas: &[&Ident],
-) -> Result<Vec<Result<Recorded, Failure>>, Failure> {
-    let mut sql = Sql::new("set lock_timeout = ");
-    sql.number(LOCK_TIMEOUT.as_millis() as u64);
-    run(lease, async |conn| sqlx::raw_sql(sql.finish()).execute(conn).await).await?;
-    let there = run(lease, async |conn| tracking::presence(conn, schemas).await).await?;
-    let nothing: Arc<[Applied]> = Arc::new([]);
-    let mut found: Vec<_> = there
-        .iter()
-        .map(|presence| match presence {
-            Presence::NoSchema => Err(Failure::schema_missing()),
-            _ => Ok(Recorded { presence: *presence, applied: Arc::clone(&nothing) }),
-        })
-        .collect();
-    let with_table = |place: &usize| there.get(*place) == Some(&Presence::Table);
-    let places: Vec<_> = (0..schemas.len()).filter(with_table).collect();
+    places: &[usize],
+    found: &mut Found,
+) -> Result<(), Failure> {
     // What one schema is refused for, all in its statement are: they are asked again in two halves,
     // until it is by itself.
     let mut parts = VecDeque::from([places]);
     while let Some(part) = parts.pop_front() {
         let asked: Vec<_> = part.iter().map(|place| schemas[*place]).collect();
-        if asked.is_empty() {
-            continue;
-        }
         match run(lease, async |conn| tracking::read_many(conn, &asked).await).await {
             Ok(groups) => {
                 for group in groups {
                     let applied: Arc<[Applied]> = group.applied.into();
                     for place in group.places.iter().filter_map(|place| part.get(*place)) {
                         let (presence, applied) = (Presence::Table, Arc::clone(&applied));
-                        found[*place] = Ok(Recorded { presence, applied });
+                        found.push((*place, Ok(Recorded { presence, applied })));
                     }
                 }
             }
             Err(failure) if failure.reason == FailureReason::Connection => return Err(failure),
-            Err(failure) => match part.as_slice() {
-                [alone] => found[*alone] = Err(unreadable(failure)),
+            Err(failure) => match part {
+                [] => {}
+                [alone] => found.push((*alone, Err(unreadable(failure)))),
                 _ => {
                     let (first, second) = part.split_at(part.len() / 2);
-                    parts.extend([first.to_vec(), second.to_vec()]);
+                    parts.extend([first, second]);
                 }
             },
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// A schema that went away meanwhile is one that is not there.

@@ -40,55 +40,53 @@ pub(super) async fn presence(
          order by asked.place",
     );
     let rows = rows.bind(names).persistent(false).fetch_all(conn).await?;
-    let presence = |row: &PgRow| -> sqlx::Result<Presence> {
-        Ok(match (row.try_get(0)?, row.try_get(1)?) {
-            (false, _) => Presence::NoSchema,
-            (true, false) => Presence::NoTable,
-            (true, true) => Presence::Table,
-        })
-    };
-    rows.iter().map(presence).collect()
+    rows.iter().map(|row| presence_of(row, 0)).collect()
+}
+
+/// Reads two columns that say whether the schema and the table are there.
+fn presence_of(row: &PgRow, column: usize) -> sqlx::Result<Presence> {
+    Ok(match (row.try_get(column)?, row.try_get(column + 1)?) {
+        (false, _) => Presence::NoSchema,
+        (true, false) => Presence::NoTable,
+        (true, true) => Presence::Table,
+    })
 }
 
 /// Reads what is on record in many schemas, in one statement.
 ///
 /// The server puts equal records together, so what travels is one record for each of the few states
-/// that thousands of tenants are in.
+/// that thousands of tenants are in. Those that have none on record are not among them.
 pub(super) async fn read_many(
     conn: &mut PgConnection,
     schemas: &[&Ident],
 ) -> sqlx::Result<Vec<Group>> {
-    let mut sql =
-        Sql::new("select versions, successes, checksums, pg_catalog.array_agg(place) from (");
+    let mut sql = Sql::new(
+        "select versions, successes, checksums, pg_catalog.array_agg(place) from ( \
+         select place, pg_catalog.array_agg(version order by version) as versions, \
+           pg_catalog.array_agg(success order by version) as successes, \
+           pg_catalog.array_agg(checksum order by version) as checksums from (",
+    );
     for (place, schema) in schemas.iter().enumerate() {
         sql.text(if place == 0 { "select " } else { " union all select " });
-        sql.number(place as u64).text(
-            " as place, \
-             pg_catalog.array_agg(version order by version) as versions, \
-             pg_catalog.array_agg(success order by version) as successes, \
-             pg_catalog.array_agg(checksum order by version) as checksums from ",
-        );
+        sql.number(place as u64).text(" as place, version, success, checksum from ");
         table(&mut sql, schema);
     }
-    sql.text(") as schemas group by versions, successes, checksums");
+    sql.text(") as records group by place) as schemas group by versions, successes, checksums");
     let rows = sqlx::query(sql.finish()).persistent(false).fetch_all(conn).await?;
     rows.iter().map(group).collect()
 }
 
 fn group(row: &PgRow) -> sqlx::Result<Group> {
-    let versions: Option<Vec<i64>> = row.try_get(0)?;
-    let successes: Option<Vec<bool>> = row.try_get(1)?;
-    let checksums: Option<Vec<Vec<u8>>> = row.try_get(2)?;
-    let places: Vec<i32> = row.try_get(3)?;
-    let rows = versions.into_iter().flatten().zip(successes.into_iter().flatten());
-    let rows = rows.zip(checksums.into_iter().flatten());
+    let (versions, successes): (Vec<i64>, Vec<bool>) = (row.try_get(0)?, row.try_get(1)?);
+    let (checksums, places): (Vec<Vec<u8>>, Vec<i32>) = (row.try_get(2)?, row.try_get(3)?);
+    let rows = versions.into_iter().zip(successes).zip(checksums);
     let applied = rows.map(|((version, success), checksum)| Applied { version, success, checksum });
     let places = places.into_iter().filter_map(|place| usize::try_from(place).ok());
     Ok(Group { applied: applied.collect(), places: places.collect() })
 }
 
-/// Takes the lock of a schema if it is free, says what is there, and reads what is on record if the
-/// table is.
+/// Takes the lock of a schema if it is free, and says what is there, or reads what is on record where
+/// the table is known to be there.
 ///
 /// The lock is one of the session on the database and the schema. Nobody ever waits for it inside the
 /// server: a statement that waits has a snapshot, and `create index concurrently` waits for
@@ -96,8 +94,13 @@ fn group(row: &PgRow) -> sqlx::Result<Group> {
 pub(super) fn lock_and_read(schema: &Ident, presence: Presence) -> SqlStr {
     let mut sql = Sql::new("select ");
     try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", schema);
+    if presence == Presence::Table {
+        sql.text("; ");
+        write_read(&mut sql, schema);
+        return sql.finish();
+    }
     sql.text(
-        " as tenantry_locked, n.oid is not null as has_schema, c.oid is not null as has_table \
+        ", n.oid is not null, c.oid is not null \
          from (values (",
     );
     sql.literal(schema.as_str()).text(
@@ -106,10 +109,6 @@ pub(super) fn lock_and_read(schema: &Ident, presence: Presence) -> SqlStr {
          left join pg_catalog.pg_class c on c.relnamespace = n.oid \
            and c.relname = '_sqlx_migrations' and c.relkind in ('r', 'p')",
     );
-    if presence == Presence::Table {
-        sql.text("; ");
-        write_read(&mut sql, schema);
-    }
     sql.finish()
 }
 
@@ -137,10 +136,9 @@ impl Locked {
         let [first, rest @ ..] = rows else {
             return Err(sqlx::Error::RowNotFound);
         };
-        let presence = match (first.try_get(1)?, first.try_get(2)?) {
-            (false, _) => Presence::NoSchema,
-            (true, false) => Presence::NoTable,
-            (true, true) => Presence::Table,
+        let presence = match first.len() {
+            1 => Presence::Table,
+            _ => presence_of(first, 1)?,
         };
         Ok(Self { locked: first.try_get(0)?, presence, applied: applied(rest)? })
     }
@@ -182,47 +180,71 @@ pub(super) fn create(sql: &mut Sql, schema: &Ident) {
     );
 }
 
-/// Whether a migration was run to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Recorded {
-    /// It was, or will be in the transaction that records it.
-    Done,
-    /// Nobody knows yet.
-    Begun,
+/// Appends what keeps the table, and so the schema, from being dropped before the transaction ends.
+pub(super) fn hold(sql: &mut Sql, schema: &Ident) {
+    sql.text("lock table ");
+    table(sql, schema).text(" in row exclusive mode; ");
 }
 
-/// Appends what records a migration. sqlx notes a time of -1 until it is known, and for ever where
-/// nothing was run.
-pub(super) fn insert(sql: &mut Sql, schema: &Ident, file: &MigrationFile, recorded: Recorded) {
-    sql.text("insert into ");
-    table(sql, schema).text(" (version, description, success, checksum, execution_time) values (");
-    sql.integer(file.version).text(", ").literal(&file.description);
-    sql.text(match recorded {
-        Recorded::Done => ", true, ",
-        Recorded::Begun => ", false, ",
-    });
-    sql.bytes(file.checksum.recorded()).text(", -1)");
+/// Appends what records migrations that were run in the transaction that is open, and how long all of it
+/// took so far.
+pub(super) fn record_done<'f>(
+    sql: &mut Sql,
+    schema: &Ident,
+    files: impl Iterator<Item = &'f MigrationFile>,
+) {
+    insert_into(sql, schema);
+    for (index, file) in files.enumerate() {
+        sql.text(if index == 0 { "" } else { ", " });
+        row(sql, file, Recorded::Done).text(
+            ", (extract(epoch from pg_catalog.clock_timestamp() \
+             operator(pg_catalog.-) pg_catalog.transaction_timestamp()) \
+             operator(pg_catalog.*) 1000000000)::bigint)",
+        );
+    }
+    sql.text("; ");
 }
 
-/// Appends what records a migration whatever was recorded of it before.
+/// Appends what records that a migration has begun.
+pub(super) fn record_begun(sql: &mut Sql, schema: &Ident, file: &MigrationFile) {
+    insert_into(sql, schema);
+    row(sql, file, Recorded::Begun).text(UNKNOWN_TIME);
+}
+
+/// Appends what records a migration that was not run, whatever was recorded of it before.
 pub(super) fn record_anyway(sql: &mut Sql, schema: &Ident, file: &MigrationFile) {
-    insert(sql, schema, file, Recorded::Done);
-    sql.text(
+    insert_into(sql, schema);
+    row(sql, file, Recorded::Done).text(UNKNOWN_TIME).text(
         " on conflict (version) do update set success = true, checksum = excluded.checksum, \
          description = excluded.description; ",
     );
 }
 
-/// Appends what notes that a migration was run to its end in the transaction that is open, and how long
-/// that took.
-pub(super) fn note_time_of_transaction(sql: &mut Sql, schema: &Ident, version: i64) {
-    sql.text("update ");
-    table(sql, schema).text(
-        " set execution_time = (extract(epoch from pg_catalog.clock_timestamp() \
-         operator(pg_catalog.-) installed_on) operator(pg_catalog.*) 1000000000)::bigint \
-         where version = ",
-    );
-    sql.integer(version).text("; ");
+/// What sqlx records for a time until it is known, and for ever where nothing was run.
+const UNKNOWN_TIME: &str = ", -1)";
+
+/// Whether a migration was run to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    /// It was, or nobody has to know.
+    Done,
+    /// Nobody knows yet.
+    Begun,
+}
+
+fn insert_into(sql: &mut Sql, schema: &Ident) {
+    sql.text("insert into ");
+    table(sql, schema).text(" (version, description, success, checksum, execution_time) values ");
+}
+
+/// Appends the row of a migration but for its time.
+fn row<'s>(sql: &'s mut Sql, file: &MigrationFile, recorded: Recorded) -> &'s mut Sql {
+    sql.text("(").integer(file.version).text(", ").literal(&file.description);
+    sql.text(match recorded {
+        Recorded::Done => ", true, ",
+        Recorded::Begun => ", false, ",
+    });
+    sql.bytes(file.checksum.recorded())
 }
 
 /// Appends what notes that a migration was run to its end, and how long that took.

@@ -25,9 +25,9 @@ impl Provisioner {
         limit_locks(&mut sql, options);
         provisional::create(&mut sql, &site.schema);
         let sent = self.migrations.as_ref().map(|set| Sent::all(&mut sql, set, &site.schema));
-        let (sql, mut at) = (sql.finish(), None);
-        let made = run_script(tx, sql.clone(), &mut at).await;
-        made.map_err(|error| self.blame(error, sent.as_ref(), &sql, at))
+        let (sql, mut ended) = (sql.finish(), 0);
+        let made = run_script(tx, sql.clone(), &mut ended).await;
+        made.map_err(|error| self.blame(error, sent.as_ref(), &sql, ended))
     }
 
     fn blame(
@@ -35,17 +35,17 @@ impl Provisioner {
         error: sqlx::Error,
         sent: Option<&Sent>,
         sql: &SqlStr,
-        at: Option<usize>,
+        ended: usize,
     ) -> MakeError {
         let failure = Failure::from(error);
         match failure.sqlstate.as_deref() {
             // The name is taken, or somebody is taking it, who may or may not succeed.
-            Some("42P06" | "23505") if at.is_none() => MakeError::Taken(failure),
-            Some("55P03") if at.is_none() => MakeError::Taken(failure),
+            Some("42P06" | "23505") if ended < CREATED => MakeError::Taken(failure),
+            Some("55P03") if ended < CREATED => MakeError::Taken(failure),
             // A new value of an enum cannot be used in the transaction that has added it.
             Some("55P04") => MakeError::NeedsSteps(failure),
             _ => MakeError::Failed(match (sent, &self.migrations) {
-                (Some(sent), Some(set)) => sent.blame(set, failure, sql, at),
+                (Some(sent), Some(set)) => sent.blame(set, failure, sql, ended),
                 _ => failure,
             }),
         }
@@ -69,6 +69,9 @@ impl Provisioner {
         Ok(lease)
     }
 }
+
+/// Statements after which the schema is there: that which limits locks, and that which creates it.
+const CREATED: usize = 2;
 
 /// Why a schema could not be made at once.
 #[derive(Debug)]
