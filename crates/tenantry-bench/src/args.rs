@@ -18,8 +18,6 @@ pub(crate) enum Command {
     Pool(PoolArgs),
     /// Compares web services on Tenantry with the same ones on a bare pool. Needs `wrk`.
     Http(HttpArgs),
-    /// Compares migrations of many tenants with sqlx's own `Migrator`.
-    Migrate(MigrateArgs),
     /// Serves, for the web benchmark, in a process of its own.
     #[command(hide = true)]
     Serve(ServeArgs),
@@ -78,23 +76,6 @@ pub(crate) struct HttpArgs {
         hide_default_value = true
     )]
     pub(crate) only: Vec<Framework>,
-}
-
-/// How many tenants to migrate.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct MigrateArgs {
-    /// Writes all figures to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-    /// Rounds, in each of which every contender runs once; 3 or more.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=1000))]
-    pub(crate) rounds: u32,
-    /// Tenants that there are.
-    #[arg(long, hide = true, value_name = "N", default_value_t = 2_000)]
-    pub(crate) tenants: usize,
-    /// Tenants that are created in each round.
-    #[arg(long, hide = true, value_name = "N", default_value_t = 30)]
-    pub(crate) created: usize,
 }
 
 /// What to serve.

@@ -8,7 +8,6 @@ mod failure;
 mod http;
 mod load;
 mod memory;
-mod migrate;
 mod pool;
 mod popularity;
 mod race;
@@ -25,7 +24,7 @@ use std::{fs, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    args::{Args, Command, HttpArgs, MigrateArgs, PoolArgs},
+    args::{Args, Command, HttpArgs, PoolArgs},
     failure::Failure,
     pool::{Bench, idle_tenant},
     world::World,
@@ -54,7 +53,6 @@ fn run(args: Args) -> Result<String, Failure> {
     match args.command {
         Command::Http(args) => runtime.block_on(http(&args)),
         Command::Serve(_) => Ok(String::new()),
-        Command::Migrate(args) => runtime.block_on(migrate(&args)),
         Command::Pool(args) => runtime.block_on(pool(&args)),
         Command::IdleTenants { tenants } => {
             let bytes = runtime.block_on(idle_tenant::measure(tenants))?;
@@ -72,14 +70,6 @@ async fn pool(args: &PoolArgs) -> Result<String, Failure> {
         fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     Ok(table::render(&report))
-}
-
-async fn migrate(args: &MigrateArgs) -> Result<String, Failure> {
-    let report = migrate::run(args).await?;
-    if let Some(path) = &args.json {
-        fs::write(path, serde_json::to_string_pretty(&report)?)?;
-    }
-    Ok(table::render_migrate(&report))
 }
 
 async fn http(args: &HttpArgs) -> Result<String, Failure> {

@@ -4,7 +4,6 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 use crate::{
     http::{self, Figures, HttpReport},
-    migrate::MigrateReport,
     pool::{
         CONNECTIONS,
         backend_memory::BackendPrivateMb,
@@ -17,7 +16,6 @@ use crate::{
     },
     race::Series,
     report::Report,
-    stats::median,
 };
 
 /// Renders the figures with their targets, then what they were made of.
@@ -43,54 +41,6 @@ pub(crate) fn render_http(report: &HttpReport) -> String {
         }
     }
     table.to_string()
-}
-
-/// Renders the figures of migrations with their targets, then what they were made of.
-pub(crate) fn render_migrate(report: &MigrateReport) -> String {
-    let mut figures = table(["scenario", "figure", "value", "target", ""]);
-    for line in migrate_lines(report) {
-        figures.add_row(line.cells());
-    }
-    let mut details = table(["scenario", "contender", "median", "rounds"]);
-    let raw = &report.raw;
-    let (files, disk) = (&raw.one_file, &raw.one_file_fsync);
-    for (scenario, contender, unit, rounds) in [
-        ("noop", "tenantry", "ms", &raw.noop_ms),
-        ("one_file", "tenantry", "s", &files.tenantry),
-        ("one_file", "sqlx_loop", "s", &files.sqlx_loop),
-        ("one_file", "sqlx_loop_without_lock", "s", &files.sqlx_loop_without_lock),
-        ("one_file", "sqlx_four_without_lock", "s", &files.sqlx_four_without_lock),
-        ("one_file_fsync", "tenantry", "s", &disk.tenantry),
-        ("one_file_fsync", "sqlx_loop", "s", &disk.sqlx_loop),
-        ("one_file_fsync", "sqlx_four_without_lock", "s", &disk.sqlx_four_without_lock),
-        ("two_runners", "one", "s", &raw.two_runners.one),
-        ("two_runners", "two", "s", &raw.two_runners.two),
-        ("create", "tenantry", "ms", &raw.create.tenantry),
-        ("create", "tenantry_spare", "ms", &raw.create.tenantry_spare),
-        ("create", "sqlx", "ms", &raw.create.sqlx),
-    ] {
-        let all: Vec<_> = rounds.iter().map(|value| format!("{value:.2}")).collect();
-        let median = format!("{:.2} {unit}", median(rounds.iter().copied()));
-        details.add_row([scenario.to_owned(), contender.to_owned(), median, all.join(" ")]);
-    }
-    format!("{figures}\n\n{details}")
-}
-
-fn migrate_lines(of: &MigrateReport) -> [Line; 6] {
-    let line = |figure, value: String| Line::new("migrate", figure, value);
-    let times = |figure, value| Line::times("migrate", figure, value);
-    let (noop, statements) = (of.noop_ms, of.noop_statements_per_1000);
-    let (file, create) = (of.one_file_speedup_vs_sqlx, of.create_speedup_vs_files);
-    let (two, twice) = (of.two_runners_ratio, of.applied_twice);
-    [
-        line("noop_ms", format!("{noop:.0} ms")).target("at most 1000 ms", noop <= 1_000.0),
-        line("noop_statements_per_1000", format!("{statements:.1}"))
-            .target("at most 20", statements <= 20.0),
-        times("one_file_speedup_vs_sqlx", file).target("at least 2x", file >= 2.0),
-        times("create_speedup_vs_files", create).target("at least 3x", create >= 3.0),
-        times("two_runners_ratio", two).target("at most 1.2x", two <= 1.2),
-        line("applied_twice", twice.to_string()).target("none", twice == 0),
-    ]
 }
 
 fn http_lines(framework: &'static str, of: &Figures) -> [Line; 8] {
