@@ -42,6 +42,10 @@ bench *ARGS:
 bench-http *ARGS:
     cargo run --release -p tenantry-bench -- http {{ARGS}}
 
+# Migrations of many tenants against sqlx's own Migrator, as ratios
+bench-migrate *ARGS:
+    cargo run --release -p tenantry-bench -- migrate {{ARGS}}
+
 # The documentation, as docs.rs shows it
 doc *ARGS:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{ARGS}}

@@ -18,6 +18,11 @@ pub(crate) enum Command {
     Pool(PoolArgs),
     /// Compares web services on Tenantry with the same ones on a bare pool. Needs `wrk`.
     Http(HttpArgs),
+    /// Compares migrations of many tenants with sqlx's own `Migrator`.
+    Migrate(MigrateArgs),
+    /// Migrates all tenants, for the benchmark of migrations, in a process of its own.
+    #[command(hide = true)]
+    MigrateRunner { url: String },
     /// Serves, for the web benchmark, in a process of its own.
     #[command(hide = true)]
     Serve(ServeArgs),
@@ -76,6 +81,63 @@ pub(crate) struct HttpArgs {
         hide_default_value = true
     )]
     pub(crate) only: Vec<Framework>,
+}
+
+/// What to migrate, and how often.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct MigrateArgs {
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Rounds, in each of which every contender runs once; 3 or more.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) rounds: u32,
+    /// Runs these scenarios only.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = MigrateScenario::value_variants().to_vec(),
+        hide_default_value = true
+    )]
+    pub(crate) only: Vec<MigrateScenario>,
+    #[command(flatten)]
+    pub(crate) sizes: MigrateSizes,
+}
+
+/// How many tenants there are. Smaller numbers are for trying the harness itself.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Sizes")]
+pub(crate) struct MigrateSizes {
+    /// Tenants of all scenarios but `one_file_fsync`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 2_000)]
+    pub(crate) tenants: usize,
+    /// Tenants that `create` creates in each round.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 50)]
+    pub(crate) created_tenants: usize,
+    /// Tenants of `one_file_fsync`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 300)]
+    pub(crate) fsync_tenants: usize,
+    /// Runs `one_file_fsync` also where it has nothing to wait for.
+    #[arg(long, hide = true)]
+    pub(crate) fsync_in_memory: bool,
+}
+
+/// A part of the benchmark of migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum MigrateScenario {
+    /// Nothing to do.
+    Noop,
+    /// One new file.
+    OneFile,
+    /// New tenants.
+    Create,
+    /// Two runs at once.
+    TwoRunners,
+    /// One new file where every commit waits for the disk.
+    OneFileFsync,
 }
 
 /// What to serve.

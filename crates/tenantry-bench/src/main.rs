@@ -8,6 +8,7 @@ mod failure;
 mod http;
 mod load;
 mod memory;
+mod migrate;
 mod pool;
 mod popularity;
 mod race;
@@ -24,7 +25,7 @@ use std::{fs, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    args::{Args, Command, HttpArgs, PoolArgs},
+    args::{Args, Command, HttpArgs, MigrateArgs, PoolArgs},
     failure::Failure,
     pool::{Bench, idle_tenant},
     world::World,
@@ -52,6 +53,8 @@ fn run(args: Args) -> Result<String, Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     match args.command {
         Command::Http(args) => runtime.block_on(http(&args)),
+        Command::Migrate(args) => runtime.block_on(migrate(&args)),
+        Command::MigrateRunner { url } => runtime.block_on(migrate::run_one(&url)),
         Command::Serve(_) => Ok(String::new()),
         Command::Pool(args) => runtime.block_on(pool(&args)),
         Command::IdleTenants { tenants } => {
@@ -81,6 +84,14 @@ async fn http(args: &HttpArgs) -> Result<String, Failure> {
         fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     Ok(table::render_http(&report))
+}
+
+async fn migrate(args: &MigrateArgs) -> Result<String, Failure> {
+    let report = migrate::run(args).await?;
+    if let Some(path) = &args.json {
+        fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(table::render_migrate(&report))
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the program, printed in this place alone")]

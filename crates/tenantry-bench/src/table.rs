@@ -4,6 +4,7 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 use crate::{
     http::{self, Figures, HttpReport},
+    migrate::{self, Times},
     pool::{
         CONNECTIONS,
         backend_memory::BackendPrivateMb,
@@ -41,6 +42,67 @@ pub(crate) fn render_http(report: &HttpReport) -> String {
         }
     }
     table.to_string()
+}
+
+/// Renders the figures of migrations with their targets, then what they were made of.
+pub(crate) fn render_migrate(report: &migrate::Report) -> String {
+    let mut figures = table(["scenario", "figure", "value", "target", ""]);
+    for line in migrate_lines(report) {
+        figures.add_row(line.cells());
+    }
+    let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
+    let raw = &report.raw;
+    let scenarios = [
+        ("noop", &raw.noop),
+        ("one_file", &raw.one_file),
+        ("create", &raw.create),
+        ("two_runners", &raw.two_runners),
+        ("one_file_fsync", &raw.one_file_fsync),
+    ];
+    for (scenario, contenders) in scenarios {
+        for times in contenders {
+            runs.add_row(times_row(scenario, times));
+        }
+    }
+    format!("{figures}\n\n{runs}")
+}
+
+fn times_row(scenario: &str, times: &Times) -> [String; 4] {
+    let each = times.ms.iter().map(|ms| format!("{ms:.0}"));
+    [
+        scenario.to_owned(),
+        times.contender.to_owned(),
+        format!("{:.0}", times.median()),
+        each.collect::<Vec<_>>().join(" "),
+    ]
+}
+
+fn migrate_lines(report: &migrate::Report) -> Vec<Line> {
+    let noop_ms = report.noop_ms.map(|ms| {
+        Line::new("noop", "noop_ms", format!("{ms:.0} ms")).target("at most 1000 ms", ms <= 1_000.0)
+    });
+    let statements = report.noop_statements_per_1000.map(|statements| {
+        Line::new("noop", "noop_statements_per_1000", format!("{statements:.1}"))
+            .target("at most 20", statements <= 20.0)
+    });
+    let one_file = report.one_file_speedup_vs_sqlx.map(|times| {
+        Line::times("one_file", "one_file_speedup_vs_sqlx", times)
+            .target("at least 2x", times >= 2.0)
+    });
+    let create = report.create_speedup_vs_files.map(|times| {
+        Line::times("create", "create_speedup_vs_files", times).target("at least 3x", times >= 3.0)
+    });
+    let two_runners = report.two_runners_ratio.map(|times| {
+        Line::times("two_runners", "two_runners_ratio", times).target("at most 1.2x", times <= 1.2)
+    });
+    let twice = report.applied_twice.map(|tenants| {
+        Line::new("two_runners", "applied_twice", tenants.to_string()).target("none", tenants == 0)
+    });
+    let fsync = report
+        .one_file_speedup_vs_sqlx_fsync
+        .map(|times| Line::times("one_file_fsync", "one_file_speedup_vs_sqlx_fsync", times));
+    let lines = [noop_ms, statements, one_file, create, two_runners, twice, fsync];
+    lines.into_iter().flatten().collect()
 }
 
 fn http_lines(framework: &'static str, of: &Figures) -> [Line; 8] {

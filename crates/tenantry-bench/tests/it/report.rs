@@ -103,3 +103,66 @@ fn a_run_over_http_writes_every_figure() {
         assert!(figures["max_sessions"].as_i64() <= Some(20), "{framework}");
     }
 }
+
+/// Runs the benchmark of migrations with few tenants.
+fn bench_migrate(json: &Path, arguments: &[&str]) -> (Value, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
+        .args(["migrate", "--tenants", "24", "--created-tenants", "2", "--fsync-tenants", "4"])
+        .arg("--json")
+        .arg(json)
+        .args(arguments)
+        .output()
+        .expect("the benchmark is built");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(json).expect("the benchmark has written the file");
+    let report = serde_json::from_str(&text).expect("the file is JSON");
+    (report, String::from_utf8(output.stdout).expect("the table is text"))
+}
+
+#[test]
+fn a_run_of_migrations_writes_every_figure() {
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("migrate.json");
+    let (report, table) = bench_migrate(&json, &["--fsync-in-memory"]);
+    for name in [
+        "noop_ms",
+        "noop_statements_per_1000",
+        "one_file_speedup_vs_sqlx",
+        "create_speedup_vs_files",
+        "two_runners_ratio",
+        "one_file_speedup_vs_sqlx_fsync",
+    ] {
+        let figure = report[name].as_f64();
+        assert!(figure.is_some_and(|value| value > 0.0 && value.is_finite()), "{name}: {figure:?}");
+        assert!(table.contains(name), "no {name} in {table}");
+    }
+    assert_eq!(report["applied_twice"], 0);
+    let raw = &report["raw"];
+    for (scenario, contenders) in
+        [("noop", 2), ("one_file", 4), ("create", 2), ("two_runners", 2), ("one_file_fsync", 4)]
+    {
+        let times = raw[scenario].as_array().expect("a list of contenders");
+        assert_eq!(times.len(), contenders, "{scenario}");
+        for contender in times {
+            let rounds = contender["ms"].as_array().expect("a list of rounds");
+            assert_eq!(rounds.len(), 3, "{scenario}: {contender}");
+            let took = |ms: &Value| ms.as_f64().is_some_and(|ms| ms > 0.0);
+            assert!(rounds.iter().all(took), "{scenario}: {contender}");
+        }
+    }
+    let tenants = |counted: &Value| counted["tenants"].as_u64();
+    let counted = raw["noop_statements"].as_array().expect("a list of counts");
+    assert_eq!(counted.iter().filter_map(tenants).collect::<Vec<_>>(), [6, 12, 24]);
+    for round in raw["two_runners_reports"].as_array().expect("a list of rounds") {
+        let of = |runner: usize, name: &str| round[runner][name].as_u64().unwrap_or_default();
+        assert_eq!(of(0, "migrated") + of(1, "migrated"), 24, "{round}");
+    }
+}
+
+#[test]
+fn a_part_of_the_migrations_can_be_run_alone() {
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("noop.json");
+    let (report, table) = bench_migrate(&json, &["--only", "noop"]);
+    assert!(report["noop_ms"].is_number());
+    assert!(report.get("one_file_speedup_vs_sqlx").is_none());
+    assert!(!table.contains("one_file"));
+}

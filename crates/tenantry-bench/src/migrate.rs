@@ -1,0 +1,175 @@
+//! The benchmark of migrations: the schemas of many tenants, by Tenantry and by sqlx's own `Migrator`.
+
+mod counter;
+mod create;
+mod files;
+mod noop;
+mod one_file;
+mod race;
+mod schemas;
+mod sqlx_loop;
+mod two_runners;
+
+use serde::Serialize;
+use tenantry::{
+    TenantManager,
+    migrate::{MigrateOptions, MigrateReport},
+};
+
+use self::{
+    noop::Statements,
+    one_file::OneFile,
+    schemas::{Durability, Schemas},
+    two_runners::Ran,
+};
+pub(crate) use self::{race::Times, two_runners::run_one};
+use crate::{
+    args::{MigrateArgs, MigrateScenario},
+    failure::Failure,
+};
+
+/// Tenants that Tenantry migrates at a time.
+const CONCURRENCY: usize = 4;
+
+/// All figures, in the shape of the JSON file. A scenario that was not run is left out.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    /// Milliseconds of a run with nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) noop_ms: Option<f64>,
+    /// Statements that the server executes for it, for each thousand tenants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) noop_statements_per_1000: Option<f64>,
+    /// How many times as fast one new file is applied to all tenants as by sqlx in a loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) one_file_speedup_vs_sqlx: Option<f64>,
+    /// How many times as fast a tenant is created as by running all files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) create_speedup_vs_files: Option<f64>,
+    /// The time of two runners at once, as a multiple of what one takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) two_runners_ratio: Option<f64>,
+    /// Tenants in which a file was run more than once, in all runs of two at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) applied_twice: Option<usize>,
+    /// The speed-up where every commit waits for the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) one_file_speedup_vs_sqlx_fsync: Option<f64>,
+    pub(crate) raw: Raw,
+}
+
+/// What the figures were made of: milliseconds of each run.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Raw {
+    pub(crate) rounds: u32,
+    /// The server's version.
+    pub(crate) server: String,
+    pub(crate) tenants: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) noop: Vec<Times>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) noop_statements: Vec<Statements>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) one_file: Vec<Times>,
+    /// Tenants that were created in each run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) create: Vec<Times>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) two_runners: Vec<Times>,
+    /// What each of two runners has said, in each round.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) two_runners_reports: Vec<[Ran; 2]>,
+    /// Tenants where every commit waits for the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fsync_tenants: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) one_file_fsync: Vec<Times>,
+}
+
+/// Runs the scenarios that were asked for.
+pub(crate) async fn run(args: &MigrateArgs) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    report.raw.rounds = args.rounds;
+    report.raw.tenants = args.sizes.tenants;
+    let (durable, others): (Vec<_>, Vec<_>) =
+        args.only.iter().partition(|scenario| **scenario == MigrateScenario::OneFileFsync);
+    if !others.is_empty() {
+        let schemas = Schemas::start(args.sizes.tenants, Durability::Nothing).await?;
+        report.raw.server = schemas.version();
+        let done = run_all(args, &schemas, &others, &mut report).await;
+        schemas.stop().await;
+        done?;
+    }
+    if !durable.is_empty() {
+        one_file_fsync(args, &mut report).await?;
+    }
+    Ok(report)
+}
+
+async fn run_all(
+    args: &MigrateArgs,
+    schemas: &Schemas,
+    only: &[&MigrateScenario],
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let rounds = args.rounds;
+    let Report { raw, .. } = report;
+    if only.contains(&&MigrateScenario::Noop) {
+        raw.noop = noop::run(schemas, rounds).await?;
+        report.noop_ms = race::find(&raw.noop, "tenantry").map(Times::median);
+        raw.noop_statements = noop::count(schemas).await?;
+        report.noop_statements_per_1000 = raw.noop_statements.last().map(Statements::per_1000);
+    }
+    if only.contains(&&MigrateScenario::OneFile) {
+        let OneFile { times, speedup } = one_file::run("one_file", schemas, rounds).await?;
+        raw.one_file = times;
+        report.one_file_speedup_vs_sqlx = Some(speedup);
+    }
+    if only.contains(&&MigrateScenario::Create) {
+        let tenants = args.sizes.created_tenants;
+        raw.created = Some(tenants);
+        raw.create = create::run(schemas, tenants, rounds).await?;
+        report.create_speedup_vs_files = Some(race::ratio(&raw.create, "files", "tenantry"));
+    }
+    if only.contains(&&MigrateScenario::TwoRunners) {
+        let ran = two_runners::run(schemas, rounds).await?;
+        report.two_runners_ratio = Some(race::ratio(&ran.times, "two", "one"));
+        report.applied_twice = Some(ran.applied_twice);
+        raw.two_runners = ran.times;
+        raw.two_runners_reports = ran.reports;
+    }
+    Ok(())
+}
+
+async fn one_file_fsync(args: &MigrateArgs, report: &mut Report) -> Result<(), Failure> {
+    let schemas = Schemas::start(args.sizes.fsync_tenants, Durability::OfADefault).await?;
+    report.raw.server = schemas.version();
+    if schemas.is_in_memory() && !args.sizes.fsync_in_memory {
+        eprintln!("one_file_fsync: left out, since the server's files are in memory; set TMPDIR");
+        schemas.stop().await;
+        return Ok(());
+    }
+    let done = one_file::run("one_file_fsync", &schemas, args.rounds).await;
+    schemas.stop().await;
+    let OneFile { times, speedup } = done?;
+    report.raw.fsync_tenants = Some(args.sizes.fsync_tenants);
+    report.raw.one_file_fsync = times;
+    report.one_file_speedup_vs_sqlx_fsync = Some(speedup);
+    Ok(())
+}
+
+/// Makes a manager at its defaults, which has no connection yet.
+fn manager(schemas: &Schemas) -> Result<TenantManager, Failure> {
+    Ok(TenantManager::builder_with(schemas.options().clone()).build()?)
+}
+
+fn options() -> MigrateOptions {
+    MigrateOptions::default().concurrency(CONCURRENCY)
+}
+
+/// A report in which a tenant was not seen to gives no figure.
+fn checked(report: MigrateReport) -> Result<MigrateReport, Failure> {
+    if report.is_success() { Ok(report) } else { Err(report.to_string().into()) }
+}

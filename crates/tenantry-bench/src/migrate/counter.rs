@@ -1,0 +1,88 @@
+//! Counts the statements that a server executes, by listening to what it answers.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::{
+    io::{self, AsyncReadExt, AsyncWriteExt, copy},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    task::JoinHandle,
+};
+
+use crate::failure::Failure;
+
+/// A port that leads to a server. Whoever connects to it must not ask for TLS.
+#[derive(Debug)]
+pub(super) struct Counter {
+    port: u16,
+    statements: Arc<AtomicU64>,
+    listener: JoinHandle<()>,
+}
+
+impl Counter {
+    pub(super) async fn before(server: u16) -> Result<Self, Failure> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let port = listener.local_addr()?.port();
+        let statements = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&statements);
+        let listener = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
+                let (mut asked, answers) = client.into_split();
+                let (answered, mut asks) = server.into_split();
+                tokio::spawn(async move { copy(&mut asked, &mut asks).await });
+                tokio::spawn(pass_on(answered, answers, Arc::clone(&counted)));
+            }
+        });
+        Ok(Self { port, statements, listener })
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns how many statements have ended so far.
+    pub(super) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// Passes on what the server says, message by message: a byte that says what it is, and its length.
+async fn pass_on(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    statements: Arc<AtomicU64>,
+) -> io::Result<()> {
+    let mut body = Vec::new();
+    loop {
+        let kind = from.read_u8().await?;
+        let length = from.read_u32().await?;
+        body.resize(usize::try_from(length).unwrap_or_default().saturating_sub(4), 0);
+        from.read_exact(&mut body).await?;
+        if ends_statement(kind) {
+            statements.fetch_add(1, Ordering::SeqCst);
+        }
+        let mut message = vec![kind];
+        message.extend_from_slice(&length.to_be_bytes());
+        message.extend_from_slice(&body);
+        to.write_all(&message).await?;
+    }
+}
+
+/// Says whether a message is the end of one statement. Each has just one such end, of many in one
+/// string, and of prepared ones, too.
+fn ends_statement(kind: u8) -> bool {
+    // It was done; it was empty; it has failed.
+    matches!(kind, b'C' | b'I' | b'E')
+}
