@@ -2,24 +2,17 @@
 
 use std::time::Instant;
 
-use sqlx::{Connection, raw_sql};
-use tenantry::{
-    TenantManager,
-    migrate::{TenantMigrator, TransactionPer},
-};
+use sqlx::Connection;
+use tenantry::provision::{CreateOptions, Provisioner};
 
 use super::{
-    checked,
     files::Files,
-    manager, options,
+    manager,
     race::{self, Times},
     schemas::{Schemas, schema_of},
     sqlx_loop::one_tenant,
 };
-use crate::{
-    failure::Failure,
-    trusted::{self, trusted},
-};
+use crate::{failure::Failure, trusted};
 
 /// Tables of each tenant: those of the files, and the one that records them.
 const TABLES: usize = 11;
@@ -31,13 +24,19 @@ pub(super) async fn run(
     rounds: u32,
 ) -> Result<Vec<Times>, Failure> {
     let tenants: Vec<_> = (0..tenants).map(|number| format!("new{number:04}")).collect();
-    race::run("create", &["tenantry", "files"], rounds, async |contender, _| {
+    race::run("create", &["tenantry", "files", "tenantry_spares"], rounds, async |contender, _| {
+        let manager = manager(schemas)?;
+        let provisioner = manager.provisioner().tenants(Files::Old.migrations()?);
+        if contender == 2 {
+            provisioner.fill_spares(tenants.len()).await?;
+        }
         let began = Instant::now();
         match contender {
-            0 => by_tenantry(schemas, &tenants).await?,
-            _ => by_files(schemas, &tenants).await?,
+            1 => by_files(schemas, &tenants).await?,
+            _ => by_tenantry(&provisioner, &tenants).await?,
         }
         let took = began.elapsed();
+        manager.close().await;
         let tables = schemas.tables(&tenants).await?;
         if tables != tenants.len() * TABLES {
             return Err(format!("{} tenants have {tables} tables", tenants.len()).into());
@@ -48,27 +47,11 @@ pub(super) async fn run(
     .await
 }
 
-async fn by_tenantry(schemas: &Schemas, tenants: &[String]) -> Result<(), Failure> {
-    let manager = manager(schemas)?;
-    let migrator = manager.migrator().tenants(Files::Old.migrations()?);
+async fn by_tenantry(provisioner: &Provisioner, tenants: &[String]) -> Result<(), Failure> {
     for tenant in tenants {
-        create(&manager, &migrator, tenant).await?;
+        provisioner.create(tenant.as_str(), CreateOptions::default()).await?;
     }
-    manager.close().await;
     Ok(())
-}
-
-/// To be filled with `migrator.provisioner().create(tenant, CreateOptions::default())`. Until then it is
-/// the nearest that there is: the schema, and all files in one transaction.
-async fn create(
-    manager: &TenantManager,
-    migrator: &TenantMigrator,
-    tenant: &str,
-) -> Result<(), Failure> {
-    let sql = trusted(format!("create schema {}", schema_of(tenant)));
-    raw_sql(sql).execute(manager.shared()).await?;
-    let options = options().transaction(TransactionPer::Tenant);
-    checked(migrator.migrate([tenant], options).await?).map(drop)
 }
 
 /// Runs all files by sqlx's `Migrator`.

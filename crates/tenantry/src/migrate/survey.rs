@@ -50,11 +50,17 @@ pub(super) async fn read(
     fleet: &Fleet,
     schemas: &[&Ident],
 ) -> Result<Vec<Result<Recorded, Failure>>, Failure> {
-    let (mut found, with_table) = look_for(fleet, schemas).await?;
+    if schemas.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lease = fleet.lease().await?;
+    let (mut found, with_table) = look_for(&mut lease, schemas).await?;
+    // What has looked reads on.
+    let mut first = Some(lease);
     let chunks = with_table.chunks(READ_AT_ONCE).map(<[usize]>::to_vec);
     let chunks = Mutex::new(chunks.collect::<VecDeque<_>>());
     let readers = CONCURRENCY.min(fleet.server().places_for_upkeep()).min(chunks.lock().len());
-    let readers = (0..readers).map(|_| reader(fleet, schemas, &chunks));
+    let readers = (0..readers).map(|_| reader(fleet, schemas, &chunks, first.take()));
     for (place, recorded) in try_join_all(readers).await?.into_iter().flatten() {
         found[place] = recorded;
     }
@@ -63,17 +69,13 @@ pub(super) async fn read(
 
 /// Finds out which schemas are there, and which of them have records.
 async fn look_for(
-    fleet: &Fleet,
+    lease: &mut Lease,
     schemas: &[&Ident],
 ) -> Result<(Vec<Result<Recorded, Failure>>, Vec<usize>), Failure> {
     let nothing: Arc<[Applied]> = Arc::new([]);
     let (mut found, mut with_table) = (Vec::with_capacity(schemas.len()), Vec::new());
-    if schemas.is_empty() {
-        return Ok((found, with_table));
-    }
-    let mut lease = fleet.lease().await?;
     for chunk in schemas.chunks(LOOKED_FOR_AT_ONCE) {
-        let there = run(&mut lease, async |conn| tracking::presence(conn, chunk).await).await?;
+        let there = run(lease, async |conn| tracking::presence(conn, chunk).await).await?;
         for presence in there {
             if presence == Presence::Table {
                 with_table.push(found.len());
@@ -92,27 +94,30 @@ async fn reader(
     fleet: &Fleet,
     schemas: &[&Ident],
     chunks: &Mutex<VecDeque<Vec<usize>>>,
+    mut lease: Option<Lease>,
 ) -> Result<Found, Failure> {
-    let (mut found, mut lease) = (Found::new(), None);
+    let (mut found, mut is_set) = (Found::new(), false);
     loop {
         let Some(chunk) = chunks.lock().pop_front() else { return Ok(found) };
         let mut held = match lease.take() {
             Some(held) => held,
-            None => lease_for_reading(fleet).await?,
+            None => fleet.lease().await?,
         };
+        if !is_set {
+            set_for_reading(&mut held).await?;
+        }
         read_chunk(&mut held, schemas, &chunk, &mut found).await?;
         held.wear(chunk.len());
         lease = Some(held).filter(|held| !held.is_spent());
+        is_set = lease.is_some();
     }
 }
 
-async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Failure> {
-    let mut lease = fleet.lease().await?;
+async fn set_for_reading(lease: &mut Lease) -> Result<(), Failure> {
     // The statements are large and run once: compiling them would take longer than running them.
     let mut sql = Sql::new("set jit = off; set lock_timeout = ");
     sql.number(LOCK_TIMEOUT.as_millis() as u64);
-    run(&mut lease, async |conn| sqlx::raw_sql(sql.finish()).execute(conn).await).await?;
-    Ok(lease)
+    run(lease, async |conn| sqlx::raw_sql(sql.finish()).execute(conn).await).await.map(drop)
 }
 
 /// Reads the schemas at these places.
