@@ -22,6 +22,8 @@ pub(super) struct Board {
     error_budget: Option<usize>,
     failed: usize,
     done: usize,
+    /// How often the queue was turned around.
+    turned: u32,
     /// Whether somebody is looking who has been seen to by others.
     reviewing: bool,
 }
@@ -29,7 +31,8 @@ pub(super) struct Board {
 /// Where a worker turns next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    Schema(usize),
+    /// A schema, and how often the queue had been turned when it came.
+    Schema(usize, u32),
     /// Those that are left are left alone until then.
     Wait(Time),
     Nothing,
@@ -54,6 +57,7 @@ impl Board {
             error_budget,
             failed: 0,
             done: 0,
+            turned: 0,
             reviewing: false,
         }
     }
@@ -75,10 +79,10 @@ impl Board {
         match (due, self.queue.is_empty()) {
             (Some(&(_, schema)), true) => {
                 self.later.pop_front();
-                Next::Schema(schema)
+                Next::Schema(schema, self.turned)
             }
             _ => match (self.queue.pop_front(), self.later.front()) {
-                (Some(schema), _) => Next::Schema(schema),
+                (Some(schema), _) => Next::Schema(schema, self.turned),
                 (None, Some(&(until, _))) => Next::Wait(until),
                 (None, None) => Next::Nothing,
             },
@@ -93,19 +97,23 @@ impl Board {
         pays.then(|| self.queue.iter().copied().collect())
     }
 
-    /// Takes those out of the queue that somebody else has seen to, and turns it around: whoever works on
-    /// the same schemas comes from the other side. Returns those that were in it.
+    /// Takes those out of the queue that somebody else has seen to. Returns those that were in it.
     pub(super) fn end_review(&mut self, done: &HashSet<usize>) -> Vec<usize> {
         self.reviewing = false;
-        let (gone, left): (Vec<_>, Vec<_>) =
-            self.queue.drain(..).partition(|schema| done.contains(schema));
-        self.queue.extend(left.into_iter().rev());
-        gone
+        let (gone, left) = self.queue.drain(..).partition(|schema| done.contains(schema));
+        self.queue = left;
+        Vec::from(gone)
     }
 
-    /// Notes that somebody else migrates the schema.
-    pub(super) fn postpone(&mut self, now: Time, schema: usize) {
+    /// Notes that somebody else is migrating the schema. Whoever does that goes on with the next: we turn
+    /// around and come from the other side, so that the two meet once and not at every schema.
+    pub(super) fn postpone(&mut self, now: Time, schema: usize, turned: u32) {
         self.later.push_back((now + LOOK_AGAIN, schema));
+        // Workers that were on their way meet the same one.
+        if turned == self.turned {
+            self.turned += 1;
+            self.queue.make_contiguous().reverse();
+        }
     }
 
     /// Notes what came of a schema. Returns how many have ended.
@@ -150,11 +158,11 @@ mod tests {
     fn those_that_are_locked_come_after_all_others() {
         let mut board = Board::new(OnFailure::Continue, None);
         board.add(&[0, 1]);
-        assert_eq!(board.next(MS), Next::Schema(0));
-        board.postpone(MS, 0);
-        assert_eq!(board.next(MS * 100), Next::Schema(1));
+        assert_eq!(board.next(MS), Next::Schema(0, 0));
+        board.postpone(MS, 0, 0);
+        assert_eq!(board.next(MS * 100), Next::Schema(1, 1));
         assert_eq!(board.next(MS * 2), Next::Wait(MS + LOOK_AGAIN));
-        assert_eq!(board.next(MS * 100), Next::Schema(0));
+        assert_eq!(board.next(MS * 100), Next::Schema(0, 1));
         assert_eq!(board.next(MS * 100), Next::Nothing);
     }
 
@@ -173,13 +181,25 @@ mod tests {
                 board.ended(&failed());
             }
             assert_eq!(board.stopped(), end, "{on_failure:?} {budget:?}");
-            let next = if end.is_some() { Next::Nothing } else { Next::Schema(7) };
+            let next = if end.is_some() { Next::Nothing } else { Next::Schema(7, 0) };
             assert_eq!(board.next(MS), next);
         }
     }
 
     #[test]
-    fn a_review_takes_out_what_others_have_done_and_turns_the_rest_around() {
+    fn whoever_meets_somebody_turns_around_once() {
+        let mut board = Board::new(OnFailure::Continue, None);
+        board.add(&[0, 1, 2, 3, 4, 5]);
+        assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(0, 0), Next::Schema(1, 0)));
+        board.postpone(MS, 0, 0);
+        board.postpone(MS, 1, 0);
+        assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(5, 1), Next::Schema(4, 1)));
+        board.postpone(MS, 4, 1);
+        assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(2, 2), Next::Schema(3, 2)));
+    }
+
+    #[test]
+    fn a_review_takes_out_what_others_have_done() {
         let mut board = Board::new(OnFailure::Continue, None);
         board.add(&[1, 2, 3]);
         assert_eq!(board.begin_review(), None, "three are not worth it");
@@ -189,7 +209,7 @@ mod tests {
         assert_eq!(board.next(MS), Next::Wait(MS + REVIEW), "the others wait for it");
         let gone = board.end_review(&(1..=38).collect());
         assert_eq!(gone, (1..=38).collect::<Vec<_>>());
-        assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(40), Next::Schema(39)));
+        assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(39, 0), Next::Schema(40, 0)));
         assert_eq!(board.next(MS), Next::Nothing);
     }
 

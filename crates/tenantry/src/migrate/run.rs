@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    End, Failure, FailureReason, FileDone, MigrateOptions, Migrations, Outcome, Progress,
+    Action, End, Failure, FailureReason, FileDone, MigrateOptions, Migrations, Outcome, Progress,
     TenantMigration, WhenLocked,
     apply::{Work, Worked, work},
     board::{Board, Next},
@@ -39,18 +39,27 @@ pub(super) struct Order<'a> {
 struct Run<'a> {
     order: &'a Order<'a>,
     began: Instant,
-    sites: Vec<Option<(Site, Presence)>>,
+    todo: Vec<Option<Todo>>,
     /// What has come of each so far.
     results: Mutex<Vec<TenantMigration>>,
     board: Mutex<Board>,
+}
+
+/// A schema in which something is to be done.
+struct Todo {
+    site: Site,
+    presence: Presence,
+    /// The versions that are to be applied; empty when it is something else.
+    versions: Vec<i64>,
 }
 
 /// Who has seen to a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DoneBy {
     Us,
-    /// Somebody else has, or is doing so.
     Others,
+    /// Somebody else is seeing to it.
+    NotYet,
 }
 
 /// Schemas that have to be done with before others begin.
@@ -67,17 +76,18 @@ impl Order<'_> {
         targets: Vec<(Target, Result<Recorded, Failure>)>,
     ) -> (End, Vec<TenantMigration>) {
         let Self { options, .. } = self;
-        let (mut sites, mut results) = (Vec::new(), Vec::new());
+        let (mut todo, mut results) = (Vec::new(), Vec::new());
         for (target, recorded) in targets {
-            let (outcome, presence) = self.look(recorded);
+            let (outcome, what) = self.look(recorded);
             let (name, schema) = (target.name_of_tenant(), target.schema());
             results.push(TenantMigration::new(name, schema, outcome));
-            sites.push(target.site.ok().zip(presence));
+            let both = target.site.ok().zip(what);
+            todo.push(both.map(|(site, (presence, versions))| Todo { site, presence, versions }));
         }
         let run = Run {
             order: self,
             began: Instant::now(),
-            sites,
+            todo,
             results: Mutex::new(results),
             board: Mutex::new(Board::new(options.on_failure, options.error_budget)),
         };
@@ -87,17 +97,21 @@ impl Order<'_> {
     }
 
     /// Sees whether anything is to be done in a schema at all.
-    fn look(&self, recorded: Result<Recorded, Failure>) -> (Outcome, Option<Presence>) {
+    fn look(&self, recorded: Result<Recorded, Failure>) -> (Outcome, Option<(Presence, Vec<i64>)>) {
         let steps = recorded.and_then(|recorded| {
             let steps = steps(self.job, self.set, &recorded.applied, self.options.leniency())?;
-            Ok((!steps.is_empty()).then_some(recorded.presence))
+            Ok((recorded.presence, steps))
         });
         match steps {
-            Ok(Some(presence)) => (Outcome::NotStarted, Some(presence)),
-            Ok(None) => (Outcome::UpToDate, None),
+            Ok((_, steps)) if steps.is_empty() => (Outcome::UpToDate, None),
+            Ok((presence, steps)) => {
+                let applied = steps.iter().filter(|step| step.action == Action::Applied);
+                let versions = applied.map(|step| step.version).collect();
+                (Outcome::NotStarted, Some((presence, versions)))
+            }
             // Somebody may be running it just now: whoever has the lock will know.
             Err(error) if error.reason == FailureReason::Dirty => {
-                (Outcome::NotStarted, Some(Presence::Table))
+                (Outcome::NotStarted, Some((Presence::Table, Vec::new())))
             }
             Err(error) => (Outcome::Failed { error }, None),
         }
@@ -106,16 +120,12 @@ impl Order<'_> {
 
 impl Run<'_> {
     async fn go(&self) {
-        let done_with = (0..self.sites.len()).filter(|schema| self.sites[*schema].is_none());
+        let done_with = (0..self.todo.len()).filter(|schema| self.todo[*schema].is_none());
         done_with.for_each(|schema| self.note_end(schema));
         let stages = self.stages();
         for (index, stage) in stages.iter().enumerate() {
             let open = stage.schemas.iter().copied();
-            let mut open: Vec<_> = open.filter(|schema| self.sites[*schema].is_some()).collect();
-            // Two who begin at once should not meet at every schema.
-            let first = (chance() * open.len() as f64) as usize;
-            let first = first.min(open.len().saturating_sub(1));
-            open.rotate_left(first);
+            let open: Vec<_> = open.filter(|schema| self.todo[*schema].is_some()).collect();
             self.board.lock().add(&open);
             self.work_off(open.len()).await;
             if stage.is_canary && index + 1 < stages.len() && !self.all_well(stage) {
@@ -172,12 +182,17 @@ impl Run<'_> {
                     settle(lease.take()).await;
                     sleep_until(self.began + until).await;
                 }
-                Next::Schema(schema) => {
-                    let Some((site, presence)) = &self.sites[schema] else { continue };
-                    let by = self.migrate(schema, site, *presence, &mut lease).await;
-                    if by == DoneBy::Others {
-                        settle(lease.take()).await;
-                        self.review().await;
+                Next::Schema(schema, turned) => {
+                    let Some(todo) = &self.todo[schema] else { continue };
+                    match self.migrate(schema, todo, &mut lease).await {
+                        DoneBy::Us => {}
+                        DoneBy::NotYet => {
+                            self.board.lock().postpone(self.began.elapsed(), schema, turned);
+                        }
+                        DoneBy::Others => {
+                            settle(lease.take()).await;
+                            self.review().await;
+                        }
                     }
                     // Others that wait have their turn.
                     let waited_for = self.order.fleet.server().is_waited_for();
@@ -189,13 +204,8 @@ impl Run<'_> {
         }
     }
 
-    async fn migrate(
-        &self,
-        schema: usize,
-        site: &Site,
-        presence: Presence,
-        lease: &mut Option<Lease>,
-    ) -> DoneBy {
+    async fn migrate(&self, schema: usize, todo: &Todo, lease: &mut Option<Lease>) -> DoneBy {
+        let Todo { site, presence, .. } = todo;
         let began = Instant::now();
         let Order { fleet, job, set, options } = *self.order;
         let (name, seen, earlier) = {
@@ -206,7 +216,7 @@ impl Run<'_> {
         if !seen {
             self.tell(&Progress::Started { tenant: name });
         }
-        let work = Work { job, set, site, options, presence };
+        let work = Work { job, set, site, options, presence: *presence };
         let mut files = Vec::new();
         let mut attempts = 0;
         let outcome = loop {
@@ -234,31 +244,26 @@ impl Run<'_> {
                 result.outcome = outcome.clone();
             }
         }
-        match outcome {
-            Some(_) => self.note_end(schema),
-            None => self.board.lock().postpone(self.began.elapsed(), schema),
-        }
-        match outcome {
-            None | Some(Outcome::UpToDate | Outcome::Skipped) => DoneBy::Others,
+        let by = match outcome {
+            None => return DoneBy::NotYet,
+            Some(Outcome::UpToDate | Outcome::Skipped) => DoneBy::Others,
             Some(_) => DoneBy::Us,
-        }
+        };
+        self.note_end(schema);
+        by
     }
 
     /// Looks at all that are left at once, because somebody else is at work, who may have seen to many of
     /// them.
     async fn review(&self) {
         let Some(left) = self.board.lock().begin_review() else { return };
-        let schema = |place: &usize| self.sites[*place].as_ref().map(|(site, _)| &site.schema);
-        let schemas: Vec<_> = left.iter().filter_map(schema).collect();
-        // Whatever cannot be read now is found out by whoever comes to it.
-        let read = survey::read(self.order.fleet, &schemas).await.unwrap_or_default();
-        let is_done = |recorded: Result<Recorded, Failure>| {
-            matches!(self.order.look(recorded), (Outcome::UpToDate, _))
-        };
-        let done = left
-            .into_iter()
-            .zip(read)
-            .filter_map(|(place, recorded)| is_done(recorded).then_some(place));
+        let places = left.into_iter().filter_map(|place| Some((place, self.todo[place].as_ref()?)));
+        let places: Vec<_> = places.filter(|(_, todo)| !todo.versions.is_empty()).collect();
+        let schemas: Vec<_> =
+            places.iter().map(|(_, todo)| (&todo.site.schema, todo.versions.as_slice())).collect();
+        // What cannot be told now is found out by whoever comes to it.
+        let have = survey::have(self.order.fleet, &schemas).await.unwrap_or_default();
+        let done = places.iter().zip(have).filter_map(|((place, _), have)| have.then_some(*place));
         let gone = self.board.lock().end_review(&done.collect());
         for place in gone {
             self.results.lock()[place].outcome = Outcome::UpToDate;

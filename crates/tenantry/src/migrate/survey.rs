@@ -67,6 +67,33 @@ pub(super) async fn read(
     Ok(found)
 }
 
+/// Finds out which of these schemas have all of the versions that go with them, as a look at many that may
+/// have been seen to by somebody else. What cannot be told now counts as not.
+pub(super) async fn have(
+    fleet: &Fleet,
+    schemas: &[(&Ident, &[i64])],
+) -> Result<Vec<bool>, Failure> {
+    let mut have = vec![false; schemas.len()];
+    let mut lease = fleet.lease().await?;
+    let names: Vec<_> = schemas.iter().map(|(schema, _)| *schema).collect();
+    let (_, with_table) = look_for(&mut lease, &names).await?;
+    set_for_reading(&mut lease).await?;
+    for chunk in with_table.chunks(READ_AT_ONCE) {
+        let asked: Vec<_> = chunk.iter().map(|place| schemas[*place]).collect();
+        match run(&mut lease, async |conn| tracking::have(conn, &asked).await).await {
+            Ok(found) => {
+                for (place, found) in chunk.iter().zip(found) {
+                    have[*place] = found;
+                }
+            }
+            Err(failure) if failure.reason == FailureReason::Connection => return Err(failure),
+            Err(_) => {}
+        }
+        lease.wear(chunk.len());
+    }
+    Ok(have)
+}
+
 /// Finds out which schemas are there, and which of them have records.
 async fn look_for(
     lease: &mut Lease,

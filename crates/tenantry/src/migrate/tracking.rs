@@ -62,18 +62,49 @@ pub(super) async fn read_many(
 ) -> sqlx::Result<Vec<Group>> {
     let mut sql = Sql::new(
         "select versions, successes, checksums, pg_catalog.array_agg(place) from ( \
-         select place, pg_catalog.array_agg(version order by version) as versions, \
-           pg_catalog.array_agg(success order by version) as successes, \
-           pg_catalog.array_agg(checksum order by version) as checksums from (",
+         select place, pg_catalog.array_agg(version) as versions, \
+           pg_catalog.array_agg(success) as successes, \
+           pg_catalog.array_agg(checksum) as checksums \
+         from (select place, version, success, checksum from (",
     );
     for (place, schema) in schemas.iter().enumerate() {
         sql.text(if place == 0 { "select " } else { " union all select " });
         sql.number(place as u64).text(" as place, version, success, checksum from ");
         table(&mut sql, schema);
     }
-    sql.text(") as records group by place) as schemas group by versions, successes, checksums");
+    sql.text(
+        ") as records order by place, version) as records group by place) as schemas \
+         group by versions, successes, checksums",
+    );
     let rows = sqlx::query(sql.finish()).persistent(false).fetch_all(conn).await?;
     rows.iter().map(group).collect()
+}
+
+/// Says which of these schemas have all of the versions that go with them on record, as run to their end.
+/// It costs the server half of reading everything.
+pub(super) async fn have(
+    conn: &mut PgConnection,
+    schemas: &[(&Ident, &[i64])],
+) -> sqlx::Result<Vec<bool>> {
+    let mut sql = Sql::default();
+    for (place, (schema, versions)) in schemas.iter().enumerate() {
+        sql.text(if place == 0 { "select " } else { " union all select " });
+        sql.number(place as u64).text(" from ");
+        table(&mut sql, schema).text(" where success and version in (");
+        for (index, version) in versions.iter().enumerate() {
+            sql.text(if index == 0 { "" } else { ", " }).integer(*version);
+        }
+        sql.text(")");
+    }
+    let rows = sqlx::query(sql.finish()).persistent(false).fetch_all(conn).await?;
+    let mut found = vec![0; schemas.len()];
+    for row in &rows {
+        let place = usize::try_from(row.try_get::<i32, _>(0)?).unwrap_or(usize::MAX);
+        if let Some(found) = found.get_mut(place) {
+            *found += 1;
+        }
+    }
+    Ok(schemas.iter().zip(found).map(|((_, versions), found)| found == versions.len()).collect())
 }
 
 fn group(row: &PgRow) -> sqlx::Result<Group> {
