@@ -27,7 +27,7 @@ use crate::{
 ///
 /// ```text
 ///   list tenants ─▶ read what is recorded in all of them ─▶ compare with the files ─▶ lint what is to run
-///                   (1 statement for 1,000 tenants)          nothing to do: done
+///                   (4 statements for 1,000 tenants)         nothing to do: done
 ///                                                                   │
 ///        canary ─▶ wave ─▶ wave ─▶ …                                ▼
 ///        each tenant: bind · lock and look again · begin, record, file, commit (one string)
