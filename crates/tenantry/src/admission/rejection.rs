@@ -179,6 +179,7 @@ mod tests {
             (core(ErrorKind::Unavailable), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Catalog), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Closed), 503, "unavailable", "could not be served in time"),
+            (core(ErrorKind::Busy), 503, "unavailable", "could not be served in time"),
         ] {
             let problem = rejection.problem();
             assert_eq!(problem.status_code(), status, "{rejection:?}");
@@ -193,8 +194,15 @@ mod tests {
 
     #[test]
     fn what_nobody_can_do_something_about_says_nothing() {
-        let kinds =
-            [ErrorKind::Placement, ErrorKind::Config, ErrorKind::NoTenant, ErrorKind::Database];
+        let kinds = [
+            ErrorKind::Placement,
+            ErrorKind::Config,
+            ErrorKind::NoTenant,
+            ErrorKind::Database,
+            ErrorKind::TenantExists,
+            ErrorKind::Migration,
+            ErrorKind::Seed,
+        ];
         for kind in kinds {
             let problem = core(kind).problem();
             let document = r#"{"detail":"the request could not be served","status":500,"title":"Internal Server Error","type":"about:blank"}"#;
