@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::EvictReason,
     pool::{Lease, OccupantId, Server},
-    tenant::{Ident, Isolation, TenantId, TenantRecord},
+    tenant::{Ident, TenantId, TenantRecord},
 };
 
 /// How the tenants of a server are found, listed, and worked on. Cloning is cheap.
@@ -44,10 +44,6 @@ impl Fleet {
 
     pub(crate) fn lookup(&self) -> &Lookup {
         &self.lookup
-    }
-
-    pub(crate) fn isolation(&self) -> &Isolation {
-        self.lookup.isolation()
     }
 
     /// Returns the database of a tenant that may be served.

@@ -212,10 +212,6 @@ impl Lookup {
         self.rules.catalog.channel()
     }
 
-    pub(crate) fn isolation(&self) -> &Isolation {
-        &self.rules.isolation
-    }
-
     /// Looks a tenant up past the cache, whatever its state.
     pub(crate) async fn record(
         &self,

@@ -72,6 +72,10 @@ impl TenantTransaction {
 
     /// Makes everything that was done last, and gives the connection back.
     ///
+    /// As everywhere with PostgreSQL, a transaction in which a statement has failed is rolled back by that, and
+    /// the server answers as if all were well. So pass errors on, and roll back to a savepoint where one may be
+    /// passed over.
+    ///
     /// # Errors
     ///
     /// What the server answers; a deferred constraint fails here, for example, and everything is
@@ -87,6 +91,15 @@ impl TenantTransaction {
             self.lease.succeed();
         }
         committed
+    }
+
+    /// Commits what somebody else has done in the transaction, who may have passed over an error.
+    ///
+    /// To `commit` in a transaction that has failed the server answers with a rollback and no error, and
+    /// sqlx does not look. Any other statement is refused.
+    pub(crate) async fn commit_unless_failed(mut self) -> sqlx::Result<()> {
+        sqlx::raw_sql("select 1").execute(&mut *self).await?;
+        self.commit().await
     }
 
     /// Undoes everything and gives the connection back.

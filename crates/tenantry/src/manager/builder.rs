@@ -88,6 +88,9 @@ impl ManagerBuilder {
     /// By default a tenant's search path is its own schema alone, so that a table that is missing
     /// there is an error and never somebody else's table of the same name. Statements can name the
     /// shared schema in any case: `join public.plans`.
+    ///
+    /// With it, a handle whose tenant was renamed or dropped finds the tables of the shared schema, where those
+    /// have the same names. Migrations, seeds and provisioning look whether the tenant's schema is there.
     pub fn tenants_see_shared(mut self, see: bool) -> Self {
         self.tenants_see_shared = see;
         self

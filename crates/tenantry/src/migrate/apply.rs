@@ -3,13 +3,13 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
-use sqlx::{Executor, PgConnection, SqlStr};
+use sqlx::{Executor, PgConnection, Row, SqlStr};
 use tokio::time::Instant;
 
 use super::{
     Action, Failure, FailureReason, FileDone, MigrateOptions, TransactionPer,
     lint::statements,
-    plan::{Job, Leniency, Step, steps},
+    plan::{Applied, Job, Leniency, Step, steps},
     source::{MigrationFile, Migrations, text_of},
     survey::run,
     tracking::{self, Locked, Presence},
@@ -37,7 +37,8 @@ pub(super) enum Worked {
 
 /// Does the work on a lease, which keeps the schema's lock until it is given back or serves another.
 ///
-/// What was done is added to `done` as soon as it lasts.
+/// What was done is told to `done` as soon as it lasts. When the connection is lost, nobody knows whether what
+/// had been sent lasts: it is kept in `lost`, and the next attempt finds it out.
 ///
 /// # Cancel safety
 ///
@@ -46,10 +47,14 @@ pub(super) enum Worked {
 pub(super) async fn work(
     work: &Work<'_>,
     lease: &mut Lease,
+    lost: &mut Vec<Step>,
     done: &mut (dyn FnMut(FileDone) + Send),
 ) -> Result<Worked, Failure> {
     let Work { job, set, site, options, .. } = *work;
-    lease.serve(&site.occupant).await?;
+    if !lease.is_serving(&site.occupant) {
+        // A lease that serves it already may have its lock.
+        lease.serve(&site.occupant).await?;
+    }
     let found = match lock(work, lease, work.presence).await {
         // The table has gone since, or the schema has.
         Err(Failure { sqlstate: Some(code), .. }) if code == "42P01" => {
@@ -66,14 +71,35 @@ pub(super) async fn work(
         (Presence::Table, Presence::NoTable) => lock(work, lease, Presence::Table).await?,
         _ => found,
     };
+    for step in std::mem::take(lost) {
+        if was_done(&step, &found.applied) {
+            let (action, version) = (step.action, step.version);
+            let file = Script::of(set, &step).map(|script| Arc::clone(script.name));
+            done(FileDone { version, action, file, duration: Duration::ZERO });
+        }
+    }
     let steps = steps(job, set, &found.applied, options.leniency())?;
     let mut presence = found.presence;
     for batch in batches(set, &steps, options.transaction) {
         let batch = Batch { work, steps: batch, presence };
-        batch.run(lease, done).await?;
+        if let Err(failure) = batch.run(lease, done).await {
+            if failure.reason == FailureReason::Connection {
+                lost.extend(batch.steps);
+            }
+            return Err(failure);
+        }
         presence = Presence::Table;
     }
     Ok(Worked::Done)
+}
+
+/// Says whether what is on record is what a step leaves.
+fn was_done(step: &Step, applied: &[Applied]) -> bool {
+    let row = applied.iter().find(|row| row.version == step.version);
+    match step.action {
+        Action::Applied | Action::Marked => row.is_some_and(|row| row.success),
+        Action::Reverted | Action::Forgotten => row.is_none(),
+    }
 }
 
 async fn lock(work: &Work<'_>, lease: &mut Lease, presence: Presence) -> Result<Locked, Failure> {
@@ -181,6 +207,7 @@ impl Batch<'_> {
         sql.text("commit");
         let (sql, mut ended) = (sql.finish(), 0);
         let text = sql.clone();
+        reset_encoding(lease, &sql).await?;
         let result = run(lease, async |conn| run_script(conn, text, &mut ended).await).await;
         result.map_err(|failure| sent.blame(self.work.set, failure, &sql, ended))
     }
@@ -214,7 +241,8 @@ impl Batch<'_> {
         let body = script.body();
         let text = &script.sql.as_str()[body.clone()];
         for (index, part) in statements(text).into_iter().enumerate() {
-            let concurrent = is_concurrent(&text[part.clone()]);
+            let leaves_nothing = leaves_nothing_when_it_fails(&text[part.clone()]);
+            self.check_schema(lease).await?;
             let mut sql = Sql::default();
             sql.vouched(script.sql, body.start + part.start..body.start + part.end);
             let sql = sql.finish();
@@ -222,7 +250,7 @@ impl Batch<'_> {
             let result =
                 run(lease, async |conn| conn.execute(sqlx::raw_sql(sent)).await.map(drop)).await;
             if let Err(failure) = result {
-                let nothing_done = index == 0 && !concurrent;
+                let nothing_done = index == 0 && leaves_nothing;
                 if nothing_done && failure.reason != FailureReason::Connection {
                     self.take_back(lease, step).await?;
                 }
@@ -235,6 +263,18 @@ impl Batch<'_> {
             _ => tracking::delete(&mut sql, schema, version),
         }
         execute(lease, sql).await
+    }
+
+    /// Checks that names are still looked up in the schema: between two statements anybody can drop or rename
+    /// it, and what comes next would be about another one.
+    async fn check_schema(&self, lease: &mut Lease) -> Result<(), Failure> {
+        let current = "select pg_catalog.current_schema()::pg_catalog.text";
+        let row = run(lease, async |conn| sqlx::raw_sql(current).fetch_one(conn).await).await?;
+        let schema: Option<String> = row.try_get(0).map_err(Failure::from)?;
+        match schema.as_deref() == Some(self.work.site.schema.as_str()) {
+            true => Ok(()),
+            false => Err(Failure::search_path()),
+        }
     }
 
     /// Takes back the note that a file was begun: its first statement has failed, so nothing was done.
@@ -262,7 +302,7 @@ pub(crate) async fn apply_all(
     let (job, presence) = (Job::Apply { to: None }, Presence::NoTable);
     let what = Work { job, set, site, options, presence };
     let mut files = 0;
-    match work(&what, lease, &mut |_| files += 1).await? {
+    match work(&what, lease, &mut Vec::new(), &mut |_| files += 1).await? {
         Worked::Done => Ok(files),
         Worked::Locked => {
             Err(Failure::new(FailureReason::LockTimeout, "somebody else is migrating the schema"))
@@ -327,6 +367,7 @@ impl Sent {
                 sql.vouched(script.sql, script.body()).text("\n;\n");
             }
         }
+        tracking::check_schema(sql, schema);
         write_records(sql, set, schema, steps);
         Self { places, before }
     }
@@ -340,6 +381,9 @@ impl Sent {
         sql: &SqlStr,
         ended: usize,
     ) -> Failure {
+        if failure.sqlstate.as_deref() == Some("22P02") && self.is_check(set, ended) {
+            return Failure::search_path();
+        }
         // A mistake in the syntax is found before anything is run.
         let byte = failure.byte_in(sql.as_str());
         let place = match byte {
@@ -351,6 +395,13 @@ impl Sent {
             (Some(place), Some(script)) => script.blame(failure, sql, place.begins, 0),
             _ => failure,
         }
+    }
+
+    /// Says whether it was the check of the search path, after all files.
+    fn is_check(&self, set: &Migrations, ended: usize) -> bool {
+        let scripts = self.places.iter().filter_map(|place| Script::of(set, &place.step));
+        let lengths = scripts.map(|script| statements(text_of(script.sql)).len());
+        ended == self.before + lengths.sum::<usize>()
     }
 
     /// Finds the file that was being run when so many statements had ended.
@@ -411,12 +462,25 @@ pub(crate) fn set_limits(
     // The server counts in an i32.
     let most = i32::MAX as u64;
     sql.text(set).text("lock_timeout = ").number(millis(lock).min(most)).text("; ");
-    if let Some(limit) = statement {
-        sql.text(set).text("statement_timeout = ").number(millis(limit).min(most)).text("; ");
-    }
+    // Zero is no limit, whatever the database or the role has.
+    let statement = statement.map_or(0, |limit| millis(limit).min(most));
+    sql.text(set).text("statement_timeout = ").number(statement).text("; ");
 }
 
-/// Says whether a statement can leave something behind although it has failed.
-fn is_concurrent(statement: &str) -> bool {
-    statement.to_ascii_lowercase().contains("concurrently")
+/// Says whether a statement has done nothing when it has failed. Those that end transactions of their own on
+/// the way may have done a part.
+fn leaves_nothing_when_it_fails(statement: &str) -> bool {
+    let statement = statement.to_ascii_lowercase();
+    let first = statement.split_whitespace().next().unwrap_or_default();
+    let in_parts = ["do", "call", "vacuum", "cluster", "reindex", "execute", "analyze", "alter"];
+    !in_parts.contains(&first) && !statement.contains("concurrently")
+}
+
+/// Has the server read a text as it was written, whatever a file before it has set.
+async fn reset_encoding(lease: &mut Lease, sql: &SqlStr) -> Result<(), Failure> {
+    if sql.as_str().is_ascii() {
+        return Ok(());
+    }
+    let reset = "reset client_encoding";
+    run(lease, async |conn| conn.execute(sqlx::raw_sql(reset)).await.map(drop)).await
 }

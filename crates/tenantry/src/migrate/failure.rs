@@ -55,6 +55,9 @@ pub enum FailureReason {
     OutOfOrder,
     /// A migration has no way back.
     Irreversible,
+    /// Names are not looked up in the schema any more: a file has changed the search path, or somebody has
+    /// dropped or renamed the schema.
+    SearchPath,
     /// A statement failed.
     Statement,
     /// A lock was not to be had in time, as often as it was tried.
@@ -81,6 +84,7 @@ impl FailureReason {
             Self::MissingFile => "missing_file",
             Self::OutOfOrder => "out_of_order",
             Self::Irreversible => "irreversible",
+            Self::SearchPath => "search_path",
             Self::Statement => "statement",
             Self::LockTimeout => "lock_timeout",
             Self::StatementTimeout => "statement_timeout",
@@ -106,6 +110,12 @@ impl Failure {
 
     pub(super) fn schema_missing() -> Self {
         Self::new(FailureReason::SchemaMissing, "the tenant's schema is not there")
+    }
+
+    pub(super) fn search_path() -> Self {
+        let message = "names are not looked up in the schema any more: a file has changed the search_path, or \
+                       somebody has dropped or renamed the schema";
+        Self::new(FailureReason::SearchPath, message)
     }
 
     pub(super) fn because(self, reason: FailureReason) -> Self {

@@ -162,8 +162,8 @@ impl TenantMigrator {
         self.run(Schemas::Shared, Job::Apply { to: options.to }, &options).await
     }
 
-    /// Takes back what is above a version, the latest first, with the files' `.down.sql`. 0 takes back
-    /// everything.
+    /// Takes back what is above a version, the latest first, with the files' `.down.sql`. With 0,
+    /// everything above 0.
     ///
     /// # Errors
     ///
@@ -371,20 +371,17 @@ impl TenantMigrator {
             let steps = steps(job, set, &recorded.applied, options.leniency());
             versions.extend(steps.into_iter().flatten().filter(|_| runs).map(|step| step.version));
         }
-        lint(&self.fleet, of, set, versions)
+        lint(of, set, versions)
     }
 }
 
 /// Looks for what must not be in the files of these versions.
 pub(crate) fn lint(
-    fleet: &Fleet,
     of: Of,
     set: &Migrations,
     versions: impl IntoIterator<Item = i64>,
 ) -> Result<(), Error> {
-    let template = fleet.isolation().template();
-    let own = |name: &str| template.id_of(name).is_some();
-    set.check(of, &own, versions).map_err(|error| {
+    set.check(of, versions).map_err(|error| {
         let attempted = format!("nothing was run: {error}");
         Error::new(ErrorKind::Migration, attempted).with_source(error)
     })
@@ -392,17 +389,14 @@ pub(crate) fn lint(
 
 /// Looks for what must not be in a file of SQL that is run in a transaction in one schema.
 pub(crate) fn check_sql(
-    fleet: &Fleet,
     site: &Site,
     name: &Arc<str>,
     sql: &SqlStr,
     lint: &Lint,
 ) -> Result<(), LintError> {
-    let template = fleet.isolation().template();
-    let own = |name: &str| template.id_of(name).is_some();
     let of = if site.tenant.is_some() { Of::Tenant } else { Of::Shared };
     let text = sql.as_str();
-    let subject = Subject { text, of, transactional: true, version: 0, own: &own };
+    let subject = Subject { text, of, transactional: true, version: 0 };
     LintError::from_findings(name, check(lint, &subject))
 }
 

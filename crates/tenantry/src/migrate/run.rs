@@ -14,7 +14,7 @@ use super::{
     TenantMigration, WhenLocked,
     apply::{Work, Worked, work},
     board::{Board, Next},
-    plan::{Job, steps},
+    plan::{Job, Step, steps},
     survey::{self, Recorded},
     targets::Target,
     tracking::Presence,
@@ -217,11 +217,11 @@ impl Run<'_> {
             self.tell(&Progress::Started { tenant: name });
         }
         let work = Work { job, set, site, options, presence: *presence };
-        let mut files = Vec::new();
+        let (mut files, mut lost) = (Vec::new(), Vec::new());
         let mut attempts = 0;
         let outcome = loop {
             attempts += 1;
-            match self.attempt(&work, name, lease, &mut files).await {
+            match self.attempt(&work, name, lease, (&mut files, &mut lost)).await {
                 Ok(Worked::Locked) if options.when_locked == WhenLocked::Wait => break None,
                 Ok(Worked::Locked) => break Some(Outcome::Skipped),
                 Ok(Worked::Done) if files.len() + earlier == 0 => break Some(Outcome::UpToDate),
@@ -276,7 +276,7 @@ impl Run<'_> {
         what: &Work<'_>,
         name: Option<&str>,
         lease: &mut Option<Lease>,
-        files: &mut Vec<FileDone>,
+        (files, lost): (&mut Vec<FileDone>, &mut Vec<Step>),
     ) -> Result<Worked, Failure> {
         let mut held = match lease.take() {
             Some(held) => held,
@@ -286,7 +286,7 @@ impl Run<'_> {
             self.tell(&Progress::File { tenant: name, file: &file });
             files.push(file);
         };
-        let worked = work(what, &mut held, &mut done).await;
+        let worked = work(what, &mut held, lost, &mut done).await;
         match worked {
             Ok(_) => *lease = Some(held),
             Err(_) => held.settle().await,

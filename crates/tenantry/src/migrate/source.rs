@@ -169,7 +169,6 @@ impl Migrations {
     pub(crate) fn check(
         &self,
         of: Of,
-        own: &dyn Fn(&str) -> bool,
         versions: impl IntoIterator<Item = i64>,
     ) -> Result<(), LintError> {
         let files = versions.into_iter().filter_map(|version| self.file(version));
@@ -179,7 +178,7 @@ impl Migrations {
             let down = file.down.as_ref().map(|down| (&down.name, &down.sql, down.transactional));
             for (name, sql, transactional) in std::iter::once(up).chain(down) {
                 let subject =
-                    Subject { text: sql.as_str(), of, transactional, version: file.version, own };
+                    Subject { text: sql.as_str(), of, transactional, version: file.version };
                 let findings = check(&self.0.lint, &subject);
                 found.extend(findings.into_iter().map(|finding| (Arc::clone(name), finding)));
             }

@@ -217,6 +217,15 @@ pub(super) fn hold(sql: &mut Sql, schema: &Ident) {
     table(sql, schema).text(" in row exclusive mode; ");
 }
 
+/// Appends a statement that fails (22P02) when names are not looked up in the schema any more.
+pub(super) fn check_schema(sql: &mut Sql, schema: &Ident) {
+    sql.text("select case when pg_catalog.current_schema() = ").literal(schema.as_str());
+    sql.text(
+        " then 0 else coalesce(pg_catalog.current_schema()::pg_catalog.text, 'none') \
+         ::pg_catalog.int4 end; ",
+    );
+}
+
 /// Appends what records migrations that were run in the transaction that is open, and how long all of it
 /// took so far.
 pub(super) fn record_done<'f>(

@@ -196,7 +196,12 @@ impl Lease {
     /// When dropped, the same happens in the background.
     pub(crate) async fn settle(mut self) {
         let unlock = "begin; rollback; select pg_catalog.pg_advisory_unlock_all()";
-        let settled = self.start().conn.execute(raw_sql(unlock)).await.map(drop);
+        let mut settled = self.start().conn.execute(raw_sql(unlock)).await.map(drop);
+        if settled.as_ref().is_err_and(leaves_session_usable) {
+            // A transaction has failed, in which even `begin` is refused.
+            let unlock = "rollback; select pg_catalog.pg_advisory_unlock_all()";
+            settled = self.start().conn.execute(raw_sql(unlock)).await.map(drop);
+        }
         self.finish(Effect::OnSession, &settled);
     }
 
@@ -204,6 +209,11 @@ impl Lease {
     pub(crate) fn now_serves(&mut self, occupant: &Arc<Occupant>) {
         self.serves = Some(Arc::clone(occupant));
         self.retires |= occupant.class == Class::Dedicated;
+    }
+
+    /// Says whether a lease for upkeep serves this occupant now.
+    pub(crate) fn is_serving(&self, occupant: &Arc<Occupant>) -> bool {
+        self.serves.as_ref().is_some_and(|served| Arc::ptr_eq(served, occupant))
     }
 
     /// Says whether the connection should serve nobody else: it has served a dedicated tenant, or its

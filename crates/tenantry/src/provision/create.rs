@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     CreateOptions, Created, HowMade, Provisioner,
     made::{MakeError, limit_locks},
-    provisional,
+    provisional::{self, Comment},
 };
 use crate::{
     catalog::{CatalogChange, Site},
@@ -82,6 +82,7 @@ struct New<'a> {
 impl New<'_> {
     async fn create(&self) -> Result<(HowMade, Seeds), Error> {
         if self.options.use_spare
+            && self.provisioner.migrations.is_some()
             && let Some(seeds) = self.with_spare().await?
         {
             return Ok((HowMade::Spare, seeds));
@@ -133,6 +134,9 @@ impl New<'_> {
         };
         match made {
             Err(error) if self.options.keep_failed => {
+                if let Err(failure) = self.provisioner.keep(&schema).await {
+                    left_behind(&schema, &failure);
+                }
                 let kept = format!("what was made of it is in the schema {schema}");
                 Err(Error::new(error.kind(), kept).with_source(error))
             }
@@ -161,7 +165,7 @@ impl New<'_> {
     async fn name(&self, tx: &mut TenantTransaction, from: &Ident) -> Result<(), Error> {
         let mut sql = Sql::default();
         limit_locks(&mut sql, self.options);
-        provisional::comment(&mut sql, from, false);
+        provisional::comment(&mut sql, from, Comment::Nothing);
         sql.text("alter schema ").ident(from).text(" rename to ").ident(&self.site.schema);
         let named = sqlx::raw_sql(sql.finish()).execute(&mut **tx).await;
         named.map(drop).map_err(taken)
@@ -182,12 +186,12 @@ impl New<'_> {
         let Provisioner { fleet, seeds, .. } = self.provisioner;
         let mut run = Vec::new();
         for seed in seeds {
-            if in_transaction(fleet, seed, self.site, &mut tx).await?.is_some() {
+            if in_transaction(seed, self.site, &mut tx).await?.is_some() {
                 run.push(seed.name().into());
             }
         }
         fleet.write(&mut tx, CatalogChange::Created(self.record)).await?;
-        tx.commit().await?;
+        tx.commit_unless_failed().await?;
         Ok(run)
     }
 
@@ -216,7 +220,7 @@ fn left_behind(schema: &Ident, error: &Error) {
         target: "tenantry::provision",
         schema = schema.as_str(),
         error = error as &dyn std::error::Error,
-        "a schema whose creation has failed could not be removed"
+        "a schema whose creation has failed could not be seen to"
     );
 }
 

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     DropOptions, DropReport, Provisioner,
     inventory::{self, Inventory},
+    provisional,
     states::busy,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     pool::Lease,
     retry::chance,
     sql::Sql,
-    tenant::{ParseTenantIdError, TenantId, TenantRecord, TenantState},
+    tenant::{ParseTenantIdError, TenantId, TenantRecord},
 };
 
 /// What a drop has come to.
@@ -29,20 +30,27 @@ impl Provisioner {
     /// Drops a tenant with all its data, for good. Its id has to be given twice, the second time by whoever
     /// wants it.
     ///
-    /// Requests are refused first, where the catalog has a place for that. Then the schema's objects are
-    /// dropped in batches, and at the end the schema itself, in one transaction with the tenant's row. A
-    /// drop that was interrupted is finished by calling it again.
+    /// In one transaction the tenant's row goes and its schema gets a name that no tenant has: from then on it
+    /// is not there for anybody. Then the objects of the schema are dropped in batches, and at the end the
+    /// schema itself. What is left of a drop that was interrupted, [`fill_spares`](Self::fill_spares) removes,
+    /// with 0 spares, too.
+    ///
+    /// Handles that exist find no tables any more, or those of the shared schema where
+    /// [tenants see it](crate::ManagerBuilder::tenants_see_shared): let go of them first.
     ///
     /// # Errors
     ///
     /// [`Config`](ErrorKind::Config) when the two ids differ, [`UnknownTenant`](ErrorKind::UnknownTenant),
-    /// [`Busy`](ErrorKind::Busy) when somebody is migrating the tenant, and
+    /// [`Busy`](ErrorKind::Busy) when somebody is migrating the tenant,
+    /// [`Placement`](ErrorKind::Placement) when the schema is another tenant's, too, and
     /// [`Database`](ErrorKind::Database) when something outside the schema depends on it, unless
-    /// [that may go](DropOptions::cascade), or when a lock was not to be had.
+    /// [that may go](DropOptions::cascade), or when a lock was not to be had; the last one can come when the
+    /// tenant is gone already, and says so.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, a part of the tenant may be gone; call it again.
+    /// When dropped, the tenant is there as it was, or is gone for everybody, with something left to be
+    /// removed.
     pub async fn drop_tenant<I>(
         &self,
         id: I,
@@ -90,6 +98,7 @@ impl Provisioner {
         site: &Site,
         options: &DropOptions,
     ) -> Result<Dropped, Error> {
+        self.refuse_when_shared(record, site).await?;
         let mut lease = self.lock(site).await?;
         let dropped = self.drop_locked(&mut lease, record, site, options).await;
         lease.settle().await;
@@ -99,38 +108,55 @@ impl Provisioner {
 
     async fn drop_locked(
         &self,
-        lease: &mut PgConnection,
+        conn: &mut PgConnection,
         record: &TenantRecord,
         site: &Site,
         options: &DropOptions,
     ) -> Result<Dropped, Error> {
-        let inventory = inventory::read(lease, &site.schema).await?;
+        let inventory = inventory::read(conn, &site.schema).await?;
         refuse_outside(&inventory.outside, options)?;
-        self.stop_serving(lease, &record.id).await?;
-        let batches = drop_in_batches(lease, site, &inventory, options).await?;
-        let mut tx = lease.begin().await?;
-        patiently(&mut tx, schema_sql(site, options), options).await?;
+        let nobodys = self.fleet.site_of(&provisional::new_name());
+        let mut tx = conn.begin().await?;
+        if inventory.exists {
+            patiently(&mut tx, take_away_sql(site, &nobodys, options), options).await?;
+        }
         self.fleet.write(&mut tx, CatalogChange::Dropped(&record.id)).await?;
         tx.commit().await?;
-        Ok(Dropped { inventory, transactions: batches + 1 })
+        let mut transactions = 1;
+        if inventory.exists {
+            let dropped = drop_everything(conn, &nobodys, options).await;
+            transactions += dropped.map_err(|error| {
+                let left = format!(
+                    "the tenant is gone, and what is left of it in the schema {} is removed when the \
+                     spares are next seen to",
+                    nobodys.schema
+                );
+                Error::new(error.kind(), left).with_source(error)
+            })?;
+        }
+        Ok(Dropped { inventory, transactions })
+    }
+
+    /// Refuses to drop a schema that is another tenant's, too, as far as the catalog can tell.
+    async fn refuse_when_shared(&self, record: &TenantRecord, site: &Site) -> Result<(), Error> {
+        // A catalog that cannot list cannot tell.
+        let others = self.fleet.list().await.unwrap_or_default();
+        let shares = |other: &TenantRecord| {
+            let same = self.fleet.site(other).is_ok_and(|other| other.schema == site.schema);
+            same && other.id != record.id
+        };
+        match others.iter().find(|other| shares(other)) {
+            None => Ok(()),
+            Some(other) => {
+                let attempted = format!("its container is that of tenant {}, too", other.id);
+                Err(Error::new(ErrorKind::Placement, attempted))
+            }
+        }
     }
 
     /// Takes back a tenant whose creation has failed at the end.
     pub(super) async fn undo(&self, record: &TenantRecord, site: &Site) -> Result<(), Error> {
         self.drop_all(record, site, &DropOptions::default()).await.map(drop)
-    }
-
-    /// Refuses requests from now on, where the catalog has a place to note that.
-    async fn stop_serving(&self, conn: &mut PgConnection, id: &TenantId) -> Result<(), Error> {
-        let mut tx = conn.begin().await?;
-        let change = CatalogChange::State(id, TenantState::Suspended);
-        match self.fleet.write(&mut tx, change).await {
-            Ok(()) => tx.commit().await?,
-            Err(error) if error.kind() == ErrorKind::Catalog => {}
-            Err(error) => return Err(error),
-        }
-        self.fleet.forget(id).await;
-        Ok(())
     }
 
     /// Drops a schema that is no tenant's, with everything in it.
@@ -140,11 +166,9 @@ impl Provisioner {
         options: &DropOptions,
     ) -> Result<(), Error> {
         let mut lease = self.lock(site).await?;
-        let inventory = inventory::read(&mut lease, &site.schema).await?;
-        drop_in_batches(&mut lease, site, &inventory, options).await?;
-        let dropped = patiently(&mut lease, schema_sql(site, options), options).await;
+        let dropped = drop_everything(&mut lease, site, options).await;
         lease.settle().await;
-        dropped
+        dropped.map(drop)
     }
 
     /// Takes a lease that has the lock of a schema.
@@ -159,26 +183,26 @@ impl Provisioner {
     }
 }
 
-/// Drops the objects of a schema until so few are left that they can go with it. Returns how many
-/// transactions that took.
-async fn drop_in_batches(
+/// Drops a schema with everything in it, in batches. Returns how many transactions that took.
+async fn drop_everything(
     conn: &mut PgConnection,
     site: &Site,
-    inventory: &Inventory,
     options: &DropOptions,
 ) -> Result<usize, Error> {
-    let (mut left, mut batches) = (inventory.objects.len(), 0);
+    let mut left = inventory::objects(conn, &site.schema).await?.len();
+    let mut transactions = 0;
     while left > options.batch {
         patiently(conn, batch_sql(site, options), options).await?;
-        batches += 1;
-        let now = inventory::read(conn, &site.schema).await?.objects.len();
+        transactions += 1;
+        let now = inventory::objects(conn, &site.schema).await?.len();
         if now >= left {
             // What is left is of a kind that is not dropped by itself: the schema takes it along.
             break;
         }
         left = now;
     }
-    Ok(batches)
+    patiently(conn, schema_sql(site, options), options).await?;
+    Ok(transactions + 1)
 }
 
 fn refuse_outside(outside: &[String], options: &DropOptions) -> Result<(), Error> {
@@ -220,15 +244,25 @@ async fn patiently(
     }
 }
 
+/// Gives a schema the name of another, and takes the lock of that, so that nobody takes it for one that was
+/// left behind.
+fn take_away_sql(site: &Site, to: &Site, options: &DropOptions) -> SqlStr {
+    let mut sql = Sql::default();
+    set_limits(&mut sql, "set local ", options.lock_timeout, None);
+    sql.text("select ");
+    try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", &to.schema);
+    sql.text("; alter schema ").ident(&site.schema).text(" rename to ").ident(&to.schema);
+    sql.finish()
+}
+
 /// Drops some objects of a schema. The server puts the names together: they are its own, quoted by
 /// itself.
 ///
-/// Partitions go before what they are partitions of, which would take all of them along at once.
+/// Partitions go before what they are partitions of, which would take all of them along at once. What belongs
+/// to something else goes with that.
 fn batch_sql(site: &Site, options: &DropOptions) -> SqlStr {
-    let mut sql = Sql::default();
-    set_limits(&mut sql, "set local ", options.lock_timeout, None);
-    sql.text(
-        "do $drop$ declare object record; begin \
+    let mut body = Sql::new(
+        "declare object record; begin \
          for object in \
            select i.type, i.identity from pg_catalog.pg_namespace n \
            join pg_catalog.pg_depend d on d.refobjid = n.oid \
@@ -237,18 +271,24 @@ fn batch_sql(site: &Site, options: &DropOptions) -> SqlStr {
            cross join lateral pg_catalog.pg_identify_object(d.classid, d.objid, 0) i \
            left join pg_catalog.pg_class c on c.oid = d.objid \
              and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-           where n.oid = pg_catalog.to_regnamespace(pg_catalog.quote_ident(",
+           where n.nspname = ",
     );
-    sql.literal(site.schema.as_str()).text(
-        ")) and i.type in ('table', 'view', 'materialized view', 'foreign table', 'sequence', \
-             'function', 'procedure', 'aggregate', 'type') \
+    body.literal(site.schema.as_str()).text(
+        " and i.type in ('table', 'view', 'materialized view', 'foreign table', 'sequence', \
+             'function', 'procedure', 'aggregate', 'type', 'extension') \
+           and not exists ( \
+             select from pg_catalog.pg_depend o \
+             where o.classid = d.classid and o.objid = d.objid and o.deptype in ('i', 'e')) \
            order by coalesce(c.relispartition, false) desc, i.type <> 'table', i.identity limit ",
     );
-    sql.number(options.batch as u64).text(
+    body.number(options.batch as u64).text(
         " loop \
            execute pg_catalog.format('drop %s if exists %s cascade', object.type, object.identity); \
-         end loop; end $drop$",
+         end loop; end",
     );
+    let mut sql = Sql::default();
+    set_limits(&mut sql, "set local ", options.lock_timeout, None);
+    sql.text("do ").literal(body.as_str());
     sql.finish()
 }
 

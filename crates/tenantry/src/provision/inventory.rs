@@ -7,18 +7,31 @@ use crate::tenant::Ident;
 /// What is in a schema.
 #[derive(Debug, Default)]
 pub(super) struct Inventory {
+    /// Whether the schema is there at all.
+    pub(super) exists: bool,
     /// Its objects, such as `table tenant_acme.users`.
     pub(super) objects: Vec<String>,
     /// What depends on them from outside, such as `view public.all_users`.
     pub(super) outside: Vec<String>,
 }
 
-/// Looks at what is in a schema. What belongs to an object, such as its indexes and its row type, is not
-/// by itself.
+/// Looks at what is in a schema, and at what depends on it from outside.
 pub(super) async fn read(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<Inventory> {
-    let objects = texts(conn, OBJECTS, schema).await?;
+    let exists = sqlx::query("select from pg_catalog.pg_namespace where nspname = $1")
+        .bind(schema.as_str())
+        .persistent(false)
+        .fetch_optional(&mut *conn)
+        .await?
+        .is_some();
+    let objects = objects(conn, schema).await?;
     let outside = texts(conn, OUTSIDE, schema).await?;
-    Ok(Inventory { objects, outside })
+    Ok(Inventory { exists, objects, outside })
+}
+
+/// Returns the objects of a schema. What belongs to one of them, such as its indexes and its row type, or
+/// to an extension, is not by itself.
+pub(super) async fn objects(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<Vec<String>> {
+    texts(conn, OBJECTS, schema).await
 }
 
 async fn texts(
@@ -38,34 +51,55 @@ const OBJECTS: &str = "\
     join pg_catalog.pg_depend d on d.refobjid = n.oid \
       and d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and d.deptype = 'n' \
     cross join lateral pg_catalog.pg_identify_object(d.classid, d.objid, 0) i \
-    where n.nspname = $1 \
+    where n.nspname = $1 and not exists ( \
+      select from pg_catalog.pg_depend o \
+      where o.classid = d.classid and o.objid = d.objid and o.deptype in ('i', 'e')) \
     order by 1";
 
-/// Views and constraints of other schemas that depend on a table of this one.
+/// Everything that depends on the schema, through whatever, and belongs to another one: what `cascade` would
+/// take along.
+///
+/// A rule is told as its view, and the library of triggers, types and toast tables that a table has by itself
+/// is passed over.
 const OUTSIDE: &str = "\
-    with own as ( \
-      select c.oid from pg_catalog.pg_class c \
-      join pg_catalog.pg_depend d on d.objid = c.oid \
-        and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.deptype = 'n' \
+    with recursive dependent (classid, objid, objsubid) as ( \
+      select d.classid, d.objid, d.objsubid from pg_catalog.pg_depend d \
       join pg_catalog.pg_namespace n on n.oid = d.refobjid \
-        and d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass \
-      where n.nspname = $1), \
-    dependent as ( \
-      select d.classid, d.objid, coalesce(r.ev_class, k.conrelid) as relation \
-      from own \
-      join pg_catalog.pg_depend d on d.refobjid = own.oid \
-        and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+      where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and n.nspname = $1 \
+      union \
+      select d.classid, d.objid, d.objsubid from dependent \
+      join pg_catalog.pg_depend d on d.refclassid = dependent.classid \
+        and d.refobjid = dependent.objid \
+        and (dependent.objsubid = 0 or d.refobjsubid = dependent.objsubid)), \
+    located as ( \
+      select distinct case when r.oid is null then d.classid \
+          else 'pg_catalog.pg_class'::pg_catalog.regclass end as classid, \
+        coalesce(r.ev_class, d.objid) as objid, d.objsubid, \
+        coalesce(c.relnamespace, t.typnamespace, p.pronamespace, own.relnamespace) as schema \
+      from dependent d \
+      left join pg_catalog.pg_class c on c.oid = d.objid \
+        and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+      left join pg_catalog.pg_type t on t.oid = d.objid \
+        and d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass \
+      left join pg_catalog.pg_proc p on p.oid = d.objid \
+        and d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
       left join pg_catalog.pg_rewrite r on r.oid = d.objid \
         and d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
       left join pg_catalog.pg_constraint k on k.oid = d.objid \
-        and d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass) \
-    select distinct case when d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
-        then (select i.type || ' ' || i.identity from pg_catalog.pg_identify_object( \
-          'pg_catalog.pg_class'::pg_catalog.regclass, d.relation, 0) i) \
-        else (select i.type || ' ' || i.identity \
-          from pg_catalog.pg_identify_object(d.classid, d.objid, 0) i) end \
-    from dependent d \
-    join pg_catalog.pg_class c on c.oid = d.relation \
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-    where n.nspname <> $1 \
+        and d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass \
+      left join pg_catalog.pg_trigger g on g.oid = d.objid \
+        and d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass \
+      left join pg_catalog.pg_attrdef a on a.oid = d.objid \
+        and d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass \
+      left join pg_catalog.pg_policy y on y.oid = d.objid \
+        and d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass \
+      left join pg_catalog.pg_class own on own.oid = \
+        coalesce(r.ev_class, k.conrelid, g.tgrelid, a.adrelid, y.polrelid) \
+      where not coalesce(g.tgisinternal, false) \
+        and (t.oid is null or (t.typrelid = 0 and t.typcategory <> 'A'))) \
+    select distinct i.type || ' ' || i.identity \
+    from located l \
+    join pg_catalog.pg_namespace n on n.oid = l.schema \
+    cross join lateral pg_catalog.pg_identify_object(l.classid, l.objid, l.objsubid) i \
+    where n.nspname <> $1 and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_') \
     order by 1";

@@ -2,7 +2,10 @@
 
 use sqlx::SqlStr;
 
-use super::{CreateOptions, Provisioner, provisional};
+use super::{
+    CreateOptions, Provisioner,
+    provisional::{self, Comment},
+};
 use crate::{
     catalog::Site,
     db::TenantTransaction,
@@ -70,8 +73,19 @@ impl Provisioner {
     }
 }
 
-/// Statements after which the schema is there: that which limits locks, and that which creates it.
-const CREATED: usize = 2;
+impl Provisioner {
+    /// Notes that a schema is kept for a look at it.
+    pub(super) async fn keep(&self, schema: &Ident) -> Result<(), Error> {
+        let mut lease = self.fleet.lease_for(&self.fleet.site_of(schema)).await?;
+        let mut sql = Sql::default();
+        provisional::comment(&mut sql, schema, Comment::Kept);
+        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        Ok(())
+    }
+}
+
+/// Statements after which the schema is there: those that set limits, and the one that creates it.
+const CREATED: usize = 3;
 
 /// Why a schema could not be made at once.
 #[derive(Debug)]
@@ -109,5 +123,6 @@ pub(super) fn migration(failure: Failure) -> Error {
 pub(super) fn limit_locks(sql: &mut Sql, options: &CreateOptions) {
     let millis = u64::try_from(options.lock_timeout.as_millis()).unwrap_or(u64::MAX);
     let most = u64::from(i32::MAX.unsigned_abs());
-    sql.text("set local lock_timeout = ").number(millis.clamp(1, most)).text("; ");
+    sql.text("set local lock_timeout = ").number(millis.clamp(1, most));
+    sql.text("; set local statement_timeout = 0; ");
 }

@@ -10,6 +10,9 @@ use crate::{
 /// The comment on a schema that is ready to be a tenant's.
 pub(super) const READY: &str = "tenantry: ready";
 
+/// The comment on a schema whose creation has failed, and that is kept for a look at it.
+pub(super) const KEPT: &str = "tenantry: kept";
+
 /// Makes a name that nothing has yet.
 pub(super) fn new_name() -> Ident {
     let number = RandomState::new().hash_one(0_u8);
@@ -21,11 +24,23 @@ pub(super) fn create(sql: &mut Sql, schema: &Ident) {
     sql.text("create schema ").ident(schema).text("; ");
 }
 
-/// Appends what says that a schema is ready, or takes that back.
-pub(super) fn comment(sql: &mut Sql, schema: &Ident, ready: bool) {
+/// What the comment on a schema says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comment {
+    /// It only has to be given a name.
+    Ready,
+    /// Somebody wants to look at it.
+    Kept,
+    Nothing,
+}
+
+/// Appends what puts a comment on a schema.
+pub(super) fn comment(sql: &mut Sql, schema: &Ident, comment: Comment) {
     sql.text("comment on schema ").ident(schema).text(" is ");
-    match ready {
-        true => sql.literal(READY).text("; "),
-        false => sql.text("null; "),
+    match comment {
+        Comment::Ready => sql.literal(READY),
+        Comment::Kept => sql.literal(KEPT),
+        Comment::Nothing => sql.text("null"),
     };
+    sql.text("; ");
 }

@@ -78,7 +78,7 @@ impl Provisioner {
         let Some(set) = &self.migrations else { return Ok(()) };
         if !self.known.linted.load(Ordering::Relaxed) {
             let versions = set.files().iter().map(|file| file.version());
-            lint(&self.fleet, Of::Tenant, set, versions)?;
+            lint(Of::Tenant, set, versions)?;
             self.known.linted.store(true, Ordering::Relaxed);
         }
         Ok(())

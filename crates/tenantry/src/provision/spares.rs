@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Provisioner, SpareReport,
-    provisional::{self, READY},
+    provisional::{self, Comment, KEPT, READY},
 };
 use crate::{
     catalog::Site,
@@ -26,7 +26,7 @@ impl Provisioner {
     /// [`create`](Self::create) only has to rename.
     ///
     /// Spares that are behind get the files that they have not, and those that are half made are removed.
-    /// It takes two connections of the budget. Call it at the start, after a deploy, and now and then; or have
+    /// It takes two connections of the budget, where there are two. Call it at the start, after a deploy, and now and then; or have
     /// [`keep_spares`](Self::keep_spares) do so. When somebody else is at it, nothing is done.
     ///
     /// # Errors
@@ -42,25 +42,33 @@ impl Provisioner {
         let mut report = SpareReport::default();
         let shared = self.fleet.shared_site();
         let mut guard = self.fleet.lease_for(&shared).await?;
-        let filled = match lock(&mut guard).await? {
-            true => self.fill(&mut guard, spares, &mut report).await,
-            false => {
-                report.ready = list(&mut guard).await?.iter().filter(|(_, ready)| *ready).count();
-                Ok(())
-            }
+        let there = list(&mut guard).await?;
+        let filled = if self.fleet.server().places_for_upkeep() < 2 {
+            // There is no second connection to keep the lock on. Two who are at it make too many at worst.
+            drop(guard);
+            self.fill(there, spares, &mut report).await
+        } else {
+            let filled = match lock(&mut guard).await? {
+                true => self.fill(there, spares, &mut report).await,
+                false => {
+                    report.ready = there.iter().filter(|(_, ready)| *ready).count();
+                    Ok(())
+                }
+            };
+            guard.settle().await;
+            filled
         };
-        guard.settle().await;
         report.duration = began.elapsed();
         filled.map(|()| report)
     }
 
     async fn fill(
         &self,
-        guard: &mut PgConnection,
+        there: Vec<(Ident, bool)>,
         spares: usize,
         report: &mut SpareReport,
     ) -> Result<(), Error> {
-        for (spare, ready) in list(guard).await? {
+        for (spare, ready) in there {
             match if ready { self.renew(&spare).await? } else { Renewed::Useless } {
                 Renewed::Ready { files } => {
                     report.ready += 1;
@@ -143,7 +151,7 @@ impl Provisioner {
         let schema = provisional::new_name();
         let mut lease = self.make_in_steps(&schema).await?;
         let mut sql = Sql::default();
-        provisional::comment(&mut sql, &schema, true);
+        provisional::comment(&mut sql, &schema, Comment::Ready);
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
         lease.settle().await;
         Ok(())
@@ -235,7 +243,10 @@ async fn list(conn: &mut PgConnection) -> Result<Vec<(Ident, bool)>, Error> {
     );
     sql.literal(READY);
     sql.text(", false) from pg_catalog.pg_namespace where pg_catalog.starts_with(nspname::text, ");
-    sql.literal(PROVISIONAL).text(") order by 1");
+    sql.literal(PROVISIONAL).text(")");
+    // What was kept for a look at it is nobody's to remove.
+    sql.text(" and pg_catalog.obj_description(oid, 'pg_namespace') is distinct from ");
+    sql.literal(KEPT).text(" order by 1");
     let rows = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
     rows.iter().map(|row| Ok((ident(row.try_get(0)?)?, row.try_get(1)?))).collect()
 }

@@ -61,8 +61,8 @@ impl Provisioner {
     /// Gives a tenant another id, and its schema the name that goes with it, unless the catalog has a
     /// schema of its own on record for it.
     ///
-    /// Statements that run meanwhile are not disturbed; handles that exist point at a schema that is not
-    /// there any more.
+    /// Statements that run meanwhile are not disturbed. Handles that exist find no tables any more, or those of
+    /// the shared schema where [tenants see it](crate::ManagerBuilder::tenants_see_shared): let go of them first.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl Provisioner {
                 let mut sql = Sql::new("set local lock_timeout = '5s'; alter schema ");
                 sql.ident(&old.schema).text(" rename to ").ident(&new.schema);
                 let renamed = sqlx::raw_sql(sql.finish()).execute(&mut *tx).await;
-                renamed.map_err(|error| taken(error).with_tenant(&to))?;
+                renamed.map_err(|error| named(error, &from, &to))?;
             }
             let change = CatalogChange::Renamed { from: &from, to: &after };
             self.fleet.write(&mut tx, change).await
@@ -107,6 +107,18 @@ impl Provisioner {
     pub(super) async fn begin_shared(&self) -> Result<TenantTransaction, Error> {
         let shared = self.fleet.shared_site();
         TenantTransaction::open(self.fleet.lease_for(&shared).await?).await
+    }
+}
+
+/// Makes an error of a rename that was refused.
+fn named(error: sqlx::Error, from: &TenantId, to: &TenantId) -> Error {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match code.as_deref() {
+        Some("3F000") => {
+            let gone = Error::new(ErrorKind::UnknownTenant, "its schema is not there");
+            gone.with_tenant(from).with_source(error)
+        }
+        _ => taken(error).with_tenant(to),
     }
 }
 

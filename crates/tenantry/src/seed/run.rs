@@ -1,6 +1,9 @@
 //! Runs a seed in one schema.
 
-use sqlx::SqlStr;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use sqlx::{PgConnection, Row, SqlStr};
 
 use super::{
     Seed, record,
@@ -28,7 +31,6 @@ pub(crate) enum Ran {
 ///
 /// When dropped, the transaction must not be committed.
 pub(crate) async fn in_transaction(
-    fleet: &Fleet,
     seed: &Seed,
     site: &Site,
     tx: &mut TenantTransaction,
@@ -36,6 +38,7 @@ pub(crate) async fn in_transaction(
     if seed.runs_outside() {
         return Ok(None);
     }
+    check_schema(tx, seed, site).await?;
     if seed.repeat == Repeat::Once {
         let noted = record::note(&mut *tx, &site.schema, &seed.name).await;
         if !noted.map_err(|error| failed(seed, site, error))? {
@@ -43,8 +46,8 @@ pub(crate) async fn in_transaction(
         }
     }
     let result = match &seed.what {
-        What::InTransaction(run) => run(tx).await,
-        What::Sql { sql, lint } => run_sql(fleet, seed, site, tx, sql, lint).await,
+        What::InTransaction(run) => caught(run(tx)).await,
+        What::Sql { sql, lint } => run_sql(seed, site, tx, sql, lint).await,
         What::Tenant(_) | What::Shared(_) => return Ok(None),
     };
     result.map_err(|error| failed(seed, site, error))?;
@@ -52,14 +55,13 @@ pub(crate) async fn in_transaction(
 }
 
 async fn run_sql(
-    fleet: &Fleet,
     seed: &Seed,
     site: &Site,
     tx: &mut TenantTransaction,
     sql: &SqlStr,
     lint: &Lint,
 ) -> Result<(), BoxError> {
-    check_sql(fleet, site, &seed.name, sql, lint)?;
+    check_sql(site, &seed.name, sql, lint)?;
     sqlx::raw_sql(without_mark(sql)).execute(&mut **tx).await?;
     Ok(())
 }
@@ -70,12 +72,12 @@ async fn run_sql(
 ///
 /// When dropped, what was done so far stays, and is not recorded.
 pub(crate) async fn outside(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<Ran, Error> {
-    if seed.repeat == Repeat::Once && has(fleet, seed, site).await? {
+    if has(fleet, seed, site).await? && seed.repeat == Repeat::Once {
         return Ok(Ran::Already);
     }
     let result = match (&seed.what, &site.tenant) {
-        (What::Tenant(run), Some(tenant)) => run(fleet.tenant(tenant).await?).await,
-        (What::Shared(run), None) => run(fleet.shared().clone()).await,
+        (What::Tenant(run), Some(tenant)) => caught(run(fleet.tenant(tenant).await?)).await,
+        (What::Shared(run), None) => caught(run(fleet.shared().clone())).await,
         (What::Tenant(_), None) => Err("it seeds tenants, and not the shared schema".into()),
         _ => Err("it seeds the shared schema, and not tenants".into()),
     };
@@ -89,8 +91,27 @@ pub(crate) async fn outside(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<R
     Ok(Ran::Seeded)
 }
 
+/// Checks that names are looked up in the schema: where the shared one stands behind it, they would be looked
+/// up there if it had gone.
+async fn check_schema(conn: &mut PgConnection, seed: &Seed, site: &Site) -> Result<(), Error> {
+    let current = sqlx::raw_sql("select pg_catalog.current_schema()::pg_catalog.text");
+    let row = current.fetch_one(conn).await.map_err(|error| failed(seed, site, error))?;
+    let schema: Option<String> = row.try_get(0).map_err(|error| failed(seed, site, error))?;
+    match schema.as_deref() == Some(site.schema.as_str()) {
+        true => Ok(()),
+        false => Err(failed(seed, site, "the schema is not there")),
+    }
+}
+
+/// Waits for a seed, and makes an error of its panic.
+async fn caught(seed: impl Future<Output = Result<(), BoxError>>) -> Result<(), BoxError> {
+    let outcome = AssertUnwindSafe(seed).catch_unwind().await;
+    outcome.unwrap_or_else(|_| Err("it has panicked".into()))
+}
+
 async fn has(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<bool, Error> {
     let mut lease = fleet.lease_for(site).await?;
+    check_schema(&mut lease, seed, site).await?;
     let has = record::has(&mut lease, &site.schema, &seed.name).await;
     has.map_err(|error| failed(seed, site, error))
 }

@@ -139,8 +139,8 @@ impl Seeder {
             return outside(&self.fleet, seed, site).await;
         }
         let mut tx = TenantTransaction::open(self.fleet.lease_for(site).await?).await?;
-        let ran = in_transaction(&self.fleet, seed, site, &mut tx).await?;
-        tx.commit().await.map_err(|error| site.occupant.name(error.into()))?;
+        let ran = in_transaction(seed, site, &mut tx).await?;
+        tx.commit_unless_failed().await.map_err(|error| site.occupant.name(error.into()))?;
         Ok(ran.unwrap_or(Ran::Already))
     }
 

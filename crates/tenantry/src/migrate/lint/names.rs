@@ -9,10 +9,10 @@ use super::script::{Kind, Token};
 pub(super) struct Names<'a> {
     /// Says whether a schema may be named.
     pub(super) allowed: &'a dyn Fn(&str) -> bool,
-    /// Says whether a name is that of a schema wherever it stands: `public`, or that of some tenant.
-    pub(super) always: &'a dyn Fn(&str) -> bool,
     /// Where the statement stands.
     pub(super) within: Within,
+    /// Names that stand for a table, a variable or a parameter around the statement.
+    pub(super) around: &'a HashSet<String>,
 }
 
 /// Where a statement stands.
@@ -79,13 +79,17 @@ const ENDS_FROM: &[&str] = &[
 
 /// Returns the schemas that must not be named, and where they are.
 pub(super) fn foreign(statement: &[Token<'_>], names: Names<'_>) -> Vec<(usize, String)> {
-    let declared = declared(statement);
+    if statement[0].is_one_of(&["set", "reset", "show"]) {
+        // The name of a setting has a dot, too.
+        return Vec::new();
+    }
+    let mut declared = declared(statement);
+    declared.extend(names.around.iter().cloned());
     let mut found = Vec::new();
     let mut from = From::default();
     for (index, token) in statement.iter().enumerate() {
         from.read(statement, index);
         if let Some(schema) = schema_of_text(statement, index)
-            && (names.always)(&schema)
             && !(names.allowed)(&schema)
         {
             found.push((token.at, schema));
@@ -95,12 +99,13 @@ pub(super) fn foreign(statement: &[Token<'_>], names: Names<'_>) -> Vec<(usize, 
         if (names.allowed)(&schema) || is_temporary(&schema) {
             continue;
         }
-        let is_schema = match (names.always)(&schema) {
-            true => !declared.contains(&schema),
-            false => {
-                let qualifies = from.is_item || is_object(statement, index, parts);
-                qualifies && !is_column(statement, index, parts, &declared, names.within)
-            }
+        let stands_for_itself = declared.contains(&schema) || is_of_column(statement, index, parts);
+        let qualifies = from.is_item || is_object(statement, index, parts, names.within);
+        let is_schema = match schema.as_str() {
+            // Nobody calls a table so: it is the schema wherever it stands.
+            "public" => !stands_for_itself,
+            _ if parts > 2 && names.within == Within::File => !stands_for_itself,
+            _ => qualifies && !is_column(statement, index, parts, &declared, names.within),
         };
         if is_schema {
             found.push((token.at, schema));
@@ -129,7 +134,7 @@ fn chain(statement: &[Token<'_>], begin: usize) -> Option<usize> {
 }
 
 /// Returns the names that stand for a table of the statement, and so before its columns.
-fn declared(statement: &[Token<'_>]) -> HashSet<String> {
+pub(super) fn declared(statement: &[Token<'_>]) -> HashSet<String> {
     let mut declared: HashSet<String> = ["new", "old", "excluded"].map(str::to_owned).into();
     for (index, pair) in statement.windows(2).enumerate() {
         let [before, name] = pair else { continue };
@@ -163,7 +168,7 @@ fn declared(statement: &[Token<'_>]) -> HashSet<String> {
 }
 
 /// Says whether a chain stands where the name of an object does.
-fn is_object(statement: &[Token<'_>], index: usize, parts: usize) -> bool {
+fn is_object(statement: &[Token<'_>], index: usize, parts: usize, within: Within) -> bool {
     let after = index + 2 * parts - 1;
     if statement.get(after).is_some_and(|token| token.kind == Kind::Open) {
         // A function that is called, or a table with its columns.
@@ -178,7 +183,12 @@ fn is_object(statement: &[Token<'_>], index: usize, parts: usize) -> bool {
     let is_first = |keywords: &[&str]| first.is_one_of(keywords);
     let previous = before.checked_sub(1).map(|index| &statement[index]);
     match word.kind {
+        // In a function, `select … into record.field` sets a variable.
+        Kind::Word if word.is("into") && within == Within::Body => {
+            previous.is_some_and(|word| word.is_one_of(&["insert", "merge"]))
+        }
         Kind::Word if word.is_one_of(BEFORE_AN_OBJECT) => true,
+        Kind::Word if word.is_one_of(&["copy", "analyze", "vacuum", "cluster"]) => before == 0,
         // `owned by t.c`, `on column t.c`: with three names the first is a schema.
         Kind::Word if word.is_one_of(&["by", "column"]) => parts > 2,
         // `for update`, `on update`, `do update` are about something else.
@@ -204,6 +214,12 @@ fn is_object(statement: &[Token<'_>], index: usize, parts: usize) -> bool {
         Kind::Other => word.text == ":" && previous.is_some_and(|word| word.text == ":"),
         _ => false,
     }
+}
+
+/// Says whether two names are a table and its column: `owned by t.c`, `on column t.c`.
+fn is_of_column(statement: &[Token<'_>], index: usize, parts: usize) -> bool {
+    let before = index.checked_sub(1).map(|index| &statement[index]);
+    parts == 2 && before.is_some_and(|word| word.is_one_of(&["by", "column"]))
 }
 
 /// Says whether a chain that stands where an object can is a column all the same.

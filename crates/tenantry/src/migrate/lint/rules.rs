@@ -1,5 +1,7 @@
 //! The rules that a file keeps to.
 
+use std::{borrow::Cow, collections::HashSet};
+
 use super::{
     Finding, Lint, Rule,
     names::{self, Names, Within},
@@ -20,8 +22,6 @@ pub(crate) struct Subject<'a> {
     pub(crate) of: Of,
     pub(crate) transactional: bool,
     pub(crate) version: i64,
-    /// Says whether a name is that of some tenant's schema.
-    pub(crate) own: &'a dyn Fn(&str) -> bool,
 }
 
 /// Findings that are told of a file. Whoever has more has a file of another kind.
@@ -84,7 +84,7 @@ impl File<'_> {
             return;
         }
         self.check_extension(statement, found);
-        self.check_schemas(statement, Within::File, 0, found);
+        self.check_schemas(statement, &HashSet::new(), Within::File, 0, found);
         self.check_schema_statement(statement, found);
         self.check_bodies(statement, found);
     }
@@ -137,13 +137,13 @@ impl File<'_> {
     fn check_schemas(
         &self,
         statement: &[Token<'_>],
+        around: &HashSet<String>,
         within: Within,
         offset: usize,
         found: &mut Found<'_>,
     ) {
         let allowed = |schema: &str| self.lint.allows(schema);
-        let always = |schema: &str| schema == "public" || (self.subject.own)(schema);
-        let names = Names { allowed: &allowed, always: &always, within };
+        let names = Names { allowed: &allowed, within, around };
         for (at, schema) in names::foreign(statement, names) {
             found.add(offset + at, Rule::ForeignSchema, foreign(&schema));
         }
@@ -186,7 +186,7 @@ impl File<'_> {
         for token in value.iter().skip(1) {
             let name = match token.kind {
                 Kind::Comma => continue,
-                Kind::Text if token.text == "''" => continue,
+                Kind::Text | Kind::Quoted if matches!(token.text, "''" | "\"\"") => continue,
                 Kind::Text => token.text.trim_matches('\'').to_owned(),
                 Kind::Word
                     if token.is_one_of(&[
@@ -235,20 +235,45 @@ impl File<'_> {
         if !matches!(language.as_deref(), None | Some("sql" | "plpgsql")) {
             return;
         }
-        for body in statement.iter().filter(|token| token.kind == Kind::Dollar) {
-            let Some(tag) = body.text.get(1..).and_then(|rest| rest.find('$')) else { continue };
-            let tag = tag + 2;
-            let inner = body.text.len().checked_sub(tag).and_then(|end| body.text.get(tag..end));
-            let Some(inner) = inner else { continue };
-            let offset = body.at + tag;
-            for statement in Script::new(inner).statements() {
-                self.check_schemas(statement, Within::Body, offset, found);
-                check_set_config(statement, offset, found);
-                if let Some(set) = sets_search_path(statement) {
-                    found.add(offset + set, Rule::SearchPath, SEARCH_PATH);
-                }
+        for (index, token) in statement.iter().enumerate() {
+            let before = index.checked_sub(1).map(|index| &statement[index]);
+            let is_body =
+                before.is_some_and(|word| word.is_one_of(&["as", "do", "sql", "plpgsql"]));
+            if let Some((inner, offset)) = body_of(token).filter(|_| is_body) {
+                self.check_body(statement, &inner, offset, found);
             }
         }
+    }
+
+    fn check_body(&self, routine: &[Token<'_>], body: &str, offset: usize, found: &mut Found<'_>) {
+        let script = Script::new(body);
+        // What is declared at its beginning, and the parameters, are known to all of its statements.
+        let mut around = names::declared(&script.tokens);
+        around.extend(routine.iter().filter(|token| token.is_name()).map(Token::name));
+        for statement in script.statements() {
+            self.check_schemas(statement, &around, Within::Body, offset, found);
+            check_set_config(statement, offset, found);
+            if let Some(set) = sets_search_path(statement) {
+                found.add(offset + set, Rule::SearchPath, SEARCH_PATH);
+            }
+        }
+    }
+}
+
+/// Returns the text of a body, and where it begins. In one in single quotes those inside are doubled: one of
+/// them gives way to a blank, so that everything stays where it is.
+fn body_of<'a>(token: &Token<'a>) -> Option<(Cow<'a, str>, usize)> {
+    match token.kind {
+        Kind::Dollar => {
+            let tag = token.text.get(1..)?.find('$')? + 2;
+            let inner = token.text.get(tag..token.text.len().checked_sub(tag)?)?;
+            Some((inner.into(), token.at + tag))
+        }
+        Kind::Text => {
+            let inner = token.text.strip_prefix('\'')?.strip_suffix('\'')?;
+            Some((inner.replace("''", "' ").into(), token.at + 1))
+        }
+        _ => None,
     }
 }
 
@@ -264,7 +289,11 @@ fn foreign(schema: &str) -> String {
 /// Says whether a statement begins with these words.
 fn starts(statement: &[Token<'_>], keywords: &[&str]) -> bool {
     statement.len() >= keywords.len()
-        && statement.iter().zip(keywords).all(|(token, keyword)| token.is(keyword))
+        && statement.iter().zip(keywords).all(|(token, keyword)| match *keyword {
+            // The one word that is no keyword, and so may be in quotes.
+            "search_path" => token.is_name() && token.name() == "search_path",
+            keyword => token.is(keyword),
+        })
 }
 
 /// Finds these words in a row, and returns where the last of them is.
@@ -321,7 +350,8 @@ fn check_client(statement: &[Token<'_>], found: &mut Found<'_>) {
 fn check_set_config(statement: &[Token<'_>], offset: usize, found: &mut Found<'_>) {
     for window in statement.windows(3) {
         let [function, open, name] = window else { continue };
-        let named = name.kind == Kind::Text && name.text.eq_ignore_ascii_case("'search_path'");
+        let text = matches!(name.kind, Kind::Text | Kind::Dollar);
+        let named = text && name.text.trim_matches(['\'', '$']).eq_ignore_ascii_case("search_path");
         if function.is("set_config") && open.kind == Kind::Open && named {
             found.add(offset + function.at, Rule::SearchPath, SEARCH_PATH);
         }

@@ -102,6 +102,7 @@ impl<'a> Script<'a> {
             }
             TokenKind::Literal { kind } => match kind {
                 LiteralKind::Str { terminated }
+                | LiteralKind::NationalStr { terminated }
                 | LiteralKind::ByteStr { terminated }
                 | LiteralKind::BitStr { terminated }
                 | LiteralKind::UnicodeEscStr { terminated }

@@ -2,12 +2,8 @@ use proptest::prelude::*;
 
 use super::{Lint, Of, Rule, Subject, check, statements};
 
-fn own(name: &str) -> bool {
-    name.starts_with("tenant_")
-}
-
 fn found(text: &str, of: Of, transactional: bool) -> Vec<(Rule, u32)> {
-    let subject = Subject { text, of, transactional, version: 1, own: &own };
+    let subject = Subject { text, of, transactional, version: 1 };
     check(&Lint::default(), &subject).iter().map(|found| (found.rule, found.line)).collect()
 }
 
@@ -71,6 +67,12 @@ fn what_names_no_schema_is_fine() {
         "select a.b from t a order by a.b, a.c limit 1; select count(*) filter (where t.x > 1) over w from t window w as (partition by t.y);",
         "create table t (price numeric(10, 2) check (price > 0.5), span tsrange, exclude using gist (span with &&));",
         "copy users from '/srv/users.csv' csv;",
+        "comment on column tenant_settings.name is 'x'; create sequence s owned by tenant_settings.id;",
+        "alter table tenant_settings add check (tenant_settings.a > 0);",
+        "create function f(p tenant_settings) returns int language plpgsql as $$ declare rec record; begin select id into rec.n from users; select id into strict p.id from users; return p.id + rec.n; end $$;",
+        "create function f() returns int language plpgsql set search_path = \"\" as $$ begin return 1; end $$;",
+        "set app.tenant = 'x'; set local app.tenant to 'y'; alter table users set (toast.autovacuum_enabled = false);",
+        "update t set address.city = 'x' where id = 1; select (address).city from t;",
         "create function f() returns int language plpython3u as $$ from public.x import y\nplpy.execute('select public.f()') $$;",
     ] {
         assert_eq!(in_a_tenant(text), [], "{text}");
@@ -141,6 +143,12 @@ fn what_names_a_schema_is_found_with_its_line() {
         "create function f() returns int language sql set search_path = public as 'select 1'",
         "create function f() returns int language plpgsql set search_path to 'other' as $$ begin end $$",
         "create or replace function other.f() returns int language sql as 'select 1'",
+        "do 'begin insert into other.users values (1); end'",
+        "create function f() returns int language sql as 'select id from other.users where name = ''x'' limit 1'",
+        "copy other.users from '/srv/users.csv'",
+        "analyze other.users",
+        "select nextval('other.s')",
+        "select tenant_globex.f(1)",
     ] {
         let text = format!("select 1;\n\n{text};\nselect 2");
         let found = in_a_tenant(&text);
@@ -152,13 +160,7 @@ fn what_names_a_schema_is_found_with_its_line() {
                     .allow_schema("other")
                     .allow_schema("tenant_acme")
                     .allow_schema("tenant_globex"),
-                &Subject {
-                    text: &text,
-                    of: Of::Tenant,
-                    transactional: true,
-                    version: 1,
-                    own: &own
-                },
+                &Subject { text: &text, of: Of::Tenant, transactional: true, version: 1 },
             ),
             [],
             "{text}"
@@ -198,6 +200,9 @@ fn what_breaks_other_rules_is_found_with_its_line() {
         ("SET SESSION search_path = x", R::SearchPath),
         ("set schema 'x'", R::SearchPath),
         ("reset search_path", R::SearchPath),
+        ("set \"search_path\" = x", R::SearchPath),
+        ("set local \"search_path\" to x", R::SearchPath),
+        ("select set_config($$search_path$$, 'x', true)", R::SearchPath),
         ("reset all", R::SearchPath),
         ("discard all", R::SearchPath),
         ("select set_config('search_path', 'x', false)", R::SearchPath),
@@ -218,6 +223,7 @@ fn what_breaks_other_rules_is_found_with_its_line() {
         ("do $x$ begin\nend $y$;", 1),
         ("select E'x\\';\n", 1),
         ("select 1;\nselect 2\0;", 2),
+        ("select N'x", 1),
     ] {
         assert_eq!(in_a_tenant(text).first(), Some(&(R::Unterminated, line)), "{text:?}");
     }
@@ -235,7 +241,7 @@ fn shared_files_and_those_outside_a_transaction_have_fewer_rules() {
 #[test]
 fn a_file_that_is_skipped_still_keeps_its_record() {
     let text = "create table public.x ();\nset search_path to y;\ncommit;\nselect '";
-    let subject = Subject { text, of: Of::Tenant, transactional: true, version: 7, own: &own };
+    let subject = Subject { text, of: Of::Tenant, transactional: true, version: 7 };
     let rules = |lint: Lint| check(&lint, &subject).iter().map(|f| f.rule).collect::<Vec<_>>();
     assert_eq!(rules(Lint::default().skip(7)), [Rule::TransactionControl, Rule::Unterminated]);
     assert_eq!(rules(Lint::default().skip(8)).len(), 4);
