@@ -159,16 +159,19 @@ impl Provisioner {
         self.drop_all(record, site, &DropOptions::default()).await.map(drop)
     }
 
-    /// Drops a schema that is no tenant's, with everything in it.
+    /// Drops a schema that is no tenant's, with everything in it. Returns whether it was there.
     pub(super) async fn drop_schema(
         &self,
         site: &Site,
         options: &DropOptions,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let mut lease = self.lock(site).await?;
-        let dropped = drop_everything(&mut lease, site, options).await;
+        let dropped = match inventory::exists(&mut lease, &site.schema).await? {
+            true => drop_everything(&mut lease, site, options).await.map(|_| true),
+            false => Ok(false),
+        };
         lease.settle().await;
-        dropped.map(drop)
+        dropped
     }
 
     /// Takes a lease that has the lock of a schema.

@@ -17,15 +17,20 @@ pub(super) struct Inventory {
 
 /// Looks at what is in a schema, and at what depends on it from outside.
 pub(super) async fn read(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<Inventory> {
-    let exists = sqlx::query("select from pg_catalog.pg_namespace where nspname = $1")
-        .bind(schema.as_str())
-        .persistent(false)
-        .fetch_optional(&mut *conn)
-        .await?
-        .is_some();
+    let exists = exists(conn, schema).await?;
     let objects = objects(conn, schema).await?;
     let outside = texts(conn, OUTSIDE, schema).await?;
     Ok(Inventory { exists, objects, outside })
+}
+
+/// Says whether a schema is there.
+pub(super) async fn exists(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<bool> {
+    let row = sqlx::query("select from pg_catalog.pg_namespace where nspname = $1")
+        .bind(schema.as_str())
+        .persistent(false)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Returns the objects of a schema. What belongs to one of them, such as its indexes and its row type, or

@@ -76,7 +76,7 @@ impl Provisioner {
                 }
                 Renewed::Taken => {}
                 Renewed::Useless => match self.remove(&spare).await {
-                    Ok(()) => report.removed += 1,
+                    Ok(removed) => report.removed += usize::from(removed),
                     // Somebody is making it just now.
                     Err(error) if error.kind() == ErrorKind::Busy => {}
                     Err(error) => return Err(error),
@@ -176,7 +176,7 @@ impl Provisioner {
 
     /// Removes a schema that this process has made and given up: the session that has made it may not have
     /// been cleaned yet.
-    pub(super) async fn remove_own(&self, schema: &Ident) -> Result<(), Error> {
+    pub(super) async fn remove_own(&self, schema: &Ident) -> Result<bool, Error> {
         let deadline = Instant::now() + self.fleet.server().options().cleanup_timeout;
         loop {
             match self.remove(schema).await {
@@ -188,8 +188,8 @@ impl Provisioner {
         }
     }
 
-    /// Removes a schema that is no tenant's.
-    async fn remove(&self, schema: &Ident) -> Result<(), Error> {
+    /// Removes a schema that is no tenant's. Returns whether it was there.
+    async fn remove(&self, schema: &Ident) -> Result<bool, Error> {
         let site = self.fleet.site_of(schema);
         self.drop_schema(&site, &super::DropOptions::default().cascade(true)).await
     }

@@ -85,8 +85,10 @@ pub(crate) async fn outside(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<R
     if seed.repeat == Repeat::Once {
         let mut tx = TenantTransaction::open(fleet.lease_for(site).await?).await?;
         let noted = record::note(&mut tx, &site.schema, &seed.name).await;
-        noted.map_err(|error| failed(seed, site, error))?;
+        let first = noted.map_err(|error| failed(seed, site, error))?;
         tx.commit().await.map_err(|error| failed(seed, site, error))?;
+        // Somebody else was at it, too, and has ended before.
+        return Ok(if first { Ran::Seeded } else { Ran::Already });
     }
     Ok(Ran::Seeded)
 }

@@ -204,3 +204,22 @@ async fn a_run_that_was_killed_is_gone_on_with_by_the_next() -> TestResult {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_statement_that_commits_on_the_way_is_not_run_again() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let files = Files::new(&[(
+        "0001_fill.sql",
+        "-- no-transaction\ndo $$ begin insert into users values (2, 'x'); commit; \
+         lock table users; end $$;",
+    )]);
+    let (mut admin, mut other) = (world.admin().await, world.admin().await);
+    run(&mut other, "begin; select * from tenant_acme.users").await;
+    let options = options().lock_timeout(Duration::from_millis(30));
+    let report = migrator(&world, &files).migrate_all(options).await?;
+    assert_eq!(report.failed, 1, "{report}");
+    assert_eq!(recorded(&mut admin, "acme").await, "Some(\"1!\")");
+    let rows = "select count(*)::text from tenant_acme.users";
+    assert_eq!(observe(&mut admin, rows).await, "Some(\"2\")");
+    Ok(())
+}

@@ -16,7 +16,10 @@ use tenantry::{
 };
 
 use super::files::{Files, create_schemas, ids, migrator, recorded, tables};
-use crate::support::{Heard, TestResult, World, eventually, observe, run};
+use crate::{
+    faults::{Mode, Proxy},
+    support::{Heard, TestResult, World, connect, eventually, observe, private_server, run},
+};
 
 fn options() -> MigrateOptions {
     MigrateOptions::default()
@@ -517,5 +520,69 @@ async fn a_report_is_json_with_every_tenant_in_it() -> TestResult {
     assert_eq!(json["tenants"][1]["error"]["reason"], "tenant");
     let text = report.to_string();
     assert!(text.contains("0001_no.sql, line 2: syntax error"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_search_path_that_is_changed_in_disguise_is_found_before_anything_lasts() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let files = Files::new(&[(
+        "0001_leak.sql",
+        "do $$ begin execute 'set local sea' || 'rch_path = public'; end $$; create table leaked (id int);",
+    )]);
+    let report = migrator(&world, &files).migrate_all(options()).await?;
+    let reason = report.tenants[0].error().map(|failure| failure.reason);
+    assert_eq!(reason, Some(FailureReason::SearchPath), "{report}");
+    let mut admin = world.admin().await;
+    let leaked = "select (to_regclass('public.leaked') is null)::text";
+    assert_eq!(observe(&mut admin, leaked).await, "Some(\"true\")");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_lock_is_left_when_a_run_has_returned() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let files = Files::new(&[("0001_no.sql", "select 1 / 0;")]);
+    let (migrator, mut admin) = (migrator(&world, &files), world.admin().await);
+    let locks = "select count(*)::text from pg_locks where locktype = 'advisory' and database = \
+                 (select oid from pg_database where datname = current_database())";
+    for _ in 0..10 {
+        assert_eq!(migrator.migrate_all(options()).await?.failed, 1);
+        assert_eq!(observe(&mut admin, locks).await, "Some(\"0\")");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_has_lasted_is_told_although_the_answer_was_lost() -> TestResult {
+    let server = private_server(&["acme"]).await;
+    let proxy = Proxy::before(server.port()).await;
+    let manager = tenantry::TenantManager::builder(proxy.url()).build()?;
+    manager.tenant("acme").await?.ping().await?;
+    let files = Files::notes();
+    let migrator = manager.migrator().tenants(files.read());
+    let mut admin = connect(&server.url()).await;
+    let running = tokio::spawn(async move { migrator.migrate_all(options()).await });
+    proxy.set(Mode::Delay(Duration::from_millis(100)));
+    let there = "select (to_regclass('tenant_acme._sqlx_migrations') is not null)::text";
+    eventually("a file has lasted", async || observe(&mut admin, there).await == "Some(\"true\")")
+        .await;
+    proxy.set(Mode::Cut);
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    proxy.set(Mode::Pass);
+    let report = running.await??;
+    let files: Vec<_> = report.tenants[0].files.iter().map(|file| file.version).collect();
+    assert_eq!((report.migrated, files), (1, vec![1, 2]), "{report}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_limit_a_statement_takes_as_long_as_it_takes() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let files = Files::new(&[("0001_slow.sql", "select pg_sleep(0.3);")]);
+    let name = world.database.name();
+    let limit = format!("alter database {name} set statement_timeout = '100ms'");
+    run(&mut world.admin().await, &limit).await;
+    assert!(migrator(&world, &files).migrate_all(options()).await?.is_success());
     Ok(())
 }

@@ -237,3 +237,63 @@ async fn ids_and_schemas_that_cannot_be_are_refused_before_anything_is_made() ->
     assert_eq!(traces(&mut world.admin().await).await, Vec::<String>::new());
     Ok(())
 }
+
+/// A seed that passes over the error of a statement.
+fn swallows() -> Seed {
+    Seed::new("swallows", |tx| {
+        Box::pin(async move {
+            drop(sqlx::query("select nothing from nowhere").execute(&mut **tx).await);
+            Ok(())
+        })
+    })
+}
+
+#[tokio::test]
+async fn an_error_that_a_seed_passes_over_and_a_panic_are_failures() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let panics = Seed::new("panics", |_| Box::pin(async { panic!("on a Monday") }));
+    for (provisioner, seed) in [
+        (with_table(&world, &files).await.1, swallows()),
+        (by_discovery(&world, &files).1, swallows()),
+        (by_discovery(&world, &files).1, panics),
+    ] {
+        assert!(provisioner.seed(seed).create("acme", CreateOptions::default()).await.is_err());
+        assert_eq!(traces(&mut world.admin().await).await, Vec::<String>::new());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_made_in_steps_is_not_taken_for_a_leftover() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    files.write("0003_i.sql", "-- no-transaction\ncreate index concurrently on notes (text);");
+    let (_, provisioner) = by_discovery(&world, &files);
+    let (_, other) = by_discovery(&world, &files);
+    let filling = tokio::spawn(async move {
+        loop {
+            other.fill_spares(0).await.expect("there is nothing in its way");
+        }
+    });
+    for number in 0..25 {
+        provisioner.create(format!("t{number}"), CreateOptions::default()).await?;
+    }
+    filling.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_kept_stays_and_without_files_there_is_nothing() -> TestResult {
+    let world = World::new().await;
+    let broken = Files::new(&[("0001_no.sql", "select 1 / 0;")]);
+    let (_, provisioner) = by_discovery(&world, &broken);
+    let keep = CreateOptions::default().keep_failed(true);
+    assert!(provisioner.create("acme", keep).await.is_err());
+    assert_eq!(provisioner.fill_spares(0).await?.removed, 0);
+    assert_eq!(traces(&mut world.admin().await).await.len(), 1);
+    let (manager, provisioner) = by_discovery(&world, &Files::notes());
+    provisioner.fill_spares(1).await?;
+    let created = manager.provisioner().create("empty", CreateOptions::default()).await?;
+    assert_eq!(created.how, HowMade::AtOnce);
+    assert!(count(&manager, "empty", NOTES).await.is_err());
+    Ok(())
+}

@@ -1,8 +1,10 @@
 //! Dropping a tenant: all of it, nothing else, and within the server's lock table.
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
 use tenantry::{
-    ErrorKind, SchemaDiscovery, TenantManager,
+    ErrorKind, Ident, SchemaDiscovery, TenantManager,
     provision::{CreateOptions, DropOptions},
 };
 use tenantry_devdb::DevServer;
@@ -110,5 +112,121 @@ async fn a_large_tenant_is_dropped_where_the_server_alone_would_run_out_of_locks
     assert!(report.transactions > 10, "{report}");
     assert!(!exists(&mut admin, "tenant_big").await);
     manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_of_anybody_else_goes_along() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    let mut admin = world.admin().await;
+    for (setup, named, undo) in [
+        ("create table public.k () inherits (tenant_acme.notes)", "public.k", "table public.k"),
+        (
+            "create type tenant_acme.kind as enum ('x'); create table public.k (v tenant_acme.kind)",
+            "public.k.v",
+            "table public.k",
+        ),
+        ("create table public.k (n tenant_acme.notes)", "public.k.n", "table public.k"),
+        (
+            "create sequence tenant_acme.s; \
+             create table public.k (id int default nextval('tenant_acme.s'))",
+            "public.k.id",
+            "table public.k",
+        ),
+        (
+            "create function tenant_acme.f() returns trigger language plpgsql as 'begin return new; end'; \
+             create table public.k (); create trigger t before insert on public.k for each row \
+             execute function tenant_acme.f()",
+            "t on public.k",
+            "table public.k",
+        ),
+        (
+            "create function public.h() returns bigint begin atomic \
+             select count(*) from tenant_acme.notes; end",
+            "public.h()",
+            "function public.h()",
+        ),
+        (
+            "create table public.k (); create policy p on public.k using \
+             (exists (select from tenant_acme.notes))",
+            "p on public.k",
+            "table public.k",
+        ),
+    ] {
+        provisioner.create("acme", CreateOptions::default()).await?;
+        run(&mut admin, setup).await;
+        let refused = provisioner.drop_tenant("acme", "acme", DropOptions::default()).await;
+        let error = refused.expect_err("something depends on it").to_string();
+        assert!(error.contains(named), "{setup}: {error}");
+        manager.tenant("acme").await?;
+        run(&mut admin, &format!("drop {undo}")).await;
+        provisioner.drop_tenant("acme", "acme", DropOptions::default()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_belongs_to_something_else_goes_with_that() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (_, provisioner) = with_table(&world, &files).await;
+    let mut admin = world.admin().await;
+    provisioner.create("acme", CreateOptions::default()).await?;
+    run(
+        &mut admin,
+        "create extension citext schema tenant_acme; \
+         create type tenant_acme.times as range (subtype = time); \
+         create table tenant_acme.t (id int generated always as identity, name tenant_acme.citext)",
+    )
+    .await;
+    let options = DropOptions::default().batch(1);
+    provisioner.drop_tenant("acme", "acme", options).await?;
+    assert!(!exists(&mut admin, "tenant_acme").await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drop_that_cannot_go_on_leaves_nobody_half_a_tenant() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let manager = world.manager();
+    let provisioner = manager.provisioner().tenants(files.read());
+    let mut admin = world.admin().await;
+    provisioner.create("acme", CreateOptions::default()).await?;
+    run(&mut admin, "begin; lock table tenant_acme.notes").await;
+    let options = DropOptions::default().batch(1).lock_timeout(Duration::from_millis(20));
+    let error = provisioner.drop_tenant("acme", "acme", options).await.unwrap_err();
+    assert!(error.to_string().contains("tenantry_spare_"), "{error}");
+    assert_eq!(manager.tenant("acme").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
+    let report = manager.migrator().tenants(files.read()).migrate_all(Default::default()).await?;
+    assert_eq!(report.total, 0, "{report}");
+    run(&mut admin, "rollback").await;
+    assert_eq!(provisioner.fill_spares(0).await?.removed, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_schema_of_two_tenants_is_not_dropped() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (_, provisioner) = with_table(&world, &files).await;
+    let mut admin = world.admin().await;
+    provisioner.create("acme", CreateOptions::default()).await?;
+    run(&mut admin, "insert into tenants (id, container) values ('other', 'tenant_acme')").await;
+    let error =
+        provisioner.drop_tenant("other", "other", DropOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Placement, "{error}");
+    assert!(exists(&mut admin, "tenant_acme").await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_name_of_a_schema_gets_out_of_its_quotes() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (_, provisioner) = with_table(&world, &files).await;
+    for name in ["x$drop$y", "we\"ird", "it's", "back\\slash", "a%sb", "x.y"] {
+        let container = CreateOptions::default().container(Ident::parse(name)?);
+        provisioner.create("acme", container).await?;
+        let options = DropOptions::default().batch(1);
+        provisioner.drop_tenant("acme", "acme", options).await?;
+    }
     Ok(())
 }

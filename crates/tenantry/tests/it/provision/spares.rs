@@ -133,3 +133,18 @@ async fn spares_are_kept_in_the_background_until_the_manager_is_closed() -> Test
     manager.close().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn one_connection_is_enough() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let one = world.builder().max_connections(1).build()?;
+    let one_for_each = world.builder().max_connections(5).max_connections_per_tenant(1).build()?;
+    for (manager, id) in [(one, "a"), (one_for_each, "b")] {
+        let provisioner = manager.provisioner().tenants(files.read());
+        assert_eq!(provisioner.fill_spares(1).await?.ready, 1);
+        assert_eq!(provisioner.create(id, CreateOptions::default()).await?.how, HowMade::Spare);
+        provisioner.rename(id, "c").await?;
+        provisioner.drop_tenant("c", "c", Default::default()).await?;
+    }
+    Ok(())
+}
