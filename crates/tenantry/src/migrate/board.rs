@@ -22,10 +22,14 @@ pub(super) struct Board {
     error_budget: Option<usize>,
     failed: usize,
     done: usize,
+    /// How many schemas in a row were somebody else's.
+    in_vain: usize,
     /// How often the queue was turned around.
     turned: u32,
     /// Whether somebody is looking who has been seen to by others.
     reviewing: bool,
+    review_began: Time,
+    next_review: Time,
 }
 
 /// Where a worker turns next.
@@ -40,6 +44,9 @@ pub(super) enum Next {
 
 /// How many schemas have to be left for a look at all of them at once: each by itself is two round trips.
 const WORTH_A_REVIEW: usize = 32;
+
+/// How many schemas in a row have to be somebody else's for a look at all that are left.
+const OFTEN: usize = 8;
 
 /// How long the others wait for a review before they ask again.
 const REVIEW: Duration = Duration::from_millis(5);
@@ -57,8 +64,11 @@ impl Board {
             error_budget,
             failed: 0,
             done: 0,
+            in_vain: 0,
             turned: 0,
             reviewing: false,
+            review_began: Time::ZERO,
+            next_review: Time::ZERO,
         }
     }
 
@@ -91,29 +101,48 @@ impl Board {
 
     /// Returns who is still in the queue, if that many are that looking at all of them at once pays, and if
     /// nobody else is looking.
-    pub(super) fn begin_review(&mut self) -> Option<Vec<usize>> {
-        let pays = self.queue.len() >= WORTH_A_REVIEW && !self.reviewing && self.stop.is_none();
+    pub(super) fn begin_review(&mut self, now: Time) -> Option<Vec<usize>> {
+        let enough = self.queue.len() >= WORTH_A_REVIEW && now >= self.next_review;
+        let pays = enough && !self.reviewing && self.stop.is_none();
         self.reviewing |= pays;
+        self.review_began = now;
         pays.then(|| self.queue.iter().copied().collect())
     }
 
     /// Takes those out of the queue that somebody else has seen to. Returns those that were in it.
-    pub(super) fn end_review(&mut self, done: &HashSet<usize>) -> Vec<usize> {
-        self.reviewing = false;
+    pub(super) fn end_review(&mut self, now: Time, done: &HashSet<usize>) -> Vec<usize> {
+        (self.reviewing, self.in_vain) = (false, 0);
+        // Most of the time is for work.
+        self.next_review = now + now.saturating_sub(self.review_began) * 3;
         let (gone, left) = self.queue.drain(..).partition(|schema| done.contains(schema));
         self.queue = left;
         Vec::from(gone)
     }
 
-    /// Notes that somebody else is migrating the schema. Whoever does that goes on with the next: we turn
-    /// around and come from the other side, so that the two meet once and not at every schema.
-    pub(super) fn postpone(&mut self, now: Time, schema: usize, turned: u32) {
+    /// Notes that somebody else is migrating the schema.
+    pub(super) fn postpone(&mut self, now: Time, schema: usize) {
         self.later.push_back((now + LOOK_AGAIN, schema));
+    }
+
+    /// Notes that somebody else has seen to a schema, or is doing so, and goes on with the next: we turn around
+    /// and come from the other side, so that the two meet once and not at every schema. Returns whether that
+    /// has happened so often that all that are left should be looked at.
+    ///
+    /// `chance` is from 0 to 1. Two who begin together meet at once, and if both turned they would go on
+    /// meeting: so half of the time we do not.
+    pub(super) fn met_somebody(&mut self, turned: u32, chance: f64) -> bool {
+        self.in_vain += 1;
         // Workers that were on their way meet the same one.
-        if turned == self.turned {
+        if turned == self.turned && chance < 0.5 {
             self.turned += 1;
             self.queue.make_contiguous().reverse();
         }
+        self.in_vain >= OFTEN
+    }
+
+    /// Notes that a schema was ours.
+    pub(super) fn met_nobody(&mut self) {
+        self.in_vain = 0;
     }
 
     /// Notes what came of a schema. Returns how many have ended.
@@ -159,10 +188,10 @@ mod tests {
         let mut board = Board::new(OnFailure::Continue, None);
         board.add(&[0, 1]);
         assert_eq!(board.next(MS), Next::Schema(0, 0));
-        board.postpone(MS, 0, 0);
-        assert_eq!(board.next(MS * 100), Next::Schema(1, 1));
+        board.postpone(MS, 0);
+        assert_eq!(board.next(MS * 100), Next::Schema(1, 0));
         assert_eq!(board.next(MS * 2), Next::Wait(MS + LOOK_AGAIN));
-        assert_eq!(board.next(MS * 100), Next::Schema(0, 1));
+        assert_eq!(board.next(MS * 100), Next::Schema(0, 0));
         assert_eq!(board.next(MS * 100), Next::Nothing);
     }
 
@@ -191,26 +220,33 @@ mod tests {
         let mut board = Board::new(OnFailure::Continue, None);
         board.add(&[0, 1, 2, 3, 4, 5]);
         assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(0, 0), Next::Schema(1, 0)));
-        board.postpone(MS, 0, 0);
-        board.postpone(MS, 1, 0);
+        assert!(!board.met_somebody(0, 0.4));
+        assert!(!board.met_somebody(0, 0.4));
         assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(5, 1), Next::Schema(4, 1)));
-        board.postpone(MS, 4, 1);
+        assert!(!board.met_somebody(1, 0.6));
+        assert!(!board.met_somebody(1, 0.4));
         assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(2, 2), Next::Schema(3, 2)));
+        board.met_nobody();
+        let often = (1..=OFTEN).map(|_| board.met_somebody(0, 0.9)).filter(|often| *often);
+        assert_eq!(often.count(), 1, "after so many in a row");
     }
 
     #[test]
     fn a_review_takes_out_what_others_have_done() {
         let mut board = Board::new(OnFailure::Continue, None);
         board.add(&[1, 2, 3]);
-        assert_eq!(board.begin_review(), None, "three are not worth it");
+        assert_eq!(board.begin_review(MS), None, "three are not worth it");
         board.add(&(4..=40).collect::<Vec<_>>());
-        assert_eq!(board.begin_review().map(|queue| queue.len()), Some(40));
-        assert_eq!(board.begin_review(), None, "one at a time");
+        assert_eq!(board.begin_review(MS).map(|queue| queue.len()), Some(40));
+        assert_eq!(board.begin_review(MS), None, "one at a time");
         assert_eq!(board.next(MS), Next::Wait(MS + REVIEW), "the others wait for it");
-        let gone = board.end_review(&(1..=38).collect());
+        let gone = board.end_review(MS * 2, &(1..=38).collect());
         assert_eq!(gone, (1..=38).collect::<Vec<_>>());
         assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(39, 0), Next::Schema(40, 0)));
         assert_eq!(board.next(MS), Next::Nothing);
+        board.add(&(4..=40).collect::<Vec<_>>());
+        assert_eq!(board.begin_review(MS * 4), None, "most of the time is for work");
+        assert!(board.begin_review(MS * 5).is_some());
     }
 
     #[test]

@@ -184,15 +184,10 @@ impl Run<'_> {
                 }
                 Next::Schema(schema, turned) => {
                     let Some(todo) = &self.todo[schema] else { continue };
-                    match self.migrate(schema, todo, &mut lease).await {
-                        DoneBy::Us => {}
-                        DoneBy::NotYet => {
-                            self.board.lock().postpone(self.began.elapsed(), schema, turned);
-                        }
-                        DoneBy::Others => {
-                            settle(lease.take()).await;
-                            self.review().await;
-                        }
+                    let by = self.migrate(schema, todo, &mut lease).await;
+                    if self.note_who(schema, by, turned) {
+                        settle(lease.take()).await;
+                        self.review().await;
                     }
                     // Others that wait have their turn.
                     let waited_for = self.order.fleet.server().is_waited_for();
@@ -201,6 +196,21 @@ impl Run<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Notes who has seen to a schema. Returns whether all that are left should be looked at.
+    fn note_who(&self, schema: usize, by: DoneBy, turned: u32) -> bool {
+        let mut board = self.board.lock();
+        if by == DoneBy::NotYet {
+            board.postpone(self.began.elapsed(), schema);
+        }
+        match by {
+            DoneBy::Us => {
+                board.met_nobody();
+                false
+            }
+            DoneBy::Others | DoneBy::NotYet => board.met_somebody(turned, chance()),
         }
     }
 
@@ -256,7 +266,7 @@ impl Run<'_> {
     /// Looks at all that are left at once, because somebody else is at work, who may have seen to many of
     /// them.
     async fn review(&self) {
-        let Some(left) = self.board.lock().begin_review() else { return };
+        let Some(left) = self.board.lock().begin_review(self.began.elapsed()) else { return };
         let places = left.into_iter().filter_map(|place| Some((place, self.todo[place].as_ref()?)));
         let places: Vec<_> = places.filter(|(_, todo)| !todo.versions.is_empty()).collect();
         let schemas: Vec<_> =
@@ -264,7 +274,7 @@ impl Run<'_> {
         // What cannot be told now is found out by whoever comes to it.
         let have = survey::have(self.order.fleet, &schemas).await.unwrap_or_default();
         let done = places.iter().zip(have).filter_map(|((place, _), have)| have.then_some(*place));
-        let gone = self.board.lock().end_review(&done.collect());
+        let gone = self.board.lock().end_review(self.began.elapsed(), &done.collect());
         for place in gone {
             self.results.lock()[place].outcome = Outcome::UpToDate;
             self.note_end(place);
