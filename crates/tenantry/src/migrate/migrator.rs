@@ -11,6 +11,7 @@ use super::{
     run::Order,
     survey::{self, Recorded},
     targets::{Target, targets_of},
+    turn,
 };
 use crate::{
     catalog::Site,
@@ -35,8 +36,8 @@ use crate::{
 ///
 /// A deploy with nothing to do costs a few statements, whatever the number of tenants. What is recorded is
 /// sqlx's own table `_sqlx_migrations` in each schema. A file and its record are in one transaction, so
-/// a run that was killed in the middle is gone on with by running it again. Two runs at once share the
-/// work: a lock for each schema keeps them apart, and each looks again once it has it.
+/// a run that was killed in the middle is gone on with by running it again. Two runs at once never
+/// collide: a lock for each schema keeps them apart, and each looks again once it has it.
 ///
 /// Suspended tenants are migrated, too: one that is resumed must not be behind.
 ///
@@ -107,11 +108,26 @@ impl TenantMigrator {
         let job = Job::Apply { to: options.to };
         options.check()?;
         let set = self.set(&Schemas::AllTenants)?;
+        let turn = turn::take(&self.fleet, &options).await?;
+        let report = self.migrate_in_turn(job, set, &options, began).await;
+        if let Some(turn) = turn {
+            turn.settle().await;
+        }
+        report
+    }
+
+    async fn migrate_in_turn(
+        &self,
+        job: Job,
+        set: &Migrations,
+        options: &MigrateOptions,
+        began: Instant,
+    ) -> Result<MigrateReport, Error> {
         let surveyed = self.survey(&Schemas::AllTenants).await?;
-        self.prepare(job, set, &surveyed, &options)?;
+        self.prepare(job, set, &surveyed, options)?;
         let shared = match &self.shared {
             // A version to stop at is one of the tenants' files.
-            Some(_) => Some(self.run_shared(Job::Apply { to: None }, &options).await?),
+            Some(_) => Some(self.run_shared(Job::Apply { to: None }, options).await?),
             None => None,
         };
         let (end, tenants) = match &shared {
@@ -119,7 +135,7 @@ impl TenantMigrator {
                 let not_begun = |(target, _): (Target, _)| not_begun(&target);
                 (End::SharedFailed, surveyed.into_iter().map(not_begun).collect())
             }
-            _ => self.order(job, set, &options).over(surveyed).await,
+            _ => self.order(job, set, options).over(surveyed).await,
         };
         let shared = shared.map(|(_, shared)| shared);
         Ok(MigrateReport::new(end, shared, tenants, began.elapsed()))

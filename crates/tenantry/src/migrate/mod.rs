@@ -19,6 +19,7 @@ mod source;
 mod survey;
 mod targets;
 mod tracking;
+mod turn;
 
 pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
 pub use failure::{Failure, FailureReason};

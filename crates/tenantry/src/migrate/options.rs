@@ -149,6 +149,9 @@ impl MigrateOptions {
     }
 
     /// Sets what to do about a tenant that somebody else is migrating. Default: wait.
+    ///
+    /// A run over all tenants that waits lets another one that is under way end first, for up to 30 s, and then
+    /// works beside it.
     pub fn when_locked(mut self, when_locked: WhenLocked) -> Self {
         self.when_locked = when_locked;
         self
@@ -216,6 +219,11 @@ impl MigrateOptions {
     pub fn stop_when(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(signal.boxed().shared());
         self
+    }
+
+    /// Says whether the run was told to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.clone().is_some_and(|stop| stop.now_or_never().is_some())
     }
 
     pub(super) fn leniency(&self) -> Leniency {

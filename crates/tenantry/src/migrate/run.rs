@@ -157,7 +157,9 @@ impl Run<'_> {
     /// Works off the queue, which has so many schemas in it.
     async fn work_off(&self, open: usize) {
         let Order { fleet, options, .. } = self.order;
+        // One may have the lock that tells others of this run.
         let places = fleet.server().places_for_upkeep();
+        let places = places.saturating_sub(1).max(1);
         let workers = options.concurrency.min(places).min(open);
         let work = join_all((0..workers).map(|_| self.worker()));
         let Some(signal) = options.stop.clone() else {

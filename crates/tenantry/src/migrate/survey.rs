@@ -59,7 +59,9 @@ pub(super) async fn read(
     let mut first = Some(lease);
     let chunks = with_table.chunks(READ_AT_ONCE).map(<[usize]>::to_vec);
     let chunks = Mutex::new(chunks.collect::<VecDeque<_>>());
-    let readers = CONCURRENCY.min(fleet.server().places_for_upkeep()).min(chunks.lock().len());
+    let readers = CONCURRENCY
+        .min(fleet.server().places_for_upkeep().saturating_sub(1).max(1))
+        .min(chunks.lock().len());
     let readers = (0..readers).map(|_| reader(fleet, schemas, &chunks, first.take()));
     for (place, recorded) in try_join_all(readers).await?.into_iter().flatten() {
         found[place] = recorded;

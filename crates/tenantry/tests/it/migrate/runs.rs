@@ -54,34 +54,44 @@ async fn every_tenant_gets_every_file_once_and_a_second_run_has_nothing_to_do() 
 
 #[tokio::test]
 async fn two_runners_at_once_apply_each_file_once_and_both_tell_the_truth() -> TestResult {
-    let world = World::new().await;
-    let files = Files::new(&[
-        ("0001_ran.sql", "create table ran (at timestamptz default now());"),
-        ("0002_row.sql", "insert into ran default values; select pg_sleep(0.002);"),
-    ]);
-    let mut admin = world.admin().await;
-    create_schemas(&mut admin, &ids(40)).await;
-    let runners = [migrator(&world, &files), migrator(&world, &files)];
-    let tasks = runners.map(|migrator| {
-        tokio::spawn(async move { migrator.migrate_all(options().concurrency(4)).await })
-    });
-    let mut done = HashSet::new();
-    for task in tasks {
-        let report = task.await??;
-        assert!(report.is_success(), "{report}");
-        assert_eq!(report.migrated + report.up_to_date, 40);
-        for tenant in &report.tenants {
-            for file in &tenant.files {
-                let twice = !done.insert((tenant.tenant_id.clone(), file.version));
-                assert!(!twice, "both say that they have applied {file:?}");
+    // Runs over all tenants come one after the other; those over tenants by name share the work.
+    for by_name in [false, true] {
+        let world = World::new().await;
+        let files = Files::new(&[
+            ("0001_ran.sql", "create table ran (at timestamptz default now());"),
+            ("0002_row.sql", "insert into ran default values; select pg_sleep(0.002);"),
+        ]);
+        let mut admin = world.admin().await;
+        let ids = ids(100);
+        create_schemas(&mut admin, &ids).await;
+        let runners = [migrator(&world, &files), migrator(&world, &files)];
+        let tasks = runners.map(|migrator| {
+            let ids = ids.clone();
+            tokio::spawn(async move {
+                let options = options().concurrency(4);
+                match by_name {
+                    true => migrator.migrate(ids, options).await,
+                    false => migrator.migrate_all(options).await,
+                }
+            })
+        });
+        let mut done = HashSet::new();
+        for task in tasks {
+            let report = task.await??;
+            assert!(report.is_success(), "{report}");
+            assert_eq!(report.migrated + report.up_to_date, 100);
+            for tenant in &report.tenants {
+                for file in &tenant.files {
+                    let twice = !done.insert((tenant.tenant_id.clone(), file.version));
+                    assert!(!twice, "both say that they have applied {file:?}");
+                }
             }
         }
-    }
-    assert_eq!(done.len(), 80);
-    for id in ids(40) {
-        let rows =
-            observe(&mut admin, &format!("select count(*)::text from tenant_{id}.ran")).await;
-        assert_eq!(rows, "Some(\"1\")", "{id}");
+        assert_eq!(done.len(), 200);
+        for id in ids {
+            let rows = format!("select count(*)::text from tenant_{id}.ran");
+            assert_eq!(observe(&mut admin, &rows).await, "Some(\"1\")", "{id}");
+        }
     }
     Ok(())
 }
