@@ -112,7 +112,7 @@ impl MigrateOptions {
     /// Sets how many tenants are migrated at a time, from 1 on. Default: 8.
     ///
     /// Each takes one connection of the [budget](crate::PoolOptions::max_connections), so the budget is
-    /// the limit, and requests are served with what is left. A tenant that requests wait for gets its
+    /// the limit, and requests are served with what is left. Those that wait for a connection have their
     /// turn between two tenants.
     pub fn concurrency(mut self, tenants: usize) -> Self {
         self.concurrency = tenants;
