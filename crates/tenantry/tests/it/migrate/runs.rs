@@ -596,3 +596,28 @@ async fn without_a_limit_a_statement_takes_as_long_as_it_takes() -> TestResult {
     assert!(migrator(&world, &files).migrate_all(options()).await?.is_success());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_run_over_all_tenants_lets_another_one_end_first_unless_it_is_told_to_stop() -> TestResult
+{
+    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let mut admin = world.admin().await;
+    let lock = "select pg_advisory_lock(hashtextextended('a run of tenantry over all tenants', \
+                7234619037115))";
+    run(&mut admin, lock).await;
+    let migrator = migrator(&world, &files);
+    let stop = tokio::time::sleep(Duration::from_millis(100));
+    let report = migrator.migrate_all(options().stop_when(stop)).await?;
+    assert_eq!((report.end, report.not_started), (End::Stopped, 1), "{report}");
+    let waiting = tokio::spawn({
+        let migrator = migrator.clone();
+        async move { migrator.migrate_all(options()).await }
+    });
+    // One tenant by its name does not wait for a run over all.
+    assert!(migrator.migrate(["acme"], options().to(1)).await?.is_success());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!waiting.is_finished(), "it waits for the other one");
+    run(&mut admin, "select pg_advisory_unlock_all()").await;
+    assert_eq!(waiting.await??.migrated, 1);
+    Ok(())
+}
