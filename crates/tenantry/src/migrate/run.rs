@@ -51,6 +51,8 @@ struct Todo {
     presence: Presence,
     /// The versions that are to be applied; empty when it is something else.
     versions: Vec<i64>,
+    /// Steps of which nobody knows whether they last, because the answer was lost.
+    lost: Mutex<Vec<Step>>,
 }
 
 /// Who has seen to a schema.
@@ -82,7 +84,10 @@ impl Order<'_> {
             let (name, schema) = (target.name_of_tenant(), target.schema());
             results.push(TenantMigration::new(name, schema, outcome));
             let both = target.site.ok().zip(what);
-            todo.push(both.map(|(site, (presence, versions))| Todo { site, presence, versions }));
+            todo.push(both.map(|(site, (presence, versions))| {
+                let lost = Mutex::default();
+                Todo { site, presence, versions, lost }
+            }));
         }
         let run = Run {
             order: self,
@@ -229,7 +234,7 @@ impl Run<'_> {
             self.tell(&Progress::Started { tenant: name });
         }
         let work = Work { job, set, site, options, presence: *presence };
-        let (mut files, mut lost) = (Vec::new(), Vec::new());
+        let (mut files, mut lost) = (Vec::new(), std::mem::take(&mut *todo.lost.lock()));
         let mut attempts = 0;
         let outcome = loop {
             attempts += 1;
@@ -257,7 +262,10 @@ impl Run<'_> {
             }
         }
         let by = match outcome {
-            None => return DoneBy::NotYet,
+            None => {
+                *todo.lost.lock() = lost;
+                return DoneBy::NotYet;
+            }
             Some(Outcome::UpToDate | Outcome::Skipped) => DoneBy::Others,
             Some(_) => DoneBy::Us,
         };
