@@ -54,6 +54,13 @@ pub enum ErrorKind {
     Placement,
     /// There is such a tenant already, or its container.
     TenantExists,
+    /// The tenant was renamed, dropped, or dropped and created anew since the handle was made: look it
+    /// up again. No statement was run. It comes with a [`retry_after`](Error::retry_after) for clients
+    /// whose next request is looked up anew.
+    StaleHandle,
+    /// The name of the tenant's schema was another's a moment ago, and somebody may still be at work
+    /// who means that one: try again after [`retry_after`](Error::retry_after).
+    NameInUse,
     /// Somebody is migrating, renaming or dropping the tenant.
     Busy,
     /// The catalog could not be asked, or not be written.
@@ -160,7 +167,10 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
-            ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Busy => true,
+            ErrorKind::Timeout
+            | ErrorKind::Overloaded
+            | ErrorKind::Busy
+            | ErrorKind::NameInUse => true,
             ErrorKind::Unavailable | ErrorKind::Catalog => {
                 self.class_of_source().is_none_or(ErrorClass::is_transient)
             }
@@ -203,6 +213,8 @@ impl ErrorKind {
             Self::Suspended => "tenant is suspended",
             Self::Placement => "tenant has no container of its own",
             Self::TenantExists => "tenant exists already",
+            Self::StaleHandle => "tenant is another one now",
+            Self::NameInUse => "the name was in use a moment ago",
             Self::Busy => "tenant is being changed",
             Self::Catalog => "catalog failed",
             Self::Timeout => "no connection in time",

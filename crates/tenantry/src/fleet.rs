@@ -123,4 +123,10 @@ impl Fleet {
         self.lookup.forget(id.as_str()).await;
         self.server.evict(&OccupantId::Tenant(id.clone()), EvictReason::Changed);
     }
+
+    /// Has the handles of a tenant refused that is not there any more under this id, and forgets it.
+    pub(crate) async fn retire(&self, id: &TenantId) {
+        self.lookup.retire_and_forget(id).await;
+        self.server.retire(id);
+    }
 }

@@ -21,10 +21,10 @@ use crate::{
     db::SharedDb,
     error::{Error, ErrorKind, OptionsError},
     event::{Retry, RetryOf},
-    pool::{Class, Occupant, OccupantId},
+    pool::{AskForCredentials, Class, Login, Occupant, OccupantId},
     retry::{Retrier, RetryPolicy},
     tenant::{
-        Binding, Ident, Isolation, PROVISIONAL, Placement, Tenant, TenantId, TenantRecord,
+        Binding, Ident, Isolation, PROVISIONAL, Placement, Schema, Tenant, TenantId, TenantRecord,
         TenantState,
     },
 };
@@ -109,6 +109,13 @@ struct Heard {
     lasting: Lasting,
 }
 
+impl Heard {
+    /// Says whether it is about a tenant that was found to be another one since.
+    fn is_retired(&self) -> bool {
+        matches!(&self.verdict, Verdict::Known(known) if known.occupant.is_retired())
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lasting {
     /// Nothing was forgotten while the catalog answered.
@@ -139,6 +146,7 @@ struct Rules {
     shared_schema: Ident,
     tenants_see_shared: bool,
     dedicate: Dedicate,
+    credentials: Option<AskForCredentials>,
     retry: RetryPolicy,
     timeout: Duration,
     /// Counts what was forgotten, so that an answer that was on its way meanwhile is not kept.
@@ -155,6 +163,7 @@ impl Lookup {
         shared_schema: Ident,
         tenants_see_shared: bool,
         dedicate: Dedicate,
+        credentials: Option<AskForCredentials>,
         retry: RetryPolicy,
     ) -> Self {
         let cache = Cache::builder()
@@ -170,6 +179,7 @@ impl Lookup {
             shared_schema,
             tenants_see_shared,
             dedicate,
+            credentials,
             retry,
             timeout: options.timeout,
             forgotten,
@@ -185,12 +195,14 @@ impl Lookup {
     /// When dropped, another caller that waits for the same id takes over.
     pub(crate) async fn find(&self, shared: &SharedDb, id: &TenantId) -> Result<Arc<Known>, Error> {
         let meters = &shared.observer().meters;
-        let heard = match self.cache.get(id).await {
+        let heard = match self.cache.get(id).await.filter(|heard| !heard.is_retired()) {
             Some(heard) => {
                 meters.catalog_hits.inc();
                 heard
             }
             None => {
+                // What is retired is there, and would be taken for an answer.
+                self.retire(id).await;
                 meters.catalog_misses.inc();
                 let load = self.rules.in_time(self.rules.load_lasting(shared, id));
                 let loaded = self.cache.try_get_with_by_ref(id, load).await;
@@ -260,6 +272,21 @@ impl Lookup {
         }
     }
 
+    /// Forgets a tenant that was found to be another one than the one that is remembered.
+    async fn retire(&self, id: &TenantId) {
+        if self.cache.get(id).await.is_some_and(|heard| heard.is_retired()) {
+            self.forget(id.as_str()).await;
+        }
+    }
+
+    /// Has the handles that were made of what is remembered of a tenant refused, and forgets it.
+    pub(crate) async fn retire_and_forget(&self, id: &TenantId) {
+        if let Some(Heard { verdict: Verdict::Known(known), .. }) = self.cache.get(id).await {
+            known.occupant.retire();
+        }
+        self.forget(id.as_str()).await;
+    }
+
     pub(crate) async fn forget(&self, id: &str) {
         self.rules.forgotten.fetch_add(1, Ordering::Relaxed);
         self.cache.invalidate(id).await;
@@ -298,6 +325,19 @@ impl Rules {
         shared: &SharedDb,
         id: &TenantId,
     ) -> Result<Option<TenantRecord>, Error> {
+        self.patiently(shared, id, || self.catalog.resolve(self.ask(shared), id)).await
+    }
+
+    /// Asks for something about a tenant, and again when there may be an answer the next time.
+    async fn patiently<T, A>(
+        &self,
+        shared: &SharedDb,
+        id: &TenantId,
+        ask: impl FnMut() -> A,
+    ) -> Result<T, Error>
+    where
+        A: Future<Output = Result<T, Error>>,
+    {
         let most = self.retry.max_attempts;
         let (told, tenant) = (shared.clone(), id.clone());
         let retrier = Retrier::when(self.retry.clone(), is_worth_another_try);
@@ -306,7 +346,7 @@ impl Rules {
             let retry = Retry::new(RetryOf::Catalog, Some(&tenant), (attempt, most), delay, cause);
             told.observer().retrying(retry);
         });
-        retrier.run(|| self.catalog.resolve(self.ask(shared), id)).await
+        retrier.run(ask).await
     }
 
     /// Waits for the catalog as long as it may take.
@@ -329,7 +369,9 @@ impl Rules {
         }
         let container = self.container(&record)?;
         self.claim(shared, &record, &container).await?;
-        Ok(Verdict::Known(Arc::new(self.known(record, container)?)))
+        // A name is given away again; which schema it stands for now makes the handle's identity.
+        let schema = self.patiently(shared, id, || shared.schema_named(&container)).await?;
+        Ok(Verdict::Known(Arc::new(self.known(record, container, schema)?)))
     }
 
     /// Returns the container of a tenant, which is never a schema that belongs to everybody.
@@ -391,9 +433,14 @@ impl Rules {
         if (self.dedicate)(record) { Class::Dedicated } else { Class::Pooled }
     }
 
-    fn known(&self, record: TenantRecord, container: Ident) -> Result<Known, Error> {
+    fn known(
+        &self,
+        record: TenantRecord,
+        container: Ident,
+        schema: Schema,
+    ) -> Result<Known, Error> {
         let class = self.class(&record);
-        let placement = Placement::Schema(container);
+        let placement = Placement::schema(container);
         let shared = self.tenants_see_shared.then_some(&self.shared_schema);
         let binding = Binding::tenant(&record, &placement, shared);
         if let Some(name) = binding.forbidden_setting() {
@@ -401,7 +448,10 @@ impl Rules {
             return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
         }
         let id = OccupantId::Tenant(record.id.clone());
-        let occupant = Arc::new(Occupant::new(id, class, binding));
+        let login = self.credentials.clone().filter(|_| class == Class::Dedicated);
+        let login = login.map(|ask| Login::new(record.clone(), ask));
+        let occupant = Occupant::new(id, class, binding).of(schema).logging_in(login);
+        let occupant = Arc::new(occupant);
         Ok(Known { tenant: Tenant::new(record, placement), occupant })
     }
 }

@@ -9,7 +9,7 @@ use super::{TenantTransaction, rows::Rows, statement::Statement};
 use crate::{
     error::{Error, ErrorClass, ErrorKind, RETRY_AFTER, class_of},
     event::{Observer, Ran, Retry, RetryOf},
-    pool::{Class, Effect, Lease, Occupant, Server, Session},
+    pool::{Class, Effect, Lease, Occupant, Purpose, Server, Session},
     retry::Retrier,
 };
 
@@ -33,12 +33,19 @@ impl Handle {
         &self.server.observer
     }
 
+    /// Takes a connection for one statement.
     pub(super) async fn acquire(&self) -> Result<Lease, Error> {
-        self.server.acquire(&self.occupant).await
+        self.server.acquire(&self.occupant, Purpose::Statement).await
+    }
+
+    /// Takes a connection to be handed out.
+    pub(super) async fn lease(&self) -> Result<Lease, Error> {
+        self.server.acquire(&self.occupant, Purpose::Lease).await
     }
 
     pub(super) async fn begin(&self) -> Result<TenantTransaction, Error> {
-        TenantTransaction::open(self.acquire().await?).await
+        let lease = self.server.acquire(&self.occupant, Purpose::Transaction).await?;
+        TenantTransaction::open(lease).await
     }
 
     pub(super) async fn ping(&self) -> Result<(), Error> {

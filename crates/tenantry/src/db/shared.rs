@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
+use sqlx::postgres::types::Oid;
+
 use super::{Handle, TenantTransaction};
 use crate::{
     error::Error,
     event::Observer,
     pool::{Lease, Occupant},
+    tenant::{Ident, Schema, SchemaOid},
 };
 
 /// The schema that all tenants share: plans, roles, the table of tenants.
@@ -43,6 +46,15 @@ impl SharedDb {
         reachable.bind(schemas).bind(roles).fetch_all(self).await.map_err(Error::from)
     }
 
+    /// Looks up which schema has a name.
+    pub(crate) async fn schema_named(&self, name: &Ident) -> Result<Schema, Error> {
+        let oid = sqlx::query_scalar(
+            "select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1",
+        );
+        let oid: Option<Oid> = oid.bind(name.as_str()).fetch_optional(self).await?;
+        Ok(oid.map_or(Schema::Missing, |Oid(oid)| Schema::There(SchemaOid::new(oid))))
+    }
+
     pub(crate) fn observer(&self) -> &Observer {
         self.handle.observer()
     }
@@ -57,7 +69,7 @@ impl SharedDb {
     ///
     /// Safe, as [`TenantDb::acquire`](crate::TenantDb::acquire) is.
     pub async fn acquire(&self) -> Result<Lease, Error> {
-        self.handle.acquire().await
+        self.handle.lease().await
     }
 
     /// Takes a connection and begins a transaction on it.

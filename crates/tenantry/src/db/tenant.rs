@@ -57,7 +57,7 @@ impl TenantDb {
     ///
     /// Safe: when dropped, the place in the queue, or the connection, goes back to the pool.
     pub async fn acquire(&self) -> Result<Lease, Error> {
-        self.handle.acquire().await
+        self.handle.lease().await
     }
 
     pub(crate) async fn acquire_alive(&self) -> Result<Lease, Error> {

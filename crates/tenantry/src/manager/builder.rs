@@ -9,7 +9,7 @@ use crate::{
     error::{Error, OptionsError},
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
     fleet::Fleet,
-    pool::{Class, Occupant, OccupantId, PoolOptions, Server},
+    pool::{AskForCredentials, Class, Credentials, Occupant, OccupantId, PoolOptions, Server},
     retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
 };
@@ -27,6 +27,7 @@ pub struct ManagerBuilder {
     events: EventOptions,
     hooks: Hooks,
     dedicate: Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>,
+    credentials: Option<AskForCredentials>,
 }
 
 impl ManagerBuilder {
@@ -55,6 +56,7 @@ impl ManagerBuilder {
             events: EventOptions::default(),
             hooks: Hooks::default(),
             dedicate: Arc::new(|_| false),
+            credentials: None,
         }
     }
 
@@ -105,6 +107,48 @@ impl ManagerBuilder {
         decide: impl Fn(&TenantRecord) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.dedicate = Arc::new(decide);
+        self
+    }
+
+    /// Gives [dedicated](Self::dedicate) tenants a login of their own: their connections log in with
+    /// these credentials instead of the manager's. Default: none, all log in as the manager.
+    ///
+    /// This is what contains SQL that a tenant has written: whatever it does on its session, such as
+    /// `reset role`, it has the rights of its own login and no more. A [role](TenantRecord::role) that
+    /// the session takes on does not contain it. The login needs the rights to use its tenant's schema
+    /// and none on any other; migrations, seeds and provisioning go on to work as the manager.
+    ///
+    /// The closure is asked for each connection, so a password can be changed at any time; it gets the
+    /// record of the tenant, and `Ok(None)` means that the manager's login will do. Credentials are in no
+    /// `Debug` output, error or log, and never in the catalog's table. Such a connection counts in the
+    /// budget like any other.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tenantry::{Credentials, Error, TenantManager, TenantRecord};
+    ///
+    /// async fn secret_of(user: String) -> Result<String, std::io::Error> {
+    /// #   unimplemented!()
+    /// }
+    ///
+    /// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
+    /// let manager = TenantManager::builder(url)
+    ///     .dedicate(|record| record.attributes["plan"] == "enterprise")
+    ///     .credentials(|record: TenantRecord| async move {
+    ///         let user = format!("login_{}", record.id);
+    ///         let password = secret_of(user.clone()).await.map_err(Error::catalog)?;
+    ///         Ok(Some(Credentials::new(user).password(password)))
+    ///     })
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn credentials<F, A>(mut self, ask: F) -> Self
+    where
+        F: Fn(TenantRecord) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Option<Credentials>, Error>> + Send + 'static,
+    {
+        self.credentials = Some(Arc::new(move |record| Box::pin(ask(record))));
         self
     }
 
@@ -257,6 +301,7 @@ impl ManagerBuilder {
             shared_schema,
             self.tenants_see_shared,
             self.dedicate,
+            self.credentials,
             retry,
         );
         Ok(TenantManager::new(Fleet::new(server, shared, lookup), connect))

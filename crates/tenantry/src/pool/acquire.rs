@@ -12,7 +12,7 @@ use super::{
     occupant::Occupant,
     scheduler::{TenantKey, Ticket},
     server::Server,
-    session::leaves_session_usable,
+    session::{Purpose, leaves_session_usable},
     state::{Answer, Asked},
 };
 use crate::{
@@ -28,25 +28,36 @@ use crate::{
 enum Attempt {
     Lease(Lease),
     Wait(Waiting),
+    /// The gate of the tenant is closed: nobody was asked yet.
+    Gate,
 }
 
 impl Server {
-    /// Takes a connection that is bound to the occupant.
+    /// Takes a connection that is bound to the occupant, ready for this.
     ///
     /// # Cancel safety
     ///
     /// When dropped, the place in the queue, or the connection, goes back.
-    pub(crate) async fn acquire(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Answer {
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        occupant: &Arc<Occupant>,
+        purpose: Purpose,
+    ) -> Answer {
         let meters = &self.observer.meters;
-        let result = match self.ask(occupant) {
+        // While the tenant is renamed or dropped, nobody is told what is true for a moment only.
+        let asked = match self.gates.is_closed(occupant.tenant()) {
+            true => Ok(Attempt::Gate),
+            false => self.ask(occupant),
+        };
+        let result = match asked {
             // The usual way: bound already, seen just now, nothing to wait for.
-            Ok(Attempt::Lease(lease)) if lease.is_ready() => {
+            Ok(Attempt::Lease(lease)) if lease.is_ready(purpose) => {
                 meters.waited(Duration::ZERO);
                 return Ok(lease.open_span());
             }
             Ok(attempt) => {
                 let began = Instant::now();
-                let see_through = self.see_through(attempt, occupant);
+                let see_through = self.see_through(attempt, occupant, purpose);
                 match timeout(self.options.acquire_timeout, see_through).await {
                     Ok(result) => {
                         if result.is_ok() {
@@ -70,15 +81,27 @@ impl Server {
         self: &Arc<Self>,
         mut attempt: Attempt,
         occupant: &Arc<Occupant>,
+        purpose: Purpose,
     ) -> Answer {
         loop {
             let mut lease = match attempt {
                 Attempt::Lease(lease) => lease,
                 Attempt::Wait(waiting) => waiting.answer().await?,
+                Attempt::Gate => {
+                    self.gates.pass(occupant.tenant()).await;
+                    attempt = self.ask(occupant)?;
+                    continue;
+                }
             };
+            lease.log_in().await?;
             let fresh = lease.backend_pid().is_none();
-            let Err(error) = lease.prepare().await else { return Ok(lease) };
+            let Err(error) = lease.prepare(purpose).await else { return Ok(lease) };
             if leaves_session_usable(&error) {
+                if lease.is_retired() {
+                    // The tenant pool may know the tenant by another handle's occupant.
+                    occupant.retire();
+                    return Err(occupant.refusal());
+                }
                 let refused = Error::new(ErrorKind::Database, "binding a session");
                 return Err(refused.with_source(error));
             }
@@ -99,6 +122,9 @@ impl Server {
 
     /// Asks the scheduler once.
     fn ask(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Result<Attempt, Error> {
+        if occupant.is_retired() {
+            return Err(occupant.refusal());
+        }
         self.start();
         let (asked, now) = self.change(|state, now| (state.ask(now, occupant), now));
         match asked {

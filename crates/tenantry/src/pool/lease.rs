@@ -9,12 +9,14 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
+    credentials::Login,
     occupant::Occupant,
     scheduler::{Class, ConnId, Time},
     server::Server,
-    session::{Doubt, Session, leaves_session_usable},
+    session::{Doubt, Purpose, Session, leaves_session_usable},
 };
 use crate::{
+    error::{Error, ErrorKind},
     event::{Event, LongLease, PoolError},
     tenant::TenantId,
 };
@@ -138,27 +140,73 @@ impl Lease {
         &self.span
     }
 
-    /// Says whether the session is bound to its occupant and was seen alive a moment ago.
-    pub(super) fn is_ready(&self) -> bool {
-        self.condition == Condition::Clean && !self.server.is_in_doubt(self.session())
+    /// Says whether the session is bound to its occupant, was seen alive a moment ago, and can be used
+    /// for this as it is.
+    pub(super) fn is_ready(&self, purpose: Purpose) -> bool {
+        self.condition == Condition::Clean
+            && !self.server.is_in_doubt(self.session())
+            && self.session().is_ready_for(&self.occupant, purpose)
+    }
+
+    /// Says whether the tenant was found to be another one.
+    pub(super) fn is_retired(&self) -> bool {
+        self.occupant.is_retired()
+    }
+
+    /// Logs in as the occupant, if it has a login of its own and the connection is not there yet: the
+    /// connection is closed and another opened in its place in the budget.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped in the middle, the connection is gone.
+    pub(super) async fn log_in(&mut self) -> Result<(), Error> {
+        let occupant = Arc::clone(&self.occupant);
+        let wanted = occupant.login.as_ref();
+        if self.session().login() == wanted.map(Login::tenant) {
+            return Ok(());
+        }
+        let Some(login) = wanted else {
+            self.lose();
+            let attempted = "taking a connection: it is logged in as a tenant";
+            return Err(Error::new(ErrorKind::Unavailable, attempted));
+        };
+        let Some(credentials) = login.credentials().await? else {
+            // The manager's own will do.
+            self.start().note_login(login.tenant());
+            return Ok(());
+        };
+        let Some(session) = self.session.take() else { return Ok(()) };
+        self.condition = Condition::Dirty;
+        self.session = Some(self.server.reopen(self.conn, session, login, &credentials).await?);
+        Ok(())
     }
 
     /// Binds the session to the occupant, or checks that it lives, or neither where it is ready.
     ///
+    /// # Errors
+    ///
+    /// Beside what the server answers, the library's own when the tenant is not the one that the
+    /// occupant was made for.
+    ///
     /// # Cancel safety
     ///
     /// When dropped in the middle, the session counts as dirty.
-    pub(super) async fn prepare(&mut self) -> sqlx::Result<()> {
-        if self.is_ready() {
+    pub(super) async fn prepare(&mut self, purpose: Purpose) -> sqlx::Result<()> {
+        if self.is_ready(purpose) {
             return Ok(());
         }
-        let bound = self.condition == Condition::Clean;
         let (occupant, keep) = (Arc::clone(&self.occupant), self.server.keep());
+        let bound = self.condition == Condition::Clean && self.session().is_known_as(&occupant);
+        let in_doubt = self.server.is_in_doubt(self.session());
         let began = Instant::now();
         let session = self.start();
         let result = match bound {
-            true => session.ping().await,
-            false => session.bind(&occupant, keep).await,
+            true if in_doubt => match session.ping().await {
+                Ok(()) => session.make_ready(&occupant, purpose).await,
+                lost => lost,
+            },
+            true => session.make_ready(&occupant, purpose).await,
+            false => session.bind(&occupant, keep, purpose).await,
         };
         if !bound && result.is_ok() {
             self.server.observer.rebound(occupant.whose(), began.elapsed());
@@ -183,7 +231,7 @@ impl Lease {
     pub(crate) async fn serve(&mut self, occupant: &Arc<Occupant>) -> sqlx::Result<()> {
         self.now_serves(occupant);
         let keep = self.server.keep();
-        let bound = self.start().bind(occupant, keep).await;
+        let bound = self.start().bind(occupant, keep, Purpose::Upkeep).await;
         self.finish(Effect::OnSession, &bound);
         bound
     }
@@ -257,6 +305,7 @@ impl Lease {
             return self.lose();
         }
         self.note_answer();
+        let effect = if self.occupant.is_unruly() { Effect::OnSession } else { effect };
         match (result, effect) {
             (_, Effect::OnData) => {
                 self.condition = Condition::Clean;
@@ -363,8 +412,10 @@ impl Drop for Lease {
         let (server, conn) = (Arc::clone(&self.server), self.conn);
         match self.condition {
             _ if self.retires => server.close_lease(conn, session),
-            Condition::Clean => server.give_back(conn, session),
-            Condition::Dirty => server.clean_later(conn, session, Arc::clone(&self.occupant)),
+            Condition::Clean if !session.is_pinned() => server.give_back(conn, session),
+            Condition::Clean | Condition::Dirty => {
+                server.clean_later(conn, session, Arc::clone(&self.occupant));
+            }
             Condition::Broken => server.close_lease(conn, session),
         }
     }

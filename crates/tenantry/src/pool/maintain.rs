@@ -14,13 +14,14 @@ use super::{
     Lease,
     breaker::Opener,
     lease::Effect,
+    credentials::{Credentials, Login},
     occupant::Occupant,
     scheduler::{ConnId, Time},
     server::Server,
-    session::{CONNECTION_CHECK_INTERVAL, Session, leaves_session_usable},
+    session::{CONNECTION_CHECK_INTERVAL, Purpose, Session, leaves_session_usable},
 };
 use crate::{
-    error::class_of,
+    error::{Error, ErrorKind, class_of},
     event::{Event, PoolError, Retry, RetryOf},
     retry::{Retrier, RetryPolicy, Transient},
 };
@@ -78,6 +79,39 @@ impl Server {
             .await
     }
 
+    /// Closes a lease's connection and opens another with these credentials, in its place in the budget.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, or when it fails, the place is free.
+    pub(super) async fn reopen(
+        self: &Arc<Self>,
+        conn: ConnId,
+        session: Session,
+        login: &Login,
+        credentials: &Credentials,
+    ) -> Result<Session, Error> {
+        let mut returning = Returning { server: Some(Arc::clone(self)), conn };
+        say_goodbye(session).await;
+        let connect = credentials.log_in(&self.connect);
+        let open = Session::open(&connect, self.now());
+        let opened = timeout(self.options.connect_timeout, open).await.unwrap_or_else(|_| {
+            Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+        });
+        let mut session = opened.map_err(|error| {
+            let opening = "opening a connection with the tenant's own credentials";
+            self.observer.tell(Event::PoolError(PoolError::new(
+                Some(login.tenant()),
+                opening,
+                &error,
+            )));
+            Error::new(ErrorKind::Unavailable, opening).with_source(error)
+        })?;
+        session.note_login(login.tenant());
+        returning.server = None;
+        Ok(session)
+    }
+
     /// Looks after a while whether connections can be opened again.
     pub(super) fn review_supply_later(self: &Arc<Self>, after: Duration) {
         let (server, shutdown) = (Arc::downgrade(self), self.shutdown().clone());
@@ -99,10 +133,12 @@ impl Server {
     ) {
         let returning = Returning { server: Some(Arc::clone(self)), conn };
         let server = Arc::clone(self);
+        // A session that is pinned and no more than that was not altered.
+        let altered = self.options.close_altered_sessions && session.is_touched();
         self.spawn(async move {
             match server.clean(&mut session, &occupant).await {
-                Cleaned::Yes => returning.give_back(session),
-                Cleaned::No => returning.close(session).await,
+                Cleaned::Yes if !altered => returning.give_back(session),
+                Cleaned::Yes | Cleaned::No => returning.close(session).await,
                 Cleaned::Busy => {
                     returning.close_and_wait(session, CONNECTION_CHECK_INTERVAL).await;
                 }
@@ -111,14 +147,17 @@ impl Server {
     }
 
     async fn clean(self: &Arc<Self>, session: &mut Session, occupant: &Arc<Occupant>) -> Cleaned {
-        if let Ok(done) = timeout(PATIENCE, session.bind(occupant, self.keep())).await {
+        // Whoever it was bound to is not there any more: nobody wants it like that.
+        let occupant = if occupant.is_retired() { self.system() } else { occupant };
+        let (keep, idle) = (self.keep(), Purpose::Idle);
+        if let Ok(done) = timeout(PATIENCE, session.bind(occupant, keep, idle)).await {
             return self.cleaned(session, done).await;
         }
         // Somebody has to ask the server to cancel. Until there is a connection to ask on, reading on
         // may come to an end by itself; when this is the only connection, it has to.
         let ask_on = {
-            let reading = pin!(session.bind(occupant, self.keep()));
-            let asking = pin!(timeout(CANCEL_TIMEOUT, self.acquire(self.system())));
+            let reading = pin!(session.bind(occupant, keep, idle));
+            let asking = pin!(timeout(CANCEL_TIMEOUT, self.acquire(self.system(), Purpose::Statement)));
             match select(reading, asking).await {
                 Either::Left((done, _)) => Err(done),
                 Either::Right((lease, _)) => Ok(lease.ok().and_then(Result::ok)),
@@ -134,7 +173,7 @@ impl Server {
             // A request to cancel that may still be on its way must not meet the next statement.
             return Cleaned::Busy;
         }
-        match timeout(self.options.cleanup_timeout, session.bind(occupant, self.keep())).await {
+        match timeout(self.options.cleanup_timeout, session.bind(occupant, keep, idle)).await {
             Ok(done) => self.cleaned(session, done).await,
             Err(_) => Cleaned::Busy,
         }
@@ -153,7 +192,8 @@ impl Server {
         }
         // What does not work may be the role or a setting of this tenant. The session is good for
         // others all the same, and each attempt would cost a connection if it were closed.
-        match timeout(PATIENCE, session.bind(self.system(), self.keep())).await {
+        let system = session.bind(self.system(), self.keep(), Purpose::Idle);
+        match timeout(PATIENCE, system).await {
             Ok(Ok(())) => Cleaned::Yes,
             _ => Cleaned::No,
         }

@@ -5,7 +5,10 @@
 
 mod acquire;
 mod breaker;
+mod credentials;
+mod gate;
 mod lease;
+mod look;
 mod maintain;
 mod occupant;
 mod options;
@@ -17,12 +20,15 @@ mod snapshot;
 mod state;
 
 pub use breaker::BreakerOptions;
+pub use credentials::Credentials;
+pub(crate) use credentials::{AskForCredentials, Login};
 pub(crate) use lease::Effect;
 pub use lease::Lease;
 pub(crate) use occupant::{Occupant, OccupantId};
 pub use options::PoolOptions;
+pub(crate) use reset::PINS;
 pub(crate) use scheduler::Class;
 pub(crate) use server::Server;
-pub(crate) use session::{Session, leaves_session_usable};
+pub(crate) use session::{Purpose, Session, leaves_session_usable};
 pub use snapshot::{Acquires, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot};
 pub(crate) use state::Detail;

@@ -1,18 +1,21 @@
 use std::{
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use super::scheduler::Class;
+use super::{credentials::Login, scheduler::Class};
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind, RETRY_AFTER},
     event::Whose,
-    tenant::{Binding, TenantId},
+    tenant::{Binding, Schema, SchemaOid, TenantId},
 };
 
 /// Whoever a session can be bound to: a tenant, the shared schema, or the library itself.
@@ -23,7 +26,16 @@ pub(crate) struct Occupant {
     pub(crate) binding: Binding,
     /// The schema in which names are looked up first, for those who tell of it.
     pub(crate) schema: Arc<str>,
-    alike: Mutex<Alike>,
+    /// Which schema has the binding's first name. `None` for those that are no tenant: they have the
+    /// schema of that name, whichever it is.
+    identity: Option<Schema>,
+    /// Logs in as somebody else than the manager.
+    pub(crate) login: Option<Login>,
+    looked: Mutex<Looked>,
+    /// Whether a function that its statements can come to reaches into the session.
+    unruly: AtomicBool,
+    /// Whether the tenant was found to be another one than the one that this was made for.
+    retired: AtomicBool,
     /// Told apart from every other occupant by this number, for as long as the process runs.
     pub(crate) serial: u64,
     tables: AtomicU32,
@@ -49,24 +61,35 @@ pub(crate) enum OccupantId {
     Tenant(TenantId),
 }
 
+/// What a look at the schemas of an occupant has found, and when.
+#[derive(Debug)]
+struct Looked {
+    alike: Alike,
+    at: Option<Instant>,
+}
+
+/// For how long a look is good. Other processes change tables and functions, too, without telling.
+const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
+
 /// How the tables of an occupant look, as far as prepared statements can tell.
 ///
-/// Two occupants with equal keys and no types of their own can use each other's prepared
-/// statements: PostgreSQL plans them anew for the new search path, and the results have the same
-/// columns.
+/// Two occupants with equal keys can use each other's prepared statements: PostgreSQL plans them anew
+/// for the new search path, and the results have the same columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alike {
     /// Not read yet.
     Unknown,
-    /// Statements are never shared: the schema has types of its own, or there is no schema.
+    /// Statements are never shared: the schema has types or collations of its own, or there is no
+    /// schema.
     Unlike,
-    /// A hash of tables, columns and types.
+    /// A hash of everything that decides what a statement returns, and of the settings under which it
+    /// is read.
     Key(i64),
 }
 
 impl Occupant {
     pub(crate) fn new(id: OccupantId, class: Class, binding: Binding) -> Self {
-        let alike = if binding.own().is_empty() { Alike::Unlike } else { Alike::Unknown };
+        let looked = Looked { alike: Alike::Unknown, at: None };
         let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
         let tables = AtomicU32::new(TYPICAL_TABLES);
         let schema = binding.search_path.first().map_or("", |schema| schema.as_str()).into();
@@ -75,7 +98,11 @@ impl Occupant {
             class,
             binding,
             schema,
-            alike: Mutex::new(alike),
+            identity: None,
+            login: None,
+            looked: Mutex::new(looked),
+            unruly: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             serial,
             tables,
             changes: AtomicU32::new(0),
@@ -93,8 +120,79 @@ impl Occupant {
         self.doubt_alike();
     }
 
+    /// Makes it that of the schema which has the binding's first name now, and of no other.
+    pub(crate) fn of(mut self, schema: Schema) -> Self {
+        self.identity = Some(schema);
+        self
+    }
+
+    pub(crate) fn logging_in(mut self, login: Option<Login>) -> Self {
+        self.login = login;
+        self
+    }
+
+    /// Returns the schema that it was made for, if it is a tenant's.
+    pub(crate) fn oid(&self) -> Option<SchemaOid> {
+        match self.identity {
+            Some(Schema::There(oid)) => Some(oid),
+            Some(Schema::Missing) | None => None,
+        }
+    }
+
+    /// Checks that the name of its schema stands for what it stood for when it was made.
+    pub(super) fn check(&self, now: Schema) -> Result<(), Error> {
+        match self.identity {
+            None => Ok(()),
+            Some(Schema::There(oid)) if now == Schema::There(oid) => Ok(()),
+            Some(_) => {
+                self.retire();
+                Err(self.refusal())
+            }
+        }
+    }
+
+    /// Refuses every use from now on: the tenant was renamed, dropped or created anew.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// Returns why it is refused once it is retired.
+    pub(super) fn refusal(&self) -> Error {
+        if self.identity == Some(Schema::Missing) {
+            let attempted = format!("there was no schema {} when it was looked up", self.schema);
+            return self.name(Error::new(ErrorKind::Placement, attempted));
+        }
+        let attempted = "it was renamed, dropped or created anew since the handle was made; \
+                         look it up again";
+        self.name(Error::new(ErrorKind::StaleHandle, attempted).with_retry_after(RETRY_AFTER))
+    }
+
+    /// Says whether its statements may change the session although their text does not show it.
+    pub(super) fn is_unruly(&self) -> bool {
+        self.unruly.load(Ordering::Relaxed)
+    }
+
+    /// Says whether its leases hold the [pin](super::reset::PINS) of its schema from the beginning:
+    /// where the shared schema is behind its own, a statement that comes after a drop would find the
+    /// shared tables.
+    pub(super) fn is_always_pinned(&self) -> bool {
+        self.identity.is_some() && self.binding.search_path.len() > self.binding.own().len()
+    }
+
+    /// Says whether its schemas have to be looked at: nobody has, or too long ago.
+    pub(super) fn needs_a_look(&self) -> bool {
+        let looked = self.looked.lock();
+        matches!(self.class, Class::Pooled | Class::Dedicated | Class::Shared)
+            && self.id != OccupantId::Upkeep
+            && looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN)
+    }
+
     pub(crate) fn alike(&self) -> Alike {
-        *self.alike.lock()
+        if self.binding.own().is_empty() { Alike::Unlike } else { self.looked.lock().alike }
     }
 
     pub(crate) fn tables(&self) -> usize {
@@ -105,14 +203,28 @@ impl Occupant {
         self.tables.store(tables, Ordering::Relaxed);
     }
 
-    pub(crate) fn set_alike(&self, alike: Alike) {
-        *self.alike.lock() = alike;
+    /// Notes what a look has found.
+    pub(super) fn note_look(&self, alike: Alike, unruly: bool) {
+        // Statements keep what they were read with: settings decide how.
+        let alike = match alike {
+            Alike::Key(key) if !self.binding.settings.is_empty() => {
+                let mut hasher = DefaultHasher::new();
+                (key, &self.binding.settings).hash(&mut hasher);
+                Alike::Key(hasher.finish().cast_signed())
+            }
+            other => other,
+        };
+        self.unruly.store(unruly, Ordering::Relaxed);
+        *self.looked.lock() = Looked { alike, at: Some(Instant::now()) };
     }
 
     /// Says whether a session that is bound to one is bound to the other.
     pub(crate) fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
         Arc::ptr_eq(self, other)
-            || (self.id == other.id && self.binding == other.binding && self.class == other.class)
+            || (self.id == other.id
+                && self.binding == other.binding
+                && self.class == other.class
+                && self.identity == other.identity)
     }
 
     /// Puts the tenant's name into an error.
@@ -123,11 +235,9 @@ impl Occupant {
         }
     }
 
-    /// Has the key read anew at the next change of tenants.
+    /// Has the schemas looked at anew when a session is bound next.
     pub(crate) fn doubt_alike(&self) {
-        if !self.binding.own().is_empty() {
-            self.set_alike(Alike::Unknown);
-        }
+        *self.looked.lock() = Looked { alike: Alike::Unknown, at: None };
     }
 
     /// Says whose the session is, for those who hear of it.

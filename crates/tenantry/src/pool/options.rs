@@ -91,6 +91,15 @@ pub struct PoolOptions {
     /// type, or select whole rows (`select u from users u`) inside transactions: these fail once after
     /// a rebind.
     pub keep_statements: bool,
+    /// Whether a session that may have been altered is closed instead of being reset. Default:
+    /// `false`.
+    ///
+    /// A reset takes off what `DISCARD ALL` does, and more; what it leaves, such as a library that was
+    /// loaded with `load`, or a custom setting that is empty instead of absent, is listed in the
+    /// project's `SECURITY.md`. With this option nobody gets a session after anything else than plain
+    /// queries: every lease, transaction and statement that may reach into the session costs a
+    /// connection, which takes ten to twenty times as long as a reset.
+    pub close_altered_sessions: bool,
     /// How long cleaning a session may take after a lease was dropped in the middle of a statement,
     /// before the connection is closed. Default: 5 s.
     pub cleanup_timeout: Duration,
@@ -132,6 +141,7 @@ impl Default for PoolOptions {
             max_tenant_pools: 10_000,
             tenant_pool_ttl: Duration::from_secs(60 * 60),
             keep_statements: true,
+            close_altered_sessions: false,
             cleanup_timeout: Duration::from_secs(5),
             statement_timeout: None,
             retry: RetryPolicy::default(),

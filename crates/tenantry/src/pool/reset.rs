@@ -1,21 +1,43 @@
-//! The SQL of a session: what takes everything off it and puts a binding on, and what finds out which
-//! tenants are alike.
+//! The SQL of a session: what takes everything off it and puts a binding on.
 
 use std::hash::{BuildHasher, RandomState};
 
 use sqlx::SqlStr;
 
-use super::occupant::Occupant;
-use crate::{sql::Sql, tenant::Ident};
+use super::{look::look, occupant::Occupant};
+use crate::{
+    sql::Sql,
+    tenant::{Ident, SchemaOid},
+};
 
 /// How much of a reset is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reset {
-    /// For a session on which plain queries ran alone: whatever a function that they called can
-    /// have left.
+    /// For a session on which plain queries ran alone, none of which can have come to a function that
+    /// reaches into the session.
     Plain,
-    /// For any session: transactions and deallocated statements too.
+    /// For any session: transactions, and statements that were prepared or deallocated, too.
     Thorough,
+}
+
+/// What a session is bound with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) reset: Reset,
+    /// A number that nobody can guess; it has to come back.
+    pub(super) echo: i64,
+    /// Whether the server can look after clients that have gone.
+    pub(super) checked: bool,
+    /// Whether the schemas are looked at on the way.
+    pub(super) look: bool,
+    /// Whether the session holds the [pin](pin_sql) of its schema from now on.
+    pub(super) pin: bool,
+}
+
+/// Draws a number that nobody can guess, below 2⁶².
+pub(super) fn draw() -> i64 {
+    // Hashing with keys that nobody knows makes a number that nobody can guess.
+    (RandomState::new().hash_one(0_u8) >> 2).cast_signed()
 }
 
 /// Everything that a session can carry, taken off in one string, then the binding put on.
@@ -23,106 +45,104 @@ pub(super) enum Reset {
 /// It is what [`DISCARD ALL`](https://www.postgresql.org/docs/current/sql-discard.html) does, except
 /// that the statements which sqlx has prepared stay: it still believes in them. `begin; rollback`
 /// leaves any transaction without the warning that a lone `rollback` would write into the server's
-/// log. `reset session authorization` resets the role, too.
+/// log.
 ///
-/// After plain queries alone, two things should not be that only a command of the client's brings
-/// about: an open transaction, which the plain reset finds out, and statements that sqlx has prepared
-/// and that are gone. (A function can deallocate them; the error that the next use brings has it
-/// prepared anew.) What is left to ask is a statement that is prepared once: planning it anew would be a fifth of the whole reset. It is
-/// executed before the search path is set, so that its plan stays valid.
-pub(super) fn bind_sql(to: &Occupant, reset: Reset, echo: u64, checked: bool) -> SqlStr {
-    // Hashing with keys that nobody knows makes a number that nobody can guess.
-    let seed = RandomState::new().hash_one(echo);
-    let mut sql = Sql::new(match reset {
+/// The role goes first and then the search path, to `pg_catalog` alone, before anything is asked:
+/// `reset all` sets both to what the role's or the database's defaults say, which a tenant's SQL may
+/// have changed. (`reset session authorization` takes the role off whatever its default.) What is
+/// asked is text, because a prepared statement can be replaced by another of its name, and every name
+/// in it is qualified.
+///
+/// The answer is one row:
+///
+/// | column | what it is |
+/// |---|---|
+/// | `tenantry_echo` | the number that was sent |
+/// | 1 | the process that answers |
+/// | 2 | the OID of the occupant's schema now, if it has one |
+/// | 3, 4 | nothing: advisory locks are released, and the seed of `random()` is set, which is not part of `reset all` |
+/// | 5 | whether this is a transaction of its own, which begins when its statement does |
+/// | 6, 7 | after a thorough reset, whether anybody has used `prepare`, and how many statements the server has for sqlx |
+pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
+    let mut sql = Sql::new(match terms.reset {
         Reset::Plain => "",
         Reset::Thorough => "begin; rollback; ",
     });
     sql.text(
-        "close all; reset session authorization; reset all; unlisten *; \
-         discard temp; discard sequences; ",
+        "reset session authorization; reset all; set search_path to pg_catalog, pg_temp; \
+         close all; unlisten *; discard temp; discard sequences; select ",
     );
-    if reset == Reset::Plain {
-        sql.text("execute tenantry_reset(").number(echo).text(", 0.").number(seed).text("); ");
+    sql.integer(terms.echo).text("::pg_catalog.int8 as tenantry_echo, pg_catalog.pg_backend_pid(), ");
+    match to.binding.own().first() {
+        Some(schema) => oid_of(&mut sql, schema),
+        None => sql.text("null::pg_catalog.oid"),
+    };
+    sql.text(", pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(0.");
+    sql.number(draw().unsigned_abs()).text(
+        "), pg_catalog.transaction_timestamp() operator(pg_catalog.=) \
+         pg_catalog.statement_timestamp()",
+    );
+    if terms.reset == Reset::Thorough {
+        sql.text(
+            ", coalesce(pg_catalog.bool_or(from_sql), false), \
+             pg_catalog.count(*) filter (where not from_sql) from pg_catalog.pg_prepared_statement()",
+        );
     }
-    if checked {
+    if terms.pin
+        && let (Some(oid), Some(schema)) = (to.oid(), to.binding.own().first())
+    {
+        sql.text("; ");
+        pin(&mut sql, oid, schema);
+    }
+    if terms.look {
+        sql.text("; ");
+        look(&mut sql, &to.binding);
+    }
+    if terms.checked {
         // A statement whose client has gone ends within this time instead of running on.
-        sql.text("set client_connection_check_interval to '1s'; ");
-    }
-    sql.text("set search_path to ").idents(&to.binding.search_path);
-    if to.binding.search_path.is_empty() {
-        sql.text("''");
+        sql.text("; set client_connection_check_interval to '1s'");
     }
     for (name, value) in &to.binding.settings {
         sql.text("; select pg_catalog.set_config(").literal(name);
         sql.text(", ").literal(value).text(", false)");
     }
+    sql.text("; set search_path to ").idents(&to.binding.search_path);
+    if to.binding.search_path.is_empty() {
+        sql.text("''");
+    }
     if let Some(role) = &to.binding.role {
         sql.text("; set role ").ident(role);
-    }
-    if reset == Reset::Thorough {
-        sql.text("; select ").number(echo).text("::pg_catalog.int8 as tenantry_echo, ");
-        sql.text(ASK_THOROUGHLY).literal(PREPARE_RESET).text("), false), ");
-        sql.text(
-            "pg_catalog.count(*) filter (where not from_sql), \
-             pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(0.",
-        );
-        sql.number(seed).text(") from pg_catalog.pg_prepared_statement()");
     }
     sql.finish()
 }
 
-/// What a plain reset executes: an echo, who answers, whether somebody has used SQL's `PREPARE`, and
-/// whether this is a transaction of its own, which begins when its statement does. Advisory locks are
-/// released on the way.
-///
-/// It sets the seed of `random()`, which is not part of `reset all`, nor of `discard all`: a tenant
-/// that had set it could tell what the next one draws.
-pub(super) const PREPARE_RESET: &str = "\
-    prepare tenantry_reset (pg_catalog.int8, pg_catalog.float8) as \
-    select $1 as tenantry_echo, pg_catalog.pg_backend_pid(), \
-      exists ( \
-        select from pg_catalog.pg_prepared_statement() \
-        where from_sql and name <> 'tenantry_reset'), \
-      pg_catalog.transaction_timestamp() = pg_catalog.statement_timestamp(), \
-      pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed($2)";
+/// Appends what a schema's OID is now; null where there is none of that name.
+fn oid_of<'s>(sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
+    sql.text("pg_catalog.to_regnamespace(").literal(&schema.quoted().to_string());
+    sql.text(")::pg_catalog.oid")
+}
 
-/// What a thorough reset asks: the same, then whether the statement of the plain one is still there
-/// as it was prepared, and how many statements the server has for sqlx.
-const ASK_THOROUGHLY: &str = "\
-    pg_catalog.pg_backend_pid(), \
-    coalesce(pg_catalog.bool_or(from_sql and name <> 'tenantry_reset'), false), \
-    coalesce(pg_catalog.bool_or(from_sql and statement = ";
+/// The high half of the keys of the advisory locks by which sessions pin a schema. The low half is the
+/// schema's OID.
+pub(crate) const PINS: u32 = 0x7e4a_0001;
 
-/// Hashes the tables of some schemas, and says whether they hold types of their own.
+/// Has a session hold the pin of a schema until it is reset: a shared lock, by which others see that
+/// somebody works on that very schema, whatever its name. It is for sessions that stay with their user
+/// for longer than a statement or a transaction, which others see anyway.
 ///
-/// It goes through `pg_depend`, which has an index that begins with the schema; `pg_class` has none.
-/// Row types and array types depend on their table or element type and not on the schema, so what is
-/// left in `pg_type` are enums, domains, ranges and composite types.
-pub(super) fn alike_sql(schemas: &[Ident]) -> SqlStr {
-    let mut sql = Sql::new(
-        "with member as ( \
-           select d.classid, d.objid from pg_catalog.pg_depend d \
-           join pg_catalog.pg_namespace n on n.oid = d.refobjid \
-           where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass \
-           and d.deptype = 'n' and n.nspname in (",
-    );
-    for (index, schema) in schemas.iter().enumerate() {
-        sql.text(if index == 0 { "" } else { ", " }).literal(schema.as_str());
-    }
-    sql.text(
-        ")), attribute as ( \
-           select c.relname, a.attnum, a.attname, a.atttypid, a.atttypmod from member m \
-           join pg_catalog.pg_class c on c.oid = m.objid \
-           join pg_catalog.pg_attribute a on a.attrelid = c.oid \
-           where m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-           and c.relkind in ('r', 'p', 'v', 'm', 'f') and a.attnum > 0 and not a.attisdropped) \
-         select pg_catalog.hashtextextended(coalesce(pg_catalog.string_agg( \
-             pg_catalog.concat_ws(' ', relname, attnum, attname, atttypid, atttypmod), '/' \
-             order by relname, attnum), ''), 0), \
-           exists (select from member \
-             where classid = 'pg_catalog.pg_type'::pg_catalog.regclass), \
-           pg_catalog.count(distinct relname) \
-         from attribute",
-    );
+/// The answer is one row, `tenantry_pinned`, with the OID of the schema of that name, read after the
+/// lock was taken.
+pub(super) fn pin_sql(oid: SchemaOid, schema: &Ident) -> SqlStr {
+    let mut sql = Sql::default();
+    pin(&mut sql, oid, schema);
     sql.finish()
+}
+
+/// The second statement reads the table and not the cache of names: opening it makes the session hear
+/// of a rename that it may have waited for.
+fn pin(sql: &mut Sql, oid: SchemaOid, schema: &Ident) {
+    let key = (i64::from(PINS) << 32) | i64::from(oid.get());
+    sql.text("select pg_catalog.pg_advisory_lock_shared(").integer(key);
+    sql.text("::pg_catalog.int8); select n.oid as tenantry_pinned from pg_catalog.pg_namespace n ");
+    sql.text("where n.nspname operator(pg_catalog.=) ").literal(schema.as_str());
 }

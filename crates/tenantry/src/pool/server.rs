@@ -18,15 +18,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
+    gate::{GateGuard, Gates},
     occupant::{Occupant, OccupantId},
     scheduler::{Class, ConnId, Released, Time},
-    session::{KeepStatements, Session},
+    session::{KeepStatements, Purpose, Session},
     state::{Detail, Order, State, Waiter},
 };
 use crate::{
     error::Error,
     event::{EventOptions, EvictReason, Hooks, Observer},
-    tenant::Binding,
+    tenant::{Binding, TenantId},
 };
 
 /// The pool of one PostgreSQL server: the shell around the scheduler.
@@ -48,6 +49,7 @@ pub(crate) struct Server {
     /// Where connections live. A socket belongs to the runtime that opened it, so all of them are
     /// opened on one, whichever runtime asks: a worker that ends takes no connection with it.
     runtime: OnceLock<Handle>,
+    pub(super) gates: Arc<Gates>,
     housekeeping: AtomicBool,
     /// What the scheduler knows too, to be read without the lock.
     closed: AtomicBool,
@@ -81,6 +83,7 @@ impl Server {
             tasks: TaskTracker::new(),
             shutdown,
             runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
+            gates: Arc::default(),
             housekeeping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             emptied: Notify::new(),
@@ -135,7 +138,21 @@ impl Server {
 
     /// Takes a connection for upkeep: it is bound to nobody, and serves whom it is told to.
     pub(crate) async fn acquire_for_upkeep(self: &Arc<Self>) -> Result<Lease, Error> {
-        self.acquire(&self.upkeep).await
+        self.acquire(&self.upkeep, Purpose::Upkeep).await
+    }
+
+    /// Holds the requests of a tenant back until the guard is dropped, as long as each of them may wait.
+    pub(crate) fn close_gate(&self, tenant: &TenantId) -> GateGuard {
+        self.gates.close(tenant)
+    }
+
+    /// Has every handle of a tenant refused that uses its tenant pool, and forgets that.
+    pub(crate) fn retire(self: &Arc<Self>, tenant: &TenantId) {
+        let id = OccupantId::Tenant(tenant.clone());
+        self.change(|state, now| {
+            state.retire(&id);
+            state.evict(now, &id, EvictReason::Changed)
+        });
     }
 
     /// Says whether anybody waits for a connection.

@@ -2,7 +2,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, Executor, PgConnection, Row,
-    postgres::{PgConnectOptions, PgDatabaseError, PgSeverity, PgTransactionManager},
+    postgres::{
+        PgConnectOptions, PgDatabaseError, PgRow, PgSeverity, PgTransactionManager, types::Oid,
+    },
     raw_sql,
 };
 use sqlx_core::transaction::TransactionManager;
@@ -11,10 +13,14 @@ use tokio::time::Instant;
 use super::{
     PoolOptions,
     occupant::{Alike, Occupant},
-    reset::{PREPARE_RESET, Reset, alike_sql, bind_sql},
+    reset::{Reset, Terms, bind_sql, draw, pin_sql},
     scheduler::Time,
 };
-use crate::{sql::Sql, tenant::Ident};
+use crate::{
+    error::{Error, ErrorKind},
+    sql::Sql,
+    tenant::{Ident, Schema, SchemaOid, TenantId},
+};
 
 /// One connection to the server and what is known of its session.
 #[derive(Debug)]
@@ -24,6 +30,12 @@ pub(crate) struct Session {
     bound: Option<Arc<Occupant>>,
     /// How often the occupant's tables had been changed then.
     bound_changes: u32,
+    /// When the occupant's schema was last seen to have its name.
+    seen_as: Instant,
+    /// Whether the session holds the pin of the occupant's schema.
+    pinned: bool,
+    /// The tenant whose own login it is; `None` when it is the manager's.
+    login: Option<TenantId>,
     /// Whose statements are prepared on it.
     statements: Statements,
     /// Whether some of them were prepared for another occupant.
@@ -34,13 +46,10 @@ pub(crate) struct Session {
     pub(crate) backend: Option<i32>,
     /// When the session was last given back, or was opened.
     pub(crate) seen: Time,
-    binds: u64,
     /// Whether the server can be told to look after clients that have gone.
     checks_clients: bool,
     /// Whether it was used in a way that only a thorough reset takes back.
     touched: bool,
-    /// Whether the statement that a plain reset executes is there.
-    reset_is_prepared: bool,
     /// When the server has last answered since the session was given back.
     answered: Option<Time>,
     wear: Wear,
@@ -81,12 +90,50 @@ pub(super) enum Doubt {
 /// How old statements have to be to go because a connection was handed out.
 const OLD: Duration = Duration::from_secs(1);
 
-/// What a reset has found.
+/// What a session is bound for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Was {
-    AsAssumed,
-    /// A transaction was open where only plain queries had run; a plain reset does not end it.
-    InTransaction,
+pub(crate) enum Purpose {
+    /// To be there for whoever comes next.
+    Idle,
+    /// One statement of a handle, which may be run again when a kept statement did not fit.
+    Statement,
+    /// A transaction, in which nothing can be run again.
+    Transaction,
+    /// To be handed out for as long as its user likes.
+    Lease,
+    /// The library's own work on one schema after the other.
+    Upkeep,
+}
+
+impl Purpose {
+    /// Says whether statements that were prepared for other tenants have to go: an error that comes of
+    /// one could not be put right.
+    fn wants_own_statements(self) -> bool {
+        matches!(self, Self::Transaction | Self::Lease)
+    }
+
+    fn wants_pin(self, occupant: &Occupant) -> bool {
+        match self {
+            Self::Idle | Self::Upkeep => false,
+            Self::Statement | Self::Transaction => occupant.is_always_pinned(),
+            Self::Lease => occupant.oid().is_some(),
+        }
+    }
+}
+
+/// For how long a session that was seen to be in a tenant's schema is taken to be there: other
+/// processes rename and drop tenants, too. A name that was given up is not given away before twice
+/// this time is over.
+pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
+
+/// What a reset has found.
+#[derive(Debug)]
+struct Found {
+    /// Whether a transaction was open where only plain queries had run; a plain reset does not end it.
+    in_transaction: bool,
+    /// Which schema has the occupant's name.
+    schema: Schema,
+    looked: bool,
 }
 
 /// Whether prepared statements may survive a change of tenant.
@@ -108,21 +155,20 @@ impl Session {
     pub(crate) async fn open(options: &PgConnectOptions, now: Time) -> Result<Self> {
         let mut conn = PgConnection::connect_with(options).await?;
         let checks_clients = checks_clients(&mut conn).await?;
-        // By itself: the server keeps the whole string that it comes in, and shows it to anybody.
-        let reset_is_prepared = accepts(&mut conn, PREPARE_RESET).await?;
         Ok(Self {
             conn,
             checks_clients,
             bound: None,
             bound_changes: 0,
+            seen_as: Instant::now(),
+            pinned: false,
+            login: None,
             statements: Statements::None,
             borrowed: false,
             statements_since: Instant::now(),
             backend: None,
             seen: now,
-            binds: 0,
             touched: true,
-            reset_is_prepared,
             answered: None,
             wear: Wear::default(),
         })
@@ -136,10 +182,20 @@ impl Session {
     /// Makes the session the occupant's: everything that anybody left behind goes, then its search
     /// path, role and settings come. One round trip when statements may stay or there are none.
     ///
+    /// # Errors
+    ///
+    /// Beside what the server answers, an own [`Error`] when the occupant's schema is another one than
+    /// the one that the occupant was made for.
+    ///
     /// # Cancel safety
     ///
     /// When dropped, the session is bound to nobody; call again.
-    pub(crate) async fn bind(&mut self, to: &Arc<Occupant>, keep: KeepStatements) -> Result<()> {
+    pub(crate) async fn bind(
+        &mut self,
+        to: &Arc<Occupant>,
+        keep: KeepStatements,
+        purpose: Purpose,
+    ) -> Result<()> {
         let same = self.is_bound_to(to);
         let changes = to.changes();
         let bound = self.bound.take();
@@ -151,25 +207,33 @@ impl Session {
         let touched = std::mem::replace(&mut self.touched, true);
         // A session that caches nothing may be one whose cache is turned off: sqlx then leaves every
         // statement behind, and only the thorough reset looks for them.
-        let plain = !touched && self.reset_is_prepared && self.conn.cached_statements_size() > 0;
+        let plain = !touched && self.conn.cached_statements_size() > 0;
         let reset = if plain { Reset::Plain } else { Reset::Thorough };
+        self.pinned = false;
         while self.conn.is_in_transaction() {
             // Takes sqlx's own count of open transactions down with the rollback.
             PgTransactionManager::start_rollback(&mut self.conn);
         }
-        match self.reset_and_set(to, reset).await {
-            Ok(Was::AsAssumed) => {}
+        let began = Instant::now();
+        let found = match self.reset_and_set(to, reset, purpose).await {
+            Ok(found) if !found.in_transaction => found,
             Err(error) if !leaves_session_usable(&error) => return Err(error),
             // A transaction is open after all, or what failed is the statement before, whose answer
             // nobody had read, or the reset itself inside a transaction that had failed.
-            Ok(Was::InTransaction) | Err(_) => {
+            Ok(_) | Err(_) => {
                 self.settle().await?;
-                self.reset_and_set(to, Reset::Thorough).await?;
+                self.reset_and_set(to, Reset::Thorough, purpose).await?
             }
+        };
+        to.check(found.schema)?;
+        self.seen_as = began;
+        if !same || found.looked || self.statements == Statements::Doubtful {
+            self.sort_out_statements(to, keep, same).await?;
         }
-        if !same || self.statements == Statements::Doubtful {
-            self.sort_out_statements(to, keep).await?;
+        if purpose.wants_own_statements() {
+            self.drop_borrowed().await?;
         }
+        self.pinned = purpose.wants_pin(to);
         self.bound = Some(Arc::clone(to));
         self.bound_changes = changes;
         self.touched = false;
@@ -179,9 +243,68 @@ impl Session {
         Ok(())
     }
 
+    /// Says whether there is nothing to do on a session that is bound to the occupant before it is used
+    /// for this.
+    pub(super) fn is_ready_for(&self, occupant: &Occupant, purpose: Purpose) -> bool {
+        self.is_known_as(occupant)
+            && (self.pinned || !purpose.wants_pin(occupant))
+            && !(self.borrowed && purpose.wants_own_statements())
+    }
+
+    /// Says whether the occupant's schema was seen to have its name a moment ago.
+    pub(super) fn is_known_as(&self, occupant: &Occupant) -> bool {
+        occupant.oid().is_none() || self.seen_as.elapsed() < SEEN_AS
+    }
+
+    /// Makes a session that is bound to the occupant and known as such ready for this.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the session has to be bound again.
+    pub(super) async fn make_ready(&mut self, occupant: &Occupant, purpose: Purpose) -> Result<()> {
+        if purpose.wants_own_statements() {
+            self.drop_borrowed().await?;
+        }
+        if !self.pinned
+            && purpose.wants_pin(occupant)
+            && let (Some(oid), Some(schema)) = (occupant.oid(), occupant.binding.own().first())
+        {
+            let began = Instant::now();
+            let rows = self.conn.fetch_all(raw_sql(pin_sql(oid, schema))).await?;
+            occupant.check(schema_in(row_with("tenantry_pinned", &rows))?)?;
+            self.seen_as = began;
+            self.pinned = true;
+        }
+        Ok(())
+    }
+
+    /// Returns the tenant whose own login it is; nothing when it is the manager's.
+    pub(super) fn login(&self) -> Option<&TenantId> {
+        self.login.as_ref()
+    }
+
+    pub(super) fn note_login(&mut self, tenant: &TenantId) {
+        self.login = Some(tenant.clone());
+    }
+
+    /// Drops the statements if some of them were prepared for other tenants.
+    async fn drop_borrowed(&mut self) -> Result<()> {
+        if self.borrowed { self.clear_statements().await } else { Ok(()) }
+    }
+
+    /// Says whether others may see that the session works on its schema.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
     /// Notes that the session may carry what only a thorough reset takes off it.
     pub(super) fn touch(&mut self) {
         self.touched = true;
+    }
+
+    /// Says whether it may carry what only a thorough reset takes off it.
+    pub(super) fn is_touched(&self) -> bool {
+        self.touched
     }
 
     /// Says whether the server's process behind it has grown enough.
@@ -280,21 +403,28 @@ impl Session {
 
     /// Sends the reset as one string and checks that the answer is the answer to it.
     ///
-    /// One of its statements returns a number that was never used before on this session. If the
-    /// stream of messages had slipped, by a `COPY` that was dropped in the middle for example, the
-    /// row would be another one or missing, and the connection is given up.
-    async fn reset_and_set(&mut self, to: &Occupant, reset: Reset) -> Result<Was> {
-        self.binds += 1;
-        let sql = bind_sql(to, reset, self.binds, self.checks_clients);
+    /// One of its statements returns a number that nobody could guess. If the stream of messages had
+    /// slipped, by a `COPY` that was dropped in the middle for example, the row would be another one or
+    /// missing, and the connection is given up.
+    async fn reset_and_set(
+        &mut self,
+        to: &Occupant,
+        reset: Reset,
+        purpose: Purpose,
+    ) -> Result<Found> {
+        let (look, pin) =
+            (purpose != Purpose::Upkeep && to.needs_a_look(), purpose.wants_pin(to));
+        let terms = Terms { reset, echo: draw(), checked: self.checks_clients, look, pin };
+        let sql = bind_sql(to, terms);
         if !sql.as_str().is_ascii() {
             // The server reads the whole string in the encoding that is set when it comes, and in
             // the wrong one the name of a schema may be that of another.
             self.conn.execute(raw_sql("begin; rollback; reset client_encoding")).await?;
         }
         let rows = self.conn.fetch_all(raw_sql(sql)).await?;
-        let answer = rows.iter().find(|row| row.try_column("tenantry_echo").is_ok());
+        let answer = row_with("tenantry_echo", &rows);
         let echo: Option<i64> = answer.and_then(|row| row.try_get(0).ok());
-        let (Some(row), true) = (answer, echo == i64::try_from(self.binds).ok()) else {
+        let (Some(row), true) = (answer, echo == Some(terms.echo)) else {
             return Err(sqlx::Error::Protocol("the answer to a reset was lost".into()));
         };
         let backend = row.try_get(1)?;
@@ -303,28 +433,33 @@ impl Session {
             return Err(sqlx::Error::Protocol("the connection of a lease was exchanged".into()));
         }
         self.backend = Some(backend);
-        if row.try_get(2)? {
-            self.deallocate().await?;
+        let schema = match pin {
+            true => schema_in(row_with("tenantry_pinned", &rows))?,
+            false => schema_of(row.try_get(2)?),
+        };
+        if look {
+            note_look(to, &rows)?;
         }
-        let assumed: bool = row.try_get(3)?;
-        if reset == Reset::Plain {
-            return Ok(if assumed { Was::AsAssumed } else { Was::InTransaction });
+        let own_transaction: bool = row.try_get(5)?;
+        if reset == Reset::Thorough {
+            let (prepared, kept): (bool, i64) = (row.try_get(6)?, row.try_get(7)?);
+            if prepared {
+                self.deallocate().await?;
+            }
+            if i64::try_from(self.conn.cached_statements_size()).ok() != Some(kept) {
+                // Statements were deallocated behind sqlx's back, or one was abandoned while it was
+                // being prepared.
+                self.clear_statements().await?;
+                self.conn.execute(raw_sql("deallocate all")).await?;
+            }
         }
-        self.reset_is_prepared = assumed;
-        if i64::try_from(self.conn.cached_statements_size()).ok() != Some(row.try_get(4)?) {
-            // Statements were deallocated behind sqlx's back, or one was abandoned while it was
-            // being prepared.
-            self.clear_statements().await?;
-            self.conn.execute(raw_sql("deallocate all")).await?;
-            self.reset_is_prepared = false;
-        }
-        Ok(Was::AsAssumed)
+        let in_transaction = reset == Reset::Plain && !own_transaction;
+        Ok(Found { in_transaction, schema, looked: look })
     }
 
     /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.
     async fn deallocate(&mut self) -> Result<()> {
-        let names = "select name from pg_catalog.pg_prepared_statements \
-                     where from_sql and name <> 'tenantry_reset'";
+        let names = "select name from pg_catalog.pg_prepared_statement() where from_sql";
         let mut sql = Sql::default();
         for row in self.conn.fetch_all(raw_sql(names)).await? {
             let name = Ident::parse(row.try_get(0)?);
@@ -335,38 +470,60 @@ impl Session {
     }
 
     /// Keeps the prepared statements if the new occupant can use them, drops them if not.
-    async fn sort_out_statements(&mut self, to: &Occupant, keep: KeepStatements) -> Result<()> {
+    ///
+    /// `same` says that it is the one that they were prepared for.
+    async fn sort_out_statements(
+        &mut self,
+        to: &Occupant,
+        keep: KeepStatements,
+        same: bool,
+    ) -> Result<()> {
         let alike = match keep {
-            KeepStatements::WhenAlike => self.alike_of(to).await?,
+            KeepStatements::WhenAlike => to.alike(),
             KeepStatements::Never => Alike::Unlike,
         };
         let usable = match (self.statements, alike) {
             (Statements::None, _) => true,
             (Statements::Of(Alike::Key(before)), Alike::Key(now)) => before == now,
+            (Statements::Of(Alike::Unlike), Alike::Unlike) => same,
             _ => false,
         };
         if usable {
-            self.borrowed |= self.statements != Statements::None;
+            self.borrowed |= !same && self.statements != Statements::None;
         } else {
             self.clear_statements().await?;
         }
         self.statements = Statements::Of(alike);
         Ok(())
     }
+}
 
-    async fn alike_of(&mut self, occupant: &Occupant) -> Result<Alike> {
-        let known = occupant.alike();
-        if known != Alike::Unknown {
-            return Ok(known);
-        }
-        let row = self.conn.fetch_one(raw_sql(alike_sql(occupant.binding.own()))).await?;
-        let (key, own_types, tables): (i64, bool, i64) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        occupant.set_tables(u32::try_from(tables).unwrap_or(u32::MAX));
-        let alike = if own_types { Alike::Unlike } else { Alike::Key(key) };
-        occupant.set_alike(alike);
-        Ok(alike)
+/// Finds the row with a column of this name.
+fn row_with<'r>(column: &str, rows: &'r [PgRow]) -> Option<&'r PgRow> {
+    rows.iter().find(|row| row.try_column(column).is_ok())
+}
+
+/// Reads which schema has a name; there is no row when none has.
+fn schema_in(row: Option<&PgRow>) -> Result<Schema> {
+    row.map_or(Ok(Schema::Missing), |row| Ok(schema_of(Some(row.try_get(0)?))))
+}
+
+fn schema_of(oid: Option<Oid>) -> Schema {
+    oid.map_or(Schema::Missing, |Oid(oid)| Schema::There(SchemaOid::new(oid)))
+}
+
+/// Notes what a look at the schemas has found.
+fn note_look(of: &Occupant, rows: &[PgRow]) -> Result<()> {
+    let Some(row) = row_with("tenantry_alike", rows) else {
+        return Err(sqlx::Error::Protocol("the answer to a look at the schemas was lost".into()));
+    };
+    let (key, own_types): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
+    let (tables, unruly): (i64, bool) = (row.try_get(2)?, row.try_get(3)?);
+    if !of.binding.own().is_empty() {
+        of.set_tables(u32::try_from(tables).unwrap_or(u32::MAX));
     }
+    of.note_look(if own_types { Alike::Unlike } else { Alike::Key(key) }, unruly);
+    Ok(())
 }
 
 /// Finds out whether the server has `client_connection_check_interval`: from version 14 on, and only
@@ -393,6 +550,10 @@ pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
     match error {
         E::Database(error) => error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
             !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+        }),
+        // The library's own refusal: the session is bound to nobody, and good for others.
+        E::AnyDriverError(error) => error.downcast_ref::<Error>().is_some_and(|error| {
+            matches!(error.kind(), ErrorKind::StaleHandle | ErrorKind::Placement)
         }),
         E::RowNotFound
         | E::TypeNotFound { .. }

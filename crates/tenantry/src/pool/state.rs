@@ -369,6 +369,13 @@ impl State {
         })
     }
 
+    /// Has every handle refused that uses the pool of an occupant.
+    pub(super) fn retire(&self, id: &OccupantId) {
+        if let Some(pool) = self.pools.get(id) {
+            pool.occupant.retire();
+        }
+    }
+
     /// Has the sessions of an occupant drop their prepared statements before their next use.
     pub(super) fn note_change(&self, id: &OccupantId) {
         if let Some(pool) = self.pools.get(id) {

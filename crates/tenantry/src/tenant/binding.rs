@@ -30,9 +30,8 @@ impl Binding {
         placement: &Placement,
         shared: Option<&Ident>,
     ) -> Self {
-        let Placement::Schema(schema) = placement;
         Self {
-            search_path: std::iter::once(schema).chain(shared).cloned().collect(),
+            search_path: std::iter::once(placement.container()).chain(shared).cloned().collect(),
             own_schemas: 1,
             role: record.role.clone(),
             settings: record.settings.clone(),

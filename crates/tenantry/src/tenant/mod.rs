@@ -7,6 +7,7 @@ mod id;
 mod ident;
 mod isolation;
 mod placement;
+mod schema_oid;
 mod template;
 #[expect(clippy::module_inception, reason = "the file is named by the concept it holds")]
 mod tenant;
@@ -17,5 +18,6 @@ pub(crate) use ident::PROVISIONAL;
 pub use ident::{Ident, IdentError};
 pub use isolation::Isolation;
 pub use placement::Placement;
+pub(crate) use schema_oid::{Schema, SchemaOid};
 pub use template::{NameTemplate, TemplateError};
 pub use tenant::{Tenant, TenantRecord, TenantState};

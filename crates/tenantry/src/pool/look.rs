@@ -1,0 +1,163 @@
+//! The SQL that looks at the schemas of an occupant: which tenants are alike, and whose functions
+//! reach into the session.
+
+use crate::{
+    sql::Sql,
+    tenant::{Binding, Ident},
+};
+
+/// Appends a select of one row, `tenantry_alike`: a hash of everything of the tenant's own schemas that
+/// decides what a statement returns, whether they hold types or collations, how many tables they hold,
+/// and whether a function that their statements can come to reaches into the session.
+///
+/// It goes through `pg_depend`, which has an index that begins with the schema; `pg_class` has none.
+/// Row types and array types depend on their table or element type and not on the schema, so what is
+/// left in `pg_type` are enums, domains, ranges and composite types.
+///
+/// Functions that statements come to are those of the schemas in the search path, and those of other
+/// schemas that a trigger, view, rule, default, constraint, policy, index or operator in them calls.
+/// Text of a statement shows none of the latter.
+pub(super) fn look(sql: &mut Sql, binding: &Binding) {
+    sql.text("with member as materialized (select d.classid, d.objid, ");
+    among(sql, binding.own());
+    sql.text(
+        " as own from pg_catalog.pg_namespace n \
+         join pg_catalog.pg_depend d on d.refobjid operator(pg_catalog.=) n.oid \
+         where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+         and d.deptype operator(pg_catalog.=) 'n' and ",
+    );
+    among(sql, &binding.search_path);
+    sql.text("), ").text(LINES).text(", ").text(ROUTINES);
+    sql.text(
+        " select pg_catalog.hashtextextended(coalesce( \
+           (select pg_catalog.string_agg(line, '/' order by line) from line), ''), 0) \
+           as tenantry_alike, \
+         exists (select from member where own and (\
+           classid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass or \
+           classid operator(pg_catalog.=) 'pg_catalog.pg_collation'::pg_catalog.regclass)), \
+         (select pg_catalog.count(distinct m.objid) from member m \
+           join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) m.objid \
+           where m.own and m.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+           and c.relkind operator(pg_catalog.=) any ",
+    );
+    sql.text(TABLES).text("), exists (select from routine r \
+         join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) r.oid \
+         join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang where ");
+    reaches(sql);
+    sql.text(")");
+}
+
+/// Appends a condition: that the schema `n` is one of these.
+fn among(sql: &mut Sql, schemas: &[Ident]) {
+    sql.text("(false");
+    for schema in schemas {
+        sql.text(" or n.nspname operator(pg_catalog.=) ").literal(schema.as_str());
+    }
+    sql.text(")");
+}
+
+const TABLES: &str = "('{r,p,v,m,f}'::pg_catalog.\"char\"[])";
+
+/// What decides the columns of a result and the types of parameters, as lines to be hashed: columns of
+/// tables and views, and the signatures of functions and operators.
+const LINES: &str = "line as (\
+    select pg_catalog.concat_ws(' ', 'column', c.relname, a.attnum, a.attname, a.atttypid, \
+      a.atttypmod, a.attcollation) as line \
+    from member m \
+    join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) m.objid \
+    join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid \
+    where m.own and m.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+    and c.relkind operator(pg_catalog.=) any ('{r,p,v,m,f}'::pg_catalog.\"char\"[]) \
+    and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
+    union all \
+    select pg_catalog.concat_ws(' ', 'function', p.proname, p.prokind, p.proargtypes, \
+      p.prorettype, p.proretset, p.provariadic, p.pronargdefaults, p.proallargtypes, \
+      p.proargmodes, p.proargnames) \
+    from member m join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) m.objid \
+    where m.own and m.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+    union all \
+    select pg_catalog.concat_ws(' ', 'operator', o.oprname, o.oprleft, o.oprright, o.oprresult) \
+    from member m join pg_catalog.pg_operator o on o.oid operator(pg_catalog.=) m.objid \
+    where m.own and m.classid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass)";
+
+/// The functions that statements can come to.
+const ROUTINES: &str = "part as materialized (\
+    select classid, objid from member \
+    union all \
+    select s.classid, s.objid from member m \
+    join pg_catalog.pg_depend s on s.refclassid operator(pg_catalog.=) m.classid \
+      and s.refobjid operator(pg_catalog.=) m.objid \
+    where m.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+    and s.classid operator(pg_catalog.<>) 'pg_catalog.pg_type'::pg_catalog.regclass), \
+    used as materialized (\
+    select d.refclassid, d.refobjid from part p \
+    join pg_catalog.pg_depend d on d.classid operator(pg_catalog.=) p.classid \
+      and d.objid operator(pg_catalog.=) p.objid \
+    where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+    or d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass), \
+    routine as (\
+    select objid as oid from member \
+    where classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+    union all \
+    select refobjid from used \
+    where refclassid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+    union all \
+    select o.oprcode from used u \
+    join pg_catalog.pg_operator o on o.oid operator(pg_catalog.=) u.refobjid \
+    where u.refclassid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass)";
+
+/// Appends a condition: that the function `p` in the language `l` may change the session.
+///
+/// Functions of extensions in C are left out, such as those that make uuids, but for those that are
+/// known to keep something. Everything else that is not SQL or PL/pgSQL may do anything. For the rest
+/// its text decides, in the careful direction.
+fn reaches(sql: &mut Sql) {
+    sql.text(
+        "case when l.lanname operator(pg_catalog.=) 'sql' or \
+           l.lanname operator(pg_catalog.=) 'plpgsql' then (\
+           select bare.text operator(pg_catalog.~*) ",
+    );
+    sql.literal(SESSION_WORDS).text(" or pg_catalog.regexp_replace(clean.text, ");
+    sql.literal(HARMLESS_CALLS).text(", ' ', 'gi') operator(pg_catalog.~) ");
+    sql.literal(QUALIFIED_CALL).text(
+        " from (select pg_catalog.regexp_replace(case when p.prosqlbody is null then p.prosrc \
+           else pg_catalog.pg_get_function_sqlbody(p.oid) end, ",
+    );
+    sql.literal(COMMENTS).text(
+        ", ' ', 'g') as text) clean, \
+         lateral (select pg_catalog.regexp_replace(clean.text, ",
+    );
+    sql.literal(HARMLESS_SETS).text(
+        ", ' ', 'gi') as text) bare) \
+         when exists (select from pg_catalog.pg_depend e \
+           where e.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+           and e.objid operator(pg_catalog.=) p.oid and e.deptype operator(pg_catalog.=) 'e') \
+         then p.proname operator(pg_catalog.~) ",
+    );
+    sql.literal(KEEPS_SOMETHING).text(" else true end");
+}
+
+/// Comments, as far as it is certain that they are: one with a quote in it may begin inside of a string.
+const COMMENTS: &str = r"--[^\n']*(\n|$)|/\*[^*']*\*/";
+
+/// The word `set` where it changes no setting, or one of the transaction's own.
+const HARMLESS_SETS: &str = concat!(
+    r"\mfor\s+(no\s+key\s+)?update\M|\mset\s+local\M|\mupdate\s+set\M|",
+    r#"\mupdate\s+(only\s+)?[\w."]+(\s*\*)?(\s+(as\s+)?[\w"]+)?\s+set\M"#,
+);
+
+/// Words of statements and functions that leave something on the session.
+const SESSION_WORDS: &str = concat!(
+    r"\m(set|set_config|setseed|pg_settings|pg_(try_)?advisory_\w+|execute|reset|discard|listen|",
+    r"unlisten|load|prepare|deallocate|temp|temporary|pg_temp\w*)\M",
+);
+
+/// What looks like a call into another schema and is none that matters.
+const HARMLESS_CALLS: &str =
+    r#"\minto\s+[\w."]+\s*\(|("pg_catalog"|\mpg_catalog)\s*\.\s*"?\w+"?\s*\("#;
+
+/// A call into another schema, whose functions nobody has looked at.
+const QUALIFIED_CALL: &str = r#"[\w"]\s*\.\s*["\w]+\s*\("#;
+
+/// Functions of extensions that keep something with the session.
+const KEEPS_SOMETHING: &str = "^(dblink|set_limit|postgres_fdw)";
