@@ -167,10 +167,9 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
-            ErrorKind::Timeout
-            | ErrorKind::Overloaded
-            | ErrorKind::Busy
-            | ErrorKind::NameInUse => true,
+            ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Busy | ErrorKind::NameInUse => {
+                true
+            }
             ErrorKind::Unavailable | ErrorKind::Catalog => {
                 self.class_of_source().is_none_or(ErrorClass::is_transient)
             }

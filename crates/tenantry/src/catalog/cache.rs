@@ -220,6 +220,10 @@ impl Lookup {
         self.rules.in_time(self.rules.catalog.list(self.rules.ask(shared))).await
     }
 
+    pub(crate) fn tenants_see_shared(&self) -> bool {
+        self.rules.tenants_see_shared
+    }
+
     pub(crate) fn channel(&self) -> Option<&str> {
         self.rules.catalog.channel()
     }

@@ -9,24 +9,40 @@ pub(super) enum Protocol {
     Simple,
 }
 
-/// Says what a statement may have changed, by its text.
+/// What the text of a statement tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// What it may have changed.
+    pub(super) effect: Effect,
+    /// Whether it may be run again after it has failed: it is a single query or change of rows, of which
+    /// nothing lasts then. A procedure, a `do` block or a string of several statements may have committed
+    /// a part of its work.
+    pub(super) repeatable: bool,
+    /// Whether it may make functions or tables.
+    pub(super) changes_schema: bool,
+}
+
+/// Reads what a statement may do off its text.
 ///
 /// Only what is plainly a query or a change of rows is taken to leave the session alone; everything
-/// else, and everything that names one of the functions that reach into the session, is not. A
-/// mistake in the careful direction costs a reset in the background. A function that hides such a
-/// call is found out at the next rebind at the latest, which resets the session in any case.
-pub(super) fn effect_of(sql: &str, protocol: Protocol) -> Effect {
+/// else is not, nor what names one of the functions that reach into the session, or calls a function of
+/// another schema, which the pool has not looked at. A mistake in the careful direction costs a reset in
+/// the background. What a function of the tenant's own schema may do is looked at when the tenant is
+/// bound; one that is younger is found out at the next rebind at the latest, which resets the session in
+/// any case.
+pub(super) fn read(sql: &str, protocol: Protocol) -> Reading {
     let statement = skip_to_keyword(sql);
     let keyword = statement.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     let is = |word: &str| keyword.eq_ignore_ascii_case(word);
     let query = is("select") || is("with");
     let change = is("insert") || is("update") || is("delete") || is("merge") || is("values");
-    let single =
-        || protocol == Protocol::Extended || !statement.trim_end_matches(END).contains(';');
-    if (query || change) && single() && !reaches_into_session(statement, query) {
-        Effect::OnData
-    } else {
-        Effect::OnSession
+    let single = protocol == Protocol::Extended || !statement.trim_end_matches(END).contains(';');
+    let on_data = (query || change) && single;
+    let plain = on_data && !reaches_into_session(statement, query) && !calls_elsewhere(statement);
+    Reading {
+        effect: if plain { Effect::OnData } else { Effect::OnSession },
+        repeatable: on_data && protocol == Protocol::Extended,
+        changes_schema: !on_data && !["set", "show", "listen", "notify"].into_iter().any(is),
     }
 }
 
@@ -81,6 +97,81 @@ fn is_advisory_lock(word: &[u8]) -> bool {
         .any(|start| word.get(..start.len()).is_some_and(|word| word.eq_ignore_ascii_case(start)))
 }
 
+/// Says whether the statement calls a function, or uses an operator, of another schema than
+/// `pg_catalog`: a name, a dot, a name and a parenthesis, with white space and comments between them.
+///
+/// Strings are not told apart from the rest: what looks like a call in one is taken for one.
+fn calls_elsewhere(statement: &str) -> bool {
+    let mut rest = statement;
+    let mut previous = "";
+    while let Some(start) = rest.find(|c: char| c == '"' || is_word(c)) {
+        rest = &rest[start..];
+        let (schema, after) = name(rest);
+        rest = after;
+        if let Some(mut after) = skip(after).strip_prefix('.') {
+            let mut qualifier = schema;
+            loop {
+                let (last, next) = name(skip(after));
+                if last.is_empty() {
+                    break;
+                }
+                match skip(next).strip_prefix('.') {
+                    // The schema is the last but one.
+                    Some(more) => (qualifier, after) = (last, more),
+                    None => {
+                        let columns = previous.eq_ignore_ascii_case("into");
+                        if skip(next).starts_with('(') && !columns && !is_catalog(qualifier) {
+                            return true;
+                        }
+                        rest = next;
+                        break;
+                    }
+                }
+            }
+        } else if schema.eq_ignore_ascii_case("operator")
+            && let Some(inside) = skip(after).strip_prefix('(')
+        {
+            let (qualifier, next) = name(skip(inside));
+            if skip(next).starts_with('.') && !is_catalog(qualifier) {
+                return true;
+            }
+        }
+        previous = schema;
+    }
+    false
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$')
+}
+
+/// Splits a name off, quoted or not. It is empty where there is none.
+fn name(text: &str) -> (&str, &str) {
+    let end = match text.strip_prefix('"') {
+        Some(quoted) => quoted.find('"').map_or(text.len(), |end| end + 2),
+        None => text.find(|c: char| !is_word(c)).unwrap_or(text.len()),
+    };
+    text.split_at(end)
+}
+
+fn is_catalog(schema: &str) -> bool {
+    schema.eq_ignore_ascii_case("pg_catalog") || schema == "\"pg_catalog\""
+}
+
+/// Skips white space and comments.
+fn skip(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start();
+        text = if let Some(comment) = text.strip_prefix("--") {
+            comment.split_once(['\n', '\r']).map_or("", |(_, rest)| rest)
+        } else if let Some(comment) = text.strip_prefix("/*") {
+            comment.split_once("*/").map_or("", |(_, rest)| rest)
+        } else {
+            return text;
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,9 +189,16 @@ mod tests {
             "values (1)",
             "merge into a using b on true when matched then delete",
             "select 1;",
+            "select u.id, pg_catalog.now() from public.plans p join users u on (u.plan = p.id)",
+            "insert into public.audit (what, at) values ($1, now())",
+            "select count(t.id) from t where t.id in (1, 2) and t.a = any($1)",
+            "select a.b, (c.d) from x.y as z (k) where \"a\".\"b\" operator(pg_catalog.=) 1.5",
         ] {
-            assert_eq!(effect_of(sql, Protocol::Extended), Effect::OnData, "{sql}");
-            assert_eq!(effect_of(sql, Protocol::Simple), Effect::OnData, "{sql}");
+            let extended = read(sql, Protocol::Extended);
+            assert_eq!((extended.effect, extended.repeatable), (Effect::OnData, true), "{sql}");
+            let simple = read(sql, Protocol::Simple);
+            assert_eq!((simple.effect, simple.repeatable), (Effect::OnData, false), "{sql}");
+            assert!(!simple.changes_schema, "{sql}");
         }
     }
 
@@ -128,8 +226,38 @@ mod tests {
             "-- \r begin /*\n select 1 */",
             "update pg_settings set setting = 'tenant_b' where name = 'search_path'",
         ] {
-            assert_eq!(effect_of(sql, Protocol::Extended), Effect::OnSession, "{sql}");
+            assert_eq!(read(sql, Protocol::Extended).effect, Effect::OnSession, "{sql}");
         }
-        assert_eq!(effect_of("select 1; set a = 1", Protocol::Simple), Effect::OnSession);
+        assert_eq!(read("select 1; set a = 1", Protocol::Simple).effect, Effect::OnSession);
+    }
+
+    #[test]
+    fn finds_calls_into_other_schemas() {
+        for sql in [
+            "select public.perform($1)",
+            "select \"public\".\"perform\" ($1)",
+            "select public /* x */ . -- y\n perform /**/ ($1)",
+            "select saas.public.perform($1)",
+            "insert into users select * from audit.rows(1)",
+            "insert into users (id) values (public.next_id())",
+            "select 1 operator(public.+) 2",
+            "update users set at = other.now()",
+        ] {
+            let reading = read(sql, Protocol::Extended);
+            assert_eq!((reading.effect, reading.repeatable), (Effect::OnSession, true), "{sql}");
+        }
+    }
+
+    #[test]
+    fn knows_what_may_make_a_function() {
+        for sql in
+            ["create function f() returns int", "do $$ begin end $$", "call p()", "drop table t"]
+        {
+            assert!(read(sql, Protocol::Extended).changes_schema, "{sql}");
+        }
+        for sql in ["set a = 1", "select public.f()", "listen x"] {
+            assert!(!read(sql, Protocol::Extended).changes_schema, "{sql}");
+        }
+        assert!(read("select 1; create table t ()", Protocol::Simple).changes_schema);
     }
 }

@@ -29,6 +29,7 @@ impl Handle {
         Box::pin(try_stream! {
             let statement = statement?;
             let (effect, sql) = (statement.effect(), statement.text());
+            let changes_schema = statement.changes_schema();
             let mut lease = self.acquire().await?;
             let mut again = statement.is_repeatable().then(|| statement.clone());
             let mut next = Some(statement);
@@ -73,6 +74,9 @@ impl Handle {
                     if next.is_some() {
                         continue;
                     }
+                }
+                if changes_schema {
+                    lease.doubt_alike();
                 }
                 match in_doubt {
                     true => lease.doubt(),

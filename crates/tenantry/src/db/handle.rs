@@ -117,11 +117,15 @@ impl Handle {
     /// no transaction is open, so the first attempt has changed nothing.
     pub(super) async fn run<T: Rows>(&self, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
         let (effect, sql) = (statement.effect(), statement.text());
+        let changes_schema = statement.changes_schema();
         let mut lease = self.acquire().await?;
         let span = lease.span().clone();
         let running = self.running(sql);
         let run = async |on: &mut Session| run_on(on, statement, run).await;
         let result = in_time(&mut lease, self.limit(), effect, run).instrument(span).await;
+        if changes_schema {
+            lease.doubt_alike();
+        }
         running.end(result.as_ref().map(Rows::count));
         result
     }

@@ -4,7 +4,7 @@ use sqlx::{
     postgres::{PgArguments, PgStatement},
 };
 
-use super::effect::{Protocol, effect_of};
+use super::effect::{Protocol, Reading, read};
 use crate::pool::Effect;
 
 /// A query taken apart, so that it can be run again.
@@ -13,7 +13,7 @@ pub(super) struct Statement {
     sql: SqlStr,
     arguments: Option<PgArguments>,
     persistent: bool,
-    effect: Effect,
+    reading: Reading,
 }
 
 impl Statement {
@@ -22,16 +22,18 @@ impl Statement {
         let persistent = query.persistent();
         let sql = query.sql();
         let protocol = if arguments.is_some() { Protocol::Extended } else { Protocol::Simple };
-        let effect = effect_of(sql.as_str(), protocol);
-        Ok(Self { sql, arguments, persistent, effect })
+        let reading = read(sql.as_str(), protocol);
+        Ok(Self { sql, arguments, persistent, reading })
     }
 
     /// Says whether it may be run again after it has failed on a statement that did not fit.
-    ///
-    /// Only what touches data alone: a procedure, a `do` block or a string of several statements may
-    /// have committed a part of its work before it failed.
     pub(super) fn is_repeatable(&self) -> bool {
-        self.effect == Effect::OnData && self.arguments.is_some()
+        self.reading.repeatable
+    }
+
+    /// Says whether functions or tables may be others afterwards.
+    pub(super) fn changes_schema(&self) -> bool {
+        self.reading.changes_schema
     }
 
     pub(super) fn text(&self) -> SqlStr {
@@ -39,7 +41,7 @@ impl Statement {
     }
 
     pub(super) fn effect(&self) -> Effect {
-        self.effect
+        self.reading.effect
     }
 }
 

@@ -144,6 +144,7 @@ impl Lease {
     /// for this as it is.
     pub(super) fn is_ready(&self, purpose: Purpose) -> bool {
         self.condition == Condition::Clean
+            && !self.occupant.is_retired()
             && !self.server.is_in_doubt(self.session())
             && self.session().is_ready_for(&self.occupant, purpose)
     }
@@ -194,6 +195,9 @@ impl Lease {
     pub(super) async fn prepare(&mut self, purpose: Purpose) -> sqlx::Result<()> {
         if self.is_ready(purpose) {
             return Ok(());
+        }
+        if self.occupant.is_retired() {
+            return Err(self.occupant.refusal().into());
         }
         let (occupant, keep) = (Arc::clone(&self.occupant), self.server.keep());
         let bound = self.condition == Condition::Clean && self.session().is_known_as(&occupant);
@@ -316,6 +320,12 @@ impl Lease {
             }
             (_, Effect::OnSession) => self.condition = Condition::Dirty,
         }
+    }
+
+    /// Has the schemas of the occupant looked at again when a session is next bound to it: what is in
+    /// them may have been changed.
+    pub(crate) fn doubt_alike(&self) {
+        self.occupant.doubt_alike();
     }
 
     /// Notes that a statement was given up: nobody knows what became of it.

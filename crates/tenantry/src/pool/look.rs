@@ -40,9 +40,11 @@ pub(super) fn look(sql: &mut Sql, binding: &Binding) {
            where m.own and m.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
            and c.relkind operator(pg_catalog.=) any ",
     );
-    sql.text(TABLES).text("), exists (select from routine r \
+    sql.text(TABLES).text(
+        "), exists (select from routine r \
          join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) r.oid \
-         join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang where ");
+         join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang where ",
+    );
     reaches(sql);
     sql.text(")");
 }
@@ -115,20 +117,17 @@ fn reaches(sql: &mut Sql) {
     sql.text(
         "case when l.lanname operator(pg_catalog.=) 'sql' or \
            l.lanname operator(pg_catalog.=) 'plpgsql' then (\
-           select bare.text operator(pg_catalog.~*) ",
+           select body.text operator(pg_catalog.~*) ",
     );
-    sql.literal(SESSION_WORDS).text(" or pg_catalog.regexp_replace(clean.text, ");
-    sql.literal(HARMLESS_CALLS).text(", ' ', 'gi') operator(pg_catalog.~) ");
-    sql.literal(QUALIFIED_CALL).text(
+    sql.literal(SESSION_WORDS).text(" or pg_catalog.regexp_replace(body.text, ");
+    sql.literal(HARMLESS_SETS).text(", ' ', 'gi') operator(pg_catalog.~*) ").literal(SET);
+    sql.text(" or pg_catalog.regexp_replace(body.text, ").literal(HARMLESS_CALLS);
+    sql.text(", ' ', 'gi') operator(pg_catalog.~) ").literal(QUALIFIED_CALL).text(
         " from (select pg_catalog.regexp_replace(case when p.prosqlbody is null then p.prosrc \
            else pg_catalog.pg_get_function_sqlbody(p.oid) end, ",
     );
     sql.literal(COMMENTS).text(
-        ", ' ', 'g') as text) clean, \
-         lateral (select pg_catalog.regexp_replace(clean.text, ",
-    );
-    sql.literal(HARMLESS_SETS).text(
-        ", ' ', 'gi') as text) bare) \
+        ", ' ', 'g') as text) body) \
          when exists (select from pg_catalog.pg_depend e \
            where e.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
            and e.objid operator(pg_catalog.=) p.oid and e.deptype operator(pg_catalog.=) 'e') \
@@ -146,9 +145,12 @@ const HARMLESS_SETS: &str = concat!(
     r#"\mupdate\s+(only\s+)?[\w."]+(\s*\*)?(\s+(as\s+)?[\w"]+)?\s+set\M"#,
 );
 
-/// Words of statements and functions that leave something on the session.
+/// The word that changes a setting.
+const SET: &str = r"\mset\M";
+
+/// Words of other statements and functions that leave something on the session.
 const SESSION_WORDS: &str = concat!(
-    r"\m(set|set_config|setseed|pg_settings|pg_(try_)?advisory_\w+|execute|reset|discard|listen|",
+    r"\m(set_config|setseed|pg_settings|pg_(try_)?advisory_\w+|execute|reset|discard|listen|",
     r"unlisten|load|prepare|deallocate|temp|temporary|pg_temp\w*)\M",
 );
 

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     Lease,
     breaker::Opener,
-    lease::Effect,
     credentials::{Credentials, Login},
+    lease::Effect,
     occupant::Occupant,
     scheduler::{ConnId, Time},
     server::Server,
@@ -95,9 +95,9 @@ impl Server {
         say_goodbye(session).await;
         let connect = credentials.log_in(&self.connect);
         let open = Session::open(&connect, self.now());
-        let opened = timeout(self.options.connect_timeout, open).await.unwrap_or_else(|_| {
-            Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
-        });
+        let opened = timeout(self.options.connect_timeout, open)
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
         let mut session = opened.map_err(|error| {
             let opening = "opening a connection with the tenant's own credentials";
             self.observer.tell(Event::PoolError(PoolError::new(
@@ -157,7 +157,8 @@ impl Server {
         // may come to an end by itself; when this is the only connection, it has to.
         let ask_on = {
             let reading = pin!(session.bind(occupant, keep, idle));
-            let asking = pin!(timeout(CANCEL_TIMEOUT, self.acquire(self.system(), Purpose::Statement)));
+            let asking =
+                pin!(timeout(CANCEL_TIMEOUT, self.acquire(self.system(), Purpose::Statement)));
             match select(reading, asking).await {
                 Either::Left((done, _)) => Err(done),
                 Either::Right((lease, _)) => Ok(lease.ok().and_then(Result::ok)),

@@ -29,6 +29,6 @@ pub use options::PoolOptions;
 pub(crate) use reset::PINS;
 pub(crate) use scheduler::Class;
 pub(crate) use server::Server;
-pub(crate) use session::{Purpose, Session, leaves_session_usable};
+pub(crate) use session::{Purpose, SEEN_AS, Session, leaves_session_usable};
 pub use snapshot::{Acquires, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot};
 pub(crate) use state::Detail;

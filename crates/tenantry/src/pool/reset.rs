@@ -13,10 +13,10 @@ use crate::{
 /// How much of a reset is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reset {
-    /// For a session on which plain queries ran alone, none of which can have come to a function that
-    /// reaches into the session.
+    /// For a session on which plain queries ran alone: whatever a function that they called can have
+    /// left.
     Plain,
-    /// For any session: transactions, and statements that were prepared or deallocated, too.
+    /// For any session: transactions and deallocated statements, too.
     Thorough,
 }
 
@@ -62,7 +62,9 @@ pub(super) fn draw() -> i64 {
 /// | 2 | the OID of the occupant's schema now, if it has one |
 /// | 3, 4 | nothing: advisory locks are released, and the seed of `random()` is set, which is not part of `reset all` |
 /// | 5 | whether this is a transaction of its own, which begins when its statement does |
-/// | 6, 7 | after a thorough reset, whether anybody has used `prepare`, and how many statements the server has for sqlx |
+/// | 6 | after a thorough reset, how many statements the server has for sqlx |
+///
+/// and another, `tenantry_prepared`, for each statement that somebody has prepared with SQL.
 pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
     let mut sql = Sql::new(match terms.reset {
         Reset::Plain => "",
@@ -72,7 +74,8 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
         "reset session authorization; reset all; set search_path to pg_catalog, pg_temp; \
          close all; unlisten *; discard temp; discard sequences; select ",
     );
-    sql.integer(terms.echo).text("::pg_catalog.int8 as tenantry_echo, pg_catalog.pg_backend_pid(), ");
+    sql.integer(terms.echo)
+        .text("::pg_catalog.int8 as tenantry_echo, pg_catalog.pg_backend_pid(), ");
     match to.binding.own().first() {
         Some(schema) => oid_of(&mut sql, schema),
         None => sql.text("null::pg_catalog.oid"),
@@ -84,10 +87,12 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
     );
     if terms.reset == Reset::Thorough {
         sql.text(
-            ", coalesce(pg_catalog.bool_or(from_sql), false), \
-             pg_catalog.count(*) filter (where not from_sql) from pg_catalog.pg_prepared_statement()",
+            ", pg_catalog.count(*) from pg_catalog.pg_prepared_statement() where not from_sql",
         );
     }
+    sql.text(
+        "; select name as tenantry_prepared from pg_catalog.pg_prepared_statement() where from_sql",
+    );
     if terms.pin
         && let (Some(oid), Some(schema)) = (to.oid(), to.binding.own().first())
     {

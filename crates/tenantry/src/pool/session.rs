@@ -412,8 +412,7 @@ impl Session {
         reset: Reset,
         purpose: Purpose,
     ) -> Result<Found> {
-        let (look, pin) =
-            (purpose != Purpose::Upkeep && to.needs_a_look(), purpose.wants_pin(to));
+        let (look, pin) = (purpose != Purpose::Upkeep && to.needs_a_look(), purpose.wants_pin(to));
         let terms = Terms { reset, echo: draw(), checked: self.checks_clients, look, pin };
         let sql = bind_sql(to, terms);
         if !sql.as_str().is_ascii() {
@@ -441,11 +440,9 @@ impl Session {
             note_look(to, &rows)?;
         }
         let own_transaction: bool = row.try_get(5)?;
+        self.deallocate(&rows).await?;
         if reset == Reset::Thorough {
-            let (prepared, kept): (bool, i64) = (row.try_get(6)?, row.try_get(7)?);
-            if prepared {
-                self.deallocate().await?;
-            }
+            let kept: i64 = row.try_get(6)?;
             if i64::try_from(self.conn.cached_statements_size()).ok() != Some(kept) {
                 // Statements were deallocated behind sqlx's back, or one was abandoned while it was
                 // being prepared.
@@ -457,16 +454,19 @@ impl Session {
         Ok(Found { in_transaction, schema, looked: look })
     }
 
-    /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.
-    async fn deallocate(&mut self) -> Result<()> {
-        let names = "select name from pg_catalog.pg_prepared_statement() where from_sql";
+    /// Drops the statements that a reset has found to be prepared with SQL's `PREPARE`; sqlx does not
+    /// know of them.
+    async fn deallocate(&mut self, found: &[PgRow]) -> Result<()> {
         let mut sql = Sql::default();
-        for row in self.conn.fetch_all(raw_sql(names)).await? {
+        for row in found.iter().filter(|row| row.try_column("tenantry_prepared").is_ok()) {
             let name = Ident::parse(row.try_get(0)?);
             let name = name.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
             sql.text("deallocate ").ident(&name).text("; ");
         }
-        self.conn.execute(raw_sql(sql.finish())).await.map(drop)
+        match sql.len() {
+            0 => Ok(()),
+            _ => self.conn.execute(raw_sql(sql.finish())).await.map(drop),
+        }
     }
 
     /// Keeps the prepared statements if the new occupant can use them, drops them if not.

@@ -31,6 +31,10 @@ impl Provisioner {
     ///
     /// [`TenantExists`](ErrorKind::TenantExists) when there is such a tenant, or its schema: of several
     /// that create one tenant at once, one succeeds and the others get this.
+    /// [`NameInUse`](ErrorKind::NameInUse) when another tenant's schema has had that name until a moment
+    /// ago, and somebody may still be at work who means that one: for 10 s after a tenant was renamed or
+    /// dropped, and until the transactions and leases of that time have ended; the error says when to
+    /// [try again](Error::retry_after).
     /// [`InvalidTenantId`](ErrorKind::InvalidTenantId) and [`Placement`](ErrorKind::Placement) when it
     /// cannot have a schema; [`Migration`](ErrorKind::Migration), with a
     /// [`Failure`](crate::migrate::Failure) or a [`LintError`](crate::migrate::LintError) as the source,
@@ -52,6 +56,9 @@ impl Provisioner {
         let record = TenantRecord { container: options.container.clone(), ..record };
         let site = self.fleet.site(&record)?;
         self.lint()?;
+        self.refuse_name_in_use(&site.schema)
+            .await
+            .map_err(|error| error.with_tenant(&record.id))?;
         let new = New { provisioner: self, record: &record, site: &site, options: &options };
         let created = new.create().await.map_err(|error| error.with_tenant(&record.id));
         // Whoever has asked before has been told that there is no such tenant.
@@ -184,6 +191,7 @@ impl New<'_> {
     /// Runs the seeds that run in a transaction, writes the catalog, and commits.
     async fn finish(&self, mut tx: TenantTransaction) -> Result<Seeds, Error> {
         let Provisioner { fleet, seeds, .. } = self.provisioner;
+        self.provisioner.claim_name(&mut tx, &self.site.schema).await?;
         let mut run = Vec::new();
         for seed in seeds {
             if in_transaction(seed, self.site, &mut tx).await?.is_some() {

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     DropOptions, DropReport, Provisioner,
     inventory::{self, Inventory},
-    provisional,
+    provisional, retired,
     states::busy,
 };
 use crate::{
@@ -35,13 +35,19 @@ impl Provisioner {
     /// schema itself. What is left of a drop that was interrupted, [`fill_spares`](Self::fill_spares) removes,
     /// with 0 spares, too.
     ///
-    /// Handles that exist find no tables any more, or those of the shared schema where
-    /// [tenants see it](crate::ManagerBuilder::tenants_see_shared): let go of them first.
+    /// Handles that exist are refused as [`StaleHandle`](ErrorKind::StaleHandle), in this process at once,
+    /// in others at most 5 s later; transactions and leases find no tables any more. Where
+    /// [tenants see the shared schema](crate::ManagerBuilder::tenants_see_shared), transactions and leases
+    /// are waited for, up to 5 s.
+    ///
+    /// The name of the schema is kept back for a while, see [`NameInUse`](ErrorKind::NameInUse), in a
+    /// table `tenantry_retired` of the shared schema, which is created when it is first needed.
     ///
     /// # Errors
     ///
     /// [`Config`](ErrorKind::Config) when the two ids differ, [`UnknownTenant`](ErrorKind::UnknownTenant),
-    /// [`Busy`](ErrorKind::Busy) when somebody is migrating the tenant,
+    /// [`Busy`](ErrorKind::Busy) when somebody is migrating the tenant, or is at work on it where tenants
+    /// see the shared schema,
     /// [`Placement`](ErrorKind::Placement) when the schema is another tenant's, too, and
     /// [`Database`](ErrorKind::Database) when something outside the schema depends on it, unless
     /// [that may go](DropOptions::cascade), or when a lock was not to be had; the last one can come when the
@@ -100,6 +106,7 @@ impl Provisioner {
     ) -> Result<Dropped, Error> {
         self.refuse_when_shared(record, site).await?;
         let mut lease = self.lock(site).await?;
+        retired::ensure_table(&mut lease, &self.fleet.shared_site().schema).await?;
         let dropped = self.drop_locked(&mut lease, record, site, options).await;
         lease.settle().await;
         self.fleet.forget(&record.id).await;
@@ -116,12 +123,21 @@ impl Provisioner {
         let inventory = inventory::read(conn, &site.schema).await?;
         refuse_outside(&inventory.outside, options)?;
         let nobodys = self.fleet.site_of(&provisional::new_name());
+        let gate = self.fleet.server().close_gate(&record.id);
         let mut tx = conn.begin().await?;
         if inventory.exists {
+            self.lock_out(&mut tx, &site.schema).await?;
             patiently(&mut tx, take_away_sql(site, &nobodys, options), options).await?;
         }
         self.fleet.write(&mut tx, CatalogChange::Dropped(&record.id)).await?;
+        if inventory.exists {
+            let shared = self.fleet.shared_site().schema;
+            let note = retired::note_sql(&shared, &site.schema, &nobodys.schema);
+            sqlx::raw_sql(note).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
+        self.fleet.retire(&record.id).await;
+        drop(gate);
         let mut transactions = 1;
         if inventory.exists {
             let dropped = drop_everything(conn, &nobodys, options).await;

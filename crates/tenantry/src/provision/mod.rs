@@ -11,6 +11,7 @@ mod options;
 mod provisional;
 mod provisioner;
 mod report;
+mod retired;
 mod spares;
 mod states;
 

@@ -1,6 +1,8 @@
 //! Suspends, resumes and renames tenants.
 
-use super::{Provisioner, create::taken};
+use sqlx::PgConnection;
+
+use super::{Provisioner, create::taken, retired};
 use crate::{
     catalog::CatalogChange,
     db::TenantTransaction,
@@ -61,14 +63,21 @@ impl Provisioner {
     /// Gives a tenant another id, and its schema the name that goes with it, unless the catalog has a
     /// schema of its own on record for it.
     ///
-    /// Statements that run meanwhile are not disturbed. Handles that exist find no tables any more, or those of
-    /// the shared schema where [tenants see it](crate::ManagerBuilder::tenants_see_shared): let go of them first.
+    /// Requests of the tenant wait meanwhile. Statements that run are not disturbed; transactions and
+    /// leases find no tables any more, and handles that exist are refused as
+    /// [`StaleHandle`](ErrorKind::StaleHandle), in this process at once, in others at most 5 s later. Where
+    /// [tenants see the shared schema](crate::ManagerBuilder::tenants_see_shared), transactions and leases
+    /// are waited for.
+    ///
+    /// The old name is kept back for a while, see [`NameInUse`](ErrorKind::NameInUse), in a table
+    /// `tenantry_retired` of the shared schema.
     ///
     /// # Errors
     ///
     /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`TenantExists`](ErrorKind::TenantExists) when there is
-    /// a tenant of the new id, or its schema; [`Busy`](ErrorKind::Busy) when somebody is migrating the
-    /// tenant; [`Catalog`](ErrorKind::Catalog) when the catalog cannot be written.
+    /// a tenant of the new id, or its schema; [`NameInUse`](ErrorKind::NameInUse) when there was one until
+    /// a moment ago; [`Busy`](ErrorKind::Busy) when somebody is migrating the
+    /// tenant, or is at work on it where tenants see the shared schema; [`Catalog`](ErrorKind::Catalog) when the catalog cannot be written.
     ///
     /// # Cancel safety
     ///
@@ -85,23 +94,65 @@ impl Provisioner {
         let before = self.fleet.record(&from).await?;
         let after = TenantRecord { id: to.clone(), ..before.clone() };
         let (old, new) = (self.fleet.site(&before)?, self.fleet.site(&after)?);
-        let mut tx = self.begin_shared().await?;
+        let shared = self.fleet.shared_site();
+        let mut lease = self.fleet.lease_for(&shared).await?;
+        if old.schema != new.schema {
+            retired::ensure_table(&mut lease, &shared.schema).await?;
+        }
+        let _gate = self.fleet.server().close_gate(&from);
+        let mut tx = TenantTransaction::open(lease).await?;
         let renamed = async {
             lock(&mut tx, &old.schema).await?;
             if old.schema != new.schema {
+                self.lock_out(&mut tx, &old.schema).await?;
                 let mut sql = Sql::new("set local lock_timeout = '5s'; alter schema ");
                 sql.ident(&old.schema).text(" rename to ").ident(&new.schema);
                 let renamed = sqlx::raw_sql(sql.finish()).execute(&mut *tx).await;
                 renamed.map_err(|error| named(error, &from, &to))?;
+                let claimed = self.claim_name(&mut tx, &new.schema).await;
+                claimed.map_err(|error| error.with_tenant(&to))?;
             }
             let change = CatalogChange::Renamed { from: &from, to: &after };
-            self.fleet.write(&mut tx, change).await
+            self.fleet.write(&mut tx, change).await?;
+            if old.schema != new.schema {
+                let note = retired::note_sql(&shared.schema, &old.schema, &new.schema);
+                sqlx::raw_sql(note).execute(&mut *tx).await?;
+            }
+            Ok(())
         };
-        renamed.await.map_err(|error| error.with_tenant_unless_named(&from))?;
-        tx.commit().await.map_err(|error| Error::from(error).with_tenant(&from))?;
-        self.fleet.forget(&from).await;
+        let renamed: Result<(), Error> = renamed.await;
+        renamed.map_err(|error| error.with_tenant_unless_named(&from))?;
+        let committed = tx.commit().await;
+        // Nobody knows what has come of a commit that failed: whoever asks is told what is true.
+        match &committed {
+            Ok(()) => self.fleet.retire(&from).await,
+            Err(_) => self.fleet.forget(&from).await,
+        }
         self.fleet.forget(&to).await;
-        Ok(())
+        committed.map_err(|error| Error::from(error).with_tenant(&from))
+    }
+
+    /// Where tenants see the shared schema, waits for those who are at work on a schema and keeps others
+    /// out until the end of the transaction: what they look up afterwards they would find in the shared
+    /// schema.
+    pub(super) async fn lock_out(
+        &self,
+        conn: &mut PgConnection,
+        schema: &Ident,
+    ) -> Result<(), Error> {
+        if !self.fleet.lookup().tenants_see_shared() {
+            return Ok(());
+        }
+        sqlx::raw_sql("set local lock_timeout = '5s'").execute(&mut *conn).await?;
+        match sqlx::raw_sql(retired::lock_out_sql(schema)).execute(conn).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_lock_timeout(&error) => {
+                let attempted = "somebody has a lease or a transaction of it, and would go on in the \
+                                 shared schema";
+                Err(Error::new(ErrorKind::Busy, attempted).with_source(error))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) async fn begin_shared(&self) -> Result<TenantTransaction, Error> {
@@ -132,6 +183,11 @@ async fn lock(tx: &mut TenantTransaction, schema: &Ident) -> Result<(), Error> {
         true => Ok(()),
         false => Err(busy()),
     }
+}
+
+/// Says whether a lock could not be had in time.
+pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
 }
 
 pub(super) fn busy() -> Error {

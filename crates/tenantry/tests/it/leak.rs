@@ -15,7 +15,7 @@ async fn world() -> World {
     world
 }
 
-async fn leave(db: &TenantDb, sql: &str, way: Way, observe_sql: &str) -> TestResult {
+async fn leave(world: &World, db: &TenantDb, sql: &str, way: Way, observe_sql: &str) -> TestResult {
     let before = observe(db, observe_sql).await;
     let seen = match way {
         Way::Lease => {
@@ -25,17 +25,31 @@ async fn leave(db: &TenantDb, sql: &str, way: Way, observe_sql: &str) -> TestRes
             observe(&mut *lease, observe_sql).await
         }
         Way::Function => {
+            // What the function leaves behind shows on a session that nobody resets.
+            let left = left_by_function(world, sql, observe_sql).await;
             let call = sqlx::query("select public.perform($1)").bind(sql);
             call.execute(db).await?;
-            // The tenant itself goes on with the session as its function has left it.
-            observe(db, observe_sql).await
+            assert_eq!(observe(db, observe_sql).await, before, "the tenant itself: {sql}");
+            left
+        }
+        Way::Young => {
+            let call = sqlx::query("select young($1)").bind(sql);
+            call.execute(db).await?;
+            return Ok(());
         }
     };
     assert_ne!(seen, before, "nothing was left behind by {sql} ({way:?})");
     Ok(())
 }
 
-async fn check(manager: &TenantManager, leak: &Leak, way: Way) -> TestResult {
+async fn left_by_function(world: &World, sql: &str, observe_sql: &str) -> String {
+    let mut conn = world.admin().await;
+    run(&mut conn, "set search_path to tenant_acme").await;
+    sqlx::query("select public.perform($1)").bind(sql).execute(&mut conn).await.expect("it runs");
+    observe(&mut conn, observe_sql).await
+}
+
+async fn check(world: &World, manager: &TenantManager, leak: &Leak, way: Way) -> TestResult {
     let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
     let here = format!("{} ({way:?})", leak.name);
     let on_handle = observe(&globex, leak.observe).await;
@@ -43,11 +57,11 @@ async fn check(manager: &TenantManager, leak: &Leak, way: Way) -> TestResult {
     let of_acme = observe(&acme, leak.observe).await;
     let pid = pid_of(&acme).await?;
 
-    leave(&acme, leak.leave, way, leak.observe).await?;
+    leave(world, &acme, leak.leave, way, leak.observe).await?;
     assert_eq!(observe(&globex, leak.observe).await, on_handle, "{here}");
     assert_eq!(pid_of(&globex).await?, pid, "{here}: not the same session");
 
-    leave(&acme, leak.leave, way, leak.observe).await?;
+    leave(world, &acme, leak.leave, way, leak.observe).await?;
     let mut lease = globex.acquire().await?;
     assert_eq!(observe(&mut *lease, leak.observe).await, on_lease, "{here}");
     assert_eq!(lease.backend_pid(), Some(pid), "{here}: not the same session");
@@ -65,7 +79,7 @@ async fn nothing_of_a_tenant_is_left_on_the_session() -> TestResult {
     let manager = world.one_session();
     for leak in LEAKS {
         for way in leak.ways {
-            check(&manager, leak, *way)
+            check(&world, &manager, leak, *way)
                 .await
                 .map_err(|error| format!("{} ({way:?}): {error}", leak.name))?;
         }
@@ -82,10 +96,38 @@ async fn no_setting_of_a_tenant_is_left_on_the_session() -> TestResult {
         let set: &'static str = format!("set {name} to '{value}'").leak();
         let show: &'static str = format!("show {name}").leak();
         for way in BOTH {
-            check(&manager, &leak(name, BOTH, set, show), *way)
+            check(&world, &manager, &leak(name, BOTH, set, show), *way)
                 .await
                 .map_err(|error| format!("{name} ({way:?}): {error}"))?;
         }
+    }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_left_by_a_function_that_nobody_has_looked_at() -> TestResult {
+    let world = world().await;
+    let manager = world.one_session();
+    assert_eq!(name_of(&manager.tenant("acme").await?).await?, "acme");
+    run(
+        &mut world.admin().await,
+        "create function tenant_acme.young(command text) returns void volatile language plpgsql \
+         as 'begin execute command; end'",
+    )
+    .await;
+    let settings = SETTINGS.iter().map(|&(name, value)| {
+        let set: &'static str = format!("set {name} to '{value}'").leak();
+        let show: &'static str = format!("show {name}").leak();
+        leak(name, BOTH, set, show)
+    });
+    let hidden = LEAKS.iter().copied().filter(|leak| leak.ways == BOTH);
+    // It cannot be set any more once there was a temporary table.
+    let settings = settings.filter(|leak| leak.name != "temp_buffers");
+    for leak in hidden.chain(settings) {
+        check(&world, &manager, &leak, Way::Young)
+            .await
+            .map_err(|error| format!("{}: {error}", leak.name))?;
     }
     manager.close().await;
     Ok(())
@@ -98,7 +140,7 @@ async fn the_same_tenant_gets_a_lease_without_what_it_left_on_the_last() -> Test
     let acme = manager.tenant("acme").await?;
     for leak in LEAKS {
         let fresh = observe(&mut *acme.acquire().await?, leak.observe).await;
-        leave(&acme, leak.leave, Way::Lease, leak.observe).await?;
+        leave(&world, &acme, leak.leave, Way::Lease, leak.observe).await?;
         let again = observe(&mut *acme.acquire().await?, leak.observe).await;
         assert_eq!(again, fresh, "{}", leak.name);
     }

@@ -5,11 +5,14 @@
 pub(crate) enum Way {
     /// On a connection of its own.
     Lease,
-    /// Hidden in a function that a plain `select` on the handle calls.
+    /// Hidden in a function of another schema that a plain `select` on the handle calls.
     Function,
+    /// Hidden in a function of its own that is younger than the pool's look at its schema.
+    Young,
 }
 
 /// Something that PostgreSQL keeps with the session.
+#[derive(Clone, Copy)]
 pub(crate) struct Leak {
     pub(crate) name: &'static str,
     pub(crate) leave: &'static str,

@@ -182,6 +182,11 @@ pub(crate) async fn create_perform(world: &World) {
     .await;
 }
 
+/// Frees the names of schemas that were given up, as if a while had passed.
+pub(crate) async fn free_names(admin: &mut PgConnection) {
+    run(admin, "update tenantry_retired set retired_at = retired_at - interval '1 hour'").await;
+}
+
 /// The name that the tenant's own table holds: whose data a handle sees.
 pub(crate) async fn name_of(
     db: impl Executor<'_, Database = sqlx::Postgres>,

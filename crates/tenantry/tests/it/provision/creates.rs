@@ -12,7 +12,7 @@ use tenantry::{
 use super::{by_discovery, with_table};
 use crate::{
     migrate::Files,
-    support::{TestResult, World, observe, run},
+    support::{TestResult, World, free_names, observe, run},
 };
 
 /// Everything that a failed creation could have left: schemas and rows of the catalog.
@@ -96,6 +96,8 @@ async fn what_fails_leaves_nothing_behind() -> TestResult {
         assert_eq!(observe(&mut admin, "select count(*)::text from tenants").await, "Some(\"0\")");
         assert_eq!(manager.tenant("acme").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
     }
+    // The last one was there for a moment.
+    free_names(&mut admin).await;
     provisioner.create("acme", CreateOptions::default()).await?;
     Ok(())
 }

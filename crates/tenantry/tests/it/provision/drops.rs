@@ -12,7 +12,7 @@ use tenantry_devdb::DevServer;
 use super::with_table;
 use crate::{
     migrate::Files,
-    support::{TestResult, World, connect, observe, run},
+    support::{TestResult, World, connect, free_names, observe, run},
 };
 
 async fn exists(admin: &mut PgConnection, schema: &str) -> bool {
@@ -43,6 +43,9 @@ async fn a_dropped_tenant_is_gone_and_the_others_are_not() -> TestResult {
     assert_eq!(manager.tenant("acme").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
     let again = provisioner.drop_tenant("acme", "acme", DropOptions::default()).await;
     assert_eq!(again.unwrap_err().kind(), ErrorKind::UnknownTenant);
+    let early = provisioner.create("acme", CreateOptions::default()).await.unwrap_err();
+    assert_eq!((early.kind(), early.is_transient()), (ErrorKind::NameInUse, true));
+    free_names(&mut admin).await;
     provisioner.create("acme", CreateOptions::default()).await?;
     Ok(())
 }
@@ -162,6 +165,7 @@ async fn nothing_of_anybody_else_goes_along() -> TestResult {
         manager.tenant("acme").await?;
         run(&mut admin, &format!("drop {undo}")).await;
         provisioner.drop_tenant("acme", "acme", DropOptions::default()).await?;
+        free_names(&mut admin).await;
     }
     Ok(())
 }

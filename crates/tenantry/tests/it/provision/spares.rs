@@ -12,7 +12,7 @@ use tenantry::{
 use super::with_table;
 use crate::{
     migrate::Files,
-    support::{TestResult, World, eventually, run},
+    support::{TestResult, World, eventually, free_names, run},
 };
 
 async fn spares(admin: &mut PgConnection) -> Vec<String> {
@@ -145,6 +145,7 @@ async fn one_connection_is_enough() -> TestResult {
         assert_eq!(provisioner.create(id, CreateOptions::default()).await?.how, HowMade::Spare);
         provisioner.rename(id, "c").await?;
         provisioner.drop_tenant("c", "c", Default::default()).await?;
+        free_names(&mut world.admin().await).await;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use tenantry::{ErrorKind, provision::CreateOptions};
 use super::{by_discovery, with_table};
 use crate::{
     migrate::Files,
-    support::{TestResult, World, run},
+    support::{TestResult, World, free_names, run},
 };
 
 #[tokio::test]
@@ -37,8 +37,9 @@ async fn a_catalog_without_states_says_so() -> TestResult {
 #[tokio::test]
 async fn a_renamed_tenant_keeps_its_data_and_the_old_id_is_unknown() -> TestResult {
     let (world, files) = (World::new().await, Files::notes());
-    for (manager, provisioner) in
-        [with_table(&world, &files).await, by_discovery(&World::new().await, &files)]
+    let other = World::new().await;
+    for (world, (manager, provisioner)) in
+        [(&world, with_table(&world, &files).await), (&other, by_discovery(&other, &files))]
     {
         provisioner.create("acme", CreateOptions::default()).await?;
         let db = manager.tenant("acme").await?;
@@ -49,6 +50,7 @@ async fn a_renamed_tenant_keeps_its_data_and_the_old_id_is_unknown() -> TestResu
         let notes: i64 = sqlx::query_scalar("select count(*) from notes").fetch_one(&db).await?;
         assert_eq!(notes, 1);
         assert_eq!(db.tenant().placement().container().as_str(), "tenant_globex");
+        free_names(&mut world.admin().await).await;
         provisioner.create("acme", CreateOptions::default()).await?;
         let taken = provisioner.rename("acme", "globex").await.unwrap_err();
         assert_eq!(taken.kind(), ErrorKind::TenantExists, "{taken:?}");

@@ -1,0 +1,223 @@
+//! Names of schemas that were given up, and when they may be given away again.
+//!
+//! A transaction that began before a tenant was renamed or dropped goes on looking its tables up by
+//! the name of the schema. If a new tenant got that name meanwhile, the transaction would end in the
+//! new tenant's schema. So a name is free again only when nobody can be left who means the old one.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, Row, SqlStr, postgres::types::Oid};
+
+use super::Provisioner;
+use crate::{
+    error::{Error, ErrorKind, RETRY_AFTER},
+    pool::{PINS, SEEN_AS},
+    sql::Sql,
+    tenant::Ident,
+};
+
+/// The table of names that were given up, in the shared schema.
+const TABLE: &str = "tenantry_retired";
+
+/// For how long a name is kept back in any case: twice as long as a session is taken to be in a
+/// tenant's schema without another look, so no statement can begin for the old one any more.
+const QUARANTINE: Duration = SEEN_AS.saturating_mul(2);
+
+/// The lock of whoever makes the table.
+const LOCK: u64 = 7_234_619_037_116;
+
+/// Makes sure that there is the table. Not in a transaction: two of them would collide.
+pub(super) async fn ensure_table(conn: &mut PgConnection, shared: &Ident) -> Result<(), Error> {
+    if is_there(conn, shared).await? {
+        return Ok(());
+    }
+    let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(");
+    sql.number(LOCK).text("); create table if not exists ").ident(shared).text(".");
+    sql.text(TABLE).text(
+        " (name pg_catalog.text primary key, schema pg_catalog.oid not null, \
+         retired_at pg_catalog.timestamptz not null, waits_for pg_catalog.text[])",
+    );
+    let made = sqlx::raw_sql(sql.finish()).execute(conn).await;
+    made.map(drop).map_err(|error| {
+        let attempted = format!(
+            "the shared schema must have a table {TABLE}, so that names are not given away too soon, \
+             and it cannot be created: let the role create in {shared} once"
+        );
+        Error::new(ErrorKind::Database, attempted).with_source(error)
+    })
+}
+
+/// Notes that a name is given up by the schema that is called `now` from now on; the last thing before
+/// the commit.
+pub(super) fn note_sql(shared: &Ident, name: &Ident, now: &Ident) -> SqlStr {
+    let mut sql = Sql::new("insert into ");
+    sql.ident(shared).text(".");
+    sql.text(TABLE).text(" (name, schema, retired_at) select ").literal(name.as_str());
+    sql.text(
+        ", n.oid, pg_catalog.clock_timestamp() from pg_catalog.pg_namespace n \
+         where n.nspname operator(pg_catalog.=) ",
+    );
+    sql.literal(now.as_str()).text(
+        " on conflict (name) do update set schema = excluded.schema, \
+         retired_at = excluded.retired_at, waits_for = null",
+    );
+    sql.finish()
+}
+
+/// Waits, as long as the transaction's `lock_timeout` allows, until no session pins the schema, and
+/// keeps new ones out until the end of the transaction.
+pub(super) fn lock_out_sql(schema: &Ident) -> SqlStr {
+    let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(");
+    sql.integer(i64::from(PINS) << 32).text(
+        "::pg_catalog.int8 operator(pg_catalog.|) n.oid::pg_catalog.int8) \
+         from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) ",
+    );
+    sql.literal(schema.as_str());
+    sql.finish()
+}
+
+/// Why a name is not free.
+#[derive(Debug)]
+pub(super) struct InUse {
+    retry_after: Duration,
+    /// Transactions of which nobody but their own role sees when they began.
+    unknown: Vec<String>,
+}
+
+impl Provisioner {
+    /// Refuses a name that is not free.
+    pub(super) async fn refuse_name_in_use(&self, name: &Ident) -> Result<(), Error> {
+        let shared = self.fleet.shared_site();
+        let mut lease = self.fleet.lease_for(&shared).await?;
+        let found = look(&mut lease, &shared.schema, name).await?;
+        if let Some(InUse { unknown, .. }) = &found
+            && !unknown.is_empty()
+        {
+            remember(&mut lease, &shared.schema, name, unknown).await?;
+        }
+        found.map_or(Ok(()), |found| Err(found.into()))
+    }
+
+    /// Takes a name in the transaction in which a schema has got it, unless it is not free. Whoever has
+    /// given it up has committed by now, or waits for this transaction.
+    pub(super) async fn claim_name(
+        &self,
+        conn: &mut PgConnection,
+        name: &Ident,
+    ) -> Result<(), Error> {
+        let shared = self.fleet.shared_site().schema;
+        if let Some(found) = look(conn, &shared, name).await? {
+            return Err(found.into());
+        }
+        if is_there(conn, &shared).await? {
+            let mut sql = Sql::new("delete from ");
+            sql.ident(&shared).text(".");
+            sql.text(TABLE).text(" where name operator(pg_catalog.=) ").literal(name.as_str());
+            sqlx::raw_sql(sql.finish()).execute(conn).await?;
+        }
+        Ok(())
+    }
+}
+
+impl From<InUse> for Error {
+    fn from(in_use: InUse) -> Self {
+        let attempted = "its schema would get a name that another had until a moment ago";
+        Self::new(ErrorKind::NameInUse, attempted).with_retry_after(in_use.retry_after)
+    }
+}
+
+/// Looks whether a name is free: it was never given up, the schema that has it is the one that had it
+/// before, or the quarantine is over and so is every transaction that can have begun before its end.
+async fn look(
+    conn: &mut PgConnection,
+    shared: &Ident,
+    name: &Ident,
+) -> Result<Option<InUse>, Error> {
+    if !is_there(conn, shared).await? {
+        return Ok(None);
+    }
+    let Some(row) = sqlx::raw_sql(look_sql(shared, name)).fetch_optional(conn).await? else {
+        return Ok(None);
+    };
+    let (before, now): (Oid, Option<Oid>) = (row.try_get(0)?, row.try_get(1)?);
+    if now == Some(before) {
+        return Ok(None);
+    }
+    let left: f64 = row.try_get(2)?;
+    let (busy, unknown): (bool, Vec<String>) = (row.try_get(3)?, row.try_get(4)?);
+    if left > 0.0 {
+        let retry_after = Duration::try_from_secs_f64(left).unwrap_or(QUARANTINE);
+        return Ok(Some(InUse { retry_after, unknown: Vec::new() }));
+    }
+    let in_use = busy || !unknown.is_empty();
+    Ok(in_use.then_some(InUse { retry_after: RETRY_AFTER, unknown }))
+}
+
+/// Notes the transactions that have to end, so that later ones are not waited for, too.
+async fn remember(
+    conn: &mut PgConnection,
+    shared: &Ident,
+    name: &Ident,
+    unknown: &[String],
+) -> Result<(), Error> {
+    let mut sql = Sql::new("update ");
+    sql.ident(shared).text(".");
+    sql.text(TABLE).text(" set waits_for = array[");
+    for (index, transaction) in unknown.iter().enumerate() {
+        sql.text(if index == 0 { "" } else { ", " }).literal(transaction);
+    }
+    sql.text("]::pg_catalog.text[] where waits_for is null and name operator(pg_catalog.=) ");
+    sql.literal(name.as_str());
+    sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
+}
+
+/// One row, if the name was given up: the schema that had it, the one that has it now, the seconds until
+/// the quarantine is over, whether anybody is at work who may mean the old one, and the transactions of
+/// which nobody knows.
+///
+/// A virtual transaction shows in
+/// [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html) to every role, when it
+/// began only to its own. Transactions of other databases, and of the server itself, concern nobody.
+fn look_sql(shared: &Ident, name: &Ident) -> SqlStr {
+    let mut sql = Sql::new("with retired as (select r.*, r.retired_at operator(pg_catalog.+) ");
+    let seconds = format!("{}s", QUARANTINE.as_secs());
+    sql.literal(&seconds).text("::pg_catalog.interval as free_at from ").ident(shared).text(".");
+    sql.text(TABLE).text(" r where r.name operator(pg_catalog.=) ").literal(name.as_str());
+    sql.text(
+        "), here as (select d.oid from pg_catalog.pg_database d \
+           where d.datname operator(pg_catalog.=) pg_catalog.current_database()), \
+         running as (select l.virtualxid as id, a.xact_start as since \
+           from pg_catalog.pg_locks l \
+           join pg_catalog.pg_stat_get_activity(null) a on a.pid operator(pg_catalog.=) l.pid \
+           join here on a.datid operator(pg_catalog.=) here.oid \
+           where l.locktype operator(pg_catalog.=) 'virtualxid' and l.granted \
+           and l.mode operator(pg_catalog.=) 'ExclusiveLock' \
+           and a.usesysid operator(pg_catalog.<>) 0::pg_catalog.oid \
+           and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()) \
+         select r.schema, pg_catalog.to_regnamespace(",
+    );
+    sql.literal(&name.quoted().to_string()).text(
+        ")::pg_catalog.oid, pg_catalog.date_part('epoch', \
+           r.free_at operator(pg_catalog.-) pg_catalog.clock_timestamp()), \
+         exists (select from running t where t.since operator(pg_catalog.<=) r.free_at) \
+         or exists (select from pg_catalog.pg_locks l \
+           join here on l.database operator(pg_catalog.=) here.oid \
+           where l.locktype operator(pg_catalog.=) 'advisory' \
+           and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid() \
+           and l.classid operator(pg_catalog.=) ",
+    );
+    sql.number(u64::from(PINS)).text(
+        "::pg_catalog.oid and l.objid operator(pg_catalog.=) r.schema \
+           and l.objsubid operator(pg_catalog.=) 1), \
+         array(select t.id from running t where t.since is null and (r.waits_for is null \
+           or t.id operator(pg_catalog.=) any (r.waits_for))) from retired r",
+    );
+    sql.finish()
+}
+
+async fn is_there(conn: &mut PgConnection, shared: &Ident) -> Result<bool, Error> {
+    let mut sql = Sql::new("select pg_catalog.to_regclass(");
+    sql.literal(&format!("{}.{TABLE}", shared.quoted())).text(") is not null");
+    Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
+}
