@@ -88,8 +88,9 @@ impl TenantMiddleware {
     /// header of tenant B is served from B's database, and ids that are the same in every tenant, such
     /// as that of a seeded administrator, then name somebody else.
     ///
-    /// The closure takes the request, as `&ServiceRequest`, and returns the tenant of the caller's session or
-    /// token; see [`BoundTo`] for the types it may return.
+    /// The closure takes the request, as `&ServiceRequest`, and returns the tenant of the caller's
+    /// session or token, as a value or a future; see [`BoundTo`] for the types. It can return an `async`
+    /// block, but cannot be an `async` closure, whose future would borrow from the request.
     ///
     /// | it returns | the response |
     /// |---|---|
@@ -98,10 +99,11 @@ impl TenantMiddleware {
     /// | `None` | 403, [`NotBound`](crate::RejectionKind::NotBound) |
     /// | an error | 503 or 500, depending on the error |
     ///
-    /// `None` is refused because an anonymous caller and a session middleware that has not run yet look the
-    /// same. So this middleware has to be *inside* of the one that reads the session or verifies the token;
-    /// outside of it, every request is refused. Routes for people who are not signed in, such as the
-    /// login, go on a middleware without `bound_to`.
+    /// `None` is refused because an anonymous caller and a session middleware that has not run yet look
+    /// the same: actix-session hands out an empty session before it has run. So this middleware has to be
+    /// *inside* of the one that reads the session or verifies the token; outside of it, every request is
+    /// refused. Routes for people who are not signed in, such as the login, go on a middleware without
+    /// `bound_to`.
     ///
     /// The closure is called before the catalog is asked and before [`authorize`](Self::authorize): a
     /// refusal costs no look-up and does not reveal whether the tenant exists. It must return a tenant
@@ -109,7 +111,8 @@ impl TenantMiddleware {
     /// request itself.
     ///
     /// A second call adds a check and does not replace the first: every closure has to return the
-    /// requested tenant. To accept a session *or* a token, put both into one closure.
+    /// requested tenant. To accept a session *or* a token, put both into one closure. Of nested
+    /// middlewares, each checks the tenant that it finds itself, so each needs its own.
     ///
     /// With [`optional`](Self::optional), a request without a tenant id passes unchecked: there is
     /// nothing to compare, and it gets no handle. Handlers of such requests must not take a user id from

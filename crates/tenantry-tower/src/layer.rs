@@ -79,7 +79,8 @@ impl<P> TenantLayer<P> {
     /// as that of a seeded administrator, then name somebody else.
     ///
     /// The closure takes the request, as `&Parts`, and returns the tenant of the caller's session or
-    /// token; see [`BoundTo`] for the types it may return.
+    /// token, as a value or a future; see [`BoundTo`] for the types. It can return an `async` block, but
+    /// cannot be an `async` closure, whose future would borrow from the request.
     ///
     /// | it returns | the response |
     /// |---|---|
@@ -99,7 +100,8 @@ impl<P> TenantLayer<P> {
     /// request itself.
     ///
     /// A second call adds a check and does not replace the first: every closure has to return the
-    /// requested tenant. To accept a session *or* a token, put both into one closure.
+    /// requested tenant. To accept a session *or* a token, put both into one closure. Of nested layers,
+    /// each checks the tenant that it finds itself, so each needs its own.
     ///
     /// With [`optional`](Self::optional), a request without a tenant id passes unchecked: there is
     /// nothing to compare, and it gets no handle. Handlers of such requests must not take a user id from
