@@ -33,6 +33,16 @@
 //! Outside of every middleware: `GET /outside/db`, `/outside/tx`, `/outside/tenant` take the handle, a
 //! transaction and the tenant, and `GET /outside/open` answers `open`. And `GET /optional/name` has a
 //! middleware of its own, which reads `x-tenant-id` and is optional: the name, or `none`.
+//!
+//! These have a middleware of their own as well, which reads `x-tenant-id`. All but the last are inside of
+//! the middleware that makes a [`Claim`] of the header `x-verified`, as a session layer would:
+//!
+//! | route | its middleware | answers |
+//! |---|---|---|
+//! | `GET /bound/name` | is bound to [`tenant_of_claim`], and has the hook of `/members/name` | [`work::name`] |
+//! | `GET /bound-by-store/tenant` | is bound to [`tenant_in_store`] | the tenant's id |
+//! | `GET /bound-optional/tenant` | is bound to [`tenant_of_claim`], and optional | the tenant's id, or `none` |
+//! | `GET /bound-outside/tenant` | is bound to [`tenant_of_claim`], and *outside* of the one that makes the claim | the tenant's id |
 
 mod adapter;
 pub mod cases;
@@ -42,7 +52,10 @@ mod stage;
 pub mod work;
 
 pub use adapter::{Adapter, App, BODY_LIMIT, Server};
-pub use resolver::{Claim, DOMAIN, PATH_PREFIX, Resolver, tenant_of_host, tenant_of_query};
+pub use resolver::{
+    Claim, DOMAIN, PATH_PREFIX, Resolver, tenant_in_store, tenant_of_claim, tenant_of_host,
+    tenant_of_query,
+};
 
 /// Makes a test of each case, for one [`Adapter`].
 ///
@@ -54,6 +67,8 @@ macro_rules! suite {
             by_header, by_subdomain, by_host, by_path, by_claim, by_query,
             names_what_is_wrong_with_the_tenant, repeats_nothing_hostile, lets_members_in,
             head_and_options, optional_tenant,
+            bound_to_one_tenant, bound_before_anything_is_asked, bound_by_a_session_store,
+            bound_outside_of_the_session, bound_and_optional,
             inner_middleware_wins, optional_inner_middleware_takes_the_tenant_away,
             failing_statements_are_opaque, no_connection_in_time, no_server, closed_manager,
             failing_catalog, missing_middleware,
@@ -79,6 +94,7 @@ mod tests {
     #[test]
     fn the_suite_has_every_case() {
         let sources = [
+            include_str!("cases/bound.rs"),
             include_str!("cases/errors.rs"),
             include_str!("cases/isolation.rs"),
             include_str!("cases/nesting.rs"),
@@ -97,6 +113,6 @@ mod tests {
             assert!(suite.contains(&case), "{case}");
             count += 1;
         }
-        assert_eq!(count, 29);
+        assert_eq!(count, 34);
     }
 }

@@ -1,4 +1,4 @@
-use tenantry::{TenantId, admission::ResolveError};
+use tenantry::{Error, TenantId, admission::ResolveError};
 
 /// How an app finds the tenant of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,25 @@ pub const PATH_PREFIX: &str = "/t";
 pub struct Claim {
     /// Which tenant the caller is of.
     pub tenant: String,
+}
+
+/// Reads the tenant that the caller belongs to.
+#[must_use]
+pub fn tenant_of_claim(claim: Option<&Claim>) -> Option<TenantId> {
+    TenantId::parse(&claim?.tenant).ok()
+}
+
+/// Reads the tenant that the caller belongs to, as from the store of a session layer.
+///
+/// # Errors
+///
+/// [`Error`] when the claimed tenant is `down`.
+pub async fn tenant_in_store(claim: Option<Claim>) -> Result<Option<TenantId>, Error> {
+    tokio::task::yield_now().await;
+    match claim {
+        Some(claim) if claim.tenant == "down" => Err(Error::catalog("secret words")),
+        claim => Ok(tenant_of_claim(claim.as_ref())),
+    }
 }
 
 /// Finds the tenant to which a domain belongs.

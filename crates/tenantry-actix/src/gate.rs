@@ -8,7 +8,10 @@ use tenantry::{
     admission::{NoTenant, Presence},
 };
 
-use crate::{authorize::ErasedAuthorize, rejection::Rejection, resolve::Resolve, respond::Respond};
+use crate::{
+    authorize::ErasedAuthorize, bound::Bounds, rejection::Rejection, resolve::Resolve,
+    respond::Respond,
+};
 
 /// Lets requests in, with the handle of their tenant.
 ///
@@ -17,13 +20,14 @@ use crate::{authorize::ErasedAuthorize, rejection::Rejection, resolve::Resolve, 
 pub(crate) struct Gate {
     pub(crate) manager: TenantManager,
     pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) bounds: Bounds,
     pub(crate) authorize: Option<Arc<dyn ErasedAuthorize>>,
     pub(crate) presence: Presence,
     pub(crate) respond: Arc<dyn Respond>,
 }
 
 impl Gate {
-    /// Finds the tenant, asks whether the caller may use it, and leaves what was found in the request's
+    /// Finds the tenant, checks that the caller may use it, and leaves what was found in the request's
     /// extensions.
     pub(crate) async fn admit(&self, request: &ServiceRequest) -> Result<(), Rejection> {
         match self.presence.check(self.resolver.resolve(request))? {
@@ -42,6 +46,8 @@ impl Gate {
     }
 
     async fn admit_to(&self, id: TenantId, request: &ServiceRequest) -> Result<(), Rejection> {
+        // First, so that a refusal costs no look-up and does not tell whether the tenant exists.
+        self.bounds.check(&id, request).await?;
         let db = self.manager.tenant(id).await?;
         if let Some(authorize) = &self.authorize {
             let verdict = authorize.authorize(&db, request).await;
@@ -66,6 +72,7 @@ impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
             .field("manager", &self.manager)
+            .field("bound_to", &self.bounds)
             .field("authorize", &self.authorize.is_some())
             .field("presence", &self.presence)
             .finish_non_exhaustive()

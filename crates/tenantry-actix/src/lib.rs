@@ -69,6 +69,7 @@
 //! | step | who | when it fails |
 //! |---|---|---|
 //! | read the tenant id | the [resolver](resolve): header, host, path, claim; no I/O | 400 |
+//! | is the caller's session or token of this tenant? | the [bound_to](TenantMiddleware::bound_to) closure, if there is one | 403 |
 //! | look the tenant up | the manager's catalog, through its cache | 404 unknown, 403 suspended |
 //! | may this caller use it? | the [authorize](TenantMiddleware::authorize) hook, if there is one | 403 |
 //! | insert the [`TenantDb`] into the extensions | no connection is taken | |
@@ -85,7 +86,8 @@
 //!
 //! - take the id from something that an outer middleware has verified, such as the claims of a token:
 //!   [`resolve::Extension`];
-//! - compare it with that in [`TenantMiddleware::authorize`];
+//! - compare it with that in [`TenantMiddleware::bound_to`], which every application with sessions or
+//!   tokens should do, or in [`TenantMiddleware::authorize`];
 //! - let a proxy that you control set the header, and remove it from what comes from outside.
 //!
 //! ```no_run
@@ -113,7 +115,7 @@
 //! # Where to put it
 //!
 //! Inside of everything that should see rejections (logging, CORS, compression) and of what the
-//! resolver or the hook reads (authentication); outside of what needs a tenant. Of several `wrap`s of
+//! resolver, `bound_to` or the hook reads (sessions, authentication); outside of what needs a tenant. Of several `wrap`s of
 //! one app or scope the *last* is outermost. A CORS preflight carries no tenant header, so what answers
 //! it has to be outside.
 //!
@@ -192,6 +194,7 @@
 //! and macros itself.
 
 mod authorize;
+mod bound;
 mod current_tenant;
 mod db;
 mod error;
@@ -209,6 +212,7 @@ mod tenant_rejection;
 mod tx;
 
 pub use authorize::Authorize;
+pub use bound::BoundTo;
 pub use current_tenant::CurrentTenant;
 pub use db::Db;
 pub use error::DbError;

@@ -15,6 +15,7 @@ use tenantry::{TenantManager, admission::Presence};
 
 use crate::{
     authorize::Authorize,
+    bound::{BoundTo, Bounds},
     gate::Gate,
     resolve::{Header, Resolve},
     respond::{ProblemJson, Respond},
@@ -64,6 +65,7 @@ impl TenantMiddleware {
             gate: Gate {
                 manager,
                 resolver: Arc::new(Header::default()),
+                bounds: Bounds::default(),
                 authorize: None,
                 presence: Presence::Required,
                 respond: Arc::new(ProblemJson::default()),
@@ -76,6 +78,103 @@ impl TenantMiddleware {
     /// See [`resolve`](crate::resolve) for what there is; a closure will do as well.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.gate.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Requires the caller's session or token to belong to the tenant that the request is for. Default:
+    /// nothing is compared.
+    ///
+    /// Use it wherever callers sign in. Without it, a session cookie of tenant A that is sent with the
+    /// header of tenant B is served from B's database, and ids that are the same in every tenant, such
+    /// as that of a seeded administrator, then name somebody else.
+    ///
+    /// The closure takes the request, as `&ServiceRequest`, and returns the tenant of the caller's
+    /// session or token, as a value or a future; see [`BoundTo`] for the types. It can return an `async`
+    /// block, but cannot be an `async` closure, whose future would borrow from the request.
+    ///
+    /// | it returns | the response |
+    /// |---|---|
+    /// | the requested tenant | that of the inner service |
+    /// | another tenant | 403, [`NotBound`](crate::RejectionKind::NotBound) |
+    /// | `None` | 403, [`NotBound`](crate::RejectionKind::NotBound) |
+    /// | an error | 503 or 500, depending on the error |
+    ///
+    /// `None` is refused because an anonymous caller and a session middleware that has not run yet look
+    /// the same: actix-session hands out an empty session before it has run. So this middleware has to be
+    /// *inside* of the one that reads the session or verifies the token; outside of it, every request is
+    /// refused. Routes for people who are not signed in, such as the login, go on a middleware without
+    /// `bound_to`.
+    ///
+    /// The closure is called before the catalog is asked and before [`authorize`](Self::authorize): a
+    /// refusal costs no look-up and does not reveal whether the tenant exists. It must return a tenant
+    /// that was stored at sign-in or that is part of a signed token, never one that it reads from the
+    /// request itself.
+    ///
+    /// A second call adds a check and does not replace the first: every closure has to return the
+    /// requested tenant. To accept a session *or* a token, put both into one closure. Of nested
+    /// middlewares, each checks the tenant that it finds itself, so each needs its own.
+    ///
+    /// With [`optional`](Self::optional), a request without a tenant id passes unchecked: there is
+    /// nothing to compare, and it gets no handle. Handlers of such requests must not take a user id from
+    /// the session for one of their own, because it is an id within some tenant.
+    ///
+    /// # Examples
+    ///
+    /// A session of actix-session. Its middleware has to be outside of this one, so it is wrapped
+    /// *after* it:
+    ///
+    /// ```no_run
+    /// use actix_session::{SessionExt, SessionMiddleware, storage::CookieSessionStore};
+    /// use actix_web::{App, cookie::Key};
+    /// use tenantry::TenantId;
+    /// use tenantry_actix::TenantMiddleware;
+    ///
+    /// # fn example(manager: tenantry::TenantManager, key: Key) {
+    /// let middleware = TenantMiddleware::new(manager).bound_to(|request| {
+    ///     let tenant = request.get_session().get::<String>("tenant").ok()??;
+    ///     TenantId::parse(&tenant).ok()
+    /// });
+    /// let app = App::new()
+    ///     .wrap(middleware)
+    ///     .wrap(SessionMiddleware::new(CookieSessionStore::default(), key));
+    /// # }
+    /// ```
+    ///
+    /// A token that an outer middleware has verified, and that is looked up in a list of revoked ones.
+    /// What the future needs is taken out of the request first, because the future must not borrow from
+    /// it:
+    ///
+    /// ```no_run
+    /// use actix_web::HttpMessage;
+    /// use tenantry::{Error, TenantId};
+    /// use tenantry_actix::TenantMiddleware;
+    ///
+    /// #[derive(Clone)]
+    /// struct Claims {
+    ///     tenant: TenantId,
+    /// }
+    /// # async fn is_revoked(_: &Claims) -> Result<bool, std::io::Error> { Ok(false) }
+    ///
+    /// # fn example(manager: tenantry::TenantManager) {
+    /// let middleware = TenantMiddleware::new(manager).bound_to(|request| {
+    ///     let claims = request.extensions().get::<Claims>().cloned();
+    ///     async move {
+    ///         let Some(claims) = claims else { return Ok(None) };
+    ///         // A list that is down is a 503, and does not sign anybody out.
+    ///         let revoked = is_revoked(&claims).await.map_err(Error::catalog)?;
+    ///         Ok((!revoked).then_some(claims.tenant))
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn bound_to<R, M>(
+        mut self,
+        caller: impl Fn(&ServiceRequest) -> R + Send + Sync + 'static,
+    ) -> Self
+    where
+        R: BoundTo<M>,
+    {
+        self.gate.bounds.add(caller);
         self
     }
 
@@ -169,7 +268,8 @@ where
 
     /// # Cancel safety
     ///
-    /// The future may be dropped: it is as safe as the inner service's and the authorize hook are.
+    /// The future may be dropped: it is as safe as the inner service's, the `bound_to` closures' and
+    /// the authorize hook's are.
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (service, gate) = (Rc::clone(&self.service), Rc::clone(&self.gate));
         Box::pin(async move {

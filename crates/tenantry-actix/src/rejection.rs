@@ -17,6 +17,7 @@ use crate::problem::{Problem, status_of};
 /// | [`Unknown`](RejectionKind::Unknown) | 404 | `urn:problem-type:tenantry:unknown-tenant` |
 /// | [`Suspended`](RejectionKind::Suspended) | 403 | `urn:problem-type:tenantry:suspended-tenant` |
 /// | [`Denied`](RejectionKind::Denied) | 403 | `urn:problem-type:tenantry:denied-tenant` |
+/// | [`NotBound`](RejectionKind::NotBound) | 403 | `urn:problem-type:tenantry:not-bound` |
 /// | [`Unavailable`](RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
 /// | [`Internal`](RejectionKind::Internal) | 500 | `about:blank` |
 ///
@@ -24,8 +25,9 @@ use crate::problem::{Problem, status_of};
 /// [`on_rejection`](crate::TenantMiddleware::on_rejection) can answer both alike.
 ///
 /// What is underneath, the database's own words perhaps, is [`source`](StdError::source): it goes to
-/// the log, at `warn` for 503 and at `error` for 500, and never into a response. The other kinds are
-/// the caller's doing and are logged at `debug`.
+/// the log, at `warn` for 503 and at `error` for 500, and never into a response. `NotBound` is logged at
+/// `warn` when the caller's session or token belongs to another tenant, and at `info` when there is none.
+/// The other kinds are the caller's doing and are logged at `debug`.
 #[derive(Debug)]
 pub struct Rejection(admission::Rejection);
 

@@ -58,6 +58,30 @@
 //! A handler that asks for a tenant outside of any layer is a mistake in the program: the client gets
 //! a plain 500, and the log says which layer is missing.
 //!
+//! # Sessions and tokens
+//!
+//! A session cookie or token of tenant A can be sent together with the header or host of tenant B.
+//! [`TenantLayer::bound_to`] answers such a request with 403. The layer has to be inside of the one that
+//! reads the session, so it is added *before* it:
+//!
+//! ```no_run
+//! use axum::{Extension, Router};
+//! use tenantry::TenantId;
+//! use tenantry_axum::TenantLayer;
+//!
+//! /// What signing in has stored, and a layer has read.
+//! #[derive(Clone)]
+//! struct Login {
+//!     tenant: TenantId,
+//! }
+//!
+//! # fn example(routes: Router, manager: tenantry::TenantManager, login: Login) -> Router {
+//! let bound = TenantLayer::new(manager)
+//!     .bound_to(|parts| Some(parts.extensions.get::<Login>()?.tenant.clone()));
+//! routes.layer(bound).layer(Extension(login))
+//! # }
+//! ```
+//!
 //! # Operating a service
 //!
 //! [`ops_routes`] makes the routes that load balancers, orchestrators and Prometheus ask; the builder
@@ -118,8 +142,8 @@ pub use error::DbError;
 pub use ops::{OpsRoutes, RegisterError, ops_routes};
 pub use rejection::{TenantRejection, TxRejection};
 pub use tenantry_tower::{
-    Authorize, AuthorizeError, NoTenant, Problem, ProblemJson, Rejection, RejectionKind, Resolve,
-    ResolveError, Respond, TenantDb, TenantLayer, TenantService, resolve,
+    Authorize, AuthorizeError, BoundTo, NoTenant, Problem, ProblemJson, Rejection, RejectionKind,
+    Resolve, ResolveError, Respond, TenantDb, TenantLayer, TenantService, resolve,
 };
 pub use tx::Tx;
 

@@ -22,7 +22,7 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// As safe as the inner service's future and the authorize hook are; this one keeps nothing.
+    /// As safe as the inner service's future, the `bound_to` closures and the authorize hook are; this one keeps nothing.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, ReqBody, P = ProblemJson>
     where

@@ -8,7 +8,7 @@ use tenantry::{
     admission::{NoTenant, Presence},
 };
 
-use crate::{authorize::ErasedAuthorize, rejection::Rejection, resolve::Resolve};
+use crate::{authorize::ErasedAuthorize, bound::Bounds, rejection::Rejection, resolve::Resolve};
 
 /// Lets requests in, with the handle of their tenant.
 ///
@@ -17,6 +17,7 @@ use crate::{authorize::ErasedAuthorize, rejection::Rejection, resolve::Resolve};
 pub(crate) struct Gate {
     pub(crate) manager: TenantManager,
     pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) bounds: Bounds,
     pub(crate) authorize: Option<Arc<dyn ErasedAuthorize>>,
     pub(crate) presence: Presence,
 }
@@ -27,8 +28,10 @@ impl Gate {
         Ok(self.presence.check(self.resolver.resolve(parts))?)
     }
 
-    /// Finds the tenant, asks whether the caller may use it and puts the handle into the extensions.
+    /// Finds the tenant, checks that the caller may use it and puts the handle into the extensions.
     pub(crate) async fn admit(&self, id: TenantId, mut parts: Parts) -> Result<Parts, Rejection> {
+        // First, so that a refusal costs no look-up and does not tell whether the tenant exists.
+        self.bounds.check(&id, &parts).await?;
         let db = self.manager.tenant(id).await?;
         if let Some(authorize) = &self.authorize {
             let verdict = authorize.authorize(&db, &parts).await;
@@ -51,6 +54,7 @@ impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
             .field("manager", &self.manager)
+            .field("bound_to", &self.bounds)
             .field("authorize", &self.authorize.is_some())
             .field("presence", &self.presence)
             .finish_non_exhaustive()

@@ -1,11 +1,12 @@
 use std::{fmt, sync::Arc};
 
-use http::Response;
+use http::{Response, request::Parts};
 use tenantry::{TenantManager, admission::Presence};
 use tower_layer::Layer;
 
 use crate::{
     authorize::Authorize,
+    bound::{BoundTo, Bounds},
     gate::Gate,
     rejection::Rejection,
     resolve::{Header, Resolve},
@@ -52,6 +53,7 @@ impl TenantLayer {
             gate: Gate {
                 manager,
                 resolver: Arc::new(Header::default()),
+                bounds: Bounds::default(),
                 authorize: None,
                 presence: Presence::Required,
             },
@@ -66,6 +68,92 @@ impl<P> TenantLayer<P> {
     /// See [`resolve`](crate::resolve) for what there is; a closure will do as well.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.gate.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Requires the caller's session or token to belong to the tenant that the request is for. Default:
+    /// nothing is compared.
+    ///
+    /// Use it wherever callers sign in. Without it, a session cookie of tenant A that is sent with the
+    /// header of tenant B is served from B's database, and ids that are the same in every tenant, such
+    /// as that of a seeded administrator, then name somebody else.
+    ///
+    /// The closure takes the request, as `&Parts`, and returns the tenant of the caller's session or
+    /// token, as a value or a future; see [`BoundTo`] for the types. It can return an `async` block, but
+    /// cannot be an `async` closure, whose future would borrow from the request.
+    ///
+    /// | it returns | the response |
+    /// |---|---|
+    /// | the requested tenant | that of the inner service |
+    /// | another tenant | 403, [`NotBound`](crate::RejectionKind::NotBound) |
+    /// | `None` | 403, [`NotBound`](crate::RejectionKind::NotBound) |
+    /// | an error | 503 or 500, depending on the error |
+    ///
+    /// `None` is refused because an anonymous caller and a session layer that has not run yet look the
+    /// same. So this layer has to be *inside* of the one that reads the session or verifies the token;
+    /// outside of it, every request is refused. Routes for people who are not signed in, such as the
+    /// login, go on a layer without `bound_to`.
+    ///
+    /// The closure is called before the catalog is asked and before [`authorize`](Self::authorize): a
+    /// refusal costs no look-up and does not reveal whether the tenant exists. It must return a tenant
+    /// that was stored at sign-in or that is part of a signed token, never one that it reads from the
+    /// request itself.
+    ///
+    /// A second call adds a check and does not replace the first: every closure has to return the
+    /// requested tenant. To accept a session *or* a token, put both into one closure. Of nested layers,
+    /// each checks the tenant that it finds itself, so each needs its own.
+    ///
+    /// With [`optional`](Self::optional), a request without a tenant id passes unchecked: there is
+    /// nothing to compare, and it gets no handle. Handlers of such requests must not take a user id from
+    /// the session for one of their own, because it is an id within some tenant.
+    ///
+    /// # Examples
+    ///
+    /// A token that an outer layer has verified:
+    ///
+    /// ```no_run
+    /// use tenantry::TenantId;
+    /// use tenantry_tower::TenantLayer;
+    ///
+    /// #[derive(Clone)]
+    /// struct Claims {
+    ///     tenant: TenantId,
+    /// }
+    ///
+    /// # fn example(manager: tenantry::TenantManager) {
+    /// let layer = TenantLayer::new(manager)
+    ///     .bound_to(|parts| Some(parts.extensions.get::<Claims>()?.tenant.clone()));
+    /// # }
+    /// ```
+    ///
+    /// A session whose store is asynchronous, as that of tower-sessions. What the future needs is taken
+    /// out of the request first, because the future must not borrow from it:
+    ///
+    /// ```no_run
+    /// use tenantry::{Error, TenantId};
+    /// use tenantry_tower::TenantLayer;
+    /// # #[derive(Clone)] struct Session {}
+    /// # impl Session {
+    /// #     async fn get<T>(&self, _: &str) -> Result<Option<T>, std::io::Error> { Ok(None) }
+    /// # }
+    ///
+    /// # fn example(manager: tenantry::TenantManager) {
+    /// let layer = TenantLayer::new(manager).bound_to(|parts| {
+    ///     let session = parts.extensions.get::<Session>().cloned();
+    ///     async move {
+    ///         let Some(session) = session else { return Ok(None) };
+    ///         // A store that is down is a 503, and does not sign anybody out.
+    ///         let tenant = session.get::<String>("tenant").await.map_err(Error::catalog)?;
+    ///         Ok(tenant.and_then(|tenant| TenantId::parse(&tenant).ok()))
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn bound_to<R, M>(mut self, caller: impl Fn(&Parts) -> R + Send + Sync + 'static) -> Self
+    where
+        R: BoundTo<M>,
+    {
+        self.gate.bounds.add(caller);
         self
     }
 

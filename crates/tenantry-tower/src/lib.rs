@@ -9,6 +9,7 @@
 //! | step | who | when it fails |
 //! |---|---|---|
 //! | read the tenant id | the [resolver](resolve): header, host, path, claim; no I/O | 400 |
+//! | is the caller's session or token of this tenant? | the [bound_to](TenantLayer::bound_to) closure, if there is one | 403 |
 //! | look the tenant up | the manager's catalog, through its cache | 404 unknown, 403 suspended |
 //! | may this caller use it? | the [authorize](TenantLayer::authorize) hook, if there is one | 403 |
 //! | insert the [`TenantDb`] into the extensions | no connection is taken | |
@@ -25,7 +26,8 @@
 //!
 //! - take the id from something that an earlier layer has verified, such as the claims of a token:
 //!   [`resolve::Extension`];
-//! - compare it with that in [`TenantLayer::authorize`];
+//! - compare it with that in [`TenantLayer::bound_to`], which every application with sessions or tokens
+//!   should do, or in [`TenantLayer::authorize`];
 //! - let a proxy that you control set the header, and remove it from what comes from outside.
 //!
 //! # Examples
@@ -55,13 +57,14 @@
 //! # Where to put it
 //!
 //! Inside of everything that should see rejections (tracing, CORS, compression) and of what the
-//! resolver or the hook reads (authentication); outside of what needs a tenant. A CORS preflight
+//! resolver, `bound_to` or the hook reads (sessions, authentication); outside of what needs a tenant. A CORS preflight
 //! carries no tenant header, so a layer that answers it has to be outside.
 //!
 //! Layers nest: the innermost one decides. An [optional](TenantLayer::optional) one that finds no
 //! tenant takes away what an outer one has put there.
 
 mod authorize;
+mod bound;
 mod future;
 mod gate;
 mod layer;
@@ -72,6 +75,7 @@ mod respond;
 mod service;
 
 pub use authorize::Authorize;
+pub use bound::BoundTo;
 pub use future::ResponseFuture;
 pub use layer::TenantLayer;
 pub use problem::Problem;

@@ -17,6 +17,7 @@ use crate::problem::{Problem, status_of};
 /// | [`Unknown`](RejectionKind::Unknown) | 404 | `urn:problem-type:tenantry:unknown-tenant` |
 /// | [`Suspended`](RejectionKind::Suspended) | 403 | `urn:problem-type:tenantry:suspended-tenant` |
 /// | [`Denied`](RejectionKind::Denied) | 403 | `urn:problem-type:tenantry:denied-tenant` |
+/// | [`NotBound`](RejectionKind::NotBound) | 403 | `urn:problem-type:tenantry:not-bound` |
 /// | [`Unavailable`](RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
 /// | [`Internal`](RejectionKind::Internal) | 500 | `about:blank` |
 ///
@@ -24,8 +25,9 @@ use crate::problem::{Problem, status_of};
 /// [`on_rejection`](crate::TenantLayer::on_rejection) can answer both alike.
 ///
 /// What is underneath, the database's own words perhaps, is [`source`](StdError::source): it goes to
-/// the log, at `warn` for 503 and at `error` for 500, and never into a response. The other kinds are
-/// the caller's doing and are logged at `debug`.
+/// the log, at `warn` for 503 and at `error` for 500, and never into a response. `NotBound` is logged at
+/// `warn` when the caller's session or token belongs to another tenant, and at `info` when there is none.
+/// The other kinds are the caller's doing and are logged at `debug`.
 #[derive(Debug)]
 pub struct Rejection(admission::Rejection);
 
@@ -43,6 +45,8 @@ pub enum RejectionKind {
     Suspended,
     /// The caller may not use the tenant.
     Denied,
+    /// The caller's session or token belongs to another tenant, or to none.
+    NotBound,
     /// There was no connection in time, or no database, or the program is about to end.
     Unavailable,
     /// Something that waiting does not help against.
@@ -127,6 +131,7 @@ impl From<admission::RejectionKind> for RejectionKind {
             admission::RejectionKind::Unknown => Self::Unknown,
             admission::RejectionKind::Suspended => Self::Suspended,
             admission::RejectionKind::Denied => Self::Denied,
+            admission::RejectionKind::NotBound => Self::NotBound,
             admission::RejectionKind::Unavailable => Self::Unavailable,
             _ => Self::Internal,
         }
@@ -140,7 +145,7 @@ impl RejectionKind {
         match self {
             Self::Missing | Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Unknown => StatusCode::NOT_FOUND,
-            Self::Suspended | Self::Denied => StatusCode::FORBIDDEN,
+            Self::Suspended | Self::Denied | Self::NotBound => StatusCode::FORBIDDEN,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -173,6 +178,7 @@ mod tests {
             Core::Unknown,
             Core::Suspended,
             Core::Denied,
+            Core::NotBound,
             Core::Unavailable,
             Core::Internal,
         ] {

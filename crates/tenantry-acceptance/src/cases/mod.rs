@@ -1,5 +1,6 @@
 //! The cases. Each starts what it needs, and panics when the adapter does not do as it should.
 
+mod bound;
 mod errors;
 mod isolation;
 mod nesting;
@@ -8,6 +9,10 @@ mod resolution;
 mod streams;
 mod transactions;
 
+pub use bound::{
+    bound_and_optional, bound_before_anything_is_asked, bound_by_a_session_store,
+    bound_outside_of_the_session, bound_to_one_tenant,
+};
 pub use errors::{
     closed_manager, failing_catalog, failing_statements_are_opaque, missing_middleware,
     no_connection_in_time, no_server,

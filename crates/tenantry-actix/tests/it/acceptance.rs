@@ -11,8 +11,8 @@ use actix_web::{
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tenantry_acceptance::{
-    Adapter, App, BODY_LIMIT, Claim, DOMAIN, PATH_PREFIX, Resolver, Server, tenant_of_host,
-    tenant_of_query, work,
+    Adapter, App, BODY_LIMIT, Claim, DOMAIN, PATH_PREFIX, Resolver, Server, tenant_in_store,
+    tenant_of_claim, tenant_of_host, tenant_of_query, work,
 };
 use tenantry_actix::{
     Authorize, AuthorizeError, CurrentTenant, Db, DbError, Optional, TenantDb, TenantMiddleware,
@@ -31,6 +31,7 @@ impl Adapter for Actix {
                 .wrap(with_resolver(middleware.clone(), app.resolver))
                 .wrap(from_fn(verify))
                 .configure(|service| routes(service, &middleware));
+            let bound = |service: &mut web::ServiceConfig| bound(service, &middleware);
             ActixApp::new()
                 .app_data(JsonConfig::default().limit(BODY_LIMIT))
                 .service(
@@ -42,6 +43,7 @@ impl Adapter for Actix {
                 .route("/outside/tx", web::get().to(async |_: Tx| ""))
                 .route("/outside/tenant", web::get().to(tenant))
                 .route("/outside/open", web::get().to(async || "open"))
+                .configure(bound)
                 .service(covered)
         });
         let server = server.workers(2).h1_allow_half_closed(false).disable_signals();
@@ -86,6 +88,34 @@ fn routes(service: &mut web::ServiceConfig, middleware: &TenantMiddleware) {
         .service(members.get(name))
         .service(nested.get(tenant))
         .service(nested_optional.get(maybe_tenant));
+}
+
+/// The routes whose middleware compares the tenant with the caller's.
+fn bound(service: &mut web::ServiceConfig, middleware: &TenantMiddleware) {
+    let by_claim =
+        middleware.clone().bound_to(|request| tenant_of_claim(request.extensions().get::<Claim>()));
+    let by_store = middleware
+        .clone()
+        .bound_to(|request| tenant_in_store(request.extensions().get::<Claim>().cloned()));
+    let optional = by_claim.clone().optional();
+    let with_hook = by_claim.clone().authorize(Members);
+    service
+        .service(web::resource("/bound/name").wrap(with_hook).wrap(from_fn(verify)).get(name))
+        .service(
+            web::resource("/bound-by-store/tenant")
+                .wrap(by_store)
+                .wrap(from_fn(verify))
+                .get(tenant),
+        )
+        .service(
+            web::resource("/bound-optional/tenant")
+                .wrap(optional)
+                .wrap(from_fn(verify))
+                .get(maybe_tenant),
+        )
+        .service(
+            web::resource("/bound-outside/tenant").wrap(from_fn(verify)).wrap(by_claim).get(tenant),
+        );
 }
 
 fn with_resolver(middleware: TenantMiddleware, resolver: Resolver) -> TenantMiddleware {

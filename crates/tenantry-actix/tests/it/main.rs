@@ -4,6 +4,7 @@ mod support;
 
 mod acceptance;
 mod authorize;
+mod bound;
 mod disconnect;
 mod errors;
 mod missing_middleware;

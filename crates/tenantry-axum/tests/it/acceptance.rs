@@ -15,8 +15,8 @@ use axum::{
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tenantry_acceptance::{
-    Adapter, App, BODY_LIMIT, Claim, DOMAIN, PATH_PREFIX, Resolver, Server, tenant_of_host,
-    tenant_of_query, work,
+    Adapter, App, BODY_LIMIT, Claim, DOMAIN, PATH_PREFIX, Resolver, Server, tenant_in_store,
+    tenant_of_claim, tenant_of_host, tenant_of_query, work,
 };
 use tenantry_axum::{
     Authorize, AuthorizeError, CurrentTenant, Db, DbError, TenantDb, TenantLayer, Tx, resolve,
@@ -74,11 +74,28 @@ fn router(app: &App) -> Router {
         )
         .layer(with_resolver(layer.clone(), app.resolver))
         .layer(from_fn(verify))
+        .merge(bound(&layer))
         .merge(Router::new().route("/optional/name", get(maybe_name)).layer(layer.optional()))
         .route("/outside/db", get(async |_: Db| ()))
         .route("/outside/tx", get(async |_: Tx| ()))
         .route("/outside/tenant", get(tenant))
         .route("/outside/open", get(async || "open"))
+}
+
+/// The routes whose layer compares the tenant with the caller's.
+fn bound(layer: &TenantLayer) -> Router {
+    let by_claim = layer.clone().bound_to(|parts| tenant_of_claim(parts.extensions.get::<Claim>()));
+    let by_store =
+        layer.clone().bound_to(|parts| tenant_in_store(parts.extensions.get::<Claim>().cloned()));
+    let name = Router::new().route("/bound/name", get(name));
+    let in_store = Router::new().route("/bound-by-store/tenant", get(tenant));
+    let optional = Router::new().route("/bound-optional/tenant", get(maybe_tenant));
+    let outside = Router::new().route("/bound-outside/tenant", get(tenant));
+    name.layer(by_claim.clone().authorize(Members))
+        .merge(in_store.layer(by_store))
+        .merge(optional.layer(by_claim.clone().optional()))
+        .layer(from_fn(verify))
+        .merge(outside.layer(from_fn(verify)).layer(by_claim))
 }
 
 fn with_resolver(layer: TenantLayer, resolver: Resolver) -> TenantLayer {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use http::{Request, Response};
+use tenantry::TenantId;
 use tenantry_tower::{
     NoTenant, Problem, Rejection, ResponseFuture, TenantLayer, TenantService, resolve,
 };
@@ -16,7 +17,10 @@ fn is_unpin<T: Unpin>() {}
 
 #[tokio::test]
 async fn are_send() {
-    let layer = TenantLayer::new(manager()).resolver(resolve::Subdomain::of("example.com"));
+    let layer = TenantLayer::new(manager())
+        .resolver(resolve::Subdomain::of("example.com"))
+        .bound_to(|parts| parts.extensions.get::<TenantId>().cloned())
+        .bound_to(|_| async { None });
     is_send_sync_static(&layer.clone());
     let mut service = layer.layer(service_fn(async |_: Request<String>| {
         Ok::<_, Infallible>(Response::new(String::new()))

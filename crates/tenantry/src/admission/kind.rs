@@ -15,6 +15,8 @@ pub enum RejectionKind {
     Suspended,
     /// The caller may not use the tenant.
     Denied,
+    /// The caller's session or token belongs to another tenant, or to none.
+    NotBound,
     /// There was no connection in time, or no database, or the program is about to end.
     Unavailable,
     /// Something that waiting does not help against.
@@ -28,7 +30,7 @@ impl RejectionKind {
         match self {
             Self::Missing | Self::Malformed => 400,
             Self::Unknown => 404,
-            Self::Suspended | Self::Denied => 403,
+            Self::Suspended | Self::Denied | Self::NotBound => 403,
             Self::Unavailable => 503,
             Self::Internal => 500,
         }
@@ -47,6 +49,9 @@ impl RejectionKind {
             }
             Self::Denied => {
                 ("urn:problem-type:tenantry:denied-tenant", "Tenant is not the caller's")
+            }
+            Self::NotBound => {
+                ("urn:problem-type:tenantry:not-bound", "Not signed in to this tenant")
             }
             Self::Unavailable => {
                 ("urn:problem-type:tenantry:unavailable", "Temporarily unavailable")

@@ -7,10 +7,11 @@
 //! 1. shows the head of a request as a [`RequestHead`], and asks a resolver: [`Header`], [`Host`],
 //!    [`Subdomain`], [`PathPrefix`] or one of its own;
 //! 2. lets [`Presence`] say what it means when there is no tenant id;
-//! 3. asks the [manager](crate::TenantManager::tenant), and whoever knows whether the caller may use the
+//! 3. compares it with the tenant of the caller's session or token: [`check_bound`];
+//! 4. asks the [manager](crate::TenantManager::tenant), and whoever knows whether the caller may use the
 //!    tenant ([`AuthorizeError`]);
-//! 4. leaves the handle with the request, or [`NoTenant`];
-//! 5. turns a [`Rejection`] into a response: a status, a [`Problem`] document, `Retry-After`.
+//! 5. leaves the handle with the request, or [`NoTenant`];
+//! 6. turns a [`Rejection`] into a response: a status, a [`Problem`] document, `Retry-After`.
 //!
 //! # Examples
 //!
@@ -58,6 +59,8 @@ mod resolve_error;
 mod subdomain;
 
 mod authorize_error;
+mod bound;
+mod caller_tenant;
 mod no_tenant;
 mod presence;
 
@@ -66,6 +69,8 @@ mod problem;
 mod rejection;
 
 pub use authorize_error::AuthorizeError;
+pub use bound::check_bound;
+pub use caller_tenant::CallerTenant;
 pub use head::RequestHead;
 pub use header::Header;
 pub use host::Host;

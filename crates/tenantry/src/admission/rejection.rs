@@ -1,6 +1,6 @@
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
-use super::{AuthorizeError, Problem, RejectionKind, ResolveError};
+use super::{AuthorizeError, Problem, RejectionKind, ResolveError, bound::NotBound};
 use crate::{error::Error, tenant::TenantId};
 
 /// Why a request was not let in.
@@ -12,6 +12,7 @@ use crate::{error::Error, tenant::TenantId};
 /// | [`Unknown`](RejectionKind::Unknown) | 404 | `urn:problem-type:tenantry:unknown-tenant` |
 /// | [`Suspended`](RejectionKind::Suspended) | 403 | `urn:problem-type:tenantry:suspended-tenant` |
 /// | [`Denied`](RejectionKind::Denied) | 403 | `urn:problem-type:tenantry:denied-tenant` |
+/// | [`NotBound`](RejectionKind::NotBound) | 403 | `urn:problem-type:tenantry:not-bound` |
 /// | [`Unavailable`](RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
 /// | [`Internal`](RejectionKind::Internal) | 500 | `about:blank` |
 ///
@@ -27,6 +28,7 @@ pub struct Rejection {
 #[derive(Debug)]
 enum Cause {
     Resolve(ResolveError),
+    NotBound(NotBound),
     Core(Error),
 }
 
@@ -49,6 +51,12 @@ impl Rejection {
             AuthorizeError::Denied => denied,
             AuthorizeError::Failed(error) => Self::from(error),
         }
+    }
+
+    /// Makes the rejection of a caller whose session or token does not belong to this tenant.
+    pub(super) fn not_bound(tenant: &TenantId, cause: NotBound) -> Self {
+        let cause = Some(Cause::NotBound(cause));
+        Self { kind: RejectionKind::NotBound, tenant: Some(tenant.clone()), cause }
     }
 
     /// Returns what kind of rejection it is.
@@ -102,6 +110,7 @@ impl Rejection {
             RejectionKind::Unknown => format!("{} does not exist", whose()).into(),
             RejectionKind::Suspended => format!("{} is suspended", whose()).into(),
             RejectionKind::Denied => format!("the caller may not use {}", whose()).into(),
+            RejectionKind::NotBound => format!("the caller is not signed in to {}", whose()).into(),
             RejectionKind::Unavailable => "the request could not be served in time".into(),
             RejectionKind::Internal => "the request could not be served".into(),
         }
@@ -109,12 +118,18 @@ impl Rejection {
 
     /// Writes to the log what the response does not say, after what has come of the request.
     ///
-    /// 500 is an error and 503 a warning; the others are the caller's doing and logged at `debug`.
+    /// 500 is an error and 503 a warning. A caller with the session or token of another tenant is a
+    /// warning too, and one without any is logged at `info`, because a session layer in the wrong place
+    /// looks like that. The others are the caller's doing and logged at `debug`.
     pub fn log(&self, outcome: &'static str) {
         let error: &(dyn StdError + 'static) = self;
-        match self.kind {
-            RejectionKind::Internal => tracing::error!(error, "{outcome}"),
-            RejectionKind::Unavailable => tracing::warn!(error, "{outcome}"),
+        match (self.kind, &self.cause) {
+            (RejectionKind::Internal, _) => tracing::error!(error, "{outcome}"),
+            (RejectionKind::Unavailable, _)
+            | (_, Some(Cause::NotBound(NotBound::OtherTenant(_)))) => {
+                tracing::warn!(error, "{outcome}");
+            }
+            (_, Some(Cause::NotBound(NotBound::NoTenant))) => tracing::info!(error, "{outcome}"),
             _ => tracing::debug!(error, "{outcome}"),
         }
     }
@@ -146,6 +161,7 @@ impl StdError for Rejection {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self.cause.as_ref()? {
             Cause::Resolve(error) => Some(error),
+            Cause::NotBound(error) => Some(error),
             Cause::Core(error) => Some(error),
         }
     }
@@ -165,6 +181,7 @@ mod tests {
     fn each_kind_has_its_document() {
         let acme = TenantId::parse("acme").unwrap();
         let denied = Rejection::unauthorized(&acme, AuthorizeError::Denied);
+        let not_bound = Rejection::not_bound(&acme, NotBound::NoTenant);
         let malformed = Rejection::from(ResolveError::from(ParseTenantIdError::Empty));
         let urn = "urn:problem-type:tenantry:";
         for (rejection, status, name, detail) in [
@@ -174,6 +191,7 @@ mod tests {
             (core(ErrorKind::UnknownTenant), 404, "unknown-tenant", "tenant acme does not exist"),
             (core(ErrorKind::Suspended), 403, "suspended-tenant", "tenant acme is suspended"),
             (denied, 403, "denied-tenant", "the caller may not use tenant acme"),
+            (not_bound, 403, "not-bound", "the caller is not signed in to tenant acme"),
             (core(ErrorKind::Timeout), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Overloaded), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Unavailable), 503, "unavailable", "could not be served in time"),
