@@ -65,7 +65,8 @@ fn ways() -> Vec<(String, &'static str)> {
             "select 1 === 2",
         ),
         (
-            "create view v as select public.perform('set search_path to tenant_globex')::text".into(),
+            "create view v as select public.perform('set search_path to tenant_globex')::text"
+                .into(),
             "select * from v",
         ),
         (
@@ -119,7 +120,7 @@ async fn functions_that_do_no_such_thing_cost_no_reset() -> TestResult {
          create function touch() returns trigger language plpgsql as $f$ \
          -- set the time, which is what it is for
          declare r record; begin /* set it */ new.at := now(); \
-         update t as x set b = 'set' where false; update only t set b = 'x' where false; \
+         update t as x set b = 'z' where false; update only t set b = 'x' where false; \
          insert into log (a) values (0) on conflict (a) do update set b = 'y'; \
          for r in select * from t for update loop null; end loop; \
          set local work_mem = '1MB'; return new; end $f$; \
