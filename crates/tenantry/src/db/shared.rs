@@ -35,7 +35,9 @@ impl SharedDb {
                when asked.role is null then pg_catalog.has_schema_privilege(n.oid, 'usage') \
                when r.oid is null then false \
                else pg_catalog.has_schema_privilege(r.oid, n.oid, 'usage') end, false) \
-             from pg_catalog.unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) \
+             from rows from ( \
+                 pg_catalog.unnest($1::pg_catalog.text[]), \
+                 pg_catalog.unnest($2::pg_catalog.text[])) \
                with ordinality as asked (schema, role, place) \
              left join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) asked.schema \
              left join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) asked.role \

@@ -34,6 +34,7 @@ mod runtimes;
 mod scope;
 mod secrets;
 mod seed;
+mod sql_names;
 mod table_catalog;
 mod transactions;
 mod warm_up;
