@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::architecture::{Source, sources};
+use crate::architecture::sources;
 
 /// Files, or folders, whose SQL is not looked at, and why.
 const EXEMPT: &[(&str, &str)] = &[
