@@ -5,12 +5,8 @@ use std::io;
 
 use crate::architecture::sources;
 
-/// Files, or folders, whose SQL is not looked at, and why.
-const EXEMPT: &[(&str, &str)] = &[
-    ("pool/reset.rs", "a reset sets the search path before it looks anything up"),
-    ("migrate/lint/", "it reads SQL and sends none"),
-    ("pool/session.rs", "as reset.rs, of which it is the caller"),
-];
+/// The folder that reads SQL and sends none.
+const READS_SQL: &str = "migrate/lint/";
 
 /// What SQL begins with that is not appended to other SQL.
 const BEGINNINGS: &[&str] = &[
@@ -49,19 +45,16 @@ const WORDS: &[&str] = &[
 /// After these words a name is one that the statement itself gives.
 const NAMING: &[&str] = &["as", "recursive", "with"];
 
-/// Types whose names are looked up, other than `bigint` and the like, which are keywords.
-const TYPES: &[&str] = &[
-    "bytea",
-    "float8",
-    "int4",
-    "int8",
-    "jsonb",
-    "name",
-    "record",
-    "regclass",
-    "text",
-    "timestamptz",
-];
+/// What comes before the name of a table, and what may stand there in its place.
+const TAKING_A_TABLE: &[&str] = &["from", "into", "join", "table", "update"];
+const NO_TABLES: &[&str] = &["if", "lateral", "only", "or", "rows", "select", "set"];
+
+/// Types whose names are looked up, where they cannot be taken for a column's.
+const TYPES: &[&str] =
+    &["bytea", "float8", "int4", "int8", "jsonb", "record", "regclass", "text", "timestamptz"];
+
+/// Types that the grammar knows.
+const KEYWORD_TYPES: &[&str] = &["bigint", "boolean", "int", "integer"];
 
 /// Keywords that stand for an operator, which is looked up along the search path.
 const HIDDEN_OPERATORS: &[&str] =
@@ -185,108 +178,132 @@ fn tokens(sql: &str) -> Vec<Token> {
     tokens
 }
 
-/// Everything in a piece of SQL that is looked up along the search path.
-fn looked_up(sql: &str) -> Vec<String> {
-    let tokens = tokens(sql);
-    let mut found = Vec::new();
-    for at in 0..tokens.len() {
-        let word = |at: Option<usize>| match at.and_then(|at| tokens.get(at)) {
-            Some(Token::Word(word)) => word.as_str(),
+/// A piece of SQL as it is read, with the names that other pieces of the same file give to what they select.
+struct Piece<'a> {
+    tokens: Vec<Token>,
+    given: &'a [String],
+}
+
+impl Piece<'_> {
+    /// Returns the word at a place, if there is one, and nothing else.
+    fn word(&self, at: Option<usize>) -> &str {
+        match at.and_then(|at| self.tokens.get(at)) {
+            Some(Token::Word(word)) => word,
             _ => "",
-        };
-        let is =
-            |at: Option<usize>, mark| at.and_then(|at| tokens.get(at)) == Some(&Token::Mark(mark));
-        let (before, after) = (at.checked_sub(1), Some(at + 1));
-        match &tokens[at] {
-            Token::Operator(operator) => {
-                let named = word(before) == "pg_catalog." && is(after, ')');
-                let sign = operator == "-" && word(after).starts_with(|c: char| c.is_ascii_digit());
-                if !(named || sign || (operator == "=" && is_assignment(&tokens[..at]))) {
-                    found.push(operator.clone());
-                }
-            }
-            Token::Word(name) => {
-                let earlier = word(before);
-                let qualified = name.contains('.');
-                let called = is(after, '(') && !qualified;
-                let cast = is(before, ':') && is(at.checked_sub(2), ':');
-                let flagged = HIDDEN_OPERATORS.contains(&name.as_str())
-                    || (called && name == "in")
-                    || (called && !WORDS.contains(&name.as_str()) && !NAMING.contains(&earlier))
-                    || (name == "distinct" && word(after) == "from")
-                    || (name == "case" && word(after) != "when")
-                    || (cast && !qualified && TYPES.contains(&name.as_str()))
-                    || (TYPES.contains(&name.as_str())
-                        && name != "name"
-                        && !is_selected(&tokens, at))
-                    || (name == "trigger" && earlier == "returns")
-                    || (is_table(&tokens, at) && !qualified);
-                if flagged {
-                    found.push(name.clone());
-                }
-            }
-            Token::Quoted | Token::Mark(_) => {}
         }
     }
-    found
-}
 
-/// Says whether an equals sign after this sets a column or a setting.
-fn is_assignment(before: &[Token]) -> bool {
-    let [earlier @ .., Token::Word(target)] = before else { return false };
-    let words = earlier.iter().rev().filter_map(|token| match token {
-        Token::Word(word) => Some(word.as_str()),
-        _ => None,
-    });
-    let clause = words.clone().find(|word| matches!(*word, "set" | "where" | "select" | "on"));
-    match earlier {
-        // The text continues a list.
-        [Token::Mark(',')] => !target.contains('.'),
-        [] => SETTINGS.contains(&target.as_str()),
-        [.., Token::Mark(',')] => clause == Some("set"),
-        [.., Token::Word(word)] => word == "set" || (word == "local" && clause == Some("set")),
-        _ => false,
+    fn is_mark(&self, at: Option<usize>, mark: char) -> bool {
+        at.and_then(|at| self.tokens.get(at)) == Some(&Token::Mark(mark))
+    }
+
+    /// Returns what is looked up along the search path at a place.
+    fn looked_up(&self, at: usize) -> Option<&str> {
+        match &self.tokens[at] {
+            Token::Operator(operator) => (!self.is_named(at, operator)).then_some(operator),
+            Token::Word(name) if name.contains('.') => None,
+            Token::Word(name) => {
+                let found = self.hides_an_operator(at, name)
+                    || self.is_a_function(at, name)
+                    || self.is_a_type(at, name)
+                    || self.is_a_table(at, name);
+                found.then_some(name)
+            }
+            Token::Quoted | Token::Mark(_) => None,
+        }
+    }
+
+    /// Says whether an operator has its schema, or is none.
+    fn is_named(&self, at: usize, operator: &str) -> bool {
+        let (before, after) = (at.checked_sub(1), Some(at + 1));
+        let has_schema = self.word(before) == "pg_catalog." && self.is_mark(after, ')');
+        has_schema
+            || match operator {
+                "=" => self.is_assignment(at),
+                "-" => self.word(after).starts_with(|c: char| c.is_ascii_digit()),
+                "*" => self.word(before) == "unlisten" || self.is_mark(before, '('),
+                _ => false,
+            }
+    }
+
+    /// Says whether an equals sign sets a column or a setting.
+    fn is_assignment(&self, at: usize) -> bool {
+        let Some(target) = at.checked_sub(1) else { return false };
+        let Some(before) = target.checked_sub(1) else {
+            return SETTINGS.contains(&self.word(Some(target)));
+        };
+        let words = (0..target).rev().map(|at| self.word(Some(at)));
+        let clause = words.clone().find(|word| ["set", "where", "select", "on"].contains(word));
+        let in_list = self.is_mark(Some(before), ',') && !self.word(Some(target)).contains('.');
+        // What begins with a comma continues a list.
+        let in_set = clause == Some("set") || (clause.is_none() && before == 0);
+        (in_list && in_set) || ["set", "local"].contains(&self.word(Some(before)))
+    }
+
+    fn hides_an_operator(&self, at: usize, name: &str) -> bool {
+        let next = self.word(Some(at + 1));
+        HIDDEN_OPERATORS.contains(&name)
+            || (name == "in" && self.is_mark(Some(at + 1), '('))
+            || (name == "distinct" && next == "from")
+            || (name == "case" && next != "when")
+    }
+
+    fn is_a_function(&self, at: usize, name: &str) -> bool {
+        let is_called = self.is_mark(Some(at + 1), '(');
+        is_called && !WORDS.contains(&name) && !NAMING.contains(&self.word(at.checked_sub(1)))
+    }
+
+    fn is_a_type(&self, at: usize, name: &str) -> bool {
+        let is_cast = [1, 2].iter().all(|back| self.is_mark(at.checked_sub(*back), ':'));
+        match self.word(at.checked_sub(1)) {
+            _ if is_cast => !KEYWORD_TYPES.contains(&name),
+            "as" => false,
+            "returns" if name == "trigger" => true,
+            _ => TYPES.contains(&name),
+        }
+    }
+
+    /// Says whether a word is a table that no part of the statement has given its name.
+    fn is_a_table(&self, at: usize, name: &str) -> bool {
+        let Some(before) = at.checked_sub(1) else { return false };
+        let named = TAKING_A_TABLE.contains(&self.word(Some(before)));
+        let of_time = self.word(before.checked_sub(1)) == "epoch";
+        let given = self.given.iter().any(|given| given == name);
+        named && !of_time && !given && !NO_TABLES.contains(&name)
     }
 }
 
-/// Says whether a word that names a type is the alias of a column.
-fn is_selected(tokens: &[Token], at: usize) -> bool {
-    at.checked_sub(1).is_some_and(|before| tokens[before] == Token::Word("as".into()))
+/// The names that a piece of SQL gives to what it selects.
+fn given(sql: &str) -> impl Iterator<Item = String> {
+    let piece = Piece { tokens: tokens(sql), given: &[] };
+    (0..piece.tokens.len()).filter_map(move |at| {
+        let names = piece.word(Some(at + 1)) == "as" && piece.is_mark(Some(at + 2), '(');
+        let recursive = piece.word(at.checked_sub(1)) == "recursive";
+        (names || recursive).then(|| piece.word(Some(at)).to_owned())
+    })
 }
 
-/// Says whether a word is the name of a table that the statement does not define itself.
-fn is_table(tokens: &[Token], at: usize) -> bool {
-    let word = |at: usize| match tokens.get(at) {
-        Some(Token::Word(word)) => word.as_str(),
-        _ => "",
-    };
-    let Some(before) = at.checked_sub(1) else { return false };
-    let named = matches!(word(before), "from" | "join" | "into" | "update" | "table");
-    let of_time = before.checked_sub(1).is_some_and(|before| word(before) == "epoch");
-    let name = word(at);
-    let is_keyword = matches!(name, "if" | "lateral" | "or" | "rows" | "only" | "set" | "select");
-    let defined = (0..tokens.len()).any(|other| {
-        word(other) == name
-            && (word(other + 1) == "as"
-                || other.checked_sub(1).is_some_and(|before| word(before) == "recursive"))
-    });
-    named && !of_time && !is_keyword && !defined
+/// Everything in a piece of SQL that is looked up along the search path.
+fn looked_up(sql: &str, given: &[String]) -> Vec<String> {
+    let piece = Piece { tokens: tokens(sql), given };
+    let places = 0..piece.tokens.len();
+    places.filter_map(|at| piece.looked_up(at)).map(str::to_owned).collect()
 }
 
 #[test]
 fn the_library_names_the_schema_of_all_that_it_looks_up() -> io::Result<()> {
     let (mut found, mut read) = (Vec::new(), 0);
     for source in sources()? {
-        let exempt = EXEMPT.iter().any(|(path, _)| source.path.starts_with(path));
-        if exempt || source.path.ends_with("tests.rs") {
+        if source.path.starts_with(READS_SQL) || source.path.ends_with("tests.rs") {
             continue;
         }
         let code = source.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-        for sql in sql_in(code) {
-            read += 1;
-            found.extend(
-                looked_up(&sql).into_iter().map(|name| format!("{}: {name} in {sql}", source.path)),
-            );
+        let pieces = sql_in(code);
+        let given: Vec<_> = pieces.iter().flat_map(|sql| given(sql)).collect();
+        read += pieces.len();
+        for sql in pieces {
+            let names = looked_up(&sql, &given).into_iter();
+            found.extend(names.map(|name| format!("{}: {name} in {sql}", source.path)));
         }
     }
     assert!(read > 100, "only {read} pieces of SQL were found");
@@ -310,6 +327,7 @@ fn what_is_looked_up_is_seen() {
         ("select nullif(a, b)", "nullif"),
         ("select from a.b join c.d using (e)", "using"),
         ("select a::text", "text"),
+        ("select a::name", "name"),
         ("create table a.b (c timestamptz)", "timestamptz"),
         ("create table a.b (c pg_catalog.timestamptz default now())", "now"),
         ("create function a.b() returns trigger as $$ begin end $$", "trigger"),
@@ -318,7 +336,8 @@ fn what_is_looked_up_is_seen() {
         ("select a from b", "b"),
         ("insert into b (c) values (1)", "b"),
     ] {
-        assert!(looked_up(sql).contains(&name.to_owned()), "{sql}: {:?}", looked_up(sql));
+        let found = looked_up(sql, &[]);
+        assert!(found.contains(&name.to_owned()), "{sql}: {found:?}");
     }
 }
 
@@ -332,9 +351,11 @@ fn what_is_named_is_not_taken_for_looked_up() {
         "with recursive a (b) as (select 1), c as (select from a) select from c join a on true",
         " from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as asked (schema, place)",
         "select extract(epoch from created_at)::pg_catalog.float8, ''::bigint",
+        "unlisten *; select pg_catalog.count(*) filter (where a)",
         "select case when a then b end, exists (select from a.b), coalesce(a, b)",
     ] {
-        assert_eq!(looked_up(sql), Vec::<String>::new(), "{sql}");
+        let given: Vec<_> = given(sql).collect();
+        assert_eq!(looked_up(sql, &given), Vec::<String>::new(), "{sql}");
     }
 }
 
