@@ -138,7 +138,8 @@ fn raw_literal(code: &str, hashes: usize) -> (String, usize) {
 fn is_sql(before: &str, text: &str) -> bool {
     let appended = [".text(", "Sql::new("].iter().any(|call| before.trim_end().ends_with(call));
     let first = text.split_whitespace().next().unwrap_or_default();
-    appended || (text.contains(' ') && BEGINNINGS.contains(&first))
+    let begins = BEGINNINGS.contains(&first) || text.contains("pg_catalog.");
+    appended || (text.contains(' ') && begins)
 }
 
 fn tokens(sql: &str) -> Vec<Token> {
@@ -277,7 +278,9 @@ impl Piece<'_> {
 fn given(sql: &str) -> impl Iterator<Item = String> {
     let piece = Piece { tokens: tokens(sql), given: &[] };
     (0..piece.tokens.len()).filter_map(move |at| {
-        let names = piece.word(Some(at + 1)) == "as" && piece.is_mark(Some(at + 2), '(');
+        let selected =
+            piece.is_mark(Some(at + 2), '(') || piece.word(Some(at + 2)) == "materialized";
+        let names = piece.word(Some(at + 1)) == "as" && selected;
         let recursive = piece.word(at.checked_sub(1)) == "recursive";
         (names || recursive).then(|| piece.word(Some(at)).to_owned())
     })
