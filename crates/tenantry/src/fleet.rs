@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 
 use crate::{
-    catalog::{CatalogChange, Lookup, Site},
+    catalog::{Asked, CatalogChange, Lookup, Site},
     db::{Handle, SharedDb, TenantDb},
     error::{Error, ErrorKind},
     event::EvictReason,
@@ -19,15 +19,14 @@ pub(crate) struct Fleet {
     server: Arc<Server>,
     /// The shared schema as the application uses it.
     shared: SharedDb,
-    /// The shared schema as the library uses it: with the reserve, and first in line.
-    system: SharedDb,
+    /// What the catalog is asked with: with the reserve, and first in line.
+    asked: Asked,
     lookup: Lookup,
 }
 
 impl Fleet {
-    pub(crate) fn new(server: Arc<Server>, shared: SharedDb, lookup: Lookup) -> Self {
-        let system = SharedDb::new(Handle::new(Arc::clone(&server), Arc::clone(server.system())));
-        Self { server, shared, system, lookup }
+    pub(crate) fn new(server: Arc<Server>, shared: SharedDb, asked: Asked, lookup: Lookup) -> Self {
+        Self { server, shared, asked, lookup }
     }
 
     pub(crate) fn server(&self) -> &Arc<Server> {
@@ -38,8 +37,10 @@ impl Fleet {
         &self.shared
     }
 
+    /// Returns what the library's own statements run on: with the reserve, and first in line. They name
+    /// every schema, and nothing that an application has created is looked up for them.
     pub(crate) fn system(&self) -> &SharedDb {
-        &self.system
+        &self.asked.library
     }
 
     pub(crate) fn lookup(&self) -> &Lookup {
@@ -51,19 +52,19 @@ impl Fleet {
         if self.server.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "looking a tenant up").with_tenant(id));
         }
-        let known = self.lookup.find(&self.system, id).await?;
+        let known = self.lookup.find(&self.asked, id).await?;
         let handle = Handle::new(Arc::clone(&self.server), Arc::clone(&known.occupant));
         Ok(TenantDb::new(handle, known.tenant.clone()))
     }
 
     /// Lists all tenants, the suspended ones too.
     pub(crate) async fn list(&self) -> Result<Vec<TenantRecord>, Error> {
-        self.lookup.list(&self.system).await
+        self.lookup.list(&self.asked).await
     }
 
     /// Asks the catalog for a tenant, past the cache and whatever its state.
     pub(crate) async fn record(&self, id: &TenantId) -> Result<TenantRecord, Error> {
-        let record = self.lookup.record(&self.system, id).await?;
+        let record = self.lookup.record(&self.asked, id).await?;
         record.ok_or_else(|| {
             Error::new(ErrorKind::UnknownTenant, "looking the tenant up").with_tenant(id)
         })
@@ -112,8 +113,9 @@ impl Fleet {
                 self.lookup.note_change(tenant).await;
             }
             None => {
-                self.server.note_change(&OccupantId::Shared);
-                self.server.note_change(&OccupantId::System);
+                for of in [OccupantId::Shared, OccupantId::Catalog, OccupantId::System] {
+                    self.server.note_change(&of);
+                }
             }
         }
     }

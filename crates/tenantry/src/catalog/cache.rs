@@ -14,11 +14,10 @@ use sqlx::PgConnection;
 use tokio::time::timeout;
 
 use super::{
-    Ask, Catalog, CatalogChange, Write,
+    Ask, Asked, Catalog, CatalogChange, Write,
     fixed::{collision, container_of},
 };
 use crate::{
-    db::SharedDb,
     error::{Error, ErrorKind, OptionsError},
     event::{Retry, RetryOf},
     pool::{AskForCredentials, Class, Login, Occupant, OccupantId},
@@ -193,8 +192,8 @@ impl Lookup {
     /// # Cancel safety
     ///
     /// When dropped, another caller that waits for the same id takes over.
-    pub(crate) async fn find(&self, shared: &SharedDb, id: &TenantId) -> Result<Arc<Known>, Error> {
-        let meters = &shared.observer().meters;
+    pub(crate) async fn find(&self, asked: &Asked, id: &TenantId) -> Result<Arc<Known>, Error> {
+        let meters = &asked.library.observer().meters;
         let heard = match self.cache.get(id).await.filter(|heard| !heard.is_retired()) {
             Some(heard) => {
                 meters.catalog_hits.inc();
@@ -204,7 +203,7 @@ impl Lookup {
                 // What is retired is there, and would be taken for an answer.
                 self.retire(id).await;
                 meters.catalog_misses.inc();
-                let load = self.rules.in_time(self.rules.load_lasting(shared, id));
+                let load = self.rules.in_time(self.rules.load_lasting(asked, id));
                 let loaded = self.cache.try_get_with_by_ref(id, load).await;
                 loaded.map_err(|error| Error::shared(&error).with_tenant(id))?
             }
@@ -216,8 +215,8 @@ impl Lookup {
         }
     }
 
-    pub(crate) async fn list(&self, shared: &SharedDb) -> Result<Vec<TenantRecord>, Error> {
-        self.rules.in_time(self.rules.catalog.list(self.rules.ask(shared))).await
+    pub(crate) async fn list(&self, asked: &Asked) -> Result<Vec<TenantRecord>, Error> {
+        self.rules.in_time(self.rules.catalog.list(self.rules.ask(asked))).await
     }
 
     pub(crate) fn tenants_see_shared(&self) -> bool {
@@ -231,10 +230,10 @@ impl Lookup {
     /// Looks a tenant up past the cache, whatever its state.
     pub(crate) async fn record(
         &self,
-        shared: &SharedDb,
+        asked: &Asked,
         id: &TenantId,
     ) -> Result<Option<TenantRecord>, Error> {
-        self.rules.in_time(self.rules.resolve(shared, id)).await
+        self.rules.in_time(self.rules.resolve(asked, id)).await
     }
 
     /// Returns how upkeep reaches a tenant.
@@ -303,16 +302,21 @@ impl Lookup {
 }
 
 impl Rules {
-    fn ask<'a>(&'a self, shared: &'a SharedDb) -> Ask<'a> {
-        Ask { shared, shared_schema: &self.shared_schema, isolation: &self.isolation }
+    fn ask<'a>(&'a self, asked: &'a Asked) -> Ask<'a> {
+        Ask {
+            library: &asked.library,
+            shared: &asked.shared,
+            shared_schema: &self.shared_schema,
+            isolation: &self.isolation,
+        }
     }
 
     /// Asks the catalog, and again when something was forgotten while it answered.
-    async fn load_lasting(&self, shared: &SharedDb, id: &TenantId) -> Result<Heard, Error> {
+    async fn load_lasting(&self, asked: &Asked, id: &TenantId) -> Result<Heard, Error> {
         let mut attempts = 1..=ATTEMPTS;
         loop {
             let before = self.forgotten.load(Ordering::Relaxed);
-            let verdict = self.load(shared, id).await?;
+            let verdict = self.load(asked, id).await?;
             let lasting = match self.forgotten.load(Ordering::Relaxed) == before {
                 true => Lasting::Yes,
                 false => Lasting::No,
@@ -324,18 +328,14 @@ impl Rules {
     }
 
     /// Asks the catalog for a tenant, and again when it may answer the next time.
-    async fn resolve(
-        &self,
-        shared: &SharedDb,
-        id: &TenantId,
-    ) -> Result<Option<TenantRecord>, Error> {
-        self.patiently(shared, id, || self.catalog.resolve(self.ask(shared), id)).await
+    async fn resolve(&self, asked: &Asked, id: &TenantId) -> Result<Option<TenantRecord>, Error> {
+        self.patiently(asked, id, || self.catalog.resolve(self.ask(asked), id)).await
     }
 
     /// Asks for something about a tenant, and again when there may be an answer the next time.
     async fn patiently<T, A>(
         &self,
-        shared: &SharedDb,
+        asked: &Asked,
         id: &TenantId,
         ask: impl FnMut() -> A,
     ) -> Result<T, Error>
@@ -343,7 +343,7 @@ impl Rules {
         A: Future<Output = Result<T, Error>>,
     {
         let most = self.retry.max_attempts;
-        let (told, tenant) = (shared.clone(), id.clone());
+        let (told, tenant) = (asked.library.clone(), id.clone());
         let retrier = Retrier::when(self.retry.clone(), is_worth_another_try);
         let retrier = retrier.on_retry(move |attempt, error, delay| {
             let cause = (error.class(), error.to_string());
@@ -360,8 +360,8 @@ impl Rules {
         })
     }
 
-    async fn load(&self, shared: &SharedDb, id: &TenantId) -> Result<Verdict, Error> {
-        let Some(record) = self.resolve(shared, id).await? else {
+    async fn load(&self, asked: &Asked, id: &TenantId) -> Result<Verdict, Error> {
+        let Some(record) = self.resolve(asked, id).await? else {
             return Ok(Verdict::Unknown);
         };
         if record.id != *id {
@@ -372,9 +372,9 @@ impl Rules {
             return Ok(Verdict::Suspended);
         }
         let container = self.container(&record)?;
-        self.claim(shared, &record, &container).await?;
+        self.claim(asked, &record, &container).await?;
         // A name is given away again; which schema it stands for now makes the handle's identity.
-        let schema = self.patiently(shared, id, || shared.schema_named(&container)).await?;
+        let schema = self.patiently(asked, id, || asked.library.schema_named(&container)).await?;
         Ok(Verdict::Known(Arc::new(self.known(record, container, schema)?)))
     }
 
@@ -396,13 +396,13 @@ impl Rules {
     /// not, what is remembered of it is out of date.
     async fn claim(
         &self,
-        shared: &SharedDb,
+        asked: &Asked,
         record: &TenantRecord,
         container: &Ident,
     ) -> Result<(), Error> {
         let mut gone = None;
         while let Some(holder) = self.hold(container, &record.id, gone.as_ref()) {
-            let other = self.resolve(shared, &holder).await?;
+            let other = self.resolve(asked, &holder).await?;
             let other = other.map(|other| container_of(&other, &self.isolation));
             if other.is_some_and(|other| other.is_ok_and(|other| other == *container)) {
                 return Err(collision(record, &holder));

@@ -28,10 +28,11 @@ impl Catalog for SchemaDiscovery {
             let record = TenantRecord::new(id.clone());
             let schema = super::fixed::container_of(&record, ask.isolation)?;
             let exists: bool = sqlx::query_scalar(
-                "select exists (select from pg_catalog.pg_namespace where nspname = $1)",
+                "select exists ( \
+                   select from pg_catalog.pg_namespace where nspname operator(pg_catalog.=) $1)",
             )
             .bind(schema.as_str())
-            .fetch_one(ask.shared)
+            .fetch_one(ask.library)
             .await
             .map_err(failed)?;
             Ok(exists.then_some(record))
@@ -48,12 +49,13 @@ impl Catalog for SchemaDiscovery {
             let schemas: Vec<String> = sqlx::query_scalar(
                 "select nspname::pg_catalog.text from pg_catalog.pg_namespace \
                  where pg_catalog.starts_with(nspname::pg_catalog.text, $1) \
-                 and pg_catalog.right(nspname::pg_catalog.text, pg_catalog.length($2)) = $2 \
+                 and pg_catalog.right(nspname::pg_catalog.text, pg_catalog.length($2)) \
+                   operator(pg_catalog.=) $2 \
                  order by 1",
             )
             .bind(prefix)
             .bind(suffix)
-            .fetch_all(ask.shared)
+            .fetch_all(ask.library)
             .await
             .map_err(failed)?;
             let ids = schemas.iter().filter_map(|schema| template.id_of(schema));

@@ -92,6 +92,9 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Ask<'a> {
+    /// The same connections for the library's own catalogs, which name every schema: nothing that an
+    /// application has created is looked up for them.
+    pub(crate) library: &'a SharedDb,
     /// The shared schema. These connections come from the reserve, so a flood of requests does not
     /// keep the catalog from being read.
     pub shared: &'a SharedDb,
@@ -99,4 +102,11 @@ pub struct Ask<'a> {
     pub shared_schema: &'a Ident,
     /// How tenants are kept apart.
     pub isolation: &'a Isolation,
+}
+
+/// The connections that a catalog is asked with.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) library: SharedDb,
+    pub(crate) shared: SharedDb,
 }

@@ -57,29 +57,36 @@ impl TableCatalog {
     /// What the server answers, such as that the role may not create in the shared schema.
     pub async fn create_table(&self, shared: &SharedDb) -> Result<(), Error> {
         let mut tx = shared.begin().await?;
-        sqlx::raw_sql(self.create_sql()).execute(&mut *tx).await?;
+        sqlx::raw_sql(self.create_sql(shared.schema())).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
 
     /// The transaction lock makes a second caller wait: `if not exists` alone lets two creators
     /// collide.
-    fn create_sql(&self) -> SqlStr {
+    ///
+    /// The trigger runs in the session of whoever changes a row, with the search path of that.
+    fn create_sql(&self, shared_schema: &Ident) -> SqlStr {
         let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(7234619037115); ");
-        sql.text("create table if not exists ").ident(&self.table).text(
-            " (id text primary key, container text unique, \
-             state text not null default 'active' check (state in ('active', 'suspended')), \
-             created_at timestamptz not null default now(), \
-             attributes jsonb not null default '{}'); \
-             create or replace function tenantry_announce() returns trigger language plpgsql as $$ \
+        self.name(sql.text("create table if not exists "), shared_schema).text(
+            " (id pg_catalog.text primary key, container pg_catalog.text unique, \
+             state pg_catalog.text not null default 'active' \
+               check (state operator(pg_catalog.=) any (array['active', 'suspended'])), \
+             created_at pg_catalog.timestamptz not null default pg_catalog.now(), \
+             attributes pg_catalog.jsonb not null default '{}'); \
+             create or replace function ",
+        );
+        sql.ident(shared_schema).text(
+            ".tenantry_announce() returns pg_catalog.trigger language plpgsql \
+             set search_path = pg_catalog, pg_temp as $$ \
              begin \
-               if tg_op = 'TRUNCATE' then \
+               if tg_op operator(pg_catalog.=) 'TRUNCATE' then \
                  perform pg_catalog.pg_notify('tenantry_catalog', ''); \
                else \
-                 if tg_op <> 'INSERT' then \
+                 if tg_op operator(pg_catalog.<>) 'INSERT' then \
                    perform pg_catalog.pg_notify('tenantry_catalog', old.id); \
                  end if; \
-                 if tg_op <> 'DELETE' then \
+                 if tg_op operator(pg_catalog.<>) 'DELETE' then \
                    perform pg_catalog.pg_notify('tenantry_catalog', new.id); \
                  end if; \
                end if; \
@@ -87,12 +94,19 @@ impl TableCatalog {
              end $$; \
              create or replace trigger tenantry_announce after insert or update or delete on ",
         );
-        sql.ident(&self.table).text(
-            " for each row execute function tenantry_announce(); \
+        self.name(&mut sql, shared_schema).text(" for each row execute function ");
+        sql.ident(shared_schema).text(
+            ".tenantry_announce(); \
              create or replace trigger tenantry_announce_all after truncate on ",
         );
-        sql.ident(&self.table).text(" execute function tenantry_announce()");
+        self.name(&mut sql, shared_schema).text(" execute function ");
+        sql.ident(shared_schema).text(".tenantry_announce()");
         sql.finish()
+    }
+
+    /// Appends the name of the table.
+    fn name<'s>(&self, sql: &'s mut Sql, shared_schema: &Ident) -> &'s mut Sql {
+        sql.ident(shared_schema).text(".").ident(&self.table)
     }
 
     fn write_sql<'c>(
@@ -105,7 +119,7 @@ impl TableCatalog {
             CatalogChange::State(..) | CatalogChange::Renamed { .. } => "update ",
             CatalogChange::Dropped(_) => "delete from ",
         });
-        sql.ident(shared_schema).text(".").ident(&self.table);
+        self.name(&mut sql, shared_schema);
         let tenant = match change {
             CatalogChange::Created(record) => {
                 sql.text(" (id, container, state, attributes) values (");
@@ -130,7 +144,7 @@ impl TableCatalog {
             }
             CatalogChange::Dropped(tenant) => tenant,
         };
-        sql.text(" where id = ").literal(tenant.as_str());
+        sql.text(" where id operator(pg_catalog.=) ").literal(tenant.as_str());
         (sql.finish(), tenant)
     }
 
@@ -139,7 +153,7 @@ impl TableCatalog {
             "select id, container, state, attributes, \
              extract(epoch from created_at)::pg_catalog.float8 as created from ",
         );
-        sql.ident(ask.shared_schema).text(".").ident(&self.table);
+        self.name(&mut sql, ask.shared_schema);
         sql
     }
 }
@@ -154,8 +168,8 @@ impl Catalog for TableCatalog {
     fn resolve<'a>(&'a self, ask: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
         Box::pin(async move {
             let mut sql = self.select(ask);
-            sql.text(" where id = $1");
-            let row = sqlx::query(sql.finish()).bind(id.as_str()).fetch_optional(ask.shared).await;
+            sql.text(" where id operator(pg_catalog.=) $1");
+            let row = sqlx::query(sql.finish()).bind(id.as_str()).fetch_optional(ask.library).await;
             row.map_err(failed)?.map(|row| record(&row)).transpose()
         })
     }
@@ -164,7 +178,7 @@ impl Catalog for TableCatalog {
         Box::pin(async move {
             let mut sql = self.select(ask);
             sql.text(" order by id");
-            let rows = sqlx::query(sql.finish()).fetch_all(ask.shared).await.map_err(failed)?;
+            let rows = sqlx::query(sql.finish()).fetch_all(ask.library).await.map_err(failed)?;
             rows.iter().map(record).collect()
         })
     }

@@ -37,10 +37,12 @@ impl SharedDb {
                when asked.role is null then pg_catalog.has_schema_privilege(n.oid, 'usage') \
                when r.oid is null then false \
                else pg_catalog.has_schema_privilege(r.oid, n.oid, 'usage') end, false) \
-             from unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) \
+             from rows from ( \
+                 pg_catalog.unnest($1::pg_catalog.text[]), \
+                 pg_catalog.unnest($2::pg_catalog.text[])) \
                with ordinality as asked (schema, role, place) \
-             left join pg_catalog.pg_namespace n on n.nspname = asked.schema \
-             left join pg_catalog.pg_roles r on r.rolname = asked.role \
+             left join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) asked.schema \
+             left join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) asked.role \
              order by asked.place",
         );
         reachable.bind(schemas).bind(roles).fetch_all(self).await.map_err(Error::from)
@@ -53,6 +55,12 @@ impl SharedDb {
         );
         let oid: Option<Oid> = oid.bind(name.as_str()).fetch_optional(self).await?;
         Ok(oid.map_or(Schema::Missing, |Oid(oid)| Schema::There(SchemaOid::new(oid))))
+    }
+
+    /// Returns the schema in which names are looked up first.
+    pub(crate) fn schema(&self) -> &Ident {
+        let path = &self.handle.occupant().binding.search_path;
+        path.first().expect("every binding that a handle has names a schema")
     }
 
     pub(crate) fn observer(&self) -> &Observer {

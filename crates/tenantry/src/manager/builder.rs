@@ -4,7 +4,7 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 use super::TenantManager;
 use crate::{
-    catalog::{Catalog, CatalogOptions, Lookup, SchemaDiscovery},
+    catalog::{Asked, Catalog, CatalogOptions, Lookup, SchemaDiscovery},
     db::{Handle, SharedDb},
     error::{Error, OptionsError},
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
@@ -286,14 +286,17 @@ impl ManagerBuilder {
         let connect = connect
             .log_statements(log::LevelFilter::Trace)
             .log_slow_statements(log::LevelFilter::Trace, self.events.slow_query_threshold);
-        let binding = Binding::shared(&shared_schema);
-        let occupant = |id, class| Arc::new(Occupant::new(id, class, binding.clone()));
-        let system = occupant(OccupantId::System, Class::System);
-        let shared = occupant(OccupantId::Shared, Class::Shared);
+        let occupant = |id, class, binding| Arc::new(Occupant::new(id, class, binding));
+        let system = occupant(OccupantId::System, Class::System, Binding::library());
+        let shared = Binding::shared(&shared_schema);
+        let catalog = occupant(OccupantId::Catalog, Class::System, shared.clone());
+        let shared = occupant(OccupantId::Shared, Class::Shared, shared);
         let retry = self.pool.retry.clone();
         let (events, hooks) = (self.events, self.hooks);
         let server = Server::new(connect.clone(), self.pool, outside, system, events, hooks);
-        let shared = SharedDb::new(Handle::new(Arc::clone(&server), shared));
+        let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
+        let asked = Asked { library: db(Arc::clone(server.system())), shared: db(catalog) };
+        let shared = db(shared);
         let lookup = Lookup::new(
             &self.catalog_options,
             self.catalog,
@@ -304,7 +307,7 @@ impl ManagerBuilder {
             self.credentials,
             retry,
         );
-        Ok(TenantManager::new(Fleet::new(server, shared, lookup), connect))
+        Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup), connect))
     }
 }
 

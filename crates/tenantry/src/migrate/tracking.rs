@@ -34,9 +34,10 @@ pub(super) async fn presence(
     let rows = sqlx::query(
         "select n.oid is not null, c.oid is not null \
          from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as asked (schema, place) \
-         left join pg_catalog.pg_namespace n on n.nspname = asked.schema \
-         left join pg_catalog.pg_class c on c.relnamespace = n.oid \
-           and c.relname = '_sqlx_migrations' and c.relkind in ('r', 'p') \
+         left join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) asked.schema \
+         left join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
+           and c.relname operator(pg_catalog.=) '_sqlx_migrations' \
+           and c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) \
          order by asked.place",
     );
     let rows = rows.bind(names).persistent(false).fetch_all(conn).await?;
@@ -90,11 +91,12 @@ pub(super) async fn have(
     for (place, (schema, versions)) in schemas.iter().enumerate() {
         sql.text(if place == 0 { "select " } else { " union all select " });
         sql.number(place as u64).text(" from ");
-        table(&mut sql, schema).text(" where success and version in (");
+        table(&mut sql, schema)
+            .text(" where success and version operator(pg_catalog.=) any (array[");
         for (index, version) in versions.iter().enumerate() {
             sql.text(if index == 0 { "" } else { ", " }).integer(*version);
         }
-        sql.text(")");
+        sql.text("]::pg_catalog.int8[])");
     }
     let rows = sqlx::query(sql.finish()).persistent(false).fetch_all(conn).await?;
     let mut found = vec![0; schemas.len()];
@@ -136,9 +138,10 @@ pub(super) fn lock_and_read(schema: &Ident, presence: Presence) -> SqlStr {
     );
     sql.literal(schema.as_str()).text(
         ")) as asked (schema) \
-         left join pg_catalog.pg_namespace n on n.nspname = asked.schema \
-         left join pg_catalog.pg_class c on c.relnamespace = n.oid \
-           and c.relname = '_sqlx_migrations' and c.relkind in ('r', 'p')",
+         left join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) asked.schema \
+         left join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
+           and c.relname operator(pg_catalog.=) '_sqlx_migrations' \
+           and c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[])",
     );
     sql.finish()
 }
@@ -205,9 +208,9 @@ pub(super) fn table<'s>(sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
 pub(super) fn create(sql: &mut Sql, schema: &Ident) {
     sql.text("create table if not exists ");
     table(sql, schema).text(
-        " (version bigint primary key, description text not null, \
-         installed_on timestamptz not null default pg_catalog.now(), success boolean not null, \
-         checksum bytea not null, execution_time bigint not null); ",
+        " (version bigint primary key, description pg_catalog.text not null, \
+         installed_on pg_catalog.timestamptz not null default pg_catalog.now(), \
+         success boolean not null, checksum pg_catalog.bytea not null, execution_time bigint not null); ",
     );
 }
 
@@ -219,7 +222,8 @@ pub(super) fn hold(sql: &mut Sql, schema: &Ident) {
 
 /// Appends a statement that fails (22P02) when names are not looked up in the schema any more.
 pub(super) fn check_schema(sql: &mut Sql, schema: &Ident) {
-    sql.text("select case when pg_catalog.current_schema() = ").literal(schema.as_str());
+    sql.text("select case when pg_catalog.current_schema() operator(pg_catalog.=) ")
+        .literal(schema.as_str());
     sql.text(
         " then 0 else coalesce(pg_catalog.current_schema()::pg_catalog.text, 'none') \
          ::pg_catalog.int4 end; ",
@@ -292,17 +296,19 @@ pub(super) fn note_end(sql: &mut Sql, schema: &Ident, version: i64, took: Durati
     sql.text("update ");
     table(sql, schema).text(" set success = true, execution_time = ");
     sql.integer(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX));
-    sql.text(" where version = ").integer(version);
+    sql.text(" where version operator(pg_catalog.=) ").integer(version);
 }
 
 /// Appends what notes that a migration is being taken back.
 pub(super) fn note_begun(sql: &mut Sql, schema: &Ident, version: i64) {
     sql.text("update ");
-    table(sql, schema).text(" set success = false where version = ").integer(version);
+    table(sql, schema)
+        .text(" set success = false where version operator(pg_catalog.=) ")
+        .integer(version);
 }
 
 /// Appends what deletes the record of a migration.
 pub(super) fn delete(sql: &mut Sql, schema: &Ident, version: i64) {
     sql.text("delete from ");
-    table(sql, schema).text(" where version = ").integer(version).text("; ");
+    table(sql, schema).text(" where version operator(pg_catalog.=) ").integer(version).text("; ");
 }

@@ -53,6 +53,8 @@ static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
 pub(crate) enum OccupantId {
     /// The library, when it asks the catalog or checks health.
     System,
+    /// A catalog of the application's, which is asked in the shared schema.
+    Catalog,
     /// The application, when it uses the shared schema.
     Shared,
     /// The library, when it migrates, provisions or seeds: its sessions serve one schema after the
@@ -248,7 +250,9 @@ impl Occupant {
     pub(crate) fn tenant(&self) -> Option<&TenantId> {
         match &self.id {
             OccupantId::Tenant(id) => Some(id),
-            OccupantId::System | OccupantId::Shared | OccupantId::Upkeep => None,
+            OccupantId::System | OccupantId::Catalog | OccupantId::Shared | OccupantId::Upkeep => {
+                None
+            }
         }
     }
 }
@@ -257,6 +261,7 @@ impl fmt::Display for OccupantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System => f.write_str("the library"),
+            Self::Catalog => f.write_str("the catalog"),
             Self::Shared => f.write_str("the shared schema"),
             Self::Upkeep => f.write_str("the library's upkeep"),
             Self::Tenant(id) => write!(f, "tenant {id}"),

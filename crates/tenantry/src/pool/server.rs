@@ -67,7 +67,7 @@ impl Server {
         hooks: Hooks,
     ) -> Arc<Self> {
         let state = Mutex::new(State::new(options.limits(outside), options.breaker.clone()));
-        let upkeep = Occupant::new(OccupantId::Upkeep, Class::Shared, Binding::default());
+        let upkeep = Occupant::new(OccupantId::Upkeep, Class::Shared, Binding::library());
         let shutdown = CancellationToken::new();
         // Hooks hear of what is told while everything ends, so they are told to end last.
         let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);

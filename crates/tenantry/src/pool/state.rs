@@ -418,7 +418,8 @@ impl State {
             Detail::Totals => Vec::new(),
             Detail::Tenants => self.tenant_pools().map(|(_, snapshot)| snapshot).collect(),
         };
-        let beside = [OccupantId::Shared, OccupantId::System, OccupantId::Upkeep];
+        use OccupantId::{Catalog, Shared, System, Upkeep};
+        let beside = [Shared, System, Catalog, Upkeep];
         let beside = beside.iter().filter(|id| self.pools.contains_key(id)).count();
         PoolSnapshot {
             max,

@@ -281,24 +281,27 @@ fn take_away_sql(site: &Site, to: &Site, options: &DropOptions) -> SqlStr {
 /// to something else goes with that.
 fn batch_sql(site: &Site, options: &DropOptions) -> SqlStr {
     let mut body = Sql::new(
-        "declare object record; begin \
+        "declare object pg_catalog.record; begin \
          for object in \
            select i.type, i.identity from pg_catalog.pg_namespace n \
-           join pg_catalog.pg_depend d on d.refobjid = n.oid \
-             and d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass \
-             and d.deptype = 'n' \
+           join pg_catalog.pg_depend d on d.refobjid operator(pg_catalog.=) n.oid \
+             and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+             and d.deptype operator(pg_catalog.=) 'n' \
            cross join lateral pg_catalog.pg_identify_object(d.classid, d.objid, 0) i \
-           left join pg_catalog.pg_class c on c.oid = d.objid \
-             and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-           where n.nspname = ",
+           left join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) d.objid \
+             and d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+           where n.nspname operator(pg_catalog.=) ",
     );
     body.literal(site.schema.as_str()).text(
-        " and i.type in ('table', 'view', 'materialized view', 'foreign table', 'sequence', \
-             'function', 'procedure', 'aggregate', 'type', 'extension') \
+        " and i.type operator(pg_catalog.=) any (array['table', 'view', 'materialized view', \
+             'foreign table', 'sequence', 'function', 'procedure', 'aggregate', 'type', \
+             'extension']) \
            and not exists ( \
              select from pg_catalog.pg_depend o \
-             where o.classid = d.classid and o.objid = d.objid and o.deptype in ('i', 'e')) \
-           order by coalesce(c.relispartition, false) desc, i.type <> 'table', i.identity limit ",
+             where o.classid operator(pg_catalog.=) d.classid and o.objid operator(pg_catalog.=) d.objid \
+               and o.deptype operator(pg_catalog.=) any (array['i', 'e']::pg_catalog.\"char\"[])) \
+           order by coalesce(c.relispartition, false) desc, \
+             i.type operator(pg_catalog.<>) 'table', i.identity limit ",
     );
     body.number(options.batch as u64).text(
         " loop \

@@ -25,11 +25,12 @@ pub(super) async fn read(conn: &mut PgConnection, schema: &Ident) -> sqlx::Resul
 
 /// Says whether a schema is there.
 pub(super) async fn exists(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<bool> {
-    let row = sqlx::query("select from pg_catalog.pg_namespace where nspname = $1")
-        .bind(schema.as_str())
-        .persistent(false)
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        sqlx::query("select from pg_catalog.pg_namespace where nspname operator(pg_catalog.=) $1")
+            .bind(schema.as_str())
+            .persistent(false)
+            .fetch_optional(conn)
+            .await?;
     Ok(row.is_some())
 }
 
@@ -51,14 +52,16 @@ async fn texts(
 /// Objects that depend on the schema itself, through the index of `pg_depend` that begins with what is
 /// depended on.
 const OBJECTS: &str = "\
-    select i.type || ' ' || i.identity \
+    select pg_catalog.concat(i.type, ' ', i.identity) \
     from pg_catalog.pg_namespace n \
-    join pg_catalog.pg_depend d on d.refobjid = n.oid \
-      and d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and d.deptype = 'n' \
+    join pg_catalog.pg_depend d on d.refobjid operator(pg_catalog.=) n.oid \
+      and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+      and d.deptype operator(pg_catalog.=) 'n' \
     cross join lateral pg_catalog.pg_identify_object(d.classid, d.objid, 0) i \
-    where n.nspname = $1 and not exists ( \
+    where n.nspname operator(pg_catalog.=) $1 and not exists ( \
       select from pg_catalog.pg_depend o \
-      where o.classid = d.classid and o.objid = d.objid and o.deptype in ('i', 'e')) \
+      where o.classid operator(pg_catalog.=) d.classid and o.objid operator(pg_catalog.=) d.objid \
+        and o.deptype operator(pg_catalog.=) any (array['i', 'e']::pg_catalog.\"char\"[])) \
     order by 1";
 
 /// Everything that depends on the schema, through whatever, and belongs to another one: what `cascade` would
@@ -69,42 +72,46 @@ const OBJECTS: &str = "\
 const OUTSIDE: &str = "\
     with recursive dependent (classid, objid, objsubid) as ( \
       select d.classid, d.objid, d.objsubid from pg_catalog.pg_depend d \
-      join pg_catalog.pg_namespace n on n.oid = d.refobjid \
-      where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and n.nspname = $1 \
+      join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) d.refobjid \
+      where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+        and n.nspname operator(pg_catalog.=) $1 \
       union \
       select d.classid, d.objid, d.objsubid from dependent \
-      join pg_catalog.pg_depend d on d.refclassid = dependent.classid \
-        and d.refobjid = dependent.objid \
-        and (dependent.objsubid = 0 or d.refobjsubid = dependent.objsubid)), \
+      join pg_catalog.pg_depend d on d.refclassid operator(pg_catalog.=) dependent.classid \
+        and d.refobjid operator(pg_catalog.=) dependent.objid \
+        and (dependent.objsubid operator(pg_catalog.=) 0 \
+          or d.refobjsubid operator(pg_catalog.=) dependent.objsubid)), \
     located as ( \
       select distinct case when r.oid is null then d.classid \
           else 'pg_catalog.pg_class'::pg_catalog.regclass end as classid, \
         coalesce(r.ev_class, d.objid) as objid, d.objsubid, \
         coalesce(c.relnamespace, t.typnamespace, p.pronamespace, own.relnamespace) as schema \
       from dependent d \
-      left join pg_catalog.pg_class c on c.oid = d.objid \
-        and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-      left join pg_catalog.pg_type t on t.oid = d.objid \
-        and d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass \
-      left join pg_catalog.pg_proc p on p.oid = d.objid \
-        and d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
-      left join pg_catalog.pg_rewrite r on r.oid = d.objid \
-        and d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
-      left join pg_catalog.pg_constraint k on k.oid = d.objid \
-        and d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass \
-      left join pg_catalog.pg_trigger g on g.oid = d.objid \
-        and d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass \
-      left join pg_catalog.pg_attrdef a on a.oid = d.objid \
-        and d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass \
-      left join pg_catalog.pg_policy y on y.oid = d.objid \
-        and d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass \
-      left join pg_catalog.pg_class own on own.oid = \
+      left join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) d.objid \
+        and d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+      left join pg_catalog.pg_type t on t.oid operator(pg_catalog.=) d.objid \
+        and d.classid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass \
+      left join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) d.objid \
+        and d.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+      left join pg_catalog.pg_rewrite r on r.oid operator(pg_catalog.=) d.objid \
+        and d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+      left join pg_catalog.pg_constraint k on k.oid operator(pg_catalog.=) d.objid \
+        and d.classid operator(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass \
+      left join pg_catalog.pg_trigger g on g.oid operator(pg_catalog.=) d.objid \
+        and d.classid operator(pg_catalog.=) 'pg_catalog.pg_trigger'::pg_catalog.regclass \
+      left join pg_catalog.pg_attrdef a on a.oid operator(pg_catalog.=) d.objid \
+        and d.classid operator(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass \
+      left join pg_catalog.pg_policy y on y.oid operator(pg_catalog.=) d.objid \
+        and d.classid operator(pg_catalog.=) 'pg_catalog.pg_policy'::pg_catalog.regclass \
+      left join pg_catalog.pg_class own on own.oid operator(pg_catalog.=) \
         coalesce(r.ev_class, k.conrelid, g.tgrelid, a.adrelid, y.polrelid) \
       where not coalesce(g.tgisinternal, false) \
-        and (t.oid is null or (t.typrelid = 0 and t.typcategory <> 'A'))) \
-    select distinct i.type || ' ' || i.identity \
+        and (t.oid is null or (t.typrelid operator(pg_catalog.=) 0 \
+          and t.typcategory operator(pg_catalog.<>) 'A'))) \
+    select distinct pg_catalog.concat(i.type, ' ', i.identity) \
     from located l \
-    join pg_catalog.pg_namespace n on n.oid = l.schema \
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) l.schema \
     cross join lateral pg_catalog.pg_identify_object(l.classid, l.objid, l.objsubid) i \
-    where n.nspname <> $1 and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_') \
+    where n.nspname operator(pg_catalog.<>) $1 \
+      and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_') \
     order by 1";

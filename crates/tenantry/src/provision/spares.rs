@@ -40,8 +40,7 @@ impl Provisioner {
         let began = Instant::now();
         self.lint()?;
         let mut report = SpareReport::default();
-        let shared = self.fleet.shared_site();
-        let mut guard = self.fleet.lease_for(&shared).await?;
+        let mut guard = self.fleet.lease().await?;
         let there = list(&mut guard).await?;
         let filled = if self.fleet.server().places_for_upkeep() < 2 {
             // There is no second connection to keep the lock on. Two who are at it make too many at worst.
@@ -216,10 +215,11 @@ async fn lock(conn: &mut PgConnection) -> Result<bool, Error> {
 async fn lock_spare(conn: &mut PgConnection) -> Result<Option<Ident>, Error> {
     let mut sql = Sql::new(
         "select spare from (select n.nspname::pg_catalog.text as spare \
-         from pg_catalog.pg_namespace n where pg_catalog.starts_with(n.nspname::text, ",
+         from pg_catalog.pg_namespace n where pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
     );
     // The inner select stays by itself, so that the lock is tried for one after the other.
-    sql.literal(PROVISIONAL).text(") and pg_catalog.obj_description(n.oid, 'pg_namespace') = ");
+    sql.literal(PROVISIONAL)
+        .text(") and pg_catalog.obj_description(n.oid, 'pg_namespace') operator(pg_catalog.=) ");
     sql.literal(READY).text(
         " offset 0) as ready where pg_catalog.pg_try_advisory_xact_lock( \
          pg_catalog.hashtextextended(spare, 7234619037115)) limit 1",
@@ -229,8 +229,11 @@ async fn lock_spare(conn: &mut PgConnection) -> Result<Option<Ident>, Error> {
 }
 
 async fn is_ready(conn: &mut PgConnection, spare: &Ident) -> Result<bool, Error> {
-    let mut sql = Sql::new("select exists (select from pg_catalog.pg_namespace where nspname = ");
-    sql.literal(spare.as_str()).text(" and pg_catalog.obj_description(oid, 'pg_namespace') = ");
+    let mut sql = Sql::new(
+        "select exists (select from pg_catalog.pg_namespace where nspname operator(pg_catalog.=) ",
+    );
+    sql.literal(spare.as_str())
+        .text(" and pg_catalog.obj_description(oid, 'pg_namespace') operator(pg_catalog.=) ");
     sql.literal(READY).text(")");
     Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
 }
@@ -239,14 +242,16 @@ async fn is_ready(conn: &mut PgConnection, spare: &Ident) -> Result<bool, Error>
 async fn list(conn: &mut PgConnection) -> Result<Vec<(Ident, bool)>, Error> {
     let mut sql = Sql::new(
         "select nspname::pg_catalog.text, \
-         coalesce(pg_catalog.obj_description(oid, 'pg_namespace') = ",
+         coalesce(pg_catalog.obj_description(oid, 'pg_namespace') operator(pg_catalog.=) ",
     );
     sql.literal(READY);
-    sql.text(", false) from pg_catalog.pg_namespace where pg_catalog.starts_with(nspname::text, ");
+    sql.text(", false) from pg_catalog.pg_namespace where pg_catalog.starts_with(nspname::pg_catalog.text, ");
     sql.literal(PROVISIONAL).text(")");
     // What was kept for a look at it is nobody's to remove.
-    sql.text(" and pg_catalog.obj_description(oid, 'pg_namespace') is distinct from ");
-    sql.literal(KEPT).text(" order by 1");
+    sql.text(
+        " and coalesce(pg_catalog.obj_description(oid, 'pg_namespace') operator(pg_catalog.<>) ",
+    );
+    sql.literal(KEPT).text(", true) order by 1");
     let rows = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
     rows.iter().map(|row| Ok((ident(row.try_get(0)?)?, row.try_get(1)?))).collect()
 }

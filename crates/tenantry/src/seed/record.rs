@@ -21,8 +21,8 @@ pub(super) async fn has(conn: &mut PgConnection, schema: &Ident, seed: &str) -> 
     let there: bool = sqlx::query_scalar(
         "select exists ( \
            select from pg_catalog.pg_class c \
-           join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-           where n.nspname = $1 and c.relname = '_tenantry_seeds')",
+           join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+           where n.nspname operator(pg_catalog.=) $1 and c.relname operator(pg_catalog.=) '_tenantry_seeds')",
     )
     .bind(schema.as_str())
     .persistent(false)
@@ -32,7 +32,10 @@ pub(super) async fn has(conn: &mut PgConnection, schema: &Ident, seed: &str) -> 
         return Ok(false);
     }
     let mut sql = Sql::new("select exists (select from ");
-    sql.ident(schema).text("._tenantry_seeds where name = ").literal(seed).text(")");
+    sql.ident(schema)
+        .text("._tenantry_seeds where name operator(pg_catalog.=) ")
+        .literal(seed)
+        .text(")");
     sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)
 }
 
@@ -41,8 +44,8 @@ fn note_sql(schema: &Ident, seed: &str) -> SqlStr {
     let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(");
     sql.literal(schema.as_str()).text(", 7234619037116)); create table if not exists ");
     sql.ident(schema).text(
-        "._tenantry_seeds (name text primary key, \
-         seeded_at timestamptz not null default pg_catalog.now()); insert into ",
+        "._tenantry_seeds (name pg_catalog.text primary key, \
+         seeded_at pg_catalog.timestamptz not null default pg_catalog.now()); insert into ",
     );
     sql.ident(schema).text("._tenantry_seeds (name) values (").literal(seed);
     sql.text(") on conflict (name) do nothing returning name as tenantry_seed");

@@ -19,6 +19,16 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
+    /// Returns the binding of the library's own statements: PostgreSQL's own names and nothing else, so
+    /// nothing that a tenant or an application has created is ever found in their stead. They name every
+    /// schema.
+    ///
+    /// `pg_temp` stands at the end because it would be searched first where it is left out.
+    pub(crate) fn library() -> Self {
+        let name = |name| Ident::parse(name).expect("the name is an identifier");
+        Self { search_path: vec![name("pg_catalog"), name("pg_temp")], ..Self::default() }
+    }
+
     /// Returns the binding of the shared schema.
     pub(crate) fn shared(schema: &Ident) -> Self {
         Self { search_path: vec![schema.clone()], ..Self::default() }

@@ -68,9 +68,9 @@ const IMPURE: &[&str] = &["sqlx", "tokio", "Instant::now", "SystemTime::now"];
 const SQL: &str = "sql.rs";
 
 /// A source file: its path below `src`, with slashes, and its text.
-struct Source {
-    path: String,
-    text: String,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 impl Source {
@@ -183,12 +183,18 @@ fn read(folder: &Path, root: &Path, sources: &mut Vec<Source>) -> io::Result<()>
     Ok(())
 }
 
-#[test]
-fn the_sources_keep_to_the_architecture() -> io::Result<()> {
+/// Reads the sources of the crate.
+pub(crate) fn sources() -> io::Result<Vec<Source>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
     read(&root, &root, &mut sources)?;
     assert!(sources.len() > 20, "only {} files were found", sources.len());
+    Ok(sources)
+}
+
+#[test]
+fn the_sources_keep_to_the_architecture() -> io::Result<()> {
+    let sources = sources()?;
     for pure in PURE {
         assert!(sources.iter().any(|source| source.path.starts_with(pure)), "{pure} is gone");
     }

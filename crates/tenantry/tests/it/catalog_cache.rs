@@ -8,10 +8,13 @@ use std::{
     time::Duration,
 };
 
-use tenantry::{CatalogFn, CatalogOptions, ErrorKind, TenantId, TenantRecord};
+use tenantry::{
+    Catalog, CatalogFn, CatalogOptions, Error, ErrorKind, HealthOptions, TenantId, TenantRecord,
+    catalog::{Answer, Ask},
+};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::support::{TestResult, World, eventually};
+use crate::support::{TestResult, World, eventually, name_of, run};
 
 /// A catalog that counts how often it is asked.
 pub(crate) fn counting<R>(
@@ -203,5 +206,59 @@ async fn a_catalog_that_panics_takes_down_the_one_who_asked_and_no_other() -> Te
         served += usize::from(task.unwrap_or_default());
     }
     assert_eq!((served, asked.load(Ordering::Relaxed)), (9, 2));
+    Ok(())
+}
+
+/// A catalog of an application's own, whose SQL leaves it to the search path where its table is.
+#[derive(Debug)]
+struct Customers;
+
+impl Catalog for Customers {
+    fn resolve<'a>(&'a self, ask: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
+        Box::pin(async move {
+            let known = sqlx::query("select from customers where name = $1").bind(id.as_str());
+            let known = known.fetch_optional(ask.shared).await.map_err(Error::catalog)?;
+            Ok(known.map(|_| TenantRecord::new(id.clone())))
+        })
+    }
+
+    fn list<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Vec<TenantRecord>> {
+        Box::pin(async move {
+            let names = sqlx::query_scalar("select name from customers order by upper(name)");
+            let names: Vec<String> = names.fetch_all(ask.shared).await.map_err(Error::catalog)?;
+            let ids = names.iter().map(|name| TenantId::parse(name).map_err(Error::catalog));
+            ids.map(|id| Ok(TenantRecord::new(id?))).collect()
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_catalog_of_the_applications_own_is_asked_in_the_shared_schema() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let mut admin = world.admin().await;
+    run(
+        &mut admin,
+        "create schema ours; create table ours.customers (name text); \
+         insert into ours.customers values ('acme'), ('globex')",
+    )
+    .await;
+    for connections in [1, 10] {
+        let builder = world.builder().catalog(Customers).shared_schema("ours");
+        let manager = builder.max_connections(connections).build()?;
+        assert_eq!(manager.tenants().await?.len(), 2);
+        let acme = manager.tenant("acme").await?;
+        assert_eq!(name_of(&acme).await?, "acme");
+        assert!(manager.health(HealthOptions::default()).await.healthy);
+        assert_eq!(manager.tenant("nobody").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
+        if connections > 1 {
+            // A tenant that has all that tenants may have does not keep the catalog from being read.
+            let mut held = Vec::new();
+            for _ in 1..connections {
+                held.push(acme.acquire().await?);
+            }
+            manager.tenant("globex").await?;
+        }
+        manager.close().await;
+    }
     Ok(())
 }

@@ -57,7 +57,7 @@ async fn handles_transactions_and_leases_do_not_reach_the_next_tenant_of_the_nam
         assert_eq!(name_of(db).await?, "acme");
     }
     let never_used = there.tenant("acme").await?;
-    let mut transaction = there.tenant("acme").await?.begin().await?;
+    let transaction = there.tenant("acme").await?.begin().await?;
     let mut lease = there.tenant("acme").await?.acquire().await?;
     let mut inside = there.tenant("acme").await?.acquire().await?;
     let mut on_lease = inside.begin().await?;

@@ -47,7 +47,7 @@ impl<W> Scheduler<W> {
         let Some(owner) = self.conn(conn).bound else {
             return Some(first);
         };
-        if owner == first || Some(first) == self.system {
+        if owner == first || self.tenants[first.0].class == Class::System {
             return Some(first);
         }
         let (owned, next) = (&self.tenants[owner.0], &self.tenants[first.0]);
@@ -60,11 +60,17 @@ impl<W> Scheduler<W> {
 
     /// Returns whose turn it is among those who wait and may lease.
     pub(super) fn whose_turn(&self) -> Option<TenantKey> {
-        let system = self.system.filter(|key| self.tenants[key.0].demand(usize::MAX) > 0);
-        system.or_else(|| {
+        self.system_in_line().or_else(|| {
             let place = self.ready.first().filter(|_| self.tenants_may_lease())?;
             Some(TenantKey(place.tenant))
         })
+    }
+
+    /// Returns the pool of the library's own that has waited longest.
+    fn system_in_line(&self) -> Option<TenantKey> {
+        let since = |key: &TenantKey| self.tenants[key.0].queue.keys().next().copied();
+        let waiting = self.systems.iter().filter_map(|key| Some((since(key)?, *key)));
+        waiting.min_by_key(|(since, _)| *since).map(|(_, key)| key)
     }
 
     /// Connections that tenants can have at most.
@@ -165,8 +171,8 @@ impl<W> Scheduler<W> {
     /// How many connections those who wait could make use of right now.
     pub(super) fn wanted(&self) -> usize {
         let headroom = self.limits.budget.saturating_sub(self.limits.reserve + self.tenant_leases);
-        let system = self.system.map_or(0, |key| self.tenants[key.0].queue.len());
-        self.demand.min(headroom) + system
+        let systems: usize = self.systems.iter().map(|key| self.tenants[key.0].queue.len()).sum();
+        self.demand.min(headroom) + systems
     }
 
     /// Finds an idle connection whose place is worth more than itself: the one whose turn it is cannot

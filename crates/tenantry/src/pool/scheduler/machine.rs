@@ -28,7 +28,8 @@ pub(crate) struct Scheduler<W> {
     pub(super) quiet: List,
     pub(super) quiet_links: Links,
     pub(super) ready: Ready,
-    pub(super) system: Option<TenantKey>,
+    /// The pools of the library itself, which come first.
+    pub(super) systems: Vec<TenantKey>,
     pub(super) counts: Counts,
     /// Leases of everybody but the system.
     pub(super) tenant_leases: usize,
@@ -55,7 +56,7 @@ impl<W> Scheduler<W> {
             quiet: List::default(),
             quiet_links: Links::default(),
             ready: Ready::default(),
-            system: None,
+            systems: Vec::new(),
             counts: Counts::default(),
             tenant_leases: 0,
             demand: 0,
@@ -108,7 +109,7 @@ impl<W> Scheduler<W> {
             evicted: false,
         }));
         if class == Class::System {
-            self.system = Some(key);
+            self.systems.push(key);
         }
         self.settle_quiet(now, key);
         self.keep_capacity(now, key);

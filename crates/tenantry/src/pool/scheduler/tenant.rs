@@ -17,7 +17,8 @@ pub(crate) struct Ticket(pub(super) u64);
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// The library itself: may use the reserve and comes first.
+    /// The library itself: may use the reserve and comes first. Several pools of this class are served in
+    /// the order in which their requests came.
     System,
     /// The shared schema: served like a tenant, never evicted.
     Shared,

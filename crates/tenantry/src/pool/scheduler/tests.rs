@@ -66,8 +66,15 @@ enum Event {
     Probe,
 }
 
-const CLASSES: [Class; 6] =
-    [Class::System, Class::Shared, Class::Pooled, Class::Pooled, Class::Pooled, Class::Dedicated];
+const CLASSES: [Class; 7] = [
+    Class::System,
+    Class::System,
+    Class::Shared,
+    Class::Pooled,
+    Class::Pooled,
+    Class::Pooled,
+    Class::Dedicated,
+];
 
 impl World {
     fn new(limits: Limits) -> Self {
@@ -455,6 +462,26 @@ fn a_flood_does_not_hold_up_a_quiet_tenant() {
         scheduler.release(now, busy.pop_front().unwrap(), Released::Usable);
     }
     panic!("the quiet tenant was never served");
+}
+
+#[test]
+fn the_library_comes_first_and_its_requests_in_their_order() {
+    let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(1) });
+    let tenant = scheduler.add_tenant(Time::ZERO, Class::Pooled);
+    let systems = [(); 2].map(|()| scheduler.add_tenant(Time::ZERO, Class::System));
+    scheduler.acquire(MS, tenant, || 0);
+    let Some(Action::Open(conn)) = scheduler.next_action() else { panic!("nothing is opened") };
+    scheduler.opened(MS, conn, Time::MAX);
+    for (waiter, key) in [(9, tenant), (1, systems[1]), (2, systems[0]), (3, systems[1])] {
+        assert!(matches!(scheduler.acquire(MS, key, || waiter), Acquire::Waiting(_)));
+    }
+    let mut served = Vec::new();
+    for _ in 0..5 {
+        let Some(Action::Grant { waiter, .. }) = scheduler.next_action() else { panic!("idle") };
+        served.push(waiter);
+        scheduler.release(MS * 2, conn, Released::Usable);
+    }
+    assert_eq!(served, [0, 1, 2, 3, 9]);
 }
 
 #[test]
