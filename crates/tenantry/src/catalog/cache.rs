@@ -374,7 +374,10 @@ impl Rules {
         let container = self.container(&record)?;
         self.claim(asked, &record, &container).await?;
         // A name is given away again; which schema it stands for now makes the handle's identity.
-        let schema = self.patiently(asked, id, || asked.library.schema_named(&container)).await?;
+        let schema = match record.schema {
+            Some(schema) => schema,
+            None => self.patiently(asked, id, || asked.library.schema_named(&container)).await?,
+        };
         Ok(Verdict::Known(Arc::new(self.known(record, container, schema)?)))
     }
 

@@ -1,7 +1,7 @@
 use super::{Answer, Ask, Catalog, CatalogChange, Write};
 use crate::{
     error::{Error, ErrorKind},
-    tenant::{TenantId, TenantRecord},
+    tenant::{Schema, TenantId, TenantRecord},
 };
 
 /// A catalog that looks at which schemas exist: a tenant is there when its schema is.
@@ -27,15 +27,9 @@ impl Catalog for SchemaDiscovery {
         Box::pin(async move {
             let record = TenantRecord::new(id.clone());
             let schema = super::fixed::container_of(&record, ask.isolation)?;
-            let exists: bool = sqlx::query_scalar(
-                "select exists ( \
-                   select from pg_catalog.pg_namespace where nspname operator(pg_catalog.=) $1)",
-            )
-            .bind(schema.as_str())
-            .fetch_one(ask.library)
-            .await
-            .map_err(failed)?;
-            Ok(exists.then_some(record))
+            let schema = ask.library.schema_named(&schema).await.map_err(failed)?;
+            let there = schema != Schema::Missing;
+            Ok(there.then(|| TenantRecord { schema: Some(schema), ..record }))
         })
     }
 
@@ -65,8 +59,8 @@ impl Catalog for SchemaDiscovery {
 }
 
 /// Keeps what the pool says about itself, and calls everything else a failure of the catalog.
-pub(super) fn failed(error: sqlx::Error) -> Error {
-    let error = Error::from(error);
+pub(super) fn failed(error: impl Into<Error>) -> Error {
+    let error = error.into();
     match error.kind() {
         ErrorKind::Database => Error::catalog(error),
         _ => error,

@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{credentials::Login, scheduler::Class};
+use super::{credentials::Login, scheduler::Class, session::SEEN_AS};
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     event::Whose,
@@ -141,11 +141,22 @@ impl Occupant {
         }
     }
 
+    /// Says whether a session that was seen to be in its schema so long ago is taken to be there.
+    pub(super) fn is_known_for(&self, since: Duration) -> bool {
+        match self.identity {
+            None => true,
+            Some(Schema::There(_)) => since < SEEN_AS,
+            Some(Schema::Missing) => false,
+        }
+    }
+
     /// Checks that the name of its schema stands for what it stood for when it was made.
     pub(super) fn check(&self, now: Schema) -> Result<(), Error> {
         match self.identity {
             None => Ok(()),
-            Some(Schema::There(oid)) if now == Schema::There(oid) => Ok(()),
+            Some(before) if now == before && (now != Schema::Missing || !self.sees_shared()) => {
+                Ok(())
+            }
             Some(_) => {
                 self.retire();
                 Err(self.refusal())
@@ -164,7 +175,7 @@ impl Occupant {
 
     /// Returns why it is refused once it is retired.
     pub(super) fn refusal(&self) -> Error {
-        if self.identity == Some(Schema::Missing) {
+        if self.identity == Some(Schema::Missing) && self.sees_shared() {
             let attempted = format!("there was no schema {} when it was looked up", self.schema);
             return self.name(Error::new(ErrorKind::Placement, attempted));
         }
@@ -182,7 +193,12 @@ impl Occupant {
     /// where the shared schema is behind its own, a statement that comes after a drop would find the
     /// shared tables.
     pub(super) fn is_always_pinned(&self) -> bool {
-        self.identity.is_some() && self.binding.search_path.len() > self.binding.own().len()
+        self.identity.is_some() && self.sees_shared()
+    }
+
+    /// Says whether names that are not in its own schema are looked up in another one.
+    fn sees_shared(&self) -> bool {
+        self.binding.search_path.len() > self.binding.own().len()
     }
 
     /// Says whether its schemas have to be looked at: nobody has, or too long ago.

@@ -253,7 +253,7 @@ impl Session {
 
     /// Says whether the occupant's schema was seen to have its name a moment ago.
     pub(super) fn is_known_as(&self, occupant: &Occupant) -> bool {
-        occupant.oid().is_none() || self.seen_as.elapsed() < SEEN_AS
+        occupant.is_known_for(self.seen_as.elapsed())
     }
 
     /// Makes a session that is bound to the occupant and known as such ready for this.

@@ -180,7 +180,9 @@ async fn remember(
 /// [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html) to every role, when it
 /// began only to its own. Transactions of other databases, and of the server itself, concern nobody.
 fn look_sql(shared: &Ident, name: &Ident) -> SqlStr {
-    let mut sql = Sql::new("with retired as (select r.*, r.retired_at operator(pg_catalog.+) ");
+    let mut sql = Sql::new(
+        "with retired as (select r.schema, r.waits_for, r.retired_at operator(pg_catalog.+) ",
+    );
     let seconds = format!("{}s", QUARANTINE.as_secs());
     sql.literal(&seconds).text("::pg_catalog.interval as free_at from ").ident(shared).text(".");
     sql.text(TABLE).text(" r where r.name operator(pg_catalog.=) ").literal(name.as_str());
@@ -210,8 +212,9 @@ fn look_sql(shared: &Ident, name: &Ident) -> SqlStr {
     sql.number(u64::from(PINS)).text(
         "::pg_catalog.oid and l.objid operator(pg_catalog.=) r.schema \
            and l.objsubid operator(pg_catalog.=) 1), \
-         array(select t.id from running t where t.since is null and (r.waits_for is null \
-           or t.id operator(pg_catalog.=) any (r.waits_for))) from retired r",
+         coalesce((select pg_catalog.array_agg(t.id) from running t where t.since is null \
+           and (r.waits_for is null or t.id operator(pg_catalog.=) any (r.waits_for))), '{}') \
+         from retired r",
     );
     sql.finish()
 }

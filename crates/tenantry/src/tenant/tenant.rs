@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use serde_json::Value;
 
-use super::{Ident, Placement, TenantId};
+use super::{Ident, Placement, Schema, TenantId};
 
 /// A tenant that the catalog knows: its id, where its data lives, and what else is on record.
 ///
@@ -79,6 +79,8 @@ pub struct TenantRecord {
     pub created_at: Option<SystemTime>,
     /// Anything else that is on record. Default: `null`.
     pub attributes: Value,
+    /// What has the container's name, where the catalog has seen that on the way.
+    pub(crate) schema: Option<Schema>,
 }
 
 impl TenantRecord {
@@ -93,6 +95,7 @@ impl TenantRecord {
             settings: Vec::new(),
             created_at: None,
             attributes: Value::Null,
+            schema: None,
         }
     }
 
