@@ -26,6 +26,7 @@ mod leak_statements;
 mod leak_types;
 mod lifetime;
 mod log;
+mod logins;
 mod metrics;
 mod migrate;
 mod opentelemetry;
