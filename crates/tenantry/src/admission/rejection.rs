@@ -198,6 +198,8 @@ mod tests {
             (core(ErrorKind::Catalog), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Closed), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Busy), 503, "unavailable", "could not be served in time"),
+            (core(ErrorKind::StaleHandle), 503, "unavailable", "could not be served in time"),
+            (core(ErrorKind::NameInUse), 503, "unavailable", "could not be served in time"),
         ] {
             let problem = rejection.problem();
             assert_eq!(problem.status_code(), status, "{rejection:?}");
