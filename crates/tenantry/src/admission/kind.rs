@@ -65,9 +65,10 @@ impl From<&Error> for RejectionKind {
             ErrorKind::UnknownTenant => Self::Unknown,
             ErrorKind::Suspended => Self::Suspended,
             // A closed manager belongs to a program that ends: its successor may answer.
-            ErrorKind::Closed | ErrorKind::Unavailable | ErrorKind::StatementTimeout => {
-                Self::Unavailable
-            }
+            ErrorKind::Closed
+            | ErrorKind::Unavailable
+            | ErrorKind::StatementTimeout
+            | ErrorKind::TransactionPooler => Self::Unavailable,
             _ if error.is_transient() => Self::Unavailable,
             _ => Self::Internal,
         }

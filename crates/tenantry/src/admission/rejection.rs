@@ -179,6 +179,7 @@ mod tests {
             (core(ErrorKind::Unavailable), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Catalog), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Closed), 503, "unavailable", "could not be served in time"),
+            (core(ErrorKind::TransactionPooler), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Busy), 503, "unavailable", "could not be served in time"),
         ] {
             let problem = rejection.problem();
