@@ -132,7 +132,7 @@ pub use metrics::{
     TenantMetrics,
 };
 pub use pool::{
-    Acquires, BreakerOptions, Lease, PoolOptions, PoolSnapshot, SharedPoolSnapshot,
+    Acquires, BreakerOptions, Lease, PoolOptions, PoolSnapshot, Pooling, SharedPoolSnapshot,
     TenantPoolSnapshot,
 };
 pub use tenant::{

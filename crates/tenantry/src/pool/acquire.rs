@@ -38,9 +38,13 @@ impl Server {
     /// When dropped, the place in the queue, or the connection, goes back.
     pub(crate) async fn acquire(self: &Arc<Self>, occupant: &Arc<Occupant>) -> Answer {
         let meters = &self.observer.meters;
-        let result = match self.ask(occupant) {
+        let asked = match self.separation.is_undisputed() {
+            true => self.ask(occupant).map(Some),
+            false => Ok(None),
+        };
+        let result = match asked {
             // The usual way: bound already, seen just now, nothing to wait for.
-            Ok(Attempt::Lease(lease)) if lease.is_ready() => {
+            Ok(Some(Attempt::Lease(lease))) if lease.is_ready() => {
                 meters.waited(Duration::ZERO);
                 return Ok(lease.open_span());
             }
@@ -65,24 +69,39 @@ impl Server {
         })
     }
 
-    /// Waits for a connection and prepares it; begins again when it turns out to be dead.
+    /// Waits for a connection and prepares it; begins again when it turns out to be dead. Without an
+    /// attempt it asks first, as soon as that may be.
     async fn see_through(
         self: &Arc<Self>,
-        mut attempt: Attempt,
+        mut attempt: Option<Attempt>,
         occupant: &Arc<Occupant>,
     ) -> Answer {
         loop {
             let mut lease = match attempt {
-                Attempt::Lease(lease) => lease,
-                Attempt::Wait(waiting) => waiting.answer().await?,
+                Some(Attempt::Lease(lease)) => lease,
+                Some(Attempt::Wait(waiting)) => waiting.answer().await?,
+                None => {
+                    self.separation.pass().await?;
+                    attempt = Some(self.ask(occupant)?);
+                    continue;
+                }
             };
+            if !lease.is_current() {
+                lease.retire();
+                attempt = None;
+                continue;
+            }
             let fresh = lease.backend_pid().is_none();
-            let Err(error) = lease.prepare().await else { return Ok(lease) };
+            let Err(error) = lease.prepare().await else {
+                // It may have become known meanwhile that nothing is to be served.
+                self.separation.pass().await?;
+                return Ok(lease);
+            };
             if leaves_session_usable(&error) {
                 let refused = Error::new(ErrorKind::Database, "binding a session");
                 return Err(refused.with_source(error));
             }
-            if fresh {
+            if fresh && !lease.is_in_question() {
                 let lost = Error::new(ErrorKind::Unavailable, "binding a session");
                 return Err(lost.with_source(error));
             }
@@ -93,7 +112,7 @@ impl Server {
                 &error,
             )));
             drop(lease);
-            attempt = self.ask(occupant)?;
+            attempt = None;
         }
     }
 

@@ -4,11 +4,14 @@
 //! shell around it. A [`Lease`] is a connection while somebody has it.
 
 mod acquire;
+mod backend;
 mod breaker;
+mod introduce;
 mod lease;
 mod maintain;
 mod occupant;
 mod options;
+mod pooling;
 mod reset;
 pub(crate) mod scheduler;
 mod server;
@@ -21,6 +24,8 @@ pub(crate) use lease::Effect;
 pub use lease::Lease;
 pub(crate) use occupant::{Occupant, OccupantId};
 pub use options::PoolOptions;
+pub use pooling::Pooling;
+pub(crate) use pooling::TRANSACTION_POOLER;
 pub(crate) use scheduler::Class;
 pub(crate) use server::Server;
 pub(crate) use session::{Session, leaves_session_usable};
