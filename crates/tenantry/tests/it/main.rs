@@ -26,6 +26,7 @@ mod log;
 mod metrics;
 mod migrate;
 mod opentelemetry;
+mod pooler;
 mod provision;
 mod recovery;
 mod requests;
