@@ -1,4 +1,11 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -8,11 +15,14 @@ use tokio::{
     time::sleep,
 };
 
+use crate::support::eventually;
+
 /// A proxy that keeps the connection of its client when that to the server ends: it opens another one
 /// in its place, with the startup message of the first. Its URL must turn TLS off.
 pub(crate) struct Reconnecting {
     address: SocketAddr,
     rounds: Arc<watch::Sender<u64>>,
+    reconnected: Arc<AtomicUsize>,
     listening: JoinHandle<()>,
 }
 
@@ -24,20 +34,28 @@ impl Reconnecting {
         let address = listener.local_addr().expect("it is bound");
         let rounds = Arc::new(watch::channel(0).0);
         let told = Arc::clone(&rounds);
+        let reconnected = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&reconnected);
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let told = told.subscribe();
+                let (told, count) = (told.subscribe(), Arc::clone(&count));
                 tokio::spawn(async move {
-                    let _ = serve(client, port, lingers, told).await;
+                    let _ = serve(client, port, lingers, told, &count).await;
                 });
             }
         });
-        Self { address, rounds, listening }
+        Self { address, rounds, reconnected, listening }
     }
 
-    /// Has every connection that there is reconnect to the server.
-    pub(crate) fn reconnect(&self) {
+    /// Has every connection that there is reconnect to the server, and waits until all have.
+    pub(crate) async fn reconnect(&self) {
+        let reconnected = self.reconnected.load(Ordering::SeqCst);
+        let connections = self.rounds.receiver_count();
         self.rounds.send_modify(|round| *round += 1);
+        eventually("all have reconnected", async || {
+            self.reconnected.load(Ordering::SeqCst) >= reconnected + connections
+        })
+        .await;
     }
 
     pub(crate) fn url(&self) -> String {
@@ -56,13 +74,15 @@ async fn serve(
     port: u16,
     lingers: Duration,
     mut told: watch::Receiver<u64>,
+    count: &AtomicUsize,
 ) -> std::io::Result<()> {
     told.mark_unchanged();
+    client.set_nodelay(true)?;
     let length = client.read_u32().await?;
     let mut startup = length.to_be_bytes().to_vec();
     startup.resize(length as usize, 0);
     client.read_exact(&mut startup[4..]).await?;
-    let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+    let mut server = connect(port).await?;
     server.write_all(&startup).await?;
     let (mut unread, mut buffer) = (Vec::new(), [0; 16 * 1024]);
     loop {
@@ -87,6 +107,7 @@ async fn serve(
                 }
                 let next = reconnected(port, &startup).await?;
                 let former = std::mem::replace(&mut server, next);
+                count.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     sleep(lingers).await;
                     drop(former);
@@ -104,7 +125,7 @@ fn is_farewell(message: &[u8]) -> bool {
 
 /// Connects and swallows what the server says until it is ready.
 async fn reconnected(port: u16, startup: &[u8]) -> std::io::Result<TcpStream> {
-    let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+    let mut server = connect(port).await?;
     server.write_all(startup).await?;
     loop {
         let kind = server.read_u8().await?;
@@ -115,4 +136,10 @@ async fn reconnected(port: u16, startup: &[u8]) -> std::io::Result<TcpStream> {
             return Ok(server);
         }
     }
+}
+
+async fn connect(port: u16) -> std::io::Result<TcpStream> {
+    let server = TcpStream::connect(("127.0.0.1", port)).await?;
+    server.set_nodelay(true)?;
+    Ok(server)
 }
