@@ -75,6 +75,10 @@ pub enum ErrorKind {
     /// [`statement_timeout`](crate::PoolOptions::statement_timeout). Nobody knows whether it was
     /// executed, so it is not transient.
     StatementTimeout,
+    /// A connection pooler in transaction mode stands between the manager and PostgreSQL. It mixes up
+    /// the sessions of tenants, so nothing is served until the process is restarted with a direct
+    /// connection or with a pooler in session mode.
+    TransactionPooler,
     /// The manager is closed or closing.
     Closed,
     /// The configuration contradicts itself.
@@ -220,6 +224,7 @@ impl ErrorKind {
             Self::Overloaded => "too many requests are waiting",
             Self::Unavailable => "database unavailable",
             Self::StatementTimeout => "statement did not end in time",
+            Self::TransactionPooler => "nothing is served",
             Self::Closed => "manager is closed",
             Self::Config => "invalid configuration",
             Self::NoTenant => "no tenant in scope",
@@ -288,7 +293,12 @@ mod tests {
     #[test]
     fn survives_the_way_through_sqlx() {
         let id = TenantId::parse("acme").unwrap();
-        for kind in [ErrorKind::Overloaded, ErrorKind::Unavailable, ErrorKind::Catalog] {
+        for kind in [
+            ErrorKind::Overloaded,
+            ErrorKind::Unavailable,
+            ErrorKind::TransactionPooler,
+            ErrorKind::Catalog,
+        ] {
             let through = Error::from(sqlx::Error::from(Error::new(kind, "x").with_tenant(&id)));
             assert_eq!((through.kind(), through.tenant()), (kind, Some(&id)));
         }

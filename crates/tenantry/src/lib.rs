@@ -132,8 +132,8 @@ pub use metrics::{
     TenantMetrics,
 };
 pub use pool::{
-    Acquires, BreakerOptions, Credentials, Lease, PoolOptions, PoolSnapshot, SharedPoolSnapshot,
-    TenantPoolSnapshot,
+    Acquires, BreakerOptions, Credentials, Lease, PoolOptions, PoolSnapshot, Pooling,
+    SharedPoolSnapshot, TenantPoolSnapshot,
 };
 pub use tenant::{
     Ident, IdentError, Isolation, NameTemplate, ParseTenantIdError, Placement, TemplateError,

@@ -73,6 +73,7 @@ impl From<&Error> for RejectionKind {
             ErrorKind::Closed
             | ErrorKind::Unavailable
             | ErrorKind::StatementTimeout
+            | ErrorKind::TransactionPooler
             // The next request is looked up anew.
             | ErrorKind::StaleHandle => Self::Unavailable,
             _ if error.is_transient() => Self::Unavailable,

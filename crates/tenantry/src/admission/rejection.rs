@@ -197,6 +197,7 @@ mod tests {
             (core(ErrorKind::Unavailable), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Catalog), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Closed), 503, "unavailable", "could not be served in time"),
+            (core(ErrorKind::TransactionPooler), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::Busy), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::StaleHandle), 503, "unavailable", "could not be served in time"),
             (core(ErrorKind::NameInUse), 503, "unavailable", "could not be served in time"),

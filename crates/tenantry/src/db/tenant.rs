@@ -50,7 +50,8 @@ impl TenantDb {
     ///
     /// [`Timeout`](crate::ErrorKind::Timeout) when none became free within the acquire timeout,
     /// [`Overloaded`](crate::ErrorKind::Overloaded) when too many of this tenant wait already,
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) when none could be opened, and
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when none could be opened,
+    /// [`TransactionPooler`](crate::ErrorKind::TransactionPooler) behind a pooler in transaction mode, and
     /// [`Closed`](crate::ErrorKind::Closed) after [`TenantManager::close`](crate::TenantManager::close).
     ///
     /// # Cancel safety

@@ -15,7 +15,7 @@ use crate::{
     db::SharedDb,
     error::{Error, ErrorKind},
     event::BreakerState,
-    pool::{Detail, Occupant, Server, TenantPoolSnapshot},
+    pool::{Detail, Occupant, Pooling, Server, TRANSACTION_POOLER, TenantPoolSnapshot},
     tenant::TenantId,
     warmup::Tenants,
 };
@@ -333,7 +333,9 @@ fn report(
     };
     let of_load = HealthStatus::of_load(pool.leased, pool.max, pool.waiting);
     let mut status = of_load.max(of_breaker).max(of_shared);
-    if server.is_closed() {
+    let pooling = server.pooling();
+    let mixed_up = pooling == Pooling::Transaction;
+    if server.is_closed() || mixed_up {
         status = HealthStatus::Unhealthy;
     }
     let shared_db = options.include_shared.then_some(SharedHealth {
@@ -350,6 +352,8 @@ fn report(
         status,
         shared_db,
         breaker: pool.breaker,
+        pooling,
+        reason: mixed_up.then_some(TRANSACTION_POOLER),
         total_pools: pools.len(),
         degraded_pools: count(HealthStatus::Degraded),
         unhealthy_pools: count(HealthStatus::Unhealthy),
@@ -368,6 +372,7 @@ fn in_words(error: &Error) -> &'static str {
         ErrorKind::Timeout | ErrorKind::Overloaded => "no connection in time",
         ErrorKind::Unavailable => "the database cannot be reached",
         ErrorKind::Catalog => "the catalog cannot be asked",
+        ErrorKind::TransactionPooler => TRANSACTION_POOLER,
         ErrorKind::Closed => "the manager is closed",
         _ => "the database has answered with an error",
     }

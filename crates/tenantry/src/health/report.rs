@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::HealthStatus;
 use crate::{
     event::{BreakerState, serialize_millis, serialize_optional_millis},
+    pool::Pooling,
     tenant::TenantId,
     timestamp,
 };
@@ -22,6 +23,7 @@ use crate::{
 ///   ],
 ///   "sharedDb": { "status": "ok", "responseTimeMs": 1.2 },
 ///   "breaker": "closed",
+///   "pooling": "session",
 ///   "totalPools": 1,
 ///   "degradedPools": 0,
 ///   "unhealthyPools": 0,
@@ -34,8 +36,8 @@ use crate::{
 #[non_exhaustive]
 #[must_use = "it says whether the database can be reached"]
 pub struct HealthReport {
-    /// Whether requests can be served: the database answers, connections are being opened, and the
-    /// manager is not closing. No single tenant changes it.
+    /// Whether requests can be served: the database answers, connections are being opened, no pooler
+    /// in transaction mode was found, and the manager is not closing. No single tenant changes it.
     pub healthy: bool,
     /// The worst of all that concerns everybody: the shared database, the breaker, the load.
     pub status: HealthStatus,
@@ -46,6 +48,13 @@ pub struct HealthReport {
     pub shared_db: Option<SharedHealth>,
     /// Whether connections are being opened.
     pub breaker: BreakerState,
+    /// Whether tenants' sessions are known to be kept apart between the manager and the server.
+    /// [`Pooling::Unknown`] changes nothing else in the report; [`Pooling::Transaction`] makes it
+    /// unhealthy.
+    pub pooling: Pooling,
+    /// Why nothing is served, where it takes a change of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
     /// Tenants in the report.
     pub total_pools: usize,
     /// Those of them that are degraded.

@@ -57,7 +57,11 @@ impl Ops {
     /// Safe, as [`TenantManager::health`] is.
     pub async fn readyz(&self) -> Answer {
         let report = self.ask(HealthOf::Nobody).await;
-        Answer::json(status(&report), &json!({ "status": report.status }))
+        let told = match report.reason {
+            None => json!({ "status": report.status }),
+            Some(reason) => json!({ "status": report.status, "reason": reason }),
+        };
+        Answer::json(status(&report), &told)
     }
 
     /// `/metrics`: the figures in Prometheus' text format 0.0.4; 401 without the

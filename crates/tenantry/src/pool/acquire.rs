@@ -28,8 +28,6 @@ use crate::{
 enum Attempt {
     Lease(Lease),
     Wait(Waiting),
-    /// The gate of the tenant is closed: nobody was asked yet.
-    Gate,
 }
 
 impl Server {
@@ -45,13 +43,14 @@ impl Server {
     ) -> Answer {
         let meters = &self.observer.meters;
         // While the tenant is renamed or dropped, nobody is told what is true for a moment only.
-        let asked = match self.gates.is_closed(occupant.tenant()) {
-            true => Ok(Attempt::Gate),
-            false => self.ask(occupant),
+        let free = self.separation.is_undisputed() && !self.gates.is_closed(occupant.tenant());
+        let asked = match free {
+            true => self.ask(occupant).map(Some),
+            false => Ok(None),
         };
         let result = match asked {
             // The usual way: bound already, seen just now, nothing to wait for.
-            Ok(Attempt::Lease(lease)) if lease.is_ready(purpose) => {
+            Ok(Some(Attempt::Lease(lease))) if lease.is_ready(purpose) => {
                 meters.waited(Duration::ZERO);
                 return Ok(lease.open_span());
             }
@@ -76,26 +75,37 @@ impl Server {
         })
     }
 
-    /// Waits for a connection and prepares it; begins again when it turns out to be dead.
+    /// Waits for a connection and prepares it; begins again when it turns out to be dead. Without an
+    /// attempt it asks first, as soon as that may be.
     async fn see_through(
         self: &Arc<Self>,
-        mut attempt: Attempt,
+        mut attempt: Option<Attempt>,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
     ) -> Answer {
         loop {
             let mut lease = match attempt {
-                Attempt::Lease(lease) => lease,
-                Attempt::Wait(waiting) => waiting.answer().await?,
-                Attempt::Gate => {
+                Some(Attempt::Lease(lease)) => lease,
+                Some(Attempt::Wait(waiting)) => waiting.answer().await?,
+                None => {
+                    self.separation.pass().await?;
                     self.gates.pass(occupant.tenant()).await;
-                    attempt = self.ask(occupant)?;
+                    attempt = Some(self.ask(occupant)?);
                     continue;
                 }
             };
+            if !lease.is_current() {
+                lease.retire();
+                attempt = None;
+                continue;
+            }
             lease.log_in().await?;
             let fresh = lease.backend_pid().is_none();
-            let Err(error) = lease.prepare(purpose).await else { return Ok(lease) };
+            let Err(error) = lease.prepare(purpose).await else {
+                // It may have become known meanwhile that nothing is to be served.
+                self.separation.pass().await?;
+                return Ok(lease);
+            };
             if leaves_session_usable(&error) {
                 if lease.is_retired() {
                     // The tenant pool may know the tenant by another handle's occupant.
@@ -105,7 +115,7 @@ impl Server {
                 let refused = Error::new(ErrorKind::Database, "binding a session");
                 return Err(refused.with_source(error));
             }
-            if fresh {
+            if fresh && !lease.is_in_question() {
                 let lost = Error::new(ErrorKind::Unavailable, "binding a session");
                 return Err(lost.with_source(error));
             }
@@ -116,7 +126,7 @@ impl Server {
                 &error,
             )));
             drop(lease);
-            attempt = self.ask(occupant)?;
+            attempt = None;
         }
     }
 

@@ -111,6 +111,8 @@ pub(super) enum Opener {
     Need,
     /// It is to be seen whether the server is there.
     Probe,
+    /// Another connection is to be compared with it. The breaker does not hear of it.
+    Partner,
 }
 
 impl Breaker {
@@ -162,7 +164,9 @@ impl Breaker {
                 self.pause = self.pause.saturating_mul(2).min(longest);
             }
             // What was being opened when it tripped says nothing new.
-            (Phase::Open { .. }, _) | (Phase::HalfOpen, Opener::Need) => return false,
+            (Phase::Open { .. }, _) | (Phase::HalfOpen, Opener::Need | Opener::Partner) => {
+                return false;
+            }
         }
         if !transient {
             // Somebody has to change something; asking often would only fill the server's log.

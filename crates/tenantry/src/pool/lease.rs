@@ -146,6 +146,7 @@ impl Lease {
         self.condition == Condition::Clean
             && !self.occupant.is_retired()
             && !self.server.is_in_doubt(self.session())
+            && self.is_current()
             && self.session().is_ready_for(&self.occupant, purpose)
     }
 
@@ -180,6 +181,22 @@ impl Lease {
         self.condition = Condition::Dirty;
         self.session = Some(self.server.reopen(self.conn, session, login, &credentials).await?);
         Ok(())
+    }
+
+    /// Returns `true` if the connection may be used: since it was opened, no connection was found in
+    /// the wrong place.
+    pub(super) fn is_current(&self) -> bool {
+        self.session().identity.is_current()
+    }
+
+    /// Returns `true` if another backend has answered and nobody knows yet why.
+    pub(super) fn is_in_question(&self) -> bool {
+        self.session().identity.is_in_question()
+    }
+
+    /// Closes the connection instead of giving it back.
+    pub(super) fn retire(mut self) {
+        self.retires = true;
     }
 
     /// Binds the session to the occupant, or checks that it lives, or neither where it is ready.
@@ -338,8 +355,7 @@ impl Lease {
     /// connection may have failed.
     pub(crate) fn attempt(&mut self) -> &mut PgConnection {
         self.doubt = Doubt::Failed;
-        self.used_by = UsedBy::Caller;
-        &mut self.start().conn
+        self.hand_out()
     }
 
     /// Notes that everything that was done on the connection has worked.
@@ -351,6 +367,13 @@ impl Lease {
     pub(crate) fn lose(&mut self) {
         self.condition = Condition::Broken;
         self.server.suspect_all();
+    }
+
+    fn hand_out(&mut self) -> &mut PgConnection {
+        self.used_by = UsedBy::Caller;
+        let session = self.start();
+        session.identity.hand_out();
+        &mut session.conn
     }
 
     fn note_answer(&mut self) {
@@ -398,8 +421,7 @@ impl DerefMut for Lease {
         if self.doubt == Doubt::None {
             self.doubt = Doubt::HandedOut;
         }
-        self.used_by = UsedBy::Caller;
-        &mut self.start().conn
+        self.hand_out()
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     Lease,
     breaker::Opener,
     credentials::{Credentials, Login},
+    introduce::Newcomer,
     lease::Effect,
     occupant::Occupant,
     scheduler::{ConnId, Time},
@@ -42,7 +43,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 impl Server {
     /// Opens a connection that the scheduler has made a place for.
     pub(super) fn open_later(self: &Arc<Self>, conn: ConnId, opener: Opener) {
-        let opening = Opening { server: Some(Arc::clone(self)), conn };
+        let opening = Opening { server: Some(Arc::clone(self)), conn, opener };
         let server = Arc::clone(self);
         self.spawn(async move {
             let open = server.open(opener);
@@ -50,16 +51,20 @@ impl Server {
                 Ok(opened) => opened,
                 Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
             };
-            opening.end(opened);
+            match opened {
+                Ok(session) if server.separation.is_probe_due() => {
+                    server.introduce(Newcomer::new(opening, session)).await;
+                }
+                opened => opening.end(opened),
+            }
         });
     }
 
-    /// Opens a connection; tries again as the policy says, unless it is only to be seen whether the
-    /// server is there.
+    /// Opens a connection; tries again as the policy says, unless nobody waits for it.
     async fn open(self: &Arc<Self>, opener: Opener) -> sqlx::Result<Session> {
         let policy = match opener {
             Opener::Need => self.options.retry.clone(),
-            Opener::Probe => RetryPolicy::never(),
+            Opener::Probe | Opener::Partner => RetryPolicy::never(),
         };
         let (server, told) = (Arc::clone(self), Arc::clone(self));
         let most = policy.max_attempts;
@@ -68,11 +73,13 @@ impl Server {
             let cause = (class_of(error), error.to_string());
             let retry = Retry::new(RetryOf::Connect, None, (attempt, most), delay, cause);
             told.observer.retrying(retry);
+            // The one that waits, and the one that has failed.
+            told.expect_no_partner_of(2);
         });
         retrier
             .run(|| async {
                 let began = Instant::now();
-                let session = Session::open(&self.connect, self.now()).await?;
+                let session = Session::open(&self.connect, self.now(), &self.separation).await?;
                 self.observer.meters.connected(began.elapsed());
                 Ok(session)
             })
@@ -94,7 +101,7 @@ impl Server {
         let mut returning = Returning { server: Some(Arc::clone(self)), conn };
         say_goodbye(session).await;
         let connect = credentials.log_in(&self.connect);
-        let open = Session::open(&connect, self.now());
+        let open = Session::open(&connect, self.now(), &self.separation);
         let opened = timeout(self.options.connect_timeout, open)
             .await
             .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
@@ -266,13 +273,19 @@ async fn say_goodbye(session: Session) {
 }
 
 /// The place of a connection that is being opened; dropping it says that it failed.
-struct Opening {
+#[derive(Debug)]
+pub(super) struct Opening {
     server: Option<Arc<Server>>,
     conn: ConnId,
+    opener: Opener,
 }
 
 impl Opening {
-    fn end(mut self, opened: sqlx::Result<Session>) {
+    pub(super) fn opener(&self) -> Opener {
+        self.opener
+    }
+
+    pub(super) fn end(mut self, opened: sqlx::Result<Session>) {
         let Some(server) = self.server.take() else {
             return;
         };
@@ -282,11 +295,18 @@ impl Opening {
             Ok(session) => {
                 server.change(|state, now| state.opened(now, conn, session, expires));
             }
+            Err(error) if self.opener == Opener::Partner => {
+                // Nobody asked for it. What cannot be compared is served all the same.
+                tracing::debug!(%error, "no second connection to compare the first one with");
+                server.change(|state, now| state.open_failed(now, conn, Some(error)));
+                server.expect_no_partner_of(1);
+            }
             Err(error) => {
                 let failed = PoolError::new(None, "opening a connection", &error);
                 server.observer.meters.failed(failed.class);
                 server.observer.tell(Event::PoolError(failed));
                 server.change(|state, now| state.open_failed(now, conn, Some(error)));
+                server.expect_no_partner_of(1);
             }
         }
     }
@@ -296,6 +316,7 @@ impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {
             server.change(|state, now| state.open_failed(now, self.conn, None));
+            server.expect_no_partner_of(1);
         }
     }
 }
@@ -313,7 +334,10 @@ impl Returning {
         }
     }
 
-    async fn close(self, session: Session) {
+    async fn close(self, mut session: Session) {
+        if let Some(server) = &self.server {
+            server.inquire(&mut session).await;
+        }
         say_goodbye(session).await;
     }
 

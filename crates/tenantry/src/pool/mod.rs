@@ -4,14 +4,17 @@
 //! shell around it. A [`Lease`] is a connection while somebody has it.
 
 mod acquire;
+mod backend;
 mod breaker;
 mod credentials;
 mod gate;
+mod introduce;
 mod lease;
 mod look;
 mod maintain;
 mod occupant;
 mod options;
+mod pooling;
 mod reset;
 pub(crate) mod scheduler;
 mod server;
@@ -26,6 +29,8 @@ pub(crate) use lease::Effect;
 pub use lease::Lease;
 pub(crate) use occupant::{Occupant, OccupantId};
 pub use options::PoolOptions;
+pub use pooling::Pooling;
+pub(crate) use pooling::TRANSACTION_POOLER;
 pub(crate) use reset::PINS;
 pub(crate) use scheduler::Class;
 pub(crate) use server::Server;

@@ -20,6 +20,7 @@ use super::{
     Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
     gate::{GateGuard, Gates},
     occupant::{Occupant, OccupantId},
+    pooling::{Pooling, Separation},
     scheduler::{Class, ConnId, Released, Time},
     session::{KeepStatements, Purpose, Session},
     state::{Detail, Order, State, Waiter},
@@ -40,6 +41,8 @@ pub(crate) struct Server {
     upkeep: Arc<Occupant>,
     /// Never held across an await; every event takes it once.
     state: Mutex<State>,
+    /// What is known of who answers on the connections.
+    pub(super) separation: Arc<Separation>,
     pub(crate) observer: Observer,
     began: Instant,
     /// Sessions last seen before this time are asked before they are handed out; in nanoseconds.
@@ -66,7 +69,9 @@ impl Server {
         events: EventOptions,
         hooks: Hooks,
     ) -> Arc<Self> {
-        let state = Mutex::new(State::new(options.limits(outside), options.breaker.clone()));
+        let limits = options.limits(outside);
+        let separation = Separation::new(limits.budget);
+        let state = Mutex::new(State::new(limits, options.breaker.clone()));
         let upkeep = Occupant::new(OccupantId::Upkeep, Class::Shared, Binding::library());
         let shutdown = CancellationToken::new();
         // Hooks hear of what is told while everything ends, so they are told to end last.
@@ -77,6 +82,7 @@ impl Server {
             system,
             upkeep: Arc::new(upkeep),
             state,
+            separation,
             observer,
             began: Instant::now(),
             suspect_before: AtomicU64::new(0),
@@ -92,7 +98,7 @@ impl Server {
 
     /// Takes back a session that is bound to its occupant and unchanged.
     pub(super) fn give_back(self: &Arc<Self>, conn: ConnId, session: Session) {
-        if session.is_worn_out(&self.options) {
+        if session.is_worn_out(&self.options) || !session.identity.is_current() {
             return self.close_lease(conn, session);
         }
         self.change(|state, now| state.give_back(now, conn, session));
@@ -160,6 +166,11 @@ impl Server {
         self.state.lock().scheduler.counts().waiting > 0
     }
 
+    /// Returns how many connections are being opened.
+    pub(super) fn opening(&self) -> usize {
+        self.state.lock().scheduler.counts().opening
+    }
+
     /// Connections that upkeep can have at most.
     pub(crate) fn places_for_upkeep(&self) -> usize {
         self.places_for_tenants().min(self.options.cap_of_a_tenant())
@@ -201,6 +212,11 @@ impl Server {
         if timeout_at(last, self.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.tasks.len(), "tasks of the pool did not end in time");
         }
+    }
+
+    /// Returns what stands between the pool and the server, as far as that is known.
+    pub(crate) fn pooling(&self) -> Pooling {
+        self.separation.verdict()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

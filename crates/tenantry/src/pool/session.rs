@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::{
     PoolOptions,
+    backend::Backend,
     occupant::{Alike, Occupant},
+    pooling::{Identity, Separation},
     reset::{Reset, Terms, bind_sql, draw, pin_sql},
     scheduler::Time,
 };
@@ -26,6 +28,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) conn: PgConnection,
+    /// Who answers on it.
+    pub(super) identity: Box<Identity>,
     /// Whose session it is. `None` until the first [`bind`](Self::bind) and while one is under way.
     bound: Option<Arc<Occupant>>,
     /// How often the occupant's tables had been changed then.
@@ -152,11 +156,20 @@ pub(super) const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
 
 impl Session {
-    pub(crate) async fn open(options: &PgConnectOptions, now: Time) -> Result<Self> {
+    pub(super) async fn open(
+        options: &PgConnectOptions,
+        now: Time,
+        separation: &Arc<Separation>,
+    ) -> Result<Self> {
+        let generation = separation.generation();
         let mut conn = PgConnection::connect_with(options).await?;
         let checks_clients = checks_clients(&mut conn).await?;
+        // After the first `set`: some poolers keep the backend of a session that has changed something.
+        let backend = Backend::ask(&mut conn).await?;
+        let identity = Box::new(Identity::new(separation, generation, backend));
         Ok(Self {
             conn,
+            identity,
             checks_clients,
             bound: None,
             bound_changes: 0,
@@ -318,9 +331,14 @@ impl Session {
         self.wear.tables += tables;
     }
 
-    /// Checks that the server still answers, in one round trip.
+    /// Checks that the same server process still answers, in one round trip.
     pub(crate) async fn ping(&mut self) -> Result<()> {
-        self.conn.ping().await
+        let who = "select pg_catalog.pg_backend_pid()";
+        let rows = self.conn.fetch_all(raw_sql(who)).await?;
+        let [row] = &rows[..] else {
+            return Err(sqlx::Error::Protocol("the answer to a sign of life was lost".into()));
+        };
+        self.identity.compare(row.try_get(0)?)
     }
 
     /// Notes when the server has answered.
@@ -384,7 +402,10 @@ impl Session {
 
     /// Says goodbye to the server and closes the socket.
     pub(crate) async fn close(self) -> Result<()> {
-        self.conn.close().await
+        let Self { conn, identity, .. } = self;
+        // Before the goodbye: a pooler in session mode then gives the backend to another client.
+        drop(identity);
+        conn.close().await
     }
 
     /// Reads what is left of earlier answers and ends a transaction that is still open.
@@ -427,10 +448,7 @@ impl Session {
             return Err(sqlx::Error::Protocol("the answer to a reset was lost".into()));
         };
         let backend = row.try_get(1)?;
-        if self.backend.is_some_and(|known| known != backend) {
-            // Whoever had it has put another connection into the lease.
-            return Err(sqlx::Error::Protocol("the connection of a lease was exchanged".into()));
-        }
+        self.identity.compare(backend)?;
         self.backend = Some(backend);
         let schema = match pin {
             true => schema_in(row_with("tenantry_pinned", &rows))?,

@@ -12,6 +12,7 @@ use super::{
     Acquires, BreakerOptions, Lease, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot,
     breaker::{Breaker, Opener},
     occupant::{Occupant, OccupantId},
+    pooling::transaction_pooler,
     scheduler::{
         Acquire, Action, ConnId, How, Limits, Refusal, Released, Scheduler, Supply, TenantKey,
         Ticket, Time,
@@ -42,6 +43,10 @@ pub(super) struct State {
     breaker: Breaker,
     /// The connection that is opened to see whether the server is there.
     probing: Option<ConnId>,
+    /// The connection that is opened for another one to be compared with.
+    partner: Option<ConnId>,
+    /// Whether nothing is to be served, because tenants cannot be kept apart.
+    condemned: bool,
     /// What has come up beside what the scheduler has decided.
     more_orders: Vec<Order>,
     /// What is to be told.
@@ -117,6 +122,8 @@ impl State {
             open_error: None,
             breaker: Breaker::new(breaker),
             probing: None,
+            partner: None,
+            condemned: false,
             more_orders: Vec::new(),
             events: Vec::new(),
             later_events: Vec::new(),
@@ -205,6 +212,7 @@ impl State {
     pub(super) fn opened(&mut self, now: Time, conn: ConnId, session: Session, expires: Time) {
         self.open_error = None;
         self.probing.take_if(|probe| *probe == conn);
+        self.partner.take_if(|partner| *partner == conn);
         self.note_success(now, now);
         self.put_session(conn, session);
         self.scheduler.opened(now, conn, expires);
@@ -212,6 +220,9 @@ impl State {
 
     /// Notes that a connection could not be opened, and why, unless nobody knows.
     pub(super) fn open_failed(&mut self, now: Time, conn: ConnId, error: Option<sqlx::Error>) {
+        if self.partner.take_if(|partner| *partner == conn).is_some() {
+            return self.scheduler.open_given_up(now, conn);
+        }
         let probe = self.probing.take_if(|probe| *probe == conn).is_some();
         let opener = if probe { Opener::Probe } else { Opener::Need };
         let class = error.as_ref().map(class_of);
@@ -219,16 +230,39 @@ impl State {
         if self.is_served(now, class) {
             // The server is there, and so are some of our connections to it: they come back.
             self.breaker.succeeded(now).then(|| self.tell_of_breaker(now));
-            self.scheduler.set_supply(now, Supply::Short);
+            self.set_supply(now, Supply::Short);
             self.more_orders.push(Order::ReviewSupply(SHORTAGE));
         } else if let Some(class) = class
             && self.breaker.failed(now, opener, class.is_transient())
         {
-            self.scheduler.set_supply(now, Supply::Cut);
+            self.set_supply(now, Supply::Cut);
             self.more_orders.push(Order::ReviewSupply(self.breaker.pause()));
             self.tell_of_breaker(now);
         }
         self.scheduler.open_failed(now, conn);
+    }
+
+    /// Has a connection opened for another one to be compared with, unless one is on its way already.
+    /// Returns whether there will be one.
+    pub(super) fn open_partner(&mut self) -> bool {
+        // The one that asks counts as being opened itself.
+        if self.scheduler.counts().opening > 1 {
+            return true;
+        }
+        self.partner = self.scheduler.open_probe();
+        self.partner.is_some()
+    }
+
+    /// Refuses whoever waits, and has no connection opened any more.
+    pub(super) fn condemn(&mut self, now: Time) {
+        self.condemned = true;
+        self.scheduler.set_supply(now, Supply::Cut);
+    }
+
+    fn set_supply(&mut self, now: Time, supply: Supply) {
+        if !self.condemned {
+            self.scheduler.set_supply(now, supply);
+        }
     }
 
     /// Says whether requests can be served although a connection could not be opened: the server has
@@ -243,7 +277,7 @@ impl State {
     fn note_success(&mut self, now: Time, at: Time) {
         self.answered_at = self.answered_at.max(Some(at));
         if self.breaker.succeeded(at) {
-            self.scheduler.set_supply(now, Supply::Normal);
+            self.set_supply(now, Supply::Normal);
             self.tell_of_breaker(now);
         }
     }
@@ -251,7 +285,7 @@ impl State {
     /// Opens connections again after a shortage, or one to see whether the server is there.
     pub(super) fn review_supply(&mut self, now: Time) {
         if self.scheduler.supply() == Supply::Short {
-            return self.scheduler.set_supply(now, Supply::Normal);
+            return self.set_supply(now, Supply::Normal);
         }
         if !self.breaker.begin_probe(now) {
             return;
@@ -320,8 +354,12 @@ impl State {
                 Order::Refuse { error: self.refusal(now, why, &waiter.occupant), waiter }
             }
             Action::Open(conn) => {
-                let probe = self.probing == Some(conn);
-                Order::Open(conn, if probe { Opener::Probe } else { Opener::Need })
+                let opener = match Some(conn) {
+                    conn if conn == self.probing => Opener::Probe,
+                    conn if conn == self.partner => Opener::Partner,
+                    _ => Opener::Need,
+                };
+                Order::Open(conn, opener)
             }
             Action::Close(conn) => {
                 Order::Close { conn, session: self.sessions[conn.index()].take() }
@@ -343,6 +381,9 @@ impl State {
     }
 
     fn refusal(&self, now: Time, why: Refusal, occupant: &Occupant) -> Error {
+        if self.condemned && why != Refusal::Closed {
+            return transaction_pooler();
+        }
         let error = match why {
             Refusal::Closed => Error::new(ErrorKind::Closed, "waiting for a connection"),
             Refusal::OpenFailed => Error::new(ErrorKind::Unavailable, "opening a connection"),

@@ -31,6 +31,7 @@ mod metrics;
 mod migrate;
 mod opentelemetry;
 mod planted;
+mod pooler;
 mod provision;
 mod recovery;
 mod requests;

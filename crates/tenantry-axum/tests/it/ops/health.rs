@@ -38,6 +38,7 @@ async fn tells_of_tenants_their_numbers_alone() -> TestResult {
         "pools",
         "sharedDb",
         "breaker",
+        "pooling",
         "totalPools",
         "degradedPools",
         "unhealthyPools",

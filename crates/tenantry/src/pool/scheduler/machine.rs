@@ -213,6 +213,15 @@ impl<W> Scheduler<W> {
         self.make_room(now);
     }
 
+    /// Says that an [`Action::Open`] that nobody has waited for comes to nothing.
+    pub(crate) fn open_given_up(&mut self, now: Time, conn: ConnId) {
+        debug_assert_eq!(self.conn(conn).state, State::Opening);
+        self.counts.opening -= 1;
+        self.free.push(conn);
+        *self.conn_mut(conn) = Conn::free();
+        self.make_room(now);
+    }
+
     /// Says whether connections can be opened. When they cannot, everybody who waits is refused.
     pub(crate) fn set_supply(&mut self, now: Time, supply: Supply) {
         self.supply = supply;

@@ -1,7 +1,11 @@
-//! Faults that are really injected: a proxy that misbehaves, a server that is frozen.
+//! Faults that are really injected: proxies that misbehave, a pooler, a server that is frozen.
 
 mod frozen;
+mod pgbouncer;
 mod proxy;
+mod reconnecting;
 
 pub(crate) use frozen::Frozen;
+pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use proxy::{Mode, Proxy};
+pub(crate) use reconnecting::Reconnecting;

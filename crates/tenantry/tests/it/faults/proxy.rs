@@ -1,4 +1,8 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,27 +32,45 @@ pub(crate) enum Mode {
 pub(crate) struct Proxy {
     address: SocketAddr,
     mode: Arc<watch::Sender<Mode>>,
+    ports: Arc<Mutex<Vec<u16>>>,
     listening: JoinHandle<()>,
 }
 
 impl Proxy {
     pub(crate) async fn before(port: u16) -> Self {
+        Self::before_all(&[port]).await
+    }
+
+    /// A proxy in front of several servers, which get new connections in turn.
+    pub(crate) async fn before_all(ports: &[u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let (mode, _) = watch::channel(Mode::Pass);
         let mode = Arc::new(mode);
         let modes = Arc::clone(&mode);
+        let ports = Arc::new(Mutex::new(ports.to_vec()));
+        let turns = Arc::clone(&ports);
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mode = modes.subscribe();
+                let port = {
+                    let mut ports = turns.lock().expect("nobody panics");
+                    ports.rotate_left(1);
+                    ports[0]
+                };
                 tokio::spawn(serve(client, port, mode));
             }
         });
-        Self { address, mode, listening }
+        Self { address, mode, ports, listening }
     }
 
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Sends new connections to this server from now on.
+    pub(crate) fn turn_to(&self, port: u16) {
+        *self.ports.lock().expect("nobody panics") = vec![port];
     }
 
     /// The URL of the database `postgres` behind the proxy.

@@ -1,0 +1,206 @@
+//! Which server process answers on a connection.
+
+use std::time::Duration;
+
+use sqlx::{Executor, PgConnection, Row, postgres::PgRow, raw_sql};
+use tokio::time::{Instant, sleep};
+
+use super::session::leaves_session_usable;
+use crate::sql::Sql;
+
+/// One server process.
+///
+/// Process ids are reused, and two servers behind one address can have equal ones. The start times
+/// of the process and of its server tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Backend {
+    pub(super) pid: i32,
+    /// When the process started, in microseconds of the Unix epoch. PostgreSQL shows it to the role
+    /// of the session and to members of `pg_read_all_stats`.
+    started: Option<i64>,
+    /// When its server started, in microseconds of the Unix epoch.
+    server_started: i64,
+}
+
+/// Result of comparing the process that answers with the one that answered before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// The connection moves between processes that serve other connections, too.
+    Moves,
+    /// The former process has ended, so something in between has reconnected.
+    Reconnected,
+    /// The former process may be hidden or belong to another server.
+    Unclear,
+}
+
+/// How long the former process may outlive its connection before it counts as still in use.
+///
+/// An idle process ends as soon as its socket is closed. One that runs a statement notices within
+/// `client_connection_check_interval`, which every session sets to one second.
+const OUTLIVES: Duration = Duration::from_millis(1_500);
+
+/// Pauses between two looks: the first, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
+
+/// Begins a transaction in which the session's own role is in effect. Behind a pooler in transaction
+/// mode a different client may have set another one, which cannot see the start time.
+const BEGIN: &str = "begin; set local role to none; ";
+
+const WHO: &str = "\
+    select pg_catalog.pg_backend_pid(), \
+      (select (pg_catalog.date_part('epoch', a.backend_start) \
+           operator(pg_catalog.*) 1000000)::pg_catalog.int8 \
+         from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a), \
+      (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) \
+         operator(pg_catalog.*) 1000000)::pg_catalog.int8";
+
+impl Backend {
+    /// Asks who answers. `None` when the server refuses the question.
+    pub(super) async fn ask(conn: &mut PgConnection) -> sqlx::Result<Option<Self>> {
+        let mut sql = Sql::new(BEGIN);
+        sql.text(WHO).text("; rollback");
+        ask(conn, sql).await
+    }
+
+    /// Begins a transaction and asks who answers inside. [`end`](Self::end) rolls it back.
+    pub(super) async fn ask_in_transaction(conn: &mut PgConnection) -> sqlx::Result<Option<Self>> {
+        let mut sql = Sql::new(BEGIN);
+        sql.text(WHO);
+        ask(conn, sql).await
+    }
+
+    /// Rolls back what [`ask_in_transaction`](Self::ask_in_transaction) has begun.
+    pub(super) async fn end(conn: &mut PgConnection) -> sqlx::Result<()> {
+        conn.execute(raw_sql("rollback")).await.map(drop)
+    }
+
+    /// Returns `true` if the process can be told from others and looked for.
+    pub(super) fn is_known(&self) -> bool {
+        self.started.is_some()
+    }
+
+    /// Finds out why another process answers on a connection that this one has served: it looks
+    /// until the process has ended, or has outlived its connection for too long.
+    ///
+    /// `serves_another` returns `true` if a process serves another live connection.
+    pub(super) async fn look_for(
+        self,
+        conn: &mut PgConnection,
+        serves_another: impl Fn(&Self) -> bool,
+    ) -> sqlx::Result<Finding> {
+        let deadline = Instant::now() + OUTLIVES;
+        let [mut pause, longest] = PAUSES;
+        loop {
+            let Some((now, is_there)) = self.look_once(conn).await? else {
+                return Ok(Finding::Unclear);
+            };
+            let patience = if Instant::now() < deadline { Patience::Left } else { Patience::Over };
+            if let Some(finding) = self.judge(&now, is_there, serves_another(&now), patience) {
+                return Ok(finding);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// Decides what one look has shown, or that another one is needed.
+    fn judge(
+        &self,
+        now: &Self,
+        is_there: bool,
+        serves_another: bool,
+        patience: Patience,
+    ) -> Option<Finding> {
+        if !now.is_known() || now.server_started != self.server_started {
+            Some(Finding::Unclear)
+        } else if serves_another || now == self {
+            Some(Finding::Moves)
+        } else if !is_there {
+            Some(Finding::Reconnected)
+        } else {
+            (patience == Patience::Over).then_some(Finding::Moves)
+        }
+    }
+
+    /// Asks who answers now, and whether this process is still there.
+    async fn look_once(&self, conn: &mut PgConnection) -> sqlx::Result<Option<(Self, bool)>> {
+        let Some(started) = self.started else {
+            return Ok(None);
+        };
+        let mut sql = Sql::new(BEGIN);
+        sql.text(WHO);
+        sql.text(", exists (select from pg_catalog.pg_stat_get_activity(").integer(self.pid.into());
+        sql.text(
+            ") a where (pg_catalog.date_part('epoch', a.backend_start) \
+               operator(pg_catalog.*) 1000000)::pg_catalog.int8 operator(pg_catalog.=) ",
+        );
+        sql.integer(started).text("); rollback");
+        let Some(row) = row_of(conn, sql).await? else {
+            return Ok(None);
+        };
+        Ok(Some((Self::try_from(&row)?, row.try_get(3)?)))
+    }
+}
+
+/// Whether another look may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Left,
+    Over,
+}
+
+async fn ask(conn: &mut PgConnection, sql: Sql) -> sqlx::Result<Option<Backend>> {
+    row_of(conn, sql).await?.as_ref().map(Backend::try_from).transpose()
+}
+
+/// Runs a string of statements that has one row. `None` when the server refuses it.
+async fn row_of(conn: &mut PgConnection, sql: Sql) -> sqlx::Result<Option<PgRow>> {
+    match conn.fetch_all(raw_sql(sql.finish())).await {
+        Ok(rows) => Ok(rows.into_iter().next()),
+        Err(error) if leaves_session_usable(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl TryFrom<&PgRow> for Backend {
+    type Error = sqlx::Error;
+
+    fn try_from(row: &PgRow) -> sqlx::Result<Self> {
+        let (pid, started, server_started) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(Self { pid, started, server_started })
+    }
+}
+
+#[cfg(test)]
+pub(super) fn backend(pid: i32, started: i64) -> Backend {
+    Backend { pid, started: Some(started), server_started: 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Patience::*, *};
+
+    #[test]
+    fn only_a_process_that_stays_or_serves_another_connection_is_proof() {
+        let (former, now) = (backend(1, 10), backend(2, 20));
+        let reused = backend(1, 30);
+        let hidden = Backend { started: None, ..now };
+        let elsewhere = Backend { server_started: 2, ..now };
+        let elsewhere_with_the_same_pid = Backend { server_started: 2, ..former };
+        for (answers, is_there, serves_another, patience, finding) in [
+            (now, true, false, Left, None),
+            (now, true, false, Over, Some(Finding::Moves)),
+            (now, false, false, Left, Some(Finding::Reconnected)),
+            (now, false, false, Over, Some(Finding::Reconnected)),
+            (now, true, true, Left, Some(Finding::Moves)),
+            (former, true, false, Left, Some(Finding::Moves)),
+            (reused, false, false, Left, Some(Finding::Reconnected)),
+            (hidden, true, false, Over, Some(Finding::Unclear)),
+            (elsewhere, true, false, Over, Some(Finding::Unclear)),
+            (elsewhere_with_the_same_pid, false, false, Left, Some(Finding::Unclear)),
+        ] {
+            let found = former.judge(&answers, is_there, serves_another, patience);
+            assert_eq!(found, finding, "{answers:?} {is_there} {serves_another} {patience:?}");
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The first two connections are introduced to each other before anyone gets one of them: behind a
+//! pooler in transaction mode, both are answered by the same backends.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{
+    PoolOptions,
+    backend::{Backend, Finding},
+    breaker::Opener,
+    maintain::Opening,
+    pooling::{Met, Pair, transaction_pooler},
+    server::Server,
+    session::{Session, leaves_session_usable},
+};
+use crate::event::{Event, PoolError};
+
+/// A connection that was opened just now.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    opening: Opening,
+    session: Session,
+}
+
+impl Newcomer {
+    pub(super) fn new(opening: Opening, session: Session) -> Self {
+        Self { opening, session }
+    }
+
+    pub(super) fn opener(&self) -> Opener {
+        self.opening.opener()
+    }
+
+    /// Hands it to the scheduler.
+    fn end(self) {
+        self.opening.end(Ok(self.session));
+    }
+}
+
+/// How long the first connection waits for the second one, at most.
+const WAITS: Duration = Duration::from_secs(1);
+
+/// How long comparing them may take, and how long the others wait for it.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often they are compared. Once is enough where nobody else uses the pooler.
+const ROUNDS: usize = 3;
+
+/// How long looking into the case of one connection may take.
+const INQUIRY_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Server {
+    /// Compares a new connection with another one, then hands it to the scheduler.
+    pub(super) async fn introduce(self: &Arc<Self>, newcomer: Newcomer) {
+        match self.separation.meet(newcomer) {
+            Met::Partner => {}
+            Met::NobodyAtAll(newcomer) => newcomer.end(),
+            Met::Probing(newcomer) => {
+                let _ = timeout(PROBE_TIMEOUT, self.separation.probed()).await;
+                newcomer.end();
+            }
+            Met::Nobody(newcomer, mut partner) => {
+                let met = match self.change(|state, _| state.open_partner()) {
+                    true => {
+                        let PoolOptions { connect_timeout, acquire_timeout, .. } = self.options;
+                        let waits = WAITS.min(connect_timeout / 2).min(acquire_timeout / 4);
+                        timeout(waits, &mut partner).await.ok().and_then(Result::ok)
+                    }
+                    false => None,
+                };
+                let met = met.or_else(|| {
+                    self.separation.leave_table();
+                    partner.close();
+                    partner.try_recv().ok()
+                });
+                match met {
+                    Some(pair) => self.compare(newcomer, pair).await,
+                    None => newcomer.end(),
+                }
+            }
+        }
+    }
+
+    /// Lets a connection that waits for another one go on alone, unless more than these are being
+    /// opened.
+    pub(super) fn expect_no_partner_of(self: &Arc<Self>, known: usize) {
+        if self.separation.is_probe_due() && self.opening() <= known {
+            self.separation.leave_table();
+        }
+    }
+
+    /// Compares two connections, then hands both to the scheduler.
+    async fn compare(self: &Arc<Self>, mut first: Newcomer, (mut second, turn): Pair) {
+        let generations = [&first, &second].map(|of| of.session.identity.generation());
+        let probed = {
+            let mut probe = Probe::new(&mut first.session, &mut second.session);
+            timeout(PROBE_TIMEOUT, probe.run()).await
+        };
+        match probed {
+            Ok(Ok(Probed::Shared)) => self.condemn("two connections share a backend"),
+            Ok(Ok(Probed::Kept)) if generations[0] == generations[1] => {
+                self.separation.acquit(generations[0]);
+            }
+            Ok(Ok(Probed::Silent)) => self.separation.give_up_probing(),
+            Ok(Ok(Probed::Kept | Probed::Unclear)) | Err(_) => {}
+            Ok(Err((side, error))) => {
+                drop(turn);
+                let (broken, sound) = match side {
+                    Side::One => (first, second),
+                    Side::Other => (second, first),
+                };
+                sound.end();
+                return broken.opening.end(Err(error));
+            }
+        }
+        drop(turn);
+        first.end();
+        second.end();
+    }
+
+    /// Looks into the case of a connection that another backend has answered on, before it is
+    /// closed.
+    pub(super) async fn inquire(self: &Arc<Self>, session: &mut Session) {
+        let Some(inquiry) = session.identity.take_inquiry() else {
+            return;
+        };
+        let Some(former) = session.identity.backend() else {
+            return;
+        };
+        let Session { conn, identity, .. } = session;
+        let look = former.look_for(conn, |now| identity.is_of_another(now));
+        match timeout(INQUIRY_TIMEOUT, look).await {
+            Ok(Ok(Finding::Moves)) => self.condemn("a connection moves between backends"),
+            found => {
+                tracing::debug!(former = former.pid, ?found, "another backend has answered");
+                self.separation.probe_again();
+            }
+        }
+        // Only now, so that those who wait for it meet the verdict.
+        drop(inquiry);
+    }
+
+    /// Serves nothing from now on.
+    fn condemn(self: &Arc<Self>, proof: &'static str) {
+        if !self.separation.condemn() {
+            return;
+        }
+        let error = transaction_pooler();
+        tracing::error!(target: "tenantry::server", proof, "{error}");
+        let told = PoolError::new(None, "keeping tenants apart", &error.into());
+        self.observer.tell(Event::PoolError(told));
+        self.change(|state, now| state.condemn(now));
+    }
+}
+
+/// What comparing two connections has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probed {
+    /// Each keeps a backend of its own.
+    Kept,
+    /// Backends change hands.
+    Shared,
+    /// Something reconnects, or cannot be told.
+    Unclear,
+    /// The server does not say who answers.
+    Silent,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    One,
+    Other,
+}
+
+/// The connection that broke, and how.
+type Broken = (Side, sqlx::Error);
+
+/// Two connections that are compared, and who has answered on each.
+struct Probe<'a> {
+    one: Party<'a>,
+    other: Party<'a>,
+}
+
+struct Party<'a> {
+    side: Side,
+    session: &'a mut Session,
+    /// Who has answered, in order, without repetitions in a row.
+    seen: Vec<Backend>,
+}
+
+/// What stands out in the answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suspicion {
+    /// Both were answered by the same backend.
+    Same,
+    /// One was answered by two backends.
+    Moved(Side),
+}
+
+impl<'a> Probe<'a> {
+    fn new(one: &'a mut Session, other: &'a mut Session) -> Self {
+        Self { one: Party::new(Side::One, one), other: Party::new(Side::Other, other) }
+    }
+
+    async fn run(&mut self) -> Result<Probed, Broken> {
+        for _ in 0..ROUNDS {
+            match self.round().await {
+                Ok(None) => {}
+                Ok(Some(suspicion)) => return self.confirm(suspicion).await,
+                Err(Stop::Silent) => return Ok(Probed::Silent),
+                Err(Stop::Broken(broken)) => return Err(broken),
+            }
+            // A pooler that takes turns may take them in step with us.
+            std::mem::swap(&mut self.one, &mut self.other);
+        }
+        Ok(Probed::Kept)
+    }
+
+    /// One after the other, then one while the other is in a transaction, which keeps its backend
+    /// from the first one.
+    async fn round(&mut self) -> Result<Option<Suspicion>, Stop> {
+        for _ in 0..2 {
+            self.one.ask().await?;
+            if let Some(suspicion) = self.suspicion() {
+                return Ok(Some(suspicion));
+            }
+        }
+        self.other.ask().await?;
+        if let Some(suspicion) = self.suspicion() {
+            return Ok(Some(suspicion));
+        }
+        self.other.ask_in_transaction().await?;
+        let mut suspicion = self.suspicion();
+        if suspicion.is_none() {
+            self.one.ask().await?;
+            suspicion = self.suspicion();
+        }
+        self.other.end().await?;
+        Ok(suspicion)
+    }
+
+    fn suspicion(&self) -> Option<Suspicion> {
+        let (one, other) = (&self.one, &self.other);
+        suspicion_of((one.side, &one.seen), (other.side, &other.seen))
+    }
+
+    /// Both must still answer: a connection that has ended meanwhile may have left its backend to the
+    /// other one. When one has moved, its former backend must still be there.
+    async fn confirm(&mut self, suspicion: Suspicion) -> Result<Probed, Broken> {
+        let Self { one, other } = self;
+        let party = match suspicion {
+            Suspicion::Same => {
+                for party in [one, other] {
+                    match party.ask().await {
+                        Ok(()) => {}
+                        Err(Stop::Silent) => return Ok(Probed::Unclear),
+                        Err(Stop::Broken(broken)) => return Err(broken),
+                    }
+                }
+                return Ok(Probed::Shared);
+            }
+            Suspicion::Moved(side) if one.side == side => one,
+            Suspicion::Moved(_) => other,
+        };
+        let Some(former) = party.seen.first() else {
+            return Ok(Probed::Unclear);
+        };
+        let Session { conn, identity, .. } = &mut *party.session;
+        let look = former.look_for(conn, |now| identity.is_of_another(now)).await;
+        match look {
+            Ok(Finding::Moves) => Ok(Probed::Shared),
+            Ok(Finding::Reconnected | Finding::Unclear) => Ok(Probed::Unclear),
+            Err(error) => Err((party.side, error)),
+        }
+    }
+}
+
+fn suspicion_of(one: (Side, &[Backend]), other: (Side, &[Backend])) -> Option<Suspicion> {
+    if one.1.iter().any(|backend| other.1.contains(backend)) {
+        return Some(Suspicion::Same);
+    }
+    let moved = [one, other].into_iter().find(|(_, seen)| seen.len() > 1);
+    moved.map(|(side, _)| Suspicion::Moved(side))
+}
+
+/// Why a round ends early.
+enum Stop {
+    Silent,
+    Broken(Broken),
+}
+
+impl<'a> Party<'a> {
+    fn new(side: Side, session: &'a mut Session) -> Self {
+        let seen = session.identity.backend().into_iter().collect();
+        Self { side, session, seen }
+    }
+
+    async fn ask(&mut self) -> Result<(), Stop> {
+        let answer = Backend::ask(&mut self.session.conn).await;
+        self.note(answer)
+    }
+
+    async fn ask_in_transaction(&mut self) -> Result<(), Stop> {
+        let answer = Backend::ask_in_transaction(&mut self.session.conn).await;
+        self.note(answer)
+    }
+
+    async fn end(&mut self) -> Result<(), Stop> {
+        match Backend::end(&mut self.session.conn).await {
+            Err(error) if !leaves_session_usable(&error) => Err(Stop::Broken((self.side, error))),
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&mut self, answer: sqlx::Result<Option<Backend>>) -> Result<(), Stop> {
+        match answer {
+            Ok(Some(backend)) if backend.is_known() => {
+                if self.seen.last() != Some(&backend) {
+                    self.seen.push(backend);
+                }
+                Ok(())
+            }
+            Ok(_) => Err(Stop::Silent),
+            Err(error) => Err(Stop::Broken((self.side, error))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::backend::backend, *};
+
+    #[test]
+    fn suspects_a_backend_in_two_places_and_a_connection_in_two() {
+        let [a, b, c] = [1, 2, 3].map(|pid| backend(pid, 10));
+        let reused = backend(1, 20);
+        for (one, other, suspicion) in [
+            (vec![a], vec![b], None),
+            (vec![a], vec![], None),
+            (vec![a], vec![reused], None),
+            (vec![a], vec![a], Some(Suspicion::Same)),
+            (vec![a, b], vec![c, a], Some(Suspicion::Same)),
+            (vec![a, b], vec![c], Some(Suspicion::Moved(Side::One))),
+            (vec![a], vec![b, c], Some(Suspicion::Moved(Side::Other))),
+            (vec![a, reused], vec![b], Some(Suspicion::Moved(Side::One))),
+        ] {
+            let found = suspicion_of((Side::One, &one), (Side::Other, &other));
+            assert_eq!(found, suspicion, "{one:?} {other:?}");
+        }
+    }
+}

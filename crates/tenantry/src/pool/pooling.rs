@@ -1,0 +1,440 @@
+//! Whether a pooler in transaction mode stands between the pool and the server.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::{Notify, oneshot};
+
+use super::{backend::Backend, breaker::Opener, introduce::Newcomer};
+use crate::error::{Error, ErrorKind};
+
+/// What stands between a manager and its server, as far as tenants are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Pooling {
+    /// Not known: no connection has been opened yet, or there was no second one to compare it with,
+    /// such as with a budget of one connection.
+    #[default]
+    Unknown,
+    /// A connection keeps its session: the server itself, or a pooler in session mode.
+    Session,
+    /// A pooler in transaction or statement mode: any tenant's session may answer any other tenant.
+    /// Nothing is served until the process is restarted.
+    Transaction,
+}
+
+impl Pooling {
+    /// Returns the verdict in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Session => "session",
+            Self::Transaction => "transaction",
+        }
+    }
+}
+
+/// What is wrong behind a pooler in transaction mode, and what to do.
+pub(crate) const TRANSACTION_POOLER: &str = "a connection pooler in transaction mode mixes up the \
+    sessions of tenants; connect to PostgreSQL itself or to a pooler in session mode, and restart";
+
+/// What is known of the connections of a server: who answers on each, and the verdict.
+#[derive(Debug)]
+pub(super) struct Separation {
+    /// Whether the budget has room for the second connection of a probe.
+    has_room: bool,
+    /// Whether an acquire has to stop: on a verdict, or while one is being found.
+    stopped: AtomicBool,
+    /// Whether the next two connections that are opened are compared.
+    probe_due: AtomicBool,
+    /// Counts how often connections were found in the wrong place.
+    generation: AtomicU64,
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    verdict: Pooling,
+    /// Connections that another backend has answered on and whose case is being looked into.
+    inquiries: usize,
+    /// The backends of live connections, by the number of their connection.
+    live: Vec<(u64, Backend)>,
+    next: u64,
+    table: Table,
+}
+
+/// Where two connections meet that are compared.
+#[derive(Debug, Default)]
+enum Table {
+    #[default]
+    Empty,
+    /// The first one waits for the second one.
+    Waiting(oneshot::Sender<Pair>),
+    Probing,
+}
+
+/// The second connection, and the turn to probe.
+pub(super) type Pair = (Newcomer, Probing);
+
+/// Whom a new connection has met.
+pub(super) enum Met {
+    /// Nobody yet.
+    Nobody(Newcomer, oneshot::Receiver<Pair>),
+    /// The first one, which goes on with both.
+    Partner,
+    /// Two that are being compared.
+    Probing(Newcomer),
+    /// Nobody, and it does not wait.
+    NobodyAtAll(Newcomer),
+}
+
+impl Separation {
+    /// `budget` is the number of connections that the pool can have.
+    pub(super) fn new(budget: usize) -> Arc<Self> {
+        let has_room = budget > 1;
+        Arc::new(Self {
+            has_room,
+            stopped: AtomicBool::new(false),
+            probe_due: AtomicBool::new(has_room),
+            generation: AtomicU64::new(0),
+            inner: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
+    pub(super) fn verdict(&self) -> Pooling {
+        self.inner.lock().verdict
+    }
+
+    /// Returns `true` if an acquire need not stop. One atomic load: every acquire asks.
+    pub(super) fn is_undisputed(&self) -> bool {
+        !self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Waits while a case is being looked into; fails once the verdict is out.
+    pub(super) async fn pass(&self) -> Result<(), Error> {
+        while !self.is_undisputed() {
+            let changed = self.changed.notified();
+            if self.verdict() == Pooling::Transaction {
+                return Err(transaction_pooler());
+            }
+            if self.inner.lock().inquiries > 0 {
+                changed.await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the proof. Returns whether it is the first one.
+    pub(super) fn condemn(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let first = inner.verdict != Pooling::Transaction;
+        inner.verdict = Pooling::Transaction;
+        self.probe_due.store(false, Ordering::Release);
+        self.settle(&inner);
+        first
+    }
+
+    /// Returns `true` if new connections are to be compared.
+    pub(super) fn is_probe_due(&self) -> bool {
+        self.probe_due.load(Ordering::Acquire)
+    }
+
+    /// Has the next connections compared.
+    pub(super) fn probe_again(&self) {
+        let inner = self.inner.lock();
+        let open = inner.verdict != Pooling::Transaction;
+        self.probe_due.store(self.has_room && open, Ordering::Release);
+    }
+
+    /// Notes that a probe has found nothing, of connections that were opened in this generation.
+    pub(super) fn acquit(&self, generation: u64) {
+        let mut inner = self.inner.lock();
+        if inner.verdict != Pooling::Transaction && self.generation() == generation {
+            inner.verdict = Pooling::Session;
+            self.probe_due.store(false, Ordering::Release);
+        }
+    }
+
+    /// Notes that a probe cannot tell: the server does not say who answers.
+    pub(super) fn give_up_probing(&self) {
+        self.probe_due.store(false, Ordering::Release);
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Has every connection that is open now closed before its next use, and new ones compared.
+    fn begin_generation(&self) {
+        let mut inner = self.inner.lock();
+        if inner.verdict == Pooling::Transaction {
+            return;
+        }
+        inner.verdict = Pooling::Unknown;
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.probe_due.store(self.has_room, Ordering::Release);
+    }
+
+    /// Brings a new connection to the table.
+    pub(super) fn meet(self: &Arc<Self>, newcomer: Newcomer) -> Met {
+        let mut inner = self.inner.lock();
+        match std::mem::take(&mut inner.table) {
+            Table::Probing => {
+                inner.table = Table::Probing;
+                Met::Probing(newcomer)
+            }
+            Table::Waiting(first) if !first.is_closed() => {
+                inner.table = Table::Probing;
+                drop(inner);
+                // Should the first one be gone, what comes back is dropped: the connection counts as
+                // one that could not be opened, and the table is free again.
+                drop(first.send((newcomer, Probing(Arc::clone(self)))));
+                Met::Partner
+            }
+            // It was opened for one that has not waited so long.
+            Table::Empty | Table::Waiting(_) if newcomer.opener() == Opener::Partner => {
+                Met::NobodyAtAll(newcomer)
+            }
+            Table::Empty | Table::Waiting(_) => {
+                let (sender, partner) = oneshot::channel();
+                inner.table = Table::Waiting(sender);
+                Met::Nobody(newcomer, partner)
+            }
+        }
+    }
+
+    /// Lets the one that waits at the table go on alone.
+    pub(super) fn leave_table(&self) {
+        let mut inner = self.inner.lock();
+        if matches!(inner.table, Table::Waiting(_)) {
+            inner.table = Table::Empty;
+        }
+    }
+
+    /// Waits until no two connections are being compared.
+    pub(super) async fn probed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if !matches!(self.inner.lock().table, Table::Probing) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Lets acquires go on, or stops them, and wakes those that have stopped.
+    fn settle(&self, inner: &Inner) {
+        let stopped = inner.verdict == Pooling::Transaction || inner.inquiries > 0;
+        self.stopped.store(stopped, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+}
+
+/// The turn to compare two connections. Dropping it frees the table.
+#[derive(Debug)]
+pub(super) struct Probing(Arc<Separation>);
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        self.0.inner.lock().table = Table::Empty;
+        self.0.changed.notify_waiters();
+    }
+}
+
+/// Who answers on one connection. While it lives, its backend is known to serve this connection.
+#[derive(Debug)]
+pub(super) struct Identity {
+    separation: Arc<Separation>,
+    number: u64,
+    generation: u64,
+    /// Who answered when the connection was opened, if the server says so.
+    backend: Option<Backend>,
+    /// The process id of every answer so far.
+    pid: Option<i32>,
+    /// Whether the connection was handed out since the last comparison: its user may have put
+    /// another one in its place.
+    handed_out: bool,
+    inquiry: Option<Inquiry>,
+}
+
+impl Identity {
+    /// Notes who answers on a connection that was opened in this generation.
+    pub(super) fn new(
+        separation: &Arc<Separation>,
+        generation: u64,
+        backend: Option<Backend>,
+    ) -> Self {
+        let mut inner = separation.inner.lock();
+        let number = inner.next;
+        inner.next += 1;
+        inner.live.extend(backend.map(|backend| (number, backend)));
+        drop(inner);
+        Self {
+            separation: Arc::clone(separation),
+            number,
+            generation,
+            backend,
+            pid: backend.map(|backend| backend.pid),
+            handed_out: false,
+            inquiry: None,
+        }
+    }
+
+    pub(super) fn backend(&self) -> Option<Backend> {
+        self.backend
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Returns `true` if the connection may still be used.
+    pub(super) fn is_current(&self) -> bool {
+        self.generation == self.separation.generation()
+    }
+
+    /// Notes that the connection is handed out, and can be exchanged until the next comparison.
+    pub(super) fn hand_out(&mut self) {
+        self.handed_out = true;
+    }
+
+    /// Compares who has answered just now with who has answered before.
+    ///
+    /// When it is another one, this says why only where the user of the connection had no part in
+    /// it: then the [inquiry](Self::take_inquiry) that begins here stops all acquires until it ends.
+    pub(super) fn compare(&mut self, pid: i32) -> sqlx::Result<()> {
+        if *self.pid.get_or_insert(pid) == pid {
+            self.handed_out = false;
+            return Ok(());
+        }
+        if self.handed_out {
+            self.separation.begin_generation();
+        } else if self.inquiry.is_none() && self.backend.is_some_and(|backend| backend.is_known()) {
+            self.inquiry = Some(Inquiry::begin(&self.separation));
+        }
+        Err(sqlx::Error::Protocol("the connection of a lease was exchanged".into()))
+    }
+
+    /// Returns `true` if another backend has answered and nobody knows yet why.
+    pub(super) fn is_in_question(&self) -> bool {
+        self.inquiry.is_some()
+    }
+
+    pub(super) fn take_inquiry(&mut self) -> Option<Inquiry> {
+        self.inquiry.take()
+    }
+
+    /// Returns `true` if another live connection has this backend.
+    pub(super) fn is_of_another(&self, backend: &Backend) -> bool {
+        let inner = self.separation.inner.lock();
+        inner.live.iter().any(|(number, of)| *number != self.number && of == backend)
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        self.separation.inner.lock().live.retain(|(number, _)| *number != self.number);
+    }
+}
+
+/// A case that is being looked into: acquires wait until it is dropped.
+#[derive(Debug)]
+pub(super) struct Inquiry(Arc<Separation>);
+
+impl Inquiry {
+    fn begin(separation: &Arc<Separation>) -> Self {
+        let mut inner = separation.inner.lock();
+        inner.inquiries += 1;
+        separation.settle(&inner);
+        drop(inner);
+        Self(Arc::clone(separation))
+    }
+}
+
+impl Drop for Inquiry {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner.lock();
+        inner.inquiries -= 1;
+        self.0.settle(&inner);
+    }
+}
+
+/// What every acquire fails with behind a pooler in transaction mode.
+pub(super) fn transaction_pooler() -> Error {
+    Error::new(ErrorKind::TransactionPooler, TRANSACTION_POOLER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::backend::backend, *};
+
+    fn identity(of: &Arc<Separation>, pid: i32) -> Identity {
+        Identity::new(of, of.generation(), Some(backend(pid, 10)))
+    }
+
+    #[test]
+    fn another_answer_stops_acquires_until_its_case_is_closed() {
+        let separation = Separation::new(2);
+        let mut one = identity(&separation, 1);
+        assert!(one.compare(1).is_ok() && separation.is_undisputed());
+        assert!(one.compare(2).is_err() && one.is_in_question());
+        assert!(!separation.is_undisputed() && one.is_current());
+        drop(one);
+        assert!(separation.is_undisputed());
+        assert_eq!(separation.verdict(), Pooling::Unknown);
+    }
+
+    #[test]
+    fn a_connection_that_was_handed_out_begins_a_generation() {
+        let separation = Separation::new(2);
+        let (mut one, other) = (identity(&separation, 1), identity(&separation, 2));
+        separation.acquit(0);
+        assert!(!separation.is_probe_due());
+        one.hand_out();
+        assert!(one.compare(1).is_ok());
+        assert!(one.compare(2).is_err() && one.is_in_question(), "it was compared since");
+        drop(one);
+        let mut one = identity(&separation, 1);
+        one.hand_out();
+        assert!(one.compare(2).is_err() && !one.is_in_question());
+        assert!(separation.is_undisputed() && separation.is_probe_due());
+        assert!(!one.is_current() && !other.is_current());
+        assert_eq!(separation.verdict(), Pooling::Unknown);
+        separation.acquit(0);
+        assert_eq!(separation.verdict(), Pooling::Unknown, "of an earlier generation");
+        separation.acquit(1);
+        assert_eq!(separation.verdict(), Pooling::Session);
+    }
+
+    #[test]
+    fn a_backend_belongs_to_its_connection_while_that_lives() {
+        let separation = Separation::new(2);
+        let (one, other) = (identity(&separation, 1), identity(&separation, 2));
+        assert!(one.is_of_another(&backend(2, 10)));
+        assert!(!one.is_of_another(&backend(1, 10)) && !one.is_of_another(&backend(2, 20)));
+        drop(other);
+        assert!(!one.is_of_another(&backend(2, 10)));
+    }
+
+    #[test]
+    fn nothing_takes_a_verdict_back() {
+        let separation = Separation::new(2);
+        let mut one = identity(&separation, 1);
+        assert!(separation.condemn() && !separation.condemn());
+        separation.acquit(0);
+        separation.probe_again();
+        one.hand_out();
+        assert!(one.compare(2).is_err());
+        assert_eq!(separation.verdict(), Pooling::Transaction);
+        assert!(!separation.is_undisputed() && !separation.is_probe_due());
+        assert!(!Separation::new(1).is_probe_due(), "there is no second connection");
+    }
+}
