@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
-    credentials::Login,
     occupant::Occupant,
     scheduler::{Class, ConnId, Time},
     server::Server,
@@ -147,6 +146,7 @@ impl Lease {
             && !self.occupant.is_retired()
             && !self.server.is_in_doubt(self.session())
             && self.is_current()
+            && self.session().is_logged_in_for(&self.occupant)
             && self.session().is_ready_for(&self.occupant, purpose)
     }
 
@@ -163,11 +163,10 @@ impl Lease {
     /// When dropped in the middle, the connection is gone.
     pub(super) async fn log_in(&mut self) -> Result<(), Error> {
         let occupant = Arc::clone(&self.occupant);
-        let wanted = occupant.login.as_ref();
-        if self.session().login() == wanted.map(Login::tenant) {
+        if self.session().is_logged_in_for(&occupant) {
             return Ok(());
         }
-        let Some(login) = wanted else {
+        let Some(login) = &occupant.login else {
             self.lose();
             let attempted = "taking a connection: it is logged in as a tenant";
             return Err(Error::new(ErrorKind::Unavailable, attempted));

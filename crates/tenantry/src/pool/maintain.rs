@@ -154,8 +154,9 @@ impl Server {
     }
 
     async fn clean(self: &Arc<Self>, session: &mut Session, occupant: &Arc<Occupant>) -> Cleaned {
-        // Whoever it was bound to is not there any more: nobody wants it like that.
-        let occupant = if occupant.is_retired() { self.system() } else { occupant };
+        // Nobody wants it as it was: the tenant is not there any more, or it was not logged in yet.
+        let wanted = !occupant.is_retired() && session.is_logged_in_for(occupant);
+        let occupant = if wanted { occupant } else { self.system() };
         let (keep, idle) = (self.keep(), Purpose::Idle);
         if let Ok(done) = timeout(PATIENCE, session.bind(occupant, keep, idle)).await {
             return self.cleaned(session, done).await;

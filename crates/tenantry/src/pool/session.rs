@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     PoolOptions,
     backend::Backend,
+    credentials::Login,
     occupant::{Alike, Occupant},
     pooling::{Identity, Separation},
     reset::{Reset, Terms, bind_sql, draw, pin_sql},
@@ -291,9 +292,9 @@ impl Session {
         Ok(())
     }
 
-    /// Returns the tenant whose own login it is; nothing when it is the manager's.
-    pub(super) fn login(&self) -> Option<&TenantId> {
-        self.login.as_ref()
+    /// Says whether it is logged in as the occupant has to be.
+    pub(super) fn is_logged_in_for(&self, occupant: &Occupant) -> bool {
+        self.login.as_ref() == occupant.login.as_ref().map(Login::tenant)
     }
 
     pub(super) fn note_login(&mut self, tenant: &TenantId) {
