@@ -443,7 +443,7 @@ impl Drop for Lease {
         let (server, conn) = (Arc::clone(&self.server), self.conn);
         match self.condition {
             _ if self.retires => server.close_lease(conn, session),
-            Condition::Clean if !session.is_pinned() => server.give_back(conn, session),
+            Condition::Clean if !session.must_be_unpinned() => server.give_back(conn, session),
             Condition::Clean | Condition::Dirty => {
                 server.clean_later(conn, session, Arc::clone(&self.occupant));
             }

@@ -234,6 +234,10 @@ impl Server {
                 && let Some(server) = server.upgrade()
             {
                 server.change(|state, now| state.scheduler.tick(now));
+                let pinned = server.change(|state, now| state.take_pinned(now));
+                for (conn, session, occupant) in pinned {
+                    server.clean_later(conn, session, occupant);
+                }
             }
         });
     }

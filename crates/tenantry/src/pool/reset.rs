@@ -30,8 +30,7 @@ pub(super) struct Terms {
     pub(super) checked: bool,
     /// Whether the schemas are looked at on the way.
     pub(super) look: bool,
-    /// Whether the session holds the [pin](pin_sql) of its schema from now on.
-    pub(super) pin: bool,
+    pub(super) pin: Pin,
 }
 
 /// Draws a number that nobody can guess, below 2⁶².
@@ -59,10 +58,10 @@ pub(super) fn draw() -> i64 {
 /// |---|---|
 /// | `tenantry_echo` | the number that was sent |
 /// | 1 | the process that answers |
-/// | 2 | the OID of the occupant's schema now, if it has one |
-/// | 3, 4 | nothing: advisory locks are released, and the seed of `random()` is set, which is not part of `reset all` |
+/// | 2, 3, 4 | nothing: advisory locks are released, the schema is pinned, and the seed of `random()` is set, which is not part of `reset all` |
 /// | 5 | whether this is a transaction of its own, which begins when its statement does |
-/// | 6 | after a thorough reset, how many statements the server has for sqlx |
+/// | 6 | the OID of the occupant's schema now, if it has one |
+/// | 7 | after a thorough reset, how many statements the server has for sqlx |
 ///
 /// and another, `tenantry_prepared`, for each statement that somebody has prepared with SQL.
 pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
@@ -76,15 +75,19 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
     );
     sql.integer(terms.echo)
         .text("::pg_catalog.int8 as tenantry_echo, pg_catalog.pg_backend_pid(), ");
+    sql.text("pg_catalog.pg_advisory_unlock_all(), ");
+    match (terms.pin, to.oid()) {
+        (Pin::Yes, Some(oid)) => lock_pin(&mut sql, oid),
+        _ => sql.text("null"),
+    };
+    sql.text(", pg_catalog.setseed(0.").number(draw().unsigned_abs()).text(
+        "), pg_catalog.transaction_timestamp() operator(pg_catalog.=) \
+         pg_catalog.statement_timestamp(), ",
+    );
     match to.binding.own().first() {
         Some(schema) => oid_of(&mut sql, schema),
         None => sql.text("null::pg_catalog.oid"),
     };
-    sql.text(", pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(0.");
-    sql.number(draw().unsigned_abs()).text(
-        "), pg_catalog.transaction_timestamp() operator(pg_catalog.=) \
-         pg_catalog.statement_timestamp()",
-    );
     if terms.reset == Reset::Thorough {
         sql.text(
             ", pg_catalog.count(*) from pg_catalog.pg_prepared_statement() where not from_sql",
@@ -93,11 +96,11 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
     sql.text(
         "; select name as tenantry_prepared from pg_catalog.pg_prepared_statement() where from_sql",
     );
-    if terms.pin
+    if terms.pin == Pin::AfterDrop
         && let (Some(oid), Some(schema)) = (to.oid(), to.binding.own().first())
     {
-        sql.text("; ");
-        pin(&mut sql, oid, schema);
+        lock_pin(sql.text("; select "), oid);
+        look_after_drop(&mut sql, schema);
     }
     if terms.look {
         sql.text("; ");
@@ -127,27 +130,49 @@ fn oid_of<'s>(sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
     sql.text(")::pg_catalog.oid")
 }
 
-/// The high half of the keys of the advisory locks by which sessions pin a schema. The low half is the
-/// schema's OID.
+/// Whether a session holds the pin of a schema until it is reset: a shared lock, by which others see
+/// that somebody works on that very schema, whatever its name.
+///
+/// It is for sessions that stay with their user for longer than a statement or a transaction, which
+/// others see anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pin {
+    No,
+    /// Nobody holds it exclusively, so it is there at once.
+    Yes,
+    /// A drop or rename may hold it exclusively, and is waited for.
+    AfterDrop,
+}
+
+/// The high half of the keys of the locks by which sessions pin a schema. The low half is the schema's
+/// OID.
 pub(crate) const PINS: u32 = 0x7e4a_0001;
 
-/// Has a session hold the pin of a schema until it is reset: a shared lock, by which others see that
-/// somebody works on that very schema, whatever its name. It is for sessions that stay with their user
-/// for longer than a statement or a transaction, which others see anyway.
-///
-/// The answer is one row, `tenantry_pinned`, with the OID of the schema of that name, read after the
-/// lock was taken.
-pub(super) fn pin_sql(oid: SchemaOid, schema: &Ident) -> SqlStr {
-    let mut sql = Sql::default();
-    pin(&mut sql, oid, schema);
+/// Has a session pin a schema. The answer is one row, `tenantry_pinned`, with the OID of the schema of
+/// that name now.
+pub(super) fn pin_sql(pin: Pin, oid: SchemaOid, schema: &Ident) -> SqlStr {
+    let mut sql = Sql::new("select ");
+    match pin {
+        Pin::No | Pin::Yes => {
+            lock_pin(&mut sql, oid).text(", ");
+            oid_of(&mut sql, schema).text(" as tenantry_pinned");
+        }
+        Pin::AfterDrop => {
+            lock_pin(&mut sql, oid);
+            look_after_drop(&mut sql, schema);
+        }
+    }
     sql.finish()
 }
 
-/// The second statement reads the table and not the cache of names: opening it makes the session hear
-/// of a rename that it may have waited for.
-fn pin(sql: &mut Sql, oid: SchemaOid, schema: &Ident) {
+fn lock_pin(sql: &mut Sql, oid: SchemaOid) -> &mut Sql {
     let key = (i64::from(PINS) << 32) | i64::from(oid.get());
-    sql.text("select pg_catalog.pg_advisory_lock_shared(").integer(key);
-    sql.text("::pg_catalog.int8); select n.oid as tenantry_pinned from pg_catalog.pg_namespace n ");
+    sql.text("pg_catalog.pg_advisory_lock_shared(").integer(key).text("::pg_catalog.int8)")
+}
+
+/// Appends a statement of its own, which reads the table and not the cache of names: opening it makes
+/// the session hear of a rename that it has waited for.
+fn look_after_drop(sql: &mut Sql, schema: &Ident) {
+    sql.text("; select n.oid as tenantry_pinned from pg_catalog.pg_namespace n ");
     sql.text("where n.nspname operator(pg_catalog.=) ").literal(schema.as_str());
 }

@@ -16,7 +16,7 @@ use super::{
     credentials::Login,
     occupant::{Alike, Occupant},
     pooling::{Identity, Separation},
-    reset::{Reset, Terms, bind_sql, draw, pin_sql},
+    reset::{Pin, Reset, Terms, bind_sql, draw, pin_sql},
     scheduler::Time,
 };
 use crate::{
@@ -117,11 +117,13 @@ impl Purpose {
         matches!(self, Self::Transaction | Self::Lease)
     }
 
-    fn wants_pin(self, occupant: &Occupant) -> bool {
+    fn pin(self, occupant: &Occupant) -> Pin {
         match self {
-            Self::Idle | Self::Upkeep => false,
-            Self::Statement | Self::Transaction => occupant.is_always_pinned(),
-            Self::Lease => occupant.oid().is_some(),
+            _ if occupant.oid().is_none() => Pin::No,
+            Self::Idle | Self::Upkeep => Pin::No,
+            _ if occupant.is_always_pinned() => Pin::AfterDrop,
+            Self::Lease => Pin::Yes,
+            Self::Statement | Self::Transaction => Pin::No,
         }
     }
 }
@@ -130,6 +132,10 @@ impl Purpose {
 /// processes rename and drop tenants, too. A name that was given up is not given away before twice
 /// this time is over.
 pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
+
+/// For how long an idle session keeps the pin that a lease has left. The name of a tenant that is dropped
+/// meanwhile is kept back for longer in any case.
+const PINNED_IN_VAIN: Duration = Duration::from_secs(3);
 
 /// What a reset has found.
 #[derive(Debug)]
@@ -223,20 +229,25 @@ impl Session {
         // statement behind, and only the thorough reset looks for them.
         let plain = !touched && self.conn.cached_statements_size() > 0;
         let reset = if plain { Reset::Plain } else { Reset::Thorough };
+        let pin = match (purpose, same && std::mem::take(&mut self.pinned)) {
+            // The next one is likely to be a lease, too, and needs no round trip for it then.
+            (Purpose::Idle, true) if !to.is_always_pinned() => Pin::Yes,
+            _ => purpose.pin(to),
+        };
         self.pinned = false;
         while self.conn.is_in_transaction() {
             // Takes sqlx's own count of open transactions down with the rollback.
             PgTransactionManager::start_rollback(&mut self.conn);
         }
         let began = Instant::now();
-        let found = match self.reset_and_set(to, reset, purpose).await {
+        let found = match self.reset_and_set(to, reset, purpose, pin).await {
             Ok(found) if !found.in_transaction => found,
             Err(error) if !leaves_session_usable(&error) => return Err(error),
             // A transaction is open after all, or what failed is the statement before, whose answer
             // nobody had read, or the reset itself inside a transaction that had failed.
             Ok(_) | Err(_) => {
                 self.settle().await?;
-                self.reset_and_set(to, Reset::Thorough, purpose).await?
+                self.reset_and_set(to, Reset::Thorough, purpose, pin).await?
             }
         };
         to.check(found.schema)?;
@@ -247,7 +258,7 @@ impl Session {
         if purpose.wants_own_statements() {
             self.drop_borrowed().await?;
         }
-        self.pinned = purpose.wants_pin(to);
+        self.pinned = pin != Pin::No;
         self.bound = Some(Arc::clone(to));
         self.bound_changes = changes;
         self.touched = false;
@@ -261,7 +272,7 @@ impl Session {
     /// for this.
     pub(super) fn is_ready_for(&self, occupant: &Occupant, purpose: Purpose) -> bool {
         self.is_known_as(occupant)
-            && (self.pinned || !purpose.wants_pin(occupant))
+            && (self.pinned || purpose.pin(occupant) == Pin::No)
             && !(self.borrowed && purpose.wants_own_statements())
     }
 
@@ -279,12 +290,13 @@ impl Session {
         if purpose.wants_own_statements() {
             self.drop_borrowed().await?;
         }
+        let pin = purpose.pin(occupant);
         if !self.pinned
-            && purpose.wants_pin(occupant)
+            && pin != Pin::No
             && let (Some(oid), Some(schema)) = (occupant.oid(), occupant.binding.own().first())
         {
             let began = Instant::now();
-            let rows = self.conn.fetch_all(raw_sql(pin_sql(oid, schema))).await?;
+            let rows = self.conn.fetch_all(raw_sql(pin_sql(pin, oid, schema))).await?;
             occupant.check(schema_in(row_with("tenantry_pinned", &rows))?)?;
             self.seen_as = began;
             self.pinned = true;
@@ -306,9 +318,19 @@ impl Session {
         if self.borrowed { self.clear_statements().await } else { Ok(()) }
     }
 
-    /// Says whether others may see that the session works on its schema.
-    pub(super) fn is_pinned(&self) -> bool {
-        self.pinned
+    /// Says whether the pin has to go before the session is idle: a drop waits for it.
+    pub(super) fn must_be_unpinned(&self) -> bool {
+        self.pinned && self.bound.as_ref().is_none_or(|bound| bound.is_always_pinned())
+    }
+
+    /// Says whether it holds a pin that nobody has made use of for a while.
+    pub(super) fn is_pinned_in_vain(&self) -> bool {
+        self.pinned && self.seen_as.elapsed() >= PINNED_IN_VAIN
+    }
+
+    /// Has the next reset take the pin off.
+    pub(super) fn unpin(&mut self) {
+        self.pinned = false;
     }
 
     /// Notes that the session may carry what only a thorough reset takes off it.
@@ -433,8 +455,9 @@ impl Session {
         to: &Occupant,
         reset: Reset,
         purpose: Purpose,
+        pin: Pin,
     ) -> Result<Found> {
-        let (look, pin) = (purpose != Purpose::Upkeep && to.needs_a_look(), purpose.wants_pin(to));
+        let look = purpose != Purpose::Upkeep && to.needs_a_look();
         let terms = Terms { reset, echo: draw(), checked: self.checks_clients, look, pin };
         let sql = bind_sql(to, terms);
         if !sql.as_str().is_ascii() {
@@ -452,8 +475,8 @@ impl Session {
         self.identity.compare(backend)?;
         self.backend = Some(backend);
         let schema = match pin {
-            true => schema_in(row_with("tenantry_pinned", &rows))?,
-            false => schema_of(row.try_get(2)?),
+            Pin::AfterDrop => schema_in(row_with("tenantry_pinned", &rows))?,
+            Pin::Yes | Pin::No => schema_of(row.try_get(6)?),
         };
         if look {
             note_look(to, &rows)?;
@@ -461,7 +484,7 @@ impl Session {
         let own_transaction: bool = row.try_get(5)?;
         self.deallocate(&rows).await?;
         if reset == Reset::Thorough {
-            let kept: i64 = row.try_get(6)?;
+            let kept: i64 = row.try_get(7)?;
             if i64::try_from(self.conn.cached_statements_size()).ok() != Some(kept) {
                 // Statements were deallocated behind sqlx's back, or one was abandoned while it was
                 // being prepared.
@@ -524,7 +547,7 @@ fn row_with<'r>(column: &str, rows: &'r [PgRow]) -> Option<&'r PgRow> {
 
 /// Reads which schema has a name; there is no row when none has.
 fn schema_in(row: Option<&PgRow>) -> Result<Schema> {
-    row.map_or(Ok(Schema::Missing), |row| Ok(schema_of(Some(row.try_get(0)?))))
+    row.map_or(Ok(Schema::Missing), |row| Ok(schema_of(row.try_get("tenantry_pinned")?)))
 }
 
 fn schema_of(oid: Option<Oid>) -> Schema {

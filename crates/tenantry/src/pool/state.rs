@@ -410,6 +410,28 @@ impl State {
         })
     }
 
+    /// Takes the idle connections that hold a pin in vain, to be reset. One that is bound to nobody any
+    /// more is closed, and one whose tenant may have no more leases now waits for the next time.
+    pub(super) fn take_pinned(&mut self, now: Time) -> Vec<(ConnId, Session, Arc<Occupant>)> {
+        let in_vain =
+            |session: &Option<Session>| session.as_ref().is_some_and(Session::is_pinned_in_vain);
+        let places = self.sessions.iter().enumerate();
+        let pinned: Vec<_> =
+            places.filter(|(_, session)| in_vain(session)).map(|(place, _)| place).collect();
+        let mut taken = Vec::new();
+        for place in pinned {
+            let Some((conn, key)) = self.scheduler.take_out(now, place) else { continue };
+            let Some(occupant) = self.names.get(&key).cloned() else {
+                self.scheduler.release(now, conn, Released::Usable);
+                continue;
+            };
+            let mut session = self.take_session(conn);
+            session.unpin();
+            taken.push((conn, session, occupant));
+        }
+        taken
+    }
+
     /// Has every handle refused that uses the pool of an occupant.
     pub(super) fn retire(&self, id: &OccupantId) {
         if let Some(pool) = self.pools.get(id) {

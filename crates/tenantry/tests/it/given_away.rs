@@ -10,8 +10,8 @@ use tenantry::{
 use tokio::time::sleep;
 
 use crate::support::{
-    TestResult, World, connect, create_tenant, eventually, free_names, kind_of, name_of, observe,
-    run, try_run,
+    TestResult, World, at_rest, connect, create_tenant, eventually, free_names, kind_of, name_of,
+    observe, run, try_run,
 };
 
 /// Creates a tenant as soon as its name is free, and says how long that took and how often it was not.
@@ -105,6 +105,36 @@ async fn handles_transactions_and_leases_do_not_reach_the_next_tenant_of_the_nam
         observe(&mut world.admin().await, "select count(*) from tenant_acme.users").await,
         "Some(\"1\")"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_lease_has_held_is_kept_for_the_next_one_and_not_for_long() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = world.manager();
+    let acme = manager.tenant("acme").await?;
+    let mut admin = world.admin().await;
+    let pins = "select count(*) from pg_locks where locktype = 'advisory' and database = \
+                (select oid from pg_database where datname = current_database())";
+    for evict in [false, true] {
+        let pid = acme.acquire().await?.backend_pid();
+        at_rest(&manager).await;
+        assert_eq!(observe(&mut admin, pins).await, "Some(\"1\")", "for the next lease");
+        assert_eq!(name_of(&acme).await?, "acme");
+        assert_eq!(acme.acquire().await?.backend_pid(), pid);
+        if evict {
+            at_rest(&manager).await;
+            assert!(manager.evict(acme.tenant().id()));
+        }
+        eventually("nobody holds the pin", async || {
+            observe(&mut admin, pins).await == "Some(\"0\")"
+        })
+        .await;
+        let pool = manager.snapshot();
+        assert_eq!((pool.leased, pool.waiting), (0, 0), "{pool:?}");
+        assert_eq!(name_of(&acme).await?, "acme");
+    }
+    manager.close().await;
     Ok(())
 }
 

@@ -164,6 +164,31 @@ impl<W> Scheduler<W> {
         waiter
     }
 
+    /// Takes the idle connection of a place out for a moment, as a lease of the tenant that it is bound
+    /// to, so that the pool can see to it. It is not counted as granted. One that is bound to nobody any
+    /// more is closed.
+    pub(crate) fn take_out(&mut self, now: Time, place: usize) -> Option<(ConnId, TenantKey)> {
+        let conn = conn_id(place);
+        let slot = self.conn(conn);
+        let (State::Idle { .. }, bound) = (slot.state, slot.bound) else {
+            return None;
+        };
+        let Some(key) = bound else {
+            self.close_idle(conn);
+            return None;
+        };
+        if self.closed || !self.may_lease(key) {
+            return None;
+        }
+        self.take_idle(conn);
+        self.lease(now, conn, key);
+        self.tenants[key.0].granted -= 1;
+        if self.tenants[key.0].is_a_tenant() {
+            self.counts.granted -= 1;
+        }
+        Some((conn, key))
+    }
+
     /// Takes a lease back.
     pub(crate) fn release(&mut self, now: Time, conn: ConnId, released: Released) {
         let State::Leased { tenant, since, charged } = self.conn(conn).state else {
