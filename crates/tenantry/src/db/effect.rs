@@ -102,6 +102,9 @@ fn is_advisory_lock(word: &[u8]) -> bool {
 ///
 /// Strings are not told apart from the rest: what looks like a call in one is taken for one.
 fn calls_elsewhere(statement: &str) -> bool {
+    if !statement.contains('.') {
+        return false;
+    }
     let mut rest = statement;
     let mut previous = "";
     while let Some(start) = rest.find(|c: char| c == '"' || is_word(c)) {

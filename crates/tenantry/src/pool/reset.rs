@@ -33,10 +33,10 @@ pub(super) struct Terms {
     pub(super) pin: Pin,
 }
 
-/// Draws a number that nobody can guess, below 2⁶².
+/// Draws a number that nobody can guess, from 2⁶¹ up to 2⁶², so that it is a `bigint` as it stands.
 pub(super) fn draw() -> i64 {
     // Hashing with keys that nobody knows makes a number that nobody can guess.
-    (RandomState::new().hash_one(0_u8) >> 2).cast_signed()
+    ((RandomState::new().hash_one(0_u8) >> 3) | (1 << 61)).cast_signed()
 }
 
 /// Everything that a session can carry, taken off in one string, then the binding put on.
@@ -63,7 +63,7 @@ pub(super) fn draw() -> i64 {
 /// | 6 | the OID of the occupant's schema now, if it has one |
 /// | 7 | after a thorough reset, how many statements the server has for sqlx |
 ///
-/// and another, `tenantry_prepared`, for each statement that somebody has prepared with SQL.
+/// and another without columns for each statement that somebody has prepared with SQL.
 pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
     let mut sql = Sql::new(match terms.reset {
         Reset::Plain => "",
@@ -73,16 +73,17 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
         "reset session authorization; reset all; set search_path to pg_catalog, pg_temp; \
          close all; unlisten *; discard temp; discard sequences; select ",
     );
-    sql.integer(terms.echo)
-        .text("::pg_catalog.int8 as tenantry_echo, pg_catalog.pg_backend_pid(), ");
-    sql.text("pg_catalog.pg_advisory_unlock_all(), ");
+    sql.integer(terms.echo).text(
+        " as tenantry_echo, pg_catalog.pg_backend_pid(), pg_catalog.pg_advisory_unlock_all(), ",
+    );
     match (terms.pin, to.oid()) {
         (Pin::Yes, Some(oid)) => lock_pin(&mut sql, oid),
         _ => sql.text("null"),
     };
-    sql.text(", pg_catalog.setseed(0.").number(draw().unsigned_abs()).text(
-        "), pg_catalog.transaction_timestamp() operator(pg_catalog.=) \
-         pg_catalog.statement_timestamp(), ",
+    // In quotes, so that it is read as what is wanted, and not made of a `numeric`.
+    sql.text(", pg_catalog.setseed('0.").number(draw().unsigned_abs()).text(
+        "'), pg_catalog.timestamptz_eq(pg_catalog.transaction_timestamp(), \
+         pg_catalog.statement_timestamp()), ",
     );
     match to.binding.own().first() {
         Some(schema) => oid_of(&mut sql, schema),
@@ -93,9 +94,7 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
             ", pg_catalog.count(*) from pg_catalog.pg_prepared_statement() where not from_sql",
         );
     }
-    sql.text(
-        "; select name as tenantry_prepared from pg_catalog.pg_prepared_statement() where from_sql",
-    );
+    sql.text("; select from pg_catalog.pg_prepared_statement() where from_sql");
     if terms.pin == Pin::AfterDrop
         && let (Some(oid), Some(schema)) = (to.oid(), to.binding.own().first())
     {

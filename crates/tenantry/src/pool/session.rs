@@ -482,7 +482,9 @@ impl Session {
             note_look(to, &rows)?;
         }
         let own_transaction: bool = row.try_get(5)?;
-        self.deallocate(&rows).await?;
+        if rows.iter().any(|row| row.is_empty()) {
+            self.deallocate().await?;
+        }
         if reset == Reset::Thorough {
             let kept: i64 = row.try_get(7)?;
             if i64::try_from(self.conn.cached_statements_size()).ok() != Some(kept) {
@@ -496,19 +498,16 @@ impl Session {
         Ok(Found { in_transaction, schema, looked: look })
     }
 
-    /// Drops the statements that a reset has found to be prepared with SQL's `PREPARE`; sqlx does not
-    /// know of them.
-    async fn deallocate(&mut self, found: &[PgRow]) -> Result<()> {
+    /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.
+    async fn deallocate(&mut self) -> Result<()> {
+        let names = "select name from pg_catalog.pg_prepared_statement() where from_sql";
         let mut sql = Sql::default();
-        for row in found.iter().filter(|row| row.try_column("tenantry_prepared").is_ok()) {
+        for row in self.conn.fetch_all(raw_sql(names)).await? {
             let name = Ident::parse(row.try_get(0)?);
             let name = name.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
             sql.text("deallocate ").ident(&name).text("; ");
         }
-        match sql.len() {
-            0 => Ok(()),
-            _ => self.conn.execute(raw_sql(sql.finish())).await.map(drop),
-        }
+        self.conn.execute(raw_sql(sql.finish())).await.map(drop)
     }
 
     /// Keeps the prepared statements if the new occupant can use them, drops them if not.
