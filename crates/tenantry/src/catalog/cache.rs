@@ -72,8 +72,11 @@ impl Default for CatalogOptions {
     }
 }
 
-/// Decides whether a tenant's connections are its own for good.
-pub(crate) type Dedicate = Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>;
+/// Which tenants' connections are their own for good, and how those log in.
+pub(crate) struct Dedicate {
+    pub(crate) decide: Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>,
+    pub(crate) credentials: Option<AskForCredentials>,
+}
 
 /// A tenant that may be served, with its session's identity.
 #[derive(Debug)]
@@ -145,7 +148,6 @@ struct Rules {
     shared_schema: Ident,
     tenants_see_shared: bool,
     dedicate: Dedicate,
-    credentials: Option<AskForCredentials>,
     retry: RetryPolicy,
     timeout: Duration,
     /// Counts what was forgotten, so that an answer that was on its way meanwhile is not kept.
@@ -162,7 +164,6 @@ impl Lookup {
         shared_schema: Ident,
         tenants_see_shared: bool,
         dedicate: Dedicate,
-        credentials: Option<AskForCredentials>,
         retry: RetryPolicy,
     ) -> Self {
         let cache = Cache::builder()
@@ -178,7 +179,6 @@ impl Lookup {
             shared_schema,
             tenants_see_shared,
             dedicate,
-            credentials,
             retry,
             timeout: options.timeout,
             forgotten,
@@ -437,7 +437,7 @@ impl Rules {
     }
 
     fn class(&self, record: &TenantRecord) -> Class {
-        if (self.dedicate)(record) { Class::Dedicated } else { Class::Pooled }
+        if (self.dedicate.decide)(record) { Class::Dedicated } else { Class::Pooled }
     }
 
     fn known(
@@ -455,7 +455,7 @@ impl Rules {
             return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
         }
         let id = OccupantId::Tenant(record.id.clone());
-        let login = self.credentials.clone().filter(|_| class == Class::Dedicated);
+        let login = self.dedicate.credentials.clone().filter(|_| class == Class::Dedicated);
         let login = login.map(|ask| Login::new(record.clone(), ask));
         let occupant = Occupant::new(id, class, binding).of(schema).logging_in(login);
         let occupant = Arc::new(occupant);

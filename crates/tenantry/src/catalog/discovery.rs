@@ -29,7 +29,7 @@ impl Catalog for SchemaDiscovery {
             let schema = super::fixed::container_of(&record, ask.isolation)?;
             let schema = ask.library.schema_named(&schema).await.map_err(failed)?;
             let there = schema != Schema::Missing;
-            Ok(there.then(|| TenantRecord { schema: Some(schema), ..record }))
+            Ok(there.then_some(TenantRecord { schema: Some(schema), ..record }))
         })
     }
 

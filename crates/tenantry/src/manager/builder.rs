@@ -4,7 +4,7 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 use super::TenantManager;
 use crate::{
-    catalog::{Asked, Catalog, CatalogOptions, Lookup, SchemaDiscovery},
+    catalog::{Asked, Catalog, CatalogOptions, Dedicate, Lookup, SchemaDiscovery},
     db::{Handle, SharedDb},
     error::{Error, OptionsError},
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
@@ -303,8 +303,7 @@ impl ManagerBuilder {
             self.isolation,
             shared_schema,
             self.tenants_see_shared,
-            self.dedicate,
-            self.credentials,
+            Dedicate { decide: self.dedicate, credentials: self.credentials },
             retry,
         );
         Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup), connect))
