@@ -329,19 +329,6 @@ impl Rules {
 
     /// Asks the catalog for a tenant, and again when it may answer the next time.
     async fn resolve(&self, asked: &Asked, id: &TenantId) -> Result<Option<TenantRecord>, Error> {
-        self.patiently(asked, id, || self.catalog.resolve(self.ask(asked), id)).await
-    }
-
-    /// Asks for something about a tenant, and again when there may be an answer the next time.
-    async fn patiently<T, A>(
-        &self,
-        asked: &Asked,
-        id: &TenantId,
-        ask: impl FnMut() -> A,
-    ) -> Result<T, Error>
-    where
-        A: Future<Output = Result<T, Error>>,
-    {
         let most = self.retry.max_attempts;
         let (told, tenant) = (asked.library.clone(), id.clone());
         let retrier = Retrier::when(self.retry.clone(), is_worth_another_try);
@@ -350,7 +337,7 @@ impl Rules {
             let retry = Retry::new(RetryOf::Catalog, Some(&tenant), (attempt, most), delay, cause);
             told.observer().retrying(retry);
         });
-        retrier.run(ask).await
+        retrier.run(|| self.catalog.resolve(self.ask(asked), id)).await
     }
 
     /// Waits for the catalog as long as it may take.
@@ -375,8 +362,8 @@ impl Rules {
         self.claim(asked, &record, &container).await?;
         // A name is given away again; which schema it stands for now makes the handle's identity.
         let schema = match record.schema {
-            Some(schema) => schema,
-            None => self.patiently(asked, id, || asked.library.schema_named(&container)).await?,
+            Some(schema) => Some(schema),
+            None => seen_now(asked, &container).await,
         };
         Ok(Verdict::Known(Arc::new(self.known(record, container, schema)?)))
     }
@@ -444,7 +431,7 @@ impl Rules {
         &self,
         record: TenantRecord,
         container: Ident,
-        schema: Schema,
+        schema: Option<Schema>,
     ) -> Result<Known, Error> {
         let class = self.class(&record);
         let placement = Placement::schema(container);
@@ -462,6 +449,19 @@ impl Rules {
         Ok(Known { tenant: Tenant::new(record, placement), occupant })
     }
 }
+
+/// Asks which schema has a name, for a catalog that does not look at schemas itself. It has no need of
+/// the server, and must not be kept waiting by it: where that has never answered, or does not do so
+/// soon, the first session that is bound will tell.
+async fn seen_now(asked: &Asked, container: &Ident) -> Option<Schema> {
+    match asked.library.has_answered() {
+        true => timeout(SOON, asked.library.schema_named(container)).await.ok()?.ok(),
+        false => None,
+    }
+}
+
+/// How long a look at a schema may keep the answer of a catalog back.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Whoever has waited for a connection in vain would only wait again.
 fn is_worth_another_try(error: &Error) -> bool {

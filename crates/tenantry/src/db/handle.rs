@@ -68,6 +68,10 @@ impl Handle {
         self.server.is_warm(&self.occupant.id)
     }
 
+    pub(super) fn has_answered(&self) -> bool {
+        self.server.has_answered()
+    }
+
     pub(crate) fn occupant(&self) -> &Arc<Occupant> {
         &self.occupant
     }

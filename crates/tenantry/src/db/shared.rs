@@ -48,6 +48,11 @@ impl SharedDb {
         reachable.bind(schemas).bind(roles).fetch_all(self).await.map_err(Error::from)
     }
 
+    /// Says whether the server has ever answered.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.handle.has_answered()
+    }
+
     /// Looks up which schema has a name.
     pub(crate) async fn schema_named(&self, name: &Ident) -> Result<Schema, Error> {
         let oid = sqlx::query_scalar(

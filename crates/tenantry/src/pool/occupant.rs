@@ -2,7 +2,7 @@ use std::{
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -26,9 +26,11 @@ pub(crate) struct Occupant {
     pub(crate) binding: Binding,
     /// The schema in which names are looked up first, for those who tell of it.
     pub(crate) schema: Arc<str>,
-    /// Which schema has the binding's first name. `None` for those that are no tenant: they have the
-    /// schema of that name, whichever it is.
-    identity: Option<Schema>,
+    /// Which schema had the binding's first name when the tenant was looked up, or when a session was
+    /// first bound, where nobody could tell before.
+    identity: OnceLock<Schema>,
+    /// Whether it is a tenant's. What is not has the schema of its name, whichever it is.
+    is_tenants: bool,
     /// Logs in as somebody else than the manager.
     pub(crate) login: Option<Login>,
     looked: Mutex<Looked>,
@@ -100,7 +102,8 @@ impl Occupant {
             class,
             binding,
             schema,
-            identity: None,
+            identity: OnceLock::new(),
+            is_tenants: false,
             login: None,
             looked: Mutex::new(looked),
             unruly: AtomicBool::new(false),
@@ -122,9 +125,11 @@ impl Occupant {
         self.doubt_alike();
     }
 
-    /// Makes it that of the schema which has the binding's first name now, and of no other.
-    pub(crate) fn of(mut self, schema: Schema) -> Self {
-        self.identity = Some(schema);
+    /// Makes it that of the schema which has the binding's first name now, and of no other. `None`
+    /// leaves it to the first session that is bound.
+    pub(crate) fn of(mut self, schema: Option<Schema>) -> Self {
+        self.identity = schema.map_or_else(OnceLock::new, OnceLock::from);
+        self.is_tenants = true;
         self
     }
 
@@ -135,15 +140,15 @@ impl Occupant {
 
     /// Returns the schema that it was made for, if it is a tenant's.
     pub(crate) fn oid(&self) -> Option<SchemaOid> {
-        match self.identity {
-            Some(Schema::There(oid)) => Some(oid),
+        match self.identity.get() {
+            Some(Schema::There(oid)) => Some(*oid),
             Some(Schema::Missing) | None => None,
         }
     }
 
     /// Says whether a session that was seen to be in its schema so long ago is taken to be there.
     pub(super) fn is_known_for(&self, since: Duration) -> bool {
-        match self.identity {
+        match self.identity.get() {
             None => true,
             Some(Schema::There(_)) => since < SEEN_AS,
             Some(Schema::Missing) => false,
@@ -152,12 +157,17 @@ impl Occupant {
 
     /// Checks that the name of its schema stands for what it stood for when it was made.
     pub(super) fn check(&self, now: Schema) -> Result<(), Error> {
-        match self.identity {
-            None => Ok(()),
-            Some(before) if now == before && (now != Schema::Missing || !self.sees_shared()) => {
-                Ok(())
-            }
-            Some(_) => {
+        if !self.is_tenants {
+            return Ok(());
+        }
+        let before = match (self.identity.get(), now) {
+            (None, Schema::There(_)) => *self.identity.get_or_init(|| now),
+            (None, Schema::Missing) => Schema::Missing,
+            (Some(before), _) => *before,
+        };
+        match now == before && (now != Schema::Missing || !self.sees_shared()) {
+            true => Ok(()),
+            false => {
                 self.retire();
                 Err(self.refusal())
             }
@@ -175,7 +185,7 @@ impl Occupant {
 
     /// Returns why it is refused once it is retired.
     pub(super) fn refusal(&self) -> Error {
-        if self.identity == Some(Schema::Missing) && self.sees_shared() {
+        if self.oid().is_none() && self.sees_shared() {
             let attempted = format!("there was no schema {} when it was looked up", self.schema);
             return self.name(Error::new(ErrorKind::Placement, attempted));
         }
@@ -193,7 +203,7 @@ impl Occupant {
     /// where the shared schema is behind its own, a statement that comes after a drop would find the
     /// shared tables.
     pub(super) fn is_always_pinned(&self) -> bool {
-        self.identity.is_some() && self.sees_shared()
+        self.is_tenants && self.sees_shared()
     }
 
     /// Says whether names that are not in its own schema are looked up in another one.
@@ -242,7 +252,8 @@ impl Occupant {
             || (self.id == other.id
                 && self.binding == other.binding
                 && self.class == other.class
-                && self.identity == other.identity)
+                && self.is_tenants == other.is_tenants
+                && (other.identity.get().is_none() || self.identity == other.identity))
     }
 
     /// Puts the tenant's name into an error.

@@ -171,6 +171,11 @@ impl Server {
         self.state.lock().scheduler.counts().opening
     }
 
+    /// Says whether the server has ever answered.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.state.lock().has_answered()
+    }
+
     /// Connections that upkeep can have at most.
     pub(crate) fn places_for_upkeep(&self) -> usize {
         self.places_for_tenants().min(self.options.cap_of_a_tenant())

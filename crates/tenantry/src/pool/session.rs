@@ -255,10 +255,9 @@ impl Session {
         if !same || found.looked || self.statements == Statements::Doubtful {
             self.sort_out_statements(to, keep, same).await?;
         }
-        if purpose.wants_own_statements() {
-            self.drop_borrowed().await?;
-        }
         self.pinned = pin != Pin::No;
+        // Drops statements of others; pins where nobody knew before which schema it is.
+        self.make_ready(to, purpose).await?;
         self.bound = Some(Arc::clone(to));
         self.bound_changes = changes;
         self.touched = false;

@@ -273,6 +273,10 @@ impl State {
         self.scheduler.alive() > 0 && (full || answered)
     }
 
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered_at.is_some()
+    }
+
     /// Notes that the server has answered, and when.
     fn note_success(&mut self, now: Time, at: Time) {
         self.answered_at = self.answered_at.max(Some(at));

@@ -208,6 +208,8 @@ async fn a_tenant_whose_schema_is_not_there_has_none() -> TestResult {
     for see in [false, true] {
         let catalog = FixedCatalog::new(fixed.clone());
         let manager = world.builder().catalog(catalog).tenants_see_shared(see).build()?;
+        // What is listed elsewhere is looked up without a server, so only one that has answered is asked.
+        name_of(&manager.tenant("globex").await?).await?;
         let early = manager.tenant("acme").await?;
         let (none, some) = match see {
             false => (ErrorKind::Database, ErrorKind::StaleHandle),
@@ -220,6 +222,33 @@ async fn a_tenant_whose_schema_is_not_there_has_none() -> TestResult {
         run(&mut world.admin().await, "drop schema tenant_acme cascade").await;
         manager.close().await;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handle_that_was_made_before_the_server_answered_learns_whose_it_is() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let fixed = [TenantRecord::new(TenantId::parse("acme")?)];
+    let catalog = FixedCatalog::new(fixed);
+    let manager = world.builder().catalog(catalog).build()?;
+    let (first, second) = (manager.tenant("acme").await?, manager.tenant("acme").await?);
+    let mut lease = first.acquire().await?;
+    assert_eq!(name_of(&mut *lease).await?, "acme");
+    let mut admin = world.admin().await;
+    let pins = format!(
+        "select count(*) from pg_locks where locktype = 'advisory' and pid = {}",
+        lease.backend_pid().expect("it is bound")
+    );
+    assert_eq!(observe(&mut admin, &pins).await, "Some(\"1\")", "the lease shows");
+    drop(lease);
+    assert_eq!(name_of(&second).await?, "acme");
+    run(&mut admin, "drop schema tenant_acme cascade").await;
+    create_tenant(&mut admin, "acme").await;
+    sleep(Duration::from_secs(5)).await;
+    for db in [&first, &second] {
+        assert_eq!(refusal(db).await, ErrorKind::StaleHandle);
+    }
+    manager.close().await;
     Ok(())
 }
 
