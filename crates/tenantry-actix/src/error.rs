@@ -12,7 +12,7 @@ use crate::problem::{Problem, status_of};
 ///
 /// | [`ErrorKind`] | status |
 /// |---|---|
-/// | `Timeout`, `Overloaded`, `Unavailable`, `Catalog`, `Closed`, `TransactionPooler` | 503 with `Retry-After` |
+/// | `Timeout`, `Overloaded`, `Unavailable`, `Catalog`, `Closed`, `StaleHandle`, `NameInUse`, `TransactionPooler` | 503 with `Retry-After` |
 /// | `UnknownTenant` | 404 |
 /// | `Suspended` | 403 |
 /// | `InvalidTenantId` | 400 |

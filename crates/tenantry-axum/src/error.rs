@@ -12,7 +12,7 @@ use tenantry_tower::{Problem, RejectionKind};
 ///
 /// | [`ErrorKind`] | status |
 /// |---|---|
-/// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, `TransactionPooler`, a `Catalog` that is transient | 503 with `Retry-After` |
+/// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, `StaleHandle`, `NameInUse`, `TransactionPooler`, a `Catalog` that is transient | 503 with `Retry-After` |
 /// | `UnknownTenant` | 404 |
 /// | `Suspended` | 403 |
 /// | `InvalidTenantId` | 400 |

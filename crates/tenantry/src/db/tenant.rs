@@ -14,7 +14,9 @@ use crate::{
 /// as it runs; holding a `TenantDb` holds none.
 ///
 /// A handle is made by the manager once the catalog has named the tenant, cannot be pointed at
-/// another one, and is cheap to clone: move it into a task, and the tenant goes with it.
+/// another one, and is cheap to clone: move it into a task, and the tenant goes with it. When the
+/// tenant is renamed or dropped, the handle is refused from then on as
+/// [`StaleHandle`](crate::ErrorKind::StaleHandle), also when a new tenant has got the name.
 ///
 /// # Examples
 ///
@@ -46,11 +48,17 @@ impl TenantDb {
     /// Right for several statements that need one session, for `COPY`, and for everything that sqlx
     /// offers on a connection alone. The session is reset afterwards, in the background.
     ///
+    /// It starts without statements that were prepared for other tenants, and while it lives, the name of
+    /// the tenant's schema is not given to another tenant. Where the connection was last used through a
+    /// handle, that takes one round trip more.
+    ///
     /// # Errors
     ///
     /// [`Timeout`](crate::ErrorKind::Timeout) when none became free within the acquire timeout,
     /// [`Overloaded`](crate::ErrorKind::Overloaded) when too many of this tenant wait already,
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when none could be opened,
+    /// [`StaleHandle`](crate::ErrorKind::StaleHandle) when the tenant was renamed, dropped or created anew
+    /// since the handle was made,
     /// [`TransactionPooler`](crate::ErrorKind::TransactionPooler) behind a pooler in transaction mode, and
     /// [`Closed`](crate::ErrorKind::Closed) after [`TenantManager::close`](crate::TenantManager::close).
     ///

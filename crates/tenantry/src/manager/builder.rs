@@ -91,8 +91,9 @@ impl ManagerBuilder {
     /// there is an error and never somebody else's table of the same name. Statements can name the
     /// shared schema in any case: `join public.plans`.
     ///
-    /// With it, a handle whose tenant was renamed or dropped finds the tables of the shared schema, where those
-    /// have the same names. Migrations, seeds and provisioning look whether the tenant's schema is there.
+    /// With it, a session that outlived its tenant's schema would find the shared schema's tables. So
+    /// every statement makes sure that the schema is there, which costs a second round trip, and
+    /// renaming or dropping a tenant waits for its transactions and leases, up to 5 s.
     pub fn tenants_see_shared(mut self, see: bool) -> Self {
         self.tenants_see_shared = see;
         self
