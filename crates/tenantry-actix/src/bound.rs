@@ -15,6 +15,10 @@ use crate::rejection::Rejection;
 /// Implemented for `Option<TenantId>`, for `Result<Option<TenantId>, tenantry::Error>`, and for futures
 /// of either. `M` tells values from futures and is inferred. Futures run on the worker that has the
 /// request and need not be `Send`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which tenant the caller belongs to",
+    note = "return `Option<TenantId>`, `Result<Option<TenantId>, tenantry::Error>`, or an `async move` block with either"
+)]
 pub trait BoundTo<M>: 'static {
     /// Returns the tenant that the caller's session or token belongs to.
     ///

@@ -14,6 +14,10 @@ use crate::rejection::Rejection;
 ///
 /// Implemented for `Option<TenantId>`, for `Result<Option<TenantId>, tenantry::Error>`, and for futures
 /// of either. `M` tells values from futures and is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which tenant the caller belongs to",
+    note = "return `Option<TenantId>`, `Result<Option<TenantId>, tenantry::Error>`, or an `async move` block with either"
+)]
 pub trait BoundTo<M>: Send + 'static {
     /// Returns the tenant that the caller's session or token belongs to.
     ///

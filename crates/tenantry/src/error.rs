@@ -54,12 +54,11 @@ pub enum ErrorKind {
     Placement,
     /// There is such a tenant already, or its container.
     TenantExists,
-    /// The tenant was renamed, dropped, or dropped and created anew since the handle was made: look it
-    /// up again. No statement was run. It comes with a [`retry_after`](Error::retry_after) for clients
-    /// whose next request is looked up anew.
+    /// The tenant was renamed, dropped or recreated after the handle was made: get a new one from
+    /// [`TenantManager::tenant`](crate::TenantManager::tenant). No statement was run.
     StaleHandle,
-    /// The name of the tenant's schema was another's a moment ago, and somebody may still be at work
-    /// who means that one: try again after [`retry_after`](Error::retry_after).
+    /// The name of the tenant's schema was released recently, and transactions or leases of the
+    /// previous tenant may still be open: try again after [`retry_after`](Error::retry_after).
     NameInUse,
     /// Somebody is migrating, renaming or dropping the tenant.
     Busy,
@@ -185,7 +184,7 @@ impl Error {
         classify::class_in(StdError::source(self))
     }
 
-    /// Returns how long to wait before trying again, for errors that come of load.
+    /// Returns how long to wait before trying again, for errors that pass by themselves.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -216,8 +215,8 @@ impl ErrorKind {
             Self::Suspended => "tenant is suspended",
             Self::Placement => "tenant has no container of its own",
             Self::TenantExists => "tenant exists already",
-            Self::StaleHandle => "tenant is another one now",
-            Self::NameInUse => "the name was in use a moment ago",
+            Self::StaleHandle => "stale handle",
+            Self::NameInUse => "name is not free yet",
             Self::Busy => "tenant is being changed",
             Self::Catalog => "catalog failed",
             Self::Timeout => "no connection in time",

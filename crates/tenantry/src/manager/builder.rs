@@ -26,7 +26,7 @@ pub struct ManagerBuilder {
     tenants_see_shared: bool,
     events: EventOptions,
     hooks: Hooks,
-    dedicate: Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>,
+    dedicate: Option<Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>>,
     credentials: Option<AskForCredentials>,
 }
 
@@ -55,7 +55,7 @@ impl ManagerBuilder {
             tenants_see_shared: false,
             events: EventOptions::default(),
             hooks: Hooks::default(),
-            dedicate: Arc::new(|_| false),
+            dedicate: None,
             credentials: None,
         }
     }
@@ -107,7 +107,7 @@ impl ManagerBuilder {
         mut self,
         decide: impl Fn(&TenantRecord) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.dedicate = Arc::new(decide);
+        self.dedicate = Some(Arc::new(decide));
         self
     }
 
@@ -119,8 +119,9 @@ impl ManagerBuilder {
     /// the session takes on does not contain it. The login needs the rights to use its tenant's schema
     /// and none on any other; migrations, seeds and provisioning go on to work as the manager.
     ///
-    /// The closure is asked for each connection, so a password can be changed at any time; it gets the
-    /// record of the tenant, and `Ok(None)` means that the manager's login will do. Credentials are in no
+    /// The closure is asked for each connection, within
+    /// [`connect_timeout`](PoolOptions::connect_timeout), so a password can be changed at any time. It gets
+    /// the record of the tenant; `Ok(None)` means that the manager's login will do. Credentials are in no
     /// `Debug` output, error or log, and never in the catalog's table. Such a connection counts in the
     /// budget like any other.
     ///
@@ -274,6 +275,10 @@ impl ManagerBuilder {
         self.isolation.check()?;
         self.catalog.check(&self.isolation).map_err(ConfigError::Catalog)?;
         let shared_schema = Ident::parse(&self.shared_schema).map_err(ConfigError::SharedSchema)?;
+        if self.credentials.is_some() && self.dedicate.is_none() {
+            return Err(ConfigError::CredentialsOfNobody);
+        }
+        let decide = self.dedicate.unwrap_or_else(|| Arc::new(|_| false));
         let outside = usize::from(self.catalog.channel().is_some());
         if outside >= self.pool.max_connections {
             return Err(ConfigError::NoRoomToListen);
@@ -304,7 +309,7 @@ impl ManagerBuilder {
             self.isolation,
             shared_schema,
             self.tenants_see_shared,
-            Dedicate { decide: self.dedicate, credentials: self.credentials },
+            Dedicate { decide, credentials: self.credentials },
             retry,
         );
         Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup), connect))
@@ -345,6 +350,9 @@ pub enum ConfigError {
     /// The catalog contradicts itself.
     #[error("catalog: {0}")]
     Catalog(#[source] Error),
+    /// There are credentials for dedicated tenants, and no tenant is dedicated.
+    #[error("credentials are for dedicated tenants only: say which those are with dedicate")]
+    CredentialsOfNobody,
     /// The catalog announces changes, and the budget has no connection left beside the one that
     /// listens.
     #[error("max_connections must be at least 2: the catalog keeps one to listen for changes")]

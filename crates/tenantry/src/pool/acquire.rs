@@ -9,6 +9,7 @@ use tokio::{
 
 use super::{
     Lease,
+    credentials::{Credentials, Login},
     occupant::Occupant,
     scheduler::{TenantKey, Ticket},
     server::Server,
@@ -83,6 +84,7 @@ impl Server {
         occupant: &Arc<Occupant>,
         purpose: Purpose,
     ) -> Answer {
+        let mut credentials = None;
         loop {
             let mut lease = match attempt {
                 Some(Attempt::Lease(lease)) => lease,
@@ -99,7 +101,20 @@ impl Server {
                 attempt = None;
                 continue;
             }
-            lease.log_in().await?;
+            if !lease.is_logged_in() {
+                let known = match (credentials.take(), &occupant.login) {
+                    (Some(known), _) => known,
+                    (None, None) => None,
+                    (None, Some(login)) => {
+                        // Nobody holds a place in the budget while somebody else's service answers.
+                        drop(lease);
+                        credentials = Some(self.credentials(login).await?);
+                        attempt = Some(self.ask(occupant)?);
+                        continue;
+                    }
+                };
+                lease.log_in(known).await?;
+            }
             let fresh = lease.backend_pid().is_none();
             let Err(error) = lease.prepare(purpose).await else {
                 // It may have become known meanwhile that nothing is to be served.
@@ -128,6 +143,15 @@ impl Server {
             drop(lease);
             attempt = None;
         }
+    }
+
+    /// Asks for the credentials of a tenant, for as long as opening a connection may take.
+    async fn credentials(&self, login: &Login) -> Result<Option<Credentials>, Error> {
+        let limit = self.options.connect_timeout;
+        timeout(limit, login.credentials()).await.unwrap_or_else(|_| {
+            let attempted = format!("waited {limit:?} for the tenant's credentials");
+            Err(Error::new(ErrorKind::Unavailable, attempted))
+        })
     }
 
     /// Asks the scheduler once.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
+    credentials::Credentials,
     occupant::Occupant,
     scheduler::{Class, ConnId, Time},
     server::Server,
@@ -146,7 +147,7 @@ impl Lease {
             && !self.occupant.is_retired()
             && !self.server.is_in_doubt(self.session())
             && self.is_current()
-            && self.session().is_logged_in_for(&self.occupant)
+            && self.is_logged_in()
             && self.session().is_ready_for(&self.occupant, purpose)
     }
 
@@ -155,24 +156,25 @@ impl Lease {
         self.occupant.is_retired()
     }
 
-    /// Logs in as the occupant, if it has a login of its own and the connection is not there yet: the
-    /// connection is closed and another opened in its place in the budget.
+    /// Says whether the connection is logged in as the occupant has to be.
+    pub(super) fn is_logged_in(&self) -> bool {
+        self.session().is_logged_in_for(&self.occupant)
+    }
+
+    /// Logs in as the occupant: the connection is closed and another opened in its place in the budget.
+    /// Without credentials, the manager's own will do.
     ///
     /// # Cancel safety
     ///
     /// When dropped in the middle, the connection is gone.
-    pub(super) async fn log_in(&mut self) -> Result<(), Error> {
+    pub(super) async fn log_in(&mut self, credentials: Option<Credentials>) -> Result<(), Error> {
         let occupant = Arc::clone(&self.occupant);
-        if self.session().is_logged_in_for(&occupant) {
-            return Ok(());
-        }
         let Some(login) = &occupant.login else {
             self.lose();
             let attempted = "taking a connection: it is logged in as a tenant";
             return Err(Error::new(ErrorKind::Unavailable, attempted));
         };
-        let Some(credentials) = login.credentials().await? else {
-            // The manager's own will do.
+        let Some(credentials) = credentials else {
             self.start().note_login(login.tenant());
             return Ok(());
         };

@@ -189,7 +189,7 @@ impl Occupant {
             let attempted = format!("there was no schema {} when it was looked up", self.schema);
             return self.name(Error::new(ErrorKind::Placement, attempted));
         }
-        let attempted = "it was renamed, dropped or created anew since the handle was made; \
+        let attempted = "the tenant was renamed, dropped or recreated after the handle was made; \
                          look it up again";
         self.name(Error::new(ErrorKind::StaleHandle, attempted).with_retry_after(RETRY_AFTER))
     }

@@ -77,7 +77,7 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
         " as tenantry_echo, pg_catalog.pg_backend_pid(), pg_catalog.pg_advisory_unlock_all(), ",
     );
     match (terms.pin, to.oid()) {
-        (Pin::Yes, Some(oid)) => lock_pin(&mut sql, oid),
+        (Pin::Yes, Some(oid)) => lock(&mut sql, "pg_catalog.pg_try_advisory_lock_shared(", oid),
         _ => sql.text("null"),
     };
     // In quotes, so that it is read as what is wanted, and not made of a `numeric`.
@@ -98,7 +98,7 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
     if terms.pin == Pin::AfterDrop
         && let (Some(oid), Some(schema)) = (to.oid(), to.binding.own().first())
     {
-        lock_pin(sql.text("; select "), oid);
+        lock(sql.text("; select "), "pg_catalog.pg_advisory_lock_shared(", oid);
         look_after_drop(&mut sql, schema);
     }
     if terms.look {
@@ -137,7 +137,7 @@ fn oid_of<'s>(sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pin {
     No,
-    /// Nobody holds it exclusively, so it is there at once.
+    /// It is tried for. Nothing of the library holds it exclusively.
     Yes,
     /// A drop or rename may hold it exclusively, and is waited for.
     AfterDrop,
@@ -153,20 +153,22 @@ pub(super) fn pin_sql(pin: Pin, oid: SchemaOid, schema: &Ident) -> SqlStr {
     let mut sql = Sql::new("select ");
     match pin {
         Pin::No | Pin::Yes => {
-            lock_pin(&mut sql, oid).text(", ");
+            lock(&mut sql, "pg_catalog.pg_try_advisory_lock_shared(", oid).text(", ");
             oid_of(&mut sql, schema).text(" as tenantry_pinned");
         }
         Pin::AfterDrop => {
-            lock_pin(&mut sql, oid);
+            lock(&mut sql, "pg_catalog.pg_advisory_lock_shared(", oid);
             look_after_drop(&mut sql, schema);
         }
     }
     sql.finish()
 }
 
-fn lock_pin(sql: &mut Sql, oid: SchemaOid) -> &mut Sql {
+/// Appends the lock. It is tried for and not waited for where only somebody hostile can hold it
+/// exclusively: any login of the database can, and must not keep leases of others waiting.
+fn lock<'s>(sql: &'s mut Sql, lock: &'static str, oid: SchemaOid) -> &'s mut Sql {
     let key = (i64::from(PINS) << 32) | i64::from(oid.get());
-    sql.text("pg_catalog.pg_advisory_lock_shared(").integer(key).text("::pg_catalog.int8)")
+    sql.text(lock).integer(key).text("::pg_catalog.int8)")
 }
 
 /// Appends a statement of its own, which reads the table and not the cache of names: opening it makes

@@ -80,6 +80,8 @@ pub(super) fn lock_out_sql(schema: &Ident) -> SqlStr {
 #[derive(Debug)]
 pub(super) struct InUse {
     retry_after: Duration,
+    /// Whether the quarantine is not over.
+    quarantined: bool,
     /// Transactions of which nobody but their own role sees when they began.
     unknown: Vec<String>,
 }
@@ -121,8 +123,18 @@ impl Provisioner {
 
 impl From<InUse> for Error {
     fn from(in_use: InUse) -> Self {
-        let attempted = "its schema would get a name that another had until a moment ago";
-        Self::new(ErrorKind::NameInUse, attempted).with_retry_after(in_use.retry_after)
+        let after = in_use.retry_after;
+        let attempted = match in_use.quarantined {
+            true => format!(
+                "the schema of that name was renamed or dropped less than {QUARANTINE:?} ago; try \
+                 again in {after:.1?}"
+            ),
+            false => format!(
+                "a transaction or lease that began before the schema of that name was renamed or \
+                 dropped is still open; end it, or try again in {after:.1?}"
+            ),
+        };
+        Self::new(ErrorKind::NameInUse, attempted).with_retry_after(after)
     }
 }
 
@@ -147,10 +159,10 @@ async fn look(
     let (busy, unknown): (bool, Vec<String>) = (row.try_get(3)?, row.try_get(4)?);
     if left > 0.0 {
         let retry_after = Duration::try_from_secs_f64(left).unwrap_or(QUARANTINE);
-        return Ok(Some(InUse { retry_after, unknown: Vec::new() }));
+        return Ok(Some(InUse { retry_after, quarantined: true, unknown: Vec::new() }));
     }
     let in_use = busy || !unknown.is_empty();
-    Ok(in_use.then_some(InUse { retry_after: RETRY_AFTER, unknown }))
+    Ok(in_use.then_some(InUse { retry_after: RETRY_AFTER, quarantined: false, unknown }))
 }
 
 /// Notes the transactions that have to end, so that later ones are not waited for, too.

@@ -1,6 +1,6 @@
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ident::{self, MAX_BYTES};
 
@@ -26,7 +26,8 @@ use super::ident::{self, MAX_BYTES};
 /// assert_ne!("ACME".parse::<TenantId>()?, id);
 /// # Ok::<(), tenantry::ParseTenantIdError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct TenantId(Arc<str>);
 
 impl TenantId {
@@ -164,6 +165,13 @@ pub enum ParseTenantIdError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn is_checked_when_it_is_read() {
+        let read = |json| serde_json::from_str::<TenantId>(json);
+        assert_eq!(read("\"acme\"").unwrap().as_str(), "acme");
+        assert!(read("\"a b\"").unwrap_err().to_string().contains("' '"));
+    }
 
     #[test]
     fn accepts_what_the_docs_allow() {

@@ -1,8 +1,11 @@
 //! A tenant with a login of its own has the rights of that login and no more, whatever its SQL does.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use sqlx::PgConnection;
@@ -184,6 +187,48 @@ async fn credentials_are_asked_for_each_time_and_never_told() -> TestResult {
     assert_eq!(name_of(&acme).await?, "acme");
     manager.close().await;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_whose_credentials_do_not_come_holds_nobody_up() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let mut options = tenantry::PoolOptions::default();
+    options.max_connections = 3;
+    options.connect_timeout = Duration::from_secs(1);
+    let manager = with_login(&world, "nobody")
+        .pool_options(options)
+        .credentials(|_| std::future::pending())
+        .build()?;
+    let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+    name_of(&globex).await?;
+    let hanging: Vec<_> = (0..20)
+        .map(|_| {
+            tokio::spawn({
+                let acme = acme.clone();
+                async move { kind_of(name_of(&acme).await.unwrap_err()) }
+            })
+        })
+        .collect();
+    let began = Instant::now();
+    while !hanging.iter().all(tokio::task::JoinHandle::is_finished) {
+        let asked = Instant::now();
+        assert_eq!(name_of(&globex).await?, "globex");
+        assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    for refused in hanging {
+        assert_eq!(refused.await?, ErrorKind::Unavailable);
+    }
+    at_rest(&manager).await;
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn credentials_of_nobody_are_refused() {
+    let world = World::new().await;
+    let built = world.builder().credentials(|_| async { Ok(None) }).build();
+    assert!(matches!(built, Err(tenantry::ConfigError::CredentialsOfNobody)));
 }
 
 #[tokio::test]
