@@ -1,8 +1,9 @@
 //! All tenants of a server, for operations on many of them at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::PgConnection;
+use tokio::time::sleep;
 
 use crate::{
     catalog::{Asked, CatalogChange, Lookup, Site},
@@ -126,9 +127,40 @@ impl Fleet {
         self.server.evict(&OccupantId::Tenant(id.clone()), EvictReason::Changed);
     }
 
+    /// Has these tenants forgotten when the guard is dropped, and again when a commit that was given up
+    /// in the middle must have ended: until then nobody knows what is true.
+    pub(crate) fn forget_after(&self, ids: Vec<TenantId>) -> Forgetting {
+        Forgetting { fleet: self.clone(), ids }
+    }
+
     /// Has the handles of a tenant refused that is not there any more under this id, and forgets it.
     pub(crate) async fn retire(&self, id: &TenantId) {
         self.lookup.retire_and_forget(id).await;
         self.server.retire(id);
+    }
+}
+
+/// How long a commit that was given up in the middle may go on, as a rule.
+const COMMITTED_BY: Duration = Duration::from_millis(200);
+
+/// Has tenants forgotten when it is dropped, however that comes about.
+#[derive(Debug)]
+#[must_use = "it forgets when it is dropped"]
+pub(crate) struct Forgetting {
+    fleet: Fleet,
+    ids: Vec<TenantId>,
+}
+
+impl Drop for Forgetting {
+    fn drop(&mut self) {
+        let (fleet, ids) = (self.fleet.clone(), std::mem::take(&mut self.ids));
+        self.fleet.server.spawn(async move {
+            for pause in [Duration::ZERO, COMMITTED_BY] {
+                sleep(pause).await;
+                for id in &ids {
+                    fleet.forget(id).await;
+                }
+            }
+        });
     }
 }

@@ -38,11 +38,15 @@ pub(super) fn read(sql: &str, protocol: Protocol) -> Reading {
     let change = is("insert") || is("update") || is("delete") || is("merge") || is("values");
     let single = protocol == Protocol::Extended || !statement.trim_end_matches(END).contains(';');
     let on_data = (query || change) && single;
-    let plain = on_data && !reaches_into_session(statement, query) && !calls_elsewhere(statement);
+    let plain = on_data
+        && !reaches_into_session(statement, query)
+        && !calls_elsewhere(statement)
+        && !has_escaped_names(statement);
     Reading {
         effect: if plain { Effect::OnData } else { Effect::OnSession },
         repeatable: on_data && protocol == Protocol::Extended,
-        changes_schema: !on_data && !["set", "show", "listen", "notify"].into_iter().any(is),
+        changes_schema: !on_data
+            && (!single || !["set", "show", "listen", "notify"].into_iter().any(is)),
     }
 }
 
@@ -71,11 +75,20 @@ fn reaches_into_session(statement: &str, query: bool) -> bool {
     let mut previous: &[u8] = b"";
     for word in statement.as_bytes().split(|byte| !is_word(*byte)) {
         let is = |other: &[u8]| word.eq_ignore_ascii_case(other);
+        let starts = |other: &[u8]| {
+            word.get(..other.len()).is_some_and(|word| word.eq_ignore_ascii_case(other))
+        };
         let reaches = match word.first().map(u8::to_ascii_lowercase) {
             None => continue,
             Some(b's') => is(b"set_config") || is(b"setseed"),
+            // These run SQL that they are given as text.
+            Some(b'q') => starts(b"query_to_xml"),
+            Some(b'c') => starts(b"cursor_to_xml"),
+            Some(b't') => is(b"ts_stat") || is(b"ts_rewrite"),
             // An update of this view is another way to say `set`.
-            Some(b'p') => is_advisory_lock(word) || is(b"pg_settings"),
+            Some(b'p') => {
+                is_advisory_lock(word) || is(b"pg_settings") || starts(b"pg_replication_origin")
+            }
             Some(b'i') => {
                 let rows = previous.eq_ignore_ascii_case(b"insert")
                     || previous.eq_ignore_ascii_case(b"merge");
@@ -144,6 +157,11 @@ fn calls_elsewhere(statement: &str) -> bool {
     false
 }
 
+/// Says whether there are names that are written with escapes, `U&"…"`: nobody can tell what they are.
+fn has_escaped_names(statement: &str) -> bool {
+    statement.contains("U&\"") || statement.contains("u&\"")
+}
+
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '$')
 }
@@ -151,10 +169,23 @@ fn is_word(c: char) -> bool {
 /// Splits a name off, quoted or not. It is empty where there is none.
 fn name(text: &str) -> (&str, &str) {
     let end = match text.strip_prefix('"') {
-        Some(quoted) => quoted.find('"').map_or(text.len(), |end| end + 2),
+        Some(quoted) => end_of_quoted(quoted) + 1,
         None => text.find(|c: char| !is_word(c)).unwrap_or(text.len()),
     };
     text.split_at(end)
+}
+
+/// Returns where a quoted name ends, its closing quote included. Two quotes are one in the name.
+fn end_of_quoted(quoted: &str) -> usize {
+    let mut end = 0;
+    while let Some(at) = quoted[end..].find('"') {
+        end += at + 1;
+        match quoted[end..].starts_with('"') {
+            true => end += 1,
+            false => return end,
+        }
+    }
+    quoted.len()
 }
 
 fn is_catalog(schema: &str) -> bool {
@@ -168,11 +199,30 @@ fn skip(mut text: &str) -> &str {
         text = if let Some(comment) = text.strip_prefix("--") {
             comment.split_once(['\n', '\r']).map_or("", |(_, rest)| rest)
         } else if let Some(comment) = text.strip_prefix("/*") {
-            comment.split_once("*/").map_or("", |(_, rest)| rest)
+            skip_comment(comment)
         } else {
             return text;
         };
     }
+}
+
+/// Skips the rest of a comment. Comments nest in PostgreSQL.
+fn skip_comment(mut text: &str) -> &str {
+    let mut depth = 1;
+    while depth > 0 {
+        let Some(at) = text.find(['*', '/']) else { return "" };
+        text = &text[at..];
+        text = if let Some(rest) = text.strip_prefix("/*") {
+            depth += 1;
+            rest
+        } else if let Some(rest) = text.strip_prefix("*/") {
+            depth -= 1;
+            rest
+        } else {
+            &text[1..]
+        };
+    }
+    text
 }
 
 #[cfg(test)]
@@ -245,6 +295,14 @@ mod tests {
             "insert into users (id) values (public.next_id())",
             "select 1 operator(public.+) 2",
             "update users set at = other.now()",
+            r#"select public.U&"perform"($1)"#,
+            r#"select U&"set\005fconfig"('a', 'b', false)"#,
+            r#"select 1 operator(U&"public".+) 2"#,
+            "select public.perform /* /* */ */ ($1)",
+            "select 1 operator /* /* */ */ (public.+) 2",
+            r#"select public."a""b"()"#,
+            "select query_to_xml('select set_' || 'config(1)', true, true, '')",
+            "select * from ts_stat($1)",
         ] {
             let reading = read(sql, Protocol::Extended);
             assert_eq!((reading.effect, reading.repeatable), (Effect::OnSession, true), "{sql}");
@@ -261,6 +319,8 @@ mod tests {
         for sql in ["set a = 1", "select public.f()", "listen x"] {
             assert!(!read(sql, Protocol::Extended).changes_schema, "{sql}");
         }
-        assert!(read("select 1; create table t ()", Protocol::Simple).changes_schema);
+        for sql in ["select 1; create table t ()", "set a to b; create function f() returns int"] {
+            assert!(read(sql, Protocol::Simple).changes_schema, "{sql}");
+        }
     }
 }

@@ -43,7 +43,8 @@ impl TenantTransaction {
         // The lease counts as changed from here on, so a transaction that was begun without anybody
         // hearing of it is rolled back with everything else. sqlx's own depth would not tell: it is
         // raised only after the answer has come.
-        let begun = PgTransactionManager::begin(lease.attempt(), None).await;
+        let begin = lease.begin_sql();
+        let begun = PgTransactionManager::begin(lease.attempt(), begin).await;
         lease.finish(Effect::OnSession, &begun);
         begun?;
         Ok(Self { lease })

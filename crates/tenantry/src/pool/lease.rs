@@ -4,13 +4,14 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::{Executor, PgConnection, raw_sql};
+use sqlx::{Executor, PgConnection, SqlStr, raw_sql};
 use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
     credentials::Credentials,
     occupant::Occupant,
+    reset::begin_pinned_sql,
     scheduler::{Class, ConnId, Time},
     server::Server,
     session::{Doubt, Purpose, Session, leaves_session_usable},
@@ -352,6 +353,13 @@ impl Lease {
         self.server.suspect_all();
     }
 
+    /// Returns what begins a transaction, where it is more than that: the transaction pins the schema.
+    pub(crate) fn begin_sql(&self) -> Option<SqlStr> {
+        let of = &self.occupant;
+        let schema = of.binding.own().first().filter(|_| of.is_always_pinned())?;
+        Some(begin_pinned_sql(of.oid()?, schema))
+    }
+
     /// Begins a transaction: until it is [known to have worked](Self::succeed), what was done on the
     /// connection may have failed.
     pub(crate) fn attempt(&mut self) -> &mut PgConnection {
@@ -438,6 +446,9 @@ impl Drop for Lease {
             return;
         };
         self.note_end(&session);
+        if self.used_by == UsedBy::Caller {
+            session.note_handed_out();
+        }
         session.doubt(self.doubt);
         if self.condition != Condition::Clean {
             session.touch();

@@ -41,13 +41,22 @@ pub(super) fn look(sql: &mut Sql, binding: &Binding) {
            and c.relkind operator(pg_catalog.=) any ",
     );
     sql.text(TABLES).text(
-        "), exists (select from routine r \
+        "), case when coalesce((select pg_catalog.sum(pg_catalog.pg_column_size(p.prosrc)) \
+             from routine r join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) r.oid), 0) \
+             operator(pg_catalog.>) ",
+    );
+    sql.number(MOST_TEXT).text(
+        " then true else exists (select from routine r \
          join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) r.oid \
          join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang where ",
     );
     reaches(sql);
-    sql.text(")");
+    sql.text(") end");
 }
+
+/// How much text of functions is searched, in bytes as the server keeps it. Where there is more, the
+/// answer is the careful one: a tenant must be served although it has thousands of functions.
+const MOST_TEXT: u64 = 256 * 1024;
 
 /// Appends a condition: that the schema `n` is one of these.
 fn among(sql: &mut Sql, schemas: &[Ident]) {
@@ -89,7 +98,8 @@ const ROUTINES: &str = "part as materialized (\
     select s.classid, s.objid from member m \
     join pg_catalog.pg_depend s on s.refclassid operator(pg_catalog.=) m.classid \
       and s.refobjid operator(pg_catalog.=) m.objid \
-    where m.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+    where (m.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+      or m.classid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass) \
     and s.classid operator(pg_catalog.<>) 'pg_catalog.pg_type'::pg_catalog.regclass), \
     used as materialized (\
     select d.refclassid, d.refobjid from part p \
@@ -136,8 +146,8 @@ fn reaches(sql: &mut Sql) {
     sql.literal(KEEPS_SOMETHING).text(" else true end");
 }
 
-/// Comments, as far as it is certain that they are: one with a quote in it may begin inside of a string.
-const COMMENTS: &str = r"--[^\n']*(\n|$)|/\*[^*']*\*/";
+/// Comments, as far as it is certain that they are: one with a quote in it may begin inside of a string or name.
+const COMMENTS: &str = r#"--[^\n\r'"$]*([\n\r]|$)|/\*[^*'"$]*\*/"#;
 
 /// The word `set` where it changes no setting, or one of the transaction's own.
 const HARMLESS_SETS: &str = concat!(
@@ -151,7 +161,8 @@ const SET: &str = r"\mset\M";
 /// Words of other statements and functions that leave something on the session.
 const SESSION_WORDS: &str = concat!(
     r"\m(set_config|setseed|pg_settings|pg_(try_)?advisory_\w+|execute|reset|discard|listen|",
-    r"unlisten|load|prepare|deallocate|temp|temporary|pg_temp\w*)\M",
+    r"unlisten|load|prepare|deallocate|temp|temporary|pg_temp\w*|operator|query_to_xml\w*|",
+    r#"cursor_to_xml\w*|ts_stat|ts_rewrite|pg_replication_origin\w*)\M|\mu&""#,
 );
 
 /// What looks like a call into another schema and is none that matters.
@@ -159,7 +170,7 @@ const HARMLESS_CALLS: &str =
     r#"\minto\s+[\w."]+\s*\(|("pg_catalog"|\mpg_catalog)\s*\.\s*"?\w+"?\s*\("#;
 
 /// A call into another schema, whose functions nobody has looked at.
-const QUALIFIED_CALL: &str = r#"[\w"]\s*\.\s*["\w]+\s*\("#;
+const QUALIFIED_CALL: &str = r#"("|\w)\s*\.\s*("[^"]*"|\w+)\s*\("#;
 
 /// Functions of extensions that keep something with the session.
 const KEEPS_SOMETHING: &str = "^(dblink|set_limit|postgres_fdw)";

@@ -31,7 +31,7 @@ pub(crate) use occupant::{Occupant, OccupantId};
 pub use options::PoolOptions;
 pub use pooling::Pooling;
 pub(crate) use pooling::TRANSACTION_POOLER;
-pub(crate) use reset::PINS;
+pub(crate) use reset::{PINS, pin_hash};
 pub(crate) use scheduler::Class;
 pub(crate) use server::Server;
 pub(crate) use session::{Purpose, SEEN_AS, Session, leaves_session_usable};

@@ -70,10 +70,15 @@ pub(crate) enum OccupantId {
 struct Looked {
     alike: Alike,
     at: Option<Instant>,
+    /// How long it took.
+    took: Duration,
 }
 
 /// For how long a look is good. Other processes change tables and functions, too, without telling.
 const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// How many times as long as a look takes passes until the next one that nothing asks for by itself.
+const RARELY: u32 = 100;
 
 /// How the tables of an occupant look, as far as prepared statements can tell.
 ///
@@ -93,7 +98,7 @@ pub(crate) enum Alike {
 
 impl Occupant {
     pub(crate) fn new(id: OccupantId, class: Class, binding: Binding) -> Self {
-        let looked = Looked { alike: Alike::Unknown, at: None };
+        let looked = Looked { alike: Alike::Unknown, at: None, took: Duration::ZERO };
         let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
         let tables = AtomicU32::new(TYPICAL_TABLES);
         let schema = binding.search_path.first().map_or("", |schema| schema.as_str()).into();
@@ -216,7 +221,7 @@ impl Occupant {
         let looked = self.looked.lock();
         matches!(self.class, Class::Pooled | Class::Dedicated | Class::Shared)
             && self.id != OccupantId::Upkeep
-            && looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN)
+            && looked.at.is_none_or(|at| at.elapsed() >= LOOK_AGAIN.max(looked.took * RARELY))
     }
 
     pub(crate) fn alike(&self) -> Alike {
@@ -232,7 +237,7 @@ impl Occupant {
     }
 
     /// Notes what a look has found.
-    pub(super) fn note_look(&self, alike: Alike, unruly: bool) {
+    pub(super) fn note_look(&self, alike: Alike, unruly: bool, took: Duration) {
         // Statements keep what they were read with: settings decide how.
         let alike = match alike {
             Alike::Key(key) if !self.binding.settings.is_empty() => {
@@ -243,7 +248,7 @@ impl Occupant {
             other => other,
         };
         self.unruly.store(unruly, Ordering::Relaxed);
-        *self.looked.lock() = Looked { alike, at: Some(Instant::now()) };
+        *self.looked.lock() = Looked { alike, at: Some(Instant::now()), took };
     }
 
     /// Says whether a session that is bound to one is bound to the other.
@@ -266,7 +271,17 @@ impl Occupant {
 
     /// Has the schemas looked at anew when a session is bound next.
     pub(crate) fn doubt_alike(&self) {
-        *self.looked.lock() = Looked { alike: Alike::Unknown, at: None };
+        let mut looked = self.looked.lock();
+        *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
+    }
+
+    /// Has the schemas looked at anew, unless that was done a moment ago: looking is never more than a
+    /// small part of what a session does, however often statements fail.
+    pub(super) fn suspect_alike(&self) {
+        let mut looked = self.looked.lock();
+        if looked.at.is_some_and(|at| at.elapsed() >= looked.took * RARELY) {
+            *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
+        }
     }
 
     /// Says whose the session is, for those who hear of it.

@@ -24,6 +24,8 @@ pub(super) enum Reset {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     pub(super) reset: Reset,
+    /// Whether it is the same occupant's again.
+    pub(super) same: bool,
     /// A number that nobody can guess; it has to come back.
     pub(super) echo: i64,
     /// Whether the server can look after clients that have gone.
@@ -71,13 +73,19 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
     });
     sql.text(
         "reset session authorization; reset all; set search_path to pg_catalog, pg_temp; \
-         close all; unlisten *; discard temp; discard sequences; select ",
+         close all; unlisten *; discard temp; discard sequences; ",
     );
+    if !terms.same {
+        // Plans in functions that set a search path of their own know the settings of the one before.
+        sql.text("discard plans; ");
+    }
+    sql.text("select ");
     sql.integer(terms.echo).text(
         " as tenantry_echo, pg_catalog.pg_backend_pid(), pg_catalog.pg_advisory_unlock_all(), ",
     );
-    match (terms.pin, to.oid()) {
-        (Pin::Yes, Some(oid)) => lock(&mut sql, "pg_catalog.pg_try_advisory_lock_shared(", oid),
+    let own = to.oid().zip(to.binding.own().first());
+    match (terms.pin, own) {
+        (Pin::Yes, Some((oid, schema))) => lock(&mut sql, TRY_PIN, oid, schema),
         _ => sql.text("null"),
     };
     // In quotes, so that it is read as what is wanted, and not made of a `numeric`.
@@ -95,10 +103,8 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
         );
     }
     sql.text("; select from pg_catalog.pg_prepared_statement() where from_sql");
-    if terms.pin == Pin::AfterDrop
-        && let (Some(oid), Some(schema)) = (to.oid(), to.binding.own().first())
-    {
-        lock(sql.text("; select "), "pg_catalog.pg_advisory_lock_shared(", oid);
+    if let (Pin::AfterDrop, Some((oid, schema))) = (terms.pin, own) {
+        lock(sql.text("; select "), WAIT_FOR_PIN, oid, schema);
         look_after_drop(&mut sql, schema);
     }
     if terms.look {
@@ -144,31 +150,56 @@ pub(super) enum Pin {
 }
 
 /// The high half of the keys of the locks by which sessions pin a schema. The low half is the schema's
-/// OID.
+/// OID, with the [hash of the name](pin_hash) under which they work on it: a schema that was renamed has
+/// other pins from then on.
 pub(crate) const PINS: u32 = 0x7e4a_0001;
+
+/// Hashes the name of a schema, the same way in every version and process (FNV-1a).
+pub(crate) fn pin_hash(schema: &Ident) -> u32 {
+    let bytes = schema.as_str().bytes();
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
 
 /// Has a session pin a schema. The answer is one row, `tenantry_pinned`, with the OID of the schema of
 /// that name now.
-pub(super) fn pin_sql(pin: Pin, oid: SchemaOid, schema: &Ident) -> SqlStr {
+pub(super) fn pin_sql(how: Pin, oid: SchemaOid, schema: &Ident) -> SqlStr {
     let mut sql = Sql::new("select ");
-    match pin {
+    match how {
         Pin::No | Pin::Yes => {
-            lock(&mut sql, "pg_catalog.pg_try_advisory_lock_shared(", oid).text(", ");
+            lock(&mut sql, TRY_PIN, oid, schema).text(", ");
             oid_of(&mut sql, schema).text(" as tenantry_pinned");
         }
         Pin::AfterDrop => {
-            lock(&mut sql, "pg_catalog.pg_advisory_lock_shared(", oid);
+            lock(&mut sql, WAIT_FOR_PIN, oid, schema);
             look_after_drop(&mut sql, schema);
         }
     }
     sql.finish()
 }
 
-/// Appends the lock. It is tried for and not waited for where only somebody hostile can hold it
-/// exclusively: any login of the database can, and must not keep leases of others waiting.
-fn lock<'s>(sql: &'s mut Sql, lock: &'static str, oid: SchemaOid) -> &'s mut Sql {
-    let key = (i64::from(PINS) << 32) | i64::from(oid.get());
-    sql.text(lock).integer(key).text("::pg_catalog.int8)")
+/// It is tried for and not waited for where only somebody hostile can hold it exclusively: any login of
+/// the database can, and must not keep leases of others waiting.
+const TRY_PIN: &str = "pg_catalog.pg_try_advisory_lock_shared(";
+
+const WAIT_FOR_PIN: &str = "pg_catalog.pg_advisory_lock_shared(";
+
+/// Begins a transaction that pins a schema until its end, whatever is run in it: the pin of the session
+/// goes with `pg_advisory_unlock_all()`.
+pub(super) fn begin_pinned_sql(oid: SchemaOid, schema: &Ident) -> SqlStr {
+    let mut sql = Sql::new("begin; select ");
+    lock(&mut sql, "pg_catalog.pg_advisory_xact_lock_shared(", oid, schema);
+    sql.finish()
+}
+
+fn lock<'s>(
+    sql: &'s mut Sql,
+    function: &'static str,
+    oid: SchemaOid,
+    schema: &Ident,
+) -> &'s mut Sql {
+    let low = oid.get() ^ pin_hash(schema);
+    let key = (i64::from(PINS) << 32) | i64::from(low);
+    sql.text(function).integer(key).text("::pg_catalog.int8)")
 }
 
 /// Appends a statement of its own, which reads the table and not the cache of names: opening it makes

@@ -45,6 +45,8 @@ pub(crate) struct Session {
     statements: Statements,
     /// Whether some of them were prepared for another occupant.
     borrowed: bool,
+    /// Whether some were prepared while the connection was handed out, under whatever settings.
+    handed_out: bool,
     /// When the first of them can have been prepared.
     statements_since: Instant,
     /// The process id of the backend, known after the first bind.
@@ -185,6 +187,7 @@ impl Session {
             login: None,
             statements: Statements::None,
             borrowed: false,
+            handed_out: false,
             statements_since: Instant::now(),
             backend: None,
             seen: now,
@@ -240,14 +243,14 @@ impl Session {
             PgTransactionManager::start_rollback(&mut self.conn);
         }
         let began = Instant::now();
-        let found = match self.reset_and_set(to, reset, purpose, pin).await {
+        let found = match self.reset_and_set(to, (reset, same), purpose, pin).await {
             Ok(found) if !found.in_transaction => found,
             Err(error) if !leaves_session_usable(&error) => return Err(error),
             // A transaction is open after all, or what failed is the statement before, whose answer
             // nobody had read, or the reset itself inside a transaction that had failed.
             Ok(_) | Err(_) => {
                 self.settle().await?;
-                self.reset_and_set(to, Reset::Thorough, purpose, pin).await?
+                self.reset_and_set(to, (Reset::Thorough, same), purpose, pin).await?
             }
         };
         to.check(found.schema)?;
@@ -396,13 +399,18 @@ impl Session {
         }
     }
 
+    /// Notes that somebody may have prepared statements on the connection.
+    pub(super) fn note_handed_out(&mut self) {
+        self.handed_out = true;
+    }
+
     /// Notes what may have happened to statements before the next [`bind`](Self::bind).
     pub(super) fn doubt(&mut self, doubt: Doubt) {
         let old = self.statements_since.elapsed() >= OLD;
         if doubt == Doubt::Failed || (doubt == Doubt::HandedOut && old) {
             self.statements = Statements::Doubtful;
             if let Some(bound) = &self.bound {
-                bound.doubt_alike();
+                bound.suspect_alike();
             }
         }
     }
@@ -411,13 +419,14 @@ impl Session {
     pub(crate) async fn forget_statements(&mut self) -> Result<()> {
         self.statements = Statements::Of(Alike::Unlike);
         if let Some(bound) = &self.bound {
-            bound.doubt_alike();
+            bound.suspect_alike();
         }
         self.clear_statements().await
     }
 
     async fn clear_statements(&mut self) -> Result<()> {
         self.borrowed = false;
+        self.handed_out = false;
         self.statements_since = Instant::now();
         self.conn.clear_cached_statements().await
     }
@@ -452,12 +461,13 @@ impl Session {
     async fn reset_and_set(
         &mut self,
         to: &Occupant,
-        reset: Reset,
+        (reset, same): (Reset, bool),
         purpose: Purpose,
         pin: Pin,
     ) -> Result<Found> {
         let look = purpose != Purpose::Upkeep && to.needs_a_look();
-        let terms = Terms { reset, echo: draw(), checked: self.checks_clients, look, pin };
+        let terms = Terms { reset, same, echo: draw(), checked: self.checks_clients, look, pin };
+        let began = Instant::now();
         let sql = bind_sql(to, terms);
         if !sql.as_str().is_ascii() {
             // The server reads the whole string in the encoding that is set when it comes, and in
@@ -478,7 +488,7 @@ impl Session {
             Pin::Yes | Pin::No => schema_of(row.try_get(6)?),
         };
         if look {
-            note_look(to, &rows)?;
+            note_look(to, &rows, began.elapsed())?;
         }
         let own_transaction: bool = row.try_get(5)?;
         if rows.iter().any(|row| row.is_empty()) {
@@ -524,6 +534,8 @@ impl Session {
         };
         let usable = match (self.statements, alike) {
             (Statements::None, _) => true,
+            // Settings decide how the text of a statement is read, and nobody reads it again.
+            _ if self.handed_out && !same => false,
             (Statements::Of(Alike::Key(before)), Alike::Key(now)) => before == now,
             (Statements::Of(Alike::Unlike), Alike::Unlike) => same,
             _ => false,
@@ -553,7 +565,7 @@ fn schema_of(oid: Option<Oid>) -> Schema {
 }
 
 /// Notes what a look at the schemas has found.
-fn note_look(of: &Occupant, rows: &[PgRow]) -> Result<()> {
+fn note_look(of: &Occupant, rows: &[PgRow], took: Duration) -> Result<()> {
     let Some(row) = row_with("tenantry_alike", rows) else {
         return Err(sqlx::Error::Protocol("the answer to a look at the schemas was lost".into()));
     };
@@ -562,7 +574,7 @@ fn note_look(of: &Occupant, rows: &[PgRow]) -> Result<()> {
     if !of.binding.own().is_empty() {
         of.set_tables(u32::try_from(tables).unwrap_or(u32::MAX));
     }
-    of.note_look(if own_types { Alike::Unlike } else { Alike::Key(key) }, unruly);
+    of.note_look(if own_types { Alike::Unlike } else { Alike::Key(key) }, unruly, took);
     Ok(())
 }
 

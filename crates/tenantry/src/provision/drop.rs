@@ -123,6 +123,7 @@ impl Provisioner {
         let inventory = inventory::read(conn, &site.schema).await?;
         refuse_outside(&inventory.outside, options)?;
         let nobodys = self.fleet.site_of(&provisional::new_name());
+        let forget = self.fleet.forget_after(vec![record.id.clone()]);
         let gate = self.fleet.server().close_gate(&record.id);
         let mut tx = conn.begin().await?;
         if inventory.exists {
@@ -137,7 +138,7 @@ impl Provisioner {
         }
         tx.commit().await?;
         self.fleet.retire(&record.id).await;
-        drop(gate);
+        drop((forget, gate));
         let mut transactions = 1;
         if inventory.exists {
             let dropped = drop_everything(conn, &nobodys, options).await;

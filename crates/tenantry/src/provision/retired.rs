@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Row, SqlStr, postgres::types::Oid};
 use super::Provisioner;
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
-    pool::{PINS, SEEN_AS},
+    pool::{PINS, SEEN_AS, pin_hash},
     sql::Sql,
     tenant::Ident,
 };
@@ -69,7 +69,10 @@ pub(super) fn note_sql(shared: &Ident, name: &Ident, now: &Ident) -> SqlStr {
 pub(super) fn lock_out_sql(schema: &Ident) -> SqlStr {
     let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(");
     sql.integer(i64::from(PINS) << 32).text(
-        "::pg_catalog.int8 operator(pg_catalog.|) n.oid::pg_catalog.int8) \
+        "::pg_catalog.int8 operator(pg_catalog.|) (n.oid::pg_catalog.int8 operator(pg_catalog.#) ",
+    );
+    sql.number(pin_hash(schema).into()).text(
+        "::pg_catalog.int8)) \
          from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) ",
     );
     sql.literal(schema.as_str());
@@ -222,8 +225,11 @@ fn look_sql(shared: &Ident, name: &Ident) -> SqlStr {
            and l.classid operator(pg_catalog.=) ",
     );
     sql.number(u64::from(PINS)).text(
-        "::pg_catalog.oid and l.objid operator(pg_catalog.=) r.schema \
-           and l.objsubid operator(pg_catalog.=) 1), \
+        "::pg_catalog.oid and l.objid::pg_catalog.int8 operator(pg_catalog.=) \
+           (r.schema::pg_catalog.int8 operator(pg_catalog.#) ",
+    );
+    sql.number(pin_hash(name).into()).text(
+        "::pg_catalog.int8) and l.objsubid operator(pg_catalog.=) 1), \
          coalesce((select pg_catalog.array_agg(t.id) from running t where t.since is null \
            and (r.waits_for is null or t.id operator(pg_catalog.=) any (r.waits_for))), '{}') \
          from retired r",

@@ -99,6 +99,7 @@ impl Provisioner {
         if old.schema != new.schema {
             retired::ensure_table(&mut lease, &shared.schema).await?;
         }
+        let _forget = self.fleet.forget_after(vec![from.clone(), to.clone()]);
         let _gate = self.fleet.server().close_gate(&from);
         let mut tx = TenantTransaction::open(lease).await?;
         let renamed = async {

@@ -285,6 +285,21 @@ async fn a_renamed_tenant_is_refused_by_its_old_name_everywhere() -> TestResult 
 }
 
 #[tokio::test]
+async fn the_old_name_of_a_renamed_tenant_is_free_although_it_is_at_work() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.manager();
+    let provisioner = manager.provisioner();
+    provisioner.rename("acme", "globex").await?;
+    let globex = manager.tenant("globex").await?;
+    let mut lease = globex.acquire().await?;
+    assert_eq!(name_of(&mut *lease).await?, "acme");
+    free_names(&mut world.admin().await).await;
+    provisioner.create("acme", CreateOptions::default()).await?;
+    assert_eq!(name_of(&mut *lease).await?, "acme");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_tenant_that_sees_the_shared_schema_does_not_fall_through_to_it() -> TestResult {
     for rename in [false, true] {
         let world = World::with_tenants(&["acme", "globex"]).await;
@@ -313,6 +328,9 @@ async fn a_tenant_that_sees_the_shared_schema_does_not_fall_through_to_it() -> T
         let mut tx = handles[1].begin().await?;
         assert_eq!(leave().await.unwrap_err().kind(), ErrorKind::Busy);
         assert_eq!(name_of(&mut *tx).await?, "acme");
+        // Also where it has given up all advisory locks.
+        run(&mut *tx, "select pg_advisory_unlock_all()").await;
+        assert_eq!(leave().await.unwrap_err().kind(), ErrorKind::Busy);
         tx.commit().await?;
         // Requests go on all the time, and none of them finds what is everybody's.
         let busy = tokio::spawn({

@@ -133,6 +133,79 @@ async fn where_settings_decide_how_text_is_read() -> TestResult {
     Ok(())
 }
 
+/// What one tenant sets where its connection is handed out decides how the text of its statements is read,
+/// and nobody reads it again.
+#[tokio::test]
+async fn where_they_were_prepared_under_settings_of_a_lease_or_transaction() -> TestResult {
+    for (set, sql, acme_says, globex_says) in [
+        ("standard_conforming_strings to off", r"select length('\\')::text", "1", "2"),
+        ("client_encoding to latin1", "select length('é')::text", "2", "1"),
+        (
+            "datestyle to 'SQL, DMY'",
+            "select '01/02/2020'::date::timestamp::text",
+            "01/02/2020 00:00:00",
+            "2020-01-02 00:00:00",
+        ),
+    ] {
+        for (local, path) in
+            [(true, "tenant_acme"), (false, "tenant_acme"), (false, "tenant_globex")]
+        {
+            let world = World::with_tenants(&TENANTS).await;
+            let manager = world.one_session();
+            let (acme, globex) = both(&manager).await?;
+            let scope = if local { "local" } else { "session" };
+            let set = format!("set {scope} search_path to {path}; set {scope} {set}");
+            let text = || sqlx::query_scalar::<_, String>(sql);
+            for committed in [true, false] {
+                let mut tx = acme.begin().await?;
+                run(&mut *tx, &set).await;
+                assert_eq!(text().fetch_one(&mut *tx).await?, acme_says, "{set}");
+                match committed {
+                    true => tx.commit().await?,
+                    false => tx.rollback().await?,
+                }
+                for _ in 0..2 {
+                    assert_eq!(text().fetch_one(&globex).await?, globex_says, "{set}");
+                }
+            }
+            let mut lease = acme.acquire().await?;
+            run(&mut *lease, &set.replace(" local ", " session ")).await;
+            assert_eq!(text().fetch_one(&mut *lease).await?, acme_says, "{set}");
+            drop(lease);
+            assert_eq!(text().fetch_one(&globex).await?, globex_says, "{set}");
+            manager.close().await;
+        }
+    }
+    Ok(())
+}
+
+/// Functions keep plans, too, and those that set a search path of their own are not planned anew for
+/// another tenant's.
+#[tokio::test]
+async fn where_a_shared_function_has_planned_under_the_settings_of_another() -> TestResult {
+    let world = World::with_tenants(&TENANTS).await;
+    run(
+        &mut world.admin().await,
+        "create function public.f() returns text language plpgsql set search_path to public as \
+         $$ begin return extract(epoch from '2020-01-01 00:00'::timestamptz)::int8::text; end $$",
+    )
+    .await;
+    let record = |id| TenantId::parse(id).map(TenantRecord::new);
+    let acme = record("acme")?.setting("timezone", "Asia/Tokyo");
+    let globex = record("globex")?.setting("timezone", "UTC");
+    let catalog = FixedCatalog::new([acme, globex]);
+    let manager = world.builder().catalog(catalog).max_connections(1).build()?;
+    let (acme, globex) = both(&manager).await?;
+    for _ in 0..3 {
+        for (db, epoch) in [(&acme, "1577804400"), (&globex, "1577836800")] {
+            let f = sqlx::query_scalar::<_, String>("select public.f()");
+            assert_eq!(f.fetch_one(db).await?, epoch);
+        }
+    }
+    manager.close().await;
+    Ok(())
+}
+
 /// What one tenant's DDL does to another: the session has statements that were prepared for tables that
 /// look different by now.
 #[tokio::test]

@@ -76,6 +76,34 @@ fn ways() -> Vec<(String, &'static str)> {
             "insert into t values (1)",
         ),
         (String::from("select 1"), "select public.perform('set search_path to tenant_globex')"),
+        (
+            String::from("select 1"),
+            r#"select U&"set\005fconfig"('search_path', 'tenant_globex', false)"#,
+        ),
+        (
+            String::from("select 1"),
+            "select query_to_xml('select set_' || 'config(''search_path'', ''tenant_globex'', false)', \
+             true, true, '')",
+        ),
+        (
+            of("perform 1 as \"--\", set_config(\n'search_path', 'tenant_globex', false);"),
+            "select turn()",
+        ),
+        (
+            of("-- x\r perform set_config(\n'search_path', 'tenant_globex', false);"),
+            "select turn()",
+        ),
+        (
+            of("perform $a$--$a$, set_config('search_path', 'tenant_globex', false);"),
+            "select turn()",
+        ),
+        (
+            of(
+                "perform query_to_xml('select set_' || 'config(''search_path'', ''tenant_globex'', false)', true, true, '');",
+            ),
+            "select turn()",
+        ),
+        (of(TO_GLOBEX) + "create domain d as int check (turn() = 1)", "select 1::tenant_acme.d"),
     ]
 }
 
@@ -105,6 +133,28 @@ async fn a_search_path_that_a_function_sets_does_not_reach_the_next_statement() 
         assert_ne!(elsewhere, "Some(\"acme\")", "{made}");
         manager.close().await;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_with_very_much_code_is_served() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let many = "do $do$ begin for i in 1..1500 loop execute format('create function \
+                tenant_acme.f%s() returns int language sql as %L', i, 'select 1 -- ' || \
+                (select string_agg(md5((i * j)::text), ' ') from generate_series(1, 200) j)); \
+                end loop; end $do$";
+    run(&mut world.admin().await, many).await;
+    let manager = world.one_session();
+    let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+    let began = std::time::Instant::now();
+    for _ in 0..20 {
+        let mut tx = acme.begin().await?;
+        assert_eq!(name_of(&mut *tx).await?, "acme");
+        tx.rollback().await?;
+        assert_eq!(name_of(&globex).await?, "globex");
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    manager.close().await;
     Ok(())
 }
 
