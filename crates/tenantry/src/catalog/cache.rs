@@ -72,9 +72,12 @@ impl Default for CatalogOptions {
     }
 }
 
+/// Decides whether a tenant's connections are its own for good.
+pub(crate) type Decide = Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>;
+
 /// Which tenants' connections are their own for good, and how those log in.
 pub(crate) struct Dedicate {
-    pub(crate) decide: Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>,
+    pub(crate) decide: Decide,
     pub(crate) credentials: Option<AskForCredentials>,
 }
 

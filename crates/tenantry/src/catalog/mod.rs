@@ -18,7 +18,7 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 
 pub use cache::CatalogOptions;
-pub(crate) use cache::{Dedicate, Lookup, Site};
+pub(crate) use cache::{Decide, Dedicate, Lookup, Site};
 pub use change::{CatalogChange, Write};
 pub use closure::CatalogFn;
 pub use discovery::SchemaDiscovery;

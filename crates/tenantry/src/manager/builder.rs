@@ -4,7 +4,7 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 use super::TenantManager;
 use crate::{
-    catalog::{Asked, Catalog, CatalogOptions, Dedicate, Lookup, SchemaDiscovery},
+    catalog::{Asked, Catalog, CatalogOptions, Decide, Dedicate, Lookup, SchemaDiscovery},
     db::{Handle, SharedDb},
     error::{Error, OptionsError},
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
@@ -26,7 +26,7 @@ pub struct ManagerBuilder {
     tenants_see_shared: bool,
     events: EventOptions,
     hooks: Hooks,
-    dedicate: Option<Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>>,
+    dedicate: Option<Decide>,
     credentials: Option<AskForCredentials>,
 }
 
