@@ -159,7 +159,7 @@ fn calls_elsewhere(statement: &str) -> bool {
 
 /// Says whether there are names that are written with escapes, `U&"…"`: nobody can tell what they are.
 fn has_escaped_names(statement: &str) -> bool {
-    statement.contains("U&\"") || statement.contains("u&\"")
+    statement.contains('"') && (statement.contains("U&\"") || statement.contains("u&\""))
 }
 
 fn is_word(c: char) -> bool {

@@ -144,12 +144,13 @@ impl Lease {
     /// Says whether the session is bound to its occupant, was seen alive a moment ago, and can be used
     /// for this as it is.
     pub(super) fn is_ready(&self, purpose: Purpose) -> bool {
+        let now = Instant::now();
         self.condition == Condition::Clean
             && !self.occupant.is_retired()
-            && !self.server.is_in_doubt(self.session())
+            && !self.server.is_in_doubt(self.session(), now)
             && self.is_current()
             && self.is_logged_in()
-            && self.session().is_ready_for(&self.occupant, purpose)
+            && self.session().is_ready_for(&self.occupant, purpose, now)
     }
 
     /// Says whether the tenant was found to be another one.
@@ -219,9 +220,10 @@ impl Lease {
             return Err(self.occupant.refusal().into());
         }
         let (occupant, keep) = (Arc::clone(&self.occupant), self.server.keep());
-        let bound = self.condition == Condition::Clean && self.session().is_known_as(&occupant);
-        let in_doubt = self.server.is_in_doubt(self.session());
         let began = Instant::now();
+        let known = self.session().is_known_as(&occupant, began);
+        let bound = self.condition == Condition::Clean && known;
+        let in_doubt = self.server.is_in_doubt(self.session(), began);
         let session = self.start();
         let result = match bound {
             true if in_doubt => match session.ping().await {

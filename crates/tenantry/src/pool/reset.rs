@@ -24,8 +24,8 @@ pub(super) enum Reset {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     pub(super) reset: Reset,
-    /// Whether it is the same occupant's again.
-    pub(super) same: bool,
+    /// Whether plans that were made under other settings go, those in functions too.
+    pub(super) discard_plans: bool,
     /// A number that nobody can guess; it has to come back.
     pub(super) echo: i64,
     /// Whether the server can look after clients that have gone.
@@ -75,7 +75,7 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
         "reset session authorization; reset all; set search_path to pg_catalog, pg_temp; \
          close all; unlisten *; discard temp; discard sequences; ",
     );
-    if !terms.same {
+    if terms.discard_plans {
         // Plans in functions that set a search path of their own know the settings of the one before.
         sql.text("discard plans; ");
     }

@@ -115,8 +115,8 @@ impl Server {
     }
 
     /// Says whether the server has to be asked before this session is used.
-    pub(super) fn is_in_doubt(&self, session: &Session) -> bool {
-        let idle = self.now().saturating_sub(session.seen);
+    pub(super) fn is_in_doubt(&self, session: &Session, now: Instant) -> bool {
+        let idle = now.duration_since(self.began).saturating_sub(session.seen);
         idle >= self.options.liveness_check_after
             || nanos(session.seen) < self.suspect_before.load(Ordering::Relaxed)
     }

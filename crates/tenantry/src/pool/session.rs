@@ -47,6 +47,8 @@ pub(crate) struct Session {
     borrowed: bool,
     /// Whether some were prepared while the connection was handed out, under whatever settings.
     handed_out: bool,
+    /// Whether plans inside of functions may have been made under other settings than the server's.
+    odd_plans: bool,
     /// When the first of them can have been prepared.
     statements_since: Instant,
     /// The process id of the backend, known after the first bind.
@@ -188,6 +190,7 @@ impl Session {
             statements: Statements::None,
             borrowed: false,
             handed_out: false,
+            odd_plans: false,
             statements_since: Instant::now(),
             backend: None,
             seen: now,
@@ -242,17 +245,20 @@ impl Session {
             // Takes sqlx's own count of open transactions down with the rollback.
             PgTransactionManager::start_rollback(&mut self.conn);
         }
+        let odd = !to.binding.settings.is_empty();
+        let discard = !same && (self.odd_plans || odd);
         let began = Instant::now();
-        let found = match self.reset_and_set(to, (reset, same), purpose, pin).await {
+        let found = match self.reset_and_set(to, (reset, discard), purpose, pin).await {
             Ok(found) if !found.in_transaction => found,
             Err(error) if !leaves_session_usable(&error) => return Err(error),
             // A transaction is open after all, or what failed is the statement before, whose answer
             // nobody had read, or the reset itself inside a transaction that had failed.
             Ok(_) | Err(_) => {
                 self.settle().await?;
-                self.reset_and_set(to, (Reset::Thorough, same), purpose, pin).await?
+                self.reset_and_set(to, (Reset::Thorough, discard), purpose, pin).await?
             }
         };
+        self.odd_plans = odd || (self.odd_plans && !discard);
         to.check(found.schema)?;
         self.seen_as = began;
         if !same || found.looked || self.statements == Statements::Doubtful {
@@ -272,15 +278,15 @@ impl Session {
 
     /// Says whether there is nothing to do on a session that is bound to the occupant before it is used
     /// for this.
-    pub(super) fn is_ready_for(&self, occupant: &Occupant, purpose: Purpose) -> bool {
-        self.is_known_as(occupant)
+    pub(super) fn is_ready_for(&self, occupant: &Occupant, purpose: Purpose, now: Instant) -> bool {
+        self.is_known_as(occupant, now)
             && (self.pinned || purpose.pin(occupant) == Pin::No)
             && !(self.borrowed && purpose.wants_own_statements())
     }
 
     /// Says whether the occupant's schema was seen to have its name a moment ago.
-    pub(super) fn is_known_as(&self, occupant: &Occupant) -> bool {
-        occupant.is_known_for(self.seen_as.elapsed())
+    pub(super) fn is_known_as(&self, occupant: &Occupant, now: Instant) -> bool {
+        occupant.is_known_for(now.duration_since(self.seen_as))
     }
 
     /// Makes a session that is bound to the occupant and known as such ready for this.
@@ -402,6 +408,7 @@ impl Session {
     /// Notes that somebody may have prepared statements on the connection.
     pub(super) fn note_handed_out(&mut self) {
         self.handed_out = true;
+        self.odd_plans = true;
     }
 
     /// Notes what may have happened to statements before the next [`bind`](Self::bind).
@@ -461,12 +468,13 @@ impl Session {
     async fn reset_and_set(
         &mut self,
         to: &Occupant,
-        (reset, same): (Reset, bool),
+        (reset, discard_plans): (Reset, bool),
         purpose: Purpose,
         pin: Pin,
     ) -> Result<Found> {
         let look = purpose != Purpose::Upkeep && to.needs_a_look();
-        let terms = Terms { reset, same, echo: draw(), checked: self.checks_clients, look, pin };
+        let terms =
+            Terms { reset, discard_plans, echo: draw(), checked: self.checks_clients, look, pin };
         let began = Instant::now();
         let sql = bind_sql(to, terms);
         if !sql.as_str().is_ascii() {
