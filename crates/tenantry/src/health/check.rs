@@ -289,7 +289,7 @@ async fn found(of: &Subject<'_>, ids: &[TenantId], deadline: Instant) -> Vec<See
 fn grade(server: &Server, tenant: &Seen, options: &HealthOptions) -> TenantHealth {
     let (total, idle, waiting) =
         tenant.pool.as_ref().map_or((0, 0, 0), |pool| (pool.total, pool.idle, pool.waiting));
-    let cap = server.options().cap_of_a_tenant();
+    let cap = server.cap_of_a_tenant();
     let load = HealthStatus::of_load(total - idle, cap, waiting);
     let (answered, reason) = match tenant.found {
         Ok(_) => of_answer(tenant.answer, options),

@@ -13,6 +13,7 @@ use super::{
     pooling::{Met, Pair, transaction_pooler},
     server::Server,
     session::{Session, leaves_session_usable},
+    state::Condemned,
 };
 use crate::event::{Event, PoolError};
 
@@ -150,7 +151,7 @@ impl Server {
         tracing::error!(target: "tenantry::server", proof, "{error}");
         let told = PoolError::new(None, "keeping tenants apart", &error.into());
         self.observer.tell(Event::PoolError(told));
-        self.change(|state, now| state.condemn(now));
+        self.change(|state, now| state.condemn(now, Condemned::Pooler));
     }
 }
 

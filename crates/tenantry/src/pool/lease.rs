@@ -224,12 +224,17 @@ impl Lease {
         let known = self.session().is_known_as(&occupant, began);
         let bound = self.condition == Condition::Clean && known;
         let in_doubt = self.server.is_in_doubt(self.session(), began);
+        let limit = self.server.sign_of_life();
+        let session = self.start();
+        // What is not there any more is found out sooner than any statement could tell.
+        let alive = if in_doubt { session.show_life(limit).await } else { Ok(()) };
+        if alive.is_err() {
+            self.lose();
+            self.server.look_for_dead();
+            return alive;
+        }
         let session = self.start();
         let result = match bound {
-            true if in_doubt => match session.ping().await {
-                Ok(()) => session.make_ready(&occupant, purpose).await,
-                lost => lost,
-            },
             true => session.make_ready(&occupant, purpose).await,
             false => session.bind(&occupant, keep, purpose).await,
         };

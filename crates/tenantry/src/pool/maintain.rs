@@ -20,9 +20,10 @@ use super::{
     scheduler::{ConnId, Time},
     server::Server,
     session::{CONNECTION_CHECK_INTERVAL, Purpose, Session, leaves_session_usable},
+    state::Condemned,
 };
 use crate::{
-    error::{Error, ErrorKind, class_of},
+    error::{Error, ErrorClass, ErrorKind, class_of},
     event::{Event, PoolError, Retry, RetryOf},
     retry::{Retrier, RetryPolicy, Transient},
 };
@@ -31,8 +32,15 @@ use crate::{
 /// process behind it; opening the next one at once would exceed the budget as the server counts.
 const LINGER: Duration = Duration::from_millis(10);
 
-/// How long an abandoned statement may go on before the server is asked to cancel it.
+/// How long nobody is kept from idle connections by one that is being opened.
+const SLOW_OPENING: Duration = Duration::from_millis(50);
+
+/// How long an abandoned statement may go on before the server is asked to cancel it, where messages take
+/// no time.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long a server may take to give a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
 /// How long asking for that may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,12 +54,15 @@ impl Server {
         let opening = Opening { server: Some(Arc::clone(self)), conn, opener };
         let server = Arc::clone(self);
         self.spawn(async move {
-            let open = server.open(opener);
-            let opened = match timeout(server.options.connect_timeout, open).await {
+            let mut open = pin!(timeout(server.options.connect_timeout, server.open(opener)));
+            let opened = match timeout(SLOW_OPENING, &mut open).await {
                 Ok(opened) => opened,
-                Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+                Err(_) => {
+                    server.change(|state, now| state.scheduler.opening_is_slow(now, conn));
+                    open.await
+                }
             };
-            match opened {
+            match opened.unwrap_or_else(|_| Err(too_late())) {
                 Ok(session) if server.separation.is_probe_due() => {
                     server.introduce(Newcomer::new(opening, session)).await;
                 }
@@ -68,7 +79,11 @@ impl Server {
         };
         let (server, told) = (Arc::clone(self), Arc::clone(self));
         let most = policy.max_attempts;
-        let transient = move |error: &sqlx::Error| error.is_transient() && !server.is_closed();
+        let transient = move |error: &sqlx::Error| {
+            // A server without room for more is asked by one, and later: see `State::run_short`.
+            let full = class_of(error) == ErrorClass::TooManyConnections && server.is_alive();
+            error.is_transient() && !full && !server.is_closed()
+        };
         let retrier = Retrier::when(policy, transient).on_retry(move |attempt, error, delay| {
             let cause = (class_of(error), error.to_string());
             let retry = Retry::new(RetryOf::Connect, None, (attempt, most), delay, cause);
@@ -81,6 +96,7 @@ impl Server {
                 let began = Instant::now();
                 let session = Session::open(&self.connect, self.now(), &self.separation).await?;
                 self.observer.meters.connected(began.elapsed());
+                self.note_round_trip(session.round_trip);
                 Ok(session)
             })
             .await
@@ -102,9 +118,8 @@ impl Server {
         say_goodbye(session).await;
         let connect = credentials.log_in(&self.connect);
         let open = Session::open(&connect, self.now(), &self.separation);
-        let opened = timeout(self.options.connect_timeout, open)
-            .await
-            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+        let opened =
+            timeout(self.options.connect_timeout, open).await.unwrap_or_else(|_| Err(too_late()));
         let mut session = opened.map_err(|error| {
             let opening = "opening a connection with the tenant's own credentials";
             self.observer.tell(Event::PoolError(PoolError::new(
@@ -154,19 +169,22 @@ impl Server {
     }
 
     async fn clean(self: &Arc<Self>, session: &mut Session, occupant: &Arc<Occupant>) -> Cleaned {
-        // Nobody wants it as it was: the tenant is not there any more, or it was not logged in yet.
-        let wanted = !occupant.is_retired() && session.is_logged_in_for(occupant);
-        let occupant = if wanted { occupant } else { self.system() };
-        let (keep, idle) = (self.keep(), Purpose::Idle);
-        if let Ok(done) = timeout(PATIENCE, session.bind(occupant, keep, idle)).await {
+        // Nobody wants it as it was: the tenant is not there any more, or it was not logged in yet. And
+        // what has hung while the session was bound would hang again.
+        let wanted =
+            !occupant.is_retired() && session.is_logged_in_for(occupant) && session.is_bound();
+        let nobody = self.system();
+        let occupant = if wanted { occupant } else { nobody };
+        let (keep, idle, patience) = (self.keep(), Purpose::Idle, self.patience());
+        if let Ok(done) = timeout(patience, session.bind(occupant, keep, idle)).await {
             return self.cleaned(session, done).await;
         }
         // Somebody has to ask the server to cancel. Until there is a connection to ask on, reading on
         // may come to an end by itself; when this is the only connection, it has to.
         let ask_on = {
-            let reading = pin!(session.bind(occupant, keep, idle));
-            let asking =
-                pin!(timeout(CANCEL_TIMEOUT, self.acquire(self.system(), Purpose::Statement)));
+            let reading = pin!(session.bind(nobody, keep, idle));
+            let limit = CANCEL_TIMEOUT + patience;
+            let asking = pin!(timeout(limit, self.acquire(nobody, Purpose::Statement)));
             match select(reading, asking).await {
                 Either::Left((done, _)) => Err(done),
                 Either::Right((lease, _)) => Ok(lease.ok().and_then(Result::ok)),
@@ -182,9 +200,39 @@ impl Server {
             // A request to cancel that may still be on its way must not meet the next statement.
             return Cleaned::Busy;
         }
-        match timeout(self.options.cleanup_timeout, session.bind(occupant, keep, idle)).await {
+        match timeout(self.options.cleanup_timeout, session.bind(nobody, keep, idle)).await {
             Ok(done) => self.cleaned(session, done).await,
             Err(_) => Cleaned::Busy,
+        }
+    }
+
+    /// How long a session may take to be reset when nothing is in the way.
+    fn patience(&self) -> Duration {
+        PATIENCE + (self.round_trip() * 3).min(CANCEL_TIMEOUT)
+    }
+
+    /// How long the server may take to give a sign of life.
+    pub(super) fn sign_of_life(&self) -> Duration {
+        SIGN_OF_LIFE.max(self.round_trip() * 3)
+    }
+
+    /// Asks for a sign of life on every idle connection that may be dead, all at once: one was found to
+    /// be. Who comes meanwhile opens another.
+    pub(super) fn look_for_dead(self: &Arc<Self>) {
+        let suspects =
+            self.change(|state, now| state.take_idle(now, |session| self.is_suspect(session)));
+        for (conn, mut session, _) in suspects {
+            let returning = Returning { server: Some(Arc::clone(self)), conn };
+            let server = Arc::clone(self);
+            self.spawn(async move {
+                match session.show_life(server.sign_of_life()).await {
+                    Ok(()) => {
+                        session.note_answer(server.now());
+                        returning.give_back(session);
+                    }
+                    Err(_) => returning.close(session).await,
+                }
+            });
         }
     }
 
@@ -202,7 +250,7 @@ impl Server {
         // What does not work may be the role or a setting of this tenant. The session is good for
         // others all the same, and each attempt would cost a connection if it were closed.
         let system = session.bind(self.system(), self.keep(), Purpose::Idle);
-        match timeout(PATIENCE, system).await {
+        match timeout(self.patience(), system).await {
             Ok(Ok(())) => Cleaned::Yes,
             _ => Cleaned::No,
         }
@@ -234,8 +282,10 @@ impl Server {
                 && let Some(server) = server.upgrade()
             {
                 server.change(|state, now| state.scheduler.tick(now));
-                let pinned = server.change(|state, now| state.take_pinned(now));
-                for (conn, session, occupant) in pinned {
+                let pinned =
+                    server.change(|state, now| state.take_idle(now, Session::is_pinned_in_vain));
+                for (conn, mut session, occupant) in pinned {
+                    session.unpin();
                     server.clean_later(conn, session, occupant);
                 }
             }
@@ -251,6 +301,10 @@ impl Server {
         let jitter = lifetime / 10_000 * u32::try_from(chance).unwrap_or_default();
         self.now().saturating_add(lifetime.saturating_sub(jitter))
     }
+}
+
+fn too_late() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 enum Cleaned {
@@ -320,6 +374,10 @@ impl Opening {
 impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {
+            if server.is_homeless() {
+                // What is opened next would end here again, and so on.
+                server.change(|state, now| state.condemn(now, Condemned::Homeless));
+            }
             server.change(|state, now| state.open_failed(now, self.conn, None));
             server.expect_no_partner_of(1);
         }

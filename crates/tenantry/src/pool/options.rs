@@ -27,11 +27,17 @@ pub struct PoolOptions {
     /// The sum over all processes has to stay below the server's `max_connections`. Everything the
     /// library does counts, reading the catalog and listening to it included.
     pub max_connections: usize,
-    /// Connections that one tenant may have in use at a time. Default: `None`.
+    /// Connections that one tenant may have in use at a time. Default: `None`, ¾ of those that tenants
+    /// can have: of the budget without the reserve and without the connection that listens to the
+    /// catalog, rounded down, and at least 1.
     ///
-    /// When set, it holds always. By default a tenant may use the whole budget while nobody else
-    /// waits, and ¾ of it when somebody does: measured, that halves the wait of quiet tenants beside
-    /// a flooding one and costs the flooding one nothing when it is alone.
+    /// It holds always, whoever else waits: statements of one tenant that hang leave a place to the
+    /// others, where there are two or more. More can be had by setting it, up to the budget, and then
+    /// one tenant can hold everything. The shared handle has no cap, and upkeep has one only when this
+    /// is set.
+    ///
+    /// With a cap of 1, a program that holds a transaction or a lease of a tenant and runs a statement on
+    /// the tenant's handle waits for itself until `acquire_timeout`.
     pub max_connections_per_tenant: Option<usize>,
     /// Connections that tenants leave to the library: to read the catalog, to cancel what was
     /// abandoned, to check health. Default: 1 of 10 or more, else 0.
@@ -204,8 +210,8 @@ impl PoolOptions {
         self.breaker.check()
     }
 
-    /// Connections that one tenant may have in use, whoever else waits.
-    pub(crate) fn cap_of_a_tenant(&self) -> usize {
+    /// Connections that upkeep may have in use: a cap that is set holds for it, too.
+    pub(crate) fn cap_of_upkeep(&self) -> usize {
         self.max_connections_per_tenant.unwrap_or(self.max_connections)
     }
 
@@ -217,13 +223,13 @@ impl PoolOptions {
     /// something else.
     pub(super) fn limits(&self, outside: usize) -> Limits {
         let budget = self.max_connections.saturating_sub(outside).max(1);
-        let hard_cap = self.max_connections_per_tenant.unwrap_or(budget).min(budget);
-        let soft_cap = self.max_connections_per_tenant.unwrap_or((budget * 3 / 4).max(1));
+        let reserve = self.reserve().min(budget - 1);
+        let of_tenants = budget - reserve;
+        let cap = self.max_connections_per_tenant.unwrap_or((of_tenants * 3 / 4).max(1));
         Limits {
             budget,
-            reserve: self.reserve().min(budget - 1),
-            hard_cap,
-            soft_cap: soft_cap.min(hard_cap),
+            reserve,
+            cap: cap.min(budget),
             max_waiting: self.max_waiting_per_tenant,
             affinity: self.affinity,
             idle_timeout: self.idle_timeout,
@@ -276,6 +282,25 @@ mod tests {
         assert_eq!(PoolOptions::default().check(), Ok(()));
         let one = PoolOptions { max_connections: 1, ..Default::default() };
         assert_eq!(one.check(), Ok(()));
-        assert_eq!((one.limits(0).reserve, one.limits(0).soft_cap), (0, 1));
+        assert_eq!((one.limits(0).reserve, one.limits(0).cap), (0, 1));
+    }
+
+    #[test]
+    fn a_tenant_leaves_a_place_where_there_are_two() {
+        for (max_connections, outside, cap) in [
+            (1, 0, 1),
+            (2, 0, 1),
+            (2, 1, 1),
+            (3, 0, 2),
+            (4, 0, 3),
+            (8, 0, 6),
+            (10, 1, 6),
+            (20, 1, 13),
+        ] {
+            let options = PoolOptions { max_connections, ..Default::default() };
+            assert_eq!(options.limits(outside).cap, cap, "{max_connections} without {outside}");
+        }
+        let all = PoolOptions { max_connections_per_tenant: Some(20), ..Default::default() };
+        assert_eq!(all.limits(0).cap, 20);
     }
 }

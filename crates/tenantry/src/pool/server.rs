@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use sqlx::postgres::PgConnectOptions;
 use tokio::{
@@ -47,6 +48,8 @@ pub(crate) struct Server {
     began: Instant,
     /// Sessions last seen before this time are asked before they are handed out; in nanoseconds.
     suspect_before: AtomicU64,
+    /// What a message to the server and back takes; in nanoseconds.
+    round_trip: AtomicU64,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     /// Where connections live. A socket belongs to the runtime that opened it, so all of them are
@@ -86,6 +89,7 @@ impl Server {
             observer,
             began: Instant::now(),
             suspect_before: AtomicU64::new(0),
+            round_trip: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             shutdown,
             runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
@@ -117,8 +121,29 @@ impl Server {
     /// Says whether the server has to be asked before this session is used.
     pub(super) fn is_in_doubt(&self, session: &Session, now: Instant) -> bool {
         let idle = now.duration_since(self.began).saturating_sub(session.seen);
-        idle >= self.options.liveness_check_after
-            || nanos(session.seen) < self.suspect_before.load(Ordering::Relaxed)
+        idle >= self.options.liveness_check_after || self.is_suspect(session)
+    }
+
+    /// Says whether a connection broke after this session was last seen alive.
+    pub(super) fn is_suspect(&self, session: &Session) -> bool {
+        nanos(session.seen) < self.suspect_before.load(Ordering::Relaxed)
+    }
+
+    /// Notes what a message to the server and back has taken.
+    pub(super) fn note_round_trip(&self, took: Duration) {
+        // A moment of load makes little of it, a new way to the server all.
+        let known = self.round_trip();
+        let now = if known.is_zero() { took } else { (known * 3 + took) / 4 };
+        self.round_trip.store(nanos(now), Ordering::Relaxed);
+    }
+
+    pub(super) fn round_trip(&self) -> Duration {
+        Duration::from_nanos(self.round_trip.load(Ordering::Relaxed))
+    }
+
+    /// Says whether there is a connection that may serve somebody.
+    pub(super) fn is_alive(&self) -> bool {
+        self.state.lock().scheduler.alive() > 0
     }
 
     /// Forgets the tenant pool of an occupant. Returns whether there was one.
@@ -178,7 +203,12 @@ impl Server {
 
     /// Connections that upkeep can have at most.
     pub(crate) fn places_for_upkeep(&self) -> usize {
-        self.places_for_tenants().min(self.options.cap_of_a_tenant())
+        self.places_for_tenants().min(self.options.cap_of_upkeep())
+    }
+
+    /// Connections that one tenant can have at most.
+    pub(crate) fn cap_of_a_tenant(&self) -> usize {
+        self.state.lock().scheduler.cap_of_a_tenant()
     }
 
     /// Connections that tenants can have at most.
@@ -270,6 +300,13 @@ impl Server {
         if let Some(runtime) = self.runtime.get() {
             self.tasks.spawn_on(task, runtime);
         }
+    }
+
+    /// Says whether there is no runtime any more that could own connections.
+    pub(super) fn is_homeless(&self) -> bool {
+        let Some(runtime) = self.runtime.get() else { return true };
+        // One that has ended drops what it is given at once.
+        runtime.spawn(async {}).now_or_never().is_some_and(|task| task.is_err())
     }
 
     pub(super) fn keep(&self) -> KeepStatements {

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, Executor, PgConnection, Row,
@@ -8,7 +8,7 @@ use sqlx::{
     raw_sql,
 };
 use sqlx_core::transaction::TransactionManager;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     PoolOptions,
@@ -61,6 +61,8 @@ pub(crate) struct Session {
     touched: bool,
     /// When the server has last answered since the session was given back.
     answered: Option<Time>,
+    /// What a message to the server and back took when it was opened.
+    pub(super) round_trip: Duration,
     wear: Wear,
 }
 
@@ -176,7 +178,9 @@ impl Session {
         let mut conn = PgConnection::connect_with(options).await?;
         let checks_clients = checks_clients(&mut conn).await?;
         // After the first `set`: some poolers keep the backend of a session that has changed something.
+        let asked = Instant::now();
         let backend = Backend::ask(&mut conn).await?;
+        let round_trip = asked.elapsed();
         let identity = Box::new(Identity::new(separation, generation, backend));
         Ok(Self {
             conn,
@@ -196,8 +200,14 @@ impl Session {
             seen: now,
             touched: true,
             answered: None,
+            round_trip,
             wear: Wear::default(),
         })
+    }
+
+    /// Says whether it is somebody's: the last [`bind`](Self::bind) has come to its end.
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound.is_some()
     }
 
     pub(crate) fn is_bound_to(&self, occupant: &Arc<Occupant>) -> bool {
@@ -360,6 +370,12 @@ impl Session {
     /// Counts tables that were read without being bound to their schema.
     pub(super) fn wear(&mut self, tables: usize) {
         self.wear.tables += tables;
+    }
+
+    /// Checks that the same server process still answers, within a limit.
+    pub(super) async fn show_life(&mut self, limit: Duration) -> Result<()> {
+        let late = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+        timeout(limit, self.ping()).await.unwrap_or_else(late)
     }
 
     /// Checks that the same server process still answers, in one round trip.

@@ -24,8 +24,12 @@ use crate::{
     event::{BreakerChange, BreakerState, Event, EvictReason, Observer, PoolCreated, PoolEvicted},
 };
 
-/// How long no connection is opened while there are some that serve and no more can be had.
+/// How long no connection is opened while there are some that serve and no more can be had; doubled
+/// each time that there is still no room.
 const SHORTAGE: Duration = Duration::from_millis(200);
+
+/// The longest time until it is tried again.
+const LONGEST_SHORTAGE: Duration = Duration::from_secs(2);
 
 /// How long an answer of the server shows that it is there.
 const RECENTLY: Duration = Duration::from_secs(1);
@@ -36,6 +40,8 @@ pub(super) struct State {
     sessions: Vec<Option<Session>>,
     pools: HashMap<OccupantId, Pool>,
     names: HashMap<TenantKey, Arc<Occupant>>,
+    /// How many pools are there only for the leases and waiters that they still have.
+    leaving: usize,
     acquires: Acquires,
     evictions: BTreeMap<EvictReason, u64>,
     /// Why the last connection could not be opened.
@@ -45,10 +51,12 @@ pub(super) struct State {
     probing: Option<ConnId>,
     /// The connection that is opened for another one to be compared with.
     partner: Option<ConnId>,
-    /// Whether nothing is to be served, because tenants cannot be kept apart.
-    condemned: bool,
-    /// What has come up beside what the scheduler has decided.
-    more_orders: Vec<Order>,
+    /// Why nothing is to be served any more, if so.
+    condemned: Option<Condemned>,
+    /// How long after the last failure a server without room for more is asked again.
+    shortage: Duration,
+    /// What is to be done outside the lock.
+    orders: Vec<Order>,
     /// What is to be told.
     events: Vec<Event>,
     /// What is to be told after what the scheduler has decided: a tenant pool that takes the place of
@@ -61,6 +69,8 @@ pub(super) struct State {
 struct Pool {
     key: TenantKey,
     occupant: Arc<Occupant>,
+    /// Whether it was evicted, and is there for the leases and waiters that it still has.
+    leaving: bool,
 }
 
 /// How to reach somebody who waits.
@@ -79,6 +89,15 @@ pub(super) enum Asked {
     QueueFull,
     Cut(Error),
     Closed,
+}
+
+/// Why nothing is served any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condemned {
+    /// Tenants cannot be kept apart behind a pooler in transaction mode.
+    Pooler,
+    /// The runtime that the connections belong to has ended.
+    Homeless,
 }
 
 /// How much a snapshot tells.
@@ -117,14 +136,16 @@ impl State {
             sessions,
             pools: HashMap::new(),
             names: HashMap::new(),
+            leaving: 0,
             acquires: Acquires::default(),
             evictions: BTreeMap::new(),
             open_error: None,
             breaker: Breaker::new(breaker),
             probing: None,
             partner: None,
-            condemned: false,
-            more_orders: Vec::new(),
+            condemned: None,
+            shortage: SHORTAGE,
+            orders: Vec::new(),
             events: Vec::new(),
             later_events: Vec::new(),
             answered_at: None,
@@ -159,18 +180,24 @@ impl State {
 
     /// Finds or begins the pool of an occupant, and returns the occupant as the pool knows it.
     fn pool_of(&mut self, now: Time, occupant: &Arc<Occupant>) -> (TenantKey, Arc<Occupant>) {
-        if let Some(pool) = self.pools.get(&occupant.id)
-            && pool.occupant.is_same(occupant)
-        {
-            return (pool.key, Arc::clone(&pool.occupant));
+        if let Some(Pool { key, occupant: known, leaving: false }) = self.pools.get(&occupant.id) {
+            let key = *key;
+            if known.is_same(occupant) {
+                return (key, Arc::clone(known));
+            }
+            self.scheduler.evict(now, key, EvictReason::Changed);
+            self.settle(now);
         }
-        let key = self.scheduler.add_tenant(now, occupant.class);
-        // Only now, so that the new pool does not get the old one's key: what is told of the old
-        // one's end later would be taken to be about the new one.
-        if let Some(before) = self.pools.remove(&occupant.id) {
-            self.scheduler.evict(now, before.key, EvictReason::Changed);
-        }
-        let pool = Pool { key, occupant: Arc::clone(occupant) };
+        // What is still in use of the former pool counts against the cap of this one.
+        let key = match self.pools.get(&occupant.id) {
+            Some(before) => {
+                self.leaving -= usize::from(before.leaving);
+                self.scheduler.begin_anew(now, before.key, occupant.class);
+                before.key
+            }
+            None => self.scheduler.add_tenant(now, occupant.class),
+        };
+        let pool = Pool { key, occupant: Arc::clone(occupant), leaving: false };
         self.pools.insert(occupant.id.clone(), pool);
         self.names.insert(key, Arc::clone(occupant));
         if let Some(tenant) = occupant.tenant() {
@@ -184,7 +211,7 @@ impl State {
 
     /// Forgets the tenant pool of an occupant. Returns whether there was one.
     pub(super) fn evict(&mut self, now: Time, id: &OccupantId, reason: EvictReason) -> bool {
-        let key = self.pools.get(id).map(|pool| pool.key);
+        let key = self.pools.get(id).filter(|pool| !pool.leaving).map(|pool| pool.key);
         if let Some(key) = key {
             self.scheduler.evict(now, key, reason);
         }
@@ -211,11 +238,19 @@ impl State {
     /// Takes a connection that was opened.
     pub(super) fn opened(&mut self, now: Time, conn: ConnId, session: Session, expires: Time) {
         self.open_error = None;
-        self.probing.take_if(|probe| *probe == conn);
+        let probe = self.probing.take_if(|probe| *probe == conn).is_some();
         self.partner.take_if(|partner| *partner == conn);
         self.note_success(now, now);
         self.put_session(conn, session);
         self.scheduler.opened(now, conn, expires);
+        if probe && self.scheduler.supply() == Supply::Short {
+            self.shortage = SHORTAGE;
+            match self.scheduler.is_short() {
+                // There was room for one; whoever else waits is not to ask for all of it at once.
+                true => self.orders.push(Order::ReviewSupply(Duration::ZERO)),
+                false => self.set_supply(now, Supply::Normal),
+            }
+        }
     }
 
     /// Notes that a connection could not be opened, and why, unless nobody knows.
@@ -230,16 +265,30 @@ impl State {
         if self.is_served(now, class) {
             // The server is there, and so are some of our connections to it: they come back.
             self.breaker.succeeded(now).then(|| self.tell_of_breaker(now));
-            self.set_supply(now, Supply::Short);
-            self.more_orders.push(Order::ReviewSupply(SHORTAGE));
+            self.run_short(now, opener);
         } else if let Some(class) = class
             && self.breaker.failed(now, opener, class.is_transient())
         {
             self.set_supply(now, Supply::Cut);
-            self.more_orders.push(Order::ReviewSupply(self.breaker.pause()));
+            self.orders.push(Order::ReviewSupply(self.breaker.pause()));
             self.tell_of_breaker(now);
+        } else if probe && self.scheduler.supply() == Supply::Short {
+            self.run_short(now, opener);
         }
         self.scheduler.open_failed(now, conn);
+    }
+
+    /// Has no connection opened for a while, because there is no room for more; then one, to see whether
+    /// there is.
+    fn run_short(&mut self, now: Time, opener: Opener) {
+        self.shortage = match (opener, self.scheduler.supply()) {
+            (Opener::Probe, _) => (self.shortage * 2).min(LONGEST_SHORTAGE),
+            // It will be seen already.
+            (_, Supply::Short) => return,
+            _ => SHORTAGE,
+        };
+        self.set_supply(now, Supply::Short);
+        self.orders.push(Order::ReviewSupply(self.shortage));
     }
 
     /// Has a connection opened for another one to be compared with, unless one is on its way already.
@@ -254,13 +303,13 @@ impl State {
     }
 
     /// Refuses whoever waits, and has no connection opened any more.
-    pub(super) fn condemn(&mut self, now: Time) {
-        self.condemned = true;
+    pub(super) fn condemn(&mut self, now: Time, why: Condemned) {
+        self.condemned.get_or_insert(why);
         self.scheduler.set_supply(now, Supply::Cut);
     }
 
     fn set_supply(&mut self, now: Time, supply: Supply) {
-        if !self.condemned {
+        if self.condemned.is_none() {
             self.scheduler.set_supply(now, supply);
         }
     }
@@ -288,19 +337,25 @@ impl State {
 
     /// Opens connections again after a shortage, or one to see whether the server is there.
     pub(super) fn review_supply(&mut self, now: Time) {
-        if self.scheduler.supply() == Supply::Short {
+        let short = self.scheduler.supply() == Supply::Short;
+        if short && !self.scheduler.is_short() {
             return self.set_supply(now, Supply::Normal);
         }
-        if !self.breaker.begin_probe(now) {
+        if self.probing.is_some() || !(short || self.breaker.begin_probe(now)) {
             return;
         }
         self.probing = self.scheduler.open_probe();
-        if self.probing.is_some() {
+        if short {
+            // Where every place is taken, there is one again when it is free.
+            if self.probing.is_none() {
+                self.set_supply(now, Supply::Normal);
+            }
+        } else if self.probing.is_some() {
             self.tell_of_breaker(now);
         } else if !self.scheduler.is_closed() {
             // Every place is taken by a connection that has not come back yet.
             let pause = self.breaker.postpone_probe(now);
-            self.more_orders.push(Order::ReviewSupply(pause));
+            self.orders.push(Order::ReviewSupply(pause));
         }
     }
 
@@ -338,13 +393,16 @@ impl State {
 
     /// Turns the scheduler's actions into orders: takes sessions out, forgets names.
     pub(super) fn orders(&mut self, now: Time) -> Vec<Order> {
-        let mut orders = Vec::new();
-        while let Some(action) = self.scheduler.next_action() {
-            orders.extend(self.order(now, action));
-        }
-        orders.append(&mut self.more_orders);
+        self.settle(now);
         self.events.append(&mut self.later_events);
-        orders
+        std::mem::take(&mut self.orders)
+    }
+
+    fn settle(&mut self, now: Time) {
+        while let Some(action) = self.scheduler.next_action() {
+            let order = self.order(now, action);
+            self.orders.extend(order);
+        }
     }
 
     fn order(&mut self, now: Time, action: Action<Waiter>) -> Option<Order> {
@@ -369,10 +427,11 @@ impl State {
                 Order::Close { conn, session: self.sessions[conn.index()].take() }
             }
             Action::Evicted { tenant, reason } => {
-                let occupant = self.names.remove(&tenant)?;
+                let occupant = self.names.get(&tenant)?;
                 *self.evictions.entry(reason).or_default() += 1;
-                if self.pools.get(&occupant.id).is_some_and(|pool| pool.key == tenant) {
-                    self.pools.remove(&occupant.id);
+                if let Some(pool) = self.pools.get_mut(&occupant.id) {
+                    pool.leaving = true;
+                    self.leaving += 1;
                 }
                 self.events.push(Event::PoolEvicted(PoolEvicted {
                     tenant_id: occupant.tenant()?.clone(),
@@ -381,12 +440,25 @@ impl State {
                 }));
                 return None;
             }
+            Action::Forgotten(tenant) => {
+                let occupant = self.names.remove(&tenant)?;
+                let pool = self.pools.remove(&occupant.id);
+                self.leaving -= usize::from(pool.is_some_and(|pool| pool.leaving));
+                return None;
+            }
         })
     }
 
     fn refusal(&self, now: Time, why: Refusal, occupant: &Occupant) -> Error {
-        if self.condemned && why != Refusal::Closed {
-            return transaction_pooler();
+        match self.condemned.filter(|_| why != Refusal::Closed) {
+            Some(Condemned::Pooler) => return transaction_pooler(),
+            Some(Condemned::Homeless) => {
+                let attempted = "taking a connection: the runtime on which the pool was first used has \
+                                 ended, and its connections with it; use a manager on a runtime that \
+                                 outlives it";
+                return occupant.name(Error::new(ErrorKind::Closed, attempted));
+            }
+            None => {}
         }
         let error = match why {
             Refusal::Closed => Error::new(ErrorKind::Closed, "waiting for a connection"),
@@ -408,30 +480,32 @@ impl State {
 
     /// Says whether a connection is bound to the occupant now.
     pub(super) fn is_warm(&self, id: &OccupantId) -> bool {
-        self.pools.get(id).is_some_and(|pool| {
+        self.pools.get(id).filter(|pool| !pool.leaving).is_some_and(|pool| {
             let counts = self.scheduler.tenant_counts(pool.key);
             counts.idle + counts.leased > 0
         })
     }
 
-    /// Takes the idle connections that hold a pin in vain, to be reset. One that is bound to nobody any
-    /// more is closed, and one whose tenant may have no more leases now waits for the next time.
-    pub(super) fn take_pinned(&mut self, now: Time) -> Vec<(ConnId, Session, Arc<Occupant>)> {
-        let in_vain =
-            |session: &Option<Session>| session.as_ref().is_some_and(Session::is_pinned_in_vain);
+    /// Takes idle connections out, as leases of whom they are bound to. One that is bound to nobody any
+    /// more is closed, and one whose tenant may have no more leases now stays.
+    pub(super) fn take_idle(
+        &mut self,
+        now: Time,
+        which: impl Fn(&Session) -> bool,
+    ) -> Vec<(ConnId, Session, Arc<Occupant>)> {
         let places = self.sessions.iter().enumerate();
-        let pinned: Vec<_> =
-            places.filter(|(_, session)| in_vain(session)).map(|(place, _)| place).collect();
+        let places: Vec<_> = places
+            .filter(|(_, session)| session.as_ref().is_some_and(&which))
+            .map(|(place, _)| place)
+            .collect();
         let mut taken = Vec::new();
-        for place in pinned {
+        for place in places {
             let Some((conn, key)) = self.scheduler.take_out(now, place) else { continue };
             let Some(occupant) = self.names.get(&key).cloned() else {
                 self.scheduler.release(now, conn, Released::Usable);
                 continue;
             };
-            let mut session = self.take_session(conn);
-            session.unpin();
-            taken.push((conn, session, occupant));
+            taken.push((conn, self.take_session(conn), occupant));
         }
         taken
     }
@@ -453,6 +527,9 @@ impl State {
     pub(super) fn tenant_pools(&self) -> impl Iterator<Item = (Arc<Occupant>, TenantPoolSnapshot)> {
         self.pools.iter().filter_map(|(id, pool)| {
             let OccupantId::Tenant(tenant) = id else { return None };
+            if pool.leaving {
+                return None;
+            }
             let counts = self.scheduler.tenant_counts(pool.key);
             let snapshot = TenantPoolSnapshot {
                 tenant: tenant.clone(),
@@ -498,7 +575,7 @@ impl State {
             evictions: self.evictions.clone(),
             breaker: self.breaker.state(),
             granted_to_tenants: counts.granted,
-            tenant_pools: self.pools.len() - beside,
+            tenant_pools: self.pools.len() - self.leaving - beside,
             max_tenant_pools,
             shared,
             tenants,

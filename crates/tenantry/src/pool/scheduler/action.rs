@@ -38,8 +38,10 @@ pub(crate) enum Action<W> {
     Open(ConnId),
     /// Close the idle connection, then call [`Scheduler::closed`].
     Close(ConnId),
-    /// The tenant pool is forgotten.
+    /// The tenant pool is forgotten, but for the leases and waiters that it has.
     Evicted { tenant: TenantKey, reason: EvictReason },
+    /// The last of those has gone, and the key may be used again.
+    Forgotten(TenantKey),
 }
 
 /// Why a waiter gets no connection.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     Action, Class, ConnId, How, Refusal, Scheduler, Supply, TenantKey, Ticket, Time,
     conn::{Conn, Shelf, State},
-    fair::{Cap, Place},
+    fair::{MOST_DEBT, Place},
     list::List,
     tenant::{LEAST_CHARGE, Tenant},
 };
@@ -18,10 +18,7 @@ impl<W> Scheduler<W> {
             debug_assert!(false, "a tenant whose turn it is has a waiter");
             return self.put_idle(now, conn);
         };
-        // The clock follows the one who is furthest behind, never one that was preferred.
-        if let Some(place) = self.ready.first() {
-            self.ready.advance(place.virtual_time);
-        }
+        self.ready.catch_up();
         let mut waiter = None;
         self.change_queue(now, key, |queue| waiter = queue.remove(&ticket));
         self.lease(now, conn, key);
@@ -42,7 +39,8 @@ impl<W> Scheduler<W> {
     pub(super) fn lease(&mut self, now: Time, conn: ConnId, key: TenantKey) {
         self.leave_quiet(key);
         let dedicated = self.tenants[key.0].class == Class::Dedicated;
-        let charged = self.tenants[key.0].typical_hold;
+        // Nobody knows yet how long it will take; the end of the lease settles it.
+        let charged = self.tenants[key.0].typical_hold.min(MOST_DEBT);
         let slot = self.conn_mut(conn);
         slot.state = State::Leased { tenant: key, since: now, charged };
         if slot.bound != Some(key) {
@@ -54,10 +52,12 @@ impl<W> Scheduler<W> {
         self.change_tenant(key, |tenant, clock| {
             tenant.leased += 1;
             tenant.granted += 1;
-            tenant.virtual_time = tenant.virtual_time.max(clock) + charged;
+            let charged = tenant.virtual_time.max(clock) + charged;
+            tenant.virtual_time = charged.min(clock + MOST_DEBT);
         });
         if self.tenants[key.0].class != Class::System {
             self.tenant_leases += 1;
+            self.ready.give(charged, self.active);
         }
         if self.tenants[key.0].is_a_tenant() {
             self.counts.granted += 1;
@@ -74,14 +74,16 @@ impl<W> Scheduler<W> {
     ) {
         let held = held.max(LEAST_CHARGE);
         self.counts.leased -= 1;
-        self.change_tenant(key, |tenant, _| {
-            tenant.leased -= 1;
-            tenant.virtual_time = (tenant.virtual_time + held).saturating_sub(charged);
-            tenant.typical_hold = (tenant.typical_hold * 7 + held) / 8;
-        });
         if self.tenants[key.0].class != Class::System {
             self.tenant_leases -= 1;
+            self.ready.give(held.saturating_sub(charged), self.active);
         }
+        self.change_tenant(key, |tenant, clock| {
+            tenant.leased -= 1;
+            let settled = (tenant.virtual_time + held).saturating_sub(charged);
+            tenant.virtual_time = settled.min(clock + MOST_DEBT);
+            tenant.typical_hold = (tenant.typical_hold * 7 + held) / 8;
+        });
         self.settle_quiet(now, key);
     }
 
@@ -112,26 +114,28 @@ impl<W> Scheduler<W> {
         key: TenantKey,
         change: impl FnOnce(&mut Tenant<W>, Duration),
     ) {
-        let (hard_cap, soft_cap) = (self.limits.hard_cap, self.limits.soft_cap);
         let clock = self.ready.clock();
         let tenant = &mut self.tenants[key.0];
-        let demand_before = tenant.demand(hard_cap);
+        let (demand_before, active_before) = (tenant.demand(&self.limits), tenant.is_active());
         change(tenant, clock);
         if tenant.class == Class::System {
             return;
         }
-        let demand = tenant.demand(hard_cap);
-        let cap = if tenant.leased < soft_cap { Cap::Below } else { Cap::Above };
-        let place = Place { virtual_time: tenant.virtual_time, tenant: key.0 };
-        let place = (demand > 0).then_some((cap, place));
+        let demand = tenant.demand(&self.limits);
+        let place = tenant
+            .queue
+            .first_key_value()
+            .filter(|_| demand > 0)
+            .map(|(arrival, _)| Place::new(tenant.class, tenant.virtual_time, *arrival, key.0));
         let place_before = std::mem::replace(&mut tenant.place, place);
         self.demand = self.demand + demand - demand_before;
+        self.active = self.active + usize::from(tenant.is_active()) - usize::from(active_before);
         if place_before != place {
-            if let Some((cap, place)) = place_before {
-                self.ready.remove(cap, place);
+            if let Some(place) = place_before {
+                self.ready.remove(place);
             }
-            if let Some((cap, place)) = place {
-                self.ready.insert(cap, place);
+            if let Some(place) = place {
+                self.ready.insert(place);
             }
         }
     }
@@ -173,10 +177,20 @@ impl<W> Scheduler<W> {
 
     pub(super) fn open_in_a_free_place(&mut self) -> Option<ConnId> {
         let conn = self.free.pop()?;
-        self.conn_mut(conn).state = State::Opening;
+        self.conn_mut(conn).state = State::Opening { slow: false };
         self.counts.opening += 1;
         self.actions.push_back(Action::Open(conn));
         Some(conn)
+    }
+
+    /// Notes that a connection is not being opened any more.
+    pub(super) fn end_opening(&mut self, conn: ConnId) {
+        let State::Opening { slow } = self.conn(conn).state else {
+            debug_assert!(false, "only what is being opened can have been opened");
+            return;
+        };
+        self.counts.opening -= 1;
+        self.slow_openings -= usize::from(slow);
     }
 
     pub(super) fn close_idle(&mut self, conn: ConnId) {
@@ -230,6 +244,7 @@ impl<W> Scheduler<W> {
         };
         if tenant.evicted && tenant.leased == 0 && tenant.queue.is_empty() {
             self.tenants.remove(key.0);
+            self.actions.push_back(Action::Forgotten(key));
         }
     }
 

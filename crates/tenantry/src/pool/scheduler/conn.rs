@@ -26,9 +26,19 @@ pub(super) struct Conn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Free,
-    Opening,
-    Idle { since: Time, shelf: Shelf },
-    Leased { tenant: TenantKey, since: Time, charged: Duration },
+    /// `slow` when nobody is to wait for it any more who could have another one.
+    Opening {
+        slow: bool,
+    },
+    Idle {
+        since: Time,
+        shelf: Shelf,
+    },
+    Leased {
+        tenant: TenantKey,
+        since: Time,
+        charged: Duration,
+    },
     Closing,
 }
 

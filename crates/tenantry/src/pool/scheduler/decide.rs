@@ -3,7 +3,6 @@
 use super::{
     Class, ConnId, How, Scheduler, Supply, TenantKey, Time,
     conn::{Shelf, State, conn_id},
-    fair::Cap,
 };
 
 impl<W> Scheduler<W> {
@@ -19,9 +18,7 @@ impl<W> Scheduler<W> {
             Some(how) => self.grant(now, conn, key, how),
             // It cannot be bound to the one whose turn it is: its place in the budget can, unless no
             // connection could be opened there, or enough places are on their way.
-            None if self.supply == Supply::Normal
-                && self.counts.opening + self.counts.closing < self.wanted() =>
-            {
+            None if self.supply == Supply::Normal && self.is_short() => {
                 self.begin_close(conn);
             }
             None => match self.next_that_fits(conn) {
@@ -34,10 +31,12 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Finds the first in the order that the connection can be bound to.
+    /// Finds the first in the order that the connection can be bound to: the one that it is bound to, or
+    /// whoever any connection will do for.
     fn next_that_fits(&self, conn: ConnId) -> Option<(TenantKey, How)> {
-        let mut tenants = self.ready.iter().map(|place| TenantKey(place.tenant));
-        tenants.find_map(|key| self.fit(conn, key).map(|how| (key, how)))
+        let owner = self.conn(conn).bound.filter(|owner| self.tenants[owner.0].place.is_some());
+        let pooled = self.ready.first_pooled().map(TenantKey);
+        [owner, pooled].into_iter().flatten().find_map(|key| Some((key, self.fit(conn, key)?)))
     }
 
     /// Chooses the tenant that gets this connection: the one it is bound to, as long as that is not
@@ -50,20 +49,20 @@ impl<W> Scheduler<W> {
         if owner == first || self.tenants[first.0].class == Class::System {
             return Some(first);
         }
-        let (owned, next) = (&self.tenants[owner.0], &self.tenants[first.0]);
-        let waits = owned.place.is_some_and(|(cap, _)| {
-            cap == Cap::Below || next.place.is_some_and(|(cap, _)| cap == Cap::Above)
-        });
-        let near = owned.virtual_time <= next.virtual_time.saturating_add(self.limits.affinity);
-        Some(if waits && near { owner } else { first })
+        let waits = self.tenants[owner.0].place.is_some();
+        Some(if waits && self.is_near(owner, first) { owner } else { first })
     }
 
-    /// Returns whose turn it is among those who wait and may lease.
+    /// Says whether a tenant may go before the one whose turn it is, because a connection is bound to it.
+    fn is_near(&self, owner: TenantKey, first: TenantKey) -> bool {
+        let affinity = self.limits.affinity;
+        let [owned, next] = [owner, first].map(|key| self.tenants[key.0].virtual_time);
+        !affinity.is_zero() && owned <= next.max(self.ready.clock()).saturating_add(affinity)
+    }
+
     pub(super) fn whose_turn(&self) -> Option<TenantKey> {
-        self.system_in_line().or_else(|| {
-            let place = self.ready.first().filter(|_| self.tenants_may_lease())?;
-            Some(TenantKey(place.tenant))
-        })
+        self.system_in_line()
+            .or_else(|| self.ready.first().filter(|_| self.tenants_may_lease()).map(TenantKey))
     }
 
     /// Returns the pool of the library's own that has waited longest.
@@ -73,9 +72,14 @@ impl<W> Scheduler<W> {
         waiting.min_by_key(|(since, _)| *since).map(|(_, key)| key)
     }
 
+    /// Connections that one tenant can have at most.
+    pub(crate) fn cap_of_a_tenant(&self) -> usize {
+        self.limits.cap
+    }
+
     /// Connections that tenants can have at most.
     pub(crate) fn places_for_tenants(&self) -> usize {
-        self.limits.budget - self.limits.reserve
+        self.limits.places_for_tenants()
     }
 
     pub(super) fn tenants_may_lease(&self) -> bool {
@@ -85,7 +89,7 @@ impl<W> Scheduler<W> {
     pub(super) fn may_lease(&self, key: TenantKey) -> bool {
         let tenant = &self.tenants[key.0];
         tenant.class == Class::System
-            || (tenant.leased < self.limits.hard_cap && self.tenants_may_lease())
+            || (tenant.leased < tenant.cap(&self.limits) && self.tenants_may_lease())
     }
 
     /// Says how the connection would be prepared for the tenant; nothing when it cannot be.
@@ -116,13 +120,14 @@ impl<W> Scheduler<W> {
         };
         match free_for_all {
             Some(index) => Some((conn_id(index), How::Bind)),
-            None if !self.can_open() => self.find_rebindable(key),
+            None if !self.can_open_soon() => self.find_rebindable(key),
             None => None,
         }
     }
 
-    fn can_open(&self) -> bool {
-        self.supply == Supply::Normal && !self.free.is_empty()
+    /// Says whether another connection can be had by opening one, without waiting for long.
+    fn can_open_soon(&self) -> bool {
+        self.supply == Supply::Normal && !self.free.is_empty() && self.slow_openings == 0
     }
 
     /// Finds the least recently used idle connection of another tenant.
@@ -139,13 +144,11 @@ impl<W> Scheduler<W> {
         if self.closed {
             return;
         }
-        while self.counts.opening + self.counts.closing < self.wanted() {
-            if self.open_one() {
-                continue;
-            }
-            if let Some((key, conn, how)) = self.next_with_an_idle_one() {
-                self.take_idle(conn);
-                self.grant(now, conn, key, how);
+        if self.slow_openings > 0 {
+            while self.give_idle(now) {}
+        }
+        while self.is_short() {
+            if self.open_one() || self.give_idle(now) {
                 continue;
             }
             // Closing one to open another is no use while none can be opened.
@@ -156,20 +159,44 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Finds whose turn it is, with an idle connection for it. While none can be opened, the next comes
-    /// first who can use one that is there.
+    /// Gives an idle connection to the next who can use one.
+    fn give_idle(&mut self, now: Time) -> bool {
+        let Some((key, conn, how)) = self.next_with_an_idle_one() else { return false };
+        self.take_idle(conn);
+        self.grant(now, conn, key, how);
+        true
+    }
+
+    /// Finds whose turn it is, with an idle connection for it. While none can be opened soon, the next
+    /// comes first who can use one that is there.
     fn next_with_an_idle_one(&self) -> Option<(TenantKey, ConnId, How)> {
         let idle = |key| self.find_idle(key).map(|(conn, how)| (key, conn, how));
         let first = self.whose_turn()?;
         idle(first).or_else(|| {
-            let others = self.ready.iter().map(|place| TenantKey(place.tenant));
-            let mut others = others.filter(|_| self.supply != Supply::Normal);
-            others.find_map(idle).filter(|_| self.tenants_may_lease())
+            if self.can_open_soon() || !self.tenants_may_lease() {
+                return None;
+            }
+            let pooled = self.ready.first_pooled().map(TenantKey);
+            pooled.and_then(idle).or_else(|| self.dedicated_with_an_idle_one())
         })
     }
 
+    /// Finds a dedicated tenant that waits beside an idle connection of its own.
+    fn dedicated_with_an_idle_one(&self) -> Option<(TenantKey, ConnId, How)> {
+        let mut idle = self.shelf(Shelf::Dedicated).iter(&self.shelf_links).map(conn_id);
+        idle.find_map(|conn| {
+            let owner = self.conn(conn).bound?;
+            self.tenants[owner.0].place.map(|_| (owner, conn, How::Hit))
+        })
+    }
+
+    /// Says whether somebody waits who could make use of one more connection than are on their way.
+    pub(crate) fn is_short(&self) -> bool {
+        self.counts.opening + self.counts.closing < self.wanted()
+    }
+
     /// How many connections those who wait could make use of right now.
-    pub(super) fn wanted(&self) -> usize {
+    fn wanted(&self) -> usize {
         let headroom = self.limits.budget.saturating_sub(self.limits.reserve + self.tenant_leases);
         let systems: usize = self.systems.iter().map(|key| self.tenants[key.0].queue.len()).sum();
         self.demand.min(headroom) + systems

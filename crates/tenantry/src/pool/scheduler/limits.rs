@@ -10,10 +10,8 @@ pub(crate) struct Limits {
     pub(crate) budget: usize,
     /// Connections that tenants leave to the library itself.
     pub(crate) reserve: usize,
-    /// Connections that one tenant may lease, whoever else waits.
-    pub(crate) hard_cap: usize,
-    /// Connections that one tenant may lease while another waits.
-    pub(crate) soft_cap: usize,
+    /// Connections that one tenant may lease.
+    pub(crate) cap: usize,
     /// Waiting requests of one tenant, at most.
     pub(crate) max_waiting: usize,
     /// How far a tenant may run ahead of its turn because a connection is bound to it already.
@@ -26,4 +24,11 @@ pub(crate) struct Limits {
     pub(crate) max_tenant_pools: usize,
     /// How long a tenant pool is kept after its last use.
     pub(crate) tenant_pool_ttl: Duration,
+}
+
+impl Limits {
+    /// Connections that all tenants may lease together.
+    pub(crate) fn places_for_tenants(&self) -> usize {
+        self.budget - self.reserve
+    }
 }

@@ -32,6 +32,11 @@ impl List {
     pub(super) fn len(&self) -> usize {
         self.len
     }
+
+    pub(super) fn iter(&self, links: &Links) -> impl Iterator<Item = usize> {
+        let next = |index: &u32| links.0[*index as usize].next;
+        std::iter::successors(self.front, next).map(|index| index as usize)
+    }
 }
 
 impl Links {

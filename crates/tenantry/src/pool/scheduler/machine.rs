@@ -7,7 +7,7 @@ use super::{
     Acquire, Action, Class, ConnId, Counts, Limits, Refusal, Released, Supply, TenantCounts,
     TenantKey, Ticket, Time,
     conn::{Conn, State, conn_id},
-    fair::Ready,
+    fair::{BURST, Ready},
     list::{Links, List},
     tenant::{LEAST_CHARGE, Tenant},
 };
@@ -33,6 +33,9 @@ pub(crate) struct Scheduler<W> {
     pub(super) counts: Counts,
     /// Leases of everybody but the system.
     pub(super) tenant_leases: usize,
+    /// How many of everybody but the system wait or hold something.
+    pub(super) active: usize,
+    pub(super) slow_openings: usize,
     /// What all queues could make use of, caps considered.
     pub(super) demand: usize,
     pub(super) next_ticket: u64,
@@ -59,6 +62,8 @@ impl<W> Scheduler<W> {
             systems: Vec::new(),
             counts: Counts::default(),
             tenant_leases: 0,
+            active: 0,
+            slow_openings: 0,
             demand: 0,
             next_ticket: 0,
             supply: Supply::default(),
@@ -131,9 +136,11 @@ impl<W> Scheduler<W> {
             && let Some((conn, how)) = self.find_idle(key)
         {
             self.take_idle(conn);
-            // Nobody who could use this connection is waiting, so nobody falls behind by it.
-            let virtual_time = self.tenants[key.0].virtual_time;
-            self.ready.advance(virtual_time);
+            if self.demand == 0 {
+                // What is had while nobody waits is taken from nobody.
+                let virtual_time = self.tenants[key.0].virtual_time;
+                self.ready.advance(virtual_time.saturating_sub(BURST));
+            }
             self.lease(now, conn, key);
             return Acquire::Granted(conn, how);
         }
@@ -210,18 +217,26 @@ impl<W> Scheduler<W> {
 
     /// Says that an [`Action::Open`] has succeeded; the connection is closed after `expires`.
     pub(crate) fn opened(&mut self, now: Time, conn: ConnId, expires: Time) {
-        debug_assert_eq!(self.conn(conn).state, State::Opening);
-        self.counts.opening -= 1;
+        self.end_opening(conn);
         self.conn_mut(conn).expires = expires;
         self.offer(now, conn);
+    }
+
+    /// Says that an [`Action::Open`] takes its time: whoever waits gets an idle connection of somebody
+    /// else instead.
+    pub(crate) fn opening_is_slow(&mut self, now: Time, conn: ConnId) {
+        if let State::Opening { slow: slow @ false } = &mut self.conn_mut(conn).state {
+            *slow = true;
+            self.slow_openings += 1;
+            self.make_room(now);
+        }
     }
 
     /// Says that an [`Action::Open`] has failed.
     ///
     /// The waiter whose turn it is hears of it, unless an idle connection of somebody else will do.
     pub(crate) fn open_failed(&mut self, now: Time, conn: ConnId) {
-        debug_assert_eq!(self.conn(conn).state, State::Opening);
-        self.counts.opening -= 1;
+        self.end_opening(conn);
         self.free.push(conn);
         *self.conn_mut(conn) = Conn::free();
         if let Some(key) = self.whose_turn() {
@@ -240,8 +255,7 @@ impl<W> Scheduler<W> {
 
     /// Says that an [`Action::Open`] that nobody has waited for comes to nothing.
     pub(crate) fn open_given_up(&mut self, now: Time, conn: ConnId) {
-        debug_assert_eq!(self.conn(conn).state, State::Opening);
-        self.counts.opening -= 1;
+        self.end_opening(conn);
         self.free.push(conn);
         *self.conn_mut(conn) = Conn::free();
         self.make_room(now);
@@ -279,7 +293,8 @@ impl<W> Scheduler<W> {
         self.make_room(now);
     }
 
-    /// Forgets a tenant pool. Leases and waiters of it are served to their end.
+    /// Forgets a tenant pool. Leases and waiters of it are served to their end, and count against the
+    /// cap of a pool that is [begun anew](Self::begin_anew) meanwhile.
     pub(crate) fn evict(&mut self, now: Time, key: TenantKey, reason: EvictReason) {
         let Some(tenant) = self.tenants.get_mut(key.0) else {
             return;
@@ -297,6 +312,22 @@ impl<W> Scheduler<W> {
             self.offer(now, conn);
         }
         self.forget_if_done(key);
+    }
+
+    /// Begins a tenant pool again that was evicted and is still in use, maybe as another class.
+    pub(crate) fn begin_anew(&mut self, now: Time, key: TenantKey, class: Class) {
+        // What is leased is the former pool's, and comes back as nobody's.
+        for conn in &mut self.conns {
+            if matches!(conn.state, State::Leased { tenant, .. } if tenant == key) {
+                conn.bound = None;
+            }
+        }
+        self.change_tenant(key, |tenant, _| {
+            tenant.evicted = false;
+            tenant.granted = 0;
+            tenant.class = class;
+        });
+        self.keep_capacity(now, key);
     }
 
     /// Does what has become due: closes idle and old connections, forgets quiet tenants, keeps the

@@ -22,6 +22,8 @@ mod fair;
 mod limits;
 mod list;
 mod machine;
+#[cfg(test)]
+mod simulation;
 mod supply;
 mod tenant;
 #[cfg(test)]

@@ -1,10 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    Time,
-    fair::{Cap, Place},
-    list::List,
-};
+use super::{Limits, Time, fair::Place, list::List};
 
 /// A tenant pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +16,7 @@ pub(crate) enum Class {
     /// The library itself: may use the reserve and comes first. Several pools of this class are served in
     /// the order in which their requests came.
     System,
-    /// The shared schema: served like a tenant, never evicted.
+    /// The shared schema: served like a tenant, without a cap, and never evicted.
     Shared,
     /// A tenant whose connections may be bound to others when it does not need them.
     Pooled,
@@ -39,7 +35,7 @@ pub(super) struct Tenant<W> {
     pub(super) virtual_time: Duration,
     pub(super) typical_hold: Duration,
     /// Its place in [`Ready`], when it stands there.
-    pub(super) place: Option<(Cap, Place)>,
+    pub(super) place: Option<Place>,
     /// Whether it is in the list of quiet tenants.
     pub(super) quiet_since: Option<Time>,
     pub(super) evicted: bool,
@@ -47,8 +43,22 @@ pub(super) struct Tenant<W> {
 
 impl<W> Tenant<W> {
     /// How many more connections it could make use of.
-    pub(super) fn demand(&self, hard_cap: usize) -> usize {
-        self.queue.len().min(hard_cap.saturating_sub(self.leased))
+    pub(super) fn demand(&self, limits: &Limits) -> usize {
+        self.queue.len().min(self.cap(limits).saturating_sub(self.leased))
+    }
+
+    /// How many connections it may lease.
+    pub(super) fn cap(&self, limits: &Limits) -> usize {
+        match self.class {
+            Class::System => limits.budget,
+            Class::Shared => limits.places_for_tenants(),
+            Class::Pooled | Class::Dedicated => limits.cap,
+        }
+    }
+
+    /// Says whether it waits or holds something, and so has a share of what is given.
+    pub(super) fn is_active(&self) -> bool {
+        self.class != Class::System && (self.leased > 0 || !self.queue.is_empty())
     }
 
     pub(super) fn is_a_tenant(&self) -> bool {
