@@ -244,7 +244,8 @@ async fn a_catalog_of_the_applications_own_is_asked_in_the_shared_schema() -> Te
     .await;
     for connections in [1, 10] {
         let builder = world.builder().catalog(Customers).shared_schema("ours");
-        let manager = builder.max_connections(connections).build()?;
+        let builder = builder.max_connections(connections);
+        let manager = builder.max_connections_per_tenant(connections).build()?;
         assert_eq!(manager.tenants().await?.len(), 2);
         let acme = manager.tenant("acme").await?;
         assert_eq!(name_of(&acme).await?, "acme");

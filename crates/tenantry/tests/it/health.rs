@@ -216,6 +216,7 @@ async fn traffic_does_not_starve_a_check() -> TestResult {
             .builder()
             .pool_options(pool_options(|options| {
                 options.max_connections = budget;
+                options.max_connections_per_tenant = Some(budget);
                 options.reserved_connections = reserve;
             }))
             .build()?;
@@ -273,7 +274,10 @@ async fn checks_of_a_frozen_server_end_in_time_and_recover() -> TestResult {
 #[tokio::test]
 async fn a_tenant_that_holds_every_connection_makes_nobody_unready() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
-    let manager = world.with_pool(|options| options.max_connections = 3);
+    let manager = world.with_pool(|options| {
+        options.max_connections = 3;
+        options.max_connections_per_tenant = Some(3);
+    });
     let db = manager.tenant("acme").await?;
     let mut held = Vec::new();
     for _ in 0..3 {

@@ -41,6 +41,7 @@ mod scope;
 mod secrets;
 mod seed;
 mod sql_names;
+mod starving;
 mod table_catalog;
 mod transactions;
 mod unruly;

@@ -96,6 +96,7 @@ async fn figures_say_what_has_happened() -> TestResult {
         .builder()
         .pool_options(pool_options(|options| {
             options.max_connections = 2;
+            options.max_connections_per_tenant = Some(2);
             options.max_waiting_per_tenant = 1;
             options.acquire_timeout = Duration::from_millis(100);
         }))

@@ -36,6 +36,7 @@ async fn a_killed_connection_is_replaced_before_it_is_used() -> TestResult {
     for after in [Duration::ZERO, Duration::from_secs(1)] {
         let manager = world.with_pool(|options| {
             options.max_connections = 3;
+            options.max_connections_per_tenant = Some(3);
             options.liveness_check_after = after;
         });
         for id in ["acme", "globex"] {
@@ -82,6 +83,7 @@ async fn one_dead_connection_found_makes_the_pool_ask_all_others_first() -> Test
     let world = World::with_tenants(&["acme"]).await;
     let manager = world.with_pool(|options| {
         options.max_connections = 3;
+        options.max_connections_per_tenant = Some(3);
         options.liveness_check_after = Duration::from_secs(3600);
     });
     let db = manager.tenant("acme").await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenantry::{TenantDb, TenantManager};
+use tenantry::{ErrorKind, TenantDb, TenantManager};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::{TestResult, World, name_of, pid_of, sessions};
@@ -80,6 +80,21 @@ fn a_manager_whose_runtime_has_ended_fails_and_does_not_hang() -> TestResult {
         let patience = Duration::from_secs(9);
         // An idle connection may or may not work; what matters is that there is an answer.
         drop(tokio::time::timeout(patience, name_of(&db)).await?);
+        // None can be opened any more, however many ask for one.
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..40 {
+            let db = db.clone();
+            tasks.spawn(async move { db.acquire().await.map(drop).map_err(|error| error.kind()) });
+        }
+        for outcome in tokio::time::timeout(patience, tasks.join_all()).await? {
+            assert!(
+                matches!(outcome, Err(ErrorKind::Closed | ErrorKind::Unavailable)),
+                "{outcome:?}"
+            );
+        }
+        let refused = tokio::time::timeout(patience, db.acquire()).await?;
+        let refused = refused.expect_err("there is no runtime for it");
+        assert_eq!(refused.kind(), ErrorKind::Closed, "{refused}");
         tokio::time::timeout(patience, manager.close_within(Duration::from_secs(1))).await?;
         Ok::<_, tokio::time::error::Elapsed>(())
     })?;

@@ -1,6 +1,9 @@
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,11 @@ pub(crate) enum Mode {
     CutNew,
     /// Cuts new connections once they have sent something.
     CutAtFirstWord,
+    /// Takes new connections and lets nothing through on them, and lets those go on that there are.
+    HoldNew,
+    /// Lets nothing through any more on the connections that there are, and passes on what comes on new
+    /// ones, as a gateway does that has forgotten the former.
+    ForgetOld,
 }
 
 /// A TCP proxy in front of a server.
@@ -33,6 +41,7 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     mode: Arc<watch::Sender<Mode>>,
     ports: Arc<Mutex<Vec<u16>>>,
+    taken: Arc<AtomicUsize>,
     listening: JoinHandle<()>,
 }
 
@@ -50,8 +59,11 @@ impl Proxy {
         let modes = Arc::clone(&mode);
         let ports = Arc::new(Mutex::new(ports.to_vec()));
         let turns = Arc::clone(&ports);
+        let taken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&taken);
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
                 let mode = modes.subscribe();
                 let port = {
                     let mut ports = turns.lock().expect("nobody panics");
@@ -61,7 +73,7 @@ impl Proxy {
                 tokio::spawn(serve(client, port, mode));
             }
         });
-        Self { address, mode, ports, listening }
+        Self { address, mode, ports, taken, listening }
     }
 
     pub(crate) fn set(&self, mode: Mode) {
@@ -71,6 +83,11 @@ impl Proxy {
     /// Sends new connections to this server from now on.
     pub(crate) fn turn_to(&self, port: u16) {
         *self.ports.lock().expect("nobody panics") = vec![port];
+    }
+
+    /// How many connections it has been asked for.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// The URL of the database `postgres` behind the proxy.
@@ -96,10 +113,15 @@ async fn serve(client: TcpStream, port: u16, mut mode: watch::Receiver<Mode>) {
         let _ = client.read(&mut [0; 8]).await;
         return;
     }
+    if first == Mode::HoldNew {
+        let _ = mode.wait_for(|mode| *mode == Mode::Cut).await;
+        return;
+    }
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let (there, back) = (mode.clone(), mode.clone());
+    let new = first == Mode::ForgetOld;
     let cut = async {
         while *mode.borrow_and_update() != Mode::Cut {
             if mode.changed().await.is_err() {
@@ -109,12 +131,17 @@ async fn serve(client: TcpStream, port: u16, mut mode: watch::Receiver<Mode>) {
     };
     tokio::select! {
         () = cut => {}
-        () = pump(from_client, to_server, there) => {}
-        () = pump(from_server, to_client, back) => {}
+        () = pump(from_client, to_server, there, new) => {}
+        () = pump(from_server, to_client, back, new) => {}
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut mode: watch::Receiver<Mode>,
+    new: bool,
+) {
     let mut buffer = [0; 16 * 1024];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
@@ -122,7 +149,12 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::
         if let Mode::Delay(delay) = now {
             tokio::time::sleep(delay).await;
         }
-        if mode.wait_for(|mode| *mode != Mode::BlackHole).await.is_err() {
+        let through = |mode: &Mode| match mode {
+            Mode::BlackHole => false,
+            Mode::ForgetOld => new,
+            _ => true,
+        };
+        if mode.wait_for(through).await.is_err() {
             return;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
