@@ -212,6 +212,10 @@ pub(crate) enum Scenario {
     LayerOverheadUs,
     /// Quiet tenants beside one that floods.
     Fairness,
+    /// Steady tenants beside a crowd of others.
+    Steady,
+    /// Equal tenants at saturation, against the order of arrival.
+    Order,
     /// The memory of the server's backends.
     BackendPrivateMb,
     /// What it costs to be seen.

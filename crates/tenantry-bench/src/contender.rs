@@ -1,5 +1,6 @@
 //! What is compared.
 
+mod in_order;
 mod one_pool;
 mod pool_per_tenant;
 mod set_each;
@@ -7,8 +8,8 @@ mod telemetry;
 mod tenantry;
 
 pub(crate) use self::{
-    one_pool::OnePool, pool_per_tenant::PoolPerTenant, set_each::SetEach, telemetry::Recording,
-    tenantry::Tenantry,
+    in_order::InOrder, one_pool::OnePool, pool_per_tenant::PoolPerTenant, set_each::SetEach,
+    telemetry::Recording, tenantry::Tenantry,
 };
 use crate::world::Tenant;
 
@@ -17,6 +18,8 @@ use crate::world::Tenant;
 pub(crate) enum Contender {
     /// A tenant manager.
     Tenantry(Tenantry),
+    /// One that has no say in the order.
+    InOrder(InOrder),
     /// One pool of one tenant.
     OnePool(OnePool),
     /// A pool for every tenant, the least recently used of them dropped.
@@ -39,6 +42,7 @@ impl Contender {
     pub(crate) async fn name_of_item(&self, tenant: &Tenant, item: i32) -> sqlx::Result<String> {
         match self {
             Self::Tenantry(tenantry) => tenantry.name_of_item(tenant, item).await,
+            Self::InOrder(tenantry) => tenantry.name_of_item(tenant, item).await,
             Self::OnePool(pool) => pool.name_of_item(item).await,
             Self::PoolPerTenant(pools) => pools.name_of_item(tenant, item).await,
             Self::SetEach(pool) => pool.name_of_item(tenant, item).await,
@@ -49,7 +53,7 @@ impl Contender {
     pub(crate) fn acquires(&self) -> Option<Acquires> {
         match self {
             Self::Tenantry(tenantry) => Some(tenantry.acquires()),
-            Self::OnePool(_) | Self::PoolPerTenant(_) | Self::SetEach(_) => None,
+            Self::InOrder(_) | Self::OnePool(_) | Self::PoolPerTenant(_) | Self::SetEach(_) => None,
         }
     }
 
@@ -57,13 +61,14 @@ impl Contender {
     pub(crate) fn record(&self) -> Option<Recording> {
         match self {
             Self::Tenantry(tenantry) => tenantry.record(),
-            Self::OnePool(_) | Self::PoolPerTenant(_) | Self::SetEach(_) => None,
+            Self::InOrder(_) | Self::OnePool(_) | Self::PoolPerTenant(_) | Self::SetEach(_) => None,
         }
     }
 
     pub(crate) async fn close(&self) {
         match self {
             Self::Tenantry(tenantry) => tenantry.close().await,
+            Self::InOrder(tenantry) => tenantry.close().await,
             Self::OnePool(pool) => pool.close().await,
             Self::PoolPerTenant(pools) => pools.close().await,
             Self::SetEach(pool) => pool.close().await,

@@ -8,6 +8,7 @@ pub(crate) mod many_tenants;
 pub(crate) mod metrics_text;
 pub(crate) mod observability;
 pub(crate) mod one_tenant;
+pub(crate) mod order;
 pub(crate) mod recovery;
 
 use crate::{
@@ -105,6 +106,21 @@ impl<'a> Bench<'a> {
                 let (figures, raw) = fairness::run(&course, &self.world, tenants).await?;
                 report.fairness = Some(figures);
                 report.raw.fairness = raw;
+            }
+            Scenario::Steady => {
+                let tenants = self.world.tenants(fairness::TENANTS_WITH_A_CROWD).await?;
+                let course = self.course("steady");
+                let (figures, raw) =
+                    fairness::run_with_a_crowd(&course, &self.world, tenants).await?;
+                report.steady = Some(figures);
+                report.raw.steady = raw;
+            }
+            Scenario::Order => {
+                let tenants = self.world.tenants(sizes.uniform_tenants).await?;
+                let course = self.course("order");
+                let (figures, raw) = order::run(&course, &self.world, tenants).await?;
+                report.order = Some(figures);
+                report.raw.order = raw;
             }
             Scenario::BackendPrivateMb => {
                 let raw = backend_memory::run(&self.world, sizes).await?;

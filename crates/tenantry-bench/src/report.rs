@@ -3,13 +3,14 @@ use serde::Serialize;
 use crate::{
     pool::{
         backend_memory::{BackendMemory, BackendPrivateMb},
-        fairness::{Fairness, FairnessSeries},
+        fairness::{Fairness, FairnessSeries, Steady},
         idle_tenant::IdleTenant,
         layer::Layer,
         many_tenants::ManyTenants,
         metrics_text::MetricsText,
         observability::Observability,
         one_tenant::OneTenant,
+        order::Order,
         recovery::Recovery,
     },
     race::Series,
@@ -30,6 +31,11 @@ pub(crate) struct Report {
     pub(crate) layer_overhead_us: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fairness: Option<Fairness>,
+    /// Its figures stand beside those of the others, under their own names.
+    #[serde(flatten)]
+    pub(crate) steady: Option<Steady>,
+    #[serde(flatten)]
+    pub(crate) order: Option<Order>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_private_mb: Option<BackendPrivateMb>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +66,10 @@ pub(crate) struct Raw {
     pub(crate) layer: Option<Layer>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) fairness: Vec<FairnessSeries>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) steady: Vec<FairnessSeries>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) order: Vec<Series>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend_memory: Option<BackendMemory>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

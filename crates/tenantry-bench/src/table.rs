@@ -8,11 +8,12 @@ use crate::{
     pool::{
         CONNECTIONS,
         backend_memory::BackendPrivateMb,
-        fairness::{Fairness, FairnessSeries},
+        fairness::{Fairness, Steady},
         many_tenants::ManyTenants,
         metrics_text::MetricsText,
         observability::Observability,
         one_tenant::OneTenant,
+        order::Order,
         recovery::Recovery,
     },
     race::Series,
@@ -26,7 +27,7 @@ pub(crate) fn render(report: &Report) -> String {
         figures.add_row(line.cells());
     }
     let mut text = figures.to_string();
-    for details in [races(report), fairness_runs(&report.raw.fairness)].into_iter().flatten() {
+    for details in [races(report), fairness_runs(report)].into_iter().flatten() {
         text += &format!("\n\n{details}");
     }
     text
@@ -188,6 +189,12 @@ fn lines(report: &Report) -> Vec<Line> {
     if let Some(figures) = &report.fairness {
         lines.extend(fairness(figures));
     }
+    if let Some(figures) = &report.steady {
+        lines.extend(steady(figures));
+    }
+    if let Some(figures) = &report.order {
+        lines.extend(order(figures));
+    }
     if let Some(figures) = &report.backend_private_mb {
         lines.extend(backend_memory(figures));
     }
@@ -244,8 +251,29 @@ fn fairness(figures: &Fairness) -> [Line; 4] {
         Line::new("fairness", "quiet_p99_ms", quiet),
         Line::new("fairness", "pgpool_quiet_p99_ms", pgpool),
         Line::new("fairness", "quiet_p99", format!("1/{shorter:.1}"))
-            .target("at most 1/15", shorter >= 15.0),
-        Line::times("fairness", "total_ratio", total).target("at least 0.95x", total >= 0.95),
+            .target("at most 1/25", shorter >= 25.0),
+        Line::times("fairness", "total_ratio", total).target("at least 0.98x", total >= 0.98),
+    ]
+}
+
+fn steady(figures: &Steady) -> [Line; 4] {
+    let ms = |figure, ms: f64| Line::new("steady", figure, format!("{ms:.1} ms"));
+    let (longer, total) = (figures.steady_p99_vs_fifo, figures.total_ratio);
+    [
+        ms("steady_p99_ms", figures.steady_p99_ms),
+        ms("pgpool_steady_p99_ms", figures.pgpool_steady_p99_ms),
+        Line::times("steady", "steady_p99_vs_fifo", longer).target("at most 4x", longer <= 4.0),
+        Line::times("steady", "steady_total_ratio", total),
+    ]
+}
+
+fn order(figures: &Order) -> [Line; 4] {
+    let (half, most) = (figures.uniform_p50_vs_fifo, figures.uniform_p99_vs_fifo);
+    [
+        Line::times("order", "uniform_p50_vs_fifo", half).target("at most 1.2x", half <= 1.2),
+        Line::times("order", "uniform_p99_vs_fifo", most).target("at most 1.5x", most <= 1.5),
+        Line::times("order", "p50_vs_set_each", figures.p50_vs_set_each),
+        Line::times("order", "p99_vs_set_each", figures.p99_vs_set_each),
     ]
 }
 
@@ -309,6 +337,7 @@ fn races(report: &Report) -> Option<Table> {
         ("one_tenant", &raw.one_tenant),
         ("uniform_200", &raw.uniform_200),
         ("zipf_1000", &raw.zipf_1000),
+        ("order", &raw.order),
         ("observability", &raw.observability),
     ];
     for (scenario, race) in races {
@@ -331,7 +360,10 @@ fn race_row(scenario: &str, series: &Series) -> [String; 7] {
     ]
 }
 
-fn fairness_runs(all: &[FairnessSeries]) -> Option<Table> {
+fn fairness_runs(report: &Report) -> Option<Table> {
+    let raw = &report.raw;
+    let all = [("fairness", &raw.fairness), ("steady", &raw.steady)];
+    let all = all.into_iter().flat_map(|(of, series)| series.iter().map(move |one| (of, one)));
     let mut table = table([
         "scenario",
         "contender",
@@ -341,9 +373,9 @@ fn fairness_runs(all: &[FairnessSeries]) -> Option<Table> {
         "errors",
         "max sessions",
     ]);
-    for series in all {
+    for (scenario, series) in all {
         table.add_row([
-            "fairness".to_owned(),
+            scenario.to_owned(),
             series.contender.to_owned(),
             format!("{:.0}", series.median_of(|run| run.total_per_second)),
             format!("{:.1}", series.median_of(|run| run.quiet_p50_ms)),

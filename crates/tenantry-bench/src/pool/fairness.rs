@@ -1,4 +1,4 @@
-//! Quiet tenants beside one that floods the pool.
+//! Quiet tenants beside one that floods the pool, and steady ones beside a crowd of others.
 
 use std::{
     sync::Arc,
@@ -31,6 +31,12 @@ const QUIET: usize = 20;
 
 /// All tenants: the quiet ones, and the one that floods.
 pub(crate) const TENANTS: usize = QUIET + 1;
+
+/// All tenants of the other scenario: the steady ones, and those of the crowd.
+pub(crate) const TENANTS_WITH_A_CROWD: usize = QUIET + 200;
+
+/// Tasks of the crowd; each asks for one of its tenants by chance as soon as it is answered.
+const CROWD: usize = 32;
 
 /// Tasks of the flooding tenant; each asks again as soon as it is answered.
 const FLOOD: usize = 400;
@@ -146,29 +152,34 @@ impl Sleeper {
     }
 }
 
+/// How long steady tenants wait beside a crowd, against a pool that serves in the order of arrival.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Steady {
+    pub(crate) steady_p99_ms: f64,
+    pub(crate) pgpool_steady_p99_ms: f64,
+    pub(crate) steady_p99_vs_fifo: f64,
+    /// Answers to everybody, against those of sqlx's pool.
+    #[serde(rename = "steady_total_ratio")]
+    pub(crate) total_ratio: f64,
+}
+
+/// Quiet tenants beside one that floods.
 pub(crate) async fn run(
     course: &Course,
     world: &World,
     tenants: Arc<[Tenant]>,
 ) -> Result<(Fairness, Vec<FairnessSeries>), Failure> {
-    let names = ["tenantry", "pgpool", "tenantry_with_reserve"];
     let sleepers = [
-        Sleeper::tenantry(world.options(names[0]), None)?,
-        Sleeper::pool(world.options(names[1])),
-        Sleeper::tenantry(world.options(names[2]), Some(1))?,
+        ("tenantry", Sleeper::tenantry(world.options("tenantry"), None)?),
+        ("pgpool", Sleeper::pool(world.options("pgpool"))),
+        (
+            "tenantry_with_reserve",
+            Sleeper::tenantry(world.options("tenantry_with_reserve"), Some(1))?,
+        ),
     ];
-    let runs = interleave(course.scenario, &names, course.rounds, async |index, _| {
-        one_run(course, names[index], &sleepers[index], &tenants).await
-    })
-    .await;
-    for sleeper in &sleepers {
-        sleeper.close().await;
-    }
-    let series: Vec<_> = names
-        .into_iter()
-        .zip(runs?)
-        .map(|(contender, rounds)| FairnessSeries { contender, rounds })
-        .collect();
+    let (busy, quiet) = tenants.split_at(1);
+    let load = Load { busy: busy.into(), tasks: FLOOD, quiet: quiet.into() };
+    let series = compare(course, sleepers, &load).await?;
     let (ours, theirs) = (&series[0], &series[1]);
     let figures = Fairness {
         quiet_p50_ms: ours.median_of(|run| run.quiet_p50_ms),
@@ -181,20 +192,72 @@ pub(crate) async fn run(
     Ok((figures, series))
 }
 
+/// Tenants that ask for less than their share, beside a crowd of others.
+pub(crate) async fn run_with_a_crowd(
+    course: &Course,
+    world: &World,
+    tenants: Arc<[Tenant]>,
+) -> Result<(Steady, Vec<FairnessSeries>), Failure> {
+    let sleepers = [
+        ("tenantry", Sleeper::tenantry(world.options("tenantry"), None)?),
+        ("pgpool", Sleeper::pool(world.options("pgpool"))),
+    ];
+    let (quiet, busy) = tenants.split_at(QUIET);
+    let load = Load { busy: busy.into(), tasks: CROWD, quiet: quiet.into() };
+    let series = compare(course, sleepers, &load).await?;
+    let (ours, theirs) = (&series[0], &series[1]);
+    let figures = Steady {
+        steady_p99_ms: ours.median_of(|run| run.quiet_p99_ms),
+        pgpool_steady_p99_ms: theirs.median_of(|run| run.quiet_p99_ms),
+        steady_p99_vs_fifo: ours.times(theirs, |run| run.quiet_p99_ms),
+        total_ratio: ours.times(theirs, |run| run.total_per_second),
+    };
+    Ok((figures, series))
+}
+
+/// Who asks.
+#[derive(Debug)]
+struct Load {
+    /// Tasks that ask for one of these by chance, again as soon as they are answered.
+    busy: Arc<[Tenant]>,
+    tasks: usize,
+    /// Each asks at fixed times.
+    quiet: Arc<[Tenant]>,
+}
+
+async fn compare<const N: usize>(
+    course: &Course,
+    sleepers: [(&'static str, Sleeper); N],
+    load: &Load,
+) -> Result<Vec<FairnessSeries>, Failure> {
+    let names = sleepers.each_ref().map(|(name, _)| *name);
+    let runs = interleave(course.scenario, &names, course.rounds, async |index, _| {
+        let (name, sleeper) = &sleepers[index];
+        one_run(course, name, sleeper, load).await
+    })
+    .await;
+    for (_, sleeper) in &sleepers {
+        sleeper.close().await;
+    }
+    let series = names.into_iter().zip(runs?);
+    Ok(series.map(|(contender, rounds)| FairnessSeries { contender, rounds }).collect())
+}
+
 async fn one_run(
     course: &Course,
     name: &'static str,
     sleeper: &Sleeper,
-    tenants: &[Tenant],
+    load: &Load,
 ) -> Result<FairnessRun, Failure> {
     let sessions = SessionSampler::start(&course.server, name).await?;
     let (began, until) = (Instant::now(), Instant::now() + course.duration);
     let mut flood = JoinSet::new();
-    for _ in 0..FLOOD {
-        flood.spawn(closed_loop(sleeper.clone(), tenants[0].clone(), until));
+    for task in 0..load.tasks {
+        let random = fastrand::Rng::with_seed(u64::try_from(task)?);
+        flood.spawn(closed_loop(sleeper.clone(), Arc::clone(&load.busy), random, until));
     }
     let mut quiet = JoinSet::new();
-    for (index, tenant) in tenants[1..].iter().enumerate() {
+    for (index, tenant) in load.quiet.iter().enumerate() {
         // Not all at the same time.
         let offset = PERIOD * u32::try_from(index)? / u32::try_from(QUIET)?;
         quiet.spawn(open_loop(sleeper.clone(), tenant.clone(), began + offset, until));
@@ -223,11 +286,16 @@ async fn sum(mut tasks: JoinSet<Result<Tally, Failure>>) -> Result<Tally, Failur
 }
 
 /// Asks again as soon as it is answered.
-async fn closed_loop(sleeper: Sleeper, tenant: Tenant, until: Instant) -> Result<Tally, Failure> {
+async fn closed_loop(
+    sleeper: Sleeper,
+    tenants: Arc<[Tenant]>,
+    mut random: fastrand::Rng,
+    until: Instant,
+) -> Result<Tally, Failure> {
     let mut tally = Tally::new();
     while Instant::now() < until {
         let asked = Instant::now();
-        let outcome = sleeper.sleep(&tenant).await;
+        let outcome = sleeper.sleep(&tenants[random.usize(..tenants.len())]).await;
         tally.note(outcome.map_err(|error| error.to_string()), asked.elapsed());
     }
     Ok(tally)

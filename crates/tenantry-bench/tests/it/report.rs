@@ -47,7 +47,13 @@ fn a_run_writes_every_figure() {
         assert!(report[figure].is_number(), "{figure} is {}", report[figure]);
         assert!(table.contains(figure), "no {figure} in {table}");
     }
-    for scenario in ["one_tenant", "uniform_200", "zipf_1000", "fairness", "observability"] {
+    for figure in ["steady_p99_vs_fifo", "uniform_p99_vs_fifo", "uniform_p50_vs_fifo"] {
+        assert!(report[figure].is_number(), "{figure} is {}", report[figure]);
+        assert!(table.contains(figure), "no {figure} in {table}");
+    }
+    for scenario in
+        ["one_tenant", "uniform_200", "zipf_1000", "fairness", "steady", "order", "observability"]
+    {
         for series in report["raw"][scenario].as_array().expect("a list of contenders") {
             let rounds = series["rounds"].as_array().expect("a list of rounds");
             assert_eq!(rounds.len(), 3, "{series}");
