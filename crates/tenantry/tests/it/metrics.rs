@@ -283,6 +283,7 @@ async fn an_acquire_is_counted_once_whatever_comes_of_it() -> TestResult {
     let manager = TenantManager::builder(proxy.url())
         .pool_options(pool_options(|options| {
             options.max_connections = 2;
+            options.max_connections_per_tenant = Some(2);
             options.max_waiting_per_tenant = 1;
             options.acquire_timeout = Duration::from_millis(300);
             options.liveness_check_after = Duration::ZERO;
