@@ -15,6 +15,10 @@ compose *ARGS:
 test:
     cargo test --workspace
 
+# The core's tests on PostgreSQL 14 to 18, fetched with npm, or on those named: `just test-versions 14 18`
+test-versions *VERSIONS:
+    .ci/versions {{VERSIONS}}
+
 # What CI checks before the tests
 lint:
     cargo fmt --all --check

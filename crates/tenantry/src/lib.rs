@@ -125,7 +125,10 @@ pub use error::{Error, ErrorClass, ErrorKind, OptionsError};
 #[cfg(feature = "fmt")]
 pub use event::PlainFormat;
 pub use event::{BreakerState, Event, EventOptions, EvictReason};
-pub use health::{HealthOf, HealthOptions, HealthReport, HealthStatus, SharedHealth, TenantHealth};
+pub use health::{
+    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, SharedHealth,
+    TenantHealth,
+};
 pub use manager::{ConfigError, ManagerBuilder, TenantManager};
 pub use metrics::{
     ConnectionCounts, Metrics, MetricsCollector, MetricsOptions, PoolsMetrics, SharedMetrics,

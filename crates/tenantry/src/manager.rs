@@ -13,6 +13,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinHandle;
 
 pub use builder::{ConfigError, ManagerBuilder};
 
@@ -301,6 +302,15 @@ impl TenantManager {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.server().is_closed()
+    }
+
+    /// Runs a task that [`close`](Self::close) waits for, on the runtime that the connections live on.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        self.server().start();
+        self.server().spawn(task)
     }
 
     /// Starts to listen for changes of the catalog, if it announces them, at the first look-up.

@@ -126,10 +126,9 @@ impl Hooks {
         let started = self.0.into_iter().map(|(of, worker)| {
             let room = match of {
                 Of::All => queue,
-                // All tenant pools may end at once, and each is told once.
-                Of::OneKind => queue.max(tenant_pools.saturating_mul(2)),
+                Of::OneKind => room_for_pools(queue, tenant_pools),
             };
-            let (sender, receiver) = mpsc::channel(room.min(LONGEST_QUEUE));
+            let (sender, receiver) = mpsc::channel(room);
             let work = work(worker.call, receiver, Arc::clone(meters), shutdown.clone());
             (Listener { of, wants: worker.wants, sender }, work.boxed())
         });
@@ -152,6 +151,12 @@ impl Listener {
         }
         !matches!(self.sender.try_send(event.clone()), Err(mpsc::error::TrySendError::Full(_)))
     }
+}
+
+/// Returns how many events a queue has room for that is not to lose what is told of tenant pools: all
+/// of them may end at once, and each is told once.
+pub(super) fn room_for_pools(queue: usize, tenant_pools: usize) -> usize {
+    queue.max(tenant_pools.saturating_mul(2)).min(LONGEST_QUEUE)
 }
 
 /// The longest queue that there can be.

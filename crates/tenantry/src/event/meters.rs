@@ -79,7 +79,7 @@ impl Meters {
             ),
             events_dropped: counter(
                 "tenantry_events_dropped_total",
-                "Events that a hook did not get because its queue was full",
+                "Events that were not told because a queue was full",
             ),
             retries: Default::default(),
             errors: Default::default(),

@@ -16,7 +16,9 @@ use tracing::Level;
 
 use super::{
     Event, EventOptions, Hooks, Meters, Of, PoolError, Query, Rebind, Retry, RetryOf,
-    hook::Listener, statement::shorten, trace::trace,
+    hook::{Listener, room_for_pools},
+    statement::shorten,
+    trace::trace,
 };
 use crate::{
     error::{ErrorClass, class_of},
@@ -34,6 +36,8 @@ pub(crate) struct Observer {
     overflowing: AtomicBool,
     /// What has happened to the pool and is still to be told, oldest first.
     untold: Mutex<VecDeque<Event>>,
+    /// How much of that there may be: a subscriber that hangs must not use up the memory.
+    most_untold: usize,
     /// Held by whoever tells of it.
     telling: Mutex<()>,
 }
@@ -64,6 +68,7 @@ impl Observer {
         shutdown: &CancellationToken,
     ) -> Self {
         let meters = Arc::new(Meters::new());
+        let most_untold = room_for_pools(options.queue, tenant_pools);
         let (listeners, workers) = hooks.start(options.queue, tenant_pools, &meters, shutdown);
         Self {
             meters,
@@ -72,6 +77,7 @@ impl Observer {
             workers: Mutex::new(workers),
             overflowing: AtomicBool::new(false),
             untold: Mutex::new(VecDeque::new()),
+            most_untold,
             telling: Mutex::new(()),
         }
     }
@@ -102,8 +108,15 @@ impl Observer {
 
     /// Adds an event to those that are told in this order. Whoever adds one calls
     /// [`tell_in_order`](Self::tell_in_order) afterwards, and holds no lock then.
+    ///
+    /// When too many are waiting already, it is counted as dropped.
     pub(crate) fn queue(&self, event: Event) {
-        self.untold.lock().push_back(event);
+        let mut untold = self.untold.lock();
+        if untold.len() < self.most_untold {
+            untold.push_back(event);
+        } else {
+            self.meters.events_dropped.inc();
+        }
     }
 
     /// Tells what was queued, in the order in which it was: one thread does it for all.
@@ -211,5 +224,28 @@ impl Retry {
     ) -> Self {
         let tenant_id = tenant.cloned();
         Self { of, tenant_id, attempt, max_attempts, delay, class, error: error.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::AcquireTimeout;
+
+    #[test]
+    fn what_nobody_comes_to_tell_is_bounded_and_counted() {
+        let options = EventOptions::default().queue(10);
+        let shutdown = CancellationToken::new();
+        let observer = Observer::new(options, Hooks::default(), 20, &shutdown);
+        let event =
+            || Event::AcquireTimeout(AcquireTimeout { tenant_id: None, waited: Duration::ZERO });
+        // Twenty tenant pools may begin and end.
+        (0..1_000).for_each(|_| observer.queue(event()));
+        assert_eq!(observer.untold.lock().len(), 40);
+        assert_eq!(observer.meters.events_dropped.get(), 960);
+        observer.tell_in_order();
+        observer.queue(event());
+        assert_eq!(observer.untold.lock().len(), 1);
+        assert_eq!(observer.meters.events_dropped.get(), 960);
     }
 }

@@ -25,7 +25,7 @@ pub struct EventOptions {
     ///
     /// More are left out, which is logged once each time that it begins, and counted by the metric
     /// `tenantry_events_dropped_total`: a hook that is slower than the service must not use up its
-    /// memory.
+    /// memory. A subscriber of `tracing` that hangs has the room of hooks of one kind.
     pub queue: usize,
 }
 

@@ -1,5 +1,6 @@
 use std::{
-    collections::HashMap,
+    cmp::Reverse,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -10,12 +11,17 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{HealthOf, HealthOptions, HealthReport, HealthStatus, SharedHealth, TenantHealth};
+use super::{
+    HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, SATURATED, Saturation,
+    SharedHealth, TenantHealth,
+};
 use crate::{
     db::SharedDb,
     error::{Error, ErrorKind},
-    event::BreakerState,
-    pool::{Detail, Occupant, Pooling, Server, TRANSACTION_POOLER, TenantPoolSnapshot},
+    pool::{
+        Detail, Holding, Occupant, OccupantId, Pooling, Server, TRANSACTION_POOLER,
+        TenantPoolSnapshot,
+    },
     tenant::TenantId,
     warmup::Tenants,
 };
@@ -48,6 +54,7 @@ pub(crate) struct PoolCounts {
     pub(crate) ok: usize,
     pub(crate) degraded: usize,
     pub(crate) unhealthy: usize,
+    pub(crate) at: SystemTime,
 }
 
 /// What is to be checked.
@@ -120,6 +127,7 @@ impl Checks {
             ok: report.total_pools - report.degraded_pools - report.unhealthy_pools,
             degraded: report.degraded_pools,
             unhealthy: report.unhealthy_pools,
+            at: timestamp,
         });
         *last = Some(Summary {
             healthy: report.healthy,
@@ -192,13 +200,21 @@ const LATE: &str = "no answer in time";
 
 /// Takes one of the library's own connections and asks whether the server is there.
 async fn sign_of_life(of: &Subject<'_>, began: Instant, deadline: Instant) -> Answer {
-    let mut lease = match timeout_at(deadline, of.system.acquire()).await {
+    let mut acquire = pin!(of.system.acquire());
+    let half = began + deadline.saturating_duration_since(began) / 2;
+    let acquired = match timeout_at(half, &mut acquire).await {
+        // Whoever probes has a limit, too, and has to hear of it before that.
+        Err(_) if of.server.is_used_up() => return Answer::Busy,
+        Err(_) => timeout_at(deadline, acquire).await,
+        acquired => acquired,
+    };
+    let mut lease = match acquired {
         Ok(Ok(lease)) => lease,
-        Ok(Err(error)) if error.kind() != ErrorKind::Timeout => {
+        Ok(Err(error)) if !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Overloaded) => {
             return Answer::None(in_words(&error));
         }
         // No tenant may make the others look dead by holding everything there is.
-        _ if is_used_up(of.server) => return Answer::Busy,
+        _ if of.server.is_used_up() => return Answer::Busy,
         _ => return Answer::None("no connection in time"),
     };
     match timeout_at(deadline, lease.ping()).await {
@@ -206,12 +222,6 @@ async fn sign_of_life(of: &Subject<'_>, began: Instant, deadline: Instant) -> An
         Ok(Err(error)) => Answer::None(in_words(&error.into())),
         Err(_) => Answer::None(LATE),
     }
-}
-
-/// Says whether every connection that may be had is in use, and none failed to open.
-fn is_used_up(server: &Server) -> bool {
-    let pool = server.snapshot(Detail::Totals);
-    pool.leased >= pool.max && pool.breaker == BreakerState::Closed
 }
 
 /// Asks about the schemas and roles of all these tenants at once.
@@ -254,8 +264,8 @@ const LOOKUPS: usize = 4;
 
 /// Returns those that have a tenant pool, by name.
 fn bound(server: &Server) -> Vec<Seen> {
-    let pools = server.tenant_pools().into_iter();
-    let mut seen: Vec<_> = pools
+    let mut seen: Vec<_> = server
+        .tenant_pools()
         .map(|(occupant, pool)| Seen {
             id: pool.tenant.clone(),
             found: Ok(occupant),
@@ -269,10 +279,8 @@ fn bound(server: &Server) -> Vec<Seen> {
 
 /// Looks these up.
 async fn found(of: &Subject<'_>, ids: &[TenantId], deadline: Instant) -> Vec<Seen> {
-    let pools = of.server.tenant_pools().into_iter();
-    let mut pools: HashMap<_, _> = pools.map(|(_, pool)| (pool.tenant.clone(), pool)).collect();
     let seen = stream::iter(ids.to_vec()).map(|id| {
-        let pool = pools.remove(&id);
+        let pool = of.server.tenant_pool(&id);
         let find = (of.find)(id.as_str().into());
         async move {
             let found = match timeout_at(deadline, find).await {
@@ -290,11 +298,13 @@ fn grade(server: &Server, tenant: &Seen, options: &HealthOptions) -> TenantHealt
     let (total, idle, waiting) =
         tenant.pool.as_ref().map_or((0, 0, 0), |pool| (pool.total, pool.idle, pool.waiting));
     let cap = server.cap_of_a_tenant();
-    let load = HealthStatus::of_load(total - idle, cap, waiting);
+    let in_use = total - idle;
+    let load = HealthStatus::of_load(in_use, cap, waiting);
     let (answered, reason) = match tenant.found {
         Ok(_) => of_answer(tenant.answer, options),
         Err(reason) => (HealthStatus::Unhealthy, Some(reason)),
     };
+    let reason = reason.or((in_use >= cap && waiting > 0).then_some(AT_ITS_CAP));
     TenantHealth {
         tenant_id: tenant.id.clone(),
         status: load.max(answered),
@@ -304,6 +314,9 @@ fn grade(server: &Server, tenant: &Seen, options: &HealthOptions) -> TenantHealt
         reason,
     }
 }
+
+/// Why requests of one tenant wait.
+const AT_ITS_CAP: &str = "it has as many connections as one tenant may have";
 
 fn of_answer(
     answer: Option<Answer>,
@@ -331,7 +344,13 @@ fn report(
         None => (of_breaker, None),
         answer => of_answer(answer, options),
     };
-    let of_load = HealthStatus::of_load(pool.leased, pool.max, pool.waiting);
+    let of_load =
+        HealthStatus::of_load(pool.leased_to_tenants, pool.places_for_tenants, pool.waiting);
+    let saturation = server.saturation().map(|holdings| Saturation {
+        places: pool.places_for_tenants,
+        waiting: pool.waiting,
+        holders: holders(holdings),
+    });
     let mut status = of_load.max(of_breaker).max(of_shared);
     let pooling = server.pooling();
     let mixed_up = pooling == Pooling::Transaction;
@@ -353,7 +372,12 @@ fn report(
         shared_db,
         breaker: pool.breaker,
         pooling,
-        reason: mixed_up.then_some(TRANSACTION_POOLER),
+        reason: match &saturation {
+            _ if mixed_up => Some(TRANSACTION_POOLER),
+            Some(_) => Some(SATURATED),
+            None => None,
+        },
+        saturation,
         total_pools: pools.len(),
         degraded_pools: count(HealthStatus::Degraded),
         unhealthy_pools: count(HealthStatus::Unhealthy),
@@ -361,6 +385,29 @@ fn report(
         timestamp,
         duration: began.elapsed(),
     }
+}
+
+/// How many holders a report names.
+const NAMED: usize = 5;
+
+/// Picks those who hold most.
+fn holders(mut holdings: Vec<Holding>) -> Vec<Holder> {
+    holdings.sort_by_key(|of| Reverse((of.connections, of.longest)));
+    holdings.truncate(NAMED);
+    let named = holdings.into_iter().map(|of| {
+        let occupant = of.occupant.as_deref();
+        Holder {
+            tenant_id: occupant.and_then(Occupant::tenant).cloned(),
+            what: match occupant.map(|occupant| &occupant.id) {
+                Some(OccupantId::Shared) => "shared",
+                Some(OccupantId::Upkeep) => "upkeep",
+                _ => "tenant",
+            },
+            connections: of.connections,
+            longest_hold: of.longest,
+        }
+    });
+    named.collect()
 }
 
 /// Says what is wrong without the database's words: a report may be read by anybody.

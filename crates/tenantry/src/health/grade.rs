@@ -11,8 +11,8 @@ use crate::event::BreakerState;
 pub enum HealthStatus {
     /// Nothing is wrong.
     Ok,
-    /// It works, but not as it should: requests wait, nine tenths of the connections that it may have
-    /// are in use, a ping took more than half of its timeout, or it is just being seen whether the
+    /// It works, but not as it should: requests wait, nine tenths of the connections that tenants can
+    /// have are in use, a ping took more than half of its timeout, or it is just being seen whether the
     /// server is back.
     Degraded,
     /// It does not work: there was no answer, or an error.

@@ -11,4 +11,5 @@ mod report;
 pub(crate) use check::{Checks, Subject, Summary};
 pub use grade::HealthStatus;
 pub use options::{HealthOf, HealthOptions};
-pub use report::{HealthReport, SharedHealth, TenantHealth};
+pub(crate) use report::SATURATED;
+pub use report::{HealthReport, Holder, Saturation, SharedHealth, TenantHealth};

@@ -52,9 +52,13 @@ pub struct HealthReport {
     /// [`Pooling::Unknown`] changes nothing else in the report; [`Pooling::Transaction`] makes it
     /// unhealthy.
     pub pooling: Pooling,
-    /// Why nothing is served, where it takes a change of the configuration.
+    /// Why nothing is served, where it takes a change of the configuration; `saturated` where requests
+    /// wait because tenants have every connection that they can have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
+    /// Who has the connections, while the pool is saturated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<Saturation>,
     /// Tenants in the report.
     pub total_pools: usize,
     /// Those of them that are degraded.
@@ -67,6 +71,50 @@ pub struct HealthReport {
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     pub duration: Duration,
+}
+
+/// The reason in the report of a pool that is saturated.
+pub(crate) const SATURATED: &str = "saturated";
+
+/// Tenants have every connection that they can have, and requests wait.
+///
+/// Holds of milliseconds mean that there is more to do than the budget allows. A hold of many seconds is
+/// a statement without an end, or a transaction that somebody keeps open.
+///
+/// ```json
+/// {
+///   "places": 8, "waiting": 12,
+///   "holders": [{ "tenantId": "acme", "what": "tenant", "connections": 6, "longestHoldMs": 31250.0 }]
+/// }
+/// ```
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Saturation {
+    /// Connections that tenants, the shared handle and upkeep can have together: the budget without
+    /// the reserve and the connection that listens to the catalog.
+    pub places: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// The five who have most, the one with the most connections first.
+    pub holders: Vec<Holder>,
+}
+
+/// Who has connections, and for how long.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Holder {
+    /// The tenant. Absent where names are not told, and for a tenant that was evicted meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<TenantId>,
+    /// `tenant`, `shared` for the shared handle, or `upkeep` for migrations, provisioning and seeds.
+    pub what: &'static str,
+    /// Connections that it has now, those that are being cleaned after it included.
+    pub connections: usize,
+    /// How long it has had the one that it has had longest.
+    #[serde(rename = "longestHoldMs", serialize_with = "serialize_millis")]
+    pub longest_hold: Duration,
 }
 
 /// How one tenant fares.
@@ -108,6 +156,9 @@ impl HealthReport {
     /// Takes the tenants out and leaves their numbers: for whoever must not learn their names.
     pub fn without_tenants(mut self) -> Self {
         self.pools.clear();
+        if let Some(saturation) = &mut self.saturation {
+            saturation.holders.iter_mut().for_each(|holder| holder.tenant_id = None);
+        }
         self
     }
 }

@@ -1,6 +1,7 @@
 use std::{
     fmt,
     sync::{Arc, Weak},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use parking_lot::Mutex;
@@ -88,6 +89,8 @@ impl MetricsOptions {
 /// | `tenantry_tenant_pools_max` | gauge | tenant pools that are remembered at most, those in use aside | `pool_max_total` |
 /// | `tenantry_connections{state}` | gauge | connections: `idle`, `leased`, `pending` (opening or closing) | `pool_connections_total` |
 /// | `tenantry_connections_max` | gauge | the budget | |
+/// | `tenantry_tenant_leases` | gauge | connections that tenants, the shared handle and upkeep have | |
+/// | `tenantry_tenant_leases_max` | gauge | how many they can have: the budget without the reserve and the connection that listens | |
 /// | `tenantry_waiting_requests` | gauge | requests that wait for a connection | `pool_connections_total{state="waiting"}` |
 /// | `tenantry_tenant_connections{tenant,state}` | gauge | connections of the busiest tenants: `idle`, `leased` | `pool_connections_total{tenant,state}` |
 /// | `tenantry_tenant_waiting_requests{tenant}` | gauge | requests of them that wait | the same |
@@ -97,9 +100,10 @@ impl MetricsOptions {
 /// | `tenantry_shared_waiting_requests` | gauge | requests for it that wait | the same |
 /// | `tenantry_health_status` | gauge | 1 if the last health check found the instance healthy | `health_status` |
 /// | `tenantry_health_pools{status}` | gauge | tenants in the last health check of all that are bound: `ok`, `degraded`, `unhealthy` | `health_pools_total`, `…_degraded`, `…_unhealthy` |
+/// | `tenantry_health_pools_timestamp_seconds` | gauge | when that check was: a readiness probe looks at no tenant | |
 /// | `tenantry_health_check_duration_seconds` | gauge | how long the last health check took | `health_response_time_ms` |
 /// | `tenantry_health_check_timestamp_seconds` | gauge | when it was | |
-/// | `tenantry_acquires_total{outcome}` | counter | connections given: `hit`, `rebind`, `open`; acquires that got none: `timeout`, `refused` | |
+/// | `tenantry_acquires_total{outcome}` | counter | connections given: `hit`, `rebind`, `open`; acquires that got none: `timeout`, `refused`, `failed`; each once | |
 /// | `tenantry_acquire_wait_seconds` | histogram | until an acquire had its connection | |
 /// | `tenantry_connection_hold_seconds` | histogram | that a connection was leased for | |
 /// | `tenantry_connect_seconds` | histogram | that opening a connection took | |
@@ -112,7 +116,7 @@ impl MetricsOptions {
 /// | `tenantry_breaker_state{state}` | gauge | 1 for the state that the circuit breaker is in | |
 /// | `tenantry_catalog_hits_total`, `tenantry_catalog_misses_total` | counter | look-ups of tenants | |
 /// | `tenantry_hook_failures_total` | counter | hooks that failed or panicked | |
-/// | `tenantry_events_dropped_total` | counter | events for which a hook's queue had no room | |
+/// | `tenantry_events_dropped_total` | counter | events for which a queue had no room | |
 ///
 /// The health metrics are there once a health check has run. With
 /// [`process`](MetricsOptions::process) come `process_cpu_seconds_total`, `process_open_fds`,
@@ -233,6 +237,8 @@ struct Figures {
     pools_max: IntGauge,
     connections: IntGaugeVec,
     connections_max: IntGauge,
+    leases: IntGauge,
+    leases_max: IntGauge,
     waiting: IntGauge,
     shared_initialized: IntGauge,
     shared_connections: IntGaugeVec,
@@ -247,6 +253,7 @@ struct Figures {
     tenant_acquires: IntCounterVec,
     health: IntGauge,
     health_pools: IntGaugeVec,
+    health_pools_timestamp: Gauge,
     health_duration: Gauge,
     health_timestamp: Gauge,
 }
@@ -268,6 +275,14 @@ impl Figures {
             )?,
             connections: gauges("tenantry_connections", "Connections by state", &["state"])?,
             connections_max: gauge("tenantry_connections_max", "The budget of connections")?,
+            leases: gauge(
+                "tenantry_tenant_leases",
+                "Connections that tenants, the shared handle and upkeep have",
+            )?,
+            leases_max: gauge(
+                "tenantry_tenant_leases_max",
+                "Connections that tenants, the shared handle and upkeep can have at most",
+            )?,
             waiting: gauge("tenantry_waiting_requests", "Requests that wait for a connection")?,
             shared_initialized: gauge(
                 "tenantry_shared_initialized",
@@ -323,6 +338,10 @@ impl Figures {
                 "Tenants in the last health check by status",
                 &["status"],
             )?,
+            health_pools_timestamp: Gauge::new(
+                "tenantry_health_pools_timestamp_seconds",
+                "When the last health check that looked at tenants began",
+            )?,
             health_duration: Gauge::new(
                 "tenantry_health_check_duration_seconds",
                 "How long the last health check took",
@@ -335,12 +354,14 @@ impl Figures {
     }
 
     /// The figures that are always there.
-    fn always(&self) -> [&dyn Collector; 13] {
+    fn always(&self) -> [&dyn Collector; 15] {
         [
             &self.pools,
             &self.pools_max,
             &self.connections,
             &self.connections_max,
+            &self.leases,
+            &self.leases_max,
             &self.waiting,
             &self.shared_initialized,
             &self.shared_connections,
@@ -357,8 +378,14 @@ impl Figures {
         [&self.tenant_connections, &self.tenant_waiting, &self.tenant_acquires]
     }
 
-    fn of_health(&self) -> [&dyn Collector; 4] {
-        [&self.health, &self.health_pools, &self.health_duration, &self.health_timestamp]
+    fn of_health(&self) -> [&dyn Collector; 5] {
+        [
+            &self.health,
+            &self.health_pools,
+            &self.health_pools_timestamp,
+            &self.health_duration,
+            &self.health_timestamp,
+        ]
     }
 
     fn desc(&self) -> Vec<&Desc> {
@@ -376,6 +403,8 @@ impl Figures {
         set(&self.connections, &["leased"], pool.leased);
         set(&self.connections, &["pending"], pool.total - pool.idle - pool.leased);
         self.connections_max.set(signed(pool.max));
+        self.leases.set(signed(pool.leased_to_tenants));
+        self.leases_max.set(signed(pool.places_for_tenants));
         self.waiting.set(signed(pool.waiting));
         self.shared_initialized.set(i64::from(pool.shared.is_some()));
         let shared = pool.shared.map(|of| (of.idle, of.total - of.idle, of.waiting));
@@ -393,6 +422,7 @@ impl Figures {
             ("open", acquires.open),
             ("timeout", acquires.timeout),
             ("refused", acquires.refused),
+            ("failed", acquires.failed),
         ] {
             self.acquires.with_label_values(&[outcome]).inc_by(count);
         }
@@ -419,16 +449,21 @@ impl Figures {
             for (status, count) in HealthStatus::ALL.into_iter().zip(counts) {
                 set(&self.health_pools, &[status.as_str()], count);
             }
+            self.health_pools_timestamp.set(seconds(pools.at));
         }
         self.health_duration.set(last.duration.as_secs_f64());
-        let since = last.at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        self.health_timestamp.set(since.as_secs_f64());
+        self.health_timestamp.set(seconds(last.at));
         let mut all: Vec<_> = self.of_health().into_iter().flat_map(Collector::collect).collect();
-        // Without a check of those that are bound there are no counts of them, and a family without
-        // metrics cannot be written.
-        all.retain(|family| !family.get_metric().is_empty());
+        if last.pools.is_none() {
+            // No check of those that are bound was made, and a family without metrics cannot be written.
+            all.retain(|family| !family.name().starts_with("tenantry_health_pools"));
+        }
         all
     }
+}
+
+fn seconds(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn set(gauges: &IntGaugeVec, labels: &[&str], value: usize) {

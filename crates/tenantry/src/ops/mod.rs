@@ -22,6 +22,7 @@
 //! # Ok(()) }
 //! ```
 
+mod allowance;
 mod answer;
 mod basic_auth;
 mod figures;
@@ -29,6 +30,7 @@ mod figures;
 mod ops;
 mod options;
 mod register_error;
+mod shared_answer;
 
 pub use answer::Answer;
 pub use ops::Ops;

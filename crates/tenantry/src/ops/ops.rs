@@ -6,6 +6,7 @@ use super::{
     Answer, OpsOptions,
     basic_auth::{BasicAuth, CHALLENGE},
     figures::Figures,
+    shared_answer::SharedAnswer,
 };
 use crate::{
     health::{HealthOf, HealthOptions, HealthReport},
@@ -23,6 +24,8 @@ pub(super) struct Inner {
     pub(super) tenant_details: bool,
     pub(super) figures: Figures,
     pub(super) auth: Option<BasicAuth>,
+    pub(super) health: SharedAnswer,
+    pub(super) readiness: SharedAnswer,
 }
 
 impl Ops {
@@ -34,14 +37,25 @@ impl Ops {
 
     /// `/health`: the [`HealthReport`] as JSON; 200 when it is healthy, else 503.
     ///
+    /// Whoever can reach the route can ask often, and must not keep connections from tenants: checks run
+    /// one at a time, eight in a row and then one a second. Who asks more often gets the last report,
+    /// whose `timestamp` says when it was made.
+    ///
     /// # Cancel safety
     ///
-    /// Safe, as [`TenantManager::health`] is.
+    /// Safe; a check that has begun goes on in the background.
     pub async fn health(&self) -> Answer {
-        let report = self.ask(HealthOf::Bound).await;
-        let status = status(&report);
-        let told = if self.0.tenant_details { report } else { report.without_tenants() };
-        Answer::json(status, &told)
+        let report = || {
+            let asked = self.ask(HealthOf::Bound);
+            let tenant_details = self.0.tenant_details;
+            async move {
+                let report = asked.await;
+                let status = status(&report);
+                let told = if tenant_details { report } else { report.without_tenants() };
+                Answer::json(status, &told)
+            }
+        };
+        self.0.health.get(&self.0.manager, report).await
     }
 
     /// `/livez`: says that the process runs, and no more. Who restarts it when the database is away has
@@ -50,18 +64,26 @@ impl Ops {
         Answer::new(200, "text/plain; charset=utf-8", "ok")
     }
 
-    /// `/readyz`: 200 when requests can be served, else 503.
+    /// `/readyz`: 200 when requests can be served, else 503. Tenants that hold all connections change the
+    /// `status` to `degraded` and add a `reason`, and no more. As with [`health`](Self::health), who asks
+    /// more than once a second shares an answer.
     ///
     /// # Cancel safety
     ///
-    /// Safe, as [`TenantManager::health`] is.
+    /// Safe; a check that has begun goes on in the background.
     pub async fn readyz(&self) -> Answer {
-        let report = self.ask(HealthOf::Nobody).await;
-        let told = match report.reason {
-            None => json!({ "status": report.status }),
-            Some(reason) => json!({ "status": report.status, "reason": reason }),
+        let readiness = || {
+            let asked = self.ask(HealthOf::Nobody);
+            async move {
+                let report = asked.await;
+                let told = match report.reason {
+                    None => json!({ "status": report.status }),
+                    Some(reason) => json!({ "status": report.status, "reason": reason }),
+                };
+                Answer::json(status(&report), &told)
+            }
         };
-        Answer::json(status(&report), &told)
+        self.0.readiness.get(&self.0.manager, readiness).await
     }
 
     /// `/metrics`: the figures in Prometheus' text format 0.0.4; 401 without the
@@ -76,9 +98,10 @@ impl Ops {
         }
     }
 
-    async fn ask(&self, tenants: HealthOf) -> HealthReport {
+    fn ask(&self, tenants: HealthOf) -> impl Future<Output = HealthReport> + Send + use<> {
         let options = HealthOptions::default().tenants(tenants).ping_timeout(self.0.ping_timeout);
-        self.0.manager.health(options).await
+        let manager = self.0.manager.clone();
+        async move { manager.health(options).await }
     }
 }
 

@@ -2,7 +2,10 @@ use std::{fmt, time::Duration};
 
 use prometheus::Registry;
 
-use super::{Ops, RegisterError, basic_auth::BasicAuth, figures::Figures, ops::Inner};
+use super::{
+    Ops, RegisterError, basic_auth::BasicAuth, figures::Figures, ops::Inner,
+    shared_answer::SharedAnswer,
+};
 use crate::{manager::TenantManager, metrics::MetricsOptions};
 
 /// Configures what those who operate a service are told.
@@ -91,7 +94,8 @@ impl OpsOptions {
 
     fn with(self, figures: Figures) -> Ops {
         let Self { manager, ping_timeout, tenant_details, auth, .. } = self;
-        Ops::from(Inner { manager, ping_timeout, tenant_details, figures, auth })
+        let (health, readiness) = (SharedAnswer::new(), SharedAnswer::new());
+        Ops::from(Inner { manager, ping_timeout, tenant_details, figures, auth, health, readiness })
     }
 }
 

@@ -53,6 +53,7 @@ impl Server {
             // The usual way: bound already, seen just now, nothing to wait for.
             Ok(Some(Attempt::Lease(lease))) if lease.is_ready(purpose) => {
                 meters.waited(Duration::ZERO);
+                self.outcomes.given(lease.how());
                 return Ok(lease.open_span());
             }
             Ok(attempt) => {
@@ -60,8 +61,9 @@ impl Server {
                 let see_through = self.see_through(attempt, occupant, purpose);
                 match timeout(self.options.acquire_timeout, see_through).await {
                     Ok(result) => {
-                        if result.is_ok() {
+                        if let Ok(lease) = &result {
                             meters.waited(began.elapsed());
+                            self.outcomes.given(lease.how());
                         }
                         result.map(Lease::open_span)
                     }
@@ -72,6 +74,7 @@ impl Server {
         };
         result.map_err(|error| {
             meters.failed(error.class());
+            self.outcomes.not_given(error.kind());
             occupant.name(error)
         })
     }
@@ -162,8 +165,9 @@ impl Server {
         self.start();
         let (asked, now) = self.change(|state, now| (state.ask(now, occupant), now));
         match asked {
-            Asked::Granted { conn, session, occupant } => {
-                Ok(Attempt::Lease(Lease::new(Arc::clone(self), conn, occupant, session, now)))
+            Asked::Granted { conn, how, session, occupant } => {
+                let lease = Lease::new(Arc::clone(self), conn, how, occupant, session, now);
+                Ok(Attempt::Lease(lease))
             }
             Asked::Waiting { key, ticket, answer } => {
                 let server = Arc::clone(self);
@@ -177,8 +181,7 @@ impl Server {
         }
     }
 
-    fn timed_out(self: &Arc<Self>, occupant: &Occupant) -> Error {
-        self.change(|state, _| state.note_timeout());
+    fn timed_out(&self, occupant: &Occupant) -> Error {
         let waited = self.options.acquire_timeout;
         let tenant_id = occupant.tenant().cloned();
         self.observer.tell(Event::AcquireTimeout(AcquireTimeout { tenant_id, waited }));

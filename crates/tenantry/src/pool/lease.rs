@@ -12,7 +12,7 @@ use super::{
     credentials::Credentials,
     occupant::Occupant,
     reset::begin_pinned_sql,
-    scheduler::{Class, ConnId, Time},
+    scheduler::{Class, ConnId, How, Time},
     server::Server,
     session::{Doubt, Purpose, Session, leaves_session_usable},
 };
@@ -39,6 +39,8 @@ use crate::{
 pub struct Lease {
     server: Arc<Server>,
     conn: ConnId,
+    /// How the connection came to the occupant.
+    how: How,
     occupant: Arc<Occupant>,
     /// Whom a lease for upkeep serves now.
     serves: Option<Arc<Occupant>>,
@@ -86,6 +88,7 @@ impl Lease {
     pub(super) fn new(
         server: Arc<Server>,
         conn: ConnId,
+        how: How,
         occupant: Arc<Occupant>,
         session: Session,
         since: Time,
@@ -97,6 +100,7 @@ impl Lease {
         Self {
             server,
             conn,
+            how,
             occupant,
             serves: None,
             retires: false,
@@ -107,6 +111,10 @@ impl Lease {
             used_by: UsedBy::Pool,
             span: Span::none(),
         }
+    }
+
+    pub(super) fn how(&self) -> How {
+        self.how
     }
 
     /// Opens the span of the lease, in the task of whoever has it from now on.

@@ -8,23 +8,25 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use sqlx::postgres::PgConnectOptions;
 use tokio::{
     runtime::Handle,
     sync::Notify,
+    task::JoinHandle,
     time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
+    Holding, Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
     gate::{GateGuard, Gates},
     occupant::{Occupant, OccupantId},
+    outcomes::Outcomes,
     pooling::{Pooling, Separation},
-    scheduler::{Class, ConnId, Released, Time},
+    scheduler::{Class, ConnId, Released, TenantCounts, Time},
     session::{KeepStatements, Purpose, Session},
-    state::{Detail, Order, State, Waiter},
+    state::{Order, State, Waiter},
 };
 use crate::{
     error::Error,
@@ -45,6 +47,7 @@ pub(crate) struct Server {
     /// What is known of who answers on the connections.
     pub(super) separation: Arc<Separation>,
     pub(crate) observer: Observer,
+    pub(super) outcomes: Outcomes,
     began: Instant,
     /// Sessions last seen before this time are asked before they are handed out; in nanoseconds.
     suspect_before: AtomicU64,
@@ -61,6 +64,17 @@ pub(crate) struct Server {
     closed: AtomicBool,
     emptied: Notify,
 }
+
+/// How much a snapshot tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    Totals,
+    /// The tenant pools, too.
+    Tenants,
+}
+
+/// How many tenant pools are read while nobody else gets at the pool.
+const PAGE: usize = 256;
 
 impl Server {
     /// Makes a pool with `outside` connections of the budget left to something else.
@@ -87,6 +101,7 @@ impl Server {
             state,
             separation,
             observer,
+            outcomes: Outcomes::default(),
             began: Instant::now(),
             suspect_before: AtomicU64::new(0),
             round_trip: AtomicU64::new(0),
@@ -152,13 +167,54 @@ impl Server {
     }
 
     pub(crate) fn snapshot(&self, detail: Detail) -> PoolSnapshot {
-        let PoolOptions { max_connections, max_tenant_pools, .. } = self.options;
-        self.state.lock().snapshot(max_connections, max_tenant_pools, detail)
+        let mut snapshot = self.state.lock().totals(&self.options, self.outcomes.read());
+        if detail == Detail::Tenants {
+            snapshot.tenants = self.tenant_pools().map(|(_, snapshot)| snapshot).collect();
+        }
+        snapshot
     }
 
     /// Returns the tenants that have a tenant pool now, with their part of the pool.
-    pub(crate) fn tenant_pools(&self) -> Vec<(Arc<Occupant>, TenantPoolSnapshot)> {
-        self.state.lock().tenant_pools().collect()
+    pub(crate) fn tenant_pools(&self) -> impl Iterator<Item = (Arc<Occupant>, TenantPoolSnapshot)> {
+        self.list().into_iter().filter_map(|(occupant, counts)| {
+            let snapshot = TenantPoolSnapshot::new(&occupant, counts)?;
+            Some((occupant, snapshot))
+        })
+    }
+
+    /// Returns a tenant's part of the pool, if it has one.
+    pub(crate) fn tenant_pool(&self, tenant: &TenantId) -> Option<TenantPoolSnapshot> {
+        self.state.lock().tenant_pool(tenant)
+    }
+
+    /// Lists all pools, a page at a time: requests go on in between, however many pools there are.
+    fn list(&self) -> Vec<(Arc<Occupant>, TenantCounts)> {
+        let (first, count) = {
+            let state = self.state.lock();
+            (state.first_page(), state.scheduler.counts().tenant_pools)
+        };
+        let mut pools = Vec::with_capacity(count);
+        let mut page = Some(first);
+        while let Some(this) = page {
+            // What is appended to has room for it, so that nothing is allocated under the lock.
+            pools.reserve(PAGE);
+            let state = self.state.lock();
+            page = state.list(this, PAGE, &mut pools);
+            MutexGuard::unlock_fair(state);
+        }
+        pools
+    }
+
+    /// Says whether the library waits because others have every connection that can be had.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.state.lock().is_used_up()
+    }
+
+    /// Returns who has the connections that tenants can have, where these are all in use and somebody
+    /// waits.
+    pub(crate) fn saturation(&self) -> Option<Vec<Holding>> {
+        let state = self.state.lock();
+        state.saturation(self.now())
     }
 
     /// Has the sessions of an occupant drop their prepared statements before their next use, because
@@ -296,10 +352,11 @@ impl Server {
     }
 
     /// Runs a task that [`close`](Self::close) waits for. Without a runtime it is dropped.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = self.runtime.get() {
-            self.tasks.spawn_on(task, runtime);
-        }
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        self.runtime.get().map(|runtime| self.tasks.spawn_on(task, runtime))
     }
 
     /// Says whether there is no runtime any more that could own connections.
@@ -340,9 +397,9 @@ impl Server {
 
     fn carry_out(self: &Arc<Self>, order: Order) {
         match order {
-            Order::Hand { waiter: Waiter { occupant, answer }, conn, session } => {
+            Order::Hand { waiter: Waiter { occupant, answer }, conn, how, session } => {
                 // If the waiter has gone, the lease comes back here and is dropped: that returns it.
-                let lease = Lease::new(Arc::clone(self), conn, occupant, session, self.now());
+                let lease = Lease::new(Arc::clone(self), conn, how, occupant, session, self.now());
                 drop(answer.send(Ok(lease)));
             }
             Order::Refuse { waiter, error } => drop(waiter.answer.send(Err(error))),

@@ -1,11 +1,13 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use super::{Occupant, scheduler::TenantCounts};
 use crate::{
     event::{BreakerState, EvictReason},
     tenant::TenantId,
 };
 
-/// The pool in numbers, at one instant.
+/// The pool in numbers. The totals are those of one instant; the tenants are read a few hundred at a
+/// time, so that nobody waits for it, and a tenant pool that begins or ends meanwhile may be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolSnapshot {
@@ -17,6 +19,11 @@ pub struct PoolSnapshot {
     pub idle: usize,
     /// Connections that somebody has, or that are being cleaned after somebody had them.
     pub leased: usize,
+    /// Those of them that tenants, the shared handle or upkeep have: all but the library's own.
+    pub leased_to_tenants: usize,
+    /// How many those can have at most: the budget without the reserve and the connection that listens
+    /// to the catalog. When they have that many, the next one waits.
+    pub places_for_tenants: usize,
     /// Requests that wait for a connection.
     pub waiting: usize,
     /// How acquires have ended so far.
@@ -37,7 +44,8 @@ pub struct PoolSnapshot {
     pub tenants: Vec<TenantPoolSnapshot>,
 }
 
-/// How acquires have ended since the manager was built.
+/// How acquires have ended since the manager was built. Each is counted once, when it ends, those of
+/// the library itself included. One that is dropped before is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Acquires {
@@ -47,10 +55,14 @@ pub struct Acquires {
     pub rebind: u64,
     /// With a connection that was opened, or that nobody was bound to.
     pub open: u64,
-    /// With the deadline.
+    /// The acquire timed out.
     pub timeout: u64,
-    /// With a refusal: the queue was full, or no connection could be opened or is opened at present.
+    /// The acquire was refused: the queue was full, no connection could be opened, or none is opened
+    /// at present.
     pub refused: u64,
+    /// The acquire failed otherwise: the handle is stale, the session could not be bound to the
+    /// tenant, or the manager is closed.
+    pub failed: u64,
 }
 
 /// The part of the pool that is bound to one tenant.
@@ -81,4 +93,28 @@ pub struct SharedPoolSnapshot {
     pub idle: usize,
     /// Requests for it that wait.
     pub waiting: usize,
+}
+
+impl TenantPoolSnapshot {
+    /// Returns nothing for an occupant that is no tenant.
+    pub(super) fn new(occupant: &Occupant, counts: TenantCounts) -> Option<Self> {
+        Some(Self {
+            tenant: occupant.tenant()?.clone(),
+            schema: Arc::clone(&occupant.schema),
+            total: counts.idle + counts.leased,
+            idle: counts.idle,
+            waiting: counts.waiting,
+            acquires: counts.granted,
+        })
+    }
+}
+
+/// Who has connections of the pool now.
+#[derive(Debug, Clone)]
+pub(crate) struct Holding {
+    /// Nobody when the tenant pool was evicted meanwhile.
+    pub(crate) occupant: Option<Arc<Occupant>>,
+    pub(crate) connections: usize,
+    /// For how long it has had the one that it has had longest.
+    pub(crate) longest: Duration,
 }

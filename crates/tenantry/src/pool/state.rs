@@ -9,19 +9,22 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Acquires, BreakerOptions, Lease, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot,
+    Acquires, BreakerOptions, Holding, Lease, PoolOptions, PoolSnapshot, SharedPoolSnapshot,
+    TenantPoolSnapshot,
     breaker::{Breaker, Opener},
+    names::{Names, Page},
     occupant::{Occupant, OccupantId},
     pooling::transaction_pooler,
     scheduler::{
-        Acquire, Action, ConnId, How, Limits, Refusal, Released, Scheduler, Supply, TenantKey,
-        Ticket, Time,
+        Acquire, Action, ConnId, How, Limits, Refusal, Released, Scheduler, Supply, TenantCounts,
+        TenantKey, Ticket, Time,
     },
     session::Session,
 };
 use crate::{
     error::{Error, ErrorClass, ErrorKind, class_of},
     event::{BreakerChange, BreakerState, Event, EvictReason, Observer, PoolCreated, PoolEvicted},
+    tenant::TenantId,
 };
 
 /// How long no connection is opened while there are some that serve and no more can be had; doubled
@@ -39,10 +42,9 @@ pub(super) struct State {
     /// The sessions that are idle, by their connection.
     sessions: Vec<Option<Session>>,
     pools: HashMap<OccupantId, Pool>,
-    names: HashMap<TenantKey, Arc<Occupant>>,
+    names: Names,
     /// How many pools are there only for the leases and waiters that they still have.
     leaving: usize,
-    acquires: Acquires,
     evictions: BTreeMap<EvictReason, u64>,
     /// Why the last connection could not be opened.
     open_error: Option<Arc<sqlx::Error>>,
@@ -84,7 +86,7 @@ pub(super) type Answer = Result<Lease, Error>;
 
 /// What an acquire comes to at once.
 pub(super) enum Asked {
-    Granted { conn: ConnId, session: Session, occupant: Arc<Occupant> },
+    Granted { conn: ConnId, how: How, session: Session, occupant: Arc<Occupant> },
     Waiting { key: TenantKey, ticket: Ticket, answer: oneshot::Receiver<Answer> },
     QueueFull,
     Cut(Error),
@@ -100,19 +102,12 @@ pub(super) enum Condemned {
     Homeless,
 }
 
-/// How much a snapshot tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Detail {
-    Totals,
-    /// The tenant pools, too.
-    Tenants,
-}
-
 /// Something to be done outside the lock.
 pub(super) enum Order {
     Hand {
         waiter: Waiter,
         conn: ConnId,
+        how: How,
         session: Session,
     },
     Refuse {
@@ -135,9 +130,8 @@ impl State {
             scheduler: Scheduler::new(limits),
             sessions,
             pools: HashMap::new(),
-            names: HashMap::new(),
+            names: Names::default(),
             leaving: 0,
-            acquires: Acquires::default(),
             evictions: BTreeMap::new(),
             open_error: None,
             breaker: Breaker::new(breaker),
@@ -153,6 +147,10 @@ impl State {
     }
 
     pub(super) fn ask(&mut self, now: Time, occupant: &Arc<Occupant>) -> Asked {
+        if self.scheduler.is_closed() {
+            // No tenant pool begins after the last one has ended.
+            return Asked::Closed;
+        }
         let (key, occupant) = self.pool_of(now, occupant);
         let mut receiver = None;
         let decision = self.scheduler.acquire(now, key, || {
@@ -162,18 +160,11 @@ impl State {
         });
         match (decision, receiver) {
             (Acquire::Granted(conn, how), _) => {
-                self.count(how);
-                Asked::Granted { conn, session: self.take_session(conn), occupant }
+                Asked::Granted { conn, how, session: self.take_session(conn), occupant }
             }
             (Acquire::Waiting(ticket), Some(answer)) => Asked::Waiting { key, ticket, answer },
-            (Acquire::QueueFull, _) => {
-                self.acquires.refused += 1;
-                Asked::QueueFull
-            }
-            (Acquire::Cut, _) => {
-                self.acquires.refused += 1;
-                Asked::Cut(self.refusal(now, Refusal::Cut, &occupant))
-            }
+            (Acquire::QueueFull, _) => Asked::QueueFull,
+            (Acquire::Cut, _) => Asked::Cut(self.refusal(now, Refusal::Cut, &occupant)),
             (Acquire::Closed | Acquire::Waiting(_), _) => Asked::Closed,
         }
     }
@@ -199,7 +190,7 @@ impl State {
         };
         let pool = Pool { key, occupant: Arc::clone(occupant), leaving: false };
         self.pools.insert(occupant.id.clone(), pool);
-        self.names.insert(key, Arc::clone(occupant));
+        self.names.give(key, Arc::clone(occupant));
         if let Some(tenant) = occupant.tenant() {
             self.tell(Event::PoolCreated(PoolCreated {
                 tenant_id: tenant.clone(),
@@ -379,18 +370,6 @@ impl State {
         any
     }
 
-    pub(super) fn note_timeout(&mut self) {
-        self.acquires.timeout += 1;
-    }
-
-    fn count(&mut self, how: How) {
-        match how {
-            How::Hit => self.acquires.hit += 1,
-            How::Rebind => self.acquires.rebind += 1,
-            How::Bind => self.acquires.open += 1,
-        }
-    }
-
     /// Turns the scheduler's actions into orders: takes sessions out, forgets names.
     pub(super) fn orders(&mut self, now: Time) -> Vec<Order> {
         self.settle(now);
@@ -408,11 +387,9 @@ impl State {
     fn order(&mut self, now: Time, action: Action<Waiter>) -> Option<Order> {
         Some(match action {
             Action::Grant { waiter, conn, how, .. } => {
-                self.count(how);
-                Order::Hand { waiter, conn, session: self.take_session(conn) }
+                Order::Hand { waiter, conn, how, session: self.take_session(conn) }
             }
             Action::Refuse { waiter, why } => {
-                self.acquires.refused += 1;
                 Order::Refuse { error: self.refusal(now, why, &waiter.occupant), waiter }
             }
             Action::Open(conn) => {
@@ -427,7 +404,7 @@ impl State {
                 Order::Close { conn, session: self.sessions[conn.index()].take() }
             }
             Action::Evicted { tenant, reason } => {
-                let occupant = self.names.get(&tenant)?;
+                let occupant = self.names.retire(tenant)?;
                 *self.evictions.entry(reason).or_default() += 1;
                 if let Some(pool) = self.pools.get_mut(&occupant.id) {
                     pool.leaving = true;
@@ -441,7 +418,7 @@ impl State {
                 return None;
             }
             Action::Forgotten(tenant) => {
-                let occupant = self.names.remove(&tenant)?;
+                let occupant = self.names.take(tenant)?;
                 let pool = self.pools.remove(&occupant.id);
                 self.leaving -= usize::from(pool.is_some_and(|pool| pool.leaving));
                 return None;
@@ -501,7 +478,7 @@ impl State {
         let mut taken = Vec::new();
         for place in places {
             let Some((conn, key)) = self.scheduler.take_out(now, place) else { continue };
-            let Some(occupant) = self.names.get(&key).cloned() else {
+            let Some(occupant) = self.names.get(key).cloned() else {
                 self.scheduler.release(now, conn, Released::Usable);
                 continue;
             };
@@ -524,31 +501,64 @@ impl State {
         }
     }
 
-    pub(super) fn tenant_pools(&self) -> impl Iterator<Item = (Arc<Occupant>, TenantPoolSnapshot)> {
-        self.pools.iter().filter_map(|(id, pool)| {
-            let OccupantId::Tenant(tenant) = id else { return None };
-            if pool.leaving {
-                return None;
-            }
-            let counts = self.scheduler.tenant_counts(pool.key);
-            let snapshot = TenantPoolSnapshot {
-                tenant: tenant.clone(),
-                schema: Arc::clone(&pool.occupant.schema),
-                total: counts.idle + counts.leased,
-                idle: counts.idle,
-                waiting: counts.waiting,
-                acquires: counts.granted,
-            };
-            Some((Arc::clone(&pool.occupant), snapshot))
+    /// Returns one tenant's part of the pool.
+    pub(super) fn tenant_pool(&self, tenant: &TenantId) -> Option<TenantPoolSnapshot> {
+        let pool =
+            self.pools.get(&OccupantId::Tenant(tenant.clone())).filter(|pool| !pool.leaving)?;
+        TenantPoolSnapshot::new(&pool.occupant, self.scheduler.tenant_counts(pool.key))
+    }
+
+    /// Begins to list the tenant pools that there are now.
+    pub(super) fn first_page(&self) -> Page {
+        self.names.first_page()
+    }
+
+    /// Lists a page of the tenant pools, and those of the library; returns the next page. It copies
+    /// nothing but pointers and numbers.
+    pub(super) fn list(
+        &self,
+        page: Page,
+        places: usize,
+        into: &mut Vec<(Arc<Occupant>, TenantCounts)>,
+    ) -> Option<Page> {
+        self.names.read(page, places, |key, occupant| {
+            into.push((Arc::clone(occupant), self.scheduler.tenant_counts(key)));
         })
     }
 
-    pub(super) fn snapshot(
-        &self,
-        max: usize,
-        max_tenant_pools: usize,
-        detail: Detail,
-    ) -> PoolSnapshot {
+    /// Says whether the library waits because others have every connection that can be had: every
+    /// place is leased, or the server has no room for more connections than there are.
+    pub(super) fn is_used_up(&self) -> bool {
+        let leased = self.scheduler.counts().leased;
+        let no_room = self
+            .open_error
+            .as_deref()
+            .is_some_and(|error| leased > 0 && class_of(error) == ErrorClass::TooManyConnections);
+        let closed = self.breaker.state() == BreakerState::Closed;
+        closed && (leased >= self.sessions.len() || no_room)
+    }
+
+    /// Returns who has the connections that tenants can have, where these are all in use and somebody
+    /// waits.
+    pub(super) fn saturation(&self, now: Time) -> Option<Vec<Holding>> {
+        if !self.scheduler.is_saturated() {
+            return None;
+        }
+        let mut holdings: HashMap<TenantKey, Holding> = HashMap::new();
+        for (key, since) in self.scheduler.leases() {
+            let holding = holdings.entry(key).or_insert_with(|| Holding {
+                occupant: self.names.get(key).cloned(),
+                connections: 0,
+                longest: Duration::ZERO,
+            });
+            holding.connections += 1;
+            holding.longest = holding.longest.max(now.saturating_sub(since));
+        }
+        Some(holdings.into_values().collect())
+    }
+
+    /// Returns the pool in numbers, without the tenants.
+    pub(super) fn totals(&self, options: &PoolOptions, acquires: Acquires) -> PoolSnapshot {
         let counts = self.scheduler.counts();
         let shared = self.pools.get(&OccupantId::Shared).map(|pool| {
             let counts = self.scheduler.tenant_counts(pool.key);
@@ -558,27 +568,25 @@ impl State {
                 waiting: counts.waiting,
             }
         });
-        let tenants = match detail {
-            Detail::Totals => Vec::new(),
-            Detail::Tenants => self.tenant_pools().map(|(_, snapshot)| snapshot).collect(),
-        };
         use OccupantId::{Catalog, Shared, System, Upkeep};
         let beside = [Shared, System, Catalog, Upkeep];
         let beside = beside.iter().filter(|id| self.pools.contains_key(id)).count();
         PoolSnapshot {
-            max,
+            max: options.max_connections,
             total: counts.opening + counts.idle + counts.leased + counts.closing,
             idle: counts.idle,
             leased: counts.leased,
+            leased_to_tenants: counts.leased_to_tenants,
+            places_for_tenants: self.scheduler.places_for_tenants(),
             waiting: counts.waiting,
-            acquires: self.acquires,
+            acquires,
             evictions: self.evictions.clone(),
             breaker: self.breaker.state(),
             granted_to_tenants: counts.granted,
             tenant_pools: self.pools.len() - self.leaving - beside,
-            max_tenant_pools,
+            max_tenant_pools: options.max_tenant_pools,
             shared,
-            tenants,
+            tenants: Vec::new(),
         }
     }
 }

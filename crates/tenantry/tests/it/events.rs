@@ -496,3 +496,26 @@ async fn a_subscriber_that_panics_costs_no_connection() -> TestResult {
     manager.close().await;
     Ok(())
 }
+
+/// A tenant pool that begins when all have ended would be told of to nobody, and never end.
+#[tokio::test]
+async fn no_tenant_pool_begins_after_the_end() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = world.manager();
+    let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+    let text = logged(Format::Plain, async {
+        name_of(&acme).await?;
+        manager.close().await;
+        for db in [&acme, &globex] {
+            let error = db.acquire().await.expect_err("it is closed");
+            assert_eq!(error.kind(), tenantry::ErrorKind::Closed);
+        }
+        Ok(())
+    })
+    .await;
+    assert_eq!(text.matches("POOL_CREATED").count(), 1, "{text}");
+    assert!(text.contains("tenant=acme POOL_EVICTED schema=tenant_acme reason=closed"), "{text}");
+    assert!(!text.contains("globex"), "{text}");
+    assert_eq!(manager.snapshot().tenant_pools, 0);
+    Ok(())
+}

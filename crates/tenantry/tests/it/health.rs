@@ -314,3 +314,119 @@ async fn many_who_look_at_many_tenants_do_not_make_a_probe_fail() -> TestResult 
     manager.close().await;
     Ok(())
 }
+
+/// Of three connections one listens to the catalog, so tenants have all that there are when they have
+/// two.
+#[tokio::test]
+async fn tenants_that_hold_everything_beside_a_listener_saturate_and_no_more() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex", "initech"]).await;
+    let catalog = tenantry::TableCatalog::new();
+    let manager = world.builder().catalog(catalog.clone()).max_connections(3).build()?;
+    catalog.create_table(manager.shared()).await?;
+    let insert = "insert into tenants (id) values ('acme'), ('globex'), ('initech')";
+    run(&mut world.admin().await, insert).await;
+    let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+    let initech = manager.tenant("initech").await?;
+    let held = (acme.begin().await?, globex.acquire().await?);
+    // As long as nobody waits there is nothing to complain of.
+    let options = HealthOptions::default().tenants(HealthOf::Nobody).ping_timeout(MS * 4_000);
+    let report = manager.health(options.clone().ping(false)).await;
+    assert_eq!((report.healthy, report.status), (true, HealthStatus::Degraded), "{report:?}");
+    assert!(report.reason.is_none() && report.saturation.is_none(), "{report:?}");
+
+    let waiting = tokio::spawn(async move { initech.acquire().await.map(drop) });
+    eventually("it waits", async || manager.snapshot().waiting == 1).await;
+    let began = Instant::now();
+    let report = manager.health(options.clone()).await;
+    assert!(began.elapsed() < MS * 3_500, "a probe hears of it in time");
+    assert_eq!((report.healthy, report.status), (true, HealthStatus::Degraded), "{report:?}");
+    assert_eq!(
+        report.shared_db.as_ref().and_then(|of| of.reason),
+        Some("every connection is in use")
+    );
+    assert_eq!(report.reason, Some("saturated"));
+    let saturation = report.saturation.as_ref().expect("it is saturated");
+    assert_eq!(saturation.places, 2);
+    let mut holders: Vec<_> = saturation
+        .holders
+        .iter()
+        .map(|of| (of.tenant_id.as_ref().map(TenantId::as_str), of.what, of.connections))
+        .collect();
+    holders.sort_unstable();
+    assert_eq!(holders, [(Some("acme"), "tenant", 1), (Some("globex"), "tenant", 1)]);
+    assert!(saturation.holders.iter().all(|of| of.longest_hold >= MS * 1_900), "{saturation:?}");
+    assert!(saturation.holders[0].longest_hold >= saturation.holders[1].longest_hold);
+    let json = serde_json::to_value(&report)?;
+    assert_eq!(json["saturation"]["holders"][0]["tenantId"], "acme");
+    assert!(json["saturation"]["holders"][0]["longestHoldMs"].is_number());
+    let hidden = serde_json::to_string(&report.without_tenants())?;
+    assert!(!hidden.contains("acme") && !hidden.contains("globex"), "{hidden}");
+    assert!(hidden.contains("longestHoldMs"), "{hidden}");
+
+    drop(held);
+    waiting.await??;
+    at_rest(&manager).await;
+    let report = manager.health(options).await;
+    assert_eq!((report.status, report.reason), (HealthStatus::Ok, None));
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_at_its_cap_saturates_nobody_else() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = world.with_pool(|options| {
+        options.max_connections = 4;
+        options.max_connections_per_tenant = Some(1);
+    });
+    let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+    name_of(&globex).await?;
+    let held = acme.acquire().await?;
+    let waiting = tokio::spawn({
+        let acme = acme.clone();
+        async move { acme.acquire().await.map(drop) }
+    });
+    eventually("it waits", async || manager.snapshot().waiting == 1).await;
+    let report = manager.health(HealthOptions::default()).await;
+    assert_eq!((report.healthy, report.reason), (true, None), "{report:?}");
+    assert_eq!(statuses(&report), [("acme", HealthStatus::Degraded), ("globex", HealthStatus::Ok)]);
+    let reason = report.pools[0].reason.expect("it is known");
+    assert!(reason.contains("as many connections as one tenant may have"), "{reason}");
+    drop(held);
+    waiting.await??;
+    manager.close().await;
+    Ok(())
+}
+
+/// The server lets nobody else in, and tenants hold what there is: neither is a reason to take the
+/// instance away.
+#[tokio::test]
+async fn tenants_that_hold_all_that_the_server_has_room_for_make_nobody_unready() -> TestResult {
+    let server = tenantry_devdb::DevServer::builder()
+        .setting("max_connections", "5")
+        .setting("superuser_reserved_connections", "0")
+        .setting("max_wal_senders", "0")
+        .start()
+        .await?;
+    let mut admin = crate::support::connect(&server.url()).await;
+    for tenant in ["acme", "globex"] {
+        crate::support::create_tenant(&mut admin, tenant).await;
+    }
+    let manager = TenantManager::builder(server.url()).max_connections(8).build()?;
+    let mut held = JoinSet::new();
+    for tenant in ["acme", "globex"].into_iter().cycle().take(6) {
+        let db = manager.tenant(tenant).await?;
+        held.spawn(async move { db.acquire().await });
+    }
+    eventually("all that there is room for is leased, and some wait", async || {
+        let pool = manager.snapshot();
+        pool.leased >= 3 && pool.waiting >= 1 && pool.idle == 0
+    })
+    .await;
+    let options = HealthOptions::default().tenants(HealthOf::Nobody).ping_timeout(MS * 1_000);
+    let report = manager.health(options).await;
+    assert_eq!((report.healthy, report.status), (true, HealthStatus::Degraded), "{report:?}");
+    drop(held.join_all().await);
+    manager.close().await;
+    Ok(())
+}

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod alerts;
 mod architecture;
 mod bindings;
 mod budget;
@@ -30,6 +31,7 @@ mod logins;
 mod metrics;
 mod migrate;
 mod opentelemetry;
+mod ops;
 mod planted;
 mod pooler;
 mod provision;

@@ -8,8 +8,15 @@ use std::{
 
 use prometheus::{Registry, TextEncoder, core::Collector};
 use tenantry::{HealthOf, HealthOptions, MetricsOptions, TenantManager};
+use tokio::task::JoinSet;
 
-use crate::support::{TestResult, World, at_rest, eventually, name_of, pool_options};
+use crate::{
+    faults::{Mode, Proxy},
+    support::{
+        TestResult, World, at_rest, connect, eventually, kill, name_of, pid_of, pool_options,
+        private_server, run,
+    },
+};
 
 fn registry(manager: &TenantManager, options: MetricsOptions) -> Registry {
     let registry = Registry::new();
@@ -259,6 +266,132 @@ async fn the_snapshot_serialises_to_what_the_guide_shows() -> TestResult {
     assert_eq!(json["pools"]["tenants"], serde_json::json!([acme]));
     assert_eq!(json["shared"]["connections"]["total"], 1);
     assert!(json["timestamp"].is_string());
+    manager.close().await;
+    Ok(())
+}
+
+fn all_acquires(manager: &TenantManager) -> u64 {
+    let of = manager.snapshot().acquires;
+    of.hit + of.rebind + of.open + of.timeout + of.refused + of.failed
+}
+
+/// Not once for every connection that it was given.
+#[tokio::test]
+async fn an_acquire_is_counted_once_whatever_comes_of_it() -> TestResult {
+    let server = private_server(&["acme", "globex"]).await;
+    let proxy = Proxy::before(server.port()).await;
+    let manager = TenantManager::builder(proxy.url())
+        .pool_options(pool_options(|options| {
+            options.max_connections = 2;
+            options.max_connections_per_tenant = Some(2);
+            options.max_waiting_per_tenant = 1;
+            options.acquire_timeout = Duration::from_millis(300);
+            options.liveness_check_after = Duration::ZERO;
+        }))
+        .build()?;
+    let acme = manager.tenant("acme").await?;
+    let globex = manager.tenant("globex").await?;
+    let pid = pid_of(&acme).await?;
+    at_rest(&manager).await;
+    let before = all_acquires(&manager);
+
+    // The idle connection is found to be dead, and another one is opened.
+    kill(&mut connect(&server.url()).await, pid).await;
+    drop(acme.acquire().await?);
+    at_rest(&manager).await;
+    assert_eq!(all_acquires(&manager), before + 1, "{:?}", manager.snapshot().acquires);
+
+    // One that was given a connection, and then waits in vain for what the server says on it.
+    proxy.set(Mode::BlackHole);
+    assert!(acme.acquire().await.is_err());
+    proxy.set(Mode::Cut);
+    proxy.set(Mode::Pass);
+    let acquires = manager.snapshot().acquires;
+    assert_eq!((all_acquires(&manager), acquires.timeout), (before + 2, 1), "{acquires:?}");
+
+    // Two have all there is; one waits in vain, and one has no place to wait.
+    eventually("the server is there again", async || acme.acquire().await.is_ok()).await;
+    at_rest(&manager).await;
+    let before = (all_acquires(&manager), manager.snapshot().acquires);
+    let held = (acme.acquire().await?, globex.acquire().await?);
+    let (one, two) = tokio::join!(acme.acquire(), acme.acquire());
+    assert!(one.is_err() && two.is_err());
+    drop(held);
+    let acquires = manager.snapshot().acquires;
+    assert_eq!(all_acquires(&manager), before.0 + 4, "{acquires:?}");
+    assert_eq!(acquires.timeout, before.1.timeout + 1, "{acquires:?}");
+    assert_eq!(acquires.refused, before.1.refused + 1, "{acquires:?}");
+    at_rest(&manager).await;
+
+    // Another schema has the name.
+    let mut admin = connect(&server.url()).await;
+    run(&mut admin, "drop schema tenant_globex cascade; create schema tenant_globex").await;
+    drop((acme.acquire().await?, acme.acquire().await?));
+    at_rest(&manager).await;
+    assert!(globex.acquire().await.is_err(), "its handle is stale");
+    let acquires = manager.snapshot().acquires;
+    assert_eq!(all_acquires(&manager), before.0 + 7, "{acquires:?}");
+    assert_eq!(acquires.failed, before.1.failed + 1, "{acquires:?}");
+    manager.close().await;
+    Ok(())
+}
+
+/// At whatever time somebody looks, the gauges fit together and no counter has gone back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gauges_fit_together_and_counters_only_grow_under_load() -> TestResult {
+    let ids: Vec<_> = (0..12).map(|nth| format!("t{nth}")).collect();
+    let names: Vec<_> = ids.iter().map(String::as_str).collect();
+    let world = World::with_tenants(&names).await;
+    let manager = world.with_pool(|options| {
+        options.max_connections = 10;
+        options.acquire_timeout = Duration::from_secs(30);
+    });
+    let registry = registry(&manager, MetricsOptions::default().tenant_labels(3));
+    let mut tasks: JoinSet<sqlx::Result<()>> = JoinSet::new();
+    for id in &ids {
+        let db = manager.tenant(id.as_str()).await?;
+        for _ in 0..3 {
+            let db = db.clone();
+            tasks.spawn(async move {
+                for _ in 0..40 {
+                    name_of(&db).await?;
+                }
+                Ok(())
+            });
+        }
+    }
+    let mut before: std::collections::BTreeMap<String, f64> = Default::default();
+    let mut looks = 0;
+    while !tasks.is_empty() {
+        while let Some(done) = tasks.try_join_next() {
+            done??;
+        }
+        let text = text(&registry);
+        let sum = |name: &str| -> f64 {
+            let lines = text.lines().filter(|line| line.starts_with(name));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        };
+        let max = value(&text, "tenantry_connections_max").expect("it is there");
+        assert!(sum("tenantry_connections{") <= max, "{text}");
+        assert!(sum("tenantry_tenant_leases ") <= sum("tenantry_tenant_leases_max "), "{text}");
+        let leased = value(&text, "tenantry_connections{state=\"leased\"}");
+        assert!(Some(sum("tenantry_tenant_leases ")) <= leased, "{text}");
+        for line in
+            text.lines().filter(|line| line.starts_with("tenantry_") && line.contains("_total"))
+        {
+            let (series, count) = line.rsplit_once(' ').expect("a sample");
+            // A series of a tenant that was not among the busiest begins anew.
+            if series.contains("tenant=\"t") {
+                continue;
+            }
+            let count: f64 = count.parse()?;
+            let last = before.insert(series.to_owned(), count).unwrap_or_default();
+            assert!(count >= last, "{series}: {last}, then {count}");
+        }
+        looks += 1;
+        tokio::task::yield_now().await;
+    }
+    assert!(looks > 3, "nobody looked");
     manager.close().await;
     Ok(())
 }

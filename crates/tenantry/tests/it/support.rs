@@ -79,6 +79,12 @@ pub(crate) async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.expect("the server is running")
 }
 
+/// The major version of the server.
+pub(crate) async fn server_version(admin: &mut PgConnection) -> i32 {
+    let version = sqlx::query_scalar("select current_setting('server_version_num')::int / 10000");
+    version.fetch_one(admin).await.expect("the server is running")
+}
+
 /// Server sessions of managers in this database, by the name that they give themselves.
 pub(crate) async fn sessions(admin: &mut PgConnection) -> i64 {
     sqlx::query_scalar(

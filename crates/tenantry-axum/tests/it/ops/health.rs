@@ -112,6 +112,41 @@ async fn degraded_is_still_healthy() -> TestResult {
     Ok(())
 }
 
+/// Who holds everything is told, by name where names are told, and the instance stays where it is.
+#[tokio::test]
+async fn saturated_is_still_ready() -> TestResult {
+    let world = World::new().await;
+    let manager = world.builder().max_connections(4).build()?;
+    let (app, shown) = (ops_routes(manager.clone()), talkative(&manager)?);
+    let mut held = Vec::new();
+    for tenant in ["acme", "globex", "acme", "globex"] {
+        held.push(manager.tenant(tenant).await?.acquire().await?);
+    }
+    let initech = manager.tenant("initech").await?;
+    let waiting = tokio::spawn(async move { initech.acquire().await.map(drop) });
+    eventually("one waits", async || manager.snapshot().waiting == 1).await;
+
+    let ready = get_without_tenant(&app, "/readyz").await;
+    let expected = serde_json::json!({ "status": "degraded", "reason": "saturated" });
+    assert_eq!(ready.status, StatusCode::OK, "{}", ready.body);
+    assert_eq!(serde_json::from_str::<Value>(&ready.body)?, expected);
+    let health = report(&app, StatusCode::OK).await;
+    assert_eq!((&health["healthy"], &health["reason"]), (&true.into(), &"saturated".into()));
+    let (saturation, holders) = (&health["saturation"], &health["saturation"]["holders"]);
+    assert_eq!(saturation["places"], 4);
+    assert_eq!((&holders[0]["connections"], &holders[1]["connections"]), (&2.into(), &2.into()));
+    assert!(holders[0]["longestHoldMs"].as_f64() > Some(0.0), "{saturation}");
+    assert!(!health.to_string().contains("acme"), "{health}");
+    let health = report(&shown, StatusCode::OK).await;
+    let names = health["saturation"]["holders"].to_string();
+    assert!(names.contains("acme") && names.contains("globex"), "{names}");
+
+    drop(held);
+    waiting.await??;
+    manager.close().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn can_be_asked_for_the_head_and_not_be_posted_to() -> TestResult {
     let world = World::new().await;

@@ -4,6 +4,8 @@ pub(crate) struct Counts {
     pub(crate) opening: usize,
     pub(crate) idle: usize,
     pub(crate) leased: usize,
+    /// Those of them that do not belong to the system.
+    pub(crate) leased_to_tenants: usize,
     pub(crate) closing: usize,
     pub(crate) waiting: usize,
     pub(crate) tenant_pools: usize,

@@ -78,7 +78,11 @@ impl<W> Scheduler<W> {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        Counts { tenant_pools: self.tenants.len(), ..self.counts }
+        Counts {
+            tenant_pools: self.tenants.len(),
+            leased_to_tenants: self.tenant_leases,
+            ..self.counts
+        }
     }
 
     pub(crate) fn tenant_counts(&self, key: TenantKey) -> TenantCounts {
@@ -88,6 +92,22 @@ impl<W> Scheduler<W> {
             waiting: tenant.queue.len(),
             granted: tenant.granted,
         })
+    }
+
+    /// Says whether others than the system have every connection that they can have, and somebody waits.
+    pub(crate) fn is_saturated(&self) -> bool {
+        !self.tenants_may_lease() && self.counts.waiting > 0
+    }
+
+    /// Lists the leases of all but the system: whose each is, and since when.
+    pub(crate) fn leases(&self) -> impl Iterator<Item = (TenantKey, Time)> {
+        self.conns
+            .iter()
+            .filter_map(|conn| match conn.state {
+                State::Leased { tenant, since, .. } => Some((tenant, since)),
+                _ => None,
+            })
+            .filter(|(key, _)| self.tenants[key.0].class != Class::System)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -6,6 +6,18 @@ use super::{Limits, Time, fair::Place, list::List};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TenantKey(pub(super) usize);
 
+impl TenantKey {
+    /// Returns a small number that no other tenant pool has at the same time.
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_test(index: usize) -> Self {
+        Self(index)
+    }
+}
+
 /// A place in a queue. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(pub(super) u64);

@@ -1,0 +1,457 @@
+//! The alert rules fire on what a manager really says in trouble, and on nothing else.
+//!
+//! Each run gets a manager into trouble and scrapes it twice. promtool is told that it goes on like
+//! that: gauges stay, counters grow by as much as they have between the two.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    io::{ErrorKind, Write as _},
+    path::PathBuf,
+    process::Command,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use prometheus::{Registry, TextEncoder};
+use tenantry::{
+    Event, EventOptions, HealthOptions, HealthReport, MetricsOptions, TableCatalog, TenantDb,
+    TenantManager,
+};
+use tenantry_devdb::DevServer;
+use tokio::task::JoinSet;
+
+use crate::support::{
+    TestResult, World, connect, eventually, name_of, pool_options, private_server, run,
+};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A manager that is scraped.
+struct Scraped {
+    registry: Registry,
+    manager: TenantManager,
+}
+
+/// What two scrapes say of the same trouble.
+struct Scrapes {
+    before: BTreeMap<String, f64>,
+    after: BTreeMap<String, f64>,
+    /// When the second was made, in seconds since 1970.
+    at: f64,
+}
+
+impl Scraped {
+    fn new(manager: &TenantManager) -> Self {
+        let registry = Registry::new();
+        let options = MetricsOptions::default().process(true).runtime(true).tenant_labels(3);
+        registry.register(Box::new(manager.collector(options))).expect("it is the only one");
+        Self { registry, manager: manager.clone() }
+    }
+
+    async fn check(&self) -> HealthReport {
+        self.manager.health(HealthOptions::default().ping_timeout(MS * 1_000)).await
+    }
+
+    fn scrape(&self) -> BTreeMap<String, f64> {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather());
+        let text = text.expect("it can be written");
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let samples = samples.filter_map(|line| line.rsplit_once(' '));
+        samples
+            .map(|(series, value)| (series.to_owned(), value.parse().expect("a number")))
+            .collect()
+    }
+
+    /// Has something happen between two scrapes, and a health check in the middle of it.
+    async fn while_there_is(&self, trouble: impl AsyncFnOnce() -> TestResult) -> Scrapes {
+        drop(self.check().await);
+        let before = self.scrape();
+        trouble().await.expect("the trouble can be made");
+        drop(self.check().await);
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+        Scrapes { before, after: self.scrape(), at: at.as_secs_f64() }
+    }
+}
+
+/// One evaluation every ten seconds, for longer than any rule waits.
+const STEPS: usize = 300;
+const END: &str = "45m";
+
+impl Scrapes {
+    /// A series that goes on as it was between the two scrapes.
+    fn series(&self) -> String {
+        let mut text = String::new();
+        for (series, after) in &self.after {
+            let name = series.split('{').next().unwrap_or(series);
+            let grows =
+                ["_total", "_bucket", "_sum", "_count"].iter().any(|end| name.ends_with(end));
+            let (first, step) = match self.before.get(series) {
+                // promtool begins in 1970.
+                _ if name.ends_with("_timestamp_seconds") => (after - self.at, 10.0),
+                before if grows => {
+                    let before = before.copied().unwrap_or_default();
+                    (before, after - before)
+                }
+                _ => (*after, 0.0),
+            };
+            let labels = series.split_once('{').map_or("", |(_, rest)| rest.trim_end_matches('}'));
+            let comma = if labels.is_empty() { "" } else { "," };
+            let series = format!("{name}{{job=\"shop\",instance=\"a:3000\"{comma}{labels}}}");
+            writeln!(text, "      - series: '{series}'").expect("a string takes everything");
+            writeln!(text, "        values: '{first:.6}+{step:.6}x{STEPS}'")
+                .expect("a string takes everything");
+        }
+        text
+    }
+
+    /// Has promtool evaluate the rules over these figures.
+    fn assert_alerts(&self, name: &str, firing: &[&str], silent: &[&str]) {
+        let mut test = format!(
+            "rule_files: [{}]\nevaluation_interval: 10s\ntests:\n  - name: {name}\n    interval: 10s\n    \
+             input_series:\n      - series: 'up{{job=\"shop\",instance=\"a:3000\"}}'\n        \
+             values: '1x{STEPS}'\n{}    promql_expr_test:\n",
+            path("ops/alerts.yml").display(),
+            self.series(),
+        );
+        for (alert, fires) in firing
+            .iter()
+            .map(|alert| (alert, true))
+            .chain(silent.iter().map(|alert| (alert, false)))
+        {
+            let expression =
+                format!("count(ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})");
+            writeln!(test, "      - expr: {expression}\n        eval_time: {END}")
+                .expect("a string takes everything");
+            if fires {
+                test.push_str("        exp_samples: [{ labels: '{}', value: 1 }]\n");
+            }
+        }
+        let file = std::env::temp_dir().join(format!("alerts-{}-{name}.yml", std::process::id()));
+        fs::write(&file, &test).expect("the folder is there");
+        let ran = Command::new("promtool").args(["test", "rules"]).arg(&file).output();
+        fs::remove_file(&file).expect("it was written");
+        match ran {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let skipped = "SKIPPED, and so not tested: there is no promtool on this machine";
+                let _ = writeln!(std::io::stderr(), "{skipped}");
+            }
+            ran => {
+                let output = ran.expect("it can be run");
+                let said = [output.stdout, output.stderr].concat();
+                let said = String::from_utf8_lossy(&said);
+                assert!(output.status.success(), "{name}: {said}\n{test}");
+            }
+        }
+    }
+}
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+}
+
+/// All rules.
+fn alerts() -> Vec<String> {
+    let rules = fs::read_to_string(path("ops/alerts.yml")).expect("it is there");
+    let names = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    names.map(str::to_owned).collect()
+}
+
+/// Ten connections, one of which listens to the catalog and one of which is the reserve.
+async fn listening(world: &World, tenants: &[&str]) -> Result<TenantManager, tenantry::Error> {
+    let catalog = TableCatalog::new();
+    let manager = world
+        .builder()
+        .catalog(catalog.clone())
+        .pool_options(pool_options(|options| {
+            options.max_connections = 10;
+            options.acquire_timeout = MS * 400;
+        }))
+        .build()
+        .expect("the configuration is sound");
+    catalog.create_table(manager.shared()).await?;
+    for tenant in tenants {
+        let insert = format!("insert into tenants (id) values ('{tenant}')");
+        run(&mut world.admin().await, &insert).await;
+    }
+    Ok(manager)
+}
+
+async fn handles(manager: &TenantManager, ids: &[&str]) -> Result<Vec<TenantDb>, tenantry::Error> {
+    let mut handles = Vec::new();
+    for id in ids {
+        handles.push(manager.tenant(*id).await?);
+    }
+    Ok(handles)
+}
+
+#[tokio::test]
+async fn nothing_fires_while_all_is_well() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = listening(&world, &["acme", "globex"]).await?;
+    let scraped = Scraped::new(&manager);
+    let scrapes = scraped
+        .while_there_is(async || {
+            for db in handles(&manager, &["acme", "globex"]).await?.iter().cycle().take(20) {
+                name_of(db).await?;
+            }
+            Ok(())
+        })
+        .await;
+    let all = alerts();
+    assert!(all.len() >= 15, "{all:?}");
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    scrapes.assert_alerts("well", &[], &all);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn tenants_that_hold_everything_are_told_from_a_database_that_is_away() -> TestResult {
+    let tenants = ["acme", "globex", "initech", "umbrella"];
+    let world = World::with_tenants(&tenants).await;
+    let manager = listening(&world, &tenants).await?;
+    let scraped = Scraped::new(&manager);
+    let dbs = handles(&manager, &tenants).await?;
+    let mut held = Vec::new();
+    for db in dbs.iter().cycle().take(8) {
+        held.push(db.acquire().await?);
+    }
+    let scrapes = scraped
+        .while_there_is(async || {
+            // One waits in vain, one for a while, and one still does when it is looked at.
+            assert!(dbs[0].acquire().await.is_err());
+            let waiting = tokio::spawn({
+                let db = dbs[1].clone();
+                async move { db.acquire().await }
+            });
+            tokio::time::sleep(MS * 150).await;
+            held.pop();
+            held.push(waiting.await??);
+            Ok(())
+        })
+        .await;
+    assert_eq!(scrapes.after["tenantry_tenant_leases"], 8.0);
+    assert_eq!(scrapes.after["tenantry_tenant_leases_max"], 8.0);
+    assert_eq!(scrapes.after["tenantry_connections_max"], 10.0);
+    scrapes.assert_alerts(
+        "saturated",
+        &["BudgetExhausted", "RequestsWait", "PoolTooSmall"],
+        &[
+            "InstanceAway",
+            "DatabaseAway",
+            "InstanceUnhealthy",
+            "CredentialsRefused",
+            "ServerHasNoRoom",
+        ],
+    );
+    held.pop();
+    let scrapes = scraped.while_there_is(async || Ok(())).await;
+    scrapes.assert_alerts("nearly_saturated", &[], &["BudgetExhausted", "RequestsWait"]);
+    drop(held);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn tenants_whose_schemas_are_gone_are_in_trouble() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = world.manager();
+    for db in handles(&manager, &["acme", "globex"]).await? {
+        name_of(&db).await?;
+    }
+    run(&mut world.admin().await, "drop schema tenant_acme cascade").await;
+    let scrapes = Scraped::new(&manager).while_there_is(async || Ok(())).await;
+    scrapes.assert_alerts("gone", &["TenantsInTrouble"], &["InstanceUnhealthy", "BudgetExhausted"]);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_away() -> TestResult {
+    let server = private_server(&["acme"]).await;
+    let manager = TenantManager::builder(server.url()).build()?;
+    let scraped = Scraped::new(&manager);
+    let db = manager.tenant("acme").await?;
+    name_of(&db).await?;
+    server.stop_now().await?;
+    while db.acquire().await.is_ok() {}
+    eventually("the breaker is open", async || {
+        drop(db.acquire().await);
+        manager.snapshot().breaker != tenantry::BreakerState::Closed
+    })
+    .await;
+    let scrapes = scraped
+        .while_there_is(async || {
+            for _ in 0..10 {
+                assert!(db.acquire().await.is_err());
+            }
+            Ok(())
+        })
+        .await;
+    scrapes.assert_alerts(
+        "down",
+        &["DatabaseAway", "InstanceUnhealthy", "RequestsWait"],
+        &["BudgetExhausted", "CredentialsRefused", "ServerHasNoRoom"],
+    );
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_is_told() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let options: sqlx::postgres::PgConnectOptions = world.database.url().parse()?;
+    let manager = TenantManager::builder_with(options.username("nobody_of_that_name")).build()?;
+    let scraped = Scraped::new(&manager);
+    let scrapes = scraped
+        .while_there_is(async || {
+            assert!(manager.shared().acquire().await.is_err());
+            Ok(())
+        })
+        .await;
+    scrapes.assert_alerts("refused", &["CredentialsRefused"], &["ServerHasNoRoom"]);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_without_room_is_told() -> TestResult {
+    let server = DevServer::builder()
+        .setting("max_connections", "5")
+        .setting("superuser_reserved_connections", "0")
+        .setting("max_wal_senders", "0")
+        .start()
+        .await?;
+    let mut admin = connect(&server.url()).await;
+    crate::support::create_tenant(&mut admin, "acme").await;
+    let manager = TenantManager::builder(server.url())
+        .pool_options(pool_options(|options| {
+            options.max_connections = 8;
+            options.acquire_timeout = MS * 1_500;
+        }))
+        .build()?;
+    let scraped = Scraped::new(&manager);
+    let db = manager.tenant("acme").await?;
+    let mut held = Vec::new();
+    let scrapes = scraped
+        .while_there_is(async || {
+            let mut asking = JoinSet::new();
+            for _ in 0..6 {
+                let db = db.clone();
+                asking.spawn(async move { db.acquire().await });
+            }
+            for asked in asking.join_all().await {
+                held.extend(asked.ok());
+            }
+            Ok(())
+        })
+        .await;
+    assert!((1..=4).contains(&held.len()), "{} connections", held.len());
+    scrapes.assert_alerts(
+        "no_room",
+        &["ServerHasNoRoom", "RequestsWait"],
+        &["DatabaseAway", "BudgetExhausted", "CredentialsRefused", "InstanceUnhealthy"],
+    );
+    drop(held);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn slow_statements_unknown_ids_and_hooks_that_fail_are_told() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world
+        .builder()
+        .events(EventOptions::default().slow_query_threshold(MS * 5))
+        .on_event(|_: Event| Err::<(), _>("an error"))
+        .build()?;
+    let scraped = Scraped::new(&manager);
+    let db = manager.tenant("acme").await?;
+    let scrapes = scraped
+        .while_there_is(async || {
+            for _ in 0..5 {
+                sqlx::query("select pg_sleep(0.01)").execute(&db).await?;
+            }
+            for nth in 0..40 {
+                assert!(manager.tenant(format!("nobody{nth}")).await.is_err());
+            }
+            eventually("the hook has failed", async || {
+                scraped.scrape()["tenantry_hook_failures_total"] > 5.0
+            })
+            .await;
+            Ok(())
+        })
+        .await;
+    scrapes.assert_alerts(
+        "quality",
+        &["SlowQueries", "CatalogCacheTooSmall", "HooksFail"],
+        &["RequestsWait", "BudgetExhausted", "DatabaseAway"],
+    );
+    manager.close().await;
+    Ok(())
+}
+
+/// What an expression looks at: names of metrics, and the values that it wants labels to have.
+fn selectors(text: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for prefix in ["tenantry_", "process_", "tokio_"] {
+        for (at, _) in text.match_indices(prefix) {
+            if text[..at].ends_with(is_of_name) || text[..at].ends_with(['/', '-', '.']) {
+                continue;
+            }
+            let name: String = text[at..].chars().take_while(|c| is_of_name(*c)).collect();
+            let rest = &text[at + name.len()..];
+            let braces = rest.strip_prefix('{').and_then(|rest| rest.split('}').next());
+            let wanted = braces.unwrap_or_default().split(',').filter_map(|matcher| {
+                let (label, value) = matcher.split_once('=')?;
+                let value = value.trim_start_matches('~').trim_matches(['"', '\\']);
+                Some((label.trim().to_owned(), value.to_owned()))
+            });
+            let wanted = wanted.filter(|(label, _)| !["job", "instance", "le"].contains(&&**label));
+            found.push((name, wanted.collect()));
+        }
+    }
+    found
+}
+
+/// A name or a label that nobody writes any more would make a rule or a panel silent.
+#[tokio::test]
+async fn all_that_the_rules_and_the_dashboard_look_at_is_there() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.manager();
+    let scraped = Scraped::new(&manager);
+    name_of(&manager.tenant("acme").await?).await?;
+    drop(scraped.check().await);
+    let samples = scraped.scrape();
+    let is_there = |name: &str, label: Option<(&str, &str)>| {
+        samples.keys().any(|series| {
+            let rest = series.strip_prefix(name);
+            rest.is_some_and(|rest| match label {
+                None => rest.is_empty() || rest.starts_with('{'),
+                Some((label, value)) => {
+                    rest.starts_with('{') && rest.contains(&format!("{label}=\"{value}\""))
+                }
+            })
+        })
+    };
+    for file in ["ops/alerts.yml", "ops/alerts_test.yml", "ops/grafana/dashboards/tenantry.json"] {
+        let text = fs::read_to_string(path(file))?;
+        let found = selectors(&text);
+        assert!(found.len() > 10, "{file}: {found:?}");
+        for (name, wanted) in found {
+            assert!(is_there(&name, None), "{file}: there is no {name}");
+            for (label, values) in wanted {
+                for value in values.split('|') {
+                    let label = Some((&*label, value));
+                    assert!(is_there(&name, label), "{file}: {name} never has {label:?}");
+                }
+            }
+        }
+    }
+    assert!(!is_there("tenantry_acquires", None), "the comparison can see a difference");
+    assert!(!is_there("tenantry_acquires_total", Some(("outcome", "lost"))));
+    manager.close().await;
+    Ok(())
+}
