@@ -126,7 +126,7 @@ pub use error::{Error, ErrorClass, ErrorKind, OptionsError};
 pub use event::PlainFormat;
 pub use event::{BreakerState, Event, EventOptions, EvictReason};
 pub use health::{HealthOf, HealthOptions, HealthReport, HealthStatus, SharedHealth, TenantHealth};
-pub use manager::{ConfigError, ManagerBuilder, TenantManager};
+pub use manager::{ConfigError, ManagerBuilder, TenantManager, UrlError};
 pub use metrics::{
     ConnectionCounts, Metrics, MetricsCollector, MetricsOptions, PoolsMetrics, SharedMetrics,
     TenantMetrics,
