@@ -19,7 +19,7 @@ use super::{
     hook::Listener, statement::shorten, trace::trace,
 };
 use crate::{
-    error::{ErrorClass, class_of},
+    error::{ErrorClass, class_of, own},
     tenant::TenantId,
 };
 
@@ -197,7 +197,8 @@ impl PoolError {
         error: &sqlx::Error,
     ) -> Self {
         let tenant_id = tenant.cloned();
-        Self { tenant_id, attempted, class: class_of(error), error: error.to_string().into() }
+        let words = own(error).map_or_else(|| error.to_string(), ToString::to_string);
+        Self { tenant_id, attempted, class: class_of(error), error: words.into() }
     }
 }
 

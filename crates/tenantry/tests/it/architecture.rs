@@ -51,6 +51,7 @@ const PURE: &[&str] = &[
     "pool/breaker.rs",
     "pool/scheduler/",
     "pool/snapshot.rs",
+    "pool/standby.rs",
     "db/effect.rs",
     "migrate/board.rs",
     "migrate/lint/",
