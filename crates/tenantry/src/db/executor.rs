@@ -113,13 +113,13 @@ impl Handle {
     async fn prepare(&self, sql: SqlStr, parameters: &[PgTypeInfo]) -> sqlx::Result<PgStatement> {
         let mut lease = self.acquire().await?;
         let prepare = async |on: &mut Session| on.conn.prepare_with(sql, parameters).await;
-        in_time(&mut lease, self.limit(), Effect::OnData, prepare).await
+        in_time(&mut lease, &mut Patience::new(self.limit()), Effect::OnData, prepare).await
     }
 
     async fn describe(&self, sql: SqlStr) -> sqlx::Result<Describe<Postgres>> {
         let mut lease = self.acquire().await?;
         let describe = async |on: &mut Session| on.conn.describe(sql).await;
-        in_time(&mut lease, self.limit(), Effect::OnData, describe).await
+        in_time(&mut lease, &mut Patience::new(self.limit()), Effect::OnData, describe).await
     }
 }
 

@@ -5,7 +5,12 @@ use sqlx::{PgConnection, SqlStr};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use super::{TenantTransaction, rows::Rows, statement::Statement};
+use super::{
+    TenantTransaction,
+    patience::{Late, Patience},
+    rows::Rows,
+    statement::Statement,
+};
 use crate::{
     error::{Error, ErrorClass, ErrorKind, RETRY_AFTER, class_of},
     event::{Observer, Ran, Retry, RetryOf},
@@ -59,7 +64,8 @@ impl Handle {
         let limit = self.limit().map_or(longest, |limit| limit.min(longest));
         let mut lease = self.acquire().await?;
         let ping = async |on: &mut Session| on.ping().await;
-        let answer = in_time(&mut lease, Some(limit), Effect::OnData, ping).await;
+        let patience = &mut Patience::new(Some(limit));
+        let answer = in_time(&mut lease, patience, Effect::OnData, ping).await;
         answer.map(|()| lease).map_err(|error| self.occupant.name(error.into()))
     }
 
@@ -127,7 +133,8 @@ impl Handle {
         let running = self.running(sql);
         let again = (lease.is_on_standby() && statement.is_repeatable()).then(|| statement.clone());
         let on = async |session: &mut Session| run_on(session, statement, run).await;
-        let mut result = in_time(&mut lease, self.limit(), effect, on).instrument(span).await;
+        let patience = &mut Patience::new(self.limit());
+        let mut result = in_time(&mut lease, patience, effect, on).instrument(span).await;
         if let (Err(error), Some(again)) = (&result, again)
             && lease.wants_primary(error)
         {
@@ -141,7 +148,7 @@ impl Handle {
                 }
             };
             let on = async |session: &mut Session| run_on(session, again, run).await;
-            result = in_time(&mut lease, self.limit(), effect, on).await;
+            result = in_time(&mut lease, patience, effect, on).await;
         }
         if changes_schema {
             lease.doubt_alike();
@@ -193,23 +200,18 @@ impl Drop for Running<'_> {
 /// It is no proof that the connection is lost, but others are asked before their next use.
 pub(super) async fn in_time<T>(
     lease: &mut Lease,
-    limit: Option<Duration>,
+    patience: &mut Patience,
     effect: Effect,
     answer: impl AsyncFnOnce(&mut Session) -> sqlx::Result<T>,
 ) -> sqlx::Result<T> {
-    let answer = answer(lease.start());
-    let answer = match limit {
-        None => Ok(answer.await),
-        Some(limit) => timeout(limit, answer).await.map_err(|_| late(limit)),
-    };
-    match answer {
+    match patience.wait(answer(lease.start())).await {
         Ok(answer) => {
             lease.finish(effect, &answer);
             answer
         }
-        Err(late) => {
+        Err(Late(limit)) => {
             lease.doubt();
-            Err(late)
+            Err(late(limit))
         }
     }
 }

@@ -15,8 +15,10 @@ use tokio::time::{Instant, Sleep, sleep};
 ///
 /// Only waiting counts: neither the time in which the reader of a stream does not ask for the next row,
 /// nor the time from when there was something to read until the reader came for it.
-pub(super) struct Patience {
-    limit: Option<Duration>,
+pub(super) struct Patience(Option<Limit>);
+
+struct Limit {
+    limit: Duration,
     left: Duration,
     bell: Arc<Bell>,
 }
@@ -28,7 +30,7 @@ pub(super) struct Late(pub(super) Duration);
 impl Patience {
     /// Without a limit, it never ends.
     pub(super) fn new(limit: Option<Duration>) -> Self {
-        Self { limit, left: limit.unwrap_or_default(), bell: Arc::default() }
+        Self(limit.map(|limit| Limit { limit, left: limit, bell: Arc::default() }))
     }
 
     /// Waits for the next answer.
@@ -37,28 +39,28 @@ impl Patience {
     ///
     /// As safe as the answer.
     pub(super) async fn wait<T>(&mut self, answer: impl Future<Output = T>) -> Result<T, Late> {
-        let Some(limit) = self.limit else {
+        let Some(Limit { limit, left, bell }) = &mut self.0 else {
             return Ok(answer.await);
         };
         let (mut answer, mut over) = (pin!(answer), pin!(None::<Sleep>));
-        let waker = Waker::from(Arc::clone(&self.bell));
+        let waker = Waker::from(Arc::clone(bell));
         poll_fn(|reader| {
             let mut cx = Context::from_waker(&waker);
-            self.left = self.left.saturating_sub(self.bell.waited_for());
-            self.bell.is_for(reader.waker());
+            *left = left.saturating_sub(bell.waited_for());
+            bell.is_for(reader.waker());
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut cx) {
                 return Poll::Ready(Ok(answer));
             }
-            if self.left.is_zero() {
-                return Poll::Ready(Err(Late(limit)));
+            if left.is_zero() {
+                return Poll::Ready(Err(Late(*limit)));
             }
-            over.set(Some(sleep(self.left)));
+            over.set(Some(sleep(*left)));
             if let Some(over) = over.as_mut().as_pin_mut()
                 && over.poll(&mut cx).is_ready()
             {
-                return Poll::Ready(Err(Late(limit)));
+                return Poll::Ready(Err(Late(*limit)));
             }
-            self.bell.begin();
+            bell.begin();
             Poll::Pending
         })
         .await
