@@ -82,8 +82,38 @@ fn given(text: &str) -> Result<Url, Error> {
     if !["postgres", "postgresql"].contains(&url.scheme()) {
         return Err(Error::database_url("it does not start with postgres://"));
     }
+    let is_known = |key: &str| key.starts_with("options[") || PARAMETERS.contains(&key);
+    let is_split = url.fragment().is_some() || url.path().contains('@');
+    if is_split || !url.query_pairs().all(|(key, _)| is_known(&key)) {
+        return Err(Error::database_url(
+            "it has a parameter that is not known, or a password that is not percent-encoded: write \
+             %2F for /, %3F for ? and %23 for #",
+        ));
+    }
     Ok(url)
 }
+
+/// What sqlx knows. It logs other parameters with their values, which can be pieces of a password.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
 
 /// The URL with another database; user, password, host and options stay.
 fn with_database(url: &Url, name: &DatabaseName) -> String {
@@ -119,7 +149,15 @@ mod tests {
 
     #[test]
     fn an_unusable_url_is_not_repeated_in_the_error() {
-        for url in ["secret", "mysql://u:secret@h/x", "postgres://u:secret@h:port/x"] {
+        for url in [
+            "secret",
+            "mysql://u:secret@h/x",
+            "postgres://u:secret@h:port/x",
+            "postgres://u:1?secret@h/x",
+            "postgres://u:1/secret@h/x",
+            "postgres://u:1#secret@h/x",
+            "postgres://u:1?a=secret",
+        ] {
             let error = given(url).unwrap_err();
             assert!(error.to_string().starts_with("DATABASE_URL is set"), "{error}");
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");

@@ -4,7 +4,7 @@ mod class;
 mod classify;
 mod options;
 
-use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, fmt, io, time::Duration};
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
@@ -26,8 +26,27 @@ type Source = Box<dyn StdError + Send + Sync>;
 ///
 /// [`sqlx::Executor`] leaves only [`sqlx::Error`] to fail with. An acquire that times out is
 /// [`sqlx::Error::PoolTimedOut`] there, a closed manager [`sqlx::Error::PoolClosed`], and every other
-/// error of this type travels inside [`sqlx::Error::AnyDriverError`]. `Error::from` turns all of them
-/// back.
+/// error of this type travels inside [`sqlx::Error::Io`]. `Error::from` turns all of them back.
+///
+/// # Errors of statements
+///
+/// `Error::from` also tells apart why the server refused a statement: a violated constraint is
+/// [`UniqueViolation`](ErrorKind::UniqueViolation) or one of its siblings, a deadlock
+/// [`Deadlock`](ErrorKind::Deadlock), and what has no kind is [`Database`](ErrorKind::Database). The
+/// name of the constraint is in the source, a [`sqlx::Error::Database`].
+///
+/// ```
+/// use tenantry::{Error, ErrorKind};
+///
+/// # async fn example(db: tenantry::TenantDb) -> Result<bool, Error> {
+/// let added = sqlx::query("insert into users (email) values ('a@b.c')").execute(&db).await;
+/// match added.map_err(Error::from) {
+///     Ok(_) => Ok(true),
+///     Err(error) if error.kind() == ErrorKind::UniqueViolation => Ok(false),
+///     Err(error) => Err(error),
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -84,8 +103,34 @@ pub enum ErrorKind {
     Config,
     /// No tenant is in scope.
     NoTenant,
-    /// A statement failed.
+    /// The server refused a statement for a reason that has no kind, or sqlx could not encode its
+    /// parameters or decode its rows.
     Database,
+    /// A row with this key exists already: SQLSTATE 23505.
+    UniqueViolation,
+    /// A row that is referred to does not exist, or is still referred to: SQLSTATE 23503.
+    ForeignKeyViolation,
+    /// A column must not be null: SQLSTATE 23502.
+    NotNullViolation,
+    /// A check constraint is violated: SQLSTATE 23514.
+    CheckViolation,
+    /// A row conflicts with another one by an exclusion constraint: SQLSTATE 23P01.
+    ExclusionViolation,
+    /// The statement and another transaction waited for each other: SQLSTATE 40P01. The transaction
+    /// was rolled back and can be run again as a whole.
+    Deadlock,
+    /// The transaction cannot be serialized with another one: SQLSTATE 40001. It can be run again as
+    /// a whole.
+    SerializationFailure,
+    /// A lock could not be acquired in time, or with `nowait` at once: SQLSTATE 55P03.
+    LockNotAvailable,
+    /// The server cancelled the statement, by its `statement_timeout` or on request: SQLSTATE 57014.
+    Cancelled,
+    /// The transaction or the server only reads: SQLSTATE 25006.
+    ///
+    /// After a failover a connection may still lead to the former primary. The pool then replaces its
+    /// connections to servers in recovery, and runs a single statement on a handle again.
+    ReadOnly,
     /// Migration files cannot be run as they are, or have failed; the error's source says which, where
     /// and why.
     Migration,
@@ -208,6 +253,41 @@ impl StdError for Error {
 }
 
 impl ErrorKind {
+    /// Returns `true` if the server, or sqlx, refused a statement.
+    pub(crate) fn is_of_statement(self) -> bool {
+        matches!(
+            self,
+            Self::Database
+                | Self::UniqueViolation
+                | Self::ForeignKeyViolation
+                | Self::NotNullViolation
+                | Self::CheckViolation
+                | Self::ExclusionViolation
+                | Self::Deadlock
+                | Self::SerializationFailure
+                | Self::LockNotAvailable
+                | Self::Cancelled
+                | Self::ReadOnly
+        )
+    }
+
+    /// Tells apart why the server refused a statement.
+    fn of_sqlstate(code: &str) -> Self {
+        match code {
+            "23505" => Self::UniqueViolation,
+            "23503" => Self::ForeignKeyViolation,
+            "23502" => Self::NotNullViolation,
+            "23514" => Self::CheckViolation,
+            "23P01" => Self::ExclusionViolation,
+            "40P01" => Self::Deadlock,
+            "40001" => Self::SerializationFailure,
+            "55P03" => Self::LockNotAvailable,
+            "57014" => Self::Cancelled,
+            READ_ONLY => Self::ReadOnly,
+            _ => Self::Database,
+        }
+    }
+
     fn describe(self) -> &'static str {
         match self {
             Self::InvalidTenantId => "invalid tenant id",
@@ -228,6 +308,16 @@ impl ErrorKind {
             Self::Config => "invalid configuration",
             Self::NoTenant => "no tenant in scope",
             Self::Database => "statement failed",
+            Self::UniqueViolation => "unique constraint violated",
+            Self::ForeignKeyViolation => "foreign key violated",
+            Self::NotNullViolation => "column must not be null",
+            Self::CheckViolation => "check constraint violated",
+            Self::ExclusionViolation => "exclusion constraint violated",
+            Self::Deadlock => "deadlock",
+            Self::SerializationFailure => "transaction cannot be serialized",
+            Self::LockNotAvailable => "lock not available",
+            Self::Cancelled => "statement cancelled by the server",
+            Self::ReadOnly => "read-only transaction or server",
             Self::Migration => "migration failed",
             Self::Seed => "seed failed",
         }
@@ -246,7 +336,8 @@ impl From<Error> for sqlx::Error {
         match error.kind() {
             ErrorKind::Timeout => Self::PoolTimedOut,
             ErrorKind::Closed => Self::PoolClosed,
-            _ => Self::AnyDriverError(Box::new(error)),
+            // Of the variants that can hold an error, the one whose own words are the least wrong.
+            _ => Self::Io(io::Error::other(error)),
         }
     }
 }
@@ -254,24 +345,44 @@ impl From<Error> for sqlx::Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let attempted = "running a statement";
-        match error {
-            sqlx::Error::AnyDriverError(inner) => match inner.downcast::<Self>() {
-                Ok(own) => *own,
-                Err(other) => Self::new(ErrorKind::Database, attempted).with_source(other),
+        let kind = match error {
+            sqlx::Error::Io(inner) => match inner.downcast::<Self>() {
+                Ok(own) => return own,
+                Err(lost) => {
+                    let lost = sqlx::Error::Io(lost);
+                    return Self::new(ErrorKind::Unavailable, attempted).with_source(lost);
+                }
             },
-            sqlx::Error::PoolTimedOut => Self::new(ErrorKind::Timeout, "waiting for a connection")
-                .with_retry_after(RETRY_AFTER),
-            sqlx::Error::PoolClosed => Self::new(ErrorKind::Closed, attempted),
-            lost @ (sqlx::Error::Io(_) | sqlx::Error::Tls(_)) => {
-                Self::new(ErrorKind::Unavailable, attempted).with_source(lost)
+            sqlx::Error::PoolTimedOut => {
+                return Self::new(ErrorKind::Timeout, "waiting for a connection")
+                    .with_retry_after(RETRY_AFTER);
             }
-            other if is_fatal(&other) => {
-                Self::new(ErrorKind::Unavailable, attempted).with_source(other)
+            sqlx::Error::PoolClosed => return Self::new(ErrorKind::Closed, attempted),
+            sqlx::Error::Tls(_) => ErrorKind::Unavailable,
+            ref other if is_fatal(other) => ErrorKind::Unavailable,
+            ref other => {
+                let code = other.as_database_error().and_then(|error| error.code());
+                code.map_or(ErrorKind::Database, |code| ErrorKind::of_sqlstate(&code))
             }
-            other => Self::new(ErrorKind::Database, attempted).with_source(other),
-        }
+        };
+        Self::new(kind, attempted).with_source(error)
     }
 }
+
+/// Returns the error of this crate that travels inside one of sqlx.
+pub(crate) fn own(error: &sqlx::Error) -> Option<&Error> {
+    match error {
+        sqlx::Error::Io(inner) => inner.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Returns `true` if a statement would have changed something where only reading is allowed.
+pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some(READ_ONLY)
+}
+
+const READ_ONLY: &str = "25006";
 
 /// Says whether the server ended the session with this error: it is shutting down, was told to end
 /// the session, or has no room for one.
@@ -304,6 +415,15 @@ mod tests {
         for kind in [ErrorKind::Timeout, ErrorKind::Closed] {
             assert_eq!(Error::from(sqlx::Error::from(Error::new(kind, "x"))).kind(), kind);
         }
+    }
+
+    #[test]
+    fn speaks_for_itself_inside_sqlx() {
+        let error = sqlx::Error::from(Error::new(ErrorKind::Overloaded, "100 wait already"));
+        let told =
+            "error communicating with database: too many requests are waiting: 100 wait already";
+        assert_eq!(error.to_string(), told);
+        assert_eq!(own(&error).map(Error::kind), Some(ErrorKind::Overloaded));
     }
 
     #[test]

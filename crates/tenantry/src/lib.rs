@@ -69,7 +69,8 @@
 //!
 //! [`Error`] has a [`kind`](Error::kind) to branch on, says whether it
 //! [is transient](Error::is_transient), and never shows a password. Statements through a handle fail
-//! with [`sqlx::Error`]; `Error::from` tells what the pool meant by it.
+//! with [`sqlx::Error`]; `Error::from` tells what the pool meant by it, and a violated constraint from a
+//! deadlock or a server that only reads.
 //!
 //! # Operating a service
 //!
@@ -129,7 +130,7 @@ pub use health::{
     HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, SharedHealth,
     TenantHealth,
 };
-pub use manager::{ConfigError, ManagerBuilder, TenantManager};
+pub use manager::{ConfigError, ManagerBuilder, TenantManager, UrlError};
 pub use metrics::{
     ConnectionCounts, Metrics, MetricsCollector, MetricsOptions, PoolsMetrics, SharedMetrics,
     TenantMetrics,

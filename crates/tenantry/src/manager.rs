@@ -1,6 +1,8 @@
 //! The manager: turns a tenant id into a database handle that can only see that tenant.
 
 mod builder;
+mod parameters;
+mod url;
 
 use std::{
     fmt,
@@ -16,6 +18,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinHandle;
 
 pub use builder::{ConfigError, ManagerBuilder};
+pub use url::UrlError;
 
 use crate::{
     catalog::listen,
@@ -75,10 +78,23 @@ struct Inner {
 impl TenantManager {
     /// Begins to configure a manager for the server at this URL.
     ///
-    /// The URL is the one that [sqlx](sqlx::postgres::PgConnectOptions) understands. It is checked by
-    /// [`build`](ManagerBuilder::build) and never shows up in a log or an error.
-    pub fn builder(database_url: impl Into<String>) -> ManagerBuilder {
-        ManagerBuilder::new(database_url.into())
+    /// `postgres://user:password@host:port/database?sslmode=verify-full`, with the parameters of libpq.
+    /// User, password and database are percent-encoded: `p/w` is written `p%2Fw`. What is not in the URL
+    /// comes from `PGHOST`, `PGPASSWORD` and the like, and from the `.pgpass` file, as
+    /// [sqlx](sqlx::postgres::PgConnectOptions) reads them.
+    ///
+    /// [`build`](ManagerBuilder::build) refuses what cannot be honoured: unknown parameters, several
+    /// hosts, `target_session_attrs` other than `any`, `channel_binding=require`, files that cannot be
+    /// read. Its error names the parameter. No part of the URL that may be secret shows up in a log or an
+    /// error.
+    ///
+    /// As with libpq, `sslmode=require` with an `sslrootcert` is `verify-ca`, `sslrootcert=system` takes the
+    /// certificate authorities that sqlx was compiled with and verifies the host as well, and
+    /// `connect_timeout`, in seconds, is [`PoolOptions::connect_timeout`](crate::PoolOptions::connect_timeout),
+    /// unless [`pool_options`](ManagerBuilder::pool_options) are given. Unlike with libpq, a `+` behind the
+    /// `?` is a space.
+    pub fn builder(database_url: impl AsRef<str>) -> ManagerBuilder {
+        ManagerBuilder::new(database_url.as_ref())
     }
 
     /// Begins to configure a manager for a server that is described by options instead of a URL.

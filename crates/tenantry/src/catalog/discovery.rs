@@ -61,8 +61,5 @@ impl Catalog for SchemaDiscovery {
 /// Keeps what the pool says about itself, and calls everything else a failure of the catalog.
 pub(super) fn failed(error: impl Into<Error>) -> Error {
     let error = error.into();
-    match error.kind() {
-        ErrorKind::Database => Error::catalog(error),
-        _ => error,
-    }
+    if error.kind().is_of_statement() { Error::catalog(error) } else { error }
 }

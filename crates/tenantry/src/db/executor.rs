@@ -7,11 +7,10 @@ use sqlx::{
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use tokio::time::timeout;
-
 use super::{
     Handle, SharedDb, TenantDb,
     handle::{in_time, late},
+    patience::{Late, Patience},
     statement::Statement,
 };
 use crate::pool::{Effect, Session};
@@ -33,34 +32,33 @@ impl Handle {
             let mut lease = self.acquire().await?;
             let mut again = statement.is_repeatable().then(|| statement.clone());
             let mut next = Some(statement);
-            let (limit, mut rows, mut in_doubt) = (self.limit(), 0_u64, false);
-            let mut running = Some(self.running(sql));
+            let mut patience = Patience::new(self.limit());
+            let (mut rows, mut in_doubt) = (0_u64, false);
+            let mut running = self.running(sql);
+            let mut outcome = Ok(());
             while let Some(statement) = next.take() {
                 let session = lease.start();
                 let mut failure = Ok(());
                 {
                     let mut steps = session.conn.fetch_many(statement);
                     loop {
-                        let step = match limit {
-                            None => steps.try_next().await,
-                            Some(limit) => match timeout(limit, steps.try_next()).await {
-                                Ok(step) => step,
-                                Err(_) => {
-                                    in_doubt = true;
-                                    Err(late(limit))
-                                }
-                            },
-                        };
-                        match step {
-                            Ok(Some(step)) => {
+                        running.must_go_on();
+                        match patience.wait(steps.try_next()).await {
+                            Ok(Ok(Some(step))) => {
                                 // Something was delivered: it cannot be run again.
                                 again = None;
                                 rows += u64::from(step.is_right());
+                                running.may_end_with(rows);
                                 yield step;
                             }
-                            Ok(None) => break,
-                            Err(error) => {
+                            Ok(Ok(None)) => break,
+                            Ok(Err(error)) => {
                                 failure = Err(error);
+                                break;
+                            }
+                            Err(Late(limit)) => {
+                                in_doubt = true;
+                                failure = Err(late(limit));
                                 break;
                             }
                         }
@@ -69,7 +67,14 @@ impl Handle {
                 if let Err(error) = &failure
                     && session.is_stale_statement(error)
                 {
-                    session.forget_statements().await?;
+                    match patience.wait(session.forget_statements()).await {
+                        Ok(forgotten) => forgotten?,
+                        Err(Late(limit)) => {
+                            in_doubt = true;
+                            again = None;
+                            failure = Err(late(limit));
+                        }
+                    }
                     next = again.take();
                     if next.is_some() {
                         continue;
@@ -82,24 +87,39 @@ impl Handle {
                     true => lease.doubt(),
                     false => lease.finish(effect, &failure),
                 }
-                if let Some(running) = running.take() {
-                    running.end(failure.as_ref().map(|()| rows));
+                if let Err(error) = &failure
+                    && lease.wants_primary(error)
+                {
+                    next = again.take();
+                    if next.is_some() {
+                        drop(lease);
+                        match self.acquire().await {
+                            Ok(another) => lease = another,
+                            Err(error) => {
+                                outcome = Err(error.into());
+                                break;
+                            }
+                        }
+                        continue;
+                    }
                 }
-                failure?;
+                outcome = failure;
             }
+            running.end(outcome.as_ref().map(|()| rows));
+            outcome?;
         })
     }
 
     async fn prepare(&self, sql: SqlStr, parameters: &[PgTypeInfo]) -> sqlx::Result<PgStatement> {
         let mut lease = self.acquire().await?;
         let prepare = async |on: &mut Session| on.conn.prepare_with(sql, parameters).await;
-        in_time(&mut lease, self.limit(), Effect::OnData, prepare).await
+        in_time(&mut lease, &mut Patience::new(self.limit()), Effect::OnData, prepare).await
     }
 
     async fn describe(&self, sql: SqlStr) -> sqlx::Result<Describe<Postgres>> {
         let mut lease = self.acquire().await?;
         let describe = async |on: &mut Session| on.conn.describe(sql).await;
-        in_time(&mut lease, self.limit(), Effect::OnData, describe).await
+        in_time(&mut lease, &mut Patience::new(self.limit()), Effect::OnData, describe).await
     }
 }
 

@@ -5,7 +5,12 @@ use sqlx::{PgConnection, SqlStr};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use super::{TenantTransaction, rows::Rows, statement::Statement};
+use super::{
+    TenantTransaction,
+    patience::{Late, Patience},
+    rows::Rows,
+    statement::Statement,
+};
 use crate::{
     error::{Error, ErrorClass, ErrorKind, RETRY_AFTER, class_of},
     event::{Observer, Ran, Retry, RetryOf},
@@ -59,7 +64,8 @@ impl Handle {
         let limit = self.limit().map_or(longest, |limit| limit.min(longest));
         let mut lease = self.acquire().await?;
         let ping = async |on: &mut Session| on.ping().await;
-        let answer = in_time(&mut lease, Some(limit), Effect::OnData, ping).await;
+        let patience = &mut Patience::new(Some(limit));
+        let answer = in_time(&mut lease, patience, Effect::OnData, ping).await;
         answer.map(|()| lease).map_err(|error| self.occupant.name(error.into()))
     }
 
@@ -112,21 +118,38 @@ impl Handle {
     /// Begins a statement: it is told when it [ends](Running::end), and as cancelled when it is dropped
     /// before that.
     pub(super) fn running(&self, sql: SqlStr) -> Running<'_> {
-        Running { handle: self, sql, began: Instant::now(), ended: false }
+        Running { handle: self, sql, began: Instant::now(), if_dropped: Err(ErrorClass::Cancelled) }
     }
 
     /// Runs one statement on a lease of its own.
     ///
-    /// It is run a second time when a prepared statement turned out not to fit the tables any more:
-    /// no transaction is open, so the first attempt has changed nothing.
+    /// It is run a second time when a prepared statement turned out not to fit the tables any more, or
+    /// when a standby has refused it: no transaction is open, so the first attempt has changed nothing.
     pub(super) async fn run<T: Rows>(&self, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
         let (effect, sql) = (statement.effect(), statement.text());
         let changes_schema = statement.changes_schema();
         let mut lease = self.acquire().await?;
         let span = lease.span().clone();
         let running = self.running(sql);
-        let run = async |on: &mut Session| run_on(on, statement, run).await;
-        let result = in_time(&mut lease, self.limit(), effect, run).instrument(span).await;
+        let again = (lease.is_on_standby() && statement.is_repeatable()).then(|| statement.clone());
+        let on = async |session: &mut Session| run_on(session, statement, run).await;
+        let patience = &mut Patience::new(self.limit());
+        let mut result = in_time(&mut lease, patience, effect, on).instrument(span).await;
+        if let (Err(error), Some(again)) = (&result, again)
+            && lease.wants_primary(error)
+        {
+            drop(lease);
+            lease = match self.acquire().await {
+                Ok(another) => another,
+                Err(error) => {
+                    let error = error.into();
+                    running.end(Err(&error));
+                    return Err(error);
+                }
+            };
+            let on = async |session: &mut Session| run_on(session, again, run).await;
+            result = in_time(&mut lease, patience, effect, on).await;
+        }
         if changes_schema {
             lease.doubt_alike();
         }
@@ -135,35 +158,38 @@ impl Handle {
     }
 }
 
-/// A statement that is running.
+/// A statement that is running. Dropping it tells that it has ended.
 pub(super) struct Running<'a> {
     handle: &'a Handle,
     sql: SqlStr,
     began: Instant,
-    ended: bool,
+    if_dropped: Result<u64, ErrorClass>,
 }
 
 impl Running<'_> {
     pub(super) fn end(mut self, outcome: Result<u64, &sqlx::Error>) {
-        self.ended = true;
-        self.tell(outcome.map_err(class_of));
+        self.if_dropped = outcome.map_err(class_of);
     }
 
-    fn tell(&self, outcome: Result<u64, ErrorClass>) {
-        let Handle { server, occupant } = self.handle;
-        let (whose, sql) = (occupant.whose(), self.sql.as_str());
-        let ran = Ran { whose, sql, duration: self.began.elapsed(), outcome };
-        match occupant.class {
-            Class::System => server.observer.own_query(&ran),
-            _ => server.observer.query(&ran),
-        }
+    /// Notes that its reader has so many rows and may want no more of them.
+    pub(super) fn may_end_with(&mut self, rows: u64) {
+        self.if_dropped = Ok(rows);
+    }
+
+    /// Notes that it is waited for: dropped now, it is cancelled.
+    pub(super) fn must_go_on(&mut self) {
+        self.if_dropped = Err(ErrorClass::Cancelled);
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if !self.ended {
-            self.tell(Err(ErrorClass::Cancelled));
+        let Handle { server, occupant } = self.handle;
+        let (whose, sql) = (occupant.whose(), self.sql.as_str());
+        let ran = Ran { whose, sql, duration: self.began.elapsed(), outcome: self.if_dropped };
+        match occupant.class {
+            Class::System => server.observer.own_query(&ran),
+            _ => server.observer.query(&ran),
         }
     }
 }
@@ -174,23 +200,18 @@ impl Drop for Running<'_> {
 /// It is no proof that the connection is lost, but others are asked before their next use.
 pub(super) async fn in_time<T>(
     lease: &mut Lease,
-    limit: Option<Duration>,
+    patience: &mut Patience,
     effect: Effect,
     answer: impl AsyncFnOnce(&mut Session) -> sqlx::Result<T>,
 ) -> sqlx::Result<T> {
-    let answer = answer(lease.start());
-    let answer = match limit {
-        None => Ok(answer.await),
-        Some(limit) => timeout(limit, answer).await.map_err(|_| late(limit)),
-    };
-    match answer {
+    match patience.wait(answer(lease.start())).await {
         Ok(answer) => {
             lease.finish(effect, &answer);
             answer
         }
-        Err(late) => {
+        Err(Late(limit)) => {
             lease.doubt();
-            Err(late)
+            Err(late(limit))
         }
     }
 }

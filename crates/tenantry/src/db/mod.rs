@@ -3,6 +3,7 @@
 mod effect;
 mod executor;
 mod handle;
+mod patience;
 mod rows;
 mod shared;
 mod statement;

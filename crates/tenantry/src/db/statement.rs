@@ -1,11 +1,14 @@
 use sqlx::{
-    Execute, Postgres, SqlStr,
+    Arguments, Execute, Postgres, SqlStr,
     error::BoxDynError,
     postgres::{PgArguments, PgStatement},
 };
 
 use super::effect::{Protocol, Reading, read};
 use crate::pool::Effect;
+
+/// What the protocol has room for.
+const MOST_PARAMETERS: usize = u16::MAX as usize;
 
 /// A query taken apart, so that it can be run again.
 #[derive(Clone)]
@@ -19,6 +22,14 @@ pub(super) struct Statement {
 impl Statement {
     pub(super) fn take<'q>(mut query: impl Execute<'q, Postgres>) -> sqlx::Result<Self> {
         let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
+        if let Some(count) = arguments.as_ref().map(PgArguments::len)
+            && count > MOST_PARAMETERS
+        {
+            return Err(sqlx::Error::InvalidArgument(format!(
+                "{count} bind parameters, and a statement can have {MOST_PARAMETERS}: pass a column \
+                 of many rows as one array, with unnest($1::text[])"
+            )));
+        }
         let persistent = query.persistent();
         let sql = query.sql();
         let protocol = if arguments.is_some() { Protocol::Extended } else { Protocol::Simple };

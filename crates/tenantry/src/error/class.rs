@@ -11,9 +11,11 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// The connection could not be made, or broke: SQLSTATE class 08, a refused, reset or timed-out
-    /// socket, a name that does not resolve, a TLS handshake that was cut off, an answer that is none.
-    /// Transient.
+    /// The connection could not be made, or broke: a refused, reset or timed-out socket, a name that
+    /// does not resolve, a TLS handshake that was cut off, a first answer that is none, SQLSTATE class 08
+    /// of a pooler. Transient.
+    ///
+    /// Class 08 from PostgreSQL itself is [`Other`](Self::Other): it comes over a connection that works.
     Connection,
     /// The server has no room for another connection: 53300. Transient.
     TooManyConnections,
@@ -40,7 +42,7 @@ pub enum ErrorClass {
     /// The pool had no connection to give: too late, too many waiting, closed. Transient, unless it
     /// is closed.
     Pool,
-    /// Anything else.
+    /// Anything else, such as parameters that sqlx cannot encode.
     Other,
 }
 

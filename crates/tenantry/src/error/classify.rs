@@ -2,27 +2,37 @@
 
 use std::{error::Error as StdError, io, sync::Arc};
 
-use super::{Error, ErrorClass};
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
+
+use super::{Error, ErrorClass, own};
 
 /// Classifies an error of sqlx.
 pub(crate) fn class_of(error: &sqlx::Error) -> ErrorClass {
     match error {
-        sqlx::Error::Database(error) => {
-            error.code().map_or(ErrorClass::Other, |code| ErrorClass::of_sqlstate(&code))
+        sqlx::Error::Database(error) => of_answer(&**error),
+        sqlx::Error::Io(inner) => {
+            own(error).map_or_else(|| ErrorClass::of_io(inner.kind()), Error::class)
         }
-        sqlx::Error::Io(error) => ErrorClass::of_io(error.kind()),
         sqlx::Error::Tls(error) => {
             let cut = find(Some(&**error), |error| error.downcast_ref::<io::Error>());
             cut.map_or(ErrorClass::Tls, |error| ErrorClass::of_io(error.kind()))
         }
-        // What came was no answer: sqlx says so where a handshake was cut before its first byte, too.
-        sqlx::Error::Protocol(_) => ErrorClass::Connection,
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => ErrorClass::Pool,
-        sqlx::Error::AnyDriverError(error) => {
-            error.downcast_ref::<Error>().map_or(ErrorClass::Other, Error::class)
-        }
+        // `Protocol` among them: sqlx says it of a statement that it does not send, or of an answer that
+        // it does not understand. Both would happen again.
         _ => ErrorClass::Other,
     }
+}
+
+/// Classifies what the server, or a pooler before it, has answered.
+///
+/// A server that raises an error of class 08 says so on a connection that works: it does not
+/// understand the statement's message, or a foreign server is away. It names the routine; poolers,
+/// which say in this way that their server is away, do not.
+fn of_answer(error: &dyn DatabaseError) -> ErrorClass {
+    let class = error.code().map_or(ErrorClass::Other, |code| ErrorClass::of_sqlstate(&code));
+    let raised = error.try_downcast_ref::<PgDatabaseError>().is_some_and(|e| e.routine().is_some());
+    if class == ErrorClass::Connection && raised { ErrorClass::Other } else { class }
 }
 
 /// Finds the first error of sqlx or of the operating system in a chain of sources.

@@ -78,12 +78,13 @@ pub struct Query {
     /// The text on one line, shortened. Never a bound value.
     #[serde(rename = "query")]
     pub statement: String,
-    /// How long it ran, from when its connection was ready to when its last row was read.
+    /// How long it ran, from when its connection was ready to when its last row was read, or its
+    /// stream was dropped.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     pub duration: Duration,
     /// Rows returned, or else affected.
     pub rows: u64,
-    /// What went wrong, if anything did.
+    /// What went wrong, if anything did. A stream that is dropped between two rows has no error.
     pub error: Option<ErrorClass>,
 }
 

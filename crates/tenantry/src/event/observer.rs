@@ -21,7 +21,7 @@ use super::{
     trace::trace,
 };
 use crate::{
-    error::{ErrorClass, class_of},
+    error::{ErrorClass, class_of, own},
     tenant::TenantId,
 };
 
@@ -210,7 +210,8 @@ impl PoolError {
         error: &sqlx::Error,
     ) -> Self {
         let tenant_id = tenant.cloned();
-        Self { tenant_id, attempted, class: class_of(error), error: error.to_string().into() }
+        let words = own(error).map_or_else(|| error.to_string(), ToString::to_string);
+        Self { tenant_id, attempted, class: class_of(error), error: words.into() }
     }
 }
 

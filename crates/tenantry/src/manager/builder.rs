@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
-use super::TenantManager;
+use super::{TenantManager, parameters::Connecting, url::UrlError};
 use crate::{
     catalog::{Asked, Catalog, CatalogOptions, Decide, Dedicate, Lookup, SchemaDiscovery},
     db::{Handle, SharedDb},
@@ -31,13 +31,20 @@ pub struct ManagerBuilder {
 }
 
 impl ManagerBuilder {
-    pub(super) fn new(database_url: String) -> Self {
-        // The error of the parser is left out: it can repeat a part of the URL.
-        let connect = match database_url.as_str() {
-            "" => Err(ConfigError::NoUrl),
-            url => url.parse().map_err(|_: sqlx::Error| ConfigError::Url),
-        };
-        Self::from_parsed(connect)
+    pub(super) fn new(database_url: &str) -> Self {
+        if database_url.is_empty() {
+            return Self::from_parsed(Err(ConfigError::NoUrl));
+        }
+        match Connecting::read(database_url) {
+            Ok(Connecting { options, timeout }) => {
+                let mut builder = Self::with(options);
+                if let Some(timeout) = timeout {
+                    builder.pool.connect_timeout = timeout;
+                }
+                builder
+            }
+            Err(error) => Self::from_parsed(Err(error.into())),
+        }
     }
 
     pub(super) fn with(connect: PgConnectOptions) -> Self {
@@ -333,11 +340,9 @@ pub enum ConfigError {
     /// There is no URL.
     #[error("the database URL is missing; give one such as postgres://user@host/database")]
     NoUrl,
-    /// The URL cannot be read. It may hold a password, so it is not repeated.
-    #[error(
-        "the database URL cannot be read; it must look like postgres://user:password@host/database"
-    )]
-    Url,
+    /// The URL, or an environment variable that goes with it, cannot be used.
+    #[error("{0}")]
+    Url(#[from] UrlError),
     /// An option cannot be used.
     #[error("option {0}")]
     Option(#[from] OptionsError),

@@ -62,6 +62,17 @@ impl Backend {
         ask(conn, sql).await
     }
 
+    /// Asks who answers, and whether its server is in recovery. `None` when the server refuses the
+    /// question.
+    pub(super) async fn ask_first(conn: &mut PgConnection) -> sqlx::Result<Option<(Self, bool)>> {
+        let mut sql = Sql::new(BEGIN);
+        sql.text(WHO).text(", pg_catalog.pg_is_in_recovery(); rollback");
+        match row_of(conn, sql).await? {
+            Some(row) => Ok(Some((Self::try_from(&row)?, row.try_get(3)?))),
+            None => Ok(None),
+        }
+    }
+
     /// Begins a transaction and asks who answers inside. [`end`](Self::end) rolls it back.
     pub(super) async fn ask_in_transaction(conn: &mut PgConnection) -> sqlx::Result<Option<Self>> {
         let mut sql = Sql::new(BEGIN);

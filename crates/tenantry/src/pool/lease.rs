@@ -17,7 +17,7 @@ use super::{
     session::{Doubt, Purpose, Session, leaves_session_usable},
 };
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, is_read_only},
     event::{Event, LongLease, PoolError},
     tenant::TenantId,
 };
@@ -194,10 +194,9 @@ impl Lease {
         Ok(())
     }
 
-    /// Returns `true` if the connection may be used: since it was opened, no connection was found in
-    /// the wrong place.
+    /// Returns `true` if the connection may be used.
     pub(super) fn is_current(&self) -> bool {
-        self.session().identity.is_current()
+        self.server.is_current(self.session())
     }
 
     /// Returns `true` if another backend has answered and nobody knows yet why.
@@ -332,15 +331,37 @@ impl Lease {
         self.session.as_mut().expect(ALWAYS_THERE)
     }
 
+    /// Returns `true` if its server was in recovery when the connection was opened.
+    pub(crate) fn is_on_standby(&self) -> bool {
+        self.session().identity.is_on_standby()
+    }
+
+    /// Returns `true` if the error comes of a server in recovery, and another connection may lead to
+    /// the primary.
+    pub(crate) fn wants_primary(&self, error: &sqlx::Error) -> bool {
+        self.is_on_standby() && is_read_only(error) && !self.is_current()
+    }
+
     /// Ends a statement that was read to its end.
     pub(crate) fn finish<T>(&mut self, effect: Effect, result: &sqlx::Result<T>) {
+        if let Err(error) = result
+            && self.is_on_standby()
+            && is_read_only(error)
+        {
+            self.server.leave_standby();
+        }
         if let Err(error) = result
             && !leaves_session_usable(error)
         {
             let tenant = self.tenant();
             let lost = PoolError::new(tenant, "running a statement", error);
+            let class = lost.class;
             self.server.observer.tell(Event::PoolError(lost));
-            return self.lose();
+            self.condition = Condition::Broken;
+            if class.is_transient() {
+                self.server.suspect_all();
+            }
+            return;
         }
         self.note_answer();
         let effect = if self.occupant.is_unruly() { Effect::OnSession } else { effect };
@@ -463,6 +484,10 @@ impl Drop for Lease {
         self.note_end(&session);
         if self.used_by == UsedBy::Caller {
             session.note_handed_out();
+        }
+        if self.doubt != Doubt::None && session.identity.is_on_standby() {
+            // What its user was told, nobody else knows: it may have been a write that was refused.
+            self.server.leave_standby();
         }
         session.doubt(self.doubt);
         if self.condition != Condition::Clean {

@@ -97,6 +97,7 @@ impl Server {
                 let session = Session::open(&self.connect, self.now(), &self.separation).await?;
                 self.observer.meters.connected(began.elapsed());
                 self.note_round_trip(session.round_trip);
+                self.note_opened(&session);
                 Ok(session)
             })
             .await

@@ -22,6 +22,7 @@ pub(crate) mod scheduler;
 mod server;
 mod session;
 mod snapshot;
+mod standby;
 mod state;
 
 pub use breaker::BreakerOptions;

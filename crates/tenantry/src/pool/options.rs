@@ -112,7 +112,8 @@ pub struct PoolOptions {
     /// How long a statement on a handle may take before its caller is told that it has not ended.
     /// Default: `None`, as long as it takes.
     ///
-    /// For a stream it is the time between two rows. It is counted here and not by the server, so it
+    /// Time spent waiting for the server counts, summed over all rows of a stream; the time that the
+    /// reader of a stream takes between two rows does not. It is counted here and not by the server, so it
     /// holds when the server is hung or the network swallows the answer. The error is
     /// [`StatementTimeout`](crate::ErrorKind::StatementTimeout): nobody knows whether the statement was
     /// executed. It is cancelled in the background. What runs on a lease or in a transaction is sqlx's

@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 
-use super::{backend::Backend, breaker::Opener, introduce::Newcomer};
+use super::{
+    backend::Backend, breaker::Opener, introduce::Newcomer, scheduler::Time, session::lost,
+};
 use crate::error::{Error, ErrorKind};
 
 /// What stands between a manager and its server, as far as tenants are concerned.
@@ -263,6 +265,8 @@ pub(super) struct Identity {
     /// another one in its place.
     handed_out: bool,
     inquiry: Option<Inquiry>,
+    /// When opening the connection began, if its server was in recovery then.
+    pub(super) standby_since: Option<Time>,
 }
 
 impl Identity {
@@ -285,6 +289,7 @@ impl Identity {
             pid: backend.map(|backend| backend.pid),
             handed_out: false,
             inquiry: None,
+            standby_since: None,
         }
     }
 
@@ -299,6 +304,16 @@ impl Identity {
     /// Returns `true` if the connection may still be used.
     pub(super) fn is_current(&self) -> bool {
         self.generation == self.separation.generation()
+    }
+
+    /// Returns `true` if its server was in recovery when the connection was opened.
+    pub(super) fn is_on_standby(&self) -> bool {
+        self.standby_since.is_some()
+    }
+
+    /// Returns `true` if its server was in recovery when the connection was opened, before this time.
+    pub(super) fn is_on_standby_since_before(&self, time: Time) -> bool {
+        self.standby_since.is_some_and(|since| since < time)
     }
 
     /// Notes that the connection is handed out, and can be exchanged until the next comparison.
@@ -320,7 +335,7 @@ impl Identity {
         } else if self.inquiry.is_none() && self.backend.is_some_and(|backend| backend.is_known()) {
             self.inquiry = Some(Inquiry::begin(&self.separation));
         }
-        Err(sqlx::Error::Protocol("the connection of a lease was exchanged".into()))
+        Err(lost("the connection of a lease was exchanged"))
     }
 
     /// Returns `true` if another backend has answered and nobody knows yet why.

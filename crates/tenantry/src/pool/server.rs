@@ -26,6 +26,7 @@ use super::{
     pooling::{Pooling, Separation},
     scheduler::{Class, ConnId, Released, TenantCounts, Time},
     session::{KeepStatements, Purpose, Session},
+    standby::Standby,
     state::{Order, State, Waiter},
 };
 use crate::{
@@ -53,6 +54,10 @@ pub(crate) struct Server {
     suspect_before: AtomicU64,
     /// What a message to the server and back takes; in nanoseconds.
     round_trip: AtomicU64,
+    /// Connections to a server in recovery that were opened before this time are not used any more; in
+    /// nanoseconds.
+    standby_before: AtomicU64,
+    standby: Mutex<Standby>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     /// Where connections live. A socket belongs to the runtime that opened it, so all of them are
@@ -105,6 +110,8 @@ impl Server {
             began: Instant::now(),
             suspect_before: AtomicU64::new(0),
             round_trip: AtomicU64::new(0),
+            standby_before: AtomicU64::new(0),
+            standby: Mutex::new(Standby::new()),
             tasks: TaskTracker::new(),
             shutdown,
             runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
@@ -117,7 +124,7 @@ impl Server {
 
     /// Takes back a session that is bound to its occupant and unchanged.
     pub(super) fn give_back(self: &Arc<Self>, conn: ConnId, session: Session) {
-        if session.is_worn_out(&self.options) || !session.identity.is_current() {
+        if session.is_worn_out(&self.options) || !self.is_current(&session) {
             return self.close_lease(conn, session);
         }
         self.change(|state, now| state.give_back(now, conn, session));
@@ -126,6 +133,29 @@ impl Server {
     /// Notes that a lease's connection is gone.
     pub(super) fn release_closed(self: &Arc<Self>, conn: ConnId) {
         self.change(|state, now| state.scheduler.release(now, conn, Released::Closed));
+    }
+
+    /// Returns `true` if the connection may be used: since it was opened, no connection was found in
+    /// the wrong place, and its server is not a standby that a primary is looked for in place of.
+    pub(super) fn is_current(&self, session: &Session) -> bool {
+        let before = Duration::from_nanos(self.standby_before.load(Ordering::Relaxed));
+        let identity = &session.identity;
+        identity.is_current() && !identity.is_on_standby_since_before(before)
+    }
+
+    /// Notes that a server in recovery has, or may have, refused a write: another connection may lead
+    /// to the primary.
+    pub(super) fn leave_standby(&self) {
+        if let Some(before) = self.standby.lock().refused(self.now()) {
+            self.standby_before.fetch_max(nanos(before), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes on which kind of server a connection was opened.
+    pub(super) fn note_opened(&self, session: &Session) {
+        if !session.identity.is_on_standby() && self.standby_before.load(Ordering::Relaxed) > 0 {
+            self.standby.lock().found_primary();
+        }
     }
 
     /// Notes that a connection broke: all that are idle now are asked before their next use.

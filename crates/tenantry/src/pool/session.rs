@@ -20,7 +20,7 @@ use super::{
     scheduler::Time,
 };
 use crate::{
-    error::{Error, ErrorKind},
+    error::{ErrorKind, own},
     sql::Sql,
     tenant::{Ident, Schema, SchemaOid, TenantId},
 };
@@ -175,13 +175,14 @@ impl Session {
         separation: &Arc<Separation>,
     ) -> Result<Self> {
         let generation = separation.generation();
-        let mut conn = PgConnection::connect_with(options).await?;
+        let mut conn = PgConnection::connect_with(options).await.map_err(no_server)?;
         let checks_clients = checks_clients(&mut conn).await?;
         // After the first `set`: some poolers keep the backend of a session that has changed something.
         let asked = Instant::now();
-        let backend = Backend::ask(&mut conn).await?;
+        let (backend, on_standby) = Backend::ask_first(&mut conn).await?.unzip();
         let round_trip = asked.elapsed();
-        let identity = Box::new(Identity::new(separation, generation, backend));
+        let mut identity = Box::new(Identity::new(separation, generation, backend));
+        identity.standby_since = on_standby.unwrap_or(false).then_some(now);
         Ok(Self {
             conn,
             identity,
@@ -383,7 +384,7 @@ impl Session {
         let who = "select pg_catalog.pg_backend_pid()";
         let rows = self.conn.fetch_all(raw_sql(who)).await?;
         let [row] = &rows[..] else {
-            return Err(sqlx::Error::Protocol("the answer to a sign of life was lost".into()));
+            return Err(lost("the answer to a sign of life was lost"));
         };
         self.identity.compare(row.try_get(0)?)
     }
@@ -502,7 +503,7 @@ impl Session {
         let answer = row_with("tenantry_echo", &rows);
         let echo: Option<i64> = answer.and_then(|row| row.try_get(0).ok());
         let (Some(row), true) = (answer, echo == Some(terms.echo)) else {
-            return Err(sqlx::Error::Protocol("the answer to a reset was lost".into()));
+            return Err(lost("the answer to a reset was lost"));
         };
         let backend = row.try_get(1)?;
         self.identity.compare(backend)?;
@@ -591,7 +592,7 @@ fn schema_of(oid: Option<Oid>) -> Schema {
 /// Notes what a look at the schemas has found.
 fn note_look(of: &Occupant, rows: &[PgRow], took: Duration) -> Result<()> {
     let Some(row) = row_with("tenantry_alike", rows) else {
-        return Err(sqlx::Error::Protocol("the answer to a look at the schemas was lost".into()));
+        return Err(lost("the answer to a look at the schemas was lost"));
     };
     let (key, own_types): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
     let (tables, unruly): (i64, bool) = (row.try_get(2)?, row.try_get(3)?);
@@ -620,6 +621,22 @@ async fn accepts(conn: &mut PgConnection, sql: &'static str) -> Result<bool> {
     }
 }
 
+/// The error of a connection that cannot be used any more, for want of the answer that was expected.
+pub(super) fn lost(what: &'static str) -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::UnexpectedEof, what))
+}
+
+/// Corrects what sqlx says of a first answer that it does not understand, or that was cut off before
+/// its first byte: there was no server to speak with.
+fn no_server(error: sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::Protocol(words) => {
+            sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionAborted, words))
+        }
+        error => error,
+    }
+}
+
 /// Says whether the connection can go on after this error.
 pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
     use sqlx::Error as E;
@@ -628,7 +645,7 @@ pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
             !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
         }),
         // The library's own refusal: the session is bound to nobody, and good for others.
-        E::AnyDriverError(error) => error.downcast_ref::<Error>().is_some_and(|error| {
+        E::Io(_) => own(error).is_some_and(|error| {
             matches!(error.kind(), ErrorKind::StaleHandle | ErrorKind::Placement)
         }),
         E::RowNotFound

@@ -29,21 +29,16 @@ impl Transient for Error {
 /// By SQLSTATE and by the kind of I/O error: see [`ErrorClass`].
 impl Transient for sqlx::Error {
     fn is_transient(&self) -> bool {
-        match self {
+        match (error::own(self), self) {
             // What the pool says is asked of its own error, which may be more precise.
-            Self::AnyDriverError(error) => {
-                error.downcast_ref::<Error>().is_some_and(Error::is_transient)
-            }
-            Self::PoolClosed => false,
-            _ => error::class_of(self).is_transient(),
+            (Some(own), _) => own.is_transient(),
+            (None, Self::PoolClosed) => false,
+            (None, _) => error::class_of(self).is_transient(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::AnyDriverError(error) => error.downcast_ref::<Error>()?.retry_after(),
-            _ => None,
-        }
+        error::own(self)?.retry_after()
     }
 }
 

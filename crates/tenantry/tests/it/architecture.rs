@@ -54,6 +54,7 @@ const PURE: &[&str] = &[
     "pool/outcomes.rs",
     "pool/scheduler/",
     "pool/snapshot.rs",
+    "pool/standby.rs",
     "db/effect.rs",
     "migrate/board.rs",
     "migrate/lint/",

@@ -319,7 +319,7 @@ async fn a_read_only_server_is_told_as_it_is() -> TestResult {
     assert_eq!(name_of(&db).await?, "acme");
     let failed = sqlx::query("update users set name = 'x'").execute(&db).await;
     let error = tenantry::Error::from(failed.expect_err("it is read-only"));
-    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Database, false));
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::ReadOnly, false));
     assert_eq!(name_of(&db).await?, "acme");
     assert!(manager.health(Default::default()).await.healthy);
     manager.close().await;

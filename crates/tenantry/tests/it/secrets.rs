@@ -9,7 +9,10 @@ use std::{
 use sqlx::postgres::PgConnectOptions;
 use tenantry::{ErrorKind, TenantManager};
 
-use crate::support::{TestResult, World, private_server, run};
+use crate::{
+    log::{Format, logged},
+    support::{TestResult, World, private_server, run},
+};
 
 const PASSWORD: &str = "hunter2-very-secret";
 
@@ -56,6 +59,139 @@ async fn nothing_that_is_printed_shows_the_password() -> TestResult {
     }
     for text in texts {
         assert!(!text.contains(PASSWORD), "{text}");
+    }
+    Ok(())
+}
+
+/// Pieces of a password, none of which is a word that an error or a log may have of itself.
+const PIECES: [&str; 2] = ["Xq7vZ", "Kw9jY"];
+
+/// What can stand between two pieces and mean something in a URL.
+const HOSTILE: [&str; 26] = [
+    "/",
+    "?",
+    "#",
+    "@",
+    ":",
+    "&",
+    "=",
+    "%",
+    "%zz",
+    "[",
+    "]",
+    ",",
+    ";",
+    "+",
+    " ",
+    "\n",
+    "\0",
+    "?a=",
+    "&b=",
+    "/c?d=",
+    "@h/",
+    "#?e=",
+    "?sslmode=",
+    "?sslrootcert=",
+    "%40h/f?g=",
+    "://",
+];
+
+#[tokio::test]
+async fn no_piece_of_a_password_that_is_not_encoded_gets_out() -> TestResult {
+    let [first, second] = PIECES;
+    let mut texts = Vec::new();
+    let logged = logged(Format::Full, async {
+        for one in HOSTILE {
+            for two in HOSTILE {
+                let password = format!("{first}{one}{second}{two}{first}");
+                let digits = format!("12{two}{second}{one}{first}");
+                for url in [
+                    format!("postgres://u:{password}@127.0.0.1:1/d"),
+                    format!("postgres://u:{digits}@127.0.0.1:1/d?application_name=x"),
+                    format!("postgres://u:{password}@[::1]:1/d?sslmod=require"),
+                    format!("postgres:///d?host=127.0.0.1&port=1&password={password}&user=u"),
+                    format!("postgres:///d?password={password}"),
+                    format!("postgres://u:{password}%40127.0.0.1:1/d"),
+                    format!("postgres//u:{password}@127.0.0.1:1/d"),
+                    format!("{password}://u:{password}@127.0.0.1:1/d"),
+                    format!("host=127.0.0.1 password={password}"),
+                ] {
+                    let builder = TenantManager::builder(&url);
+                    texts.push(format!("{builder:?}"));
+                    match builder.build() {
+                        Ok(manager) => texts.push(format!("{manager:?}")),
+                        Err(error) => texts.push(in_full(&error)),
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+    .await;
+    texts.push(logged);
+    for text in texts {
+        assert!(PIECES.iter().all(|piece| !text.contains(piece)), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_password_that_is_encoded_logs_in() -> TestResult {
+    let server = private_server(&["acme"]).await;
+    let mut admin = crate::support::connect(&server.url()).await;
+    let password = "p/w?s#e@c:r&e=t%+[é";
+    let role = format!("create role app login superuser password '{password}'");
+    run(&mut admin, &format!("set password_encryption to 'scram-sha-256'; {role}")).await;
+    let rules = "host all app 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n";
+    std::fs::write(server.data_dir().join("pg_hba.conf"), rules)?;
+    server.restart().await?;
+    let encoded = "p%2Fw%3Fs%23e%40c%3Ar%26e%3Dt%25%2B%5B%C3%A9";
+    for url in [
+        format!("postgres://app:{encoded}@127.0.0.1:{}/postgres", server.port()),
+        format!(
+            "postgres:///postgres?host=127.0.0.1&port={}&user=app&password={encoded}",
+            server.port()
+        ),
+        // An @ and a : mean nothing else there.
+        format!(
+            "postgres://app:{}@127.0.0.1:{}/postgres",
+            encoded.replace("%40", "@"),
+            server.port()
+        ),
+    ] {
+        let manager = TenantManager::builder(&url).build()?;
+        assert_eq!(crate::support::name_of(&manager.tenant("acme").await?).await?, "acme");
+        manager.close().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn sockets_and_ipv6_addresses_lead_to_the_server() -> TestResult {
+    let server = tenantry_devdb::DevServer::builder()
+        .setting("listen_addresses", "127.0.0.1,::1")
+        .start()
+        .await;
+    let server = match server {
+        Ok(server) => server,
+        Err(_) => private_server(&[]).await,
+    };
+    let (port, folder) = (server.port(), server.socket_dir());
+    let encoded = folder.display().to_string().replace('/', "%2F");
+    let mut urls = vec![
+        format!("postgres://postgres@{encoded}:{port}/postgres"),
+        format!("postgres://postgres@localhost:{port}/postgres?host={}", folder.display()),
+        format!("postgres://postgres@/postgres?host={encoded}&port={port}"),
+    ];
+    if tokio::net::TcpStream::connect(("::1", port)).await.is_ok() {
+        urls.push(format!("postgres://postgres@[::1]:{port}/postgres"));
+        urls.push(format!("postgres:///postgres?hostaddr=::1&user=postgres&port={port}"));
+    }
+    for url in urls {
+        let manager = TenantManager::builder(&url).build()?;
+        let answer = manager.shared().ping().await;
+        assert!(answer.is_ok(), "{url}: {answer:?}");
+        manager.close().await;
     }
     Ok(())
 }

@@ -1,0 +1,418 @@
+//! What parameters of a connection may be, and how sqlx is told.
+//!
+//! What cannot be honoured is refused. sqlx leaves out what it does not know, and a `verify-full` that
+//! is left out is a connection that nobody has verified.
+
+use std::{
+    borrow::Cow,
+    env,
+    fs::File,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx_core::percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::url::{Parameter, SEVERAL_HOSTS, UrlError, parameters};
+
+/// What a URL says about the connections to its server.
+#[derive(Clone)]
+pub(super) struct Connecting {
+    pub(super) options: PgConnectOptions,
+    /// The `connect_timeout`.
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Connecting {
+    /// Reads a URL, and what the environment has for parameters that are not in it.
+    pub(super) fn read(url: &str) -> Result<Self, UrlError> {
+        Self::read_with(url, |name| env::var(name).ok())
+    }
+
+    fn read_with(
+        url: &str,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, UrlError> {
+        let mut given = parameters(url)?;
+        let mut timeout = None;
+        for parameter in &given {
+            let Parameter { key, value, is_safe } = parameter;
+            let said = match check(key, value) {
+                Ok(()) => check_file(key, value, *is_safe),
+                Err(said) => Err(said),
+            };
+            said.map_err(|said| match is_safe {
+                true => UrlError::new(format!("{key} in the database URL {said}")),
+                false => UrlError::new(format!("a parameter in the database URL {said}")),
+            })?;
+            if key == "connect_timeout" {
+                timeout = value.parse().ok().filter(|seconds| *seconds > 0);
+            }
+        }
+        let from_environment = |variable: &str, key: &str| {
+            let is_given = given.iter().any(|parameter| parameter.key == key);
+            environment(variable).filter(|value| !is_given && !value.is_empty())
+        };
+        for (variable, key) in VARIABLES {
+            if let Some(value) = from_environment(variable, key) {
+                check(key, &value).and_then(|()| check_file(key, &value, true)).map_err(
+                    |said| {
+                        UrlError::new(format!("{key}, from the environment's {variable}, {said}"))
+                    },
+                )?;
+            }
+        }
+        let mode = from_environment("PGSSLMODE", "sslmode");
+        let root = from_environment("PGSSLROOTCERT", "sslrootcert");
+        let is_root_in_environment = environment("PGSSLROOTCERT").is_some();
+        settle_tls(&mut given, mode, root, is_root_in_environment)?;
+        settle_rest(&mut given)?;
+        // By the parser and not by setters: only the parser reads the file of passwords.
+        let options = for_sqlx(&given).parse().map_err(|_: sqlx::Error| {
+            UrlError::new("the database URL cannot be read; write postgres://user@host/database")
+        })?;
+        Ok(Self { options, timeout: timeout.map(Duration::from_secs) })
+    }
+}
+
+/// What sqlx reads from the environment, and what it should but does not.
+const VARIABLES: [(&str, &str); 17] = [
+    ("PGHOST", "host"),
+    ("PGHOSTADDR", "hostaddr"),
+    ("PGPORT", "port"),
+    ("PGSSLMODE", "sslmode"),
+    ("PGSSLROOTCERT", "sslrootcert"),
+    ("PGSSLCERT", "sslcert"),
+    ("PGSSLKEY", "sslkey"),
+    ("PGSSLCRL", "sslcrl"),
+    ("PGSSLCRLDIR", "sslcrldir"),
+    ("PGSSLMINPROTOCOLVERSION", "ssl_min_protocol_version"),
+    ("PGSSLMAXPROTOCOLVERSION", "ssl_max_protocol_version"),
+    ("PGCHANNELBINDING", "channel_binding"),
+    ("PGGSSENCMODE", "gssencmode"),
+    ("PGREQUIREAUTH", "require_auth"),
+    ("PGREQUIREPEER", "requirepeer"),
+    ("PGREQUIRESSL", "requiressl"),
+    ("PGTARGETSESSIONATTRS", "target_session_attrs"),
+];
+
+type Said<T = ()> = Result<T, Cow<'static, str>>;
+
+/// Checks one parameter. What is left out here afterwards is as sqlx does it in any case.
+fn check(key: &str, value: &str) -> Said {
+    let one_of = |known: &'static [&'static str]| match known.contains(&value) {
+        true => Ok(()),
+        false => Err(Cow::Owned(format!("must be {}", known.join(", ")))),
+    };
+    match key {
+        "user" | "password" | "dbname" | "application_name" | "fallback_application_name"
+        | "options" | "sslrootcert" | "sslcert" | "sslkey" => Ok(()),
+        "host" => check_host(value),
+        "hostaddr" if value.contains(',') => Err(SEVERAL_HOSTS.into()),
+        "hostaddr" => value.parse::<IpAddr>().map(drop).map_err(|_| "must be an IP address".into()),
+        "port" if value.parse::<u16>().is_ok_and(|port| port > 0) => Ok(()),
+        "port" => Err("must be a number from 1 to 65535".into()),
+        "sslmode" => {
+            one_of(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])
+        }
+        "ssl" => one_of(&["true"]),
+        "connect_timeout" => {
+            value.parse::<i32>().map(drop).map_err(|_| "must be a number of seconds".into())
+        }
+        "statement-cache-capacity" => {
+            value.parse::<usize>().map(drop).map_err(|_| "must be a number of statements".into())
+        }
+        "client_encoding" => one_of(&["UTF8", "utf8", "UTF-8", "utf-8", "auto"]),
+        "target_session_attrs" if value != "any" => Err(
+            "must be any: there is one host. After a failover, connections to a standby are replaced \
+             once it has refused a write"
+                .into(),
+        ),
+        "load_balance_hosts" => one_of(&["disable"]),
+        "channel_binding" | "gssencmode" if value == "require" => {
+            Err("cannot be required: sqlx has none".into())
+        }
+        "channel_binding" | "gssencmode" => one_of(&["disable", "prefer"]),
+        "sslnegotiation" => one_of(&["postgres"]),
+        "sslcertmode" => one_of(&["allow"]),
+        "sslcompression" => one_of(&["0"]),
+        "sslsni" => one_of(&["1"]),
+        "replication" => one_of(&["false", "off", "no", "0"]),
+        "target_session_attrs" => Ok(()),
+        "passfile" => Err("is not supported: set the environment variable PGPASSFILE".into()),
+        "service" | "servicefile" => {
+            Err("is not supported: write what the service has into the URL".into())
+        }
+        "requiressl" => Err("is not supported: write sslmode=require".into()),
+        "keepalives" | "keepalives_idle" | "keepalives_interval" | "keepalives_count"
+        | "tcp_user_timeout" => Err(
+            "is not supported: PoolOptions::liveness_check_after says when an idle connection is \
+             checked"
+                .into(),
+        ),
+        "sslpassword"
+        | "sslcrl"
+        | "sslcrldir"
+        | "sslkeylogfile"
+        | "ssl_min_protocol_version"
+        | "ssl_max_protocol_version"
+        | "min_protocol_version"
+        | "max_protocol_version"
+        | "requirepeer"
+        | "require_auth"
+        | "krbsrvname"
+        | "gsslib"
+        | "gssdelegation"
+        | "scram_client_key"
+        | "scram_server_key" => Err("is not supported by sqlx".into()),
+        _ => match key.strip_prefix("options[").and_then(|rest| rest.strip_suffix(']')) {
+            Some(name) if is_setting(name) => Ok(()),
+            Some(_) => Err("does not name a setting of the server".into()),
+            None => Err("is not a parameter that is known: correct it or take it out".into()),
+        },
+    }
+}
+
+fn is_setting(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
+}
+
+fn check_host(host: &str) -> Said {
+    if host.contains(',') {
+        return Err(SEVERAL_HOSTS.into());
+    }
+    let address = host.split('%').next().unwrap_or_default();
+    let is_name = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    if host.starts_with('/') || host.chars().all(is_name) || address.parse::<Ipv6Addr>().is_ok() {
+        return Ok(());
+    }
+    Err("must be a host, an IP address or the folder of a socket".into())
+}
+
+/// Checks that a file can be read, because sqlx does not say which one it could not.
+fn check_file(key: &str, value: &str, may_be_shown: bool) -> Said {
+    let is_file = matches!(key, "sslrootcert" | "sslcert" | "sslkey");
+    let is_other = value.is_empty() || (key == "sslrootcert" && value == "system");
+    let pem = value.trim();
+    if !is_file || is_other || (pem.starts_with("-----BEGIN") && pem.ends_with("-----")) {
+        return Ok(());
+    }
+    if value.contains("-----") || value.contains(|c: char| c.is_control()) {
+        return Err("is neither a file nor a whole certificate or key".into());
+    }
+    match File::open(value) {
+        Ok(_) => Ok(()),
+        Err(_) if !may_be_shown => Err("names a file that cannot be read".into()),
+        Err(error) => {
+            Err(format!("names the file {value:?}, which cannot be read: {error}").into())
+        }
+    }
+}
+
+/// Says what sqlx has to do to be as strict as libpq.
+fn settle_tls(
+    given: &mut Vec<Parameter>,
+    mode: Option<String>,
+    root: Option<String>,
+    is_root_in_environment: bool,
+) -> Result<(), UrlError> {
+    if take(given, "ssl").is_some() && get(given, "sslmode").is_none() {
+        given.push(Parameter::new("sslmode", "require".to_owned()));
+    }
+    let mode = get(given, "sslmode").map(str::to_owned).or(mode);
+    let root = get(given, "sslrootcert").map(str::to_owned).or(root);
+    let must = match (root.as_deref(), mode.as_deref()) {
+        (Some("system"), _) if is_root_in_environment => {
+            return Err(UrlError::new(
+                "sslrootcert=system: take PGSSLROOTCERT out of the environment, and leave it in the \
+                 database URL",
+            ));
+        }
+        (Some("system"), None | Some("verify-full")) => "verify-full",
+        (Some("system"), Some(_)) => {
+            return Err(UrlError::new("sslrootcert=system needs sslmode=verify-full"));
+        }
+        // libpq verifies what it has a certificate for.
+        (Some(_), Some("require")) => "verify-ca",
+        _ => return Ok(()),
+    };
+    if root.as_deref() == Some("system") {
+        take(given, "sslrootcert");
+    }
+    take(given, "sslmode");
+    given.push(Parameter::new("sslmode", must.to_owned()));
+    Ok(())
+}
+
+fn settle_rest(given: &mut Vec<Parameter>) -> Result<(), UrlError> {
+    if get(given, "host").is_some() && get(given, "hostaddr").is_some() {
+        return Err(UrlError::new("the database URL has a host and a hostaddr: give one of them"));
+    }
+    if let Some(name) = take(given, "fallback_application_name")
+        && get(given, "application_name").is_none()
+    {
+        given.push(Parameter::new("application_name", name));
+    }
+    Ok(())
+}
+
+fn get<'a>(given: &'a [Parameter], key: &str) -> Option<&'a str> {
+    given.iter().find(|parameter| parameter.key == key).map(|parameter| &*parameter.value)
+}
+
+fn take(given: &mut Vec<Parameter>, key: &str) -> Option<String> {
+    let place = given.iter().position(|parameter| parameter.key == key)?;
+    Some(given.remove(place).value)
+}
+
+/// Writes a URL that sqlx's parser reads as it is meant, with nothing in it that it does not know.
+fn for_sqlx(given: &[Parameter]) -> String {
+    let is_known = |key: &str| {
+        key.starts_with("options[")
+            || matches!(
+                key,
+                "user"
+                    | "password"
+                    | "host"
+                    | "hostaddr"
+                    | "port"
+                    | "dbname"
+                    | "application_name"
+                    | "options"
+                    | "sslmode"
+                    | "sslrootcert"
+                    | "sslcert"
+                    | "sslkey"
+                    | "statement-cache-capacity"
+            )
+    };
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let pairs: Vec<_> = given
+        .iter()
+        .filter(|parameter| is_known(&parameter.key) && !parameter.value.is_empty())
+        .map(|parameter| format!("{}={}", encoded(&parameter.key), encoded(&parameter.value)))
+        .collect();
+    format!("postgres:///?{}", pairs.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(url: &str, variables: &[(&str, &str)]) -> Result<Connecting, UrlError> {
+        Connecting::read_with(url, |name| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn refusal(url: &str, variables: &[(&str, &str)]) -> String {
+        match read(url, variables) {
+            Ok(_) => panic!("{url} is accepted"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn mode(url: &str) -> String {
+        let connecting = read(url, &[]).unwrap_or_else(|error| panic!("{url}: {error}"));
+        format!("{:?}", connecting.options.get_ssl_mode())
+    }
+
+    #[test]
+    fn sqlx_is_told_what_the_url_says() {
+        let url =
+            "postgres://us%40er:p%2F@h:5433/d%3Fb?application_name=a%26b&options[lock_timeout]=5s";
+        let options = read(url, &[]).unwrap().options;
+        assert_eq!((options.get_host(), options.get_port()), ("h", 5433));
+        assert_eq!(options.get_username(), "us@er");
+        assert_eq!(options.get_database(), Some("d?b"));
+        assert_eq!(options.get_application_name(), Some("a&b"));
+        assert!(options.get_options().is_some_and(|all| all.contains("lock_timeout=5s")));
+    }
+
+    #[test]
+    fn hosts_of_every_kind() {
+        for (url, host) in [
+            ("postgres://[::1]/d", "::1"),
+            ("postgres://[fe80::1%25eth0]/d", "fe80::1%eth0"),
+            ("postgres://db.example.com/d", "db.example.com"),
+            ("postgres:///d?hostaddr=10.0.0.1", "10.0.0.1"),
+            ("postgres:///d?host=::1", "::1"),
+        ] {
+            assert_eq!(read(url, &[]).unwrap().options.get_host(), host, "{url}");
+        }
+        for url in ["postgres://%2Fvar%2Frun/d", "postgres://h/d?host=/var/run"] {
+            let options = read(url, &[]).unwrap().options;
+            assert_eq!(options.get_socket().unwrap().to_str(), Some("/var/run"), "{url}");
+        }
+    }
+
+    #[test]
+    fn tls_is_as_strict_as_with_libpq() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert_eq!(mode("postgres://h"), "Prefer");
+        assert_eq!(mode("postgres://h?ssl=true"), "Require");
+        assert_eq!(mode("postgres://h?sslmode=require"), "Require");
+        assert_eq!(mode(&format!("postgres://h?sslmode=require&sslrootcert={file}")), "VerifyCa");
+        assert_eq!(mode("postgres://h?sslrootcert=system"), "VerifyFull");
+        let weak = refusal("postgres://h?sslrootcert=system&sslmode=require", &[]);
+        assert_eq!(weak, "sslrootcert=system needs sslmode=verify-full");
+        let variable = [("PGSSLROOTCERT", "system")];
+        assert!(refusal("postgres://h", &variable).contains("PGSSLROOTCERT"));
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_by_name() {
+        for (url, words) in [
+            ("mysql://h/d", "scheme"),
+            ("host=h password=p", "key=value"),
+            ("postgres://h1,h2/d", "several hosts"),
+            ("postgres://h1:1,h2:2/d", "several hosts"),
+            ("postgres:///d?host=h1,h2", "several hosts"),
+            ("postgres://h/d?sslmod=verify-full", "sslmod "),
+            ("postgres://h/d?sslmode=verify_full", "sslmode in the database URL must be disable"),
+            ("postgres://h/d?target_session_attrs=read-write", "target_session_attrs"),
+            ("postgres://h/d?channel_binding=require", "channel_binding"),
+            ("postgres://h/d?sslrootcert=/nowhere/ca.pem", "\"/nowhere/ca.pem\""),
+            ("postgres://h/d?sslmode=disable&sslmode=require", "sslmode twice"),
+            ("postgres://h:0/d", "port"),
+            ("postgres://h:port/d", "port"),
+            ("postgres://::1/d", "brackets"),
+            ("postgres://[::1/d", "]"),
+            ("postgres://h/d?passfile=/x", "PGPASSFILE"),
+            ("postgres://h/d?connect_timeout=soon", "connect_timeout"),
+            ("postgres://u:100%@h/d", "password"),
+        ] {
+            let said = refusal(url, &[]);
+            assert!(said.contains(words), "{url}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_environment_is_checked_where_it_counts() {
+        for (variable, value) in [
+            ("PGSSLMODE", "verify-ful"),
+            ("PGPORT", "5432x"),
+            ("PGHOST", "h1,h2"),
+            ("PGSSLROOTCERT", "/nowhere/ca.pem"),
+            ("PGCHANNELBINDING", "require"),
+            ("PGREQUIREAUTH", "scram-sha-256"),
+        ] {
+            let said = refusal("postgres:///d", &[(variable, value)]);
+            assert!(said.contains(variable), "{said}");
+        }
+        let settled = read(
+            "postgres://h:1/d?sslmode=disable",
+            &[("PGSSLMODE", "verify-ful"), ("PGPORT", "5432x"), ("PGHOST", "h1,h2")],
+        );
+        assert!(settled.is_ok());
+    }
+
+    #[test]
+    fn a_timeout_is_read() {
+        let timeout = |url: &str| read(url, &[]).unwrap().timeout;
+        assert_eq!(timeout("postgres://h?connect_timeout=7"), Some(Duration::from_secs(7)));
+        assert_eq!(timeout("postgres://h?connect_timeout=0"), None);
+    }
+}

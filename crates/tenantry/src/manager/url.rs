@@ -1,0 +1,218 @@
+//! Takes the URL of the database apart, without a word of it in an error that may be secret.
+//!
+//! sqlx's parser is not asked first: it takes what follows a `/`, `?` or `#` in a password for
+//! something else, and writes what it does not know into the log.
+
+use std::borrow::Cow;
+
+use sqlx_core::percent_encoding::percent_decode_str;
+
+/// Why the URL of the database, or an environment variable that goes with it, cannot be used.
+///
+/// It names the parameter, or the file that is missing, and never shows a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UrlError(Cow<'static, str>);
+
+impl UrlError {
+    pub(super) fn new(what: impl Into<Cow<'static, str>>) -> Self {
+        Self(what.into())
+    }
+}
+
+/// A parameter of the connection.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Parameter {
+    pub(super) key: Cow<'static, str>,
+    pub(super) value: String,
+    /// Whether key and value can be shown, because they are no part of a password.
+    pub(super) is_safe: bool,
+}
+
+type Result<T> = std::result::Result<T, UrlError>;
+
+/// Reads the parameters that a URL has, in their order, under the names that libpq has for them.
+pub(super) fn parameters(url: &str) -> Result<Vec<Parameter>> {
+    let url = url.trim();
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err(UrlError::new(match url.contains('=') {
+            true => "the database is given as key=value pairs: write postgres://user@host/database",
+            false => "the database URL must begin with postgres:// or postgresql://",
+        }));
+    };
+    if !["postgres", "postgresql"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err(UrlError::new("the scheme of the database URL must be postgres or postgresql"));
+    }
+    if rest.contains(|c: char| c.is_control()) {
+        return Err(UrlError::new(
+            "the database URL has a control character or a line break in it",
+        ));
+    }
+    if rest.contains('#') {
+        return Err(UrlError::new("the database URL has a # in it: write %23, also in a password"));
+    }
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = place.split_once('/').unwrap_or((place, ""));
+    if database.contains('@') || query.contains('@') {
+        return Err(UrlError::new(
+            "the database URL has an @ behind its host: in a user or password write %2F for /, \
+             %3F for ? and %40 for @, and elsewhere %40 for @",
+        ));
+    }
+    let mut found = authority_of(authority)?;
+    found.push(Parameter::new("dbname", decoded("database", database)?));
+    found.retain(|parameter| !parameter.value.is_empty());
+    // An @ that is encoded may be the one before the host, and the query a part of the password.
+    let is_safe = !(authority.contains(':') && query.contains("%40"));
+    let named = pairs(query, is_safe)?;
+    found.retain(|parameter| named.iter().all(|other| other.key != parameter.key));
+    found.extend(named);
+    Ok(found)
+}
+
+/// Reads `user:password@host:port`.
+fn authority_of(authority: &str) -> Result<Vec<Parameter>> {
+    let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    if address.contains(',') {
+        return Err(UrlError::new(format!("the database URL {SEVERAL_HOSTS}")));
+    }
+    let (host, port) = match address.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((host, "")) => (host, ""),
+            Some((host, port)) if port.starts_with(':') => (host, &port[1..]),
+            _ => return Err(UrlError::new("the [ before the host in the database URL has no ]")),
+        },
+        None if address.matches(':').count() > 1 => {
+            return Err(UrlError::new(
+                "the host in the database URL has several colons: an IPv6 address must be in brackets",
+            ));
+        }
+        None => address.split_once(':').unwrap_or((address, "")),
+    };
+    if !port.is_empty() && port.parse::<u16>().is_err() {
+        return Err(UrlError::new(
+            "the port in the database URL is none; if that is a password, write %2F for / and %3F for ?",
+        ));
+    }
+    Ok(vec![
+        Parameter::new("user", decoded("user", user)?),
+        Parameter::new("password", decoded("password", password)?),
+        Parameter::new("host", decoded("host", host)?),
+        Parameter::new("port", port.to_owned()),
+    ])
+}
+
+pub(super) const SEVERAL_HOSTS: &str =
+    "names several hosts: give one, such as the address that follows the primary";
+
+/// Reads `key=value&key=value`, in which a `+` is a space.
+fn pairs(query: &str, mut is_safe: bool) -> Result<Vec<Parameter>> {
+    let mut found: Vec<Parameter> = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let Some((key, value)) = pair.split_once('=') else {
+            return Err(UrlError::new("a parameter in the database URL has no ="));
+        };
+        let key = decoded("name of a parameter", key)?;
+        let key = known_as(&key).map_or(Cow::Owned(key), Cow::Borrowed);
+        let what = if is_safe && is_word(&key) { &key } else { "value of a parameter" };
+        let value = decoded(what, &value.replace('+', " "))?;
+        if found.iter().any(|other| other.key == key) {
+            let key = if is_safe && is_word(&key) { &key } else { "a parameter" };
+            return Err(UrlError::new(format!("the database URL has {key} twice")));
+        }
+        // What follows a password may be a part of it, behind an & that should be a %26.
+        let follows = is_safe && key != "password";
+        found.push(Parameter { is_safe: is_safe && is_word(&key), key, value });
+        is_safe = follows;
+    }
+    Ok(found)
+}
+
+/// Returns the name that libpq has for a parameter for which sqlx has several.
+fn known_as(key: &str) -> Option<&'static str> {
+    match key {
+        "ssl-mode" => Some("sslmode"),
+        "ssl-root-cert" | "ssl-ca" => Some("sslrootcert"),
+        "ssl-cert" => Some("sslcert"),
+        "ssl-key" => Some("sslkey"),
+        _ => None,
+    }
+}
+
+fn is_word(key: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
+    key.len() < 64 && key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.chars().all(is_part)
+}
+
+fn decoded(what: &str, text: &str) -> Result<String> {
+    let wrong = |how| Err(UrlError::new(format!("the {what} in the database URL has {how}")));
+    let mut escapes = text.split('%').skip(1);
+    let is_hex = |rest: &str| {
+        rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !escapes.all(is_hex) {
+        return wrong("a % without two hex digits: write %25");
+    }
+    match percent_decode_str(text).decode_utf8() {
+        Ok(text) if text.contains('\0') => wrong("a %00 in it"),
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => wrong("bytes in it that are not UTF-8"),
+    }
+}
+
+impl Parameter {
+    pub(super) fn new(key: &'static str, value: String) -> Self {
+        Self { key: Cow::Borrowed(key), value, is_safe: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(url: &str) -> Vec<(String, String)> {
+        let found = parameters(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        found.into_iter().map(|p| (p.key.into_owned(), p.value)).collect()
+    }
+
+    fn pairs_of(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn reads_what_a_url_can_have() {
+        for (url, found) in [
+            ("postgres://", &[][..]),
+            ("postgresql:///app", &[("dbname", "app")]),
+            ("POSTGRES://h", &[("host", "h")]),
+            (" postgres://h\n", &[("host", "h")]),
+            ("postgres://u@h:5433/", &[("user", "u"), ("host", "h"), ("port", "5433")]),
+            (
+                "postgres://us%40er:p%2Fa%3Fs%23s@h/d%20b",
+                &[("user", "us@er"), ("password", "p/a?s#s"), ("host", "h"), ("dbname", "d b")],
+            ),
+            // As other parsers of URLs read it.
+            ("postgres://u:p@s:s@h", &[("user", "u"), ("password", "p@s:s"), ("host", "h")]),
+            ("postgres://[::1]:5433/d", &[("host", "::1"), ("port", "5433"), ("dbname", "d")]),
+            ("postgres://[fe80::1%25eth0]", &[("host", "fe80::1%eth0")]),
+            ("postgres://%2Fvar%2Frun/d", &[("host", "/var/run"), ("dbname", "d")]),
+            (
+                "postgres://localhost/d?host=/run&options=-c+a%3Db",
+                &[("dbname", "d"), ("host", "/run"), ("options", "-c a=b")],
+            ),
+            ("postgres://?ssl-mode=require&", &[("sslmode", "require")]),
+        ] {
+            assert_eq!(read(url), pairs_of(found), "{url}");
+        }
+    }
+
+    #[test]
+    fn names_a_key_only_where_it_cannot_be_a_piece_of_a_password() {
+        let safe = |url: &str| parameters(url).unwrap().last().unwrap().is_safe;
+        assert!(safe("postgres://u:p@h/d?sslmod=x"));
+        assert!(!safe("postgres://u@h/d?password=a&secret=x"));
+        assert!(!safe("postgres://u@h/d?se cret=x"));
+        assert!(!safe("postgres://u:12?secret=x%40h"));
+    }
+}
