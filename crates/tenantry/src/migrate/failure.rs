@@ -5,7 +5,7 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
 use super::{Problem, lint::line_of};
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, own},
     pool::leaves_session_usable,
 };
 
@@ -190,7 +190,7 @@ impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let (message, sqlstate) = match error.as_database_error() {
             Some(answer) => (answer.message().to_owned(), answer.code().map(Into::into)),
-            None => (error.to_string(), None),
+            None => (own(&error).map_or_else(|| error.to_string(), ToString::to_string), None),
         };
         let lost = !leaves_session_usable(&error);
         let reason = match sqlstate.as_deref() {
@@ -220,6 +220,10 @@ impl From<&Error> for Failure {
             | ErrorKind::UnknownTenant
             | ErrorKind::Placement
             | ErrorKind::Catalog => FailureReason::Tenant,
+            ErrorKind::LockNotAvailable => FailureReason::LockTimeout,
+            ErrorKind::Cancelled => FailureReason::StatementTimeout,
+            ErrorKind::ReadOnly => FailureReason::ReadOnly,
+            kind if kind.is_of_statement() => FailureReason::Statement,
             _ => FailureReason::Connection,
         };
         Self::new(reason, error.to_string())
