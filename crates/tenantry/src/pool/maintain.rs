@@ -8,7 +8,10 @@ use std::{
 };
 
 use futures_util::future::{Either, select};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
     Lease,
@@ -282,7 +285,9 @@ impl Server {
             while shutdown.run_until_cancelled(sleep(pause)).await.is_some()
                 && let Some(server) = server.upgrade()
             {
-                server.change(|state, now| state.scheduler.tick(now));
+                while server.change(|state, now| state.scheduler.tick(now)) {
+                    yield_now().await;
+                }
                 let pinned =
                     server.change(|state, now| state.take_idle(now, Session::is_pinned_in_vain));
                 for (conn, mut session, occupant) in pinned {

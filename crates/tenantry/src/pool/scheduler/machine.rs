@@ -13,6 +13,10 @@ use super::{
 };
 use crate::event::EvictReason;
 
+/// How many tenant pools are forgotten in one event: all that were warmed up together come to their end
+/// together, and nobody is to wait for that.
+const EVICTED_AT_A_TIME: usize = 256;
+
 /// The state machine. `W` is what the caller wants back to reach a waiter.
 #[derive(Debug)]
 pub(crate) struct Scheduler<W> {
@@ -351,24 +355,29 @@ impl<W> Scheduler<W> {
     }
 
     /// Does what has become due: closes idle and old connections, forgets quiet tenants, keeps the
-    /// minimum open.
-    pub(crate) fn tick(&mut self, now: Time) {
+    /// minimum open. Returns whether more tenant pools are due than are forgotten in one event.
+    pub(crate) fn tick(&mut self, now: Time) -> bool {
         if self.closed {
-            return;
+            return false;
         }
         for index in 0..self.conns.len() {
             if self.is_due(now, index) {
                 self.close_idle(conn_id(index));
             }
         }
-        while let Some(index) = self.quiet.front()
-            && self.tenants[index]
-                .quiet_since
-                .is_some_and(|since| now.saturating_sub(since) >= self.limits.tenant_pool_ttl)
-        {
-            self.evict(now, TenantKey(index), EvictReason::Ttl);
+        for _ in 0..EVICTED_AT_A_TIME {
+            let Some(key) = self.longest_quiet(now) else { break };
+            self.evict(now, key, EvictReason::Ttl);
         }
         while self.counts.idle + self.counts.opening < self.limits.min_idle && self.open_one() {}
+        self.longest_quiet(now).is_some()
+    }
+
+    /// Finds the tenant pool that has been quiet for longest, if that was for long enough.
+    fn longest_quiet(&self, now: Time) -> Option<TenantKey> {
+        let index = self.quiet.front()?;
+        let since = self.tenants[index].quiet_since?;
+        (now.saturating_sub(since) >= self.limits.tenant_pool_ttl).then_some(TenantKey(index))
     }
 
     /// Ends everything: waiters are refused, idle connections closed, others when they come back.

@@ -639,3 +639,18 @@ fn a_slow_opening_keeps_nobody_from_idle_connections() {
     scheduler.opened(MS * 90, conn, Time::MAX);
     assert_eq!(scheduler.counts().idle, 1);
 }
+
+#[test]
+fn tenants_that_become_quiet_together_are_forgotten_a_few_at_a_time() {
+    let mut scheduler = Scheduler::<u64>::new(Limits { max_tenant_pools: 1_000, ..limits(4) });
+    for _ in 0..600 {
+        scheduler.add_tenant(MS, Class::Pooled);
+    }
+    assert!(!scheduler.tick(MS * 4_000));
+    assert_eq!(scheduler.counts().tenant_pools, 600);
+    assert!(scheduler.tick(MS * 5_001));
+    assert_eq!(scheduler.counts().tenant_pools, 600 - 256);
+    assert!(scheduler.tick(MS * 5_001));
+    assert!(!scheduler.tick(MS * 5_001));
+    assert_eq!(scheduler.counts().tenant_pools, 0);
+}
