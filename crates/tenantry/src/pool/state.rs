@@ -85,6 +85,10 @@ pub(super) struct Waiter {
 pub(super) type Answer = Result<Lease, Error>;
 
 /// What an acquire comes to at once.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is on the stack of one acquire, and a box would cost more"
+)]
 pub(super) enum Asked {
     Granted { conn: ConnId, how: How, session: Session, occupant: Arc<Occupant> },
     Waiting { key: TenantKey, ticket: Ticket, answer: oneshot::Receiver<Answer> },
