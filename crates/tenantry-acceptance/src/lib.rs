@@ -81,7 +81,7 @@ macro_rules! suite {
             streaming_body, client_that_leaves_a_stream, events_outlive_their_handler,
             commit_alone_lasts, panicking_handler, client_that_leaves_a_transaction,
             client_that_leaves_a_statement, body_too_large, body_that_ends_too_early,
-            half_sent_bodies_hold_no_connection,
+            half_sent_bodies_hold_no_connection, half_sent_bodies_over_http2,
         }
     };
     ($adapter:ty: $($case:ident),* $(,)?) => {
@@ -121,6 +121,6 @@ mod tests {
             assert!(suite.contains(&case), "{case}");
             count += 1;
         }
-        assert_eq!(count, 41);
+        assert_eq!(count, 42);
     }
 }

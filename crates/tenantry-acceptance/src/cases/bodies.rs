@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     adapter::Adapter,
-    client::{Connection, post},
+    client::{Connection, Http2, post},
     stage::Stage,
 };
 
@@ -53,6 +53,29 @@ pub async fn half_sent_bodies_hold_no_connection<A: Adapter>() {
         let name = if path == "/users" { "new" } else { "half done" };
         for tenant in ["acme", "t1", "t9"] {
             assert!(stage.users(tenant).await.iter().any(|user| user == name), "{path} {tenant}");
+        }
+    }
+    stage.end().await;
+}
+
+/// The same over HTTP/2, where a request without a length may have a body and mostly has none.
+pub async fn half_sent_bodies_over_http2<A: Adapter>() {
+    let stage = Stage::with::<A>(|builder| {
+        builder.max_connections(2).acquire_timeout(Duration::from_secs(2))
+    })
+    .await;
+    let client = Http2::connect(&stage.server).await;
+    for path in ROUTES {
+        let mut slow = Vec::new();
+        for n in 1..=9 {
+            slow.push(client.post_half(path, &format!("t{n}"), HALF).await);
+        }
+        for _ in 0..10 {
+            assert_eq!(client.get("x", "/own-name", None).await, (200, "acme:acme".to_owned()));
+        }
+        stage.wait_until_all_are_back().await;
+        for half in slow {
+            assert_eq!(half.send_rest(OTHER_HALF).await.0, 201, "{path}");
         }
     }
     stage.end().await;

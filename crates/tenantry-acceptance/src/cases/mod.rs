@@ -11,7 +11,10 @@ mod resolution;
 mod streams;
 mod transactions;
 
-pub use bodies::{body_that_ends_too_early, body_too_large, half_sent_bodies_hold_no_connection};
+pub use bodies::{
+    body_that_ends_too_early, body_too_large, half_sent_bodies_hold_no_connection,
+    half_sent_bodies_over_http2,
+};
 pub use bound::{
     bound_and_optional, bound_before_anything_is_asked, bound_by_a_session_store,
     bound_outside_of_the_session, bound_to_one_tenant,
