@@ -1,4 +1,4 @@
-use std::{error::Error as StdError, iter};
+use std::{error::Error as StdError, io, iter};
 
 use super::{AuthorizeError, Rejection};
 use crate::{
@@ -51,7 +51,11 @@ fn is_of_suspended(error: &Error) -> bool {
     let causes =
         iter::successors(Some(error as &(dyn StdError + 'static)), |&error| error.source());
     causes
-        .filter_map(|cause| cause.downcast_ref::<Error>())
+        .filter_map(|cause| {
+            // An error of this crate travels through sqlx inside of one of these, which is no cause.
+            let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            cause.downcast_ref::<Error>().or_else(|| inside?.downcast_ref())
+        })
         .any(|cause| cause.kind() == ErrorKind::Suspended)
 }
 
@@ -85,7 +89,8 @@ mod tests {
     #[test]
     fn a_hook_that_asks_a_suspended_tenant_lets_nobody_in() {
         let suspended = || Error::new(ErrorKind::Suspended, "acquiring a connection");
-        for error in [suspended(), Error::catalog(suspended())] {
+        let carried = Error::catalog(io::Error::other(suspended()));
+        for error in [suspended(), Error::catalog(suspended()), carried] {
             let verdict = Err(AuthorizeError::Failed(error));
             assert_eq!(outcome(TenantState::Suspended, verdict), "denied");
         }
