@@ -9,7 +9,8 @@ pub const BODY_LIMIT: usize = 1_000;
 
 /// What an adapter's test does for the suite.
 pub trait Adapter {
-    /// Serves [the app](crate#the-app) on a free port of `127.0.0.1`.
+    /// Serves [the app](crate#the-app) on a free port of `127.0.0.1`, over HTTP/1.1 and, for clients that
+    /// begin with it, HTTP/2.
     ///
     /// A handler is to be dropped when its client closes the connection, where that is something to be
     /// chosen.

@@ -17,8 +17,8 @@
 //! | `GET /t/{tenant}/users/{id}` | the tenant, the path | | its id, a space, the path's `id`, a number |
 //! | `GET /name` | the handle | [`work::name`] | the name |
 //! | `GET /own-name` | the tenant, a transaction | [`work::name_in`] | id, colon, name |
-//! | `POST /users` | a transaction, a JSON string of at most [`BODY_LIMIT`] bytes | [`work::add`] | 201 |
-//! | `POST /raw` | a transaction, the body | [`work::begin_to_add`], then reads as many bytes as may be; commits | 201, or 413 |
+//! | `POST /users` | a JSON string of at most [`BODY_LIMIT`] bytes, and then a transaction | [`work::add`] | 201 |
+//! | `POST /raw` | the handle, the body | reads at most [`BODY_LIMIT`] bytes, begins, [`work::begin_to_add`], commits | 201, or 413 |
 //! | `POST /forget` | a transaction | [`work::begin_to_add`] | 200 |
 //! | `GET /fail/{how}` | the handle, the path | [`work::fail`] | 200 |
 //! | `POST /slow` | the handle | [`work::slow`] | 200 |
@@ -33,6 +33,9 @@
 //! Outside of every middleware: `GET /outside/db`, `/outside/tx`, `/outside/tenant` take the handle, a
 //! transaction and the tenant, and `GET /outside/open` answers `open`. And `GET /optional/name` has a
 //! middleware of its own, which reads `x-tenant-id` and is optional: the name, or `none`.
+//!
+//! So has `GET /guests/tenant`, whose hook lets in if the header `x-user` is the tenant's id, and which
+//! answers with that.
 //!
 //! These have a middleware of their own as well, which reads `x-tenant-id`. All but the last are inside of
 //! the middleware that makes a [`Claim`] of the header `x-verified`, as a session layer would:
@@ -65,7 +68,9 @@ macro_rules! suite {
     ($adapter:ty) => {
         $crate::suite! { $adapter:
             by_header, by_subdomain, by_host, by_path, by_claim, by_query,
+            one_host, no_user_in_the_target, no_empty_label, http2_authority, path_in_normal_form,
             names_what_is_wrong_with_the_tenant, repeats_nothing_hostile, lets_members_in,
+            suspension_is_no_strangers_business,
             head_and_options, optional_tenant,
             bound_to_one_tenant, bound_before_anything_is_asked, bound_by_a_session_store,
             bound_outside_of_the_session, bound_and_optional,
@@ -76,6 +81,7 @@ macro_rules! suite {
             streaming_body, client_that_leaves_a_stream, events_outlive_their_handler,
             commit_alone_lasts, panicking_handler, client_that_leaves_a_transaction,
             client_that_leaves_a_statement, body_too_large, body_that_ends_too_early,
+            half_sent_bodies_hold_no_connection, half_sent_bodies_over_http2,
         }
     };
     ($adapter:ty: $($case:ident),* $(,)?) => {
@@ -95,7 +101,9 @@ mod tests {
     fn the_suite_has_every_case() {
         let sources = [
             include_str!("cases/bound.rs"),
+            include_str!("cases/bodies.rs"),
             include_str!("cases/errors.rs"),
+            include_str!("cases/heads.rs"),
             include_str!("cases/isolation.rs"),
             include_str!("cases/nesting.rs"),
             include_str!("cases/refusal.rs"),
@@ -113,6 +121,6 @@ mod tests {
             assert!(suite.contains(&case), "{case}");
             count += 1;
         }
-        assert_eq!(count, 34);
+        assert_eq!(count, 42);
     }
 }

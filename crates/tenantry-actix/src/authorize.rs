@@ -6,7 +6,12 @@ use tenantry::{TenantDb, admission::AuthorizeError};
 /// Decides whether a caller may use a tenant; see
 /// [`TenantMiddleware::authorize`](crate::TenantMiddleware::authorize).
 ///
-/// It is asked when the tenant is known to exist and to be active. A closure implements it when it
+/// It is asked when the tenant is known to exist, be it active or suspended. That it is suspended is told
+/// to callers whom the hook lets in; others are denied as anywhere else. On the handle of a suspended
+/// tenant nothing can be run: a hook that asks the tenant's own database, as the one below does, denies
+/// all callers then, its members too.
+///
+/// A closure implements it when it
 /// takes its arguments by reference and returns a future that borrows neither: what the future needs
 /// it has to take out first. A type may implement it with an `async fn` that borrows both. The future
 /// runs on the worker that has the request and need not be `Send`.

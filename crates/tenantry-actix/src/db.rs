@@ -11,7 +11,9 @@ use crate::{
 
 /// Extracts the database of the tenant that the request is for.
 ///
-/// It holds no connection; every statement takes one for as long as it runs.
+/// It holds no connection; every statement takes one for as long as it runs. A stream of rows that goes to
+/// the client as its response runs for as long as the client reads: collect small results, and read large
+/// ones in pages.
 ///
 /// Where an [optional](crate::TenantMiddleware::optional) middleware may have found no tenant, take
 /// [`Optional<Db>`](crate::Optional).

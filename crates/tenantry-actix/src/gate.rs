@@ -5,11 +5,14 @@ use std::{fmt, sync::Arc};
 use actix_web::{HttpMessage, HttpResponse, dev::ServiceRequest};
 use tenantry::{
     TenantDb, TenantId, TenantManager,
-    admission::{NoTenant, Presence},
+    admission::{NoTenant, Presence, check_authorized, check_head},
 };
 
 use crate::{
-    authorize::ErasedAuthorize, bound::Bounds, rejection::Rejection, resolve::Resolve,
+    authorize::ErasedAuthorize,
+    bound::Bounds,
+    rejection::Rejection,
+    resolve::{Head, Resolve},
     respond::Respond,
 };
 
@@ -30,6 +33,7 @@ impl Gate {
     /// Finds the tenant, checks that the caller may use it, and leaves what was found in the request's
     /// extensions.
     pub(crate) async fn admit(&self, request: &ServiceRequest) -> Result<(), Rejection> {
+        check_head(&Head(request))?;
         match self.presence.check(self.resolver.resolve(request))? {
             Some(id) => self.admit_to(id, request).await,
             None => {
@@ -48,11 +52,12 @@ impl Gate {
     async fn admit_to(&self, id: TenantId, request: &ServiceRequest) -> Result<(), Rejection> {
         // First, so that a refusal costs no look-up and does not tell whether the tenant exists.
         self.bounds.check(&id, request).await?;
-        let db = self.manager.tenant(id).await?;
-        if let Some(authorize) = &self.authorize {
-            let verdict = authorize.authorize(&db, request).await;
-            verdict.map_err(|error| Rejection::unauthorized(db.tenant().id(), error))?;
-        }
+        let db = self.manager.tenant_to_authorize(&id).await?;
+        let verdict = match &self.authorize {
+            Some(hook) => hook.authorize(&db, request).await,
+            None => Ok(()),
+        };
+        check_authorized(db.tenant(), verdict)?;
         let mut extensions = request.extensions_mut();
         extensions.remove::<NoTenant>();
         extensions.insert::<TenantDb>(db);

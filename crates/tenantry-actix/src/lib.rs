@@ -6,9 +6,10 @@
 //! | extractor | what it gives | takes a connection |
 //! |---|---|---|
 //! | [`Db`] | [`TenantDb`], on which statements run | for each statement |
-//! | [`Tx`] | a transaction that has begun | until the handler ends or commits |
+//! | [`Tx`] | a transaction that has begun, for a handler without a body | until the handler ends or commits |
+//! | [`TxWith`] | the body, and a transaction that has begun when all of it was read | likewise |
 //! | [`CurrentTenant`] | the tenant: id and what the catalog records | no |
-//! | [`Optional`] of each | nothing, where an [optional](TenantMiddleware::optional) middleware found no tenant | |
+//! | [`Optional`] of each but `TxWith` | nothing, where an [optional](TenantMiddleware::optional) middleware found no tenant | |
 //!
 //! All of them are newtypes to destructure. A handler fails with [`DbError`], into which `?` turns every
 //! error of sqlx and of tenantry, and whose response never has the database's words in it.
@@ -18,7 +19,7 @@
 //! ```no_run
 //! use actix_web::{App, HttpResponse, HttpServer, web::{self, Json}};
 //! use tenantry::{SchemaDiscovery, TenantManager};
-//! use tenantry_actix::{CurrentTenant, Db, DbError, TenantMiddleware, Tx};
+//! use tenantry_actix::{CurrentTenant, Db, DbError, TenantMiddleware, TxWith};
 //!
 //! # #[cfg(not(feature = "ops"))]
 //! # fn main() {}
@@ -43,6 +44,8 @@
 //!             .route("/tenant", web::get().to(show_tenant)),
 //!     )
 //! })
+//! // A client that goes away takes its handler along, and the statement that runs for it.
+//! .h1_allow_half_closed(false)
 //! .bind(("127.0.0.1", 3000))?
 //! .run()
 //! .await?;
@@ -53,7 +56,9 @@
 //!     Ok(Json(sqlx::query_scalar("select name from users").fetch_all(&db).await?))
 //! }
 //!
-//! async fn create_user(Tx(mut tx): Tx, Json(name): Json<String>) -> Result<HttpResponse, DbError> {
+//! async fn create_user(
+//!     TxWith(mut tx, Json(name)): TxWith<Json<String>>,
+//! ) -> Result<HttpResponse, DbError> {
 //!     sqlx::query("insert into users (name) values ($1)").bind(name).execute(&mut *tx).await?;
 //!     tx.commit().await?;
 //!     Ok(HttpResponse::Created().finish())
@@ -68,10 +73,12 @@
 //!
 //! | step | who | when it fails |
 //! |---|---|---|
+//! | check the head: one host, a path in normal form | [`check_head`](tenantry::admission::check_head) | 400 |
 //! | read the tenant id | the [resolver](resolve): header, host, path, claim; no I/O | 400 |
 //! | is the caller's session or token of this tenant? | the [bound_to](TenantMiddleware::bound_to) closure, if there is one | 403 |
-//! | look the tenant up | the manager's catalog, through its cache | 404 unknown, 403 suspended |
+//! | look the tenant up | the manager's catalog, through its cache | 404 |
 //! | may this caller use it? | the [authorize](TenantMiddleware::authorize) hook, if there is one | 403 |
+//! | is it suspended? | told to callers who may use it | 403 |
 //! | insert the [`TenantDb`] into the extensions | no connection is taken | |
 //! | call the inner service | its first statement takes a connection | |
 //!
@@ -140,6 +147,15 @@
 //! At the end, let actix finish what it has begun and then [close](tenantry::TenantManager::close) the
 //! manager.
 //!
+//! # Clients that go away
+//!
+//! By default actix runs a handler to its end although the client has closed the connection. What it
+//! asks of the database then occupies a connection for nobody, for as long as it takes. So set
+//! [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed), as above: the handler is
+//! dropped, its transaction rolled back, and a statement that runs is cancelled. Clients that close only
+//! their sending side and wait for the answer, which is rare, get none then. Over HTTP/2 actix runs every
+//! handler to its end: a [`statement_timeout`](tenantry::PoolOptions::statement_timeout) bounds that.
+//!
 //! # Operating a service
 //!
 //! [`ops_scope`] makes the routes that load balancers, orchestrators and Prometheus ask; the builder
@@ -194,6 +210,7 @@
 //! and macros itself.
 
 mod authorize;
+mod body;
 mod bound;
 mod current_tenant;
 mod db;
@@ -210,6 +227,7 @@ pub mod resolve;
 mod respond;
 mod tenant_rejection;
 mod tx;
+mod tx_with;
 
 pub use authorize::Authorize;
 pub use bound::BoundTo;
@@ -229,3 +247,4 @@ pub use tenant_rejection::{TenantRejection, TxRejection};
 pub use tenantry::TenantDb;
 pub use tenantry::admission::{AuthorizeError, NoTenant, RejectionKind};
 pub use tx::Tx;
+pub use tx_with::TxWith;

@@ -181,6 +181,9 @@ impl TenantMiddleware {
     /// Asks whether the caller may use the tenant, after the tenant was found and before the inner
     /// service is called. Default: everybody may.
     ///
+    /// A suspended tenant is asked about too, with a handle on which nothing can be run; that it is
+    /// suspended is told to callers whom the hook lets in, and to nobody else.
+    ///
     /// It is either a closure or a type that implements [`Authorize`]. Whatever else than `Ok(())` it
     /// ends with, the inner service is not called. A second hook replaces the first.
     pub fn authorize(mut self, hook: impl Authorize) -> Self {

@@ -39,8 +39,12 @@ impl<E: FromTenant> FromRequest for Optional<E> {
     type Error = TxRejection;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Self::Error>>>>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let db = lookup::optional(request);
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let db = lookup::optional(request).map_err(TxRejection::from);
+        let db = db.and_then(|db| match db {
+            Some(db) => E::check(request, payload).map(|()| Some(db)),
+            None => Ok(None),
+        });
         Box::pin(async move {
             match db? {
                 Some(db) => Ok(Self(Some(E::from_tenant(db).await?))),
@@ -52,6 +56,11 @@ impl<E: FromTenant> FromRequest for Optional<E> {
 
 /// What can be made of a tenant's handle. Nameable by nobody outside: the extractors are three.
 pub trait FromTenant: Sized + 'static {
+    /// Checks that it may be made for this request.
+    fn check(_: &HttpRequest, _: &mut Payload) -> Result<(), TxRejection> {
+        Ok(())
+    }
+
     /// Makes it.
     fn from_tenant(db: TenantDb) -> impl Future<Output = Result<Self, TxRejection>>;
 }

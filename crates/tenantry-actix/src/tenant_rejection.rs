@@ -34,13 +34,21 @@ impl ResponseError for TenantRejection {
     }
 }
 
-/// Why [`Tx`](crate::Tx) cannot be extracted.
+/// Why [`Tx`](crate::Tx) cannot be extracted, or the transaction of a [`TxWith`](crate::TxWith).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TxRejection {
     /// There is no tenant.
     #[error(transparent)]
     Tenant(#[from] TenantRejection),
+    /// The request has a body that has not been read to its end, so the transaction would wait for the
+    /// client: 500. The log says so, the response does not.
+    #[error(
+        "the request has a body that has not been read, and a transaction must not wait for it: take \
+         TxWith<B>, where B reads all of it, in place of Tx and of every other extractor of the body, \
+         or take Db and call begin after the body"
+    )]
+    UnreadBody,
     /// The transaction could not be begun; 503 when there was no connection in time.
     #[error(transparent)]
     Begin(#[from] DbError),
@@ -50,6 +58,7 @@ impl ResponseError for TxRejection {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Tenant(rejection) => rejection.status_code(),
+            Self::UnreadBody => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Begin(error) => error.status_code(),
         }
     }
@@ -57,7 +66,8 @@ impl ResponseError for TxRejection {
     fn error_response(&self) -> HttpResponse {
         match self {
             Self::Tenant(rejection) => rejection.error_response(),
-            // The extractor has written it to the log already.
+            // The extractor has written it to the log already, as it does below.
+            Self::UnreadBody => Problem::new(self.status_code()).to_response(),
             Self::Begin(error) => error.response(),
         }
     }

@@ -3,15 +3,14 @@ use std::pin::Pin;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use tenantry::{TenantDb, TenantTransaction};
 
-use crate::{error::DbError, lookup, optional::FromTenant, tenant_rejection::TxRejection};
+use crate::{body, error::DbError, lookup, optional::FromTenant, tenant_rejection::TxRejection};
 
 /// Extracts a transaction on the database of the tenant that the request is for.
 ///
 /// It has begun when the handler starts, and takes a connection until it is committed, rolled back or
 /// dropped. **Without `tx.commit()` nothing lasts**: not when the handler returns early with `?`, not
-/// when it panics, not when a later extractor fails (a body that is too large, say), and not when actix
-/// drops the handler. The roll-back then happens in the background, before anybody else gets the
-/// connection.
+/// when it panics, not when another extractor fails, and not when actix drops the handler. The roll-back
+/// then happens in the background, before anybody else gets the connection.
 ///
 /// Where an [optional](crate::TenantMiddleware::optional) middleware may have found no tenant, take
 /// [`Optional<Tx>`](crate::Optional).
@@ -20,8 +19,9 @@ use crate::{error::DbError, lookup, optional::FromTenant, tenant_rejection::TxRe
 ///
 /// By default actix lets a handler run to its end although the client has closed its side, for a client
 /// may do that and still wait for the answer: then a transaction is committed whose client is gone.
-/// With [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed) actix drops the
-/// handler at once, and the transaction is rolled back.
+/// With [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed), as recommended for
+/// every service on a database, actix drops the handler at once: the transaction is rolled back, and a
+/// statement that runs is cancelled.
 ///
 /// # One connection at a time
 ///
@@ -29,11 +29,30 @@ use crate::{error::DbError, lookup, optional::FromTenant, tenant_rejection::TxRe
 /// once. When all requests do so, each may hold one and wait for its second until it times out: run
 /// everything on `&mut *tx`.
 ///
-/// # Slow clients
+/// # Bodies
 ///
-/// actix runs extractors side by side, so a handler of `Tx` and `Json` holds its connection while the
-/// client sends. Behind a proxy that buffers requests that is nothing; where clients may be slow or the
-/// bodies large, take [`Db`](crate::Db) and call [`begin`](tenantry::TenantDb::begin) in the handler.
+/// A transaction never waits for a client: a few that send slowly would hold every connection of the
+/// pool. actix runs extractors side by side, so `Tx` refuses a request that has a body: the client gets a
+/// plain 500 before any connection is taken, and the log says what to do. [`TxWith`](crate::TxWith) reads
+/// the body first and then begins.
+///
+/// ```no_run
+/// use actix_web::{HttpResponse, web::Json};
+/// use tenantry_actix::TxWith;
+///
+/// async fn create(TxWith(_tx, Json(_name)): TxWith<Json<String>>) -> HttpResponse {
+///     HttpResponse::Created().finish()
+/// }
+/// # let _ = actix_web::App::new().route("/", actix_web::web::post().to(create));
+/// ```
+///
+/// A body that is not announced, as HTTP/2 and upgraded connections allow, is taken away from the other
+/// extractors.
+///
+/// Where a handler streams the body, or waits for another service, take [`Db`](crate::Db) and call
+/// [`begin`](tenantry::TenantDb::begin) when that is over. A transaction that is left idle all the same is
+/// ended by the server after
+/// [`idle_in_transaction_timeout`](tenantry::PoolOptions::idle_in_transaction_timeout).
 ///
 /// # Examples
 ///
@@ -53,26 +72,34 @@ use crate::{error::DbError, lookup, optional::FromTenant, tenant_rejection::TxRe
 #[derive(Debug)]
 pub struct Tx(pub TenantTransaction);
 
+impl Tx {
+    pub(crate) async fn begin(db: TenantDb) -> Result<TenantTransaction, TxRejection> {
+        db.begin().await.map_err(|error| {
+            let error = DbError::from(error);
+            // Here, because actix makes no response of an error inside of an `Option`.
+            error.log();
+            error.into()
+        })
+    }
+}
+
 impl FromRequest for Tx {
     type Error = TxRejection;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Self::Error>>>>;
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let db = lookup::required(request);
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let db = lookup::required(request).map_err(TxRejection::from);
+        let db = db.and_then(|db| Self::check(request, payload).map(|()| db));
         Box::pin(async move { Self::from_tenant(db?).await })
     }
 }
 
 impl FromTenant for Tx {
+    fn check(request: &HttpRequest, payload: &mut Payload) -> Result<(), TxRejection> {
+        body::refuse(request, payload)
+    }
+
     async fn from_tenant(db: TenantDb) -> Result<Self, TxRejection> {
-        match db.begin().await {
-            Ok(tx) => Ok(Self(tx)),
-            Err(error) => {
-                let error = DbError::from(error);
-                // Here, because actix makes no response of an error inside of an `Option`.
-                error.log();
-                Err(error.into())
-            }
-        }
+        Self::begin(db).await.map(Self)
     }
 }

@@ -26,7 +26,7 @@ impl<S: Sync> FromRequestParts<S> for CurrentTenant {
     type Rejection = TenantRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        lookup::required(parts).map(|db| Self(db.tenant().clone()))
+        lookup::required(&parts.extensions).map(|db| Self(db.tenant().clone()))
     }
 }
 
@@ -34,6 +34,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for CurrentTenant {
     type Rejection = TenantRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        Ok(lookup::optional(parts)?.map(|db| Self(db.tenant().clone())))
+        Ok(lookup::optional(&parts.extensions)?.map(|db| Self(db.tenant().clone())))
     }
 }

@@ -6,7 +6,9 @@ use crate::{lookup, rejection::TenantRejection};
 
 /// Extracts the database of the tenant that the request is for.
 ///
-/// It holds no connection; every statement takes one for as long as it runs.
+/// It holds no connection; every statement takes one for as long as it runs. A stream of rows that goes to
+/// the client as its response runs for as long as the client reads: collect small results, and read large
+/// ones in pages.
 ///
 /// `Option<Db>` is `None` where an [optional](crate::TenantLayer::optional) layer found no tenant.
 /// Outside of any layer it is rejected, as `Db` is: a layer that was forgotten must not look like a
@@ -39,7 +41,7 @@ impl<S: Sync> FromRequestParts<S> for Db {
     type Rejection = TenantRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        lookup::required(parts).map(|db| Self(db.clone()))
+        lookup::required(&parts.extensions).map(|db| Self(db.clone()))
     }
 }
 
@@ -47,6 +49,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for Db {
     type Rejection = TenantRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        Ok(lookup::optional(parts)?.map(|db| Self(db.clone())))
+        Ok(lookup::optional(&parts.extensions)?.map(|db| Self(db.clone())))
     }
 }

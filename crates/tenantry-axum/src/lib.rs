@@ -7,9 +7,10 @@
 //! | extractor | what it gives | takes a connection |
 //! |---|---|---|
 //! | [`Db`] | [`TenantDb`], on which statements run | for each statement |
-//! | [`Tx`] | a transaction that has begun | until the handler ends or commits |
+//! | [`Tx`] | a transaction that has begun, for a handler without a body | until the handler ends or commits |
+//! | [`TxWith`] | the body, and a transaction that has begun when all of it was read | likewise |
 //! | [`CurrentTenant`] | the tenant: id and what the catalog records | no |
-//! | `Option` of each | nothing, where an [optional](TenantLayer::optional) layer found no tenant | |
+//! | `Option` of each but `TxWith` | nothing, where an [optional](TenantLayer::optional) layer found no tenant | |
 //!
 //! All of them are newtypes to destructure, as axum's own are. A handler fails with [`DbError`], into
 //! which `?` turns every error of sqlx and of tenantry, and whose response never has the database's
@@ -20,7 +21,7 @@
 //! ```no_run
 //! use axum::{Json, Router, http::StatusCode, routing::get};
 //! use tenantry::TenantManager;
-//! use tenantry_axum::{CurrentTenant, Db, DbError, TenantLayer, Tx};
+//! use tenantry_axum::{CurrentTenant, Db, DbError, TenantLayer, TxWith};
 //!
 //! # #[cfg(feature = "ops")]
 //! fn app(manager: TenantManager) -> Router {
@@ -36,7 +37,9 @@
 //!     Ok(Json(sqlx::query_scalar("select name from users").fetch_all(&db).await?))
 //! }
 //!
-//! async fn create_user(Tx(mut tx): Tx, Json(name): Json<String>) -> Result<StatusCode, DbError> {
+//! async fn create_user(
+//!     TxWith(mut tx, Json(name)): TxWith<Json<String>>,
+//! ) -> Result<StatusCode, DbError> {
 //!     sqlx::query("insert into users (name) values ($1)").bind(name).execute(&mut *tx).await?;
 //!     tx.commit().await?;
 //!     Ok(StatusCode::CREATED)
@@ -134,18 +137,21 @@ mod lookup;
 mod ops;
 mod rejection;
 mod tx;
+mod tx_with;
+mod unread;
 
 pub use current_tenant::CurrentTenant;
 pub use db::Db;
 pub use error::DbError;
 #[cfg(feature = "ops")]
 pub use ops::{OpsRoutes, RegisterError, ops_routes};
-pub use rejection::{TenantRejection, TxRejection};
+pub use rejection::{TenantRejection, TxRejection, TxWithRejection};
 pub use tenantry_tower::{
     Authorize, AuthorizeError, BoundTo, NoTenant, Problem, ProblemJson, Rejection, RejectionKind,
     Resolve, ResolveError, Respond, TenantDb, TenantLayer, TenantService, resolve,
 };
 pub use tx::Tx;
+pub use tx_with::TxWith;
 
 /// The code of the repository's README compiles.
 #[cfg(all(doctest, feature = "ops"))]

@@ -40,13 +40,20 @@ impl IntoResponse for TenantRejection {
     }
 }
 
-/// Why [`Tx`](crate::Tx) cannot be extracted.
+/// Why [`Tx`](crate::Tx) cannot be extracted, or the transaction of a [`TxWith`](crate::TxWith).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TxRejection {
     /// There is no tenant.
     #[error(transparent)]
     Tenant(#[from] TenantRejection),
+    /// The body of a [`TxWith`](crate::TxWith) has not been read to its end, so the transaction would wait
+    /// for the client: 500. The log says so, the response does not.
+    #[error(
+        "the body of TxWith<B> has not been read to its end, and a transaction must not wait for it: \
+         let B read all of it, or take Db and call begin after the body"
+    )]
+    UnreadBody,
     /// The transaction could not be begun; 503 when there was no connection in time.
     #[error(transparent)]
     Begin(#[from] DbError),
@@ -58,6 +65,7 @@ impl TxRejection {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Tenant(rejection) => rejection.status(),
+            Self::UnreadBody => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Begin(error) => error.status(),
         }
     }
@@ -67,7 +75,32 @@ impl IntoResponse for TxRejection {
     fn into_response(self) -> Response {
         match self {
             Self::Tenant(rejection) => rejection.into_response(),
+            Self::UnreadBody => {
+                tracing::error!("{self}");
+                Problem::new(self.status()).to_response()
+            }
             Self::Begin(error) => error.into_response(),
+        }
+    }
+}
+
+/// Why a [`TxWith`](crate::TxWith) cannot be extracted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TxWithRejection<R> {
+    /// The body's own rejection, whose response is sent as it is.
+    #[error(transparent)]
+    Body(R),
+    /// There is no tenant, or no transaction.
+    #[error(transparent)]
+    Tx(#[from] TxRejection),
+}
+
+impl<R: IntoResponse> IntoResponse for TxWithRejection<R> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Body(rejection) => rejection.into_response(),
+            Self::Tx(rejection) => rejection.into_response(),
         }
     }
 }

@@ -1,5 +1,4 @@
-use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::request::Parts;
+use axum_core::extract::{FromRequest, OptionalFromRequest, Request};
 use tenantry::{TenantDb, TenantTransaction};
 
 use crate::{error::DbError, lookup, rejection::TxRejection};
@@ -20,12 +19,46 @@ use crate::{error::DbError, lookup, rejection::TxRejection};
 /// once. When all requests do so, each may hold one and wait for its second until it times out: run
 /// everything on `&mut *tx`.
 ///
-/// # Slow clients
+/// # Bodies
 ///
-/// axum reads the body after everything else, so a handler of `Tx` and `Json` holds its connection
-/// while the client sends. Behind a proxy that buffers requests that is nothing; where clients may be
-/// slow or the bodies large, take [`Db`](crate::Db) and call
-/// [`begin`](tenantry::TenantDb::begin) in the handler.
+/// A transaction never waits for a client: a few that send slowly would hold every connection of the
+/// pool. So `Tx` takes the whole request, and nothing beside it can read the body. [`TxWith`](crate::TxWith)
+/// reads the body first and then begins:
+///
+/// ```
+/// use axum::{Json, Router, routing::post};
+/// use tenantry_axum::TxWith;
+///
+/// async fn create(TxWith(_tx, Json(_name)): TxWith<Json<String>>) {}
+/// # fn example() -> Router {
+/// Router::new().route("/", post(create))
+/// # }
+/// ```
+///
+/// Neither of these is a handler:
+///
+/// ```compile_fail
+/// # use axum::{Json, Router, routing::post};
+/// # use tenantry_axum::Tx;
+/// async fn create(Tx(_tx): Tx, Json(_name): Json<String>) {}
+/// # fn example() -> Router {
+/// Router::new().route("/", post(create))
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// # use axum::{Json, Router, routing::post};
+/// # use tenantry_axum::Tx;
+/// async fn create(Json(_name): Json<String>, Tx(_tx): Tx) {}
+/// # fn example() -> Router {
+/// Router::new().route("/", post(create))
+/// # }
+/// ```
+///
+/// Where a handler streams the body, or waits for another service, take [`Db`](crate::Db) and call
+/// [`begin`](tenantry::TenantDb::begin) when that is over. A transaction that is left idle all the same is
+/// ended by the server after
+/// [`idle_in_transaction_timeout`](tenantry::PoolOptions::idle_in_transaction_timeout).
 ///
 /// # Examples
 ///
@@ -46,26 +79,29 @@ use crate::{error::DbError, lookup, rejection::TxRejection};
 pub struct Tx(pub TenantTransaction);
 
 impl Tx {
-    async fn begin(db: &TenantDb) -> Result<Self, TxRejection> {
-        let begun = db.begin().await.map_err(DbError::from)?;
-        Ok(Self(begun))
+    pub(crate) async fn begin(db: &TenantDb) -> Result<TenantTransaction, TxRejection> {
+        Ok(db.begin().await.map_err(DbError::from)?)
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Tx {
+impl<S: Sync> FromRequest<S> for Tx {
     type Rejection = TxRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Self::begin(lookup::required(parts)?).await
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        let (parts, body) = request.into_parts();
+        drop(body);
+        Self::begin(lookup::required(&parts.extensions)?).await.map(Self)
     }
 }
 
-impl<S: Sync> OptionalFromRequestParts<S> for Tx {
+impl<S: Sync> OptionalFromRequest<S> for Tx {
     type Rejection = TxRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        match lookup::optional(parts)? {
-            Some(db) => Self::begin(db).await.map(Some),
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        let (parts, body) = request.into_parts();
+        drop(body);
+        match lookup::optional(&parts.extensions)? {
+            Some(db) => Self::begin(db).await.map(|tx| Some(Self(tx))),
             None => Ok(None),
         }
     }

@@ -5,10 +5,15 @@ use std::{fmt, sync::Arc};
 use http::request::Parts;
 use tenantry::{
     TenantDb, TenantId, TenantManager,
-    admission::{NoTenant, Presence},
+    admission::{NoTenant, Presence, check_authorized, check_head},
 };
 
-use crate::{authorize::ErasedAuthorize, bound::Bounds, rejection::Rejection, resolve::Resolve};
+use crate::{
+    authorize::ErasedAuthorize,
+    bound::Bounds,
+    rejection::Rejection,
+    resolve::{Head, Resolve},
+};
 
 /// Lets requests in, with the handle of their tenant.
 ///
@@ -25,6 +30,7 @@ pub(crate) struct Gate {
 impl Gate {
     /// Returns the tenant that has to be admitted; `None` when there is none and none is needed.
     pub(crate) fn resolve(&self, parts: &Parts) -> Result<Option<TenantId>, Rejection> {
+        check_head(&Head(parts))?;
         Ok(self.presence.check(self.resolver.resolve(parts))?)
     }
 
@@ -32,11 +38,12 @@ impl Gate {
     pub(crate) async fn admit(&self, id: TenantId, mut parts: Parts) -> Result<Parts, Rejection> {
         // First, so that a refusal costs no look-up and does not tell whether the tenant exists.
         self.bounds.check(&id, &parts).await?;
-        let db = self.manager.tenant(id).await?;
-        if let Some(authorize) = &self.authorize {
-            let verdict = authorize.authorize(&db, &parts).await;
-            verdict.map_err(|error| Rejection::unauthorized(db.tenant().id(), error))?;
-        }
+        let db = self.manager.tenant_to_authorize(&id).await?;
+        let verdict = match &self.authorize {
+            Some(hook) => hook.authorize(&db, &parts).await,
+            None => Ok(()),
+        };
+        check_authorized(db.tenant(), verdict)?;
         parts.extensions.remove::<NoTenant>();
         parts.extensions.insert::<TenantDb>(db);
         Ok(parts)

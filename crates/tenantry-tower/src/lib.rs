@@ -8,10 +8,12 @@
 //!
 //! | step | who | when it fails |
 //! |---|---|---|
+//! | check the head: one host, a path in normal form | [`check_head`](tenantry::admission::check_head) | 400 |
 //! | read the tenant id | the [resolver](resolve): header, host, path, claim; no I/O | 400 |
 //! | is the caller's session or token of this tenant? | the [bound_to](TenantLayer::bound_to) closure, if there is one | 403 |
-//! | look the tenant up | the manager's catalog, through its cache | 404 unknown, 403 suspended |
+//! | look the tenant up | the manager's catalog, through its cache | 404 |
 //! | may this caller use it? | the [authorize](TenantLayer::authorize) hook, if there is one | 403 |
+//! | is it suspended? | told to callers who may use it | 403 |
 //! | insert the [`TenantDb`] into the extensions | no connection is taken | |
 //! | call the inner service | its first statement takes a connection | |
 //!

@@ -3,7 +3,7 @@ use std::{error::Error as StdError, fmt, time::Duration};
 use http::StatusCode;
 use tenantry::{
     TenantId,
-    admission::{self, AuthorizeError, ResolveError},
+    admission::{self, ResolveError},
 };
 
 use crate::problem::{Problem, status_of};
@@ -21,7 +21,9 @@ use crate::problem::{Problem, status_of};
 /// | [`Unavailable`](RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
 /// | [`Internal`](RejectionKind::Internal) | 500 | `about:blank` |
 ///
-/// A stranger can tell from 404 and 403 which tenants exist. Where that is a secret,
+/// A stranger can tell from 404 and 403 which tenants exist, but not which of them are suspended: that is
+/// told to callers whom [`bound_to`](crate::TenantLayer::bound_to) and
+/// [`authorize`](crate::TenantLayer::authorize) let in. Where that is a secret,
 /// [`on_rejection`](crate::TenantLayer::on_rejection) can answer both alike.
 ///
 /// What is underneath, the database's own words perhaps, is [`source`](StdError::source): it goes to
@@ -58,10 +60,6 @@ impl Rejection {
     #[must_use]
     pub fn missing() -> Self {
         Self(admission::Rejection::missing())
-    }
-
-    pub(crate) fn unauthorized(tenant: &TenantId, error: AuthorizeError) -> Self {
-        Self(admission::Rejection::unauthorized(tenant, error))
     }
 
     /// Returns what kind of rejection it is.

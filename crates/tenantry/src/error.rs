@@ -93,6 +93,11 @@ pub enum ErrorKind {
     /// [`statement_timeout`](crate::PoolOptions::statement_timeout). Nobody knows whether it was
     /// executed, so it is not transient.
     StatementTimeout,
+    /// The server ended a transaction, and the session with it, because the program left it idle for
+    /// longer than [`idle_in_transaction_timeout`](crate::PoolOptions::idle_in_transaction_timeout)
+    /// (SQLSTATE 25P03). It was rolled back. Wait for clients and other services before a transaction
+    /// begins, not inside of it.
+    IdleInTransaction,
     /// A connection pooler in transaction mode stands between the manager and PostgreSQL. It mixes up
     /// the sessions of tenants, so nothing is served until the process is restarted with a direct
     /// connection or with a pooler in session mode.
@@ -303,6 +308,7 @@ impl ErrorKind {
             Self::Overloaded => "too many requests are waiting",
             Self::Unavailable => "database unavailable",
             Self::StatementTimeout => "statement did not end in time",
+            Self::IdleInTransaction => "transaction was idle for too long",
             Self::TransactionPooler => "nothing is served",
             Self::Closed => "manager is closed",
             Self::Config => "invalid configuration",
@@ -359,6 +365,7 @@ impl From<sqlx::Error> for Error {
             }
             sqlx::Error::PoolClosed => return Self::new(ErrorKind::Closed, attempted),
             sqlx::Error::Tls(_) => ErrorKind::Unavailable,
+            ref other if has_code(other, IDLE_IN_TRANSACTION) => ErrorKind::IdleInTransaction,
             ref other if is_fatal(other) => ErrorKind::Unavailable,
             ref other => {
                 let code = other.as_database_error().and_then(|error| error.code());
@@ -379,10 +386,17 @@ pub(crate) fn own(error: &sqlx::Error) -> Option<&Error> {
 
 /// Returns `true` if a statement would have changed something where only reading is allowed.
 pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).as_deref() == Some(READ_ONLY)
+    has_code(error, READ_ONLY)
+}
+
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some(code)
 }
 
 const READ_ONLY: &str = "25006";
+
+/// The server ends a session whose transaction was idle for too long.
+const IDLE_IN_TRANSACTION: &str = "25P03";
 
 /// Says whether the server ended the session with this error: it is shutting down, was told to end
 /// the session, or has no room for one.

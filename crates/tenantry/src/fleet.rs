@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::EvictReason,
     pool::{Lease, OccupantId, Server},
-    tenant::{Ident, TenantId, TenantRecord},
+    tenant::{Ident, TenantId, TenantRecord, TenantState},
 };
 
 /// How the tenants of a server are found, listed, and worked on. Cloning is cheap.
@@ -50,6 +50,15 @@ impl Fleet {
 
     /// Returns the database of a tenant that may be served.
     pub(crate) async fn tenant(&self, id: &TenantId) -> Result<TenantDb, Error> {
+        let db = self.tenant_in_any_state(id).await?;
+        match db.tenant().state() {
+            TenantState::Active => Ok(db),
+            _ => Err(Error::new(ErrorKind::Suspended, "looking the tenant up").with_tenant(id)),
+        }
+    }
+
+    /// Returns the database of a tenant, on which nothing can be run while the tenant is suspended.
+    pub(crate) async fn tenant_in_any_state(&self, id: &TenantId) -> Result<TenantDb, Error> {
         if self.server.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "looking a tenant up").with_tenant(id));
         }

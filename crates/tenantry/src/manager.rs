@@ -132,10 +132,27 @@ impl TenantManager {
         I::Error: Into<ParseTenantIdError>,
     {
         let id = id.try_into().map_err(Into::into)?;
-        if !self.is_closed() {
-            self.listen_once();
-        }
+        self.listen_once();
         self.0.fleet.tenant(&id).await
+    }
+
+    /// Returns the database of a tenant as [`tenant`](Self::tenant) does, and of a suspended one too, for
+    /// an adapter that asks first whether the caller may use it: others must not hear that it is
+    /// suspended. [`check_authorized`](crate::admission::check_authorized) decides about both.
+    ///
+    /// Nothing can be run on the handle of a [suspended](crate::Tenant::state) tenant: every statement and
+    /// acquire fails with [`Suspended`](crate::ErrorKind::Suspended).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`tenant`](Self::tenant), but for `InvalidTenantId` and `Suspended`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn tenant_to_authorize(&self, id: &TenantId) -> Result<TenantDb, Error> {
+        self.listen_once();
+        self.0.fleet.tenant_in_any_state(id).await
     }
 
     /// Returns the shared schema.
@@ -336,6 +353,9 @@ impl TenantManager {
         let Some(channel) = lookup.channel() else {
             return;
         };
+        if self.is_closed() {
+            return;
+        }
         if listening.load(Ordering::Relaxed) || listening.swap(true, Ordering::Relaxed) {
             return;
         }

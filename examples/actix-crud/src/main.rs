@@ -57,6 +57,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (manager, ops) = (of_workers.clone(), ops.clone());
         App::new().configure(|service| routes(service, manager, ops))
     })
+    // A client that goes away takes its handler along, and the statement that runs for it.
+    .h1_allow_half_closed(false)
     .disable_signals()
     .shutdown_timeout(shutdown::DRAIN)
     .bind(address)?;

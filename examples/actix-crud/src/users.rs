@@ -7,7 +7,7 @@ use actix_web::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
-use tenantry_actix::{Db, TenantDb, Tx};
+use tenantry_actix::{Db, TenantDb, TxWith};
 use uuid::Uuid;
 
 use crate::error::AppError;
@@ -53,8 +53,7 @@ async fn all(db: &TenantDb) -> Result<Json<Vec<User>>, AppError> {
 }
 
 pub(crate) async fn create(
-    Tx(mut tx): Tx,
-    Json(new): Json<NewUser>,
+    TxWith(mut tx, Json(new)): TxWith<Json<NewUser>>,
 ) -> Result<HttpResponse, AppError> {
     let user: User = sqlx::query_as("insert into users (email, name) values ($1, $2) returning *")
         .bind(new.email)

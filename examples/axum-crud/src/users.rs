@@ -4,7 +4,7 @@ use axum::{Json, extract::Path, http::StatusCode};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
-use tenantry_axum::{Db, TenantDb, Tx};
+use tenantry_axum::{Db, TenantDb, TxWith};
 use uuid::Uuid;
 
 use crate::error::AppError;
@@ -50,8 +50,7 @@ async fn all(db: &TenantDb) -> Result<Json<Vec<User>>, AppError> {
 }
 
 pub(crate) async fn create(
-    Tx(mut tx): Tx,
-    Json(new): Json<NewUser>,
+    TxWith(mut tx, Json(new)): TxWith<Json<NewUser>>,
 ) -> Result<(StatusCode, Json<User>), AppError> {
     let user = sqlx::query_as("insert into users (email, name) values ($1, $2) returning *")
         .bind(new.email)

@@ -1,7 +1,9 @@
 //! The cases. Each starts what it needs, and panics when the adapter does not do as it should.
 
+mod bodies;
 mod bound;
 mod errors;
+mod heads;
 mod isolation;
 mod nesting;
 mod refusal;
@@ -9,6 +11,10 @@ mod resolution;
 mod streams;
 mod transactions;
 
+pub use bodies::{
+    body_that_ends_too_early, body_too_large, half_sent_bodies_hold_no_connection,
+    half_sent_bodies_over_http2,
+};
 pub use bound::{
     bound_and_optional, bound_before_anything_is_asked, bound_by_a_session_store,
     bound_outside_of_the_session, bound_to_one_tenant,
@@ -17,15 +23,18 @@ pub use errors::{
     closed_manager, failing_catalog, failing_statements_are_opaque, missing_middleware,
     no_connection_in_time, no_server,
 };
+pub use heads::{
+    http2_authority, no_empty_label, no_user_in_the_target, one_host, path_in_normal_form,
+};
 pub use isolation::thousand_parallel_requests;
 pub use nesting::{inner_middleware_wins, optional_inner_middleware_takes_the_tenant_away};
 pub use refusal::{
     head_and_options, lets_members_in, names_what_is_wrong_with_the_tenant, optional_tenant,
-    repeats_nothing_hostile,
+    repeats_nothing_hostile, suspension_is_no_strangers_business,
 };
 pub use resolution::{by_claim, by_header, by_host, by_path, by_query, by_subdomain};
 pub use streams::{client_that_leaves_a_stream, events_outlive_their_handler, streaming_body};
 pub use transactions::{
-    body_that_ends_too_early, body_too_large, client_that_leaves_a_statement,
-    client_that_leaves_a_transaction, commit_alone_lasts, panicking_handler,
+    client_that_leaves_a_statement, client_that_leaves_a_transaction, commit_alone_lasts,
+    panicking_handler,
 };

@@ -78,6 +78,31 @@ pub async fn lets_members_in<A: Adapter>() {
     stage.end().await;
 }
 
+/// Who may not use a tenant hears the same of it whether it is suspended or not; who may, hears that it
+/// is.
+pub async fn suspension_is_no_strangers_business<A: Adapter>() {
+    let stage = Stage::new::<A>(2).await;
+    let ask = async |path: &str, tenant: &str, user: &str| {
+        let request = get(path).tenant(tenant).header("x-user", user);
+        let answer = request.header("x-verified", tenant).send(&stage.server).await;
+        let problem = if answer.status == 200 { String::new() } else { answer.problem_type() };
+        (answer.status, problem, answer.body.replace(tenant, "?"))
+    };
+    for path in ["/guests/tenant", "/bound/name"] {
+        let active = ask(path, "globex", "acme").await;
+        assert_eq!((active.0, active.1.as_str()), (403, "denied-tenant"), "{path}");
+        assert_eq!(ask(path, "frozen", "acme").await, active, "{path}");
+        assert_eq!(ask(path, "globex", "globex").await.0, 200, "{path}");
+        assert_eq!(ask(path, "nobody", "nobody").await.0, 404, "{path}");
+    }
+    let own = ask("/guests/tenant", "frozen", "frozen").await;
+    assert_eq!((own.0, own.1.as_str()), (403, "suspended-tenant"));
+    // A hook that asks the tenant's own database lets nobody in: nothing runs on that of a suspended one.
+    let own = ask("/bound/name", "frozen", "frozen").await;
+    assert_eq!((own.0, own.1.as_str()), (403, "denied-tenant"));
+    stage.end().await;
+}
+
 /// The middleware is the same for every method, and an answer to `HEAD` has no body.
 pub async fn head_and_options<A: Adapter>() {
     let server = serve_offline::<A>(Resolver::Header).await;

@@ -76,36 +76,3 @@ pub async fn client_that_leaves_a_transaction<A: Adapter>() {
 pub async fn client_that_leaves_a_statement<A: Adapter>() {
     leave::<A>("/slow").await;
 }
-
-/// 413, whether the length is known before or not, and whether an extractor or the handler reads.
-pub async fn body_too_large<A: Adapter>() {
-    let stage = Stage::new::<A>(1).await;
-    let body = format!("\"{}\"", "x".repeat(5_000));
-    for path in ["/users", "/raw"] {
-        let request = post(path).tenant("acme");
-        for request in [request.clone().json(&body), request.chunked_json(&body)] {
-            assert_eq!(request.send(&stage.server).await.status, 413, "{path}");
-            stage.wait_until_all_are_back().await;
-            assert_eq!(stage.users("acme").await, ["acme"], "{path}");
-        }
-    }
-    let fits = post("/raw").tenant("acme").json("\"x\"").send(&stage.server).await;
-    assert_eq!(fits.status, 201);
-    assert_eq!(stage.users("acme").await, ["acme", "half done"]);
-    stage.end().await;
-}
-
-/// The client is gone before its body is, with a transaction open.
-pub async fn body_that_ends_too_early<A: Adapter>() {
-    let stage = Stage::new::<A>(1).await;
-    for path in ["/users", "/raw"] {
-        let request = post(path).tenant("acme").json_of_length("100", "\"half");
-        let client = request.open(&stage.server).await;
-        let manager = &stage.manager;
-        eventually("the transaction is open", async || manager.snapshot().leased == 1).await;
-        drop(client);
-        stage.wait_until_all_are_back().await;
-        assert_eq!(stage.users("acme").await, ["acme"], "{path}");
-    }
-    stage.end().await;
-}

@@ -1,9 +1,9 @@
 //! The head of an actix request, as the core reads it.
 
-use actix_web::{dev::ServiceRequest, http::Version};
+use actix_web::dev::ServiceRequest;
 use tenantry::admission::RequestHead;
 
-pub(super) struct Head<'a>(pub(super) &'a ServiceRequest);
+pub(crate) struct Head<'a>(pub(crate) &'a ServiceRequest);
 
 impl RequestHead for Head<'_> {
     fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
@@ -14,18 +14,17 @@ impl RequestHead for Head<'_> {
         self.0.head().uri.path()
     }
 
-    fn uri_host(&self) -> Option<&str> {
-        self.0.head().uri.host()
-    }
-
-    fn is_http2_or_newer(&self) -> bool {
-        self.0.version() >= Version::HTTP_2
+    fn authority(&self) -> Option<&str> {
+        self.0.head().uri.authority().map(|authority| authority.as_str())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{http::header::HeaderValue, test::TestRequest};
+    use actix_web::{
+        http::{Version, header::HeaderValue},
+        test::TestRequest,
+    };
 
     use super::*;
 
@@ -41,8 +40,7 @@ mod tests {
         let head = Head(&request);
         assert_eq!(head.header_values("x-tenant-id").collect::<Vec<_>>(), [&b"a"[..], b"\xff"]);
         assert_eq!(head.header_values("x-other").count(), 0);
-        assert_eq!((head.path(), head.uri_host()), ("/t/a%2Fb", Some("Acme.test")));
-        assert!(head.is_http2_or_newer());
+        assert_eq!((head.path(), head.authority()), ("/t/a%2Fb", Some("user@Acme.test:1")));
     }
 
     #[test]
@@ -51,8 +49,7 @@ mod tests {
             let request = TestRequest::get().version(version).insert_header(("host", "acme.test"));
             let request = request.to_srv_request();
             let head = Head(&request);
-            assert!(!head.is_http2_or_newer());
-            assert_eq!(head.uri_host(), None);
+            assert_eq!(head.authority(), None);
             assert_eq!(head.header_values("host").collect::<Vec<_>>(), [b"acme.test"]);
         }
     }

@@ -39,6 +39,7 @@ use tenantry::TenantId;
 
 pub use chain::Or;
 pub use extension::Extension;
+pub(crate) use head::Head;
 pub use header::Header;
 pub use tenantry::admission::{Host, PathPrefix, ResolveError, Subdomain};
 

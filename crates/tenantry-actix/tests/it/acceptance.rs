@@ -16,7 +16,7 @@ use tenantry_acceptance::{
 };
 use tenantry_actix::{
     Authorize, AuthorizeError, CurrentTenant, Db, DbError, Optional, TenantDb, TenantMiddleware,
-    Tx, resolve,
+    Tx, TxWith, resolve,
 };
 
 struct Actix;
@@ -47,7 +47,7 @@ impl Adapter for Actix {
                 .service(covered)
         });
         let server = server.workers(2).h1_allow_half_closed(false).disable_signals();
-        let server = server.bind(("127.0.0.1", 0)).expect("a port is free");
+        let server = server.bind_auto_h2c(("127.0.0.1", 0)).expect("a port is free");
         let address = server.addrs()[0];
         let server = server.run();
         let running = Running(server.handle());
@@ -98,8 +98,10 @@ fn bound(service: &mut web::ServiceConfig, middleware: &TenantMiddleware) {
         .clone()
         .bound_to(|request| tenant_in_store(request.extensions().get::<Claim>().cloned()));
     let optional = by_claim.clone().optional();
+    let guests = web::resource("/guests/tenant").wrap(middleware.clone().authorize(Guests));
     let with_hook = by_claim.clone().authorize(Members);
     service
+        .service(guests.get(tenant))
         .service(web::resource("/bound/name").wrap(with_hook).wrap(from_fn(verify)).get(name))
         .service(
             web::resource("/bound-by-store/tenant")
@@ -157,6 +159,20 @@ impl Authorize for Members {
     }
 }
 
+struct Guests;
+
+impl Authorize for Guests {
+    async fn authorize(
+        &self,
+        db: &TenantDb,
+        request: &ServiceRequest,
+    ) -> Result<(), AuthorizeError> {
+        let user = request.headers().get("x-user").and_then(|user| user.to_str().ok());
+        let is_own = user == Some(db.tenant().id().as_str());
+        is_own.then_some(()).ok_or(AuthorizeError::Denied)
+    }
+}
+
 async fn tenant(CurrentTenant(tenant): CurrentTenant) -> String {
     tenant.id().to_string()
 }
@@ -192,16 +208,17 @@ async fn own_name(CurrentTenant(tenant): CurrentTenant, Tx(tx): Tx) -> Result<St
     Ok(format!("{}:{}", tenant.id(), work::name_in(tx).await?))
 }
 
-async fn add(Tx(tx): Tx, name: web::Json<String>) -> Result<HttpResponse, DbError> {
+async fn add(TxWith(tx, name): TxWith<web::Json<String>>) -> Result<HttpResponse, DbError> {
     work::add(tx, &name).await?;
     Ok(HttpResponse::Created().finish())
 }
 
-async fn raw(Tx(mut tx): Tx, body: web::Payload) -> Result<HttpResponse, DbError> {
-    work::begin_to_add(&mut tx).await?;
+async fn raw(Db(db): Db, body: web::Payload) -> Result<HttpResponse, DbError> {
     if !matches!(body.to_bytes_limited(BODY_LIMIT).await, Ok(Ok(_))) {
         return Ok(HttpResponse::new(StatusCode::PAYLOAD_TOO_LARGE));
     }
+    let mut tx = db.begin().await?;
+    work::begin_to_add(&mut tx).await?;
     tx.commit().await?;
     Ok(HttpResponse::Created().finish())
 }

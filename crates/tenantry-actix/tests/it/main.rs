@@ -4,6 +4,7 @@ mod support;
 
 mod acceptance;
 mod authorize;
+mod bodies;
 mod bound;
 mod disconnect;
 mod errors;

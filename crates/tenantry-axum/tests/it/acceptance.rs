@@ -19,7 +19,8 @@ use tenantry_acceptance::{
     tenant_of_claim, tenant_of_host, tenant_of_query, work,
 };
 use tenantry_axum::{
-    Authorize, AuthorizeError, CurrentTenant, Db, DbError, TenantDb, TenantLayer, Tx, resolve,
+    Authorize, AuthorizeError, CurrentTenant, Db, DbError, TenantDb, TenantLayer, Tx, TxWith,
+    resolve,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -75,6 +76,11 @@ fn router(app: &App) -> Router {
         .layer(with_resolver(layer.clone(), app.resolver))
         .layer(from_fn(verify))
         .merge(bound(&layer))
+        .merge(
+            Router::new()
+                .route("/guests/tenant", get(tenant))
+                .layer(layer.clone().authorize(Guests)),
+        )
         .merge(Router::new().route("/optional/name", get(maybe_name)).layer(layer.optional()))
         .route("/outside/db", get(async |_: Db| ()))
         .route("/outside/tx", get(async |_: Tx| ()))
@@ -129,6 +135,16 @@ impl Authorize for Members {
     }
 }
 
+struct Guests;
+
+impl Authorize for Guests {
+    async fn authorize(&self, db: &TenantDb, parts: &Parts) -> Result<(), AuthorizeError> {
+        let user = parts.headers.get("x-user").and_then(|user| user.to_str().ok());
+        let is_own = user == Some(db.tenant().id().as_str());
+        is_own.then_some(()).ok_or(AuthorizeError::Denied)
+    }
+}
+
 async fn tenant(CurrentTenant(tenant): CurrentTenant) -> String {
     tenant.id().to_string()
 }
@@ -164,16 +180,17 @@ async fn own_name(CurrentTenant(tenant): CurrentTenant, Tx(tx): Tx) -> Result<St
     Ok(format!("{}:{}", tenant.id(), work::name_in(tx).await?))
 }
 
-async fn add(Tx(tx): Tx, Json(name): Json<String>) -> Result<StatusCode, DbError> {
+async fn add(TxWith(tx, Json(name)): TxWith<Json<String>>) -> Result<StatusCode, DbError> {
     work::add(tx, &name).await?;
     Ok(StatusCode::CREATED)
 }
 
-async fn raw(Tx(mut tx): Tx, body: Body) -> Result<StatusCode, DbError> {
-    work::begin_to_add(&mut tx).await?;
+async fn raw(Db(db): Db, body: Body) -> Result<StatusCode, DbError> {
     if to_bytes(body, BODY_LIMIT).await.is_err() {
         return Ok(StatusCode::PAYLOAD_TOO_LARGE);
     }
+    let mut tx = db.begin().await?;
+    work::begin_to_add(&mut tx).await?;
     tx.commit().await?;
     Ok(StatusCode::CREATED)
 }

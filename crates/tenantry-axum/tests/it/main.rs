@@ -4,6 +4,7 @@ mod support;
 
 mod acceptance;
 mod authorize;
+mod bodies;
 mod bound;
 mod errors;
 mod missing_layer;

@@ -1,9 +1,9 @@
 //! The head of a request of the crate `http`, as the core reads it.
 
-use http::{Version, request::Parts};
+use http::request::Parts;
 use tenantry::admission::RequestHead;
 
-pub(super) struct Head<'a>(pub(super) &'a Parts);
+pub(crate) struct Head<'a>(pub(crate) &'a Parts);
 
 impl RequestHead for Head<'_> {
     fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
@@ -14,18 +14,14 @@ impl RequestHead for Head<'_> {
         self.0.uri.path()
     }
 
-    fn uri_host(&self) -> Option<&str> {
-        self.0.uri.host()
-    }
-
-    fn is_http2_or_newer(&self) -> bool {
-        self.0.version >= Version::HTTP_2
+    fn authority(&self) -> Option<&str> {
+        self.0.uri.authority().map(|authority| authority.as_str())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, Request};
+    use http::{HeaderValue, Request, Version};
 
     use super::*;
 
@@ -39,8 +35,7 @@ mod tests {
         let head = Head(&parts);
         assert_eq!(head.header_values("x-tenant-id").collect::<Vec<_>>(), [&b"a"[..], b"\xff"]);
         assert_eq!(head.header_values("x-other").count(), 0);
-        assert_eq!((head.path(), head.uri_host()), ("/t/a%2Fb", Some("Acme.test")));
-        assert!(head.is_http2_or_newer());
+        assert_eq!((head.path(), head.authority()), ("/t/a%2Fb", Some("user@Acme.test:1")));
     }
 
     #[test]
@@ -49,8 +44,7 @@ mod tests {
             let request = Request::get("/").version(version).header("host", "acme.test");
             let (parts, ()) = request.body(()).unwrap().into_parts();
             let head = Head(&parts);
-            assert!(!head.is_http2_or_newer());
-            assert_eq!(head.uri_host(), None);
+            assert_eq!(head.authority(), None);
             assert_eq!(head.header_values("host").collect::<Vec<_>>(), [b"acme.test"]);
         }
     }

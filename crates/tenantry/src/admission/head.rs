@@ -8,12 +8,9 @@ pub trait RequestHead {
     /// Returns the path, with nothing decoded and without the query.
     fn path(&self) -> &str;
 
-    /// Returns the host in the request's URI, without user and port: of HTTP/2's `:authority`, or of
-    /// HTTP/1's absolute form.
-    fn uri_host(&self) -> Option<&str>;
-
-    /// Says whether the URI has the host that counts, even if there is a header `host`.
-    fn is_http2_or_newer(&self) -> bool;
+    /// Returns the authority in the request's URI as it came, with user and port if it has them:
+    /// HTTP/2's `:authority`, or that of HTTP/1's absolute form.
+    fn authority(&self) -> Option<&str>;
 }
 
 /// A head that tests put together.
@@ -22,8 +19,7 @@ pub trait RequestHead {
 pub(super) struct Head<'a> {
     pub(super) headers: &'a [(&'a str, &'a [u8])],
     pub(super) path: &'a str,
-    pub(super) uri_host: Option<&'a str>,
-    pub(super) http2: bool,
+    pub(super) authority: Option<&'a str>,
 }
 
 #[cfg(test)]
@@ -36,11 +32,7 @@ impl RequestHead for Head<'_> {
         self.path
     }
 
-    fn uri_host(&self) -> Option<&str> {
-        self.uri_host
-    }
-
-    fn is_http2_or_newer(&self) -> bool {
-        self.http2
+    fn authority(&self) -> Option<&str> {
+        self.authority
     }
 }

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, net::Ipv6Addr};
 
 use super::{RequestHead, ResolveError};
 use crate::tenant::TenantId;
@@ -8,11 +8,9 @@ use crate::tenant::TenantId;
 /// The closure gets the host in lower case, without port and trailing dot; an IPv6 address keeps its
 /// brackets. `None` means that the host is nobody's.
 ///
-/// The host is that of the request's URI if there is one (HTTP/2's `:authority`, HTTP/1's absolute
-/// form), else that of the header `Host`. `X-Forwarded-Host` is not read: anybody can send it. Two
-/// `Host` headers are malformed
-/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), and so is one that differs
-/// from HTTP/2's `:authority` ([RFC 9113, 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
+/// The host is that of the request's URI (HTTP/2's `:authority`, HTTP/1's absolute form) or of the
+/// header `Host`; where both are there, they must be the same. `X-Forwarded-Host` is not read: anybody
+/// can send it. See [`check_head`](super::check_head) for what is malformed.
 ///
 /// # Examples
 ///
@@ -57,12 +55,12 @@ impl<F> fmt::Debug for Host<F> {
 }
 
 /// Returns the host that a request is for, normalized.
+///
+/// [RFC 9112, 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2) has the URI win over another
+/// `Host`, and requires clients to send the same in both. Who sends two hosts hopes that a proxy goes by
+/// one and the service by the other, so the request is refused.
 pub(super) fn host_of(head: &impl RequestHead) -> Result<Option<Cow<'_, str>>, ResolveError> {
-    let in_uri = head.uri_host().map(normalize).transpose()?.flatten();
-    if in_uri.is_some() && !head.is_http2_or_newer() {
-        // RFC 9112, 3.2.2: the header is to be ignored.
-        return Ok(in_uri);
-    }
+    let in_uri = head.authority().map(normalize).transpose()?.flatten();
     let in_header = header(head)?.map(normalize).transpose()?.flatten();
     match (in_uri, in_header) {
         (Some(uri), Some(header)) if uri != header => Err(ResolveError::Contradiction),
@@ -85,21 +83,27 @@ const LONGEST: usize = 253;
 /// Takes port and trailing dot away and makes it lower case. `None` when it is empty, which the
 /// header may be.
 pub(super) fn normalize(authority: &str) -> Result<Option<Cow<'_, str>>, ResolveError> {
+    if authority.is_empty() {
+        return Ok(None);
+    }
     let host = without_port(authority)?;
     let host = host.strip_suffix('.').unwrap_or(host);
-    let allowed = |b: u8| match host.starts_with('[') {
-        true => b.is_ascii_hexdigit() || matches!(b, b'[' | b']' | b':' | b'.'),
-        false => b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'),
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.len() <= LONGEST && host.split('.').all(is_label),
     };
-    if host.len() > LONGEST || !host.bytes().all(allowed) {
-        return Err(ResolveError::Host);
+    match is_host {
+        false => Err(ResolveError::Host),
+        true if host.bytes().any(|b| b.is_ascii_uppercase()) => {
+            Ok(Some(Cow::Owned(host.to_ascii_lowercase())))
+        }
+        true => Ok(Some(Cow::Borrowed(host))),
     }
-    Ok(match host {
-        "" if authority.is_empty() => None,
-        "" => return Err(ResolveError::Host),
-        lower if !lower.bytes().any(|b| b.is_ascii_uppercase()) => Some(Cow::Borrowed(lower)),
-        mixed => Some(Cow::Owned(mixed.to_ascii_lowercase())),
-    })
+}
+
+fn is_label(label: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    !label.is_empty() && label.bytes().all(allowed)
 }
 
 fn without_port(authority: &str) -> Result<&str, ResolveError> {
@@ -108,12 +112,15 @@ fn without_port(authority: &str) -> Result<&str, ResolveError> {
         None => authority.find(':').unwrap_or(authority.len()),
     };
     let (host, port) = authority.split_at(name_end);
-    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
     match port.strip_prefix(':') {
         Some(port) if is_port(port) => Ok(host),
         None if port.is_empty() => Ok(host),
         _ => Err(ResolveError::Host),
     }
+}
+
+fn is_port(port: &str) -> bool {
+    port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -156,7 +163,18 @@ mod tests {
             "[<b>]",
             "[::1%25lo]",
             ".",
+            "..",
+            "a..",
+            "a..b",
+            ".a",
+            "[]",
+            "[::1].",
+            "[1.2.3.4]",
+            "a:65536",
+            "a:+80",
             ":80",
+            "user@a",
+            "user:pass@a:80",
             "a\\b",
             &long,
         ];
@@ -165,48 +183,42 @@ mod tests {
         }
     }
 
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    enum Version {
-        Http1,
-        Http2,
-    }
-
-    fn host(
-        version: Version,
-        uri_host: Option<&str>,
-        values: &[&[u8]],
-    ) -> Result<Option<String>, ResolveError> {
+    fn host(authority: Option<&str>, values: &[&[u8]]) -> Result<Option<String>, ResolveError> {
         let headers: Vec<_> = values.iter().map(|value| ("host", *value)).collect();
-        let http2 = version == Version::Http2;
-        let head = Head { headers: &headers, uri_host, http2, path: "/" };
+        let head = Head { headers: &headers, authority, path: "/" };
         Ok(host_of(&head)?.map(Cow::into_owned))
     }
 
     #[test]
-    fn reads_the_uri_before_the_header() {
-        use Version::{Http1, Http2};
+    fn reads_the_uri_and_the_header() {
         let found = |host: &str| Ok(Some(host.to_owned()));
-        assert_eq!(host(Http1, None, &[]), Ok(None));
-        assert_eq!(host(Http1, None, &[b""]), Ok(None));
-        assert_eq!(host(Http1, None, &[b"a.test:80"]), found("a.test"));
-        assert_eq!(host(Http1, Some("b.test"), &[b"a.test"]), found("b.test"));
-        assert_eq!(host(Http2, Some("b.test"), &[]), found("b.test"));
-        assert_eq!(host(Http2, Some("b.test"), &[b"B.test:443"]), found("b.test"));
+        assert_eq!(host(None, &[]), Ok(None));
+        assert_eq!(host(None, &[b""]), Ok(None));
+        assert_eq!(host(None, &[b"a.test:80"]), found("a.test"));
+        assert_eq!(host(Some("b.test"), &[]), found("b.test"));
+        assert_eq!(host(Some("b.test:80"), &[b""]), found("b.test"));
+        assert_eq!(host(Some("b.test"), &[b"B.test.:443"]), found("b.test"));
     }
 
     #[test]
     fn refuses_hosts_that_contradict_each_other() {
-        use Version::{Http1, Http2};
         let contradiction = Err(ResolveError::Contradiction);
-        assert_eq!(host(Http1, None, &[b"a.test", b"b.test"]), contradiction);
-        assert_eq!(host(Http1, None, &[b"a.test", b"a.test"]), contradiction);
-        assert_eq!(host(Http2, Some("b.test"), &[b"a.test"]), contradiction);
+        assert_eq!(host(None, &[b"a.test", b"b.test"]), contradiction);
+        assert_eq!(host(None, &[b"a.test", b"a.test"]), contradiction);
+        assert_eq!(host(Some("b.test"), &[b"a.test"]), contradiction);
+        assert_eq!(host(Some("b.test"), &[b"b.test", b"b.test"]), contradiction);
+    }
+
+    #[test]
+    fn refuses_a_user_in_the_authority() {
+        assert_eq!(host(Some("user@b.test"), &[]), Err(ResolveError::Host));
+        assert_eq!(host(Some("@b.test"), &[b"b.test"]), Err(ResolveError::Host));
     }
 
     #[test]
     fn refuses_hosts_that_are_not_ascii() {
         for value in [&b"\xff"[..], "b\u{fc}cher.test".as_bytes()] {
-            assert_eq!(host(Version::Http1, None, &[value]), Err(ResolveError::Host));
+            assert_eq!(host(None, &[value]), Err(ResolveError::Host));
         }
     }
 }

@@ -4,12 +4,12 @@
 //! made of, and what an adapter for another framework can be made of. Everything here is pure. Such an
 //! adapter
 //!
-//! 1. shows the head of a request as a [`RequestHead`], and asks a resolver: [`Header`], [`Host`],
-//!    [`Subdomain`], [`PathPrefix`] or one of its own;
+//! 1. shows the head of a request as a [`RequestHead`], [checks](check_head) it, and asks a resolver:
+//!    [`Header`], [`Host`], [`Subdomain`], [`PathPrefix`] or one of its own;
 //! 2. lets [`Presence`] say what it means when there is no tenant id;
 //! 3. compares it with the tenant of the caller's session or token: [`check_bound`];
-//! 4. asks the [manager](crate::TenantManager::tenant), and whoever knows whether the caller may use the
-//!    tenant ([`AuthorizeError`]);
+//! 4. asks the [manager](crate::TenantManager::tenant_to_authorize), and whoever knows whether the caller
+//!    may use the tenant ([`AuthorizeError`]), and has [`check_authorized`] decide;
 //! 5. leaves the handle with the request, or [`NoTenant`];
 //! 6. turns a [`Rejection`] into a response: a status, a [`Problem`] document, `Retry-After`.
 //!
@@ -32,12 +32,8 @@
 //!         "/"
 //!     }
 //!
-//!     fn uri_host(&self) -> Option<&str> {
+//!     fn authority(&self) -> Option<&str> {
 //!         None
-//!     }
-//!
-//!     fn is_http2_or_newer(&self) -> bool {
-//!         false
 //!     }
 //! }
 //!
@@ -51,6 +47,7 @@
 //! assert_eq!(rejection.kind().status_code(), 400);
 //! ```
 
+mod check_head;
 mod head;
 mod header;
 mod host;
@@ -59,6 +56,7 @@ mod resolve_error;
 mod subdomain;
 
 mod authorize_error;
+mod authorized;
 mod bound;
 mod caller_tenant;
 mod no_tenant;
@@ -69,8 +67,10 @@ mod problem;
 mod rejection;
 
 pub use authorize_error::AuthorizeError;
+pub use authorized::check_authorized;
 pub use bound::check_bound;
 pub use caller_tenant::CallerTenant;
+pub use check_head::check_head;
 pub use head::RequestHead;
 pub use header::Header;
 pub use host::Host;

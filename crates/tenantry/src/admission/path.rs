@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::{RequestHead, ResolveError};
 use crate::tenant::TenantId;
 
@@ -6,6 +8,10 @@ use crate::tenant::TenantId;
 /// The segment is taken as it is written, nothing is decoded: an id never needs percent-encoding, and
 /// a segment with a `%` in it, such as an encoded slash, is malformed. A path with another prefix, or
 /// with nothing after it, has no tenant.
+///
+/// A path that has the prefix only once it is decoded, or once slashes are merged, is malformed and not
+/// without a tenant: some routers do that, and would serve `/%74/acme` or `//t/acme` for whatever tenant
+/// a later resolver has found.
 ///
 /// The path is read and left as it is, so the routes have to have the prefix too.
 ///
@@ -38,14 +44,61 @@ impl PathPrefix {
     ///
     /// # Errors
     ///
-    /// [`ResolveError`] when the segment is not a tenant id.
+    /// [`ResolveError`] when the segment is not a tenant id, or the path is written in a way in which a
+    /// router may find one all the same.
     pub fn read(&self, head: &impl RequestHead) -> Result<Option<TenantId>, ResolveError> {
-        let after = head.path().strip_prefix(&*self.prefix);
-        match after.and_then(|rest| rest.split('/').next()) {
-            None | Some("") => Ok(None),
-            Some(segment) => Ok(Some(TenantId::parse(segment)?)),
+        let path = head.path();
+        let Some(rest) = path.strip_prefix(&*self.prefix) else {
+            return match normal_form(path).starts_with(self.prefix.as_bytes()) {
+                true => Err(ResolveError::Path),
+                false => Ok(None),
+            };
+        };
+        match rest.split_once('/').unwrap_or((rest, "")) {
+            ("", "") => Ok(None),
+            ("", _) => Err(ResolveError::Path),
+            (segment, _) => Ok(Some(TenantId::parse(segment)?)),
         }
     }
+}
+
+/// Refuses a path that encodes what needs no encoding. Some routers decode that first and others do not,
+/// so the path would have two meanings.
+///
+/// Those are the unreserved characters of
+/// [RFC 3986, 6.2.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2.2), but for `~`: older
+/// clients encode it in good faith.
+pub(super) fn check_encoding(path: &str) -> Result<(), ResolveError> {
+    let needless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    match path.split('%').skip(1).filter_map(|rest| octet(rest.as_bytes())).any(needless) {
+        true => Err(ResolveError::Path),
+        false => Ok(()),
+    }
+}
+
+/// Returns a path with everything decoded and with slashes merged.
+fn normal_form(path: &str) -> Cow<'_, [u8]> {
+    if !path.contains('%') && !path.contains("//") {
+        return Cow::Borrowed(path.as_bytes());
+    }
+    let mut normal = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, after @ ..] = rest {
+        let decoded = if *first == b'%' { octet(after) } else { None };
+        let byte = decoded.unwrap_or(*first);
+        rest = if decoded.is_some() { &after[2..] } else { after };
+        if byte != b'/' || normal.last() != Some(&b'/') {
+            normal.push(byte);
+        }
+    }
+    Cow::Owned(normal)
+}
+
+/// Reads the two digits after a `%`.
+fn octet(after: &[u8]) -> Option<u8> {
+    let [high, low, ..] = after else { return None };
+    let digit = |b: &u8| char::from(*b).to_digit(16);
+    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
 
 #[cfg(test)]
@@ -72,7 +125,9 @@ mod tests {
             ("/t", "/x/t/acme", None),
             ("/t", "/t", None),
             ("/t", "/t/", None),
-            ("/t", "/t//users", None),
+            ("/t", "/t//", None),
+            ("/t", "/x/%2e", None),
+            ("/t", "/%7", None),
             ("/", "/", None),
         ];
         for (prefix, path, id) in cases {
@@ -80,6 +135,35 @@ mod tests {
             assert_eq!(resolve(prefix, path), expected, "{prefix} {path}");
         }
         assert_eq!(resolve("/t", "*"), Ok(None));
+    }
+
+    #[test]
+    fn refuses_a_path_that_a_router_may_read_otherwise() {
+        for (prefix, path) in [
+            ("/t", "/%74/acme"),
+            ("/t", "//t/acme"),
+            ("/t", "/t%2facme"),
+            ("/t", "%2Ft/acme"),
+            ("/t", "/t//acme"),
+            ("/api/t", "/api//t/acme"),
+            ("/api/t", "/api%2ft/acme"),
+            ("/@", "/%40/acme"),
+            ("/", "//acme"),
+        ] {
+            assert_eq!(resolve(prefix, path), Err(ResolveError::Path), "{prefix} {path}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_encoding_has_none() {
+        for path in ["/%77ho", "/a/%2E%2e/b", "/%5f", "/x%2dy", "/%39", "/100%/%41"] {
+            assert_eq!(check_encoding(path), Err(ResolveError::Path), "{path}");
+        }
+        for path in
+            ["/", "/who", "/a%20b", "/a%2Fb", "/%C3%A4", "/%7Euser", "/%", "/%4", "/%zz", "*"]
+        {
+            assert_eq!(check_encoding(path), Ok(()), "{path}");
+        }
     }
 
     #[test]

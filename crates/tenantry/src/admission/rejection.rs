@@ -217,6 +217,7 @@ mod tests {
     fn what_nobody_can_do_something_about_says_nothing() {
         let kinds = [
             ErrorKind::Placement,
+            ErrorKind::IdleInTransaction,
             ErrorKind::Config,
             ErrorKind::NoTenant,
             ErrorKind::Database,

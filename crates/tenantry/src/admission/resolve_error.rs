@@ -16,6 +16,12 @@ pub enum ResolveError {
     /// The request names two tenants, or two hosts.
     #[error("the request contradicts itself about its tenant")]
     Contradiction,
+    /// The path can be read in two ways.
+    #[error(
+        "the path of the request is not in normal form: letters, digits, '-', '.' and '_' need no \
+         encoding, and one slash separates segments"
+    )]
+    Path,
     /// The host is none.
     #[error("the host of the request is malformed")]
     Host,

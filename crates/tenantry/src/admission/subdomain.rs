@@ -141,7 +141,8 @@ mod tests {
         let cases = [
             ("a.b.example.com", ResolveError::TooDeep),
             ("www.acme.example.com", ResolveError::TooDeep),
-            ("acme..example.com", ResolveError::TooDeep),
+            ("acme..example.com", ResolveError::Host),
+            ("acme.example.com..", ResolveError::Host),
             ("public.example.com", Invalid::Reserved.into()),
             ("-a.example.com", Invalid::Start { found: '-' }.into()),
             ("a,b.example.com", ResolveError::Host),

@@ -81,7 +81,7 @@ pub(crate) struct Dedicate {
     pub(crate) credentials: Option<AskForCredentials>,
 }
 
-/// A tenant that may be served, with its session's identity.
+/// A tenant with its session's identity.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) tenant: Tenant,
@@ -104,7 +104,8 @@ pub(crate) struct Site {
 enum Verdict {
     Known(Arc<Known>),
     Unknown,
-    Suspended,
+    /// With an occupant that is refused every connection.
+    Suspended(Arc<Known>),
 }
 
 /// A verdict, and whether it may be remembered.
@@ -190,7 +191,7 @@ impl Lookup {
         Self { cache, rules: Arc::new(rules) }
     }
 
-    /// Finds a tenant that may be served. Callers that ask for one id at once wait for one answer.
+    /// Finds a tenant, whatever its state. Callers that ask for one id at once wait for one answer.
     ///
     /// # Cancel safety
     ///
@@ -212,9 +213,11 @@ impl Lookup {
             }
         };
         match heard.verdict {
-            Verdict::Known(known) => Ok(known),
-            Verdict::Unknown => Err(refused(ErrorKind::UnknownTenant, id)),
-            Verdict::Suspended => Err(refused(ErrorKind::Suspended, id)),
+            Verdict::Known(known) | Verdict::Suspended(known) => Ok(known),
+            Verdict::Unknown => {
+                let unknown = Error::new(ErrorKind::UnknownTenant, "looking the tenant up");
+                Err(unknown.with_tenant(id))
+            }
         }
     }
 
@@ -358,10 +361,10 @@ impl Rules {
             let attempted = format!("the catalog answered with tenant {}", record.id);
             return Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(id));
         }
-        if record.state != TenantState::Active {
-            return Ok(Verdict::Suspended);
-        }
         let container = self.container(&record)?;
+        if record.state != TenantState::Active {
+            return Ok(Verdict::Suspended(Arc::new(self.known(record, container, None)?)));
+        }
         self.claim(asked, &record, &container).await?;
         // A name is given away again; which schema it stands for now makes the handle's identity.
         let schema = match record.schema {
@@ -448,7 +451,10 @@ impl Rules {
         let login = self.dedicate.credentials.clone().filter(|_| class == Class::Dedicated);
         let login = login.map(|ask| Login::new(record.clone(), ask));
         let occupant = Occupant::new(id, class, binding).of(schema).logging_in(login);
-        let occupant = Arc::new(occupant);
+        let occupant = Arc::new(match record.state {
+            TenantState::Active => occupant,
+            _ => occupant.suspended(),
+        });
         Ok(Known { tenant: Tenant::new(record, placement), occupant })
     }
 }
@@ -471,10 +477,6 @@ fn is_worth_another_try(error: &Error) -> bool {
     error.is_transient() && !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Overloaded)
 }
 
-fn refused(kind: ErrorKind, id: &TenantId) -> Error {
-    Error::new(kind, "looking the tenant up").with_tenant(id)
-}
-
 struct Ttl {
     known: Duration,
     other: Duration,
@@ -485,7 +487,7 @@ impl Expiry<TenantId, Heard> for Ttl {
         Some(match (heard.lasting, &heard.verdict) {
             (Lasting::No, _) => Duration::ZERO,
             (Lasting::Yes, Verdict::Known(_)) => self.known,
-            (Lasting::Yes, Verdict::Unknown | Verdict::Suspended) => self.other,
+            (Lasting::Yes, Verdict::Unknown | Verdict::Suspended(_)) => self.other,
         })
     }
 }

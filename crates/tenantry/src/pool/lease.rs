@@ -226,7 +226,7 @@ impl Lease {
         if self.occupant.is_retired() {
             return Err(self.occupant.refusal().into());
         }
-        let (occupant, keep) = (Arc::clone(&self.occupant), self.server.keep());
+        let (occupant, manner) = (Arc::clone(&self.occupant), self.server.manner());
         let began = Instant::now();
         let known = self.session().is_known_as(&occupant, began);
         let bound = self.condition == Condition::Clean && known;
@@ -243,7 +243,7 @@ impl Lease {
         let session = self.start();
         let result = match bound {
             true => session.make_ready(&occupant, purpose).await,
-            false => session.bind(&occupant, keep, purpose).await,
+            false => session.bind(&occupant, manner, purpose).await,
         };
         if !bound && result.is_ok() {
             self.server.observer.rebound(occupant.whose(), began.elapsed());
@@ -267,8 +267,8 @@ impl Lease {
     /// When dropped in the middle, the session counts as dirty.
     pub(crate) async fn serve(&mut self, occupant: &Arc<Occupant>) -> sqlx::Result<()> {
         self.now_serves(occupant);
-        let keep = self.server.keep();
-        let bound = self.start().bind(occupant, keep, Purpose::Upkeep).await;
+        let manner = self.server.manner();
+        let bound = self.start().bind(occupant, manner, Purpose::Upkeep).await;
         self.finish(Effect::OnSession, &bound);
         bound
     }

@@ -179,14 +179,14 @@ impl Server {
             !occupant.is_retired() && session.is_logged_in_for(occupant) && session.is_bound();
         let nobody = self.system();
         let occupant = if wanted { occupant } else { nobody };
-        let (keep, idle, patience) = (self.keep(), Purpose::Idle, self.patience());
-        if let Ok(done) = timeout(patience, session.bind(occupant, keep, idle)).await {
+        let (manner, idle, patience) = (self.manner(), Purpose::Idle, self.patience());
+        if let Ok(done) = timeout(patience, session.bind(occupant, manner, idle)).await {
             return self.cleaned(session, done).await;
         }
         // Somebody has to ask the server to cancel. Until there is a connection to ask on, reading on
         // may come to an end by itself; when this is the only connection, it has to.
         let ask_on = {
-            let reading = pin!(session.bind(nobody, keep, idle));
+            let reading = pin!(session.bind(nobody, manner, idle));
             let limit = CANCEL_TIMEOUT + patience;
             let asking = pin!(timeout(limit, self.acquire(nobody, Purpose::Statement)));
             match select(reading, asking).await {
@@ -204,7 +204,7 @@ impl Server {
             // A request to cancel that may still be on its way must not meet the next statement.
             return Cleaned::Busy;
         }
-        match timeout(self.options.cleanup_timeout, session.bind(nobody, keep, idle)).await {
+        match timeout(self.options.cleanup_timeout, session.bind(nobody, manner, idle)).await {
             Ok(done) => self.cleaned(session, done).await,
             Err(_) => Cleaned::Busy,
         }
@@ -253,7 +253,7 @@ impl Server {
         }
         // What does not work may be the role or a setting of this tenant. The session is good for
         // others all the same, and each attempt would cost a connection if it were closed.
-        let system = session.bind(self.system(), self.keep(), Purpose::Idle);
+        let system = session.bind(self.system(), self.manner(), Purpose::Idle);
         match timeout(self.patience(), system).await {
             Ok(Ok(())) => Cleaned::Yes,
             _ => Cleaned::No,

@@ -38,6 +38,8 @@ pub(crate) struct Occupant {
     unruly: AtomicBool,
     /// Whether the tenant was found to be another one than the one that this was made for.
     retired: AtomicBool,
+    /// Whether it was refused from the beginning, because the tenant is suspended.
+    suspended: bool,
     /// Told apart from every other occupant by this number, for as long as the process runs.
     pub(crate) serial: u64,
     tables: AtomicU32,
@@ -113,6 +115,7 @@ impl Occupant {
             looked: Mutex::new(looked),
             unruly: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            suspended: false,
             serial,
             tables,
             changes: AtomicU32::new(0),
@@ -141,6 +144,11 @@ impl Occupant {
     pub(crate) fn logging_in(mut self, login: Option<Login>) -> Self {
         self.login = login;
         self
+    }
+
+    /// Refuses every use, because the tenant is suspended.
+    pub(crate) fn suspended(self) -> Self {
+        Self { suspended: true, retired: AtomicBool::new(true), ..self }
     }
 
     /// Returns the schema that it was made for, if it is a tenant's.
@@ -190,6 +198,9 @@ impl Occupant {
 
     /// Returns why it is refused once it is retired.
     pub(super) fn refusal(&self) -> Error {
+        if self.suspended {
+            return self.name(Error::new(ErrorKind::Suspended, "taking a connection"));
+        }
         if self.oid().is_none() && self.sees_shared() {
             let attempted = format!("there was no schema {} when it was looked up", self.schema);
             return self.name(Error::new(ErrorKind::Placement, attempted));

@@ -1,6 +1,10 @@
 use std::time::Duration;
 
-use super::{BreakerOptions, scheduler::Limits, session::KeepStatements};
+use super::{
+    BreakerOptions,
+    scheduler::Limits,
+    session::{KeepStatements, Manner},
+};
 use crate::{error::OptionsError, retry::RetryPolicy};
 
 /// How the pool of one server behaves.
@@ -119,6 +123,21 @@ pub struct PoolOptions {
     /// executed. It is cancelled in the background. What runs on a lease or in a transaction is sqlx's
     /// own and not covered.
     pub statement_timeout: Option<Duration>,
+    /// How long a transaction may be idle, its next statement not sent, before the server ends it with
+    /// its session. Default: 60 s. Zero turns it off, `None` leaves what the server is configured with.
+    ///
+    /// A transaction holds a connection of the budget, its locks, and the vacuum of the whole database.
+    /// One that waits for a client or for another service holds them for as long as that takes. The
+    /// server rolls it back, its next statement fails with
+    /// [`IdleInTransaction`](crate::ErrorKind::IdleInTransaction), and the pool opens another connection.
+    ///
+    /// Over a Unix socket, the error may be that of a broken connection instead.
+    ///
+    /// It is PostgreSQL's `idle_in_transaction_session_timeout`, counted in whole milliseconds, rounded up.
+    /// A tenant's own [setting](crate::TenantRecord::settings) of that name wins, and so does SQL that sets
+    /// it, until the connection is given back. It covers tenants and the shared schema. Migrations,
+    /// provisioning and seeds have no such limit.
+    pub idle_in_transaction_timeout: Option<Duration>,
     /// How often opening a connection is tried again. Default: that of [`RetryPolicy`], 3 attempts.
     ///
     /// A short restart of the server or of a proxy is survived by waiting instead of failing. It ends at
@@ -151,6 +170,7 @@ impl Default for PoolOptions {
             close_altered_sessions: false,
             cleanup_timeout: Duration::from_secs(5),
             statement_timeout: None,
+            idle_in_transaction_timeout: Some(Duration::from_secs(60)),
             retry: RetryPolicy::default(),
             breaker: BreakerOptions::default(),
         }
@@ -240,8 +260,13 @@ impl PoolOptions {
         }
     }
 
-    pub(super) fn keep(&self) -> KeepStatements {
-        if self.keep_statements { KeepStatements::WhenAlike } else { KeepStatements::Never }
+    /// Returns how sessions are bound.
+    pub(super) fn manner(&self) -> Manner {
+        let keep = match self.keep_statements {
+            true => KeepStatements::WhenAlike,
+            false => KeepStatements::Never,
+        };
+        Manner { keep, idle_in_transaction: self.idle_in_transaction_timeout }
     }
 
     /// Returns how often to look after idle connections and quiet tenants.

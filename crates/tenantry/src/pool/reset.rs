@@ -1,6 +1,9 @@
 //! The SQL of a session: what takes everything off it and puts a binding on.
 
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 use sqlx::SqlStr;
 
@@ -30,6 +33,8 @@ pub(super) struct Terms {
     pub(super) echo: i64,
     /// Whether the server can look after clients that have gone.
     pub(super) checked: bool,
+    /// How long a transaction may be idle, unless it is the library's own; `None` leaves it to the server.
+    pub(super) idle_in_transaction: Option<Duration>,
     /// Whether the schemas are looked at on the way.
     pub(super) look: bool,
     pub(super) pin: Pin,
@@ -115,6 +120,11 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
         // A statement whose client has gone ends within this time instead of running on.
         sql.text("; set client_connection_check_interval to '1s'");
     }
+    if let Some(limit) = terms.idle_in_transaction {
+        // What the library does in a transaction may wait for something else, such as its other files.
+        let limit = if to.binding.is_librarys { Duration::ZERO } else { limit };
+        sql.text("; set idle_in_transaction_session_timeout to ").number(whole_millis(limit));
+    }
     for (name, value) in &to.binding.settings {
         sql.text("; select pg_catalog.set_config(").literal(name);
         sql.text(", ").literal(value).text(", false)");
@@ -127,6 +137,13 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
         sql.text("; set role ").ident(role);
     }
     sql.finish()
+}
+
+/// Returns a time as a setting of the server has it: zero is none at all, so anything more is not zero.
+fn whole_millis(time: Duration) -> u64 {
+    let most = u128::from(i32::MAX.unsigned_abs());
+    let millis = time.as_nanos().div_ceil(1_000_000).min(most);
+    u64::try_from(millis).unwrap_or(u64::MAX)
 }
 
 /// Appends what a schema's OID is now; null where there is none of that name.

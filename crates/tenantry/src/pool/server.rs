@@ -25,7 +25,7 @@ use super::{
     outcomes::Outcomes,
     pooling::{Pooling, Separation},
     scheduler::{Class, ConnId, Released, TenantCounts, Time},
-    session::{KeepStatements, Purpose, Session},
+    session::{Manner, Purpose, Session},
     standby::Standby,
     state::{Order, State, Waiter},
 };
@@ -396,8 +396,8 @@ impl Server {
         runtime.spawn(async {}).now_or_never().is_some_and(|task| task.is_err())
     }
 
-    pub(super) fn keep(&self) -> KeepStatements {
-        self.options.keep()
+    pub(super) fn manner(&self) -> Manner {
+        self.options.manner()
     }
 
     pub(super) fn now(&self) -> Time {

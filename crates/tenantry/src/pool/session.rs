@@ -153,6 +153,14 @@ struct Found {
     looked: bool,
 }
 
+/// How sessions are bound, whoever they are bound to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) keep: KeepStatements,
+    /// How long a transaction of the application's may be idle; `None` leaves it to the server.
+    pub(crate) idle_in_transaction: Option<Duration>,
+}
+
 /// Whether prepared statements may survive a change of tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepStatements {
@@ -230,7 +238,7 @@ impl Session {
     pub(crate) async fn bind(
         &mut self,
         to: &Arc<Occupant>,
-        keep: KeepStatements,
+        manner: Manner,
         purpose: Purpose,
     ) -> Result<()> {
         let same = self.is_bound_to(to);
@@ -258,22 +266,24 @@ impl Session {
         }
         let odd = !to.binding.settings.is_empty();
         let discard = !same && (self.odd_plans || odd);
+        let how = (manner, reset, discard);
         let began = Instant::now();
-        let found = match self.reset_and_set(to, (reset, discard), purpose, pin).await {
+        let found = match self.reset_and_set(to, how, purpose, pin).await {
             Ok(found) if !found.in_transaction => found,
             Err(error) if !leaves_session_usable(&error) => return Err(error),
             // A transaction is open after all, or what failed is the statement before, whose answer
             // nobody had read, or the reset itself inside a transaction that had failed.
             Ok(_) | Err(_) => {
                 self.settle().await?;
-                self.reset_and_set(to, (Reset::Thorough, discard), purpose, pin).await?
+                let how = (manner, Reset::Thorough, discard);
+                self.reset_and_set(to, how, purpose, pin).await?
             }
         };
         self.odd_plans = odd || (self.odd_plans && !discard);
         to.check(found.schema)?;
         self.seen_as = began;
         if !same || found.looked || self.statements == Statements::Doubtful {
-            self.sort_out_statements(to, keep, same).await?;
+            self.sort_out_statements(to, manner.keep, same).await?;
         }
         self.pinned = pin != Pin::No;
         // Drops statements of others; pins where nobody knew before which schema it is.
@@ -485,13 +495,14 @@ impl Session {
     async fn reset_and_set(
         &mut self,
         to: &Occupant,
-        (reset, discard_plans): (Reset, bool),
+        (manner, reset, discard_plans): (Manner, Reset, bool),
         purpose: Purpose,
         pin: Pin,
     ) -> Result<Found> {
         let look = purpose != Purpose::Upkeep && to.needs_a_look();
-        let terms =
-            Terms { reset, discard_plans, echo: draw(), checked: self.checks_clients, look, pin };
+        let (echo, checked) = (draw(), self.checks_clients);
+        let idle_in_transaction = manner.idle_in_transaction;
+        let terms = Terms { reset, discard_plans, echo, checked, idle_in_transaction, look, pin };
         let began = Instant::now();
         let sql = bind_sql(to, terms);
         if !sql.as_str().is_ascii() {

@@ -16,6 +16,8 @@ pub(crate) struct Binding {
     pub(crate) role: Option<Ident>,
     /// Settings of the session, by name, set after everything else was reset.
     pub(crate) settings: Vec<(String, String)>,
+    /// Whether the library itself works with it, and not the application.
+    pub(crate) is_librarys: bool,
 }
 
 impl Binding {
@@ -26,7 +28,8 @@ impl Binding {
     /// `pg_temp` stands at the end because it would be searched first where it is left out.
     pub(crate) fn library() -> Self {
         let name = |name| Ident::parse(name).expect("the name is an identifier");
-        Self { search_path: vec![name("pg_catalog"), name("pg_temp")], ..Self::default() }
+        let search_path = vec![name("pg_catalog"), name("pg_temp")];
+        Self { search_path, is_librarys: true, ..Self::default() }
     }
 
     /// Returns the binding of the shared schema.
@@ -45,6 +48,7 @@ impl Binding {
             own_schemas: 1,
             role: record.role.clone(),
             settings: record.settings.clone(),
+            is_librarys: false,
         }
     }
 
@@ -53,7 +57,7 @@ impl Binding {
     /// prepared statements are never kept for it.
     pub(crate) fn upkeep(schema: &Ident, shared: Option<&Ident>) -> Self {
         let search_path = std::iter::once(schema).chain(shared).cloned().collect();
-        Self { search_path, ..Self::default() }
+        Self { search_path, is_librarys: true, ..Self::default() }
     }
 
     /// Finds a setting that would undo what the binding is for.

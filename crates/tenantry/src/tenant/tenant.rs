@@ -6,22 +6,22 @@ use super::{Ident, Placement, Schema, TenantId};
 
 /// A tenant that the catalog knows: its id, where its data lives, and what else is on record.
 ///
-/// A `Tenant` is made by the manager alone, from what the catalog says, and only for a tenant that
-/// may be served. Cloning is cheap.
+/// A `Tenant` is made by the manager alone, from what the catalog says. Cloning is cheap.
 #[derive(Clone)]
 pub struct Tenant(Arc<Parts>);
 
 struct Parts {
     id: TenantId,
     placement: Placement,
+    state: TenantState,
     created_at: Option<SystemTime>,
     attributes: Value,
 }
 
 impl Tenant {
     pub(crate) fn new(record: TenantRecord, placement: Placement) -> Self {
-        let TenantRecord { id, created_at, attributes, .. } = record;
-        Self(Arc::new(Parts { id, placement, created_at, attributes }))
+        let TenantRecord { id, state, created_at, attributes, .. } = record;
+        Self(Arc::new(Parts { id, placement, state, created_at, attributes }))
     }
 
     /// Returns the id by which requests name the tenant.
@@ -34,6 +34,14 @@ impl Tenant {
     #[must_use]
     pub fn placement(&self) -> &Placement {
         &self.0.placement
+    }
+
+    /// Returns whether the tenant was served when it was looked up. It was, wherever requests are
+    /// handled: a suspended one is seen by
+    /// [`tenant_to_authorize`](crate::TenantManager::tenant_to_authorize) alone.
+    #[must_use]
+    pub fn state(&self) -> TenantState {
+        self.0.state
     }
 
     /// Returns when the tenant was created, if the catalog records it.

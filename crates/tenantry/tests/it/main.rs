@@ -19,6 +19,7 @@ mod forged;
 mod given_away;
 mod health;
 mod identity;
+mod idle_in_transaction;
 mod isolation;
 mod kept;
 mod leak;

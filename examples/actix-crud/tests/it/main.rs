@@ -1,6 +1,7 @@
 //! Runs the program as a person would: over HTTP, with signals, and a second time. What is asked and
 //! answered is what `axum-crud` is asked and answers.
 
+mod disconnect;
 mod server;
 mod shutdown;
 
