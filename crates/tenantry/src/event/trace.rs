@@ -98,6 +98,19 @@ pub(super) fn trace(event: &Event) {
             waited_ms = as_millis(of.waited),
             "ACQUIRE_TIMEOUT"
         ),
+        Event::CatalogOutage(of) if of.ended => info!(
+            target: "tenantry::server",
+            ended = true,
+            duration_ms = as_millis(of.duration),
+            "CATALOG_OUTAGE"
+        ),
+        Event::CatalogOutage(of) => warn!(
+            target: "tenantry::server",
+            ended = false,
+            duration_ms = as_millis(of.duration),
+            error = of.error.as_deref(),
+            "CATALOG_OUTAGE"
+        ),
         Event::Migrated(of) => trace_migrated(of),
     }
 }

@@ -1,0 +1,91 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    pool::Occupant,
+    tenant::{Ident, TenantId},
+};
+
+/// Which tenant has which container, for as long as the tenant is remembered or a handle of it is there.
+#[derive(Default)]
+pub(super) struct Holders(Mutex<Books>);
+
+#[derive(Default)]
+struct Books {
+    holders: HashMap<Ident, Holder>,
+    /// How many holders make it worth looking for those that are gone.
+    sweep_at: usize,
+}
+
+struct Holder {
+    id: TenantId,
+    /// Whoever uses the container: what is remembered, and handles that are older.
+    occupants: Vec<Weak<Occupant>>,
+}
+
+/// The fewest holders that are swept.
+const FEW: usize = 128;
+
+impl Holders {
+    /// Returns the other tenant that has the container.
+    pub(super) fn rival(&self, container: &Ident, id: &TenantId) -> Option<TenantId> {
+        self.0.lock().rival(container, id)
+    }
+
+    /// Notes the holder of a container, unless there is another one than the one that has `gone`.
+    pub(super) fn claim(
+        &self,
+        container: &Ident,
+        id: &TenantId,
+        occupant: &Arc<Occupant>,
+        gone: Option<&TenantId>,
+    ) -> Result<(), TenantId> {
+        let mut books = self.0.lock();
+        if let Some(rival) = books.rival(container, id)
+            && Some(&rival) != gone
+        {
+            return Err(rival);
+        }
+        books.sweep();
+        let new = || Holder { id: id.clone(), occupants: Vec::with_capacity(1) };
+        let holder = books.holders.entry(container.clone()).or_insert_with(new);
+        if holder.id != *id {
+            *holder = new();
+        }
+        holder.occupants.retain(is_there);
+        holder.occupants.push(Arc::downgrade(occupant));
+        Ok(())
+    }
+}
+
+impl Books {
+    fn rival(&self, container: &Ident, id: &TenantId) -> Option<TenantId> {
+        let holder = self.holders.get(container)?;
+        (holder.id != *id && holder.is_there()).then(|| holder.id.clone())
+    }
+
+    /// Lets go of holders that are gone, each time that as many have come as there were: so there are
+    /// never more than twice as many as are in use, at a constant cost for each.
+    fn sweep(&mut self) {
+        if self.holders.len() < self.sweep_at.max(FEW) {
+            return;
+        }
+        self.holders.retain(|_, holder| holder.is_there());
+        self.holders.shrink_to(self.holders.len() * 2);
+        self.sweep_at = self.holders.len() * 2;
+    }
+}
+
+impl Holder {
+    fn is_there(&self) -> bool {
+        self.occupants.iter().any(is_there)
+    }
+}
+
+fn is_there(occupant: &Weak<Occupant>) -> bool {
+    occupant.strong_count() > 0
+}
