@@ -190,9 +190,12 @@ impl<A> Desk<A> {
             work.await;
         });
         let batch = Arc::new(Batch { work: tokio::sync::Mutex::new(Some(work)) });
+        // Nobody drives it to its end before all know that they were asked for.
+        let held = batch.work.try_lock();
         for ticket in chosen {
             ticket.turn_to(State::Asked(Arc::clone(&batch)));
         }
+        drop(held);
     }
 }
 

@@ -8,6 +8,8 @@ mod bindings;
 mod budget;
 mod cancel;
 mod catalog_cache;
+mod catalog_stale;
+mod catalog_storm;
 mod close;
 mod counting;
 mod errors;
