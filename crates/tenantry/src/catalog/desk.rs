@@ -298,3 +298,185 @@ impl<A> Drop for Asking<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use tokio::{
+        task::{JoinSet, yield_now},
+        time::{sleep, timeout},
+    };
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn id(name: impl std::fmt::Display) -> TenantId {
+        TenantId::parse(&format!("t{name}")).unwrap()
+    }
+
+    fn desk(shares: usize, batch: usize, waiting: usize) -> Arc<Desk<String>> {
+        Desk::new(Limits { shares, batch, waiting })
+    }
+
+    /// Answers each id with itself after so many turns of the runtime.
+    fn echo(turns: usize) -> impl Fn(Asking<String>) -> BoxFuture<'static, ()> + Send + Sync {
+        move |asking| {
+            Box::pin(async move {
+                for _ in 0..turns {
+                    yield_now().await;
+                }
+                for (place, id) in asking.ids.iter().enumerate() {
+                    asking.deliver(place, id.to_string(), || {});
+                }
+            })
+        }
+    }
+
+    async fn ask(desk: &Arc<Desk<String>>, id: &TenantId, turns: usize) -> String {
+        let joined = desk.join(id, Rank::New).expect("there is room");
+        joined.ticket.answer(&echo(turns)).await.answer
+    }
+
+    fn is_empty(desk: &Desk<String>) -> bool {
+        let books = desk.books.lock();
+        books.tickets.is_empty() && books.queues.iter().all(BTreeMap::is_empty)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn all_who_stay_are_answered_whoever_leaves() {
+        for (shares, batch) in [(1, 1), (1, 500), (3, 7)] {
+            let desk = desk(shares, batch, usize::MAX);
+            let mut tasks = JoinSet::new();
+            for client in 0..400_usize {
+                let desk = Arc::clone(&desk);
+                tasks.spawn(async move {
+                    for round in 0..30_usize {
+                        let id = id((client * 7 + round) % 50);
+                        let turns = (client + round) % 4;
+                        let asked = ask(&desk, &id, turns);
+                        if (client + round).is_multiple_of(3) {
+                            // One that leaves, sooner or later.
+                            let leave = MS * u32::try_from(round % 3).unwrap() / 10;
+                            let _ = timeout(leave, asked).await;
+                        } else {
+                            assert_eq!(asked.await, id.to_string());
+                        }
+                    }
+                });
+            }
+            let all = async {
+                while let Some(task) = tasks.join_next().await {
+                    task.unwrap();
+                }
+            };
+            timeout(Duration::from_secs(60), all).await.expect("somebody waits in vain");
+            assert!(is_empty(&desk));
+            assert_eq!(desk.shares.available_permits(), shares);
+        }
+    }
+
+    #[tokio::test]
+    async fn known_ids_go_first_and_count_for_nothing() {
+        let desk = desk(1, 2, 2);
+        let asked: Arc<Mutex<Vec<TenantId>>> = Arc::default();
+        let note = {
+            let asked = Arc::clone(&asked);
+            move |asking: Asking<String>| {
+                asked.lock().extend(asking.ids.iter().cloned());
+                echo(1)(asking)
+            }
+        };
+        let new = [0, 1].map(|n| desk.join(&id(n), Rank::New).unwrap());
+        assert!(desk.join(&id(2), Rank::New).is_none(), "two wait already");
+        assert!(!desk.join(&id(1), Rank::New).unwrap().first, "this one waits already");
+        let known = [3, 4, 5].map(|n| desk.join(&id(n), Rank::Known).unwrap());
+        for joined in known.iter().chain(&new) {
+            joined.ticket.answer(&note).await;
+        }
+        assert_eq!(*asked.lock(), [3, 4, 5, 0, 1].map(id));
+        drop((known, new));
+        assert!(is_empty(&desk));
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_while_it_was_asked_for_is_not_kept() {
+        let desk = desk(1, 9, 9);
+        let kept = Arc::new(AtomicUsize::new(0));
+        let (forgotten, all) = (id(0), [0, 1].map(id));
+        let answer = {
+            let (desk, kept) = (Arc::clone(&desk), Arc::clone(&kept));
+            move |asking: Asking<String>| {
+                let (desk, kept, forgotten) =
+                    (Arc::clone(&desk), Arc::clone(&kept), forgotten.clone());
+                Box::pin(async move {
+                    yield_now().await;
+                    desk.forget(forgotten.as_str(), || {});
+                    for (place, id) in asking.ids.iter().enumerate() {
+                        asking.deliver(place, id.to_string(), || {
+                            kept.fetch_add(1, Ordering::Relaxed);
+                        });
+                    }
+                }) as BoxFuture<'static, ()>
+            }
+        };
+        let [first, second] = all.each_ref().map(|id| desk.join(id, Rank::New).unwrap());
+        desk.forget(all[1].as_str(), || {});
+        assert!(first.ticket.answer(&answer).await.outdated);
+        let later = second.ticket.answer(&answer).await;
+        assert!(!later.outdated, "it was forgotten before it was asked for");
+        assert_eq!(kept.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_question_that_panics_is_asked_anew_by_the_others() {
+        let desk = desk(1, 9, 9);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        for n in 0..6 {
+            let (desk, asked) = (Arc::clone(&desk), Arc::clone(&asked));
+            tasks.spawn(async move {
+                let answer = move |asking: Asking<String>| {
+                    let first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+                    Box::pin(async move {
+                        sleep(MS).await;
+                        assert!(!first, "on purpose");
+                        echo(1)(asking).await;
+                    }) as BoxFuture<'static, ()>
+                };
+                let joined = desk.join(&id(n % 3), Rank::New).unwrap();
+                joined.ticket.answer(&answer).await.answer
+            });
+        }
+        let mut answered = 0;
+        while let Some(task) = tasks.join_next().await {
+            answered += usize::from(task.is_ok());
+        }
+        assert_eq!(answered, 5);
+        assert!(is_empty(&desk));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_nobody_waits_for_is_given_up() {
+        let desk = desk(1, 9, 9);
+        let hang = |asking: Asking<String>| {
+            Box::pin(async move {
+                let _asking = asking;
+                std::future::pending::<()>().await;
+            }) as BoxFuture<'static, ()>
+        };
+        let joined = [0, 1].map(|n| desk.join(&id(n), Rank::New).unwrap());
+        for joined in &joined {
+            assert!(timeout(MS, joined.ticket.answer(&hang)).await.is_err());
+        }
+        assert_eq!(desk.shares.available_permits(), 0);
+        drop(joined);
+        assert_eq!(desk.shares.available_permits(), 1);
+        assert!(is_empty(&desk));
+        assert_eq!(ask(&desk, &id(0), 1).await, "t0");
+    }
+}

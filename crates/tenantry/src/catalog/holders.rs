@@ -89,3 +89,60 @@ impl Holder {
 fn is_there(occupant: &Weak<Occupant>) -> bool {
     occupant.strong_count() > 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        pool::{Class, OccupantId},
+        tenant::Binding,
+    };
+
+    fn occupant() -> Arc<Occupant> {
+        Arc::new(Occupant::new(OccupantId::System, Class::System, Binding::library()))
+    }
+
+    fn names(n: usize) -> (TenantId, Ident) {
+        (TenantId::parse(&format!("t{n}")).unwrap(), Ident::parse(&format!("s{n}")).unwrap())
+    }
+
+    #[test]
+    fn a_container_is_held_while_anything_of_its_tenant_is_there() {
+        let holders = Holders::default();
+        let ((one, container), (two, _)) = (names(1), names(2));
+        let (older, newer) = (occupant(), occupant());
+        for occupant in [&older, &newer] {
+            assert_eq!(holders.claim(&container, &one, occupant, None), Ok(()));
+        }
+        let other = occupant();
+        assert_eq!(holders.claim(&container, &two, &other, None), Err(one.clone()));
+        drop(newer);
+        assert_eq!(holders.rival(&container, &two), Some(one.clone()), "an older handle is there");
+        drop(older);
+        assert_eq!(holders.rival(&container, &two), None);
+        assert_eq!(holders.claim(&container, &two, &other, None), Ok(()));
+        let back = occupant();
+        assert_eq!(holders.claim(&container, &one, &back, None), Err(two.clone()));
+        assert_eq!(holders.claim(&container, &one, &back, Some(&two)), Ok(()));
+        assert_eq!(holders.rival(&container, &two), Some(one));
+    }
+
+    #[test]
+    fn no_more_is_noted_than_is_in_use() {
+        let holders = Holders::default();
+        let mut kept = Vec::new();
+        for n in 0..50_000 {
+            let ((id, container), occupant) = (names(n), occupant());
+            assert_eq!(holders.claim(&container, &id, &occupant, None), Ok(()));
+            if n % 100 == 0 {
+                kept.push((n, occupant));
+            }
+        }
+        let noted = holders.0.lock().holders.len();
+        assert!(noted <= 2 * kept.len(), "{noted} are noted");
+        for (n, _) in kept {
+            let (_, container) = names(n);
+            assert!(holders.rival(&container, &names(99_999).0).is_some());
+        }
+    }
+}

@@ -20,11 +20,7 @@ const COLUMNS: [Column; 5] = [
     Column { name: "id", expected: "text", will_do: &["text", "varchar"] },
     Column { name: "container", expected: "text", will_do: &["text", "varchar"] },
     Column { name: "state", expected: "text", will_do: &["text", "varchar"] },
-    Column {
-        name: "created_at",
-        expected: "timestamptz",
-        will_do: &["timestamptz", "timestamp"],
-    },
+    Column { name: "created_at", expected: "timestamptz", will_do: &["timestamptz", "timestamp"] },
     Column { name: "attributes", expected: "jsonb", will_do: &["jsonb", "json"] },
 ];
 
@@ -70,7 +66,8 @@ pub(super) async fn install(
             }
             if !first.try_get::<bool, _>("may")? {
                 let owner: String = first.try_get("owner")?;
-                let why = format!("it belongs to the role {owner}, which alone can add the trigger");
+                let why =
+                    format!("it belongs to the role {owner}, which alone can add the trigger");
                 return Err(name.refuse(&why));
             }
         }
@@ -134,7 +131,8 @@ impl Name<'_> {
         }
         let mut wrong = Vec::new();
         for Column { name, expected, will_do } in &COLUMNS {
-            let found = columns.iter().find(|row| row.try_get("name").is_ok_and(|is: &str| is == *name));
+            let found =
+                columns.iter().find(|row| row.try_get("name").is_ok_and(|is: &str| is == *name));
             let Some(found) = found else {
                 wrong.push(format!("column {name} is missing, {expected} was expected"));
                 continue;
@@ -204,7 +202,9 @@ impl Name<'_> {
              set search_path = pg_catalog, pg_temp as ",
         );
         sql.literal(ANNOUNCE);
-        sql.text("; create or replace trigger tenantry_announce after insert or update or delete on ");
+        sql.text(
+            "; create or replace trigger tenantry_announce after insert or update or delete on ",
+        );
         self.to(&mut sql).text(" for each row execute function ");
         sql.ident(self.schema).text(
             ".tenantry_announce(); \

@@ -161,7 +161,8 @@ impl Inner {
         let retrier = Retrier::when(self.retry.clone(), is_worth_another_try);
         let retrier = retrier.on_retry(move |attempt, error, delay| {
             let cause = (error.class(), error.to_string());
-            let retry = Retry::new(RetryOf::Catalog, tenant.as_ref(), (attempt, most), delay, cause);
+            let retry =
+                Retry::new(RetryOf::Catalog, tenant.as_ref(), (attempt, most), delay, cause);
             told.observer().retrying(retry);
         });
         let mut said = Said::new();

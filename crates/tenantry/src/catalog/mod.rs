@@ -170,9 +170,9 @@ async fn in_time<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    timeout(limit, answer).await.unwrap_or_else(|late| {
-        Err(Error::catalog(io::Error::new(io::ErrorKind::TimedOut, late)))
-    })
+    timeout(limit, answer)
+        .await
+        .unwrap_or_else(|late| Err(Error::catalog(io::Error::new(io::ErrorKind::TimedOut, late))))
 }
 
 /// What a [`Catalog`] may use to find its answer.

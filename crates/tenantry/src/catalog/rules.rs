@@ -1,11 +1,16 @@
-use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use std::time::Duration;
 
 use super::fixed::container_of;
 use crate::{
     error::{Error, ErrorKind},
     pool::{AskForCredentials, Class, Login, Occupant, OccupantId},
-    tenant::{Binding, Ident, Isolation, PROVISIONAL, Placement, Schema, Tenant, TenantId, TenantRecord},
+    tenant::{
+        Binding, Ident, Isolation, PROVISIONAL, Placement, Schema, Tenant, TenantId, TenantRecord,
+    },
 };
 
 /// Decides whether a tenant's connections are its own for good.

@@ -10,17 +10,15 @@ use std::{
 
 use sqlx::{Connection, PgConnection};
 use tenantry::{
-    CatalogFn, CatalogOptions, Error, ErrorKind, Event, MetricsOptions, TableCatalog, TenantManager,
-    TenantRecord, TenantState,
+    CatalogFn, CatalogOptions, Error, ErrorKind, Event, MetricsOptions, TableCatalog,
+    TenantManager, TenantRecord, TenantState,
 };
 use tokio::{
     runtime::Builder,
     time::{sleep, timeout},
 };
 
-use crate::support::{
-    Heard, TestResult, World, counted, eventually, kill, name_of, run,
-};
+use crate::support::{Heard, TestResult, World, counted, eventually, kill, name_of, run};
 
 const MS: Duration = Duration::from_millis(1);
 const STALE: &str = "tenantry_catalog_stale_total";

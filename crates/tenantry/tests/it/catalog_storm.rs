@@ -20,9 +20,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::support::{
-    TestResult, World, at_rest, counted, eventually, name_of, pool_options, run,
-};
+use crate::support::{TestResult, World, at_rest, counted, eventually, name_of, pool_options, run};
 
 const MISSES: &str = "tenantry_catalog_misses_total";
 
@@ -145,8 +143,11 @@ fn acquires(manager: &TenantManager) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ids_that_wait_are_looked_up_together() -> TestResult {
     let mut table = Table::of(&["acme"]).await;
-    run(&mut table.admin, "insert into tenants (id) select 't' || n from generate_series(1, 200) n")
-        .await;
+    run(
+        &mut table.admin,
+        "insert into tenants (id) select 't' || n from generate_series(1, 200) n",
+    )
+    .await;
     let manager = table.manager(CatalogOptions::default());
     manager.tenant("acme").await?;
     let mut observer = table.world.admin().await;
@@ -320,10 +321,13 @@ async fn no_more_look_ups_run_at_a_time_than_connections_are_reserved() -> TestR
             let manager = manager.clone();
             tasks.spawn(async move {
                 let found = manager.tenant(format!("t{n}").as_str()).await;
-                assert_eq!(found.map(drop).map_err(|error| error.kind()), match n % 2 {
-                    1 => Ok(()),
-                    _ => Err(ErrorKind::UnknownTenant),
-                });
+                assert_eq!(
+                    found.map(drop).map_err(|error| error.kind()),
+                    match n % 2 {
+                        1 => Ok(()),
+                        _ => Err(ErrorKind::UnknownTenant),
+                    }
+                );
             });
         }
         while let Some(task) = tasks.join_next().await {

@@ -49,6 +49,7 @@ mod seed;
 mod sql_names;
 mod starving;
 mod table_catalog;
+mod table_install;
 mod transactions;
 mod unruly;
 mod warm_up;
