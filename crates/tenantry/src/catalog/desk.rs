@@ -220,7 +220,9 @@ impl<A: Clone> Ticket<A> {
                 State::Waiting => None,
             };
             match batch {
-                Some(batch) => drop(select(pin!(batch.drive()), changed).await),
+                Some(batch) => {
+                    select(pin!(batch.drive()), changed).await;
+                }
                 None => {
                     let share = pin!(Arc::clone(&self.desk.shares).acquire_owned());
                     if let Either::Left((Ok(share), _)) = select(share, changed).await {

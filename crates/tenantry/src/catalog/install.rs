@@ -58,7 +58,9 @@ pub(super) async fn install(
     sqlx::raw_sql(lock).execute(&mut *conn).await?;
     let found = sqlx::raw_sql(name.find_sql()).fetch_all(&mut *conn).await?;
     match found.first() {
-        None => drop(sqlx::raw_sql(name.create_sql()).execute(&mut *conn).await?),
+        None => {
+            sqlx::raw_sql(name.create_sql()).execute(&mut *conn).await?;
+        }
         Some(first) => {
             name.check(first, &found)?;
             if sqlx::raw_sql(name.is_announced_sql()).fetch_optional(&mut *conn).await?.is_some() {
