@@ -21,10 +21,11 @@ struct Books {
     sweep_at: usize,
 }
 
+/// Whoever uses a container: what is remembered of a tenant, and handles that are older.
 struct Holder {
-    id: TenantId,
-    /// Whoever uses the container: what is remembered, and handles that are older.
-    occupants: Vec<Weak<Occupant>>,
+    newest: Weak<Occupant>,
+    /// Usually none, so that a tenant takes no more memory than it has to.
+    older: Vec<Weak<Occupant>>,
 }
 
 /// The fewest holders that are swept.
@@ -51,21 +52,20 @@ impl Holders {
             return Err(rival);
         }
         books.sweep();
-        let new = || Holder { id: id.clone(), occupants: Vec::with_capacity(1) };
-        let holder = books.holders.entry(container.clone()).or_insert_with(new);
-        if holder.id != *id {
-            *holder = new();
-        }
-        holder.occupants.retain(is_there);
-        holder.occupants.push(Arc::downgrade(occupant));
+        let before =
+            books.holders.remove(container).filter(|before| before.id().as_ref() == Some(id));
+        let older =
+            before.into_iter().flat_map(|before| before.older.into_iter().chain([before.newest]));
+        let older = older.filter(is_there).collect();
+        let holder = Holder { newest: Arc::downgrade(occupant), older };
+        books.holders.insert(container.clone(), holder);
         Ok(())
     }
 }
 
 impl Books {
     fn rival(&self, container: &Ident, id: &TenantId) -> Option<TenantId> {
-        let holder = self.holders.get(container)?;
-        (holder.id != *id && holder.is_there()).then(|| holder.id.clone())
+        self.holders.get(container)?.id().filter(|holder| holder != id)
     }
 
     /// Lets go of holders that are gone, each time that as many have come as there were: so there are
@@ -81,8 +81,17 @@ impl Books {
 }
 
 impl Holder {
+    fn all(&self) -> impl Iterator<Item = &Weak<Occupant>> {
+        self.older.iter().chain([&self.newest])
+    }
+
+    /// Returns the tenant that has the container, while anything of it is there.
+    fn id(&self) -> Option<TenantId> {
+        self.all().find_map(Weak::upgrade)?.tenant().cloned()
+    }
+
     fn is_there(&self) -> bool {
-        self.occupants.iter().any(is_there)
+        self.all().any(is_there)
     }
 }
 
@@ -98,8 +107,9 @@ mod tests {
         tenant::Binding,
     };
 
-    fn occupant() -> Arc<Occupant> {
-        Arc::new(Occupant::new(OccupantId::System, Class::System, Binding::library()))
+    fn occupant(id: &TenantId) -> Arc<Occupant> {
+        let id = OccupantId::Tenant(id.clone());
+        Arc::new(Occupant::new(id, Class::Pooled, Binding::library()))
     }
 
     fn names(n: usize) -> (TenantId, Ident) {
@@ -110,18 +120,18 @@ mod tests {
     fn a_container_is_held_while_anything_of_its_tenant_is_there() {
         let holders = Holders::default();
         let ((one, container), (two, _)) = (names(1), names(2));
-        let (older, newer) = (occupant(), occupant());
+        let (older, newer) = (occupant(&one), occupant(&one));
         for occupant in [&older, &newer] {
             assert_eq!(holders.claim(&container, &one, occupant, None), Ok(()));
         }
-        let other = occupant();
+        let other = occupant(&two);
         assert_eq!(holders.claim(&container, &two, &other, None), Err(one.clone()));
         drop(newer);
         assert_eq!(holders.rival(&container, &two), Some(one.clone()), "an older handle is there");
         drop(older);
         assert_eq!(holders.rival(&container, &two), None);
         assert_eq!(holders.claim(&container, &two, &other, None), Ok(()));
-        let back = occupant();
+        let back = occupant(&one);
         assert_eq!(holders.claim(&container, &one, &back, None), Err(two.clone()));
         assert_eq!(holders.claim(&container, &one, &back, Some(&two)), Ok(()));
         assert_eq!(holders.rival(&container, &two), Some(one));
@@ -132,7 +142,8 @@ mod tests {
         let holders = Holders::default();
         let mut kept = Vec::new();
         for n in 0..50_000 {
-            let ((id, container), occupant) = (names(n), occupant());
+            let (id, container) = names(n);
+            let occupant = occupant(&id);
             assert_eq!(holders.claim(&container, &id, &occupant, None), Ok(()));
             if n % 100 == 0 {
                 kept.push((n, occupant));

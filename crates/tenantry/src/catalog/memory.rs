@@ -57,11 +57,11 @@ struct Refused {
     heard: Heard,
 }
 
-/// When the catalog was asked, and when it answered.
+/// When the catalog was asked, and when it answered; in nanoseconds, for there are many of them.
 #[derive(Debug, Clone, Copy)]
 struct Heard {
-    asked: Duration,
-    answered: Duration,
+    asked: u64,
+    answered: u64,
 }
 
 /// The longest time for which anything is remembered.
@@ -112,8 +112,9 @@ impl Memory {
     /// Returns since when something is not good any more.
     fn overdue(&self, heard: Heard, ttl: Duration) -> Option<Duration> {
         let doubted = Duration::from_nanos(self.doubted.load(Ordering::Relaxed));
-        let end = heard.answered.saturating_add(ttl);
-        let end = if heard.asked <= doubted { end.min(doubted) } else { end };
+        let end = Duration::from_nanos(heard.answered).saturating_add(ttl);
+        let asked = Duration::from_nanos(heard.asked);
+        let end = if asked <= doubted { end.min(doubted) } else { end };
         self.now().checked_sub(end)
     }
 
@@ -124,7 +125,7 @@ impl Memory {
 
     /// Remembers what the catalog has said when it was asked at this time.
     pub(super) fn note(&self, id: &TenantId, verdict: &Verdict, asked: Duration) {
-        let heard = Heard { asked, answered: self.now() };
+        let heard = Heard { asked: nanos(asked), answered: nanos(self.now()) };
         match verdict {
             Verdict::Known(known) => {
                 let known = Some(Arc::clone(known));
@@ -142,7 +143,7 @@ impl Memory {
     pub(super) fn forget(&self, id: &str) {
         self.refused.invalidate(id);
         if let Some(known) = self.known(id) {
-            let now = self.now();
+            let now = nanos(self.now());
             let heard = Heard { asked: now, answered: now };
             self.tenants.insert(known.tenant.id().clone(), Remembered { known: None, heard });
         }
@@ -155,7 +156,10 @@ impl Memory {
 
     /// Has everything asked for again: changes may have been missed.
     pub(super) fn doubt_all(&self) {
-        let now = u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX);
-        self.doubted.fetch_max(now, Ordering::Relaxed);
+        self.doubted.fetch_max(nanos(self.now()), Ordering::Relaxed);
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
