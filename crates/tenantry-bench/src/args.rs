@@ -189,6 +189,9 @@ pub(crate) struct Sizes {
     /// Tenants of `metrics_text`.
     #[arg(long, hide = true, value_name = "N", default_value_t = 10_000)]
     pub(crate) metrics_tenants: usize,
+    /// How many seconds the catalog hangs in `catalog_hang_share`.
+    #[arg(long, hide = true, value_name = "N", default_value = "20", value_parser = seconds)]
+    pub(crate) hang: Duration,
     /// Requests of each run of `layer_overhead_us`.
     #[arg(long, hide = true, value_name = "N", default_value_t = 200_000)]
     pub(crate) layer_requests: u32,
@@ -224,6 +227,10 @@ pub(crate) enum Scenario {
     MetricsText,
     /// How soon requests are served after the server was away.
     Recovery,
+    /// Known tenants beside clients that guess ids.
+    UnknownIdsShare,
+    /// Known tenants while the catalog hangs.
+    CatalogHangShare,
 }
 
 impl Scenario {

@@ -1,6 +1,7 @@
 //! The pool benchmark: a file for each scenario.
 
 pub(crate) mod backend_memory;
+pub(crate) mod catalog_hang;
 pub(crate) mod fairness;
 pub(crate) mod idle_tenant;
 pub(crate) mod layer;
@@ -10,6 +11,7 @@ pub(crate) mod observability;
 pub(crate) mod one_tenant;
 pub(crate) mod order;
 pub(crate) mod recovery;
+pub(crate) mod unknown_ids;
 
 use crate::{
     args::{PoolArgs, Scenario},
@@ -142,6 +144,20 @@ impl<'a> Bench<'a> {
             }
             Scenario::Recovery => {
                 report.recovery = Some(recovery::run(self.args.rounds).await?);
+            }
+            Scenario::UnknownIdsShare => {
+                let tenants = self.world.tenants(unknown_ids::TENANTS).await?;
+                let course = self.course("unknown_ids_share");
+                let (share, raw) = unknown_ids::run(&course, &self.world, tenants).await?;
+                report.unknown_ids_share = Some(share);
+                report.raw.unknown_ids_share = raw;
+            }
+            Scenario::CatalogHangShare => {
+                let tenants = self.world.tenants(catalog_hang::TENANTS).await?;
+                let (course, hang) = (self.course("catalog_hang_share"), sizes.hang);
+                let (share, raw) = catalog_hang::run(&course, hang, &self.world, tenants).await?;
+                report.catalog_hang_share = Some(share);
+                report.raw.catalog_hang_share = raw;
             }
         }
         Ok(())

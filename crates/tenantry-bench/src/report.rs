@@ -44,6 +44,10 @@ pub(crate) struct Report {
     pub(crate) metrics_text: Option<MetricsText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recovery: Option<Recovery>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unknown_ids_share: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) catalog_hang_share: Option<f64>,
     pub(crate) raw: Raw,
 }
 
@@ -74,4 +78,8 @@ pub(crate) struct Raw {
     pub(crate) backend_memory: Option<BackendMemory>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) observability: Vec<Series>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unknown_ids_share: Vec<Series>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) catalog_hang_share: Vec<Series>,
 }

@@ -207,6 +207,18 @@ fn lines(report: &Report) -> Vec<Line> {
     if let Some(figures) = &report.recovery {
         lines.extend(recovery(figures));
     }
+    if let Some(share) = report.unknown_ids_share {
+        lines.push(
+            Line::times("unknown_ids_share", "new ids against one", share)
+                .target("at least 0.80x", share >= 0.8),
+        );
+    }
+    if let Some(share) = report.catalog_hang_share {
+        lines.push(
+            Line::times("catalog_hang_share", "during against before", share)
+                .target("at least 0.95x", share >= 0.95),
+        );
+    }
     lines
 }
 
@@ -339,6 +351,8 @@ fn races(report: &Report) -> Option<Table> {
         ("zipf_1000", &raw.zipf_1000),
         ("order", &raw.order),
         ("observability", &raw.observability),
+        ("unknown_ids_share", &raw.unknown_ids_share),
+        ("catalog_hang_share", &raw.catalog_hang_share),
     ];
     for (scenario, race) in races {
         for series in race {

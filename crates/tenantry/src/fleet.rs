@@ -116,11 +116,11 @@ impl Fleet {
 
     /// Has every session of a tenant, or of the shared schema, drop its prepared statements before its
     /// next use, because tables were changed.
-    pub(crate) async fn note_change(&self, site: &Site) {
+    pub(crate) fn note_change(&self, site: &Site) {
         match &site.tenant {
             Some(tenant) => {
                 self.server.note_change(&OccupantId::Tenant(tenant.clone()));
-                self.lookup.note_change(tenant).await;
+                self.lookup.note_change(tenant);
             }
             None => {
                 for of in [OccupantId::Shared, OccupantId::Catalog, OccupantId::System] {
@@ -131,8 +131,8 @@ impl Fleet {
     }
 
     /// Forgets a tenant that is not what it was: what the catalog has said of it, and its tenant pool.
-    pub(crate) async fn forget(&self, id: &TenantId) {
-        self.lookup.forget(id.as_str()).await;
+    pub(crate) fn forget(&self, id: &TenantId) {
+        self.lookup.forget(id.as_str());
         self.server.evict(&OccupantId::Tenant(id.clone()), EvictReason::Changed);
     }
 
@@ -143,8 +143,8 @@ impl Fleet {
     }
 
     /// Has the handles of a tenant refused that is not there any more under this id, and forgets it.
-    pub(crate) async fn retire(&self, id: &TenantId) {
-        self.lookup.retire_and_forget(id).await;
+    pub(crate) fn retire(&self, id: &TenantId) {
+        self.lookup.retire_and_forget(id);
         self.server.retire(id);
     }
 }
@@ -167,7 +167,7 @@ impl Drop for Forgetting {
             for pause in [Duration::ZERO, COMMITTED_BY] {
                 sleep(pause).await;
                 for id in &ids {
-                    fleet.forget(id).await;
+                    fleet.forget(id);
                 }
             }
         });

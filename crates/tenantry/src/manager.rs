@@ -6,10 +6,7 @@ mod url;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -69,7 +66,6 @@ pub struct TenantManager(Arc<Inner>);
 struct Inner {
     fleet: Fleet,
     connect: PgConnectOptions,
-    listening: AtomicBool,
     checks: Arc<Checks>,
     /// Two warm-ups at once would wait for each other's connections.
     warming: tokio::sync::Mutex<()>,
@@ -103,10 +99,9 @@ impl TenantManager {
     }
 
     fn new(fleet: Fleet, connect: PgConnectOptions) -> Self {
-        let listening = AtomicBool::new(false);
         let checks = Arc::new(Checks::default());
         let warming = tokio::sync::Mutex::new(());
-        Self(Arc::new(Inner { fleet, connect, listening, checks, warming }))
+        Self(Arc::new(Inner { fleet, connect, checks, warming }))
     }
 
     fn server(&self) -> &Arc<Server> {
@@ -170,11 +165,12 @@ impl TenantManager {
         self.0.fleet.list().await
     }
 
-    /// Forgets what the catalog has said about a tenant, so that it is asked again.
+    /// Forgets what the catalog has said about a tenant, so that it is asked again. Until it has answered,
+    /// the tenant is not served, whatever [`stale_if_error`](crate::CatalogOptions::stale_if_error) says.
     ///
     /// Handles that exist stay as they are.
     pub async fn invalidate(&self, id: &TenantId) {
-        self.0.fleet.lookup().forget(id.as_str()).await;
+        self.0.fleet.lookup().forget(id.as_str());
     }
 
     /// Forgets a tenant pool: its idle connections are unbound, those in use when they come back.
@@ -348,21 +344,15 @@ impl TenantManager {
 
     /// Starts to listen for changes of the catalog, if it announces them, at the first look-up.
     fn listen_once(&self) {
-        let Inner { fleet, listening, connect, .. } = &*self.0;
-        let (server, lookup) = (fleet.server(), fleet.lookup());
-        let Some(channel) = lookup.channel() else {
-            return;
-        };
         if self.is_closed() {
             return;
         }
-        if listening.load(Ordering::Relaxed) || listening.swap(true, Ordering::Relaxed) {
-            return;
+        let Inner { fleet, connect, .. } = &*self.0;
+        let server = fleet.server();
+        if let Some(listening) = listen(connect, fleet.lookup(), server.shutdown()) {
+            server.start();
+            server.spawn(listening);
         }
-        let shutdown = server.shutdown().clone();
-        let listen = listen(connect.clone(), channel.to_owned(), lookup.clone(), shutdown);
-        server.start();
-        server.spawn(listen);
     }
 }
 

@@ -11,7 +11,7 @@ fn bench(json: &Path, arguments: &[&str]) -> (Value, String) {
         .arg(json)
         .args(["--uniform-tenants", "6", "--zipf-tenants", "12", "--idle-tenants", "1000"])
         .args(["--memory-tenants", "6", "--memory-visits", "2", "--layer-requests", "100"])
-        .args(["--metrics-tenants", "30"])
+        .args(["--metrics-tenants", "30", "--hang", "0.3"])
         .args(arguments)
         .output()
         .expect("the benchmark is built");
@@ -43,7 +43,9 @@ fn a_run_writes_every_figure() {
         }
     }
     assert_eq!(report["recovery"]["first_success_ms"].as_array().map(Vec::len), Some(3));
-    for figure in ["idle_tenant_bytes", "layer_overhead_us"] {
+    let alone =
+        ["idle_tenant_bytes", "layer_overhead_us", "unknown_ids_share", "catalog_hang_share"];
+    for figure in alone {
         assert!(report[figure].is_number(), "{figure} is {}", report[figure]);
         assert!(table.contains(figure), "no {figure} in {table}");
     }
@@ -51,9 +53,9 @@ fn a_run_writes_every_figure() {
         assert!(report[figure].is_number(), "{figure} is {}", report[figure]);
         assert!(table.contains(figure), "no {figure} in {table}");
     }
-    for scenario in
-        ["one_tenant", "uniform_200", "zipf_1000", "fairness", "steady", "order", "observability"]
-    {
+    let raced =
+        ["one_tenant", "uniform_200", "zipf_1000", "fairness", "steady", "order", "observability"];
+    for scenario in raced.into_iter().chain(["unknown_ids_share", "catalog_hang_share"]) {
         for series in report["raw"][scenario].as_array().expect("a list of contenders") {
             let rounds = series["rounds"].as_array().expect("a list of rounds");
             assert_eq!(rounds.len(), 3, "{series}");

@@ -10,7 +10,7 @@ type Resolve = dyn Fn(TenantId) -> Answer<'static, Option<TenantRecord>> + Send 
 
 /// A catalog that is a closure: for tenants that are listed in another service.
 ///
-/// It cannot list all tenants.
+/// It cannot list all tenants. Up to 100 look-ups run at a time.
 ///
 /// # Examples
 ///
@@ -42,6 +42,10 @@ impl Catalog for CatalogFn {
     fn list<'a>(&'a self, _: Ask<'a>) -> Answer<'a, Vec<TenantRecord>> {
         let error = Error::new(ErrorKind::Catalog, "listing tenants: a closure cannot list");
         Box::pin(std::future::ready(Err(error)))
+    }
+
+    fn takes_connections(&self) -> bool {
+        false
     }
 }
 

@@ -1,4 +1,9 @@
-use super::{Answer, Ask, Catalog, CatalogChange, Write};
+use super::{
+    Answer, Ask, BATCH, Catalog, CatalogChange, Page, Resolved, Write,
+    fixed::container_of,
+    one,
+    page::{self, PAGE},
+};
 use crate::{
     error::{Error, ErrorKind},
     tenant::{Schema, TenantId, TenantRecord},
@@ -24,16 +29,40 @@ impl Catalog for SchemaDiscovery {
     }
 
     fn resolve<'a>(&'a self, ask: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
+        one(self.resolve_many(ask, std::slice::from_ref(id)))
+    }
+
+    fn resolve_many<'a>(&'a self, ask: Ask<'a>, ids: &'a [TenantId]) -> Answer<'a, Resolved> {
         Box::pin(async move {
-            let record = TenantRecord::new(id.clone());
-            let schema = super::fixed::container_of(&record, ask.isolation)?;
-            let schema = ask.library.schema_named(&schema).await.map_err(failed)?;
-            let there = schema != Schema::Missing;
-            Ok(there.then_some(TenantRecord { schema: Some(schema), ..record }))
+            let records = ids.iter().cloned().map(TenantRecord::new);
+            let placed = records.map(|record| (container_of(&record, ask.isolation), record));
+            let placed: Vec<_> = placed.collect();
+            let containers = placed.iter().filter_map(|(container, _)| container.as_ref().ok());
+            let seen = ask.library.schemas_named(containers).await.map_err(failed)?;
+            let resolved = placed.into_iter().filter_map(|(container, record)| {
+                let id = record.id.clone();
+                match container {
+                    Ok(container) => {
+                        let schema = Some(Schema::There(*seen.get(container.as_str())?));
+                        Some((id, Ok(TenantRecord { schema, ..record })))
+                    }
+                    Err(error) => Some((id, Err(error))),
+                }
+            });
+            Ok(resolved.collect())
         })
     }
 
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
     fn list<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Vec<TenantRecord>> {
+        Box::pin(page::all(self, ask, None))
+    }
+
+    /// A page begins after a schema.
+    fn list_page<'a>(&'a self, ask: Ask<'a>, from: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
             let template = ask.isolation.template();
             let Some((prefix, suffix)) = template.around_id() else {
@@ -45,15 +74,19 @@ impl Catalog for SchemaDiscovery {
                  where pg_catalog.starts_with(nspname::pg_catalog.text, $1) \
                  and pg_catalog.right(nspname::pg_catalog.text, pg_catalog.length($2)) \
                    operator(pg_catalog.=) $2 \
-                 order by 1",
+                 and nspname operator(pg_catalog.>) $3::pg_catalog.text::pg_catalog.name \
+                 order by nspname limit $4",
             )
             .bind(prefix)
             .bind(suffix)
+            .bind(from.unwrap_or_default())
+            .bind(PAGE)
             .fetch_all(ask.library)
             .await
             .map_err(failed)?;
+            let next = page::next(&schemas, Clone::clone);
             let ids = schemas.iter().filter_map(|schema| template.id_of(schema));
-            Ok(ids.map(TenantRecord::new).collect())
+            Ok(Page { tenants: ids.map(TenantRecord::new).collect(), next })
         })
     }
 }

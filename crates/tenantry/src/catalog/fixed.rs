@@ -44,6 +44,10 @@ impl Catalog for FixedCatalog {
         Box::pin(std::future::ready(Ok(self.0.clone())))
     }
 
+    fn takes_connections(&self) -> bool {
+        false
+    }
+
     fn check(&self, isolation: &Isolation) -> Result<(), Error> {
         let mut holders = HashMap::new();
         let mut ids = HashMap::new();
@@ -57,7 +61,7 @@ impl Catalog for FixedCatalog {
             }
             match holders.entry(container_of(record, isolation)?) {
                 Entry::Vacant(free) => drop(free.insert(&record.id)),
-                Entry::Occupied(taken) => return Err(collision(record, taken.get())),
+                Entry::Occupied(taken) => return Err(collision(&record.id, taken.get())),
             }
         }
         Ok(())
@@ -79,7 +83,7 @@ pub(super) fn container_of(record: &TenantRecord, isolation: &Isolation) -> Resu
     }
 }
 
-pub(super) fn collision(record: &TenantRecord, holder: &TenantId) -> Error {
+pub(super) fn collision(id: &TenantId, holder: &TenantId) -> Error {
     Error::new(ErrorKind::Placement, format!("its container is that of tenant {holder} already"))
-        .with_tenant(&record.id)
+        .with_tenant(id)
 }

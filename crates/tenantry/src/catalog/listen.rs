@@ -12,43 +12,82 @@ use super::Lookup;
 /// How long to wait before listening is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Forgets tenants as their changes are announced, until it is told to shut down. No connection is
-/// left then.
+/// Makes a task that forgets tenants as their changes are announced, until it is told to shut down. No
+/// connection is left then. Nothing when the catalog announces no changes, or somebody listens already.
 ///
-/// Announcements that were made while nobody listened are lost, so everything is forgotten whenever
-/// listening begins anew.
-pub(crate) async fn listen(
-    options: PgConnectOptions,
-    channel: String,
-    lookup: Lookup,
-    shutdown: CancellationToken,
-) {
-    let one = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-    let one = one.connect_lazy_with(options);
-    let listening = async {
-        loop {
-            if let Err(error) = listen_once(&one, &channel, &lookup).await {
-                tracing::warn!(error = %error, channel, "lost the announcements of the catalog");
-            }
-            sleep(PAUSE).await;
-        }
-    };
-    shutdown.run_until_cancelled(listening).await;
-    // A listener that is dropped hands its connection back in a task of its own; this waits for it.
-    one.close().await;
+/// Announcements that were made while nobody listened are lost, so everything is in doubt whenever the
+/// connection is lost, and again when there is another one.
+pub(crate) fn listen(
+    options: &PgConnectOptions,
+    lookup: &Lookup,
+    shutdown: &CancellationToken,
+) -> Option<impl Future<Output = ()> + Send + use<>> {
+    let channel = lookup.channel()?;
+    if !lookup.begin_to_listen() {
+        return None;
+    }
+    let mut listening =
+        Listening { lookup: lookup.clone(), channel: channel.to_owned(), has_heard: false };
+    let (options, shutdown) = (options.clone(), shutdown.clone());
+    Some(async move {
+        let one = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+        let one = one.connect_lazy_with(options);
+        shutdown.run_until_cancelled(listening.go_on(&one)).await;
+        // A listener that is dropped hands its connection back in a task of its own; this waits for it.
+        one.close().await;
+    })
 }
 
-async fn listen_once(one: &PgPool, channel: &str, lookup: &Lookup) -> sqlx::Result<()> {
-    let mut listener = PgListener::connect_with(one).await?;
-    listener.listen(channel).await?;
-    lookup.forget_all();
-    loop {
-        match listener.try_recv().await? {
-            Some(change) if !change.payload().is_empty() => {
-                lookup.forget(change.payload()).await;
+/// Somebody who listens. When it is dropped, another one may begin: the runtime that it ran on may have
+/// ended.
+struct Listening {
+    lookup: Lookup,
+    channel: String,
+    has_heard: bool,
+}
+
+impl Listening {
+    async fn go_on(&mut self, one: &PgPool) {
+        loop {
+            match self.once(one).await {
+                Ok(()) => tracing::warn!(
+                    channel = self.channel,
+                    "lost the connection that hears of changes of the catalog"
+                ),
+                Err(error) => {
+                    tracing::warn!(error = %error, channel = self.channel, "cannot listen for changes of the catalog");
+                    sleep(PAUSE).await;
+                }
             }
-            // Everything was announced, or the connection was lost and is there again.
-            _ => lookup.forget_all(),
         }
+    }
+
+    /// Listens until the connection is lost.
+    async fn once(&mut self, one: &PgPool) -> sqlx::Result<()> {
+        let mut listener = PgListener::connect_with(one).await?;
+        // What was missed is to be known before there is another connection.
+        listener.eager_reconnect(false);
+        listener.listen(&self.channel).await?;
+        self.has_heard = true;
+        self.lookup.doubt_all();
+        let lost = loop {
+            match listener.try_recv().await {
+                Ok(Some(change)) if change.payload().is_empty() => self.lookup.forget_all(),
+                Ok(Some(change)) => self.lookup.forget(change.payload()),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.lookup.doubt_all();
+        lost
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if self.has_heard {
+            self.lookup.doubt_all();
+        }
+        self.lookup.end_to_listen();
     }
 }

@@ -3,7 +3,13 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use sqlx::{Row, SqlStr, error::DatabaseError, postgres::PgRow};
 
-use super::{Answer, Ask, Catalog, CatalogChange, Write, discovery::failed};
+use super::{
+    Answer, Ask, BATCH, Catalog, CatalogChange, Page, Resolved, Write,
+    discovery::failed,
+    install::install,
+    one,
+    page::{self, PAGE},
+};
 use crate::{
     db::SharedDb,
     error::{Error, ErrorKind},
@@ -30,7 +36,7 @@ pub struct TableCatalog {
 }
 
 /// The channel on which the trigger announces changes.
-const CHANNEL: &str = "tenantry_catalog";
+pub(super) const CHANNEL: &str = "tenantry_catalog";
 
 impl TableCatalog {
     /// Reads the table `tenants`.
@@ -52,56 +58,24 @@ impl TableCatalog {
     /// Creates the table and its trigger where they are missing. Safe to call at every start, and
     /// from several processes at once.
     ///
+    /// A table of that name that is there already is used when it has the columns above and its ids are
+    /// unique; `varchar`, `timestamp` and `json` will do. It gets the trigger, or a newer one. Where nothing
+    /// is missing, nothing is changed, so that the role needs no right to.
+    ///
     /// # Errors
     ///
-    /// What the server answers, such as that the role may not create in the shared schema.
+    /// [`Config`](ErrorKind::Config) when there is a table of that name that is something else, a view,
+    /// or somebody else's; nothing is changed then. Otherwise what the server answers, such as that the
+    /// role may not create in the shared schema.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, all of it is there or nothing.
     pub async fn create_table(&self, shared: &SharedDb) -> Result<(), Error> {
         let mut tx = shared.begin().await?;
-        sqlx::raw_sql(self.create_sql(shared.schema())).execute(&mut *tx).await?;
+        install(&mut tx, shared.schema(), &self.table).await?;
         tx.commit().await?;
         Ok(())
-    }
-
-    /// The transaction lock makes a second caller wait: `if not exists` alone lets two creators
-    /// collide.
-    ///
-    /// The trigger runs in the session of whoever changes a row, with the search path of that.
-    fn create_sql(&self, shared_schema: &Ident) -> SqlStr {
-        let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(7234619037115); ");
-        self.name(sql.text("create table if not exists "), shared_schema).text(
-            " (id pg_catalog.text primary key, container pg_catalog.text unique, \
-             state pg_catalog.text not null default 'active' \
-               check (state operator(pg_catalog.=) any (array['active', 'suspended'])), \
-             created_at pg_catalog.timestamptz not null default pg_catalog.now(), \
-             attributes pg_catalog.jsonb not null default '{}'); \
-             create or replace function ",
-        );
-        sql.ident(shared_schema).text(
-            ".tenantry_announce() returns pg_catalog.trigger language plpgsql \
-             set search_path = pg_catalog, pg_temp as $$ \
-             begin \
-               if tg_op operator(pg_catalog.=) 'TRUNCATE' then \
-                 perform pg_catalog.pg_notify('tenantry_catalog', ''); \
-               else \
-                 if tg_op operator(pg_catalog.<>) 'INSERT' then \
-                   perform pg_catalog.pg_notify('tenantry_catalog', old.id); \
-                 end if; \
-                 if tg_op operator(pg_catalog.<>) 'DELETE' then \
-                   perform pg_catalog.pg_notify('tenantry_catalog', new.id); \
-                 end if; \
-               end if; \
-               return null; \
-             end $$; \
-             create or replace trigger tenantry_announce after insert or update or delete on ",
-        );
-        self.name(&mut sql, shared_schema).text(" for each row execute function ");
-        sql.ident(shared_schema).text(
-            ".tenantry_announce(); \
-             create or replace trigger tenantry_announce_all after truncate on ",
-        );
-        self.name(&mut sql, shared_schema).text(" execute function ");
-        sql.ident(shared_schema).text(".tenantry_announce()");
-        sql.finish()
     }
 
     /// Appends the name of the table.
@@ -166,20 +140,53 @@ impl Default for TableCatalog {
 
 impl Catalog for TableCatalog {
     fn resolve<'a>(&'a self, ask: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
+        one(self.resolve_many(ask, std::slice::from_ref(id)))
+    }
+
+    fn resolve_many<'a>(&'a self, ask: Ask<'a>, ids: &'a [TenantId]) -> Answer<'a, Resolved> {
         Box::pin(async move {
             let mut sql = self.select(ask);
-            sql.text(" where id operator(pg_catalog.=) $1");
-            let row = sqlx::query(sql.finish()).bind(id.as_str()).fetch_optional(ask.library).await;
-            row.map_err(failed)?.map(|row| record(&row)).transpose()
+            sql.text(" where id operator(pg_catalog.=) any($1)");
+            let ids: Vec<_> = ids.iter().map(TenantId::as_str).collect();
+            let rows = sqlx::query(sql.finish()).bind(ids).fetch_all(ask.library).await;
+            let mut resolved = Resolved::new();
+            for row in rows.map_err(failed)? {
+                let id = id(&row)?;
+                let record = match resolved.contains_key(&id) {
+                    false => record(&row),
+                    true => {
+                        let twice = "the table lists the tenant twice";
+                        Err(Error::new(ErrorKind::Catalog, twice).with_tenant(&id))
+                    }
+                };
+                resolved.insert(id, record);
+            }
+            Ok(resolved)
         })
     }
 
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
     fn list<'a>(&'a self, ask: Ask<'a>) -> Answer<'a, Vec<TenantRecord>> {
+        Box::pin(page::all(self, ask, None))
+    }
+
+    /// A page begins after an id.
+    fn list_page<'a>(&'a self, ask: Ask<'a>, from: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
             let mut sql = self.select(ask);
-            sql.text(" order by id");
-            let rows = sqlx::query(sql.finish()).fetch_all(ask.library).await.map_err(failed)?;
-            rows.iter().map(record).collect()
+            if from.is_some() {
+                sql.text(" where id operator(pg_catalog.>) $2");
+            }
+            sql.text(" order by id limit $1");
+            let query = sqlx::query(sql.finish()).bind(PAGE);
+            let query = if let Some(from) = from { query.bind(from) } else { query };
+            let rows = query.fetch_all(ask.library).await.map_err(failed)?;
+            let tenants: Vec<_> = rows.iter().map(record).collect::<Result<_, _>>()?;
+            let next = page::next(&tenants, |last| last.id.to_string());
+            Ok(Page { tenants, next })
         })
     }
 
@@ -231,12 +238,17 @@ fn container(sql: &mut Sql, record: &TenantRecord) {
     };
 }
 
+fn id(row: &PgRow) -> Result<TenantId, Error> {
+    let id: String = row.try_get("id").map_err(Error::catalog)?;
+    TenantId::parse(&id).map_err(Error::catalog)
+}
+
 fn record(row: &PgRow) -> Result<TenantRecord, Error> {
-    let text = |column| row.try_get::<String, _>(column).map_err(Error::catalog);
-    let id = TenantId::parse(&text("id")?).map_err(Error::catalog)?;
+    let id = id(row)?;
     let container: Option<String> = row.try_get("container").map_err(Error::catalog)?;
     let container = container.as_deref().map(Ident::parse).transpose().map_err(Error::catalog)?;
-    let state = match text("state")?.as_str() {
+    let state: String = row.try_get("state").map_err(Error::catalog)?;
+    let state = match state.as_str() {
         "active" => TenantState::Active,
         "suspended" => TenantState::Suspended,
         other => {

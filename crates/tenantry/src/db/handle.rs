@@ -78,6 +78,15 @@ impl Handle {
         self.server.has_answered()
     }
 
+    /// Runs a task in the background until the pool is shut down.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.server.start();
+        let shutdown = self.server.shutdown().clone();
+        self.server.spawn(async move {
+            shutdown.run_until_cancelled(task).await;
+        });
+    }
+
     pub(crate) fn occupant(&self) -> &Arc<Occupant> {
         &self.occupant
     }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use sqlx::postgres::types::Oid;
 
@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     event::Observer,
     pool::{Lease, Occupant},
-    tenant::{Ident, Schema, SchemaOid},
+    tenant::{Ident, SchemaOid},
 };
 
 /// The schema that all tenants share: plans, roles, the table of tenants.
@@ -53,13 +53,24 @@ impl SharedDb {
         self.handle.has_answered()
     }
 
-    /// Looks up which schema has a name.
-    pub(crate) async fn schema_named(&self, name: &Ident) -> Result<Schema, Error> {
-        let oid = sqlx::query_scalar(
-            "select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1",
+    /// Looks up which schemas have these names, in one round trip. What is not in the answer is not there.
+    pub(crate) async fn schemas_named(
+        &self,
+        names: impl IntoIterator<Item = &Ident>,
+    ) -> Result<HashMap<String, SchemaOid>, Error> {
+        let names: Vec<_> = names.into_iter().map(Ident::as_str).collect();
+        let there = sqlx::query_as(
+            "select n.nspname::pg_catalog.text, n.oid from pg_catalog.pg_namespace n \
+             where n.nspname operator(pg_catalog.=) any($1::pg_catalog.text[])",
         );
-        let oid: Option<Oid> = oid.bind(name.as_str()).fetch_optional(self).await?;
-        Ok(oid.map_or(Schema::Missing, |Oid(oid)| Schema::There(SchemaOid::new(oid))))
+        let there: Vec<(String, Oid)> = there.bind(names).fetch_all(self).await?;
+        Ok(there.into_iter().map(|(name, Oid(oid))| (name, SchemaOid::new(oid))).collect())
+    }
+
+    /// Runs a task in the background until the manager is closed. Where there is no runtime for it, or
+    /// none any more, it is dropped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(task);
     }
 
     /// Returns the schema in which names are looked up first.

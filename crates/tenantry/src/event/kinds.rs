@@ -60,6 +60,9 @@ pub enum Event {
     Breaker(BreakerChange),
     /// A request has waited for a connection in vain. Level `WARN`.
     AcquireTimeout(AcquireTimeout),
+    /// The catalog does not answer, and tenants that are known are served without it; or it answers
+    /// again. Told once in an outage of at least a second. Level `WARN`, `INFO` when it ends.
+    CatalogOutage(CatalogOutage),
     /// A tenant was migrated, or was to be. Level `INFO`, `WARN` when that failed.
     #[serde(rename = "migration")]
     Migrated(Migrated),
@@ -250,6 +253,21 @@ pub struct AcquireTimeout {
     pub waited: Duration,
 }
 
+/// A time in which the catalog does not answer and what is known is served.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct CatalogOutage {
+    /// Whether the catalog answers again.
+    pub ended: bool,
+    /// How long it has not answered so far, or how long it had not.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+    /// What it answered instead, in the database's or the system's own words. `None` when it has not
+    /// answered at all.
+    pub error: Option<Arc<str>>,
+}
+
 /// A tenant that was migrated, or was to be.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -284,7 +302,7 @@ impl Event {
             Self::Rebind(of) => of.tenant_id.as_ref(),
             Self::WarmUp(of) => return Some(&of.tenant_id),
             Self::Retry(of) => of.tenant_id.as_ref(),
-            Self::Breaker(_) => None,
+            Self::Breaker(_) | Self::CatalogOutage(_) => None,
             Self::AcquireTimeout(of) => of.tenant_id.as_ref(),
             Self::Migrated(of) => return of.tenant_id.as_deref(),
         };

@@ -104,6 +104,12 @@ impl fmt::Display for Event {
                 out.write_str(" ACQUIRE_TIMEOUT")?;
                 millis(out, "waited", as_millis(of.waited))?;
             }
+            Self::CatalogOutage(of) => {
+                out.write_str(" CATALOG_OUTAGE")?;
+                write!(out, " ended={}", of.ended)?;
+                millis(out, "duration", as_millis(of.duration))?;
+                optional(out, "error", of.error.as_deref())?;
+            }
             Self::Migrated(of) => {
                 out.write_str(" MIGRATION")?;
                 text(out, "outcome", of.outcome)?;

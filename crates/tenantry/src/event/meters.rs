@@ -25,6 +25,7 @@ pub(crate) struct Meters {
     pub(crate) slow_queries: IntCounter,
     pub(crate) catalog_hits: IntCounter,
     pub(crate) catalog_misses: IntCounter,
+    pub(crate) catalog_stale: IntCounter,
     pub(crate) hook_failures: IntCounter,
     pub(crate) events_dropped: IntCounter,
     retries: [AtomicU64; RetryOf::ALL.len()],
@@ -72,6 +73,10 @@ impl Meters {
             catalog_misses: counter(
                 "tenantry_catalog_misses_total",
                 "Look-ups that had to ask the catalog, or to wait for somebody who did",
+            ),
+            catalog_stale: counter(
+                "tenantry_catalog_stale_total",
+                "Look-ups answered by what was known before, because the catalog did not answer",
             ),
             hook_failures: counter(
                 "tenantry_hook_failures_total",

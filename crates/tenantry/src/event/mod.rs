@@ -22,8 +22,8 @@ pub use evict_reason::EvictReason;
 pub use hook::{Hook, HookResult};
 pub(crate) use hook::{Hooks, Of};
 pub use kinds::{
-    AcquireTimeout, BreakerChange, Event, LongLease, Migrated, PoolCreated, PoolError, PoolEvicted,
-    Query, Rebind, Retry, RetryOf, WarmedUp,
+    AcquireTimeout, BreakerChange, CatalogOutage, Event, LongLease, Migrated, PoolCreated,
+    PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf, WarmedUp,
 };
 pub(crate) use kinds::{serialize_millis, serialize_optional_millis};
 pub(crate) use meters::Meters;

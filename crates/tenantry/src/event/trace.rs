@@ -2,7 +2,7 @@
 
 use tracing::{debug, info, trace, warn};
 
-use super::{BreakerState, Event, Migrated, kinds::as_millis};
+use super::{BreakerState, CatalogOutage, Event, Migrated, kinds::as_millis};
 
 /// Hands an event to the subscriber. The message is the word that the line of text has, too.
 pub(super) fn trace(event: &Event) {
@@ -98,7 +98,17 @@ pub(super) fn trace(event: &Event) {
             waited_ms = as_millis(of.waited),
             "ACQUIRE_TIMEOUT"
         ),
+        Event::CatalogOutage(of) => trace_outage(of),
         Event::Migrated(of) => trace_migrated(of),
+    }
+}
+
+fn trace_outage(of: &CatalogOutage) {
+    let CatalogOutage { ended, ref error, duration } = *of;
+    let (error, duration_ms) = (error.as_deref(), as_millis(duration));
+    match ended {
+        true => info!(target: "tenantry::server", ended, duration_ms, error, "CATALOG_OUTAGE"),
+        false => warn!(target: "tenantry::server", ended, duration_ms, error, "CATALOG_OUTAGE"),
     }
 }
 

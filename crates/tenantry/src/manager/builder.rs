@@ -4,7 +4,7 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 use super::{TenantManager, parameters::Connecting, url::UrlError};
 use crate::{
-    catalog::{Asked, Catalog, CatalogOptions, Decide, Dedicate, Lookup, SchemaDiscovery},
+    catalog::{Asked, Catalog, CatalogOptions, Decide, Dedicate, Lookup, Rules, SchemaDiscovery},
     db::{Handle, SharedDb},
     error::{Error, OptionsError},
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
@@ -305,20 +305,19 @@ impl ManagerBuilder {
         let catalog = occupant(OccupantId::Catalog, Class::System, shared.clone());
         let shared = occupant(OccupantId::Shared, Class::Shared, shared);
         let retry = self.pool.retry.clone();
+        let for_catalog = self.pool.reserve().max(1);
         let (events, hooks) = (self.events, self.hooks);
         let server = Server::new(connect.clone(), self.pool, outside, system, events, hooks);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked = Asked { library: db(Arc::clone(server.system())), shared: db(catalog) };
         let shared = db(shared);
-        let lookup = Lookup::new(
-            &self.catalog_options,
-            self.catalog,
-            self.isolation,
+        let rules = Rules {
+            isolation: self.isolation,
             shared_schema,
-            self.tenants_see_shared,
-            Dedicate { decide, credentials: self.credentials },
-            retry,
-        );
+            tenants_see_shared: self.tenants_see_shared,
+            dedicate: Dedicate { decide, credentials: self.credentials },
+        };
+        let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
         Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup), connect))
     }
 }

@@ -115,6 +115,7 @@ impl MetricsOptions {
 /// | `tenantry_retries_total{of}` | counter | what was tried again: `connect`, `catalog`, `ready` | |
 /// | `tenantry_breaker_state{state}` | gauge | 1 for the state that the circuit breaker is in | |
 /// | `tenantry_catalog_hits_total`, `tenantry_catalog_misses_total` | counter | look-ups of tenants | |
+/// | `tenantry_catalog_stale_total` | counter | look-ups of tenants that were answered by what was known before, because the catalog did not answer | |
 /// | `tenantry_hook_failures_total` | counter | hooks that failed or panicked | |
 /// | `tenantry_events_dropped_total` | counter | events for which a queue had no room | |
 ///
@@ -215,6 +216,7 @@ impl Collector for MetricsCollector {
             &meters.slow_queries,
             &meters.catalog_hits,
             &meters.catalog_misses,
+            &meters.catalog_stale,
             &meters.hook_failures,
             &meters.events_dropped,
         ];

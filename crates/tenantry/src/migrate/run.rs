@@ -250,7 +250,7 @@ impl Run<'_> {
             }
         };
         if !files.is_empty() {
-            fleet.note_change(site).await;
+            fleet.note_change(site);
         }
         {
             let result = &mut self.results.lock()[schema];

@@ -236,7 +236,7 @@ impl PoolOptions {
         self.max_connections_per_tenant.unwrap_or(self.max_connections)
     }
 
-    fn reserve(&self) -> usize {
+    pub(crate) fn reserve(&self) -> usize {
         self.reserved_connections.unwrap_or(usize::from(self.max_connections >= 10))
     }
 

@@ -62,7 +62,7 @@ impl Provisioner {
         let new = New { provisioner: self, record: &record, site: &site, options: &options };
         let created = new.create().await.map_err(|error| error.with_tenant(&record.id));
         // Whoever has asked before has been told that there is no such tenant.
-        self.fleet.forget(&record.id).await;
+        self.fleet.forget(&record.id);
         let (how, mut seeds) = created?;
         seeds.extend(new.seed_outside().await?);
         Ok(Created {

@@ -109,7 +109,7 @@ impl Provisioner {
         retired::ensure_table(&mut lease, &self.fleet.shared_site().schema).await?;
         let dropped = self.drop_locked(&mut lease, record, site, options).await;
         lease.settle().await;
-        self.fleet.forget(&record.id).await;
+        self.fleet.forget(&record.id);
         dropped
     }
 
@@ -137,7 +137,7 @@ impl Provisioner {
             sqlx::raw_sql(note).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        self.fleet.retire(&record.id).await;
+        self.fleet.retire(&record.id);
         drop((forget, gate));
         let mut transactions = 1;
         if inventory.exists {

@@ -53,10 +53,12 @@ impl Provisioner {
 
     async fn set_state(&self, id: TenantId, state: TenantState) -> Result<(), Error> {
         self.fleet.record(&id).await?;
+        // Nobody knows what has come of a commit that failed, or was given up.
+        let _forget = self.fleet.forget_after(vec![id.clone()]);
         let mut tx = self.begin_shared().await?;
         self.fleet.write(&mut tx, CatalogChange::State(&id, state)).await?;
         tx.commit().await.map_err(|error| Error::from(error).with_tenant(&id))?;
-        self.fleet.forget(&id).await;
+        self.fleet.forget(&id);
         Ok(())
     }
 
@@ -126,10 +128,10 @@ impl Provisioner {
         let committed = tx.commit().await;
         // Nobody knows what has come of a commit that failed: whoever asks is told what is true.
         match &committed {
-            Ok(()) => self.fleet.retire(&from).await,
-            Err(_) => self.fleet.forget(&from).await,
+            Ok(()) => self.fleet.retire(&from),
+            Err(_) => self.fleet.forget(&from),
         }
-        self.fleet.forget(&to).await;
+        self.fleet.forget(&to);
         committed.map_err(|error| Error::from(error).with_tenant(&from))
     }
 

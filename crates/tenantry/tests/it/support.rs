@@ -5,9 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus::core::Collector;
 use sqlx::{Connection, Executor, PgConnection, Row};
 use tenantry::{
-    ErrorKind, Event, ManagerBuilder, PoolOptions, TenantDb, TenantManager, event::Retry,
+    ErrorKind, Event, ManagerBuilder, MetricsCollector, PoolOptions, TenantDb, TenantManager,
+    event::Retry,
 };
 use tenantry_devdb::{DevDatabase, DevServer};
 
@@ -203,6 +205,14 @@ pub(crate) async fn name_of(
 /// The process id of the session that a plain statement runs on.
 pub(crate) async fn pid_of(db: &TenantDb) -> sqlx::Result<i32> {
     sqlx::query_scalar("select pg_backend_pid()").fetch_one(db).await
+}
+
+/// What a counter without labels says.
+pub(crate) fn counted(collector: &MetricsCollector, name: &str) -> f64 {
+    let families = collector.collect();
+    let family = families.iter().find(|family| family.name() == name);
+    let family = family.unwrap_or_else(|| panic!("there is no {name}"));
+    family.get_metric()[0].get_counter().get_value()
 }
 
 /// Waits until a condition holds, and fails after ten seconds.

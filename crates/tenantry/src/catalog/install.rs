@@ -1,0 +1,219 @@
+//! The table of tenants and what announces its changes: made where they are missing, and refused where
+//! the table is something else.
+
+use sqlx::{PgConnection, Row, SqlStr, postgres::PgRow};
+
+use crate::{
+    error::{Error, ErrorKind},
+    sql::Sql,
+    tenant::Ident,
+};
+
+/// A column that the catalog needs: its type, and others that will do, as PostgreSQL calls them.
+struct Column {
+    name: &'static str,
+    expected: &'static str,
+    will_do: &'static [&'static str],
+}
+
+const COLUMNS: [Column; 5] = [
+    Column { name: "id", expected: "text", will_do: &["text", "varchar"] },
+    Column { name: "container", expected: "text", will_do: &["text", "varchar"] },
+    Column { name: "state", expected: "text", will_do: &["text", "varchar"] },
+    Column { name: "created_at", expected: "timestamptz", will_do: &["timestamptz", "timestamp"] },
+    Column { name: "attributes", expected: "jsonb", will_do: &["jsonb", "json"] },
+];
+
+/// The body of the trigger's function. It runs in the session of whoever changes a row, and nothing that
+/// a row holds makes it fail: what is longer than an id can be is not announced, since no such tenant was
+/// ever looked up, and PostgreSQL refuses payloads of 8,000 bytes.
+const ANNOUNCE: &str = "\
+    begin \
+      if tg_op operator(pg_catalog.=) 'TRUNCATE' then \
+        perform pg_catalog.pg_notify('tenantry_catalog', ''); \
+        return null; \
+      end if; \
+      if tg_op operator(pg_catalog.<>) 'INSERT' then \
+        if pg_catalog.octet_length(old.id::pg_catalog.text) operator(pg_catalog.<=) 63 then \
+          perform pg_catalog.pg_notify('tenantry_catalog', old.id::pg_catalog.text); \
+        end if; \
+      end if; \
+      if tg_op operator(pg_catalog.<>) 'DELETE' then \
+        if pg_catalog.octet_length(new.id::pg_catalog.text) operator(pg_catalog.<=) 63 then \
+          perform pg_catalog.pg_notify('tenantry_catalog', new.id::pg_catalog.text); \
+        end if; \
+      end if; \
+      return null; \
+    end";
+
+/// Makes the table and its triggers where they are missing, in the transaction that is open.
+pub(super) async fn install(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    table: &Ident,
+) -> Result<(), Error> {
+    let name = Name { schema, table };
+    // It makes a second caller wait: `if not exists` alone lets two creators collide.
+    let lock = "select pg_catalog.pg_advisory_xact_lock(7234619037115)";
+    sqlx::raw_sql(lock).execute(&mut *conn).await?;
+    let found = sqlx::raw_sql(name.find_sql()).fetch_all(&mut *conn).await?;
+    match found.first() {
+        None => {
+            sqlx::raw_sql(name.create_sql()).execute(&mut *conn).await?;
+        }
+        Some(first) => {
+            name.check(first, &found)?;
+            if sqlx::raw_sql(name.is_announced_sql()).fetch_optional(&mut *conn).await?.is_some() {
+                return Ok(());
+            }
+            if !first.try_get::<bool, _>("may")? {
+                let owner: String = first.try_get("owner")?;
+                let why =
+                    format!("it belongs to the role {owner}, which alone can add the trigger");
+                return Err(name.refuse(&why));
+            }
+        }
+    }
+    sqlx::raw_sql(name.announce_sql()).execute(&mut *conn).await?;
+    Ok(())
+}
+
+struct Name<'a> {
+    schema: &'a Ident,
+    table: &'a Ident,
+}
+
+impl Name<'_> {
+    /// Appends the name of the table.
+    fn to<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
+        sql.ident(self.schema).text(".").ident(self.table)
+    }
+
+    /// Reads what has the table's name now: a row for each column, and one if there is none.
+    fn find_sql(&self) -> SqlStr {
+        let mut sql = Sql::new(
+            "select c.relkind::pg_catalog.text as kind, \
+               pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text as owner, \
+               pg_catalog.has_table_privilege(c.oid, 'trigger') as may, \
+               a.attname::pg_catalog.text as name, \
+               pg_catalog.format_type(a.atttypid, a.atttypmod) as type, \
+               case when n.nspname operator(pg_catalog.=) 'pg_catalog' \
+                 then b.typname::pg_catalog.text end as base, \
+               exists (select from pg_catalog.pg_index i \
+                 where i.indrelid operator(pg_catalog.=) c.oid and i.indisunique and i.indisvalid \
+                 and i.indnkeyatts operator(pg_catalog.=) 1 and i.indpred is null \
+                 and i.indkey[0] operator(pg_catalog.=) a.attnum) as is_unique \
+             from pg_catalog.pg_class c \
+             left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid \
+               and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped \
+             left join pg_catalog.pg_type t on t.oid operator(pg_catalog.=) a.atttypid \
+             left join pg_catalog.pg_type b on b.oid operator(pg_catalog.=) \
+               case when t.typtype operator(pg_catalog.=) 'd' then t.typbasetype else t.oid end \
+             left join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) b.typnamespace \
+             join pg_catalog.pg_namespace s on s.oid operator(pg_catalog.=) c.relnamespace \
+             where s.nspname operator(pg_catalog.=) ",
+        );
+        sql.literal(self.schema.as_str());
+        sql.text(" and c.relname operator(pg_catalog.=) ").literal(self.table.as_str());
+        sql.finish()
+    }
+
+    /// Refuses what is no table of tenants.
+    fn check(&self, first: &PgRow, columns: &[PgRow]) -> Result<(), Error> {
+        let kind: String = first.try_get("kind")?;
+        let kind = match kind.as_str() {
+            "r" | "p" => None,
+            "v" => Some("it is a view"),
+            "m" => Some("it is a materialized view"),
+            "f" => Some("it is a foreign table"),
+            _ => Some("it is no table"),
+        };
+        if let Some(kind) = kind {
+            return Err(self.refuse(kind));
+        }
+        let mut wrong = Vec::new();
+        for Column { name, expected, will_do } in &COLUMNS {
+            let found =
+                columns.iter().find(|row| row.try_get("name").is_ok_and(|is: &str| is == *name));
+            let Some(found) = found else {
+                wrong.push(format!("column {name} is missing, {expected} was expected"));
+                continue;
+            };
+            let base: Option<&str> = found.try_get("base")?;
+            if !base.is_some_and(|base| will_do.contains(&base)) {
+                let is: &str = found.try_get("type")?;
+                wrong.push(format!("column {name} is {is}, {expected} was expected"));
+            } else if *name == "id" && !found.try_get::<bool, _>("is_unique")? {
+                wrong.push("column id is not unique, a primary key was expected".to_owned());
+            }
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(self.refuse(&wrong.join("; "))),
+        }
+    }
+
+    fn refuse(&self, why: &str) -> Error {
+        let Self { schema, table } = self;
+        let attempted = format!(
+            "the table {schema}.{table} cannot be made the table of tenants: {why}. Nothing was \
+             changed; name another table with TableCatalog::table"
+        );
+        Error::new(ErrorKind::Config, attempted)
+    }
+
+    fn create_sql(&self) -> SqlStr {
+        let mut sql = Sql::new("create table ");
+        self.to(&mut sql).text(
+            " (id pg_catalog.text primary key, container pg_catalog.text unique, \
+             state pg_catalog.text not null default 'active' \
+               check (state operator(pg_catalog.=) any (array['active', 'suspended'])), \
+             created_at pg_catalog.timestamptz not null default pg_catalog.now(), \
+             attributes pg_catalog.jsonb not null default '{}')",
+        );
+        sql.finish()
+    }
+
+    /// Returns a row if both triggers are there, and do what they would do if they were made now.
+    fn is_announced_sql(&self) -> SqlStr {
+        let mut sql = Sql::new(
+            "select from pg_catalog.pg_trigger t \
+             join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) t.tgrelid \
+             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+             join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) t.tgfoid \
+             where not t.tgisinternal and t.tgenabled operator(pg_catalog.<>) 'D' \
+             and p.pronamespace operator(pg_catalog.=) n.oid \
+             and p.proname operator(pg_catalog.=) 'tenantry_announce' \
+             and ((t.tgname operator(pg_catalog.=) 'tenantry_announce' \
+                 and t.tgtype operator(pg_catalog.=) 29) \
+               or (t.tgname operator(pg_catalog.=) 'tenantry_announce_all' \
+                 and t.tgtype operator(pg_catalog.=) 32)) \
+             and p.prosrc operator(pg_catalog.=) ",
+        );
+        sql.literal(ANNOUNCE).text(" and n.nspname operator(pg_catalog.=) ");
+        sql.literal(self.schema.as_str());
+        sql.text(" and c.relname operator(pg_catalog.=) ").literal(self.table.as_str());
+        sql.text(" having pg_catalog.count(*) operator(pg_catalog.=) 2");
+        sql.finish()
+    }
+
+    fn announce_sql(&self) -> SqlStr {
+        let mut sql = Sql::new("create or replace function ");
+        sql.ident(self.schema).text(
+            ".tenantry_announce() returns pg_catalog.trigger language plpgsql \
+             set search_path = pg_catalog, pg_temp as ",
+        );
+        sql.literal(ANNOUNCE);
+        sql.text(
+            "; create or replace trigger tenantry_announce after insert or update or delete on ",
+        );
+        self.to(&mut sql).text(" for each row execute function ");
+        sql.ident(self.schema).text(
+            ".tenantry_announce(); \
+             create or replace trigger tenantry_announce_all after truncate on ",
+        );
+        self.to(&mut sql).text(" execute function ");
+        sql.ident(self.schema).text(".tenantry_announce()");
+        sql.finish()
+    }
+}

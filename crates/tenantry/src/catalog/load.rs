@@ -1,0 +1,249 @@
+//! How the catalog is asked for many ids at once, and what is made of its answers.
+
+use std::{
+    collections::{HashMap, HashSet},
+    error::Error as _,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use super::{
+    Asked, Resolved,
+    desk::Asking,
+    fixed::{collision, container_of},
+    in_time,
+    lookup::{Heard, Inner, Lookup},
+    memory::Verdict,
+    rules::Known,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    event::{Event, Retry, RetryOf},
+    retry::Retrier,
+    tenant::{Ident, Schema, SchemaOid, TenantId, TenantRecord, TenantState},
+};
+
+/// What the catalog has said about each of the ids that it was asked for.
+pub(super) type Said = HashMap<TenantId, Result<Option<TenantRecord>, Arc<Error>>>;
+
+impl Lookup {
+    /// Asks the catalog, hands the answers over and remembers them.
+    pub(super) async fn ask_for(&self, asked: &Asked, asking: Asking<Heard>) {
+        let Inner { memory, outage, .. } = &*self.0;
+        let began = memory.now();
+        match in_time(self.0.timeout, self.heard(asked, &asking.ids)).await {
+            Ok(all) => {
+                if let Some(over) = outage.end() {
+                    asked.library.observer().tell(Event::CatalogOutage(over));
+                }
+                for (place, heard) in all.into_iter().enumerate() {
+                    let id = &asking.ids[place];
+                    let keep = || match &heard {
+                        Heard::Verdict(verdict) => memory.note(id, verdict, began),
+                        Heard::Unusable(_) => memory.forget(id.as_str()),
+                        Heard::NoAnswer(_) => {}
+                    };
+                    asking.deliver(place, heard.clone(), keep);
+                }
+            }
+            Err(error) => {
+                let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                outage.note(Some(cause.into()));
+                let heard = Heard::NoAnswer(Arc::new(error));
+                for (place, id) in asking.ids.iter().enumerate() {
+                    let keep = || {
+                        if let Some(known) = memory.known(id.as_str()) {
+                            known.note_tried(memory.now());
+                        }
+                    };
+                    asking.deliver(place, heard.clone(), keep);
+                }
+            }
+        }
+    }
+
+    /// Asks the catalog for ids, and the server for the schemas that their names stand for now.
+    async fn heard(&self, asked: &Asked, ids: &[TenantId]) -> Result<Vec<Heard>, Error> {
+        let inner = &*self.0;
+        let mut said = inner.resolve(asked, ids).await?;
+        let placed: Vec<_> = ids.iter().map(|id| inner.placed(&said, id)).collect();
+        let unseen = placed.iter().filter_map(|placed| match placed {
+            Ok((record, container)) if record.schema.is_none() => Some(container.clone()),
+            _ => None,
+        });
+        let seen = inner.seen_now(asked, unseen.collect()).await;
+        let known: Vec<Result<Arc<Known>, Heard>> = placed
+            .into_iter()
+            .map(|placed| {
+                let (record, container) = placed?;
+                // A name is given away again; which schema it stands for now makes the handle's
+                // identity.
+                let named = |seen: &HashMap<String, SchemaOid>| {
+                    let there = seen.get(container.as_str());
+                    there.map_or(Schema::Missing, |oid| Schema::There(*oid))
+                };
+                let schema = record.schema.or_else(|| seen.as_ref().map(named));
+                inner.rules.known(record, container, schema).map(Arc::new).map_err(unusable)
+            })
+            .collect();
+        self.see_rivals(asked, &mut said, &known).await?;
+        let mut all = Vec::with_capacity(known.len());
+        for known in known {
+            all.push(match known {
+                Ok(known) => match self.claim(asked, &mut said, &known).await? {
+                    Ok(()) => Heard::Verdict(Verdict::Known(known)),
+                    Err(collision) => unusable(collision),
+                },
+                Err(heard) => heard,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Looks up all at once whoever has one of the containers already.
+    async fn see_rivals(
+        &self,
+        asked: &Asked,
+        said: &mut Said,
+        known: &[Result<Arc<Known>, Heard>],
+    ) -> Result<(), Error> {
+        let rivals = known.iter().flatten().filter_map(|known| {
+            self.0.holders.rival(known.tenant.placement().container(), known.tenant.id())
+        });
+        let rivals: HashSet<_> = rivals.filter(|rival| !said.contains_key(rival)).collect();
+        let rivals: Vec<_> = rivals.into_iter().collect();
+        said.extend(self.0.resolve(asked, &rivals).await?);
+        Ok(())
+    }
+
+    /// Notes that a container is this tenant's. When it was another's before, and the catalog says that
+    /// it still is, two tenants would share their data, and this one is refused. If not, what is
+    /// remembered of the other one is out of date.
+    async fn claim(
+        &self,
+        asked: &Asked,
+        said: &mut Said,
+        known: &Known,
+    ) -> Result<Result<(), Error>, Error> {
+        let Inner { holders, rules, .. } = &*self.0;
+        let (id, container) = (known.tenant.id(), known.tenant.placement().container());
+        let mut gone = None;
+        while let Err(rival) = holders.claim(container, id, &known.occupant, gone.as_ref()) {
+            if !said.contains_key(&rival) {
+                let alone = std::slice::from_ref(&rival);
+                said.extend(self.0.resolve(asked, alone).await?);
+            }
+            match said.get(&rival) {
+                Some(Ok(Some(other)))
+                    if container_of(other, &rules.isolation).is_ok_and(|of| of == *container) =>
+                {
+                    return Ok(Err(collision(id, &rival)));
+                }
+                // Nobody knows what that one has.
+                Some(Err(error)) => return Ok(Err(Error::shared(error).with_tenant(&rival))),
+                _ => {}
+            }
+            self.forget(rival.as_str());
+            gone = Some(rival);
+        }
+        Ok(Ok(()))
+    }
+}
+
+impl Inner {
+    /// Asks the catalog for tenants, and again when it may answer the next time.
+    pub(super) async fn resolve(&self, asked: &Asked, ids: &[TenantId]) -> Result<Said, Error> {
+        let most = self.retry.max_attempts;
+        let told = asked.library.clone();
+        let tenant = if let [id] = ids { Some(id.clone()) } else { None };
+        let retrier = Retrier::when(self.retry.clone(), is_worth_another_try);
+        let retrier = retrier.on_retry(move |attempt, error, delay| {
+            let cause = (error.class(), error.to_string());
+            let retry =
+                Retry::new(RetryOf::Catalog, tenant.as_ref(), (attempt, most), delay, cause);
+            told.observer().retrying(retry);
+        });
+        let mut said = Said::new();
+        for ids in ids.chunks(self.catalog.batch().max(1)) {
+            let mut resolved = retrier.run(|| self.resolve_once(asked, ids)).await?;
+            said.extend(ids.iter().map(|id| {
+                let record = resolved.remove(id).transpose().and_then(|record| check(id, record));
+                (id.clone(), record.map_err(Arc::new))
+            }));
+        }
+        Ok(said)
+    }
+
+    async fn resolve_once(&self, asked: &Asked, ids: &[TenantId]) -> Result<Resolved, Error> {
+        match (self.catalog.batch(), ids) {
+            (..=1, [id]) => {
+                let record = self.catalog.resolve(self.ask(asked), id).await?;
+                Ok(record.map(|record| (id.clone(), Ok(record))).into_iter().collect())
+            }
+            _ => self.catalog.resolve_many(self.ask(asked), ids).await,
+        }
+    }
+
+    /// Returns the record of a tenant that may be served, with its container.
+    fn placed(&self, said: &Said, id: &TenantId) -> Result<(TenantRecord, Ident), Heard> {
+        match said.get(id) {
+            Some(Ok(Some(record))) => {
+                let (record, container) =
+                    (record.clone(), self.rules.container(record).map_err(unusable)?);
+                if record.state == TenantState::Active {
+                    return Ok((record, container));
+                }
+                let suspended = self.rules.known(record, container, None).map_err(unusable)?;
+                Err(Heard::Verdict(Verdict::Suspended(Arc::new(suspended))))
+            }
+            Some(Ok(None)) | None => Err(Heard::Verdict(Verdict::Unknown)),
+            Some(Err(error)) => Err(Heard::Unusable(Arc::clone(error))),
+        }
+    }
+
+    /// Asks which schemas have these names, for a catalog that does not look at schemas itself. It has no
+    /// need of the server, and must not be kept waiting by it: where that has never answered, or does not
+    /// do so soon, the first session that is bound will tell.
+    async fn seen_now(
+        &self,
+        asked: &Asked,
+        containers: Vec<Ident>,
+    ) -> Option<HashMap<String, SchemaOid>> {
+        if containers.is_empty() || !asked.library.has_answered() {
+            return None;
+        }
+        let look = async {
+            let _share = match &self.connections {
+                Some(connections) => connections.acquire().await.ok(),
+                None => None,
+            };
+            asked.library.schemas_named(&containers).await
+        };
+        timeout(SOON, look).await.ok()?.ok()
+    }
+}
+
+/// How long a look at schemas may keep the answer of a catalog back.
+const SOON: Duration = Duration::from_millis(500);
+
+/// Whoever has waited for a connection in vain would only wait again.
+fn is_worth_another_try(error: &Error) -> bool {
+    error.is_transient() && !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Overloaded)
+}
+
+/// Refuses a record that is another tenant's.
+fn check(id: &TenantId, record: Option<TenantRecord>) -> Result<Option<TenantRecord>, Error> {
+    match record {
+        Some(record) if record.id != *id => {
+            let attempted = format!("the catalog answered with tenant {}", record.id);
+            Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(id))
+        }
+        record => Ok(record),
+    }
+}
+
+fn unusable(error: Error) -> Heard {
+    Heard::Unusable(Arc::new(error))
+}

@@ -1,0 +1,327 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::PgConnection;
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::{
+    Ask, Asked, Catalog, CatalogChange, CatalogOptions, Write,
+    desk::{Answered, Desk, Joined, Limits, Rank, Ticket},
+    holders::Holders,
+    in_time,
+    memory::{Found, Memory, Verdict},
+    outage::Outage,
+    page,
+    rules::{Known, Rules, Site},
+};
+use crate::{
+    error::{Error, ErrorKind, RETRY_AFTER},
+    event::Event,
+    retry::RetryPolicy,
+    tenant::{Ident, TenantId, TenantRecord},
+};
+
+/// What has come of asking the catalog for one id.
+#[derive(Debug, Clone)]
+pub(super) enum Heard {
+    Verdict(Verdict),
+    /// The catalog has answered with what cannot be used.
+    Unusable(Arc<Error>),
+    /// The catalog has not answered.
+    NoAnswer(Arc<Error>),
+}
+
+/// Finds tenants: the catalog behind what is remembered of it. Cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct Lookup(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) catalog: Box<dyn Catalog>,
+    pub(super) rules: Rules,
+    pub(super) memory: Memory,
+    pub(super) holders: Holders,
+    pub(super) outage: Outage,
+    pub(super) retry: RetryPolicy,
+    desk: Arc<Desk<Heard>>,
+    max_waiting: usize,
+    pub(super) timeout: Duration,
+    /// The library's share of connections. A catalog that is asked with connections has taken its share
+    /// at the desk.
+    pub(super) connections: Option<Semaphore>,
+    listening: AtomicBool,
+}
+
+/// How many look-ups of a catalog that takes no connections run at a time.
+const ELSEWHERE: usize = 100;
+
+/// How often the catalog is asked again because the tenant was forgotten while it answered.
+const ATTEMPTS: usize = 3;
+
+/// How long a request waits for a tenant to be renewed that can be served without.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long after a renewal that has failed the next one is tried.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Lookup {
+    /// Makes one that takes so many connections at most.
+    pub(crate) fn new(
+        options: &CatalogOptions,
+        catalog: Box<dyn Catalog>,
+        rules: Rules,
+        retry: RetryPolicy,
+        connections: usize,
+    ) -> Self {
+        let takes_connections = catalog.takes_connections();
+        let limits = Limits {
+            shares: if takes_connections { connections } else { ELSEWHERE },
+            batch: catalog.batch().max(1),
+            waiting: options.max_waiting,
+        };
+        Self(Arc::new(Inner {
+            catalog,
+            rules,
+            memory: Memory::new(options),
+            holders: Holders::default(),
+            outage: Outage::default(),
+            retry,
+            desk: Desk::new(limits),
+            max_waiting: options.max_waiting,
+            timeout: options.timeout,
+            connections: (!takes_connections).then(|| Semaphore::new(connections)),
+            listening: AtomicBool::new(false),
+        }))
+    }
+
+    /// Finds a tenant, whatever its state. Callers that ask for one id at once wait for one answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, another caller that waits for the same answer takes over.
+    pub(crate) async fn find(&self, asked: &Asked, id: &TenantId) -> Result<Arc<Known>, Error> {
+        let meters = &asked.library.observer().meters;
+        let mut found = self.0.memory.find(id);
+        match &found {
+            Found::Fresh(_) => meters.catalog_hits.inc(),
+            Found::Stale(_) | Found::Nothing(_) => meters.catalog_misses.inc(),
+        }
+        if let Found::Stale(known) = &found {
+            match self.renewed(asked, known).await {
+                Some(Heard::Verdict(verdict)) => found = Found::Fresh(verdict),
+                Some(Heard::Unusable(error)) => return Err(Error::shared(&error).with_tenant(id)),
+                // It may have been forgotten meanwhile.
+                Some(Heard::NoAnswer(_)) | None => found = self.0.memory.find(id),
+            }
+        }
+        let verdict = match found {
+            Found::Fresh(verdict) => verdict,
+            Found::Stale(known) => {
+                self.served_stale(asked);
+                Verdict::Known(known)
+            }
+            Found::Nothing(rank) => {
+                let loaded = in_time(self.0.timeout, self.load(asked, id, rank)).await;
+                loaded.map_err(|error| error.with_tenant(id))?
+            }
+        };
+        match verdict {
+            Verdict::Known(known) | Verdict::Suspended(known) => Ok(known),
+            Verdict::Unknown => {
+                let unknown = Error::new(ErrorKind::UnknownTenant, "looking the tenant up");
+                Err(unknown.with_tenant(id))
+            }
+        }
+    }
+
+    /// Waits for the catalog, and again when the tenant was forgotten while it answered.
+    async fn load(&self, asked: &Asked, id: &TenantId, rank: Rank) -> Result<Verdict, Error> {
+        let mut answered = self.answer_for(asked, id, rank).await?;
+        for _ in 1..ATTEMPTS {
+            if !answered.outdated {
+                break;
+            }
+            answered = self.answer_for(asked, id, Rank::Known).await?;
+        }
+        match answered.answer {
+            Heard::Verdict(verdict) => Ok(verdict),
+            Heard::Unusable(error) | Heard::NoAnswer(error) => Err(Error::shared(&error)),
+        }
+    }
+
+    async fn answer_for(
+        &self,
+        asked: &Asked,
+        id: &TenantId,
+        rank: Rank,
+    ) -> Result<Answered<Heard>, Error> {
+        match self.0.desk.join(id, rank) {
+            Some(joined) => Ok(self.answer(asked, &joined.ticket).await),
+            None => {
+                let most = self.0.max_waiting;
+                let attempted = format!("{most} ids wait to be looked up already");
+                Err(Error::new(ErrorKind::Overloaded, attempted).with_retry_after(RETRY_AFTER))
+            }
+        }
+    }
+
+    async fn answer(&self, asked: &Asked, ticket: &Arc<Ticket<Heard>>) -> Answered<Heard> {
+        let ask = |asking| {
+            let (lookup, asked) = (self.clone(), asked.clone());
+            Box::pin(async move { lookup.ask_for(&asked, asking).await }) as _
+        };
+        ticket.answer(&ask).await
+    }
+
+    /// Renews what is known of a tenant, and waits for that as long as it is worth it. It goes on
+    /// afterwards.
+    async fn renewed(&self, asked: &Asked, known: &Known) -> Option<Heard> {
+        let Inner { memory, desk, outage, .. } = &*self.0;
+        if known.tried().is_some_and(|tried| memory.now() < tried + PAUSE) {
+            return None;
+        }
+        let Joined { ticket, first } = desk.join(known.tenant.id(), Rank::Known)?;
+        if first {
+            let (lookup, asked, ticket) = (self.clone(), asked.clone(), Arc::clone(&ticket));
+            let library = asked.library.clone();
+            library.spawn(async move { drop(lookup.answer(&asked, &ticket).await) });
+        }
+        // Where the runtime of the background has ended, it is this request that renews.
+        let goes_on = Arc::strong_count(&ticket) > 1;
+        let patience = match outage.is_on() && goes_on {
+            true => Duration::ZERO,
+            false => PATIENCE.saturating_sub(ticket.since.elapsed()),
+        };
+        if patience.is_zero() {
+            return None;
+        }
+        match timeout(patience, self.answer(asked, &ticket)).await {
+            Ok(answered) => (!answered.outdated).then_some(answered.answer),
+            Err(_) => {
+                outage.note(None);
+                None
+            }
+        }
+    }
+
+    fn served_stale(&self, asked: &Asked) {
+        let observer = asked.library.observer();
+        observer.meters.catalog_stale.inc();
+        if let Some(outage) = self.0.outage.served_stale() {
+            observer.tell(Event::CatalogOutage(outage));
+        }
+    }
+
+    /// Lists all tenants. Each page may take as long as a look-up.
+    pub(crate) async fn list(&self, asked: &Asked) -> Result<Vec<TenantRecord>, Error> {
+        page::all(&*self.0.catalog, self.0.ask(asked), Some(self.0.timeout)).await
+    }
+
+    pub(crate) fn tenants_see_shared(&self) -> bool {
+        self.0.rules.tenants_see_shared
+    }
+
+    pub(crate) fn channel(&self) -> Option<&str> {
+        self.0.catalog.channel()
+    }
+
+    /// Looks a tenant up past what is remembered, whatever its state.
+    pub(crate) async fn record(
+        &self,
+        asked: &Asked,
+        id: &TenantId,
+    ) -> Result<Option<TenantRecord>, Error> {
+        let ids = std::slice::from_ref(id);
+        let mut said = in_time(self.0.timeout, self.0.resolve(asked, ids)).await?;
+        let record = said.remove(id).unwrap_or(Ok(None));
+        record.map_err(|error| Error::shared(&error).with_tenant(id))
+    }
+
+    /// Returns how upkeep reaches a tenant.
+    pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
+        self.0.rules.site(record)
+    }
+
+    /// Returns how upkeep reaches a schema that is no tenant's yet.
+    pub(crate) fn site_of(&self, schema: &Ident) -> Site {
+        self.0.rules.site_of(schema)
+    }
+
+    /// Returns how upkeep reaches the shared schema.
+    pub(crate) fn shared_site(&self) -> Site {
+        self.0.rules.shared_site()
+    }
+
+    /// Writes a change of the list of tenants in the transaction that is open on the connection.
+    pub(crate) async fn write(
+        &self,
+        conn: &mut PgConnection,
+        change: CatalogChange<'_>,
+    ) -> Result<(), Error> {
+        let write = Write { conn, shared_schema: &self.0.rules.shared_schema };
+        self.0.catalog.write(write, change).await
+    }
+
+    /// Has the sessions of handles that were looked up drop their prepared statements.
+    pub(crate) fn note_change(&self, id: &TenantId) {
+        if let Some(known) = self.0.memory.known(id.as_str()) {
+            known.occupant.note_change();
+        }
+    }
+
+    /// Has the handles that were made of what is remembered of a tenant refused, and forgets it.
+    pub(crate) fn retire_and_forget(&self, id: &TenantId) {
+        if let Some(known) = self.0.memory.known(id.as_str()) {
+            known.occupant.retire();
+        }
+        self.forget(id.as_str());
+    }
+
+    /// Forgets a tenant that was changed: it is not served before the catalog has answered.
+    pub(crate) fn forget(&self, id: &str) {
+        self.0.desk.forget(id, || self.0.memory.forget(id));
+    }
+
+    /// Forgets all tenants: all were changed.
+    pub(super) fn forget_all(&self) {
+        self.0.desk.forget_all(|| self.0.memory.forget_all());
+    }
+
+    /// Has all tenants renewed: changes may have been missed.
+    pub(super) fn doubt_all(&self) {
+        self.0.memory.doubt_all();
+    }
+
+    /// Notes that somebody listens for changes. Returns whether nobody did.
+    pub(super) fn begin_to_listen(&self) -> bool {
+        let Inner { listening, .. } = &*self.0;
+        !listening.load(Ordering::Relaxed) && !listening.swap(true, Ordering::Relaxed)
+    }
+
+    /// Notes that nobody listens any more.
+    pub(super) fn end_to_listen(&self) {
+        self.0.listening.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Inner {
+    pub(super) fn ask<'a>(&'a self, asked: &'a Asked) -> Ask<'a> {
+        Ask {
+            library: &asked.library,
+            shared: &asked.shared,
+            shared_schema: &self.rules.shared_schema,
+            isolation: &self.rules.isolation,
+        }
+    }
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookup").field("catalog", &self.0.catalog).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use std::time::Duration;
+
+use super::fixed::container_of;
+use crate::{
+    error::{Error, ErrorKind},
+    pool::{AskForCredentials, Class, Login, Occupant, OccupantId},
+    tenant::{
+        Binding, Ident, Isolation, PROVISIONAL, Placement, Schema, Tenant, TenantId, TenantRecord,
+        TenantState,
+    },
+};
+
+/// Decides whether a tenant's connections are its own for good.
+pub(crate) type Decide = Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>;
+
+/// Which tenants' connections are their own for good, and how those log in.
+pub(crate) struct Dedicate {
+    pub(crate) decide: Decide,
+    pub(crate) credentials: Option<AskForCredentials>,
+}
+
+/// A tenant with its session's identity.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) tenant: Tenant,
+    pub(crate) occupant: Arc<Occupant>,
+    /// When the catalog was last asked in vain to renew it, in nanoseconds.
+    tried: AtomicU64,
+}
+
+impl Known {
+    pub(super) fn note_tried(&self, now: Duration) {
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        self.tried.store(now, Ordering::Relaxed);
+    }
+
+    /// Returns when the catalog was last asked in vain, if it was.
+    pub(super) fn tried(&self) -> Option<Duration> {
+        let tried = self.tried.load(Ordering::Relaxed);
+        (tried > 0).then(|| Duration::from_nanos(tried))
+    }
+}
+
+/// A tenant as the library's own upkeep reaches it, whatever its state.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    /// The tenant; `None` for the shared schema, and for one that is no tenant's yet.
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) schema: Ident,
+    /// Binds a session to the schema as the role of the connection, without the tenant's settings.
+    /// Dedicated, when a connection that has served the tenant may serve nobody else.
+    pub(crate) occupant: Arc<Occupant>,
+}
+
+/// Tables of a schema that upkeep comes across, more or less: those of the library, and what a migration
+/// changes.
+const TABLES_OF_UPKEEP: u32 = 3;
+
+/// What is made of a record.
+pub(crate) struct Rules {
+    pub(crate) isolation: Isolation,
+    pub(crate) shared_schema: Ident,
+    pub(crate) tenants_see_shared: bool,
+    pub(crate) dedicate: Dedicate,
+}
+
+impl Rules {
+    /// Returns the container of a tenant, which is never a schema that belongs to everybody.
+    pub(super) fn container(&self, record: &TenantRecord) -> Result<Ident, Error> {
+        let container = container_of(record, &self.isolation)?;
+        let everybodys = container.is_reserved_schema()
+            || container == self.shared_schema
+            || container.as_str().starts_with(PROVISIONAL);
+        if everybodys {
+            let attempted = "its container is a schema that belongs to everybody";
+            return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
+        }
+        Ok(container)
+    }
+
+    /// Returns an occupant of the library's own, that sees what the tenant of a schema sees.
+    fn upkeep(&self, id: OccupantId, class: Class, schema: &Ident) -> Arc<Occupant> {
+        let shared = self.tenants_see_shared.then_some(&self.shared_schema);
+        let occupant = Occupant::new(id, class, Binding::upkeep(schema, shared));
+        occupant.set_tables(TABLES_OF_UPKEEP);
+        Arc::new(occupant)
+    }
+
+    /// Returns how upkeep reaches a tenant.
+    pub(super) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
+        let schema = self.container(record)?;
+        let (tenant, class) = (record.id.clone(), self.class(record));
+        let occupant = self.upkeep(OccupantId::Tenant(tenant.clone()), class, &schema);
+        Ok(Site { tenant: Some(tenant), schema, occupant })
+    }
+
+    /// Returns how upkeep reaches a schema that is no tenant's yet.
+    pub(super) fn site_of(&self, schema: &Ident) -> Site {
+        let occupant = self.upkeep(OccupantId::Upkeep, Class::Shared, schema);
+        Site { tenant: None, schema: schema.clone(), occupant }
+    }
+
+    /// Returns how upkeep reaches the shared schema.
+    pub(super) fn shared_site(&self) -> Site {
+        let schema = self.shared_schema.clone();
+        let binding = Binding::upkeep(&schema, None);
+        let occupant = Arc::new(Occupant::new(OccupantId::Shared, Class::Shared, binding));
+        Site { tenant: None, schema, occupant }
+    }
+
+    fn class(&self, record: &TenantRecord) -> Class {
+        if (self.dedicate.decide)(record) { Class::Dedicated } else { Class::Pooled }
+    }
+
+    /// Makes a tenant of its record, where its container is that schema now. `None`
+    /// leaves it to the first session that is bound.
+    pub(super) fn known(
+        &self,
+        record: TenantRecord,
+        container: Ident,
+        schema: Option<Schema>,
+    ) -> Result<Known, Error> {
+        let class = self.class(&record);
+        let placement = Placement::schema(container);
+        let shared = self.tenants_see_shared.then_some(&self.shared_schema);
+        let binding = Binding::tenant(&record, &placement, shared);
+        if let Some(name) = binding.forbidden_setting() {
+            let attempted = format!("its record sets {name}, which is how tenants are kept apart");
+            return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
+        }
+        let id = OccupantId::Tenant(record.id.clone());
+        let login = self.dedicate.credentials.clone().filter(|_| class == Class::Dedicated);
+        let login = login.map(|ask| Login::new(record.clone(), ask));
+        let occupant = Occupant::new(id, class, binding).of(schema).logging_in(login);
+        let occupant = Arc::new(match record.state {
+            TenantState::Active => occupant,
+            _ => occupant.suspended(),
+        });
+        let tried = AtomicU64::new(0);
+        Ok(Known { tenant: Tenant::new(record, placement), occupant, tried })
+    }
+}
