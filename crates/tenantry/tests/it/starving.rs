@@ -105,8 +105,8 @@ async fn binds_of_one_tenant_that_hang_do_not_hold_the_pool() -> TestResult {
         .builder()
         .tenants_see_shared(true)
         .pool_options(pool_options(|options| {
-            options.max_connections = 5;
-            options.max_connections_per_tenant = Some(5);
+            options.max_connections = 8;
+            options.max_connections_per_tenant = Some(8);
             options.acquire_timeout = MS * 1_000;
         }))
         .build()?;
@@ -114,7 +114,8 @@ async fn binds_of_one_tenant_that_hang_do_not_hold_the_pool() -> TestResult {
     let lease = acme.acquire().await?;
     let lock: i64 = sqlx::query_scalar(
         "select (classid::bigint << 32) | objid::bigint from pg_locks \
-         where locktype = 'advisory' and mode = 'ShareLock'",
+         where locktype = 'advisory' and mode = 'ShareLock' \
+         and database = (select oid from pg_database where datname = current_database())",
     )
     .fetch_one(&mut admin)
     .await?;
@@ -133,7 +134,7 @@ async fn binds_of_one_tenant_that_hang_do_not_hold_the_pool() -> TestResult {
             }
         });
     }
-    // A try takes a second. Then the connection is there for others, while acme tries again.
+    // A try takes a second. Then its connection is there again, before there are eight of them.
     let (mut served, mut refused) = (0, 0);
     while !clients.is_empty() {
         match name_of(&globex).await {
@@ -148,7 +149,7 @@ async fn binds_of_one_tenant_that_hang_do_not_hold_the_pool() -> TestResult {
             () = tokio::time::sleep(MS * 20) => {}
         }
     }
-    assert!(served > 0 && refused <= 4, "{served} served, {refused} refused");
+    assert!(served > 20 && refused <= 1, "{served} served, {refused} refused");
     sqlx::query("select pg_advisory_unlock_all()").execute(&mut admin).await?;
     assert_eq!(name_of(&acme).await?, "acme");
     manager.close().await;
