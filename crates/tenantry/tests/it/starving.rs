@@ -134,7 +134,7 @@ async fn binds_of_one_tenant_that_hang_do_not_hold_the_pool() -> TestResult {
             }
         });
     }
-    // A try takes a second. Then its connection is there again, before there are eight of them.
+    // A try takes a second. Then its connection is there again soon; ten tries more would hold all.
     let (mut served, mut refused) = (0, 0);
     while !clients.is_empty() {
         match name_of(&globex).await {
@@ -149,7 +149,7 @@ async fn binds_of_one_tenant_that_hang_do_not_hold_the_pool() -> TestResult {
             () = tokio::time::sleep(MS * 20) => {}
         }
     }
-    assert!(served > 20 && refused <= 1, "{served} served, {refused} refused");
+    assert!(served > refused * 5, "{served} served, {refused} refused");
     sqlx::query("select pg_advisory_unlock_all()").execute(&mut admin).await?;
     assert_eq!(name_of(&acme).await?, "acme");
     manager.close().await;
