@@ -82,6 +82,7 @@ macro_rules! suite {
             commit_alone_lasts, panicking_handler, client_that_leaves_a_transaction,
             client_that_leaves_a_statement, body_too_large, body_that_ends_too_early,
             half_sent_bodies_hold_no_connection, half_sent_bodies_over_http2,
+            hanging_statements_leave_a_place, unknown_ids_hold_nobody_up,
         }
     };
     ($adapter:ty: $($case:ident),* $(,)?) => {
@@ -102,6 +103,7 @@ mod tests {
         let sources = [
             include_str!("cases/bound.rs"),
             include_str!("cases/bodies.rs"),
+            include_str!("cases/crowds.rs"),
             include_str!("cases/errors.rs"),
             include_str!("cases/heads.rs"),
             include_str!("cases/isolation.rs"),
@@ -121,6 +123,6 @@ mod tests {
             assert!(suite.contains(&case), "{case}");
             count += 1;
         }
-        assert_eq!(count, 42);
+        assert_eq!(count, 44);
     }
 }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod bound;
+mod crowds;
 mod errors;
 mod heads;
 mod isolation;
@@ -19,6 +20,7 @@ pub use bound::{
     bound_and_optional, bound_before_anything_is_asked, bound_by_a_session_store,
     bound_outside_of_the_session, bound_to_one_tenant,
 };
+pub use crowds::{hanging_statements_leave_a_place, unknown_ids_hold_nobody_up};
 pub use errors::{
     closed_manager, failing_catalog, failing_statements_are_opaque, missing_middleware,
     no_connection_in_time, no_server,
