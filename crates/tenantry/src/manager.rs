@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
+#[cfg(feature = "ops")]
 use tokio::task::JoinHandle;
 
 pub use builder::{ConfigError, ManagerBuilder};
@@ -334,6 +335,7 @@ impl TenantManager {
     }
 
     /// Runs a task that [`close`](Self::close) waits for, on the runtime that the connections live on.
+    #[cfg(feature = "ops")]
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
