@@ -255,8 +255,9 @@ fn many_tenants(scenario: &'static str, figures: &ManyTenants) -> [Line; 6] {
     ]
 }
 
-fn fairness(figures: &Fairness) -> [Line; 4] {
+fn fairness(figures: &Fairness) -> [Line; 6] {
     let (shorter, total) = (figures.quiet_p99_ratio, figures.total_ratio);
+    let uncapped = figures.quiet_p99_ratio_without_cap;
     let quiet = format!("{:.1} ms", figures.quiet_p99_ms);
     let pgpool = format!("{:.1} ms", figures.pgpool_quiet_p99_ms);
     [
@@ -265,6 +266,8 @@ fn fairness(figures: &Fairness) -> [Line; 4] {
         Line::new("fairness", "quiet_p99", format!("1/{shorter:.1}"))
             .target("at most 1/25", shorter >= 25.0),
         Line::times("fairness", "total_ratio", total).target("at least 0.98x", total >= 0.98),
+        Line::new("fairness", "quiet_p99_without_cap", format!("1/{uncapped:.1}")),
+        Line::times("fairness", "total_ratio_without_cap", figures.total_ratio_without_cap),
     ]
 }
 

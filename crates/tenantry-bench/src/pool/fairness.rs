@@ -64,6 +64,9 @@ pub(crate) struct Fairness {
     pub(crate) quiet_p99_ratio: f64,
     /// Answers to everybody, against those of sqlx's pool.
     pub(crate) total_ratio: f64,
+    /// The same where the tenant that floods may have every connection.
+    pub(crate) quiet_p99_ratio_without_cap: f64,
+    pub(crate) total_ratio_without_cap: f64,
 }
 
 /// One contender, one round.
@@ -115,11 +118,14 @@ enum Sleeper {
 }
 
 impl Sleeper {
-    fn tenantry(options: PgConnectOptions, reserve: Option<usize>) -> Result<Self, Failure> {
+    fn tenantry(
+        options: PgConnectOptions,
+        configure: impl FnOnce(&mut PoolOptions),
+    ) -> Result<Self, Failure> {
         let mut pool = PoolOptions::default();
         pool.max_connections = usize::try_from(CONNECTIONS)?;
         pool.acquire_timeout = ACQUIRE_TIMEOUT;
-        pool.reserved_connections = reserve;
+        configure(&mut pool);
         let manager = TenantManager::builder_with(options).pool_options(pool).build()?;
         Ok(Self::Tenantry(manager))
     }
@@ -170,17 +176,25 @@ pub(crate) async fn run(
     tenants: Arc<[Tenant]>,
 ) -> Result<(Fairness, Vec<FairnessSeries>), Failure> {
     let sleepers = [
-        ("tenantry", Sleeper::tenantry(world.options("tenantry"), None)?),
+        ("tenantry", Sleeper::tenantry(world.options("tenantry"), |_| {})?),
         ("pgpool", Sleeper::pool(world.options("pgpool"))),
         (
             "tenantry_with_reserve",
-            Sleeper::tenantry(world.options("tenantry_with_reserve"), Some(1))?,
+            Sleeper::tenantry(world.options("tenantry_with_reserve"), |pool| {
+                pool.reserved_connections = Some(1);
+            })?,
+        ),
+        (
+            "tenantry_without_cap",
+            Sleeper::tenantry(world.options("tenantry_without_cap"), |pool| {
+                pool.max_connections_per_tenant = Some(pool.max_connections);
+            })?,
         ),
     ];
     let (busy, quiet) = tenants.split_at(1);
     let load = Load { busy: busy.into(), tasks: FLOOD, quiet: quiet.into() };
     let series = compare(course, sleepers, &load).await?;
-    let (ours, theirs) = (&series[0], &series[1]);
+    let (ours, theirs, uncapped) = (&series[0], &series[1], &series[3]);
     let figures = Fairness {
         quiet_p50_ms: ours.median_of(|run| run.quiet_p50_ms),
         quiet_p99_ms: ours.median_of(|run| run.quiet_p99_ms),
@@ -188,6 +202,8 @@ pub(crate) async fn run(
         pgpool_quiet_p99_ms: theirs.median_of(|run| run.quiet_p99_ms),
         quiet_p99_ratio: theirs.times(ours, |run| run.quiet_p99_ms),
         total_ratio: ours.times(theirs, |run| run.total_per_second),
+        quiet_p99_ratio_without_cap: theirs.times(uncapped, |run| run.quiet_p99_ms),
+        total_ratio_without_cap: uncapped.times(theirs, |run| run.total_per_second),
     };
     Ok((figures, series))
 }
@@ -199,7 +215,7 @@ pub(crate) async fn run_with_a_crowd(
     tenants: Arc<[Tenant]>,
 ) -> Result<(Steady, Vec<FairnessSeries>), Failure> {
     let sleepers = [
-        ("tenantry", Sleeper::tenantry(world.options("tenantry"), None)?),
+        ("tenantry", Sleeper::tenantry(world.options("tenantry"), |_| {})?),
         ("pgpool", Sleeper::pool(world.options("pgpool"))),
     ];
     let (quiet, busy) = tenants.split_at(QUIET);

@@ -3,6 +3,7 @@
 use super::{
     Class, ConnId, How, Scheduler, Supply, TenantKey, Time,
     conn::{Shelf, State, conn_id},
+    fair::BURST,
 };
 
 impl<W> Scheduler<W> {
@@ -57,7 +58,9 @@ impl<W> Scheduler<W> {
     fn is_near(&self, owner: TenantKey, first: TenantKey) -> bool {
         let affinity = self.limits.affinity;
         let [owned, next] = [owner, first].map(|key| self.tenants[key.0].virtual_time);
-        !affinity.is_zero() && owned <= next.max(self.ready.clock()).saturating_add(affinity)
+        // A turn comes at the edge of the burst, or when whoever is first has come that far.
+        let turn = next.max(self.ready.clock() + BURST);
+        !affinity.is_zero() && owned <= turn.saturating_add(affinity)
     }
 
     pub(super) fn whose_turn(&self) -> Option<TenantKey> {

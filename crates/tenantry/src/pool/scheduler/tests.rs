@@ -466,8 +466,8 @@ fn a_flood_does_not_hold_up_a_quiet_tenant() {
                 Action::Open(conn) => scheduler.opened(now, conn, Time::MAX),
                 Action::Grant { waiter: "quiet", .. } => {
                     // It goes on until it is 50 ms of hold time ahead of its share, which is half of
-                    // the 5 ms of each statement.
-                    assert!(grants_until_quiet.unwrap() <= 21, "{grants_until_quiet:?}");
+                    // the 5 ms of each statement, and 20 ms more on connections that are its own.
+                    assert!(grants_until_quiet.unwrap() <= 29, "{grants_until_quiet:?}");
                     return;
                 }
                 Action::Grant { conn, .. } => {
