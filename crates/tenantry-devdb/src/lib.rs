@@ -1,7 +1,8 @@
 //! A throwaway PostgreSQL for examples, tests and benches.
 //!
 //! [`DevDatabase`] is a fresh database in a server that many share; [`DevServer`] is a server of
-//! one's own, for tests that stop or freeze it. Both go away with their value.
+//! one's own, for tests that stop or freeze it. Both go away with their value. [`Database`] is for programs
+//! that work on a database which they are given, and on a throwaway one if they are given none.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tenantry_devdb::Error> {
@@ -69,6 +70,7 @@ mod discover;
 #[cfg(feature = "download")]
 mod download;
 mod error;
+mod given;
 mod host;
 mod installation;
 mod runtime_dir;
@@ -81,5 +83,6 @@ mod watchdog;
 
 pub use database::DevDatabase;
 pub use error::Error;
+pub use given::Database;
 pub use server::{DevServer, DevServerBuilder};
 pub use version::Version;

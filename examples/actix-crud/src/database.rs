@@ -1,61 +1,49 @@
-//! Where the data is, and what has to be there before the first request.
+//! What has to be there before the first request: the schemas of the tenants, their tables, and some rows.
 
-use std::env;
-
-use tenantry::{Error, TenantManager};
-use tenantry_devdb::DevDatabase;
+use anyhow::ensure;
+use tenantry::{
+    ErrorKind, TenantManager,
+    migrate::{MigrateOptions, Migrations},
+    provision::CreateOptions,
+    seed::Seed,
+};
 
 /// The tenants of this example.
 pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
 
-/// The database of `DATABASE_URL`, or else a throwaway one.
-pub(crate) enum Database {
-    Given(String),
-    Throwaway(DevDatabase),
-}
+/// Brings what is there up to date, and creates what is missing. Any number of instances may do so at once.
+pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
+    let tenants = Migrations::embedded(&sqlx::migrate!("../axum-crud/migrations/tenants"))?;
+    let shared = Migrations::embedded(&sqlx::migrate!("../axum-crud/migrations/shared"))?;
+    let migrator = manager.migrator().tenants(tenants.clone()).shared(shared);
+    let report = migrator.migrate_all(MigrateOptions::default()).await?;
+    ensure!(report.is_success(), "some schemas could not be migrated\n{report}");
 
-impl Database {
-    pub(crate) async fn open() -> Result<Self, tenantry_devdb::Error> {
-        match env::var("DATABASE_URL") {
-            Ok(url) => Ok(Self::Given(url)),
-            Err(_) => {
-                tracing::info!("DATABASE_URL is not set, so a throwaway PostgreSQL is started");
-                DevDatabase::create().await.map(Self::Throwaway)
-            }
-        }
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        match self {
-            Self::Given(url) => url,
-            Self::Throwaway(database) => database.url(),
-        }
-    }
-
-    pub(crate) async fn close(self) -> Result<(), tenantry_devdb::Error> {
-        match self {
-            Self::Given(_) => Ok(()),
-            Self::Throwaway(database) => database.close().await,
-        }
-    }
-}
-
-/// Creates what is missing: schemas, tables and some rows.
-pub(crate) async fn prepare(manager: &TenantManager) -> Result<(), Error> {
-    let shared = manager.shared();
-    sqlx::raw_sql(include_str!("../../axum-crud/sql/shared.sql")).execute(shared).await?;
+    let provisioner = manager.provisioner().tenants(tenants).seed(first_users());
     for tenant in TENANTS {
-        // The statements name no schema: the tenant's own is the only one they find.
-        let mut tx = manager.tenant(tenant).await?.begin().await?;
-        sqlx::raw_sql(include_str!("../../axum-crud/sql/tenant.sql")).execute(&mut *tx).await?;
-        for name in ["Ada", "Grace"] {
-            sqlx::query("insert into users (email, name) values ($1, $2) on conflict do nothing")
-                .bind(format!("{}@{tenant}.example", name.to_lowercase()))
-                .bind(name)
-                .execute(&mut *tx)
-                .await?;
+        match provisioner.create(tenant, CreateOptions::default()).await {
+            // From an earlier start, or another instance has just created it.
+            Err(error) if error.kind() == ErrorKind::TenantExists => {}
+            created => tracing::info!(tenant, took = ?created?.duration, "created"),
         }
-        tx.commit().await?;
     }
     Ok(())
+}
+
+/// The first users of every tenant. The statement names no schema: the tenant's own is the only one that it
+/// finds.
+fn first_users() -> Seed {
+    Seed::new("first users", |tx| {
+        Box::pin(async move {
+            let tenant = tx.tenant().map(ToString::to_string).unwrap_or_default();
+            for name in ["Ada", "Grace"] {
+                sqlx::query("insert into users (email, name) values ($1, $2)")
+                    .bind(format!("{}@{tenant}.example", name.to_lowercase()))
+                    .bind(name)
+                    .execute(&mut **tx)
+                    .await?;
+            }
+            Ok(())
+        })
+    })
 }

@@ -11,7 +11,6 @@ mod users;
 
 use std::{
     env,
-    error::Error,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -23,17 +22,20 @@ use actix_web::{
     middleware::{Next, from_fn},
     web::{self, Data, JsonConfig, PathConfig, get},
 };
+use anyhow::Context as _;
 use tenantry::{Isolation, PlainFormat, SchemaDiscovery, TenantManager, WarmUp};
 use tenantry_actix::{CurrentTenant, OpsService, TenantMiddleware, ops_scope};
+use tenantry_devdb::Database;
 use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
 
-use crate::{database::Database, shutdown::StopSignals};
+use crate::shutdown::StopSignals;
 
 /// How long leases may take to come back after that: those of requests that were not finished.
 const CLOSE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .event_format(PlainFormat::default())
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
@@ -41,7 +43,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .init();
     let address = address()?;
 
-    let database = Database::open().await?;
+    let database = Database::given_or_throwaway().await?;
+    if database.is_throwaway() {
+        tracing::info!("DATABASE_URL is not set, so a throwaway PostgreSQL is started");
+    }
     // Once and here, not in each worker: all of them share one budget of connections.
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
@@ -63,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     .shutdown_timeout(shutdown::DRAIN)
     .bind(address)?;
     let stop = StopSignals::listen()?;
-    say_what_to_try(server.addrs()[0]);
+    say_what_to_try(server.addrs()[0], some_user(&manager).await);
     shutdown::serve(server.run(), stop).await?;
 
     manager.close_within(CLOSE).await;
@@ -73,11 +78,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Reads `HOST` and `PORT`. Nobody else's machine can reach the program unless it is told to be
 /// reached: a container has to.
-fn address() -> Result<SocketAddr, String> {
+fn address() -> anyhow::Result<SocketAddr> {
     let host = env::var("HOST").map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), |host| host.parse());
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse());
-    let host = host.map_err(|_| "HOST must be an IP address, 0.0.0.0 for all of this machine's")?;
-    let port = port.map_err(|_| "PORT must be a number up to 65535")?;
+    let host = host.context("HOST must be an IP address, 0.0.0.0 for all of this machine's")?;
+    let port = port.context("PORT must be a number up to 65535")?;
     Ok(SocketAddr::new(host, port))
 }
 
@@ -113,8 +118,16 @@ async fn log_request(
     next.call(request).await
 }
 
+/// The id of a user of acme, for lines that can be copied as they are.
+async fn some_user(manager: &TenantManager) -> Option<Uuid> {
+    let acme = manager.tenant("acme").await.ok()?;
+    let first = sqlx::query_scalar("select id from users order by created_at, email limit 1");
+    first.fetch_optional(&acme).await.ok()?
+}
+
 #[expect(clippy::print_stdout, reason = "a person is to read it and to copy from it")]
-fn say_what_to_try(address: SocketAddr) {
+fn say_what_to_try(address: SocketAddr, user: Option<Uuid>) {
+    let user = user.map_or_else(|| "{id}".to_owned(), |id| id.to_string());
     println!("listening on http://{address}; the tenants are acme and globex. Try:");
     println!();
     println!("curl http://{address}/users -H 'x-tenant-id: acme'");
@@ -122,10 +135,10 @@ fn say_what_to_try(address: SocketAddr) {
     println!("curl -X POST http://{address}/users -H 'x-tenant-id: acme' \\");
     println!("  -H 'content-type: application/json' \\");
     println!("  -d '{{\"email\": \"john@acme.com\", \"name\": \"John Doe\"}}'");
-    println!("curl http://{address}/users/{{id}} -H 'x-tenant-id: acme'");
-    println!("curl -X PUT http://{address}/users/{{id}} -H 'x-tenant-id: acme' \\");
+    println!("curl http://{address}/users/{user} -H 'x-tenant-id: acme'");
+    println!("curl -X PUT http://{address}/users/{user} -H 'x-tenant-id: acme' \\");
     println!("  -H 'content-type: application/json' -d '{{\"name\": \"John Updated\"}}'");
-    println!("curl -X DELETE http://{address}/users/{{id}} -H 'x-tenant-id: acme'");
+    println!("curl -X DELETE http://{address}/users/{user} -H 'x-tenant-id: acme'");
     println!("curl http://{address}/users-async -H 'x-tenant-id: acme'");
     println!("curl http://{address}/plans");
     println!("curl http://{address}/health");

@@ -1,7 +1,8 @@
 //! What is written to stderr: lines for people, or the library's events as JSON for programs.
 
-use std::{env, error::Error};
+use std::env;
 
+use anyhow::bail;
 use tenantry::{
     Event, ManagerBuilder, PlainFormat,
     event::{PoolCreated, PoolEvicted},
@@ -16,17 +17,17 @@ pub(crate) enum LogFormat {
 
 impl LogFormat {
     /// Reads `LOG_FORMAT`.
-    pub(crate) fn from_env() -> Result<Self, String> {
+    pub(crate) fn from_env() -> anyhow::Result<Self> {
         match env::var("LOG_FORMAT").as_deref() {
             Err(env::VarError::NotPresent) | Ok("plain") => Ok(Self::Plain),
             Ok("json") => Ok(Self::Json),
-            _ => Err("LOG_FORMAT must be plain or json".to_owned()),
+            _ => bail!("LOG_FORMAT must be plain or json"),
         }
     }
 }
 
 /// Sends to stderr what the program and the libraries have to say; `RUST_LOG` says how much of it.
-pub(crate) fn start(format: LogFormat) -> Result<(), Box<dyn Error>> {
+pub(crate) fn start(format: LogFormat) -> anyhow::Result<()> {
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     if format == LogFormat::Json {
         // These are the library's events, and come from the hook already.

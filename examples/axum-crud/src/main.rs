@@ -12,11 +12,11 @@ mod users;
 
 use std::{
     env,
-    error::Error,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
+use anyhow::Context as _;
 use axum::{
     Router,
     extract::Request,
@@ -26,20 +26,25 @@ use axum::{
 };
 use tenantry::{Isolation, SchemaDiscovery, TenantManager, WarmUp};
 use tenantry_axum::{CurrentTenant, TenantLayer};
+use tenantry_devdb::Database;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
-use crate::{database::Database, logging::LogFormat, shutdown::StopSignals};
+use crate::{logging::LogFormat, shutdown::StopSignals};
 
 /// How long leases may take to come back after that: those of requests that were not finished.
 const CLOSE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let log_format = LogFormat::from_env()?;
     logging::start(log_format)?;
     let address = address()?;
 
-    let database = Database::open().await?;
+    let database = Database::given_or_throwaway().await?;
+    if database.is_throwaway() {
+        tracing::info!("DATABASE_URL is not set, so a throwaway PostgreSQL is started");
+    }
     let builder = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(SchemaDiscovery::default())
@@ -51,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let listener = TcpListener::bind(address).await?;
     let stop = StopSignals::listen()?;
-    say_what_to_try(listener.local_addr()?);
+    say_what_to_try(listener.local_addr()?, some_user(&manager).await);
     shutdown::serve(listener, app, stop).await?;
 
     manager.close_within(CLOSE).await;
@@ -61,11 +66,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Reads `HOST` and `PORT`. Nobody else's machine can reach the program unless it is told to be
 /// reached: a container has to.
-fn address() -> Result<SocketAddr, String> {
+fn address() -> anyhow::Result<SocketAddr> {
     let host = env::var("HOST").map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), |host| host.parse());
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse());
-    let host = host.map_err(|_| "HOST must be an IP address, 0.0.0.0 for all of this machine's")?;
-    let port = port.map_err(|_| "PORT must be a number up to 65535")?;
+    let host = host.context("HOST must be an IP address, 0.0.0.0 for all of this machine's")?;
+    let port = port.context("PORT must be a number up to 65535")?;
     Ok(SocketAddr::new(host, port))
 }
 
@@ -82,7 +87,7 @@ async fn warm_up(manager: &TenantManager) {
     );
 }
 
-fn app(manager: TenantManager) -> Result<Router, Box<dyn Error>> {
+fn app(manager: TenantManager) -> anyhow::Result<Router> {
     let of_a_tenant = Router::new()
         .route("/users", get(users::list).post(users::create))
         .route("/users/{id}", get(users::show).put(users::update).delete(users::delete))
@@ -99,8 +104,16 @@ async fn log_request(tenant: CurrentTenant, request: Request, next: Next) -> Res
     next.run(request).await
 }
 
+/// The id of a user of acme, for lines that can be copied as they are.
+async fn some_user(manager: &TenantManager) -> Option<Uuid> {
+    let acme = manager.tenant("acme").await.ok()?;
+    let first = sqlx::query_scalar("select id from users order by created_at, email limit 1");
+    first.fetch_optional(&acme).await.ok()?
+}
+
 #[expect(clippy::print_stdout, reason = "a person is to read it and to copy from it")]
-fn say_what_to_try(address: SocketAddr) {
+fn say_what_to_try(address: SocketAddr, user: Option<Uuid>) {
+    let user = user.map_or_else(|| "{id}".to_owned(), |id| id.to_string());
     println!("listening on http://{address}; the tenants are acme and globex. Try:");
     println!();
     println!("curl http://{address}/users -H 'x-tenant-id: acme'");
@@ -108,10 +121,10 @@ fn say_what_to_try(address: SocketAddr) {
     println!("curl -X POST http://{address}/users -H 'x-tenant-id: acme' \\");
     println!("  -H 'content-type: application/json' \\");
     println!("  -d '{{\"email\": \"john@acme.com\", \"name\": \"John Doe\"}}'");
-    println!("curl http://{address}/users/{{id}} -H 'x-tenant-id: acme'");
-    println!("curl -X PUT http://{address}/users/{{id}} -H 'x-tenant-id: acme' \\");
+    println!("curl http://{address}/users/{user} -H 'x-tenant-id: acme'");
+    println!("curl -X PUT http://{address}/users/{user} -H 'x-tenant-id: acme' \\");
     println!("  -H 'content-type: application/json' -d '{{\"name\": \"John Updated\"}}'");
-    println!("curl -X DELETE http://{address}/users/{{id}} -H 'x-tenant-id: acme'");
+    println!("curl -X DELETE http://{address}/users/{user} -H 'x-tenant-id: acme'");
     println!("curl http://{address}/users-async -H 'x-tenant-id: acme'");
     println!("curl http://{address}/plans");
     println!("curl http://{address}/health");

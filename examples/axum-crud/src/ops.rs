@@ -1,14 +1,15 @@
 //! What is asked about the service itself. In earnest, `/admin` belongs behind authentication.
 
-use std::{env, error::Error};
+use std::env;
 
+use anyhow::{Context as _, bail};
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
 use tenantry::{MetricsOptions, TenantManager};
 use tenantry_axum::OpsRoutes;
 
 /// Makes `/health`, `/livez`, `/readyz`, `/metrics` and `/admin/pools`. None of them needs a tenant.
-pub(crate) fn routes(manager: TenantManager) -> Result<Router, Box<dyn Error>> {
+pub(crate) fn routes(manager: TenantManager) -> anyhow::Result<Router> {
     let metrics =
         MetricsOptions::default().tenant_labels(tenants_shown()?).process(true).runtime(true);
     let mut routes = OpsRoutes::new(manager.clone()).metrics(metrics);
@@ -20,18 +21,18 @@ pub(crate) fn routes(manager: TenantManager) -> Result<Router, Box<dyn Error>> {
 }
 
 /// Reads who may see `/metrics`. One of the two alone is a mistake that must not leave it open.
-fn credentials() -> Result<Option<(String, String)>, Box<dyn Error>> {
+fn credentials() -> anyhow::Result<Option<(String, String)>> {
     match (variable("METRICS_USER")?, variable("METRICS_PASS")?) {
         (Some(user), Some(password)) => Ok(Some((user, password))),
         (None, None) => Ok(None),
-        _ => Err("set both METRICS_USER and METRICS_PASS, or neither".into()),
+        _ => bail!("set both METRICS_USER and METRICS_PASS, or neither"),
     }
 }
 
 /// Reads how many tenants have series of their own. `/metrics` names none unless it is asked for.
-fn tenants_shown() -> Result<usize, Box<dyn Error>> {
+fn tenants_shown() -> anyhow::Result<usize> {
     let most = variable("METRICS_TENANTS")?.map_or(Ok(0), |most| most.parse());
-    most.map_err(|_| "METRICS_TENANTS must be a number".into())
+    most.context("METRICS_TENANTS must be a number")
 }
 
 /// Reads a variable of the environment; an empty one counts as none.

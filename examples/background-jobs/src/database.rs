@@ -1,61 +1,65 @@
-//! Where the data is, and what has to be there before the first job.
+//! What has to be there before the first job: the schemas of the tenants, their tables, and some rows.
 
-use std::env;
+use std::time::Duration;
 
-use tenantry::{Error, TableCatalog, TenantManager};
-use tenantry_devdb::DevDatabase;
+use anyhow::ensure;
+use tenantry::{
+    Error, ErrorKind, TableCatalog, TenantManager,
+    migrate::{MigrateOptions, Migrations},
+    provision::{CreateOptions, Provisioner},
+    seed::Seed,
+};
 
 /// The tenants of this example, each with so many orders.
 pub(crate) const TENANTS: [(&str, i64); 4] =
     [("acme", 3), ("globex", 5), ("initech", 2), ("hooli", 1)];
 
-/// The database of `DATABASE_URL`, or else a throwaway one.
-pub(crate) enum Database {
-    Given(String),
-    Throwaway(DevDatabase),
+/// Brings what is there up to date, and creates what is missing. Returns what creates and removes tenants.
+pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<Provisioner> {
+    TableCatalog::default().create_table(manager.shared()).await?;
+    let tenants = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
+    let shared = Migrations::embedded(&sqlx::migrate!("migrations/shared"))?;
+    let migrator = manager.migrator().tenants(tenants.clone()).shared(shared);
+    let report = migrator.migrate_all(MigrateOptions::default()).await?;
+    ensure!(report.is_success(), "some schemas could not be migrated\n{report}");
+
+    let provisioner = manager.provisioner().tenants(tenants).seed(first_orders());
+    for (tenant, _) in TENANTS {
+        create(&provisioner, tenant).await?;
+        // All tenants are active again when the program is run once more.
+        provisioner.resume(tenant).await?;
+    }
+    Ok(provisioner)
 }
 
-impl Database {
-    pub(crate) async fn open() -> Result<Self, tenantry_devdb::Error> {
-        match env::var("DATABASE_URL") {
-            Ok(url) => Ok(Self::Given(url)),
-            Err(_) => DevDatabase::create().await.map(Self::Throwaway),
-        }
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        match self {
-            Self::Given(url) => url,
-            Self::Throwaway(database) => database.url(),
-        }
-    }
-
-    pub(crate) async fn close(self) -> Result<(), tenantry_devdb::Error> {
-        match self {
-            Self::Given(_) => Ok(()),
-            Self::Throwaway(database) => database.close().await,
-        }
-    }
+/// The orders of a new tenant.
+fn first_orders() -> Seed {
+    Seed::new("first orders", |tx| {
+        Box::pin(async move {
+            let tenant = tx.tenant().map(ToString::to_string).unwrap_or_default();
+            let orders =
+                TENANTS.iter().find(|(name, _)| *name == tenant).map(|(_, orders)| *orders);
+            sqlx::query("insert into orders select n, n * 10 from generate_series(1, $1) n")
+                .bind(orders)
+                .execute(&mut **tx)
+                .await?;
+            Ok(())
+        })
+    })
 }
 
-/// Creates what is missing: the tables that all share, and those of each tenant with some orders.
-pub(crate) async fn prepare(manager: &TenantManager) -> Result<(), Error> {
-    let shared = manager.shared();
-    TableCatalog::default().create_table(shared).await?;
-    sqlx::raw_sql(include_str!("../sql/shared.sql")).execute(shared).await?;
-    for (tenant, orders) in TENANTS {
-        let mut tx = manager.tenant(tenant).await?.begin().await?;
-        sqlx::raw_sql(include_str!("../sql/tenant.sql")).execute(&mut *tx).await?;
-        sqlx::query(
-            "insert into orders
-             select n, n * 10
-             from generate_series(1, $1) n
-             on conflict (id) do nothing",
-        )
-        .bind(orders)
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
+/// Creates a tenant unless it is there. The name of one that was dropped a moment ago is not given away at
+/// once: somebody may still be at work who means that one. It is waited for.
+async fn create(provisioner: &Provisioner, tenant: &str) -> Result<(), Error> {
+    loop {
+        match provisioner.create(tenant, CreateOptions::default()).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::TenantExists => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NameInUse => {
+                tracing::warn!(tenant, "its name is not free yet");
+                tokio::time::sleep(error.retry_after().unwrap_or(Duration::from_secs(1))).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
 }

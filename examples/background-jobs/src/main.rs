@@ -7,37 +7,36 @@ mod orders;
 mod queue;
 mod worker;
 
-use std::error::Error;
-
-use tenantry::{Isolation, PlainFormat, TableCatalog, TenantId, TenantManager};
+use tenantry::{
+    Isolation, PlainFormat, TableCatalog, TenantManager,
+    provision::{DropOptions, Provisioner},
+};
+use tenantry_devdb::Database;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
-use crate::{
-    database::{Database, TENANTS},
-    queue::Queue,
-};
+use crate::{database::TENANTS, queue::Queue};
 
 const WORKERS: usize = 3;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .event_format(PlainFormat::default())
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
         .init();
-    let database = Database::open().await?;
+    let database = Database::given_or_throwaway().await?;
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(TableCatalog::default())
         // For requests, tasks and jobs together: work in the background opens no connection of its own.
         .max_connections(4)
         .build()?;
-    database::prepare(&manager).await?;
+    let provisioner = database::prepare(&manager).await?;
 
     in_spawned_tasks(&manager).await?;
-    in_jobs(&manager).await?;
+    in_jobs(&manager, &provisioner).await?;
 
     manager.close().await;
     database.close().await?;
@@ -45,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Gives each task the handle of its tenant, as a value: cheap to clone, and no connection in it.
-async fn in_spawned_tasks(manager: &TenantManager) -> Result<(), Box<dyn Error>> {
+async fn in_spawned_tasks(manager: &TenantManager) -> anyhow::Result<()> {
     say("One task for each tenant, with the tenant's handle in it:");
     let mut tasks = JoinSet::new();
     for (tenant, _) in TENANTS {
@@ -63,21 +62,15 @@ async fn in_spawned_tasks(manager: &TenantManager) -> Result<(), Box<dyn Error>>
 }
 
 /// Queues two jobs for each tenant, takes two tenants away, and lets the workers find out.
-async fn in_jobs(manager: &TenantManager) -> Result<(), Box<dyn Error>> {
+async fn in_jobs(manager: &TenantManager, provisioner: &Provisioner) -> anyhow::Result<()> {
     let queue = Queue::new(manager);
     for (tenant, _) in TENANTS.iter().chain(&TENANTS) {
         queue.push(tenant).await?;
     }
     say("Two jobs for each tenant are queued. Then initech is suspended, and hooli removed:");
-    let shared = manager.shared();
-    sqlx::query("update tenants set state = 'suspended' where id = 'initech'")
-        .execute(shared)
-        .await?;
-    sqlx::query("delete from tenants where id = 'hooli'").execute(shared).await?;
-    for tenant in ["initech", "hooli"] {
-        // Every process hears of it from the table's trigger. This one need not wait until it does.
-        manager.invalidate(&TenantId::parse(tenant)?).await;
-    }
+    // This process and all others hear of it at once.
+    provisioner.suspend("initech").await?;
+    provisioner.drop_tenant("hooli", "hooli", DropOptions::default()).await?;
 
     let mut workers = JoinSet::new();
     for number in 1..=WORKERS {

@@ -1,57 +1,51 @@
-//! Where the data is, and what has to be there before the first request.
+//! What has to be there before the first request: the schemas of the tenants, their tables, and some rows.
 
-use std::env;
-
-use tenantry::{Error, TenantManager};
-use tenantry_devdb::DevDatabase;
+use anyhow::ensure;
+use tenantry::{
+    ErrorKind, TenantManager,
+    migrate::{MigrateOptions, Migrations},
+    provision::CreateOptions,
+    seed::Seed,
+};
 
 /// The tenants of this example, each with its members. Grace is a member of both.
 const TENANTS: [(&str, &[&str]); 2] = [("acme", &["ada", "grace"]), ("globex", &["grace", "bob"])];
 
-/// The database of `DATABASE_URL`, or else a throwaway one.
-pub(crate) enum Database {
-    Given(String),
-    Throwaway(DevDatabase),
-}
+/// Brings what is there up to date, and creates what is missing. Any number of instances may do so at once.
+pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
+    let tenants = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
+    let migrator = manager.migrator().tenants(tenants.clone());
+    let report = migrator.migrate_all(MigrateOptions::default()).await?;
+    ensure!(report.is_success(), "some schemas could not be migrated\n{report}");
 
-impl Database {
-    pub(crate) async fn open() -> Result<Self, tenantry_devdb::Error> {
-        match env::var("DATABASE_URL") {
-            Ok(url) => Ok(Self::Given(url)),
-            Err(_) => DevDatabase::create().await.map(Self::Throwaway),
+    let provisioner = manager.provisioner().tenants(tenants).seed(first_rows());
+    for (tenant, _) in TENANTS {
+        match provisioner.create(tenant, CreateOptions::default()).await {
+            // From an earlier start, or another instance has just created it.
+            Err(error) if error.kind() == ErrorKind::TenantExists => {}
+            created => tracing::info!(tenant, took = ?created?.duration, "created"),
         }
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        match self {
-            Self::Given(url) => url,
-            Self::Throwaway(database) => database.url(),
-        }
-    }
-
-    pub(crate) async fn close(self) -> Result<(), tenantry_devdb::Error> {
-        match self {
-            Self::Given(_) => Ok(()),
-            Self::Throwaway(database) => database.close().await,
-        }
-    }
-}
-
-/// Creates what is missing: schemas, tables and some rows.
-pub(crate) async fn prepare(manager: &TenantManager) -> Result<(), Error> {
-    sqlx::raw_sql(include_str!("../sql/shared.sql")).execute(manager.shared()).await?;
-    for (tenant, members) in TENANTS {
-        let mut tx = manager.tenant(tenant).await?.begin().await?;
-        sqlx::raw_sql(include_str!("../sql/tenant.sql")).execute(&mut *tx).await?;
-        sqlx::query("insert into notes values ($1) on conflict do nothing")
-            .bind(format!("a note of {tenant}"))
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("insert into members select unnest($1) on conflict do nothing")
-            .bind(members)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
     }
     Ok(())
+}
+
+/// The first note and the members of a tenant. No statement names a schema: the tenant's own is the only one
+/// that it finds.
+fn first_rows() -> Seed {
+    Seed::new("first rows", |tx| {
+        Box::pin(async move {
+            let tenant = tx.tenant().map(ToString::to_string).unwrap_or_default();
+            let members =
+                TENANTS.iter().find(|(name, _)| *name == tenant).map(|(_, members)| *members);
+            sqlx::query("insert into notes values ($1)")
+                .bind(format!("a note of {tenant}"))
+                .execute(&mut **tx)
+                .await?;
+            sqlx::query("insert into members select unnest($1)")
+                .bind(members.unwrap_or_default())
+                .execute(&mut **tx)
+                .await?;
+            Ok(())
+        })
+    })
 }

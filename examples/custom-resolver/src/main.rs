@@ -8,11 +8,13 @@ mod database;
 mod members;
 mod token;
 
-use std::{env, error::Error, net::SocketAddr};
+use std::{env, net::SocketAddr};
 
+use anyhow::Context as _;
 use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
 use tenantry::{Isolation, PlainFormat, SchemaDiscovery, TenantManager};
 use tenantry_axum::{Db, DbError, TenantLayer, resolve};
+use tenantry_devdb::Database;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -21,23 +23,22 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     authenticate::authenticate,
-    database::Database,
     members::Members,
     token::{Claims, Keys},
 };
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .event_format(PlainFormat::default())
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .init();
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse());
-    let port: u16 = port.map_err(|_| "PORT must be a number up to 65535")?;
+    let port: u16 = port.context("PORT must be a number up to 65535")?;
     let keys = Keys::from_env()?;
 
-    let database = Database::open().await?;
+    let database = Database::given_or_throwaway().await?;
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(SchemaDiscovery::default())

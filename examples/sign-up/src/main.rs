@@ -2,12 +2,12 @@
 //!
 //! Run it with `cargo run -p sign-up` and try the commands that it prints.
 
-mod database;
 mod notes;
 mod sign_up;
 
-use std::{env, error::Error, net::SocketAddr, time::Duration};
+use std::{env, net::SocketAddr, time::Duration};
 
+use anyhow::{Context as _, ensure};
 use axum::{
     Router,
     routing::{get, post},
@@ -19,28 +19,27 @@ use tenantry::{
     seed::Seed,
 };
 use tenantry_axum::TenantLayer;
+use tenantry_devdb::Database;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 use tracing_subscriber::EnvFilter;
 
-use crate::database::Database;
-
 /// Schemas that are kept ready for whoever signs up next.
 const SPARES: usize = 3;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .event_format(PlainFormat::default())
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .init();
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse());
-    let port: u16 = port.map_err(|_| "PORT must be a number up to 65535")?;
+    let port: u16 = port.context("PORT must be a number up to 65535")?;
 
-    let database = Database::open().await?;
+    let database = Database::given_or_throwaway().await?;
     let catalog = TableCatalog::new();
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
@@ -53,10 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let migrations = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
     let migrator = manager.migrator().tenants(migrations.clone());
     let report = migrator.migrate_all(MigrateOptions::default()).await?;
+    ensure!(report.is_success(), "some tenants could not be migrated\n{report}");
     tracing::info!("{report}");
-    if !report.is_success() {
-        return Err("some tenants could not be migrated".into());
-    }
 
     let provisioner = manager.provisioner().tenants(migrations).seed(welcome());
     provisioner.keep_spares(SPARES, Duration::from_secs(30));

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use tenantry_devdb::{DevDatabase, DevServer};
+use tenantry_devdb::{Database, DevDatabase, DevServer};
 
 use crate::child::{say, wait_for_parent};
 
@@ -59,6 +59,16 @@ async fn uses_a_template() {
     let mut connection = crate::database::connect(database.url()).await;
     say(crate::database::text(&mut connection, "select count(*)::text from t").await);
     say(database.url());
+    wait_for_parent();
+}
+
+/// Says on which database it works, and leaves it as an example does.
+#[tokio::test]
+#[ignore = "started by other tests"]
+async fn works_on_what_it_is_given() {
+    let database = Database::given_or_throwaway().await.unwrap();
+    say(format!("{} {}", database.is_throwaway(), database.url()));
+    database.close().await.unwrap();
     wait_for_parent();
 }
 

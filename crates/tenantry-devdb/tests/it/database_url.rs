@@ -34,6 +34,21 @@ async fn a_database_of_its_own_is_made_there_and_dropped_afterwards() {
 }
 
 #[tokio::test]
+async fn a_program_works_on_what_it_is_given_and_else_on_a_throwaway() {
+    let server = DevServer::start().await.unwrap();
+    let url = server.create_database("given").await.unwrap();
+    let mut given = Running::start(command("works_on_what_it_is_given").env("DATABASE_URL", &url));
+    assert_eq!(given.hear(), format!("false {url}"));
+    assert!(given.end());
+    let mut watching = connect(&server.url()).await;
+    assert_eq!(text(&mut watching, DATABASES).await, "given postgres");
+
+    let mut alone = Running::start(&mut command("works_on_what_it_is_given"));
+    assert!(alone.hear().starts_with("true postgres"));
+    assert!(alone.end());
+}
+
+#[tokio::test]
 async fn what_a_killed_process_left_there_is_dropped_by_the_next() {
     let server = DevServer::start().await.unwrap();
     let url = server.url();

@@ -46,6 +46,49 @@ async fn serves_two_tenants_and_starts_a_second_time() -> TestResult {
     Ok(())
 }
 
+#[tokio::test]
+async fn several_start_at_once_on_an_empty_database() -> TestResult {
+    for _ in 0..3 {
+        let database = DevDatabase::create().await?;
+        let starting: Vec<_> = (0..3)
+            .map(|_| {
+                let url = database.url().to_owned();
+                std::thread::spawn(move || Server::start(Some(&url)))
+            })
+            .collect();
+        for server in starting {
+            let server = server.join().expect("it starts");
+            for tenant in ["acme", "globex"] {
+                let users = server.send("GET", "/users", Some(tenant), None).json();
+                assert_eq!(users.as_array().map(Vec::len), Some(2), "{users}");
+            }
+            server.stop();
+        }
+        database.close().await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_it_prints_can_be_copied_as_it_is() {
+    let server = Server::start(None);
+    let line = server.wait_until_it_says(" -X DELETE ");
+    let (_, rest) = line.split_once("/users/").expect("it is about a user");
+    let (id, _) = rest.split_once(' ').expect("a header follows");
+    let path = format!("/users/{id}");
+    assert_eq!(server.send("GET", &path, Some("acme"), None).json()["name"], "Ada");
+    server.stop();
+}
+
+#[test]
+fn says_in_words_why_it_does_not_start() {
+    let mut command = server::command(None, &[("PORT", "a port")]);
+    let output = command.output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.starts_with("Error: PORT must be a number up to 65535\n"), "{said}");
+}
+
 #[test]
 fn needs_no_database_of_its_own() {
     let server = Server::start(None);

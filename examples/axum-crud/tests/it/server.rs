@@ -18,9 +18,10 @@ pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     log: Log,
+    said: Log,
 }
 
-/// What a program has written to stderr so far.
+/// What a program has written so far, to stderr or to stdout.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<String>>);
 
@@ -94,13 +95,24 @@ impl Server {
         let mut line = String::new();
         stdout.read_line(&mut line).expect("the program writes text");
         // The rest is read as well: a full pipe would stop the program.
-        thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        let said = Log::default();
+        thread::spawn({
+            let said = said.clone();
+            move || said.read(stdout)
+        });
         let address = line
             .strip_prefix("listening on http://")
             .and_then(|rest| rest.split(';').next())
             .and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("it says {line:?} and {}", log.text()));
-        Self { child, address, log }
+        Self { child, address, log, said }
+    }
+
+    /// Waits until the program has printed a line with these words.
+    pub(crate) fn wait_until_it_says(&self, words: &str) -> String {
+        wait_until(&format!("it says {words:?}"), || {
+            self.said.text().lines().find(|line| line.contains(words)).map(str::to_owned)
+        })
     }
 
     pub(crate) fn log(&self) -> String {

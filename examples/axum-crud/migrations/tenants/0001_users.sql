@@ -1,4 +1,4 @@
-create table if not exists users (
+create table users (
     id uuid primary key default gen_random_uuid(),
     email varchar(255) not null unique,
     name varchar(255) not null,
@@ -6,7 +6,7 @@ create table if not exists users (
     created_at timestamptz not null default now()
 );
 
-create table if not exists posts (
+create table posts (
     id uuid primary key default gen_random_uuid(),
     title varchar(255) not null,
     content varchar(5000),

@@ -1,0 +1,87 @@
+//! The database that an example works on.
+
+use std::{env, fmt};
+
+use crate::{DevDatabase, Error};
+
+/// The database that `DATABASE_URL` names, as it is, or else a throwaway one: what an example starts with.
+///
+/// Unlike a [`DevDatabase`], which is always fresh, a database that was named stays, with all that is in it.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), tenantry_devdb::Error> {
+/// use tenantry_devdb::Database;
+///
+/// let database = Database::given_or_throwaway().await?;
+/// println!("{}", if database.is_throwaway() { "a throwaway one" } else { "that of DATABASE_URL" });
+/// // … connect to `database.url()` …
+/// database.close().await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a throwaway database is dropped with this value"]
+pub struct Database(Kind);
+
+enum Kind {
+    Given(String),
+    Throwaway(DevDatabase),
+}
+
+impl Database {
+    /// Reads `DATABASE_URL`, and creates a throwaway database if it is not set.
+    ///
+    /// # Errors
+    ///
+    /// As [`DevDatabase::create`]. Nothing is asked of a database that is named.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`DevDatabase::create`].
+    pub async fn given_or_throwaway() -> Result<Self, Error> {
+        match env::var("DATABASE_URL") {
+            Ok(url) => Ok(Self(Kind::Given(url))),
+            Err(_) => DevDatabase::create().await.map(|database| Self(Kind::Throwaway(database))),
+        }
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        match &self.0 {
+            Kind::Given(url) => url,
+            Kind::Throwaway(database) => database.url(),
+        }
+    }
+
+    /// Says whether it goes away with this value.
+    #[must_use]
+    pub fn is_throwaway(&self) -> bool {
+        matches!(self.0, Kind::Throwaway(_))
+    }
+
+    /// Drops a throwaway database, and leaves one that was named.
+    ///
+    /// # Errors
+    ///
+    /// As [`DevDatabase::close`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`DevDatabase::close`].
+    pub async fn close(self) -> Result<(), Error> {
+        match self.0 {
+            Kind::Given(_) => Ok(()),
+            Kind::Throwaway(database) => database.close().await,
+        }
+    }
+}
+
+/// The URL may have a password in it, and is not shown.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("is_throwaway", &self.is_throwaway())
+            .finish_non_exhaustive()
+    }
+}

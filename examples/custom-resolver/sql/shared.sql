@@ -1,2 +1,0 @@
-create schema if not exists tenant_acme;
-create schema if not exists tenant_globex;
