@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
 use sqlx::{Executor, PgConnection, Row, SqlStr};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     Action, Failure, FailureReason, FileDone, MigrateOptions, TransactionPer,
@@ -14,7 +14,7 @@ use super::{
     survey::run,
     tracking::{self, Locked, Presence},
 };
-use crate::{catalog::Site, pool::Lease, sql::Sql, tenant::Ident};
+use crate::{catalog::Site, pool::Lease, retry::chance, sql::Sql, tenant::Ident};
 
 /// What is to be done in one schema.
 pub(super) struct Work<'a> {
@@ -180,7 +180,7 @@ impl Batch<'_> {
         let began = Instant::now();
         match self.steps {
             [alone] if !is_transactional(self.work.set, alone) => {
-                self.run_outside(lease, alone).await?;
+                self.run_outside(lease, alone).await.map_err(Failure::lasting)?;
             }
             _ => self.run_together(lease).await?,
         }
@@ -301,8 +301,18 @@ pub(crate) async fn apply_all(
 ) -> Result<usize, Failure> {
     let (job, presence) = (Job::Apply { to: None }, Presence::NoTable);
     let what = Work { job, set, site, options, presence };
-    let mut files = 0;
-    match work(&what, lease, &mut Vec::new(), &mut |_| files += 1).await? {
+    let (mut files, mut attempts) = (0, 0);
+    let worked = loop {
+        attempts += 1;
+        match work(&what, lease, &mut Vec::new(), &mut |_| files += 1).await {
+            Err(failure) if failure.collision().is_some() => {
+                let pause = options.retry.delay_after(attempts, chance(), None);
+                sleep(pause.ok_or(failure)?).await;
+            }
+            worked => break worked?,
+        }
+    };
+    match worked {
         Worked::Done => Ok(files),
         Worked::Locked => {
             Err(Failure::new(FailureReason::LockTimeout, "somebody else is migrating the schema"))
@@ -392,7 +402,10 @@ impl Sent {
         };
         let script = place.and_then(|place| Script::of(set, &place.step));
         match (place, script) {
-            (Some(place), Some(script)) => script.blame(failure, sql, place.begins, 0),
+            (Some(place), Some(script)) => {
+                let failure = failure.unless_plain(text_of(script.sql));
+                script.blame(failure, sql, place.begins, 0)
+            }
             _ => failure,
         }
     }

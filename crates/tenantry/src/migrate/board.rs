@@ -1,11 +1,11 @@
 //! Who is next, and when to stop: the decisions of a run over many schemas.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
-use super::{End, FailureReason, OnFailure, Outcome};
+use super::{Collision, End, FailureReason, OnFailure, Outcome};
 
 /// The time since the run began.
 pub(super) type Time = Duration;
@@ -15,8 +15,16 @@ pub(super) type Time = Duration;
 pub(super) struct Board {
     /// Who is next, by their places.
     queue: VecDeque<usize>,
-    /// Who is left alone for a while, and until when.
+    /// Who is left alone for a while, and until when; the first is due first.
     later: VecDeque<(Time, usize)>,
+    /// Schemas that are migrated when no other is.
+    alone: VecDeque<usize>,
+    /// How often schemas have collided with others.
+    collisions: HashMap<usize, u32>,
+    /// How many schemas in a row have failed in the same way when no other was migrated.
+    alone_in_vain: u32,
+    /// Schemas that are being migrated.
+    at_work: usize,
     stop: Option<End>,
     on_failure: OnFailure,
     error_budget: Option<usize>,
@@ -37,6 +45,8 @@ pub(super) struct Board {
 pub(super) enum Next {
     /// A schema, and how often the queue had been turned when it came.
     Schema(usize, u32),
+    /// A schema while no other is being migrated.
+    Alone(usize),
     /// Those that are left are left alone until then.
     Wait(Time),
     Nothing,
@@ -54,11 +64,24 @@ const REVIEW: Duration = Duration::from_millis(5);
 /// How long a schema that somebody else migrates is left alone before the next look.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
+/// How long a schema that has collided with others is left alone, at least and at most.
+const SCATTER: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+
+/// After how many collisions a schema is migrated while no other is.
+const OFTEN_ENOUGH: u32 = 2;
+
+/// How many schemas in a row may fail alone until it is taken to be their own fault.
+const IN_VAIN: u32 = 3;
+
 impl Board {
     pub(super) fn new(on_failure: OnFailure, error_budget: Option<usize>) -> Self {
         Self {
             queue: VecDeque::new(),
             later: VecDeque::new(),
+            alone: VecDeque::new(),
+            collisions: HashMap::new(),
+            alone_in_vain: 0,
+            at_work: 0,
             stop: None,
             on_failure,
             error_budget,
@@ -77,6 +100,9 @@ impl Board {
         self.queue.extend(schemas);
     }
 
+    /// Says where a worker turns next. It [comes back](Self::leave) from a schema before it asks again.
+    ///
+    /// Those that want to be alone come last, when the others have run out of work.
     pub(super) fn next(&mut self, now: Time) -> Next {
         if self.stop.is_some() {
             return Next::Nothing;
@@ -85,18 +111,26 @@ impl Board {
             // What is next in the queue is likely done.
             return Next::Wait(now + REVIEW);
         }
-        let due = self.later.front().filter(|(until, _)| *until <= now);
-        match (due, self.queue.is_empty()) {
-            (Some(&(_, schema)), true) => {
-                self.later.pop_front();
-                Next::Schema(schema, self.turned)
-            }
-            _ => match (self.queue.pop_front(), self.later.front()) {
-                (Some(schema), _) => Next::Schema(schema, self.turned),
-                (None, Some(&(until, _))) => Next::Wait(until),
-                (None, None) => Next::Nothing,
+        let due = self.later.pop_front_if(|(until, _)| self.queue.is_empty() && *until <= now);
+        let next = match due.map(|(_, schema)| schema).or_else(|| self.queue.pop_front()) {
+            Some(schema) => Next::Schema(schema, self.turned),
+            None => match (self.later.front(), self.alone.front()) {
+                (Some(&(until, _)), _) => return Next::Wait(until),
+                // Whoever comes back last sees to it.
+                (None, Some(&schema)) if self.at_work == 0 => {
+                    self.alone.pop_front();
+                    Next::Alone(schema)
+                }
+                (None, _) => return Next::Nothing,
             },
-        }
+        };
+        self.at_work += 1;
+        next
+    }
+
+    /// Notes that a worker has come back from a schema.
+    pub(super) fn leave(&mut self) {
+        self.at_work -= 1;
     }
 
     /// Returns who is still in the queue, if that many are that looking at all of them at once pays, and if
@@ -121,7 +155,58 @@ impl Board {
 
     /// Notes that somebody else is migrating the schema.
     pub(super) fn postpone(&mut self, now: Time, schema: usize) {
-        self.later.push_back((now + LOOK_AGAIN, schema));
+        self.put_off(now + LOOK_AGAIN, schema);
+    }
+
+    fn put_off(&mut self, until: Time, schema: usize) {
+        let place = self.later.partition_point(|(earlier, _)| *earlier <= until);
+        self.later.insert(place, (until, schema));
+    }
+
+    /// Notes that a schema has collided with others: it is tried again after the rest, and while no other is
+    /// migrated when it has collided before, or when it may be its own fault. Returns `false` if there is no
+    /// point in that.
+    ///
+    /// `chance` is from 0 to 1, and keeps those apart that have met.
+    pub(super) fn collided(
+        &mut self,
+        now: Time,
+        schema: usize,
+        how: Collision,
+        chance: f64,
+    ) -> bool {
+        if self.alone_in_vain >= IN_VAIN {
+            return false;
+        }
+        let collisions = self.collisions.entry(schema).or_default();
+        *collisions += 1;
+        if how == Collision::Possible || *collisions >= OFTEN_ENOUGH {
+            self.alone.push_back(schema);
+        } else {
+            let [least, most] = SCATTER;
+            self.put_off(now + least + (most - least).mul_f64(chance.clamp(0.0, 1.0)), schema);
+        }
+        true
+    }
+
+    /// Returns how often a schema has collided with others.
+    pub(super) fn collisions(&self, schema: usize) -> u32 {
+        self.collisions.get(&schema).copied().unwrap_or_default()
+    }
+
+    /// Notes whether a schema has collided although no other was being migrated.
+    pub(super) fn was_alone(&mut self, collided: bool) {
+        self.alone_in_vain = if collided { self.alone_in_vain + 1 } else { 0 };
+    }
+
+    /// Takes out those that have collided and will not be tried again, because the run has stopped.
+    pub(super) fn given_up(&mut self) -> Vec<usize> {
+        if self.stop.is_none() {
+            return Vec::new();
+        }
+        let later = self.later.drain(..).map(|(_, schema)| schema);
+        let collided = later.filter(|schema| self.collisions.contains_key(schema));
+        self.alone.drain(..).chain(collided).collect()
     }
 
     /// Notes that somebody else has seen to a schema, or is doing so, and goes on with the next: we turn around
@@ -193,6 +278,71 @@ mod tests {
         assert_eq!(board.next(MS * 2), Next::Wait(MS + LOOK_AGAIN));
         assert_eq!(board.next(MS * 100), Next::Schema(0, 0));
         assert_eq!(board.next(MS * 100), Next::Nothing);
+    }
+
+    /// Goes to every schema that is due, and back at once.
+    fn all_due(board: &mut Board, now: Time) -> Vec<Next> {
+        let one = || match board.next(now) {
+            Next::Nothing | Next::Wait(_) => None,
+            next => {
+                board.leave();
+                Some(next)
+            }
+        };
+        std::iter::from_fn(one).collect()
+    }
+
+    #[test]
+    fn those_that_collide_come_later_and_then_alone() {
+        let mut board = Board::new(OnFailure::Continue, None);
+        board.add(&[0, 1, 2]);
+        assert_eq!((board.next(MS), board.next(MS)), (Next::Schema(0, 0), Next::Schema(1, 0)));
+        assert!(board.collided(MS, 1, Collision::Certain, 1.0));
+        assert!(board.collided(MS, 0, Collision::Certain, 0.0));
+        board.leave();
+        board.leave();
+        assert_eq!(board.next(MS), Next::Schema(2, 0));
+        assert_eq!(board.next(MS), Next::Wait(MS * 21), "the one that is due first");
+        assert_eq!(board.next(MS * 21), Next::Schema(0, 0));
+        assert_eq!(board.next(MS * 21), Next::Wait(MS * 101));
+        assert!(board.collided(MS * 22, 0, Collision::Certain, 0.5));
+        board.leave();
+        assert_eq!(board.next(MS * 101), Next::Schema(1, 0));
+        assert_eq!(board.next(MS * 101), Next::Nothing, "two are still at work");
+        board.leave();
+        board.leave();
+        assert_eq!((board.next(MS * 101), board.collisions(0)), (Next::Alone(0), 2));
+        assert_eq!(board.next(MS * 101), Next::Nothing);
+    }
+
+    #[test]
+    fn what_may_be_its_own_fault_is_tried_once_more_alone_and_not_in_all_schemas() {
+        let mut board = Board::new(OnFailure::Continue, None);
+        for schema in 0..3 {
+            assert!(board.collided(MS, schema, Collision::Possible, 0.5));
+        }
+        let alone = [Next::Alone(0), Next::Alone(1), Next::Alone(2)];
+        assert_eq!(all_due(&mut board, MS), alone);
+        board.was_alone(true);
+        board.was_alone(true);
+        assert!(board.collided(MS, 3, Collision::Possible, 0.5));
+        board.was_alone(true);
+        assert!(!board.collided(MS, 4, Collision::Possible, 0.5), "it is their own fault");
+        board.was_alone(false);
+        assert!(board.collided(MS, 4, Collision::Possible, 0.5));
+    }
+
+    #[test]
+    fn those_that_have_collided_are_given_up_when_the_run_stops() {
+        let mut board = Board::new(OnFailure::Continue, None);
+        board.add(&[0, 1, 2]);
+        assert_eq!([0, 1, 2].map(|_| board.next(MS)), [0, 1, 2].map(|at| Next::Schema(at, 0)));
+        board.postpone(MS, 0);
+        assert!(board.collided(MS, 1, Collision::Certain, 0.5));
+        assert!(board.collided(MS, 2, Collision::Possible, 0.5));
+        assert!(board.given_up().is_empty());
+        board.stop(End::Stopped);
+        assert_eq!(board.given_up(), [2, 1]);
     }
 
     #[test]

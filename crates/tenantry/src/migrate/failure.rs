@@ -3,7 +3,11 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 use serde::Serialize;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
-use super::{Problem, lint::line_of};
+use super::{
+    Collision, Problem,
+    collision::{expects_others, is_already_there},
+    lint::line_of,
+};
 use crate::{
     error::{Error, ErrorKind, own},
     pool::leaves_session_usable,
@@ -32,6 +36,8 @@ pub struct Failure {
     pub sqlstate: Option<String>,
     /// What went wrong.
     pub message: String,
+    #[serde(skip)]
+    collision: Option<Collision>,
     #[serde(skip)]
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -104,6 +110,7 @@ impl Failure {
             line: None,
             sqlstate: None,
             message: message.into(),
+            collision: None,
             source: None,
         }
     }
@@ -159,16 +166,26 @@ impl Failure {
         }
     }
 
+    /// Returns whether others were in the way, when everything was rolled back.
+    pub(crate) fn collision(&self) -> Option<Collision> {
+        self.collision
+    }
+
+    /// Takes "already exists" at its word, unless the text that failed expects that others make the same.
+    pub(super) fn unless_plain(self, sql: &str) -> Self {
+        let plain = is_already_there(self.sqlstate.as_deref()) && !expects_others(sql);
+        if plain { Self { collision: None, ..self } } else { self }
+    }
+
+    /// Notes that a part of it may have lasted, so that it is not to be run again.
+    pub(super) fn lasting(self) -> Self {
+        Self { collision: None, ..self }
+    }
+
     /// Says whether the same may succeed in a while without anybody changing anything.
     pub(super) fn is_passing(&self) -> bool {
-        match self.reason {
-            FailureReason::LockTimeout | FailureReason::Connection => true,
-            // A deadlock, or two transactions in each other's way.
-            FailureReason::Statement => {
-                self.sqlstate.as_deref().is_some_and(|code| code.starts_with("40"))
-            }
-            _ => false,
-        }
+        matches!(self.reason, FailureReason::LockTimeout | FailureReason::Connection)
+            || self.collision == Some(Collision::Certain)
     }
 }
 
@@ -201,8 +218,9 @@ impl From<sqlx::Error> for Failure {
             Some("3F000") => FailureReason::SchemaMissing,
             _ => FailureReason::Statement,
         };
+        let collision = Collision::of(&error);
         let failure = Self::new(reason, message);
-        Self { sqlstate, source: Some(Arc::new(error)), ..failure }
+        Self { sqlstate, collision, source: Some(Arc::new(error)), ..failure }
     }
 }
 

@@ -7,6 +7,7 @@
 mod apply;
 mod board;
 mod checksum;
+mod collision;
 mod failure;
 mod lint;
 mod migrator;
@@ -22,6 +23,8 @@ mod tracking;
 mod turn;
 
 pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
+pub(crate) use collision::Attempts;
+use collision::Collision;
 pub use failure::{Failure, FailureReason};
 pub(crate) use lint::Of;
 pub use lint::{Finding, Lint, Rule};

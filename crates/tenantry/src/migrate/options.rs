@@ -172,8 +172,12 @@ impl MigrateOptions {
         self
     }
 
-    /// Sets how often a tenant is tried again after a lock that was not to be had, a deadlock, a
-    /// connection that was lost or could not be had. Default: 5 attempts, from 250 ms on.
+    /// Sets how often a tenant is tried again after a lock that was not to be had, a deadlock, a race with
+    /// another session on a shared object, a connection that was lost or could not be had. Default: 5 attempts,
+    /// from 250 ms on.
+    ///
+    /// After a deadlock or a race it is tried again after the other tenants, and the second time while no other
+    /// tenant of the run is being migrated.
     ///
     /// Nothing is applied twice by that: each attempt begins by looking what is recorded.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {

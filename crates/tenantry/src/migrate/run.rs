@@ -53,6 +53,8 @@ struct Todo {
     versions: Vec<i64>,
     /// Steps of which nobody knows whether they last, because the answer was lost.
     lost: Mutex<Vec<Step>>,
+    /// Why it is to be tried again after others.
+    collided: Mutex<Option<Failure>>,
 }
 
 /// Who has seen to a schema.
@@ -62,6 +64,15 @@ enum DoneBy {
     Others,
     /// Somebody else is seeing to it.
     NotYet,
+    /// It has collided with others, and is tried again after them.
+    Again,
+}
+
+/// Whether a schema that has failed is tried again.
+enum Again {
+    In(Duration),
+    AfterOthers,
+    Never,
 }
 
 /// Schemas that have to be done with before others begin.
@@ -85,8 +96,8 @@ impl Order<'_> {
             results.push(TenantMigration::new(name, schema, outcome));
             let both = target.site.ok().zip(what);
             todo.push(both.map(|(site, (presence, versions))| {
-                let lost = Mutex::default();
-                Todo { site, presence, versions, lost }
+                let (lost, collided) = (Mutex::default(), Mutex::default());
+                Todo { site, presence, versions, lost, collided }
             }));
         }
         let run = Run {
@@ -167,13 +178,22 @@ impl Run<'_> {
         let places = places.saturating_sub(1).max(1);
         let workers = options.concurrency.min(places).min(open);
         let work = join_all((0..workers).map(|_| self.worker()));
-        let Some(signal) = options.stop.clone() else {
-            work.await;
-            return;
-        };
-        if let Either::Left(((), work)) = select(signal, work).await {
-            self.board.lock().stop(End::Stopped);
-            work.await;
+        match options.stop.clone() {
+            None => drop(work.await),
+            Some(signal) => {
+                if let Either::Left(((), work)) = select(signal, work).await {
+                    self.board.lock().stop(End::Stopped);
+                    work.await;
+                }
+            }
+        }
+        let given_up = self.board.lock().given_up();
+        for schema in given_up {
+            let error = self.todo[schema].as_ref().and_then(|todo| todo.collided.lock().take());
+            if let Some(error) = error {
+                self.results.lock()[schema].outcome = Outcome::Failed { error };
+                self.note_end(schema);
+            }
         }
     }
 
@@ -189,10 +209,13 @@ impl Run<'_> {
                     settle(lease.take()).await;
                     sleep_until(self.began + until).await;
                 }
-                Next::Schema(schema, turned) => {
-                    let Some(todo) = &self.todo[schema] else { continue };
-                    let by = self.migrate(schema, todo, &mut lease).await;
-                    if self.note_who(schema, by, turned) {
+                Next::Schema(schema, _) | Next::Alone(schema) => {
+                    let alone = matches!(next, Next::Alone(_));
+                    let by = self.migrate(schema, alone, &mut lease).await;
+                    self.board.lock().leave();
+                    if let Next::Schema(_, turned) = next
+                        && self.note_who(schema, by, turned)
+                    {
                         settle(lease.take()).await;
                         self.review().await;
                     }
@@ -218,10 +241,12 @@ impl Run<'_> {
                 false
             }
             DoneBy::Others | DoneBy::NotYet => board.met_somebody(turned, chance()),
+            DoneBy::Again => false,
         }
     }
 
-    async fn migrate(&self, schema: usize, todo: &Todo, lease: &mut Option<Lease>) -> DoneBy {
+    async fn migrate(&self, schema: usize, alone: bool, lease: &mut Option<Lease>) -> DoneBy {
+        let Some(todo) = &self.todo[schema] else { return DoneBy::Us };
         let Todo { site, presence, .. } = todo;
         let began = Instant::now();
         let Order { fleet, job, set, options } = *self.order;
@@ -235,7 +260,7 @@ impl Run<'_> {
         }
         let work = Work { job, set, site, options, presence: *presence };
         let (mut files, mut lost) = (Vec::new(), std::mem::take(&mut *todo.lost.lock()));
-        let mut attempts = 0;
+        let (mut attempts, mut collided) = (0, false);
         let outcome = loop {
             attempts += 1;
             match self.attempt(&work, name, lease, (&mut files, &mut lost)).await {
@@ -243,12 +268,21 @@ impl Run<'_> {
                 Ok(Worked::Locked) => break Some(Outcome::Skipped),
                 Ok(Worked::Done) if files.len() + earlier == 0 => break Some(Outcome::UpToDate),
                 Ok(Worked::Done) => break Some(Outcome::Migrated),
-                Err(error) => match self.pause(&error, attempts) {
-                    Some(pause) => sleep(pause).await,
-                    None => break Some(Outcome::Failed { error }),
+                Err(error) => match self.again(&error, (schema, alone), attempts) {
+                    Again::In(pause) => sleep(pause).await,
+                    Again::Never => break Some(Outcome::Failed { error }),
+                    Again::AfterOthers => {
+                        *todo.collided.lock() = Some(error);
+                        collided = true;
+                        break None;
+                    }
                 },
             }
         };
+        if alone && let Some(outcome) = &outcome {
+            let error = if let Outcome::Failed { error } = outcome { Some(error) } else { None };
+            self.board.lock().was_alone(error.is_some_and(|error| error.collision().is_some()));
+        }
         if !files.is_empty() {
             fleet.note_change(site);
         }
@@ -264,7 +298,7 @@ impl Run<'_> {
         let by = match outcome {
             None => {
                 *todo.lost.lock() = lost;
-                return DoneBy::NotYet;
+                return if collided { DoneBy::Again } else { DoneBy::NotYet };
             }
             Some(Outcome::UpToDate | Outcome::Skipped) => DoneBy::Others,
             Some(_) => DoneBy::Us,
@@ -314,11 +348,22 @@ impl Run<'_> {
         worked
     }
 
-    /// Says how long to wait before the next attempt, if there is to be one.
-    fn pause(&self, error: &Failure, attempts: u32) -> Option<Duration> {
+    /// Says whether there is to be another attempt after so many of this turn, and when.
+    fn again(&self, error: &Failure, (schema, alone): (usize, bool), attempts: u32) -> Again {
         let Order { fleet, options, .. } = self.order;
-        let again = error.is_passing() && !fleet.server().is_closed();
-        again.then(|| options.retry.delay_after(attempts, chance(), None)).flatten()
+        let mut board = self.board.lock();
+        let attempts = attempts + board.collisions(schema);
+        let pause = options.retry.delay_after(attempts, chance(), None);
+        let Some(pause) = pause.filter(|_| !fleet.server().is_closed()) else {
+            return Again::Never;
+        };
+        if let Some(how) = error.collision()
+            && !alone
+            && board.collided(self.began.elapsed(), schema, how, chance())
+        {
+            return Again::AfterOthers;
+        }
+        if error.is_passing() { Again::In(pause) } else { Again::Never }
     }
 
     /// Counts and tells what has come of a schema.

@@ -13,6 +13,7 @@ use crate::{
     catalog::{CatalogChange, Site},
     db::TenantTransaction,
     error::{Error, ErrorKind},
+    migrate::Attempts,
     pool::Lease,
     seed::{in_transaction, outside},
     sql::Sql,
@@ -60,7 +61,14 @@ impl Provisioner {
             .await
             .map_err(|error| error.with_tenant(&record.id))?;
         let new = New { provisioner: self, record: &record, site: &site, options: &options };
-        let created = new.create().await.map_err(|error| error.with_tenant(&record.id));
+        let mut attempts = Attempts::default();
+        let created = loop {
+            let created = new.create().await;
+            if !attempts.go_on_after(&created).await {
+                break created;
+            }
+        };
+        let created = created.map_err(|error| error.with_tenant(&record.id));
         // Whoever has asked before has been told that there is no such tenant.
         self.fleet.forget(&record.id);
         let (how, mut seeds) = created?;

@@ -12,7 +12,7 @@ use crate::{
     db::TenantTransaction,
     error::Error,
     fleet::Fleet,
-    migrate::{OnFailure, Schemas, targets_of},
+    migrate::{Attempts, OnFailure, Schemas, targets_of},
 };
 
 /// Runs seeds in the schemas of tenants, and in the shared one.
@@ -138,6 +138,16 @@ impl Seeder {
         if seed.runs_outside() {
             return outside(&self.fleet, seed, site).await;
         }
+        let mut attempts = Attempts::default();
+        loop {
+            let ran = self.seed_at_once(seed, site).await;
+            if !attempts.go_on_after(&ran).await {
+                return ran;
+            }
+        }
+    }
+
+    async fn seed_at_once(&self, seed: &Seed, site: &Site) -> Result<Ran, Error> {
         let mut tx = TenantTransaction::open(self.fleet.lease_for(site).await?).await?;
         let ran = in_transaction(seed, site, &mut tx).await?;
         tx.commit_unless_failed().await.map_err(|error| site.occupant.name(error.into()))?;

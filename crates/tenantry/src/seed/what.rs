@@ -67,6 +67,9 @@ impl Seed {
     ///
     /// The session is bound to the tenant's schema, or to the shared one, with the role of the connection.
     /// [`TenantTransaction::tenant`] says whose it is.
+    ///
+    /// After a deadlock, a serialization failure or a race with another session on a shared object, the
+    /// transaction is rolled back and the closure is called again, up to five times.
     pub fn new<F>(name: impl Into<Arc<str>>, run: F) -> Self
     where
         F: for<'t> Fn(&'t mut TenantTransaction) -> BoxFuture<'t, Result<(), BoxError>>

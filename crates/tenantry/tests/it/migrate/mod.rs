@@ -4,5 +4,6 @@ mod files;
 mod jobs;
 mod plans;
 mod runs;
+mod shared_touch;
 
 pub(crate) use files::Files;
