@@ -15,6 +15,7 @@ mod plan;
 mod report;
 mod run;
 mod schemas;
+mod scope;
 mod source;
 mod survey;
 mod targets;
@@ -24,9 +25,9 @@ mod turn;
 pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
 pub use failure::{Failure, FailureReason};
 pub(crate) use lint::Of;
-pub use lint::{Finding, Lint, Rule};
+pub use lint::{FileFinding, Finding, Lint, LintError, LintReport, Rule};
 pub use migrator::TenantMigrator;
-pub(crate) use migrator::{check_sql, lint};
+pub(crate) use migrator::{check_sql, lint_all};
 pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked};
 pub use plan::{Action, Problem};
 pub use report::{
@@ -34,7 +35,7 @@ pub use report::{
     SchemaStatus, TenantMigration,
 };
 pub use schemas::Schemas;
-pub(crate) use source::without_mark;
-pub use source::{LintError, MigrationFile, Migrations, MigrationsError};
+pub(crate) use source::body_in_transaction;
+pub use source::{MigrationFile, Migrations, MigrationsError};
 pub(crate) use targets::targets_of;
 pub(crate) use tracking::try_lock;
