@@ -10,7 +10,7 @@ use super::{
     Action, Failure, FailureReason, FileDone, MigrateOptions, TransactionPer,
     lint::statements,
     plan::{Applied, Job, Leniency, Step, steps},
-    source::{MigrationFile, Migrations, text_of},
+    source::{MigrationFile, Migrations},
     survey::run,
     tracking::{self, Locked, Presence},
 };
@@ -134,31 +134,36 @@ struct Script<'a> {
     file: &'a MigrationFile,
     name: &'a Arc<str>,
     sql: &'a SqlStr,
+    /// The part of the text that is sent.
+    body: &'a Range<usize>,
 }
 
 impl<'a> Script<'a> {
     fn of(set: &'a Migrations, step: &Step) -> Option<Self> {
         let file = set.file(step.version)?;
         match (step.action, &file.down) {
-            (Action::Applied, _) => Some(Self { file, name: &file.name, sql: &file.sql }),
-            (Action::Reverted, Some(down)) => Some(Self { file, name: &down.name, sql: &down.sql }),
+            (Action::Applied, _) => {
+                Some(Self { file, name: &file.name, sql: &file.sql, body: &file.body })
+            }
+            (Action::Reverted, Some(down)) => {
+                Some(Self { file, name: &down.name, sql: &down.sql, body: &down.body })
+            }
             _ => None,
         }
     }
 
-    /// The part of the text that is sent.
-    fn body(&self) -> Range<usize> {
-        let all = self.sql.as_str().len();
-        all - text_of(self.sql).len()..all
+    /// Returns what is sent.
+    fn text(&self) -> &'a str {
+        self.sql.as_str().get(self.body.clone()).unwrap_or_default()
     }
 
     /// Puts into a failure which file it was and where; what was sent began with the byte `from` of the
-    /// file after `before` others.
+    /// [text](Self::text) after `before` others.
     fn blame(&self, failure: Failure, sent: &SqlStr, before: usize, from: usize) -> Failure {
         let byte = failure.byte_in(sent.as_str()).and_then(|byte| byte.checked_sub(before));
         let failure = failure.in_file(self.file.version, self.name);
         match byte {
-            Some(byte) => failure.at(text_of(self.sql), from + byte),
+            Some(byte) => failure.at(self.sql.as_str(), self.body.start + from + byte),
             None => failure,
         }
     }
@@ -238,8 +243,7 @@ impl Batch<'_> {
             _ => tracking::note_begun(&mut sql, schema, version),
         }
         execute(lease, sql).await?;
-        let body = script.body();
-        let text = &script.sql.as_str()[body.clone()];
+        let (body, text) = (script.body, script.text());
         for (index, part) in statements(text).into_iter().enumerate() {
             let leaves_nothing = leaves_nothing_when_it_fails(&text[part.clone()]);
             self.check_schema(lease).await?;
@@ -374,7 +378,7 @@ impl Sent {
             places.push(Place { step: *step, begins: sql.len() });
             if let Some(script) = Script::of(set, step) {
                 // A comment at the end of the file must not reach what follows.
-                sql.vouched(script.sql, script.body()).text("\n;\n");
+                sql.vouched(script.sql, script.body.clone()).text("\n;\n");
             }
         }
         tracking::check_schema(sql, schema);
@@ -413,7 +417,7 @@ impl Sent {
     /// Says whether it was the check of the search path, after all files.
     fn is_check(&self, set: &Migrations, ended: usize) -> bool {
         let scripts = self.places.iter().filter_map(|place| Script::of(set, &place.step));
-        let lengths = scripts.map(|script| statements(text_of(script.sql)).len());
+        let lengths = scripts.map(|script| statements(script.text()).len());
         ended == self.before + lengths.sum::<usize>()
     }
 
@@ -422,7 +426,7 @@ impl Sent {
         let mut left = ended.checked_sub(self.before)?;
         self.places.iter().find(|place| {
             let script = Script::of(set, &place.step);
-            let length = script.map_or(0, |script| statements(text_of(script.sql)).len());
+            let length = script.map_or(0, |script| statements(script.text()).len());
             let is_here = left < length;
             left = left.saturating_sub(length);
             is_here

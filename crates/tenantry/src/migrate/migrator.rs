@@ -1,14 +1,15 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use sqlx::SqlStr;
 use tokio::time::Instant;
 
 use super::{
-    End, Failure, LintError, MigrateOptions, MigrateReport, MigrationPlan, Migrations, Outcome,
-    PendingFile, SchemaState, SchemaStatus, Schemas, TenantMigration,
-    lint::{Lint, Of, Subject, check},
-    plan::{Job, pending, problems, steps},
+    End, Failure, LintError, LintReport, MigrateOptions, MigrateReport, MigrationPlan, Migrations,
+    Outcome, PendingFile, SchemaState, SchemaStatus, Schemas, TenantMigration,
+    lint::{FileFinding, Lint, Of, Subject, check},
+    plan::{Job, pending, problems},
     run::Order,
+    scope::Scope,
     survey::{self, Recorded},
     targets::{Target, targets_of},
     turn,
@@ -124,21 +125,24 @@ impl TenantMigrator {
         began: Instant,
     ) -> Result<MigrateReport, Error> {
         let surveyed = self.survey(&Schemas::AllTenants).await?;
-        self.prepare(job, set, &surveyed, options)?;
+        let mut lint = self.prepare(job, set, &surveyed, options)?;
         let shared = match &self.shared {
             // A version to stop at is one of the tenants' files.
             Some(_) => Some(self.run_shared(Job::Apply { to: None }, options).await?),
             None => None,
         };
         let (end, tenants) = match &shared {
-            Some((_, shared)) if !shared.is_success() => {
+            Some((_, shared, _)) if !shared.is_success() => {
                 let not_begun = |(target, _): (Target, _)| not_begun(&target);
                 (End::SharedFailed, surveyed.into_iter().map(not_begun).collect())
             }
             _ => self.order(job, set, options).over(surveyed).await,
         };
-        let shared = shared.map(|(_, shared)| shared);
-        Ok(MigrateReport::new(end, shared, tenants, began.elapsed()))
+        let shared = shared.map(|(_, shared, warnings)| {
+            lint.extend(warnings);
+            shared
+        });
+        Ok(MigrateReport::new(end, shared, tenants, began.elapsed()).with_lint(lint))
     }
 
     /// Migrates the schemas of these tenants. The shared one is left as it is.
@@ -273,9 +277,11 @@ impl TenantMigrator {
     ) -> Result<MigrationPlan, Error> {
         let began = Instant::now();
         options.check()?;
-        let mut shared = None;
+        let job = Job::Apply { to: options.to };
+        let (mut shared, mut lint) = (None, LintReport::default());
         if let (Schemas::AllTenants | Schemas::Shared, Some(set)) = (&schemas, &self.shared) {
             let surveyed = self.survey(&Schemas::Shared).await?;
+            lint.extend(look(Of::Shared, job, set, &surveyed, options));
             shared = surveyed.into_iter().map(|schema| status(set, schema, options)).next();
         }
         let tenants = match schemas {
@@ -283,10 +289,11 @@ impl TenantMigrator {
             _ => {
                 let set = self.set(&schemas)?;
                 let surveyed = self.survey(&schemas).await?;
+                lint.extend(look(Of::Tenant, job, set, &surveyed, options));
                 surveyed.into_iter().map(|schema| status(set, schema, options)).collect()
             }
         };
-        Ok(MigrationPlan::new(shared, tenants, began.elapsed()))
+        Ok(MigrationPlan::new(shared, tenants, began.elapsed()).with_lint(lint))
     }
 
     /// Does a job in these schemas.
@@ -299,27 +306,28 @@ impl TenantMigrator {
         let began = Instant::now();
         options.check()?;
         if schemas == Schemas::Shared {
-            let (end, shared) = self.run_shared(job, options).await?;
-            return Ok(MigrateReport::new(end, Some(shared), Vec::new(), began.elapsed()));
+            let (end, shared, lint) = self.run_shared(job, options).await?;
+            let report = MigrateReport::new(end, Some(shared), Vec::new(), began.elapsed());
+            return Ok(report.with_lint(lint));
         }
         let set = self.set(&schemas)?;
         let surveyed = self.survey(&schemas).await?;
-        self.prepare(job, set, &surveyed, options)?;
+        let lint = self.prepare(job, set, &surveyed, options)?;
         let (end, tenants) = self.order(job, set, options).over(surveyed).await;
-        Ok(MigrateReport::new(end, None, tenants, began.elapsed()))
+        Ok(MigrateReport::new(end, None, tenants, began.elapsed()).with_lint(lint))
     }
 
     async fn run_shared(
         &self,
         job: Job,
         options: &MigrateOptions,
-    ) -> Result<(End, TenantMigration), Error> {
+    ) -> Result<(End, TenantMigration, LintReport), Error> {
         let set = self.set(&Schemas::Shared)?;
         let surveyed = self.survey(&Schemas::Shared).await?;
-        self.lint(Of::Shared, job, set, &surveyed, options)?;
+        let lint = refuse(look(Of::Shared, job, set, &surveyed, options))?;
         let (end, mut results) = self.order(job, set, options).over(surveyed).await;
         let missing = || Error::new(ErrorKind::Migration, "migrating the shared schema");
-        results.pop().map(|shared| (end, shared)).ok_or_else(missing)
+        results.pop().map(|shared| (end, shared, lint)).ok_or_else(missing)
     }
 
     fn order<'a>(
@@ -356,51 +364,59 @@ impl TenantMigrator {
         Ok(targets.into_iter().map(with_record).collect())
     }
 
-    /// Sees whether the job can be begun at all.
+    /// Sees whether the job can be begun at all. Returns what is to be warned of.
     fn prepare(
         &self,
         job: Job,
         set: &Migrations,
         surveyed: &Surveyed,
         options: &MigrateOptions,
-    ) -> Result<(), Error> {
+    ) -> Result<LintReport, Error> {
         let known = |name: &String| surveyed.iter().any(|(target, _)| *target.name == **name);
         if let Some(stranger) = options.canary.iter().find(|name| !known(name)) {
             let attempted = format!("canary {stranger:?} is none of the tenants to be migrated");
             return Err(Error::new(ErrorKind::Config, attempted));
         }
-        self.lint(Of::Tenant, job, set, surveyed, options)
-    }
-
-    /// Looks for what must not be in the files that are to be run.
-    fn lint(
-        &self,
-        of: Of,
-        job: Job,
-        set: &Migrations,
-        surveyed: &Surveyed,
-        options: &MigrateOptions,
-    ) -> Result<(), Error> {
-        let runs = matches!(job, Job::Apply { .. } | Job::Revert { .. });
-        let mut versions = BTreeSet::new();
-        for recorded in surveyed.iter().filter_map(|(_, recorded)| recorded.as_ref().ok()) {
-            let steps = steps(job, set, &recorded.applied, options.leniency());
-            versions.extend(steps.into_iter().flatten().filter(|_| runs).map(|step| step.version));
-        }
-        lint(of, set, versions)
+        refuse(look(Of::Tenant, job, set, surveyed, options))
     }
 }
 
-/// Looks for what must not be in the files of these versions.
-pub(crate) fn lint(
+/// Looks for what breaks a rule in the files, each according to what a job does with it in these schemas.
+fn look(
     of: Of,
+    job: Job,
     set: &Migrations,
-    versions: impl IntoIterator<Item = i64>,
-) -> Result<(), Error> {
-    set.check(of, versions).map_err(|error| {
-        let attempted = format!("nothing was run: {error}");
-        Error::new(ErrorKind::Migration, attempted).with_source(error)
+    surveyed: &Surveyed,
+    options: &MigrateOptions,
+) -> LintReport {
+    let mut scope = Scope::new(job, set, options.leniency());
+    for (_, recorded) in surveyed {
+        scope.add(recorded.as_ref().ok().map(|recorded| &*recorded.applied));
+    }
+    set.look(of, &|version| scope.fate(version))
+}
+
+/// Makes an error of what keeps files from being run, and returns the warnings otherwise.
+fn refuse(report: LintReport) -> Result<LintReport, Error> {
+    if report.is_success() {
+        return Ok(report);
+    }
+    let error = report.into_result().err();
+    let why = error.as_ref().map(ToString::to_string).unwrap_or_default();
+    let refused = Error::new(ErrorKind::Migration, format!("nothing was run: {why}"));
+    Err(match error {
+        Some(error) => refused.with_source(error),
+        None => refused,
     })
+}
+
+/// Looks for what must not be in any of the files, all of which a new schema gets.
+pub(crate) fn lint_all(of: Of, set: &Migrations) -> Result<(), Error> {
+    let report = match of {
+        Of::Tenant => set.check(),
+        Of::Shared => set.check_shared(),
+    };
+    refuse(report).map(drop)
 }
 
 /// Looks for what must not be in a file of SQL that is run in a transaction in one schema.
@@ -413,7 +429,13 @@ pub(crate) fn check_sql(
     let of = if site.tenant.is_some() { Of::Tenant } else { Of::Shared };
     let text = sql.as_str();
     let subject = Subject { text, of, transactional: true, version: 0 };
-    LintError::from_findings(name, check(lint, &subject))
+    let found = check(lint, &subject);
+    let mut report = LintReport::default();
+    for finding in found.list.into_iter().filter(|finding| !finding.rule.is_warning()) {
+        let file = Arc::clone(name);
+        report.errors.push(FileFinding { file, version: 0, applied: false, finding });
+    }
+    report.into_result().map(drop)
 }
 
 fn not_begun(target: &Target) -> TenantMigration {

@@ -16,6 +16,7 @@ mod plan;
 mod report;
 mod run;
 mod schemas;
+mod scope;
 mod source;
 mod survey;
 mod targets;
@@ -27,9 +28,9 @@ pub(crate) use collision::Attempts;
 use collision::Collision;
 pub use failure::{Failure, FailureReason};
 pub(crate) use lint::Of;
-pub use lint::{Finding, Lint, Rule};
+pub use lint::{FileFinding, Finding, Lint, LintError, LintReport, Rule};
 pub use migrator::TenantMigrator;
-pub(crate) use migrator::{check_sql, lint};
+pub(crate) use migrator::{check_sql, lint_all};
 pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked};
 pub use plan::{Action, Problem};
 pub use report::{
@@ -37,7 +38,7 @@ pub use report::{
     SchemaStatus, TenantMigration,
 };
 pub use schemas::Schemas;
-pub(crate) use source::without_mark;
-pub use source::{LintError, MigrationFile, Migrations, MigrationsError};
+pub(crate) use source::body_in_transaction;
+pub use source::{MigrationFile, Migrations, MigrationsError};
 pub(crate) use targets::targets_of;
 pub(crate) use tracking::try_lock;

@@ -119,7 +119,8 @@ impl fmt::Display for Problem {
             Self::ChecksumMismatch { version } => write!(
                 f,
                 "version {version} was applied, and its file was edited since: undo that and put the \
-                 change into a new file"
+                 change into a new file; if the lint had asked for it, undo it and use Lint::skip({version}), or \
+                 record the file as it is now with mark_applied"
             ),
             Self::MissingFile { version } => write!(
                 f,

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{Action, Failure, Problem};
+use super::{Action, Failure, LintReport, Problem};
 use crate::{event::serialize_millis, table::Table};
 
 /// What has come of an operation on the schemas of many tenants, with every tenant in it.
@@ -37,6 +37,9 @@ pub struct MigrateReport {
     pub shared: Option<TenantMigration>,
     /// Every tenant, in the order of the catalog, or in which they were named.
     pub tenants: Vec<TenantMigration>,
+    /// What the files are warned of.
+    #[serde(skip_serializing_if = "LintReport::is_empty")]
+    pub lint: LintReport,
 }
 
 /// How an operation on many tenants has ended.
@@ -199,7 +202,12 @@ impl MigrateReport {
             duration,
             shared,
             tenants,
+            lint: LintReport::default(),
         }
+    }
+
+    pub(super) fn with_lint(self, lint: LintReport) -> Self {
+        Self { lint, ..self }
     }
 
     /// Says whether nothing is left to do: no schema has failed, was skipped or not begun.
@@ -290,7 +298,10 @@ impl fmt::Display for MigrateReport {
                 ]);
             }
         }
-        if table.is_empty() { Ok(()) } else { write!(f, "\n\n{table}") }
+        if !table.is_empty() {
+            write!(f, "\n\n{table}")?;
+        }
+        if self.lint.is_empty() { Ok(()) } else { write!(f, "\n\n{}", self.lint) }
     }
 }
 
@@ -317,6 +328,9 @@ pub struct MigrationPlan {
     pub shared: Option<SchemaStatus>,
     /// Every tenant.
     pub tenants: Vec<SchemaStatus>,
+    /// What was found in the files: a run would refuse them for the errors.
+    #[serde(skip_serializing_if = "LintReport::is_empty")]
+    pub lint: LintReport,
 }
 
 /// How a schema compares with the files.
@@ -412,7 +426,12 @@ impl MigrationPlan {
         let (up_to_date, pending) = (count(SchemaState::UpToDate), count(SchemaState::Pending));
         let total = tenants.len();
         let blocked = total - up_to_date - pending;
-        Self { total, up_to_date, pending, blocked, duration, shared, tenants }
+        let lint = LintReport::default();
+        Self { total, up_to_date, pending, blocked, duration, shared, tenants, lint }
+    }
+
+    pub(super) fn with_lint(self, lint: LintReport) -> Self {
+        Self { lint, ..self }
     }
 
     /// Says whether there is nothing to do and nothing in the way.
@@ -448,6 +467,7 @@ impl fmt::Display for MigrationPlan {
             f,
             "\n{} tenants: {} up to date, {} pending, {} blocked",
             self.total, self.up_to_date, self.pending, self.blocked
-        )
+        )?;
+        if self.lint.is_empty() { Ok(()) } else { write!(f, "\n\n{}", self.lint) }
     }
 }

@@ -1,8 +1,9 @@
 use std::{
     collections::BTreeMap,
     fmt, io,
+    ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use sqlx::{
@@ -13,7 +14,7 @@ use sqlx_core::migrate::resolve_blocking;
 
 use super::{
     checksum::Checksum,
-    lint::{Finding, Lint, Of, Subject, check},
+    lint::{FileFinding, Findings, Lint, LintReport, Of, Subject, check, within_pair},
 };
 use crate::sql::Sql;
 
@@ -44,6 +45,34 @@ pub struct Migrations(Arc<Set>);
 struct Set {
     files: Vec<MigrationFile>,
     lint: Lint,
+    /// What was found in the files, of tenants and of the shared schema.
+    found: [OnceLock<Arc<[Found]>>; 2],
+}
+
+/// What was found in a file.
+struct Found {
+    version: i64,
+    file: Arc<str>,
+    is_down: bool,
+    findings: Findings,
+}
+
+/// What is to be done with a file, as far as a lint is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fate {
+    /// Whether it was applied in a schema.
+    pub(crate) applied: bool,
+    pub(crate) will: Will,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Will {
+    /// The file is run, and its way back may be.
+    Run,
+    /// The way back is run.
+    Revert,
+    /// Nothing of it is run.
+    Rest,
 }
 
 /// One migration: what to run, and what to run to take it back.
@@ -53,6 +82,8 @@ pub struct MigrationFile {
     pub(super) description: String,
     pub(super) name: Arc<str>,
     pub(super) sql: SqlStr,
+    /// The part of the text that is run.
+    pub(super) body: Range<usize>,
     pub(super) checksum: Checksum,
     pub(super) transactional: bool,
     pub(super) down: Option<Down>,
@@ -63,6 +94,8 @@ pub struct MigrationFile {
 pub(super) struct Down {
     pub(super) name: Arc<str>,
     pub(super) sql: SqlStr,
+    /// The part of the text that is run.
+    pub(super) body: Range<usize>,
     pub(super) transactional: bool,
 }
 
@@ -138,14 +171,41 @@ impl Migrations {
             return Err(empty());
         }
         let files = files.into_values().collect();
-        Ok(Self(Arc::new(Set { files, lint: Lint::default() })))
+        let (lint, found) = (Lint::default(), Default::default());
+        Ok(Self(Arc::new(Set { files, lint, found })))
     }
 
-    /// Sets what the files may name. Default: nothing outside the tenant's own schema.
+    /// Sets what the files may name, and which rules they need not keep to. Default: nothing outside the
+    /// tenant's own schema, and all rules.
     #[must_use]
     pub fn lint(mut self, lint: Lint) -> Self {
-        Arc::make_mut(&mut self.0).lint = lint;
+        let set = Arc::make_mut(&mut self.0);
+        (set.lint, set.found) = (lint, Default::default());
         self
+    }
+
+    /// Looks into all files as those of tenants' schemas, and says what would keep them from being run and what may
+    /// hurt a service that is running. It needs no database: call it in a test, or in a step of the build.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tenantry::migrate::Migrations;
+    ///
+    /// for warning in Migrations::from_dir("migrations/tenants")?.check().into_result()? {
+    ///     eprintln!("{warning}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn check(&self) -> LintReport {
+        self.look(Of::Tenant, &|_| Fate { applied: false, will: Will::Run })
+    }
+
+    /// Looks into all files as those of the shared schema, which may name what they like; see
+    /// [`check`](Self::check).
+    pub fn check_shared(&self) -> LintReport {
+        self.look(Of::Shared, &|_| Fate { applied: false, will: Will::Run })
     }
 
     /// Returns the migrations, in the order of their versions.
@@ -165,25 +225,57 @@ impl Migrations {
         self.files().iter().all(|file| file.transactional)
     }
 
-    /// Looks for what must not be in the files of these versions.
-    pub(crate) fn check(
-        &self,
-        of: Of,
-        versions: impl IntoIterator<Item = i64>,
-    ) -> Result<(), LintError> {
-        let files = versions.into_iter().filter_map(|version| self.file(version));
-        let mut found = Vec::new();
-        for file in files {
-            let up = (&file.name, &file.sql, file.transactional);
-            let down = file.down.as_ref().map(|down| (&down.name, &down.sql, down.transactional));
-            for (name, sql, transactional) in std::iter::once(up).chain(down) {
-                let subject =
-                    Subject { text: sql.as_str(), of, transactional, version: file.version };
-                let findings = check(&self.0.lint, &subject);
-                found.extend(findings.into_iter().map(|finding| (Arc::clone(name), finding)));
+    /// Looks into the files, each according to what is to be done with it.
+    pub(crate) fn look(&self, of: Of, fate: &dyn Fn(i64) -> Fate) -> LintReport {
+        let mut report = LintReport::default();
+        for found in self.found(of).iter() {
+            let Fate { applied, will } = fate(found.version);
+            let is_run = match will {
+                Will::Run => true,
+                Will::Revert => found.is_down,
+                Will::Rest => false,
+            };
+            for finding in &found.findings.list {
+                let (file, version) = (Arc::clone(&found.file), found.version);
+                let warns = finding.rule.is_warning();
+                let finding = FileFinding { file, version, applied, finding: finding.clone() };
+                match () {
+                    () if is_run && !warns => report.errors.push(finding),
+                    // What it hurts, it has hurt already.
+                    () if is_run && !applied && !found.is_down => report.warnings.push(finding),
+                    // A new tenant gets what was applied in all that there are.
+                    () if applied && will == Will::Rest && !warns && !found.is_down => {
+                        report.warnings.push(finding);
+                    }
+                    () => {}
+                }
             }
+            report.more += if is_run { found.findings.more } else { 0 };
         }
-        if found.is_empty() { Ok(()) } else { Err(LintError { found }) }
+        report
+    }
+
+    fn found(&self, of: Of) -> Arc<[Found]> {
+        let place = match of {
+            Of::Tenant => &self.0.found[0],
+            Of::Shared => &self.0.found[1],
+        };
+        let look = |version, name: &Arc<str>, sql: &SqlStr, transactional, is_down| {
+            let subject = Subject { text: sql.as_str(), of, transactional, version };
+            let findings = check(&self.0.lint, &subject);
+            Found { version, file: Arc::clone(name), is_down, findings }
+        };
+        let all = || {
+            let files = self.files().iter().flat_map(|file| {
+                let version = file.version;
+                let up = look(version, &file.name, &file.sql, file.transactional, false);
+                let down = file.down.as_ref();
+                let down = down.map(|d| look(version, &d.name, &d.sql, d.transactional, true));
+                std::iter::once(up).chain(down)
+            });
+            files.filter(|found| found.findings != Findings::default()).collect()
+        };
+        Arc::clone(place.get_or_init(all))
     }
 }
 
@@ -193,7 +285,8 @@ impl MigrationFile {
         let checksum = Checksum::new(&migration);
         let Migration { version, description, sql, .. } = migration;
         let description = description.into_owned();
-        Self { version, description, name, sql, checksum, transactional, down: None }
+        let body = body_of(&sql, transactional);
+        Self { version, description, name, sql, body, checksum, transactional, down: None }
     }
 
     /// Returns the version, the number at the start of the name.
@@ -230,7 +323,9 @@ impl MigrationFile {
 impl Down {
     fn new(migration: &Migration, name: Arc<str>) -> Self {
         let transactional = is_transactional(migration);
-        Self { name, sql: migration.sql.clone(), transactional }
+        let sql = migration.sql.clone();
+        let body = body_of(&sql, transactional);
+        Self { name, sql, body, transactional }
     }
 }
 
@@ -239,16 +334,26 @@ fn is_transactional(migration: &Migration) -> bool {
     !migration.no_tx && !text_of(&migration.sql).starts_with("-- no-transaction")
 }
 
-/// Returns the SQL of a file without a byte order mark, which PostgreSQL does not know.
-pub(crate) fn without_mark(sql: &SqlStr) -> SqlStr {
-    let (all, text) = (sql.as_str().len(), text_of(sql).len());
+/// Returns the SQL of a file that is run in a transaction: without what is only around it.
+pub(crate) fn body_in_transaction(sql: &SqlStr) -> SqlStr {
     let mut without = Sql::default();
-    without.vouched(sql, all - text..all);
+    without.vouched(sql, body_of(sql, true));
     without.finish()
 }
 
+/// Returns the part of a file that is run: without a byte order mark, which PostgreSQL does not know, and, in a
+/// transaction, without a `begin` and `commit` that are around all of it.
+fn body_of(sql: &SqlStr, transactional: bool) -> Range<usize> {
+    let text = text_of(sql);
+    let (all, mark) = (sql.as_str().len(), sql.as_str().len() - text.len());
+    match within_pair(text).filter(|_| transactional) {
+        Some(within) => mark + within.start..mark + within.end,
+        None => mark..all,
+    }
+}
+
 /// Returns the text of a file without a byte order mark.
-pub(super) fn text_of(sql: &SqlStr) -> &str {
+fn text_of(sql: &SqlStr) -> &str {
     sql.as_str().trim_start_matches('\u{feff}')
 }
 
@@ -306,33 +411,3 @@ fn of_folder(folder: Option<&Path>) -> String {
         format!(" in {}: files are named <version>_<description>.sql", folder.display())
     })
 }
-
-/// What must not be in migration files, and was found in them before anything was run.
-#[derive(Debug, Clone)]
-pub struct LintError {
-    found: Vec<(Arc<str>, Finding)>,
-}
-
-impl LintError {
-    pub(super) fn from_findings(file: &Arc<str>, found: Vec<Finding>) -> Result<(), Self> {
-        let found: Vec<_> = found.into_iter().map(|finding| (Arc::clone(file), finding)).collect();
-        if found.is_empty() { Ok(()) } else { Err(Self { found }) }
-    }
-
-    /// Returns every finding, with the name of its file.
-    pub fn findings(&self) -> impl Iterator<Item = (&str, &Finding)> {
-        self.found.iter().map(|(file, finding)| (&**file, finding))
-    }
-}
-
-impl fmt::Display for LintError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (file, finding)) in self.found.iter().enumerate() {
-            f.write_str(if index == 0 { "" } else { "; " })?;
-            write!(f, "{file}, {finding}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for LintError {}

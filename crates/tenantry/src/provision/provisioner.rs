@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::{
     error::Error,
     fleet::Fleet,
-    migrate::{Migrations, Of, lint},
+    migrate::{Migrations, Of, lint_all},
     seed::Seed,
 };
 
@@ -77,8 +77,7 @@ impl Provisioner {
     pub(super) fn lint(&self) -> Result<(), Error> {
         let Some(set) = &self.migrations else { return Ok(()) };
         if !self.known.linted.load(Ordering::Relaxed) {
-            let versions = set.files().iter().map(|file| file.version());
-            lint(Of::Tenant, set, versions)?;
+            lint_all(Of::Tenant, set)?;
             self.known.linted.store(true, Ordering::Relaxed);
         }
         Ok(())

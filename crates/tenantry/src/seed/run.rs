@@ -14,7 +14,7 @@ use crate::{
     db::TenantTransaction,
     error::{Error, ErrorKind},
     fleet::Fleet,
-    migrate::{Lint, check_sql, without_mark},
+    migrate::{Lint, body_in_transaction, check_sql},
 };
 
 /// What came of running a seed.
@@ -62,7 +62,7 @@ async fn run_sql(
     lint: &Lint,
 ) -> Result<(), BoxError> {
     check_sql(site, &seed.name, sql, lint)?;
-    sqlx::raw_sql(without_mark(sql)).execute(&mut **tx).await?;
+    sqlx::raw_sql(body_in_transaction(sql)).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Something in a file that must not be there.
+/// Something in a file that breaks a [`Rule`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -15,8 +15,8 @@ pub struct Finding {
     pub message: String,
 }
 
-/// What a file that is run for every tenant must keep to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+/// What a file has to keep to. Those that [warn](Self::is_warning) never keep a file from running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rule {
@@ -36,10 +36,55 @@ pub enum Rule {
     Unterminated,
     /// A file has no command that only `psql` knows, and no `copy` from or to the client.
     ClientCommand,
+    /// Warns: an extension belongs into the shared schema's migrations, since tenants are migrated in parallel.
+    ExtensionInTenant,
+    /// Warns: a statement writes a whole table anew, while nobody can read it.
+    TableRewrite,
+    /// Warns: `not null` without a default fails where there are rows, or reads all of them under an exclusive
+    /// lock.
+    NotNull,
+    /// Warns: a foreign key or a check without `not valid` reads all rows while the table is locked.
+    ConstraintNotValid,
+    /// Warns: an index of a table that exists is built while nobody can write to it.
+    IndexNotConcurrent,
+    /// Warns: `lock table` makes everybody wait until the file ends.
+    LockTable,
+    /// Warns: the release that is running may still read a column that is dropped.
+    DropColumn,
+    /// Warns: the release that is running may still read a table that is dropped.
+    DropTable,
+    /// Warns: the release that is running knows a table or a column under its old name alone.
+    Rename,
+    /// Warns: a `varchar` or `char` gets a length, which may be less than before.
+    VarcharShrink,
+    /// Warns: a comment allows a rule that does not exist, or that cannot be allowed.
+    UnknownRule,
 }
 
 impl Rule {
-    /// Returns it in snake case, as JSON names it.
+    /// All rules.
+    pub(super) const ALL: [Self; 18] = [
+        Self::ForeignSchema,
+        Self::ExtensionWithoutSchema,
+        Self::SearchPath,
+        Self::TransactionControl,
+        Self::NotInTransaction,
+        Self::Unterminated,
+        Self::ClientCommand,
+        Self::ExtensionInTenant,
+        Self::TableRewrite,
+        Self::NotNull,
+        Self::ConstraintNotValid,
+        Self::IndexNotConcurrent,
+        Self::LockTable,
+        Self::DropColumn,
+        Self::DropTable,
+        Self::Rename,
+        Self::VarcharShrink,
+        Self::UnknownRule,
+    ];
+
+    /// Returns it in snake case, as JSON and comments in files name it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +95,39 @@ impl Rule {
             Self::NotInTransaction => "not_in_transaction",
             Self::Unterminated => "unterminated",
             Self::ClientCommand => "client_command",
+            Self::ExtensionInTenant => "extension_in_tenant",
+            Self::TableRewrite => "table_rewrite",
+            Self::NotNull => "not_null",
+            Self::ConstraintNotValid => "constraint_not_valid",
+            Self::IndexNotConcurrent => "index_not_concurrent",
+            Self::LockTable => "lock_table",
+            Self::DropColumn => "drop_column",
+            Self::DropTable => "drop_table",
+            Self::Rename => "rename",
+            Self::VarcharShrink => "varchar_shrink",
+            Self::UnknownRule => "unknown_rule",
         }
+    }
+
+    /// Returns `true` if a finding is a warning; a file with any other finding is refused.
+    #[must_use]
+    pub fn is_warning(self) -> bool {
+        !self.keeps_the_record()
+            && !matches!(
+                self,
+                Self::ForeignSchema | Self::ExtensionWithoutSchema | Self::SearchPath
+            )
+    }
+
+    /// Returns `true` for the rules that a file's record depends on, and that nothing allows to break.
+    pub(super) fn keeps_the_record(self) -> bool {
+        matches!(
+            self,
+            Self::TransactionControl
+                | Self::NotInTransaction
+                | Self::Unterminated
+                | Self::ClientCommand
+        )
     }
 }
 

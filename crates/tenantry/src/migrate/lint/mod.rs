@@ -1,18 +1,37 @@
-//! What must not be in a file that is run in the schema of every tenant, found before anything is run.
+//! What must not be in a file that is run in the schema of every tenant, found before anything is run, and what
+//! may hurt a service that is running.
 //!
-//! The lint reads tokens, as PostgreSQL's own scanner makes them, and no grammar: it knows where a statement
-//! begins, and where the name of a table, a type or a function stands. What is put together while a file runs,
-//! such as the text of `execute` in a function, it does not see.
+//! Statements are parsed one by one. Where the parser does not know one, the lint looks at its tokens, and keeps
+//! to what words say for certain: a statement that is newer than the parser must not keep a deploy from
+//! running. What is put together while a file runs, such as the text of `execute` in a function, it does not see.
+//!
+//! A rule is a function in [`rules::RULES`](rules), in a file of its own, and a variant of [`Rule`].
 
+mod allowed;
+mod extension;
 mod finding;
-mod names;
+mod found;
+mod lines;
+mod live;
 mod options;
+mod piece;
+mod report;
 mod rules;
+mod schemas;
 mod script;
+mod search_path;
 #[cfg(test)]
 mod tests;
+mod transaction;
+mod tree;
+mod unparsed;
+mod words;
 
 pub use finding::{Finding, Rule};
+pub(crate) use found::Findings;
+pub(crate) use lines::line_of;
 pub use options::Lint;
+pub use report::{FileFinding, LintError, LintReport};
 pub(crate) use rules::{Of, Subject, check};
-pub(crate) use script::{line_of, statements};
+pub(crate) use script::statements;
+pub(crate) use transaction::within_pair;

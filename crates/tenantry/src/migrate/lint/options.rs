@@ -1,20 +1,28 @@
 use std::collections::BTreeSet;
 
-/// What the files of tenants may name, beside what is in the tenant's own schema. Default: nothing.
+use super::Rule;
+
+/// What the files of tenants may name, beside what is in the tenant's own schema, and which rules they need not
+/// keep to. Default: they name nothing else, and keep to all rules.
 ///
 /// # Examples
 ///
 /// ```
-/// use tenantry::migrate::Lint;
+/// use tenantry::migrate::{Lint, Rule};
 ///
-/// // `references public.plans (id)` is fine; whatever is in version 7 is, too.
-/// let lint = Lint::default().allow_schema("public").skip(7);
+/// // `references public.plans (id)` is fine; whatever is in version 7 is, too; small tables need no
+/// // concurrent indexes.
+/// let lint = Lint::default().allow_schema("public").skip(7).allow(Rule::IndexNotConcurrent);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use = "it does nothing until migrations get it"]
 pub struct Lint {
     schemas: BTreeSet<String>,
+    extension_schemas: BTreeSet<String>,
     skipped: BTreeSet<i64>,
+    skipped_to: Option<i64>,
+    rules: BTreeSet<Rule>,
+    rules_of: BTreeSet<(i64, Rule)>,
 }
 
 impl Lint {
@@ -25,20 +33,61 @@ impl Lint {
         self
     }
 
-    /// Does not look at which schemas are named in the file of a version, for what the lint takes for something
-    /// that it is not. What would break the record of the file is still found: transaction control, and
+    /// Lets files name what is in a schema that holds extensions, such as `extensions.citext`. They still create
+    /// nothing there. The name is as the server stores it.
+    pub fn extension_schema(mut self, schema: impl Into<String>) -> Self {
+        self.extension_schemas.insert(schema.into());
+        self
+    }
+
+    /// Does not look at the file of a version. This is the way for a file that was applied already, which must
+    /// not be edited any more. What would break the record of the file is still found: transaction control, and
     /// whatever is not closed.
     pub fn skip(mut self, version: i64) -> Self {
         self.skipped.insert(version);
         self
     }
 
+    /// [Skips](Self::skip) all files up to a version, itself included: those that were applied before a project
+    /// came to Tenantry.
+    pub fn skip_until(mut self, version: i64) -> Self {
+        self.skipped_to = self.skipped_to.max(Some(version));
+        self
+    }
+
+    /// Turns a rule off for all files. A comment in a file, `-- tenantry: allow(drop_column, lock_table)`, turns
+    /// rules off for that file.
+    ///
+    /// The rules that the record of a file depends on stay on: [`TransactionControl`](Rule::TransactionControl),
+    /// [`NotInTransaction`](Rule::NotInTransaction), [`Unterminated`](Rule::Unterminated) and
+    /// [`ClientCommand`](Rule::ClientCommand).
+    pub fn allow(mut self, rule: Rule) -> Self {
+        self.rules.insert(rule);
+        self
+    }
+
+    /// Turns a rule off for the file of a version, as [`allow`](Self::allow) does for all files.
+    pub fn allow_in(mut self, version: i64, rule: Rule) -> Self {
+        self.rules_of.insert((version, rule));
+        self
+    }
+
     pub(super) fn allows(&self, schema: &str) -> bool {
         matches!(schema, "pg_catalog" | "information_schema" | "pg_temp")
+            || schema.starts_with("pg_temp_")
             || self.schemas.contains(schema)
     }
 
+    pub(super) fn is_of_extensions(&self, schema: &str) -> bool {
+        self.extension_schemas.contains(schema)
+    }
+
     pub(super) fn skips(&self, version: i64) -> bool {
-        self.skipped.contains(&version)
+        self.skipped.contains(&version) || self.skipped_to.is_some_and(|to| version <= to)
+    }
+
+    pub(super) fn turns_off(&self, version: i64, rule: Rule) -> bool {
+        !rule.keeps_the_record()
+            && (self.rules.contains(&rule) || self.rules_of.contains(&(version, rule)))
     }
 }

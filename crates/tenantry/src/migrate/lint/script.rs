@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 
+use super::tree::name_of;
+
 /// A token that means something: neither white space nor a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token<'a> {
@@ -51,13 +53,7 @@ impl Token<'_> {
 
     /// Returns the name as the server stores it: folded, unless it is in quotes.
     pub(super) fn name(&self) -> String {
-        match self.kind {
-            Kind::Quoted => {
-                let inner = self.text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-                inner.unwrap_or(self.text).replace("\"\"", "\"")
-            }
-            _ => self.text.to_ascii_lowercase(),
-        }
+        name_of(self.text)
     }
 
     pub(super) fn end(&self) -> usize {
@@ -69,6 +65,8 @@ impl Token<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Script<'a> {
     pub(super) tokens: Vec<Token<'a>>,
+    /// Comments, with where they begin.
+    pub(super) comments: Vec<(usize, &'a str)>,
     /// Where something begins that is not closed, and what it is.
     pub(super) unterminated: Vec<(usize, &'static str)>,
 }
@@ -93,8 +91,12 @@ impl<'a> Script<'a> {
             }
         };
         let kind = match kind {
-            TokenKind::Whitespace | TokenKind::LineComment | TokenKind::Eof => return,
-            TokenKind::BlockComment { terminated } => return open(terminated, "a comment"),
+            TokenKind::Whitespace | TokenKind::Eof => return,
+            TokenKind::LineComment => return self.comments.push((at, text)),
+            TokenKind::BlockComment { terminated } => {
+                open(terminated, "a comment");
+                return self.comments.push((at, text));
+            }
             TokenKind::Ident => Kind::Word,
             TokenKind::QuotedIdent { terminated, .. } => {
                 open(terminated, "a quoted name");
@@ -145,20 +147,21 @@ impl<'a> Script<'a> {
 }
 
 /// Finds where a statement ends, as `psql` does: at a semicolon outside of parentheses, and outside of the
-/// body of a function that is written in SQL without quotes.
+/// body of a routine that is written in SQL without quotes.
 #[derive(Debug, Default)]
-struct Splitter {
+struct Splitter<'a> {
     parentheses: usize,
     /// How many words there were, as far as they matter.
     words: usize,
     creates: bool,
     is_routine: bool,
-    /// `begin` and `case` that are open.
+    /// `begin atomic` and `case` that are open.
     blocks: usize,
+    before: Option<Token<'a>>,
 }
 
-impl Splitter {
-    fn ends_at(&mut self, token: &Token<'_>) -> bool {
+impl<'a> Splitter<'a> {
+    fn ends_at(&mut self, token: &Token<'a>) -> bool {
         match token.kind {
             Kind::Open => self.parentheses += 1,
             Kind::Close => self.parentheses = self.parentheses.saturating_sub(1),
@@ -166,6 +169,7 @@ impl Splitter {
             Kind::Word => self.read_word(token),
             _ => {}
         }
+        self.before = Some(*token);
         false
     }
 
@@ -181,10 +185,15 @@ impl Splitter {
         if !self.is_routine || self.parentheses > 0 {
             return;
         }
-        if word.is("begin") || (self.blocks > 0 && word.is("case")) {
+        let after = |keyword| self.before.is_some_and(|before| before.is(keyword));
+        // A routine can be called `begin`, and a column `end`.
+        let is_name = after("as") || self.before.is_some_and(|before| before.kind == Kind::Dot);
+        if self.blocks == 0 {
+            self.blocks = usize::from(word.is("atomic") && after("begin"));
+        } else if word.is("case") && !is_name {
             self.blocks += 1;
-        } else if word.is("end") {
-            self.blocks = self.blocks.saturating_sub(1);
+        } else if word.is("end") && !is_name {
+            self.blocks -= 1;
         }
     }
 }
@@ -197,11 +206,4 @@ pub(crate) fn statements(text: &str) -> Vec<Range<usize>> {
         Some(first.at..last.end())
     };
     script.statements().iter().filter_map(range).collect()
-}
-
-/// Returns the line of a byte, from 1 on.
-pub(crate) fn line_of(text: &str, byte: usize) -> u32 {
-    let before = text.as_bytes().get(..byte).unwrap_or(text.as_bytes());
-    let lines = before.iter().filter(|byte| **byte == b'\n').count();
-    u32::try_from(lines).unwrap_or(u32::MAX).saturating_add(1)
 }

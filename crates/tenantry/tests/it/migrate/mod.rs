@@ -2,6 +2,7 @@
 
 mod files;
 mod jobs;
+mod lints;
 mod plans;
 mod runs;
 mod shared_touch;

@@ -1,12 +1,9 @@
 //! What would be done: the files as sqlx knows them, compared with what is recorded.
 
 use sqlx::{PgConnection, migrate::Migrator};
-use tenantry::{
-    ErrorKind,
-    migrate::{
-        FailureReason, MigrateOptions, Migrations, MigrationsError, Problem, SchemaState, Schemas,
-        TenantMigrator,
-    },
+use tenantry::migrate::{
+    FailureReason, MigrateOptions, Migrations, MigrationsError, Problem, SchemaState, Schemas,
+    TenantMigrator,
 };
 
 use super::files::{Files, create_schemas, ids, migrator, recorded};
@@ -284,31 +281,5 @@ async fn thousands_are_read_although_some_cannot_be() -> TestResult {
         let error = plan.tenants[odd].error.as_ref().map(|error| error.reason);
         assert_eq!(error, Some(FailureReason::Unreadable), "{odd}");
     }
-    Ok(())
-}
-
-#[tokio::test]
-async fn what_must_not_be_in_a_file_is_told_before_anything_is_run() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
-    let mut admin = world.admin().await;
-    for (text, line, says) in [
-        ("create table a (id int);\ncreate table public.b (id int);", 2, "public"),
-        ("create table a (id int);\n\ncommit;", 3, "commit"),
-        ("set search_path to globex;", 1, "search_path"),
-        ("create extension if not exists pgcrypto;", 1, "schema"),
-        ("select 1;\nselect 'never closed;", 2, "closed"),
-        ("create table a (id int references tenant_globex.users);", 1, "tenant_globex"),
-    ] {
-        let files = Files::new(&[("0001_odd.sql", text)]);
-        let error = migrator(&world, &files).migrate_all(options()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Migration, "{text}");
-        let told = error.to_string().to_lowercase();
-        assert!(told.contains("0001_odd.sql") && told.contains(&format!("line {line}")), "{told}");
-        assert!(told.contains(says), "{told}");
-        let provisioner = world.manager().provisioner().tenants(files.read());
-        let error = provisioner.create("new", Default::default()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Migration, "{text}");
-    }
-    assert_eq!(super::files::tables(&mut admin, "_sqlx_migrations").await, 0);
     Ok(())
 }

@@ -1,0 +1,54 @@
+//! Collects findings, as many as anybody reads.
+
+use std::collections::HashSet;
+
+use super::{Finding, Rule, lines::Lines};
+
+/// Findings of a file that are told; whoever has more has a file of another kind.
+const MOST: usize = 50;
+
+/// What was found in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// In the order of their lines.
+    pub(crate) list: Vec<Finding>,
+    /// How many more there are.
+    pub(crate) more: usize,
+}
+
+/// Collects what is found in a text.
+pub(super) struct Found<'a> {
+    lines: Lines<'a>,
+    is_off: &'a dyn Fn(Rule) -> bool,
+    seen: HashSet<(u32, Rule, String)>,
+    findings: Findings,
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn new(text: &'a str, is_off: &'a dyn Fn(Rule) -> bool) -> Self {
+        Self {
+            lines: Lines::new(text),
+            is_off,
+            seen: HashSet::new(),
+            findings: Findings::default(),
+        }
+    }
+
+    /// Notes that a rule is broken at a byte of the text. What is found twice in a line is told once.
+    pub(super) fn add(&mut self, at: usize, rule: Rule, message: impl Into<String>) {
+        if (self.is_off)(rule) {
+            return;
+        }
+        let (line, message) = (self.lines.of(at), message.into());
+        if self.findings.list.len() >= MOST {
+            self.findings.more += 1;
+        } else if self.seen.insert((line, rule, message.clone())) {
+            self.findings.list.push(Finding { line, rule, message });
+        }
+    }
+
+    pub(super) fn into_findings(mut self) -> Findings {
+        self.findings.list.sort_by_key(|finding| finding.line);
+        self.findings
+    }
+}

@@ -1,0 +1,189 @@
+//! What a file is looked at in: statements, and the bodies of routines.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use super::{
+    script::{Kind, Script, Token},
+    tree::{Language, Tree},
+};
+
+/// A statement, or a part of the body of a routine.
+pub(super) struct Piece<'a> {
+    pub(super) tokens: &'a [Token<'a>],
+    /// Nothing where the parser does not know the statement.
+    pub(super) tree: Option<Tree<'a>>,
+    pub(super) within: Within,
+    /// Where the text that it is in begins in the file.
+    pub(super) offset: usize,
+    /// Names that stand for variables and parameters around it.
+    pub(super) around: &'a HashSet<String>,
+}
+
+/// Where a statement stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    File,
+    /// In a `do` block, which is run with the file.
+    Block,
+    /// In a function or procedure, which is run when it is called.
+    Routine,
+}
+
+/// The body of a routine as text.
+pub(super) struct Body<'a> {
+    text: Cow<'a, str>,
+    /// Where it begins in the file.
+    offset: usize,
+    language: Language,
+    within: Within,
+    around: HashSet<String>,
+}
+
+/// Returns the bodies in a statement, where they are in a language that is known.
+pub(super) fn bodies<'a>(statement: &[Token<'a>]) -> Vec<Body<'a>> {
+    let is_block = statement[0].is("do");
+    if !is_block && !is_routine(statement) {
+        return Vec::new();
+    }
+    let named = statement.windows(2).find(|pair| pair[0].is("language"));
+    let named = named.map(|pair| pair[1].text.trim_matches(['\'', '"']).to_ascii_lowercase());
+    let language = match named.as_deref() {
+        Some("sql") => Language::Sql,
+        None | Some("plpgsql") => Language::PlPgSql,
+        Some(_) => return Vec::new(),
+    };
+    let mut around: HashSet<String> = ["new", "old", "excluded"].map(str::to_owned).into();
+    around.extend(statement.iter().filter(|token| token.is_name()).map(Token::name));
+    let mut found = Vec::new();
+    for (index, token) in statement.iter().enumerate() {
+        let before = index.checked_sub(1).map(|index| &statement[index]);
+        let is_body = before.is_some_and(|word| {
+            word.is("as") || is_block && word.is_one_of(&["do", "sql", "plpgsql"])
+        });
+        if let Some((text, offset)) = text_of(token).filter(|_| is_body) {
+            let within = if is_block { Within::Block } else { Within::Routine };
+            found.push(Body { text, offset, language, within, around: around.clone() });
+        }
+    }
+    found
+}
+
+fn is_routine(statement: &[Token<'_>]) -> bool {
+    statement[0].is_one_of(&["create", "alter"])
+        && statement.iter().take(4).any(|token| token.is_one_of(&["function", "procedure"]))
+}
+
+/// Returns the text of a body, and where it begins. In one in single quotes those inside are doubled or escaped:
+/// one of them gives way to a blank, so that everything stays where it is.
+fn text_of<'a>(token: &Token<'a>) -> Option<(Cow<'a, str>, usize)> {
+    match token.kind {
+        Kind::Dollar => {
+            let tag = token.text.get(1..)?.find('$')? + 2;
+            let inner = token.text.get(tag..token.text.len().checked_sub(tag)?)?;
+            Some((inner.into(), token.at + tag))
+        }
+        Kind::Text => {
+            let (plain, escaped) = (token.text, token.text.strip_prefix(['E', 'e']));
+            let inner = escaped.unwrap_or(plain).strip_prefix('\'')?.strip_suffix('\'')?;
+            let begin = token.text.len() - inner.len() - 1;
+            let inner = match escaped {
+                Some(_) => inner.replace("\\'", " '").replace("\\n", " \n").replace("''", " '"),
+                None => inner.replace("''", " '"),
+            };
+            Some((inner.into(), token.at + begin))
+        }
+        _ => None,
+    }
+}
+
+impl Body<'_> {
+    /// Looks at its pieces.
+    pub(super) fn each(&self, look: &mut dyn FnMut(&Piece<'_>)) {
+        let script = Script::new(&self.text);
+        match self.language {
+            Language::Sql => {
+                for statement in script.statements() {
+                    self.look_at(statement, Language::Sql, &self.around, 0, look);
+                }
+            }
+            Language::PlPgSql => {
+                let mut around = self.around.clone();
+                around.extend(declared(&script.tokens));
+                self.look_at(&script.tokens, Language::PlPgSql, &around, 0, look);
+            }
+        }
+    }
+
+    fn look_at(
+        &self,
+        tokens: &[Token<'_>],
+        language: Language,
+        around: &HashSet<String>,
+        offset: usize,
+        look: &mut dyn FnMut(&Piece<'_>),
+    ) {
+        let tree = Tree::new(&self.text, tokens, language);
+        for part in tree.iter().flat_map(|tree| tree.unknown()) {
+            // What the grammar of the language does not know is a statement of SQL with `into` in it.
+            if let Some(text) = self.text.get(part.clone()) {
+                let text = without_into(text);
+                let script = Script::new(&text);
+                for statement in script.statements() {
+                    let tree = Tree::new(&text, statement, Language::Sql);
+                    let (within, offset) = (self.within, self.offset + part.start);
+                    look(&Piece { tokens: statement, tree, within, offset, around });
+                }
+            }
+        }
+        let (within, offset) = (self.within, self.offset + offset);
+        look(&Piece { tokens, tree, within, offset, around });
+    }
+}
+
+/// Returns the names of variables, labels, tables' aliases and whatever else is introduced in a body.
+fn declared<'a>(tokens: &'a [Token<'_>]) -> impl Iterator<Item = String> + 'a {
+    let introduced = |index: &usize| {
+        let (name, after) = (&tokens[*index], tokens.get(index + 1));
+        let before = index.checked_sub(1).map(|index| &tokens[index]);
+        let is_dotted = after.is_some_and(|next| next.kind == Kind::Dot)
+            || before.is_some_and(|before| before.kind == Kind::Dot);
+        name.is_name() && !is_dotted
+    };
+    (0..tokens.len()).filter(introduced).map(|index| tokens[index].name())
+}
+
+/// Puts blanks where a statement says into which variables its result goes.
+fn without_into(text: &str) -> String {
+    let script = Script::new(text);
+    let mut bytes = text.as_bytes().to_vec();
+    let tokens = &script.tokens;
+    for (index, token) in tokens.iter().enumerate() {
+        let before = index.checked_sub(1).map(|index| &tokens[index]);
+        let of_insert = before.is_some_and(|word| word.is_one_of(&["insert", "merge"]));
+        if !token.is("into") || of_insert {
+            continue;
+        }
+        let mut end = token.end();
+        let mut wants_name = true;
+        for next in &tokens[index + 1..] {
+            let is_target = match next.kind {
+                Kind::Word if next.is("strict") && wants_name => true,
+                Kind::Word | Kind::Quoted if wants_name => {
+                    wants_name = false;
+                    true
+                }
+                Kind::Comma | Kind::Dot => {
+                    wants_name = true;
+                    true
+                }
+                _ => false,
+            };
+            if !is_target {
+                break;
+            }
+            end = next.end();
+        }
+        bytes[token.at..end].fill(b' ');
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}

@@ -1,0 +1,135 @@
+//! What was found in the files of a folder.
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+
+use super::Finding;
+
+/// What was found in migrations: what keeps them from being run, and what may hurt a service that is running.
+///
+/// As text it is a line for each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+#[must_use = "it says which files are not run"]
+pub struct LintReport {
+    /// For these nothing is run.
+    pub errors: Vec<FileFinding>,
+    /// These are told, and keep nothing from running.
+    pub warnings: Vec<FileFinding>,
+    /// What was found beside these; of each file the first 50 findings are told.
+    pub more: usize,
+}
+
+/// What was found in one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct FileFinding {
+    /// The file.
+    pub file: Arc<str>,
+    /// Its version.
+    pub version: i64,
+    /// Whether the file was applied in a schema already. Editing it would be a
+    /// [`ChecksumMismatch`](super::super::Problem::ChecksumMismatch): [`Lint::skip`](super::Lint::skip) is the way.
+    pub applied: bool,
+    /// What it is.
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+impl LintReport {
+    /// Returns `true` if nothing keeps the files from being run.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Returns `true` if nothing was found at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty() && self.warnings.is_empty() && self.more == 0
+    }
+
+    /// Returns the warnings, or what keeps the files from being run.
+    ///
+    /// # Errors
+    ///
+    /// [`LintError`] when there are [errors](Self::errors).
+    pub fn into_result(self) -> Result<Vec<FileFinding>, LintError> {
+        match self.errors.is_empty() {
+            true => Ok(self.warnings),
+            false => Err(LintError { found: self.errors, more: self.more }),
+        }
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.errors.extend(other.errors);
+        self.warnings.extend(other.warnings);
+        self.more += other.more;
+    }
+}
+
+impl fmt::Display for LintReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Vec::new();
+        lines.extend(self.errors.iter().map(|found| format!("error: {found}")));
+        lines.extend(self.warnings.iter().map(|found| {
+            format!(
+                "warning: {found} (off with -- tenantry: allow({}))",
+                found.finding.rule.as_str()
+            )
+        }));
+        if self.more > 0 {
+            lines.push(format!("and {} more", self.more));
+        }
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl fmt::Display for FileFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.file, self.finding)?;
+        match self.applied {
+            true => write!(
+                f,
+                " (version {0} was applied already, so do not edit it: Lint::skip({0}) lets it be)",
+                self.version
+            ),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Findings that an error tells in words; all of them are in [`findings`](LintError::findings).
+const TOLD: usize = 20;
+
+/// What must not be in migration files, and was found in them before anything was run.
+#[derive(Debug, Clone)]
+pub struct LintError {
+    found: Vec<FileFinding>,
+    more: usize,
+}
+
+impl LintError {
+    /// Returns every finding, with the name of its file; of each file the first 50.
+    pub fn findings(&self) -> impl Iterator<Item = (&str, &Finding)> {
+        self.found.iter().map(|found| (&*found.file, &found.finding))
+    }
+}
+
+impl fmt::Display for LintError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, found) in self.found.iter().take(TOLD).enumerate() {
+            f.write_str(if index == 0 { "" } else { "; " })?;
+            write!(f, "{found}")?;
+        }
+        match self.found.len().saturating_sub(TOLD) + self.more {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for LintError {}

@@ -1,0 +1,235 @@
+//! Names with a schema before them, in files that have one of their own.
+
+use squawk_parser::SyntaxKind as S;
+
+use super::{
+    Rule,
+    found::Found,
+    piece::{Piece, Within},
+    rules::{Context, Of},
+    tree::{Node, Tree, name_of},
+    unparsed,
+};
+
+/// A schema that is named.
+pub(super) struct Named {
+    pub(super) at: usize,
+    pub(super) schema: String,
+    /// Whether something is made in it.
+    pub(super) defines: bool,
+}
+
+impl Named {
+    pub(super) fn new(at: usize, schema: String) -> Self {
+        Self { at, schema, defines: false }
+    }
+}
+
+/// Functions that take the name of an object as text.
+const TAKE_A_NAME: &[&str] = &[
+    "nextval",
+    "currval",
+    "setval",
+    "to_regclass",
+    "to_regtype",
+    "to_regproc",
+    "to_regprocedure",
+    "to_regoper",
+    "to_regoperator",
+    "to_regcollation",
+    "pg_get_serial_sequence",
+    "pg_relation_size",
+    "pg_table_size",
+    "pg_indexes_size",
+    "pg_total_relation_size",
+];
+
+/// Types whose text is the name of an object.
+const NAMES: &[&str] = &[
+    "regclass",
+    "regtype",
+    "regproc",
+    "regprocedure",
+    "regoper",
+    "regoperator",
+    "regcollation",
+    "regconfig",
+    "regdictionary",
+];
+
+pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
+    if context.subject.of == Of::Shared {
+        return;
+    }
+    let named = match &piece.tree {
+        Some(tree) => tree.nodes().filter_map(|node| named_by(node, piece)).collect(),
+        None => unparsed::named(piece),
+    };
+    for Named { at, schema, defines } in named {
+        let lint = context.lint;
+        if lint.allows(&schema) || (!defines && lint.is_of_extensions(&schema)) {
+            continue;
+        }
+        let message = format!(
+            "names the schema {schema:?}, which is the same one for every tenant: leave it out, or allow it \
+             with Lint::allow_schema"
+        );
+        found.add(piece.offset + at, Rule::ForeignSchema, message);
+    }
+    if let Some(tree) = &piece.tree {
+        check_settings(context, piece, tree, found);
+    }
+}
+
+/// Returns the schema that a node names, if it does.
+fn named_by(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
+    match node.kind() {
+        S::PATH | S::PATH_REF => of_path(node),
+        S::FIELD_EXPR => of_fields(node, piece),
+        S::LITERAL => of_text(node),
+        S::SCHEMA_REF => {
+            // That of the other server, and where extensions are put, is not among ours.
+            let elsewhere = match node.parent()?.kind() {
+                S::IMPORT_FOREIGN_SCHEMA | S::EXTENSION_SCHEMA => true,
+                S::SET_SCHEMA => node.parent()?.parent()?.is(S::ALTER_EXTENSION),
+                _ => false,
+            };
+            (!elsewhere).then(|| Named { defines: true, ..Named::new(node.at(), node.name()) })
+        }
+        S::SCHEMA => Some(Named { defines: true, ..Named::new(node.at(), node.name()) }),
+        S::ROLE if node.parent()?.is(S::AUTHORIZATION_SCHEMA) => {
+            Some(Named { defines: true, ..Named::new(node.at(), node.name()) })
+        }
+        _ => None,
+    }
+}
+
+/// Looks at a name with dots where only names stand.
+fn of_path(node: Node<'_, '_>) -> Option<Named> {
+    let parent = node.parent()?.kind();
+    // One within another is a part of it, and settings have dots, too.
+    if matches!(parent, S::PATH | S::PATH_REF | S::CONFIG_PARAMETER_REF | S::PLPGSQL_ALIAS_TARGET) {
+        return None;
+    }
+    let segments: Vec<_> = node.descendants().filter(|part| is_segment(part.kind())).collect();
+    let after = match parent {
+        S::QUALIFIED_COLUMN_NAME_REF | S::PERCENT_TYPE => 2,
+        _ => 1,
+    };
+    let schema = segments.get(segments.len().checked_sub(after + 1)?)?;
+    let defines = node.is(S::PATH);
+    Some(Named { defines, ..Named::new(schema.at(), schema.name()) })
+}
+
+fn is_segment(kind: S) -> bool {
+    matches!(kind, S::PATH_SEGMENT | S::PATH_SEGMENT_REF)
+}
+
+/// Looks at names with dots in an expression: a function that is called, or a column of a table of a schema.
+fn of_fields(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
+    let parent = node.parent()?;
+    if parent.is(S::FIELD_EXPR) {
+        return None;
+    }
+    // All before the last part is the first child.
+    let (mut names, mut part) = (1_usize, node);
+    let first = loop {
+        let inner = part.children().next()?;
+        match inner.kind() {
+            S::FIELD_EXPR => (names, part) = (names + 1, inner),
+            S::NAME_REF => break inner,
+            _ => return None,
+        }
+    };
+    names += 1;
+    let is_called = parent.is(S::CALL_EXPR)
+        && parent.children().next().is_some_and(|callee| callee.at() == node.at());
+    let after = if is_called { 1 } else { 2 };
+    let schema = names.checked_sub(after + 1)?;
+    // Three names in the body of a routine can be a variable and its fields.
+    let is_variable =
+        !is_called && piece.within != Within::File && piece.around.contains(&first.name());
+    if is_variable {
+        return None;
+    }
+    // The database can stand before the schema.
+    let mut part = node;
+    for _ in 0..names - 1 - schema {
+        part = part.children().next()?;
+    }
+    let schema = if schema == 0 { first } else { part.children().last()? };
+    Some(Named::new(schema.at(), schema.name()))
+}
+
+/// Looks at a text that names an object: `nextval('s.x')`, `'s.x'::regclass`.
+fn of_text(node: Node<'_, '_>) -> Option<Named> {
+    let mut outer = node.parent()?;
+    while outer.is(S::CAST_EXPR) && outer.parent()?.is(S::CAST_EXPR) && !casts_to(outer, NAMES) {
+        outer = outer.parent()?;
+    }
+    let is_name = match outer.kind() {
+        S::CAST_EXPR => casts_to(outer, NAMES),
+        S::ARG => {
+            let call = outer.parent()?.parent()?;
+            let function = call.children().next()?;
+            let last = function.text().rsplit('.').next().map(|name| name_of(name.trim()))?;
+            call.is(S::CALL_EXPR) && TAKE_A_NAME.contains(&last.as_str())
+        }
+        _ => false,
+    };
+    if casts_to(outer, &["regnamespace"]) {
+        let schema = node.text().strip_prefix('\'')?.strip_suffix('\'')?;
+        return Some(Named::new(node.at(), name_of(schema)));
+    }
+    let schema = schema_of(node.text()).filter(|_| is_name)?;
+    Some(Named::new(node.at(), schema))
+}
+
+/// Returns the schema before the name of an object in a literal.
+pub(super) fn schema_of(literal: &str) -> Option<String> {
+    let text = literal.strip_prefix('\'')?.strip_suffix('\'')?;
+    let (schema, object) = text.split_once('.')?;
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '"' | '-');
+    let is_name = !object.is_empty() && !schema.is_empty() && schema.chars().all(plain);
+    is_name.then(|| name_of(schema))
+}
+
+/// Says whether a cast is to one of these types.
+fn casts_to(cast: Node<'_, '_>, types: &[&str]) -> bool {
+    let path = cast.child(S::PATH_TYPE).filter(|_| cast.is(S::CAST_EXPR));
+    let last =
+        path.and_then(|path| path.descendants().filter(|part| is_segment(part.kind())).last());
+    last.is_some_and(|name| types.contains(&name.name().as_str()))
+}
+
+/// Looks at the search path that a routine sets for itself.
+fn check_settings(
+    context: &Context<'_>,
+    piece: &Piece<'_>,
+    tree: &Tree<'_>,
+    found: &mut Found<'_>,
+) {
+    for option in tree.nodes().filter(|node| node.is(S::SET_FUNC_OPTION)) {
+        let setting = option.descendants().find(|node| node.is(S::CONFIG_PARAMETER_REF));
+        if setting.is_none_or(|setting| setting.name() != "search_path") {
+            continue;
+        }
+        let values = option
+            .descendants()
+            .filter(|node| matches!(node.kind(), S::CONFIG_VALUE_NAME | S::LITERAL));
+        for value in values {
+            let schema = match value.kind() {
+                S::LITERAL => value.text().trim_matches('\'').to_owned(),
+                _ => value.name(),
+            };
+            let lint = context.lint;
+            if !schema.is_empty() && !lint.allows(&schema) && !lint.is_of_extensions(&schema) {
+                let message = format!(
+                    "the function looks names up in the schema {schema:?}, which is the same one for every \
+                     tenant: leave it out, or allow it with Lint::allow_schema"
+                );
+                found.add(piece.offset + value.at(), Rule::ForeignSchema, message);
+            }
+        }
+    }
+}

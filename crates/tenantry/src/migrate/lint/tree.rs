@@ -1,0 +1,216 @@
+//! A statement, or the body of a routine, as a tree.
+
+use std::{
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use squawk_parser::{EntryPoint, LexedStr, StrStep, SyntaxKind};
+
+use super::script::{Kind, Token};
+
+/// How deep parentheses and blocks may be in each other, and how many tokens there may be without a comma, in all
+/// those that are open. The parser may call itself for each of these, 2.5 kB deep without optimization, and would
+/// run out of stack: what is deeper is not parsed.
+const DEEPEST: usize = 50;
+const LONGEST: usize = 350;
+
+/// What the parser has made of a text. Nodes are in the order in which they begin; tokens are nodes without
+/// children.
+pub(super) struct Tree<'a> {
+    text: &'a str,
+    /// Where the text begins in the one that positions are told in.
+    base: usize,
+    nodes: Vec<Item>,
+    unknown: Vec<Range<usize>>,
+}
+
+struct Item {
+    kind: SyntaxKind,
+    range: Range<usize>,
+    parent: usize,
+    /// The node after the last one in this.
+    end: usize,
+}
+
+/// Which language a text is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    Sql,
+    PlPgSql,
+}
+
+impl<'a> Tree<'a> {
+    /// Parses the part of a text that tokens come from. Returns nothing when the parser does not know what it is.
+    pub(super) fn new(text: &'a str, tokens: &[Token<'_>], language: Language) -> Option<Self> {
+        let range = tokens.first()?.at..tokens.last()?.end();
+        if is_deep(tokens) {
+            return None;
+        }
+        let (base, text) = (range.start, text.get(range)?);
+        // It is known to stop with a panic where it does not get ahead.
+        catch_unwind(AssertUnwindSafe(|| Self::parse(text, base, language))).ok().flatten()
+    }
+
+    fn parse(text: &'a str, base: usize, language: Language) -> Option<Self> {
+        let lexed = LexedStr::new(text);
+        let entry = match language {
+            Language::Sql => EntryPoint::SourceFile,
+            Language::PlPgSql => EntryPoint::Plpgsql,
+        };
+        let output = entry.parse(&lexed.to_input());
+        let mut nodes: Vec<Item> = Vec::new();
+        let (mut open, mut at, mut last, mut is_known) = (Vec::new(), 0, 0, true);
+        lexed.intersperse_trivia(&output, &mut |step| match step {
+            StrStep::Enter { kind } => {
+                let parent = open.last().copied().unwrap_or(0);
+                open.push(nodes.len());
+                nodes.push(Item { kind, range: at..0, parent, end: 0 });
+            }
+            StrStep::Exit => {
+                let end = nodes.len();
+                if let Some(node) = open.pop().and_then(|index: usize| nodes.get_mut(index)) {
+                    node.end = end;
+                    node.range.end = last.max(node.range.start);
+                }
+            }
+            StrStep::Token { kind, text } => {
+                let range = at..at + text.len();
+                at = range.end;
+                if kind.is_trivia() {
+                    return;
+                }
+                // Those that began with white space begin here.
+                for index in open.iter().rev() {
+                    let node: &mut Item = &mut nodes[*index];
+                    if node.range.end > 0 {
+                        break;
+                    }
+                    node.range = range.clone();
+                }
+                last = range.end;
+                let parent = open.last().copied().unwrap_or(0);
+                nodes.push(Item { kind, range, parent, end: nodes.len() + 1 });
+            }
+            StrStep::Error { .. } => {
+                let within = open.last().map(|index| nodes[*index].kind);
+                let in_body = language == Language::PlPgSql && within == Some(SyntaxKind::ERROR);
+                is_known &= in_body;
+            }
+        });
+        let unknown = nodes.iter().filter(|node| node.kind == SyntaxKind::ERROR);
+        let unknown = unknown.map(|node| node.range.start + base..node.range.end + base).collect();
+        let tree = Self { text, base, nodes, unknown };
+        is_known.then_some(tree)
+    }
+
+    /// Returns the parts of a body that the parser does not know, such as `select … into …`.
+    pub(super) fn unknown(&self) -> &[Range<usize>] {
+        &self.unknown
+    }
+
+    /// Returns all nodes.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Node<'_, 'a>> {
+        (0..self.nodes.len()).map(|index| Node { tree: self, index })
+    }
+}
+
+/// One node of a tree.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'t, 'a> {
+    tree: &'t Tree<'a>,
+    index: usize,
+}
+
+impl<'t, 'a> Node<'t, 'a> {
+    fn item(self) -> &'t Item {
+        &self.tree.nodes[self.index]
+    }
+
+    pub(super) fn kind(self) -> SyntaxKind {
+        self.item().kind
+    }
+
+    pub(super) fn is(self, kind: SyntaxKind) -> bool {
+        self.kind() == kind
+    }
+
+    /// Returns where it begins.
+    pub(super) fn at(self) -> usize {
+        self.tree.base + self.item().range.start
+    }
+
+    pub(super) fn text(self) -> &'a str {
+        self.tree.text.get(self.item().range.clone()).unwrap_or_default()
+    }
+
+    /// Returns the name that it consists of, as the server stores it.
+    pub(super) fn name(self) -> String {
+        name_of(self.text())
+    }
+
+    pub(super) fn parent(self) -> Option<Self> {
+        (self.index > 0).then(|| Self { tree: self.tree, index: self.item().parent })
+    }
+
+    pub(super) fn children(self) -> impl Iterator<Item = Self> {
+        let end = self.item().end;
+        let mut next = self.index + 1;
+        std::iter::from_fn(move || {
+            let child = (next < end).then_some(Self { tree: self.tree, index: next })?;
+            next = child.item().end.max(next + 1);
+            Some(child)
+        })
+    }
+
+    /// Returns everything that is in it.
+    pub(super) fn descendants(self) -> impl Iterator<Item = Self> {
+        (self.index + 1..self.item().end).map(move |index| Self { tree: self.tree, index })
+    }
+
+    pub(super) fn child(self, kind: SyntaxKind) -> Option<Self> {
+        self.children().find(|child| child.is(kind))
+    }
+
+    /// Says whether something of this kind is in it.
+    pub(super) fn has(self, kind: SyntaxKind) -> bool {
+        self.descendants().any(|node| node.is(kind))
+    }
+}
+
+/// Returns a name as the server stores it: folded, unless it is in quotes.
+pub(super) fn name_of(text: &str) -> String {
+    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => text.to_ascii_lowercase(),
+    }
+}
+
+/// Says whether parsing could run out of stack.
+fn is_deep(tokens: &[Token<'_>]) -> bool {
+    // Tokens since the last comma or semicolon, in each parenthesis that is open and in all around it.
+    let (mut outer, mut run) = (Vec::new(), 0);
+    let (mut blocks, mut begins) = (0_usize, true);
+    for (index, token) in tokens.iter().enumerate() {
+        let before = index.checked_sub(1).map(|index| &tokens[index]);
+        let ends = before.is_some_and(|word| word.is("end"));
+        run += 1;
+        match token.kind {
+            Kind::Open => outer.push(run),
+            Kind::Close => run = outer.pop().unwrap_or(run),
+            Kind::Comma | Kind::Semicolon => run = outer.last().copied().unwrap_or(0),
+            Kind::Other if token.text == "[" => outer.push(run),
+            Kind::Other if token.text == "]" => run = outer.pop().unwrap_or(run),
+            Kind::Word if token.is_one_of(&["case", "begin", "loop"]) && !ends => blocks += 1,
+            Kind::Word if token.is("if") && begins => blocks += 1,
+            Kind::Word if token.is("end") => blocks = blocks.saturating_sub(1),
+            _ => {}
+        }
+        if outer.len() + blocks > DEEPEST || run > LONGEST {
+            return true;
+        }
+        begins = token.kind == Kind::Semicolon
+            || token.is_one_of(&["begin", "then", "else", "loop", "elsif"]);
+    }
+    false
+}

@@ -1,0 +1,130 @@
+//! Schemas in a statement that the parser does not know, found by the words before them.
+
+use std::collections::HashSet;
+
+use super::{
+    piece::{Piece, Within},
+    schemas::{Named, schema_of},
+    script::{Kind, Token},
+};
+
+/// Words after which the name of an object stands, whatever the statement.
+const BEFORE_AN_OBJECT: &[&str] = &[
+    "aggregate",
+    "call",
+    "collate",
+    "collation",
+    "domain",
+    "from",
+    "function",
+    "index",
+    "inherit",
+    "join",
+    "lock",
+    "partition",
+    "procedure",
+    "references",
+    "routine",
+    "sequence",
+    "statistics",
+    "table",
+    "truncate",
+    "type",
+    "view",
+];
+
+/// Words between such a word and the name.
+const BETWEEN: &[&str] =
+    &["only", "if", "not", "exists", "concurrently", "lateral", "of", "attach", "detach"];
+
+/// Returns the schemas that a statement names.
+pub(super) fn named(piece: &Piece<'_>) -> Vec<Named> {
+    let tokens = piece.tokens;
+    let is_setting = tokens[0].is_one_of(&["set", "reset", "show"])
+        || tokens[0].is("alter")
+            && tokens
+                .get(1)
+                .is_some_and(|word| word.is_one_of(&["role", "user", "database", "system"]));
+    if is_setting {
+        // The name of a setting has a dot, too.
+        return Vec::new();
+    }
+    let aliases = aliases(tokens);
+    let mut found = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        let schema = schema_in_text(tokens, index)
+            .or_else(|| schema_by_itself(tokens, index))
+            .or_else(|| schema_before(piece, index, &aliases));
+        found.extend(schema.map(|schema| Named::new(token.at, schema)));
+    }
+    found
+}
+
+/// Returns names that stand for a table of the statement.
+fn aliases(tokens: &[Token<'_>]) -> HashSet<String> {
+    let pairs = tokens.windows(2);
+    pairs.filter(|pair| pair[0].is("as") && pair[1].is_name()).map(|pair| pair[1].name()).collect()
+}
+
+/// Looks at names with dots between them.
+fn schema_before(piece: &Piece<'_>, index: usize, aliases: &HashSet<String>) -> Option<String> {
+    let tokens = piece.tokens;
+    let is_dot = |index: usize| tokens.get(index).is_some_and(|token| token.kind == Kind::Dot);
+    if !tokens[index].is_name() || index.checked_sub(1).is_some_and(is_dot) || !is_dot(index + 1) {
+        return None;
+    }
+    let (mut parts, mut after) = (1, index + 1);
+    while is_dot(after) {
+        (parts, after) = (parts + 1, after + 2);
+    }
+    let is_called = tokens.get(after).is_some_and(|token| token.kind == Kind::Open);
+    let schema = tokens[index].name();
+    let is_variable =
+        aliases.contains(&schema) || piece.within != Within::File && piece.around.contains(&schema);
+    if is_variable && !is_called {
+        return None;
+    }
+    let mut before = index.checked_sub(1)?;
+    while before > 0 && tokens[before].is_one_of(BETWEEN) {
+        before -= 1;
+    }
+    let word = &tokens[before];
+    let previous = before.checked_sub(1).map(|index| &tokens[index]);
+    let follows = |words: &[&str]| previous.is_some_and(|word| word.is_one_of(words));
+    let is_object = match () {
+        () if word.is_one_of(BEFORE_AN_OBJECT) => true,
+        () if word.is("into") => follows(&["insert", "merge"]),
+        () if word.is("update") => !follows(&["for", "on", "do", "or", "key"]),
+        () => word.text == ":",
+    };
+    // `owned by t.c`, `on column t.c`: two names are a table and its column.
+    let of_column = parts == 2 && word.is_one_of(&["by", "column"]);
+    let is_schema = is_object
+        || is_called
+        || (parts > 2 && piece.within == Within::File)
+        || (schema == "public" && !of_column);
+    is_schema.then_some(schema)
+}
+
+/// Looks at a text that names an object.
+fn schema_in_text(tokens: &[Token<'_>], index: usize) -> Option<String> {
+    let is = |at: Option<usize>, words: &[&str]| {
+        at.and_then(|at| tokens.get(at)).is_some_and(|token| token.is_one_of(words))
+    };
+    let is_name = is(index.checked_add(3), &["regclass", "regtype", "regproc", "regprocedure"])
+        || is(index.checked_sub(2), &["nextval", "currval", "setval", "to_regclass"]);
+    let literal = tokens.get(index).filter(|token| token.kind == Kind::Text && is_name)?;
+    schema_of(literal.text)
+}
+
+/// Looks at a schema that is named as such: `create schema s`, `in schema s`.
+fn schema_by_itself(tokens: &[Token<'_>], index: usize) -> Option<String> {
+    let keyword = index.checked_sub(1).filter(|before| tokens[*before].is("schema"))?;
+    let statement = ["create", "alter", "drop", "grant", "revoke", "comment"];
+    let is_extension = tokens.get(1).is_some_and(|word| word.is("extension"));
+    let before = &tokens[keyword.checked_sub(1)?];
+    let is_about = keyword == 1 || before.is_one_of(&["in", "on", "set"]);
+    let is_schema = is_about && tokens[0].is_one_of(&statement) && !is_extension;
+    let name = tokens.get(index).filter(|token| is_schema && token.is_name())?;
+    Some(name.name())
+}
