@@ -116,6 +116,15 @@ pub(crate) struct MigrateSizes {
     /// Tenants that `create` creates in each round.
     #[arg(long, hide = true, value_name = "N", default_value_t = 50)]
     pub(crate) created_tenants: usize,
+    /// Tenants of `shared_touch`, each of which runs five files.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 96)]
+    pub(crate) touching_tenants: usize,
+    /// Tenants of `concurrent_index`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 200)]
+    pub(crate) indexed_tenants: usize,
+    /// Seconds for which somebody holds a snapshot in `concurrent_index`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 10)]
+    pub(crate) snapshot_seconds: u64,
     /// Tenants of `one_file_fsync`.
     #[arg(long, hide = true, value_name = "N", default_value_t = 300)]
     pub(crate) fsync_tenants: usize,
@@ -136,8 +145,21 @@ pub(crate) enum MigrateScenario {
     Create,
     /// Two runs at once.
     TwoRunners,
+    /// What tenants that are migrated side by side do to something that all of them share.
+    SharedTouch,
+    /// An index that is built concurrently while somebody holds a snapshot.
+    ConcurrentIndex,
+    /// A long file that is full of what must not be in it.
+    LongFile,
     /// One new file where every commit waits for the disk.
     OneFileFsync,
+}
+
+impl MigrateScenario {
+    /// Says whether it is about tenants that have tables already.
+    pub(crate) fn needs_tables(self) -> bool {
+        matches!(self, Self::Noop | Self::OneFile | Self::Create | Self::TwoRunners)
+    }
 }
 
 /// What to serve.

@@ -1,14 +1,20 @@
 //! The benchmark of migrations: the schemas of many tenants, by Tenantry and by sqlx's own `Migrator`.
 
+mod concurrent_index;
 mod counter;
 mod create;
+mod empty;
 mod files;
+mod long_file;
 mod noop;
 mod one_file;
 mod race;
 mod schemas;
+mod shared_touch;
 mod sqlx_loop;
 mod two_runners;
+
+use std::time::Duration;
 
 use serde::Serialize;
 use tenantry::{
@@ -17,6 +23,7 @@ use tenantry::{
 };
 
 use self::{
+    empty::Empty,
     noop::Statements,
     one_file::OneFile,
     schemas::{Durability, Schemas},
@@ -46,12 +53,24 @@ pub(crate) struct Report {
     /// How many times as fast a tenant is created as by running all files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) create_speedup_vs_files: Option<f64>,
+    /// The same where a spare is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spare_speedup_vs_files: Option<f64>,
     /// The time of two runners at once, as a multiple of what one takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) two_runners_ratio: Option<f64>,
     /// Tenants in which a file was run more than once, in all runs of two at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) applied_twice: Option<usize>,
+    /// Files that tenants could not run because others touched the same thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shared_touch_failures: Option<usize>,
+    /// Tenants in which an index was not built concurrently beside a snapshot that somebody held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cic_fleet_dirty: Option<usize>,
+    /// Milliseconds of looking through 2 MB with 20,000 findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lint_ms: Option<f64>,
     /// The speed-up where every commit waits for the disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) one_file_speedup_vs_sqlx_fsync: Option<f64>,
@@ -78,6 +97,12 @@ pub(crate) struct Raw {
     pub(crate) create: Vec<Times>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) two_runners: Vec<Times>,
+    /// Files that were run, each in a tenant, in all runs that touched something shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) touched: Option<usize>,
+    /// Tenants that were to get an index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) indexed: Option<usize>,
     /// What each of two runners has said, in each round.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) two_runners_reports: Vec<[Ran; 2]>,
@@ -93,17 +118,17 @@ pub(crate) async fn run(args: &MigrateArgs) -> Result<Report, Failure> {
     let mut report = Report::default();
     report.raw.rounds = args.rounds;
     report.raw.tenants = args.sizes.tenants;
-    let (durable, others): (Vec<_>, Vec<_>) =
-        args.only.iter().partition(|scenario| **scenario == MigrateScenario::OneFileFsync);
-    if !others.is_empty() {
+    let (with_tables, others): (Vec<_>, Vec<_>) =
+        args.only.iter().partition(|scenario| scenario.needs_tables());
+    if !with_tables.is_empty() {
         let schemas = Schemas::start(args.sizes.tenants, Durability::Nothing).await?;
         report.raw.server = schemas.version();
-        let done = run_all(args, &schemas, &others, &mut report).await;
+        let done = run_all(args, &schemas, &with_tables, &mut report).await;
         schemas.stop().await;
         done?;
     }
-    if !durable.is_empty() {
-        one_file_fsync(args, &mut report).await?;
+    for scenario in others {
+        run_alone(args, *scenario, &mut report).await?;
     }
     Ok(report)
 }
@@ -132,6 +157,8 @@ async fn run_all(
         raw.created = Some(tenants);
         raw.create = create::run(schemas, tenants, rounds).await?;
         report.create_speedup_vs_files = Some(race::ratio(&raw.create, "files", "tenantry"));
+        let spares = race::ratio(&raw.create, "files", "tenantry_spares");
+        report.spare_speedup_vs_files = Some(spares);
     }
     if only.contains(&&MigrateScenario::TwoRunners) {
         let ran = two_runners::run(schemas, rounds).await?;
@@ -139,6 +166,40 @@ async fn run_all(
         report.applied_twice = Some(ran.applied_twice);
         raw.two_runners = ran.times;
         raw.two_runners_reports = ran.reports;
+    }
+    Ok(())
+}
+
+/// Runs a scenario that has a server of its own, or none.
+async fn run_alone(
+    args: &MigrateArgs,
+    scenario: MigrateScenario,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let sizes = &args.sizes;
+    match scenario {
+        MigrateScenario::SharedTouch => {
+            let empty = Empty::start(sizes.touching_tenants, shared_touch::SHARED).await?;
+            report.raw.server = empty.version();
+            let touched = shared_touch::run(&empty).await;
+            empty.stop().await;
+            let touched = touched?;
+            report.raw.touched = Some(touched.migrated + touched.failed);
+            report.shared_touch_failures = Some(touched.failed);
+        }
+        MigrateScenario::ConcurrentIndex => {
+            let snapshot = Duration::from_secs(sizes.snapshot_seconds);
+            let empty = Empty::start(sizes.indexed_tenants, concurrent_index::SHARED).await?;
+            report.raw.server = empty.version();
+            let done = concurrent_index::run(&empty, snapshot).await;
+            empty.stop().await;
+            report.raw.indexed = Some(sizes.indexed_tenants);
+            report.cic_fleet_dirty = Some(sizes.indexed_tenants - done?);
+        }
+        MigrateScenario::LongFile => {
+            report.lint_ms = Some(long_file::run()?.as_secs_f64() * 1e3);
+        }
+        _ => one_file_fsync(args, report).await?,
     }
     Ok(())
 }

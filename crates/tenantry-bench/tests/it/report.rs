@@ -116,6 +116,7 @@ fn a_run_over_http_writes_every_figure() {
 fn bench_migrate(json: &Path, arguments: &[&str]) -> (Value, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
         .args(["migrate", "--tenants", "24", "--created-tenants", "2", "--fsync-tenants", "4"])
+        .args(["--touching-tenants", "4", "--indexed-tenants", "4", "--snapshot-seconds", "1"])
         .arg("--json")
         .arg(json)
         .args(arguments)
@@ -136,6 +137,8 @@ fn a_run_of_migrations_writes_every_figure() {
         "noop_statements_per_1000",
         "one_file_speedup_vs_sqlx",
         "create_speedup_vs_files",
+        "spare_speedup_vs_files",
+        "lint_ms",
         "two_runners_ratio",
         "one_file_speedup_vs_sqlx_fsync",
     ] {
@@ -143,7 +146,11 @@ fn a_run_of_migrations_writes_every_figure() {
         assert!(figure.is_some_and(|value| value > 0.0 && value.is_finite()), "{name}: {figure:?}");
         assert!(table.contains(name), "no {name} in {table}");
     }
-    assert_eq!(report["applied_twice"], 0);
+    for name in ["applied_twice", "shared_touch_failures", "cic_fleet_dirty"] {
+        assert_eq!(report[name], 0, "{name}");
+        assert!(table.contains(name), "no {name} in {table}");
+    }
+    assert_eq!((&report["raw"]["touched"], &report["raw"]["indexed"]), (&20.into(), &4.into()));
     let raw = &report["raw"];
     for (scenario, contenders) in
         [("noop", 2), ("one_file", 4), ("create", 3), ("two_runners", 2), ("one_file_fsync", 4)]

@@ -1,0 +1,50 @@
+//! Tenants that have no table yet.
+
+use std::{fmt::Write, str::FromStr};
+
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tenantry::TenantManager;
+use tenantry_devdb::DevServer;
+
+use super::schemas::schema_of;
+use crate::{failure::Failure, trusted};
+
+/// A server of its own, at its defaults, with schemas of tenants.
+pub(super) struct Empty {
+    server: DevServer,
+    options: PgConnectOptions,
+}
+
+impl Empty {
+    /// Starts it, runs something in the shared schema, and makes so many schemas.
+    pub(super) async fn start(tenants: usize, shared: &str) -> Result<Self, Failure> {
+        let server = DevServer::builder().setting("max_connections", "100").start().await?;
+        let options = PgConnectOptions::from_str(&server.create_database("empty").await?)?;
+        let empty = Self { server, options };
+        let mut sql = format!("{shared}; ");
+        for number in 0..tenants {
+            write!(sql, "create schema {}; ", schema_of(&format!("t{number:05}")))?;
+        }
+        let mut conn = empty.connect().await?;
+        trusted::run(&mut conn, sql).await?;
+        conn.close().await?;
+        Ok(empty)
+    }
+
+    pub(super) async fn connect(&self) -> Result<PgConnection, Failure> {
+        Ok(PgConnection::connect_with(&self.options).await?)
+    }
+
+    pub(super) fn manager(&self) -> Result<TenantManager, Failure> {
+        Ok(TenantManager::builder_with(self.options.clone()).build()?)
+    }
+
+    /// Returns the version of the server.
+    pub(super) fn version(&self) -> String {
+        self.server.version().to_string()
+    }
+
+    pub(super) async fn stop(self) {
+        self.server.close().await;
+    }
+}

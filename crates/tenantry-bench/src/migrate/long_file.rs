@@ -1,0 +1,31 @@
+//! A file that is long and full of what must not be in it.
+
+use std::time::{Duration, Instant};
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use tenantry::migrate::Migrations;
+
+use crate::{failure::Failure, trusted::trusted};
+
+/// Bytes of the file.
+const SIZE: usize = 2_000_000;
+
+/// Places in it that name another schema.
+const FINDINGS: usize = 20_000;
+
+/// Looks through it once.
+pub(super) fn run() -> Result<Duration, Failure> {
+    let line = "select 'x'::public.state;";
+    let padding = SIZE / FINDINGS - line.len() - 1;
+    let line = format!("{line}{}\n", " ".repeat(padding));
+    let text = trusted(line.repeat(FINDINGS));
+    let file = Migration::new(1, "long".into(), MigrationType::Simple, text, false);
+    let files = Migrations::embedded(&Migrator::with_migrations(vec![file]))?;
+    let began = Instant::now();
+    let found = files.check();
+    let took = began.elapsed();
+    if found.is_ok() {
+        return Err("nothing was found in the long file".into());
+    }
+    Ok(took)
+}

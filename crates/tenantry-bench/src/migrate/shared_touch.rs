@@ -1,0 +1,56 @@
+//! Tenants that are migrated side by side and touch something that all of them share.
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use tenantry::migrate::{Lint, Migrations};
+
+use super::{empty::Empty, options};
+use crate::{failure::Failure, trusted::trusted};
+
+/// Each changes a row of a catalog that only one transaction can change at a time.
+const STATEMENTS: [&str; 5] = [
+    "create extension if not exists pg_trgm schema public",
+    "create or replace function public.f() returns int language sql as 'select 1'",
+    "grant select on public.plans to public",
+    "grant usage on schema public to public",
+    "create table if not exists public.x (id int)",
+];
+
+/// What is in the shared schema before.
+pub(super) const SHARED: &str = "create table public.plans (id int)";
+
+/// Tenants that are migrated at a time.
+const CONCURRENCY: usize = 8;
+
+/// What has come of it.
+pub(super) struct Touched {
+    pub(super) migrated: usize,
+    pub(super) failed: usize,
+}
+
+/// Runs each statement in all tenants, one statement after the other.
+pub(super) async fn run(empty: &Empty) -> Result<Touched, Failure> {
+    let manager = empty.manager()?;
+    let mut touched = Touched { migrated: 0, failed: 0 };
+    for files in 1..=STATEMENTS.len() {
+        let options = options().concurrency(CONCURRENCY);
+        let report = manager.migrator().tenants(first(files)?).migrate_all(options).await?;
+        touched.migrated += report.succeeded;
+        touched.failed += report.failed;
+        if !report.is_success() {
+            eprintln!("shared_touch: {report}");
+        }
+    }
+    manager.close().await;
+    Ok(touched)
+}
+
+fn first(files: usize) -> Result<Migrations, Failure> {
+    let file = |(version, text): (i64, &&str)| {
+        let description = format!("touch {version}");
+        let text = trusted((*text).to_owned());
+        Migration::new(version, description.into(), MigrationType::Simple, text, false)
+    };
+    let files = (1..).zip(&STATEMENTS[..files]).map(file).collect::<Vec<_>>();
+    let migrations = Migrations::embedded(&Migrator::with_migrations(files))?;
+    Ok(migrations.lint(Lint::default().allow_schema("public")))
+}
