@@ -34,7 +34,7 @@ pub(super) async fn run(empty: &Empty) -> Result<Touched, Failure> {
     for files in 1..=STATEMENTS.len() {
         let options = options().concurrency(CONCURRENCY);
         let report = manager.migrator().tenants(first(files)?).migrate_all(options).await?;
-        touched.migrated += report.succeeded;
+        touched.migrated += report.migrated;
         touched.failed += report.failed;
         if !report.is_success() {
             eprintln!("shared_touch: {report}");

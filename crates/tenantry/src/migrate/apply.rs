@@ -407,7 +407,7 @@ impl Sent {
         let script = place.and_then(|place| Script::of(set, &place.step));
         match (place, script) {
             (Some(place), Some(script)) => {
-                let failure = failure.unless_plain(text_of(script.sql));
+                let failure = failure.unless_plain(&script.sql.as_str()[script.body.clone()]);
                 script.blame(failure, sql, place.begins, 0)
             }
             _ => failure,
