@@ -24,6 +24,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# An application against these crates without our lock file, on the oldest Rust: newest and oldest dependencies
+dependents:
+    .ci/dependents
+
 # Prometheus' configuration, the alert rules and their tests; needs promtool
 check-ops:
     promtool check config ops/prometheus.yml
