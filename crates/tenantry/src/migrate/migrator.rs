@@ -324,7 +324,7 @@ impl TenantMigrator {
     ) -> Result<(End, TenantMigration, LintReport), Error> {
         let set = self.set(&Schemas::Shared)?;
         let surveyed = self.survey(&Schemas::Shared).await?;
-        let lint = refuse(look(Of::Shared, job, set, &surveyed, options))?;
+        let lint = refuse(look(Of::Shared, job, set, &surveyed, options), "")?;
         let (end, mut results) = self.order(job, set, options).over(surveyed).await;
         let missing = || Error::new(ErrorKind::Migration, "migrating the shared schema");
         results.pop().map(|shared| (end, shared, lint)).ok_or_else(missing)
@@ -377,7 +377,7 @@ impl TenantMigrator {
             let attempted = format!("canary {stranger:?} is none of the tenants to be migrated");
             return Err(Error::new(ErrorKind::Config, attempted));
         }
-        refuse(look(Of::Tenant, job, set, surveyed, options))
+        refuse(look(Of::Tenant, job, set, surveyed, options), "")
     }
 }
 
@@ -397,13 +397,13 @@ fn look(
 }
 
 /// Makes an error of what keeps files from being run, and returns the warnings otherwise.
-fn refuse(report: LintReport) -> Result<LintReport, Error> {
+fn refuse(report: LintReport, hint: &str) -> Result<LintReport, Error> {
     if report.is_success() {
         return Ok(report);
     }
     let error = report.into_result().err();
     let why = error.as_ref().map(ToString::to_string).unwrap_or_default();
-    let refused = Error::new(ErrorKind::Migration, format!("nothing was run: {why}"));
+    let refused = Error::new(ErrorKind::Migration, format!("nothing was run: {why}{hint}"));
     Err(match error {
         Some(error) => refused.with_source(error),
         None => refused,
@@ -416,7 +416,9 @@ pub(crate) fn lint_all(of: Of, set: &Migrations) -> Result<(), Error> {
         Of::Tenant => set.check(),
         Of::Shared => set.check_shared(),
     };
-    refuse(report).map(drop)
+    // Nobody has looked which of them were applied somewhere.
+    let hint = "; do not edit a file that was applied already: Lint::skip lets it be";
+    refuse(report, hint).map(drop)
 }
 
 /// Looks for what must not be in a file of SQL that is run in a transaction in one schema.

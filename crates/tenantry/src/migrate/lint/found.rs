@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::{Finding, Rule, lines::Lines};
 
-/// Findings of a file that are told; whoever has more has a file of another kind.
+/// Findings of a file that are told, of those that refuse it and of warnings each; whoever has more has a file of
+/// another kind.
 const MOST: usize = 50;
 
 /// What was found in a file.
@@ -21,6 +22,7 @@ pub(super) struct Found<'a> {
     lines: Lines<'a>,
     is_off: &'a dyn Fn(Rule) -> bool,
     seen: HashSet<(u32, Rule, String)>,
+    warnings: usize,
     findings: Findings,
 }
 
@@ -30,6 +32,7 @@ impl<'a> Found<'a> {
             lines: Lines::new(text),
             is_off,
             seen: HashSet::new(),
+            warnings: 0,
             findings: Findings::default(),
         }
     }
@@ -40,9 +43,14 @@ impl<'a> Found<'a> {
             return;
         }
         let (line, message) = (self.lines.of(at), message.into());
-        if self.findings.list.len() >= MOST {
+        let told = match rule.is_warning() {
+            true => self.warnings,
+            false => self.findings.list.len() - self.warnings,
+        };
+        if told >= MOST {
             self.findings.more += 1;
         } else if self.seen.insert((line, rule, message.clone())) {
+            self.warnings += usize::from(rule.is_warning());
             self.findings.list.push(Finding { line, rule, message });
         }
     }

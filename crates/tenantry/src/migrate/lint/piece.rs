@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
+use squawk_parser::SyntaxKind as S;
+
 use super::{
     script::{Kind, Script, Token},
     tree::{Language, Tree},
@@ -123,6 +125,16 @@ impl Body<'_> {
         look: &mut dyn FnMut(&Piece<'_>),
     ) {
         let tree = Tree::new(&self.text, tokens, language);
+        for literal in tree.iter().flat_map(executed) {
+            let body = Body {
+                text: literal.0,
+                offset: self.offset + literal.1,
+                language: Language::Sql,
+                within: self.within,
+                around: HashSet::new(),
+            };
+            body.each(look);
+        }
         for part in tree.iter().flat_map(|tree| tree.unknown()) {
             // What the grammar of the language does not know is a statement of SQL with `into` in it.
             if let Some(text) = self.text.get(part.clone()) {
@@ -138,6 +150,27 @@ impl Body<'_> {
         let (within, offset) = (self.within, self.offset + offset);
         look(&Piece { tokens, tree, within, offset, around });
     }
+}
+
+/// Returns texts that a body has executed as they are, with where they begin. What is put together is not known.
+fn executed<'a>(tree: &Tree<'a>) -> Vec<(Cow<'a, str>, usize)> {
+    let statements = tree.nodes().filter(|node| node.is(S::PLPGSQL_DYN_EXECUTE_STMT));
+    let literals = statements.filter_map(|statement| {
+        let mut only = statement.child(S::PLPGSQL_EXPR)?;
+        while !only.is(S::LITERAL) {
+            let mut children = only.children();
+            only = children.next()?;
+            if children.next().is_some() {
+                return None;
+            }
+        }
+        text_of(&Token { kind: kind_of(only.text()), text: only.text(), at: only.at() })
+    });
+    literals.collect()
+}
+
+fn kind_of(literal: &str) -> Kind {
+    if literal.starts_with('$') { Kind::Dollar } else { Kind::Text }
 }
 
 /// Returns the names of variables, labels, tables' aliases and whatever else is introduced in a body.

@@ -44,11 +44,20 @@ pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<
 
 /// Finds `set_config('search_path', …)`.
 fn check_calls(piece: &Piece<'_>, found: &mut Found<'_>) {
-    for window in piece.tokens.windows(3) {
-        let [function, open, name] = window else { continue };
-        let text = matches!(name.kind, Kind::Text | Kind::Dollar);
-        let named = text && name.text.trim_matches(['\'', '$']).eq_ignore_ascii_case("search_path");
-        if function.is("set_config") && open.kind == Kind::Open && named {
+    for (index, function) in piece.tokens.iter().enumerate() {
+        let is_call = function.is("set_config")
+            && piece.tokens.get(index + 1).is_some_and(|open| open.kind == Kind::Open);
+        if !is_call {
+            continue;
+        }
+        // The name of the parameter can stand before it, and a cast behind.
+        let argument = piece.tokens[index + 2..].iter().take(6);
+        let mut argument = argument.take_while(|token| token.kind != Kind::Comma);
+        let is_named = argument.any(|token| {
+            matches!(token.kind, Kind::Text | Kind::Dollar)
+                && token.text.trim_matches(['\'', '$']).eq_ignore_ascii_case("search_path")
+        });
+        if is_named {
             found.add(piece.offset + function.at, Rule::SearchPath, MESSAGE);
         }
     }

@@ -429,6 +429,8 @@ fn what_breaks_other_rules_is_found_with_its_line() {
         ("discard all", R::SearchPath),
         ("select set_config('search_path', 'x', false)", R::SearchPath),
         ("select pg_catalog.set_config('search_path', '', false)", R::SearchPath),
+        ("select set_config(setting_name => 'search_path', new_value => 'x', is_local => true)", R::SearchPath),
+        ("select set_config('search_path'::text, 'x', true)", R::SearchPath),
         ("alter role app set search_path = x", R::SearchPath),
         ("do $$ begin perform set_config('search_path', 'x', true); end $$", R::SearchPath),
         ("do $$ begin set local search_path to x; end $$", R::SearchPath),
@@ -437,6 +439,7 @@ fn what_breaks_other_rules_is_found_with_its_line() {
         ("do $$ begin set session search_path to x; end $$", R::SearchPath),
         ("do $$ begin reset all; end $$", R::SearchPath),
         ("do $$ begin discard all; end $$", R::SearchPath),
+        ("do $$ begin execute 'set search_path to x'; end $$", R::SearchPath),
         ("do $$ begin if true then set schema 'x'; end if; end $$", R::SearchPath),
         ("do $$ begin null; reset search_path; end $$", R::SearchPath),
         ("create function f() returns void language sql as 'select 1; reset all'", R::SearchPath),
@@ -736,6 +739,10 @@ fn findings_are_bounded() {
     let subject = Subject { text: &text, of: Of::Tenant, transactional: true, version: 1 };
     let found = check(&Lint::default(), &subject);
     assert_eq!((found.list.len(), found.list[49].line, found.more), (50, 50, 19_950));
+    // Warnings do not hide what refuses a file.
+    let text = "alter table t drop column a;\n".repeat(100) + "select public.f();";
+    assert_eq!(in_a_tenant(&text), [(Rule::ForeignSchema, 101)]);
+    assert_eq!(warned(&text).len(), 50);
 }
 
 #[test]
