@@ -229,7 +229,8 @@ impl Reader<'_, '_> {
     /// Reads columns in parentheses.
     fn columns(&mut self) -> Vec<Option<String>> {
         let list = self.parentheses();
-        let columns = split(list).into_iter().map(|column| match column {
+        let columns = split(list).into_iter().filter(|column| !column.is_empty());
+        let columns = columns.map(|column| match column {
             [name] if name.is_name() => Some(name.name()),
             // An operator class or an order may follow.
             [name, next, ..] if name.is_name() && next.is_name() => Some(name.name()),
@@ -453,7 +454,9 @@ mod tests {
 
     #[test]
     fn an_index_is_known_by_its_name_table_and_columns() {
-        let cases: [(&str, Option<&str>, &[&str], bool, &[Option<&str>]); 10] = [
+        type Names = &'static [&'static str];
+        type Columns = &'static [Option<&'static str>];
+        let cases: [(&str, Option<&str>, Names, bool, Columns); 10] = [
             ("create index concurrently i on t (x)", Some("i"), &["t"], false, &[Some("x")]),
             ("CREATE UNIQUE INDEX CONCURRENTLY I ON T(X)", Some("i"), &["t"], false, &[Some("x")]),
             (
@@ -546,12 +549,12 @@ mod tests {
             ("alter table t add constraint c check (x > 0)", atomic.clone()),
             (
                 "alter table t add constraint c check (x in (1, 2)) not valid",
-                Statement::Atomic { constraint: Some(not_valid) },
+                Statement::Atomic { constraint: Some(not_valid.clone()) },
             ),
             ("alter table t add constraint c check (not valid)", atomic.clone()),
             (
                 "alter table t add constraint c foreign key (x) references u not valid deferrable",
-                Statement::Atomic { constraint: Some(not_valid.clone()) },
+                Statement::Atomic { constraint: Some(not_valid) },
             ),
             (
                 "alter table t add constraint c check (x > 0) not valid, add y int not null",
