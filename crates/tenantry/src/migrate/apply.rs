@@ -3,14 +3,16 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
-use sqlx::{Executor, PgConnection, Row, SqlStr};
+use sqlx::{Executor, PgConnection, SqlStr};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Action, Failure, FailureReason, FileDone, MigrateOptions, TransactionPer,
+    Action, Failure, FailureReason, FileDone, MigrateOptions, Problem, TransactionPer,
     lint::statements,
+    outside::{Outside, check_built},
     plan::{Applied, Job, Leniency, Step, steps},
     source::{MigrationFile, Migrations},
+    stage::Way,
     survey::run,
     tracking::{self, Locked, Presence},
 };
@@ -78,10 +80,11 @@ pub(super) async fn work(
             done(FileDone { version, action, file, duration: Duration::ZERO });
         }
     }
-    let steps = steps(job, set, &found.applied, options.leniency())?;
+    let steps = steps(job, set, &found.applied, options.leniency())
+        .map_err(|problem| explained(problem, set, &found.applied))?;
     let mut presence = found.presence;
     for batch in batches(set, &steps, options.transaction) {
-        let batch = Batch { work, steps: batch, presence };
+        let batch = Batch { work, steps: batch, presence, applied: &found.applied };
         if let Err(failure) = batch.run(lease, done).await {
             if failure.reason == FailureReason::Connection {
                 lost.extend(batch.steps);
@@ -91,6 +94,19 @@ pub(super) async fn work(
         presence = Presence::Table;
     }
     Ok(Worked::Done)
+}
+
+/// Makes a failure of a problem, with what is on record of it.
+fn explained(problem: Problem, set: &Migrations, applied: &[Applied]) -> Failure {
+    let row = applied.iter().find(|row| row.version == problem.version());
+    let begun = row.and_then(|row| row.begun.as_ref());
+    match (&problem, begun) {
+        (Problem::Dirty { version }, Some(begun)) => {
+            let remark = begun.remark(set.file(*version).map_or("", |file| &file.description));
+            Failure::from(problem).with_remark(&remark)
+        }
+        _ => problem.into(),
+    }
 }
 
 /// Says whether what is on record is what a step leaves.
@@ -130,12 +146,12 @@ fn is_transactional(set: &Migrations, step: &Step) -> bool {
 
 /// What is run of a migration: the file or the way back.
 #[derive(Clone, Copy)]
-struct Script<'a> {
-    file: &'a MigrationFile,
-    name: &'a Arc<str>,
-    sql: &'a SqlStr,
+pub(super) struct Script<'a> {
+    pub(super) file: &'a MigrationFile,
+    pub(super) name: &'a Arc<str>,
+    pub(super) sql: &'a SqlStr,
     /// The part of the text that is sent.
-    body: &'a Range<usize>,
+    pub(super) body: &'a Range<usize>,
 }
 
 impl<'a> Script<'a> {
@@ -153,13 +169,19 @@ impl<'a> Script<'a> {
     }
 
     /// Returns what is sent.
-    fn text(&self) -> &'a str {
+    pub(super) fn text(&self) -> &'a str {
         self.sql.as_str().get(self.body.clone()).unwrap_or_default()
     }
 
     /// Puts into a failure which file it was and where; what was sent began with the byte `from` of the
     /// [text](Self::text) after `before` others.
-    fn blame(&self, failure: Failure, sent: &SqlStr, before: usize, from: usize) -> Failure {
+    pub(super) fn blame(
+        &self,
+        failure: Failure,
+        sent: &SqlStr,
+        before: usize,
+        from: usize,
+    ) -> Failure {
         let byte = failure.byte_in(sent.as_str()).and_then(|byte| byte.checked_sub(before));
         let failure = failure.in_file(self.file.version, self.name);
         match byte {
@@ -174,6 +196,8 @@ struct Batch<'a> {
     work: &'a Work<'a>,
     steps: &'a [Step],
     presence: Presence,
+    /// What was on record before.
+    applied: &'a [Applied],
 }
 
 impl Batch<'_> {
@@ -185,7 +209,7 @@ impl Batch<'_> {
         let began = Instant::now();
         match self.steps {
             [alone] if !is_transactional(self.work.set, alone) => {
-                self.run_outside(lease, alone).await.map_err(Failure::lasting)?;
+                self.run_outside(lease, alone).await?;
             }
             _ => self.run_together(lease).await?,
         }
@@ -203,9 +227,11 @@ impl Batch<'_> {
     /// The table of the records is locked first: the schema cannot be dropped before the end, so nothing
     /// that a file makes can end up in another schema of the search path.
     async fn run_together(&self, lease: &mut Lease) -> Result<(), Failure> {
+        self.check_marked(lease).await?;
         let schema = &self.work.site.schema;
         let mut sql = Sql::new("begin; ");
-        self.set_limits(&mut sql, "set local ");
+        let limits = self.work.options;
+        set_limits(&mut sql, "set local ", limits.lock_timeout, limits.statement_timeout);
         self.create_table(&mut sql);
         tracking::hold(&mut sql, schema);
         let sent = Sent::write(&mut sql, self.work.set, schema, self.steps);
@@ -217,82 +243,39 @@ impl Batch<'_> {
         result.map_err(|failure| sent.blame(self.work.set, failure, &sql, ended))
     }
 
-    fn set_limits(&self, sql: &mut Sql, set: &'static str) {
-        set_limits(sql, set, self.work.options.lock_timeout, self.work.options.statement_timeout);
-    }
-
     fn create_table(&self, sql: &mut Sql) {
         if self.presence != Presence::Table {
             tracking::create(sql, &self.work.site.schema);
         }
     }
 
-    /// Runs a file that cannot be in a transaction, statement by statement. It is recorded as begun
-    /// before and as done after: whoever looks in between, or after a crash, sees that it is dirty.
+    /// Runs a file that cannot be in a transaction, or what is left of it.
     async fn run_outside(&self, lease: &mut Lease, step: &Step) -> Result<(), Failure> {
         let Some(script) = Script::of(self.work.set, step) else {
             return Ok(());
         };
-        let (schema, version) = (&self.work.site.schema, step.version);
-        let began = Instant::now();
-        let mut sql = Sql::default();
-        self.set_limits(&mut sql, "set ");
-        self.create_table(&mut sql);
-        match step.action {
-            Action::Applied => tracking::record_begun(&mut sql, schema, script.file),
-            _ => tracking::note_begun(&mut sql, schema, version),
-        }
-        execute(lease, sql).await?;
-        let (body, text) = (script.body, script.text());
-        for (index, part) in statements(text).into_iter().enumerate() {
-            let leaves_nothing = leaves_nothing_when_it_fails(&text[part.clone()]);
-            self.check_schema(lease).await?;
-            let mut sql = Sql::default();
-            sql.vouched(script.sql, body.start + part.start..body.start + part.end);
-            let sql = sql.finish();
-            let sent = sql.clone();
-            let result =
-                run(lease, async |conn| conn.execute(sqlx::raw_sql(sent)).await.map(drop)).await;
-            if let Err(failure) = result {
-                let nothing_done = index == 0 && leaves_nothing;
-                if nothing_done && failure.reason != FailureReason::Connection {
-                    self.take_back(lease, step).await?;
-                }
-                return Err(script.blame(failure, &sql, 0, part.start).or_at(text, part.start));
-            }
-        }
-        let mut sql = Sql::default();
-        match step.action {
-            Action::Applied => tracking::note_end(&mut sql, schema, version, began.elapsed()),
-            _ => tracking::delete(&mut sql, schema, version),
-        }
-        execute(lease, sql).await
+        let row = self.applied.iter().find(|row| row.version == step.version);
+        let file = Outside {
+            schema: &self.work.site.schema,
+            script,
+            way: if step.action == Action::Applied { Way::Up } else { Way::Down },
+            options: self.work.options,
+            begun: row.filter(|row| !row.success).and_then(|row| row.begun.as_ref()),
+            create_table: self.presence != Presence::Table,
+        };
+        file.run(lease).await
     }
 
-    /// Checks that names are still looked up in the schema: between two statements anybody can drop or rename
-    /// it, and what comes next would be about another one.
-    async fn check_schema(&self, lease: &mut Lease) -> Result<(), Failure> {
-        let current = "select pg_catalog.current_schema()::pg_catalog.text";
-        let row = run(lease, async |conn| sqlx::raw_sql(current).fetch_one(conn).await).await?;
-        let schema: Option<String> = row.try_get(0).map_err(Failure::from)?;
-        match schema.as_deref() == Some(self.work.site.schema.as_str()) {
-            true => Ok(()),
-            false => Err(Failure::search_path()),
-        }
-    }
-
-    /// Takes back the note that a file was begun: its first statement has failed, so nothing was done.
-    async fn take_back(&self, lease: &mut Lease, step: &Step) -> Result<(), Failure> {
-        let mut sql = Sql::default();
-        let schema = &self.work.site.schema;
-        match step.action {
-            Action::Applied => tracking::delete(&mut sql, schema, step.version),
-            _ => {
-                let took = Duration::ZERO;
-                tracking::note_end(&mut sql, schema, step.version, took);
+    /// Checks that what is recorded without being run can be used.
+    async fn check_marked(&self, lease: &mut Lease) -> Result<(), Failure> {
+        let Work { set, site, .. } = self.work;
+        for step in self.steps.iter().filter(|step| step.action == Action::Marked) {
+            if let Some(file) = set.file(step.version).filter(|file| !file.transactional) {
+                let script = Script { file, name: &file.name, sql: &file.sql, body: &file.body };
+                check_built(lease, &site.schema, &script).await?;
             }
         }
-        execute(lease, sql).await
+        Ok(())
     }
 }
 
@@ -308,13 +291,19 @@ pub(crate) async fn apply_all(
     let (mut files, mut attempts) = (0, 0);
     let worked = loop {
         attempts += 1;
-        match work(&what, lease, &mut Vec::new(), &mut |_| files += 1).await {
-            Err(failure) if failure.collision().is_some() => {
-                let pause = options.retry.delay_after(attempts, chance(), None);
-                sleep(pause.ok_or(failure)?).await;
-            }
-            worked => break worked?,
+        let failure = match work(&what, lease, &mut Vec::new(), &mut |_| files += 1).await {
+            Ok(worked) => break worked,
+            Err(failure) => failure,
+        };
+        // Who has the lease has to see to what was lost.
+        let lost = failure.reason == FailureReason::Connection;
+        if lost || !(failure.is_passing() || failure.collision().is_some()) {
+            return Err(failure);
         }
+        let pause = options.retry.delay_after(attempts, chance(), None);
+        sleep(pause.ok_or(failure)?).await;
+        let rollback = "rollback";
+        run(lease, async |conn| conn.execute(sqlx::raw_sql(rollback)).await.map(drop)).await?;
     };
     match worked {
         Worked::Done => Ok(files),
@@ -407,7 +396,7 @@ impl Sent {
         let script = place.and_then(|place| Script::of(set, &place.step));
         match (place, script) {
             (Some(place), Some(script)) => {
-                let failure = failure.unless_plain(&script.sql.as_str()[script.body.clone()]);
+                let failure = failure.unless_plain(script.text());
                 script.blame(failure, sql, place.begins, 0)
             }
             _ => failure,
@@ -463,11 +452,6 @@ pub(crate) async fn run_script(
     Ok(())
 }
 
-async fn execute(lease: &mut Lease, sql: Sql) -> Result<(), Failure> {
-    let sql = sql.finish();
-    run(lease, async |conn| conn.execute(sqlx::raw_sql(sql)).await.map(drop)).await
-}
-
 /// Appends the limits of what comes after.
 pub(crate) fn set_limits(
     sql: &mut Sql,
@@ -475,22 +459,21 @@ pub(crate) fn set_limits(
     lock: Duration,
     statement: Option<Duration>,
 ) {
-    let millis = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
-    // The server counts in an i32.
-    let most = i32::MAX as u64;
-    sql.text(set).text("lock_timeout = ").number(millis(lock).min(most)).text("; ");
+    limit_locks(sql, set, lock);
     // Zero is no limit, whatever the database or the role has.
-    let statement = statement.map_or(0, |limit| millis(limit).min(most));
+    let statement = statement.map_or(0, millis);
     sql.text(set).text("statement_timeout = ").number(statement).text("; ");
 }
 
-/// Says whether a statement has done nothing when it has failed. Those that end transactions of their own on
-/// the way may have done a part.
-fn leaves_nothing_when_it_fails(statement: &str) -> bool {
-    let statement = statement.to_ascii_lowercase();
-    let first = statement.split_whitespace().next().unwrap_or_default();
-    let in_parts = ["do", "call", "vacuum", "cluster", "reindex", "execute", "analyze", "alter"];
-    !in_parts.contains(&first) && !statement.contains("concurrently")
+/// Appends how long what comes after may wait for a lock.
+pub(super) fn limit_locks(sql: &mut Sql, set: &'static str, limit: Duration) {
+    sql.text(set).text("lock_timeout = ").number(millis(limit)).text("; ");
+}
+
+/// Returns a limit as the server counts it, in an i32.
+fn millis(limit: Duration) -> u64 {
+    let most = u64::from(i32::MAX.unsigned_abs());
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).clamp(1, most)
 }
 
 /// Has the server read a text as it was written, whatever a file before it has set.

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, own},
     pool::leaves_session_usable,
+    tenant::Ident,
 };
 
 /// Why a tenant was not migrated, in words for whoever operates the service.
@@ -36,6 +37,9 @@ pub struct Failure {
     pub sqlstate: Option<String>,
     /// What went wrong.
     pub message: String,
+    /// Whether trying it again is of no use, whatever it is.
+    #[serde(skip)]
+    for_good: bool,
     #[serde(skip)]
     collision: Option<Collision>,
     #[serde(skip)]
@@ -76,6 +80,8 @@ pub enum FailureReason {
     Connection,
     /// What is recorded in the schema cannot be read.
     Unreadable,
+    /// An index that a file builds concurrently is there and invalid, so the file cannot count as done.
+    InvalidIndex,
 }
 
 impl FailureReason {
@@ -97,6 +103,7 @@ impl FailureReason {
             Self::ReadOnly => "read_only",
             Self::Connection => "connection",
             Self::Unreadable => "unreadable",
+            Self::InvalidIndex => "invalid_index",
         }
     }
 }
@@ -110,6 +117,7 @@ impl Failure {
             line: None,
             sqlstate: None,
             message: message.into(),
+            for_good: false,
             collision: None,
             source: None,
         }
@@ -123,6 +131,34 @@ impl Failure {
         let message = "names are not looked up in the schema any more: a file has changed the search_path, or \
                        somebody has dropped or renamed the schema";
         Self::new(FailureReason::SearchPath, message)
+    }
+
+    pub(super) fn invalid_index(name: &Ident) -> Self {
+        let message = format!(
+            "index {name} is invalid, so no query uses it: run the file, which drops it and builds it again; \
+             where it is dirty, forget that first"
+        );
+        Self::new(FailureReason::InvalidIndex, message)
+    }
+
+    /// Puts in what else is known.
+    pub(super) fn with_remark(self, remark: &str) -> Self {
+        Self { message: format!("{} ({remark})", self.message), ..self }
+    }
+
+    /// Puts in why the first attempt has failed, when that was something else.
+    pub(super) fn after(self, first: Option<Self>) -> Self {
+        match first.map(|first| first.to_string()) {
+            Some(first) if first != self.to_string() && !self.message.contains(&first) => {
+                self.with_remark(&format!("at first: {first}"))
+            }
+            _ => self,
+        }
+    }
+
+    /// Puts in that it is not to be tried again.
+    pub(super) fn for_good(self) -> Self {
+        Self { for_good: true, collision: None, ..self }
     }
 
     pub(super) fn because(self, reason: FailureReason) -> Self {
@@ -177,15 +213,30 @@ impl Failure {
         if plain { Self { collision: None, ..self } } else { self }
     }
 
-    /// Notes that a part of it may have lasted, so that it is not to be run again.
-    pub(super) fn lasting(self) -> Self {
-        Self { collision: None, ..self }
-    }
-
     /// Says whether the same may succeed in a while without anybody changing anything.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self.reason, FailureReason::LockTimeout | FailureReason::Connection)
-            || self.collision == Some(Collision::Certain)
+        let passes = matches!(self.reason, FailureReason::LockTimeout | FailureReason::Connection)
+            || self.collision == Some(Collision::Certain);
+        passes && !self.for_good
+    }
+}
+
+impl Failure {
+    /// Says whether it is for what else happens at the server, and not for the statement or the data.
+    pub(super) fn is_of_circumstances(&self) -> bool {
+        match self.reason {
+            FailureReason::LockTimeout
+            | FailureReason::StatementTimeout
+            | FailureReason::ReadOnly
+            | FailureReason::Connection
+            | FailureReason::InvalidIndex => true,
+            _ if self.collision.is_some() => true,
+            // Something that there is too little of, or that an operator has done.
+            _ => self
+                .sqlstate
+                .as_deref()
+                .is_some_and(|code| ["53", "57", "58"].iter().any(|class| code.starts_with(class))),
+        }
     }
 }
 

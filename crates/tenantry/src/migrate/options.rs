@@ -40,6 +40,7 @@ pub struct MigrateOptions {
     pub(super) wave: Option<usize>,
     pub(super) when_locked: WhenLocked,
     pub(super) lock_timeout: Duration,
+    pub(super) concurrent_timeout: Duration,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) retry: RetryPolicy,
     pub(super) transaction: TransactionPer,
@@ -96,6 +97,7 @@ impl Default for MigrateOptions {
             wave: None,
             when_locked: WhenLocked::default(),
             lock_timeout: Duration::from_secs(2),
+            concurrent_timeout: Duration::from_secs(3600),
             statement_timeout: None,
             retry: RetryPolicy::default().max_attempts(5).initial_delay(Duration::from_millis(250)),
             transaction: TransactionPer::default(),
@@ -163,6 +165,18 @@ impl MigrateOptions {
     /// was refused is [tried again](Self::retry).
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a statement may wait for other transactions while nobody has to wait for it. Default: 1 h.
+    ///
+    /// It is the [lock timeout](Self::lock_timeout) of `create index concurrently`, `drop index concurrently`,
+    /// `reindex … concurrently` and `refresh materialized view concurrently` in files outside a transaction. They
+    /// wait until every transaction has ended that is older, such as a report or a backup, and reads and
+    /// writes go on meanwhile. What has waited for so long has failed, and the next run tries it again. A
+    /// `set lock_timeout` in the file itself goes before.
+    pub fn concurrent_timeout(mut self, timeout: Duration) -> Self {
+        self.concurrent_timeout = timeout;
         self
     }
 
@@ -242,6 +256,9 @@ impl MigrateOptions {
             Self { wave: Some(0), .. } => wrong("wave", "be at least 1"),
             Self { lock_timeout: Duration::ZERO, .. } => {
                 wrong("lock_timeout", "be longer than zero, which would wait for ever")
+            }
+            Self { concurrent_timeout: Duration::ZERO, .. } => {
+                wrong("concurrent_timeout", "be longer than zero, which would wait for ever")
             }
             Self { statement_timeout: Some(Duration::ZERO), .. } => {
                 wrong("statement_timeout", "be longer than zero, which would be no limit")

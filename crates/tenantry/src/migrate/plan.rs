@@ -4,7 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::source::{MigrationFile, Migrations};
+use super::{
+    lint::{Statement, statements},
+    source::{MigrationFile, Migrations},
+    stage::{Begun, Way},
+};
 
 /// What is recorded of one migration in a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub(super) struct Applied {
     /// Whether it was run to its end.
     pub(super) success: bool,
     pub(super) checksum: Vec<u8>,
+    /// How far it has come, when it was not and that was looked for.
+    pub(super) begun: Option<Begun>,
 }
 
 /// What is wanted of the schemas.
@@ -144,7 +150,10 @@ pub(super) fn problems(set: &Migrations, applied: &[Applied], lenient: Leniency)
     let versions = |found: &mut Vec<Problem>, problem: &dyn Fn(&Applied) -> Option<Problem>| {
         found.extend(applied.iter().filter_map(problem));
     };
-    versions(&mut found, &|row| (!row.success).then_some(Problem::Dirty { version: row.version }));
+    versions(&mut found, &|row| {
+        let stuck = !row.success && !goes_on(set, row, Way::Up);
+        stuck.then_some(Problem::Dirty { version: row.version })
+    });
     versions(&mut found, &|row| {
         let file = set.file(row.version)?;
         let edited = row.success && !file.checksum.is(&row.checksum);
@@ -169,6 +178,19 @@ pub(super) fn pending<'a>(
     set.files().iter().filter(|file| row_of(applied, file.version).is_none())
 }
 
+/// Says whether a run may go on with a file that was begun outside a transaction and not run to its end.
+pub(super) fn goes_on(set: &Migrations, row: &Applied, way: Way) -> bool {
+    let script = set.file(row.version).filter(|file| file.checksum.is(&row.checksum));
+    let script = script.and_then(|file| match way {
+        Way::Up => Some((&file.sql, &file.body, file.transactional)),
+        Way::Down => file.down.as_ref().map(|down| (&down.sql, &down.body, down.transactional)),
+    });
+    let (Some(begun), Some((sql, body, false))) = (&row.begun, script) else { return false };
+    let text = sql.as_str().get(body.clone()).unwrap_or_default();
+    let read = statements(text).into_iter().map(|place| Statement::read(&text[place]));
+    begun.resume(way, &read.collect::<Vec<_>>()).is_some()
+}
+
 /// Returns what a job comes to in a schema.
 pub(super) fn steps(
     job: Job,
@@ -183,7 +205,11 @@ pub(super) fn steps(
             if let Some(problem) = problems(set, applied, lenient).into_iter().next() {
                 return Err(problem);
             }
-            let files = pending(set, applied).filter(|file| reaches(to, file.version));
+            // Whatever was begun and not done can be gone on with.
+            let files = set.files().iter().filter(|file| {
+                let row = row_of(applied, file.version);
+                reaches(to, file.version) && row.is_none_or(|row| !row.success)
+            });
             Ok(files.map(|file| file.version).map(step(Action::Applied)).collect())
         }
         Job::Revert { to } => {
@@ -211,7 +237,7 @@ pub(super) fn steps(
 
 fn revertible(set: &Migrations, row: &Applied) -> Result<i64, Problem> {
     let version = row.version;
-    if !row.success {
+    if !row.success && !goes_on(set, row, Way::Down) {
         return Err(Problem::Dirty { version });
     }
     let file = set.file(version).ok_or(Problem::MissingFile { version })?;

@@ -260,7 +260,7 @@ impl Run<'_> {
         }
         let work = Work { job, set, site, options, presence: *presence };
         let (mut files, mut lost) = (Vec::new(), std::mem::take(&mut *todo.lost.lock()));
-        let (mut attempts, mut collided) = (0, false);
+        let (mut attempts, mut first, mut collided) = (0, None, false);
         let outcome = loop {
             attempts += 1;
             match self.attempt(&work, name, lease, (&mut files, &mut lost)).await {
@@ -269,8 +269,11 @@ impl Run<'_> {
                 Ok(Worked::Done) if files.len() + earlier == 0 => break Some(Outcome::UpToDate),
                 Ok(Worked::Done) => break Some(Outcome::Migrated),
                 Err(error) => match self.again(&error, (schema, alone), attempts) {
-                    Again::In(pause) => sleep(pause).await,
-                    Again::Never => break Some(Outcome::Failed { error }),
+                    Again::In(pause) => {
+                        first.get_or_insert(error);
+                        sleep(pause).await;
+                    }
+                    Again::Never => break Some(Outcome::Failed { error: error.after(first) }),
                     Again::AfterOthers => {
                         *todo.collided.lock() = Some(error);
                         collided = true;

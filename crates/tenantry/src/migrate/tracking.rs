@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, Row, SqlStr, postgres::PgRow};
 
-use super::{plan::Applied, source::MigrationFile};
+use super::{
+    plan::Applied,
+    source::MigrationFile,
+    stage::{Begun, Stage},
+};
 use crate::{sql::Sql, tenant::Ident};
 
 /// Which of a schema and its table are there.
@@ -113,7 +117,12 @@ fn group(row: &PgRow) -> sqlx::Result<Group> {
     let (versions, successes): (Vec<i64>, Vec<bool>) = (row.try_get(0)?, row.try_get(1)?);
     let (checksums, places): (Vec<Vec<u8>>, Vec<i32>) = (row.try_get(2)?, row.try_get(3)?);
     let rows = versions.into_iter().zip(successes).zip(checksums);
-    let applied = rows.map(|((version, success), checksum)| Applied { version, success, checksum });
+    let applied = rows.map(|((version, success), checksum)| Applied {
+        version,
+        success,
+        checksum,
+        begun: None,
+    });
     let places = places.into_iter().filter_map(|place| usize::try_from(place).ok());
     Ok(Group { applied: applied.collect(), places: places.collect() })
 }
@@ -186,7 +195,10 @@ pub(super) fn read(schema: &Ident) -> SqlStr {
 }
 
 fn write_read(sql: &mut Sql, schema: &Ident) {
-    sql.text("select version, success, checksum from ");
+    sql.text(
+        "select version, success, checksum, case when success then null else execution_time end, \
+         case when success then null else description end from ",
+    );
     table(sql, schema).text(" order by version");
 }
 
@@ -194,7 +206,11 @@ fn write_read(sql: &mut Sql, schema: &Ident) {
 pub(super) fn applied(rows: &[PgRow]) -> sqlx::Result<Vec<Applied>> {
     let row = |row: &PgRow| {
         let (version, success, checksum) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        Ok(Applied { version, success, checksum })
+        let (time, description): (Option<_>, Option<_>) = (row.try_get(3)?, row.try_get(4)?);
+        let begun = time.zip(description);
+        let begun =
+            begun.map(|(execution_time, description)| Begun { execution_time, description });
+        Ok(Applied { version, success, checksum, begun })
     };
     rows.iter().map(row).collect()
 }
@@ -250,9 +266,23 @@ pub(super) fn record_done<'f>(
 }
 
 /// Appends what records that a migration has begun.
-pub(super) fn record_begun(sql: &mut Sql, schema: &Ident, file: &MigrationFile) {
+pub(super) fn record_begun(sql: &mut Sql, schema: &Ident, file: &MigrationFile, stage: Stage) {
     insert_into(sql, schema);
-    row(sql, file, Recorded::Begun).text(UNKNOWN_TIME);
+    row(sql, file, Recorded::Begun).text(", ").integer(stage.code()).text("); ");
+}
+
+/// Appends what notes how far a migration has come that was begun, and what is to be said of it.
+pub(super) fn note_stage(
+    sql: &mut Sql,
+    schema: &Ident,
+    version: i64,
+    stage: Stage,
+    description: &str,
+) {
+    sql.text("update ");
+    table(sql, schema).text(" set execution_time = ").integer(stage.code());
+    sql.text(", description = ").literal(description);
+    sql.text(" where version operator(pg_catalog.=) ").integer(version).text("; ");
 }
 
 /// Appends what records a migration that was not run, whatever was recorded of it before.
@@ -292,19 +322,19 @@ fn row<'s>(sql: &'s mut Sql, file: &MigrationFile, recorded: Recorded) -> &'s mu
 }
 
 /// Appends what notes that a migration was run to its end, and how long that took.
-pub(super) fn note_end(sql: &mut Sql, schema: &Ident, version: i64, took: Duration) {
+pub(super) fn note_end(sql: &mut Sql, schema: &Ident, file: &MigrationFile, took: Duration) {
     sql.text("update ");
     table(sql, schema).text(" set success = true, execution_time = ");
     sql.integer(i64::try_from(took.as_nanos()).unwrap_or(i64::MAX));
-    sql.text(" where version operator(pg_catalog.=) ").integer(version);
+    sql.text(", description = ").literal(&file.description);
+    sql.text(" where version operator(pg_catalog.=) ").integer(file.version).text("; ");
 }
 
 /// Appends what notes that a migration is being taken back.
-pub(super) fn note_begun(sql: &mut Sql, schema: &Ident, version: i64) {
+pub(super) fn note_begun(sql: &mut Sql, schema: &Ident, version: i64, stage: Stage) {
     sql.text("update ");
-    table(sql, schema)
-        .text(" set success = false where version operator(pg_catalog.=) ")
-        .integer(version);
+    table(sql, schema).text(" set success = false, execution_time = ").integer(stage.code());
+    sql.text(" where version operator(pg_catalog.=) ").integer(version).text("; ");
 }
 
 /// Appends what deletes the record of a migration.

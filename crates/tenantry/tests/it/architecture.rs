@@ -59,6 +59,7 @@ const PURE: &[&str] = &[
     "migrate/board.rs",
     "migrate/lint/",
     "migrate/plan.rs",
+    "migrate/stage.rs",
     "migrate/report.rs",
     "seed/report.rs",
     "provision/report.rs",

@@ -20,6 +20,7 @@ mod rules;
 mod schemas;
 mod script;
 mod search_path;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -34,4 +35,5 @@ pub use options::Lint;
 pub use report::{FileFinding, LintError, LintReport};
 pub(crate) use rules::{Of, Subject, check};
 pub(crate) use script::statements;
+pub(crate) use statement::{Concurrent, Constraint, Name, NewIndex, Reindexed, Statement};
 pub(crate) use transaction::within_pair;

@@ -1,5 +1,6 @@
 //! Migrations of many tenants: what is run, what is recorded, and what is said about it.
 
+mod concurrent;
 mod files;
 mod jobs;
 mod lints;

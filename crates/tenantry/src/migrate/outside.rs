@@ -1,0 +1,381 @@
+//! Runs a file that cannot be in a transaction, statement by statement, so that another run can go on with it.
+//!
+//! What can be in a transaction shares it with the note that it has ended. What cannot is noted before, and what it
+//! has left half made is taken away before it is run again.
+
+use std::ops::Range;
+
+use sqlx::{Executor, SqlStr};
+use tokio::time::Instant;
+
+use super::{
+    Failure, FailureReason, MigrateOptions,
+    apply::{Script, limit_locks, set_limits},
+    lint::{Concurrent, Statement, statements},
+    remains::{Before, Cured, Remains, drop_not_valid},
+    stage::{Begun, Doubt, Next, Resume, Stage, Way, with_note},
+    survey::run,
+    tracking,
+};
+use crate::{pool::Lease, sql::Sql, tenant::Ident};
+
+/// A file that is run outside a transaction in one schema.
+pub(super) struct Outside<'a> {
+    pub(super) schema: &'a Ident,
+    pub(super) script: Script<'a>,
+    pub(super) way: Way,
+    pub(super) options: &'a MigrateOptions,
+    /// What another run has left on record of it.
+    pub(super) begun: Option<&'a Begun>,
+    /// Whether the table of the records has to be made.
+    pub(super) create_table: bool,
+}
+
+/// A statement of the file.
+struct Part<'a> {
+    index: usize,
+    /// Where it is in the file's text.
+    place: &'a Range<usize>,
+    kind: &'a Statement,
+    doubt: Before,
+}
+
+/// How the session is set.
+struct State {
+    /// Whether the file leaves it to us how long to wait for locks.
+    limits_are_ours: bool,
+    /// The statement with which a transaction of the file's own has begun.
+    transaction: Option<usize>,
+}
+
+impl Outside<'_> {
+    /// Runs what was not run yet.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, what is on record says where to go on.
+    pub(super) async fn run(&self, lease: &mut Lease) -> Result<(), Failure> {
+        let began = Instant::now();
+        let text = self.script.text();
+        let places = statements(text);
+        let kinds: Vec<_> =
+            places.iter().map(|place| Statement::read(&text[place.clone()])).collect();
+        let from = match self.begun {
+            None => Resume { from: 0, doubt: Doubt::None },
+            // Who has planned this has looked whether it can go on.
+            Some(begun) => begun.resume(self.way, &kinds).ok_or_else(|| self.stuck(begun))?,
+        };
+        self.begin(lease).await?;
+        let mut state = State { limits_are_ours: true, transaction: None };
+        for (index, (place, kind)) in places.iter().zip(&kinds).enumerate() {
+            let doubt = match from.doubt {
+                Doubt::All => Before::AnyTime,
+                Doubt::First if index == from.from => Before::SinceRecord,
+                _ => Before::NotRun,
+            };
+            let part = Part { index, place, kind, doubt };
+            if index < from.from && !matches!(kind, Statement::Setting { .. }) {
+                continue;
+            }
+            self.check_schema(lease).await?;
+            if let Err(failure) = self.run_part(lease, &part, &mut state).await {
+                let failure = self.locate(failure, place).unless_plain(&text[place.clone()]);
+                return Err(self.note_failure(lease, &part, &kinds, &state, failure).await);
+            }
+            match kind {
+                Statement::Setting { lock_timeout: true } => state.limits_are_ours = false,
+                Statement::Begin => state.transaction = Some(index),
+                Statement::End => state.transaction = None,
+                _ => {}
+            }
+        }
+        let mut sql = Sql::default();
+        let Script { file, .. } = self.script;
+        match self.way {
+            Way::Up => tracking::note_end(&mut sql, self.schema, file, began.elapsed()),
+            Way::Down => tracking::delete(&mut sql, self.schema, file.version),
+        }
+        execute(lease, sql).await
+    }
+
+    fn locate(&self, failure: Failure, place: &Range<usize>) -> Failure {
+        failure.or_at(self.script.sql.as_str(), self.script.body.start + place.start)
+    }
+
+    /// Sets the limits, and notes that the file was begun.
+    async fn begin(&self, lease: &mut Lease) -> Result<(), Failure> {
+        let (schema, Script { file, .. }) = (self.schema, self.script);
+        let mut sql = Sql::default();
+        set_limits(&mut sql, "set ", self.options.lock_timeout, self.options.statement_timeout);
+        if self.create_table {
+            tracking::create(&mut sql, schema);
+        }
+        if self.begun.is_none() {
+            let untouched = self.stage(0, Next::Untouched);
+            match self.way {
+                Way::Up => tracking::record_begun(&mut sql, schema, file, untouched),
+                Way::Down => tracking::note_begun(&mut sql, schema, file.version, untouched),
+            }
+        }
+        execute(lease, sql).await
+    }
+
+    async fn run_part(
+        &self,
+        lease: &mut Lease,
+        part: &Part<'_>,
+        state: &mut State,
+    ) -> Result<(), Failure> {
+        match part.kind {
+            Statement::Concurrent(concurrent) => {
+                self.prepare(lease, part, state).await?;
+                if self.run_concurrent(lease, part, concurrent).await? == Cured::Ready {
+                    self.remains().check(lease, concurrent).await?;
+                }
+                self.note_part(lease, part, state).await
+            }
+            Statement::Repeatable { .. } | Statement::Other => {
+                self.prepare(lease, part, state).await?;
+                self.send(lease, part, Sql::default(), false).await?;
+                self.note_part(lease, part, state).await
+            }
+            Statement::Atomic { constraint } => {
+                let mut sql = Sql::default();
+                if let Some(constraint) = constraint {
+                    drop_not_valid(lease, constraint, &mut sql).await?;
+                }
+                self.send(lease, part, sql, true).await
+            }
+            Statement::Fleeting => self.send(lease, part, Sql::default(), true).await,
+            // To run them once more does no harm.
+            Statement::Setting { .. } | Statement::Begin | Statement::End => {
+                self.send(lease, part, Sql::default(), false).await
+            }
+        }
+    }
+
+    /// Says how long to wait for locks, and notes that the statement is begun.
+    async fn prepare(
+        &self,
+        lease: &mut Lease,
+        part: &Part<'_>,
+        state: &State,
+    ) -> Result<(), Failure> {
+        let mut sql = Sql::default();
+        if state.limits_are_ours && part.kind.blocks_nobody() {
+            limit_locks(&mut sql, "set ", self.options.concurrent_timeout);
+        }
+        // What is in doubt is noted already, and when that was tells what was made since.
+        if part.doubt != Before::SinceRecord {
+            self.note(&mut sql, part.index, Next::Begun);
+        }
+        execute(lease, sql).await
+    }
+
+    /// Runs what works in several transactions, unless all of it was done before.
+    async fn run_concurrent(
+        &self,
+        lease: &mut Lease,
+        part: &Part<'_>,
+        concurrent: &Concurrent,
+    ) -> Result<Cured, Failure> {
+        let cured = self.remains().cure(lease, concurrent, part.doubt).await?;
+        if cured == Cured::Ready {
+            let began = Instant::now();
+            let sent = self.send(lease, part, Sql::default(), false).await;
+            let waited_long = began.elapsed() >= self.options.concurrent_timeout;
+            sent.map_err(|failure| match failure.reason {
+                // It has had all the time that there is.
+                FailureReason::LockTimeout if concurrent.blocks_nobody() && waited_long => {
+                    failure.for_good()
+                }
+                _ => failure,
+            })?;
+        }
+        Ok(cured)
+    }
+
+    fn remains(&self) -> Remains<'_> {
+        let patience = self.options.concurrent_timeout;
+        let record = Some(self.script.file.version);
+        Remains { schema: self.schema, record, patience }
+    }
+
+    /// Sends a statement after what `sql` has; together with the note that it has ended, if that is wanted.
+    async fn send(
+        &self,
+        lease: &mut Lease,
+        part: &Part<'_>,
+        mut sql: Sql,
+        with_note: bool,
+    ) -> Result<(), Failure> {
+        let (before, body) = (sql.len(), self.script.body.start);
+        sql.vouched(self.script.sql, body + part.place.start..body + part.place.end);
+        if with_note {
+            sql.text("\n; ");
+            self.note(&mut sql, part.index + 1, Next::Untouched);
+        }
+        let sql = sql.finish();
+        let sent = execute_str(lease, sql.clone()).await;
+        sent.map_err(|failure| self.script.blame(failure, &sql, before, part.place.start))
+    }
+
+    /// Notes that a statement has ended.
+    async fn note_part(
+        &self,
+        lease: &mut Lease,
+        part: &Part<'_>,
+        state: &State,
+    ) -> Result<(), Failure> {
+        let mut sql = Sql::default();
+        if state.limits_are_ours && part.kind.blocks_nobody() {
+            limit_locks(&mut sql, "set ", self.options.lock_timeout);
+        }
+        self.note(&mut sql, part.index + 1, Next::Untouched);
+        execute(lease, sql).await
+    }
+
+    fn note(&self, sql: &mut Sql, ended: usize, next: Next) {
+        let Script { file, .. } = self.script;
+        let stage = self.stage(ended, next);
+        tracking::note_stage(sql, self.schema, file.version, stage, &file.description);
+    }
+
+    fn stage(&self, ended: usize, next: Next) -> Stage {
+        Stage { way: self.way, ended, next }
+    }
+
+    /// Notes why a statement has failed, and whether another run may go on with it. When nothing was done at
+    /// all, nothing stays on record.
+    async fn note_failure(
+        &self,
+        lease: &mut Lease,
+        part: &Part<'_>,
+        kinds: &[Statement],
+        state: &State,
+        failure: Failure,
+    ) -> Failure {
+        let Script { file, name, .. } = self.script;
+        let failure = failure.in_file(file.version, name);
+        if failure.reason == FailureReason::Connection {
+            return failure;
+        }
+        let mut sql = Sql::default();
+        if state.transaction.is_some() {
+            sql.text("rollback; ");
+        }
+        let index = state.transaction.unwrap_or(part.index);
+        let is_whole = state.transaction.is_some()
+            || !matches!(
+                part.kind,
+                Statement::Concurrent(_) | Statement::Repeatable { .. } | Statement::Other
+            );
+        let did_nothing =
+            is_whole && kinds[..index].iter().all(|kind| matches!(kind, Statement::Setting { .. }));
+        if did_nothing {
+            self.take_back(&mut sql);
+        } else {
+            let next = match failure.is_of_circumstances() {
+                true if is_whole => Next::Untouched,
+                true if *part.kind != Statement::Other => Next::Begun,
+                _ => Next::Failed,
+            };
+            let description = match self.begun {
+                // What has failed first is kept until it is done.
+                Some(begun) if begun.has_note(index, &file.description) => {
+                    begun.description.clone()
+                }
+                _ => with_note(&file.description, &note_of(&failure, part.index, kinds.len())),
+            };
+            let stage = self.stage(index, next);
+            tracking::note_stage(&mut sql, self.schema, file.version, stage, &description);
+        }
+        if let Err(error) = execute(lease, sql).await {
+            tracing::warn!(
+                target: "tenantry::migrate",
+                schema = self.schema.as_str(),
+                error = &error as &dyn std::error::Error,
+                "why a migration has failed could not be recorded"
+            );
+        }
+        // Nobody knows how much of it was done.
+        let unknown = !is_whole && *part.kind == Statement::Other;
+        if unknown { failure.for_good() } else { failure }
+    }
+
+    /// Takes back the note that the file was begun.
+    fn take_back(&self, sql: &mut Sql) {
+        let Script { file, .. } = self.script;
+        match self.way {
+            Way::Up => tracking::delete(sql, self.schema, file.version),
+            Way::Down => tracking::note_end(sql, self.schema, file, std::time::Duration::ZERO),
+        }
+    }
+
+    fn stuck(&self, begun: &Begun) -> Failure {
+        let Script { file, .. } = self.script;
+        Failure::from(super::Problem::Dirty { version: file.version })
+            .with_remark(&begun.remark(&file.description))
+    }
+
+    /// Checks that names are still looked up in the schema: between two statements anybody can drop or rename
+    /// it, and what comes next would be about another one.
+    async fn check_schema(&self, lease: &mut Lease) -> Result<(), Failure> {
+        let current = "select pg_catalog.current_schema()::pg_catalog.text";
+        let row = run(lease, async |conn| sqlx::raw_sql(current).fetch_one(conn).await).await?;
+        let schema: Option<String> = sqlx::Row::try_get(&row, 0).map_err(Failure::from)?;
+        match schema.as_deref() == Some(self.schema.as_str()) {
+            true => Ok(()),
+            false => Err(Failure::search_path()),
+        }
+    }
+}
+
+/// Checks that no index is invalid which a file builds concurrently: it is about to be recorded without being run.
+pub(super) async fn check_built(
+    lease: &mut Lease,
+    schema: &Ident,
+    script: &Script<'_>,
+) -> Result<(), Failure> {
+    let Script { file, name, .. } = script;
+    let patience = std::time::Duration::ZERO;
+    let remains = Remains { schema, record: None, patience };
+    let text = script.text();
+    for place in statements(text) {
+        if let Statement::Concurrent(concurrent) = Statement::read(&text[place.clone()]) {
+            let checked = remains.check(lease, &concurrent).await;
+            checked.map_err(|failure| {
+                failure
+                    .in_file(file.version, name)
+                    .at(script.sql.as_str(), script.body.start + place.start)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// How long a note is at most, in characters.
+const LONGEST_NOTE: usize = 500;
+
+fn note_of(failure: &Failure, index: usize, statements: usize) -> String {
+    let mut note = format!("statement {} of {statements}", index + 1);
+    if let Some(line) = failure.line {
+        note += &format!(", line {line}");
+    }
+    note = format!("{note}: {}", failure.message);
+    if let Some(code) = &failure.sqlstate {
+        note += &format!(" ({code})");
+    }
+    note.chars().take(LONGEST_NOTE).collect()
+}
+
+async fn execute(lease: &mut Lease, sql: Sql) -> Result<(), Failure> {
+    if sql.len() == 0 {
+        return Ok(());
+    }
+    execute_str(lease, sql.finish()).await
+}
+
+async fn execute_str(lease: &mut Lease, sql: SqlStr) -> Result<(), Failure> {
+    run(lease, async |conn| conn.execute(sqlx::raw_sql(sql)).await.map(drop)).await
+}

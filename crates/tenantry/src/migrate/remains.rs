@@ -1,0 +1,393 @@
+//! Finds what a statement has left half made that works in several transactions, and takes it away.
+
+use std::time::Duration;
+
+use sqlx::{Executor, Row, postgres::PgRow};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Failure, FailureReason,
+    lint::{Concurrent, Constraint, Name, NewIndex, Reindexed},
+    survey::run,
+    tracking::table,
+};
+use crate::{pool::Lease, sql::Sql, tenant::Ident};
+
+/// What is known of a statement before it is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// It was not run yet.
+    NotRun,
+    /// It may have been run since the record was last written.
+    SinceRecord,
+    /// It may have been run at any time.
+    AnyTime,
+}
+
+/// Where and how remains are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Remains<'a> {
+    pub(super) schema: &'a Ident,
+    /// The version of the file, where it is on record.
+    pub(super) record: Option<i64>,
+    /// How long to wait for somebody who is building just now.
+    pub(super) patience: Duration,
+}
+
+/// What is to be done after remains were looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cured {
+    /// The statement can be run.
+    Ready,
+    /// There is nothing left to run: it has done everything.
+    Done,
+}
+
+/// An index that a statement may have made.
+#[derive(Debug)]
+struct Index {
+    schema: Ident,
+    name: Ident,
+    is_valid: bool,
+    /// Whether it was made after the record was last written.
+    is_new: bool,
+    /// Whether somebody else is building it, or another on its table.
+    in_work: bool,
+    columns: Vec<Option<String>>,
+}
+
+/// How long until the next look whether somebody has ended who is building.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+impl Remains<'_> {
+    /// Takes away what a statement has left half made, so that it can be run.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: what was not taken away is found the next time.
+    pub(super) async fn cure(
+        &self,
+        lease: &mut Lease,
+        statement: &Concurrent,
+        before: Before,
+    ) -> Result<Cured, Failure> {
+        match statement {
+            Concurrent::CreateIndex(made) => {
+                let (found, waited) = self.drop_invalid(lease, statement).await?;
+                let is_done = found.iter().any(|index| {
+                    index.is_valid
+                        && match before {
+                            Before::NotRun => waited,
+                            Before::SinceRecord => waited || index.is_new,
+                            Before::AnyTime => true,
+                        }
+                });
+                // What exists is passed over by the statement itself.
+                let is_done = is_done && !made.if_not_exists;
+                Ok(if is_done { Cured::Done } else { Cured::Ready })
+            }
+            Concurrent::Reindex(_) => {
+                self.drop_invalid(lease, statement).await?;
+                Ok(Cured::Ready)
+            }
+            Concurrent::DropIndex(name) => {
+                let is_gone = before != Before::NotRun && !exists(lease, name).await?;
+                Ok(if is_gone { Cured::Done } else { Cured::Ready })
+            }
+            Concurrent::Detach { table, partition } => {
+                let found = detaching(lease, table, partition).await?;
+                match found {
+                    Some(Attached { pending: false, .. }) => Ok(Cured::Ready),
+                    Some(attached) => {
+                        attached.finalize(lease).await?;
+                        Ok(Cured::Done)
+                    }
+                    None if before == Before::NotRun => Ok(Cured::Ready),
+                    None => Ok(Cured::Done),
+                }
+            }
+        }
+    }
+
+    /// Checks that an index is not there, or can be used.
+    pub(super) async fn check(
+        &self,
+        lease: &mut Lease,
+        statement: &Concurrent,
+    ) -> Result<(), Failure> {
+        if !matches!(statement, Concurrent::CreateIndex(_)) {
+            return Ok(());
+        }
+        let found = self.find(lease, statement).await?;
+        match found.iter().find(|index| !index.is_valid) {
+            None => Ok(()),
+            Some(index) => Err(Failure::invalid_index(&index.name)),
+        }
+    }
+
+    /// Drops the invalid ones among the indexes that a statement has made. Returns the valid ones, and whether
+    /// somebody else was waited for who has been building.
+    async fn drop_invalid(
+        &self,
+        lease: &mut Lease,
+        statement: &Concurrent,
+    ) -> Result<(Vec<Index>, bool), Failure> {
+        let (deadline, mut waited) = (Instant::now() + self.patience, false);
+        loop {
+            let (valid, invalid): (Vec<_>, Vec<_>) =
+                self.find(lease, statement).await?.into_iter().partition(|index| index.is_valid);
+            // The server process of a run that was killed goes on until it has something to say.
+            if invalid.iter().any(|index| index.in_work) {
+                if Instant::now() >= deadline {
+                    let message = "somebody else has been building this index for too long";
+                    return Err(Failure::new(FailureReason::LockTimeout, message).for_good());
+                }
+                waited = true;
+                sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            for index in &invalid {
+                index.drop(lease).await?;
+            }
+            return Ok((valid, waited));
+        }
+    }
+
+    /// Finds the indexes that a statement may have made.
+    async fn find(&self, lease: &mut Lease, statement: &Concurrent) -> Result<Vec<Index>, Failure> {
+        let mut sql = Sql::new(
+            "select n.nspname::pg_catalog.text, c.relname::pg_catalog.text, \
+             i.indisvalid and i.indisready and i.indislive, \
+             pg_catalog.age(c.xmin), exists (select from pg_catalog.pg_locks l \
+               join pg_catalog.pg_stat_progress_create_index p on p.pid operator(pg_catalog.=) l.pid \
+               where l.relation operator(pg_catalog.=) i.indrelid \
+                 and l.database operator(pg_catalog.=) ( \
+                   select d.oid from pg_catalog.pg_database d \
+                   where d.datname operator(pg_catalog.=) pg_catalog.current_database()) \
+                 and l.mode operator(pg_catalog.=) 'ShareUpdateExclusiveLock' and l.granted \
+                 and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()), \
+             (select pg_catalog.array_agg(a.attname::pg_catalog.text order by k.place) \
+               from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality as k (attnum, place) \
+               left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) i.indrelid \
+                 and a.attnum operator(pg_catalog.=) k.attnum), ",
+        );
+        match self.record {
+            Some(version) => {
+                sql.text("(select pg_catalog.age(m.xmin) from ");
+                table(&mut sql, self.schema).text(" m where m.version operator(pg_catalog.=) ");
+                sql.integer(version).text(")");
+            }
+            None => {
+                sql.text("null::pg_catalog.int4");
+            }
+        }
+        sql.text(
+            " from pg_catalog.pg_index i \
+             join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid \
+             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+             where ",
+        );
+        match statement {
+            Concurrent::CreateIndex(made) => made_by(&mut sql, made),
+            Concurrent::Reindex(reindexed) => made_anew_by(&mut sql, reindexed),
+            _ => return Ok(Vec::new()),
+        }
+        let sql = sql.finish();
+        let rows =
+            run(lease, async |conn| sqlx::query(sql).persistent(false).fetch_all(conn).await);
+        let rows = rows.await?;
+        let mut found = Vec::new();
+        for row in &rows {
+            // The names are the server's own: they cannot be too long.
+            found.extend(Index::from_row(row).map_err(Failure::from)?);
+        }
+        if let Concurrent::CreateIndex(NewIndex { name: None, columns, .. }) = statement {
+            found.retain(|index| index.columns == *columns && has_chosen_name(index.name.as_str()));
+        }
+        Ok(found)
+    }
+}
+
+/// Appends which indexes `create index concurrently` may have made; without a name, those of its table.
+fn made_by(sql: &mut Sql, made: &NewIndex) {
+    sql.text("i.indrelid operator(pg_catalog.=) ");
+    regclass(sql, &made.table);
+    if let Some(name) = &made.name {
+        sql.text(" and c.relname operator(pg_catalog.=) ").literal(name).text("::pg_catalog.name");
+    }
+}
+
+/// Says whether PostgreSQL may have chosen this name for an index: `orders_total_idx`, `orders_total_idx1`.
+fn has_chosen_name(name: &str) -> bool {
+    name.trim_end_matches(|digit: char| digit.is_ascii_digit()).ends_with("_idx")
+}
+
+/// Appends which invalid indexes `reindex concurrently` may have left.
+fn made_anew_by(sql: &mut Sql, reindexed: &Reindexed) {
+    sql.text("not i.indisvalid and c.relname operator(pg_catalog.~) '_cc(new|old)[0-9]*$'");
+    match reindexed {
+        Reindexed::Index(name) => {
+            sql.text(
+                " and exists (select from pg_catalog.pg_index x \
+                 join pg_catalog.pg_class y on y.oid operator(pg_catalog.=) x.indexrelid \
+                 where x.indrelid operator(pg_catalog.=) i.indrelid \
+                   and pg_catalog.starts_with(y.relname::pg_catalog.text, pg_catalog.regexp_replace( \
+                     c.relname::pg_catalog.text, '_cc(new|old)[0-9]*$', '')) \
+                   and x.indexrelid operator(pg_catalog.=) any (",
+            );
+            with_partitions(sql, name);
+            sql.text("))");
+        }
+        Reindexed::Table(name) => {
+            sql.text(
+                " and exists (select from pg_catalog.pg_class t \
+                 where i.indrelid operator(pg_catalog.=) any (array[t.oid, t.reltoastrelid]) \
+                   and t.oid operator(pg_catalog.=) any (",
+            );
+            with_partitions(sql, name);
+            sql.text("))");
+        }
+        Reindexed::Schema(name) => {
+            sql.text(
+                " and exists (select from pg_catalog.pg_class t \
+                 join pg_catalog.pg_namespace s on s.oid operator(pg_catalog.=) t.relnamespace \
+                 where i.indrelid operator(pg_catalog.=) any (array[t.oid, t.reltoastrelid]) \
+                   and s.nspname operator(pg_catalog.=) ",
+            );
+            sql.literal(name).text("::pg_catalog.name)");
+        }
+        Reindexed::Database => {}
+    }
+}
+
+/// Appends a query for a relation and its partitions.
+fn with_partitions(sql: &mut Sql, name: &Name) {
+    sql.text("select ");
+    regclass(sql, name).text(" union all select p.relid from pg_catalog.pg_partition_tree(");
+    regclass(sql, name).text(") p");
+}
+
+/// Appends what finds a relation by its name along the search path, as the statement does.
+fn regclass<'s>(sql: &'s mut Sql, name: &Name) -> &'s mut Sql {
+    sql.text("pg_catalog.to_regclass(").literal(&name.to_string()).text(")")
+}
+
+impl Index {
+    fn from_row(row: &PgRow) -> sqlx::Result<Option<Self>> {
+        let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let (Ok(schema), Ok(name)) = (Ident::parse(&schema), Ident::parse(&name)) else {
+            return Ok(None);
+        };
+        let (is_valid, in_work) = (row.try_get(2)?, row.try_get(4)?);
+        let (age, age_of_record): (i32, Option<i32>) = (row.try_get(3)?, row.try_get(6)?);
+        let is_new = age_of_record.is_some_and(|record| age < record);
+        let columns: Option<Vec<Option<String>>> = row.try_get(5)?;
+        let columns = columns.unwrap_or_default();
+        Ok(Some(Self { schema, name, is_valid, is_new, in_work, columns }))
+    }
+
+    async fn drop(&self, lease: &mut Lease) -> Result<(), Failure> {
+        let mut sql = Sql::new("drop index concurrently if exists ");
+        sql.ident(&self.schema).text(".").ident(&self.name);
+        match execute(lease, sql).await {
+            // What `reindex` leaves of the index of large values can be dropped by a superuser alone.
+            Err(failure)
+                if failure.sqlstate.as_deref() == Some("42501")
+                    && self.schema.as_str() == "pg_toast" =>
+            {
+                Ok(())
+            }
+            dropped => dropped,
+        }
+    }
+}
+
+async fn exists(lease: &mut Lease, name: &Name) -> Result<bool, Failure> {
+    let mut sql = Sql::new("select ");
+    regclass(&mut sql, name).text(" is not null");
+    let sql = sql.finish();
+    let row = run(lease, async |conn| sqlx::raw_sql(sql).fetch_one(conn).await).await?;
+    row.try_get(0).map_err(Failure::from)
+}
+
+/// A partition that is one still, or half.
+struct Attached {
+    table: [Ident; 2],
+    partition: [Ident; 2],
+    pending: bool,
+}
+
+impl Attached {
+    async fn finalize(&self, lease: &mut Lease) -> Result<(), Failure> {
+        let mut sql = Sql::new("alter table ");
+        sql.ident(&self.table[0]).text(".").ident(&self.table[1]).text(" detach partition ");
+        sql.ident(&self.partition[0]).text(".").ident(&self.partition[1]).text(" finalize");
+        execute(lease, sql).await
+    }
+}
+
+async fn detaching(
+    lease: &mut Lease,
+    table: &Name,
+    partition: &Name,
+) -> Result<Option<Attached>, Failure> {
+    let mut sql = Sql::new(
+        "select h.inhdetachpending, tn.nspname::pg_catalog.text, t.relname::pg_catalog.text, \
+         pn.nspname::pg_catalog.text, p.relname::pg_catalog.text \
+         from pg_catalog.pg_inherits h \
+         join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) h.inhparent \
+         join pg_catalog.pg_namespace tn on tn.oid operator(pg_catalog.=) t.relnamespace \
+         join pg_catalog.pg_class p on p.oid operator(pg_catalog.=) h.inhrelid \
+         join pg_catalog.pg_namespace pn on pn.oid operator(pg_catalog.=) p.relnamespace \
+         where h.inhparent operator(pg_catalog.=) ",
+    );
+    regclass(&mut sql, table).text(" and h.inhrelid operator(pg_catalog.=) ");
+    regclass(&mut sql, partition);
+    let Some(row) = fetch_optional(lease, sql).await? else { return Ok(None) };
+    let Some([table, partition]) = names(&row, 1)?.zip(names(&row, 3)?).map(<[_; 2]>::from) else {
+        return Ok(None);
+    };
+    let pending = row.try_get(0).map_err(Failure::from)?;
+    Ok(Some(Attached { table, partition, pending }))
+}
+
+/// Appends what drops a constraint that is not valid and would be in the way of one of its name, if there is one.
+pub(super) async fn drop_not_valid(
+    lease: &mut Lease,
+    constraint: &Constraint,
+    sql: &mut Sql,
+) -> Result<(), Failure> {
+    let mut look = Sql::new(
+        "select n.nspname::pg_catalog.text, t.relname::pg_catalog.text, k.conname::pg_catalog.text, \
+         k.conname::pg_catalog.text \
+         from pg_catalog.pg_constraint k \
+         join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) k.conrelid \
+         join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) t.relnamespace \
+         where not k.convalidated and k.conrelid operator(pg_catalog.=) ",
+    );
+    regclass(&mut look, &constraint.table).text(" and k.conname operator(pg_catalog.=) ");
+    look.literal(&constraint.name).text("::pg_catalog.name");
+    let Some(row) = fetch_optional(lease, look).await? else { return Ok(()) };
+    if let (Some([schema, table]), Some([name, _])) = (names(&row, 0)?, names(&row, 2)?) {
+        sql.text("alter table ").ident(&schema).text(".").ident(&table);
+        sql.text(" drop constraint ").ident(&name).text("; ");
+    }
+    Ok(())
+}
+
+/// Reads two names, which are the server's own.
+fn names(row: &PgRow, column: usize) -> Result<Option<[Ident; 2]>, Failure> {
+    let name = |column| row.try_get::<String, _>(column).map_err(Failure::from);
+    let (first, second) = (Ident::parse(&name(column)?), Ident::parse(&name(column + 1)?));
+    Ok(first.ok().zip(second.ok()).map(<[_; 2]>::from))
+}
+
+async fn fetch_optional(lease: &mut Lease, sql: Sql) -> Result<Option<PgRow>, Failure> {
+    let sql = sql.finish();
+    run(lease, async |conn| sqlx::raw_sql(sql).fetch_optional(conn).await).await
+}
+
+async fn execute(lease: &mut Lease, sql: Sql) -> Result<(), Failure> {
+    let sql = sql.finish();
+    run(lease, async |conn| conn.execute(sqlx::raw_sql(sql)).await.map(drop)).await
+}
