@@ -14,6 +14,7 @@ use super::{
     TenantMigration, WhenLocked,
     apply::{Work, Worked, work},
     board::{Board, Next},
+    hint::explained,
     plan::{Job, Step, steps},
     survey::{self, Recorded},
     targets::Target,
@@ -270,7 +271,11 @@ impl Run<'_> {
                 Ok(Worked::Done) => break Some(Outcome::Migrated),
                 Err(error) => match self.again(&error, (schema, alone), attempts) {
                     Again::In(pause) => sleep(pause).await,
-                    Again::Never => break Some(Outcome::Failed { error }),
+                    Again::Never => {
+                        let path = &site.occupant.binding.search_path;
+                        let error = explained(fleet, path, error).await;
+                        break Some(Outcome::Failed { error });
+                    }
                     Again::AfterOthers => {
                         *todo.collided.lock() = Some(error);
                         collided = true;
