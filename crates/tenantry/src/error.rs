@@ -190,6 +190,11 @@ impl Error {
         }))
     }
 
+    /// Makes another error that says the same, without its source.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.0.kind, self.0.attempted.clone())
+    }
+
     /// Returns what kind of error it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

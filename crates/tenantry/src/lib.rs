@@ -128,7 +128,7 @@ pub use event::PlainFormat;
 pub use event::{BreakerState, Event, EventOptions, EvictReason};
 pub use health::{
     HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, SharedHealth,
-    TenantHealth,
+    TenantHealth, Unreachable, UnreachableExtension,
 };
 pub use manager::{ConfigError, ManagerBuilder, TenantManager, UrlError};
 pub use metrics::{

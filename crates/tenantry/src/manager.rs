@@ -24,7 +24,7 @@ use crate::{
     error::Error,
     event::EvictReason,
     fleet::Fleet,
-    health::{Checks, HealthOptions, HealthReport, Subject},
+    health::{self, Checks, HealthOptions, HealthReport, Subject, UnreachableExtension},
     metrics::{Metrics, MetricsCollector, MetricsOptions},
     migrate::TenantMigrator,
     pool::{Detail, OccupantId, PoolSnapshot, Server},
@@ -245,6 +245,37 @@ impl TenantManager {
         let Inner { fleet, checks, .. } = &*self.0;
         let (server, system) = (fleet.server(), fleet.system());
         checks.run(&Subject { server, system, find: &|name| self.find(name) }, &options).await
+    }
+
+    /// Lists the extensions of the database that tenants cannot reach without naming their schema: it is
+    /// not one of the [`extension_schemas`](ManagerBuilder::extension_schemas), or a role of a tenant may
+    /// not use it.
+    ///
+    /// An extension that no tenant uses may well be there; one with
+    /// [columns of its types](UnreachableExtension::schemas_in_use) is a mistake. Some of these mistakes
+    /// make no error: a column of the type `citext` is compared as `text`, case-sensitively. It reads the
+    /// server's catalogs in one statement, which takes longer with many tables: call it at the start, or
+    /// in a check before a deploy.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// for missing in manager.unreachable_extensions().await? {
+    ///     eprintln!("{missing}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn unreachable_extensions(&self) -> Result<Vec<UnreachableExtension>, Error> {
+        health::unreachable(&self.0.fleet).await
     }
 
     /// Returns the pool in figures, to be serialised.

@@ -85,7 +85,12 @@ impl Catalog for SchemaDiscovery {
             .await
             .map_err(failed)?;
             let next = page::next(&schemas, Clone::clone);
-            let ids = schemas.iter().filter_map(|schema| template.id_of(schema));
+            let nobodys = |schema: &String| {
+                ask.shared_schema.as_str() == schema
+                    || ask.extension_schemas.iter().any(|of| of.as_str() == schema)
+            };
+            let tenants = schemas.iter().filter(|schema| !nobodys(schema));
+            let ids = tenants.filter_map(|schema| template.id_of(schema));
             Ok(Page { tenants: ids.map(TenantRecord::new).collect(), next })
         })
     }

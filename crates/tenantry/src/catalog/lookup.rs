@@ -222,8 +222,21 @@ impl Lookup {
         page::all(&*self.0.catalog, self.0.ask(asked), Some(self.0.timeout)).await
     }
 
-    pub(crate) fn tenants_see_shared(&self) -> bool {
-        self.0.rules.tenants_see_shared
+    /// Says whether tables of others are behind those of a tenant.
+    pub(crate) fn tenants_see_others(&self) -> bool {
+        self.0.rules.tenants_see_shared || self.0.rules.extensions.hold_tables()
+    }
+
+    /// Returns the schemas behind a tenant's own in its search path.
+    pub(crate) fn schemas_behind(&self) -> Vec<&Ident> {
+        let rules = &self.0.rules;
+        let shared = rules.tenants_see_shared.then_some(&rules.shared_schema);
+        shared.into_iter().chain(rules.extensions.names()).collect()
+    }
+
+    /// Returns the schemas of extensions.
+    pub(crate) fn extension_schemas(&self) -> &[Ident] {
+        self.0.rules.extensions.names()
     }
 
     pub(crate) fn channel(&self) -> Option<&str> {
@@ -315,6 +328,7 @@ impl Inner {
             library: &asked.library,
             shared: &asked.shared,
             shared_schema: &self.rules.shared_schema,
+            extension_schemas: self.rules.extensions.names(),
             isolation: &self.rules.isolation,
         }
     }

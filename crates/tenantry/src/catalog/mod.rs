@@ -188,6 +188,8 @@ pub struct Ask<'a> {
     pub shared: &'a SharedDb,
     /// The name of the shared schema.
     pub shared_schema: &'a Ident,
+    /// The schemas of extensions, which are nobody's.
+    pub(crate) extension_schemas: &'a [Ident],
     /// How tenants are kept apart.
     pub isolation: &'a Isolation,
 }

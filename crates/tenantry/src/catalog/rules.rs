@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fixed::container_of;
 use crate::{
     error::{Error, ErrorKind},
-    pool::{AskForCredentials, Class, Login, Occupant, OccupantId},
+    pool::{AskForCredentials, Class, ExtensionSchemas, Login, Occupant, OccupantId},
     tenant::{
         Binding, Ident, Isolation, PROVISIONAL, Placement, Schema, Tenant, TenantId, TenantRecord,
         TenantState,
@@ -65,6 +65,7 @@ pub(crate) struct Rules {
     pub(crate) isolation: Isolation,
     pub(crate) shared_schema: Ident,
     pub(crate) tenants_see_shared: bool,
+    pub(crate) extensions: Arc<ExtensionSchemas>,
     pub(crate) dedicate: Dedicate,
 }
 
@@ -74,6 +75,7 @@ impl Rules {
         let container = container_of(record, &self.isolation)?;
         let everybodys = container.is_reserved_schema()
             || container == self.shared_schema
+            || self.extensions.names().contains(&container)
             || container.as_str().starts_with(PROVISIONAL);
         if everybodys {
             let attempted = "its container is a schema that belongs to everybody";
@@ -85,7 +87,8 @@ impl Rules {
     /// Returns an occupant of the library's own, that sees what the tenant of a schema sees.
     fn upkeep(&self, id: OccupantId, class: Class, schema: &Ident) -> Arc<Occupant> {
         let shared = self.tenants_see_shared.then_some(&self.shared_schema);
-        let occupant = Occupant::new(id, class, Binding::upkeep(schema, shared));
+        let binding = Binding::upkeep(schema, shared).reaching(self.extensions.names());
+        let occupant = Occupant::new(id, class, binding);
         occupant.set_tables(TABLES_OF_UPKEEP);
         Arc::new(occupant)
     }
@@ -107,7 +110,7 @@ impl Rules {
     /// Returns how upkeep reaches the shared schema.
     pub(super) fn shared_site(&self) -> Site {
         let schema = self.shared_schema.clone();
-        let binding = Binding::upkeep(&schema, None);
+        let binding = Binding::upkeep(&schema, None).reaching(self.extensions.names());
         let occupant = Arc::new(Occupant::new(OccupantId::Shared, Class::Shared, binding));
         Site { tenant: None, schema, occupant }
     }
@@ -136,6 +139,7 @@ impl Rules {
         let login = self.dedicate.credentials.clone().filter(|_| class == Class::Dedicated);
         let login = login.map(|ask| Login::new(record.clone(), ask));
         let occupant = Occupant::new(id, class, binding).of(schema).logging_in(login);
+        let occupant = occupant.reaching(&self.extensions);
         let occupant = Arc::new(match record.state {
             TenantState::Active => occupant,
             _ => occupant.suspended(),

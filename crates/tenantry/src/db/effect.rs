@@ -80,14 +80,20 @@ fn reaches_into_session(statement: &str, query: bool) -> bool {
         };
         let reaches = match word.first().map(u8::to_ascii_lowercase) {
             None => continue,
-            Some(b's') => is(b"set_config") || is(b"setseed"),
+            // The last one is of pg_trgm.
+            Some(b's') => is(b"set_config") || is(b"setseed") || is(b"set_limit"),
+            // Connections that an extension keeps with the session.
+            Some(b'd') => starts(b"dblink"),
             // These run SQL that they are given as text.
             Some(b'q') => starts(b"query_to_xml"),
             Some(b'c') => starts(b"cursor_to_xml"),
             Some(b't') => is(b"ts_stat") || is(b"ts_rewrite"),
             // An update of this view is another way to say `set`.
             Some(b'p') => {
-                is_advisory_lock(word) || is(b"pg_settings") || starts(b"pg_replication_origin")
+                is_advisory_lock(word)
+                    || is(b"pg_settings")
+                    || starts(b"pg_replication_origin")
+                    || starts(b"postgres_fdw")
             }
             Some(b'i') => {
                 let rows = previous.eq_ignore_ascii_case(b"insert")

@@ -6,7 +6,8 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::{
-    TenantTransaction,
+    SharedDb, TenantTransaction,
+    elsewhere::is_of_names,
     patience::{Late, Patience},
     rows::Rows,
     statement::Statement,
@@ -16,6 +17,7 @@ use crate::{
     event::{Observer, Ran, Retry, RetryOf},
     pool::{Class, Effect, Lease, Occupant, Purpose, Server, Session},
     retry::Retrier,
+    tenant::TenantId,
 };
 
 /// What all database handles have in common: a pool, and whose session they want.
@@ -67,6 +69,27 @@ impl Handle {
         let patience = &mut Patience::new(Some(limit));
         let answer = in_time(&mut lease, patience, Effect::OnData, ping).await;
         answer.map(|()| lease).map_err(|error| self.occupant.name(error.into()))
+    }
+
+    /// Looks in the background where a name is that a statement has not found, and logs it: once for
+    /// each, so that a flood of failing statements asks for nothing.
+    fn explain_later(&self, error: &sqlx::Error) {
+        let Some(answer) = error.as_database_error() else { return };
+        let code = answer.code().filter(|code| is_of_names(code)).map(String::from);
+        let (Some(code), message) = (code, answer.message()) else { return };
+        if self.occupant.class == Class::System || !self.server.is_news(&(&*code, message)) {
+            return;
+        }
+        let system = Self::new(Arc::clone(&self.server), Arc::clone(self.server.system()));
+        let (occupant, message) = (Arc::clone(&self.occupant), message.to_owned());
+        self.spawn(async move {
+            let path = &occupant.binding.search_path;
+            let found = SharedDb::new(system).elsewhere(&code, &message, path, None).await;
+            if let Ok(Some(hint)) = found {
+                let tenant = occupant.tenant().map(TenantId::as_str);
+                tracing::warn!(target: "tenantry::query", tenant, code, "{hint}");
+            }
+        });
     }
 
     /// Says whether a connection is bound to the occupant now.
@@ -177,6 +200,9 @@ pub(super) struct Running<'a> {
 
 impl Running<'_> {
     pub(super) fn end(mut self, outcome: Result<u64, &sqlx::Error>) {
+        if let Err(error) = outcome {
+            self.handle.explain_later(error);
+        }
         self.if_dropped = outcome.map_err(class_of);
     }
 

@@ -1,6 +1,7 @@
 //! The handles that an application works with.
 
 mod effect;
+mod elsewhere;
 mod executor;
 mod handle;
 mod patience;
@@ -10,6 +11,7 @@ mod statement;
 mod tenant;
 mod transaction;
 
+pub(crate) use elsewhere::is_of_names;
 pub(crate) use handle::Handle;
 pub use shared::SharedDb;
 pub use tenant::TenantDb;

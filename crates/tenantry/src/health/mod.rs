@@ -4,11 +4,14 @@
 //! a whole instance away because of it.
 
 mod check;
+mod extensions;
 mod grade;
 mod options;
 mod report;
 
 pub(crate) use check::{Checks, Subject, Summary};
+pub(crate) use extensions::unreachable;
+pub use extensions::{Unreachable, UnreachableExtension};
 pub use grade::HealthStatus;
 pub use options::{HealthOf, HealthOptions};
 pub(crate) use report::SATURATED;

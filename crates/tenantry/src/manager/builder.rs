@@ -9,7 +9,10 @@ use crate::{
     error::{Error, OptionsError},
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
     fleet::Fleet,
-    pool::{AskForCredentials, Class, Credentials, Occupant, OccupantId, PoolOptions, Server},
+    pool::{
+        AskForCredentials, Class, Credentials, ExtensionSchemas, Occupant, OccupantId, PoolOptions,
+        Server,
+    },
     retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
 };
@@ -24,6 +27,7 @@ pub struct ManagerBuilder {
     pool: PoolOptions,
     shared_schema: String,
     tenants_see_shared: bool,
+    extension_schemas: Vec<String>,
     events: EventOptions,
     hooks: Hooks,
     dedicate: Option<Decide>,
@@ -60,6 +64,7 @@ impl ManagerBuilder {
             pool: PoolOptions::default(),
             shared_schema: "public".to_owned(),
             tenants_see_shared: false,
+            extension_schemas: Vec::new(),
             events: EventOptions::default(),
             hooks: Hooks::default(),
             dedicate: None,
@@ -103,6 +108,45 @@ impl ManagerBuilder {
     /// renaming or dropping a tenant waits for its transactions and leases, up to 5 s.
     pub fn tenants_see_shared(mut self, see: bool) -> Self {
         self.tenants_see_shared = see;
+        self
+    }
+
+    /// Sets the schemas in which extensions are installed. Default: none.
+    ///
+    /// They stand behind the tenant's schema, and behind the shared one, in the search path of handles,
+    /// leases, migrations, provisioning and seeds: types, operators, operator classes and functions of
+    /// extensions are found without naming the schema. Without that, `uuid_generate_v4()`,
+    /// `gin_trgm_ops` and `%` are errors, and a column of the type `citext` is compared case-sensitively
+    /// *without* an error. Files may also name these schemas.
+    /// [`unreachable_extensions`](TenantManager::unreachable_extensions) lists what is missing here.
+    ///
+    /// Nothing of a tenant is ever found in them, because they must hold nothing else. Each new
+    /// connection checks that, and is refused as [`Config`](crate::ErrorKind::Config) when
+    ///
+    /// - a schema does not exist,
+    /// - a schema holds anything that is not part of an extension; the error names it,
+    /// - a role other than the schema's owner or a superuser may create in it.
+    ///
+    /// `public` will do if it passes, and is not the [shared schema](Self::shared_schema) at the same time
+    /// as soon as that has tables.
+    ///
+    /// A schema in which an extension has tables, such as PostGIS, costs what
+    /// [`tenants_see_shared`](Self::tenants_see_shared) costs.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// // create schema extensions; create extension citext schema extensions;
+    /// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
+    /// let manager = tenantry::TenantManager::builder(url).extension_schemas(["extensions"]).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn extension_schemas<I>(mut self, schemas: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.extension_schemas = schemas.into_iter().map(Into::into).collect();
         self
     }
 
@@ -282,6 +326,8 @@ impl ManagerBuilder {
         self.isolation.check()?;
         self.catalog.check(&self.isolation).map_err(ConfigError::Catalog)?;
         let shared_schema = Ident::parse(&self.shared_schema).map_err(ConfigError::SharedSchema)?;
+        let extensions =
+            Arc::new(ExtensionSchemas::new(extension_schemas(&self.extension_schemas)?));
         if self.credentials.is_some() && self.dedicate.is_none() {
             return Err(ConfigError::CredentialsOfNobody);
         }
@@ -301,13 +347,15 @@ impl ManagerBuilder {
             .log_slow_statements(log::LevelFilter::Trace, self.events.slow_query_threshold);
         let occupant = |id, class, binding| Arc::new(Occupant::new(id, class, binding));
         let system = occupant(OccupantId::System, Class::System, Binding::library());
-        let shared = Binding::shared(&shared_schema);
+        let shared = Binding::shared(&shared_schema).reaching(extensions.names());
         let catalog = occupant(OccupantId::Catalog, Class::System, shared.clone());
         let shared = occupant(OccupantId::Shared, Class::Shared, shared);
         let retry = self.pool.retry.clone();
         let for_catalog = self.pool.reserve().max(1);
         let (events, hooks) = (self.events, self.hooks);
-        let server = Server::new(connect.clone(), self.pool, outside, system, events, hooks);
+        let of_server = Arc::clone(&extensions);
+        let server =
+            Server::new(connect.clone(), self.pool, outside, system, of_server, events, hooks);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked = Asked { library: db(Arc::clone(server.system())), shared: db(catalog) };
         let shared = db(shared);
@@ -315,11 +363,27 @@ impl ManagerBuilder {
             isolation: self.isolation,
             shared_schema,
             tenants_see_shared: self.tenants_see_shared,
+            extensions,
             dedicate: Dedicate { decide, credentials: self.credentials },
         };
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
         Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup), connect))
     }
+}
+
+/// Reads the names of the schemas of extensions, each once.
+fn extension_schemas(names: &[String]) -> Result<Vec<Ident>, ConfigError> {
+    let mut schemas = Vec::new();
+    for name in names {
+        let schema = Ident::parse(name).map_err(ConfigError::ExtensionSchema)?;
+        if schema.is_postgresqls() {
+            return Err(ConfigError::NoExtensionSchema { schema });
+        }
+        if !schemas.contains(&schema) {
+            schemas.push(schema);
+        }
+    }
+    Ok(schemas)
 }
 
 impl fmt::Debug for ManagerBuilder {
@@ -351,6 +415,15 @@ pub enum ConfigError {
     /// The name of the shared schema is no identifier.
     #[error("shared schema: {0}")]
     SharedSchema(#[source] IdentError),
+    /// The name of a schema of extensions is no identifier.
+    #[error("extension schema: {0}")]
+    ExtensionSchema(#[source] IdentError),
+    /// The schema is PostgreSQL's own, and is searched in any case or must not be.
+    #[error("extension schema {schema}: it is PostgreSQL's own; leave it out")]
+    NoExtensionSchema {
+        /// The schema.
+        schema: Ident,
+    },
     /// The catalog contradicts itself.
     #[error("catalog: {0}")]
     Catalog(#[source] Error),

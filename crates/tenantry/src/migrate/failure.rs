@@ -40,6 +40,9 @@ pub struct Failure {
     /// Whether trying it again is of no use, whatever it is.
     #[serde(skip)]
     for_good: bool,
+    /// In an `Arc`, because a failure is the error of many functions and must not be large.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<Arc<String>>,
     #[serde(skip)]
     collision: Option<Collision>,
     #[serde(skip)]
@@ -118,9 +121,22 @@ impl Failure {
             sqlstate: None,
             message: message.into(),
             for_good: false,
+            hint: None,
             collision: None,
             source: None,
         }
+    }
+
+    /// Returns what may help: where the type, function, operator or table is that was not found, when it
+    /// belongs to an extension or to the shared schema.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_ref().map(|hint| hint.as_str())
+    }
+
+    /// Puts in what may help.
+    pub(super) fn with_hint(self, hint: Option<String>) -> Self {
+        Self { hint: hint.map(Arc::new), ..self }
     }
 
     pub(super) fn schema_missing() -> Self {
@@ -310,7 +326,8 @@ impl fmt::Display for Failure {
             f.write_str(": ")?;
         }
         f.write_str(&self.message)?;
-        self.sqlstate.as_ref().map_or(Ok(()), |code| write!(f, " ({code})"))
+        self.sqlstate.as_ref().map_or(Ok(()), |code| write!(f, " ({code})"))?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 

@@ -78,13 +78,13 @@ impl TenantMigrator {
 
     /// Sets the migrations of every tenant's schema.
     pub fn tenants(mut self, migrations: Migrations) -> Self {
-        self.tenants = Some(migrations);
+        self.tenants = Some(migrations.reaching(self.fleet.lookup().extension_schemas()));
         self
     }
 
     /// Sets the migrations of the shared schema.
     pub fn shared(mut self, migrations: Migrations) -> Self {
-        self.shared = Some(migrations);
+        self.shared = Some(migrations.reaching(self.fleet.lookup().extension_schemas()));
         self
     }
 
@@ -431,7 +431,8 @@ pub(crate) fn check_sql(
     let of = if site.tenant.is_some() { Of::Tenant } else { Of::Shared };
     let text = sql.as_str();
     let subject = Subject { text, of, transactional: true, version: 0 };
-    let found = check(lint, &subject);
+    let lint = lint.clone().reaching(site.occupant.binding.of_extensions());
+    let found = check(&lint, &subject);
     let mut report = LintReport::default();
     for finding in found.list.into_iter().filter(|finding| !finding.rule.is_warning()) {
         let file = Arc::clone(name);

@@ -14,6 +14,7 @@ use super::{
     TenantMigration, WhenLocked,
     apply::{Work, Worked, work},
     board::{Board, Next},
+    hint::explained,
     plan::{Job, Step, steps},
     survey::{self, Recorded},
     targets::Target,
@@ -273,7 +274,11 @@ impl Run<'_> {
                         first.get_or_insert(error);
                         sleep(pause).await;
                     }
-                    Again::Never => break Some(Outcome::Failed { error: error.after(first) }),
+                    Again::Never => {
+                        let path = &site.occupant.binding.search_path;
+                        let error = explained(fleet, path, error).await.after(first);
+                        break Some(Outcome::Failed { error });
+                    }
                     Again::AfterOthers => {
                         *todo.collided.lock() = Some(error);
                         collided = true;

@@ -16,7 +16,7 @@ use super::{
     checksum::Checksum,
     lint::{FileFinding, Findings, Lint, LintReport, Of, Subject, check, within_pair},
 };
-use crate::sql::Sql;
+use crate::{sql::Sql, tenant::Ident};
 
 /// The migrations of one kind of schema, in order: those of every tenant, or those of the shared schema.
 ///
@@ -181,6 +181,15 @@ impl Migrations {
     pub fn lint(mut self, lint: Lint) -> Self {
         let set = Arc::make_mut(&mut self.0);
         (set.lint, set.found) = (lint, Default::default());
+        self
+    }
+
+    /// Lets the files name schemas of extensions.
+    pub(crate) fn reaching(mut self, extensions: &[Ident]) -> Self {
+        if !extensions.is_empty() {
+            let set = Arc::make_mut(&mut self.0);
+            set.lint = std::mem::take(&mut set.lint).reaching(extensions);
+        }
         self
     }
 

@@ -14,7 +14,8 @@ use crate::{
 /// Row types and array types depend on their table or element type and not on the schema, so what is
 /// left in `pg_type` are enums, domains, ranges and composite types.
 ///
-/// Functions that statements come to are those of the schemas in the search path, and those of other
+/// Functions that statements come to are those of the schemas in the search path, but for those of
+/// [extensions](super::extensions), which are looked at once for all tenants, and those of other
 /// schemas that a trigger, view, rule, default, constraint, policy, index or operator in them calls.
 /// Text of a statement shows none of the latter.
 pub(super) fn look(sql: &mut Sql, binding: &Binding) {
@@ -26,7 +27,7 @@ pub(super) fn look(sql: &mut Sql, binding: &Binding) {
          where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
          and d.deptype operator(pg_catalog.=) 'n' and ",
     );
-    among(sql, &binding.search_path);
+    among(sql, binding.of_tables());
     sql.text("), ").text(LINES).text(", ").text(ROUTINES);
     sql.text(
         " select pg_catalog.hashtextextended(coalesce( \
@@ -56,7 +57,7 @@ pub(super) fn look(sql: &mut Sql, binding: &Binding) {
 
 /// How much text of functions is searched, in bytes as the server keeps it. Where there is more, the
 /// answer is the careful one: a tenant must be served although it has thousands of functions.
-const MOST_TEXT: u64 = 256 * 1024;
+pub(super) const MOST_TEXT: u64 = 256 * 1024;
 
 /// Appends a condition: that the schema `n` is one of these.
 fn among(sql: &mut Sql, schemas: &[Ident]) {
@@ -123,7 +124,7 @@ const ROUTINES: &str = "part as materialized (\
 /// Functions of extensions in C are left out, such as those that make uuids, but for those that are
 /// known to keep something. Everything else that is not SQL or PL/pgSQL may do anything. For the rest
 /// its text decides, in the careful direction.
-fn reaches(sql: &mut Sql) {
+pub(super) fn reaches(sql: &mut Sql) {
     sql.text(
         "case when l.lanname operator(pg_catalog.=) 'sql' or \
            l.lanname operator(pg_catalog.=) 'plpgsql' then (\
@@ -162,7 +163,8 @@ const SET: &str = r"\mset\M";
 const SESSION_WORDS: &str = concat!(
     r"\m(set_config|setseed|pg_settings|pg_(try_)?advisory_\w+|execute|reset|discard|listen|",
     r"unlisten|load|prepare|deallocate|temp|temporary|pg_temp\w*|operator|query_to_xml\w*|",
-    r#"cursor_to_xml\w*|ts_stat|ts_rewrite|pg_replication_origin\w*)\M|\mu&""#,
+    r"cursor_to_xml\w*|ts_stat|ts_rewrite|pg_replication_origin\w*|",
+    r#"dblink\w*|set_limit|postgres_fdw\w*)\M|\mu&""#,
 );
 
 /// What looks like a call into another schema and is none that matters.

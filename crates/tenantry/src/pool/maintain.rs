@@ -97,7 +97,9 @@ impl Server {
         retrier
             .run(|| async {
                 let began = Instant::now();
-                let session = Session::open(&self.connect, self.now(), &self.separation).await?;
+                let now = self.now();
+                let open = Session::open(&self.connect, now, &self.separation, &self.extensions);
+                let session = open.await?;
                 self.observer.meters.connected(began.elapsed());
                 self.note_round_trip(session.round_trip);
                 self.note_opened(&session);
@@ -121,7 +123,7 @@ impl Server {
         let mut returning = Returning { server: Some(Arc::clone(self)), conn };
         say_goodbye(session).await;
         let connect = credentials.log_in(&self.connect);
-        let open = Session::open(&connect, self.now(), &self.separation);
+        let open = Session::open(&connect, self.now(), &self.separation, &self.extensions);
         let opened =
             timeout(self.options.connect_timeout, open).await.unwrap_or_else(|_| Err(too_late()));
         let mut session = opened.map_err(|error| {

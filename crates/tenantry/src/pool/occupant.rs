@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{credentials::Login, scheduler::Class, session::SEEN_AS};
+use super::{credentials::Login, extensions::ExtensionSchemas, scheduler::Class, session::SEEN_AS};
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     event::Whose,
@@ -29,6 +29,8 @@ pub(crate) struct Occupant {
     /// Which schema had the binding's first name when the tenant was looked up, or when a session was
     /// first bound, where nobody could tell before.
     identity: OnceLock<Schema>,
+    /// What is known of the schemas of extensions that stand behind its own.
+    extensions: Option<Arc<ExtensionSchemas>>,
     /// Whether it is a tenant's. What is not has the schema of its name, whichever it is.
     is_tenants: bool,
     /// Logs in as somebody else than the manager.
@@ -110,6 +112,7 @@ impl Occupant {
             binding,
             schema,
             identity: OnceLock::new(),
+            extensions: None,
             is_tenants: false,
             login: None,
             looked: Mutex::new(looked),
@@ -138,6 +141,13 @@ impl Occupant {
     pub(crate) fn of(mut self, schema: Option<Schema>) -> Self {
         self.identity = schema.map_or_else(OnceLock::new, OnceLock::from);
         self.is_tenants = true;
+        self
+    }
+
+    /// Puts schemas of extensions behind its own.
+    pub(crate) fn reaching(mut self, extensions: &Arc<ExtensionSchemas>) -> Self {
+        self.binding = self.binding.reaching(extensions.names());
+        self.extensions = Some(Arc::clone(extensions));
         self
     }
 
@@ -178,7 +188,7 @@ impl Occupant {
             (None, Schema::Missing) => Schema::Missing,
             (Some(before), _) => *before,
         };
-        match now == before && (now != Schema::Missing || !self.sees_shared()) {
+        match now == before && (now != Schema::Missing || !self.sees_others()) {
             true => Ok(()),
             false => {
                 self.retire();
@@ -201,7 +211,7 @@ impl Occupant {
         if self.suspended {
             return self.name(Error::new(ErrorKind::Suspended, "taking a connection"));
         }
-        if self.oid().is_none() && self.sees_shared() {
+        if self.oid().is_none() && self.sees_others() {
             let attempted = format!("there was no schema {} when it was looked up", self.schema);
             return self.name(Error::new(ErrorKind::Placement, attempted));
         }
@@ -213,17 +223,23 @@ impl Occupant {
     /// Says whether its statements may change the session although their text does not show it.
     pub(super) fn is_unruly(&self) -> bool {
         self.unruly.load(Ordering::Relaxed)
+            || self.extensions.as_ref().is_some_and(|extensions| extensions.are_unruly())
     }
 
     /// Says whether its leases hold the [pin](super::reset::PINS) of its schema from the beginning:
-    /// where the shared schema is behind its own, a statement that comes after a drop would find the
-    /// shared tables.
+    /// where tables of others are behind its own, a statement that comes after a drop would find those.
     pub(super) fn is_always_pinned(&self) -> bool {
-        self.is_tenants && self.sees_shared()
+        let tables = || self.extensions.as_ref().is_some_and(|extensions| extensions.hold_tables());
+        self.is_tenants && (self.sees_shared() || tables())
+    }
+
+    /// Says whether tables that are not in its own schema are looked up in the shared one.
+    fn sees_shared(&self) -> bool {
+        self.binding.of_tables().len() > self.binding.own().len()
     }
 
     /// Says whether names that are not in its own schema are looked up in another one.
-    fn sees_shared(&self) -> bool {
+    fn sees_others(&self) -> bool {
         self.binding.search_path.len() > self.binding.own().len()
     }
 

@@ -1,5 +1,7 @@
 use std::{
+    collections::HashSet,
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Holding, Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
+    extensions::ExtensionSchemas,
     gate::{GateGuard, Gates},
     occupant::{Occupant, OccupantId},
     outcomes::Outcomes,
@@ -47,6 +50,8 @@ pub(crate) struct Server {
     state: Mutex<State>,
     /// What is known of who answers on the connections.
     pub(super) separation: Arc<Separation>,
+    /// What each new connection is refused for.
+    pub(super) extensions: Arc<ExtensionSchemas>,
     pub(crate) observer: Observer,
     pub(super) outcomes: Outcomes,
     began: Instant,
@@ -64,6 +69,8 @@ pub(crate) struct Server {
     /// opened on one, whichever runtime asks: a worker that ends takes no connection with it.
     runtime: OnceLock<Handle>,
     pub(super) gates: Arc<Gates>,
+    /// Hashes of what was told once and is not told again.
+    told: Mutex<HashSet<u64>>,
     housekeeping: AtomicBool,
     /// What the scheduler knows too, to be read without the lock.
     closed: AtomicBool,
@@ -78,6 +85,9 @@ pub(crate) enum Detail {
     Tenants,
 }
 
+/// How many different things are told once.
+const MOST_TOLD: usize = 64;
+
 /// How many tenant pools are read while nobody else gets at the pool.
 const PAGE: usize = 256;
 
@@ -88,6 +98,7 @@ impl Server {
         options: PoolOptions,
         outside: usize,
         system: Arc<Occupant>,
+        extensions: Arc<ExtensionSchemas>,
         events: EventOptions,
         hooks: Hooks,
     ) -> Arc<Self> {
@@ -105,6 +116,7 @@ impl Server {
             upkeep: Arc::new(upkeep),
             state,
             separation,
+            extensions,
             observer,
             outcomes: Outcomes::default(),
             began: Instant::now(),
@@ -116,6 +128,7 @@ impl Server {
             shutdown,
             runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
             gates: Arc::default(),
+            told: Mutex::default(),
             housekeeping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             emptied: Notify::new(),
@@ -270,6 +283,14 @@ impl Server {
             state.retire(&id);
             state.evict(now, &id, EvictReason::Changed)
         });
+    }
+
+    /// Notes something that is told once, and says whether it is new. After a while nothing is.
+    pub(crate) fn is_news(&self, what: &impl Hash) -> bool {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        let mut told = self.told.lock();
+        told.len() < MOST_TOLD && told.insert(hasher.finish())
     }
 
     /// Says whether anybody waits for a connection.

@@ -14,6 +14,7 @@ use super::{
     PoolOptions,
     backend::Backend,
     credentials::Login,
+    extensions::ExtensionSchemas,
     occupant::{Alike, Occupant},
     pooling::{Identity, Separation},
     reset::{Pin, Reset, Terms, bind_sql, draw, pin_sql},
@@ -181,6 +182,7 @@ impl Session {
         options: &PgConnectOptions,
         now: Time,
         separation: &Arc<Separation>,
+        extensions: &ExtensionSchemas,
     ) -> Result<Self> {
         let generation = separation.generation();
         let mut conn = PgConnection::connect_with(options).await.map_err(no_server)?;
@@ -189,6 +191,7 @@ impl Session {
         let asked = Instant::now();
         let (backend, on_standby) = Backend::ask_first(&mut conn).await?.unzip();
         let round_trip = asked.elapsed();
+        extensions.check(&mut conn).await?;
         let mut identity = Box::new(Identity::new(separation, generation, backend));
         identity.standby_since = on_standby.unwrap_or(false).then_some(now);
         Ok(Self {

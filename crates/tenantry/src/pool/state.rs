@@ -22,7 +22,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    error::{Error, ErrorClass, ErrorKind, class_of},
+    error::{Error, ErrorClass, ErrorKind, class_of, own},
     event::{BreakerChange, BreakerState, Event, EvictReason, Observer, PoolCreated, PoolEvicted},
     tenant::TenantId,
 };
@@ -451,9 +451,11 @@ impl State {
             }
         };
         let error = match (why, &self.open_error) {
-            (Refusal::OpenFailed | Refusal::Cut, Some(source)) => {
-                error.with_source(Arc::clone(source))
-            }
+            (Refusal::OpenFailed | Refusal::Cut, Some(source)) => match own(source) {
+                // Nothing is wrong with the server: somebody has to change something.
+                Some(own) if own.kind() == ErrorKind::Config => own.again(),
+                _ => error.with_source(Arc::clone(source)),
+            },
             _ => error,
         };
         occupant.name(error)

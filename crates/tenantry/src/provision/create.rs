@@ -13,7 +13,7 @@ use crate::{
     catalog::{CatalogChange, Site},
     db::TenantTransaction,
     error::{Error, ErrorKind},
-    migrate::Attempts,
+    migrate::{Attempts, explained_error},
     pool::Lease,
     seed::{in_transaction, outside},
     sql::Sql,
@@ -68,7 +68,14 @@ impl Provisioner {
                 break created;
             }
         };
-        let created = created.map_err(|error| error.with_tenant(&record.id));
+        let created = match created {
+            Ok(created) => Ok(created),
+            Err(error) => {
+                let path = &site.occupant.binding.search_path;
+                let error = explained_error(&self.fleet, path, error).await;
+                Err(error.with_tenant(&record.id))
+            }
+        };
         // Whoever has asked before has been told that there is no such tenant.
         self.fleet.forget(&record.id);
         let (how, mut seeds) = created?;

@@ -59,7 +59,8 @@ impl Provisioner {
 
     /// Sets the migrations of every tenant's schema. Without any, a new tenant's schema is empty.
     pub fn tenants(mut self, migrations: Migrations) -> Self {
-        self.migrations = Some(migrations);
+        let extensions = self.fleet.lookup().extension_schemas();
+        self.migrations = Some(migrations.reaching(extensions));
         self.known = Arc::default();
         self
     }

@@ -58,7 +58,14 @@ impl Provisioner {
             filled
         };
         report.duration = began.elapsed();
-        filled.map(|()| report)
+        match filled {
+            Ok(()) => Ok(report),
+            Err(error) => {
+                let behind: Vec<_> =
+                    self.fleet.lookup().schemas_behind().into_iter().cloned().collect();
+                Err(migrate::explained_error(&self.fleet, &behind, error).await)
+            }
+        }
     }
 
     async fn fill(

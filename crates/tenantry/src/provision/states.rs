@@ -143,7 +143,7 @@ impl Provisioner {
         conn: &mut PgConnection,
         schema: &Ident,
     ) -> Result<(), Error> {
-        if !self.fleet.lookup().tenants_see_shared() {
+        if !self.fleet.lookup().tenants_see_others() {
             return Ok(());
         }
         sqlx::raw_sql("set local lock_timeout = '5s'").execute(&mut *conn).await?;

@@ -12,6 +12,8 @@ pub(crate) struct Binding {
     pub(crate) search_path: Vec<Ident>,
     /// How many schemas at the start of `search_path` belong to this tenant alone.
     pub(crate) own_schemas: usize,
+    /// How many schemas at the end of `search_path` hold extensions and nothing else.
+    pub(crate) extension_schemas: usize,
     /// The role that the session takes on, none by default.
     pub(crate) role: Option<Ident>,
     /// Settings of the session, by name, set after everything else was reset.
@@ -48,7 +50,7 @@ impl Binding {
             own_schemas: 1,
             role: record.role.clone(),
             settings: record.settings.clone(),
-            is_librarys: false,
+            ..Self::default()
         }
     }
 
@@ -58,6 +60,17 @@ impl Binding {
     pub(crate) fn upkeep(schema: &Ident, shared: Option<&Ident>) -> Self {
         let search_path = std::iter::once(schema).chain(shared).cloned().collect();
         Self { search_path, is_librarys: true, ..Self::default() }
+    }
+
+    /// Puts schemas of extensions behind all others.
+    pub(crate) fn reaching(mut self, extensions: &[Ident]) -> Self {
+        for schema in extensions {
+            if !self.search_path.contains(schema) {
+                self.search_path.push(schema.clone());
+                self.extension_schemas += 1;
+            }
+        }
+        self
     }
 
     /// Finds a setting that would undo what the binding is for.
@@ -70,5 +83,16 @@ impl Binding {
     /// Returns the schemas that belong to this tenant alone.
     pub(crate) fn own(&self) -> &[Ident] {
         self.search_path.get(..self.own_schemas).unwrap_or(&self.search_path)
+    }
+
+    /// Returns the schemas in which tables are looked up: all but those of extensions.
+    pub(crate) fn of_tables(&self) -> &[Ident] {
+        let tables = self.search_path.len().saturating_sub(self.extension_schemas);
+        self.search_path.get(..tables).unwrap_or(&self.search_path)
+    }
+
+    /// Returns the schemas of extensions.
+    pub(crate) fn of_extensions(&self) -> &[Ident] {
+        self.search_path.get(self.of_tables().len()..).unwrap_or_default()
     }
 }

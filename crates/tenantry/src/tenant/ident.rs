@@ -58,6 +58,11 @@ impl Ident {
         Quoted(&self.0)
     }
 
+    /// Says whether the name is a schema that belongs to PostgreSQL.
+    pub(crate) fn is_postgresqls(&self) -> bool {
+        is_reserved_schema(&self.0) && !self.0.eq_ignore_ascii_case("public")
+    }
+
     /// Says whether the name is a schema that belongs to PostgreSQL or to everybody.
     pub(crate) fn is_reserved_schema(&self) -> bool {
         is_reserved_schema(&self.0)

@@ -15,6 +15,7 @@ mod counting;
 mod errors;
 mod events;
 mod executor;
+mod extensions;
 mod failover;
 mod faults;
 mod forged;

@@ -19,6 +19,7 @@ const BEGINNINGS: &[&str] = &[
 const WORDS: &[&str] = &[
     "and",
     "any",
+    "array",
     "as",
     "by",
     "check",

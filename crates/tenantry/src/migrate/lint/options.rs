@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::Rule;
+use crate::tenant::Ident;
 
 /// What the files of tenants may name, beside what is in the tenant's own schema, and which rules they need not
 /// keep to. Default: they name nothing else, and keep to all rules.
@@ -70,6 +71,11 @@ impl Lint {
     pub fn allow_in(mut self, version: i64, rule: Rule) -> Self {
         self.rules_of.insert((version, rule));
         self
+    }
+
+    /// Lets files name what is in these schemas of extensions.
+    pub(crate) fn reaching(self, extensions: &[Ident]) -> Self {
+        extensions.iter().fold(self, |lint, schema| lint.extension_schema(schema.as_str()))
     }
 
     pub(super) fn allows(&self, schema: &str) -> bool {

@@ -429,7 +429,10 @@ fn what_breaks_other_rules_is_found_with_its_line() {
         ("discard all", R::SearchPath),
         ("select set_config('search_path', 'x', false)", R::SearchPath),
         ("select pg_catalog.set_config('search_path', '', false)", R::SearchPath),
-        ("select set_config(setting_name => 'search_path', new_value => 'x', is_local => true)", R::SearchPath),
+        (
+            "select set_config(setting_name => 'search_path', new_value => 'x', is_local => true)",
+            R::SearchPath,
+        ),
         ("select set_config('search_path'::text, 'x', true)", R::SearchPath),
         ("alter role app set search_path = x", R::SearchPath),
         ("do $$ begin perform set_config('search_path', 'x', true); end $$", R::SearchPath),

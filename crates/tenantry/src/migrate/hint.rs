@@ -1,0 +1,25 @@
+//! Puts into a failure where the object is that was not found.
+
+use super::Failure;
+use crate::{db::is_of_names, error::Error, fleet::Fleet, tenant::Ident};
+
+/// Adds a hint to a failure over a name that was not found along the search path, where there is one to
+/// give.
+pub(crate) async fn explained(fleet: &Fleet, path: &[Ident], failure: Failure) -> Failure {
+    let sqlstate = failure.sqlstate.as_deref().filter(|code| is_of_names(code));
+    let (Some(sqlstate), None) = (sqlstate, failure.hint()) else { return failure };
+    let shared = fleet.shared_site().schema;
+    let found = fleet.system().elsewhere(sqlstate, &failure.message, path, Some(&shared)).await;
+    // What matters is the failure itself.
+    failure.with_hint(found.ok().flatten())
+}
+
+/// Does the same for an error that comes of a [`Failure`].
+pub(crate) async fn explained_error(fleet: &Fleet, path: &[Ident], error: Error) -> Error {
+    let source = std::error::Error::source(&error);
+    let Some(failure) = source.and_then(|source| source.downcast_ref::<Failure>()) else {
+        return error;
+    };
+    let failure = explained(fleet, path, failure.clone()).await;
+    error.with_source(failure)
+}

@@ -1,0 +1,182 @@
+//! Schemas of extensions behind everybody's own: what must be true of them for nothing of a tenant to be
+//! found there.
+
+use std::{
+    fmt::Write,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use sqlx::{PgConnection, Row, SqlStr, raw_sql};
+
+use super::look::{MOST_TEXT, reaches};
+use crate::{
+    error::{Error, ErrorKind},
+    sql::Sql,
+    tenant::Ident,
+};
+
+/// The schemas in which extensions are installed, and what the last look at them has found.
+#[derive(Debug, Default)]
+pub(crate) struct ExtensionSchemas {
+    names: Vec<Ident>,
+    /// Whether an extension has tables there.
+    tables: AtomicBool,
+    /// Whether a function of an extension may change the session it is called on.
+    unruly: AtomicBool,
+}
+
+/// How many objects an error names.
+const NAMED: usize = 10;
+
+impl ExtensionSchemas {
+    pub(crate) fn new(names: Vec<Ident>) -> Self {
+        Self { names, ..Self::default() }
+    }
+
+    pub(crate) fn names(&self) -> &[Ident] {
+        &self.names
+    }
+
+    /// Says whether tables can be found there: a session that outlived its tenant's schema would.
+    pub(crate) fn hold_tables(&self) -> bool {
+        self.tables.load(Ordering::Relaxed)
+    }
+
+    /// Says whether a plain query may come to a function there that changes the session.
+    pub(super) fn are_unruly(&self) -> bool {
+        self.unruly.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the schemas, on each new connection: whoever owns them may have put something there.
+    ///
+    /// # Errors
+    ///
+    /// An own [`Error`] when one of them is missing, holds something that is not part of an extension, or
+    /// can be written by somebody else.
+    pub(super) async fn check(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        let mut wrong = Vec::new();
+        for row in raw_sql(look_sql(&self.names)).fetch_all(&mut *conn).await? {
+            let (schema, there): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
+            let (foreign, creators): (Vec<String>, Vec<String>) =
+                (row.try_get(2)?, row.try_get(3)?);
+            let (tables, unruly): (bool, bool) = (row.try_get(4)?, row.try_get(5)?);
+            self.tables.fetch_or(tables, Ordering::Relaxed);
+            self.unruly.fetch_or(unruly, Ordering::Relaxed);
+            wrong.extend(refusal(&schema, there, &foreign, &creators));
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Config, wrong.join("; ")).into())
+    }
+}
+
+/// Says what is wrong with a schema, if anything is.
+fn refusal(schema: &str, there: bool, foreign: &[String], creators: &[String]) -> Option<String> {
+    if !there {
+        return Some(format!("the extension schema {schema} does not exist"));
+    }
+    let mut wrong = String::new();
+    if !foreign.is_empty() {
+        let named = foreign.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let _ = write!(
+            wrong,
+            "the extension schema {schema} holds what is not part of an extension, and tenants would \
+             find it: {named}"
+        );
+        let more = foreign.len().saturating_sub(NAMED);
+        if more > 0 {
+            let _ = write!(wrong, " and {more} more");
+        }
+        wrong.push_str("; move that to another schema, or install the extensions in another one");
+    }
+    if !creators.is_empty() {
+        let separator = if wrong.is_empty() { "" } else { "; " };
+        let roles = creators.join(", ");
+        let _ = write!(
+            wrong,
+            "{separator}roles other than its owner may create in the extension schema {schema}, and \
+             tenants would find what they create: {roles}; revoke create on schema {schema} from {roles}"
+        );
+    }
+    (!wrong.is_empty()).then_some(wrong)
+}
+
+/// A row for each schema: its name, whether it is there, its objects that are not part of an extension,
+/// the roles that may create in it although they are neither its owner nor a superuser, whether an
+/// extension has tables there, and whether it has functions there that may change the session.
+///
+/// Everything that has a schema depends on it in `pg_depend`, whatever its kind. What belongs to another
+/// object, such as the sequence of an identity column, is judged with that.
+fn look_sql(schemas: &[Ident]) -> SqlStr {
+    let mut sql = Sql::new(
+        "with asked as materialized (select a.name, n.oid, n.nspowner, n.nspacl from (values ",
+    );
+    for (index, schema) in schemas.iter().enumerate() {
+        sql.text(if index == 0 { "(" } else { ", (" })
+            .literal(schema.as_str())
+            .text("::pg_catalog.name)");
+    }
+    sql.text(
+        ") as a (name) left join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) a.name), \
+         member as materialized (select d.refobjid as schema, d.classid, d.objid, \
+           exists (select from pg_catalog.pg_depend e \
+             where e.classid operator(pg_catalog.=) d.classid and e.objid operator(pg_catalog.=) d.objid \
+             and e.deptype operator(pg_catalog.=) any (array['e', 'i']::pg_catalog.\"char\"[])) as owned \
+           from asked a join pg_catalog.pg_depend d on d.refobjid operator(pg_catalog.=) a.oid \
+           where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+           and d.deptype operator(pg_catalog.=) 'n' \
+           and d.classid operator(pg_catalog.<>) 'pg_catalog.pg_extension'::pg_catalog.regclass), \
+         routine as materialized (select m.schema, p.oid, pg_catalog.pg_column_size(p.prosrc) as size \
+           from member m join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) m.objid \
+           join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang \
+           where m.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+           and l.lanname operator(pg_catalog.<>) 'c' and l.lanname operator(pg_catalog.<>) 'internal') \
+         select a.name::pg_catalog.text, a.oid is not null, \
+         array(select pg_catalog.concat(i.type, ' ', i.identity) from member m \
+           cross join lateral pg_catalog.pg_identify_object(m.classid, m.objid, 0) i \
+           where m.schema operator(pg_catalog.=) a.oid and not m.owned order by 1), \
+         array(select case when x.grantee operator(pg_catalog.=) 0::pg_catalog.oid then 'public' \
+             else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)::pg_catalog.text) end \
+           from pg_catalog.aclexplode(coalesce(a.nspacl, pg_catalog.acldefault('n', a.nspowner))) x \
+           left join pg_catalog.pg_roles r on r.oid operator(pg_catalog.=) x.grantee \
+           where x.privilege_type operator(pg_catalog.=) 'CREATE' \
+           and x.grantee operator(pg_catalog.<>) a.nspowner and not coalesce(r.rolsuper, false) \
+           order by 1), \
+         exists (select from member m join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) m.objid \
+           where m.schema operator(pg_catalog.=) a.oid \
+           and m.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+           and c.relkind operator(pg_catalog.=) any (array['r', 'p', 'f', 'S']::pg_catalog.\"char\"[])), \
+         case when coalesce((select pg_catalog.sum(r.size) from routine r \
+             where r.schema operator(pg_catalog.=) a.oid), 0) operator(pg_catalog.>) ",
+    );
+    sql.number(MOST_TEXT).text(
+        " then true else exists (select from routine r \
+         join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) r.oid \
+         join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang \
+         where r.schema operator(pg_catalog.=) a.oid and ",
+    );
+    reaches(&mut sql);
+    sql.text(") end from asked a");
+    sql.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_what_is_in_the_way_and_what_to_do() {
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(refusal("ext", true, &[], &[]), None);
+        assert!(refusal("ext", false, &[], &[]).is_some_and(|wrong| wrong.contains("not exist")));
+        let many: Vec<_> = (0..13).map(|nth| format!("table ext.t{nth}")).collect();
+        let wrong = refusal("ext", true, &many, &texts(&["public"])).expect("it is refused");
+        for part in ["table ext.t0, ", "and 3 more", "revoke create on schema ext from public"] {
+            assert!(wrong.contains(part), "{wrong}");
+        }
+    }
+}
