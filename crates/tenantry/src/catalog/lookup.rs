@@ -226,6 +226,10 @@ impl Lookup {
         self.0.rules.tenants_see_shared
     }
 
+    pub(crate) fn finds_schemas(&self) -> bool {
+        self.0.catalog.finds_schemas()
+    }
+
     pub(crate) fn channel(&self) -> Option<&str> {
         self.0.catalog.channel()
     }
