@@ -79,6 +79,10 @@ pub enum ErrorKind {
     /// The name of the tenant's schema was released recently, and transactions or leases of the
     /// previous tenant may still be open: try again after [`retry_after`](Error::retry_after).
     NameInUse,
+    /// Something holds the name of the tenant's schema as text, such as the body of a function, and would
+    /// go on meaning the old name after a rename. Nothing was changed; the message names the objects, and
+    /// the source is a [`StoredNames`](crate::provision::StoredNames).
+    StoredName,
     /// Somebody is migrating, renaming or dropping the tenant.
     Busy,
     /// The catalog could not be asked, or not be written.
@@ -307,6 +311,7 @@ impl ErrorKind {
             Self::TenantExists => "tenant exists already",
             Self::StaleHandle => "stale handle",
             Self::NameInUse => "name is not free yet",
+            Self::StoredName => "name is stored as text",
             Self::Busy => "tenant is being changed",
             Self::Catalog => "catalog failed",
             Self::Timeout => "no connection in time",

@@ -232,6 +232,7 @@ mod tests {
             ErrorKind::Cancelled,
             ErrorKind::ReadOnly,
             ErrorKind::TenantExists,
+            ErrorKind::StoredName,
             ErrorKind::Migration,
             ErrorKind::Seed,
         ];

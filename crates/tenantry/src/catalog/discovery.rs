@@ -28,6 +28,10 @@ impl Catalog for SchemaDiscovery {
         Box::pin(std::future::ready(written))
     }
 
+    fn finds_schemas(&self) -> bool {
+        true
+    }
+
     fn resolve<'a>(&'a self, ask: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
         one(self.resolve_many(ask, std::slice::from_ref(id)))
     }

@@ -239,6 +239,10 @@ impl Lookup {
         self.0.rules.extensions.names()
     }
 
+    pub(crate) fn finds_schemas(&self) -> bool {
+        self.0.catalog.finds_schemas()
+    }
+
     pub(crate) fn channel(&self) -> Option<&str> {
         self.0.catalog.channel()
     }

@@ -143,6 +143,12 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(change.unwritten()))
     }
 
+    /// Returns `true` if a tenant is there as soon as its schema is. A schema that is not ready then never
+    /// has a tenant's name. Default: `false`.
+    fn finds_schemas(&self) -> bool {
+        false
+    }
+
     /// Names the channel on which changes are announced with `NOTIFY`, if they are: the payload is a
     /// tenant id, or empty for all of them. The manager then keeps one connection of its budget for
     /// listening.

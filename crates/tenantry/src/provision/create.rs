@@ -36,6 +36,8 @@ impl Provisioner {
     /// ago, and somebody may still be at work who means that one: for 10 s after a tenant was renamed or
     /// dropped, and until the transactions and leases of that time have ended; the error says when to
     /// [try again](Error::retry_after).
+    /// [`StoredName`](ErrorKind::StoredName) when the files must run one by one, what they make keeps the name
+    /// of its schema as text, and tenants are found by their schemas.
     /// [`InvalidTenantId`](ErrorKind::InvalidTenantId) and [`Placement`](ErrorKind::Placement) when it
     /// cannot have a schema; [`Migration`](ErrorKind::Migration), with a
     /// [`Failure`](crate::migrate::Failure) or a [`LintError`](crate::migrate::LintError) as the source,
@@ -63,7 +65,7 @@ impl Provisioner {
         let new = New { provisioner: self, record: &record, site: &site, options: &options };
         let mut attempts = Attempts::default();
         let created = loop {
-            let created = new.create().await;
+            let created = new.create_again_if_unfinished().await;
             if !attempts.go_on_after(&created).await {
                 break created;
             }
@@ -102,9 +104,23 @@ struct New<'a> {
 }
 
 impl New<'_> {
+    /// Creates the tenant, in the place of what a crash has left of it under its own name.
+    async fn create_again_if_unfinished(&self) -> Result<(HowMade, Seeds), Error> {
+        match self.create().await {
+            Err(error) if error.kind() == ErrorKind::TenantExists => {
+                match self.provisioner.remove_unfinished(&self.site.schema).await? {
+                    true => self.create().await,
+                    false => Err(error),
+                }
+            }
+            created => created,
+        }
+    }
+
     async fn create(&self) -> Result<(HowMade, Seeds), Error> {
         if self.options.use_spare
             && self.provisioner.migrations.is_some()
+            && self.provisioner.refuse_stored_names().is_ok()
             && let Some(seeds) = self.with_spare().await?
         {
             return Ok((HowMade::Spare, seeds));
@@ -138,7 +154,11 @@ impl New<'_> {
         let Some(spare) = self.provisioner.claim_spare(&mut tx).await? else {
             return Ok(None);
         };
-        self.name(&mut tx, &spare).await?;
+        match self.name(&mut tx, &spare).await {
+            // Nobody can use it: whoever sees to the spares removes it.
+            Err(error) if error.kind() == ErrorKind::StoredName => return Ok(None),
+            named => named?,
+        }
         if !self.provisioner.catch_up(&mut tx, self.site).await? {
             return Ok(None);
         }
@@ -147,15 +167,72 @@ impl New<'_> {
         Ok(Some(seeds))
     }
 
-    /// Makes the schema under a name of its own, and gives it the tenant's name at the end.
+    /// Makes the schema file by file: under a name of its own, unless what the files make keeps that.
     async fn in_steps(&self) -> Result<Seeds, Error> {
+        if self.provisioner.refuse_stored_names().is_ok() {
+            match self.in_steps_elsewhere().await {
+                Err(error) if error.kind() == ErrorKind::StoredName => {}
+                made => return made,
+            }
+        }
+        self.in_steps_in_place().await
+    }
+
+    /// Makes the schema under the tenant's name. The catalog does not have the tenant before it is done;
+    /// what a crash leaves says that it is unfinished, and is removed by who creates the tenant next.
+    async fn in_steps_in_place(&self) -> Result<Seeds, Error> {
+        let Self { provisioner, site: Site { schema, .. }, .. } = self;
+        if provisioner.fleet.lookup().finds_schemas() {
+            let attempted = "its files cannot be run in one transaction, what they make keeps the name of \
+                             the schema, and a schema that is half made would be taken for a tenant: use a \
+                             TableCatalog, or have names looked up when they are used";
+            let error = provisioner.refuse_stored_names().err();
+            return Err(match error {
+                Some(source) => Error::new(ErrorKind::StoredName, attempted).with_source(source),
+                None => Error::new(ErrorKind::StoredName, attempted),
+            });
+        }
+        let lease = match provisioner.make_in_steps(schema).await {
+            Err(error) if error.kind() == ErrorKind::TenantExists => return Err(error),
+            made => made,
+        };
+        let made = match lease {
+            Ok(lease) => self.finish_in_place(lease).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = made else { return made };
+        if self.options.keep_failed {
+            let kept = provisional::new_name();
+            if let Err(failure) = provisioner.set_aside(schema, &kept).await {
+                left_behind(schema, &failure);
+            }
+            let attempted = format!("what was made of it is in the schema {kept}");
+            return Err(Error::new(error.kind(), attempted).with_source(error));
+        }
+        if let Err(failure) = provisioner.remove_own(schema).await {
+            left_behind(schema, &failure);
+        }
+        Err(error)
+    }
+
+    async fn finish_in_place(&self, lease: Lease) -> Result<Seeds, Error> {
+        let mut tx = TenantTransaction::open(lease).await?;
+        let mut sql = Sql::default();
+        provisional::comment(&mut sql, &self.site.schema, Comment::Nothing);
+        sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
+        self.look_here(&mut tx).await?;
+        self.finish(tx).await
+    }
+
+    /// Makes the schema under a name of its own, and gives it the tenant's name at the end.
+    async fn in_steps_elsewhere(&self) -> Result<Seeds, Error> {
         let schema = provisional::new_name();
         let made = match self.provisioner.make_in_steps(&schema).await {
             Ok(lease) => self.name_and_finish(lease, &schema).await,
             Err(error) => Err(error),
         };
         match made {
-            Err(error) if self.options.keep_failed => {
+            Err(error) if self.options.keep_failed && error.kind() != ErrorKind::StoredName => {
                 if let Err(failure) = self.provisioner.keep(&schema).await {
                     left_behind(&schema, &failure);
                 }
@@ -188,9 +265,7 @@ impl New<'_> {
         let mut sql = Sql::default();
         limit_locks(&mut sql, self.options);
         provisional::comment(&mut sql, from, Comment::Nothing);
-        sql.text("alter schema ").ident(from).text(" rename to ").ident(&self.site.schema);
-        let named = sqlx::raw_sql(sql.finish()).execute(&mut **tx).await;
-        named.map(drop).map_err(taken)
+        self.provisioner.give_name(tx, sql, from, &self.site.schema, taken).await
     }
 
     /// Has the session of a lease that has served the schema before it had its name go on in it.

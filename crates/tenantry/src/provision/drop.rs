@@ -8,6 +8,7 @@ use super::{
     inventory::{self, Inventory},
     provisional, retired,
     states::busy,
+    written::rename_sql,
 };
 use crate::{
     catalog::{CatalogChange, Site},
@@ -271,7 +272,8 @@ fn take_away_sql(site: &Site, to: &Site, options: &DropOptions) -> SqlStr {
     set_limits(&mut sql, "set local ", options.lock_timeout, None);
     sql.text("select ");
     try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", &to.schema);
-    sql.text("; alter schema ").ident(&site.schema).text(" rename to ").ident(&to.schema);
+    sql.text("; ");
+    rename_sql(&mut sql, &site.schema, &to.schema);
     sql.finish()
 }
 

@@ -19,8 +19,26 @@ pub(super) struct Inventory {
 pub(super) async fn read(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<Inventory> {
     let exists = exists(conn, schema).await?;
     let objects = objects(conn, schema).await?;
-    let outside = texts(conn, OUTSIDE, schema).await?;
+    let outside = dependents(conn, schema, false).await?;
     Ok(Inventory { exists, objects, outside })
+}
+
+/// Returns what uses the extensions that are in a schema, and belongs to another one.
+pub(super) async fn users_of_extensions(
+    conn: &mut PgConnection,
+    schema: &Ident,
+) -> sqlx::Result<Vec<String>> {
+    dependents(conn, schema, true).await
+}
+
+/// Returns what depends on a schema from outside, or only on the extensions in it.
+async fn dependents(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    on_extensions: bool,
+) -> sqlx::Result<Vec<String>> {
+    let query = sqlx::query(OUTSIDE).bind(schema.as_str()).bind(on_extensions).persistent(false);
+    query.fetch_all(conn).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// Says whether a schema is there.
@@ -65,7 +83,7 @@ const OBJECTS: &str = "\
     order by 1";
 
 /// Everything that depends on the schema, through whatever, and belongs to another one: what `cascade` would
-/// take along.
+/// take along. With `$2`, only what depends on members of extensions.
 ///
 /// A rule is told as its view, and the library of triggers, types and toast tables that a table has by itself
 /// is passed over.
@@ -75,6 +93,9 @@ const OUTSIDE: &str = "\
       join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) d.refobjid \
       where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
         and n.nspname operator(pg_catalog.=) $1 \
+        and (not $2 or exists (select from pg_catalog.pg_depend e \
+          where e.classid operator(pg_catalog.=) d.classid and e.objid operator(pg_catalog.=) d.objid \
+            and e.deptype operator(pg_catalog.=) 'e')) \
       union \
       select d.classid, d.objid, d.objsubid from dependent \
       join pg_catalog.pg_depend d on d.refclassid operator(pg_catalog.=) dependent.classid \

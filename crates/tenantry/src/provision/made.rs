@@ -3,8 +3,10 @@
 use sqlx::SqlStr;
 
 use super::{
-    CreateOptions, Provisioner,
+    CreateOptions, DropOptions, Provisioner,
+    create::taken,
     provisional::{self, Comment},
+    written::rename_sql,
 };
 use crate::{
     catalog::Site,
@@ -13,7 +15,7 @@ use crate::{
     migrate::{Failure, MigrateOptions, Sent, apply_all, run_script, try_lock},
     pool::Lease,
     sql::Sql,
-    tenant::Ident,
+    tenant::{Ident, PROVISIONAL},
 };
 
 impl Provisioner {
@@ -64,7 +66,10 @@ impl Provisioner {
         let mut sql = Sql::new("select ");
         try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", schema).text("; ");
         provisional::create(&mut sql, schema);
-        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        if !schema.as_str().starts_with(PROVISIONAL) {
+            provisional::comment(&mut sql, schema, Comment::Unfinished);
+        }
+        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await.map_err(taken)?;
         if let Some(set) = &self.migrations {
             let options = MigrateOptions::default();
             apply_all(set, &site, &options, &mut lease).await.map_err(migration)?;
@@ -74,6 +79,33 @@ impl Provisioner {
 }
 
 impl Provisioner {
+    /// Gives what was made of a tenant another name, under which it is kept for a look at it.
+    pub(super) async fn set_aside(&self, schema: &Ident, to: &Ident) -> Result<(), Error> {
+        let mut lease = self.fleet.lease_for(&self.fleet.site_of(schema)).await?;
+        let mut sql = Sql::default();
+        rename_sql(&mut sql, schema, to);
+        provisional::comment(&mut sql, to, Comment::Kept);
+        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        Ok(())
+    }
+
+    /// Removes what was left of a tenant that was being made under its own name. Returns whether there was
+    /// anything.
+    pub(super) async fn remove_unfinished(&self, schema: &Ident) -> Result<bool, Error> {
+        let site = self.fleet.site_of(schema);
+        let mut lease = self.fleet.lease_for(&site).await?;
+        let is_left = provisional::has_comment(&mut lease, schema, provisional::UNFINISHED).await?;
+        drop(lease);
+        if !is_left {
+            return Ok(false);
+        }
+        match self.drop_schema(&site, &DropOptions::default().cascade(true)).await {
+            // Somebody is making it just now.
+            Err(error) if error.kind() == ErrorKind::Busy => Ok(false),
+            removed => removed,
+        }
+    }
+
     /// Notes that a schema is kept for a look at it.
     pub(super) async fn keep(&self, schema: &Ident) -> Result<(), Error> {
         let mut lease = self.fleet.lease_for(&self.fleet.site_of(schema)).await?;

@@ -14,7 +14,9 @@ mod report;
 mod retired;
 mod spares;
 mod states;
+mod written;
 
 pub use options::{CreateOptions, DropOptions};
 pub use provisioner::Provisioner;
 pub use report::{Created, DropReport, HowMade, SpareReport};
+pub use written::{NameOutcome, StoredIn, StoredName, StoredNames};

@@ -2,13 +2,19 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use sqlx::{PgConnection, Row};
+
 use crate::{
+    error::Error,
     sql::Sql,
     tenant::{Ident, PROVISIONAL},
 };
 
 /// The comment on a schema that is ready to be a tenant's.
 pub(super) const READY: &str = "tenantry: ready";
+
+/// The comment on a schema that has its tenant's name already, and is not done.
+pub(super) const UNFINISHED: &str = "tenantry: unfinished";
 
 /// The comment on a schema whose creation has failed, and that is kept for a look at it.
 pub(super) const KEPT: &str = "tenantry: kept";
@@ -31,6 +37,8 @@ pub(super) enum Comment {
     Ready,
     /// Somebody wants to look at it.
     Kept,
+    /// It is being made under its tenant's name.
+    Unfinished,
     Nothing,
 }
 
@@ -40,7 +48,23 @@ pub(super) fn comment(sql: &mut Sql, schema: &Ident, comment: Comment) {
     match comment {
         Comment::Ready => sql.literal(READY),
         Comment::Kept => sql.literal(KEPT),
+        Comment::Unfinished => sql.literal(UNFINISHED),
         Comment::Nothing => sql.text("null"),
     };
     sql.text("; ");
+}
+
+/// Says whether a schema is there and has this comment.
+pub(super) async fn has_comment(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    comment: &str,
+) -> Result<bool, Error> {
+    let mut sql = Sql::new(
+        "select exists (select from pg_catalog.pg_namespace where nspname operator(pg_catalog.=) ",
+    );
+    sql.literal(schema.as_str())
+        .text(" and pg_catalog.obj_description(oid, 'pg_namespace') operator(pg_catalog.=) ");
+    sql.literal(comment).text(")");
+    Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
 }

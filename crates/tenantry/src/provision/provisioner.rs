@@ -1,10 +1,11 @@
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
 use tokio::sync::Notify;
 
+use super::StoredNames;
 use crate::{
     error::Error,
     fleet::Fleet,
@@ -48,6 +49,8 @@ struct Known {
     linted: AtomicBool,
     /// The files cannot all be in one transaction, which nobody could see before it was tried.
     in_steps: AtomicBool,
+    /// Where what the files make keeps the name of the schema that it was made in.
+    stored: OnceLock<StoredNames>,
     /// A spare was taken.
     claimed: Notify,
 }
@@ -88,6 +91,26 @@ impl Provisioner {
     pub(super) fn needs_steps(&self) -> bool {
         let in_one = self.migrations.as_ref().is_none_or(Migrations::is_transactional);
         !in_one || self.known.in_steps.load(Ordering::Relaxed)
+    }
+
+    /// Returns where what the files make keeps the name of its schema, once that was looked for.
+    pub(super) fn stored_names(&self) -> Option<&StoredNames> {
+        self.known.stored.get()
+    }
+
+    /// Notes where what the files make keeps the name of its schema.
+    pub(super) fn note_stored_names(&self, names: StoredNames) {
+        let is_none = names.as_slice().is_empty();
+        let told = names.to_string();
+        // Two that have looked have found the same.
+        if self.known.stored.set(names).is_ok() && !is_none {
+            tracing::warn!(
+                target: "tenantry::provision",
+                names = told,
+                "tenants are made under their own names, without spares: what the migrations make keeps \
+                 the name of the schema as text"
+            );
+        }
     }
 
     /// Notes that a spare was taken, so that another is made.

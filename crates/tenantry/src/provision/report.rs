@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+use super::StoredName;
 use crate::{event::serialize_millis, tenant::TenantId};
 
 /// A tenant that was created.
@@ -74,6 +75,9 @@ pub struct SpareReport {
     pub migrated: usize,
     /// Spares that were not of use and were removed: half made, or of other files.
     pub removed: usize,
+    /// Why there are none: where what the migrations make keeps the name of the schema that it was made in,
+    /// as text. Tenants are then created under their own names. Empty otherwise.
+    pub refused: Vec<StoredName>,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     pub duration: Duration,

@@ -29,6 +29,10 @@ impl Provisioner {
     /// It takes two connections of the budget, where there are two. Call it at the start, after a deploy, and now and then; or have
     /// [`keep_spares`](Self::keep_spares) do so. When somebody else is at it, nothing is done.
     ///
+    /// The first spare of a set of files is searched for its provisional name, in the catalogs and in rows:
+    /// what is stored as text does not follow the rename that makes a tenant of it. A `search_path` of a
+    /// function does; anything else makes these files unfit for spares, which the report says.
+    ///
     /// # Errors
     ///
     /// Those of [`create`](Self::create). The spares that were made stay.
@@ -89,10 +93,12 @@ impl Provisioner {
                 },
             }
         }
-        while report.ready < spares {
-            self.make_spare().await?;
+        while report.ready < spares && self.make_spare().await? {
             report.ready += 1;
             report.made += 1;
+        }
+        if let Some(names) = self.stored_names() {
+            report.refused = names.as_slice().to_vec();
         }
         Ok(())
     }
@@ -153,14 +159,23 @@ impl Provisioner {
         }
     }
 
-    async fn make_spare(&self) -> Result<(), Error> {
+    /// Makes a spare, unless what the files make keeps the name that it was made under.
+    async fn make_spare(&self) -> Result<bool, Error> {
+        if self.refuse_stored_names().is_err() {
+            return Ok(false);
+        }
         let schema = provisional::new_name();
         let mut lease = self.make_in_steps(&schema).await?;
+        self.try_rename(&mut lease, &schema).await?;
+        if self.refuse_stored_names().is_err() {
+            lease.settle().await;
+            return self.remove_own(&schema).await.map(|_| false);
+        }
         let mut sql = Sql::default();
         provisional::comment(&mut sql, &schema, Comment::Ready);
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
         lease.settle().await;
-        Ok(())
+        Ok(true)
     }
 
     /// Gives a spare the files that it has not.
@@ -169,8 +184,12 @@ impl Provisioner {
         let site = self.fleet.site_of(spare);
         let mut lease = self.fleet.lease_for(&site).await?;
         let applied = apply_all(set, &site, &MigrateOptions::default(), &mut lease).await;
+        if applied.is_ok() {
+            self.try_rename(&mut lease, spare).await?;
+        }
         lease.settle().await;
         match applied {
+            Ok(_) if self.refuse_stored_names().is_err() => Ok(Renewed::Useless),
             Ok(files) => Ok(Renewed::Ready { files }),
             Err(failure) => match failure.reason {
                 FailureReason::LockTimeout | FailureReason::SchemaMissing => Ok(Renewed::Taken),

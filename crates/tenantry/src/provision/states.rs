@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::{Provisioner, create::taken, retired};
+use super::{Provisioner, StoredName, create::taken, inventory, retired, written::rename_sql};
 use crate::{
     catalog::CatalogChange,
     db::TenantTransaction,
@@ -71,6 +71,11 @@ impl Provisioner {
     /// [tenants see the shared schema](crate::ManagerBuilder::tenants_see_shared), transactions and leases
     /// are waited for.
     ///
+    /// What holds the old name as text does not follow a rename by itself, and would lead to the next tenant
+    /// of that name. So it is looked for in the same transaction: the `search_path` of functions, and of roles
+    /// and the database, is changed; anything else that means the schema, such as `acme.users` in the body of
+    /// a function or in a literal, is an error. A mere mention, such as a comment, is logged as a warning.
+    ///
     /// The old name is kept back for a while, see [`NameInUse`](ErrorKind::NameInUse), in a table
     /// `tenantry_retired` of the shared schema.
     ///
@@ -78,7 +83,9 @@ impl Provisioner {
     ///
     /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`TenantExists`](ErrorKind::TenantExists) when there is
     /// a tenant of the new id, or its schema; [`NameInUse`](ErrorKind::NameInUse) when there was one until
-    /// a moment ago; [`Busy`](ErrorKind::Busy) when somebody is migrating the
+    /// a moment ago; [`StoredName`](ErrorKind::StoredName) when something holds the old name as text and
+    /// cannot be changed; [`Placement`](ErrorKind::Placement) when the schema holds an extension that is used
+    /// outside of it; [`Busy`](ErrorKind::Busy) when somebody is migrating the
     /// tenant, or is at work on it where tenants see the shared schema; [`Catalog`](ErrorKind::Catalog) when the catalog cannot be written.
     ///
     /// # Cancel safety
@@ -108,12 +115,15 @@ impl Provisioner {
             lock(&mut tx, &old.schema).await?;
             if old.schema != new.schema {
                 self.lock_out(&mut tx, &old.schema).await?;
-                let mut sql = Sql::new("set local lock_timeout = '5s'; alter schema ");
-                sql.ident(&old.schema).text(" rename to ").ident(&new.schema);
+                refuse_extensions_of_all(&mut tx, &old.schema).await?;
+                let mut sql = Sql::new("set local lock_timeout = '5s'; ");
+                rename_sql(&mut sql, &old.schema, &new.schema);
                 let renamed = sqlx::raw_sql(sql.finish()).execute(&mut *tx).await;
                 renamed.map_err(|error| named(error, &from, &to))?;
                 let claimed = self.claim_name(&mut tx, &new.schema).await;
                 claimed.map_err(|error| error.with_tenant(&to))?;
+                let mentioned = self.follow_rename(&mut tx, &old.schema, &new.schema).await?;
+                tell(&from, &mentioned);
             }
             let change = CatalogChange::Renamed { from: &from, to: &after };
             self.fleet.write(&mut tx, change).await?;
@@ -161,6 +171,33 @@ impl Provisioner {
     pub(super) async fn begin_shared(&self) -> Result<TenantTransaction, Error> {
         let shared = self.fleet.shared_site();
         TenantTransaction::open(self.fleet.lease_for(&shared).await?).await
+    }
+}
+
+/// Refuses to rename a schema with an extension in it that other schemas use: they find it by that name.
+async fn refuse_extensions_of_all(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
+    let users = inventory::users_of_extensions(conn, schema).await?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    let attempted = format!(
+        "renaming a tenant: {} outside of its schema uses an extension that is in it; move that with alter \
+         extension … set schema",
+        users.join(", ")
+    );
+    Err(Error::new(ErrorKind::Placement, attempted))
+}
+
+/// Tells where the old name of a tenant's schema is still mentioned.
+fn tell(tenant: &TenantId, mentioned: &[StoredName]) {
+    for name in mentioned {
+        tracing::warn!(
+            target: "tenantry::provision",
+            tenant = tenant.as_str(),
+            object = name.object,
+            place = name.place.as_str(),
+            "the former name of the schema is mentioned here, and stays"
+        );
     }
 }
 

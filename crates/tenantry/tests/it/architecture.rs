@@ -63,6 +63,10 @@ const PURE: &[&str] = &[
     "migrate/report.rs",
     "seed/report.rs",
     "provision/report.rs",
+    "provision/written/found.rs",
+    "provision/written/judge.rs",
+    "provision/written/scan.rs",
+    "provision/written/search_path.rs",
     "table.rs",
 ];
 

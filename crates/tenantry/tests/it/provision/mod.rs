@@ -4,6 +4,7 @@ mod creates;
 mod drops;
 mod spares;
 mod states;
+mod written;
 
 use tenantry::{TableCatalog, TenantManager, provision::Provisioner};
 

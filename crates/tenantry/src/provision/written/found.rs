@@ -1,0 +1,110 @@
+use std::fmt;
+
+use serde::Serialize;
+
+/// A place that holds the name of a schema as text, which a rename of the schema does not change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct StoredName {
+    /// The object, with its type, such as `function tenant_acme.total()` or `table tenant_acme.orders`.
+    pub object: String,
+    /// Which part of it holds the name.
+    pub place: StoredIn,
+    /// What a rename does about it.
+    pub outcome: NameOutcome,
+}
+
+/// Which part of an object holds the name of a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StoredIn {
+    /// A setting of a function or procedure, such as its `search_path`.
+    Setting,
+    /// The body of a function or procedure.
+    Body,
+    /// A literal in a default, a check, an index, a view, a rule, a policy, a partition's bounds, or an
+    /// argument of a trigger.
+    Expression,
+    /// An option of a foreign table, a column of one, or a text search dictionary.
+    Option,
+    /// A comment.
+    Comment,
+    /// The object's own name.
+    Name,
+    /// A row of a table.
+    Row,
+    /// A setting of a role or of the database.
+    RoleSetting,
+}
+
+/// What a rename does about a name that is stored as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NameOutcome {
+    /// It is changed in the same transaction.
+    Rewritten,
+    /// It cannot be changed, so the schema is not renamed.
+    Refused,
+    /// It stays as it is: it is prose, or may mean something else.
+    Mentioned,
+}
+
+impl StoredIn {
+    /// Returns it in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Setting => "setting",
+            Self::Body => "body",
+            Self::Expression => "expression",
+            Self::Option => "option",
+            Self::Comment => "comment",
+            Self::Name => "name",
+            Self::Row => "row",
+            Self::RoleSetting => "role setting",
+        }
+    }
+}
+
+impl fmt::Display for StoredName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.object, self.place.as_str())
+    }
+}
+
+/// Why a schema is not renamed: places that hold its name as text. It is the
+/// [source](std::error::Error::source) of an error of [`ErrorKind::StoredName`](crate::ErrorKind::StoredName).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredNames(Vec<StoredName>);
+
+/// Places that a message tells.
+const TOLD: usize = 5;
+
+impl StoredNames {
+    pub(in crate::provision) fn new(names: Vec<StoredName>) -> Self {
+        Self(names)
+    }
+
+    /// Returns the places.
+    #[must_use]
+    pub fn as_slice(&self) -> &[StoredName] {
+        &self.0
+    }
+}
+
+impl fmt::Display for StoredNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, name) in self.0.iter().take(TOLD).enumerate() {
+            write!(f, "{}{name}", if index == 0 { "" } else { ", " })?;
+        }
+        match self.0.len().saturating_sub(TOLD) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for StoredNames {}

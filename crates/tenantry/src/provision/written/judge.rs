@@ -1,0 +1,282 @@
+//! Whether a text means a schema by its name.
+//!
+//! Schemas are called `acme` or `users`, which are ordinary words, so places in the grammar decide: before a
+//! dot, in a search path, as a whole literal. What is left is a mention.
+
+use std::collections::HashSet;
+
+use super::scan::{Token, is_part, is_start, scan};
+
+/// What a text says of a schema, from nothing to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Meaning {
+    Nothing,
+    /// The name is there, and may be another thing's, or prose.
+    Mentions,
+    /// The schema is looked up by this name.
+    Uses,
+}
+
+/// A schema as texts call it.
+#[derive(Debug)]
+pub(super) struct Called<'a> {
+    pub(super) name: &'a str,
+    /// What is in it: with one of these behind the dot, the name before it is the schema's.
+    pub(super) objects: &'a HashSet<String>,
+}
+
+/// Words of statements: a literal that holds one of them and white space may be run.
+const STATEMENT: &[&str] = &[
+    "select", "insert", "update", "delete", "merge", "from", "into", "table", "truncate", "call",
+    "execute", "perform", "create", "alter", "drop", "grant", "revoke", "values", "lock",
+    "refresh", "copy", "analyze", "vacuum", "set",
+];
+
+impl Called<'_> {
+    /// Judges the body of a routine.
+    pub(super) fn in_body(&self, text: &str, language: &str) -> Meaning {
+        match language {
+            "sql" | "plpgsql" => self.in_code(text).max(self.in_words(text)),
+            _ => self.in_other_language(text),
+        }
+    }
+
+    /// Judges an expression as the server prints it: only its literals are text.
+    pub(super) fn in_expression(&self, text: &str) -> Meaning {
+        let literals = scan(text).into_iter().filter_map(|token| match token {
+            Token::Text(content) => Some(self.in_literal(&content)),
+            _ => None,
+        });
+        literals.max().unwrap_or(Meaning::Nothing)
+    }
+
+    /// Judges prose.
+    pub(super) fn in_words(&self, text: &str) -> Meaning {
+        match self.words(text).next() {
+            Some(_) => Meaning::Mentions,
+            None => Meaning::Nothing,
+        }
+    }
+
+    /// Judges a value that is a text by itself.
+    pub(super) fn in_literal(&self, content: &str) -> Meaning {
+        let content = content.trim();
+        if content == self.name || self.is_qualified_name(content) {
+            return Meaning::Uses;
+        }
+        let is_statement = content.contains(char::is_whitespace)
+            && scan(content).iter().any(
+                |token| matches!(token, Token::Name(word, _) if STATEMENT.contains(&word.as_str())),
+            );
+        match is_statement {
+            true => self.in_code(content).max(self.in_words(content)),
+            false => self.in_words(content),
+        }
+    }
+
+    /// Says whether a literal is a name with the schema before it, or the beginning of one.
+    fn is_qualified_name(&self, content: &str) -> bool {
+        let tokens = scan(content);
+        match tokens.as_slice() {
+            [Token::Name(first, 0)] => first == self.name && content.starts_with('"'),
+            [Token::Name(first, 0), Token::Mark('.'), ..] => {
+                first == self.name && !content.contains(char::is_whitespace)
+            }
+            _ => false,
+        }
+    }
+
+    fn in_code(&self, text: &str) -> Meaning {
+        let tokens = scan(text);
+        let is_dot = |index: Option<usize>| {
+            index.and_then(|index| tokens.get(index)) == Some(&Token::Mark('.'))
+        };
+        let named =
+            |index: usize| matches!(&tokens[index], Token::Name(name, _) if name == self.name);
+        // The name without a dot is that of a table, an alias or a variable.
+        let bare = (0..tokens.len())
+            .any(|index| named(index) && !is_dot(index.checked_sub(1)) && !is_dot(Some(index + 1)));
+        let mut meaning = Meaning::Nothing;
+        for (index, token) in tokens.iter().enumerate() {
+            let found = match token {
+                Token::Text(content) => self.in_literal(content),
+                Token::Name(name, at) if name == self.name => {
+                    let before = index.checked_sub(1);
+                    let qualifies = !is_dot(before)
+                        && is_dot(Some(index + 1))
+                        && !is_within_word(text, *at)
+                        && self.qualifies(tokens.get(index + 2), bare);
+                    let is_schema = before.is_some_and(
+                        |before| matches!(&tokens[before], Token::Name(word, _) if word == "schema"),
+                    );
+                    match qualifies || is_schema {
+                        true => Meaning::Uses,
+                        false => Meaning::Nothing,
+                    }
+                }
+                _ => Meaning::Nothing,
+            };
+            meaning = meaning.max(found);
+        }
+        meaning.max(self.in_search_path(&tokens))
+    }
+
+    /// Says whether what comes after the dot makes the name before it a schema's.
+    fn qualifies(&self, after: Option<&Token>, bare: bool) -> bool {
+        match after {
+            Some(Token::Name(object, _)) => self.objects.contains(object) || !bare,
+            // A part of a statement that is put together: `from acme.%I`, `'acme.' || t`.
+            Some(Token::Mark('*')) => false,
+            Some(_) | None => true,
+        }
+    }
+
+    /// Judges `set search_path to …` and `set_config('search_path', …)`.
+    fn in_search_path(&self, tokens: &[Token]) -> Meaning {
+        let names_path = |token: &Token| matches!(token, Token::Name(text, _) | Token::Text(text) if text.eq_ignore_ascii_case("search_path"));
+        let mut rest = tokens;
+        while let Some(index) = rest.iter().position(names_path) {
+            rest = &rest[index + 1..];
+            let end = rest.iter().position(|token| *token == Token::Mark(';'));
+            let names = rest[..end.unwrap_or(rest.len())].iter().any(|token| match token {
+                Token::Name(name, _) => name == self.name,
+                Token::Text(list) => super::search_path::split(list)
+                    .is_some_and(|schemas| schemas.iter().any(|schema| schema == self.name)),
+                _ => false,
+            });
+            if names {
+                return Meaning::Uses;
+            }
+        }
+        Meaning::Nothing
+    }
+
+    /// Judges what is written in a language whose tokens nobody knows here.
+    fn in_other_language(&self, text: &str) -> Meaning {
+        let mut meaning = Meaning::Nothing;
+        for at in self.words(text) {
+            let (before, after) = (&text[..at], &text[at + self.name.len()..]);
+            let quote = before.chars().next_back().filter(|c| matches!(c, '\'' | '"' | '`'));
+            let after = after.strip_prefix('"').unwrap_or(after);
+            let is_literal =
+                quote.is_some_and(|quote| text[at + self.name.len()..].starts_with(quote));
+            let object = after.strip_prefix('.').map(|object| {
+                let object = object.trim_start_matches('"');
+                let end = object.find(|c: char| !is_part(c)).unwrap_or(object.len());
+                &object[..end]
+            });
+            let qualifies = object.is_some_and(|object| {
+                self.objects.contains(&object.to_ascii_lowercase()) || object.is_empty()
+            });
+            meaning = meaning.max(match is_literal || qualifies {
+                true => Meaning::Uses,
+                false => Meaning::Mentions,
+            });
+        }
+        meaning
+    }
+
+    /// Returns where the name stands as a word, whatever its case.
+    fn words<'t>(&'t self, text: &'t str) -> impl Iterator<Item = usize> + 't {
+        let length = self.name.len();
+        let candidates = text.char_indices().map(|(at, _)| at);
+        candidates.filter(move |at| {
+            let Some(candidate) = text.get(*at..*at + length) else { return false };
+            let before = text[..*at].chars().next_back();
+            let after = text[*at + length..].chars().next();
+            candidate.eq_ignore_ascii_case(self.name)
+                && !before.is_some_and(is_part)
+                && !after.is_some_and(is_part)
+        })
+    }
+}
+
+/// Says whether a name is the end of something that is no identifier, such as an address.
+fn is_within_word(text: &str, at: usize) -> bool {
+    let before = text[..at].chars().next_back();
+    before.is_some_and(|c| matches!(c, '@' | '\\') || (c == '/' && !text[..at].ends_with("*/")))
+        || before.is_some_and(is_start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Meaning::*, *};
+
+    fn objects() -> HashSet<String> {
+        ["orders", "users", "seq"].map(str::to_owned).into()
+    }
+
+    #[test]
+    fn a_body_means_the_schema_where_the_grammar_has_one() {
+        let objects = objects();
+        for (name, body, meaning) in [
+            ("acme", "select count(*) from acme.orders", Uses),
+            ("acme", r#"select count(*) from "acme" . orders"#, Uses),
+            ("acme", "select count(*) from ACME.orders", Uses),
+            ("acme", r#"select count(*) from "ACME".orders"#, Mentions),
+            ("acme", "begin return acme.total(); end", Uses),
+            ("acme", "begin x acme.orders%rowtype; end", Uses),
+            ("acme", "begin execute 'select 1 from acme.orders'; end", Uses),
+            ("acme", "begin execute $q$select 1 from acme.orders$q$; end", Uses),
+            ("acme", "begin execute format('select 1 from acme.%I', t); end", Uses),
+            ("acme", "begin execute 'select 1 from acme.' || t; end", Uses),
+            ("acme", "begin execute format('select 1 from %I.t', 'acme'); end", Uses),
+            ("acme", "select nextval('acme.seq')", Uses),
+            ("acme", r#"select to_regclass('"acme".seq')"#, Uses),
+            ("acme", "select 'acme.seq'::regclass", Uses),
+            ("acme", "begin set local search_path to acme, public; end", Uses),
+            ("acme", "select set_config('search_path', 'acme, public', true)", Uses),
+            ("acme", "begin create table acme.made_now (); end", Uses),
+            ("acme", "begin execute 'drop schema acme'; end", Uses),
+            ("acme", "select 1 -- see acme.orders", Mentions),
+            ("acme", "select 1 /* acme.orders */", Mentions),
+            ("acme", "begin raise notice 'mail to sales@acme.com'; end", Mentions),
+            ("acme", "begin perform mail('update from sales@acme.com now'); end", Mentions),
+            ("acme", "begin raise notice 'of acme'; end", Mentions),
+            ("acme", "select acme2.x from acme2", Nothing),
+            ("acme", "select x.acme.y from x", Mentions),
+            // A tenant that is called like a table.
+            ("users", "select users.id from users", Mentions),
+            ("users", "select users.* from users where users.name = 'x'", Mentions),
+            ("users", "select users.id from users.orders as users", Uses),
+            ("users", "select u.users from t u", Mentions),
+            ("users", "declare users record; begin return users.name; end", Mentions),
+            ("users", "select o.id from users.users o", Uses),
+        ] {
+            let called = Called { name, objects: &objects };
+            assert_eq!(called.in_body(body, "plpgsql"), meaning, "{body}");
+        }
+    }
+
+    #[test]
+    fn of_an_expression_only_the_literals_are_text() {
+        let objects = objects();
+        let called = Called { name: "acme", objects: &objects };
+        for (text, meaning) in [
+            ("nextval('acme.seq'::text)", Uses),
+            ("'acme'::text", Uses),
+            ("(acme.orders = 'x'::text)", Nothing),
+            ("(s <> 'of acme'::text)", Mentions),
+            ("EXECUTE FUNCTION f('acme', 'x')", Uses),
+            ("'acme2'::text", Nothing),
+        ] {
+            assert_eq!(called.in_expression(text), meaning, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_languages_are_read_word_by_word() {
+        let objects = objects();
+        let called = Called { name: "acme", objects: &objects };
+        for (text, meaning) in [
+            ("plpy.execute(\"select * from acme.orders\")", Uses),
+            ("plpy.execute('select * from \"acme\".\"orders\"')", Uses),
+            ("schema = 'acme'", Uses),
+            ("x = acme.append(1)", Mentions),
+            ("# about acme", Mentions),
+            ("pacme = 1", Nothing),
+        ] {
+            assert_eq!(called.in_body(text, "plpython3u"), meaning, "{text}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Gives a schema another name, and finds what has the old one written down.
+//!
+//! PostgreSQL refers to objects by their OIDs, so tables, views, keys and `begin atomic` bodies follow a
+//! rename. Text does not: the body of a function, its `search_path`, a literal in a default. Once the old
+//! name is given away, such a text means the next tenant's tables, so every rename looks for it in its own
+//! transaction: settings are changed, and whatever cannot be changed refuses the rename.
+
+mod found;
+mod judge;
+mod scan;
+mod search;
+mod search_path;
+
+use sqlx::{Connection, PgConnection, Row};
+
+pub use found::{NameOutcome, StoredIn, StoredName, StoredNames};
+pub(super) use search::Change;
+
+use super::{Provisioner, provisional};
+use crate::{
+    error::{Error, ErrorKind},
+    sql::Sql,
+    tenant::Ident,
+};
+
+/// Appends what gives a schema another name.
+pub(super) fn rename_sql(sql: &mut Sql, from: &Ident, to: &Ident) {
+    sql.text("alter schema ").ident(from).text(" rename to ").ident(to).text("; ");
+}
+
+impl Provisioner {
+    /// Gives a schema that was made under a provisional name that of its tenant, in the transaction that
+    /// is open.
+    ///
+    /// The first one of a set of files is searched as a whole; what is found is remembered. After that a
+    /// claim costs nothing more, unless there are functions with settings.
+    pub(super) async fn give_name(
+        &self,
+        conn: &mut PgConnection,
+        mut before: Sql,
+        from: &Ident,
+        to: &Ident,
+        taken: impl FnOnce(sqlx::Error) -> Error,
+    ) -> Result<(), Error> {
+        rename_sql(&mut before, from, to);
+        has_settings_sql(&mut before, to);
+        let renamed = sqlx::raw_sql(before.finish()).fetch_one(&mut *conn).await.map_err(taken)?;
+        if self.stored_names().is_none() {
+            let found = search::whole(conn, from, to).await?;
+            self.note_stored_names(refused(found));
+        }
+        self.refuse_stored_names()?;
+        if renamed.try_get(0)? {
+            let settings = search::settings(conn, from, to).await?;
+            search::follow(conn, settings).await?;
+        }
+        Ok(())
+    }
+
+    /// Finds out whether what the files make survives a rename, in a schema that they have just filled.
+    /// Nothing lasts of that but the answer.
+    pub(super) async fn try_rename(
+        &self,
+        conn: &mut PgConnection,
+        schema: &Ident,
+    ) -> Result<(), Error> {
+        if self.stored_names().is_some() {
+            return Ok(());
+        }
+        let probe = provisional::new_name();
+        let mut sql = Sql::default();
+        rename_sql(&mut sql, schema, &probe);
+        let mut tx = conn.begin().await?;
+        sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
+        let found = search::whole(&mut tx, schema, &probe).await?;
+        tx.rollback().await?;
+        self.note_stored_names(refused(found));
+        Ok(())
+    }
+
+    /// Changes what has the old name of a tenant's schema written down, after it was renamed in the
+    /// transaction that is open. Returns where it is only mentioned.
+    pub(super) async fn follow_rename(
+        &self,
+        conn: &mut PgConnection,
+        from: &Ident,
+        to: &Ident,
+    ) -> Result<Vec<StoredName>, Error> {
+        let found = search::by_tokens(conn, from, to).await?;
+        search::follow(conn, found).await
+    }
+
+    /// Refuses what is to be made under a provisional name although its files keep that.
+    pub(super) fn refuse_stored_names(&self) -> Result<(), Error> {
+        match self.stored_names() {
+            Some(names) if !names.as_slice().is_empty() => Err(refuse(names.as_slice().to_vec())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses a rename.
+fn refuse(names: Vec<StoredName>) -> Error {
+    let names = StoredNames::new(names);
+    let attempted = format!(
+        "{names} would go on meaning the old name; qualify names when they are used, with begin atomic or \
+         format('%I.t', current_schema()) at each call"
+    );
+    Error::new(ErrorKind::StoredName, attempted).with_source(names)
+}
+
+fn refused(found: Vec<Change>) -> StoredNames {
+    let names = found.into_iter().map(|change| change.name);
+    StoredNames::new(names.filter(|name| name.outcome == NameOutcome::Refused).collect())
+}
+
+/// Appends a question that is answered by an index: whether a routine of a schema has settings.
+fn has_settings_sql(sql: &mut Sql, schema: &Ident) {
+    sql.text(
+        "select exists (select from pg_catalog.pg_namespace n \
+         join pg_catalog.pg_depend d on d.refobjid operator(pg_catalog.=) n.oid \
+           and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+           and d.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+         join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) d.objid \
+         where p.proconfig is not null and n.nspname operator(pg_catalog.=) ",
+    );
+    sql.literal(schema.as_str()).text(")");
+}

@@ -1,0 +1,157 @@
+//! The tokens of SQL and PL/pgSQL that can hold a name.
+
+use std::iter::Peekable;
+use std::str::CharIndices;
+
+/// A token of a routine's body, or of an expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Token {
+    /// A name or keyword, as the server stores it, and where it begins.
+    Name(String, usize),
+    /// The content of a string, whatever its quotes.
+    Text(String),
+    Comment(String),
+    Mark(char),
+}
+
+/// Reads tokens. It never fails: what is not closed ends with the text.
+pub(super) fn scan(text: &str) -> Vec<Token> {
+    let mut scanner = Scanner { text, chars: text.char_indices().peekable() };
+    let mut tokens = Vec::new();
+    while let Some((at, character)) = scanner.chars.next() {
+        tokens.extend(scanner.token(at, character));
+    }
+    tokens
+}
+
+struct Scanner<'a> {
+    text: &'a str,
+    chars: Peekable<CharIndices<'a>>,
+}
+
+impl Scanner<'_> {
+    fn token(&mut self, at: usize, character: char) -> Option<Token> {
+        let rest = &self.text[at..];
+        Some(match character {
+            space if space.is_whitespace() => return None,
+            '-' if rest.starts_with("--") => {
+                let end = rest.find('\n').unwrap_or(rest.len());
+                self.skip_to(at + end);
+                Token::Comment(rest[..end].to_owned())
+            }
+            '/' if rest.starts_with("/*") => {
+                let end = comment_end(rest);
+                self.skip_to(at + end);
+                Token::Comment(rest[..end].to_owned())
+            }
+            '\'' => Token::Text(self.quoted('\'', false)),
+            'e' | 'E' if rest[1..].starts_with('\'') => {
+                self.chars.next();
+                Token::Text(self.quoted('\'', true))
+            }
+            '"' => Token::Name(self.quoted('"', false), at),
+            '$' => match dollar(rest) {
+                Some((content, end)) => {
+                    self.skip_to(at + end);
+                    Token::Text(content.to_owned())
+                }
+                None => Token::Mark('$'),
+            },
+            first if is_start(first) => {
+                let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
+                self.skip_to(at + end);
+                Token::Name(rest[..end].to_ascii_lowercase(), at)
+            }
+            digit if digit.is_ascii_digit() => {
+                let in_number = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
+                let end = rest.find(|c: char| !in_number(c)).unwrap_or(rest.len());
+                self.skip_to(at + end);
+                return None;
+            }
+            other => Token::Mark(other),
+        })
+    }
+
+    fn skip_to(&mut self, end: usize) {
+        while self.chars.next_if(|(at, _)| *at < end).is_some() {}
+    }
+
+    /// Reads up to the closing quote; two of them stand for one.
+    fn quoted(&mut self, quote: char, escapes: bool) -> String {
+        let mut content = String::new();
+        while let Some((_, character)) = self.chars.next() {
+            match character {
+                '\\' if escapes => content.extend(self.chars.next().map(|(_, escaped)| escaped)),
+                c if c == quote => match self.chars.next_if(|(_, next)| *next == quote) {
+                    Some(_) => content.push(quote),
+                    None => break,
+                },
+                other => content.push(other),
+            }
+        }
+        content
+    }
+}
+
+fn comment_end(rest: &str) -> usize {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(offset) = rest[at..].find(['/', '*']) {
+        at += offset;
+        match rest.get(at..at + 2) {
+            Some("/*") => (depth, at) = (depth + 1, at + 2),
+            Some("*/") if depth == 1 => return at + 2,
+            Some("*/") => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+    }
+    rest.len()
+}
+
+/// Returns what is between dollars, and where it ends.
+fn dollar(rest: &str) -> Option<(&str, usize)> {
+    let tag_end = rest[1..].find('$')? + 2;
+    let tag = &rest[..tag_end];
+    let name = &tag[1..tag_end - 1];
+    let is_tag = name.chars().all(is_part) && !name.starts_with(|c: char| c.is_ascii_digit());
+    if !is_tag || name.contains('$') {
+        return None;
+    }
+    let length = rest[tag_end..].find(tag).unwrap_or(rest.len() - tag_end);
+    let end = (tag_end + length + tag.len()).min(rest.len());
+    Some((&rest[tag_end..tag_end + length], end))
+}
+
+pub(super) fn is_start(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_' || !c.is_ascii()
+}
+
+pub(super) fn is_part(c: char) -> bool {
+    is_start(c) || c.is_ascii_digit() || c == '$'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_names_texts_and_comments() {
+        let name = |text: &str, at| Token::Name(text.to_owned(), at);
+        let text = |text: &str| Token::Text(text.to_owned());
+        let comment = |text: &str| Token::Comment(text.to_owned());
+        for (sql, tokens) in [
+            ("Acme.t", vec![name("acme", 0), Token::Mark('.'), name("t", 5)]),
+            (r#""A""b".t"#, vec![name("A\"b", 0), Token::Mark('.'), name("t", 7)]),
+            ("'it''s' E'a\\'b' $$x'y$$", vec![text("it's"), text("a'b"), text("x'y")]),
+            ("$q$ $$ $q$ $1", vec![text(" $$ "), Token::Mark('$')]),
+            (
+                "-- acme.t\n/* a /* b */ c */ x",
+                vec![comment("-- acme.t"), comment("/* a /* b */ c */"), name("x", 28)],
+            ),
+            ("1.5 e'", vec![text("")]),
+            ("/* open", vec![comment("/* open")]),
+            ("$q$ open", vec![text(" open")]),
+        ] {
+            assert_eq!(scan(sql), tokens, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! Reads what the catalogs hold as text, and changes what can be changed.
+
+use std::collections::HashSet;
+
+use sqlx::{
+    PgConnection, Row, SqlStr,
+    postgres::{PgRow, types::Oid},
+};
+
+use super::{
+    NameOutcome, StoredIn, StoredName,
+    judge::{Called, Meaning},
+    refuse, search_path,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    sql::Sql,
+    tenant::Ident,
+};
+
+/// A place that holds a name, and what to do about it.
+#[derive(Debug)]
+pub(in crate::provision) struct Change {
+    pub(in crate::provision) name: StoredName,
+    set: Option<Set>,
+}
+
+/// A search path that gets another schema.
+#[derive(Debug)]
+struct Set {
+    of: Of,
+    schemas: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Of {
+    Routine(Oid),
+    Role { role: Option<String>, database: Option<String> },
+}
+
+/// A text of the catalogs that has the name in it somewhere.
+struct Text {
+    place: StoredIn,
+    object: String,
+    content: String,
+    /// The language of a body.
+    language: String,
+    oid: Oid,
+    /// Whether the object is in another schema.
+    outside: bool,
+    of: Option<(Option<String>, Option<String>)>,
+}
+
+impl Change {
+    fn new(text: Text, outcome: NameOutcome, set: Option<Set>) -> Self {
+        Self { name: StoredName { object: text.object, place: text.place, outcome }, set }
+    }
+
+    /// Refuses what is not changed, or what has the text in it after the change, too.
+    fn wholly(mut self, needle: &str) -> Self {
+        let is_left = |set: &Set| set.schemas.iter().any(|schema| schema.contains(needle));
+        if self.set.as_ref().is_none_or(is_left) {
+            self.name.outcome = NameOutcome::Refused;
+        }
+        self
+    }
+}
+
+/// Finds the routines of a schema that have its former name in their search path.
+pub(super) async fn settings(
+    conn: &mut PgConnection,
+    from: &Ident,
+    to: &Ident,
+) -> Result<Vec<Change>, Error> {
+    let texts = texts(conn, SETTINGS, from.as_str(), to).await?;
+    Ok(texts.into_iter().map(|text| judge_setting(text, from, to)).collect())
+}
+
+/// Finds everything that has a provisional name written down: in the catalogs, and in rows. Such a name is
+/// a random number, so it is looked for as plain text.
+pub(super) async fn whole(
+    conn: &mut PgConnection,
+    from: &Ident,
+    to: &Ident,
+) -> Result<Vec<Change>, Error> {
+    let needle = from.as_str().rsplit('_').next().unwrap_or_default();
+    let mut found = Vec::new();
+    for sql in [SETTINGS, TEXTS, ROUTINES_OUTSIDE, NAMES] {
+        for text in texts(conn, sql, needle, to).await? {
+            found.push(match text.place {
+                StoredIn::Setting if !text.outside => judge_setting(text, from, to).wholly(needle),
+                _ => Change::new(text, NameOutcome::Refused, None),
+            });
+        }
+    }
+    let of_roles = role_settings(conn, needle).await?.into_iter();
+    found.extend(of_roles.map(|text| Change::new(text, NameOutcome::Refused, None)));
+    found.extend(rows(conn, needle, to).await?);
+    Ok(found)
+}
+
+/// Finds what has the name of a tenant's schema written down, and means it: such a name may be an ordinary
+/// word. Rows are the tenant's own business.
+pub(super) async fn by_tokens(
+    conn: &mut PgConnection,
+    from: &Ident,
+    to: &Ident,
+) -> Result<Vec<Change>, Error> {
+    let mut all = Vec::new();
+    for sql in [SETTINGS, TEXTS, ROUTINES_OUTSIDE] {
+        all.extend(texts(conn, sql, from.as_str(), to).await?);
+    }
+    all.extend(role_settings(conn, from.as_str()).await?);
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    let objects = objects(conn, to).await?;
+    let called = Called { name: from.as_str(), objects: &objects };
+    let judged = all.into_iter().filter_map(|text| {
+        let meaning = match text.place {
+            StoredIn::Setting | StoredIn::RoleSetting => {
+                return Some(judge_setting(text, from, to));
+            }
+            StoredIn::Body => called.in_body(&text.content, &text.language),
+            StoredIn::Expression => called.in_expression(&text.content),
+            StoredIn::Option => {
+                let value = text.content.split_once('=').map_or(&*text.content, |(_, value)| value);
+                called.in_literal(value).max(called.in_expression(&text.content))
+            }
+            _ => called.in_words(&text.content),
+        };
+        let outcome = match meaning {
+            Meaning::Nothing => return None,
+            Meaning::Mentions => NameOutcome::Mentioned,
+            Meaning::Uses => NameOutcome::Refused,
+        };
+        Some(Change::new(text, outcome, None))
+    });
+    Ok(judged.collect())
+}
+
+/// Judges a setting: a search path is changed. Another setting of the schema's own routines that is the
+/// name cannot be; one of a role, or outside, may be about something else.
+fn judge_setting(text: Text, from: &Ident, to: &Ident) -> Change {
+    let (name, value) = text.content.split_once('=').unwrap_or((&text.content, ""));
+    let replaced = name
+        .eq_ignore_ascii_case("search_path")
+        .then(|| search_path::replace(value, from.as_str(), to.as_str()))
+        .flatten();
+    if let Some(schemas) = replaced {
+        let of = match text.of.clone() {
+            Some((role, database)) => Of::Role { role, database },
+            None => Of::Routine(text.oid),
+        };
+        return Change::new(text, NameOutcome::Rewritten, Some(Set { of, schemas }));
+    }
+    let called = Called { name: from.as_str(), objects: &HashSet::new() };
+    let means = called.in_literal(value) == Meaning::Uses;
+    let outcome = match means && text.of.is_none() && !text.outside {
+        true => NameOutcome::Refused,
+        false => NameOutcome::Mentioned,
+    };
+    Change::new(text, outcome, None)
+}
+
+/// Changes what can be changed, unless something cannot be. Returns what is only mentioned.
+pub(super) async fn follow(
+    conn: &mut PgConnection,
+    found: Vec<Change>,
+) -> Result<Vec<StoredName>, Error> {
+    let is_refused = |change: &&Change| change.name.outcome == NameOutcome::Refused;
+    let refused: Vec<_> =
+        found.iter().filter(is_refused).map(|change| change.name.clone()).collect();
+    if !refused.is_empty() {
+        return Err(refuse(refused));
+    }
+    let mut mentioned = Vec::new();
+    for Change { name, set } in found {
+        match set {
+            None => mentioned.push(name),
+            Some(set) => {
+                let done = sqlx::raw_sql(set.sql()?).execute(&mut *conn).await;
+                done.map_err(|error| forbidden(error, &name))?;
+            }
+        }
+    }
+    Ok(mentioned)
+}
+
+/// Makes an error of a setting that belongs to somebody else. Whatever else fails says nothing about it.
+fn forbidden(error: sqlx::Error, name: &StoredName) -> Error {
+    let code = error.as_database_error().and_then(|error| error.code());
+    if code.as_deref() != Some("42501") {
+        return error.into();
+    }
+    let attempted =
+        format!("{name} has the name of the schema, and may not be changed by this role");
+    Error::new(ErrorKind::StoredName, attempted).with_source(error)
+}
+
+impl Set {
+    fn sql(&self) -> Result<SqlStr, Error> {
+        let mut sql = Sql::default();
+        match &self.of {
+            // The server writes the name and the arguments of the routine: they are its own.
+            Of::Routine(oid) => {
+                let mut path = Sql::default();
+                set_path(&mut path, &self.schemas);
+                let mut body = Sql::new("begin execute pg_catalog.format('alter routine %s%s', ");
+                body.number(oid.0.into()).text("::pg_catalog.oid::pg_catalog.regprocedure, ");
+                body.literal(path.as_str()).text("); end");
+                sql.text("do ").literal(body.as_str());
+                return Ok(sql.finish());
+            }
+            Of::Role { role: Some(role), database } => {
+                sql.text("alter role ").ident(&ident(role)?);
+                if let Some(database) = database {
+                    sql.text(" in database ").ident(&ident(database)?);
+                }
+            }
+            Of::Role { role: None, database: Some(database) } => {
+                sql.text("alter database ").ident(&ident(database)?);
+            }
+            Of::Role { role: None, database: None } => {
+                sql.text("alter role all");
+            }
+        }
+        set_path(&mut sql, &self.schemas);
+        Ok(sql.finish())
+    }
+}
+
+fn set_path(sql: &mut Sql, schemas: &[String]) {
+    sql.text(" set search_path to ");
+    for (index, schema) in schemas.iter().enumerate() {
+        sql.text(if index == 0 { "" } else { ", " }).literal(schema);
+    }
+}
+
+fn ident(name: &str) -> Result<Ident, Error> {
+    Ident::parse(name).map_err(Error::catalog)
+}
+
+async fn texts(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    needle: &str,
+    schema: &Ident,
+) -> Result<Vec<Text>, Error> {
+    let query = sqlx::query(sql).bind(schema.as_str()).bind(needle).persistent(false);
+    let rows = query.fetch_all(conn).await?;
+    let text = |row: &PgRow| {
+        Ok(Text {
+            place: place(row.try_get(0)?),
+            object: row.try_get(1)?,
+            content: row.try_get(2)?,
+            language: row.try_get(3)?,
+            oid: row.try_get(4)?,
+            outside: row.try_get(5)?,
+            of: None,
+        })
+    };
+    rows.iter().map(text).collect()
+}
+
+fn place(place: &str) -> StoredIn {
+    match place {
+        "setting" => StoredIn::Setting,
+        "body" => StoredIn::Body,
+        "option" => StoredIn::Option,
+        "comment" => StoredIn::Comment,
+        "name" => StoredIn::Name,
+        _ => StoredIn::Expression,
+    }
+}
+
+async fn role_settings(conn: &mut PgConnection, needle: &str) -> Result<Vec<Text>, Error> {
+    let rows = sqlx::query(ROLE_SETTINGS).bind(needle).persistent(false).fetch_all(conn).await?;
+    let text = |row: &PgRow| {
+        Ok(Text {
+            place: StoredIn::RoleSetting,
+            object: row.try_get(0)?,
+            content: row.try_get(1)?,
+            language: String::new(),
+            oid: Oid(0),
+            outside: true,
+            of: Some((row.try_get(2)?, row.try_get(3)?)),
+        })
+    };
+    rows.iter().map(text).collect()
+}
+
+/// Returns the names of the tables, routines and types of a schema.
+async fn objects(conn: &mut PgConnection, schema: &Ident) -> Result<HashSet<String>, Error> {
+    let query = sqlx::query(OBJECTS).bind(schema.as_str()).persistent(false);
+    let rows = query.fetch_all(conn).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?)
+}
+
+/// Finds the tables of a schema with a row that has a text in it, or with rows that cannot be seen.
+async fn rows(conn: &mut PgConnection, needle: &str, schema: &Ident) -> Result<Vec<Change>, Error> {
+    // A policy would hide rows; without this right the statement fails.
+    sqlx::raw_sql("set local row_security = off").execute(&mut *conn).await?;
+    let tables = sqlx::query(TABLES).bind(schema.as_str()).persistent(false);
+    let tables = tables.fetch_all(&mut *conn).await?;
+    let mut found = Vec::new();
+    for row in tables {
+        let table: String = row.try_get(0)?;
+        let searched = sqlx::raw_sql(row_sql(schema, &ident(&table)?, needle));
+        let searched = searched.fetch_optional(&mut *conn).await;
+        let hidden = matches!(&searched, Err(sqlx::Error::Database(error))
+            if error.code().as_deref() == Some("42501"));
+        if hidden || searched?.is_some() {
+            let object = format!("table {}.{table}", schema.as_str());
+            let outcome = NameOutcome::Refused;
+            let name = StoredName { object, place: StoredIn::Row, outcome };
+            found.push(Change { name, set: None });
+        }
+        if hidden {
+            // The transaction has failed, and is to be rolled back anyway.
+            return Ok(found);
+        }
+    }
+    sqlx::raw_sql("set local row_security to default").execute(conn).await?;
+    Ok(found)
+}
+
+/// Returns a row if a row of a table has a text in it, in whatever column; of bytes, their hexadecimal
+/// digits are read.
+fn row_sql(schema: &Ident, table: &Ident, needle: &str) -> SqlStr {
+    let mut sql = Sql::new("select from ");
+    sql.ident(schema).text(".").ident(table).text(
+        " as tenantry_row cross join lateral pg_catalog.lower(tenantry_row::pg_catalog.text) as it (content) \
+         where pg_catalog.strpos(it.content, ",
+    );
+    sql.literal(needle).text(") operator(pg_catalog.>) 0 or pg_catalog.strpos(it.content, ");
+    let hexadecimal: String = needle.bytes().map(|byte| format!("{byte:02x}")).collect();
+    sql.literal(&hexadecimal).text(") operator(pg_catalog.>) 0 limit 1");
+    sql.finish()
+}
+
+/// Settings of routines in the schema `$1`, with the text `$2` in them.
+///
+/// Quotes are left out of what is compared, and so are capitals: a name may be written in either way.
+const SETTINGS: &str = "\
+    select 'setting', pg_catalog.concat(i.type, ' ', i.identity), s.content, '', p.oid, false \
+    from pg_catalog.pg_namespace n \
+    join pg_catalog.pg_proc p on p.pronamespace operator(pg_catalog.=) n.oid \
+    cross join lateral pg_catalog.unnest(p.proconfig) as s (content) \
+    cross join lateral pg_catalog.pg_identify_object( \
+      'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 0) i \
+    where n.nspname operator(pg_catalog.=) $1 and pg_catalog.strpos( \
+        pg_catalog.translate(pg_catalog.lower(s.content), '\"''', ''), \
+        pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
+    order by 2";
+
+/// Settings and bodies of routines outside of the schema `$1`.
+const ROUTINES_OUTSIDE: &str = "\
+    select s.place, pg_catalog.concat(i.type, ' ', i.identity), s.content, \
+      l.lanname::pg_catalog.text, p.oid, true \
+    from pg_catalog.pg_proc p \
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) p.pronamespace \
+    join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang \
+    cross join lateral (select 'setting' as place, c.content \
+      from pg_catalog.unnest(p.proconfig) as c (content) \
+      union all select 'body', p.prosrc where p.prosqlbody is null) s \
+    cross join lateral pg_catalog.pg_identify_object( \
+      'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 0) i \
+    where n.nspname operator(pg_catalog.<>) $1 \
+      and not n.nspname operator(pg_catalog.=) any (array['pg_catalog', 'information_schema']) \
+      and not l.lanname operator(pg_catalog.=) any (array['c', 'internal']) \
+      and pg_catalog.strpos( \
+        pg_catalog.translate(pg_catalog.lower(s.content), '\"''', ''), \
+        pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
+    order by 2";
+
+/// Settings of roles in this database or in all, and of the database.
+const ROLE_SETTINGS: &str = "\
+    select pg_catalog.concat( \
+        case when r.oid is not null then pg_catalog.concat('role ', r.rolname) \
+          when d.oid is not null then pg_catalog.concat('database ', d.datname) else 'all roles' end, \
+        case when r.oid is not null and d.oid is not null \
+          then pg_catalog.concat(' in database ', d.datname) else '' end), \
+      s.content, r.rolname::pg_catalog.text, d.datname::pg_catalog.text \
+    from pg_catalog.pg_db_role_setting o \
+    left join pg_catalog.pg_roles r on r.oid operator(pg_catalog.=) o.setrole \
+    left join pg_catalog.pg_database d on d.oid operator(pg_catalog.=) o.setdatabase \
+    cross join lateral pg_catalog.unnest(o.setconfig) as s (content) \
+    where (o.setdatabase operator(pg_catalog.=) 0::pg_catalog.oid \
+        or d.datname operator(pg_catalog.=) pg_catalog.current_database()) \
+      and pg_catalog.strpos( \
+        pg_catalog.translate(pg_catalog.lower(s.content), '\"''', ''), \
+        pg_catalog.translate(pg_catalog.lower($1), '\"''', '')) operator(pg_catalog.>) 0 \
+    order by 1";
+
+/// Tables of a schema that have rows, and materialized views.
+const TABLES: &str = "\
+    select c.relname::pg_catalog.text from pg_catalog.pg_class c \
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+    where n.nspname operator(pg_catalog.=) $1 and c.relispopulated \
+      and c.relkind operator(pg_catalog.=) any (array['r', 'm']::pg_catalog.\"char\"[]) \
+    order by 1";
+
+const OBJECTS: &str = "\
+    with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1) \
+    select c.relname::pg_catalog.text from pg_catalog.pg_class c \
+      join here on here.oid operator(pg_catalog.=) c.relnamespace \
+    union select p.proname::pg_catalog.text from pg_catalog.pg_proc p \
+      join here on here.oid operator(pg_catalog.=) p.pronamespace \
+    union select t.typname::pg_catalog.text from pg_catalog.pg_type t \
+      join here on here.oid operator(pg_catalog.=) t.typnamespace";
+
+/// Everything else of a schema that is text, or that the server prints as text.
+const TEXTS: &str = "\
+    with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1), \
+    class as (select c.oid, c.relkind, c.relpartbound from pg_catalog.pg_class c \
+      join here on here.oid operator(pg_catalog.=) c.relnamespace), \
+    proc as (select p.oid, p.prosrc, p.prolang, p.prosqlbody, p.proargdefaults from pg_catalog.pg_proc p \
+      join here on here.oid operator(pg_catalog.=) p.pronamespace), \
+    type as (select t.oid, t.typdefaultbin from pg_catalog.pg_type t \
+      join here on here.oid operator(pg_catalog.=) t.typnamespace), \
+    bound as (select k.oid, k.contype from pg_catalog.pg_constraint k \
+        join class c on c.oid operator(pg_catalog.=) k.conrelid \
+      union all select k.oid, k.contype from pg_catalog.pg_constraint k \
+        join type t on t.oid operator(pg_catalog.=) k.contypid), \
+    object as ( \
+      select 'pg_catalog.pg_namespace'::pg_catalog.regclass as classid, oid from here \
+      union all select 'pg_catalog.pg_class'::pg_catalog.regclass, oid from class \
+      union all select 'pg_catalog.pg_proc'::pg_catalog.regclass, oid from proc \
+      union all select 'pg_catalog.pg_type'::pg_catalog.regclass, oid from type \
+      union all select 'pg_catalog.pg_constraint'::pg_catalog.regclass, oid from bound \
+      union all select 'pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid \
+        from pg_catalog.pg_trigger g join class c on c.oid operator(pg_catalog.=) g.tgrelid \
+      union all select 'pg_catalog.pg_policy'::pg_catalog.regclass, y.oid \
+        from pg_catalog.pg_policy y join class c on c.oid operator(pg_catalog.=) y.polrelid \
+      union all select 'pg_catalog.pg_rewrite'::pg_catalog.regclass, r.oid \
+        from pg_catalog.pg_rewrite r join class c on c.oid operator(pg_catalog.=) r.ev_class), \
+    written as ( \
+      select 'body' as place, 'pg_catalog.pg_proc'::pg_catalog.regclass as classid, p.oid, 0 as part, \
+          p.prosrc as content, l.lanname::pg_catalog.text as language \
+        from proc p join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang \
+        where p.prosqlbody is null and not l.lanname operator(pg_catalog.=) any (array['c', 'internal']) \
+      union all select 'expression', 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 0, \
+          pg_catalog.concat(pg_catalog.pg_get_function_sqlbody(p.oid), ' ', \
+            pg_catalog.pg_get_expr(p.proargdefaults, 0::pg_catalog.oid)), '' from proc p \
+        where p.prosqlbody is not null or p.proargdefaults is not null \
+      union all select 'expression', 'pg_catalog.pg_class'::pg_catalog.regclass, a.adrelid, a.adnum, \
+          pg_catalog.pg_get_expr(a.adbin, a.adrelid), '' \
+        from pg_catalog.pg_attrdef a join class c on c.oid operator(pg_catalog.=) a.adrelid \
+      union all select 'expression', 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, 0, \
+          pg_catalog.pg_get_expr(t.typdefaultbin, 0::pg_catalog.oid), '' from type t \
+        where t.typdefaultbin is not null \
+      union all select 'expression', 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, 0, \
+          pg_catalog.pg_get_constraintdef(k.oid), '' from bound k \
+        where k.contype operator(pg_catalog.=) any (array['c', 'x']::pg_catalog.\"char\"[]) \
+      union all select 'expression', 'pg_catalog.pg_class'::pg_catalog.regclass, x.indexrelid, 0, \
+          pg_catalog.concat(pg_catalog.pg_get_expr(x.indexprs, x.indrelid), ' ', \
+            pg_catalog.pg_get_expr(x.indpred, x.indrelid)), '' \
+        from pg_catalog.pg_index x join class c on c.oid operator(pg_catalog.=) x.indexrelid \
+        where x.indexprs is not null or x.indpred is not null \
+      union all select 'expression', 'pg_catalog.pg_class'::pg_catalog.regclass, r.ev_class, 0, \
+          pg_catalog.pg_get_ruledef(r.oid), '' \
+        from pg_catalog.pg_rewrite r join class c on c.oid operator(pg_catalog.=) r.ev_class \
+      union all select 'expression', 'pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid, 0, \
+          pg_catalog.pg_get_triggerdef(g.oid), '' \
+        from pg_catalog.pg_trigger g join class c on c.oid operator(pg_catalog.=) g.tgrelid \
+        where not g.tgisinternal \
+      union all select 'expression', 'pg_catalog.pg_policy'::pg_catalog.regclass, y.oid, 0, \
+          pg_catalog.concat(pg_catalog.pg_get_expr(y.polqual, y.polrelid), ' ', \
+            pg_catalog.pg_get_expr(y.polwithcheck, y.polrelid)), '' \
+        from pg_catalog.pg_policy y join class c on c.oid operator(pg_catalog.=) y.polrelid \
+      union all select 'expression', 'pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0, \
+          pg_catalog.pg_get_expr(c.relpartbound, c.oid), '' from class c where c.relpartbound is not null \
+      union all select 'expression', 'pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0, \
+          pg_catalog.pg_get_partkeydef(c.oid), '' from class c \
+        where c.relkind operator(pg_catalog.=) 'p' \
+      union all select 'expression', 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid, 0, \
+          pg_catalog.pg_get_statisticsobjdef(s.oid), '' \
+        from pg_catalog.pg_statistic_ext s join here on here.oid operator(pg_catalog.=) s.stxnamespace \
+      union all select 'option', 'pg_catalog.pg_class'::pg_catalog.regclass, f.ftrelid, 0, o.content, '' \
+        from pg_catalog.pg_foreign_table f join class c on c.oid operator(pg_catalog.=) f.ftrelid \
+        cross join lateral pg_catalog.unnest(f.ftoptions) as o (content) \
+      union all select 'option', 'pg_catalog.pg_class'::pg_catalog.regclass, a.attrelid, a.attnum, \
+          o.content, '' \
+        from pg_catalog.pg_attribute a join class c on c.oid operator(pg_catalog.=) a.attrelid \
+        cross join lateral pg_catalog.unnest(a.attfdwoptions) as o (content) \
+      union all select 'option', 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, d.oid, 0, \
+          d.dictinitoption, '' \
+        from pg_catalog.pg_ts_dict d join here on here.oid operator(pg_catalog.=) d.dictnamespace \
+      union all select 'comment', d.classoid, d.objoid, d.objsubid, d.description, '' \
+        from pg_catalog.pg_description d join object o on o.oid operator(pg_catalog.=) d.objoid \
+          and o.classid operator(pg_catalog.=) d.classoid) \
+    select t.place, pg_catalog.concat(i.type, ' ', i.identity), t.content, t.language, t.oid, false \
+    from written t cross join lateral pg_catalog.pg_identify_object(t.classid, t.oid, t.part) i \
+    where pg_catalog.strpos( \
+        pg_catalog.translate(pg_catalog.lower(t.content), '\"''', ''), \
+        pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
+    order by 2";
+
+/// Names of objects, of what is in the schema `$1` and of what stands beside schemas.
+const NAMES: &str = "\
+    with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1), \
+    named as ( \
+      select 'relation' as class, c.relname as content from pg_catalog.pg_class c \
+        join here on here.oid operator(pg_catalog.=) c.relnamespace \
+      union all select 'column', a.attname from pg_catalog.pg_attribute a \
+        join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) a.attrelid \
+        join here on here.oid operator(pg_catalog.=) c.relnamespace \
+      union all select 'constraint', k.conname from pg_catalog.pg_constraint k \
+        join here on here.oid operator(pg_catalog.=) k.connamespace \
+      union all select 'trigger', g.tgname from pg_catalog.pg_trigger g \
+        join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) g.tgrelid \
+        join here on here.oid operator(pg_catalog.=) c.relnamespace \
+      union all select 'policy', y.polname from pg_catalog.pg_policy y \
+        join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) y.polrelid \
+        join here on here.oid operator(pg_catalog.=) c.relnamespace \
+      union all select 'type', t.typname from pg_catalog.pg_type t \
+        join here on here.oid operator(pg_catalog.=) t.typnamespace \
+      union all select 'enum label', e.enumlabel from pg_catalog.pg_enum e \
+        join pg_catalog.pg_type t on t.oid operator(pg_catalog.=) e.enumtypid \
+        join here on here.oid operator(pg_catalog.=) t.typnamespace \
+      union all select 'routine', p.proname from pg_catalog.pg_proc p \
+        join here on here.oid operator(pg_catalog.=) p.pronamespace \
+      union all select 'schema', n.nspname from pg_catalog.pg_namespace n \
+      union all select 'role', r.rolname from pg_catalog.pg_roles r \
+      union all select 'publication', b.pubname from pg_catalog.pg_publication b \
+      union all select 'event trigger', v.evtname from pg_catalog.pg_event_trigger v) \
+    select 'name', pg_catalog.concat(n.class, ' ', n.content), n.content::pg_catalog.text, '', \
+      0::pg_catalog.oid, false \
+    from named n where pg_catalog.strpos(pg_catalog.lower(n.content::pg_catalog.text), $2) \
+      operator(pg_catalog.>) 0 \
+    order by 2";
