@@ -96,7 +96,7 @@ impl TenantMigrator {
     ///
     /// Only when nothing was begun: [`Config`](ErrorKind::Config) when an option cannot be used,
     /// [`Migration`](ErrorKind::Migration) when there is something in the files that must not be there
-    /// (a [`LintError`](super::LintError) as the source), and when the tenants cannot be listed or the
+    /// (a [`LintError`](super::LintError) as the source; without any tenant, all files are looked into), and when the tenants cannot be listed or the
     /// database cannot be reached. What fails after that is in the report.
     ///
     /// # Cancel safety

@@ -437,8 +437,8 @@ impl MigrationPlan {
     /// Says whether there is nothing to do and nothing in the way.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
-        let all = self.shared.iter().chain(&self.tenants);
-        all.into_iter().all(|schema| schema.state == SchemaState::UpToDate)
+        let mut all = self.shared.iter().chain(&self.tenants);
+        self.lint.is_success() && all.all(|schema| schema.state == SchemaState::UpToDate)
     }
 }
 

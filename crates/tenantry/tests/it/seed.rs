@@ -155,6 +155,7 @@ async fn a_file_is_a_seed_and_is_looked_into_before_it_is_run() -> TestResult {
         ),
         ("stray.sql", "insert into users values (4, 'x');\ninsert into public.log values (1);"),
         ("ends.sql", "insert into users values (5, 'x');\ncommit;"),
+        ("pair.sql", "-- psql -f\nbegin;\ninsert into users values (6, 'x');\ncommit;\n"),
     ]);
     let manager = world.manager();
     let seed = |name: &str| Seed::from_file(files.path().join(name));
@@ -169,7 +170,8 @@ async fn a_file_is_a_seed_and_is_looked_into_before_it_is_run() -> TestResult {
     run(&mut admin, "create table public.log (id int)").await;
     let allowed = seed("stray.sql")?.lint(Lint::default().allow_schema("public"));
     assert_eq!(manager.seeder().seed_all(&allowed, options()).await?.seeded, 1);
-    assert_eq!(names(&manager.tenant("acme").await?).await?.len(), 4);
+    assert_eq!(manager.seeder().seed_all(&seed("pair.sql")?, options()).await?.seeded, 1);
+    assert_eq!(names(&manager.tenant("acme").await?).await?.len(), 5);
     fs::write(files.path().join("odd.sql"), b"\xff")?;
     assert!(seed("odd.sql").is_err() && seed("nothing.sql").is_err());
     Ok(())

@@ -29,35 +29,34 @@ pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<
         return;
     }
     for statement in beginnings(piece.tokens) {
-        let Some(name) = created(statement) else { continue };
+        let Some(name) = named(statement) else { continue };
         if WITH_A_SCHEMA.contains(&name.as_str()) {
             continue;
         }
         let end = statement.iter().position(|token| token.kind == Kind::Semicolon);
         let statement = &statement[..end.unwrap_or(statement.len())];
         let at = piece.offset + statement[0].at;
-        if statement.iter().any(|token| token.is("schema")) {
-            let message = format!(
-                "the extension {name} is the same one for all tenants, and several of them are migrated at \
-                 a time: create it in the shared schema's migrations"
-            );
-            found.add(at, Rule::ExtensionInTenant, message);
-        } else {
+        if statement[0].is("create") && !statement.iter().any(|token| token.is("schema")) {
             let message = format!(
                 "create extension without a schema puts {name} into that of the first tenant: create it in \
                  the shared schema's migrations, with schema …"
             );
             found.add(at, Rule::ExtensionWithoutSchema, message);
+        } else {
+            let message = format!(
+                "the extension {name} is the same one for all tenants, and several of them are migrated at \
+                 a time: do this in the shared schema's migrations"
+            );
+            found.add(at, Rule::ExtensionInTenant, message);
         }
     }
 }
 
-/// Returns the extension that a statement creates.
-fn created(statement: &[Token<'_>]) -> Option<String> {
-    if !starts(statement, &["create", "extension"]) {
-        return None;
-    }
-    let exists = starts(&statement[2..], &["if", "not", "exists"]);
-    let name = statement.get(if exists { 5 } else { 2 })?;
+/// Returns the extension that a statement is about.
+fn named(statement: &[Token<'_>]) -> Option<String> {
+    let is_about = ["create", "alter", "drop"];
+    let is_about = is_about.iter().any(|word| starts(statement, &[word, "extension"]));
+    let rest = statement.get(2..).filter(|_| is_about)?;
+    let name = rest.iter().find(|token| !token.is_one_of(&["if", "not", "exists"]))?;
     Some(name.name())
 }

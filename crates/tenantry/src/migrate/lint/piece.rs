@@ -59,8 +59,9 @@ pub(super) fn bodies<'a>(statement: &[Token<'a>]) -> Vec<Body<'a>> {
     let mut found = Vec::new();
     for (index, token) in statement.iter().enumerate() {
         let before = index.checked_sub(1).map(|index| &statement[index]);
-        let is_body = before.is_some_and(|word| {
-            word.is("as") || is_block && word.is_one_of(&["do", "sql", "plpgsql"])
+        let is_body = before.is_some_and(|word| match is_block {
+            true => !word.is("language"),
+            false => word.is("as"),
         });
         if let Some((text, offset)) = text_of(token).filter(|_| is_body) {
             let within = if is_block { Within::Block } else { Within::Routine };

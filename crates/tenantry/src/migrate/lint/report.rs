@@ -81,8 +81,10 @@ impl fmt::Display for LintReport {
                 found.finding.rule.as_str()
             )
         }));
-        if self.more > 0 {
-            lines.push(format!("and {} more", self.more));
+        let more = lines.len().saturating_sub(LINES) + self.more;
+        lines.truncate(LINES);
+        if more > 0 {
+            lines.push(format!("and {more} more"));
         }
         f.write_str(&lines.join("\n"))
     }
@@ -102,7 +104,8 @@ impl fmt::Display for FileFinding {
     }
 }
 
-/// Findings that an error tells in words; all of them are in [`findings`](LintError::findings).
+/// Findings that a report tells in words, and that an error does; all of them are in their fields.
+const LINES: usize = 100;
 const TOLD: usize = 20;
 
 /// What must not be in migration files, and was found in them before anything was run.

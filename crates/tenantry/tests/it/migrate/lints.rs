@@ -50,6 +50,7 @@ async fn files_that_can_never_run_are_refused_without_any_tenant() -> TestResult
     assert_eq!(plan.lint.errors.len(), 1, "{plan}");
     assert_eq!(plan.lint.errors[0].finding.rule, Rule::ForeignSchema);
     assert!(plan.to_string().contains("error: 0003_odd.sql, line 1: "), "{plan}");
+    assert!(!plan.is_up_to_date(), "{plan}");
     // Nothing comes of it up to a version before.
     assert!(migrator.migrate_all(options().to(2)).await?.is_success());
     assert_eq!(files.read().check().errors, plan.lint.errors);
