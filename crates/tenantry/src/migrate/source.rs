@@ -185,12 +185,12 @@ impl Migrations {
     }
 
     /// Lets the files name schemas of extensions.
-    pub(crate) fn reaching(mut self, extensions: &[Ident]) -> Self {
-        if !extensions.is_empty() {
-            let set = Arc::make_mut(&mut self.0);
-            set.lint = std::mem::take(&mut set.lint).reaching(extensions);
+    pub(crate) fn reaching(self, extensions: &[Ident]) -> Self {
+        if extensions.is_empty() {
+            return self;
         }
-        self
+        let lint = self.0.lint.clone().reaching(extensions);
+        self.lint(lint)
     }
 
     /// Looks into all files as those of tenants' schemas, and says what would keep them from being run and what may

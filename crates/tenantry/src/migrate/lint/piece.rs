@@ -155,7 +155,13 @@ impl Body<'_> {
 
 /// Returns texts that a body has executed as they are, with where they begin. What is put together is not known.
 fn executed<'a>(tree: &Tree<'a>) -> Vec<(Cow<'a, str>, usize)> {
-    let statements = tree.nodes().filter(|node| node.is(S::PLPGSQL_DYN_EXECUTE_STMT));
+    let kinds = [
+        S::PLPGSQL_DYN_EXECUTE_STMT,
+        S::PLPGSQL_FOR_DYN_STMT,
+        S::PLPGSQL_OPEN_EXECUTE,
+        S::PLPGSQL_RETURN_QUERY_EXECUTE_STMT,
+    ];
+    let statements = tree.nodes().filter(|node| kinds.contains(&node.kind()));
     let literals = statements.filter_map(|statement| {
         let mut only = statement.child(S::PLPGSQL_EXPR)?;
         while !only.is(S::LITERAL) {
