@@ -9,6 +9,7 @@ mod board;
 mod checksum;
 mod collision;
 mod failure;
+mod invalid;
 mod lint;
 mod migrator;
 mod options;
@@ -30,6 +31,7 @@ pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
 pub(crate) use collision::Attempts;
 use collision::Collision;
 pub use failure::{Failure, FailureReason};
+pub use invalid::Invalid;
 pub(crate) use lint::Of;
 pub use lint::{FileFinding, Finding, Lint, LintError, LintReport, Rule};
 pub use migrator::TenantMigrator;
@@ -37,8 +39,8 @@ pub(crate) use migrator::{check_sql, lint_all};
 pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked};
 pub use plan::{Action, Problem};
 pub use report::{
-    End, FileDone, MigrateReport, MigrationPlan, Outcome, PendingFile, Progress, SchemaState,
-    SchemaStatus, TenantMigration,
+    BegunFile, End, FileDone, MigrateReport, MigrationPlan, Outcome, PendingFile, Progress,
+    SchemaState, SchemaStatus, TenantMigration,
 };
 pub use schemas::Schemas;
 pub(crate) use source::body_in_transaction;

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Provisioner, SpareReport,
+    CreateOptions, Provisioner, SpareReport,
     provisional::{self, Comment, KEPT, READY},
 };
 use crate::{
@@ -148,7 +148,7 @@ impl Provisioner {
 
     async fn make_spare(&self) -> Result<(), Error> {
         let schema = provisional::new_name();
-        let mut lease = self.make_in_steps(&schema).await?;
+        let mut lease = self.make_in_steps(&schema, &CreateOptions::default()).await?;
         let mut sql = Sql::default();
         provisional::comment(&mut sql, &schema, Comment::Ready);
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
