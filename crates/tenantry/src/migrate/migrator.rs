@@ -4,13 +4,14 @@ use sqlx::SqlStr;
 use tokio::time::Instant;
 
 use super::{
-    End, Failure, LintError, LintReport, MigrateOptions, MigrateReport, MigrationPlan, Migrations,
-    Outcome, PendingFile, SchemaState, SchemaStatus, Schemas, TenantMigration,
+    BegunFile, End, Failure, LintError, LintReport, MigrateOptions, MigrateReport, MigrationPlan,
+    Migrations, Outcome, PendingFile, SchemaState, SchemaStatus, Schemas, TenantMigration,
     lint::{FileFinding, Lint, Of, Subject, check},
-    plan::{Job, pending, problems},
+    plan::{Applied, Job, goes_on, pending, problems},
     run::Order,
     scope::Scope,
-    survey::{self, Recorded},
+    stage::Way,
+    survey::{self, Closer, Recorded},
     targets::{Target, targets_of},
     turn,
 };
@@ -282,7 +283,7 @@ impl TenantMigrator {
         if let (Schemas::AllTenants | Schemas::Shared, Some(set)) = (&schemas, &self.shared) {
             let surveyed = self.survey(&Schemas::Shared).await?;
             lint.extend(look(Of::Shared, job, set, &surveyed, options));
-            shared = surveyed.into_iter().map(|schema| status(set, schema, options)).next();
+            shared = self.statuses(set, surveyed, options).await?.into_iter().next();
         }
         let tenants = match schemas {
             Schemas::Shared => Vec::new(),
@@ -290,10 +291,32 @@ impl TenantMigrator {
                 let set = self.set(&schemas)?;
                 let surveyed = self.survey(&schemas).await?;
                 lint.extend(look(Of::Tenant, job, set, &surveyed, options));
-                surveyed.into_iter().map(|schema| status(set, schema, options)).collect()
+                self.statuses(set, surveyed, options).await?
             }
         };
         Ok(MigrationPlan::new(shared, tenants, began.elapsed()).with_lint(lint))
+    }
+
+    /// Compares schemas with the files, and looks closer at them.
+    async fn statuses(
+        &self,
+        set: &Migrations,
+        surveyed: Surveyed,
+        options: &MigrateOptions,
+    ) -> Result<Vec<SchemaStatus>, Error> {
+        let mut schemas = Vec::new();
+        for (target, recorded) in &surveyed {
+            if let (Ok(site), Ok(recorded)) = (&target.site, recorded) {
+                schemas.push((&site.schema, recorded));
+            }
+        }
+        let mut closer = survey::look_closer(&self.fleet, &schemas).await?.into_iter();
+        let with_closer = surveyed.into_iter().map(|(target, recorded)| {
+            let looked_at = target.site.is_ok() && recorded.is_ok();
+            let closer = closer.by_ref().take(usize::from(looked_at)).next();
+            status(set, (target, recorded), closer.unwrap_or_default(), options)
+        });
+        Ok(with_closer.collect())
     }
 
     /// Does a job in these schemas.
@@ -452,6 +475,7 @@ fn not_begun(target: &Target) -> TenantMigration {
 fn status(
     set: &Migrations,
     (target, recorded): (Target, Result<Recorded, Failure>),
+    closer: Closer,
     options: &MigrateOptions,
 ) -> SchemaStatus {
     let (tenant_id, schema) = (target.name_of_tenant(), target.schema());
@@ -465,6 +489,8 @@ fn status(
                 applied: 0,
                 pending: Vec::new(),
                 problems: Vec::new(),
+                begun: Vec::new(),
+                invalid: Vec::new(),
                 error: Some(error),
             };
         }
@@ -483,8 +509,16 @@ fn status(
         applied: applied.iter().filter(|row| row.success).count(),
         pending,
         problems,
+        begun: closer.begun.iter().filter_map(|row| begun_file(set, row)).collect(),
+        invalid: closer.invalid,
         error: None,
     }
+}
+
+fn begun_file(set: &Migrations, row: &Applied) -> Option<BegunFile> {
+    let (begun, version) = (row.begun.as_ref()?, row.version);
+    let remark = begun.remark(set.file(version).map_or("", |file| &file.description));
+    Some(BegunFile { version, remark, goes_on: goes_on(set, row, Way::Up) })
 }
 
 impl From<Failure> for Error {
