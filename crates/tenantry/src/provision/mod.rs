@@ -3,6 +3,7 @@
 //! [`TenantManager::provisioner`](crate::TenantManager::provisioner) makes a [`Provisioner`]. A new tenant
 //! is its schema with all migrations and seeds, and its row in the catalog: all of it or nothing.
 
+mod adopt;
 mod create;
 mod drop;
 mod inventory;
@@ -16,6 +17,7 @@ mod spares;
 mod states;
 mod written;
 
+pub use adopt::{Adopt, AdoptReport};
 pub use options::{CreateOptions, DropOptions};
 pub use provisioner::Provisioner;
 pub use report::{Created, DropReport, HowMade, SpareReport};

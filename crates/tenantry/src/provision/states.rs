@@ -214,7 +214,7 @@ fn named(error: sqlx::Error, from: &TenantId, to: &TenantId) -> Error {
 }
 
 /// Takes the lock of a schema until the end of the transaction, so that nobody migrates it meanwhile.
-async fn lock(tx: &mut TenantTransaction, schema: &Ident) -> Result<(), Error> {
+pub(super) async fn lock(tx: &mut TenantTransaction, schema: &Ident) -> Result<(), Error> {
     use sqlx::Row;
     let mut sql = Sql::new("select ");
     try_lock(&mut sql, "pg_catalog.pg_try_advisory_xact_lock", schema);

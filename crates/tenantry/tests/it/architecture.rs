@@ -62,6 +62,8 @@ const PURE: &[&str] = &[
     "migrate/stage.rs",
     "migrate/report.rs",
     "seed/report.rs",
+    "provision/adopt/options.rs",
+    "provision/adopt/report.rs",
     "provision/report.rs",
     "provision/written/found.rs",
     "provision/written/judge.rs",

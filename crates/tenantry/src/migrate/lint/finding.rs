@@ -57,13 +57,15 @@ pub enum Rule {
     Rename,
     /// Warns: a `varchar` or `char` gets a length, which may be less than before.
     VarcharShrink,
+    /// Warns: the name of the schema is stored as text, which a rename does not change.
+    StoredName,
     /// Warns: a comment allows a rule that does not exist, or that cannot be allowed.
     UnknownRule,
 }
 
 impl Rule {
     /// All rules.
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::ForeignSchema,
         Self::ExtensionWithoutSchema,
         Self::SearchPath,
@@ -81,6 +83,7 @@ impl Rule {
         Self::DropTable,
         Self::Rename,
         Self::VarcharShrink,
+        Self::StoredName,
         Self::UnknownRule,
     ];
 
@@ -105,6 +108,7 @@ impl Rule {
             Self::DropTable => "drop_table",
             Self::Rename => "rename",
             Self::VarcharShrink => "varchar_shrink",
+            Self::StoredName => "stored_name",
             Self::UnknownRule => "unknown_rule",
         }
     }

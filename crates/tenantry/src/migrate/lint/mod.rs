@@ -21,6 +21,7 @@ mod schemas;
 mod script;
 mod search_path;
 mod statement;
+mod stored_name;
 #[cfg(test)]
 mod tests;
 mod transaction;

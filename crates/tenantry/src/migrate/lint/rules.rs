@@ -11,7 +11,7 @@ use super::{
     piece::{Piece, Within, bodies},
     schemas,
     script::{Kind, Script, Token},
-    search_path,
+    search_path, stored_name,
     transaction::{self, within_pair},
     tree::{Language, Tree},
     words::follows,
@@ -44,7 +44,7 @@ pub(super) struct Context<'a> {
 /// The rules that look at one statement after the other, and into the bodies of routines. They are called in
 /// the order of the file, with what is inside of a statement after the statement.
 const RULES: &[fn(&Context<'_>, &Piece<'_>, &mut Found<'_>)] =
-    &[search_path::check, extension::check, schemas::check, live::check];
+    &[search_path::check, extension::check, schemas::check, live::check, stored_name::check];
 
 /// Looks for what breaks a rule in a file.
 pub(crate) fn check(lint: &Lint, subject: &Subject<'_>) -> Findings {

@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::tenant::Ident;
+
 /// A place that holds the name of a schema as text, which a rename of the schema does not change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,6 +68,32 @@ impl StoredIn {
             Self::Row => "row",
             Self::RoleSetting => "role setting",
         }
+    }
+}
+
+impl NameOutcome {
+    /// Returns it in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rewritten => "rewritten",
+            Self::Refused => "refused",
+            Self::Mentioned => "mentioned",
+        }
+    }
+}
+
+impl StoredName {
+    /// Has the object called as it is while its schema has another name, or none.
+    pub(in crate::provision) fn under(mut self, now: &Ident, then: Option<&Ident>) -> Self {
+        let then = then.map_or_else(String::new, |schema| format!("{schema}."));
+        for name in [format!("{now}."), format!("{}.", now.quoted())] {
+            for before in [" ", "(", ","] {
+                let (name, then) = (format!("{before}{name}"), format!("{before}{then}"));
+                self.object = self.object.replace(&name, &then);
+            }
+        }
+        self
     }
 }
 

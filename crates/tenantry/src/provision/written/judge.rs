@@ -18,11 +18,16 @@ pub(super) enum Meaning {
 }
 
 /// A schema as texts call it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Called<'a> {
-    pub(super) name: &'a str,
+    name: &'a str,
     /// What is in it: with one of these behind the dot, the name before it is the schema's.
-    pub(super) objects: &'a HashSet<String>,
+    objects: &'a HashSet<String>,
+    /// What is in another schema that has the name from now on, if there is one: texts that mean these
+    /// go on doing so.
+    beside: Option<&'a HashSet<String>>,
+    /// Whether a whole literal is the name, and not any other word.
+    literal_is_name: bool,
 }
 
 /// Words of statements: a literal that holds one of them and white space may be run.
@@ -32,19 +37,48 @@ const STATEMENT: &[&str] = &[
     "refresh", "copy", "analyze", "vacuum", "set",
 ];
 
-impl Called<'_> {
+/// Words in whose company a whole literal is the name of a schema.
+const ABOUT_SCHEMAS: &[&str] = &[
+    "%i",
+    "current_schema",
+    "nspname",
+    "quote_ident",
+    "regnamespace",
+    "schema_name",
+    "schemaname",
+    "search_path",
+    "table_schema",
+];
+
+impl<'a> Called<'a> {
+    pub(super) fn new(
+        name: &'a str,
+        objects: &'a HashSet<String>,
+        beside: Option<&'a HashSet<String>>,
+    ) -> Self {
+        Self { name, objects, beside, literal_is_name: beside.is_none() }
+    }
+
     /// Judges the body of a routine.
     pub(super) fn in_body(&self, text: &str, language: &str) -> Meaning {
         match language {
-            "sql" | "plpgsql" => self.in_code(text).max(self.in_words(text)),
+            "sql" | "plpgsql" => self.in_context(text).in_code(text).max(self.in_words(text)),
             _ => self.in_other_language(text),
         }
     }
 
+    /// Returns how a text calls the schema that is about schemas, or is not.
+    fn in_context(&self, text: &str) -> Self {
+        let text = text.to_ascii_lowercase();
+        let is_about_schemas = ABOUT_SCHEMAS.iter().any(|word| text.contains(word));
+        Self { literal_is_name: self.beside.is_none() || is_about_schemas, ..*self }
+    }
+
     /// Judges an expression as the server prints it: only its literals are text.
     pub(super) fn in_expression(&self, text: &str) -> Meaning {
+        let called = self.in_context(text);
         let literals = scan(text).into_iter().filter_map(|token| match token {
-            Token::Text(content) => Some(self.in_literal(&content)),
+            Token::Text(content) => Some(called.in_literal(&content)),
             _ => None,
         });
         literals.max().unwrap_or(Meaning::Nothing)
@@ -61,6 +95,9 @@ impl Called<'_> {
     /// Judges a value that is a text by itself.
     pub(super) fn in_literal(&self, content: &str) -> Meaning {
         let content = content.trim();
+        if content == self.name && !self.literal_is_name {
+            return Meaning::Mentions;
+        }
         if content == self.name || self.is_qualified_name(content) {
             return Meaning::Uses;
         }
@@ -79,8 +116,10 @@ impl Called<'_> {
         let tokens = scan(content);
         match tokens.as_slice() {
             [Token::Name(first, 0)] => first == self.name && content.starts_with('"'),
-            [Token::Name(first, 0), Token::Mark('.'), ..] => {
-                first == self.name && !content.contains(char::is_whitespace)
+            [Token::Name(first, 0), Token::Mark('.'), rest @ ..] => {
+                let is_beside =
+                    matches!(rest, [Token::Name(object, _), ..] if self.is_beside(object));
+                first == self.name && !content.contains(char::is_whitespace) && !is_beside
             }
             _ => false,
         }
@@ -124,11 +163,19 @@ impl Called<'_> {
     /// Says whether what comes after the dot makes the name before it a schema's.
     fn qualifies(&self, after: Option<&Token>, bare: bool) -> bool {
         match after {
-            Some(Token::Name(object, _)) => self.objects.contains(object) || !bare,
+            Some(Token::Name(object, _)) => {
+                !self.is_beside(object) && (self.objects.contains(object) || !bare)
+            }
             // A part of a statement that is put together: `from acme.%I`, `'acme.' || t`.
             Some(Token::Mark('*')) => false,
             Some(_) | None => true,
         }
+    }
+
+    /// Says whether an object is in the other schema of the name.
+    fn is_beside(&self, object: &str) -> bool {
+        let beside = self.beside.is_some_and(|beside| beside.contains(object));
+        beside && !self.objects.contains(object)
     }
 
     /// Judges `set search_path to …` and `set_config('search_path', …)`.
@@ -243,7 +290,7 @@ mod tests {
             ("users", "declare users record; begin return users.name; end", Mentions),
             ("users", "select o.id from users.users o", Uses),
         ] {
-            let called = Called { name, objects: &objects };
+            let called = Called::new(name, &objects, None);
             assert_eq!(called.in_body(body, "plpgsql"), meaning, "{body}");
         }
     }
@@ -251,7 +298,7 @@ mod tests {
     #[test]
     fn of_an_expression_only_the_literals_are_text() {
         let objects = objects();
-        let called = Called { name: "acme", objects: &objects };
+        let called = Called::new("acme", &objects, None);
         for (text, meaning) in [
             ("nextval('acme.seq'::text)", Uses),
             ("'acme'::text", Uses),
@@ -265,9 +312,27 @@ mod tests {
     }
 
     #[test]
+    fn what_another_schema_of_the_name_holds_stays_where_it_is() {
+        let (objects, beside) = (objects(), ["plans", "citext"].map(str::to_owned).into());
+        let called = Called::new("public", &objects, Some(&beside));
+        for (body, meaning) in [
+            ("select 1 from public.orders", Uses),
+            ("select 1 from public.plans", Mentions),
+            ("select 'public.plans'::regclass", Mentions),
+            ("select 'public.orders'::regclass", Uses),
+            ("select x::public.citext from t", Mentions),
+            ("select 1 from t where visibility = 'public'", Mentions),
+            ("select 1 from information_schema.tables where table_schema = 'public'", Uses),
+            ("grant select on t to public", Mentions),
+        ] {
+            assert_eq!(called.in_body(body, "sql"), meaning, "{body}");
+        }
+    }
+
+    #[test]
     fn other_languages_are_read_word_by_word() {
         let objects = objects();
-        let called = Called { name: "acme", objects: &objects };
+        let called = Called::new("acme", &objects, None);
         for (text, meaning) in [
             ("plpy.execute(\"select * from acme.orders\")", Uses),
             ("plpy.execute('select * from \"acme\".\"orders\"')", Uses),

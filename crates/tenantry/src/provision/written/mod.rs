@@ -14,7 +14,7 @@ mod search_path;
 use sqlx::{Connection, PgConnection, Row};
 
 pub use found::{NameOutcome, StoredIn, StoredName, StoredNames};
-pub(super) use search::Change;
+pub(super) use search::{Change, Renamed, by_tokens, follow};
 
 use super::{Provisioner, provisional};
 use crate::{
@@ -86,7 +86,8 @@ impl Provisioner {
         from: &Ident,
         to: &Ident,
     ) -> Result<Vec<StoredName>, Error> {
-        let found = search::by_tokens(conn, from, to).await?;
+        let renamed = Renamed { from, to, beside: None };
+        let found = search::by_tokens(conn, renamed).await?;
         search::follow(conn, found).await
     }
 
@@ -100,7 +101,7 @@ impl Provisioner {
 }
 
 /// Refuses a rename.
-fn refuse(names: Vec<StoredName>) -> Error {
+pub(super) fn refuse(names: Vec<StoredName>) -> Error {
     let names = StoredNames::new(names);
     let attempted = format!(
         "{names} would go on meaning the old name; qualify names when they are used, with begin atomic or \

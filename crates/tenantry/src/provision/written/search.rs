@@ -25,6 +25,22 @@ pub(in crate::provision) struct Change {
     set: Option<Set>,
 }
 
+/// A schema that has got another name.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::provision) struct Renamed<'a> {
+    pub(in crate::provision) from: &'a Ident,
+    pub(in crate::provision) to: &'a Ident,
+    /// Another schema, to which a part of what was in this one has gone. It may have the old name.
+    pub(in crate::provision) beside: Option<&'a Ident>,
+}
+
+impl Renamed<'_> {
+    /// Says whether there is a schema of the old name again.
+    fn is_taken_again(&self) -> bool {
+        self.beside == Some(self.from)
+    }
+}
+
 /// A search path that gets another schema.
 #[derive(Debug)]
 struct Set {
@@ -55,15 +71,6 @@ impl Change {
     fn new(text: Text, outcome: NameOutcome, set: Option<Set>) -> Self {
         Self { name: StoredName { object: text.object, place: text.place, outcome }, set }
     }
-
-    /// Refuses what is not changed, or what has the text in it after the change, too.
-    fn wholly(mut self, needle: &str) -> Self {
-        let is_left = |set: &Set| set.schemas.iter().any(|schema| schema.contains(needle));
-        if self.set.as_ref().is_none_or(is_left) {
-            self.name.outcome = NameOutcome::Refused;
-        }
-        self
-    }
 }
 
 /// Finds the routines of a schema that have its former name in their search path.
@@ -73,7 +80,8 @@ pub(super) async fn settings(
     to: &Ident,
 ) -> Result<Vec<Change>, Error> {
     let texts = texts(conn, SETTINGS, from.as_str(), to).await?;
-    Ok(texts.into_iter().map(|text| judge_setting(text, from, to)).collect())
+    let renamed = Renamed { from, to, beside: None };
+    Ok(texts.into_iter().filter_map(|text| judge_setting(text, renamed)).collect())
 }
 
 /// Finds everything that has a provisional name written down: in the catalogs, and in rows. Such a name is
@@ -84,11 +92,12 @@ pub(super) async fn whole(
     to: &Ident,
 ) -> Result<Vec<Change>, Error> {
     let needle = from.as_str().rsplit('_').next().unwrap_or_default();
+    let renamed = Renamed { from, to, beside: None };
     let mut found = Vec::new();
     for sql in [SETTINGS, TEXTS, ROUTINES_OUTSIDE, NAMES] {
         for text in texts(conn, sql, needle, to).await? {
             found.push(match text.place {
-                StoredIn::Setting if !text.outside => judge_setting(text, from, to).wholly(needle),
+                StoredIn::Setting if !text.outside => wholly(text, renamed, needle),
                 _ => Change::new(text, NameOutcome::Refused, None),
             });
         }
@@ -96,16 +105,17 @@ pub(super) async fn whole(
     let of_roles = role_settings(conn, needle).await?.into_iter();
     found.extend(of_roles.map(|text| Change::new(text, NameOutcome::Refused, None)));
     found.extend(rows(conn, needle, to).await?);
-    Ok(found)
+    let called = |change: Change| Change { name: change.name.under(to, None), ..change };
+    Ok(found.into_iter().map(called).collect())
 }
 
 /// Finds what has the name of a tenant's schema written down, and means it: such a name may be an ordinary
 /// word. Rows are the tenant's own business.
-pub(super) async fn by_tokens(
+pub(in crate::provision) async fn by_tokens(
     conn: &mut PgConnection,
-    from: &Ident,
-    to: &Ident,
+    renamed: Renamed<'_>,
 ) -> Result<Vec<Change>, Error> {
+    let Renamed { from, to, .. } = renamed;
     let mut all = Vec::new();
     for sql in [SETTINGS, TEXTS, ROUTINES_OUTSIDE] {
         all.extend(texts(conn, sql, from.as_str(), to).await?);
@@ -114,12 +124,16 @@ pub(super) async fn by_tokens(
     if all.is_empty() {
         return Ok(Vec::new());
     }
-    let objects = objects(conn, to).await?;
-    let called = Called { name: from.as_str(), objects: &objects };
+    let here = objects(conn, to).await?;
+    let there = match renamed.is_taken_again() {
+        true => Some(objects(conn, from).await?),
+        false => None,
+    };
+    let called = Called::new(from.as_str(), &here, there.as_ref());
     let judged = all.into_iter().filter_map(|text| {
         let meaning = match text.place {
             StoredIn::Setting | StoredIn::RoleSetting => {
-                return Some(judge_setting(text, from, to));
+                return judge_setting(text, renamed);
             }
             StoredIn::Body => called.in_body(&text.content, &text.language),
             StoredIn::Expression => called.in_expression(&text.content),
@@ -136,35 +150,55 @@ pub(super) async fn by_tokens(
         };
         Some(Change::new(text, outcome, None))
     });
-    Ok(judged.collect())
+    // What keeps the schema from being renamed is told with the name that it has then.
+    let called = |change: Change| match change.name.outcome {
+        NameOutcome::Refused => Change { name: change.name.under(to, Some(from)), ..change },
+        _ => change,
+    };
+    Ok(judged.map(called).collect())
 }
 
 /// Judges a setting: a search path is changed. Another setting of the schema's own routines that is the
 /// name cannot be; one of a role, or outside, may be about something else.
-fn judge_setting(text: Text, from: &Ident, to: &Ident) -> Change {
+fn judge_setting(text: Text, renamed: Renamed<'_>) -> Option<Change> {
+    let Renamed { from, to, beside } = renamed;
     let (name, value) = text.content.split_once('=').unwrap_or((&text.content, ""));
-    let replaced = name
-        .eq_ignore_ascii_case("search_path")
-        .then(|| search_path::replace(value, from.as_str(), to.as_str()))
-        .flatten();
-    if let Some(schemas) = replaced {
+    if name.eq_ignore_ascii_case("search_path") {
+        let mut now = vec![to.as_str()];
+        now.extend(beside.map(Ident::as_str));
+        let schemas = search_path::replace(value, from.as_str(), &now)?;
         let of = match text.of.clone() {
+            // It is for whoever runs the service to say which of the two is meant.
+            Some(_) if renamed.is_taken_again() => {
+                return Some(Change::new(text, NameOutcome::Mentioned, None));
+            }
             Some((role, database)) => Of::Role { role, database },
             None => Of::Routine(text.oid),
         };
-        return Change::new(text, NameOutcome::Rewritten, Some(Set { of, schemas }));
+        return Some(Change::new(text, NameOutcome::Rewritten, Some(Set { of, schemas })));
     }
-    let called = Called { name: from.as_str(), objects: &HashSet::new() };
-    let means = called.in_literal(value) == Meaning::Uses;
-    let outcome = match means && text.of.is_none() && !text.outside {
-        true => NameOutcome::Refused,
-        false => NameOutcome::Mentioned,
+    let nothing = HashSet::new();
+    let outcome = match Called::new(from.as_str(), &nothing, None).in_literal(value) {
+        Meaning::Nothing => return None,
+        Meaning::Uses if text.of.is_none() && !text.outside => NameOutcome::Refused,
+        _ => NameOutcome::Mentioned,
     };
-    Change::new(text, outcome, None)
+    Some(Change::new(text, outcome, None))
+}
+
+/// Judges a setting that has a provisional name in it: it is changed as a whole, or refused.
+fn wholly(text: Text, renamed: Renamed<'_>, needle: &str) -> Change {
+    let Text { place, object, .. } = &text;
+    let name = StoredName { object: object.clone(), place: *place, outcome: NameOutcome::Refused };
+    let is_left = |set: &Set| set.schemas.iter().any(|schema| schema.contains(needle));
+    match judge_setting(text, renamed) {
+        Some(change) if !change.set.as_ref().is_none_or(is_left) => change,
+        _ => Change { name, set: None },
+    }
 }
 
 /// Changes what can be changed, unless something cannot be. Returns what is only mentioned.
-pub(super) async fn follow(
+pub(in crate::provision) async fn follow(
     conn: &mut PgConnection,
     found: Vec<Change>,
 ) -> Result<Vec<StoredName>, Error> {

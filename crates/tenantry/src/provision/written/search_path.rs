@@ -1,13 +1,22 @@
 //! The value of `search_path`, as PostgreSQL stores it for a function, a role or a database.
 
-/// Returns the schemas of a search path with another one in the place of `from`; `None` if it is not
+/// Returns the schemas of a search path with others in the place of `from`, each once; `None` if it is not
 /// among them, or if the value is no list of names.
-pub(super) fn replace(value: &str, from: &str, to: &str) -> Option<Vec<String>> {
+pub(super) fn replace(value: &str, from: &str, to: &[&str]) -> Option<Vec<String>> {
     let schemas = split(value)?;
-    let names = schemas.iter().any(|schema| schema == from);
-    let replaced =
-        schemas.into_iter().map(|schema| if schema == from { to.to_owned() } else { schema });
-    names.then(|| replaced.collect())
+    if !schemas.iter().any(|schema| schema == from) {
+        return None;
+    }
+    let mut replaced: Vec<String> = Vec::new();
+    for schema in &schemas {
+        let now = if schema == from { to } else { &[schema.as_str()][..] };
+        for schema in now {
+            if !replaced.iter().any(|before| before == schema) {
+                replaced.push((*schema).to_owned());
+            }
+        }
+    }
+    Some(replaced)
 }
 
 /// Takes a list of names apart, as the server does: those without quotes are folded.
@@ -69,8 +78,10 @@ mod tests {
             (r#""acme"#, None),
         ] {
             let expected = replaced.map(|it| it.into_iter().map(str::to_owned).collect::<Vec<_>>());
-            assert_eq!(replace(value, "acme", "new"), expected, "{value}");
+            assert_eq!(replace(value, "acme", &["new"]), expected, "{value}");
         }
-        assert_eq!(replace(r#""a""b""#, "a\"b", "c"), Some(vec!["c".to_owned()]));
+        assert_eq!(replace(r#""a""b""#, "a\"b", &["c"]), Some(vec!["c".to_owned()]));
+        let both = replace("acme, public", "acme", &["new", "public"]);
+        assert_eq!(both, Some(vec!["new".to_owned(), "public".to_owned()]));
     }
 }

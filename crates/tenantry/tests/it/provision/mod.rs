@@ -1,5 +1,6 @@
 //! Creating, changing and dropping tenants: all of it or nothing.
 
+mod adopts;
 mod creates;
 mod drops;
 mod spares;

@@ -96,36 +96,36 @@ const KEPT: &[(&str, StoredIn, &str)] = &[
          do $$begin execute format('create function f() returns bigint language sql as
              ''select count(*) from %I.t''', current_schema()); end$$",
         StoredIn::Body,
-        ".f()",
+        "f()",
     ),
     (
         "do $$begin execute format('create function f() returns text language plpgsql as
              $f$begin return %L; end$f$', current_schema()); end$$",
         StoredIn::Body,
-        ".f()",
+        "f()",
     ),
-    ("create table t (a text); insert into t values (current_schema())", StoredIn::Row, ".t"),
+    ("create table t (a text); insert into t values (current_schema())", StoredIn::Row, " t"),
     (
         "create table t (a jsonb); insert into t values (jsonb_build_object('s', upper(current_schema())))",
         StoredIn::Row,
-        ".t",
+        " t",
     ),
-    ("create table t (a bytea); insert into t values (current_schema()::text::bytea)", StoredIn::Row, ".t"),
+    ("create table t (a bytea); insert into t values (current_schema()::text::bytea)", StoredIn::Row, " t"),
     (
         "create materialized view t as select array[current_schema()::text] as a",
         StoredIn::Row,
-        ".t",
+        " t",
     ),
     (
         "do $$begin execute format('create table t (a text default %L)', current_schema()); end$$",
         StoredIn::Expression,
-        ".t.a",
+        "column t.a",
     ),
     (
         "create sequence s; do $$begin execute
              format('create table t (a int default nextval(%L::text))', current_schema() || '.s'); end$$",
         StoredIn::Expression,
-        ".t.a",
+        "column t.a",
     ),
     (
         "do $$begin execute format('create table t (a text check (a <> %L))', current_schema()); end$$",
@@ -141,12 +141,12 @@ const KEPT: &[(&str, StoredIn, &str)] = &[
         "create table t (a text); do $$begin execute
              format('create index i on t (a) where a <> %L', current_schema()); end$$",
         StoredIn::Expression,
-        ".i",
+        " i",
     ),
     (
         "do $$begin execute format('create view v as select %L as a', current_schema()); end$$",
         StoredIn::Expression,
-        ".v",
+        " v",
     ),
     (
         "create table t (a text);
@@ -166,20 +166,20 @@ const KEPT: &[(&str, StoredIn, &str)] = &[
         "create table t (a text) partition by list (a); do $$begin execute
              format('create table t1 partition of t for values in (%L)', current_schema()); end$$",
         StoredIn::Expression,
-        ".t1",
+        " t1",
     ),
     (
         "create table t (a int); do $$begin execute
              format('create function f() returns text begin atomic select %L::text; end',
                  current_schema()); end$$",
         StoredIn::Expression,
-        ".f()",
+        "f()",
     ),
     (
         "create table t (); do $$begin execute
              format('comment on table t is %L', current_schema()); end$$",
         StoredIn::Comment,
-        ".t",
+        " t",
     ),
     (
         "do $$begin execute format('create table %I ()', current_schema() || '_events'); end$$",
@@ -190,7 +190,7 @@ const KEPT: &[(&str, StoredIn, &str)] = &[
         "create function f() returns text language sql as 'select 1::text'; do $$begin
              execute format('alter function f() set app.schema to %L', current_schema()); end$$",
         StoredIn::Setting,
-        ".f()",
+        "f()",
     ),
 ];
 
@@ -316,7 +316,7 @@ async fn a_rename_is_refused_by_what_would_go_on_meaning_the_old_name() -> TestR
         (
             "create function tenant_acme.f() returns bigint language sql \
              as 'select count(*) from tenant_acme.notes'",
-            "function",
+            "function tenant_acme.f()",
             "drop function tenant_acme.f()",
         ),
         (

@@ -1,0 +1,348 @@
+//! Makes the tables of a service with one customer those of its first tenant, and back.
+
+mod options;
+mod report;
+mod schema;
+
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+pub use options::Adopt;
+pub use report::AdoptReport;
+
+use self::schema::{Facts, create_like, extensions, move_extension, move_objects};
+use super::{
+    NameOutcome, Provisioner, StoredName,
+    create::taken,
+    inventory, retired,
+    states::lock,
+    written::{Renamed, by_tokens, follow, refuse, rename_sql},
+};
+use crate::{
+    catalog::{CatalogChange, Site},
+    db::TenantTransaction,
+    error::{Error, ErrorKind},
+    migrate::set_limits,
+    sql::Sql,
+    tenant::{Ident, ParseTenantIdError, TenantId, TenantRecord},
+};
+
+impl Provisioner {
+    /// Makes a schema that exists the one of a new tenant, with its data, its grants and the records of its
+    /// migrations: the way from a service with one customer to one with many.
+    ///
+    /// In one transaction, the schema gets the tenant's name. In the place of `public`, or of the manager's
+    /// shared schema, an empty one is made with the same owner, grants and comment; extensions, the tables that
+    /// are [named as shared](Adopt::keep_shared) and Tenantry's own are moved into it. The `search_path` of
+    /// functions is changed, and the tenant's row is written. Tables are not copied, so it takes a moment
+    /// whatever their size.
+    ///
+    /// Do it while the service is stopped: a program that goes on looking up tables in the old schema does not
+    /// find them any more. See what it would do with a [dry run](Adopt::dry_run) first;
+    /// [`release`](Self::release) undoes it.
+    ///
+    /// # Errors
+    ///
+    /// [`TenantExists`](ErrorKind::TenantExists) when there is such a tenant, or its schema;
+    /// [`StoredName`](ErrorKind::StoredName) when something holds the old name as text and cannot be changed;
+    /// [`Placement`](ErrorKind::Placement) when there is no such schema, when it is another tenant's or the
+    /// server's, when a shared table does not exist, or when an extension cannot be moved;
+    /// [`Busy`](ErrorKind::Busy) when somebody is migrating the schema;
+    /// [`LockNotAvailable`](ErrorKind::LockNotAvailable) when a table is in use for longer than the lock
+    /// timeout; [`Database`](ErrorKind::Database) when the role may not do it: it must own the schema and what
+    /// is moved. Nothing is changed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, all of it was done or nothing.
+    pub async fn adopt<I>(&self, id: I, options: Adopt) -> Result<AdoptReport, Error>
+    where
+        I: TryInto<TenantId>,
+        I::Error: Into<ParseTenantIdError>,
+    {
+        let began = Instant::now();
+        let id = id.try_into().map_err(Into::into)?;
+        let record = TenantRecord::new(id.clone()).attributes(options.attributes.clone());
+        let adopted = self.adopt_as(&record, &options).await;
+        self.fleet.forget(&id);
+        let report = adopted.map_err(|error| error.with_tenant_unless_named(&id))?;
+        Ok(AdoptReport { duration: began.elapsed(), ..report })
+    }
+
+    async fn adopt_as(&self, record: &TenantRecord, options: &Adopt) -> Result<AdoptReport, Error> {
+        let site = self.fleet.site(record)?;
+        let from = source(options)?;
+        match self.fleet.record(&record.id).await {
+            Err(error) if error.kind() == ErrorKind::UnknownTenant => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Err(Error::new(ErrorKind::TenantExists, "adopting a schema")),
+        }
+        self.refuse_schema_of_a_tenant(&from).await?;
+        self.refuse_name_in_use(&site.schema).await?;
+        let _forget = self.fleet.forget_after(vec![record.id.clone()]);
+        let mut tx = self.begin_shared().await?;
+        limit(&mut tx, options).await?;
+        lock(&mut tx, &from).await?;
+        let mut report = empty_report(record, &from, &site.schema, options);
+        self.take(&mut tx, &from, &site, options, &mut report).await?;
+        if !self.is_to_be_done(&report, options)? {
+            tx.rollback().await?;
+            return Ok(report);
+        }
+        self.claim_name(&mut tx, &site.schema).await?;
+        self.fleet.write(&mut tx, CatalogChange::Created(record)).await?;
+        tx.commit_unless_failed().await?;
+        self.fleet.note_change(&self.fleet.shared_site());
+        Ok(report)
+    }
+
+    /// Gives a schema the tenant's name, and moves what is for all tenants into another one.
+    async fn take(
+        &self,
+        conn: &mut PgConnection,
+        from: &Ident,
+        site: &Site,
+        options: &Adopt,
+        report: &mut AdoptReport,
+    ) -> Result<(), Error> {
+        let shared = self.fleet.shared_site().schema;
+        let Some(facts) = Facts::read(conn, from).await? else {
+            let attempted = format!("adopting a schema: there is no schema {from}");
+            return Err(Error::new(ErrorKind::Placement, attempted));
+        };
+        let mut sql = Sql::default();
+        rename_sql(&mut sql, from, &site.schema);
+        sqlx::raw_sql(sql.finish()).execute(&mut *conn).await.map_err(taken)?;
+        if *from == shared || from.as_str() == "public" {
+            create_like(conn, &facts, from, &site.schema).await?;
+        }
+        for (extension, is_movable) in extensions(conn, &site.schema).await? {
+            match is_movable {
+                true => move_extension(conn, &extension, &shared).await?,
+                false => report.blockers.push(format!(
+                    "extension {extension} cannot be moved to another schema: create it anew in {shared}"
+                )),
+            }
+            report.extensions.push(extension.as_str().into());
+        }
+        let of_library = *from == shared;
+        let moved = move_objects(conn, &site.schema, &shared, &options.shared, of_library).await?;
+        report.moved = moved.moved;
+        report.blockers.extend(moved.missing);
+        let is_split = !report.moved.is_empty() || !report.extensions.is_empty();
+        let beside = is_split.then_some(&shared);
+        follow_into(conn, Renamed { from, to: &site.schema, beside }, report).await?;
+        read_objects(conn, &site.schema, report).await
+    }
+
+    /// Undoes [`adopt`](Self::adopt): the schema of a tenant becomes the one that it was made of, such as
+    /// `public`, with its data. The options are those that it was adopted with.
+    ///
+    /// What was moved into the new schema of that name comes back: extensions, the tables that are
+    /// [named as shared](Adopt::keep_shared), and Tenantry's own. The schema must be empty then, and is dropped;
+    /// the tenant's row goes.
+    ///
+    /// # Errors
+    ///
+    /// As [`adopt`](Self::adopt), and [`UnknownTenant`](ErrorKind::UnknownTenant);
+    /// [`Placement`](ErrorKind::Placement) also when there are other tenants, who would see the tables in what is
+    /// their shared schema, or when something else is in the schema.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, all of it was done or nothing.
+    pub async fn release<I>(&self, id: I, options: Adopt) -> Result<AdoptReport, Error>
+    where
+        I: TryInto<TenantId>,
+        I::Error: Into<ParseTenantIdError>,
+    {
+        let began = Instant::now();
+        let id = id.try_into().map_err(Into::into)?;
+        let released = self.release_as(&id, &options).await;
+        self.fleet.forget(&id);
+        let report = released.map_err(|error| error.with_tenant_unless_named(&id))?;
+        Ok(AdoptReport { duration: began.elapsed(), ..report })
+    }
+
+    async fn release_as(&self, id: &TenantId, options: &Adopt) -> Result<AdoptReport, Error> {
+        let record = self.fleet.record(id).await?;
+        let site = self.fleet.site(&record)?;
+        let to = source(options)?;
+        self.refuse_beside_other_tenants(id).await?;
+        let shared = self.fleet.shared_site();
+        let mut lease = self.fleet.lease_for(&shared).await?;
+        if !options.dry_run {
+            retired::ensure_table(&mut lease, &shared.schema).await?;
+        }
+        let _forget = self.fleet.forget_after(vec![id.clone()]);
+        let _gate = self.fleet.server().close_gate(id);
+        let mut tx = TenantTransaction::open(lease).await?;
+        limit(&mut tx, options).await?;
+        lock(&mut tx, &site.schema).await?;
+        self.lock_out(&mut tx, &site.schema).await?;
+        let mut report = empty_report(&record, &site.schema, &to, options);
+        self.give_back(&mut tx, &site, &to, options, &mut report).await?;
+        if !self.is_to_be_done(&report, options)? {
+            tx.rollback().await?;
+            return Ok(report);
+        }
+        self.fleet.write(&mut tx, CatalogChange::Dropped(id)).await?;
+        let note = retired::note_sql(&shared.schema, &site.schema, &to);
+        sqlx::raw_sql(note).execute(&mut *tx).await?;
+        tx.commit_unless_failed().await?;
+        self.fleet.retire(id);
+        self.fleet.note_change(&shared);
+        Ok(report)
+    }
+
+    async fn give_back(
+        &self,
+        conn: &mut PgConnection,
+        site: &Site,
+        to: &Ident,
+        options: &Adopt,
+        report: &mut AdoptReport,
+    ) -> Result<(), Error> {
+        let shared = self.fleet.shared_site().schema;
+        let of_library = *to == shared;
+        let moved = move_objects(conn, &shared, &site.schema, &options.shared, of_library).await?;
+        report.moved = moved.moved;
+        report.blockers.extend(moved.missing);
+        if let Some(facts) = Facts::read(conn, to).await? {
+            for (extension, is_movable) in extensions(conn, to).await? {
+                match is_movable {
+                    true => move_extension(conn, &extension, &site.schema).await?,
+                    false => report.blockers.push(format!("extension {extension} cannot be moved")),
+                }
+                report.extensions.push(extension.as_str().into());
+            }
+            let left = inventory::objects(conn, to).await?;
+            if !left.is_empty() {
+                let left = left.join(", ");
+                report
+                    .blockers
+                    .push(format!("the schema {to} holds {left}: move or drop that first"));
+                return Ok(());
+            }
+            let mut sql = Sql::new("drop schema ");
+            sql.ident(to).text("; ");
+            facts.comment_sql(&mut sql, &site.schema);
+            sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
+        }
+        let mut sql = Sql::default();
+        rename_sql(&mut sql, &site.schema, to);
+        sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
+        follow_into(conn, Renamed { from: &site.schema, to, beside: None }, report).await?;
+        read_objects(conn, to, report).await
+    }
+
+    /// Says whether to commit: it is no dry run, and nothing is in the way.
+    fn is_to_be_done(&self, report: &AdoptReport, options: &Adopt) -> Result<bool, Error> {
+        if options.dry_run {
+            return Ok(false);
+        }
+        let is_refused = |name: &&StoredName| name.outcome == NameOutcome::Refused;
+        let refused: Vec<_> = report.names.iter().filter(is_refused).cloned().collect();
+        match report.blockers.as_slice() {
+            [] => Ok(true),
+            blockers if blockers.len() > refused.len() => {
+                let attempted =
+                    format!("{} cannot become {}: {}", report.from, report.to, blockers.join("; "));
+                Err(Error::new(ErrorKind::Placement, attempted))
+            }
+            _ => Err(refuse(refused)),
+        }
+    }
+
+    async fn refuse_schema_of_a_tenant(&self, schema: &Ident) -> Result<(), Error> {
+        let tenants = self.fleet.list().await?;
+        let has_it = |tenant: &&TenantRecord| {
+            self.fleet.site(tenant).is_ok_and(|site| site.schema == *schema)
+        };
+        match tenants.iter().find(has_it) {
+            None => Ok(()),
+            Some(tenant) => {
+                let attempted = format!("the schema {schema} is that of tenant {}", tenant.id);
+                Err(Error::new(ErrorKind::Placement, attempted))
+            }
+        }
+    }
+
+    async fn refuse_beside_other_tenants(&self, id: &TenantId) -> Result<(), Error> {
+        match self.fleet.list().await?.iter().find(|tenant| tenant.id != *id) {
+            None => Ok(()),
+            Some(other) => {
+                let attempted = format!(
+                    "there are other tenants, such as {}, whose shared schema would hold this one's tables",
+                    other.id
+                );
+                Err(Error::new(ErrorKind::Placement, attempted))
+            }
+        }
+    }
+}
+
+fn source(options: &Adopt) -> Result<Ident, Error> {
+    let schema = Ident::parse(&options.schema).map_err(|error| {
+        let attempted = "adopting a schema: what is given is no name of one";
+        Error::new(ErrorKind::Config, attempted).with_source(error)
+    })?;
+    match schema.as_str() == "public" || !schema.is_reserved_schema() {
+        true => Ok(schema),
+        false => {
+            let attempted = format!("the schema {schema} belongs to the server");
+            Err(Error::new(ErrorKind::Placement, attempted))
+        }
+    }
+}
+
+fn empty_report(record: &TenantRecord, from: &Ident, to: &Ident, options: &Adopt) -> AdoptReport {
+    AdoptReport {
+        tenant_id: record.id.clone(),
+        from: from.as_str().into(),
+        to: to.as_str().into(),
+        dry_run: options.dry_run,
+        objects: Vec::new(),
+        extensions: Vec::new(),
+        moved: Vec::new(),
+        names: Vec::new(),
+        references: Vec::new(),
+        blockers: Vec::new(),
+        duration: Default::default(),
+    }
+}
+
+async fn limit(conn: &mut PgConnection, options: &Adopt) -> Result<(), Error> {
+    let mut sql = Sql::default();
+    set_limits(&mut sql, "set local ", options.lock_timeout, None);
+    sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
+}
+
+/// Changes what holds the old name, or notes why it cannot be changed.
+async fn follow_into(
+    conn: &mut PgConnection,
+    renamed: Renamed<'_>,
+    report: &mut AdoptReport,
+) -> Result<(), Error> {
+    let found = by_tokens(conn, renamed).await?;
+    report.names = found.iter().map(|change| change.name.clone()).collect();
+    let is_refused = |name: &&StoredName| name.outcome == NameOutcome::Refused;
+    let refused: Vec<_> = report.names.iter().filter(is_refused).map(ToString::to_string).collect();
+    if refused.is_empty() {
+        follow(conn, found).await?;
+    }
+    report.blockers.extend(refused);
+    Ok(())
+}
+
+async fn read_objects(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    report: &mut AdoptReport,
+) -> Result<(), Error> {
+    let inventory = inventory::read(conn, schema).await?;
+    report.objects = inventory.objects;
+    report.references = inventory.outside;
+    Ok(())
+}

@@ -1,0 +1,70 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{event::serialize_millis, provision::StoredName, tenant::TenantId};
+
+/// What adopting a schema, or giving it back, has done or would do.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AdoptReport {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The name that the schema had.
+    pub from: Arc<str>,
+    /// The name that it has now.
+    pub to: Arc<str>,
+    /// Whether nothing was changed, because it was only to be seen what would be.
+    pub dry_run: bool,
+    /// Tables, views, sequences, functions and types of the schema, with their new names.
+    pub objects: Vec<String>,
+    /// Extensions that were moved into another schema.
+    pub extensions: Vec<String>,
+    /// Tables and functions that were moved: the shared ones, and Tenantry's own.
+    pub moved: Vec<String>,
+    /// What holds the old name as text, and what a rename does about it.
+    pub names: Vec<StoredName>,
+    /// What other schemas have that refers to the tenant's objects, such as a foreign key of a shared table.
+    /// It goes on doing so, and keeps the tenant from being dropped.
+    pub references: Vec<String>,
+    /// What keeps it from being done. Empty unless it was a dry run: otherwise it is an error.
+    pub blockers: Vec<String>,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+impl AdoptReport {
+    /// Returns `true` if nothing keeps it from being done.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        self.blockers.is_empty()
+    }
+}
+
+impl fmt::Display for AdoptReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.dry_run { "would become" } else { "has become" };
+        let Self { from, to, tenant_id, .. } = self;
+        writeln!(
+            f,
+            "tenant {tenant_id}: schema {from} {verb} {to}, {} objects",
+            self.objects.len()
+        )?;
+        for (what, names) in [
+            ("extension moved", &self.extensions),
+            ("moved", &self.moved),
+            ("refers to it from outside", &self.references),
+            ("in the way", &self.blockers),
+        ] {
+            for name in names {
+                writeln!(f, "  {what}: {name}")?;
+            }
+        }
+        for name in &self.names {
+            writeln!(f, "  old name {}: {name}", name.outcome.as_str())?;
+        }
+        Ok(())
+    }
+}
