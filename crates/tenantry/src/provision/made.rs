@@ -24,11 +24,13 @@ impl Provisioner {
         &self,
         tx: &mut TenantTransaction,
         site: &Site,
+        role: Option<&Ident>,
         options: &CreateOptions,
     ) -> Result<(), MakeError> {
         let mut sql = Sql::default();
         limit_locks(&mut sql, options);
         provisional::create(&mut sql, &site.schema);
+        self.grant(&mut sql, &site.schema, role);
         let sent = self.migrations.as_ref().map(|set| Sent::all(&mut sql, set, &site.schema));
         let (sql, mut ended) = (sql.finish(), 0);
         let made = run_script(tx, sql.clone(), &mut ended).await;
@@ -60,7 +62,11 @@ impl Provisioner {
     /// for one that was left behind.
     ///
     /// When that fails, or is dropped, what was made stays.
-    pub(super) async fn make_in_steps(&self, schema: &Ident) -> Result<Lease, Error> {
+    pub(super) async fn make_in_steps(
+        &self,
+        schema: &Ident,
+        role: Option<&Ident>,
+    ) -> Result<Lease, Error> {
         let site = self.fleet.site_of(schema);
         let mut lease = self.fleet.lease_for(&site).await?;
         let mut sql = Sql::new("select ");
@@ -69,10 +75,11 @@ impl Provisioner {
         if !schema.as_str().starts_with(PROVISIONAL) {
             provisional::comment(&mut sql, schema, Comment::Unfinished);
         }
+        self.grant(&mut sql, schema, role);
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await.map_err(taken)?;
         if let Some(set) = &self.migrations {
             let options = MigrateOptions::default();
-            apply_all(set, &site, &options, &mut lease).await.map_err(migration)?;
+            apply_all(set, &site, &options, role, &mut lease).await.map_err(migration)?;
         }
         Ok(lease)
     }
