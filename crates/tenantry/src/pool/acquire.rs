@@ -17,7 +17,7 @@ use super::{
     state::{Answer, Asked},
 };
 use crate::{
-    error::{Error, ErrorKind, RETRY_AFTER},
+    error::{Error, ErrorKind, RETRY_AFTER, own},
     event::{AcquireTimeout, Event, PoolError},
 };
 
@@ -130,6 +130,9 @@ impl Server {
                     occupant.retire();
                     return Err(occupant.refusal());
                 }
+                if let Some(own) = own(&error).filter(|own| own.kind() == ErrorKind::Config) {
+                    return Err(own.again());
+                }
                 let refused = Error::new(ErrorKind::Database, "binding a session");
                 return Err(refused.with_source(error));
             }
@@ -149,10 +152,10 @@ impl Server {
     }
 
     /// Asks for the credentials of a tenant, for as long as opening a connection may take.
-    async fn credentials(&self, login: &Login) -> Result<Option<Credentials>, Error> {
+    pub(super) async fn credentials(&self, login: &Login) -> Result<Option<Credentials>, Error> {
         let limit = self.options.connect_timeout;
         timeout(limit, login.credentials()).await.unwrap_or_else(|_| {
-            let attempted = format!("waited {limit:?} for the tenant's credentials");
+            let attempted = format!("waited {limit:?} for the credentials");
             Err(Error::new(ErrorKind::Unavailable, attempted))
         })
     }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     PoolOptions,
     backend::Backend,
-    credentials::Login,
+    credentials::{Login, LoginOf},
     extensions::ExtensionSchemas,
     occupant::{Alike, Occupant},
     pooling::{Identity, Separation},
@@ -21,9 +21,9 @@ use super::{
     scheduler::Time,
 };
 use crate::{
-    error::{ErrorKind, own},
+    error::{Error, ErrorKind, own},
     sql::Sql,
-    tenant::{Ident, Schema, SchemaOid, TenantId},
+    tenant::{Ident, Schema, SchemaOid},
 };
 
 /// One connection to the server and what is known of its session.
@@ -40,8 +40,8 @@ pub(crate) struct Session {
     seen_as: Instant,
     /// Whether the session holds the pin of the occupant's schema.
     pinned: bool,
-    /// The tenant whose own login it is; `None` when it is the manager's.
-    login: Option<TenantId>,
+    /// Whose own login it is; `None` when it is the manager's.
+    login: Option<LoginOf>,
     /// Whose statements are prepared on it.
     statements: Statements,
     /// Whether some of them were prepared for another occupant.
@@ -338,11 +338,11 @@ impl Session {
 
     /// Says whether it is logged in as the occupant has to be.
     pub(super) fn is_logged_in_for(&self, occupant: &Occupant) -> bool {
-        self.login.as_ref() == occupant.login.as_ref().map(Login::tenant)
+        self.login.as_ref() == occupant.login.as_ref().map(Login::of)
     }
 
-    pub(super) fn note_login(&mut self, tenant: &TenantId) {
-        self.login = Some(tenant.clone());
+    pub(super) fn note_login(&mut self, of: &LoginOf) {
+        self.login = Some(of.clone());
     }
 
     /// Drops the statements if some of them were prepared for other tenants.
@@ -610,6 +610,16 @@ fn note_look(of: &Occupant, rows: &[PgRow], took: Duration) -> Result<()> {
     };
     let (key, own_types): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
     let (tables, unruly): (i64, bool) = (row.try_get(2)?, row.try_get(3)?);
+    if let Some(schema) = row.try_get::<Option<String>, _>(4)? {
+        // The next bind looks again.
+        let role =
+            of.binding.role.as_ref().map_or("the connection's role".into(), Ident::to_string);
+        let attempted = format!(
+            "{role} may not use the extension schema {schema}, and would find none of its operators: \
+             grant usage on schema {schema} to it"
+        );
+        return Err(of.name(Error::new(ErrorKind::Config, attempted)).into());
+    }
     if !of.binding.own().is_empty() {
         of.set_tables(u32::try_from(tables).unwrap_or(u32::MAX));
     }
@@ -660,7 +670,10 @@ pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
         }),
         // The library's own refusal: the session is bound to nobody, and good for others.
         E::Io(_) => own(error).is_some_and(|error| {
-            matches!(error.kind(), ErrorKind::StaleHandle | ErrorKind::Placement)
+            matches!(
+                error.kind(),
+                ErrorKind::StaleHandle | ErrorKind::Placement | ErrorKind::Config
+            )
         }),
         E::RowNotFound
         | E::TypeNotFound { .. }
