@@ -344,9 +344,12 @@ impl Down {
     }
 }
 
-/// sqlx looks at the first bytes of a file, which an editor may have put a byte order mark before.
+/// sqlx looks at the first bytes of a file, which an editor may have put a byte order mark before. One that is a
+/// transaction of its own as a whole is in one as well with its record.
 fn is_transactional(migration: &Migration) -> bool {
-    !migration.no_tx && !text_of(&migration.sql).starts_with("-- no-transaction")
+    let text = text_of(&migration.sql);
+    let outside = migration.no_tx || text.starts_with("-- no-transaction");
+    !outside || within_pair(text).is_some()
 }
 
 /// Returns the SQL of a file that is run in a transaction: without what is only around it.

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
-use super::Finding;
+use super::{Finding, Rule};
 
 /// What was found in migrations: what keeps them from being run, and what may hurt a service that is running.
 ///
@@ -71,15 +71,23 @@ impl LintReport {
     }
 }
 
+impl FileFinding {
+    /// Says whether a comment in the file is a way to turn the rule off.
+    fn can_be_edited(&self) -> bool {
+        !self.applied && self.finding.rule != Rule::UnknownRule
+    }
+}
+
 impl fmt::Display for LintReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Vec::new();
         lines.extend(self.errors.iter().map(|found| format!("error: {found}")));
-        lines.extend(self.warnings.iter().map(|found| {
-            format!(
-                "warning: {found} (off with -- tenantry: allow({}))",
-                found.finding.rule.as_str()
-            )
+        lines.extend(self.warnings.iter().map(|found| match found.can_be_edited() {
+            true => {
+                let rule = found.finding.rule.as_str();
+                format!("warning: {found} (-- tenantry: allow({rule}) in the file turns this off)")
+            }
+            false => format!("warning: {found}"),
         }));
         let more = lines.len().saturating_sub(LINES) + self.more;
         lines.truncate(LINES);

@@ -27,6 +27,7 @@ fn in_a_tenant(text: &str) -> Vec<(Rule, u32)> {
 const FINE: &[&str] = &[
     "",
     "-- nothing but a comment; really",
+    "do $$ $$; do ''; create function f() returns void language sql as ''; do $$ execute '' $$;",
     "select 1",
     "create table users (id bigint generated always as identity primary key, name text);",
     "create table orders (user_id bigint references users (id) on delete cascade on update cascade);",

@@ -40,8 +40,9 @@ const BETWEEN: &[&str] =
 /// Returns the schemas that a statement names.
 pub(super) fn named(piece: &Piece<'_>) -> Vec<Named> {
     let tokens = piece.tokens;
-    let is_setting = tokens[0].is_one_of(&["set", "reset", "show"])
-        || tokens[0].is("alter")
+    let Some(first) = tokens.first() else { return Vec::new() };
+    let is_setting = first.is_one_of(&["set", "reset", "show"])
+        || first.is("alter")
             && tokens
                 .get(1)
                 .is_some_and(|word| word.is_one_of(&["role", "user", "database", "system"]));

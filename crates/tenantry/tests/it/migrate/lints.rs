@@ -118,7 +118,9 @@ async fn a_file_in_a_pair_is_run_without_it_and_keeps_its_checksum() -> TestResu
         ("0001_a.sql", text),
         ("0002_b.up.sql", "\u{feff}start transaction;create table b (id int);commit;"),
         ("0002_b.down.sql", "begin; drop table b; commit;"),
+        ("0000_n.sql", "-- no-transaction\nbegin; create table n (id int); commit;"),
     ]);
+    assert!(files.read().files().iter().all(|file| file.is_transactional()));
     let report = migrator(&world, &files).migrate_all(options()).await?;
     assert!(report.is_success(), "{report}");
     assert_eq!((tables(&mut admin, "a").await, tables(&mut admin, "b").await), (2, 2));
@@ -130,7 +132,7 @@ async fn a_file_in_a_pair_is_run_without_it_and_keeps_its_checksum() -> TestResu
     assert_eq!(tables(&mut admin, "b").await, 3);
     let reverted = migrator(&world, &files).revert(Schemas::AllTenants, 1, options()).await?;
     assert!(reverted.is_success(), "{reverted}");
-    assert_eq!(recorded(&mut admin, "acme").await, "Some(\"1\")");
+    assert_eq!(recorded(&mut admin, "acme").await, "Some(\"0 1\")");
     assert_eq!(tables(&mut admin, "b").await, 0);
 
     // Where it fails is told in lines of the file.
