@@ -16,7 +16,7 @@ use super::{
     checksum::Checksum,
     lint::{FileFinding, Findings, Lint, LintReport, Of, Subject, check, within_pair},
 };
-use crate::{sql::Sql, tenant::Ident};
+use crate::{provision::StoredNames, sql::Sql, tenant::Ident};
 
 /// The migrations of one kind of schema, in order: those of every tenant, or those of the shared schema.
 ///
@@ -47,6 +47,8 @@ struct Set {
     lint: Lint,
     /// What was found in the files, of tenants and of the shared schema.
     found: [OnceLock<Arc<[Found]>>; 2],
+    /// Where what the files make keeps the name of its schema as text, once that was looked for.
+    stored: Arc<OnceLock<StoredNames>>,
 }
 
 /// What was found in a file.
@@ -172,7 +174,7 @@ impl Migrations {
         }
         let files = files.into_values().collect();
         let (lint, found) = (Lint::default(), Default::default());
-        Ok(Self(Arc::new(Set { files, lint, found })))
+        Ok(Self(Arc::new(Set { files, lint, found, stored: Arc::default() })))
     }
 
     /// Sets what the files may name, and which rules they need not keep to. Default: nothing outside the
@@ -233,6 +235,17 @@ impl Migrations {
     pub(super) fn file(&self, version: i64) -> Option<&MigrationFile> {
         let files = self.files();
         files.binary_search_by_key(&version, |file| file.version).ok().map(|index| &files[index])
+    }
+
+    /// Returns where what the files make keeps the name of its schema as text, once that was looked for.
+    pub(crate) fn stored_names(&self) -> Option<&StoredNames> {
+        self.0.stored.get()
+    }
+
+    /// Notes where what the files make keeps the name of its schema. Returns whether nobody had.
+    pub(crate) fn note_stored_names(&self, names: StoredNames) -> bool {
+        // Two that have looked have found the same.
+        self.0.stored.set(names).is_ok()
     }
 
     /// Says whether every file can be run in one transaction with the others.

@@ -4,11 +4,11 @@ use sqlx::{Connection, PgConnection, Row, SqlStr};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    DropOptions, DropReport, Provisioner,
+    DropOptions, DropReport, Provisioner, StoredName,
     inventory::{self, Inventory},
     provisional, retired,
     states::busy,
-    written::rename_sql,
+    written::{rename_sql, users_outside},
 };
 use crate::{
     catalog::{CatalogChange, Site},
@@ -77,6 +77,8 @@ impl Provisioner {
         }
         let record = self.fleet.record(&id).await?;
         let site = self.fleet.site(&record)?;
+        let named = self.named_outside(&site, &options).await;
+        let named = named.map_err(|error| error.with_tenant(&id))?;
         let dropped = match options.dry_run {
             true => self.look(&site).await,
             false => self.drop_all(&record, &site, &options).await,
@@ -87,10 +89,28 @@ impl Provisioner {
             dry_run: options.dry_run,
             objects: dropped.inventory.objects,
             outside: dropped.inventory.outside,
+            named,
             transactions: dropped.transactions,
             duration: began.elapsed(),
             tenant_id: id,
         })
+    }
+
+    /// Finds what looks the schema up by its name from outside, and refuses to drop it because of that, as of
+    /// what depends on it.
+    async fn named_outside(
+        &self,
+        site: &Site,
+        options: &DropOptions,
+    ) -> Result<Vec<StoredName>, Error> {
+        let mut lease = self.fleet.lease_for(site).await?;
+        let named = users_outside(&mut lease, &site.schema).await?;
+        drop(lease);
+        if !options.dry_run {
+            let named: Vec<_> = named.iter().map(ToString::to_string).collect();
+            refuse_outside(&named, options)?;
+        }
+        Ok(named)
     }
 
     async fn look(&self, site: &Site) -> Result<Dropped, Error> {

@@ -138,7 +138,8 @@ impl DropOptions {
     }
 
     /// Drops what depends on the tenant's tables from outside its schema, too: a view over all tenants,
-    /// or a foreign key. Default: `false`, which refuses to drop such a tenant.
+    /// or a foreign key. A function that has the schema's name in its text stays, and is
+    /// [reported](super::DropReport::named). Default: `false`, which refuses to drop such a tenant.
     pub fn cascade(mut self, cascade: bool) -> Self {
         self.cascade = cascade;
         self

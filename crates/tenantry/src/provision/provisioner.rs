@@ -1,5 +1,5 @@
 use std::sync::{
-    Arc, OnceLock,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -49,8 +49,6 @@ struct Known {
     linted: AtomicBool,
     /// The files cannot all be in one transaction, which nobody could see before it was tried.
     in_steps: AtomicBool,
-    /// Where what the files make keeps the name of the schema that it was made in.
-    stored: OnceLock<StoredNames>,
     /// A spare was taken.
     claimed: Notify,
 }
@@ -95,15 +93,15 @@ impl Provisioner {
 
     /// Returns where what the files make keeps the name of its schema, once that was looked for.
     pub(super) fn stored_names(&self) -> Option<&StoredNames> {
-        self.known.stored.get()
+        static NONE: StoredNames = StoredNames::NONE;
+        self.migrations.as_ref().map_or(Some(&NONE), Migrations::stored_names)
     }
 
     /// Notes where what the files make keeps the name of its schema.
     pub(super) fn note_stored_names(&self, names: StoredNames) {
-        let is_none = names.as_slice().is_empty();
+        let Some(set) = &self.migrations else { return };
         let told = names.to_string();
-        // Two that have looked have found the same.
-        if self.known.stored.set(names).is_ok() && !is_none {
+        if set.note_stored_names(names) && !told.is_empty() {
             tracing::warn!(
                 target: "tenantry::provision",
                 names = told,

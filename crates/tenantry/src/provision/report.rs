@@ -55,6 +55,9 @@ pub struct DropReport {
     pub objects: Vec<String>,
     /// What depended on them from outside the schema, and was dropped with them.
     pub outside: Vec<String>,
+    /// Functions outside of the schema that look it up by its name. They stay, and mean the next schema of that
+    /// name.
+    pub named: Vec<StoredName>,
     /// Transactions that it took.
     pub transactions: usize,
     /// How long it took.
@@ -90,6 +93,9 @@ impl fmt::Display for DropReport {
         write!(f, " with {} objects", self.objects.len())?;
         if !self.outside.is_empty() {
             write!(f, ", and {} outside of it", self.outside.join(", "))?;
+        }
+        for name in &self.named {
+            write!(f, ", which {name} names")?;
         }
         write!(f, " in {:.1?}", self.duration)
     }

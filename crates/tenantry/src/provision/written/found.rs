@@ -112,6 +112,8 @@ pub struct StoredNames(Vec<StoredName>);
 const TOLD: usize = 5;
 
 impl StoredNames {
+    pub(in crate::provision) const NONE: Self = Self(Vec::new());
+
     pub(in crate::provision) fn new(names: Vec<StoredName>) -> Self {
         Self(names)
     }

@@ -5,7 +5,10 @@
 
 use std::collections::HashSet;
 
-use super::scan::{Token, is_part, is_start, scan};
+use super::{
+    scan::{Token, is_part, is_start, scan},
+    search_path,
+};
 
 /// What a text says of a schema, from nothing to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,8 +190,7 @@ impl<'a> Called<'a> {
             let end = rest.iter().position(|token| *token == Token::Mark(';'));
             let names = rest[..end.unwrap_or(rest.len())].iter().any(|token| match token {
                 Token::Name(name, _) => name == self.name,
-                Token::Text(list) => super::search_path::split(list)
-                    .is_some_and(|schemas| schemas.iter().any(|schema| schema == self.name)),
+                Token::Text(list) => search_path::names(list, self.name),
                 _ => false,
             });
             if names {

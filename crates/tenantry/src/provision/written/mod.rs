@@ -14,7 +14,7 @@ mod search_path;
 use sqlx::{Connection, PgConnection, Row};
 
 pub use found::{NameOutcome, StoredIn, StoredName, StoredNames};
-pub(super) use search::{Change, Renamed, by_tokens, follow};
+pub(super) use search::{Change, Renamed, by_tokens, follow, users_outside};
 
 use super::{Provisioner, provisional};
 use crate::{

@@ -158,6 +158,27 @@ pub(in crate::provision) async fn by_tokens(
     Ok(judged.map(called).collect())
 }
 
+/// Finds the routines outside of a schema that look it up by its name, and so would find the next one of
+/// that name when it is dropped.
+pub(in crate::provision) async fn users_outside(
+    conn: &mut PgConnection,
+    schema: &Ident,
+) -> Result<Vec<StoredName>, Error> {
+    let texts = texts(conn, ROUTINES_OUTSIDE, schema.as_str(), schema).await?;
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let objects = objects(conn, schema).await?;
+    let called = Called::new(schema.as_str(), &objects, None);
+    let uses = |text: &Text| match (text.place, text.content.strip_prefix("search_path=")) {
+        (StoredIn::Setting, Some(path)) => search_path::names(path, schema.as_str()),
+        (StoredIn::Setting, None) => false,
+        _ => called.in_body(&text.content, &text.language) == Meaning::Uses,
+    };
+    let used = texts.into_iter().filter(uses);
+    Ok(used.map(|text| Change::new(text, NameOutcome::Refused, None).name).collect())
+}
+
 /// Judges a setting: a search path is changed. Another setting of the schema's own routines that is the
 /// name cannot be; one of a role, or outside, may be about something else.
 fn judge_setting(text: Text, renamed: Renamed<'_>) -> Option<Change> {
@@ -390,22 +411,23 @@ const SETTINGS: &str = "\
 
 /// Settings and bodies of routines outside of the schema `$1`.
 const ROUTINES_OUTSIDE: &str = "\
-    select s.place, pg_catalog.concat(i.type, ' ', i.identity), s.content, \
-      l.lanname::pg_catalog.text, p.oid, true \
-    from pg_catalog.pg_proc p \
-    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) p.pronamespace \
-    join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang \
-    cross join lateral (select 'setting' as place, c.content \
-      from pg_catalog.unnest(p.proconfig) as c (content) \
-      union all select 'body', p.prosrc where p.prosqlbody is null) s \
+    select s.place, pg_catalog.concat(i.type, ' ', i.identity), s.content, s.language, s.oid, true \
+    from (select t.place, t.content, l.lanname::pg_catalog.text as language, p.oid \
+      from pg_catalog.pg_proc p \
+      join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) p.pronamespace \
+      join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang \
+      cross join lateral (select 'setting' as place, c.content \
+        from pg_catalog.unnest(p.proconfig) as c (content) \
+        union all select 'body', p.prosrc where p.prosqlbody is null) t \
+      where n.nspname operator(pg_catalog.<>) $1 \
+        and not n.nspname operator(pg_catalog.=) any (array['pg_catalog', 'information_schema']) \
+        and not l.lanname operator(pg_catalog.=) any (array['c', 'internal']) \
+        and pg_catalog.strpos( \
+          pg_catalog.translate(pg_catalog.lower(t.content), '\"''', ''), \
+          pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
+      offset 0) s \
     cross join lateral pg_catalog.pg_identify_object( \
-      'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 0) i \
-    where n.nspname operator(pg_catalog.<>) $1 \
-      and not n.nspname operator(pg_catalog.=) any (array['pg_catalog', 'information_schema']) \
-      and not l.lanname operator(pg_catalog.=) any (array['c', 'internal']) \
-      and pg_catalog.strpos( \
-        pg_catalog.translate(pg_catalog.lower(s.content), '\"''', ''), \
-        pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
+      'pg_catalog.pg_proc'::pg_catalog.regclass, s.oid, 0) i \
     order by 2";
 
 /// Settings of roles in this database or in all, and of the database.

@@ -19,8 +19,13 @@ pub(super) fn replace(value: &str, from: &str, to: &[&str]) -> Option<Vec<String
     Some(replaced)
 }
 
+/// Says whether a schema is in a search path.
+pub(super) fn names(value: &str, name: &str) -> bool {
+    split(value).is_some_and(|schemas| schemas.iter().any(|schema| schema == name))
+}
+
 /// Takes a list of names apart, as the server does: those without quotes are folded.
-pub(super) fn split(value: &str) -> Option<Vec<String>> {
+fn split(value: &str) -> Option<Vec<String>> {
     let mut schemas = Vec::new();
     let mut rest = value.trim_start();
     if rest.is_empty() {

@@ -223,6 +223,43 @@ async fn another_schema_than_public_is_adopted_too() -> TestResult {
 }
 
 #[tokio::test]
+async fn where_another_schema_is_shared_public_is_made_anew_all_the_same() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let mut admin = world.admin().await;
+    run(
+        &mut admin,
+        "create schema shared; create table plans (id serial primary key, at date) partition by range (id); \
+         create table plans_1 partition of plans for values from (1) to (9); \
+         create table notes (id int); insert into plans default values; \
+         create function f() returns bigint language sql set search_path = public \
+           as 'select count(*) from notes, plans'",
+    )
+    .await;
+    let contrib = try_run(&mut admin, "create extension citext").await.is_ok();
+    let manager = world.builder().shared_schema("shared").build()?;
+    let provisioner = manager.provisioner().tenants(files.read());
+    let options = Adopt::schema("public").keep_shared(["plans"]);
+    provisioner.adopt("acme", options.clone()).await?;
+    let db = manager.tenant("acme").await?;
+    let count: i64 = sqlx::query_scalar("select f()").fetch_one(&db).await?;
+    assert_eq!(count, 0);
+    sqlx::query("insert into plans default values").execute(manager.shared()).await?;
+    let place = "select string_agg(n.nspname || '.' || relname, ' ' order by relname) from pg_class c \
+                 join pg_namespace n on n.oid = relnamespace where relname ~ '^(plans|notes)'";
+    let there = r#"Some("tenant_acme.notes shared.plans shared.plans_1 shared.plans_1_pkey shared.plans_id_seq shared.plans_pkey")"#;
+    assert_eq!(observe(&mut admin, place).await, there);
+    let extension =
+        "select extnamespace::regnamespace::text from pg_extension where extname = 'citext'";
+    if contrib {
+        assert_eq!(observe(&mut admin, extension).await, r#"Some("shared")"#);
+    }
+    provisioner.release("acme", options).await?;
+    let there = there.replace("tenant_acme.", "public.").replace("shared.plans", "public.plans");
+    assert_eq!(observe(&mut admin, place).await, there);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_in_the_way_is_told_and_nothing_is_changed() -> TestResult {
     let (world, files) = (World::new().await, Files::notes());
     let (manager, provisioner) = with_table(&world, &files).await;

@@ -234,3 +234,30 @@ async fn no_name_of_a_schema_gets_out_of_its_quotes() -> TestResult {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_function_elsewhere_that_names_the_schema_is_told() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (_, provisioner) = with_table(&world, &files).await;
+    provisioner.create("acme", CreateOptions::default()).await?;
+    let mut admin = world.admin().await;
+    run(
+        &mut admin,
+        "create function public.f() returns bigint language sql \
+           as 'select count(*) from tenant_acme.notes'; \
+         create function public.g() returns int language sql set search_path = public, tenant_acme \
+           as 'select 1'; \
+         create function public.h() returns text language sql as 'select ''not tenant_acme''::text'",
+    )
+    .await;
+    let dry = DropOptions::default().dry_run(true);
+    let named = provisioner.drop_tenant("acme", "acme", dry).await?.named;
+    let named: Vec<_> = named.iter().map(ToString::to_string).collect();
+    assert_eq!(named, ["function public.f() (body)", "function public.g() (setting)"]);
+    let error = provisioner.drop_tenant("acme", "acme", DropOptions::default()).await.unwrap_err();
+    assert!(error.to_string().contains("public.f()"), "{error}");
+    assert!(exists(&mut admin, "tenant_acme").await);
+    let cascade = DropOptions::default().cascade(true);
+    assert_eq!(provisioner.drop_tenant("acme", "acme", cascade).await?.named.len(), 2);
+    Ok(())
+}
