@@ -4,13 +4,14 @@ use sqlx::SqlStr;
 use tokio::time::Instant;
 
 use super::{
-    End, Failure, LintError, LintReport, MigrateOptions, MigrateReport, MigrationPlan, Migrations,
-    Outcome, PendingFile, SchemaState, SchemaStatus, Schemas, TenantMigration,
+    BegunFile, End, Failure, LintError, LintReport, MigrateOptions, MigrateReport, MigrationPlan,
+    Migrations, Outcome, PendingFile, SchemaState, SchemaStatus, Schemas, TenantMigration,
     lint::{FileFinding, Lint, Of, Subject, check},
-    plan::{Job, pending, problems},
+    plan::{Applied, Job, goes_on, pending, problems},
     run::Order,
     scope::Scope,
-    survey::{self, Recorded},
+    stage::Way,
+    survey::{self, Closer, Recorded},
     targets::{Target, targets_of},
     turn,
 };
@@ -102,7 +103,8 @@ impl TenantMigrator {
     /// # Cancel safety
     ///
     /// When dropped, a file that was being run is rolled back or committed as a whole, and one outside a
-    /// transaction is left dirty; running it again goes on from there. To end early and get the report,
+    /// transaction is left dirty. Running it again goes on from there, unless the statement that was cut off is one
+    /// of which nobody knows how much it did, such as `call`. To end early and get the report,
     /// use [`stop_when`](MigrateOptions::stop_when).
     pub async fn migrate_all(&self, options: MigrateOptions) -> Result<MigrateReport, Error> {
         let began = Instant::now();
@@ -205,7 +207,8 @@ impl TenantMigrator {
     /// were made in another way, or put right by hand.
     ///
     /// A version that is dirty counts as done afterwards, and one whose file was edited is recorded with
-    /// the file as it is now.
+    /// the file as it is now. A tenant in which an index is invalid that such a file builds concurrently has
+    /// [failed](super::FailureReason::InvalidIndex), and nothing of it is recorded.
     ///
     /// # Errors
     ///
@@ -241,7 +244,10 @@ impl TenantMigrator {
     }
 
     /// Deletes the records of migrations that were begun outside a transaction and not run to their end,
-    /// so that the next run begins them again. What they have made stays: put that right first.
+    /// so that the next run begins them again.
+    ///
+    /// What they have made stays: put that right first. Indexes that a file builds concurrently, and constraints that
+    /// it declares `not valid`, may stay half made: the next run drops those before it makes them.
     ///
     /// # Errors
     ///
@@ -282,7 +288,7 @@ impl TenantMigrator {
         if let (Schemas::AllTenants | Schemas::Shared, Some(set)) = (&schemas, &self.shared) {
             let surveyed = self.survey(&Schemas::Shared).await?;
             lint.extend(look(Of::Shared, job, set, &surveyed, options));
-            shared = surveyed.into_iter().map(|schema| status(set, schema, options)).next();
+            shared = self.statuses(set, surveyed, options).await?.into_iter().next();
         }
         let tenants = match schemas {
             Schemas::Shared => Vec::new(),
@@ -290,10 +296,32 @@ impl TenantMigrator {
                 let set = self.set(&schemas)?;
                 let surveyed = self.survey(&schemas).await?;
                 lint.extend(look(Of::Tenant, job, set, &surveyed, options));
-                surveyed.into_iter().map(|schema| status(set, schema, options)).collect()
+                self.statuses(set, surveyed, options).await?
             }
         };
         Ok(MigrationPlan::new(shared, tenants, began.elapsed()).with_lint(lint))
+    }
+
+    /// Compares schemas with the files, and looks closer at them.
+    async fn statuses(
+        &self,
+        set: &Migrations,
+        surveyed: Surveyed,
+        options: &MigrateOptions,
+    ) -> Result<Vec<SchemaStatus>, Error> {
+        let mut schemas = Vec::new();
+        for (target, recorded) in &surveyed {
+            if let (Ok(site), Ok(recorded)) = (&target.site, recorded) {
+                schemas.push((&site.schema, recorded));
+            }
+        }
+        let mut closer = survey::look_closer(&self.fleet, &schemas).await?.into_iter();
+        let with_closer = surveyed.into_iter().map(|(target, recorded)| {
+            let looked_at = target.site.is_ok() && recorded.is_ok();
+            let closer = closer.by_ref().take(usize::from(looked_at)).next();
+            status(set, (target, recorded), closer.unwrap_or_default(), options)
+        });
+        Ok(with_closer.collect())
     }
 
     /// Does a job in these schemas.
@@ -452,6 +480,7 @@ fn not_begun(target: &Target) -> TenantMigration {
 fn status(
     set: &Migrations,
     (target, recorded): (Target, Result<Recorded, Failure>),
+    closer: Closer,
     options: &MigrateOptions,
 ) -> SchemaStatus {
     let (tenant_id, schema) = (target.name_of_tenant(), target.schema());
@@ -465,6 +494,8 @@ fn status(
                 applied: 0,
                 pending: Vec::new(),
                 problems: Vec::new(),
+                begun: Vec::new(),
+                invalid: Vec::new(),
                 error: Some(error),
             };
         }
@@ -483,8 +514,18 @@ fn status(
         applied: applied.iter().filter(|row| row.success).count(),
         pending,
         problems,
+        begun: closer.begun.iter().filter_map(|row| begun_file(set, row)).collect(),
+        invalid: closer.invalid,
         error: None,
     }
+}
+
+fn begun_file(set: &Migrations, row: &Applied) -> Option<BegunFile> {
+    let (begun, version) = (row.begun.as_ref()?, row.version);
+    let file = set.file(version);
+    let remark = begun.remark(file.map_or("", |file| &file.description));
+    let file = file.map(|file| Arc::clone(&file.name));
+    Some(BegunFile { version, file, remark, goes_on: goes_on(set, row, Way::Up) })
 }
 
 impl From<Failure> for Error {

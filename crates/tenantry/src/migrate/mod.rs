@@ -10,6 +10,7 @@ mod checksum;
 mod collision;
 mod failure;
 mod hint;
+mod invalid;
 mod lint;
 mod migrator;
 mod options;
@@ -32,6 +33,7 @@ pub(crate) use collision::Attempts;
 use collision::Collision;
 pub use failure::{Failure, FailureReason};
 pub(crate) use hint::explained_error;
+pub use invalid::Invalid;
 pub(crate) use lint::Of;
 pub use lint::{FileFinding, Finding, Lint, LintError, LintReport, Rule};
 pub use migrator::TenantMigrator;
@@ -39,8 +41,8 @@ pub(crate) use migrator::{check_sql, lint_all};
 pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked};
 pub use plan::{Action, Problem};
 pub use report::{
-    End, FileDone, MigrateReport, MigrationPlan, Outcome, PendingFile, Progress, SchemaState,
-    SchemaStatus, TenantMigration,
+    BegunFile, End, FileDone, MigrateReport, MigrationPlan, Outcome, PendingFile, Progress,
+    SchemaState, SchemaStatus, TenantMigration,
 };
 pub use schemas::Schemas;
 pub(crate) use source::body_in_transaction;

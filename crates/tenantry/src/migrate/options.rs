@@ -239,6 +239,13 @@ impl MigrateOptions {
         self
     }
 
+    /// Options for a schema that somebody waits for: whatever waits for a lock or for other transactions is given
+    /// up after five times this long.
+    pub(crate) fn within(lock_timeout: Duration) -> Self {
+        let concurrent_timeout = lock_timeout.saturating_mul(5);
+        Self { lock_timeout, concurrent_timeout, ..Self::default() }
+    }
+
     /// Says whether the run was told to stop.
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.clone().is_some_and(|stop| stop.now_or_never().is_some())

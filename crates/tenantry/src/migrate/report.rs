@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{Action, Failure, LintReport, Problem};
+use super::{Action, Failure, Invalid, LintReport, Problem};
 use crate::{event::serialize_millis, table::Table};
 
 /// What has come of an operation on the schemas of many tenants, with every tenant in it.
@@ -351,9 +351,50 @@ pub struct SchemaStatus {
     pub pending: Vec<PendingFile>,
     /// What keeps it from being migrated, the worst first.
     pub problems: Vec<Problem>,
+    /// Files that were begun outside a transaction and not run to their end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<BegunFile>,
+    /// Indexes, partitions and constraints that are not what they should be in the end. A run takes away and
+    /// makes again what a file that it goes on with has left; of the rest it takes no notice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub invalid: Vec<Invalid>,
     /// Why it could not be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
+}
+
+/// A file that was begun outside a transaction and not run to its end, or is being run just now.
+///
+/// As text it is a remark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct BegunFile {
+    /// Its version.
+    pub version: i64,
+    /// Its file, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
+    /// Which statement has failed first and why, or how far it has come.
+    pub remark: String,
+    /// Whether the next run goes on with it; else somebody has to put the schema right.
+    pub goes_on: bool,
+}
+
+impl fmt::Display for BegunFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, file, remark, .. } = self;
+        if let Some(file) = file {
+            write!(f, "{file}: ")?;
+        }
+        match self.goes_on {
+            true => write!(
+                f,
+                "version {version} was begun and not run to its end ({remark}): the next run goes on with it"
+            ),
+            false => write!(f, "{} ({remark})", Problem::Dirty { version: *version }),
+        }
+    }
 }
 
 /// A file that was not applied.
@@ -382,7 +423,7 @@ pub enum SchemaState {
     MissingFile,
     /// A file is not the one that was applied.
     ChecksumMismatch,
-    /// A migration was begun and not run to its end.
+    /// A migration was begun outside a transaction and not run to its end, or is being run just now.
     Dirty,
     /// The schema is not there, its tenant is not known, or it cannot be read.
     Unreachable,
@@ -451,8 +492,15 @@ impl fmt::Display for MigrationPlan {
                 [only] => only.file.to_string(),
                 [first, rest @ ..] => format!("{} and {} more", first.file, rest.len()),
             };
-            let problems = status.problems.iter().map(ToString::to_string);
-            let remarks = problems.chain(status.error.iter().map(ToString::to_string));
+            let begun = |problem: &&Problem| {
+                let mut begun = status.begun.iter();
+                matches!(problem, Problem::Dirty { version } if begun.any(|file| file.version == *version))
+            };
+            let problems = status.problems.iter().filter(|problem| !begun(problem));
+            let remarks = (status.begun.iter().map(ToString::to_string))
+                .chain(problems.map(ToString::to_string))
+                .chain(status.invalid.iter().map(ToString::to_string))
+                .chain(status.error.iter().map(ToString::to_string));
             table.row([
                 name_of(status.tenant_id.as_deref()).to_owned(),
                 status.schema.as_deref().unwrap_or("-").to_owned(),

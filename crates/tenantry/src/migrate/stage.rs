@@ -117,13 +117,17 @@ impl Begun {
         let note = note.or_else(|| {
             self.description.split_once(" [").and_then(|(_, rest)| rest.strip_suffix(']'))
         });
-        match (note, self.stage()) {
+        let remark = match (note, self.stage()) {
             (Some(note), _) => note.to_owned(),
             (None, Some(Stage { ended, next: Next::Begun, .. })) => {
                 format!("statement {} was begun, and no answer has come", ended + 1)
             }
             (None, Some(Stage { ended, .. })) => format!("{ended} statements were run"),
             (None, None) => "how much of it was done is not known".to_owned(),
+        };
+        match self.stage() {
+            Some(Stage { way: Way::Down, .. }) => format!("while it was taken back, {remark}"),
+            _ => remark,
         }
     }
 

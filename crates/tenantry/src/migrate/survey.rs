@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 
 use super::{
-    Failure, FailureReason,
+    Failure, FailureReason, Invalid, invalid,
     plan::Applied,
     tracking::{self, Presence},
 };
@@ -67,6 +67,52 @@ pub(super) async fn read(
         found[place] = recorded;
     }
     Ok(found)
+}
+
+/// What a status says beside what is recorded.
+#[derive(Debug, Default)]
+pub(super) struct Closer {
+    /// Files that were begun and not run to their end.
+    pub(super) begun: Vec<Applied>,
+    pub(super) invalid: Vec<Invalid>,
+}
+
+/// Looks at schemas for what a status says beside what is recorded: in one statement, and in one more for each
+/// 250 of those that are dirty.
+pub(super) async fn look_closer(
+    fleet: &Fleet,
+    schemas: &[(&Ident, &Recorded)],
+) -> Result<Vec<Closer>, Failure> {
+    if schemas.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lease = fleet.lease().await?;
+    let mut closer = Vec::with_capacity(schemas.len());
+    for chunk in schemas.chunks(LOOKED_FOR_AT_ONCE) {
+        let names: Vec<_> = chunk.iter().map(|(schema, _)| *schema).collect();
+        let mut found = run(&mut lease, async |conn| invalid::find(conn, &names).await).await?;
+        closer.extend(names.iter().map(|schema| {
+            let invalid = found.remove(schema.as_str()).unwrap_or_default();
+            Closer { begun: Vec::new(), invalid }
+        }));
+    }
+    let is_dirty = |place: &usize| schemas[*place].1.applied.iter().any(|row| !row.success);
+    let dirty: Vec<_> = (0..schemas.len()).filter(is_dirty).collect();
+    for chunk in dirty.chunks(READ_AT_ONCE) {
+        let names: Vec<_> = chunk.iter().map(|place| schemas[*place].0).collect();
+        match run(&mut lease, async |conn| tracking::begun(conn, &names).await).await {
+            Ok(rows) => {
+                for (place, row) in rows {
+                    closer[chunk[place]].begun.push(row);
+                }
+            }
+            Err(failure) if failure.reason == FailureReason::Connection => return Err(failure),
+            // That they are dirty is known all the same.
+            Err(_) => {}
+        }
+    }
+    lease.settle().await;
+    Ok(closer)
 }
 
 /// Finds out which of these schemas have all of the versions that go with them, as a look at many that may

@@ -127,6 +127,25 @@ fn group(row: &PgRow) -> sqlx::Result<Group> {
     Ok(Group { applied: applied.collect(), places: places.collect() })
 }
 
+/// Reads what is on record of files that were begun and not run to their end, in schemas where there are some.
+pub(super) async fn begun(
+    conn: &mut PgConnection,
+    schemas: &[&Ident],
+) -> sqlx::Result<Vec<(usize, Applied)>> {
+    let mut sql = Sql::default();
+    for (place, schema) in schemas.iter().enumerate() {
+        sql.text(if place == 0 { "select " } else { " union all select " });
+        sql.text("version, success, checksum, execution_time, description, ");
+        sql.number(place as u64).text(" from ");
+        table(&mut sql, schema).text(" where not success");
+    }
+    let rows = sqlx::query(sql.finish()).persistent(false).fetch_all(conn).await?;
+    let places = rows.iter().map(|row| row.try_get::<i32, _>(5));
+    let places = places.collect::<Result<Vec<_>, _>>()?;
+    let places = places.into_iter().map(|place| usize::try_from(place).unwrap_or_default());
+    Ok(places.zip(applied(&rows)?).collect())
+}
+
 /// Takes the lock of a schema if it is free, and says what is there, or reads what is on record where
 /// the table is known to be there.
 ///

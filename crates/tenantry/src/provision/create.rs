@@ -192,7 +192,7 @@ impl New<'_> {
                 None => Error::new(ErrorKind::StoredName, attempted),
             });
         }
-        let lease = match provisioner.make_in_steps(schema).await {
+        let lease = match provisioner.make_in_steps(schema, self.options).await {
             Err(error) if error.kind() == ErrorKind::TenantExists => return Err(error),
             made => made,
         };
@@ -227,7 +227,7 @@ impl New<'_> {
     /// Makes the schema under a name of its own, and gives it the tenant's name at the end.
     async fn in_steps_elsewhere(&self) -> Result<Seeds, Error> {
         let schema = provisional::new_name();
-        let made = match self.provisioner.make_in_steps(&schema).await {
+        let made = match self.provisioner.make_in_steps(&schema, self.options).await {
             Ok(lease) => self.name_and_finish(lease, &schema).await,
             Err(error) => Err(error),
         };

@@ -60,7 +60,11 @@ impl Provisioner {
     /// for one that was left behind.
     ///
     /// When that fails, or is dropped, what was made stays.
-    pub(super) async fn make_in_steps(&self, schema: &Ident) -> Result<Lease, Error> {
+    pub(super) async fn make_in_steps(
+        &self,
+        schema: &Ident,
+        options: &CreateOptions,
+    ) -> Result<Lease, Error> {
         let site = self.fleet.site_of(schema);
         let mut lease = self.fleet.lease_for(&site).await?;
         let mut sql = Sql::new("select ");
@@ -71,7 +75,7 @@ impl Provisioner {
         }
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await.map_err(taken)?;
         if let Some(set) = &self.migrations {
-            let options = MigrateOptions::default();
+            let options = MigrateOptions::within(options.lock_timeout);
             apply_all(set, &site, &options, &mut lease).await.map_err(migration)?;
         }
         Ok(lease)

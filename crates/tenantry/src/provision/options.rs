@@ -75,6 +75,9 @@ impl CreateOptions {
 
     /// Sets how long a statement may wait for a lock, and so for somebody else who creates a tenant of
     /// the same id. Default: 5 s.
+    ///
+    /// Where files are run one by one, a statement that was refused is tried again, up to five times; one such as
+    /// `create index concurrently` waits for other transactions for five times as long instead.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
         self

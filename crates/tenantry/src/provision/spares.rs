@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Provisioner, SpareReport,
+    CreateOptions, Provisioner, SpareReport,
     provisional::{self, Comment, KEPT, READY},
 };
 use crate::{
@@ -165,7 +165,7 @@ impl Provisioner {
             return Ok(false);
         }
         let schema = provisional::new_name();
-        let mut lease = self.make_in_steps(&schema).await?;
+        let mut lease = self.make_in_steps(&schema, &CreateOptions::default()).await?;
         self.try_rename(&mut lease, &schema).await?;
         if self.refuse_stored_names().is_err() {
             lease.settle().await;
