@@ -47,7 +47,7 @@ pub(super) enum Worked {
 /// # Cancel safety
 ///
 /// When dropped, the file that was being run is rolled back by the server, or committed as a whole; one
-/// outside a transaction is left dirty. The next run goes on from there.
+/// outside a transaction is left dirty, with what is known of it. The next run goes on from there.
 pub(super) async fn work(
     work: &Work<'_>,
     role: Option<&Ident>,
@@ -111,8 +111,10 @@ fn explained(problem: Problem, set: &Migrations, applied: &[Applied]) -> Failure
     let begun = row.and_then(|row| row.begun.as_ref());
     match (&problem, begun) {
         (Problem::Dirty { version }, Some(begun)) => {
-            let remark = begun.remark(set.file(*version).map_or("", |file| &file.description));
-            Failure::from(problem).with_remark(&remark)
+            let file = set.file(*version);
+            let remark = begun.remark(file.map_or("", |file| &file.description));
+            let failure = Failure::from(problem.clone()).with_remark(&remark);
+            file.map_or(failure.clone(), |file| failure.in_file(*version, &file.name))
         }
         _ => problem.into(),
     }

@@ -103,7 +103,8 @@ impl TenantMigrator {
     /// # Cancel safety
     ///
     /// When dropped, a file that was being run is rolled back or committed as a whole, and one outside a
-    /// transaction is left dirty; running it again goes on from there. To end early and get the report,
+    /// transaction is left dirty. Running it again goes on from there, unless the statement that was cut off is one
+    /// of which nobody knows how much it did, such as `call`. To end early and get the report,
     /// use [`stop_when`](MigrateOptions::stop_when).
     pub async fn migrate_all(&self, options: MigrateOptions) -> Result<MigrateReport, Error> {
         let began = Instant::now();
@@ -206,7 +207,8 @@ impl TenantMigrator {
     /// were made in another way, or put right by hand.
     ///
     /// A version that is dirty counts as done afterwards, and one whose file was edited is recorded with
-    /// the file as it is now.
+    /// the file as it is now. A tenant in which an index is invalid that such a file builds concurrently has
+    /// [failed](super::FailureReason::InvalidIndex), and nothing of it is recorded.
     ///
     /// # Errors
     ///
@@ -242,7 +244,10 @@ impl TenantMigrator {
     }
 
     /// Deletes the records of migrations that were begun outside a transaction and not run to their end,
-    /// so that the next run begins them again. What they have made stays: put that right first.
+    /// so that the next run begins them again.
+    ///
+    /// What they have made stays: put that right first. Indexes that a file builds concurrently, and constraints that
+    /// it declares `not valid`, may stay half made: the next run drops those before it makes them.
     ///
     /// # Errors
     ///
@@ -517,8 +522,10 @@ fn status(
 
 fn begun_file(set: &Migrations, row: &Applied) -> Option<BegunFile> {
     let (begun, version) = (row.begun.as_ref()?, row.version);
-    let remark = begun.remark(set.file(version).map_or("", |file| &file.description));
-    Some(BegunFile { version, remark, goes_on: goes_on(set, row, Way::Up) })
+    let file = set.file(version);
+    let remark = begun.remark(file.map_or("", |file| &file.description));
+    let file = file.map(|file| Arc::clone(&file.name));
+    Some(BegunFile { version, file, remark, goes_on: goes_on(set, row, Way::Up) })
 }
 
 impl From<Failure> for Error {

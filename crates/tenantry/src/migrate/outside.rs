@@ -9,7 +9,7 @@ use sqlx::{Executor, SqlStr};
 use tokio::time::Instant;
 
 use super::{
-    Failure, FailureReason, MigrateOptions,
+    Failure, FailureReason, MigrateOptions, Problem,
     apply::{Script, limit_locks, set_limits},
     lint::{Concurrent, Statement, statements},
     remains::{Before, Cured, Remains, drop_not_valid},
@@ -313,9 +313,10 @@ impl Outside<'_> {
     }
 
     fn stuck(&self, begun: &Begun) -> Failure {
-        let Script { file, .. } = self.script;
-        Failure::from(super::Problem::Dirty { version: file.version })
+        let Script { file, name, .. } = self.script;
+        Failure::from(Problem::Dirty { version: file.version })
             .with_remark(&begun.remark(&file.description))
+            .in_file(file.version, name)
     }
 
     /// Checks that names are still looked up in the schema: between two statements anybody can drop or rename

@@ -70,8 +70,10 @@ pub enum Action {
 #[serde(tag = "problem", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Problem {
-    /// A migration was begun and not run to its end, outside a transaction: nobody knows how much of it
-    /// was done.
+    /// A migration was begun and not run to its end, outside a transaction. [`begun`] says which statement has
+    /// failed, and whether the next run goes on with it.
+    ///
+    /// [`begun`]: super::SchemaStatus::begun
     Dirty {
         /// Its version.
         version: i64,

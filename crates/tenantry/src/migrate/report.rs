@@ -372,6 +372,9 @@ pub struct SchemaStatus {
 pub struct BegunFile {
     /// Its version.
     pub version: i64,
+    /// Its file, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
     /// Which statement has failed first and why, or how far it has come.
     pub remark: String,
     /// Whether the next run goes on with it; else somebody has to put the schema right.
@@ -380,7 +383,10 @@ pub struct BegunFile {
 
 impl fmt::Display for BegunFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, remark, .. } = self;
+        let Self { version, file, remark, .. } = self;
+        if let Some(file) = file {
+            write!(f, "{file}: ")?;
+        }
         match self.goes_on {
             true => write!(
                 f,
@@ -417,7 +423,7 @@ pub enum SchemaState {
     MissingFile,
     /// A file is not the one that was applied.
     ChecksumMismatch,
-    /// A migration was begun and not run to its end.
+    /// A migration was begun outside a transaction and not run to its end, or is being run just now.
     Dirty,
     /// The schema is not there, its tenant is not known, or it cannot be read.
     Unreachable,

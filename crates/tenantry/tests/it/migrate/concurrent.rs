@@ -149,6 +149,32 @@ async fn whoever_waits_for_snapshots_waits_as_long_as_it_takes() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_view_is_refreshed_after_whoever_refreshes_it() -> TestResult {
+    let mut case = Case::new("refresh materialized view concurrently totals;").await;
+    run(
+        &mut case.admin,
+        "create materialized view totals as select total from orders; create unique index on totals (total)",
+    )
+    .await;
+    let mut other = case.world.admin().await;
+    run(&mut other, "begin; refresh materialized view concurrently tenant_acme.totals").await;
+    let migrator = case.migrator.clone();
+    let migrating = tokio::spawn(async move {
+        migrator.migrate_all(options().lock_timeout(Duration::from_millis(20))).await
+    });
+    let long = "select coalesce(bool_or(now() - query_start > interval '200 ms'), false)::text \
+                from pg_stat_activity where wait_event = 'relation'";
+    eventually("many lock timeouts have gone by", async || {
+        observe(&mut case.admin, long).await == "Some(\"true\")"
+    })
+    .await;
+    run(&mut other, "commit").await;
+    let report = migrating.await??;
+    assert!(report.is_success() && report.tenants[0].attempts == 1, "{report}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_cut_off_is_taken_away_and_built_again() -> TestResult {
     for (statement, index) in [
         ("create index concurrently by_total on orders (total);", "by_total"),
@@ -406,6 +432,7 @@ async fn what_somebody_has_to_see_to_says_what_failed_first() -> TestResult {
     let failure = report.tenants[0].error().expect("it is dirty");
     assert_eq!(failure.reason, FailureReason::Dirty);
     assert!(failure.message.contains("statement 2 of 2, line 3: check constraint"), "{failure}");
+    assert_eq!(failure.file.as_deref(), Some("0002_after.sql"));
     let plan = case.migrator.plan(Schemas::AllTenants, &options()).await?;
     assert!(
         !plan.tenants[0].begun[0].goes_on && plan.to_string().contains("line 3: check"),
