@@ -13,6 +13,7 @@ mod provisional;
 mod provisioner;
 mod report;
 mod retired;
+mod rights;
 mod spares;
 mod states;
 mod written;
