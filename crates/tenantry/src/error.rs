@@ -135,6 +135,8 @@ pub enum ErrorKind {
     LockNotAvailable,
     /// The server cancelled the statement, by its `statement_timeout` or on request: SQLSTATE 57014.
     Cancelled,
+    /// The role may not do this: SQLSTATE 42501. Creating a tenant says which right is missing, and of whom.
+    PermissionDenied,
     /// The transaction or the server only reads: SQLSTATE 25006.
     ///
     /// After a failover a connection may still lead to the former primary. The pool then replaces its
@@ -281,6 +283,7 @@ impl ErrorKind {
                 | Self::SerializationFailure
                 | Self::LockNotAvailable
                 | Self::Cancelled
+                | Self::PermissionDenied
                 | Self::ReadOnly
         )
     }
@@ -297,6 +300,7 @@ impl ErrorKind {
             "40001" => Self::SerializationFailure,
             "55P03" => Self::LockNotAvailable,
             "57014" => Self::Cancelled,
+            "42501" => Self::PermissionDenied,
             READ_ONLY => Self::ReadOnly,
             _ => Self::Database,
         }
@@ -333,6 +337,7 @@ impl ErrorKind {
             Self::SerializationFailure => "transaction cannot be serialized",
             Self::LockNotAvailable => "lock not available",
             Self::Cancelled => "statement cancelled by the server",
+            Self::PermissionDenied => "permission denied",
             Self::ReadOnly => "read-only transaction or server",
             Self::Migration => "migration failed",
             Self::Seed => "seed failed",

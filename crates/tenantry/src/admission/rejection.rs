@@ -230,6 +230,7 @@ mod tests {
             ErrorKind::SerializationFailure,
             ErrorKind::LockNotAvailable,
             ErrorKind::Cancelled,
+            ErrorKind::PermissionDenied,
             ErrorKind::ReadOnly,
             ErrorKind::TenantExists,
             ErrorKind::StoredName,

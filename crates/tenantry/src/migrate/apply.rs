@@ -489,7 +489,7 @@ fn millis(limit: Duration) -> u64 {
 }
 
 /// Has the server read a text as it was written, whatever a file before it has set.
-async fn reset_encoding(lease: &mut Lease, sql: &SqlStr) -> Result<(), Failure> {
+pub(super) async fn reset_encoding(lease: &mut Lease, sql: &SqlStr) -> Result<(), Failure> {
     if sql.as_str().is_ascii() {
         return Ok(());
     }

@@ -73,6 +73,8 @@ pub enum FailureReason {
     SearchPath,
     /// A statement failed.
     Statement,
+    /// The role may not do this: SQLSTATE 42501.
+    Permission,
     /// A lock was not to be had in time, as often as it was tried.
     LockTimeout,
     /// A statement took longer than it may.
@@ -101,6 +103,7 @@ impl FailureReason {
             Self::Irreversible => "irreversible",
             Self::SearchPath => "search_path",
             Self::Statement => "statement",
+            Self::Permission => "permission",
             Self::LockTimeout => "lock_timeout",
             Self::StatementTimeout => "statement_timeout",
             Self::ReadOnly => "read_only",
@@ -214,6 +217,7 @@ impl Failure {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self.reason {
             FailureReason::Connection => ErrorKind::Unavailable,
+            FailureReason::Permission if self.file.is_none() => ErrorKind::PermissionDenied,
             _ => ErrorKind::Migration,
         }
     }
@@ -221,6 +225,11 @@ impl Failure {
     /// Returns whether others were in the way, when everything was rolled back.
     pub(crate) fn collision(&self) -> Option<Collision> {
         self.collision
+    }
+
+    /// Makes a failure of an error that came of this text.
+    pub(crate) fn in_text(error: sqlx::Error, sql: &str) -> Self {
+        Self::from(error).unless_plain(sql)
     }
 
     /// Takes "already exists" at its word, unless the text that failed expects that others make the same.
@@ -276,9 +285,14 @@ impl From<sqlx::Error> for Failure {
             Some(answer) => (answer.message().to_owned(), answer.code().map(Into::into)),
             None => (own(&error).map_or_else(|| error.to_string(), ToString::to_string), None),
         };
+        let is_of_file = unreadable_answer(&error);
+        let message = is_of_file.map_or(message, str::to_owned);
         let lost = !leaves_session_usable(&error);
         let reason = match sqlstate.as_deref() {
+            // sqlx gives the connection up, but it is the statement that is wrong.
+            _ if is_of_file.is_some() => FailureReason::Statement,
             _ if lost => FailureReason::Connection,
+            Some("42501") => FailureReason::Permission,
             Some("55P03") => FailureReason::LockTimeout,
             Some("57014") => FailureReason::StatementTimeout,
             Some("25006") => FailureReason::ReadOnly,
@@ -289,6 +303,21 @@ impl From<sqlx::Error> for Failure {
         let failure = Self::new(reason, message);
         Self { sqlstate, collision, source: Some(Arc::new(error)), ..failure }
     }
+}
+
+/// Says what a file has done that makes the server answer in a way that sqlx cannot read.
+fn unreadable_answer(error: &sqlx::Error) -> Option<&'static str> {
+    let sqlx::Error::Protocol(words) = error else { return None };
+    [
+        ("CopyInResponse", "`copy … from stdin` needs a client that sends the rows, such as psql"),
+        ("CopyOutResponse", "`copy … to stdout` needs a client that takes the rows, such as psql"),
+        (
+            "non-UTF-8",
+            "a statement failed, and its message is not UTF-8: a file has set client_encoding",
+        ),
+    ]
+    .into_iter()
+    .find_map(|(mark, says)| words.contains(mark).then_some(says))
 }
 
 impl From<Error> for Failure {
@@ -308,6 +337,7 @@ impl From<&Error> for Failure {
             ErrorKind::LockNotAvailable => FailureReason::LockTimeout,
             ErrorKind::Cancelled => FailureReason::StatementTimeout,
             ErrorKind::ReadOnly => FailureReason::ReadOnly,
+            ErrorKind::PermissionDenied => FailureReason::Permission,
             kind if kind.is_of_statement() => FailureReason::Statement,
             _ => FailureReason::Connection,
         };

@@ -23,6 +23,7 @@ mod run;
 mod schemas;
 mod scope;
 mod source;
+mod sqlx_lock;
 mod stage;
 mod survey;
 mod targets;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     Failure, FailureReason, MigrateOptions, Problem,
-    apply::{Script, limit_locks, set_limits},
+    apply::{Script, limit_locks, reset_encoding, set_limits},
     lint::{Concurrent, Statement, statements},
     remains::{Before, Cured, Remains, drop_not_valid},
     stage::{Begun, Doubt, Next, Resume, Stage, Way, with_note},
@@ -260,10 +260,11 @@ impl Outside<'_> {
         if failure.reason == FailureReason::Connection {
             return failure;
         }
-        let mut sql = Sql::default();
         if state.transaction.is_some() {
-            sql.text("rollback; ");
+            // When it cannot be ended, nothing can be recorded either.
+            execute(lease, Sql::new("rollback")).await.ok();
         }
+        let mut sql = Sql::default();
         let index = state.transaction.unwrap_or(part.index);
         let is_whole = state.transaction.is_some()
             || !matches!(
@@ -378,5 +379,6 @@ async fn execute(lease: &mut Lease, sql: Sql) -> Result<(), Failure> {
 }
 
 async fn execute_str(lease: &mut Lease, sql: SqlStr) -> Result<(), Failure> {
+    reset_encoding(lease, &sql).await?;
     run(lease, async |conn| conn.execute(sqlx::raw_sql(sql)).await.map(drop)).await
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{
+    Outcome,
     lint::{Statement, statements},
     source::{MigrationFile, Migrations},
     stage::{Begun, Way},
@@ -34,6 +35,18 @@ pub(super) enum Job {
     ForgetOrphans,
     /// Delete the records of migrations that were not run to their end.
     ForgetDirty,
+}
+
+impl Job {
+    /// Returns what has come of a schema in which all of it was done.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Apply { .. } => Outcome::Migrated,
+            Self::Revert { .. } => Outcome::Reverted,
+            Self::Mark { .. } => Outcome::Marked,
+            Self::ForgetOrphans | Self::ForgetDirty => Outcome::Forgotten,
+        }
+    }
 }
 
 /// What is put up with.
@@ -235,6 +248,22 @@ pub(super) fn steps(
             Ok(dirty.map(|row| row.version).map(step(Action::Forgotten)).collect())
         }
     }
+}
+
+/// Returns `true` if what is recorded since leaves nothing to do for somebody who was to apply these versions, in
+/// ascending order: `since` holds what is recorded from the first of them on.
+pub(super) fn were_applied(
+    set: &Migrations,
+    versions: &[i64],
+    since: &[Applied],
+    lenient: Leniency,
+) -> bool {
+    let is_sound = |row: &Applied| match set.file(row.version) {
+        Some(file) => row.success && file.checksum.is(&row.checksum),
+        None => row.success && lenient.missing,
+    };
+    let is_there = |version: &i64| since.iter().any(|row| row.version == *version);
+    since.iter().all(is_sound) && versions.iter().all(is_there)
 }
 
 fn revertible(set: &Migrations, row: &Applied) -> Result<i64, Problem> {

@@ -19,8 +19,14 @@ pub struct MigrateReport {
     pub end: End,
     /// Tenants that there are, or that were named; one that was named twice counts once.
     pub total: usize,
-    /// Tenants in which something was done, to the end.
+    /// Tenants in which files were applied, to the end.
     pub migrated: usize,
+    /// Tenants in which migrations were taken back, to the end.
+    pub reverted: usize,
+    /// Tenants in which files were recorded as applied without being run.
+    pub marked: usize,
+    /// Tenants in which records were deleted.
+    pub forgotten: usize,
     /// Tenants in which nothing was to be done.
     pub up_to_date: usize,
     /// Tenants that failed. What was done before the failure is in their files.
@@ -106,8 +112,14 @@ pub struct TenantMigration {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Everything that was to be done was done.
+    /// Every file that was to be applied was applied.
     Migrated,
+    /// Every migration that was to be taken back was taken back.
+    Reverted,
+    /// Files were recorded as applied, and not run.
+    Marked,
+    /// Records were deleted.
+    Forgotten,
     /// There was nothing to do; somebody else may have done it meanwhile.
     UpToDate,
     /// It has failed.
@@ -127,6 +139,9 @@ impl Outcome {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Migrated => "migrated",
+            Self::Reverted => "reverted",
+            Self::Marked => "marked",
+            Self::Forgotten => "forgotten",
             Self::UpToDate => "up_to_date",
             Self::Failed { .. } => "failed",
             Self::Skipped => "skipped",
@@ -195,6 +210,9 @@ impl MigrateReport {
             end,
             total: tenants.len(),
             migrated: count("migrated"),
+            reverted: count("reverted"),
+            marked: count("marked"),
+            forgotten: count("forgotten"),
             up_to_date: count("up_to_date"),
             failed: count("failed"),
             skipped: count("skipped"),
@@ -231,7 +249,14 @@ impl TenantMigration {
     /// Says whether nothing is left to do.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        matches!(self.outcome, Outcome::Migrated | Outcome::UpToDate)
+        match self.outcome {
+            Outcome::Migrated
+            | Outcome::Reverted
+            | Outcome::Marked
+            | Outcome::Forgotten
+            | Outcome::UpToDate => true,
+            Outcome::Failed { .. } | Outcome::Skipped | Outcome::NotStarted => false,
+        }
     }
 
     /// Returns why it has failed, when it has.
@@ -275,7 +300,14 @@ fn serde_name(action: Action) -> &'static str {
 
 impl fmt::Display for MigrateReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} tenants migrated", self.migrated, self.total)?;
+        let done = [
+            (self.reverted, "reverted"),
+            (self.marked, "marked as applied"),
+            (self.forgotten, "with records deleted"),
+        ];
+        let done = done.into_iter().find(|(count, _)| *count > 0);
+        let (count, what) = done.unwrap_or((self.migrated, "migrated"));
+        write!(f, "{count} of {} tenants {what}", self.total)?;
         for (count, what) in [
             (self.up_to_date, "up to date"),
             (self.failed, "failed"),

@@ -15,8 +15,8 @@ use super::{
     apply::{Work, Worked, work},
     board::{Board, Next},
     hint::explained,
-    plan::{Job, Step, steps},
-    privileges,
+    plan::{Job, Step, steps, were_applied},
+    privileges, sqlx_lock,
     survey::{self, Recorded},
     targets::Target,
     tracking::Presence,
@@ -150,6 +150,11 @@ impl Run<'_> {
             let open = stage.schemas.iter().copied();
             let open: Vec<_> = open.filter(|schema| self.todo[*schema].is_some()).collect();
             self.board.lock().add(&open);
+            if !open.is_empty()
+                && sqlx_lock::wait(self.order.fleet, self.order.options).await.is_err()
+            {
+                tracing::debug!(target: "tenantry::migrate", "sqlx's lock could not be looked at");
+            }
             self.work_off(open.len()).await;
             if stage.is_canary && index + 1 < stages.len() && !self.all_well(stage) {
                 self.board.lock().stop(End::CanaryFailed);
@@ -274,7 +279,7 @@ impl Run<'_> {
                 Ok(Worked::Locked) if options.when_locked == WhenLocked::Wait => break None,
                 Ok(Worked::Locked) => break Some(Outcome::Skipped),
                 Ok(Worked::Done) if files.len() + earlier == 0 => break Some(Outcome::UpToDate),
-                Ok(Worked::Done) => break Some(Outcome::Migrated),
+                Ok(Worked::Done) => break Some(job.outcome()),
                 Err(error) => match self.again(&error, (schema, alone), attempts) {
                     Again::In(pause) => {
                         first.get_or_insert(error);
@@ -327,11 +332,17 @@ impl Run<'_> {
         let Some(left) = self.board.lock().begin_review(self.began.elapsed()) else { return };
         let places = left.into_iter().filter_map(|place| Some((place, self.todo[place].as_ref()?)));
         let places: Vec<_> = places.filter(|(_, todo)| !todo.versions.is_empty()).collect();
-        let schemas: Vec<_> =
-            places.iter().map(|(_, todo)| (&todo.site.schema, todo.versions.as_slice())).collect();
+        let schemas: Vec<_> = places
+            .iter()
+            .filter_map(|(_, todo)| Some((&todo.site.schema, *todo.versions.first()?)))
+            .collect();
+        let Order { fleet, set, options, .. } = self.order;
         // What cannot be told now is found out by whoever comes to it.
-        let have = survey::have(self.order.fleet, &schemas).await.unwrap_or_default();
-        let done = places.iter().zip(have).filter_map(|((place, _), have)| have.then_some(*place));
+        let found = survey::read_from(fleet, &schemas).await.unwrap_or_default();
+        let done = places.iter().zip(found).filter_map(|((place, todo), found)| {
+            let done = were_applied(set, &todo.versions, &found?, options.leniency());
+            done.then_some(*place)
+        });
         let gone = self.board.lock().end_review(self.began.elapsed(), &done.collect());
         for place in gone {
             self.results.lock()[place].outcome = Outcome::UpToDate;

@@ -115,23 +115,23 @@ pub(super) async fn look_closer(
     Ok(closer)
 }
 
-/// Finds out which of these schemas have all of the versions that go with them, as a look at many that may
-/// have been seen to by somebody else. What cannot be told now counts as not.
-pub(super) async fn have(
+/// Reads what these schemas have on record from a version on, as a look at many that may have been seen to by
+/// somebody else. There is nothing for one that cannot be read now.
+pub(super) async fn read_from(
     fleet: &Fleet,
-    schemas: &[(&Ident, &[i64])],
-) -> Result<Vec<bool>, Failure> {
-    let mut have = vec![false; schemas.len()];
+    schemas: &[(&Ident, i64)],
+) -> Result<Vec<Option<Vec<Applied>>>, Failure> {
+    let mut found = vec![None; schemas.len()];
     let mut lease = fleet.lease().await?;
     let names: Vec<_> = schemas.iter().map(|(schema, _)| *schema).collect();
     let (_, with_table) = look_for(&mut lease, &names).await?;
     set_for_reading(&mut lease).await?;
     for chunk in with_table.chunks(READ_AT_ONCE) {
         let asked: Vec<_> = chunk.iter().map(|place| schemas[*place]).collect();
-        match run(&mut lease, async |conn| tracking::have(conn, &asked).await).await {
-            Ok(found) => {
-                for (place, found) in chunk.iter().zip(found) {
-                    have[*place] = found;
+        match run(&mut lease, async |conn| tracking::read_from(conn, &asked).await).await {
+            Ok(records) => {
+                for (place, records) in chunk.iter().zip(records) {
+                    found[*place] = Some(records);
                 }
             }
             Err(failure) if failure.reason == FailureReason::Connection => return Err(failure),
@@ -139,7 +139,7 @@ pub(super) async fn have(
         }
         lease.wear(chunk.len());
     }
-    Ok(have)
+    Ok(found)
 }
 
 /// Finds out which schemas are there, and which of them have records.

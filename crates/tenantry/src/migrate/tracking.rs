@@ -85,32 +85,29 @@ pub(super) async fn read_many(
     rows.iter().map(group).collect()
 }
 
-/// Says which of these schemas have all of the versions that go with them on record, as run to their end.
-/// It costs the server half of reading everything.
-pub(super) async fn have(
+/// Reads what many schemas have on record from a version on, and what was not run to its end. It costs the
+/// server half of reading everything.
+pub(super) async fn read_from(
     conn: &mut PgConnection,
-    schemas: &[(&Ident, &[i64])],
-) -> sqlx::Result<Vec<bool>> {
+    schemas: &[(&Ident, i64)],
+) -> sqlx::Result<Vec<Vec<Applied>>> {
     let mut sql = Sql::default();
-    for (place, (schema, versions)) in schemas.iter().enumerate() {
+    for (place, (schema, version)) in schemas.iter().enumerate() {
         sql.text(if place == 0 { "select " } else { " union all select " });
-        sql.number(place as u64).text(" from ");
-        table(&mut sql, schema)
-            .text(" where success and version operator(pg_catalog.=) any (array[");
-        for (index, version) in versions.iter().enumerate() {
-            sql.text(if index == 0 { "" } else { ", " }).integer(*version);
-        }
-        sql.text("]::pg_catalog.int8[])");
+        sql.number(place as u64).text(" as place, version, success, checksum from ");
+        table(&mut sql, schema).text(" where version operator(pg_catalog.>=) ").integer(*version);
+        sql.text(" or not success");
     }
     let rows = sqlx::query(sql.finish()).persistent(false).fetch_all(conn).await?;
-    let mut found = vec![0; schemas.len()];
+    let mut found = vec![Vec::new(); schemas.len()];
     for row in &rows {
         let place = usize::try_from(row.try_get::<i32, _>(0)?).unwrap_or(usize::MAX);
         if let Some(found) = found.get_mut(place) {
-            *found += 1;
+            let (version, success) = (row.try_get(1)?, row.try_get(2)?);
+            found.push(Applied { version, success, checksum: row.try_get(3)?, begun: None });
         }
     }
-    Ok(schemas.iter().zip(found).map(|((_, versions), found)| found == versions.len()).collect())
+    Ok(found)
 }
 
 fn group(row: &PgRow) -> sqlx::Result<Group> {
@@ -255,13 +252,16 @@ pub(super) fn hold(sql: &mut Sql, schema: &Ident) {
     table(sql, schema).text(" in row exclusive mode; ");
 }
 
-/// Appends a statement that fails (22P02) when names are not looked up in the schema any more.
+/// Appends a statement that fails (22P02) when names are not looked up in the schema any more. What comes after
+/// is read as UTF-8, whatever a file has set.
 pub(super) fn check_schema(sql: &mut Sql, schema: &Ident) {
-    sql.text("select case when pg_catalog.current_schema() operator(pg_catalog.=) ")
+    sql.text("select pg_catalog.set_config('client_encoding', 'UTF8', false), ");
+    sql.text("case when pg_catalog.current_schema() operator(pg_catalog.=) ")
         .literal(schema.as_str());
+    // A schema may be called 42, which is a number.
     sql.text(
-        " then 0 else coalesce(pg_catalog.current_schema()::pg_catalog.text, 'none') \
-         ::pg_catalog.int4 end; ",
+        " then 0 else ('in '::pg_catalog.text operator(pg_catalog.||) \
+         coalesce(pg_catalog.current_schema()::pg_catalog.text, 'none'))::pg_catalog.int4 end; ",
     );
 }
 

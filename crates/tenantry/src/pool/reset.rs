@@ -35,9 +35,33 @@ pub(super) struct Terms {
     pub(super) checked: bool,
     /// How long a transaction may be idle, unless it is the library's own; `None` leaves it to the server.
     pub(super) idle_in_transaction: Option<Duration>,
+    /// For the library's own work: what the server's defaults must not decide.
+    pub(super) upkeep: Option<Upkeep>,
     /// Whether the schemas are looked at on the way.
     pub(super) look: bool,
     pub(super) pin: Pin,
+}
+
+/// Which limits on sessions the server knows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Upkeep {
+    pub(super) transaction_timeout: bool,
+}
+
+/// Appends the settings of the library's own work.
+///
+/// It has limits of its own where it needs them; one that is meant for requests would end a run in the middle.
+/// Files are read, and records are written and sent, as the library expects it; what it looks up twice in a
+/// transaction is looked up twice.
+fn set_for_upkeep(sql: &mut Sql, upkeep: Upkeep) {
+    sql.text(
+        "; set statement_timeout to 0; set idle_in_transaction_session_timeout to 0; \
+         set idle_session_timeout to 0; set standard_conforming_strings to on; set bytea_output to hex; \
+         set default_transaction_isolation to 'read committed'",
+    );
+    if upkeep.transaction_timeout {
+        sql.text("; set transaction_timeout to 0");
+    }
 }
 
 /// Draws a number that nobody can guess, from 2⁶¹ up to 2⁶², so that it is a `bigint` as it stands.
@@ -124,6 +148,9 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
         // What the library does in a transaction may wait for something else, such as its other files.
         let limit = if to.binding.is_librarys { Duration::ZERO } else { limit };
         sql.text("; set idle_in_transaction_session_timeout to ").number(whole_millis(limit));
+    }
+    if let Some(upkeep) = terms.upkeep {
+        set_for_upkeep(&mut sql, upkeep);
     }
     for (name, value) in &to.binding.settings {
         sql.text("; select pg_catalog.set_config(").literal(name);

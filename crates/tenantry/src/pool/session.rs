@@ -15,9 +15,9 @@ use super::{
     backend::Backend,
     credentials::{Login, LoginOf},
     extensions::ExtensionSchemas,
-    occupant::{Alike, Occupant},
+    occupant::{Alike, Occupant, OccupantId},
     pooling::{Identity, Separation},
-    reset::{Pin, Reset, Terms, bind_sql, draw, pin_sql},
+    reset::{Pin, Reset, Terms, Upkeep, bind_sql, draw, pin_sql},
     scheduler::Time,
 };
 use crate::{
@@ -168,6 +168,9 @@ pub(crate) enum KeepStatements {
     WhenAlike,
     Never,
 }
+
+/// `transaction_timeout` exists from this version on.
+const TRANSACTION_TIMEOUT_SINCE: u32 = 17_00_00;
 
 /// `client_connection_check_interval` exists from this version on.
 const CONNECTION_CHECK_SINCE: u32 = 14_00_00;
@@ -505,7 +508,10 @@ impl Session {
         let look = purpose != Purpose::Upkeep && to.needs_a_look();
         let (echo, checked) = (draw(), self.checks_clients);
         let idle_in_transaction = manner.idle_in_transaction;
-        let terms = Terms { reset, discard_plans, echo, checked, idle_in_transaction, look, pin };
+        let is_upkeep = purpose == Purpose::Upkeep || to.id == OccupantId::Upkeep;
+        let upkeep = is_upkeep.then(|| self.upkeep());
+        let terms =
+            Terms { reset, discard_plans, echo, checked, idle_in_transaction, upkeep, look, pin };
         let began = Instant::now();
         let sql = bind_sql(to, terms);
         if !sql.as_str().is_ascii() {
@@ -544,6 +550,13 @@ impl Session {
         }
         let in_transaction = reset == Reset::Plain && !own_transaction;
         Ok(Found { in_transaction, schema, looked: look })
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        let version = self.conn.server_version_num();
+        let transaction_timeout =
+            version.is_some_and(|version| version >= TRANSACTION_TIMEOUT_SINCE);
+        Upkeep { transaction_timeout }
     }
 
     /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.

@@ -79,7 +79,7 @@ impl Provisioner {
             Err(error) => {
                 let path = &site.occupant.binding.search_path;
                 let error = explained_error(&self.fleet, path, error).await;
-                Err(error.with_tenant(&record.id))
+                Err(self.name_missing_right(error).await.with_tenant(&record.id))
             }
         };
         // Whoever has asked before has been told that there is no such tenant.

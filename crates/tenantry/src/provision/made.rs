@@ -12,7 +12,7 @@ use crate::{
     catalog::Site,
     db::TenantTransaction,
     error::{Error, ErrorKind},
-    migrate::{Failure, MigrateOptions, Sent, apply_all, run_script, try_lock},
+    migrate::{Failure, FailureReason, MigrateOptions, Sent, apply_all, run_script, try_lock},
     pool::Lease,
     sql::Sql,
     tenant::{Ident, PROVISIONAL},
@@ -155,6 +155,9 @@ pub(super) fn migration(failure: Failure) -> Error {
     let attempted = match (&failure.file, failure.line) {
         (Some(file), Some(line)) => format!("{file}, line {line}"),
         (Some(file), None) => file.to_string(),
+        (None, _) if failure.reason == FailureReason::Permission => {
+            "creating the schema and what records its migrations".to_owned()
+        }
         (None, _) => failure.reason.as_str().to_owned(),
     };
     Error::new(failure.kind(), attempted).with_source(failure)

@@ -14,6 +14,7 @@ mod provisional;
 mod provisioner;
 mod report;
 mod retired;
+mod rights;
 mod spares;
 mod states;
 mod written;

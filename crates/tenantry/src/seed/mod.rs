@@ -8,6 +8,7 @@ mod record;
 mod report;
 mod run;
 mod seeder;
+mod turn;
 mod what;
 
 pub use options::SeedOptions;

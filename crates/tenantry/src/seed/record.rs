@@ -4,12 +4,31 @@ use sqlx::{PgConnection, Row, SqlStr};
 
 use crate::{catalog::Site, pool::keep_to_owner, sql::Sql, tenant::Ident};
 
-/// Notes in the open transaction that a schema has a seed. Returns whether it had not before.
+/// What has come of noting that a schema has a seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// It had not before.
+    First,
+    Already,
+    /// Somebody else is seeding the schema. The transaction has failed.
+    Busy,
+}
+
+/// Notes in the open transaction that a schema has a seed.
 ///
-/// Somebody who seeds the same schema with the same seed is waited for.
-pub(super) async fn note(conn: &mut PgConnection, site: &Site, seed: &str) -> sqlx::Result<bool> {
-    let rows = sqlx::raw_sql(note_sql(site, seed)).fetch_all(conn).await?;
-    Ok(rows.iter().any(|row| row.try_get::<&str, _>("tenantry_seed").is_ok()))
+/// Nobody waits for another inside the server, because a statement that waits has a snapshot, and `create index
+/// concurrently` waits for everybody's snapshots to end.
+pub(super) async fn note(conn: &mut PgConnection, site: &Site, seed: &str) -> sqlx::Result<Noted> {
+    match sqlx::raw_sql(note_sql(site, seed)).fetch_all(conn).await {
+        Ok(rows) => match rows.iter().any(|row| row.try_get::<&str, _>("tenantry_seed").is_ok()) {
+            true => Ok(Noted::First),
+            false => Ok(Noted::Already),
+        },
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("22P02") => {
+            Ok(Noted::Busy)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Says whether a schema has a seed.
@@ -37,9 +56,17 @@ pub(super) async fn has(conn: &mut PgConnection, schema: &Ident, seed: &str) -> 
 
 fn note_sql(site: &Site, seed: &str) -> SqlStr {
     let schema = &site.schema;
-    // `if not exists` alone lets two who create it at once collide.
-    let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(");
-    sql.literal(schema.as_str()).text(", 7234619037116)); create table if not exists ");
+    // `if not exists` alone lets two who create it at once collide. What is no number fails (22P02), and with it
+    // the rest of the string.
+    let mut sql = Sql::new(
+        "select case when pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended(",
+    );
+    sql.literal(schema.as_str()).text(", 7234619037116)) then 0 else (");
+    sql.literal(schema.as_str());
+    sql.text(
+        "::pg_catalog.text operator(pg_catalog.||) ' is being seeded')::pg_catalog.int4 end; ",
+    );
+    sql.text("create table if not exists ");
     sql.ident(schema).text(
         "._tenantry_seeds (name pg_catalog.text primary key, \
          seeded_at pg_catalog.timestamptz not null default pg_catalog.now()); ",

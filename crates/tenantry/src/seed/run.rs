@@ -6,7 +6,9 @@ use futures_util::FutureExt;
 use sqlx::{PgConnection, Row, SqlStr};
 
 use super::{
-    Seed, record,
+    Seed,
+    record::{self, Noted},
+    turn::Turn,
     what::{BoxError, Repeat, What},
 };
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
     db::TenantTransaction,
     error::{Error, ErrorKind},
     fleet::Fleet,
-    migrate::{Lint, body_in_transaction, check_sql},
+    migrate::{Failure, Lint, body_in_transaction, check_sql},
 };
 
 /// What came of running a seed.
@@ -41,8 +43,10 @@ pub(crate) async fn in_transaction(
     check_schema(tx, seed, site).await?;
     if seed.repeat == Repeat::Once {
         let noted = record::note(&mut *tx, site, &seed.name).await;
-        if !noted.map_err(|error| failed(seed, site, error))? {
-            return Ok(Some(Ran::Already));
+        match noted.map_err(|error| failed(seed, site, error))? {
+            Noted::First => {}
+            Noted::Already => return Ok(Some(Ran::Already)),
+            Noted::Busy => return Err(busy(seed, site)),
         }
     }
     let result = match &seed.what {
@@ -62,8 +66,8 @@ async fn run_sql(
     lint: &Lint,
 ) -> Result<(), BoxError> {
     check_sql(site, &seed.name, sql, lint)?;
-    sqlx::raw_sql(body_in_transaction(sql)).execute(&mut **tx).await?;
-    Ok(())
+    let run = sqlx::raw_sql(body_in_transaction(sql)).execute(&mut **tx).await;
+    run.map(drop).map_err(|error| Failure::in_text(error, sql.as_str()).into())
 }
 
 /// Runs a seed that runs without a transaction. That it was run is recorded afterwards.
@@ -82,15 +86,32 @@ pub(crate) async fn outside(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<R
         _ => Err("it seeds the shared schema, and not tenants".into()),
     };
     result.map_err(|error| failed(seed, site, error))?;
-    if seed.repeat == Repeat::Once {
-        let mut tx = TenantTransaction::open(fleet.lease_for(site).await?).await?;
-        let noted = record::note(&mut tx, site, &seed.name).await;
-        let first = noted.map_err(|error| failed(seed, site, error))?;
-        tx.commit().await.map_err(|error| failed(seed, site, error))?;
-        // Somebody else was at it, too, and has ended before.
-        return Ok(if first { Ran::Seeded } else { Ran::Already });
+    match seed.repeat {
+        Repeat::Once => {
+            let turn = Turn::new();
+            loop {
+                let noted = note(fleet, seed, site).await;
+                if !turn.wait_after(&noted).await {
+                    return noted;
+                }
+            }
+        }
+        Repeat::EveryTime => Ok(Ran::Seeded),
     }
-    Ok(Ran::Seeded)
+}
+
+/// Notes that a seed was run.
+async fn note(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<Ran, Error> {
+    let mut tx = TenantTransaction::open(fleet.lease_for(site).await?).await?;
+    let noted = record::note(&mut tx, site, &seed.name).await;
+    let ran = match noted.map_err(|error| failed(seed, site, error))? {
+        Noted::First => Ran::Seeded,
+        // Somebody else was at it, too, and has ended before.
+        Noted::Already => Ran::Already,
+        Noted::Busy => return Err(busy(seed, site)),
+    };
+    tx.commit().await.map_err(|error| failed(seed, site, error))?;
+    Ok(ran)
 }
 
 /// Checks that names are looked up in the schema: where the shared one stands behind it, they would be looked
@@ -116,6 +137,11 @@ async fn has(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<bool, Error> {
     check_schema(&mut lease, seed, site).await?;
     let has = record::has(&mut lease, &site.schema, &seed.name).await;
     has.map_err(|error| failed(seed, site, error))
+}
+
+fn busy(seed: &Seed, site: &Site) -> Error {
+    let attempted = format!("seed {:?}: somebody else is seeding the schema", seed.name);
+    site.occupant.name(Error::new(ErrorKind::Busy, attempted))
 }
 
 fn failed(seed: &Seed, site: &Site, error: impl Into<BoxError>) -> Error {

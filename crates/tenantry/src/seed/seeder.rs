@@ -6,7 +6,10 @@ use std::{
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::{Ran, Seed, SeedOptions, SeedOutcome, SeedReport, TenantSeed, in_transaction, outside};
+use super::{
+    Ran, Seed, SeedOptions, SeedOutcome, SeedReport, TenantSeed, in_transaction, outside,
+    turn::Turn,
+};
 use crate::{
     catalog::Site,
     db::TenantTransaction,
@@ -138,10 +141,10 @@ impl Seeder {
         if seed.runs_outside() {
             return outside(&self.fleet, seed, site).await;
         }
-        let mut attempts = Attempts::default();
+        let (mut attempts, turn) = (Attempts::default(), Turn::new());
         loop {
             let ran = self.seed_at_once(seed, site).await;
-            if !attempts.go_on_after(&ran).await {
+            if !turn.wait_after(&ran).await && !attempts.go_on_after(&ran).await {
                 return ran;
             }
         }

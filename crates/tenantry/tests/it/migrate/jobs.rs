@@ -76,6 +76,9 @@ async fn a_file_that_fails_outside_a_transaction_is_dirty_until_somebody_puts_it
     // Or told that it is done.
     run(&mut admin, "update tenant_acme._sqlx_migrations set success = false").await;
     let report = migrator.mark_applied(Schemas::AllTenants, None, options()).await?;
+    assert_eq!((report.marked, report.migrated), (1, 0), "nothing was run: {report}");
+    assert!(report.to_string().starts_with("1 of 1 tenants marked as applied"), "{report}");
+    assert_eq!(report.tenants[0].outcome.as_str(), "marked");
     assert_eq!(report.tenants[0].files[0].action, Action::Marked);
     assert_eq!(recorded(&mut admin, "acme").await, "Some(\"1\")");
     Ok(())
@@ -117,7 +120,7 @@ async fn what_was_applied_is_taken_back_the_latest_first() -> TestResult {
     assert_eq!(recorded(&mut admin, "t0001").await, "Some(\"1\")");
     assert_eq!((tables(&mut admin, "a").await, tables(&mut admin, "b").await), (3, 2));
     let report = migrator.revert(Schemas::AllTenants, 0, options()).await?;
-    assert_eq!((report.migrated, tables(&mut admin, "a").await), (3, 0), "{report}");
+    assert_eq!((report.reverted, tables(&mut admin, "a").await), (3, 0), "{report}");
     assert!(migrator.migrate_all(options()).await?.is_success());
     assert_eq!(tables(&mut admin, "b").await, 3);
     Ok(())
@@ -151,7 +154,7 @@ async fn schemas_that_were_made_in_another_way_are_marked_and_orphans_forgotten(
     files.remove("0001_notes.sql");
     let after = migrator(&world, &files);
     let report = after.forget_orphans(Schemas::AllTenants, options()).await?;
-    assert_eq!((report.migrated, report.tenants[0].files[0].version), (1, 1));
+    assert_eq!((report.forgotten, report.tenants[0].files[0].version), (1, 1));
     assert_eq!(recorded(&mut admin, "acme").await, "Some(\"2\")");
     assert!(after.plan(Schemas::AllTenants, &options()).await?.is_up_to_date());
     let report = after.forget_orphans(Schemas::AllTenants, options()).await?;

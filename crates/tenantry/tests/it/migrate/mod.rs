@@ -7,5 +7,6 @@ mod lints;
 mod plans;
 mod runs;
 mod shared_touch;
+mod truth;
 
 pub(crate) use files::Files;
