@@ -80,6 +80,14 @@ impl Fleet {
         })
     }
 
+    /// Asks the catalog for the role of a tenant that may not exist yet, unless it never has any on record.
+    pub(crate) async fn role_on_record(&self, id: &TenantId) -> Result<Option<Ident>, Error> {
+        if !self.lookup.names_roles() {
+            return Ok(None);
+        }
+        Ok(self.lookup.record(&self.asked, id).await?.and_then(|record| record.role))
+    }
+
     pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
         self.lookup.site(record)
     }
@@ -91,6 +99,15 @@ impl Fleet {
 
     pub(crate) fn shared_site(&self) -> Site {
         self.lookup.shared_site()
+    }
+
+    /// Returns the role that works on the tables of a site, where that is not the role of upkeep. It may
+    /// have to be asked for, where a tenant has a login of its own.
+    pub(crate) async fn role_of(&self, site: &Site) -> Result<Option<Ident>, Error> {
+        match &site.grantee {
+            Some(grantee) => self.server.role_of(grantee).await,
+            None => Ok(None),
+        }
     }
 
     /// Takes a connection for upkeep, bound to nobody.

@@ -57,6 +57,10 @@ impl Catalog for SchemaDiscovery {
         })
     }
 
+    fn names_roles(&self) -> bool {
+        false
+    }
+
     fn batch(&self) -> usize {
         BATCH
     }

@@ -5,6 +5,7 @@ use sqlx::{PgConnection, Row, SqlStr, postgres::PgRow};
 
 use crate::{
     error::{Error, ErrorKind},
+    pool::{grant, keep_to_owner},
     sql::Sql,
     tenant::Ident,
 };
@@ -51,20 +52,21 @@ pub(super) async fn install(
     conn: &mut PgConnection,
     schema: &Ident,
     table: &Ident,
-) -> Result<(), Error> {
+) -> Result<Made, Error> {
     let name = Name { schema, table };
     // It makes a second caller wait: `if not exists` alone lets two creators collide.
     let lock = "select pg_catalog.pg_advisory_xact_lock(7234619037115)";
     sqlx::raw_sql(lock).execute(&mut *conn).await?;
     let found = sqlx::raw_sql(name.find_sql()).fetch_all(&mut *conn).await?;
-    match found.first() {
+    let made = match found.first() {
         None => {
             sqlx::raw_sql(name.create_sql()).execute(&mut *conn).await?;
+            Made::Now
         }
         Some(first) => {
             name.check(first, &found)?;
             if sqlx::raw_sql(name.is_announced_sql()).fetch_optional(&mut *conn).await?.is_some() {
-                return Ok(());
+                return Ok(Made::Before);
             }
             if !first.try_get::<bool, _>("may")? {
                 let owner: String = first.try_get("owner")?;
@@ -72,10 +74,38 @@ pub(super) async fn install(
                     format!("it belongs to the role {owner}, which alone can add the trigger");
                 return Err(name.refuse(&why));
             }
+            Made::Before
         }
-    }
+    };
     sqlx::raw_sql(name.announce_sql()).execute(&mut *conn).await?;
+    Ok(made)
+}
+
+/// Makes them as upkeep, which is another role than the one that reads the table.
+pub(super) async fn install_for(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    table: &Ident,
+    reader: &Ident,
+) -> Result<(), Error> {
+    let mut sql = Sql::default();
+    grant(&mut sql, schema, reader);
+    sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
+    if install(conn, schema, table).await? == Made::Now {
+        let mut sql = Sql::default();
+        // Who is a tenant is written by upkeep alone.
+        keep_to_owner(&mut sql, schema, table.as_str());
+        Name { schema, table }.to(sql.text("grant select on table ")).text(" to ").ident(reader);
+        sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    }
     Ok(())
+}
+
+/// When the table was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    Now,
+    Before,
 }
 
 struct Name<'a> {

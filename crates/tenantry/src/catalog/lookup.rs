@@ -243,6 +243,10 @@ impl Lookup {
         self.0.catalog.finds_schemas()
     }
 
+    pub(crate) fn names_roles(&self) -> bool {
+        self.0.catalog.names_roles()
+    }
+
     pub(crate) fn channel(&self) -> Option<&str> {
         self.0.catalog.channel()
     }

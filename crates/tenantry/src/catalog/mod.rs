@@ -149,6 +149,12 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Returns `true` if records can have a [role](TenantRecord::role). Default: `true`, so that a tenant
+    /// that is created is looked up before, and its role gets its rights from the beginning.
+    fn names_roles(&self) -> bool {
+        true
+    }
+
     /// Names the channel on which changes are announced with `NOTIFY`, if they are: the payload is a
     /// tenant id, or empty for all of them. The manager then keeps one connection of its budget for
     /// listening.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fixed::container_of;
 use crate::{
     error::{Error, ErrorKind},
-    pool::{AskForCredentials, Class, ExtensionSchemas, Login, Occupant, OccupantId},
+    pool::{AskForCredentials, Class, ExtensionSchemas, Grantee, Login, Occupant, OccupantId},
     tenant::{
         Binding, Ident, Isolation, PROVISIONAL, Placement, Schema, Tenant, TenantId, TenantRecord,
         TenantState,
@@ -54,6 +54,8 @@ pub(crate) struct Site {
     /// Binds a session to the schema as the role of the connection, without the tenant's settings.
     /// Dedicated, when a connection that has served the tenant may serve nobody else.
     pub(crate) occupant: Arc<Occupant>,
+    /// Who works on the tables, where that is not the role of upkeep.
+    pub(crate) grantee: Option<Grantee>,
 }
 
 /// Tables of a schema that upkeep comes across, more or less: those of the library, and what a migration
@@ -67,6 +69,8 @@ pub(crate) struct Rules {
     pub(crate) tenants_see_shared: bool,
     pub(crate) extensions: Arc<ExtensionSchemas>,
     pub(crate) dedicate: Dedicate,
+    /// The role of the manager, where upkeep has another one.
+    pub(crate) runtime: Option<Ident>,
 }
 
 impl Rules {
@@ -98,13 +102,14 @@ impl Rules {
         let schema = self.container(record)?;
         let (tenant, class) = (record.id.clone(), self.class(record));
         let occupant = self.upkeep(OccupantId::Tenant(tenant.clone()), class, &schema);
-        Ok(Site { tenant: Some(tenant), schema, occupant })
+        let grantee = self.grantee(record, class);
+        Ok(Site { tenant: Some(tenant), schema, occupant, grantee })
     }
 
     /// Returns how upkeep reaches a schema that is no tenant's yet.
     pub(super) fn site_of(&self, schema: &Ident) -> Site {
         let occupant = self.upkeep(OccupantId::Upkeep, Class::Shared, schema);
-        Site { tenant: None, schema: schema.clone(), occupant }
+        Site { tenant: None, schema: schema.clone(), occupant, grantee: self.runtime() }
     }
 
     /// Returns how upkeep reaches the shared schema.
@@ -112,7 +117,25 @@ impl Rules {
         let schema = self.shared_schema.clone();
         let binding = Binding::upkeep(&schema, None).reaching(self.extensions.names());
         let occupant = Arc::new(Occupant::new(OccupantId::Shared, Class::Shared, binding));
-        Site { tenant: None, schema, occupant }
+        Site { tenant: None, schema, occupant, grantee: self.runtime() }
+    }
+
+    /// Returns who works on a tenant's tables, where that is not the role of upkeep.
+    fn grantee(&self, record: &TenantRecord, class: Class) -> Option<Grantee> {
+        match &record.role {
+            Some(role) => Some(Grantee::Role(role.clone())),
+            None => self.login(record, class).map(Grantee::Login).or_else(|| self.runtime()),
+        }
+    }
+
+    fn runtime(&self) -> Option<Grantee> {
+        self.runtime.clone().map(Grantee::Role)
+    }
+
+    /// Returns how a tenant's connections log in, where that is not as the manager does.
+    fn login(&self, record: &TenantRecord, class: Class) -> Option<Login> {
+        let ask = self.dedicate.credentials.clone().filter(|_| class == Class::Dedicated);
+        ask.map(|ask| Login::tenants(record.clone(), ask))
     }
 
     fn class(&self, record: &TenantRecord) -> Class {
@@ -136,8 +159,7 @@ impl Rules {
             return Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id));
         }
         let id = OccupantId::Tenant(record.id.clone());
-        let login = self.dedicate.credentials.clone().filter(|_| class == Class::Dedicated);
-        let login = login.map(|ask| Login::new(record.clone(), ask));
+        let login = self.login(&record, class);
         let occupant = Occupant::new(id, class, binding).of(schema).logging_in(login);
         let occupant = occupant.reaching(&self.extensions);
         let occupant = Arc::new(match record.state {

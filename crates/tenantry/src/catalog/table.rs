@@ -6,7 +6,7 @@ use sqlx::{Row, SqlStr, error::DatabaseError, postgres::PgRow};
 use super::{
     Answer, Ask, BATCH, Catalog, CatalogChange, Page, Resolved, Write,
     discovery::failed,
-    install::install,
+    install::{install, install_for},
     one,
     page::{self, PAGE},
 };
@@ -60,7 +60,9 @@ impl TableCatalog {
     ///
     /// A table of that name that is there already is used when it has the columns above and its ids are
     /// unique; `varchar`, `timestamp` and `json` will do. It gets the trigger, or a newer one. Where nothing
-    /// is missing, nothing is changed, so that the role needs no right to.
+    /// is missing, nothing is changed, so that the role needs no right to. Where
+    /// [upkeep](crate::ManagerBuilder::upkeep_credentials) has a login of its own, it makes the table, and
+    /// the manager's role may read it.
     ///
     /// # Errors
     ///
@@ -72,8 +74,12 @@ impl TableCatalog {
     ///
     /// When dropped, all of it is there or nothing.
     pub async fn create_table(&self, shared: &SharedDb) -> Result<(), Error> {
-        let mut tx = shared.begin().await?;
-        install(&mut tx, shared.schema(), &self.table).await?;
+        let mut tx = shared.begin_upkeep().await?;
+        let schema = shared.schema();
+        match shared.role_of_manager() {
+            None => drop(install(&mut tx, schema, &self.table).await?),
+            Some(manager) => install_for(&mut tx, schema, &self.table, manager).await?,
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -163,6 +169,10 @@ impl Catalog for TableCatalog {
             }
             Ok(resolved)
         })
+    }
+
+    fn names_roles(&self) -> bool {
+        false
     }
 
     fn batch(&self) -> usize {

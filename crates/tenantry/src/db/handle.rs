@@ -17,7 +17,7 @@ use crate::{
     event::{Observer, Ran, Retry, RetryOf},
     pool::{Class, Effect, Lease, Occupant, Purpose, Server, Session},
     retry::Retrier,
-    tenant::TenantId,
+    tenant::{Ident, TenantId},
 };
 
 /// What all database handles have in common: a pool, and whose session they want.
@@ -53,6 +53,17 @@ impl Handle {
     pub(super) async fn begin(&self) -> Result<TenantTransaction, Error> {
         let lease = self.server.acquire(&self.occupant, Purpose::Transaction).await?;
         TenantTransaction::open(lease).await
+    }
+
+    /// Begins a transaction of upkeep's in the schema.
+    pub(super) async fn begin_upkeep(&self) -> Result<TenantTransaction, Error> {
+        let mut lease = self.server.acquire_for_upkeep().await?;
+        lease.serve(&self.occupant).await.map_err(Error::from)?;
+        TenantTransaction::open(lease).await
+    }
+
+    pub(super) fn role_of_manager(&self) -> Option<&Ident> {
+        self.server.role_of_manager()
     }
 
     pub(super) async fn ping(&self) -> Result<(), Error> {

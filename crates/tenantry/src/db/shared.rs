@@ -73,6 +73,16 @@ impl SharedDb {
         self.handle.spawn(task);
     }
 
+    /// Begins a transaction in the schema as upkeep, which may have rights that the manager has not.
+    pub(crate) async fn begin_upkeep(&self) -> Result<TenantTransaction, Error> {
+        self.handle.begin_upkeep().await
+    }
+
+    /// Returns the role of the manager, where upkeep has another one.
+    pub(crate) fn role_of_manager(&self) -> Option<&Ident> {
+        self.handle.role_of_manager()
+    }
+
     /// Returns the schema in which names are looked up first.
     pub(crate) fn schema(&self) -> &Ident {
         let path = &self.handle.occupant().binding.search_path;

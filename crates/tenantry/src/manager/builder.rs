@@ -10,8 +10,8 @@ use crate::{
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
     fleet::Fleet,
     pool::{
-        AskForCredentials, Class, Credentials, ExtensionSchemas, Occupant, OccupantId, PoolOptions,
-        Server,
+        AskForCredentials, Class, Credentials, ExtensionSchemas, Login, Occupant, OccupantId, Own,
+        PoolOptions, Server,
     },
     retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
@@ -32,6 +32,7 @@ pub struct ManagerBuilder {
     hooks: Hooks,
     dedicate: Option<Decide>,
     credentials: Option<AskForCredentials>,
+    upkeep: Option<Credentials>,
 }
 
 impl ManagerBuilder {
@@ -69,6 +70,7 @@ impl ManagerBuilder {
             hooks: Hooks::default(),
             dedicate: None,
             credentials: None,
+            upkeep: None,
         }
     }
 
@@ -168,7 +170,8 @@ impl ManagerBuilder {
     /// This is what contains SQL that a tenant has written: whatever it does on its session, such as
     /// `reset role`, it has the rights of its own login and no more. A [role](TenantRecord::role) that
     /// the session takes on does not contain it. The login needs the rights to use its tenant's schema
-    /// and none on any other; migrations, seeds and provisioning go on to work as the manager.
+    /// and none on any other; migrations, seeds and provisioning go on to work as the manager,
+    /// or as [upkeep](Self::upkeep_credentials), and give the login the rights to use its tenant's schema.
     ///
     /// The closure is asked for each connection, within
     /// [`connect_timeout`](PoolOptions::connect_timeout), so a password can be changed at any time. It gets
@@ -202,6 +205,35 @@ impl ManagerBuilder {
         A: Future<Output = Result<Option<Credentials>, Error>> + Send + 'static,
     {
         self.credentials = Some(Arc::new(move |record| Box::pin(ask(record))));
+        self
+    }
+
+    /// Gives upkeep a login of its own: migrations, provisioning, seeds in a transaction and
+    /// [`TableCatalog::create_table`](crate::TableCatalog::create_table) log in with these credentials
+    /// instead of the manager's. Default: none.
+    ///
+    /// The role that serves requests then needs no right to create or change tables, and owns nothing.
+    /// The role of upkeep needs the right to create in the database, and in the shared schema, and owns
+    /// what it makes. Whoever works on a tenant's tables gets usage on the schema and the rights to read
+    /// and change rows, as part of creating and migrating: the tenant's [role](TenantRecord::role), its
+    /// [login](Self::credentials), or the manager's role where it has neither.
+    ///
+    /// These connections count in the budget like any other. Schemas that another role owns have to be
+    /// given to the role of upkeep first: `reassign owned by app to owner`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tenantry::{Credentials, TenantManager};
+    ///
+    /// # fn example(password: &str) -> Result<(), tenantry::ConfigError> {
+    /// let manager = TenantManager::builder("postgres://app@localhost/saas")
+    ///     .upkeep_credentials(Credentials::new("app_owner").password(password))
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn upkeep_credentials(mut self, credentials: Credentials) -> Self {
+        self.upkeep = Some(credentials);
         self
     }
 
@@ -353,9 +385,17 @@ impl ManagerBuilder {
         let retry = self.pool.retry.clone();
         let for_catalog = self.pool.reserve().max(1);
         let (events, hooks) = (self.events, self.hooks);
-        let of_server = Arc::clone(&extensions);
-        let server =
-            Server::new(connect.clone(), self.pool, outside, system, of_server, events, hooks);
+        let manager = connect.get_username().to_owned();
+        let runtime = self.upkeep.as_ref().filter(|upkeep| upkeep.user() != manager);
+        let runtime = runtime.map(|_| Ident::parse(&manager)).transpose();
+        let runtime = runtime.map_err(ConfigError::Role)?;
+        let own = Own {
+            system,
+            upkeep: self.upkeep.map(Login::upkeeps),
+            manager: runtime.clone(),
+            extensions: Arc::clone(&extensions),
+        };
+        let server = Server::new(connect.clone(), self.pool, outside, own, events, hooks);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked = Asked { library: db(Arc::clone(server.system())), shared: db(catalog) };
         let shared = db(shared);
@@ -364,6 +404,7 @@ impl ManagerBuilder {
             shared_schema,
             tenants_see_shared: self.tenants_see_shared,
             extensions,
+            runtime,
             dedicate: Dedicate { decide, credentials: self.credentials },
         };
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
@@ -424,6 +465,9 @@ pub enum ConfigError {
         /// The schema.
         schema: Ident,
     },
+    /// The user that the manager logs in as is no identifier.
+    #[error("user of the database: {0}")]
+    Role(#[source] IdentError),
     /// The catalog contradicts itself.
     #[error("catalog: {0}")]
     Catalog(#[source] Error),

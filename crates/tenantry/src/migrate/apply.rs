@@ -11,6 +11,7 @@ use super::{
     lint::statements,
     outside::{Outside, check_built},
     plan::{Applied, Job, Leniency, Step, steps},
+    privileges,
     source::{MigrationFile, Migrations},
     stage::Way,
     survey::run,
@@ -37,7 +38,8 @@ pub(super) enum Worked {
     Locked,
 }
 
-/// Does the work on a lease, which keeps the schema's lock until it is given back or serves another.
+/// Does the work on a lease, which keeps the schema's lock until it is given back or serves another. `role`
+/// works on the tables, where that is not the role of the lease.
 ///
 /// What was done is told to `done` as soon as it lasts. When the connection is lost, nobody knows whether what
 /// had been sent lasts: it is kept in `lost`, and the next attempt finds it out.
@@ -48,6 +50,7 @@ pub(super) enum Worked {
 /// outside a transaction is left dirty. The next run goes on from there.
 pub(super) async fn work(
     work: &Work<'_>,
+    role: Option<&Ident>,
     lease: &mut Lease,
     lost: &mut Vec<Step>,
     done: &mut (dyn FnMut(FileDone) + Send),
@@ -83,6 +86,12 @@ pub(super) async fn work(
     let steps = steps(job, set, &found.applied, options.leniency())
         .map_err(|problem| explained(problem, set, &found.applied))?;
     let mut presence = found.presence;
+    if let Some(role) = role
+        && steps.iter().any(|step| step.action == Action::Applied)
+    {
+        privileges::prepare(lease, &site.schema, presence, role).await?;
+        presence = Presence::Table;
+    }
     for batch in batches(set, &steps, options.transaction) {
         let batch = Batch { work, steps: batch, presence, applied: &found.applied };
         if let Err(failure) = batch.run(lease, done).await {
@@ -284,6 +293,7 @@ pub(crate) async fn apply_all(
     set: &Migrations,
     site: &Site,
     options: &MigrateOptions,
+    role: Option<&Ident>,
     lease: &mut Lease,
 ) -> Result<usize, Failure> {
     let (job, presence) = (Job::Apply { to: None }, Presence::NoTable);
@@ -291,7 +301,7 @@ pub(crate) async fn apply_all(
     let (mut files, mut attempts) = (0, 0);
     let worked = loop {
         attempts += 1;
-        let failure = match work(&what, lease, &mut Vec::new(), &mut |_| files += 1).await {
+        let failure = match work(&what, role, lease, &mut Vec::new(), &mut |_| files += 1).await {
             Ok(worked) => break worked,
             Err(failure) => failure,
         };

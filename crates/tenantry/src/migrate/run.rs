@@ -16,6 +16,7 @@ use super::{
     board::{Board, Next},
     hint::explained,
     plan::{Job, Step, steps},
+    privileges,
     survey::{self, Recorded},
     targets::Target,
     tracking::Presence,
@@ -89,7 +90,9 @@ impl Order<'_> {
         &self,
         targets: Vec<(Target, Result<Recorded, Failure>)>,
     ) -> (End, Vec<TenantMigration>) {
-        let Self { options, .. } = self;
+        let Self { options, fleet, .. } = self;
+        let sites = targets.iter().filter_map(|(target, _)| target.site.as_ref().ok());
+        let granted: Vec<_> = sites.filter(|site| site.grantee.is_some()).cloned().collect();
         let (mut todo, mut results) = (Vec::new(), Vec::new());
         for (target, recorded) in targets {
             let (outcome, what) = self.look(recorded);
@@ -109,6 +112,9 @@ impl Order<'_> {
             board: Mutex::new(Board::new(options.on_failure, options.error_budget)),
         };
         run.go().await;
+        if matches!(self.job, Job::Apply { .. }) {
+            privileges::catch_up(fleet, &granted).await;
+        }
         let end = run.board.into_inner().stopped().unwrap_or(End::Completed);
         (end, run.results.into_inner())
     }
@@ -340,6 +346,7 @@ impl Run<'_> {
         lease: &mut Option<Lease>,
         (files, lost): (&mut Vec<FileDone>, &mut Vec<Step>),
     ) -> Result<Worked, Failure> {
+        let role = self.order.fleet.role_of(what.site).await?;
         let mut held = match lease.take() {
             Some(held) => held,
             None => self.order.fleet.lease().await?,
@@ -348,7 +355,7 @@ impl Run<'_> {
             self.tell(&Progress::File { tenant: name, file: &file });
             files.push(file);
         };
-        let worked = work(what, &mut held, lost, &mut done).await;
+        let worked = work(what, role.as_ref(), &mut held, lost, &mut done).await;
         match worked {
             Ok(_) => *lease = Some(held),
             Err(_) => held.settle().await,

@@ -184,6 +184,12 @@ impl Migrations {
         self
     }
 
+    /// Returns `true` if a file may take privileges away.
+    pub(crate) fn revokes(&self) -> bool {
+        let revokes = |sql: &SqlStr| sql.as_str().to_ascii_lowercase().contains("revoke");
+        self.files().iter().any(|file| revokes(&file.sql))
+    }
+
     /// Lets the files name schemas of extensions.
     pub(crate) fn reaching(self, extensions: &[Ident]) -> Self {
         if extensions.is_empty() {

@@ -240,7 +240,7 @@ pub(super) fn table<'s>(sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
 }
 
 /// Appends what makes the table.
-pub(super) fn create(sql: &mut Sql, schema: &Ident) {
+pub(crate) fn create(sql: &mut Sql, schema: &Ident) {
     sql.text("create table if not exists ");
     table(sql, schema).text(
         " (version bigint primary key, description pg_catalog.text not null, \

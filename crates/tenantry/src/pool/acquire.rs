@@ -149,10 +149,10 @@ impl Server {
     }
 
     /// Asks for the credentials of a tenant, for as long as opening a connection may take.
-    async fn credentials(&self, login: &Login) -> Result<Option<Credentials>, Error> {
+    pub(super) async fn credentials(&self, login: &Login) -> Result<Option<Credentials>, Error> {
         let limit = self.options.connect_timeout;
         timeout(limit, login.credentials()).await.unwrap_or_else(|_| {
-            let attempted = format!("waited {limit:?} for the tenant's credentials");
+            let attempted = format!("waited {limit:?} for the credentials");
             Err(Error::new(ErrorKind::Unavailable, attempted))
         })
     }

@@ -1,8 +1,8 @@
-//! Logins of tenants that have one.
+//! Logins of tenants that have one, and of upkeep.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::ready, sync::Arc};
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::{
@@ -10,9 +10,10 @@ use crate::{
     tenant::{TenantId, TenantRecord},
 };
 
-/// A user of the database and its password, with which the connections of one tenant log in.
+/// A user of the database and its password, with which the connections of one tenant, or of upkeep, log in.
 ///
-/// For [`ManagerBuilder::credentials`](crate::ManagerBuilder::credentials). The password is in no
+/// For [`ManagerBuilder::credentials`](crate::ManagerBuilder::credentials) and
+/// [`upkeep_credentials`](crate::ManagerBuilder::upkeep_credentials). The password is in no
 /// `Debug` output, error or log.
 ///
 /// # Examples
@@ -68,29 +69,49 @@ pub(crate) type AskForCredentials = Arc<
     dyn Fn(TenantRecord) -> BoxFuture<'static, Result<Option<Credentials>, Error>> + Send + Sync,
 >;
 
-/// How the connections of one tenant log in.
+/// Whose login it is, where it is not the manager's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LoginOf {
+    Tenant(TenantId),
+    Upkeep,
+}
+
+/// How the connections of a tenant, or of upkeep, log in.
 #[derive(Clone)]
 pub(crate) struct Login {
-    record: TenantRecord,
-    ask: AskForCredentials,
+    of: LoginOf,
+    ask: Arc<dyn Fn() -> BoxFuture<'static, Result<Option<Credentials>, Error>> + Send + Sync>,
 }
 
 impl Login {
-    pub(crate) fn new(record: TenantRecord, ask: AskForCredentials) -> Self {
-        Self { record, ask }
+    pub(crate) fn tenants(record: TenantRecord, ask: AskForCredentials) -> Self {
+        let of = LoginOf::Tenant(record.id.clone());
+        Self { of, ask: Arc::new(move || ask(record.clone())) }
     }
 
-    pub(super) fn tenant(&self) -> &TenantId {
-        &self.record.id
+    pub(crate) fn upkeeps(credentials: Credentials) -> Self {
+        let ask = move || ready(Ok(Some(credentials.clone()))).boxed();
+        Self { of: LoginOf::Upkeep, ask: Arc::new(ask) }
+    }
+
+    pub(super) fn of(&self) -> &LoginOf {
+        &self.of
+    }
+
+    pub(super) fn tenant(&self) -> Option<&TenantId> {
+        match &self.of {
+            LoginOf::Tenant(tenant) => Some(tenant),
+            LoginOf::Upkeep => None,
+        }
     }
 
     pub(super) async fn credentials(&self) -> Result<Option<Credentials>, Error> {
-        (self.ask)(self.record.clone()).await
+        (self.ask)().await
     }
 }
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("tenant", &self.record.id).finish_non_exhaustive()
+        f.debug_struct("Login").field("of", &self.of).finish_non_exhaustive()
     }
 }

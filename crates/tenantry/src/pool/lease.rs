@@ -181,11 +181,11 @@ impl Lease {
         let occupant = Arc::clone(&self.occupant);
         let Some(login) = &occupant.login else {
             self.lose();
-            let attempted = "taking a connection: it is logged in as a tenant";
+            let attempted = "taking a connection: it is logged in as somebody else";
             return Err(Error::new(ErrorKind::Unavailable, attempted));
         };
         let Some(credentials) = credentials else {
-            self.start().note_login(login.tenant());
+            self.start().note_login(login.of());
             return Ok(());
         };
         let Some(session) = self.session.take() else { return Ok(()) };

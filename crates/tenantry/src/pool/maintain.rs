@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     Lease,
     breaker::Opener,
-    credentials::{Credentials, Login},
+    credentials::{Credentials, Login, LoginOf},
     introduce::Newcomer,
     lease::Effect,
     occupant::Occupant,
@@ -127,15 +127,14 @@ impl Server {
         let opened =
             timeout(self.options.connect_timeout, open).await.unwrap_or_else(|_| Err(too_late()));
         let mut session = opened.map_err(|error| {
-            let opening = "opening a connection with the tenant's own credentials";
-            self.observer.tell(Event::PoolError(PoolError::new(
-                Some(login.tenant()),
-                opening,
-                &error,
-            )));
+            let opening = match login.of() {
+                LoginOf::Tenant(_) => "opening a connection with the tenant's own credentials",
+                LoginOf::Upkeep => "opening a connection with the credentials of upkeep",
+            };
+            self.observer.tell(Event::PoolError(PoolError::new(login.tenant(), opening, &error)));
             Error::new(ErrorKind::Unavailable, opening).with_source(error)
         })?;
-        session.note_login(login.tenant());
+        session.note_login(login.of());
         returning.server = None;
         Ok(session)
     }

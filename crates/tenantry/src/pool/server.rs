@@ -22,20 +22,22 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Holding, Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
+    credentials::Login,
     extensions::ExtensionSchemas,
     gate::{GateGuard, Gates},
     occupant::{Occupant, OccupantId},
     outcomes::Outcomes,
     pooling::{Pooling, Separation},
+    privileges::Grantee,
     scheduler::{Class, ConnId, Released, TenantCounts, Time},
     session::{Manner, Purpose, Session},
     standby::Standby,
     state::{Order, State, Waiter},
 };
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind},
     event::{EventOptions, EvictReason, Hooks, Observer},
-    tenant::{Binding, TenantId},
+    tenant::{Binding, Ident, TenantId},
 };
 
 /// The pool of one PostgreSQL server: the shell around the scheduler.
@@ -46,6 +48,8 @@ pub(crate) struct Server {
     system: Arc<Occupant>,
     /// The library's own occupant for operations on many tenants, bound to none of them.
     upkeep: Arc<Occupant>,
+    /// The role of the manager, where upkeep has another one.
+    manager: Option<Ident>,
     /// Never held across an await; every event takes it once.
     state: Mutex<State>,
     /// What is known of who answers on the connections.
@@ -77,6 +81,17 @@ pub(crate) struct Server {
     emptied: Notify,
 }
 
+/// What the library itself works with.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) system: Arc<Occupant>,
+    /// How upkeep logs in, where that is not as the manager does.
+    pub(crate) upkeep: Option<Login>,
+    /// The role of the manager, where upkeep has another one.
+    pub(crate) manager: Option<Ident>,
+    pub(crate) extensions: Arc<ExtensionSchemas>,
+}
+
 /// How much a snapshot tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
@@ -97,15 +112,17 @@ impl Server {
         connect: PgConnectOptions,
         options: PoolOptions,
         outside: usize,
-        system: Arc<Occupant>,
-        extensions: Arc<ExtensionSchemas>,
+        own: Own,
         events: EventOptions,
         hooks: Hooks,
     ) -> Arc<Self> {
         let limits = options.limits(outside);
         let separation = Separation::new(limits.budget);
         let state = Mutex::new(State::new(limits, options.breaker.clone()));
-        let upkeep = Occupant::new(OccupantId::Upkeep, Class::Shared, Binding::library());
+        let Own { system, upkeep, manager, extensions } = own;
+        let class = if upkeep.is_some() { Class::Upkeep } else { Class::Shared };
+        let upkeep =
+            Occupant::new(OccupantId::Upkeep, class, Binding::library()).logging_in(upkeep);
         let shutdown = CancellationToken::new();
         // Hooks hear of what is told while everything ends, so they are told to end last.
         let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
@@ -114,6 +131,7 @@ impl Server {
             connect,
             system,
             upkeep: Arc::new(upkeep),
+            manager,
             state,
             separation,
             extensions,
@@ -269,6 +287,27 @@ impl Server {
     /// Takes a connection for upkeep: it is bound to nobody, and serves whom it is told to.
     pub(crate) async fn acquire_for_upkeep(self: &Arc<Self>) -> Result<Lease, Error> {
         self.acquire(&self.upkeep, Purpose::Upkeep).await
+    }
+
+    /// Returns the role of the manager, where upkeep has another one: what upkeep makes is not the
+    /// manager's.
+    pub(crate) fn role_of_manager(&self) -> Option<&Ident> {
+        self.manager.as_ref()
+    }
+
+    /// Asks who a grantee is. `None` where that is the role of upkeep itself.
+    pub(crate) async fn role_of(&self, grantee: &Grantee) -> Result<Option<Ident>, Error> {
+        let login = match grantee {
+            Grantee::Role(role) => return Ok(Some(role.clone())),
+            Grantee::Login(login) => login,
+        };
+        match self.credentials(login).await? {
+            Some(credentials) => Ident::parse(credentials.user()).map(Some).map_err(|error| {
+                Error::new(ErrorKind::Config, "the tenant's own credentials").with_source(error)
+            }),
+            // The manager's login will do.
+            None => Ok(self.manager.clone()),
+        }
     }
 
     /// Holds the requests of a tenant back until the guard is dropped, as long as each of them may wait.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     PoolOptions,
     backend::Backend,
-    credentials::Login,
+    credentials::{Login, LoginOf},
     extensions::ExtensionSchemas,
     occupant::{Alike, Occupant},
     pooling::{Identity, Separation},
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     error::{ErrorKind, own},
     sql::Sql,
-    tenant::{Ident, Schema, SchemaOid, TenantId},
+    tenant::{Ident, Schema, SchemaOid},
 };
 
 /// One connection to the server and what is known of its session.
@@ -40,8 +40,8 @@ pub(crate) struct Session {
     seen_as: Instant,
     /// Whether the session holds the pin of the occupant's schema.
     pinned: bool,
-    /// The tenant whose own login it is; `None` when it is the manager's.
-    login: Option<TenantId>,
+    /// Whose own login it is; `None` when it is the manager's.
+    login: Option<LoginOf>,
     /// Whose statements are prepared on it.
     statements: Statements,
     /// Whether some of them were prepared for another occupant.
@@ -338,11 +338,11 @@ impl Session {
 
     /// Says whether it is logged in as the occupant has to be.
     pub(super) fn is_logged_in_for(&self, occupant: &Occupant) -> bool {
-        self.login.as_ref() == occupant.login.as_ref().map(Login::tenant)
+        self.login.as_ref() == occupant.login.as_ref().map(Login::of)
     }
 
-    pub(super) fn note_login(&mut self, tenant: &TenantId) {
-        self.login = Some(tenant.clone());
+    pub(super) fn note_login(&mut self, of: &LoginOf) {
+        self.login = Some(of.clone());
     }
 
     /// Drops the statements if some of them were prepared for other tenants.

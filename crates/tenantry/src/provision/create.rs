@@ -14,7 +14,7 @@ use crate::{
     db::TenantTransaction,
     error::{Error, ErrorKind},
     migrate::{Attempts, explained_error},
-    pool::Lease,
+    pool::{Lease, grant},
     seed::{in_transaction, outside},
     sql::Sql,
     tenant::{Ident, ParseTenantIdError, TenantId, TenantRecord},
@@ -55,14 +55,18 @@ impl Provisioner {
     {
         let began = Instant::now();
         let id = id.try_into().map_err(Into::into)?;
+        let role = self.role_of_new(&id, &options).await?;
         let record = TenantRecord::new(id).attributes(options.attributes.clone());
-        let record = TenantRecord { container: options.container.clone(), ..record };
+        let record = TenantRecord { container: options.container.clone(), role, ..record };
         let site = self.fleet.site(&record)?;
         self.lint()?;
         self.refuse_name_in_use(&site.schema)
             .await
             .map_err(|error| error.with_tenant(&record.id))?;
-        let new = New { provisioner: self, record: &record, site: &site, options: &options };
+        let role =
+            self.fleet.role_of(&site).await.map_err(|error| error.with_tenant(&record.id))?;
+        let (record, site, role) = (&record, &site, role.as_ref());
+        let new = New { provisioner: self, record, site, role, options: &options };
         let mut attempts = Attempts::default();
         let created = loop {
             let created = new.create_again_if_unfinished().await;
@@ -100,6 +104,8 @@ struct New<'a> {
     provisioner: &'a Provisioner,
     record: &'a TenantRecord,
     site: &'a Site,
+    /// The role that works on the tables, where that is not the role of upkeep.
+    role: Option<&'a Ident>,
     options: &'a CreateOptions,
 }
 
@@ -120,6 +126,7 @@ impl New<'_> {
     async fn create(&self) -> Result<(HowMade, Seeds), Error> {
         if self.options.use_spare
             && self.provisioner.migrations.is_some()
+            && self.provisioner.may_take_spare(self.role)
             && self.provisioner.refuse_stored_names().is_ok()
             && let Some(seeds) = self.with_spare().await?
         {
@@ -144,7 +151,7 @@ impl New<'_> {
             Ok(tx) => tx,
             Err(error) => return Ok(Err(error)),
         };
-        self.provisioner.make_at_once(&mut tx, self.site, self.options).await?;
+        self.provisioner.make_at_once(&mut tx, self.site, self.role, self.options).await?;
         Ok(self.finish(tx).await)
     }
 
@@ -192,7 +199,7 @@ impl New<'_> {
                 None => Error::new(ErrorKind::StoredName, attempted),
             });
         }
-        let lease = match provisioner.make_in_steps(schema, self.options).await {
+        let lease = match provisioner.make_in_steps(schema, self.role, self.options).await {
             Err(error) if error.kind() == ErrorKind::TenantExists => return Err(error),
             made => made,
         };
@@ -227,7 +234,7 @@ impl New<'_> {
     /// Makes the schema under a name of its own, and gives it the tenant's name at the end.
     async fn in_steps_elsewhere(&self) -> Result<Seeds, Error> {
         let schema = provisional::new_name();
-        let made = match self.provisioner.make_in_steps(&schema, self.options).await {
+        let made = match self.provisioner.make_in_steps(&schema, self.role, self.options).await {
             Ok(lease) => self.name_and_finish(lease, &schema).await,
             Err(error) => Err(error),
         };
@@ -265,7 +272,13 @@ impl New<'_> {
         let mut sql = Sql::default();
         limit_locks(&mut sql, self.options);
         provisional::comment(&mut sql, from, Comment::Nothing);
-        self.provisioner.give_name(tx, sql, from, &self.site.schema, taken).await
+        self.provisioner.give_name(tx, sql, from, &self.site.schema, taken).await?;
+        if let Some(role) = self.role {
+            let mut sql = Sql::default();
+            grant(&mut sql, &self.site.schema, role);
+            sqlx::raw_sql(sql.finish()).execute(&mut **tx).await?;
+        }
+        Ok(())
     }
 
     /// Has the session of a lease that has served the schema before it had its name go on in it.

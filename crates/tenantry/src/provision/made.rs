@@ -24,11 +24,13 @@ impl Provisioner {
         &self,
         tx: &mut TenantTransaction,
         site: &Site,
+        role: Option<&Ident>,
         options: &CreateOptions,
     ) -> Result<(), MakeError> {
         let mut sql = Sql::default();
         limit_locks(&mut sql, options);
         provisional::create(&mut sql, &site.schema);
+        self.grant(&mut sql, &site.schema, role);
         let sent = self.migrations.as_ref().map(|set| Sent::all(&mut sql, set, &site.schema));
         let (sql, mut ended) = (sql.finish(), 0);
         let made = run_script(tx, sql.clone(), &mut ended).await;
@@ -63,6 +65,7 @@ impl Provisioner {
     pub(super) async fn make_in_steps(
         &self,
         schema: &Ident,
+        role: Option<&Ident>,
         options: &CreateOptions,
     ) -> Result<Lease, Error> {
         let site = self.fleet.site_of(schema);
@@ -73,10 +76,11 @@ impl Provisioner {
         if !schema.as_str().starts_with(PROVISIONAL) {
             provisional::comment(&mut sql, schema, Comment::Unfinished);
         }
+        self.grant(&mut sql, schema, role);
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await.map_err(taken)?;
         if let Some(set) = &self.migrations {
             let options = MigrateOptions::within(options.lock_timeout);
-            apply_all(set, &site, &options, &mut lease).await.map_err(migration)?;
+            apply_all(set, &site, &options, role, &mut lease).await.map_err(migration)?;
         }
         Ok(lease)
     }

@@ -9,6 +9,7 @@ mod drop;
 mod inventory;
 mod made;
 mod options;
+mod privileges;
 mod provisional;
 mod provisioner;
 mod report;

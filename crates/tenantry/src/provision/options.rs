@@ -23,6 +23,7 @@ use crate::{
 pub struct CreateOptions {
     pub(super) container: Option<Ident>,
     pub(super) attributes: Value,
+    pub(super) role: Option<Ident>,
     pub(super) keep_failed: bool,
     pub(super) use_spare: bool,
     pub(super) lock_timeout: Duration,
@@ -33,6 +34,7 @@ impl Default for CreateOptions {
         Self {
             container: None,
             attributes: Value::Null,
+            role: None,
             keep_failed: false,
             use_spare: true,
             lock_timeout: Duration::from_secs(5),
@@ -53,6 +55,17 @@ impl CreateOptions {
     /// Sets what the catalog has on record beside the id, where it has a place for it. Default: nothing.
     pub fn attributes(mut self, attributes: Value) -> Self {
         self.attributes = attributes;
+        self
+    }
+
+    /// Names the [role](crate::TenantRecord::role) of the tenant's sessions. Default: the one that the
+    /// catalog has on record for the id already, if it has.
+    ///
+    /// The role must exist. It gets usage on the schema, and the rights to read and change rows of what is
+    /// in it, now and later. The record that the catalog [writes](crate::catalog::Catalog::write) has the role,
+    /// too; a catalog without a place for it, such as [`TableCatalog`](crate::TableCatalog), does not keep it.
+    pub fn role(mut self, role: Ident) -> Self {
+        self.role = Some(role);
         self
     }
 

@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Row, SqlStr, postgres::types::Oid};
 use super::Provisioner;
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
-    pool::{PINS, SEEN_AS, pin_hash},
+    pool::{PINS, SEEN_AS, keep_to_owner, pin_hash},
     sql::Sql,
     tenant::Ident,
 };
@@ -37,6 +37,7 @@ pub(super) async fn ensure_table(conn: &mut PgConnection, shared: &Ident) -> Res
         " (name pg_catalog.text primary key, schema pg_catalog.oid not null, \
          retired_at pg_catalog.timestamptz not null, waits_for pg_catalog.text[])",
     );
+    keep_to_owner(sql.text("; "), shared, TABLE);
     let made = sqlx::raw_sql(sql.finish()).execute(conn).await;
     made.map(drop).map_err(|error| {
         let attempted = format!(

@@ -165,7 +165,9 @@ impl Provisioner {
             return Ok(false);
         }
         let schema = provisional::new_name();
-        let mut lease = self.make_in_steps(&schema, &CreateOptions::default()).await?;
+        let role = self.fleet.server().role_of_manager();
+        let options = CreateOptions::default();
+        let mut lease = self.make_in_steps(&schema, role, &options).await?;
         self.try_rename(&mut lease, &schema).await?;
         if self.refuse_stored_names().is_err() {
             lease.settle().await;
@@ -182,8 +184,9 @@ impl Provisioner {
     async fn renew(&self, spare: &Ident) -> Result<Renewed, Error> {
         let Some(set) = &self.migrations else { return Ok(Renewed::Ready { files: 0 }) };
         let site = self.fleet.site_of(spare);
+        let role = self.fleet.server().role_of_manager();
         let mut lease = self.fleet.lease_for(&site).await?;
-        let applied = apply_all(set, &site, &MigrateOptions::default(), &mut lease).await;
+        let applied = apply_all(set, &site, &MigrateOptions::default(), role, &mut lease).await;
         if applied.is_ok() {
             self.try_rename(&mut lease, spare).await?;
         }

@@ -2,17 +2,13 @@
 
 use sqlx::{PgConnection, Row, SqlStr};
 
-use crate::{sql::Sql, tenant::Ident};
+use crate::{catalog::Site, pool::keep_to_owner, sql::Sql, tenant::Ident};
 
 /// Notes in the open transaction that a schema has a seed. Returns whether it had not before.
 ///
 /// Somebody who seeds the same schema with the same seed is waited for.
-pub(super) async fn note(
-    conn: &mut PgConnection,
-    schema: &Ident,
-    seed: &str,
-) -> sqlx::Result<bool> {
-    let rows = sqlx::raw_sql(note_sql(schema, seed)).fetch_all(conn).await?;
+pub(super) async fn note(conn: &mut PgConnection, site: &Site, seed: &str) -> sqlx::Result<bool> {
+    let rows = sqlx::raw_sql(note_sql(site, seed)).fetch_all(conn).await?;
     Ok(rows.iter().any(|row| row.try_get::<&str, _>("tenantry_seed").is_ok()))
 }
 
@@ -39,14 +35,20 @@ pub(super) async fn has(conn: &mut PgConnection, schema: &Ident, seed: &str) -> 
     sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)
 }
 
-fn note_sql(schema: &Ident, seed: &str) -> SqlStr {
+fn note_sql(site: &Site, seed: &str) -> SqlStr {
+    let schema = &site.schema;
     // `if not exists` alone lets two who create it at once collide.
     let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(");
     sql.literal(schema.as_str()).text(", 7234619037116)); create table if not exists ");
     sql.ident(schema).text(
         "._tenantry_seeds (name pg_catalog.text primary key, \
-         seeded_at pg_catalog.timestamptz not null default pg_catalog.now()); insert into ",
+         seeded_at pg_catalog.timestamptz not null default pg_catalog.now()); ",
     );
+    if site.grantee.is_some() {
+        // What is recorded is nobody's but upkeep's, whatever the defaults of the schema are.
+        keep_to_owner(&mut sql, schema, "_tenantry_seeds");
+    }
+    sql.text("insert into ");
     sql.ident(schema).text("._tenantry_seeds (name) values (").literal(seed);
     sql.text(") on conflict (name) do nothing returning name as tenantry_seed");
     sql.finish()

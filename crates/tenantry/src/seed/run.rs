@@ -40,7 +40,7 @@ pub(crate) async fn in_transaction(
     }
     check_schema(tx, seed, site).await?;
     if seed.repeat == Repeat::Once {
-        let noted = record::note(&mut *tx, &site.schema, &seed.name).await;
+        let noted = record::note(&mut *tx, site, &seed.name).await;
         if !noted.map_err(|error| failed(seed, site, error))? {
             return Ok(Some(Ran::Already));
         }
@@ -84,7 +84,7 @@ pub(crate) async fn outside(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<R
     result.map_err(|error| failed(seed, site, error))?;
     if seed.repeat == Repeat::Once {
         let mut tx = TenantTransaction::open(fleet.lease_for(site).await?).await?;
-        let noted = record::note(&mut tx, &site.schema, &seed.name).await;
+        let noted = record::note(&mut tx, site, &seed.name).await;
         let first = noted.map_err(|error| failed(seed, site, error))?;
         tx.commit().await.map_err(|error| failed(seed, site, error))?;
         // Somebody else was at it, too, and has ended before.

@@ -78,6 +78,8 @@ pub struct TenantRecord {
     pub state: TenantState,
     /// The database role that its sessions take on, as `SET ROLE` does. Default: none.
     ///
+    /// Creating and migrating the tenant give it usage on the schema, and the rights to read and change rows.
+    ///
     /// The role of the connection must be a member of it. With a role that may use the tenant's own
     /// schema alone, SQL that names another tenant's schema is refused by the server.
     pub role: Option<Ident>,

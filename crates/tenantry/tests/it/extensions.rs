@@ -12,7 +12,7 @@ use tenantry::{
 
 use crate::{
     migrate::Files,
-    support::{TestResult, World, name_of, observe, run},
+    support::{TestResult, World, at_rest, name_of, observe, pid_of, run},
 };
 
 const INSTALL: &str = "create schema extensions; \
@@ -328,6 +328,50 @@ async fn a_failure_says_where_the_name_is() -> TestResult {
         let error = provisioner.create("new", CreateOptions::default()).await.expect_err(sql);
         let failure = error.source().and_then(|source| source.downcast_ref::<Failure>());
         assert_eq!(failure.expect("it is in a file").hint().is_some(), hint.is_some(), "{sql}");
+    }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn functions_of_extensions_leave_nothing_behind_and_cost_no_reset() -> TestResult {
+    let world = with_extensions(&["acme", "globex"]).await;
+    let mut admin = world.admin().await;
+    let one = || {
+        let builder = world.builder().extension_schemas(["extensions"]).max_connections(1);
+        builder.build().expect("it is sound")
+    };
+    let manager = one();
+    let acme = manager.tenant("acme").await?;
+    let pid = pid_of(&acme).await?;
+    let similar = "select similarity('a', name) from users where name % 'acme'";
+    assert_eq!(observe(&acme, "select set_limit(0.9)").await, r#"Some("0.9")"#);
+    for _ in 0..3 {
+        sqlx::query(similar).fetch_all(&acme).await?;
+    }
+    at_rest(&manager).await;
+    let last = format!("select query from pg_stat_activity where pid = {pid} and state = 'idle'");
+    let text = observe(&mut admin, &last).await;
+    assert!(text.contains("similarity"), "the session was reset: {text}");
+    // What `set_limit` has set is gone, for the next statement and for the next tenant.
+    for tenant in ["acme", "globex"] {
+        let seen = observe(&manager.tenant(tenant).await?, "select show_limit()").await;
+        assert_eq!(seen, r#"Some("0.3")"#, "{tenant}");
+    }
+    manager.close().await;
+    // One that is written in PL/pgSQL may do anything.
+    run(
+        &mut admin,
+        "create function extensions.turn() returns int language plpgsql as $f$ begin \
+         perform set_config('search_path', 'tenant_globex', false); return 1; end $f$; \
+         alter extension citext add function extensions.turn()",
+    )
+    .await;
+    let manager = one();
+    let acme = manager.tenant("acme").await?;
+    for _ in 0..3 {
+        assert_eq!(observe(&acme, "select turn()").await, r#"Some("1")"#);
+        assert_eq!(name_of(&acme).await?, "acme");
     }
     manager.close().await;
     Ok(())

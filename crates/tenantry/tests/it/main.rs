@@ -44,6 +44,7 @@ mod provision;
 mod recovery;
 mod requests;
 mod resilience;
+mod roles;
 mod runtimes;
 mod scope;
 mod secrets;

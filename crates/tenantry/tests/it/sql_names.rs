@@ -25,6 +25,7 @@ const WORDS: &[&str] = &[
     "check",
     "coalesce",
     "conflict",
+    "default",
     "exists",
     "extract",
     "filter",

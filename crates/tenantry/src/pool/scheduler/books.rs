@@ -38,7 +38,7 @@ impl<W> Scheduler<W> {
 
     pub(super) fn lease(&mut self, now: Time, conn: ConnId, key: TenantKey) {
         self.leave_quiet(key);
-        let dedicated = self.tenants[key.0].class == Class::Dedicated;
+        let dedicated = self.tenants[key.0].class.keeps_connections();
         // Nobody knows yet how long it will take; the end of the lease settles it.
         let charged = self.tenants[key.0].typical_hold.min(MOST_DEBT);
         let slot = self.conn_mut(conn);

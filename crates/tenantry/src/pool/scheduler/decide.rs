@@ -98,7 +98,7 @@ impl<W> Scheduler<W> {
     /// Says how the connection would be prepared for the tenant; nothing when it cannot be.
     pub(super) fn fit(&self, conn: ConnId, key: TenantKey) -> Option<How> {
         let conn = self.conn(conn);
-        let dedicated = self.tenants[key.0].class == Class::Dedicated;
+        let dedicated = self.tenants[key.0].class.keeps_connections();
         match conn.bound {
             Some(bound) if bound == key => Some(How::Hit),
             _ if conn.fresh => Some(How::Bind),
@@ -117,10 +117,7 @@ impl<W> Scheduler<W> {
         }
         let unbound = self.shelf(Shelf::Unbound).back();
         let fresh = self.shelf(Shelf::Fresh).back();
-        let free_for_all = match tenant.class {
-            Class::Dedicated => fresh,
-            _ => unbound.or(fresh),
-        };
+        let free_for_all = if tenant.class.keeps_connections() { fresh } else { unbound.or(fresh) };
         match free_for_all {
             Some(index) => Some((conn_id(index), How::Bind)),
             None if !self.can_open_soon() => self.find_rebindable(key),
@@ -135,7 +132,7 @@ impl<W> Scheduler<W> {
 
     /// Finds the least recently used idle connection of another tenant.
     pub(super) fn find_rebindable(&self, key: TenantKey) -> Option<(ConnId, How)> {
-        if self.tenants[key.0].class == Class::Dedicated {
+        if self.tenants[key.0].class.keeps_connections() {
             return None;
         }
         self.shelf(Shelf::Pooled).front().map(|index| (conn_id(index), How::Rebind))

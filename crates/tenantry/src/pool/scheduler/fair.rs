@@ -143,7 +143,7 @@ impl Place {
         arrival: Ticket,
         tenant: usize,
     ) -> Self {
-        Self { dedicated: class == Class::Dedicated, virtual_time, arrival, tenant }
+        Self { dedicated: class.keeps_connections(), virtual_time, arrival, tenant }
     }
 }
 

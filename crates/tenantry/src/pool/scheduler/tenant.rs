@@ -34,6 +34,16 @@ pub(crate) enum Class {
     Pooled,
     /// A tenant whose connections are never bound to anybody else.
     Dedicated,
+    /// Upkeep with a login of its own: served as the shared schema is, and its connections are never
+    /// bound to anybody else.
+    Upkeep,
+}
+
+impl Class {
+    /// Says whether its connections are never bound to anybody else.
+    pub(super) fn keeps_connections(self) -> bool {
+        matches!(self, Self::Dedicated | Self::Upkeep)
+    }
 }
 
 #[derive(Debug)]
@@ -63,7 +73,7 @@ impl<W> Tenant<W> {
     pub(super) fn cap(&self, limits: &Limits) -> usize {
         match self.class {
             Class::System => limits.budget,
-            Class::Shared => limits.places_for_tenants(),
+            Class::Shared | Class::Upkeep => limits.places_for_tenants(),
             Class::Pooled | Class::Dedicated => limits.cap,
         }
     }

@@ -1,0 +1,168 @@
+//! Gives those who work on the tables of schemas their rights, where that was not done yet.
+
+use sqlx::{Executor, PgConnection, Row};
+
+use super::{
+    Failure,
+    tracking::{self, Presence, try_lock},
+};
+use crate::{
+    catalog::Site,
+    error::Error,
+    fleet::Fleet,
+    pool::{Lease, grant, keep_to_owner},
+    sql::Sql,
+    tenant::Ident,
+};
+
+/// Gives a role its rights before files are run, so that what they make is covered by its default
+/// privileges, and what they revoke stays revoked. The table of the records is made before that: it is
+/// nobody's but its owner's.
+pub(super) async fn prepare(
+    lease: &mut Lease,
+    schema: &Ident,
+    presence: Presence,
+    role: &Ident,
+) -> Result<(), Failure> {
+    let mut sql = Sql::default();
+    if presence != Presence::Table {
+        tracking::create(&mut sql, schema);
+        // The schema may have default privileges already.
+        keep_to_owner(&mut sql, schema, "_sqlx_migrations");
+    }
+    grant(&mut sql, schema, role);
+    super::survey::run(lease, async |conn| {
+        conn.execute(sqlx::raw_sql(sql.finish())).await.map(drop)
+    })
+    .await
+}
+
+/// Gives all those their rights who lack them because nothing was to be run in their schemas, such as a
+/// role that was put on record after the tenant was created. Who lacks them is one statement for all.
+///
+/// What does not work is logged: the schemas are up to date all the same.
+pub(super) async fn catch_up(fleet: &Fleet, sites: &[Site]) {
+    let mut named = Vec::new();
+    for site in sites {
+        match fleet.role_of(site).await {
+            Ok(Some(role)) => named.push((site, role)),
+            Ok(None) => {}
+            Err(error) => failed(site, &error),
+        }
+    }
+    if named.is_empty() {
+        return;
+    }
+    let granted = async {
+        let mut lease = fleet.lease().await?;
+        let found = look(&mut lease, &named).await?;
+        warn(&named, &found);
+        for (site, role) in lacking(&named, &found) {
+            if let Err(error) = grant_alone(&mut lease, &site.schema, role).await {
+                failed(site, &error.into());
+            }
+        }
+        lease.settle().await;
+        Ok::<_, Error>(())
+    };
+    if let (Err(error), [(site, _), ..]) = (granted.await, &named[..]) {
+        failed(site, &error);
+    }
+}
+
+fn failed(site: &Site, error: &Error) {
+    tracing::warn!(
+        target: "tenantry::migrate",
+        schema = site.schema.as_str(),
+        error = error as &dyn std::error::Error,
+        "could not see to the privileges of a role"
+    );
+}
+
+/// What was found out about a role in a schema.
+struct Found {
+    place: usize,
+    /// Whether it was not given its rights yet.
+    lacks: bool,
+    /// Whether it can put something into the schema, or onto the table of the records, that the next
+    /// migration runs.
+    plants: bool,
+}
+
+fn lacking<'a>(
+    named: &'a [(&'a Site, Ident)],
+    found: &[Found],
+) -> impl Iterator<Item = (&'a Site, &'a Ident)> {
+    let lacking = found.iter().filter(|found| found.lacks);
+    lacking.filter_map(|found| named.get(found.place)).map(|(site, role)| (*site, role))
+}
+
+/// How many schemas a warning names.
+const NAMED: usize = 5;
+
+fn warn(named: &[(&Site, Ident)], found: &[Found]) {
+    let plants: Vec<_> = found.iter().filter(|found| found.plants).collect();
+    if plants.is_empty() {
+        return;
+    }
+    let names = plants.iter().filter_map(|found| named.get(found.place)).take(NAMED);
+    let names: Vec<_> = names.map(|(site, role)| format!("{role} in {}", site.schema)).collect();
+    tracing::warn!(
+        target: "tenantry::migrate",
+        schemas = plants.len(),
+        "roles may create in their schema, or triggers on _sqlx_migrations: what they put there runs with \
+         the rights of the next migration; revoke that from {}",
+        names.join(", ")
+    );
+}
+
+async fn look(conn: &mut PgConnection, named: &[(&Site, Ident)]) -> sqlx::Result<Vec<Found>> {
+    let schemas: Vec<_> = named.iter().map(|(site, _)| site.schema.as_str()).collect();
+    let roles: Vec<_> = named.iter().map(|(_, role)| role.as_str()).collect();
+    let rows = sqlx::query(
+        "select asked.place, asked.lacks, asked.plants from ( \
+           select names.place, not exists ( \
+             select from pg_catalog.pg_default_acl a \
+             cross join lateral pg_catalog.aclexplode(a.defaclacl) x \
+             where a.defaclrole operator(pg_catalog.=) me.oid \
+             and a.defaclnamespace operator(pg_catalog.=) n.oid \
+             and a.defaclobjtype operator(pg_catalog.=) 'r' \
+             and x.grantee operator(pg_catalog.=) r.oid) as lacks, \
+           pg_catalog.has_schema_privilege(r.oid, n.oid, 'create') \
+             or coalesce(pg_catalog.has_table_privilege(r.oid, c.oid, 'trigger'), false) as plants \
+           from rows from ( \
+               pg_catalog.unnest($1::pg_catalog.text[]), \
+               pg_catalog.unnest($2::pg_catalog.text[])) \
+             with ordinality as names (schema, role, place) \
+           join pg_catalog.pg_roles me on me.rolname operator(pg_catalog.=) current_user \
+           join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) names.schema \
+           join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) names.role \
+             and not r.rolsuper and r.oid operator(pg_catalog.<>) me.oid \
+           left join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
+             and c.relname operator(pg_catalog.=) '_sqlx_migrations') as asked \
+         where asked.lacks or asked.plants order by asked.place",
+    );
+    let rows = rows.bind(schemas).bind(roles).persistent(false).fetch_all(conn).await?;
+    let found = |row: &sqlx::postgres::PgRow| {
+        let place: i64 = row.try_get(0)?;
+        let place = usize::try_from(place).unwrap_or_default().saturating_sub(1);
+        Ok(Found { place, lacks: row.try_get(1)?, plants: row.try_get(2)? })
+    };
+    rows.iter().map(found).collect()
+}
+
+/// Gives a role its rights, unless somebody is migrating the schema, who does the same.
+async fn grant_alone(conn: &mut PgConnection, schema: &Ident, role: &Ident) -> sqlx::Result<()> {
+    let mut sql = Sql::new("select ");
+    try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", schema);
+    if sqlx::raw_sql(sql.finish()).fetch_one(&mut *conn).await?.try_get(0)? {
+        let mut sql = Sql::default();
+        grant(&mut sql, schema, role);
+        let granted = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
+        let mut sql = Sql::new("select ");
+        try_lock(&mut sql, "pg_catalog.pg_advisory_unlock", schema);
+        sqlx::raw_sql(sql.finish()).execute(conn).await?;
+        granted?;
+    }
+    Ok(())
+}
