@@ -129,6 +129,9 @@ impl ManagerBuilder {
     /// - a schema holds anything that is not part of an extension; the error names it,
     /// - a role other than the schema's owner or a superuser may create in it.
     ///
+    /// A tenant whose [role](TenantRecord::role) may not use one of them is refused as well: PostgreSQL would
+    /// pass over the schema silently.
+    ///
     /// `public` will do if it passes, and is not the [shared schema](Self::shared_schema) at the same time
     /// as soon as that has tables.
     ///

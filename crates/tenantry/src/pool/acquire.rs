@@ -17,7 +17,7 @@ use super::{
     state::{Answer, Asked},
 };
 use crate::{
-    error::{Error, ErrorKind, RETRY_AFTER},
+    error::{Error, ErrorKind, RETRY_AFTER, own},
     event::{AcquireTimeout, Event, PoolError},
 };
 
@@ -129,6 +129,9 @@ impl Server {
                     // The tenant pool may know the tenant by another handle's occupant.
                     occupant.retire();
                     return Err(occupant.refusal());
+                }
+                if let Some(own) = own(&error).filter(|own| own.kind() == ErrorKind::Config) {
+                    return Err(own.again());
                 }
                 let refused = Error::new(ErrorKind::Database, "binding a session");
                 return Err(refused.with_source(error));

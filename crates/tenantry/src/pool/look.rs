@@ -10,6 +10,9 @@ use crate::{
 /// decides what a statement returns, whether they hold types or collations, how many tables they hold,
 /// and whether a function that their statements can come to reaches into the session.
 ///
+/// The last column names a schema of extensions that the occupant's role may not use: PostgreSQL would pass over
+/// it without a word.
+///
 /// It goes through `pg_depend`, which has an index that begins with the schema; `pg_class` has none.
 /// Row types and array types depend on their table or element type and not on the schema, so what is
 /// left in `pg_type` are enums, domains, ranges and composite types.
@@ -52,7 +55,27 @@ pub(super) fn look(sql: &mut Sql, binding: &Binding) {
          join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang where ",
     );
     reaches(sql);
-    sql.text(") end");
+    sql.text(") end, ");
+    unusable(sql, binding);
+}
+
+/// Appends the name of a schema of extensions that the role may not use; null if it may use all.
+fn unusable(sql: &mut Sql, binding: &Binding) {
+    if binding.of_extensions().is_empty() {
+        sql.text("null::pg_catalog.text");
+        return;
+    }
+    sql.text(
+        "(select pg_catalog.min(n.nspname::pg_catalog.text) from pg_catalog.pg_namespace n \
+         join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) ",
+    );
+    match &binding.role {
+        Some(role) => sql.literal(role.as_str()),
+        None => sql.text("current_user"),
+    };
+    sql.text(" where not pg_catalog.has_schema_privilege(r.oid, n.oid, 'usage') and ");
+    among(sql, binding.of_extensions());
+    sql.text(")");
 }
 
 /// How much text of functions is searched, in bytes as the server keeps it. Where there is more, the

@@ -113,7 +113,8 @@ pub(crate) fn grant(sql: &mut Sql, schema: &Ident, role: &Ident) {
     sql.text("do ").literal(body.as_str()).text("; ");
 }
 
-/// Appends what takes all rights on a table from everybody but its owner.
+/// Appends what takes all rights on a table from everybody who got them by default privileges and is not its
+/// owner, nor one who may create in the schema, and so does upkeep, too.
 pub(crate) fn keep_to_owner(sql: &mut Sql, schema: &Ident, table: &str) {
     let mut body = Sql::new(
         "declare object pg_catalog.record; begin \
@@ -126,6 +127,7 @@ pub(crate) fn keep_to_owner(sql: &mut Sql, schema: &Ident, table: &str) {
     body.literal(schema.as_str()).text(" and c.relname operator(pg_catalog.=) ").literal(table);
     body.text(
         " and x.grantee operator(pg_catalog.<>) c.relowner \
+             and not pg_catalog.has_schema_privilege(r.oid, n.oid, 'create') \
            loop execute pg_catalog.format('revoke all on table %I.%I from %I', ",
     );
     body.literal(schema.as_str())

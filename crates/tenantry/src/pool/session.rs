@@ -21,7 +21,7 @@ use super::{
     scheduler::Time,
 };
 use crate::{
-    error::{ErrorKind, own},
+    error::{Error, ErrorKind, own},
     sql::Sql,
     tenant::{Ident, Schema, SchemaOid},
 };
@@ -610,6 +610,16 @@ fn note_look(of: &Occupant, rows: &[PgRow], took: Duration) -> Result<()> {
     };
     let (key, own_types): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
     let (tables, unruly): (i64, bool) = (row.try_get(2)?, row.try_get(3)?);
+    if let Some(schema) = row.try_get::<Option<String>, _>(4)? {
+        // The next bind looks again.
+        let role =
+            of.binding.role.as_ref().map_or("the connection's role".into(), Ident::to_string);
+        let attempted = format!(
+            "{role} may not use the extension schema {schema}, and would find none of its operators: \
+             grant usage on schema {schema} to it"
+        );
+        return Err(of.name(Error::new(ErrorKind::Config, attempted)).into());
+    }
     if !of.binding.own().is_empty() {
         of.set_tables(u32::try_from(tables).unwrap_or(u32::MAX));
     }
@@ -660,7 +670,10 @@ pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
         }),
         // The library's own refusal: the session is bound to nobody, and good for others.
         E::Io(_) => own(error).is_some_and(|error| {
-            matches!(error.kind(), ErrorKind::StaleHandle | ErrorKind::Placement)
+            matches!(
+                error.kind(),
+                ErrorKind::StaleHandle | ErrorKind::Placement | ErrorKind::Config
+            )
         }),
         E::RowNotFound
         | E::TypeNotFound { .. }

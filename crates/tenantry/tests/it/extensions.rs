@@ -11,8 +11,11 @@ use tenantry::{
 };
 
 use crate::{
+    log::{Format, logged},
     migrate::Files,
-    support::{TestResult, World, at_rest, name_of, observe, pid_of, run},
+    support::{
+        TestResult, World, at_rest, code_of, eventually, name_of, observe, pid_of, run, try_run,
+    },
 };
 
 const INSTALL: &str = "create schema extensions; \
@@ -279,9 +282,17 @@ async fn what_cannot_be_reached_is_named() -> TestResult {
     let missing = manager.unreachable_extensions().await?;
     let citext = missing.iter().find(|of| of.extension == "citext").expect("it is missing");
     assert_eq!(citext.reason, Unreachable::NoUsage { roles: vec![role.clone()] });
+    // It is refused rather than served with the operators of `text`.
+    let acme = manager.tenant("acme").await?;
+    for _ in 0..2 {
+        let refused = acme.acquire().await.expect_err("it may not use the schema");
+        let words = cause_of(&refused).1;
+        assert!(words.contains("grant usage on schema ext"), "{words}");
+    }
     run(&mut admin, &format!("grant usage on schema ext to {role}")).await;
     let missing = manager.unreachable_extensions().await?;
     assert!(missing.iter().all(|of| of.extension != "citext"), "{missing:?}");
+    acme.ping().await?;
     manager.close().await;
     run(&mut admin, &format!("drop owned by {role}; drop role {role}")).await;
     Ok(())
@@ -373,6 +384,37 @@ async fn functions_of_extensions_leave_nothing_behind_and_cost_no_reset() -> Tes
         assert_eq!(observe(&acme, "select turn()").await, r#"Some("1")"#);
         assert_eq!(name_of(&acme).await?, "acme");
     }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_that_misses_an_extension_is_explained_in_the_log_alone() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let mut admin = world.admin().await;
+    run(&mut admin, "create extension pg_trgm").await;
+    let manager = world.manager();
+    let acme = manager.tenant("acme").await?;
+    let told = logged(Format::Full, async {
+        for _ in 0..3 {
+            let failed = try_run(&acme, "select similarity('a', 'b')").await.expect_err("unseen");
+            assert_eq!(code_of(&failed), "error 42883");
+            assert!(!failed.to_string().contains("public"), "{failed}");
+        }
+        let asked = "select count(*)::text from pg_stat_activity where query like '%named as %' \
+                     and state = 'idle' and datname = current_database()";
+        eventually("it was looked for", async || {
+            observe(&mut admin, asked).await == r#"Some("1")"#
+        })
+        .await;
+        for _ in 0..20 {
+            acme.ping().await?;
+        }
+        Ok(())
+    });
+    let told = told.await;
+    let hint = "the function similarity belongs to an extension in the schema public";
+    assert_eq!(told.matches(hint).count(), 1, "{told}");
     manager.close().await;
     Ok(())
 }

@@ -12,6 +12,7 @@ use tenantry::{
 };
 
 use crate::{
+    log::{Format, logged},
     migrate::Files,
     support::{TestResult, World, at_rest, code_of, observe, run, try_run},
 };
@@ -455,5 +456,36 @@ async fn a_login_whose_credentials_do_not_come_is_seen_to_later() -> TestResult 
         manager.close().await;
     }
     drop_roles(&world, &[&login]).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_that_may_plant_something_is_warned_of() -> TestResult {
+    let world = World::new().await;
+    let tenants = role(&world, "tenants", "").await;
+    let manager = by_role(&world, &tenants).build()?;
+    let files = Files::new(&[("0001_things.sql", THINGS)]);
+    let provisioner = manager.provisioner().tenants(files.read());
+    for tenant in ["acme", "globex", "sound"] {
+        provisioner.create(tenant, CreateOptions::default()).await?;
+    }
+    let plant = format!(
+        "grant create on schema tenant_acme to {tenants}; \
+         grant all on all tables in schema tenant_globex to {tenants}"
+    );
+    run(&mut world.admin().await, &plant).await;
+    let migrator = manager.migrator().tenants(files.read());
+    let told = logged(Format::Full, async {
+        let tenants = ["acme", "globex", "sound"];
+        assert!(migrator.migrate(tenants, MigrateOptions::default()).await?.is_success());
+        Ok(())
+    });
+    let told = told.await;
+    for named in ["tenant_acme", "tenant_globex"] {
+        assert!(told.contains(&format!("{tenants} in {named}")), "{told}");
+    }
+    assert!(!told.contains(&format!("{tenants} in tenant_sound")), "{told}");
+    manager.close().await;
+    drop_roles(&world, &[&tenants]).await;
     Ok(())
 }
