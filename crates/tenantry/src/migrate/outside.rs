@@ -267,10 +267,13 @@ impl Outside<'_> {
         let mut sql = Sql::default();
         let index = state.transaction.unwrap_or(part.index);
         let is_whole = state.transaction.is_some()
-            || !matches!(
-                part.kind,
-                Statement::Concurrent(_) | Statement::Repeatable { .. } | Statement::Other
-            );
+            || match part.kind {
+                // When that cannot be told, something may be there.
+                Statement::Concurrent(concurrent) => {
+                    matches!(self.remains().are_there(lease, concurrent).await, Ok(false))
+                }
+                kind => *kind != Statement::Other,
+            };
         let did_nothing =
             is_whole && kinds[..index].iter().all(|kind| matches!(kind, Statement::Setting { .. }));
         if did_nothing {

@@ -125,6 +125,19 @@ impl Remains<'_> {
         }
     }
 
+    /// Returns `true` if a statement that has failed has left something half made.
+    pub(super) async fn are_there(
+        &self,
+        lease: &mut Lease,
+        statement: &Concurrent,
+    ) -> Result<bool, Failure> {
+        if let Concurrent::Detach { table, partition } = statement {
+            let found = detaching(lease, table, partition).await?;
+            return Ok(found.is_some_and(|attached| attached.pending));
+        }
+        Ok(self.find(lease, statement).await?.iter().any(|index| !index.is_valid))
+    }
+
     /// Drops the invalid ones among the indexes that a statement has made. Returns the valid ones, and whether
     /// somebody else was waited for who has been building.
     async fn drop_invalid(
@@ -153,7 +166,7 @@ impl Remains<'_> {
         }
     }
 
-    /// Finds the indexes that a statement may have made.
+    /// Finds the indexes that a statement may have made, or was to drop.
     async fn find(&self, lease: &mut Lease, statement: &Concurrent) -> Result<Vec<Index>, Failure> {
         let mut sql = Sql::new(
             "select n.nspname::pg_catalog.text, c.relname::pg_catalog.text, \
@@ -190,7 +203,10 @@ impl Remains<'_> {
         match statement {
             Concurrent::CreateIndex(made) => made_by(&mut sql, made),
             Concurrent::Reindex(reindexed) => made_anew_by(&mut sql, reindexed),
-            _ => return Ok(Vec::new()),
+            Concurrent::DropIndex(name) => {
+                regclass(sql.text("i.indexrelid operator(pg_catalog.=) "), name);
+            }
+            Concurrent::Detach { .. } => return Ok(Vec::new()),
         }
         let sql = sql.finish();
         let rows =

@@ -13,12 +13,15 @@ use tenantry::{
     retry::RetryPolicy,
 };
 
-use super::files::{Files, create_schemas, ids, migrator, recorded};
+use super::{
+    files::{Files, create_schemas, ids, migrator, recorded},
+    jobs::child,
+};
 use crate::{
     faults::{Mode, Proxy},
     support::{
-        TestResult, World, connect, eventually, kill, observe, private_server, run, state_of,
-        try_run,
+        TestResult, World, connect, eventually, eventually_within, kill, observe, private_server,
+        run, state_of, try_run,
     },
 };
 
@@ -99,10 +102,13 @@ impl Case {
     }
 }
 
+/// How long to wait for a process that has to be started first.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Waits until so many statements wait for a snapshot. Returns their server processes.
 async fn waits(admin: &mut PgConnection, count: usize) -> Vec<i32> {
     let mut pids = Vec::new();
-    eventually("a statement waits for a snapshot", async || {
+    eventually_within(PATIENCE, "a statement waits for a snapshot", async || {
         pids = sqlx::query_scalar(
             "select pid from pg_stat_activity where datname = current_database() \
              and wait_event = 'virtualxid' and application_name = 'tenantry'",
@@ -602,5 +608,69 @@ async fn a_role_that_is_no_superuser_takes_its_own_remains_away() -> TestResult 
     assert!(report.is_success(), "{report}");
     let invalid = "select count(*)::text from pg_index where not indisvalid and indrelid = 'tenant_acme.orders'::regclass";
     assert_eq!(observe(&mut admin, invalid).await, "Some(\"0\")");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_leaves_nothing_to_put_right() -> TestResult {
+    let world = World::new().await;
+    let mut admin = world.admin().await;
+    create_schemas(&mut admin, &ids(9)).await;
+    let statements = "-- no-transaction\n\
+                      create index concurrently on orders (total);\n\
+                      insert into orders (id) values (1);\n\
+                      create index concurrently by_note on orders (lower(note));\n";
+    let files = Files::new(&[TABLE, ("0002_index.sql", statements)]);
+    let migrator = migrator(&world, &files);
+    let mut other = world.admin().await;
+    run(&mut other, "begin isolation level repeatable read; select 1").await;
+    for round in 1..=2 {
+        let mut child = child(&world, &files)?;
+        // The server processes of the first round are still at work in the second.
+        waits(&mut admin, 3 * round).await;
+        child.kill()?;
+        child.wait()?;
+    }
+    // Some of them end in the middle, and the others build their indexes for the next run.
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity where pid = any (array( \
+               select pid from pg_stat_progress_create_index where datname = current_database() \
+               limit 2))";
+    run(&mut admin, cut).await;
+    run(&mut other, "commit").await;
+    let report = migrator.migrate_all(options()).await?;
+    assert!(report.is_success(), "{report}");
+    for id in ids(9) {
+        assert_eq!(recorded(&mut admin, &id).await, "Some(\"1 2\")", "{id}");
+        let sql = format!(
+            "select string_agg(indexrelid::regclass::text || indisvalid, ' ' order by indexrelid::regclass::text) || ' ' || \
+             (select count(*) from tenant_{id}.orders) from pg_index where indrelid = 'tenant_{id}.orders'::regclass"
+        );
+        let expected =
+            format!("Some(\"tenant_{id}.by_notetrue tenant_{id}.orders_total_idxtrue 1\")");
+        assert_eq!(observe(&mut admin, &sql).await, expected);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_fails_before_it_makes_anything_leaves_nothing_to_put_right() -> TestResult {
+    for (statement, code) in [
+        ("create index concurrently by_total on orders (nothing);", "42703"),
+        ("create index concurrently by_total on order (total);", "42601"),
+        ("create index concurrently by_id on orders (total);", "42P07"),
+        ("drop index concurrently nothing;", "42704"),
+        ("reindex table concurrently nothing;", "42P01"),
+        ("alter table orders detach partition parts concurrently;", "42P17"),
+        ("refresh materialized view concurrently orders;", "0A000"),
+        ("set statement_timeout = '1h'; vacuum nothing;", "42P01"),
+    ] {
+        let mut case = Case::new(statement).await;
+        run(&mut case.admin, "create index by_id on orders (id); create table parts (id int)")
+            .await;
+        let report = case.migrate().await;
+        let failure = report.tenants[0].error().expect("it is wrong");
+        assert_eq!(failure.sqlstate.as_deref(), Some(code), "{statement}: {failure}");
+        assert_eq!(case.recorded().await, "Some(\"1\")", "{statement}");
+    }
     Ok(())
 }

@@ -1,6 +1,11 @@
 //! Files outside a transaction, the way back, and putting records right.
 
-use std::{env, path::Path, process::Command, time::Duration};
+use std::{
+    env,
+    path::Path,
+    process::{Child, Command},
+    time::Duration,
+};
 
 use tenantry::migrate::{
     Action, FailureReason, MigrateOptions, Migrations, Problem, SchemaState, Schemas,
@@ -177,6 +182,17 @@ async fn child_that_is_killed_while_it_migrates() -> TestResult {
     Err(format!("it was to be killed before it has ended: {report}").into())
 }
 
+/// Starts a process that migrates all tenants, three at a time.
+pub(super) fn child(world: &World, files: &Files) -> std::io::Result<Child> {
+    Command::new(env::current_exe()?)
+        .args(["--ignored", "--exact", "migrate::jobs::child_that_is_killed_while_it_migrates"])
+        .env(URL, world.database.url())
+        .env(FOLDER, files.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+}
+
 #[tokio::test]
 async fn a_run_that_was_killed_is_gone_on_with_by_the_next() -> TestResult {
     let world = World::new().await;
@@ -187,13 +203,7 @@ async fn a_run_that_was_killed_is_gone_on_with_by_the_next() -> TestResult {
     ]);
     let mut admin = world.admin().await;
     create_schemas(&mut admin, &ids(60)).await;
-    let mut child = Command::new(env::current_exe()?)
-        .args(["--ignored", "--exact", "migrate::jobs::child_that_is_killed_while_it_migrates"])
-        .env(URL, world.database.url())
-        .env(FOLDER, files.path())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()?;
+    let mut child = child(&world, &files)?;
     eventually("it is in the middle", async || (10..50).contains(&tables(&mut admin, "ran").await))
         .await;
     child.kill()?;
