@@ -7,7 +7,10 @@ use tenantry::{
     provision::{Adopt, CreateOptions, NameOutcome},
 };
 
-use super::{by_discovery, with_table};
+use super::{
+    by_discovery, with_table,
+    written::{kill_at, prepare_kills},
+};
 use crate::{
     migrate::Files,
     support::{TestResult, World, connect, observe, private_server, run, try_run},
@@ -197,6 +200,38 @@ async fn the_tables_of_the_service_become_the_first_tenants_and_go_back() -> Tes
     assert_eq!(observe(&mut admin, schema).await, public);
     assert_eq!(manager.tenant("acme").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
     drop_role(&mut admin).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_is_killed_anywhere_has_not_happened() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    let mut admin = world.admin().await;
+    run(
+        &mut admin,
+        "create table plans (id int); create table notes (id int); \
+         create function f() returns bigint language sql set search_path = public \
+           as 'select count(*) from notes, plans'",
+    )
+    .await;
+    prepare_kills(&mut admin).await;
+    let before = describe(&mut admin, "public").await;
+    let mut killed = 0;
+    loop {
+        kill_at(&mut admin, killed + 1).await;
+        let options = Adopt::schema("public").keep_shared(["plans"]);
+        if provisioner.adopt("acme", options).await.is_ok() {
+            break;
+        }
+        killed += 1;
+        assert_eq!(describe(&mut admin, "public").await, before);
+        assert_eq!(manager.tenants().await?.len(), 0);
+    }
+    assert!(killed > 10, "{killed}");
+    let db = manager.tenant("acme").await?;
+    let count: i64 = sqlx::query_scalar("select f()").fetch_one(&db).await?;
+    assert_eq!(count, 0);
     Ok(())
 }
 
