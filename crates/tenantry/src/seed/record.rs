@@ -61,10 +61,10 @@ fn note_sql(site: &Site, seed: &str) -> SqlStr {
     let mut sql = Sql::new(
         "select case when pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended(",
     );
-    sql.literal(schema.as_str()).text(", 7234619037116)) then 0 else (");
-    sql.literal(schema.as_str());
-    sql.text(
-        "::pg_catalog.text operator(pg_catalog.||) ' is being seeded')::pg_catalog.int4 end; ",
+    // What is asked for here is not a constant: one would be evaluated, and fail, before the lock is tried.
+    sql.literal(schema.as_str()).text(
+        ", 7234619037116)) then 0 else (pg_catalog.current_setting('search_path') \
+         operator(pg_catalog.||) ' is being seeded')::pg_catalog.int4 end; ",
     );
     sql.text("create table if not exists ");
     sql.ident(schema).text(

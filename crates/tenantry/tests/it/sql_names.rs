@@ -26,6 +26,7 @@ const WORDS: &[&str] = &[
     "coalesce",
     "conflict",
     "default",
+    "else",
     "exists",
     "extract",
     "filter",
