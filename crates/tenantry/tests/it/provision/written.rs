@@ -489,7 +489,8 @@ async fn a_claim_that_is_killed_anywhere_leaves_the_spare() -> TestResult {
             .await;
         assert_eq!(manager.tenants().await?.len(), 0);
         eventually("nobody holds the spare any more", async || {
-            let locks = "select count(*) from pg_locks where locktype = 'advisory'";
+            let locks = "select count(*) from pg_locks where locktype = 'advisory' and database = \
+                         (select oid from pg_database where datname = current_database())";
             observe(&mut admin, locks).await == "Some(\"0\")"
         })
         .await;
