@@ -102,7 +102,7 @@ pub(super) struct Down {
 }
 
 impl Migrations {
-    /// Reads the files of a folder, as [`sqlx::migrate!`] does when a program is compiled. Files whose
+    /// Reads the files of a folder, as `sqlx::migrate!` does when a program is compiled. Files whose
     /// names are not of that form are passed over, as sqlx does.
     ///
     /// It reads with the functions of the standard library, which block: call it while the program
@@ -123,7 +123,7 @@ impl Migrations {
         Self::new(found.collect(), || MigrationsError::Empty { folder: Some(folder.to_owned()) })
     }
 
-    /// Takes the migrations that [`sqlx::migrate!`] has embedded.
+    /// Takes the migrations that `sqlx::migrate!` has embedded.
     ///
     /// What else a [`Migrator`] can be told plays no part here: whether it locks the database, or
     /// ignores missing files. The [`MigrateOptions`](super::MigrateOptions) say that.
