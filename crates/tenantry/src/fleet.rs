@@ -69,7 +69,13 @@ impl Fleet {
 
     /// Lists all tenants, the suspended ones too.
     pub(crate) async fn list(&self) -> Result<Vec<TenantRecord>, Error> {
-        self.lookup.list(&self.asked).await
+        let tenants = self.lookup.list(&self.asked).await?;
+        let count = |state| tenants.iter().filter(|tenant| tenant.state == state).count();
+        self.server.observer.meters.listed(&[
+            ("active", count(TenantState::Active)),
+            ("suspended", count(TenantState::Suspended)),
+        ]);
+        Ok(tenants)
     }
 
     /// Asks the catalog for a tenant, past the cache and whatever its state.

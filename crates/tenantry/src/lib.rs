@@ -133,7 +133,7 @@ pub use health::{
 pub use manager::{ConfigError, ManagerBuilder, TenantManager, UrlError};
 pub use metrics::{
     ConnectionCounts, Metrics, MetricsCollector, MetricsOptions, PoolsMetrics, SharedMetrics,
-    TenantMetrics,
+    TenantMetrics, UpkeepMetrics,
 };
 pub use pool::{
     Acquires, BreakerOptions, Credentials, Lease, PoolOptions, PoolSnapshot, Pooling,

@@ -281,7 +281,8 @@ impl TenantManager {
     /// Returns the pool in figures, to be serialised.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(self.snapshot(), SystemTime::now())
+        let upkeep = self.server().observer.meters.upkeep();
+        Metrics::new(self.snapshot(), upkeep, SystemTime::now())
     }
 
     /// Makes a collector of the pool's figures for a [`prometheus::Registry`].
@@ -298,7 +299,9 @@ impl TenantManager {
     /// conventions](https://opentelemetry.io/docs/specs/semconv/db/database-metrics/):
     /// `db.client.connection.count` with the state `idle` or `used`, `.idle.max`, `.idle.min`, `.max`,
     /// `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`, `.use_time`, and
-    /// `db.client.operation.duration`. Times are in seconds.
+    /// `db.client.operation.duration`; and, beyond the conventions, `tenantry.migration.duration` and
+    /// `tenantry.creation.duration` with the attribute `outcome`, `tenantry.tenants` with `state`, and
+    /// `tenantry.spares`, which mean what [`MetricsCollector`] says. Times are in seconds.
     ///
     /// `pool` is the value of the attribute `db.client.connection.pool.name`, such as `tenantry`.
     ///

@@ -5,6 +5,7 @@ use std::{error::Error as StdError, io, sync::Arc};
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 use super::{Error, ErrorClass, own};
+use crate::migrate::Failure;
 
 /// Classifies an error of sqlx.
 pub(crate) fn class_of(error: &sqlx::Error) -> ErrorClass {
@@ -55,7 +56,9 @@ fn find<'a, T>(
         if let Some(found) = test(error) {
             return Some(found);
         }
-        next = error.source();
+        // What a failure was made of is not among its sources, because it says the same.
+        let cause = error.downcast_ref::<Failure>().and_then(Failure::cause);
+        next = cause.or_else(|| error.source());
     }
     None
 }

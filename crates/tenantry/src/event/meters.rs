@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use prometheus::{Histogram, HistogramOpts, IntCounter};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec};
 
-use super::RetryOf;
-use crate::error::ErrorClass;
+use super::{
+    RetryOf,
+    upkeep::{CREATED, MIGRATED, UpkeepMeters},
+};
+use crate::{error::ErrorClass, metrics::UpkeepMetrics};
 
 /// What is counted and timed where it happens. What the pool's own books say is not repeated here.
 pub(crate) struct Meters {
@@ -28,6 +31,7 @@ pub(crate) struct Meters {
     pub(crate) catalog_stale: IntCounter,
     pub(crate) hook_failures: IntCounter,
     pub(crate) events_dropped: IntCounter,
+    pub(crate) upkeep: UpkeepMeters,
     retries: [AtomicU64; RetryOf::ALL.len()],
     errors: [AtomicU64; ErrorClass::ALL.len()],
 }
@@ -38,6 +42,8 @@ pub(crate) trait Timings: Send + Sync {
     fn hold(&self, took: Duration);
     fn connect(&self, took: Duration);
     fn query(&self, took: Duration);
+    fn migration(&self, outcome: &'static str, took: Duration);
+    fn creation(&self, outcome: &'static str, took: Duration);
 }
 
 impl Meters {
@@ -86,6 +92,7 @@ impl Meters {
                 "tenantry_events_dropped_total",
                 "Events that were not told because a queue was full",
             ),
+            upkeep: UpkeepMeters::new(),
             retries: Default::default(),
             errors: Default::default(),
         }
@@ -127,6 +134,46 @@ impl Meters {
 
     pub(crate) fn queried(&self, took: Duration) {
         self.time(&self.query, took, |timings| timings.query(took));
+    }
+
+    /// A schema has ended in a run of the migrator.
+    pub(crate) fn migrated(&self, outcome: &'static str, took: Duration) {
+        self.upkeep.migrations.with_label_values(&[outcome]).inc();
+        if !matches!(outcome, "up_to_date" | "skipped") {
+            let histogram = &self.upkeep.migration;
+            self.time(histogram, took, |timings| timings.migration(outcome, took));
+        }
+    }
+
+    /// A tenant was created, or could not be.
+    pub(crate) fn created(&self, outcome: &'static str, took: Duration) {
+        self.upkeep.creations.with_label_values(&[outcome]).inc();
+        let histogram = &self.upkeep.creation;
+        self.time(histogram, took, |timings| timings.creation(outcome, took));
+    }
+
+    /// Migrations and provisioning in figures.
+    pub(crate) fn upkeep(&self) -> UpkeepMetrics {
+        let of = &self.upkeep;
+        let read = |counters: &IntCounterVec, labels: &[&'static str]| {
+            let count =
+                |label: &&'static str| (*label, counters.with_label_values(&[*label]).get());
+            labels.iter().map(count).collect()
+        };
+        UpkeepMetrics {
+            migrations: read(&of.migrations, &MIGRATED),
+            creations: read(&of.creations, &CREATED),
+            tenants: of.tenants().into_iter().flatten().collect(),
+            spares_ready: of.spares(),
+        }
+    }
+
+    /// So many tenants are in these states.
+    pub(crate) fn listed(&self, states: &[(&'static str, usize)]) {
+        for (state, count) in states {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            self.upkeep.tenants.with_label_values(&[*state]).set(count);
+        }
     }
 
     fn time(&self, histogram: &Histogram, took: Duration, also: impl FnOnce(&dyn Timings)) {

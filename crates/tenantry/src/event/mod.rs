@@ -16,6 +16,7 @@ mod options;
 mod plain_format;
 mod statement;
 mod trace;
+mod upkeep;
 
 pub use breaker_state::BreakerState;
 pub use evict_reason::EvictReason;

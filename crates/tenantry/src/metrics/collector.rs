@@ -118,8 +118,15 @@ impl MetricsOptions {
 /// | `tenantry_catalog_stale_total` | counter | look-ups of tenants that were answered by what was known before, because the catalog did not answer | |
 /// | `tenantry_hook_failures_total` | counter | hooks that failed or panicked | |
 /// | `tenantry_events_dropped_total` | counter | events for which a queue had no room | |
+/// | `tenantry_migrations_total{outcome}` | counter | schemas that runs of the migrator have ended with: `migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped` | |
+/// | `tenantry_migration_seconds` | histogram | that a schema took in which the migrator had something to do | |
+/// | `tenantry_creations_total{outcome}` | counter | tenants created: `at_once`, `in_steps`, from a `spare`; and creations that have `failed` | |
+/// | `tenantry_creation_seconds` | histogram | that creating a tenant took, the failed ones too | |
+/// | `tenantry_tenants{state}` | gauge | tenants: `active`, `suspended`, as they were last listed here: by a run over all of them, a plan, or [`tenants`](crate::TenantManager::tenants) | |
+/// | `tenantry_spares_ready` | gauge | spares that were ready when they were last seen to here, without those used here since | |
 ///
-/// The health metrics are there once a health check has run. With
+/// The health metrics are there once a health check has run, and `tenantry_tenants` once tenants were listed: a
+/// scrape asks the database nothing. With
 /// [`process`](MetricsOptions::process) come `process_cpu_seconds_total`, `process_open_fds`,
 /// `process_max_fds`, `process_virtual_memory_bytes`, `process_resident_memory_bytes`,
 /// `process_start_time_seconds` and `process_threads`; with [`runtime`](MetricsOptions::runtime)
@@ -221,6 +228,9 @@ impl Collector for MetricsCollector {
             &meters.events_dropped,
         ];
         all.extend(counters.into_iter().flat_map(Collector::collect));
+        let upkeep = meters.upkeep.collectors().into_iter().flat_map(Collector::collect);
+        // A family without metrics cannot be written.
+        all.extend(upkeep.filter(|family| !family.get_metric().is_empty()));
         all
     }
 }

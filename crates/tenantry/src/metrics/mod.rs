@@ -10,4 +10,6 @@ mod snapshot;
 pub use collector::{MetricsCollector, MetricsOptions};
 #[cfg(feature = "opentelemetry")]
 pub(crate) use otel::register;
-pub use snapshot::{ConnectionCounts, Metrics, PoolsMetrics, SharedMetrics, TenantMetrics};
+pub use snapshot::{
+    ConnectionCounts, Metrics, PoolsMetrics, SharedMetrics, TenantMetrics, UpkeepMetrics,
+};

@@ -46,6 +46,7 @@ pub(crate) fn register(server: &Arc<Server>, meter: &Meter, pool: &str) -> Resul
             })
             .build();
     }
+    observe_upkeep(server, meter, &pool);
     let (weak, attributes) = (Arc::downgrade(server), [pool]);
     meter
         .u64_observable_counter("db.client.connection.timeouts")
@@ -57,6 +58,32 @@ pub(crate) fn register(server: &Arc<Server>, meter: &Meter, pool: &str) -> Resul
         })
         .build();
     Ok(())
+}
+
+/// Begins to send what is known of tenants and spares.
+fn observe_upkeep(server: &Arc<Server>, meter: &Meter, pool: &KeyValue) {
+    let (weak, attribute) = (Arc::downgrade(server), pool.clone());
+    meter
+        .u64_observable_gauge("tenantry.tenants")
+        .with_unit("{tenant}")
+        .with_description("The number of tenants in the state of the attribute, as last listed")
+        .with_callback(move |observer| {
+            let tenants = weak.upgrade().and_then(|server| server.observer.meters.upkeep.tenants());
+            for (state, count) in tenants.into_iter().flatten() {
+                observer.observe(count, &[attribute.clone(), KeyValue::new("state", state)]);
+            }
+        })
+        .build();
+    let (weak, attributes) = (Arc::downgrade(server), [pool.clone()]);
+    meter
+        .u64_observable_gauge("tenantry.spares")
+        .with_unit("{schema}")
+        .with_description("The number of spares that are ready, as last seen to")
+        .with_callback(move |observer| {
+            let Some(server) = weak.upgrade() else { return };
+            observer.observe(server.observer.meters.upkeep.spares() as u64, &attributes);
+        })
+        .build();
 }
 
 /// Name, description and unit of a level, and how it is read.
@@ -101,6 +128,8 @@ struct Times {
     wait: Histogram<f64>,
     hold: Histogram<f64>,
     operation: Histogram<f64>,
+    migration: Histogram<f64>,
+    creation: Histogram<f64>,
     pool: [KeyValue; 1],
     system: [KeyValue; 1],
 }
@@ -127,6 +156,14 @@ impl Times {
                 "db.client.operation.duration",
                 "The time that a statement on a handle took",
             ),
+            migration: histogram(
+                "tenantry.migration.duration",
+                "The time that a schema took in which the migrator had something to do",
+            ),
+            creation: histogram(
+                "tenantry.creation.duration",
+                "The time that creating a tenant took",
+            ),
             pool: [pool],
             system: [KeyValue::new("db.system.name", "postgresql")],
         }
@@ -148,5 +185,19 @@ impl Timings for Times {
 
     fn query(&self, took: Duration) {
         self.operation.record(took.as_secs_f64(), &self.system);
+    }
+    fn migration(&self, outcome: &'static str, took: Duration) {
+        self.migration.record(took.as_secs_f64(), &self.with(outcome));
+    }
+
+    fn creation(&self, outcome: &'static str, took: Duration) {
+        self.creation.record(took.as_secs_f64(), &self.with(outcome));
+    }
+}
+
+impl Times {
+    fn with(&self, outcome: &'static str) -> [KeyValue; 2] {
+        let [pool] = &self.pool;
+        [pool.clone(), KeyValue::new("outcome", outcome)]
     }
 }

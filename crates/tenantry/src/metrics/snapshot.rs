@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 
@@ -18,6 +18,12 @@ use crate::{pool::PoolSnapshot, tenant::TenantId, timestamp};
 ///   "shared": { "initialized": true, "connections": { "total": 1, "idle": 1, "waiting": 0 } },
 ///   "connections": { "total": 5, "idle": 4, "waiting": 0 },
 ///   "maxConnections": 20,
+///   "upkeep": {
+///     "migrations": { "failed": 0, "forgotten": 0, "marked": 0, "migrated": 2, "reverted": 0, "skipped": 0, "up_to_date": 0 },
+///     "creations": { "at_once": 1, "failed": 0, "in_steps": 0, "spare": 0 },
+///     "tenants": { "active": 2, "suspended": 0 },
+///     "sparesReady": 0
+///   },
 ///   "timestamp": "2026-01-15T10:30:00.000Z"
 /// }
 /// ```
@@ -35,9 +41,27 @@ pub struct Metrics {
     pub connections: ConnectionCounts,
     /// The budget.
     pub max_connections: usize,
+    /// What was done to tenants as a whole.
+    pub upkeep: UpkeepMetrics,
     /// When it was so.
     #[serde(serialize_with = "timestamp::serialize")]
     pub timestamp: SystemTime,
+}
+
+/// Migrations and provisioning in figures, since the manager was built. They come from what this process has done
+/// and asked: to read them asks the database nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct UpkeepMetrics {
+    /// Schemas that runs of the migrator have ended with, by outcome.
+    pub migrations: BTreeMap<&'static str, u64>,
+    /// Tenants created, by how: `at_once`, `in_steps`, from a `spare`; and creations that have `failed`.
+    pub creations: BTreeMap<&'static str, u64>,
+    /// Tenants by state, `active` and `suspended`, as they were last listed; empty when they were not yet.
+    pub tenants: BTreeMap<&'static str, u64>,
+    /// Spares that were ready when they were last seen to, without those used here since.
+    pub spares_ready: usize,
 }
 
 /// The tenant pools in figures.
@@ -91,7 +115,7 @@ pub struct ConnectionCounts {
 }
 
 impl Metrics {
-    pub(crate) fn new(pool: PoolSnapshot, timestamp: SystemTime) -> Self {
+    pub(crate) fn new(pool: PoolSnapshot, upkeep: UpkeepMetrics, timestamp: SystemTime) -> Self {
         let counts = |total, idle, waiting| ConnectionCounts { total, idle, waiting };
         let of_shared = pool.shared;
         let mut tenants: Vec<_> = pool
@@ -118,6 +142,7 @@ impl Metrics {
             },
             connections: counts(pool.total, pool.idle, pool.waiting),
             max_connections: pool.max,
+            upkeep,
             timestamp,
         }
     }

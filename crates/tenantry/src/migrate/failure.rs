@@ -130,6 +130,13 @@ impl Failure {
         }
     }
 
+    /// Returns the error that it was made of, such as an [`sqlx::Error`] with all that the server has said. It is
+    /// not among the [sources](StdError::source), since the message says the same.
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+
     /// Returns what may help: where the type, function, operator or table is that was not found, when it
     /// belongs to an extension or to the shared schema.
     #[must_use]
@@ -362,7 +369,32 @@ impl fmt::Display for Failure {
 }
 
 impl StdError for Failure {
+    /// Returns what is behind the [cause](Self::cause), whose words the message has already.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        let cause = self.cause()?;
+        match cause.downcast_ref::<sqlx::Error>() {
+            // Its words are those of its sources, too, unless it brings an error of this crate.
+            Some(error) => own(error).and_then(StdError::source),
+            None => cause.source(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_sqlx_cannot_answer_is_the_statement_s_failure() {
+        for (said, says) in [
+            ("execute: unexpected message: CopyInResponse", "copy … from stdin"),
+            ("execute: unexpected message: CopyOutResponse", "copy … to stdout"),
+        ] {
+            let failure = Failure::from(sqlx::Error::Protocol(said.to_owned()));
+            assert_eq!(failure.reason, FailureReason::Statement);
+            assert!(failure.message.contains(says) && !failure.is_passing(), "{failure}");
+        }
+        let other = Failure::from(sqlx::Error::Protocol("something else".to_owned()));
+        assert_eq!(other.reason, FailureReason::Connection);
     }
 }

@@ -284,11 +284,12 @@ impl TenantMigrator {
         let began = Instant::now();
         options.check()?;
         let job = Job::Apply { to: options.to };
-        let (mut shared, mut lint) = (None, LintReport::default());
+        let (mut shared, mut lint, mut stray) = (None, LintReport::default(), Vec::new());
         if let (Schemas::AllTenants | Schemas::Shared, Some(set)) = (&schemas, &self.shared) {
             let surveyed = self.survey(&Schemas::Shared).await?;
             lint.extend(look(Of::Shared, job, set, &surveyed, options));
             shared = self.statuses(set, surveyed, options).await?.into_iter().next();
+            stray.extend_from_slice(set.stray());
         }
         let tenants = match schemas {
             Schemas::Shared => Vec::new(),
@@ -296,10 +297,12 @@ impl TenantMigrator {
                 let set = self.set(&schemas)?;
                 let surveyed = self.survey(&schemas).await?;
                 lint.extend(look(Of::Tenant, job, set, &surveyed, options));
+                stray.extend_from_slice(set.stray());
                 self.statuses(set, surveyed, options).await?
             }
         };
-        Ok(MigrationPlan::new(shared, tenants, began.elapsed()).with_lint(lint))
+        let plan = MigrationPlan::new(shared, tenants, began.elapsed());
+        Ok(plan.with_lint(lint).with_stray(stray))
     }
 
     /// Compares schemas with the files, and looks closer at them.

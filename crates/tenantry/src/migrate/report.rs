@@ -363,6 +363,9 @@ pub struct MigrationPlan {
     /// What was found in the files: a run would refuse them for the errors.
     #[serde(skip_serializing_if = "LintReport::is_empty")]
     pub lint: LintReport,
+    /// Files that are ways back of migrations that do not exist. They are passed over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stray: Vec<Arc<str>>,
 }
 
 /// How a schema compares with the files.
@@ -500,7 +503,12 @@ impl MigrationPlan {
         let total = tenants.len();
         let blocked = total - up_to_date - pending;
         let lint = LintReport::default();
-        Self { total, up_to_date, pending, blocked, duration, shared, tenants, lint }
+        let stray = Vec::new();
+        Self { total, up_to_date, pending, blocked, duration, shared, tenants, lint, stray }
+    }
+
+    pub(super) fn with_stray(self, stray: Vec<Arc<str>>) -> Self {
+        Self { stray, ..self }
     }
 
     pub(super) fn with_lint(self, lint: LintReport) -> Self {
@@ -548,6 +556,9 @@ impl fmt::Display for MigrationPlan {
             "\n{} tenants: {} up to date, {} pending, {} blocked",
             self.total, self.up_to_date, self.pending, self.blocked
         )?;
+        for file in &self.stray {
+            write!(f, "\n{file} is passed over: it takes back a migration that does not exist")?;
+        }
         if self.lint.is_empty() { Ok(()) } else { write!(f, "\n\n{}", self.lint) }
     }
 }

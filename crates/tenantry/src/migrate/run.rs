@@ -399,6 +399,8 @@ impl Run<'_> {
             (results[schema].clone(), results.len())
         };
         let done = self.board.lock().ended(&result.outcome);
+        let meters = &self.order.fleet.server().observer.meters;
+        meters.migrated(result.outcome.as_str(), result.duration);
         if !matches!(result.outcome, Outcome::UpToDate) {
             let told = Event::Migrated(Migrated {
                 tenant_id: result.tenant_id.clone(),

@@ -10,7 +10,7 @@ use sqlx::{
     SqlStr,
     migrate::{Migration, MigrationType, Migrator},
 };
-use sqlx_core::migrate::resolve_blocking;
+use sqlx_core::migrate::{ResolveConfig, resolve_blocking_with_config};
 
 use super::{
     checksum::Checksum,
@@ -41,9 +41,14 @@ use crate::{provision::StoredNames, sql::Sql, tenant::Ident};
 #[derive(Clone)]
 pub struct Migrations(Arc<Set>);
 
+/// Where sqlx records migrations, and so do we.
+const TABLE: &str = "_sqlx_migrations";
+
 #[derive(Clone)]
 struct Set {
     files: Vec<MigrationFile>,
+    /// Ways back of migrations that do not exist.
+    stray: Vec<Arc<str>>,
     lint: Lint,
     /// What was found in the files, of tenants and of the shared schema.
     found: [OnceLock<Arc<[Found]>>; 2],
@@ -103,19 +108,38 @@ pub(super) struct Down {
 
 impl Migrations {
     /// Reads the files of a folder, as `sqlx::migrate!` does when a program is compiled. Files whose
-    /// names are not of that form are passed over, as sqlx does.
+    /// names are not of that form are passed over, as sqlx does. A `.down.sql` that has no `.up.sql` is warned of.
+    ///
+    /// No `sqlx.toml` is read: at run time nobody knows where it lies. A service that has one with
+    /// `ignored-chars` [embeds](Self::embedded) its files, or [says so](Self::from_dir_ignoring).
     ///
     /// It reads with the functions of the standard library, which block: call it while the program
     /// starts.
     ///
     /// # Errors
     ///
-    /// [`MigrationsError`] when a file cannot be read, when two have one version, when a `.down.sql` has
-    /// no `.up.sql`, and when there is no migration at all, since the folder is likely another one then.
+    /// [`MigrationsError`] when a file cannot be read, when two have one version, and when there is no migration
+    /// at all, since the folder is likely another one then.
     pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self, MigrationsError> {
+        Self::from_dir_ignoring(folder, [])
+    }
+
+    /// Reads the files of a folder, and leaves characters out of their checksums: those of `ignored-chars` in the
+    /// `sqlx.toml` of a service whose schemas were migrated by sqlx. Otherwise as [`from_dir`](Self::from_dir).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_dir`](Self::from_dir).
+    pub fn from_dir_ignoring(
+        folder: impl AsRef<Path>,
+        ignored: impl IntoIterator<Item = char>,
+    ) -> Result<Self, MigrationsError> {
         let folder = folder.as_ref();
         let read = |source| MigrationsError::Read { folder: folder.to_owned(), source };
-        let found = resolve_blocking(folder).map_err(|error| read(io::Error::other(error)))?;
+        let mut config = ResolveConfig::new();
+        config.ignore_chars(ignored);
+        let found = resolve_blocking_with_config(folder, &config)
+            .map_err(|error| read(io::Error::other(error)))?;
         let found = found.into_iter().map(|(migration, path)| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             (migration, name)
@@ -126,12 +150,25 @@ impl Migrations {
     /// Takes the migrations that `sqlx::migrate!` has embedded.
     ///
     /// What else a [`Migrator`] can be told plays no part here: whether it locks the database, or
-    /// ignores missing files. The [`MigrateOptions`](super::MigrateOptions) say that.
+    /// ignores missing files. The [`MigrateOptions`](super::MigrateOptions) say that. Characters that an
+    /// `sqlx.toml` leaves out of the checksums are left out.
     ///
     /// # Errors
     ///
-    /// As [`from_dir`](Self::from_dir).
+    /// As [`from_dir`](Self::from_dir), and [`TrackedElsewhere`](MigrationsError::TrackedElsewhere) when an
+    /// `sqlx.toml`, or whoever has made the [`Migrator`], says that migrations are recorded elsewhere than in
+    /// `_sqlx_migrations`, or schemas to be created first.
     pub fn embedded(migrator: &Migrator) -> Result<Self, MigrationsError> {
+        if migrator.table_name != TABLE || !migrator.create_schemas.is_empty() {
+            return Err(MigrationsError::TrackedElsewhere {
+                table: migrator.table_name.as_ref().into(),
+                create_schemas: migrator
+                    .create_schemas
+                    .iter()
+                    .map(|name| name.as_ref().into())
+                    .collect(),
+            });
+        }
         let found = migrator.iter().map(|migration| {
             let description = migration.description.replace(' ', "_");
             let suffix = migration.migration_type.suffix();
@@ -163,18 +200,27 @@ impl Migrations {
                 return Err(MigrationsError::SameVersion { version, files: [first, name] });
             }
         }
+        let mut stray = Vec::new();
         for (version, down) in downs {
             match files.get_mut(&version) {
                 Some(file) => file.down = Some(down),
-                None => return Err(MigrationsError::DownAlone { version, file: down.name }),
+                None => stray.push(down.name),
             }
+        }
+        if !stray.is_empty() {
+            tracing::warn!(
+                target: "tenantry::migrate",
+                files = stray.join(", "),
+                "ways back of migrations that do not exist are passed over"
+            );
         }
         if files.is_empty() {
             return Err(empty());
         }
         let files = files.into_values().collect();
         let (lint, found) = (Lint::default(), Default::default());
-        Ok(Self(Arc::new(Set { files, lint, found, stored: Arc::default() })))
+        let stored = Arc::default();
+        Ok(Self(Arc::new(Set { files, stray, lint, found, stored })))
     }
 
     /// Sets what the files may name, and which rules they need not keep to. Default: nothing outside the
@@ -229,6 +275,13 @@ impl Migrations {
     #[must_use]
     pub fn files(&self) -> &[MigrationFile] {
         &self.0.files
+    }
+
+    /// Returns the names of files that are ways back of migrations that do not exist. They are passed over, as sqlx
+    /// does, and a [plan](super::MigrationPlan) names them.
+    #[must_use]
+    pub fn stray(&self) -> &[Arc<str>] {
+        &self.0.stray
     }
 
     /// Returns the migration of a version.
@@ -421,13 +474,18 @@ pub enum MigrationsError {
         /// The files.
         files: [Arc<str>; 2],
     },
-    /// There is a way back of a migration that does not exist.
-    #[error("{file} is the way back of version {version}, which has no .up.sql")]
-    DownAlone {
-        /// The version.
-        version: i64,
-        /// The file.
-        file: Arc<str>,
+    /// An `sqlx.toml` has sqlx record migrations in a table of another name, or create schemas first. Every tenant's
+    /// schema has a table `_sqlx_migrations` of its own, so neither can be followed.
+    #[error(
+        "sqlx is set to record migrations in {table}{}, which cannot be followed: they are recorded in \
+         _sqlx_migrations in each schema. Take table-name and create-schemas out of [migrate] in sqlx.toml",
+        and_create(create_schemas)
+    )]
+    TrackedElsewhere {
+        /// The table, as it was given.
+        table: Box<str>,
+        /// Schemas that sqlx would create first.
+        create_schemas: Vec<Box<str>>,
     },
     /// There is no migration.
     #[error("there is no migration{}", of_folder(folder.as_deref()))]
@@ -435,6 +493,14 @@ pub enum MigrationsError {
         /// The folder, when they were read from one.
         folder: Option<PathBuf>,
     },
+}
+
+fn and_create(schemas: &[Box<str>]) -> String {
+    if schemas.is_empty() {
+        String::new()
+    } else {
+        format!(", and to create {}", schemas.join(", "))
+    }
 }
 
 fn of_folder(folder: Option<&Path>) -> String {

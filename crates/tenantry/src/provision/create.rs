@@ -55,7 +55,19 @@ impl Provisioner {
     {
         let began = Instant::now();
         let id = id.try_into().map_err(Into::into)?;
-        let role = self.role_of_new(&id, &options).await?;
+        let created = self.create_now(id, &options, began).await;
+        let outcome = created.as_ref().map_or("failed", |created| created.how.as_str());
+        self.fleet.server().observer.meters.created(outcome, began.elapsed());
+        created
+    }
+
+    async fn create_now(
+        &self,
+        id: TenantId,
+        options: &CreateOptions,
+        began: Instant,
+    ) -> Result<Created, Error> {
+        let role = self.role_of_new(&id, options).await?;
         let record = TenantRecord::new(id).attributes(options.attributes.clone());
         let record = TenantRecord { container: options.container.clone(), role, ..record };
         let site = self.fleet.site(&record)?;
@@ -66,7 +78,7 @@ impl Provisioner {
         let role =
             self.fleet.role_of(&site).await.map_err(|error| error.with_tenant(&record.id))?;
         let (record, site, role) = (&record, &site, role.as_ref());
-        let new = New { provisioner: self, record, site, role, options: &options };
+        let new = New { provisioner: self, record, site, role, options };
         let mut attempts = Attempts::default();
         let created = loop {
             let created = new.create_again_if_unfinished().await;

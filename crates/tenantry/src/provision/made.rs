@@ -12,7 +12,7 @@ use crate::{
     catalog::Site,
     db::TenantTransaction,
     error::{Error, ErrorKind},
-    migrate::{Failure, FailureReason, MigrateOptions, Sent, apply_all, run_script, try_lock},
+    migrate::{Failure, MigrateOptions, Sent, apply_all, run_script, try_lock},
     pool::Lease,
     sql::Sql,
     tenant::{Ident, PROVISIONAL},
@@ -152,13 +152,10 @@ impl From<MakeError> for Error {
 /// Makes an error of a failure in a file.
 pub(super) fn migration(failure: Failure) -> Error {
     // What the database says is in the source alone.
-    let attempted = match (&failure.file, failure.line) {
-        (Some(file), Some(line)) => format!("{file}, line {line}"),
-        (Some(file), None) => file.to_string(),
-        (None, _) if failure.reason == FailureReason::Permission => {
-            "creating the schema and what records its migrations".to_owned()
-        }
-        (None, _) => failure.reason.as_str().to_owned(),
+    // Which file and where is what the failure says.
+    let attempted = match failure.file {
+        Some(_) => "running the files in its schema",
+        None => "creating its schema",
     };
     Error::new(failure.kind(), attempted).with_source(failure)
 }

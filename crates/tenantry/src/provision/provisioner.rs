@@ -114,6 +114,9 @@ impl Provisioner {
     /// Notes that a spare was taken, so that another is made.
     pub(super) fn note_claim(&self) {
         self.known.claimed.notify_one();
+        let ready = &self.fleet.server().observer.meters.upkeep.spares;
+        // Others may have made it.
+        ready.set((ready.get() - 1).max(0));
     }
 
     /// Ends when a spare was taken since this was last asked.

@@ -39,6 +39,18 @@ pub enum HowMade {
     Spare,
 }
 
+impl HowMade {
+    /// Returns it in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at_once",
+            Self::InSteps => "in_steps",
+            Self::Spare => "spare",
+        }
+    }
+}
+
 /// What has come of dropping a tenant, or would come of it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

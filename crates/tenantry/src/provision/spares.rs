@@ -62,6 +62,8 @@ impl Provisioner {
             filled
         };
         report.duration = began.elapsed();
+        let ready = i64::try_from(report.ready).unwrap_or(i64::MAX);
+        self.fleet.server().observer.meters.upkeep.spares.set(ready);
         match filled {
             Ok(()) => Ok(report),
             Err(error) => {

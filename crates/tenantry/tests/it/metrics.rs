@@ -7,11 +7,16 @@ use std::{
 };
 
 use prometheus::{Registry, TextEncoder, core::Collector};
-use tenantry::{HealthOf, HealthOptions, MetricsOptions, TenantManager};
+use tenantry::{
+    ErrorKind, HealthOf, HealthOptions, MetricsOptions, TableCatalog, TenantManager,
+    migrate::{MigrateOptions, OnFailure, Schemas},
+    provision::CreateOptions,
+};
 use tokio::task::JoinSet;
 
 use crate::{
     faults::{Mode, Proxy},
+    migrate::Files,
     support::{
         TestResult, World, at_rest, connect, eventually, kill, name_of, pid_of, pool_options,
         private_server, run,
@@ -62,6 +67,7 @@ async fn every_metric_of_the_documentation_is_there_and_promtool_likes_it() -> T
         name_of(&manager.tenant(id).await?).await?;
     }
     manager.shared().ping().await?;
+    manager.tenants().await?;
     drop(manager.health(HealthOptions::default()).await);
     // A readiness probe looks at no tenant, and takes back nothing that is known of them.
     drop(manager.health(HealthOptions::default().tenants(HealthOf::Nobody)).await);
@@ -165,6 +171,72 @@ async fn figures_say_what_has_happened() -> TestResult {
         assert!(value(&text, series).is_some_and(|value| value >= 1.0), "{series}\n{text}");
     }
     assert!(!text.contains("acme"), "no tenant labels by default");
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn migrations_and_creations_are_counted_and_timed() -> TestResult {
+    let world = World::new().await;
+    let manager = world.builder().catalog(TableCatalog::new()).build()?;
+    TableCatalog::new().create_table(manager.shared()).await?;
+    let registry = registry(&manager, MetricsOptions::default());
+    let before = text(&registry);
+    for series in [
+        "tenantry_migrations_total{outcome=\"failed\"}",
+        "tenantry_creations_total{outcome=\"failed\"}",
+        "tenantry_creations_total{outcome=\"spare\"}",
+        "tenantry_spares_ready",
+    ] {
+        assert_eq!(value(&before, series), Some(0.0), "{series}: it is there before the first");
+    }
+    assert!(!before.contains("tenantry_tenants"), "nobody has asked the database");
+    let files = Files::new(&[("0001_notes.sql", "create table notes (id int);")]);
+    let provisioner = manager.provisioner().tenants(files.read());
+    provisioner.fill_spares(2).await?;
+    provisioner.create("spare", CreateOptions::default()).await?;
+    provisioner.create("whole", CreateOptions::default().use_spare(false)).await?;
+    provisioner
+        .create("steps", CreateOptions::default().keep_failed(true).use_spare(false))
+        .await?;
+    let again = provisioner.create("whole", CreateOptions::default()).await;
+    assert_eq!(again.expect_err("it is there").kind(), ErrorKind::TenantExists);
+    provisioner.suspend("steps").await?;
+    files.write("0002_more.sql", "alter table notes add more int;");
+    files.write(
+        "0003_fails.sql",
+        "select 1 / (case when current_schema() like '%whole' then 0 else 1 end);",
+    );
+    let migrator = manager.migrator().tenants(files.read());
+    let options = MigrateOptions::default;
+    assert_eq!(migrator.migrate_all(options().on_failure(OnFailure::Continue)).await?.failed, 1);
+    assert_eq!(migrator.mark_applied(Schemas::AllTenants, None, options()).await?.marked, 1);
+    assert_eq!(migrator.migrate_all(options()).await?.up_to_date, 3);
+    let text = text(&registry);
+    for (series, expected) in [
+        ("tenantry_creations_total{outcome=\"spare\"}", 1.0),
+        ("tenantry_creations_total{outcome=\"at_once\"}", 1.0),
+        ("tenantry_creations_total{outcome=\"in_steps\"}", 1.0),
+        ("tenantry_creations_total{outcome=\"failed\"}", 1.0),
+        ("tenantry_creation_seconds_count", 4.0),
+        ("tenantry_migrations_total{outcome=\"migrated\"}", 2.0),
+        ("tenantry_migrations_total{outcome=\"failed\"}", 1.0),
+        ("tenantry_migrations_total{outcome=\"marked\"}", 1.0),
+        // Two had nothing to be marked, and then nobody had anything to do.
+        ("tenantry_migrations_total{outcome=\"up_to_date\"}", 5.0),
+        ("tenantry_migration_seconds_count", 4.0),
+        ("tenantry_tenants{state=\"active\"}", 2.0),
+        ("tenantry_tenants{state=\"suspended\"}", 1.0),
+        ("tenantry_spares_ready", 1.0),
+    ] {
+        assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
+    }
+    check_with_promtool(&text);
+    let json = serde_json::to_value(manager.metrics())?;
+    assert_eq!(json["upkeep"]["creations"]["spare"], 1);
+    assert_eq!(json["upkeep"]["migrations"]["migrated"], 2);
+    assert_eq!(json["upkeep"]["tenants"], serde_json::json!({ "active": 2, "suspended": 1 }));
+    assert_eq!(json["upkeep"]["sparesReady"], 1);
     manager.close().await;
     Ok(())
 }

@@ -7,9 +7,12 @@ use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, PeriodicReader, SdkMeterProvider,
     data::{AggregatedMetrics, MetricData},
 };
-use tenantry::ErrorKind;
+use tenantry::{ErrorKind, migrate::MigrateOptions, provision::CreateOptions};
 
-use crate::support::{TestResult, World, at_rest, name_of};
+use crate::{
+    migrate::Files,
+    support::{TestResult, World, at_rest, name_of},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_figure_of_the_conventions_is_there() -> TestResult {
@@ -60,6 +63,39 @@ async fn every_figure_of_the_conventions_is_there() -> TestResult {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_and_creations_are_there_too() -> TestResult {
+    let world = World::new().await;
+    let manager = world.manager();
+    let exporter = InMemoryMetricExporter::default();
+    let reader = PeriodicReader::builder(exporter.clone()).build();
+    let provider = SdkMeterProvider::builder().with_reader(reader).build();
+    manager.register_opentelemetry(&provider.meter("test"), "main")?;
+    let files = Files::notes();
+    let provisioner = manager.provisioner().tenants(files.read());
+    provisioner.create("acme", CreateOptions::default()).await?;
+    files.write("0009_more.sql", "create table more (id int);");
+    let migrator = manager.migrator().tenants(files.read());
+    assert_eq!(migrator.migrate_all(MigrateOptions::default()).await?.migrated, 1);
+    provider.force_flush()?;
+    let mut found = BTreeMap::new();
+    for resource in exporter.get_finished_metrics()? {
+        for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()) {
+            found.insert(metric.name().to_owned(), sum(metric.data()));
+        }
+    }
+    for (name, expected) in [
+        ("tenantry.creation.duration", 1.0),
+        ("tenantry.migration.duration", 1.0),
+        ("tenantry.tenants", 1.0),
+        ("tenantry.spares", 0.0),
+    ] {
+        assert_eq!(found.get(name), Some(&expected), "{name} in {found:#?}");
+    }
+    manager.close().await;
+    Ok(())
+}
+
 /// The sum of a metric's values, or how many a histogram holds.
 fn sum(data: &AggregatedMetrics) -> f64 {
     match data {
@@ -67,6 +103,9 @@ fn sum(data: &AggregatedMetrics) -> f64 {
             of.data_points().map(|point| point.count() as f64).sum()
         }
         AggregatedMetrics::I64(MetricData::Sum(of)) => {
+            of.data_points().map(|point| point.value() as f64).sum()
+        }
+        AggregatedMetrics::U64(MetricData::Gauge(of)) => {
             of.data_points().map(|point| point.value() as f64).sum()
         }
         AggregatedMetrics::U64(MetricData::Sum(of)) => {

@@ -168,8 +168,8 @@ async fn folders_that_are_none_are_refused_with_their_reason() -> TestResult {
         ),
         (
             &[("1_a.down.sql", b"")],
-            |error| matches!(error, MigrationsError::DownAlone { version: 1, .. }),
-            "1_a.down.sql",
+            |error| matches!(error, MigrationsError::Empty { .. }),
+            "there is no migration in",
         ),
         (&[("x_a.sql", b"")], |error| matches!(error, MigrationsError::Read { .. }), "x_a.sql"),
         (&[("1_a.sql", b"\xff")], |error| matches!(error, MigrationsError::Read { .. }), "1_a.sql"),

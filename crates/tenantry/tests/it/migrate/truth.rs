@@ -6,11 +6,15 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgConnection, migrate::Migrate};
+use sqlx::{
+    PgConnection, SqlSafeStr,
+    migrate::{Migrate, Migration, MigrationType, Migrator},
+};
 use tenantry::{
-    Ident, Isolation, TableCatalog,
+    ErrorKind, Ident, Isolation, TableCatalog,
     migrate::{
-        End, FailureReason, MigrateOptions, SchemaState, Schemas, TransactionPer, WhenLocked,
+        End, FailureReason, MigrateOptions, Migrations, SchemaState, Schemas, TransactionPer,
+        WhenLocked,
     },
     provision::{CreateOptions, DropOptions},
     seed::{Seed, SeedOptions},
@@ -53,8 +57,10 @@ async fn a_tenant_that_another_release_has_migrated_otherwise_is_not_up_to_date(
         let ended = matches!(progress, tenantry::migrate::Progress::Ended { .. });
         if ended && first.swap(false, Ordering::Relaxed) {
             seen.notify_one();
-            let waiting = go_on.lock().expect("nobody panics");
-            let _ = waiting.recv_timeout(Duration::from_secs(30));
+            tokio::task::block_in_place(|| {
+                let waiting = go_on.lock().expect("nobody panics");
+                let _ = waiting.recv_timeout(Duration::from_secs(60));
+            });
         }
     });
     let migrator = migrator(&world, &files);
@@ -167,7 +173,7 @@ async fn the_server_s_defaults_neither_end_a_run_nor_change_what_files_do() -> T
     let mut defaults = vec![
         ("statement_timeout", "'50ms'"),
         ("idle_in_transaction_session_timeout", "'50ms'"),
-        ("idle_session_timeout", "'50ms'"),
+        ("idle_session_timeout", "'250ms'"),
         ("bytea_output", "escape"),
         ("standard_conforming_strings", "off"),
         ("default_transaction_isolation", "serializable"),
@@ -191,7 +197,10 @@ async fn the_server_s_defaults_neither_end_a_run_nor_change_what_files_do() -> T
         ),
     ]);
     // Whatever is idle is ended by the server: only the run itself must not be.
-    let manager = world.with_pool(|options| options.idle_in_transaction_timeout = None);
+    let manager = world.with_pool(|options| {
+        options.idle_in_transaction_timeout = None;
+        options.liveness_check_after = Duration::ZERO;
+    });
     let migrator = manager.migrator().tenants(files.read());
     let report = migrator.migrate_all(options()).await?;
     assert!(report.is_success() && report.tenants[0].attempts == 1, "{report}");
@@ -209,6 +218,8 @@ async fn the_server_s_defaults_neither_end_a_run_nor_change_what_files_do() -> T
     let report = manager.seeder().seed_all(&seed, SeedOptions::default()).await?;
     assert!(report.is_success(), "{report}");
     let provisioner = manager.provisioner().tenants(files.read()).seed(seed);
+    // While one connection makes it, another keeps a lock.
+    assert_eq!(provisioner.fill_spares(1).await?.made, 1);
     provisioner.create("globex", CreateOptions::default()).await?;
     for tenant in ["acme", "globex"] {
         let texts = format!("select string_agg(text, ',') from tenant_{tenant}.notes");
@@ -274,22 +285,18 @@ async fn an_encoding_that_a_file_sets_does_not_reach_what_comes_after_it() -> Te
 }
 
 #[tokio::test]
-async fn answers_that_sqlx_cannot_read_are_the_file_s_and_no_lost_connection() -> TestResult {
-    for (sql, says) in [
-        ("create table t (id int);\ncopy /* in disguise */ t from stdin;", "copy … from stdin"),
-        ("copy (select 1) to stdout;", "copy … to stdout"),
-        (
-            "set client_encoding = 'LATIN1'; do $$ begin raise exception 'größe'; end $$;",
-            "client_encoding",
-        ),
-    ] {
+async fn an_answer_that_sqlx_cannot_read_is_the_file_s_and_no_lost_connection() -> TestResult {
+    let sql = "set client_encoding = 'LATIN1'; create table t (id int); \
+               do $$ begin raise exception 'größe'; end $$;";
+    for per in [TransactionPer::File, TransactionPer::Tenant] {
         let world = World::with_tenants(&["acme"]).await;
         let (files, mut admin) = (Files::new(&[("0001_it.sql", sql)]), world.admin().await);
         let set = files.read().lint(tenantry::migrate::Lint::default().skip(1));
-        let report = world.manager().migrator().tenants(set).migrate_all(options()).await?;
+        let migrator = world.manager().migrator().tenants(set);
+        let report = migrator.migrate_all(options().transaction(per)).await?;
         let failure = report.tenants[0].error().expect("it has failed");
         assert_eq!(failure.reason, FailureReason::Statement, "{report}");
-        assert!(failure.to_string().contains(says), "{failure}");
+        assert!(failure.to_string().contains("client_encoding"), "{failure}");
         assert_eq!(failure.file.as_deref(), Some("0001_it.sql"), "{failure}");
         assert_eq!(report.tenants[0].attempts, 1, "it would be the same again");
         let left = "select (to_regclass('tenant_acme.t') is null)::text";
@@ -345,23 +352,115 @@ async fn a_seed_waits_for_another_of_the_schema_without_keeping_indexes_from_bei
             })
         }
     });
-    let run_it = |seed: &Seed| {
-        let (seeder, seed) = (world.manager().seeder(), seed.clone());
+    let other = world.manager();
+    let run_it = |manager: &tenantry::TenantManager| {
+        let (seeder, seed) = (manager.seeder(), seed.clone());
         tokio::spawn(async move { seeder.seed_all(&seed, SeedOptions::default()).await })
     };
-    let first = run_it(&seed);
+    let first = run_it(&world.manager());
     begun.notified().await;
-    let second = run_it(&seed);
+    let second = run_it(&other);
     let mut admin = world.admin().await;
-    let waits = "select (count(*) > 0)::text from pg_stat_activity where datname = current_database() \
-                 and pid <> pg_backend_pid() and query like '%is being seeded%'";
-    eventually("the second looks", async || observe(&mut admin, waits).await == "Some(\"true\")")
-        .await;
+    // It gives its connection back between two looks.
+    eventually("the second has looked again", async || {
+        let acquires = other.snapshot().acquires;
+        acquires.hit + acquires.rebind + acquires.open >= 6
+    })
+    .await;
     let in_vain = "select count(*)::text from pg_locks l join pg_database d on d.oid = l.database \
                    where d.datname = current_database() and not l.granted";
     assert_eq!(observe(&mut admin, in_vain).await, "Some(\"0\")", "nobody waits in the server");
     may_end.notify_one();
     let (first, second) = (first.await??, second.await??);
     assert_eq!((first.seeded, second.already), (1, 1), "{first} {second}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_with_the_role() -> TestResult {
+    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let mut admin = world.admin().await;
+    let role = format!("no_creator_{}", std::process::id());
+    run(&mut admin, &format!("create role {role} login")).await;
+    let (_, host) = world.database.url().split_once('@').expect("it names a user");
+    let manager = tenantry::TenantManager::builder(format!("postgres://{role}@{host}")).build()?;
+    let provisioner = manager.provisioner().tenants(files.read());
+    for options in [CreateOptions::default(), CreateOptions::default().keep_failed(true)] {
+        let error = provisioner.create("globex", options).await.expect_err("it may not");
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:?}");
+        let grant = format!("grant create on database \"{}\" to \"{role}\"", world.database.name());
+        assert!(error.to_string().contains(&grant), "{error}");
+        assert!(!error.is_transient());
+    }
+    // What a file may not do is the file's failure.
+    run(&mut admin, &format!("grant usage, create on schema tenant_acme to {role}")).await;
+    let files = Files::new(&[("0001_users.sql", "alter table users add x int;")]);
+    let migrator = manager.migrator().tenants(files.read());
+    let report = migrator.migrate_all(options()).await?;
+    let failure = report.tenants[0].error().expect("the table is another role's");
+    assert_eq!((failure.reason, report.tenants[0].attempts), (FailureReason::Permission, 1));
+    assert_eq!(failure.file.as_deref(), Some("0001_users.sql"));
+    manager.close().await;
+    run(&mut admin, &format!("drop owned by {role}; drop role {role}")).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_chain_of_errors_says_nothing_twice() -> TestResult {
+    let world = World::new().await;
+    let files = Files::new(&[("0001_f.sql", "create table t (id int);\ncreate table t (id int);")]);
+    let manager = world.manager();
+    let provisioner = manager.provisioner().tenants(files.read());
+    let error = provisioner.create("made", CreateOptions::default()).await.expect_err("it fails");
+    let sources = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+    let chain = sources.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    for once in ["0001_f.sql", "already exists", "42P07", "made"] {
+        assert_eq!(chain.matches(once).count(), 1, "{once} in {chain}");
+    }
+    assert_eq!(error.class(), tenantry::ErrorClass::Syntax, "the server's word is still known");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_way_back_of_nothing_is_passed_over_and_named() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let files = Files::notes();
+    files.write("0007_gone.down.sql", "drop table gone;");
+    let migrator = migrator(&world, &files);
+    assert_eq!(migrator.migrate_all(options()).await?.migrated, 1);
+    let plan = migrator.plan(Schemas::AllTenants, &options()).await?;
+    assert!(plan.is_up_to_date() && plan.to_string().contains("0007_gone.down.sql"), "{plan}");
+    assert_eq!(&*plan.stray[0], "0007_gone.down.sql");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_sqlx_toml_says_is_followed_or_refused() -> TestResult {
+    let migration = || {
+        let (text, kind) = ("create table notes (id int);\r\n", MigrationType::Simple);
+        Migration::new(1, "notes".into(), kind, text.into_sql_str(), false)
+    };
+    let mut elsewhere = Migrator::with_migrations(vec![migration()]);
+    elsewhere.dangerous_set_table_name("ops.migrations");
+    let error = Migrations::embedded(&elsewhere).expect_err("it would be ignored");
+    assert!(error.to_string().contains("ops.migrations"), "{error}");
+    let mut creating = Migrator::with_migrations(vec![migration()]);
+    creating.create_schema("ops");
+    let error = Migrations::embedded(&creating).expect_err("it would be ignored");
+    assert!(error.to_string().contains("to create ops"), "{error}");
+    Migrations::embedded(&Migrator::with_migrations(vec![migration()]))?;
+    // Schemas that sqlx has migrated without looking at blanks.
+    let world = World::with_tenants(&["acme"]).await;
+    let files = Files::new(&[("1_notes.sql", "create table notes (id int);")]);
+    let read = |files: &Files| Migrations::from_dir_ignoring(files.path(), [' ', '\n']);
+    let report = world.manager().migrator().tenants(read(&files)?).migrate_all(options()).await?;
+    assert_eq!(report.migrated, 1, "{report}");
+    files.write("1_notes.sql", "create table notes\n    (id int);\n");
+    let migrator = world.manager().migrator();
+    let same =
+        migrator.clone().tenants(read(&files)?).plan(Schemas::AllTenants, &options()).await?;
+    assert!(same.is_up_to_date(), "{same}");
+    let other = migrator.tenants(files.read()).plan(Schemas::AllTenants, &options()).await?;
+    assert_eq!(other.tenants[0].state, SchemaState::ChecksumMismatch);
     Ok(())
 }
