@@ -56,6 +56,8 @@ struct Inner {
     tenant: Option<TenantId>,
     attempted: Cow<'static, str>,
     retry_after: Option<Duration>,
+    /// What class it is of, where the sources do not tell.
+    class: Option<ErrorClass>,
     source: Option<Source>,
 }
 
@@ -156,6 +158,7 @@ impl Error {
             tenant: None,
             attempted: attempted.into(),
             retry_after: None,
+            class: None,
             source: None,
         }))
     }
@@ -174,6 +177,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_class(mut self, class: Option<ErrorClass>) -> Self {
+        self.0.class = class;
+        self
+    }
+
     pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
         self
@@ -186,12 +194,13 @@ impl Error {
 
     /// Makes one error for each of several callers that waited for the same thing.
     pub(crate) fn shared(original: &std::sync::Arc<Self>) -> Self {
-        let Inner { kind, tenant, attempted, retry_after, .. } = &*original.0;
+        let Inner { kind, tenant, attempted, retry_after, class, .. } = &*original.0;
         Self(Box::new(Inner {
             kind: *kind,
             tenant: tenant.clone(),
             attempted: attempted.clone(),
             retry_after: *retry_after,
+            class: *class,
             source: Some(Box::new(std::sync::Arc::clone(original))),
         }))
     }
@@ -242,7 +251,7 @@ impl Error {
     }
 
     fn class_of_source(&self) -> Option<ErrorClass> {
-        classify::class_in(StdError::source(self))
+        self.0.class.or_else(|| classify::class_in(StdError::source(self)))
     }
 
     /// Returns how long to wait before trying again, for errors that pass by themselves.

@@ -25,7 +25,7 @@ use crate::{
     event::EvictReason,
     fleet::Fleet,
     health::{self, Checks, HealthOptions, HealthReport, Subject, UnreachableExtension},
-    metrics::{Metrics, MetricsCollector, MetricsOptions},
+    metrics::{Metrics, MetricsCollector, MetricsOptions, UpkeepMetrics},
     migrate::TenantMigrator,
     pool::{Detail, OccupantId, PoolSnapshot, Server},
     provision::Provisioner,
@@ -281,7 +281,7 @@ impl TenantManager {
     /// Returns the pool in figures, to be serialised.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let upkeep = self.server().observer.meters.upkeep();
+        let upkeep = UpkeepMetrics::read(&self.server().observer.meters);
         Metrics::new(self.snapshot(), upkeep, SystemTime::now())
     }
 

@@ -5,7 +5,6 @@ use std::{error::Error as StdError, io, sync::Arc};
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 use super::{Error, ErrorClass, own};
-use crate::migrate::Failure;
 
 /// Classifies an error of sqlx.
 pub(crate) fn class_of(error: &sqlx::Error) -> ErrorClass {
@@ -44,7 +43,8 @@ pub(super) fn class_in(source: Option<&(dyn StdError + 'static)>) -> Option<Erro
             .or_else(|| error.downcast_ref::<Arc<sqlx::Error>>().map(|error| &**error));
         let of_io =
             || error.downcast_ref::<io::Error>().map(|error| ErrorClass::of_io(error.kind()));
-        of_sqlx.map(class_of).or_else(of_io)
+        let noted = || error.downcast_ref::<Error>().and_then(|error| error.0.class);
+        of_sqlx.map(class_of).or_else(of_io).or_else(noted)
     })
 }
 
@@ -56,9 +56,7 @@ fn find<'a, T>(
         if let Some(found) = test(error) {
             return Some(found);
         }
-        // What a failure was made of is not among its sources, because it says the same.
-        let cause = error.downcast_ref::<Failure>().and_then(Failure::cause);
-        next = cause.or_else(|| error.source());
+        next = error.source();
     }
     None
 }

@@ -6,13 +6,10 @@ use std::{
     time::Duration,
 };
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec};
+use prometheus::{Histogram, HistogramOpts, IntCounter};
 
-use super::{
-    RetryOf,
-    upkeep::{CREATED, MIGRATED, UpkeepMeters},
-};
-use crate::{error::ErrorClass, metrics::UpkeepMetrics};
+use super::{RetryOf, upkeep::UpkeepMeters};
+use crate::error::ErrorClass;
 
 /// What is counted and timed where it happens. What the pool's own books say is not repeated here.
 pub(crate) struct Meters {
@@ -150,22 +147,6 @@ impl Meters {
         self.upkeep.creations.with_label_values(&[outcome]).inc();
         let histogram = &self.upkeep.creation;
         self.time(histogram, took, |timings| timings.creation(outcome, took));
-    }
-
-    /// Migrations and provisioning in figures.
-    pub(crate) fn upkeep(&self) -> UpkeepMetrics {
-        let of = &self.upkeep;
-        let read = |counters: &IntCounterVec, labels: &[&'static str]| {
-            let count =
-                |label: &&'static str| (*label, counters.with_label_values(&[*label]).get());
-            labels.iter().map(count).collect()
-        };
-        UpkeepMetrics {
-            migrations: read(&of.migrations, &MIGRATED),
-            creations: read(&of.creations, &CREATED),
-            tenants: of.tenants().into_iter().flatten().collect(),
-            spares_ready: of.spares(),
-        }
     }
 
     /// So many tenants are in these states.

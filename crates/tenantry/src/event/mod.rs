@@ -34,3 +34,4 @@ pub(crate) use observer::{Observer, Ran, Whose};
 pub use options::EventOptions;
 #[cfg(feature = "fmt")]
 pub use plain_format::PlainFormat;
+pub(crate) use upkeep::{CREATED, MIGRATED};

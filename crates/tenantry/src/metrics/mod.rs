@@ -6,10 +6,10 @@ mod labels;
 mod otel;
 mod runtime;
 mod snapshot;
+mod upkeep;
 
 pub use collector::{MetricsCollector, MetricsOptions};
 #[cfg(feature = "opentelemetry")]
 pub(crate) use otel::register;
-pub use snapshot::{
-    ConnectionCounts, Metrics, PoolsMetrics, SharedMetrics, TenantMetrics, UpkeepMetrics,
-};
+pub use snapshot::{ConnectionCounts, Metrics, PoolsMetrics, SharedMetrics, TenantMetrics};
+pub use upkeep::UpkeepMetrics;

@@ -1,7 +1,8 @@
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 
+use super::UpkeepMetrics;
 use crate::{pool::PoolSnapshot, tenant::TenantId, timestamp};
 
 /// The pool in figures, at one instant, to be serialised.
@@ -46,22 +47,6 @@ pub struct Metrics {
     /// When it was so.
     #[serde(serialize_with = "timestamp::serialize")]
     pub timestamp: SystemTime,
-}
-
-/// Migrations and provisioning in figures, since the manager was built. They come from what this process has done
-/// and asked: to read them asks the database nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct UpkeepMetrics {
-    /// Schemas that runs of the migrator have ended with, by outcome.
-    pub migrations: BTreeMap<&'static str, u64>,
-    /// Tenants created, by how: `at_once`, `in_steps`, from a `spare`; and creations that have `failed`.
-    pub creations: BTreeMap<&'static str, u64>,
-    /// Tenants by state, `active` and `suspended`, as they were last listed; empty when they were not yet.
-    pub tenants: BTreeMap<&'static str, u64>,
-    /// Spares that were ready when they were last seen to, without those used here since.
-    pub spares_ready: usize,
 }
 
 /// The tenant pools in figures.

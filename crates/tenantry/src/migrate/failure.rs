@@ -9,7 +9,7 @@ use super::{
     lint::line_of,
 };
 use crate::{
-    error::{Error, ErrorKind, own},
+    error::{Error, ErrorClass, ErrorKind, class_of, own},
     pool::leaves_session_usable,
     tenant::Ident,
 };
@@ -135,6 +135,13 @@ impl Failure {
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+
+    /// Returns the class of what it was made of.
+    pub(crate) fn class(&self) -> Option<ErrorClass> {
+        let cause = self.cause()?;
+        let of_sqlx = cause.downcast_ref().map(class_of);
+        of_sqlx.or_else(|| cause.downcast_ref::<Error>().map(Error::class))
     }
 
     /// Returns what may help: where the type, function, operator or table is that was not found, when it
@@ -365,6 +372,13 @@ impl fmt::Display for Failure {
         f.write_str(&self.message)?;
         self.sqlstate.as_ref().map_or(Ok(()), |code| write!(f, " ({code})"))?;
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl Error {
+    /// Puts in a failure as the source.
+    pub(crate) fn because_of(self, failure: Failure) -> Self {
+        self.with_class(failure.class()).with_source(failure)
     }
 }
 

@@ -21,5 +21,5 @@ pub(crate) async fn explained_error(fleet: &Fleet, path: &[Ident], error: Error)
         return error;
     };
     let failure = explained(fleet, path, failure.clone()).await;
-    error.with_source(failure)
+    error.because_of(failure)
 }

@@ -533,6 +533,6 @@ fn begun_file(set: &Migrations, row: &Applied) -> Option<BegunFile> {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self::new(failure.kind(), "reading what is recorded in schemas").with_source(failure)
+        Self::new(failure.kind(), "reading what is recorded in schemas").because_of(failure)
     }
 }

@@ -38,6 +38,8 @@ impl Provisioner {
     /// [try again](Error::retry_after).
     /// [`StoredName`](ErrorKind::StoredName) when the files must run one by one, what they make keeps the name
     /// of its schema as text, and tenants are found by their schemas.
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied) when the role may not create schemas; the error says which
+    /// `grant` is missing.
     /// [`InvalidTenantId`](ErrorKind::InvalidTenantId) and [`Placement`](ErrorKind::Placement) when it
     /// cannot have a schema; [`Migration`](ErrorKind::Migration), with a
     /// [`Failure`](crate::migrate::Failure) or a [`LintError`](crate::migrate::LintError) as the source,

@@ -142,7 +142,7 @@ impl From<MakeError> for Error {
         match error {
             MakeError::Taken(failure) => {
                 let attempted = "its schema is there, or is being created by somebody else";
-                Self::new(ErrorKind::TenantExists, attempted).with_source(failure)
+                Self::new(ErrorKind::TenantExists, attempted).because_of(failure)
             }
             MakeError::NeedsSteps(failure) | MakeError::Failed(failure) => migration(failure),
         }
@@ -157,7 +157,7 @@ pub(super) fn migration(failure: Failure) -> Error {
         Some(_) => "running the files in its schema",
         None => "creating its schema",
     };
-    Error::new(failure.kind(), attempted).with_source(failure)
+    Error::new(failure.kind(), attempted).because_of(failure)
 }
 
 pub(super) fn limit_locks(sql: &mut Sql, options: &CreateOptions) {

@@ -146,5 +146,7 @@ fn busy(seed: &Seed, site: &Site) -> Error {
 
 fn failed(seed: &Seed, site: &Site, error: impl Into<BoxError>) -> Error {
     let attempted = format!("seed {:?}", seed.name);
-    site.occupant.name(Error::new(ErrorKind::Seed, attempted).with_source(error))
+    let error = error.into();
+    let class = error.downcast_ref().and_then(Failure::class);
+    site.occupant.name(Error::new(ErrorKind::Seed, attempted).with_class(class).with_source(error))
 }

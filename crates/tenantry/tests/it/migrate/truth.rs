@@ -173,7 +173,7 @@ async fn the_server_s_defaults_neither_end_a_run_nor_change_what_files_do() -> T
     let mut defaults = vec![
         ("statement_timeout", "'50ms'"),
         ("idle_in_transaction_session_timeout", "'50ms'"),
-        ("idle_session_timeout", "'250ms'"),
+        ("idle_session_timeout", "'1h'"),
         ("bytea_output", "escape"),
         ("standard_conforming_strings", "off"),
         ("default_transaction_isolation", "serializable"),
@@ -189,7 +189,11 @@ async fn the_server_s_defaults_neither_end_a_run_nor_change_what_files_do() -> T
         run(&mut admin, &format!("alter database {database} set {name} = {value}")).await;
     }
     let files = Files::new(&[
-        ("0001_slow.sql", "create table notes (text text); select pg_sleep(0.2);"),
+        (
+            "0001_slow.sql",
+            "create table notes (text text); select pg_sleep(0.2); \
+             do $$ begin assert current_setting('idle_session_timeout') = '0'; end $$;",
+        ),
         ("0002_text.sql", r"insert into notes values ('ü \ ');"),
         (
             "0003_outside.sql",
@@ -199,7 +203,6 @@ async fn the_server_s_defaults_neither_end_a_run_nor_change_what_files_do() -> T
     // Whatever is idle is ended by the server: only the run itself must not be.
     let manager = world.with_pool(|options| {
         options.idle_in_transaction_timeout = None;
-        options.liveness_check_after = Duration::ZERO;
     });
     let migrator = manager.migrator().tenants(files.read());
     let report = migrator.migrate_all(options()).await?;

@@ -1,0 +1,39 @@
+use std::collections::BTreeMap;
+
+use prometheus::IntCounterVec;
+use serde::Serialize;
+
+use crate::event::{CREATED, MIGRATED, Meters};
+
+/// Migrations and provisioning in figures, since the manager was built. They come from what this process has done
+/// and asked: to read them asks the database nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct UpkeepMetrics {
+    /// Schemas that runs of the migrator have ended with, by outcome.
+    pub migrations: BTreeMap<&'static str, u64>,
+    /// Tenants created, by how: `at_once`, `in_steps`, from a `spare`; and creations that have `failed`.
+    pub creations: BTreeMap<&'static str, u64>,
+    /// Tenants by state, `active` and `suspended`, as they were last listed; empty when they were not yet.
+    pub tenants: BTreeMap<&'static str, u64>,
+    /// Spares that were ready when they were last seen to, without those used here since.
+    pub spares_ready: usize,
+}
+
+impl UpkeepMetrics {
+    pub(crate) fn read(meters: &Meters) -> Self {
+        let of = &meters.upkeep;
+        let read = |counters: &IntCounterVec, labels: &[&'static str]| {
+            let count =
+                |label: &&'static str| (*label, counters.with_label_values(&[*label]).get());
+            labels.iter().map(count).collect()
+        };
+        Self {
+            migrations: read(&of.migrations, &MIGRATED),
+            creations: read(&of.creations, &CREATED),
+            tenants: of.tenants().into_iter().flatten().collect(),
+            spares_ready: of.spares(),
+        }
+    }
+}
