@@ -20,7 +20,7 @@ use crate::{pool::PoolSnapshot, tenant::TenantId, timestamp};
 ///   "maxConnections": 20,
 ///   "upkeep": {
 ///     "migrations": { "failed": 0, "forgotten": 0, "marked": 0, "migrated": 2, "reverted": 0, "skipped": 0, "up_to_date": 0 },
-///     "creations": { "at_once": 1, "failed": 0, "in_steps": 0, "spare": 0 },
+///     "creations": { "at_once": 1, "failed": 0, "in_steps": 0, "resumed": 0, "spare": 0 },
 ///     "tenants": { "active": 2, "suspended": 0 },
 ///     "sparesReady": 0
 ///   },
@@ -56,7 +56,7 @@ pub struct Metrics {
 pub struct UpkeepMetrics {
     /// Schemas that runs of the migrator have ended with, by outcome.
     pub migrations: BTreeMap<&'static str, u64>,
-    /// Tenants created, by how: `at_once`, `in_steps`, from a `spare`; and creations that have `failed`.
+    /// Tenants created, by how: `at_once`, `in_steps`, from a `spare`, `resumed`; and creations that have `failed`.
     pub creations: BTreeMap<&'static str, u64>,
     /// Tenants by state, `active` and `suspended`, as they were last listed; empty when they were not yet.
     pub tenants: BTreeMap<&'static str, u64>,
