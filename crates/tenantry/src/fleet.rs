@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgConnection;
-use tokio::time::sleep;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
 
 use crate::{
     catalog::{Asked, CatalogChange, Lookup, Site},
@@ -23,11 +26,20 @@ pub(crate) struct Fleet {
     /// What the catalog is asked with: with the reserve, and first in line.
     asked: Asked,
     lookup: Lookup,
+    /// How many tenants may be in the making for longer than a transaction: each holds up to two connections while
+    /// its seeds need another.
+    underway: Arc<Semaphore>,
 }
 
 impl Fleet {
     pub(crate) fn new(server: Arc<Server>, shared: SharedDb, asked: Asked, lookup: Lookup) -> Self {
-        Self { server, shared, asked, lookup }
+        let underway = Arc::new(Semaphore::new((server.places_for_upkeep() / 3).max(1)));
+        Self { server, shared, asked, lookup, underway }
+    }
+
+    /// Waits for a place among the tenants that are in the making for longer than a transaction.
+    pub(crate) async fn place_underway(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.underway).acquire_owned().await.ok()
     }
 
     pub(crate) fn server(&self) -> &Arc<Server> {
@@ -96,6 +108,27 @@ impl Fleet {
 
     pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
         self.lookup.site(record)
+    }
+
+    /// Returns how upkeep reaches a tenant while its schema has another name.
+    pub(crate) fn site_at(&self, record: &TenantRecord, schema: &Ident) -> Site {
+        self.lookup.site_at(record, schema)
+    }
+
+    /// Returns the database of a tenant that is in the making, which nobody else gets.
+    pub(crate) fn in_the_making(
+        &self,
+        record: &TenantRecord,
+        schema: &Ident,
+    ) -> Result<TenantDb, Error> {
+        let known = self.lookup.in_the_making(record, schema)?;
+        let handle = Handle::new(Arc::clone(&self.server), Arc::clone(&known.occupant));
+        Ok(TenantDb::new(handle, known.tenant.clone()))
+    }
+
+    /// Says whether the catalog has a place for a tenant that is not whole yet.
+    pub(crate) async fn keeps_steps(&self, conn: &mut PgConnection) -> Result<bool, Error> {
+        self.lookup.keeps_steps(conn).await
     }
 
     /// Returns how upkeep reaches a schema that is no tenant's yet.

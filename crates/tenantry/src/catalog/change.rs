@@ -9,7 +9,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum CatalogChange<'a> {
-    /// A tenant was created.
+    /// A tenant was created. While it has a [step](TenantRecord::step), it is not whole yet; only a catalog that
+    /// [keeps steps](super::Catalog::keeps_steps) is told of such a one.
     Created(&'a TenantRecord),
     /// A tenant is served from now on, or is not.
     State(&'a TenantId, TenantState),
@@ -19,6 +20,17 @@ pub enum CatalogChange<'a> {
         from: &'a TenantId,
         /// What it is from now on.
         to: &'a TenantRecord,
+    },
+    /// The creation of a tenant has gone on. Its step was `from`; when it is another one by now, somebody else
+    /// is at it, and [`UnknownTenant`](ErrorKind::UnknownTenant) is the answer. Without a next one it is whole,
+    /// and served from now on.
+    Step {
+        /// The tenant.
+        tenant: &'a TenantId,
+        /// The step that it had.
+        from: &'a str,
+        /// The step that it has from now on.
+        to: Option<&'a str>,
     },
     /// A tenant was dropped. It may not be listed any more: a drop that was interrupted is finished.
     Dropped(&'a TenantId),
@@ -43,6 +55,7 @@ impl CatalogChange<'_> {
             Self::State(tenant, TenantState::Active) => ("resuming", tenant),
             Self::State(tenant, TenantState::Suspended) => ("suspending", tenant),
             Self::Renamed { from, .. } => ("renaming", from),
+            Self::Step { tenant, .. } => ("creating", tenant),
         };
         let attempted =
             format!("{what} a tenant: this catalog cannot be written; change it where it is kept");

@@ -1,11 +1,11 @@
 //! The table of tenants and what announces its changes: made where they are missing, and refused where
 //! the table is something else.
 
-use sqlx::{PgConnection, Row, SqlStr, postgres::PgRow};
+use sqlx::{Connection, PgConnection, Row, SqlStr, postgres::PgRow};
 
 use crate::{
     error::{Error, ErrorKind},
-    pool::{grant, keep_to_owner},
+    pool::{grant, keep_to_owner, leaves_session_usable},
     sql::Sql,
     tenant::Ident,
 };
@@ -65,6 +65,7 @@ pub(super) async fn install(
         }
         Some(first) => {
             name.check(first, &found)?;
+            name.add_step(conn, first, &found).await?;
             if sqlx::raw_sql(name.is_announced_sql()).fetch_optional(&mut *conn).await?.is_some() {
                 return Ok(Made::Before);
             }
@@ -108,6 +109,21 @@ pub(super) enum Made {
     Before,
 }
 
+/// Asks whether the table has a column that a step can be written to.
+pub(super) fn has_step_sql(schema: &Ident, table: &Ident) -> SqlStr {
+    let mut sql = Sql::new(
+        "select exists (select from pg_catalog.pg_attribute a \
+         join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) a.attrelid \
+         join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+         where a.attname operator(pg_catalog.=) 'step' and not a.attisdropped and not a.attnotnull \
+         and a.atttypid operator(pg_catalog.=) 'pg_catalog.text'::pg_catalog.regtype \
+         and n.nspname operator(pg_catalog.=) ",
+    );
+    sql.literal(schema.as_str());
+    sql.text(" and c.relname operator(pg_catalog.=) ").literal(table.as_str()).text(")");
+    sql.finish()
+}
+
 struct Name<'a> {
     schema: &'a Ident,
     table: &'a Ident,
@@ -125,6 +141,7 @@ impl Name<'_> {
             "select c.relkind::pg_catalog.text as kind, \
                pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text as owner, \
                pg_catalog.has_table_privilege(c.oid, 'trigger') as may, \
+               pg_catalog.pg_has_role(c.relowner, 'usage') as owns, \
                a.attname::pg_catalog.text as name, \
                pg_catalog.format_type(a.atttypid, a.atttypmod) as type, \
                case when n.nspname operator(pg_catalog.=) 'pg_catalog' \
@@ -183,6 +200,35 @@ impl Name<'_> {
         }
     }
 
+    /// Adds the column `step` where it is missing and the role may. Nobody has to wait for that, and a table is as
+    /// good without it.
+    async fn add_step(
+        &self,
+        conn: &mut PgConnection,
+        first: &PgRow,
+        columns: &[PgRow],
+    ) -> sqlx::Result<()> {
+        let is_step = |row: &PgRow| row.try_get("name").is_ok_and(|is: &str| is == "step");
+        if columns.iter().any(is_step) || !first.try_get::<bool, _>("owns")? {
+            return Ok(());
+        }
+        let mut sql = Sql::new("set local lock_timeout = '2s'; alter table ");
+        self.to(&mut sql).text(" add column if not exists step pg_catalog.text");
+        let mut attempt = conn.begin().await?;
+        match sqlx::raw_sql(sql.finish()).execute(&mut *attempt).await {
+            Ok(_) => attempt.commit().await,
+            Err(error) if leaves_session_usable(&error) => {
+                tracing::warn!(
+                    target: "tenantry::catalog",
+                    error = &error as &dyn std::error::Error,
+                    "the table of tenants could not get its column step; it is used without"
+                );
+                attempt.rollback().await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn refuse(&self, why: &str) -> Error {
         let Self { schema, table } = self;
         let attempted = format!(
@@ -199,7 +245,7 @@ impl Name<'_> {
              state pg_catalog.text not null default 'active' \
                check (state operator(pg_catalog.=) any (array['active', 'suspended'])), \
              created_at pg_catalog.timestamptz not null default pg_catalog.now(), \
-             attributes pg_catalog.jsonb not null default '{}')",
+             attributes pg_catalog.jsonb not null default '{}', step pg_catalog.text)",
         );
         sql.finish()
     }

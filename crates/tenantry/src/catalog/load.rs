@@ -240,7 +240,7 @@ fn check(id: &TenantId, record: Option<TenantRecord>) -> Result<Option<TenantRec
             let attempted = format!("the catalog answered with tenant {}", record.id);
             Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(id))
         }
-        record => Ok(record),
+        record => Ok(record.map(TenantRecord::suspended_while_in_the_making)),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     event::Event,
     retry::RetryPolicy,
-    tenant::{Ident, TenantId, TenantRecord},
+    tenant::{Ident, TenantId, TenantRecord, TenantState},
 };
 
 /// What has come of asking the catalog for one id.
@@ -219,7 +219,8 @@ impl Lookup {
 
     /// Lists all tenants. Each page may take as long as a look-up.
     pub(crate) async fn list(&self, asked: &Asked) -> Result<Vec<TenantRecord>, Error> {
-        page::all(&*self.0.catalog, self.0.ask(asked), Some(self.0.timeout)).await
+        let all = page::all(&*self.0.catalog, self.0.ask(asked), Some(self.0.timeout)).await?;
+        Ok(all.into_iter().map(TenantRecord::suspended_while_in_the_making).collect())
     }
 
     /// Says whether tables of others are behind those of a tenant.
@@ -266,6 +267,35 @@ impl Lookup {
     /// Returns how upkeep reaches a tenant.
     pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
         self.0.rules.site(record)
+    }
+
+    /// Returns how upkeep reaches a tenant while its schema has another name.
+    pub(crate) fn site_at(&self, record: &TenantRecord, schema: &Ident) -> Site {
+        self.0.rules.site_at(record, schema.clone())
+    }
+
+    /// Returns a tenant that is in the making, to be used by whoever makes it.
+    pub(crate) fn in_the_making(
+        &self,
+        record: &TenantRecord,
+        schema: &Ident,
+    ) -> Result<Known, Error> {
+        let record = TenantRecord { state: TenantState::Active, step: None, ..record.clone() };
+        self.0.rules.known(record, schema.clone(), None)
+    }
+
+    /// Says whether a schema has a name that the template gives to tenants.
+    pub(crate) fn may_be_a_tenants(&self, schema: &Ident) -> bool {
+        let Rules { isolation, shared_schema, .. } = &self.0.rules;
+        let template = isolation.template();
+        let follows = template.around_id().is_some() && template.id_of(schema.as_str()).is_some();
+        follows && schema != shared_schema
+    }
+
+    /// Says whether the catalog has a place for a tenant that is not whole yet.
+    pub(crate) async fn keeps_steps(&self, conn: &mut PgConnection) -> Result<bool, Error> {
+        let write = Write { conn, shared_schema: &self.0.rules.shared_schema };
+        self.0.catalog.keeps_steps(write).await
     }
 
     /// Returns how upkeep reaches a schema that is no tenant's yet.

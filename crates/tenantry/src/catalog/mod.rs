@@ -155,6 +155,18 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Returns `true` if there is a place for a tenant that is not whole yet: this catalog writes the
+    /// [step](TenantRecord::step) of a record, and [how it goes on](CatalogChange::Step). Default: `false`; the
+    /// schema of such a tenant then has another name until the tenant is whole.
+    ///
+    /// # Errors
+    ///
+    /// When that could not be found out.
+    fn keeps_steps<'a>(&'a self, write: Write<'a>) -> Answer<'a, bool> {
+        let _ = write;
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
     /// Names the channel on which changes are announced with `NOTIFY`, if they are: the payload is a
     /// tenant id, or empty for all of them. The manager then keeps one connection of its budget for
     /// listening.

@@ -99,11 +99,15 @@ impl Rules {
 
     /// Returns how upkeep reaches a tenant.
     pub(super) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
-        let schema = self.container(record)?;
+        Ok(self.site_at(record, self.container(record)?))
+    }
+
+    /// Returns how upkeep reaches a tenant whose schema has this name.
+    pub(super) fn site_at(&self, record: &TenantRecord, schema: Ident) -> Site {
         let (tenant, class) = (record.id.clone(), self.class(record));
         let occupant = self.upkeep(OccupantId::Tenant(tenant.clone()), class, &schema);
         let grantee = self.grantee(record, class);
-        Ok(Site { tenant: Some(tenant), schema, occupant, grantee })
+        Site { tenant: Some(tenant), schema, occupant, grantee }
     }
 
     /// Returns how upkeep reaches a schema that is no tenant's yet.

@@ -6,7 +6,7 @@ use sqlx::{Row, SqlStr, error::DatabaseError, postgres::PgRow};
 use super::{
     Answer, Ask, BATCH, Catalog, CatalogChange, Page, Resolved, Write,
     discovery::failed,
-    install::{install, install_for},
+    install::{has_step_sql, install, install_for},
     one,
     page::{self, PAGE},
 };
@@ -26,6 +26,7 @@ use crate::{
 /// | `state` | `text` | `active` or `suspended` |
 /// | `created_at` | `timestamptz` | when the row was inserted |
 /// | `attributes` | `jsonb` | anything else |
+/// | `step` | `text` | null when the tenant is whole; otherwise what its creation has not come to yet |
 ///
 /// [`create_table`](Self::create_table) makes it, with a trigger that announces every change, so
 /// that all processes forget what they have cached of a tenant as soon as its row changes. The
@@ -34,6 +35,12 @@ use crate::{
 pub struct TableCatalog {
     table: Ident,
 }
+
+/// What ends a select of tenants.
+const END: &str = ") as tenant";
+
+/// How every step begins that the library writes. What an application keeps in a column of that name is none.
+pub(super) const STEP: &str = "tenantry: ";
 
 /// The channel on which the trigger announces changes.
 pub(super) const CHANNEL: &str = "tenantry_catalog";
@@ -63,6 +70,9 @@ impl TableCatalog {
     /// is missing, nothing is changed, so that the role needs no right to. Where
     /// [upkeep](crate::ManagerBuilder::upkeep_credentials) has a login of its own, it makes the table, and
     /// the manager's role may read it.
+    ///
+    /// A table without `step`, which earlier releases have made, gets it where the role may add it, and is as good
+    /// without.
     ///
     /// # Errors
     ///
@@ -96,13 +106,16 @@ impl TableCatalog {
     ) -> (SqlStr, &'c TenantId) {
         let mut sql = Sql::new(match change {
             CatalogChange::Created(_) => "insert into ",
-            CatalogChange::State(..) | CatalogChange::Renamed { .. } => "update ",
+            CatalogChange::State(..)
+            | CatalogChange::Renamed { .. }
+            | CatalogChange::Step { .. } => "update ",
             CatalogChange::Dropped(_) => "delete from ",
         });
         self.name(&mut sql, shared_schema);
         let tenant = match change {
             CatalogChange::Created(record) => {
-                sql.text(" (id, container, state, attributes) values (");
+                sql.text(" (id, container, state, attributes");
+                sql.text(if record.step.is_some() { ", step) values (" } else { ") values (" });
                 sql.literal(record.id.as_str()).text(", ");
                 container(&mut sql, record);
                 sql.text(", ").literal(state_name(record.state)).text(", ");
@@ -110,7 +123,11 @@ impl TableCatalog {
                     Value::Null => "{}".to_owned(),
                     other => other.to_string(),
                 };
-                sql.literal(&attributes).text(")");
+                sql.literal(&attributes);
+                if let Some(step) = &record.step {
+                    sql.text(", ").literal(step);
+                }
+                sql.text(")");
                 return (sql.finish(), &record.id);
             }
             CatalogChange::State(tenant, state) => {
@@ -122,16 +139,30 @@ impl TableCatalog {
                 container(&mut sql, to);
                 from
             }
+            CatalogChange::Step { tenant, to, .. } => {
+                match to {
+                    Some(step) => sql.text(" set step = ").literal(step),
+                    None => sql.text(" set state = 'active', step = null"),
+                };
+                tenant
+            }
             CatalogChange::Dropped(tenant) => tenant,
         };
         sql.text(" where id operator(pg_catalog.=) ").literal(tenant.as_str());
+        if let CatalogChange::Step { from, .. } = change {
+            sql.text(" and step operator(pg_catalog.=) ").literal(from);
+        }
         (sql.finish(), tenant)
     }
 
+    /// Begins a select, which [`END`] ends. Where the table has no column `step`, the name stands for the null
+    /// outside.
     fn select(&self, ask: Ask<'_>) -> Sql {
         let mut sql = Sql::new(
-            "select id, container, state, attributes, \
-             extract(epoch from created_at)::pg_catalog.float8 as created from ",
+            "select tenant.* from (select null::pg_catalog.text as step) as nothing \
+             cross join lateral (select id, container, state, attributes, \
+               extract(epoch from created_at)::pg_catalog.float8 as created, \
+               step::pg_catalog.text as step from ",
         );
         self.name(&mut sql, ask.shared_schema);
         sql
@@ -152,7 +183,7 @@ impl Catalog for TableCatalog {
     fn resolve_many<'a>(&'a self, ask: Ask<'a>, ids: &'a [TenantId]) -> Answer<'a, Resolved> {
         Box::pin(async move {
             let mut sql = self.select(ask);
-            sql.text(" where id operator(pg_catalog.=) any($1)");
+            sql.text(" where id operator(pg_catalog.=) any($1)").text(END);
             let ids: Vec<_> = ids.iter().map(TenantId::as_str).collect();
             let rows = sqlx::query(sql.finish()).bind(ids).fetch_all(ask.library).await;
             let mut resolved = Resolved::new();
@@ -190,7 +221,7 @@ impl Catalog for TableCatalog {
             if from.is_some() {
                 sql.text(" where id operator(pg_catalog.>) $2");
             }
-            sql.text(" order by id limit $1");
+            sql.text(" order by id limit $1").text(END);
             let query = sqlx::query(sql.finish()).bind(PAGE);
             let query = if let Some(from) = from { query.bind(from) } else { query };
             let rows = query.fetch_all(ask.library).await.map_err(failed)?;
@@ -212,6 +243,14 @@ impl Catalog for TableCatalog {
                 return Err(gone.with_tenant(tenant));
             }
             Ok(())
+        })
+    }
+
+    fn keeps_steps<'a>(&'a self, write: Write<'a>) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let sql = has_step_sql(write.shared_schema, &self.table);
+            let has = sqlx::raw_sql(sql).fetch_one(&mut *write.conn).await;
+            has.and_then(|row| row.try_get(0)).map_err(failed)
         })
     }
 
@@ -271,6 +310,9 @@ fn record(row: &PgRow) -> Result<TenantRecord, Error> {
     let created_at = created
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+    let step: Option<&str> = row.try_get("step").map_err(Error::catalog)?;
+    let step = step.filter(|step| step.starts_with(STEP)).map(Into::into);
     let record = TenantRecord::new(id).state(state).attributes(attributes);
-    Ok(TenantRecord { container, created_at, ..record })
+    let record = TenantRecord { container, created_at, step, ..record };
+    Ok(record.suspended_while_in_the_making())
 }

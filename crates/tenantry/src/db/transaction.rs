@@ -103,6 +103,20 @@ impl TenantTransaction {
         self.commit().await
     }
 
+    /// Makes everything that was done last, and hands the lease out, with the locks of its session.
+    pub(crate) async fn commit_and_keep(mut self) -> sqlx::Result<Lease> {
+        let committed = PgTransactionManager::commit(&mut self).await;
+        self.lease.finish(Effect::OnSession, &committed);
+        committed?;
+        self.lease.succeed();
+        Ok(self.lease)
+    }
+
+    /// Undoes everything and hands the lease out, with the locks of its session; `None` when it was lost.
+    pub(crate) async fn back_out(mut self) -> Option<Lease> {
+        PgTransactionManager::rollback(&mut self).await.is_ok().then_some(self.lease)
+    }
+
     /// Undoes everything and gives the connection back.
     ///
     /// Dropping does the same without waiting for it.

@@ -9,7 +9,7 @@ pub(crate) const MIGRATED: [&str; 7] =
     ["migrated", "reverted", "marked", "forgotten", "up_to_date", "failed", "skipped"];
 
 /// How the creation of a tenant has ended.
-pub(crate) const CREATED: [&str; 4] = ["at_once", "in_steps", "spare", "failed"];
+pub(crate) const CREATED: [&str; 5] = ["at_once", "in_steps", "spare", "resumed", "failed"];
 
 /// Figures of what is done to tenants as a whole. Whatever is only known from a question is as it was when
 /// somebody last had to ask: no figure costs a statement.

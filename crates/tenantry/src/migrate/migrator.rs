@@ -64,13 +64,13 @@ use crate::{
 #[derive(Debug, Clone)]
 #[must_use = "a migrator does nothing until it is told what"]
 pub struct TenantMigrator {
-    fleet: Fleet,
+    pub(super) fleet: Fleet,
     tenants: Option<Migrations>,
     shared: Option<Migrations>,
 }
 
 /// Schemas with what is recorded in them.
-type Surveyed = Vec<(Target, Result<Recorded, Failure>)>;
+pub(super) type Surveyed = Vec<(Target, Result<Recorded, Failure>)>;
 
 impl TenantMigrator {
     pub(crate) fn new(fleet: Fleet) -> Self {
@@ -138,7 +138,7 @@ impl TenantMigrator {
                 let not_begun = |(target, _): (Target, _)| not_begun(&target);
                 (End::SharedFailed, surveyed.into_iter().map(not_begun).collect())
             }
-            _ => self.order(job, set, options).over(surveyed).await,
+            _ => self.over_all(job, set, options, surveyed, &mut lint).await,
         };
         let shared = shared.map(|(_, shared, warnings)| {
             lint.extend(warnings);
@@ -361,7 +361,7 @@ impl TenantMigrator {
         results.pop().map(|shared| (end, shared, lint)).ok_or_else(missing)
     }
 
-    fn order<'a>(
+    pub(super) fn order<'a>(
         &'a self,
         job: Job,
         set: &'a Migrations,
@@ -382,6 +382,11 @@ impl TenantMigrator {
     /// Reads what is recorded in these schemas.
     async fn survey(&self, schemas: &Schemas) -> Result<Surveyed, Error> {
         let targets = targets_of(&self.fleet, schemas).await?;
+        Ok(self.survey_of(targets).await?)
+    }
+
+    /// Reads what is recorded in the schemas of these.
+    pub(super) async fn survey_of(&self, targets: Vec<Target>) -> Result<Surveyed, Failure> {
         let sites: Vec<_> = targets.iter().filter_map(|target| target.site.as_ref().ok()).collect();
         let schemas: Vec<_> = sites.iter().map(|site| &site.schema).collect();
         let mut recorded = survey::read(&self.fleet, &schemas).await?.into_iter();
@@ -413,7 +418,7 @@ impl TenantMigrator {
 }
 
 /// Looks for what breaks a rule in the files, each according to what a job does with it in these schemas.
-fn look(
+pub(super) fn look(
     of: Of,
     job: Job,
     set: &Migrations,
@@ -472,7 +477,7 @@ pub(crate) fn check_sql(
     report.into_result().map(drop)
 }
 
-fn not_begun(target: &Target) -> TenantMigration {
+pub(super) fn not_begun(target: &Target) -> TenantMigration {
     let outcome = match &target.site {
         Ok(_) => Outcome::NotStarted,
         Err(error) => Outcome::Failed { error: Failure::from(error) },

@@ -3,7 +3,10 @@ use std::{
     fmt, io,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sqlx::{
@@ -13,7 +16,7 @@ use sqlx::{
 use sqlx_core::migrate::{ResolveConfig, resolve_blocking_with_config};
 
 use super::{
-    checksum::Checksum,
+    checksum::{Checksum, of_set},
     lint::{FileFinding, Findings, Lint, LintReport, Of, Subject, check, within_pair},
 };
 use crate::{provision::StoredNames, sql::Sql, tenant::Ident};
@@ -54,6 +57,9 @@ struct Set {
     found: [OnceLock<Arc<[Found]>>; 2],
     /// Where what the files make keeps the name of its schema as text, once that was looked for.
     stored: Arc<OnceLock<StoredNames>>,
+    hash: OnceLock<Arc<str>>,
+    /// All files in one transaction were refused, and one after the other they were not.
+    needs_steps: Arc<AtomicBool>,
 }
 
 /// What was found in a file.
@@ -219,8 +225,9 @@ impl Migrations {
         }
         let files = files.into_values().collect();
         let (lint, found) = (Lint::default(), Default::default());
+        let (hash, needs_steps) = (OnceLock::new(), Arc::default());
         let stored = Arc::default();
-        Ok(Self(Arc::new(Set { files, stray, lint, found, stored })))
+        Ok(Self(Arc::new(Set { files, stray, lint, found, stored, hash, needs_steps })))
     }
 
     /// Sets what the files may name, and which rules they need not keep to. Default: nothing outside the
@@ -301,9 +308,28 @@ impl Migrations {
         self.0.stored.set(names).is_ok()
     }
 
-    /// Says whether every file can be run in one transaction with the others.
-    pub(crate) fn is_transactional(&self) -> bool {
-        self.files().iter().all(|file| file.transactional)
+    /// Says whether a new schema has to be made file by file.
+    pub(crate) fn needs_steps(&self) -> bool {
+        !self.files().iter().all(|file| file.transactional)
+            || self.0.needs_steps.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the files cannot all be in one transaction, which only a server can tell.
+    pub(crate) fn note_that_it_needs_steps(&self) {
+        self.0.needs_steps.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns what tells this set of files from every other one, whoever has read them.
+    pub(crate) fn hash(&self) -> &str {
+        self.0.hash.get_or_init(|| {
+            let files = self.files().iter().map(|file| (file.version, &file.checksum));
+            of_set(files).into()
+        })
+    }
+
+    /// Returns the version of the last file.
+    pub(crate) fn latest(&self) -> i64 {
+        self.files().last().map_or(0, |file| file.version)
     }
 
     /// Looks into the files, each according to what is to be done with it.

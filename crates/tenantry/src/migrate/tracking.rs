@@ -231,6 +231,27 @@ pub(super) fn applied(rows: &[PgRow]) -> sqlx::Result<Vec<Applied>> {
     rows.iter().map(row).collect()
 }
 
+/// Returns the last version that is on record in any of these schemas, of those that have this version, too: others
+/// have files of another kind.
+pub(crate) async fn latest_in(
+    conn: &mut PgConnection,
+    schemas: &[Ident],
+    beside: i64,
+) -> sqlx::Result<Option<i64>> {
+    if schemas.is_empty() {
+        return Ok(None);
+    }
+    let mut sql = Sql::new("select pg_catalog.max(latest) from (");
+    for (index, schema) in schemas.iter().enumerate() {
+        sql.text(if index == 0 { "select" } else { " union all select" });
+        sql.text(" pg_catalog.max(version) as latest from ");
+        table(&mut sql, schema).text(" having pg_catalog.bool_or(version operator(pg_catalog.=) ");
+        sql.integer(beside).text(")");
+    }
+    sql.text(") as tenants");
+    sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)
+}
+
 /// Appends the name of the table.
 pub(super) fn table<'s>(sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
     sql.ident(schema).text("._sqlx_migrations")

@@ -1,21 +1,23 @@
 //! Creates a tenant: its schema, what is in it, and its row in the catalog, all of it or nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::time::Instant;
 
 use super::{
-    CreateOptions, Created, HowMade, Provisioner,
-    made::{MakeError, limit_locks},
+    CreateOptions, Created, HowMade, Provisioner, answer,
+    claim::Spare,
+    in_parts::TakenOver,
+    made::limit_locks,
     provisional::{self, Comment},
 };
 use crate::{
     catalog::{CatalogChange, Site},
     db::TenantTransaction,
     error::{Error, ErrorKind},
-    migrate::{Attempts, explained_error},
+    migrate::{Attempts, Migrations, explained_error},
     pool::{Lease, grant},
-    seed::{in_transaction, outside},
+    seed::{Seed, in_transaction},
     sql::Sql,
     tenant::{Ident, ParseTenantIdError, TenantId, TenantRecord},
 };
@@ -24,9 +26,15 @@ impl Provisioner {
     /// Creates a tenant: its schema, all migrations, the seeds, and its row in a catalog that has rows. It
     /// is served as soon as this returns.
     ///
-    /// All of it is one transaction, in which the files and their records are sent as one string. When
-    /// that cannot be, because a file must not be in a transaction, the schema is made under a name of its
-    /// own and gets the tenant's name at the end. A [spare](Self::fill_spares) has only to be renamed.
+    /// All of it is one transaction, in which the files and their records are sent as one string. What the
+    /// server refuses in one transaction is tried once more in steps: the schema is made file by file under
+    /// another name, and gets the tenant's name at the end. A [spare](Self::fill_spares) has only to be renamed.
+    ///
+    /// Seeds that [run outside a transaction](crate::seed::Seed::with_db) come after that. Until they have run,
+    /// the catalog says that the tenant is suspended, and [why](TenantRecord::step); where it has no place for
+    /// that, the schema has another name until then. When such a creation was interrupted, the next `create` of
+    /// the same id goes on with it, or removes it and begins anew when it was begun with other options; in the
+    /// latter case [`NameInUse`](ErrorKind::NameInUse) says when.
     ///
     /// # Errors
     ///
@@ -48,8 +56,9 @@ impl Provisioner {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the tenant was created as a whole or not at all. What was made under a name of its own
-    /// stays until the [spares](Self::fill_spares) are next seen to.
+    /// When dropped, the tenant was created as a whole or not at all, or it is not served and the next `create`
+    /// goes on with it. What was made under another name stays until the [spares](Self::fill_spares) are next
+    /// filled.
     pub async fn create<I>(&self, id: I, options: CreateOptions) -> Result<Created, Error>
     where
         I: TryInto<TenantId>,
@@ -83,7 +92,7 @@ impl Provisioner {
         let new = New { provisioner: self, record, site, role, options };
         let mut attempts = Attempts::default();
         let created = loop {
-            let created = new.create_again_if_unfinished().await;
+            let created = new.create_or_take_over().await;
             if !attempts.go_on_after(&created).await {
                 break created;
             }
@@ -96,96 +105,139 @@ impl Provisioner {
                 Err(self.name_missing_right(error).await.with_tenant(&record.id))
             }
         };
-        // Whoever has asked before has been told that there is no such tenant.
+        // Whoever has asked before has been told that there is no such tenant, or that it is suspended.
         self.fleet.forget(&record.id);
-        let (how, mut seeds) = created?;
-        seeds.extend(new.seed_outside().await?);
+        let (how, seeds) = created?;
+        let newest = self.newest_spares().load(Ordering::Relaxed);
+        let remark = self.remark_on_newer(&site.schema, newest).await;
         Ok(Created {
             tenant_id: record.id.clone(),
             schema: site.schema.as_str().into(),
             how,
             seeds,
+            remarks: remark.into_iter().collect(),
             duration: began.elapsed(),
         })
     }
 }
 
 /// The names of seeds that were run.
-type Seeds = Vec<Arc<str>>;
+pub(super) type Seeds = Vec<Arc<str>>;
+
+/// How a tenant was made, and the seeds that were run.
+pub(super) type Made = (HowMade, Seeds);
 
 /// A tenant that is to be.
-struct New<'a> {
-    provisioner: &'a Provisioner,
-    record: &'a TenantRecord,
-    site: &'a Site,
+#[derive(Clone, Copy)]
+pub(super) struct New<'a> {
+    pub(super) provisioner: &'a Provisioner,
+    pub(super) record: &'a TenantRecord,
+    pub(super) site: &'a Site,
     /// The role that works on the tables, where that is not the role of upkeep.
-    role: Option<&'a Ident>,
-    options: &'a CreateOptions,
+    pub(super) role: Option<&'a Ident>,
+    pub(super) options: &'a CreateOptions,
 }
 
 impl New<'_> {
-    /// Creates the tenant, in the place of what a crash has left of it under its own name.
-    async fn create_again_if_unfinished(&self) -> Result<(HowMade, Seeds), Error> {
-        match self.create().await {
+    /// Creates the tenant. Where a creation of it was left in the middle, that is gone on with, or begun anew.
+    async fn create_or_take_over(&self) -> Result<Made, Error> {
+        match self.create_whole().await {
             Err(error) if error.kind() == ErrorKind::TenantExists => {
-                match self.provisioner.remove_unfinished(&self.site.schema).await? {
-                    true => self.create().await,
-                    false => Err(error),
+                if self.provisioner.remove_unfinished(&self.site.schema).await? {
+                    return self.create_whole().await;
+                }
+                match self.take_over().await? {
+                    TakenOver::Nothing => Err(error),
+                    TakenOver::Removed => self.create_whole().await,
+                    TakenOver::Ended(made) => Ok(made),
                 }
             }
-            created => created,
+            made => made,
         }
     }
 
-    async fn create(&self) -> Result<(HowMade, Seeds), Error> {
+    async fn create_whole(&self) -> Result<Made, Error> {
+        match self.provisioner.seeds.iter().any(Seed::runs_outside) {
+            true => self.create_in_parts().await,
+            false => self.create().await,
+        }
+    }
+
+    /// Creates the tenant but for the seeds that run outside a transaction.
+    pub(super) async fn create(&self) -> Result<Made, Error> {
+        let Provisioner { migrations, .. } = self.provisioner;
         if self.options.use_spare
-            && self.provisioner.migrations.is_some()
+            && let Some(set) = migrations
             && self.provisioner.may_take_spare(self.role)
             && self.provisioner.refuse_stored_names().is_ok()
-            && let Some(seeds) = self.with_spare().await?
+            && let Some(seeds) = self.with_spare(set).await?
         {
             return Ok((HowMade::Spare, seeds));
         }
-        if self.options.keep_failed || self.provisioner.needs_steps() {
+        let needs_steps = migrations.as_ref().is_some_and(Migrations::needs_steps);
+        if self.options.keep_failed || needs_steps {
             return Ok((HowMade::InSteps, self.in_steps().await?));
         }
         match self.at_once().await {
-            Err(MakeError::NeedsSteps(_)) => {
-                self.provisioner.note_that_it_needs_steps();
-                Ok((HowMade::InSteps, self.in_steps().await?))
+            Err(error) if is_worth_steps(&error) => {
+                // What fails in this way, too, is told as the files are: one by one.
+                let seeds = self.in_steps().await?;
+                if let Some(set) = migrations.as_ref().filter(|_| !is_passing(&error)) {
+                    set.note_that_it_needs_steps();
+                }
+                Ok((HowMade::InSteps, seeds))
             }
-            Ok(seeds) => Ok((HowMade::AtOnce, seeds?)),
-            Err(error) => Err(error.into()),
+            made => Ok((HowMade::AtOnce, made?)),
         }
     }
 
     /// Makes all of it in one transaction.
-    async fn at_once(&self) -> Result<Result<Seeds, Error>, MakeError> {
-        let mut tx = match self.begin().await {
-            Ok(tx) => tx,
-            Err(error) => return Ok(Err(error)),
-        };
-        self.provisioner.make_at_once(&mut tx, self.site, self.role, self.options).await?;
-        Ok(self.finish(tx).await)
+    async fn at_once(&self) -> Result<Seeds, Error> {
+        let mut tx = self.begin().await?;
+        match self.provisioner.make_at_once(&mut tx, self.site, self.role, self.options).await {
+            Ok(()) => self.finish(tx).await,
+            Err(error) => Err(roll_back(tx, error).await),
+        }
     }
 
     /// Takes a spare that is ready, if there is one.
-    async fn with_spare(&self) -> Result<Option<Seeds>, Error> {
-        let mut tx = self.begin().await?;
-        let Some(spare) = self.provisioner.claim_spare(&mut tx).await? else {
-            return Ok(None);
-        };
-        match self.name(&mut tx, &spare).await {
-            // Nobody can use it: whoever sees to the spares removes it.
-            Err(error) if error.kind() == ErrorKind::StoredName => return Ok(None),
-            named => named?,
+    async fn with_spare(&self, set: &Migrations) -> Result<Option<Seeds>, Error> {
+        loop {
+            let mut tx = self.begin().await?;
+            let claimed = self.provisioner.claim_spare(&mut tx, set).await?;
+            self.provisioner.newest_spares().store(claimed.newest, Ordering::Relaxed);
+            let Some(spare) = claimed.spare else { return Ok(None) };
+            let (error, is_spares) = match self.prepare(&mut tx, set, &spare).await {
+                Ok(()) => match self.finish(tx).await {
+                    Ok(seeds) => {
+                        self.provisioner.note_claim();
+                        return Ok(Some(seeds));
+                    }
+                    // What it was given just now may be what stands in the way.
+                    Err(error) => (error, !spare.is_of(set)),
+                },
+                Err(error) => (roll_back(tx, error).await, true),
+            };
+            if error.kind() == ErrorKind::StoredName {
+                // Nobody can use it: whoever sees to the spares removes it.
+                return Ok(None);
+            }
+            if !is_spares || !is_worth_steps(&error) {
+                return Err(error);
+            }
+            self.provisioner.pass_over(&spare, set, &error).await;
         }
-        if !self.provisioner.catch_up(&mut tx, self.site).await? {
-            return Ok(None);
-        }
-        let seeds = self.finish(tx).await?;
-        self.provisioner.note_claim();
-        Ok(Some(seeds))
+    }
+
+    /// Makes the tenant's schema of a spare.
+    async fn prepare(
+        &self,
+        tx: &mut TenantTransaction,
+        set: &Migrations,
+        spare: &Spare,
+    ) -> Result<(), Error> {
+        self.name(tx, &spare.schema).await?;
+        self.provisioner.catch_up(tx, set, spare, &self.site.schema).await
     }
 
     /// Makes the schema file by file: under a name of its own, unless what the files make keeps that.
@@ -213,68 +265,96 @@ impl New<'_> {
                 None => Error::new(ErrorKind::StoredName, attempted),
             });
         }
-        let lease = match provisioner.make_in_steps(schema, self.role, self.options).await {
-            Err(error) if error.kind() == ErrorKind::TenantExists => return Err(error),
-            made => made,
+        // The schema is nobody's before it is done.
+        let site = provisioner.fleet.site_of(schema);
+        let mut lease = provisioner.hold_new(&site, self.role).await?;
+        let made = match provisioner.make_in_steps(&site, self.role, self.options, &mut lease).await
+        {
+            Ok(()) => self.finish_in_place(lease).await,
+            Err(error) => Err((Some(lease), error)),
         };
-        let made = match lease {
-            Ok(lease) => self.finish_in_place(lease).await,
-            Err(error) => Err(error),
+        let (lease, error) = match made {
+            Ok(seeds) => return Ok(seeds),
+            Err(failed) => failed,
         };
-        let Err(error) = made else { return made };
-        if self.options.keep_failed {
-            let kept = provisional::new_name();
-            if let Err(failure) = provisioner.set_aside(schema, &kept).await {
-                left_behind(schema, &failure);
-            }
-            let attempted = format!("what was made of it is in the schema {kept}");
-            return Err(Error::new(error.kind(), attempted).with_source(error));
+        let kept = provisional::new_name();
+        match self.options.keep_failed {
+            true => provisioner.set_aside(lease, schema, &kept).await,
+            false => provisioner.give_up(lease, schema, false).await,
         }
-        if let Err(failure) = provisioner.remove_own(schema).await {
-            left_behind(schema, &failure);
-        }
-        Err(error)
+        Err(self.kept(error, &kept))
     }
 
-    async fn finish_in_place(&self, lease: Lease) -> Result<Seeds, Error> {
-        let mut tx = TenantTransaction::open(lease).await?;
-        let mut sql = Sql::default();
-        provisional::comment(&mut sql, &self.site.schema, Comment::Nothing);
-        sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
-        self.look_here(&mut tx).await?;
-        self.finish(tx).await
+    async fn finish_in_place(&self, lease: Lease) -> Result<Seeds, (Option<Lease>, Error)> {
+        let mut tx = TenantTransaction::open(lease).await.map_err(|error| (None, error))?;
+        let filled = async {
+            let mut sql = Sql::default();
+            provisional::comment(&mut sql, &self.site.schema, Comment::Nothing);
+            sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
+            self.look_here(&mut tx).await?;
+            self.fill(&mut tx).await
+        };
+        match filled.await {
+            Ok(seeds) => match self.provisioner.commit(tx).await {
+                Ok(()) => Ok(seeds),
+                Err(error) => Err((None, error)),
+            },
+            Err(error) => Err((tx.back_out().await, error)),
+        }
     }
 
     /// Makes the schema under a name of its own, and gives it the tenant's name at the end.
     async fn in_steps_elsewhere(&self) -> Result<Seeds, Error> {
-        let schema = provisional::new_name();
-        let made = match self.provisioner.make_in_steps(&schema, self.role, self.options).await {
-            Ok(lease) => self.name_and_finish(lease, &schema).await,
-            Err(error) => Err(error),
+        let Self { provisioner, options, .. } = self;
+        let site = provisioner.fleet.site_of(&provisional::new_name());
+        let mut lease = provisioner.hold_new(&site, self.role).await?;
+        let made = match provisioner.make_in_steps(&site, self.role, options, &mut lease).await {
+            Ok(()) => self.name_and_finish(lease, &site.schema).await,
+            Err(error) => Err((Some(lease), error)),
         };
-        match made {
-            Err(error) if self.options.keep_failed && error.kind() != ErrorKind::StoredName => {
-                if let Err(failure) = self.provisioner.keep(&schema).await {
-                    left_behind(&schema, &failure);
-                }
+        let (lease, error) = match made {
+            Ok(seeds) => return Ok(seeds),
+            Err(failed) => failed,
+        };
+        // What keeps its name is made again, in place.
+        let keep = options.keep_failed && error.kind() != ErrorKind::StoredName;
+        provisioner.give_up(lease, &site.schema, keep).await;
+        if error.kind() == ErrorKind::StoredName {
+            return Err(error);
+        }
+        Err(self.kept(error, &site.schema))
+    }
+
+    /// Says in an error where what was made is kept, if it is.
+    pub(super) fn kept(&self, error: Error, schema: &Ident) -> Error {
+        match self.options.keep_failed {
+            true => {
                 let kept = format!("what was made of it is in the schema {schema}");
-                Err(Error::new(error.kind(), kept).with_source(error))
+                Error::new(error.kind(), kept).with_source(error)
             }
-            Err(error) => {
-                if let Err(failure) = self.provisioner.remove_own(&schema).await {
-                    left_behind(&schema, &failure);
-                }
-                Err(error)
-            }
-            made => made,
+            false => error,
         }
     }
 
-    async fn name_and_finish(&self, lease: Lease, schema: &Ident) -> Result<Seeds, Error> {
-        let mut tx = TenantTransaction::open(lease).await?;
-        self.name(&mut tx, schema).await?;
-        self.look_here(&mut tx).await?;
-        self.finish(tx).await
+    /// Makes a tenant of a schema that is ready. With the error comes the lease, unless it was lost.
+    async fn name_and_finish(
+        &self,
+        lease: Lease,
+        schema: &Ident,
+    ) -> Result<Seeds, (Option<Lease>, Error)> {
+        let mut tx = TenantTransaction::open(lease).await.map_err(|error| (None, error))?;
+        let named = async {
+            self.name(&mut tx, schema).await?;
+            self.look_here(&mut tx).await?;
+            self.fill(&mut tx).await
+        };
+        match named.await {
+            Ok(seeds) => match self.provisioner.commit(tx).await {
+                Ok(()) => Ok(seeds),
+                Err(error) => Err((None, error)),
+            },
+            Err(error) => Err((tx.back_out().await, error)),
+        }
     }
 
     async fn begin(&self) -> Result<TenantTransaction, Error> {
@@ -282,7 +362,7 @@ impl New<'_> {
     }
 
     /// Gives a schema that is ready the tenant's name.
-    async fn name(&self, tx: &mut TenantTransaction, from: &Ident) -> Result<(), Error> {
+    pub(super) async fn name(&self, tx: &mut TenantTransaction, from: &Ident) -> Result<(), Error> {
         let mut sql = Sql::default();
         limit_locks(&mut sql, self.options);
         provisional::comment(&mut sql, from, Comment::Nothing);
@@ -296,7 +376,7 @@ impl New<'_> {
     }
 
     /// Has the session of a lease that has served the schema before it had its name go on in it.
-    async fn look_here(&self, tx: &mut TenantTransaction) -> Result<(), Error> {
+    pub(super) async fn look_here(&self, tx: &mut TenantTransaction) -> Result<(), Error> {
         let occupant = &self.site.occupant;
         let mut sql = Sql::new("set local search_path to ");
         sql.idents(&occupant.binding.search_path);
@@ -305,48 +385,66 @@ impl New<'_> {
         Ok(())
     }
 
-    /// Runs the seeds that run in a transaction, writes the catalog, and commits.
+    /// Fills the schema and commits.
     async fn finish(&self, mut tx: TenantTransaction) -> Result<Seeds, Error> {
-        let Provisioner { fleet, seeds, .. } = self.provisioner;
-        self.provisioner.claim_name(&mut tx, &self.site.schema).await?;
-        let mut run = Vec::new();
-        for seed in seeds {
-            if in_transaction(seed, self.site, &mut tx).await?.is_some() {
-                run.push(seed.name().into());
-            }
+        match self.fill(&mut tx).await {
+            Ok(seeds) => self.provisioner.commit(tx).await.map(|()| seeds),
+            Err(error) => Err(roll_back(tx, error).await),
         }
-        fleet.write(&mut tx, CatalogChange::Created(self.record)).await?;
-        tx.commit_unless_failed().await?;
+    }
+
+    /// Runs the seeds that run in a transaction, and writes the catalog.
+    async fn fill(&self, tx: &mut TenantTransaction) -> Result<Seeds, Error> {
+        self.provisioner.claim_name(tx, &self.site.schema).await?;
+        let run = self.seed(self.site, tx).await?;
+        self.provisioner.fleet.write(tx, CatalogChange::Created(self.record)).await?;
         Ok(run)
     }
 
-    /// Runs the seeds that do not run in a transaction; when one fails, the tenant is dropped.
-    async fn seed_outside(&self) -> Result<Seeds, Error> {
-        let Provisioner { fleet, seeds, .. } = self.provisioner;
+    /// Writes the catalog, for a schema that was filled before it got its name.
+    pub(super) async fn list(&self, tx: &mut TenantTransaction) -> Result<(), Error> {
+        self.provisioner.claim_name(tx, &self.site.schema).await?;
+        self.provisioner.fleet.write(tx, CatalogChange::Created(self.record)).await
+    }
+
+    /// Runs the seeds that run in a transaction.
+    pub(super) async fn seed(
+        &self,
+        site: &Site,
+        tx: &mut TenantTransaction,
+    ) -> Result<Seeds, Error> {
         let mut run = Vec::new();
-        for seed in seeds.iter().filter(|seed| seed.runs_outside()) {
-            if let Err(error) = outside(fleet, seed, self.site).await {
-                if !self.options.keep_failed
-                    && let Err(failure) = self.provisioner.undo(self.record, self.site).await
-                {
-                    left_behind(&self.site.schema, &failure);
-                }
-                return Err(error);
+        for seed in &self.provisioner.seeds {
+            if in_transaction(seed, site, tx).await?.is_some() {
+                run.push(seed.name().into());
             }
-            run.push(seed.name().into());
+        }
+        for own in &self.options.seeds {
+            in_transaction(own, site, tx).await?;
         }
         Ok(run)
     }
 }
 
-/// Tells that something was not removed: what matters to the caller is why it was to be.
-fn left_behind(schema: &Ident, error: &Error) {
-    tracing::error!(
-        target: "tenantry::provision",
-        schema = schema.as_str(),
-        error = error as &dyn std::error::Error,
-        "a schema whose creation has failed could not be seen to"
-    );
+/// Undoes what was done before another way is tried: its locks would be in the way of that.
+async fn roll_back(tx: TenantTransaction, error: Error) -> Error {
+    drop(tx.rollback().await);
+    error
+}
+
+/// Says whether what has failed in one transaction may succeed in several: the server has refused a statement, and
+/// not because the tenant is there.
+fn is_worth_steps(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Migration => true,
+        ErrorKind::TenantExists | ErrorKind::NameInUse | ErrorKind::Catalog => false,
+        _ => answer::refusal(error).is_some(),
+    }
+}
+
+/// Says whether it may succeed in one transaction the next time.
+fn is_passing(error: &Error) -> bool {
+    ["55P03", "40001", "40P01", "57014"].iter().any(|code| answer::has_code(error, code))
 }
 
 /// Makes an error of what has come of giving a schema a name.

@@ -5,6 +5,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     DropOptions, DropReport, Provisioner, StoredName,
+    answer::has_code,
+    commit::TransactionNumber,
     inventory::{self, Inventory},
     provisional, retired,
     states::busy,
@@ -157,7 +159,9 @@ impl Provisioner {
             let note = retired::note_sql(&shared, &site.schema, &nobodys.schema);
             sqlx::raw_sql(note).execute(&mut *tx).await?;
         }
-        tx.commit().await?;
+        let number = TransactionNumber::of(&mut tx).await?;
+        let committed = tx.commit().await;
+        self.find_out(&number, committed).await?;
         self.fleet.retire(&record.id);
         drop((forget, gate));
         let mut transactions = 1;
@@ -225,25 +229,34 @@ impl Provisioner {
 }
 
 /// Drops a schema with everything in it, in batches. Returns how many transactions that took.
-async fn drop_everything(
+///
+/// Batches get smaller when the server's lock table is full (53200): others need room in it, too.
+pub(super) async fn drop_everything(
     conn: &mut PgConnection,
     site: &Site,
     options: &DropOptions,
 ) -> Result<usize, Error> {
     let mut left = inventory::objects(conn, &site.schema).await?.len();
-    let mut transactions = 0;
-    while left > options.batch {
-        patiently(conn, batch_sql(site, options), options).await?;
-        transactions += 1;
-        let now = inventory::objects(conn, &site.schema).await?.len();
-        if now >= left {
-            // What is left is of a kind that is not dropped by itself: the schema takes it along.
-            break;
+    let (mut transactions, mut batch) = (0, options.batch);
+    // What is not dropped by itself the schema takes along.
+    let mut stuck = false;
+    loop {
+        let last = stuck || left <= batch;
+        let sql = if last { schema_sql(site, options) } else { batch_sql(site, options, batch) };
+        match patiently(conn, sql, options).await {
+            Ok(()) if last => return Ok(transactions + 1),
+            Ok(()) => {
+                transactions += 1;
+                let now = inventory::objects(conn, &site.schema).await?.len();
+                stuck = now >= left;
+                left = now;
+            }
+            Err(error) if has_code(&error, "53200") && !stuck && batch.min(left) > 1 => {
+                batch = batch.min(left) / 2;
+            }
+            Err(error) => return Err(error),
         }
-        left = now;
     }
-    patiently(conn, schema_sql(site, options), options).await?;
-    Ok(transactions + 1)
 }
 
 fn refuse_outside(outside: &[String], options: &DropOptions) -> Result<(), Error> {
@@ -302,7 +315,7 @@ fn take_away_sql(site: &Site, to: &Site, options: &DropOptions) -> SqlStr {
 ///
 /// Partitions go before what they are partitions of, which would take all of them along at once. What belongs
 /// to something else goes with that.
-fn batch_sql(site: &Site, options: &DropOptions) -> SqlStr {
+fn batch_sql(site: &Site, options: &DropOptions, batch: usize) -> SqlStr {
     let mut body = Sql::new(
         "declare object pg_catalog.record; begin \
          for object in \
@@ -326,7 +339,7 @@ fn batch_sql(site: &Site, options: &DropOptions) -> SqlStr {
            order by coalesce(c.relispartition, false) desc, \
              i.type operator(pg_catalog.<>) 'table', i.identity limit ",
     );
-    body.number(options.batch as u64).text(
+    body.number(batch as u64).text(
         " loop \
            execute pg_catalog.format('drop %s if exists %s cascade', object.type, object.identity); \
          end loop; end",

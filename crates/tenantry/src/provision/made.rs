@@ -1,10 +1,11 @@
 //! Makes the schema of a tenant from the files.
 
-use sqlx::SqlStr;
+use sqlx::{PgConnection, SqlStr};
 
 use super::{
     CreateOptions, DropOptions, Provisioner,
     create::taken,
+    drop::drop_everything,
     provisional::{self, Comment},
     written::rename_sql,
 };
@@ -26,7 +27,7 @@ impl Provisioner {
         site: &Site,
         role: Option<&Ident>,
         options: &CreateOptions,
-    ) -> Result<(), MakeError> {
+    ) -> Result<(), Error> {
         let mut sql = Sql::default();
         limit_locks(&mut sql, options);
         provisional::create(&mut sql, &site.schema);
@@ -37,39 +38,26 @@ impl Provisioner {
         made.map_err(|error| self.blame(error, sent.as_ref(), &sql, ended))
     }
 
-    fn blame(
-        &self,
-        error: sqlx::Error,
-        sent: Option<&Sent>,
-        sql: &SqlStr,
-        ended: usize,
-    ) -> MakeError {
+    fn blame(&self, error: sqlx::Error, sent: Option<&Sent>, sql: &SqlStr, ended: usize) -> Error {
         let failure = Failure::from(error);
         match failure.sqlstate.as_deref() {
             // The name is taken, or somebody is taking it, who may or may not succeed.
-            Some("42P06" | "23505") if ended < CREATED => MakeError::Taken(failure),
-            Some("55P03") if ended < CREATED => MakeError::Taken(failure),
-            // A new value of an enum cannot be used in the transaction that has added it.
-            Some("55P04") => MakeError::NeedsSteps(failure),
-            _ => MakeError::Failed(match (sent, &self.migrations) {
+            Some("42P06" | "23505" | "55P03") if ended < CREATED => {
+                let attempted = "its schema is there, or is being created by somebody else";
+                Error::new(ErrorKind::TenantExists, attempted).with_source(failure)
+            }
+            _ => migration(match (sent, &self.migrations) {
                 (Some(sent), Some(set)) => sent.blame(set, failure, sql, ended),
                 _ => failure,
             }),
         }
     }
 
-    /// Makes a schema with a name of its own, file by file. The lease has its lock, so that nobody takes it
-    /// for one that was left behind.
-    ///
-    /// When that fails, or is dropped, what was made stays.
-    pub(super) async fn make_in_steps(
-        &self,
-        schema: &Ident,
-        role: Option<&Ident>,
-        options: &CreateOptions,
-    ) -> Result<Lease, Error> {
-        let site = self.fleet.site_of(schema);
-        let mut lease = self.fleet.lease_for(&site).await?;
+    /// Makes a schema that gets its files one by one. The lease has its lock, so that nobody takes it for one
+    /// that was left behind.
+    pub(super) async fn hold_new(&self, site: &Site, role: Option<&Ident>) -> Result<Lease, Error> {
+        let schema = &site.schema;
+        let mut lease = self.fleet.lease_for(site).await?;
         let mut sql = Sql::new("select ");
         try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", schema).text("; ");
         provisional::create(&mut sql, schema);
@@ -78,23 +66,80 @@ impl Provisioner {
         }
         self.grant(&mut sql, schema, role);
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await.map_err(taken)?;
-        if let Some(set) = &self.migrations {
-            let options = MigrateOptions::within(options.lock_timeout);
-            apply_all(set, &site, &options, role, &mut lease).await.map_err(migration)?;
-        }
         Ok(lease)
     }
-}
 
-impl Provisioner {
-    /// Gives what was made of a tenant another name, under which it is kept for a look at it.
-    pub(super) async fn set_aside(&self, schema: &Ident, to: &Ident) -> Result<(), Error> {
-        let mut lease = self.fleet.lease_for(&self.fleet.site_of(schema)).await?;
-        let mut sql = Sql::default();
-        rename_sql(&mut sql, schema, to);
-        provisional::comment(&mut sql, to, Comment::Kept);
-        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+    /// Gives such a schema all files.
+    ///
+    /// When that fails, or is dropped, what was made stays.
+    pub(super) async fn make_in_steps(
+        &self,
+        site: &Site,
+        role: Option<&Ident>,
+        options: &CreateOptions,
+        lease: &mut Lease,
+    ) -> Result<(), Error> {
+        let Some(set) = &self.migrations else { return Ok(()) };
+        let options = MigrateOptions::within(options.lock_timeout);
+        apply_all(set, site, &options, role, lease).await.map(drop).map_err(migration)
+    }
+
+    /// Removes a schema that was given up, or keeps it for a look at it. The lease has its lock until then,
+    /// unless it was lost.
+    pub(super) async fn give_up(&self, lease: Option<Lease>, schema: &Ident, keep: bool) {
+        let given_up = match lease {
+            Some(lease) => self.give_up_locked(lease, schema, keep).await,
+            None => Err(Error::new(ErrorKind::Unavailable, "its session was lost")),
+        };
+        let given_up = match (given_up, keep) {
+            (Err(_), true) => self.keep(schema).await,
+            (Err(_), false) => self.remove_own(schema).await.map(drop),
+            (done, _) => done,
+        };
+        if let Err(error) = given_up {
+            left_behind(schema, &error);
+        }
+    }
+
+    async fn give_up_locked(
+        &self,
+        mut lease: Lease,
+        schema: &Ident,
+        keep: bool,
+    ) -> Result<(), Error> {
+        // What has failed may have failed in a transaction.
+        sqlx::raw_sql("rollback").execute(&mut *lease).await?;
+        match keep {
+            true => note_kept(schema, &mut lease).await?,
+            false => {
+                let site = self.fleet.site_of(schema);
+                let options = DropOptions::default().cascade(true);
+                drop_everything(&mut lease, &site, &options).await?;
+            }
+        }
+        lease.settle().await;
         Ok(())
+    }
+
+    /// Gives what was made of a tenant another name, under which it is kept for a look at it. The lease has the
+    /// schema's lock until then, unless it was lost.
+    pub(super) async fn set_aside(&self, lease: Option<Lease>, schema: &Ident, to: &Ident) {
+        let set_aside = async {
+            let mut lease = match lease {
+                Some(lease) => lease,
+                None => self.fleet.lease_for(&self.fleet.site_of(schema)).await?,
+            };
+            let mut sql = Sql::new("rollback; begin; ");
+            rename_sql(&mut sql, schema, to);
+            provisional::comment(&mut sql, to, Comment::Kept);
+            sql.text("commit");
+            sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+            lease.settle().await;
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = set_aside.await {
+            left_behind(schema, &error);
+        }
     }
 
     /// Removes what was left of a tenant that was being made under its own name. Returns whether there was
@@ -115,38 +160,30 @@ impl Provisioner {
     }
 
     /// Notes that a schema is kept for a look at it.
-    pub(super) async fn keep(&self, schema: &Ident) -> Result<(), Error> {
+    async fn keep(&self, schema: &Ident) -> Result<(), Error> {
         let mut lease = self.fleet.lease_for(&self.fleet.site_of(schema)).await?;
-        let mut sql = Sql::default();
-        provisional::comment(&mut sql, schema, Comment::Kept);
-        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
-        Ok(())
+        note_kept(schema, &mut lease).await
     }
+}
+
+/// Tells that something was not removed: what matters to the caller is why it was to be.
+fn left_behind(schema: &Ident, error: &Error) {
+    tracing::error!(
+        target: "tenantry::provision",
+        schema = schema.as_str(),
+        error = error as &dyn std::error::Error,
+        "a schema whose creation has failed could not be seen to"
+    );
 }
 
 /// Statements after which the schema is there: those that set limits, and the one that creates it.
 const CREATED: usize = 3;
 
-/// Why a schema could not be made at once.
-#[derive(Debug)]
-pub(super) enum MakeError {
-    /// There is one of that name.
-    Taken(Failure),
-    /// The files have to be run one by one.
-    NeedsSteps(Failure),
-    Failed(Failure),
-}
-
-impl From<MakeError> for Error {
-    fn from(error: MakeError) -> Self {
-        match error {
-            MakeError::Taken(failure) => {
-                let attempted = "its schema is there, or is being created by somebody else";
-                Self::new(ErrorKind::TenantExists, attempted).because_of(failure)
-            }
-            MakeError::NeedsSteps(failure) | MakeError::Failed(failure) => migration(failure),
-        }
-    }
+async fn note_kept(schema: &Ident, conn: &mut PgConnection) -> Result<(), Error> {
+    let mut sql = Sql::default();
+    provisional::comment(&mut sql, schema, Comment::Kept);
+    sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
 }
 
 /// Makes an error of a failure in a file.

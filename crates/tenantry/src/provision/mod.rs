@@ -4,10 +4,15 @@
 //! is its schema with all migrations and seeds, and its row in the catalog: all of it or nothing.
 
 mod adopt;
+mod answer;
+mod claim;
+mod commit;
 mod create;
 mod drop;
+mod in_parts;
 mod inventory;
 mod made;
+mod newer;
 mod options;
 mod privileges;
 mod provisional;
@@ -15,8 +20,11 @@ mod provisioner;
 mod report;
 mod retired;
 mod rights;
+mod spare_note;
 mod spares;
 mod states;
+mod step;
+mod underway;
 mod written;
 
 pub use adopt::{Adopt, AdoptReport};

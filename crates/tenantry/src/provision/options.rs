@@ -1,10 +1,13 @@
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::{
+    db::TenantTransaction,
     error::{Error, ErrorKind, OptionsError},
     retry::RetryPolicy,
+    seed::{BoxError, Seed},
     tenant::Ident,
 };
 
@@ -27,6 +30,7 @@ pub struct CreateOptions {
     pub(super) keep_failed: bool,
     pub(super) use_spare: bool,
     pub(super) lock_timeout: Duration,
+    pub(super) seeds: Vec<Seed>,
 }
 
 impl Default for CreateOptions {
@@ -38,6 +42,7 @@ impl Default for CreateOptions {
             keep_failed: false,
             use_spare: true,
             lock_timeout: Duration::from_secs(5),
+            seeds: Vec::new(),
         }
     }
 }
@@ -66,6 +71,41 @@ impl CreateOptions {
     /// too; a catalog without a place for it, such as [`TableCatalog`](crate::TableCatalog), does not keep it.
     pub fn role(mut self, role: Ident) -> Self {
         self.role = Some(role);
+        self
+    }
+
+    /// Runs a closure in the transaction that creates the tenant, after the seeds that run there: for what
+    /// this tenant alone gets, such as its first user. Default: nothing. May be called several times.
+    ///
+    /// What it does is part of the tenant: both are there afterwards or neither. It may run a second time,
+    /// after everything that it has done in the database was rolled back, so let it do nothing else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::provision::CreateOptions;
+    ///
+    /// fn options(email: String) -> CreateOptions {
+    ///     CreateOptions::default().seed(move |tx| {
+    ///         let email = email.clone();
+    ///         Box::pin(async move {
+    ///             sqlx::query("insert into users (email) values ($1)")
+    ///                 .bind(email)
+    ///                 .execute(&mut **tx)
+    ///                 .await?;
+    ///             Ok(())
+    ///         })
+    ///     })
+    /// }
+    /// ```
+    pub fn seed<F>(mut self, run: F) -> Self
+    where
+        F: for<'t> Fn(&'t mut TenantTransaction) -> BoxFuture<'t, Result<(), BoxError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.seeds.push(Seed::new("create", run).repeatable());
         self
     }
 

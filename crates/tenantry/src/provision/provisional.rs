@@ -1,23 +1,33 @@
 //! The schemas that are no tenant's yet: what they are called, and how they are told to be ready.
 
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::{Duration, SystemTime},
+};
 
 use sqlx::{PgConnection, Row};
 
+use super::spare_note::{SpareNote, UNUSED};
 use crate::{
     error::Error,
     sql::Sql,
     tenant::{Ident, PROVISIONAL},
 };
 
-/// The comment on a schema that is ready to be a tenant's.
-pub(super) const READY: &str = "tenantry: ready";
-
 /// The comment on a schema that has its tenant's name already, and is not done.
 pub(super) const UNFINISHED: &str = "tenantry: unfinished";
 
 /// The comment on a schema whose creation has failed, and that is kept for a look at it.
 pub(super) const KEPT: &str = "tenantry: kept";
+
+/// How the comment on a schema begins of which a tenant is being made; the time follows.
+const IN_USE: &str = "tenantry: in use ";
+
+/// Says whether a tenant may be being made of a schema with this comment.
+pub(super) fn is_in_use(comment: &str, now: Duration) -> bool {
+    let since = comment.strip_prefix(IN_USE).and_then(|since| since.parse().ok());
+    since.is_some_and(|since| now.saturating_sub(Duration::from_secs(since)) < UNUSED)
+}
 
 /// Makes a name that nothing has yet.
 pub(super) fn new_name() -> Ident {
@@ -32,23 +42,26 @@ pub(super) fn create(sql: &mut Sql, schema: &Ident) {
 
 /// What the comment on a schema says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comment {
+pub(super) enum Comment<'a> {
     /// It only has to be given a name.
-    Ready,
+    Ready(&'a SpareNote),
     /// Somebody wants to look at it.
     Kept,
     /// It is being made under its tenant's name.
     Unfinished,
+    /// A tenant is being made of it since this time, and nobody has its lock.
+    InUse(Duration),
     Nothing,
 }
 
 /// Appends what puts a comment on a schema.
-pub(super) fn comment(sql: &mut Sql, schema: &Ident, comment: Comment) {
+pub(super) fn comment(sql: &mut Sql, schema: &Ident, comment: Comment<'_>) {
     sql.text("comment on schema ").ident(schema).text(" is ");
     match comment {
-        Comment::Ready => sql.literal(READY),
+        Comment::Ready(note) => sql.literal(&note.text()),
         Comment::Kept => sql.literal(KEPT),
         Comment::Unfinished => sql.literal(UNFINISHED),
+        Comment::InUse(since) => sql.literal(&format!("{IN_USE}{}", since.as_secs())),
         Comment::Nothing => sql.text("null"),
     };
     sql.text("; ");
@@ -67,4 +80,9 @@ pub(super) async fn has_comment(
         .text(" and pg_catalog.obj_description(oid, 'pg_namespace') operator(pg_catalog.=) ");
     sql.literal(comment).text(")");
     Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
+}
+
+/// The time since 1970 by this machine's clock, for the notes on spares: they count in hours.
+pub(super) fn now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,11 +1,12 @@
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::StoredNames;
+use super::{StoredNames, claim::PassedOver, newer::Newer};
 use crate::{
     error::Error,
     fleet::Fleet,
@@ -47,8 +48,12 @@ pub struct Provisioner {
 struct Known {
     /// There is nothing in the files that must not be there.
     linted: AtomicBool,
-    /// The files cannot all be in one transaction, which nobody could see before it was tried.
-    in_steps: AtomicBool,
+    /// Spares that were tried in vain.
+    passed_over: Mutex<PassedOver>,
+    /// What others have.
+    newer: Mutex<Newer>,
+    /// The last version of the newest spares.
+    newest_spares: AtomicI64,
     /// A spare was taken.
     claimed: Notify,
 }
@@ -69,7 +74,7 @@ impl Provisioner {
     /// Adds a seed for every new tenant. They run in this order, after the migrations.
     ///
     /// Those that run in a transaction are part of the one that creates the tenant. Those that do not run
-    /// when it has been committed; when one of them fails, the tenant is dropped again.
+    /// afterwards, while the tenant is not served yet; when one of them fails, the tenant is dropped again.
     pub fn seed(mut self, seed: Seed) -> Self {
         self.seeds.push(seed);
         self
@@ -85,10 +90,18 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Says whether a schema has to be made file by file.
-    pub(super) fn needs_steps(&self) -> bool {
-        let in_one = self.migrations.as_ref().is_none_or(Migrations::is_transactional);
-        !in_one || self.known.in_steps.load(Ordering::Relaxed)
+    /// Returns the spares that were tried in vain.
+    pub(super) fn passed_over(&self) -> &Mutex<PassedOver> {
+        &self.known.passed_over
+    }
+
+    /// Returns what is known of those who have newer files.
+    pub(super) fn newer(&self) -> &Mutex<Newer> {
+        &self.known.newer
+    }
+
+    pub(super) fn newest_spares(&self) -> &AtomicI64 {
+        &self.known.newest_spares
     }
 
     /// Returns where what the files make keeps the name of its schema, once that was looked for.
@@ -122,10 +135,5 @@ impl Provisioner {
     /// Ends when a spare was taken since this was last asked.
     pub(super) async fn claimed(&self) {
         self.known.claimed.notified().await;
-    }
-
-    /// Notes that the files cannot all be in one transaction.
-    pub(super) fn note_that_it_needs_steps(&self) {
-        self.known.in_steps.store(true, Ordering::Relaxed);
     }
 }

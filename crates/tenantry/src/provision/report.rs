@@ -21,6 +21,9 @@ pub struct Created {
     pub how: HowMade,
     /// Seeds that were run.
     pub seeds: Vec<Arc<str>>,
+    /// What whoever operates the service should know, such as that this instance has older files than others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     pub duration: Duration,
@@ -33,10 +36,13 @@ pub struct Created {
 pub enum HowMade {
     /// All files in one transaction.
     AtOnce,
-    /// File by file, because they cannot all be in one transaction, or what fails was to be kept.
+    /// File by file, because they cannot all be in one transaction, what fails was to be kept, or the catalog has
+    /// no place for a tenant whose last seeds have not run.
     InSteps,
     /// It was there already, under another name.
     Spare,
+    /// Most of it was there already: somebody has begun to create the tenant, and has not come to the end.
+    Resumed,
 }
 
 impl HowMade {
@@ -47,6 +53,7 @@ impl HowMade {
             Self::AtOnce => "at_once",
             Self::InSteps => "in_steps",
             Self::Spare => "spare",
+            Self::Resumed => "resumed",
         }
     }
 }
@@ -86,9 +93,9 @@ pub struct SpareReport {
     pub ready: usize,
     /// Those of them that were made now.
     pub made: usize,
-    /// Those of them that were behind, and got the files that they had not.
+    /// Those of them that an earlier release of the library had made, and that got the files that they had not.
     pub migrated: usize,
-    /// Spares that were not of use and were removed: half made, or of other files.
+    /// Schemas that were removed: half made, or spares of other files that nobody had used for 24 h.
     pub removed: usize,
     /// Why there are none: where what the migrations make keeps the name of the schema that it was made in,
     /// as text. Tenants are then created under their own names. Empty otherwise.

@@ -2,32 +2,33 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    CreateOptions, Provisioner, SpareReport,
-    provisional::{self, Comment, KEPT, READY},
+    CreateOptions, Provisioner, SpareReport, inventory,
+    provisional::{self, Comment, KEPT},
+    spare_note::SpareNote,
 };
 use crate::{
-    catalog::Site,
-    db::TenantTransaction,
     error::{Error, ErrorKind},
-    migrate::{self, FailureReason, MigrateOptions, apply_all},
+    migrate::{FailureReason, MigrateOptions, apply_all, explained_error, try_lock},
     sql::Sql,
     tenant::{Ident, PROVISIONAL},
 };
 
-/// The lock of whoever sees to the spares.
-const LOCK: &str = "the spares of tenantry";
+/// The lock of whoever sees to the spares of a set of files, which follows.
+const LOCK: &str = "the spares of tenantry ";
 
 impl Provisioner {
     /// Sees to it that so many spares are ready: schemas with all migrations, which
     /// [`create`](Self::create) only has to rename.
     ///
-    /// Spares that are behind get the files that they have not, and those that are half made are removed.
-    /// It takes two connections of the budget, where there are two. Call it at the start, after a deploy, and now and then; or have
-    /// [`keep_spares`](Self::keep_spares) do so. When somebody else is at it, nothing is done.
+    /// Spares of other files are left alone, because another release may be running beside this one; those of
+    /// which nobody has made use for 24 h are removed, as are schemas that are half made.
+    /// It takes two connections of the budget, where there are two. Call it at the start, after a deploy, and
+    /// now and then, at least every few hours; or have [`keep_spares`](Self::keep_spares) do so. When another
+    /// instance is at it with the same files, nothing is done.
     ///
     /// The first spare of a set of files is searched for its provisional name, in the catalogs and in rows:
     /// what is stored as text does not follow the rename that makes a tenant of it. A `search_path` of a
@@ -45,16 +46,18 @@ impl Provisioner {
         self.lint()?;
         let mut report = SpareReport::default();
         let mut guard = self.fleet.lease().await?;
-        let there = list(&mut guard).await?;
         let filled = if self.fleet.server().places_for_upkeep() < 2 {
             // There is no second connection to keep the lock on. Two who are at it make too many at worst.
+            let there = list(&mut guard).await?;
             drop(guard);
             self.fill(there, spares, &mut report).await
         } else {
-            let filled = match lock(&mut guard).await? {
+            let locked = lock(&mut guard, &self.note().hash).await?;
+            let there = list(&mut guard).await?;
+            let filled = match locked {
                 true => self.fill(there, spares, &mut report).await,
                 false => {
-                    report.ready = there.iter().filter(|(_, ready)| *ready).count();
+                    report.ready = there.iter().filter(|spare| self.is_ours(spare)).count();
                     Ok(())
                 }
             };
@@ -69,25 +72,47 @@ impl Provisioner {
             Err(error) => {
                 let behind: Vec<_> =
                     self.fleet.lookup().schemas_behind().into_iter().cloned().collect();
-                Err(migrate::explained_error(&self.fleet, &behind, error).await)
+                Err(explained_error(&self.fleet, &behind, error).await)
             }
         }
     }
 
     async fn fill(
         &self,
-        there: Vec<(Ident, bool)>,
+        there: Vec<Listed>,
         spares: usize,
         report: &mut SpareReport,
     ) -> Result<(), Error> {
-        for (spare, ready) in there {
-            match if ready { self.renew(&spare).await? } else { Renewed::Useless } {
+        let now = provisional::now();
+        for spare in there {
+            let renewed = match &spare.note {
+                Some(_) if self.is_ours(&spare) && self.refuse_stored_names().is_err() => {
+                    Renewed::Useless
+                }
+                // It has to be searched for its name first.
+                Some(_) if self.is_ours(&spare) && self.stored_names().is_none() => {
+                    self.renew(&spare.schema).await?
+                }
+                Some(note) if self.is_ours(&spare) => {
+                    if note.is_old(now) {
+                        self.note_use(&spare.schema).await?;
+                    }
+                    Renewed::Ready { files: 0 }
+                }
+                Some(note) if note.hash.is_empty() => self.renew(&spare.schema).await?,
+                Some(note) if note.is_unused(now) => Renewed::Useless,
+                // Another release may be at work beside this one.
+                Some(_) => Renewed::NotOurs,
+                None if spare.is_in_use => Renewed::NotOurs,
+                None => Renewed::Useless,
+            };
+            match renewed {
                 Renewed::Ready { files } => {
                     report.ready += 1;
                     report.migrated += usize::from(files > 0);
                 }
-                Renewed::Taken => {}
-                Renewed::Useless => match self.remove(&spare).await {
+                Renewed::NotOurs => {}
+                Renewed::Useless => match self.remove(&spare.schema).await {
                     Ok(removed) => report.removed += usize::from(removed),
                     // Somebody is making it just now.
                     Err(error) if error.kind() == ErrorKind::Busy => {}
@@ -103,6 +128,17 @@ impl Provisioner {
             report.refused = names.as_slice().to_vec();
         }
         Ok(())
+    }
+
+    fn is_ours(&self, spare: &Listed) -> bool {
+        spare.note.as_ref().is_some_and(|note| note.hash == self.note().hash)
+    }
+
+    /// Returns what is written on a spare with our files.
+    fn note(&self) -> SpareNote {
+        let set = self.migrations.as_ref();
+        let (hash, latest) = set.map_or(("", 0), |set| (set.hash(), set.latest()));
+        SpareNote::new(hash, latest, provisional::now())
     }
 
     /// Keeps so many spares ready until the manager is closed: at once, whenever this provisioner or a clone of
@@ -132,71 +168,62 @@ impl Provisioner {
         });
     }
 
-    /// Finds a spare that is ready and that nobody else is taking, and holds it until the end of the
-    /// transaction.
-    pub(super) async fn claim_spare(
-        &self,
-        tx: &mut TenantTransaction,
-    ) -> Result<Option<Ident>, Error> {
-        // Whoever has had the lock may have taken the spare since the statement that got it began.
-        while let Some(spare) = lock_spare(tx).await? {
-            if is_ready(tx, &spare).await? {
-                return Ok(Some(spare));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Gives a spare that was renamed the files that it has not. Returns whether it is of use.
-    pub(super) async fn catch_up(
-        &self,
-        tx: &mut TenantTransaction,
-        site: &Site,
-    ) -> Result<bool, Error> {
-        match &self.migrations {
-            Some(set) => {
-                migrate::catch_up(tx, set, &site.schema).await.map_err(super::made::migration)
-            }
-            None => Ok(true),
-        }
-    }
-
     /// Makes a spare, unless what the files make keeps the name that it was made under.
     async fn make_spare(&self) -> Result<bool, Error> {
         if self.refuse_stored_names().is_err() {
             return Ok(false);
         }
-        let schema = provisional::new_name();
+        let site = self.fleet.site_of(&provisional::new_name());
         let role = self.fleet.server().role_of_manager();
-        let mut lease = self.make_in_steps(&schema, role, &CreateOptions::default()).await?;
-        self.try_rename(&mut lease, &schema).await?;
-        if self.refuse_stored_names().is_err() {
-            lease.settle().await;
-            return self.remove_own(&schema).await.map(|_| false);
+        let mut lease = self.hold_new(&site, role).await?;
+        let made = async {
+            self.make_in_steps(&site, role, &CreateOptions::default(), &mut lease).await?;
+            self.try_rename(&mut lease, &site.schema).await?;
+            let is_of_use = self.refuse_stored_names().is_ok();
+            if is_of_use {
+                write_note(&mut lease, &site.schema, &self.note()).await?;
+            }
+            Ok::<_, Error>(is_of_use)
+        };
+        let made = made.await;
+        match made {
+            Ok(true) => lease.settle().await,
+            // What is half made would wait for the next time, and be one more by then.
+            _ => self.give_up(Some(lease), &site.schema, false).await,
         }
-        let mut sql = Sql::default();
-        provisional::comment(&mut sql, &schema, Comment::Ready);
-        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
-        lease.settle().await;
-        Ok(true)
+        made
     }
 
-    /// Gives a spare the files that it has not.
+    /// Notes that there is still a use for a spare of ours.
+    async fn note_use(&self, spare: &Ident) -> Result<(), Error> {
+        let mut lease = self.fleet.lease().await?;
+        let mut sql = Sql::new("select ");
+        try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", spare);
+        let locked = sqlx::raw_sql(sql.finish()).fetch_one(&mut *lease).await?.try_get(0)?;
+        if locked && inventory::exists(&mut lease, spare).await? {
+            write_note(&mut lease, spare, &self.note()).await?;
+        }
+        lease.settle().await;
+        Ok(())
+    }
+
+    /// Gives a spare of an earlier release the files that it has not.
     async fn renew(&self, spare: &Ident) -> Result<Renewed, Error> {
-        let Some(set) = &self.migrations else { return Ok(Renewed::Ready { files: 0 }) };
+        let Some(set) = &self.migrations else { return Ok(Renewed::NotOurs) };
         let site = self.fleet.site_of(spare);
         let role = self.fleet.server().role_of_manager();
         let mut lease = self.fleet.lease_for(&site).await?;
         let applied = apply_all(set, &site, &MigrateOptions::default(), role, &mut lease).await;
         if applied.is_ok() {
             self.try_rename(&mut lease, spare).await?;
+            write_note(&mut lease, spare, &self.note()).await?;
         }
         lease.settle().await;
         match applied {
             Ok(_) if self.refuse_stored_names().is_err() => Ok(Renewed::Useless),
             Ok(files) => Ok(Renewed::Ready { files }),
             Err(failure) => match failure.reason {
-                FailureReason::LockTimeout | FailureReason::SchemaMissing => Ok(Renewed::Taken),
+                FailureReason::LockTimeout | FailureReason::SchemaMissing => Ok(Renewed::NotOurs),
                 FailureReason::Connection => Err(super::made::migration(failure)),
                 _ => Ok(Renewed::Useless),
             },
@@ -224,68 +251,60 @@ impl Provisioner {
     }
 }
 
-/// What has come of a spare that was ready.
+/// A schema that is no tenant's yet.
+struct Listed {
+    schema: Ident,
+    /// What is written on it when it is ready.
+    note: Option<SpareNote>,
+    /// A tenant is being made of it, or was a while ago.
+    is_in_use: bool,
+}
+
+/// What has come of a spare that was there.
 enum Renewed {
     Ready {
         files: usize,
     },
-    /// Somebody is making a tenant of it.
-    Taken,
-    /// It has other files.
+    /// Somebody is making a tenant of it, or may do so.
+    NotOurs,
+    /// It is half made, or of files that nobody uses any more.
     Useless,
 }
 
-async fn lock(conn: &mut PgConnection) -> Result<bool, Error> {
+async fn lock(conn: &mut PgConnection, hash: &str) -> Result<bool, Error> {
     let mut sql = Sql::new("select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(");
-    sql.literal(LOCK).text(", 7234619037115))");
+    sql.literal(&format!("{LOCK}{hash}")).text(", 7234619037115))");
     Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
 }
 
-/// Takes the lock of a spare that seems to be ready, until the end of the transaction.
-async fn lock_spare(conn: &mut PgConnection) -> Result<Option<Ident>, Error> {
+/// Lists the schemas that are no tenant's yet.
+async fn list(conn: &mut PgConnection) -> Result<Vec<Listed>, Error> {
     let mut sql = Sql::new(
-        "select spare from (select n.nspname::pg_catalog.text as spare \
-         from pg_catalog.pg_namespace n where pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
+        "select n.nspname::pg_catalog.text, coalesce(note, '') from pg_catalog.pg_namespace n \
+         cross join lateral pg_catalog.obj_description(n.oid, 'pg_namespace') as note \
+         where pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
     );
-    // The inner select stays by itself, so that the lock is tried for one after the other.
-    sql.literal(PROVISIONAL)
-        .text(") and pg_catalog.obj_description(n.oid, 'pg_namespace') operator(pg_catalog.=) ");
-    sql.literal(READY).text(
-        " offset 0) as ready where pg_catalog.pg_try_advisory_xact_lock( \
-         pg_catalog.hashtextextended(spare, 7234619037115)) limit 1",
-    );
-    let row = sqlx::raw_sql(sql.finish()).fetch_optional(conn).await?;
-    row.map(|row| ident(row.try_get(0)?)).transpose()
-}
-
-async fn is_ready(conn: &mut PgConnection, spare: &Ident) -> Result<bool, Error> {
-    let mut sql = Sql::new(
-        "select exists (select from pg_catalog.pg_namespace where nspname operator(pg_catalog.=) ",
-    );
-    sql.literal(spare.as_str())
-        .text(" and pg_catalog.obj_description(oid, 'pg_namespace') operator(pg_catalog.=) ");
-    sql.literal(READY).text(")");
-    Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
-}
-
-/// Lists the spares, and says which of them are ready.
-async fn list(conn: &mut PgConnection) -> Result<Vec<(Ident, bool)>, Error> {
-    let mut sql = Sql::new(
-        "select nspname::pg_catalog.text, \
-         coalesce(pg_catalog.obj_description(oid, 'pg_namespace') operator(pg_catalog.=) ",
-    );
-    sql.literal(READY);
-    sql.text(", false) from pg_catalog.pg_namespace where pg_catalog.starts_with(nspname::pg_catalog.text, ");
-    sql.literal(PROVISIONAL).text(")");
     // What was kept for a look at it is nobody's to remove.
-    sql.text(
-        " and coalesce(pg_catalog.obj_description(oid, 'pg_namespace') operator(pg_catalog.<>) ",
-    );
-    sql.literal(KEPT).text(", true) order by 1");
+    sql.literal(PROVISIONAL).text(") and coalesce(note operator(pg_catalog.<>) ").literal(KEPT);
+    sql.text(", true) order by 1");
     let rows = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
-    rows.iter().map(|row| Ok((ident(row.try_get(0)?)?, row.try_get(1)?))).collect()
+    let now = provisional::now();
+    let listed = |row: &PgRow| {
+        let schema = Ident::parse(row.try_get(0)?).map_err(Error::catalog)?;
+        let comment = row.try_get(1)?;
+        let is_in_use = provisional::is_in_use(comment, now);
+        Ok(Listed { schema, note: SpareNote::parse(comment), is_in_use })
+    };
+    rows.iter().map(listed).collect()
 }
 
-fn ident(name: &str) -> Result<Ident, Error> {
-    Ident::parse(name).map_err(Error::catalog)
+async fn write_note(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    note: &SpareNote,
+) -> Result<(), Error> {
+    let mut sql = Sql::default();
+    provisional::comment(&mut sql, schema, Comment::Ready(note));
+    sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
 }

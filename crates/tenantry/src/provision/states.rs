@@ -2,7 +2,10 @@
 
 use sqlx::PgConnection;
 
-use super::{Provisioner, StoredName, create::taken, inventory, retired, written::rename_sql};
+use super::{
+    Provisioner, StoredName, create::taken, in_parts::refuse_unfinished, inventory, retired,
+    written::rename_sql,
+};
 use crate::{
     catalog::CatalogChange,
     db::TenantTransaction,
@@ -52,12 +55,12 @@ impl Provisioner {
     }
 
     async fn set_state(&self, id: TenantId, state: TenantState) -> Result<(), Error> {
-        self.fleet.record(&id).await?;
+        refuse_unfinished(&self.fleet.record(&id).await?)?;
         // Nobody knows what has come of a commit that failed, or was given up.
         let _forget = self.fleet.forget_after(vec![id.clone()]);
         let mut tx = self.begin_shared().await?;
         self.fleet.write(&mut tx, CatalogChange::State(&id, state)).await?;
-        tx.commit().await.map_err(|error| Error::from(error).with_tenant(&id))?;
+        self.commit(tx).await.map_err(|error| error.with_tenant(&id))?;
         self.fleet.forget(&id);
         Ok(())
     }
@@ -101,6 +104,7 @@ impl Provisioner {
         let from = from.try_into().map_err(Into::into)?;
         let to = to.try_into().map_err(Into::into)?;
         let before = self.fleet.record(&from).await?;
+        refuse_unfinished(&before)?;
         let after = TenantRecord { id: to.clone(), ..before.clone() };
         let (old, new) = (self.fleet.site(&before)?, self.fleet.site(&after)?);
         let shared = self.fleet.shared_site();
@@ -135,14 +139,14 @@ impl Provisioner {
         };
         let renamed: Result<(), Error> = renamed.await;
         renamed.map_err(|error| error.with_tenant_unless_named(&from))?;
-        let committed = tx.commit().await;
+        let committed = self.commit(tx).await;
         // Nobody knows what has come of a commit that failed: whoever asks is told what is true.
         match &committed {
             Ok(()) => self.fleet.retire(&from),
             Err(_) => self.fleet.forget(&from),
         }
         self.fleet.forget(&to);
-        committed.map_err(|error| Error::from(error).with_tenant(&from))
+        committed.map_err(|error| error.with_tenant(&from))
     }
 
     /// Where tenants see the shared schema, waits for those who are at work on a schema and keeps others

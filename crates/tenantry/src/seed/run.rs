@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     catalog::Site,
-    db::TenantTransaction,
+    db::{TenantDb, TenantTransaction},
     error::{Error, ErrorKind},
     fleet::Fleet,
     migrate::{Failure, Lint, body_in_transaction, check_sql},
@@ -70,17 +70,29 @@ async fn run_sql(
     run.map(drop).map_err(|error| Failure::in_text(error, sql.as_str()).into())
 }
 
-/// Runs a seed that runs without a transaction. That it was run is recorded afterwards.
+/// Runs a seed that runs without a transaction, on this database of the tenant or on one that is looked up. That
+/// it was run is recorded afterwards.
 ///
 /// # Cancel safety
 ///
 /// When dropped, what was done so far stays, and is not recorded.
-pub(crate) async fn outside(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<Ran, Error> {
+pub(crate) async fn outside(
+    fleet: &Fleet,
+    seed: &Seed,
+    site: &Site,
+    db: Option<&TenantDb>,
+) -> Result<Ran, Error> {
     if has(fleet, seed, site).await? && seed.repeat == Repeat::Once {
         return Ok(Ran::Already);
     }
     let result = match (&seed.what, &site.tenant) {
-        (What::Tenant(run), Some(tenant)) => caught(run(fleet.tenant(tenant).await?)).await,
+        (What::Tenant(run), Some(tenant)) => {
+            let db = match db {
+                Some(db) => db.clone(),
+                None => fleet.tenant(tenant).await?,
+            };
+            caught(run(db)).await
+        }
         (What::Shared(run), None) => caught(run(fleet.shared().clone())).await,
         (What::Tenant(_), None) => Err("it seeds tenants, and not the shared schema".into()),
         _ => Err("it seeds the shared schema, and not tenants".into()),

@@ -139,7 +139,7 @@ impl Seeder {
 
     async fn seed_site(&self, seed: &Seed, site: &Site) -> Result<Ran, Error> {
         if seed.runs_outside() {
-            return outside(&self.fleet, seed, site).await;
+            return outside(&self.fleet, seed, site, None).await;
         }
         let (mut attempts, turn) = (Attempts::default(), Turn::new());
         loop {

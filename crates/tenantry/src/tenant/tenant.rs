@@ -89,6 +89,10 @@ pub struct TenantRecord {
     pub created_at: Option<SystemTime>,
     /// Anything else that is on record. Default: `null`.
     pub attributes: Value,
+    /// What its creation has not come to yet, while that is not ended. Default: `None`, the tenant is whole.
+    ///
+    /// A tenant with a step is never served, whatever its state says.
+    pub step: Option<Arc<str>>,
     /// What has the container's name, where the catalog has seen that on the way.
     pub(crate) schema: Option<Schema>,
 }
@@ -105,6 +109,7 @@ impl TenantRecord {
             settings: Vec::new(),
             created_at: None,
             attributes: Value::Null,
+            step: None,
             schema: None,
         }
     }
@@ -134,6 +139,21 @@ impl TenantRecord {
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets what its creation has not come to yet, which suspends it.
+    #[must_use]
+    pub fn step(mut self, step: impl Into<Arc<str>>) -> Self {
+        self.step = Some(step.into());
+        self.suspended_while_in_the_making()
+    }
+
+    /// Makes it a suspended one while it has a step.
+    pub(crate) fn suspended_while_in_the_making(mut self) -> Self {
+        if self.step.is_some() {
+            self.state = TenantState::Suspended;
+        }
         self
     }
 

@@ -65,6 +65,8 @@ const PURE: &[&str] = &[
     "provision/adopt/options.rs",
     "provision/adopt/report.rs",
     "provision/report.rs",
+    "provision/spare_note.rs",
+    "provision/step.rs",
     "provision/written/found.rs",
     "provision/written/judge.rs",
     "provision/written/scan.rs",

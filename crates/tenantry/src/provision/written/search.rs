@@ -362,10 +362,10 @@ async fn rows(conn: &mut PgConnection, needle: &str, schema: &Ident) -> Result<V
     for row in tables {
         let table: String = row.try_get(0)?;
         let searched = sqlx::raw_sql(row_sql(schema, &ident(&table)?, needle));
-        let searched = searched.fetch_optional(&mut *conn).await;
+        let searched = searched.fetch_all(&mut *conn).await;
         let hidden = matches!(&searched, Err(sqlx::Error::Database(error))
             if error.code().as_deref() == Some("42501"));
-        if hidden || searched?.is_some() {
+        if hidden || !searched?.is_empty() {
             let object = format!("table {}.{table}", schema.as_str());
             let outcome = NameOutcome::Refused;
             let name = StoredName { object, place: StoredIn::Row, outcome };
@@ -381,16 +381,20 @@ async fn rows(conn: &mut PgConnection, needle: &str, schema: &Ident) -> Result<V
 }
 
 /// Returns a row if a row of a table has a text in it, in whatever column; of bytes, their hexadecimal
-/// digits are read.
+/// digits are read. The savepoint gives the locks back: all tables together may have more than the server has room
+/// for.
 fn row_sql(schema: &Ident, table: &Ident, needle: &str) -> SqlStr {
-    let mut sql = Sql::new("select from ");
+    let mut sql = Sql::new("savepoint tenantry_search; select from ");
     sql.ident(schema).text(".").ident(table).text(
         " as tenantry_row cross join lateral pg_catalog.lower(tenantry_row::pg_catalog.text) as it (content) \
          where pg_catalog.strpos(it.content, ",
     );
     sql.literal(needle).text(") operator(pg_catalog.>) 0 or pg_catalog.strpos(it.content, ");
     let hexadecimal: String = needle.bytes().map(|byte| format!("{byte:02x}")).collect();
-    sql.literal(&hexadecimal).text(") operator(pg_catalog.>) 0 limit 1");
+    sql.literal(&hexadecimal).text(
+        ") operator(pg_catalog.>) 0 limit 1; \
+         rollback to savepoint tenantry_search; release savepoint tenantry_search",
+    );
     sql.finish()
 }
 

@@ -3,8 +3,12 @@
 mod adopts;
 mod creates;
 mod drops;
+mod kills;
+mod releases;
 mod spares;
 mod states;
+mod steps;
+mod unfinished;
 mod written;
 
 use tenantry::{TableCatalog, TenantManager, provision::Provisioner};

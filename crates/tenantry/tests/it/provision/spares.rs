@@ -68,13 +68,13 @@ async fn many_at_once_never_get_the_same_spare() -> TestResult {
 }
 
 #[tokio::test]
-async fn spares_that_are_behind_catch_up_and_useless_ones_go() -> TestResult {
+async fn spares_that_are_behind_catch_up_and_half_made_ones_go() -> TestResult {
     let (world, files) = (World::new().await, Files::notes());
     let (manager, provisioner) = with_table(&world, &files).await;
     provisioner.fill_spares(2).await?;
     files.write("0003_more.sql", "alter table notes add more int;");
     let provisioner = provisioner.tenants(files.read());
-    // One that is taken before anybody has seen to it catches up on the way.
+    // One that is taken before there are others catches up on the way.
     assert_eq!(provisioner.create("acme", CreateOptions::default()).await?.how, HowMade::Spare);
     let db = manager.tenant("acme").await?;
     sqlx::query("select more from notes").fetch_all(&db).await?;
@@ -82,10 +82,61 @@ async fn spares_that_are_behind_catch_up_and_useless_ones_go() -> TestResult {
     run(&mut admin, "create schema tenantry_spare_half; create table tenantry_spare_half.t ()")
         .await;
     let report = provisioner.fill_spares(2).await?;
-    assert_eq!((report.ready, report.migrated, report.made, report.removed), (2, 1, 1, 1));
-    files.write("0001_notes.sql", "create table notes (id bigint);");
-    let report = manager.provisioner().tenants(files.read()).fill_spares(1).await?;
-    assert_eq!((report.ready, report.made, report.removed), (1, 1, 2));
+    assert_eq!((report.ready, report.made, report.removed), (2, 2, 1));
+    Ok(())
+}
+
+/// Puts the notes on all spares back by this many hours.
+async fn let_pass(admin: &mut PgConnection, hours: u32) {
+    let sql = format!(
+        "do $$ declare s record; begin for s in select nspname, obj_description(oid) as note \
+         from pg_namespace where nspname like 'tenantry\\_spare\\_%' loop \
+         execute format('comment on schema %I is %L', s.nspname, regexp_replace(s.note, '\\d+$', \
+           (split_part(s.note, ' ', 5)::bigint - {hours} * 3600)::text)); end loop; end $$"
+    );
+    run(admin, &sql).await;
+}
+
+#[tokio::test]
+async fn two_releases_leave_each_others_spares_alone_until_a_day_is_over() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, before) = with_table(&world, &files).await;
+    files.write("0003_more.sql", "alter table notes add more int;");
+    let after = manager.provisioner().tenants(files.read());
+    let mut admin = world.admin().await;
+    for _ in 0..3 {
+        for provisioner in [&before, &after] {
+            let report = provisioner.fill_spares(2).await?;
+            assert_eq!((report.ready, report.removed), (2, 0));
+        }
+    }
+    assert_eq!(spares(&mut admin).await.len(), 4);
+    let_pass(&mut admin, 23).await;
+    // Whoever still has a use for its own says so.
+    assert_eq!(after.fill_spares(2).await?.removed, 0);
+    let_pass(&mut admin, 2).await;
+    let report = after.fill_spares(2).await?;
+    assert_eq!((report.ready, report.made, report.removed), (2, 0, 2));
+    assert_eq!(after.create("acme", CreateOptions::default()).await?.how, HowMade::Spare);
+    // A spare of files that are newer is of no use to those that are older.
+    assert_eq!(before.create("globex", CreateOptions::default()).await?.how, HowMade::AtOnce);
+    assert_eq!(spares(&mut admin).await.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_spare_of_a_release_that_wrote_no_note_is_renewed() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (_, provisioner) = with_table(&world, &files).await;
+    provisioner.fill_spares(1).await?;
+    let mut admin = world.admin().await;
+    let spare = spares(&mut admin).await.remove(0);
+    run(&mut admin, &format!("comment on schema {spare} is 'tenantry: ready'")).await;
+    files.write("0003_more.sql", "alter table notes add more int;");
+    let provisioner = provisioner.tenants(files.read());
+    let report = provisioner.fill_spares(1).await?;
+    assert_eq!((report.ready, report.migrated, report.made), (1, 1, 0));
+    assert_eq!(provisioner.create("acme", CreateOptions::default()).await?.how, HowMade::Spare);
     Ok(())
 }
 

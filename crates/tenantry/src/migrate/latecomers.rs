@@ -1,0 +1,71 @@
+//! Tenants that come while a run over all of them is under way.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    End, LintReport, MigrateOptions, Migrations, Outcome, Schemas, TenantMigration, TenantMigrator,
+    lint::Of,
+    migrator::{Surveyed, look, not_begun},
+    plan::Job,
+    targets::targets_of,
+};
+use crate::error::Error;
+
+/// How often a run looks for tenants that have come meanwhile, at most.
+const LOOKS: usize = 10;
+
+impl TenantMigrator {
+    /// Does the job in all of these, and then in those that have come meanwhile, until there are none: an instance
+    /// of the release before makes tenants with its own files as long as it runs.
+    pub(super) async fn over_all(
+        &self,
+        job: Job,
+        set: &Migrations,
+        options: &MigrateOptions,
+        surveyed: Surveyed,
+        lint: &mut LintReport,
+    ) -> (End, Vec<TenantMigration>) {
+        let names = |surveyed: &Surveyed| -> Vec<_> {
+            surveyed.iter().map(|(target, _)| Arc::clone(&target.name)).collect()
+        };
+        let mut known: HashSet<_> = names(&surveyed).into_iter().collect();
+        let (mut end, mut tenants) = self.order(job, set, options).over(surveyed).await;
+        // A run in which nothing is to do is such a look itself.
+        let worked = tenants.iter().any(|tenant| !matches!(tenant.outcome, Outcome::UpToDate));
+        for _ in 0..LOOKS {
+            if !worked || end != End::Completed {
+                break;
+            }
+            let came = match self.came_since(&known).await {
+                Ok(came) => came,
+                Err(error) => {
+                    tracing::warn!(
+                        target: "tenantry::migrate",
+                        error = &error as &dyn std::error::Error,
+                        "could not look for tenants that have come during the run"
+                    );
+                    break;
+                }
+            };
+            if came.is_empty() {
+                break;
+            }
+            known.extend(names(&came));
+            let found = look(Of::Tenant, job, set, &came, options);
+            let more = match found.is_success() {
+                true => self.order(job, set, options).over(came).await,
+                false => (end, came.iter().map(|(target, _)| not_begun(target)).collect()),
+            };
+            lint.extend(found);
+            end = more.0;
+            tenants.extend(more.1);
+        }
+        (end, tenants)
+    }
+
+    async fn came_since(&self, known: &HashSet<Arc<str>>) -> Result<Surveyed, Error> {
+        let mut targets = targets_of(&self.fleet, &Schemas::AllTenants).await?;
+        targets.retain(|target| !known.contains(&target.name));
+        Ok(self.survey_of(targets).await?)
+    }
+}

@@ -1,0 +1,174 @@
+//! Takes a spare for a tenant that is created, and passes over those that turn out to be of no use.
+
+use std::collections::HashSet;
+
+use sqlx::{PgConnection, Row, SqlStr};
+
+use super::{
+    Provisioner,
+    provisional::{self, Comment},
+    spare_note::{READY, SpareNote},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    migrate::{self, Migrations},
+    sql::Sql,
+    tenant::{Ident, PROVISIONAL},
+};
+
+/// A spare that the open transaction holds.
+#[derive(Debug)]
+pub(super) struct Spare {
+    pub(super) schema: Ident,
+    /// Of which files it is.
+    hash: String,
+}
+
+/// What was found while a spare was looked for.
+#[derive(Debug, Default)]
+pub(super) struct Claimed {
+    pub(super) spare: Option<Spare>,
+    /// The last version of the newest files of which there are spares.
+    pub(super) newest: i64,
+}
+
+/// Spares that were tried in vain: they are not tried again.
+#[derive(Debug, Default)]
+pub(super) struct PassedOver {
+    /// Sets of files whose spares cannot get ours.
+    sets: HashSet<String>,
+    /// Single schemas.
+    schemas: HashSet<Ident>,
+}
+
+impl Spare {
+    /// Says whether it is of these files, so that there is nothing to catch up with.
+    pub(super) fn is_of(&self, set: &Migrations) -> bool {
+        self.hash == set.hash()
+    }
+}
+
+impl Provisioner {
+    /// Finds a spare that is ready and that nobody else is taking, and holds it until the end of the
+    /// transaction. One of our own files is preferred; another one may catch up.
+    pub(super) async fn claim_spare(
+        &self,
+        conn: &mut PgConnection,
+        set: &Migrations,
+    ) -> Result<Claimed, Error> {
+        // Whoever has had the lock may have taken the spare since the statement that got it began.
+        loop {
+            let sql = {
+                let passed = self.passed_over().lock();
+                claim_sql(set, &passed)
+            };
+            let rows = sqlx::raw_sql(sql).fetch_all(&mut *conn).await?;
+            let mut locked = None;
+            let mut claimed = Claimed::default();
+            for row in &rows {
+                if row.len() == 1 {
+                    locked = Some(Ident::parse(row.try_get(0)?).map_err(Error::catalog)?);
+                    continue;
+                }
+                let (schema, comment): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+                let Some(note) = SpareNote::parse(comment) else { continue };
+                claimed.newest = claimed.newest.max(note.latest);
+                if let Some(locked) = locked.take_if(|locked| locked.as_str() == schema) {
+                    claimed.spare = Some(Spare { schema: locked, hash: note.hash });
+                }
+            }
+            if claimed.spare.is_some() || rows.iter().all(|row| row.len() != 1) {
+                return Ok(claimed);
+            }
+        }
+    }
+
+    /// Gives a spare that was renamed the files that it has not.
+    pub(super) async fn catch_up(
+        &self,
+        conn: &mut PgConnection,
+        set: &Migrations,
+        spare: &Spare,
+        schema: &Ident,
+    ) -> Result<(), Error> {
+        if spare.is_of(set) {
+            return Ok(());
+        }
+        let caught_up = migrate::catch_up(conn, set, schema).await;
+        match caught_up.map_err(super::made::migration)? {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Migration, "it has other files")),
+        }
+    }
+
+    /// Notes that a spare is of no use, so that it is not tried again. Others of files that are not ours would
+    /// not be either; one of ours is replaced when the spares are next seen to.
+    pub(super) async fn pass_over(&self, spare: &Spare, set: &Migrations, why: &Error) {
+        tracing::warn!(
+            target: "tenantry::provision",
+            schema = spare.schema.as_str(),
+            error = why as &dyn std::error::Error,
+            "a spare is passed over: it cannot be made a tenant with these files"
+        );
+        {
+            let mut passed = self.passed_over().lock();
+            match spare.is_of(set) {
+                true => passed.schemas.insert(spare.schema.clone()),
+                false => passed.sets.insert(spare.hash.clone()),
+            };
+        }
+        if spare.is_of(set)
+            && let Err(error) = self.take_note_off(&spare.schema).await
+        {
+            tracing::warn!(
+                target: "tenantry::provision",
+                schema = spare.schema.as_str(),
+                error = &error as &dyn std::error::Error,
+                "a spare of no use could not be given up"
+            );
+        }
+    }
+
+    /// Has a schema count as half made.
+    async fn take_note_off(&self, schema: &Ident) -> Result<(), Error> {
+        let mut lease = self.fleet.lease().await?;
+        let mut sql = Sql::default();
+        provisional::comment(&mut sql, schema, Comment::Nothing);
+        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        Ok(())
+    }
+}
+
+/// Two statements: the first takes the lock of a spare that seems to be ready, and returns its name; the second,
+/// which sees what happened before that, returns all spares with their comments.
+fn claim_sql(set: &Migrations, passed: &PassedOver) -> SqlStr {
+    let mut sql = Sql::new(
+        "select spare from (select n.nspname::pg_catalog.text as spare from pg_catalog.pg_namespace n \
+         cross join lateral pg_catalog.obj_description(n.oid, 'pg_namespace') as note \
+         where pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
+    );
+    sql.literal(PROVISIONAL).text(") and pg_catalog.starts_with(note, ").literal(READY);
+    sql.text(") and n.nspname::pg_catalog.text operator(pg_catalog.<>) all (");
+    texts(&mut sql, passed.schemas.iter().map(Ident::as_str));
+    sql.text(") and pg_catalog.split_part(note, ' ', 3) operator(pg_catalog.<>) all (");
+    texts(&mut sql, passed.sets.iter().map(String::as_str));
+    // The inner select stays by itself, so that the lock is tried for one after the other.
+    sql.text(") order by pg_catalog.split_part(note, ' ', 3) operator(pg_catalog.<>) ");
+    sql.literal(set.hash()).text(" offset 0) as ready where ");
+    sql.text("pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended(spare, 7234619037115)) limit 1; ");
+    sql.text(
+        "select n.nspname::pg_catalog.text, \
+           coalesce(pg_catalog.obj_description(n.oid, 'pg_namespace'), '') \
+         from pg_catalog.pg_namespace n where pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
+    );
+    sql.literal(PROVISIONAL).text(")");
+    sql.finish()
+}
+
+fn texts<'t>(sql: &mut Sql, texts: impl Iterator<Item = &'t str>) {
+    sql.text("array[");
+    for (index, text) in texts.enumerate() {
+        sql.text(if index == 0 { "" } else { ", " }).literal(text);
+    }
+    sql.text("]::pg_catalog.text[]");
+}

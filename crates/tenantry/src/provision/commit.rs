@@ -1,0 +1,94 @@
+//! Commits, and finds out what has come of a commit whose answer was lost.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, Row};
+use tokio::time::{Instant, sleep};
+
+use super::{Provisioner, answer::has_code};
+use crate::{
+    db::TenantTransaction,
+    error::{Error, ErrorKind},
+    pool::leaves_session_usable,
+    sql::Sql,
+};
+
+/// How long an answer is looked for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long until the next look.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The number of a transaction, by which the server tells what has come of it.
+#[derive(Debug)]
+pub(super) struct TransactionNumber(String);
+
+impl TransactionNumber {
+    /// Reads the number of the transaction that is open. It fails where a statement of it has failed, of which a
+    /// commit would say nothing.
+    pub(super) async fn of(conn: &mut PgConnection) -> sqlx::Result<Self> {
+        let number = "select pg_catalog.pg_current_xact_id()::pg_catalog.text";
+        sqlx::raw_sql(number).fetch_one(conn).await?.try_get(0).map(Self)
+    }
+}
+
+impl Provisioner {
+    /// Commits. When the answer is lost, the server is asked on another connection what has come of it.
+    ///
+    /// # Errors
+    ///
+    /// What the server has answered; nothing was committed then. [`Unavailable`](ErrorKind::Unavailable) when
+    /// the connection was lost: nothing was committed, or the message says that nobody knows.
+    pub(super) async fn commit(&self, mut tx: TenantTransaction) -> Result<(), Error> {
+        let number = TransactionNumber::of(&mut tx).await?;
+        let committed = tx.commit().await;
+        self.find_out(&number, committed).await
+    }
+
+    /// Finds out what has come of a commit whose answer may have been lost.
+    pub(super) async fn find_out(
+        &self,
+        number: &TransactionNumber,
+        committed: sqlx::Result<()>,
+    ) -> Result<(), Error> {
+        let Err(error) = committed else { return Ok(()) };
+        if leaves_session_usable(&error) {
+            return Err(error.into());
+        }
+        match self.was_committed(number).await {
+            Some(true) => Ok(()),
+            Some(false) => Err(error.into()),
+            None => {
+                let attempted = "the connection was lost while it was committed, and whether it was is not \
+                                 known: look before you try again";
+                Err(Error::new(ErrorKind::Unavailable, attempted).with_source(error))
+            }
+        }
+    }
+
+    async fn was_committed(&self, number: &TransactionNumber) -> Option<bool> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && !self.fleet.server().is_closed() {
+            match self.status_of(number).await {
+                Ok(Some(status)) if status == "committed" => return Some(true),
+                Ok(Some(status)) if status == "aborted" => return Some(false),
+                // It is so long ago that the server has forgotten it.
+                Ok(None) => return None,
+                // The server has not heard of the end of the connection yet.
+                Ok(Some(_)) => {}
+                // There was no such transaction: this server has taken the place of the one that has lost it.
+                Err(error) if has_code(&error, "22023") => return Some(false),
+                Err(_) => {}
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        None
+    }
+
+    async fn status_of(&self, number: &TransactionNumber) -> Result<Option<String>, Error> {
+        let mut lease = self.fleet.lease().await?;
+        let mut sql = Sql::new("select pg_catalog.pg_xact_status(");
+        sql.literal(&number.0).text("::pg_catalog.xid8)");
+        Ok(sqlx::raw_sql(sql.finish()).fetch_one(&mut *lease).await?.try_get(0)?)
+    }
+}

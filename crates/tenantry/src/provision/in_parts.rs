@@ -1,0 +1,313 @@
+//! Creates tenants some of whose seeds do not run in a transaction: nobody is served by such a tenant before all
+//! is done, and whoever finds one that was left behind goes on or begins anew.
+
+use std::hash::{BuildHasher, RandomState};
+
+use serde_json::{Map, Value};
+
+use super::{
+    HowMade, Provisioner,
+    create::{Made, New, Seeds},
+    inventory,
+    provisional::{self, Comment},
+    step::Step,
+};
+use crate::{
+    catalog::{CatalogChange, Site},
+    db::{TenantDb, TenantTransaction},
+    error::{Error, ErrorKind},
+    migrate::{MigrateOptions, Migrations, apply_all, try_lock},
+    pool::Lease,
+    seed::{Seed, outside},
+    sql::Sql,
+    tenant::TenantRecord,
+};
+
+impl New<'_> {
+    /// Creates a tenant that has seeds which run outside a transaction.
+    pub(super) async fn create_in_parts(&self) -> Result<Made, Error> {
+        let Self { provisioner, site, options, .. } = self;
+        let Some(underway) = provisioner.begin_making(&site.schema).await? else {
+            let attempted = "it is being created by somebody else";
+            return Err(Error::new(ErrorKind::TenantExists, attempted));
+        };
+        let mut lease = provisioner.fleet.lease_for(&provisioner.fleet.shared_site()).await?;
+        let keeps_steps = provisioner.fleet.keeps_steps(&mut lease).await?;
+        let is_there = inventory::exists(&mut lease, &site.schema).await?;
+        drop(lease);
+        let made = match keeps_steps && !options.keep_failed {
+            true => self.create_suspended().await,
+            // Its seeds would run in vain.
+            false if is_there => Err(Error::new(ErrorKind::TenantExists, "its schema is there")),
+            false => self.create_under_another_name().await,
+        };
+        underway.end().await;
+        made
+    }
+
+    /// Has the catalog say that the tenant is suspended, and why, until its last seeds have run.
+    async fn create_suspended(&self) -> Result<Made, Error> {
+        let step = self.step();
+        let record = self.record.clone().step(step.as_str());
+        let (how, mut seeds) = New { record: &record, ..*self }.create().await?;
+        seeds.extend(self.seed_and_end(&step).await?);
+        Ok((how, seeds))
+    }
+
+    fn step(&self) -> Step {
+        let names = self.seeds_outside().map(Seed::name);
+        let token = RandomState::new().hash_one(0_u8);
+        Step::seeds(names, !self.options.seeds.is_empty(), token)
+    }
+
+    fn seeds_outside(&self) -> impl Iterator<Item = &Seed> {
+        self.provisioner.seeds.iter().filter(|seed| seed.runs_outside())
+    }
+
+    /// Runs the last seeds and has the tenant served; when one fails, the tenant is dropped.
+    async fn seed_and_end(&self, step: &Step) -> Result<Seeds, Error> {
+        let Self { provisioner, record, site, .. } = self;
+        let ended = async {
+            let db = provisioner.fleet.in_the_making(record, &site.schema)?;
+            let seeds = self.seed_outside(site, &db).await?;
+            self.write_step(step.as_str(), None).await?;
+            Ok(seeds)
+        };
+        let error = match ended.await {
+            Ok(seeds) => return Ok(seeds),
+            Err(error) => error,
+        };
+        // When somebody else is at it by now, it is theirs.
+        let is_ours = |found: &TenantRecord| found.step.as_deref() == Some(step.as_str());
+        let undone = match provisioner.fleet.record(&record.id).await {
+            Ok(found) if is_ours(&found) => provisioner.undo(record, site).await,
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = undone {
+            tracing::error!(
+                target: "tenantry::provision",
+                tenant = record.id.as_str(),
+                error = &failure as &dyn std::error::Error,
+                "a tenant whose creation has failed could not be removed: it is not served; create it again, \
+                 or drop it"
+            );
+        }
+        Err(error)
+    }
+
+    /// Runs the seeds that do not run in a transaction.
+    async fn seed_outside(&self, site: &Site, db: &TenantDb) -> Result<Seeds, Error> {
+        let mut run = Seeds::new();
+        for seed in self.seeds_outside() {
+            outside(&self.provisioner.fleet, seed, site, Some(db)).await?;
+            run.push(seed.name().into());
+        }
+        Ok(run)
+    }
+
+    async fn write_step(&self, from: &str, to: Option<&str>) -> Result<(), Error> {
+        let Self { provisioner, record, .. } = self;
+        let mut tx = provisioner.begin_shared().await?;
+        let change = CatalogChange::Step { tenant: &record.id, from, to };
+        provisioner.fleet.write(&mut tx, change).await?;
+        provisioner.commit(tx).await
+    }
+}
+
+/// A tenant that was left behind in the middle.
+impl New<'_> {
+    /// Sees to a tenant of this id whose creation has not ended, if there is one and nobody is at it: goes on
+    /// where it was left, or removes it, so that it can be begun anew.
+    pub(super) async fn take_over(&self) -> Result<TakenOver, Error> {
+        let Self { provisioner, record, site, options, .. } = self;
+        let Provisioner { fleet, migrations, .. } = provisioner;
+        if !has_step(self).await {
+            return Ok(TakenOver::Nothing);
+        }
+        let Some(underway) = provisioner.begin_making(&site.schema).await? else {
+            return Ok(TakenOver::Nothing);
+        };
+        // Whoever had the lock may have ended.
+        let found = fleet.record(&record.id).await?;
+        let Some(before) = &found.step else { return Ok(TakenOver::Nothing) };
+        let step = self.step();
+        let is_alike = found.container == record.container
+            && is_alike(&found.attributes, &record.attributes)
+            && !options.keep_failed;
+        if !is_alike || !step.may_go_on_from(before) {
+            provisioner.undo(&found, &fleet.site(&found)?).await?;
+            underway.end().await;
+            return Ok(TakenOver::Removed);
+        }
+        self.write_step(before, Some(step.as_str())).await?;
+        if let Some(set) = migrations {
+            // The release that has begun it may have been another one.
+            let mut lease = fleet.lease_for(site).await?;
+            let applied =
+                apply_all(set, site, &MigrateOptions::default(), self.role, &mut lease).await;
+            lease.settle().await;
+            applied.map_err(super::made::migration)?;
+        }
+        let seeds = self.seed_and_end(&step).await?;
+        underway.end().await;
+        Ok(TakenOver::Ended((HowMade::Resumed, seeds)))
+    }
+}
+
+/// What has come of looking for a tenant that was left behind.
+pub(super) enum TakenOver {
+    /// There is none, or somebody is at it.
+    Nothing,
+    Removed,
+    Ended(Made),
+}
+
+async fn has_step(new: &New<'_>) -> bool {
+    let found = new.provisioner.fleet.record(&new.record.id).await;
+    found.is_ok_and(|record| record.step.is_some())
+}
+
+/// A table makes an empty object of nothing.
+fn is_alike(one: &Value, other: &Value) -> bool {
+    let nothing = Value::Object(Map::new());
+    let or_nothing = |value: &Value| if value.is_null() { nothing.clone() } else { value.clone() };
+    or_nothing(one) == or_nothing(other)
+}
+
+/// A catalog that cannot say that a tenant is not whole: the schema has another name until it is.
+impl New<'_> {
+    async fn create_under_another_name(&self) -> Result<Made, Error> {
+        let Self { provisioner, options, .. } = self;
+        let Nobodys { how, site, lease } = self.take_nobodys().await?;
+        let made = match lease {
+            Ok(lease) => self.make_under_another_name(&site, lease).await,
+            Err((lease, error)) => Err((lease, error)),
+        };
+        let (lease, error) = match made {
+            Ok(seeds) => return Ok((how, seeds)),
+            Err(failed) => failed,
+        };
+        provisioner.give_up(lease, &site.schema, options.keep_failed).await;
+        Err(self.kept(error, &site.schema))
+    }
+
+    /// Takes a spare, or makes a schema with all files.
+    async fn take_nobodys(&self) -> Result<Nobodys, Error> {
+        let Self { provisioner, options, .. } = self;
+        if options.use_spare
+            && !options.keep_failed
+            && let Some(set) = &provisioner.migrations
+            && provisioner.may_take_spare(self.role)
+            && provisioner.refuse_stored_names().is_ok()
+            && let Some(nobodys) = self.take_spare(set).await?
+        {
+            return Ok(nobodys);
+        }
+        let site = provisioner.fleet.site_of(&provisional::new_name());
+        let mut lease = provisioner.hold_new(&site, self.role).await?;
+        let made = provisioner.make_in_steps(&site, self.role, options, &mut lease).await;
+        let lease = match made {
+            Ok(()) => Ok(lease),
+            Err(error) => Err((Some(lease), error)),
+        };
+        Ok(Nobodys { how: HowMade::InSteps, site, lease })
+    }
+
+    async fn take_spare(&self, set: &Migrations) -> Result<Option<Nobodys>, Error> {
+        let Provisioner { fleet, .. } = self.provisioner;
+        let mut tx = self.provisioner.begin_shared().await?;
+        let claimed = self.provisioner.claim_spare(&mut tx, set).await?;
+        let Some(spare) = claimed.spare.filter(|spare| spare.is_of(set)) else {
+            return Ok(None);
+        };
+        let mut sql = Sql::default();
+        provisional::comment(&mut sql, &spare.schema, Comment::InUse(provisional::now()));
+        sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
+        self.provisioner.commit(tx).await?;
+        self.provisioner.note_claim();
+        let site = fleet.site_of(&spare.schema);
+        let mut lease = fleet.lease_for(&site).await?;
+        let mut sql = Sql::new("select ");
+        try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", &site.schema).text("; ");
+        provisional::comment(&mut sql, &spare.schema, Comment::Nothing);
+        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        Ok(Some(Nobodys { how: HowMade::Spare, site, lease: Ok(lease) }))
+    }
+
+    async fn make_under_another_name(
+        &self,
+        nobodys: &Site,
+        lease: Lease,
+    ) -> Result<Seeds, (Option<Lease>, Error)> {
+        let Self { provisioner, record, .. } = self;
+        let fleet = &provisioner.fleet;
+        let site = fleet.site_at(record, &nobodys.schema);
+        let mut tx = TenantTransaction::open(lease).await.map_err(|error| (None, error))?;
+        tx.now_serves(&site.occupant);
+        let mut seeds = match self.seed(&site, &mut tx).await {
+            Ok(seeds) => seeds,
+            Err(error) => return Err((tx.back_out().await, error)),
+        };
+        let is_needed = fleet.server().places_for_upkeep() < 3;
+        if is_needed {
+            // The seeds need the connection that has the lock.
+            let mut sql = Sql::default();
+            provisional::comment(&mut sql, &site.schema, Comment::InUse(provisional::now()));
+            let noted = sqlx::raw_sql(sql.finish()).execute(&mut *tx).await;
+            if let Err(error) = noted {
+                return Err((tx.back_out().await, error.into()));
+            }
+        }
+        let lease = tx.commit_and_keep().await.map_err(|error| (None, error.into()))?;
+        let mut held = Some(lease);
+        if is_needed && let Some(lease) = held.take() {
+            lease.settle().await;
+        }
+        let db = fleet.in_the_making(record, &site.schema);
+        let seeded = match &db {
+            Ok(db) => self.seed_outside(&site, db).await,
+            Err(_) => Ok(Seeds::new()),
+        };
+        match (db, seeded) {
+            (Ok(_), Ok(run)) => seeds.extend(run),
+            (Err(error), _) | (_, Err(error)) => return Err((held, error)),
+        }
+        let lease = match held {
+            Some(lease) => lease,
+            None => fleet.lease_for(nobodys).await.map_err(|error| (None, error))?,
+        };
+        let mut tx = TenantTransaction::open(lease).await.map_err(|error| (None, error))?;
+        let named = async {
+            self.name(&mut tx, &nobodys.schema).await?;
+            self.look_here(&mut tx).await?;
+            self.list(&mut tx).await
+        };
+        match named.await {
+            Ok(()) => match provisioner.commit(tx).await {
+                Ok(()) => Ok(seeds),
+                Err(error) => Err((None, error)),
+            },
+            Err(error) => Err((tx.back_out().await, error)),
+        }
+    }
+}
+
+/// A schema that is nobody's, with all files.
+struct Nobodys {
+    how: HowMade,
+    site: Site,
+    /// It has the schema's lock. With the error comes what is left of it.
+    lease: Result<Lease, (Option<Lease>, Error)>,
+}
+
+/// Refuses to change a tenant whose creation has not ended.
+pub(super) fn refuse_unfinished(record: &TenantRecord) -> Result<(), Error> {
+    match &record.step {
+        None => Ok(()),
+        Some(_) => {
+            let attempted = "its creation has not ended: create it again, or drop it";
+            Err(Error::new(ErrorKind::Busy, attempted).with_tenant(&record.id))
+        }
+    }
+}

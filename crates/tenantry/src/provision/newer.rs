@@ -1,0 +1,80 @@
+//! Notices that a new tenant gets older files than others have: another release is running beside this one.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, Row};
+use tokio::time::Instant;
+
+use super::Provisioner;
+use crate::{
+    error::Error,
+    migrate::{Migrations, latest_in},
+    sql::Sql,
+    tenant::{Ident, PROVISIONAL},
+};
+
+/// For how long a look is good: whoever creates many tenants in a row need not look for each.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The last look at what others have.
+#[derive(Debug, Default)]
+pub(super) struct Newer {
+    looked_at: Option<Instant>,
+    latest: i64,
+}
+
+impl Provisioner {
+    /// Says in words that others have newer files, if they have. `spares` is the last version of the newest spares.
+    pub(super) async fn remark_on_newer(&self, of: &Ident, spares: i64) -> Option<String> {
+        let set = self.migrations.as_ref()?;
+        let looked = {
+            let newer = self.newer().lock();
+            let is_good = newer.looked_at.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+            is_good.then_some(newer.latest)
+        };
+        let tenants = match looked {
+            Some(latest) => latest,
+            // What cannot be told now is no reason to fail: the tenant is there.
+            None => self.latest_of_others(set, of).await.unwrap_or_default(),
+        };
+        if looked.is_none() {
+            *self.newer().lock() = Newer { looked_at: Some(Instant::now()), latest: tenants };
+        }
+        let (latest, ours) = (tenants.max(spares), set.latest());
+        if latest <= ours {
+            return None;
+        }
+        let remark = format!(
+            "other tenants or spares have version {latest}, and the last file of this instance is {ours}: it is \
+             of an earlier release; migrate all tenants again when it has ended"
+        );
+        tracing::warn!(target: "tenantry::provision", schema = of.as_str(), "{remark}");
+        Some(remark)
+    }
+
+    /// Returns the last version of some other tenants, of the newest ones and of the oldest.
+    async fn latest_of_others(&self, set: &Migrations, of: &Ident) -> Result<i64, Error> {
+        let mut lease = self.fleet.lease_for(&self.fleet.shared_site()).await?;
+        let mut others = some_with_records(&mut lease).await?;
+        others.retain(|schema| schema != of && self.fleet.lookup().may_be_a_tenants(schema));
+        Ok(latest_in(&mut lease, &others, set.latest()).await?.unwrap_or_default())
+    }
+}
+
+/// Returns a few schemas that have records: those that were made last, and those that were made first. An index
+/// that begins with the table's name finds them.
+async fn some_with_records(conn: &mut PgConnection) -> Result<Vec<Ident>, Error> {
+    let mut sql = Sql::default();
+    for (index, order) in [" desc limit 3)", " limit 3)"].into_iter().enumerate() {
+        sql.text(if index == 0 { "" } else { " union " });
+        sql.text(
+            "(select n.nspname::pg_catalog.text, c.relnamespace from pg_catalog.pg_class c \
+             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+             where c.relname operator(pg_catalog.=) '_sqlx_migrations' \
+             and not pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
+        );
+        sql.literal(PROVISIONAL).text(") order by c.relnamespace").text(order);
+    }
+    let rows = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
+    rows.iter().map(|row| Ident::parse(row.try_get(0)?).map_err(Error::catalog)).collect()
+}

@@ -1,0 +1,61 @@
+//! What stands in the catalog while the creation of a tenant has not ended.
+
+use std::fmt;
+
+/// How every step begins that is written by the library; see [`TableCatalog`](crate::TableCatalog).
+const PREFIX: &str = "tenantry: ";
+
+/// A step such as `tenantry: seeds "demo data" (0123456789abcdef)`: what is left to do, and by whom it was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step(String);
+
+impl Step {
+    /// The step of a tenant whose seeds still have to run. `own` says whether it has got what its sign-up alone has
+    /// brought; `token` is of whoever is at it.
+    pub(super) fn seeds<'s>(names: impl Iterator<Item = &'s str>, own: bool, token: u64) -> Self {
+        let mut text = format!("{PREFIX}seeds");
+        for name in names {
+            text.push_str(&format!(" {name:?}"));
+        }
+        if own {
+            text.push_str(" for one sign-up");
+        }
+        Self(format!("{text} ({token:016x})"))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Says whether somebody else may go on from this step instead of from his own: the same is left to do, and
+    /// nothing in the tenant is of one sign-up.
+    pub(super) fn may_go_on_from(&self, found: &str) -> bool {
+        let what = |text: &str| text.rsplit_once(" (").map(|(what, _)| what.to_owned());
+        what(found) == what(&self.0) && !self.0.contains(" for one sign-up (")
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_seeds_go_on() {
+        let of =
+            |names: &[&'static str], own, token| Step::seeds(names.iter().copied(), own, token);
+        let found = of(&["demo data", "plans"], false, 1);
+        assert_eq!(found.as_str(), r#"tenantry: seeds "demo data" "plans" (0000000000000001)"#);
+        assert!(of(&["demo data", "plans"], false, 2).may_go_on_from(found.as_str()));
+        assert!(!of(&["demo data"], false, 2).may_go_on_from(found.as_str()));
+        assert!(!of(&["demo data", "plans"], true, 2).may_go_on_from(found.as_str()));
+        let own = of(&["plans"], true, 1);
+        assert!(!of(&["plans"], true, 2).may_go_on_from(own.as_str()));
+        assert!(!of(&["plans"], false, 2).may_go_on_from("something else"));
+    }
+}
