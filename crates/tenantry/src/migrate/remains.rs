@@ -53,7 +53,11 @@ struct Index {
     is_new: bool,
     /// Whether somebody else is building it, or another on its table.
     in_work: bool,
+    table: String,
     columns: Vec<Option<String>>,
+    is_unique: bool,
+    method: String,
+    is_partial: bool,
 }
 
 /// How long until the next look whether somebody has ended who is building.
@@ -76,10 +80,12 @@ impl Remains<'_> {
                 let (found, waited) = self.drop_invalid(lease, statement).await?;
                 let is_done = found.iter().any(|index| {
                     index.is_valid
+                        && index.may_be(made)
                         && match before {
-                            Before::NotRun => waited,
+                            // Somebody else has built one like it, which is ours only by its name.
+                            Before::NotRun => waited && made.name.is_some(),
                             Before::SinceRecord => waited || index.is_new,
-                            Before::AnyTime => true,
+                            Before::AnyTime => made.is_known(),
                         }
                 });
                 // What exists is passed over by the statement itself.
@@ -182,12 +188,14 @@ impl Remains<'_> {
              (select pg_catalog.array_agg(a.attname::pg_catalog.text order by k.place) \
                from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality as k (attnum, place) \
                left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) i.indrelid \
-                 and a.attnum operator(pg_catalog.=) k.attnum), ",
+                 and a.attnum operator(pg_catalog.=) k.attnum), \
+             t.relname::pg_catalog.text, i.indisunique, m.amname::pg_catalog.text, \
+             i.indpred is not null, ",
         );
         match self.record {
             Some(version) => {
-                sql.text("(select pg_catalog.age(m.xmin) from ");
-                table(&mut sql, self.schema).text(" m where m.version operator(pg_catalog.=) ");
+                sql.text("(select pg_catalog.age(r.xmin) from ");
+                table(&mut sql, self.schema).text(" r where r.version operator(pg_catalog.=) ");
                 sql.integer(version).text(")");
             }
             None => {
@@ -198,6 +206,8 @@ impl Remains<'_> {
             " from pg_catalog.pg_index i \
              join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid \
              join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+             join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) i.indrelid \
+             join pg_catalog.pg_am m on m.oid operator(pg_catalog.=) c.relam \
              where ",
         );
         match statement {
@@ -217,8 +227,10 @@ impl Remains<'_> {
             // The names are the server's own: they cannot be too long.
             found.extend(Index::from_row(row).map_err(Failure::from)?);
         }
-        if let Concurrent::CreateIndex(NewIndex { name: None, columns, .. }) = statement {
-            found.retain(|index| index.columns == *columns && has_chosen_name(index.name.as_str()));
+        if let Concurrent::CreateIndex(made) = statement
+            && made.name.is_none()
+        {
+            found.retain(|index| index.may_be(made) && index.has_chosen_name());
         }
         Ok(found)
     }
@@ -233,9 +245,15 @@ fn made_by(sql: &mut Sql, made: &NewIndex) {
     }
 }
 
-/// Says whether PostgreSQL may have chosen this name for an index: `orders_total_idx`, `orders_total_idx1`.
-fn has_chosen_name(name: &str) -> bool {
-    name.trim_end_matches(|digit: char| digit.is_ascii_digit()).ends_with("_idx")
+/// What is left at least of a table's name in that of an index for which PostgreSQL has chosen it, in bytes.
+const KEPT: usize = 28;
+
+impl NewIndex {
+    /// Says whether what is known of it tells it from every other index that a file may make. Neither of expressions
+    /// nor of the rows that it is of more is known than that there are some.
+    fn is_known(&self) -> bool {
+        self.name.is_some() || !self.is_partial && self.columns.iter().all(Option::is_some)
+    }
 }
 
 /// Appends which invalid indexes `reindex concurrently` may have left.
@@ -295,11 +313,37 @@ impl Index {
             return Ok(None);
         };
         let (is_valid, in_work) = (row.try_get(2)?, row.try_get(4)?);
-        let (age, age_of_record): (i32, Option<i32>) = (row.try_get(3)?, row.try_get(6)?);
+        let (age, age_of_record): (i32, Option<i32>) = (row.try_get(3)?, row.try_get(10)?);
         let is_new = age_of_record.is_some_and(|record| age < record);
         let columns: Option<Vec<Option<String>>> = row.try_get(5)?;
         let columns = columns.unwrap_or_default();
-        Ok(Some(Self { schema, name, is_valid, is_new, in_work, columns }))
+        Ok(Some(Self {
+            schema,
+            name,
+            is_valid,
+            is_new,
+            in_work,
+            table: row.try_get(6)?,
+            columns,
+            is_unique: row.try_get(7)?,
+            method: row.try_get(8)?,
+            is_partial: row.try_get(9)?,
+        }))
+    }
+
+    /// Says whether it is what a statement makes, as far as that can be told.
+    fn may_be(&self, made: &NewIndex) -> bool {
+        self.columns == made.columns
+            && (self.is_unique, self.is_partial) == (made.is_unique, made.is_partial)
+            && self.method == made.method
+    }
+
+    /// Says whether PostgreSQL may have chosen its name: `orders_total_idx`, `orders_total_idx1`.
+    fn has_chosen_name(&self) -> bool {
+        let (name, table) = (self.name.as_str(), self.table.as_str());
+        let kept = (0..=KEPT.min(table.len())).rev().find(|end| table.is_char_boundary(*end));
+        name.trim_end_matches(|digit: char| digit.is_ascii_digit()).ends_with("_idx")
+            && name.starts_with(&table[..kept.unwrap_or_default()])
     }
 
     async fn drop(&self, lease: &mut Lease) -> Result<(), Failure> {

@@ -61,6 +61,11 @@ pub(crate) struct NewIndex {
     pub(crate) table: Name,
     /// Its columns, those that are included at the end; nothing stands for an expression.
     pub(crate) columns: Vec<Option<String>>,
+    pub(crate) is_unique: bool,
+    /// How it is built, such as `btree`.
+    pub(crate) method: String,
+    /// Whether it is of some rows alone.
+    pub(crate) is_partial: bool,
     /// Whether nothing is made when there is something of that name.
     pub(crate) if_not_exists: bool,
 }
@@ -187,9 +192,9 @@ impl Reader<'_, '_> {
             return Statement::Fleeting;
         }
         let mut index = self;
-        index.accept("unique");
+        let is_unique = index.accept("unique");
         if index.accept("index") && index.accept("concurrently") {
-            let made = index.new_index();
+            let made = index.new_index(is_unique);
             return made.map_or(Statement::Other, |made| {
                 Statement::Concurrent(Concurrent::CreateIndex(made))
             });
@@ -197,7 +202,7 @@ impl Reader<'_, '_> {
         self.atomic_unless_global()
     }
 
-    fn new_index(mut self) -> Option<NewIndex> {
+    fn new_index(mut self, is_unique: bool) -> Option<NewIndex> {
         let if_not_exists = self.is_at("if") && {
             let mut ahead = self;
             ahead.next();
@@ -216,6 +221,7 @@ impl Reader<'_, '_> {
         if in_parentheses {
             self.accept_kind(Kind::Close);
         }
+        let method = if self.accept("using") { self.next()?.name() } else { "btree".to_owned() };
         while !self.rest.is_empty() && !self.is_at_kind(Kind::Open) {
             self.next();
         }
@@ -223,7 +229,8 @@ impl Reader<'_, '_> {
         if self.accept("include") {
             columns.append(&mut self.columns());
         }
-        Some(NewIndex { name, table, columns, if_not_exists })
+        let is_partial = self.has("where");
+        Some(NewIndex { name, table, columns, is_unique, method, is_partial, if_not_exists })
     }
 
     /// Reads columns in parentheses.
@@ -234,6 +241,12 @@ impl Reader<'_, '_> {
             [name] if name.is_name() => Some(name.name()),
             // An operator class or an order may follow.
             [name, next, ..] if name.is_name() && next.is_name() => Some(name.name()),
+            // Parentheses make no expression of a column.
+            [open, name, close, ..]
+                if (open.kind, close.kind) == (Kind::Open, Kind::Close) && name.is_name() =>
+            {
+                Some(name.name())
+            }
             _ => None,
         });
         columns.collect()
@@ -496,9 +509,45 @@ mod tests {
         for (text, named, table, if_not_exists, columns) in cases {
             let columns = columns.iter().map(|column| column.map(str::to_owned)).collect();
             let (named, table) = (named.map(str::to_owned), name(table));
-            let expected = NewIndex { name: named, table, columns, if_not_exists };
-            assert_eq!(index(text), expected, "{text}");
+            let read = index(text);
+            let found = (read.name, read.table, read.columns, read.if_not_exists);
+            assert_eq!(found, (named, table, columns, if_not_exists), "{text}");
         }
+    }
+
+    #[test]
+    fn an_index_is_told_from_others_on_its_columns() {
+        for (text, unique, method, partial) in [
+            ("create index concurrently on t (x)", false, "btree", false),
+            (
+                "create unique index concurrently on t (x) include (y) where x > 0",
+                true,
+                "btree",
+                true,
+            ),
+            (
+                "create index concurrently on t using GIN (x) with (fastupdate = off)",
+                false,
+                "gin",
+                false,
+            ),
+            (
+                "create index concurrently on only (t) using hash (x) where (x > 0)",
+                false,
+                "hash",
+                true,
+            ),
+            ("create index concurrently on t ((select_where(x)))", false, "btree", false),
+        ] {
+            let read = index(text);
+            let found = (read.is_unique, read.method.as_str(), read.is_partial);
+            assert_eq!(found, (unique, method, partial), "{text}");
+        }
+        let read = index(r#"create index concurrently U&"\0069\+000031" on t ((x), ((x) || 'y'))"#);
+        assert_eq!(
+            (read.name.as_deref(), read.columns),
+            (Some("i1"), vec![Some("x".into()), None])
+        );
     }
 
     #[test]

@@ -31,14 +31,44 @@ pub(super) struct Called<'a> {
     beside: Option<&'a HashSet<String>>,
     /// Whether a whole literal is the name, and not any other word.
     literal_is_name: bool,
+    /// Whether a literal may be a search path.
+    literal_is_path: bool,
 }
 
 /// Words of statements: a literal that holds one of them and white space may be run.
 const STATEMENT: &[&str] = &[
-    "select", "insert", "update", "delete", "merge", "from", "into", "table", "truncate", "call",
-    "execute", "perform", "create", "alter", "drop", "grant", "revoke", "values", "lock",
-    "refresh", "copy", "analyze", "vacuum", "set",
+    "select",
+    "insert",
+    "update",
+    "delete",
+    "merge",
+    "from",
+    "into",
+    "table",
+    "truncate",
+    "call",
+    "execute",
+    "perform",
+    "create",
+    "alter",
+    "drop",
+    "grant",
+    "revoke",
+    "values",
+    "lock",
+    "refresh",
+    "copy",
+    "analyze",
+    "vacuum",
+    "set",
+    "join",
+    "using",
+    "references",
+    "inherits",
 ];
+
+/// Levels of messages, which are prose.
+const LEVELS: &[&str] = &["debug", "log", "info", "notice", "warning", "exception"];
 
 /// Words in whose company a whole literal is the name of a schema.
 const ABOUT_SCHEMAS: &[&str] = &[
@@ -59,7 +89,8 @@ impl<'a> Called<'a> {
         objects: &'a HashSet<String>,
         beside: Option<&'a HashSet<String>>,
     ) -> Self {
-        Self { name, objects, beside, literal_is_name: beside.is_none() }
+        let literal_is_name = beside.is_none();
+        Self { name, objects, beside, literal_is_name, literal_is_path: false }
     }
 
     /// Judges the body of a routine.
@@ -74,7 +105,11 @@ impl<'a> Called<'a> {
     fn in_context(&self, text: &str) -> Self {
         let text = text.to_ascii_lowercase();
         let is_about_schemas = ABOUT_SCHEMAS.iter().any(|word| text.contains(word));
-        Self { literal_is_name: self.beside.is_none() || is_about_schemas, ..*self }
+        Self {
+            literal_is_name: self.beside.is_none() || is_about_schemas,
+            literal_is_path: text.contains("search_path"),
+            ..*self
+        }
     }
 
     /// Judges an expression as the server prints it: only its literals are text.
@@ -101,7 +136,12 @@ impl<'a> Called<'a> {
         if content == self.name && !self.literal_is_name {
             return Meaning::Mentions;
         }
-        if content == self.name || self.is_qualified_name(content) {
+        let is_path = self.literal_is_path && search_path::names(content, self.name);
+        if content == self.name
+            || is_path
+            || self.is_qualified_name(content)
+            || self.names_object(content)
+        {
             return Meaning::Uses;
         }
         let is_statement = content.contains(char::is_whitespace)
@@ -128,6 +168,29 @@ impl<'a> Called<'a> {
         }
     }
 
+    /// Says whether a literal that need not be a statement names something in the schema: a part of a statement,
+    /// such as `join acme.orders`, or a list of names.
+    fn names_object(&self, content: &str) -> bool {
+        let tokens = scan(content);
+        let is_dot = |index: usize| tokens.get(index) == Some(&Token::Mark('.'));
+        tokens.iter().enumerate().any(|(index, token)| match token {
+            Token::Name(name, at) if name == self.name => {
+                let is_first = index.checked_sub(1).is_none_or(|before| !is_dot(before));
+                is_first
+                    && is_dot(index + 1)
+                    && !is_within_word(content, *at)
+                    && match tokens.get(index + 2) {
+                        Some(Token::Name(object, _)) => self.objects.contains(object),
+                        Some(after) => *after == Token::Mark('%'),
+                        None => false,
+                    }
+            }
+            // In JSON and in arrays, quotes are not those of a name.
+            Token::Name(inner, at) => content[*at..].starts_with('"') && self.names_object(inner),
+            _ => false,
+        })
+    }
+
     fn in_code(&self, text: &str) -> Meaning {
         let tokens = scan(text);
         let is_dot = |index: Option<usize>| {
@@ -138,9 +201,20 @@ impl<'a> Called<'a> {
         // The name without a dot is that of a table, an alias or a variable.
         let bare = (0..tokens.len())
             .any(|index| named(index) && !is_dot(index.checked_sub(1)) && !is_dot(Some(index + 1)));
+        let is_word = |index: Option<usize>, words: &[&str]| match index.map(|index| &tokens[index])
+        {
+            Some(Token::Name(word, _)) => words.contains(&word.as_str()),
+            _ => false,
+        };
         let mut meaning = Meaning::Nothing;
         for (index, token) in tokens.iter().enumerate() {
             let found = match token {
+                Token::Text(content)
+                    if is_word(index.checked_sub(1), LEVELS)
+                        && is_word(index.checked_sub(2), &["raise"]) =>
+                {
+                    self.in_words(content)
+                }
                 Token::Text(content) => self.in_literal(content),
                 Token::Name(name, at) if name == self.name => {
                     let before = index.checked_sub(1);
@@ -167,6 +241,8 @@ impl<'a> Called<'a> {
     fn qualifies(&self, after: Option<&Token>, bare: bool) -> bool {
         match after {
             Some(Token::Name(object, _)) => {
+                // In a trigger's function these are rows.
+                let bare = bare || matches!(self.name, "new" | "old");
                 !self.is_beside(object) && (self.objects.contains(object) || !bare)
             }
             // A part of a statement that is put together: `from acme.%I`, `'acme.' || t`.
@@ -282,6 +358,27 @@ mod tests {
             ("acme", "begin raise notice 'mail to sales@acme.com'; end", Mentions),
             ("acme", "begin perform mail('update from sales@acme.com now'); end", Mentions),
             ("acme", "begin raise notice 'of acme'; end", Mentions),
+            ("acme", "begin raise exception 'no row in acme.orders'; end", Mentions),
+            // Parts of statements.
+            ("acme", "begin execute q || ' join acme.orders using (id)'; end", Uses),
+            ("acme", "begin execute q || ' join acme.' || t; end", Uses),
+            ("acme", "begin execute q || ', acme.orders'; end", Uses),
+            ("acme", "begin execute q || ', acme.%I'; end", Uses),
+            ("acme", "begin execute q || 'only acme.orders as o'; end", Uses),
+            (
+                "acme",
+                "begin foreach t in array '{acme.orders, x}'::text[] loop end loop; end",
+                Uses,
+            ),
+            ("acme", r#"begin t := '{"of": "acme.orders"}'::json->>'of'; end"#, Uses),
+            ("acme", "select 'acme.seq(int, int)'::regprocedure", Uses),
+            (
+                "acme",
+                "declare p text := 'acme, x'; begin perform set_config('search_path', p, true); end",
+                Uses,
+            ),
+            ("acme", "declare p text := 'acme, x'; begin return p; end", Mentions),
+            ("acme", "select 'mail to sales@acme.orders and more'", Mentions),
             ("acme", "select acme2.x from acme2", Nothing),
             ("acme", "select x.acme.y from x", Mentions),
             // A tenant that is called like a table.
@@ -291,6 +388,9 @@ mod tests {
             ("users", "select u.users from t u", Mentions),
             ("users", "declare users record; begin return users.name; end", Mentions),
             ("users", "select o.id from users.users o", Uses),
+            ("new", "begin if new.id > old.id then return new; end if; end", Mentions),
+            ("new", "begin new.id := 1; end", Mentions),
+            ("new", "begin insert into new.orders values (1); end", Uses),
         ] {
             let called = Called::new(name, &objects, None);
             assert_eq!(called.in_body(body, "plpgsql"), meaning, "{body}");

@@ -301,6 +301,79 @@ async fn whoever_is_building_an_index_is_waited_for() -> TestResult {
 }
 
 #[tokio::test]
+async fn another_index_that_somebody_builds_on_the_columns_is_none_of_the_files() -> TestResult {
+    for (ours, theirs, indexes) in [
+        ("index concurrently", "index concurrently theirs_idx", "orders_total_idx theirs_idx"),
+        (
+            "unique index concurrently",
+            "index concurrently orders_idx",
+            "orders_idx orders_total_idx",
+        ),
+        ("index concurrently ours", "unique index concurrently ours", "ours"),
+    ] {
+        let mut case = Case::new(&format!("create {ours} on orders (total);")).await;
+        let (snapshot, mut other) = (case.snapshot().await, case.world.admin().await);
+        let theirs = format!("create {theirs} on tenant_acme.orders (total) where paid");
+        let building = tokio::spawn(async move { run(&mut other, &theirs).await });
+        eventually("theirs is begun", async || case.indexes().await.contains('!')).await;
+        let migrating = case.migrating();
+        eventually("the file is begun", async || case.recorded().await == "Some(\"1 2!\")").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(snapshot);
+        building.await?;
+        let report = migrating.await?;
+        // Where the name is taken, there is nothing that could be recorded.
+        assert_eq!(report.is_success(), indexes != "ours", "{ours}: {report}");
+        assert_eq!(case.indexes().await, format!("Some({indexes:?})"), "{ours}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_invalid_index_of_somebody_else_is_not_dropped() -> TestResult {
+    let mut case = Case::new(
+        "create index concurrently on orders (total); create index concurrently on orders (lower(note));",
+    )
+    .await;
+    for theirs in [
+        "unique index orders_total_idx on orders (total)",
+        "index orders_total_idx1 on orders (total) where paid",
+        "index theirs_idx on orders (upper(note))",
+    ] {
+        run(&mut case.admin, &format!("create {theirs}")).await;
+    }
+    run(
+        &mut case.admin,
+        "update pg_index set indisvalid = false where indrelid = 'orders'::regclass",
+    )
+    .await;
+    let report = case.migrate().await;
+    assert!(report.is_success(), "{report}");
+    assert_eq!(
+        case.indexes().await,
+        "Some(\"orders_lower_idx orders_total_idx! orders_total_idx1! orders_total_idx2 theirs_idx!\")"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_index_with_an_escaped_name_is_not_recorded_while_it_is_invalid() -> TestResult {
+    let mut case =
+        Case::new(r#"create index concurrently if not exists U&"by\005ftotal" on orders (total);"#)
+            .await;
+    run(
+        &mut case.admin,
+        "create index by_total on orders (total); \
+         update pg_index set indisvalid = false where indexrelid = 'by_total'::regclass",
+    )
+    .await;
+    let report = case.migrate().await;
+    assert!(report.is_success(), "{report}");
+    assert_eq!(case.indexes().await, "Some(\"by_total\")");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_the_server_has_built_for_a_run_that_is_gone_is_not_built_again() -> TestResult {
     for name in ["by_name", ""] {
         let server = private_server(&["acme"]).await;

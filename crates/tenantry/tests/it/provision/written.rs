@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 use tenantry::{
-    ErrorKind, TenantManager,
+    ErrorKind, Isolation, TableCatalog, TenantManager,
     provision::{CreateOptions, HowMade, NameOutcome, Provisioner, StoredIn, StoredNames},
     seed::Seed,
 };
@@ -353,6 +353,49 @@ async fn a_rename_is_refused_by_what_would_go_on_meaning_the_old_name() -> TestR
     run(&mut admin, "comment on table tenant_acme.notes is 'see tenant_acme.notes'").await;
     provisioner.rename("acme", "globex").await?;
     manager.tenant("globex").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rename_is_refused_by_parts_of_statements() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (_manager, provisioner) = with_table(&world, &files).await;
+    provisioner.create("acme", CreateOptions::default()).await?;
+    let mut admin = world.admin().await;
+    for part in [
+        "execute 'select count(*) from (select 1) k(id)' || ' join tenant_acme.notes using (id)' into n",
+        "execute 'select count(*) from (select 1) k(id)' || ', tenant_acme.notes' into n",
+        "execute format('select count(*) from %s', 'tenant_acme.notes as n') into n",
+        "execute 'select count(*) from ' || ('{\"of\": \"tenant_acme.notes\"}'::json->>'of') into n",
+        "path := 'tenant_acme, pg_temp'; perform set_config('search_path', path, true)",
+    ] {
+        let body = format!("declare n bigint; path text; begin {part}; return n; end");
+        let make = "create function tenant_acme.f() returns bigint language plpgsql as";
+        run(&mut admin, &format!("{make} $f${body}$f$")).await;
+        let error = provisioner.rename("acme", "globex").await.expect_err(part);
+        assert_eq!(error.kind(), ErrorKind::StoredName, "{part}: {error:?}");
+        run(&mut admin, "drop function tenant_acme.f()").await;
+    }
+    provisioner.rename("acme", "globex").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_called_like_the_row_of_a_trigger_is_renamed_and_dropped() -> TestResult {
+    let world = World::new().await;
+    let catalog = TableCatalog::new();
+    let manager =
+        world.builder().catalog(catalog.clone()).isolation(Isolation::schema("{id}")).build()?;
+    catalog.create_table(manager.shared()).await?;
+    let provisioner = manager.provisioner().tenants(Files::notes().read());
+    for id in ["new", "old"] {
+        provisioner.create(id, CreateOptions::default()).await?;
+        provisioner.rename(id, "another").await?;
+        free_names(&mut world.admin().await).await;
+        provisioner.rename("another", id).await?;
+        free_names(&mut world.admin().await).await;
+        provisioner.drop_tenant(id, id, Default::default()).await?;
+    }
     Ok(())
 }
 
