@@ -53,7 +53,9 @@ async fn main() -> anyhow::Result<()> {
     let migrator = manager.migrator().tenants(migrations.clone());
     let report = migrator.migrate_all(MigrateOptions::default()).await?;
     ensure!(report.is_success(), "some tenants could not be migrated\n{report}");
-    tracing::info!("{report}");
+    for line in report.to_string().lines().filter(|line| !line.is_empty()) {
+        tracing::info!("{line}");
+    }
 
     let provisioner = manager.provisioner().tenants(migrations).seed(welcome());
     provisioner.keep_spares(SPARES, Duration::from_secs(30));

@@ -233,6 +233,14 @@ impl Catalog for TableCatalog {
 
     fn write<'a>(&'a self, write: Write<'a>, change: CatalogChange<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
+            if let CatalogChange::Created(TenantRecord { id, role: Some(role), .. }) = change {
+                let what = format!(
+                    "TableCatalog has no column for the role {role}: use a catalog that stores it"
+                );
+                return Err(Error::new(ErrorKind::Config, "creating the tenant")
+                    .with_source(std::io::Error::other(what))
+                    .with_tenant(id));
+            }
             let (sql, tenant) = self.write_sql(write.shared_schema, change);
             // One string, with the values in it: nothing is prepared on a connection that serves many
             // tenants.

@@ -134,8 +134,8 @@ impl fmt::Display for Problem {
         match self {
             Self::Dirty { version } => write!(
                 f,
-                "version {version} was begun and not run to its end: put the schema right by hand, then \
-                 mark the version as applied, or forget it to have it run again"
+                "version {version} was begun and not run to its end: repair the data or the schema, then call \
+                 forget_dirty to run the file again, or mark_applied if the schema is as the file says"
             ),
             Self::ChecksumMismatch { version } => write!(
                 f,

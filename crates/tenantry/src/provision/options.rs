@@ -68,7 +68,7 @@ impl CreateOptions {
     ///
     /// The role must exist. It gets usage on the schema, and the rights to read and change rows of what is
     /// in it, now and later. The record that the catalog [writes](crate::catalog::Catalog::write) has the role,
-    /// too; a catalog without a place for it, such as [`TableCatalog`](crate::TableCatalog), does not keep it.
+    /// too. [`TableCatalog`](crate::TableCatalog) cannot store a role, and refuses it.
     pub fn role(mut self, role: Ident) -> Self {
         self.role = Some(role);
         self

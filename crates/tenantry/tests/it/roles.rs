@@ -489,3 +489,18 @@ async fn a_role_that_may_plant_something_is_warned_of() -> TestResult {
     drop_roles(&world, &[&tenants]).await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_catalog_that_cannot_store_a_role_refuses_it() -> TestResult {
+    let world = World::new().await;
+    let manager = world.builder().catalog(TableCatalog::new()).build()?;
+    TableCatalog::new().create_table(manager.shared()).await?;
+    let named = CreateOptions::default().role(Ident::parse("nobody_has_this_role")?);
+    let refused = manager.provisioner().create("acme", named).await.expect_err("not stored");
+    assert_eq!(refused.kind(), tenantry::ErrorKind::Config);
+    let reason = std::error::Error::source(&refused).map(ToString::to_string);
+    assert!(reason.is_some_and(|reason| reason.contains("TableCatalog has no column")));
+    let created = manager.provisioner().create("acme", CreateOptions::default()).await;
+    assert!(created.is_ok(), "nothing was left behind: {created:?}");
+    Ok(())
+}

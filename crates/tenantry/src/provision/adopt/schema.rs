@@ -141,7 +141,9 @@ pub(super) async fn move_objects(
     for table in tables {
         let found = relations(conn, TABLE_AND_PARTITIONS, from, table).await?;
         if found.is_empty() {
-            result.missing.push(format!("there is no table {table} in {from}"));
+            result
+                .missing
+                .push(format!("keep_shared names the table {table}, which does not exist"));
         }
         names.extend(found);
     }
