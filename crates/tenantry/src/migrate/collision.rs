@@ -45,7 +45,7 @@ impl Collision {
     }
 
     /// Finds it in an error, or in its sources.
-    fn within(error: &Error) -> Option<Self> {
+    pub(crate) fn within(error: &Error) -> Option<Self> {
         // Whoever creates the same tenant collides on purpose.
         let of_name = matches!(error.kind(), ErrorKind::TenantExists | ErrorKind::NameInUse);
         let mut next = error.source().filter(|_| !of_name);

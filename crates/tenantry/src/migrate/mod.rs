@@ -32,8 +32,7 @@ mod tracking;
 mod turn;
 
 pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
-pub(crate) use collision::Attempts;
-use collision::Collision;
+pub(crate) use collision::{Attempts, Collision};
 pub use failure::{Failure, FailureReason};
 pub(crate) use hint::explained_error;
 pub use invalid::Invalid;

@@ -15,7 +15,7 @@ use crate::{
     catalog::{CatalogChange, Site},
     db::TenantTransaction,
     error::{Error, ErrorKind},
-    migrate::{Attempts, Migrations, explained_error},
+    migrate::{Attempts, Collision, Migrations, explained_error},
     pool::{Lease, grant},
     seed::{Seed, in_transaction},
     sql::Sql,
@@ -178,7 +178,14 @@ impl New<'_> {
         if self.options.keep_failed || needs_steps {
             return Ok((HowMade::InSteps, self.in_steps().await?));
         }
-        match self.at_once().await {
+        let mut attempts = Attempts::default();
+        let made = loop {
+            let made = self.at_once().await;
+            if !attempts.go_on_after(&made).await {
+                break made;
+            }
+        };
+        match made {
             Err(error) if is_worth_steps(&error) => {
                 // What fails in this way, too, is told as the files are: one by one.
                 let seeds = self.in_steps().await?;
@@ -444,7 +451,8 @@ fn is_worth_steps(error: &Error) -> bool {
 
 /// Says whether it may succeed in one transaction the next time.
 fn is_passing(error: &Error) -> bool {
-    ["55P03", "40001", "40P01", "57014"].iter().any(|code| answer::has_code(error, code))
+    Collision::within(error) == Some(Collision::Certain)
+        || ["55P03", "57014"].iter().any(|code| answer::has_code(error, code))
 }
 
 /// Makes an error of what has come of giving a schema a name.

@@ -18,6 +18,7 @@ const BEGINNINGS: &[&str] = &[
 /// follows them is a list of columns.
 const WORDS: &[&str] = &[
     "and",
+    "all",
     "any",
     "array",
     "as",
@@ -225,7 +226,10 @@ impl Piece<'_> {
             || match operator {
                 "=" => self.is_assignment(at),
                 "-" => self.word(after).starts_with(|c: char| c.is_ascii_digit()),
-                "*" => self.word(before) == "unlisten" || self.is_mark(before, '('),
+                "*" => {
+                    let word = self.word(before);
+                    word == "unlisten" || word.ends_with('.') || self.is_mark(before, '(')
+                }
                 _ => false,
             }
     }
