@@ -87,6 +87,8 @@ struct Found {
     /// Whether it can put something into the schema, or onto the table of the records, that the next
     /// migration runs.
     plants: bool,
+    /// Whether there is no such role.
+    missing: bool,
 }
 
 fn lacking<'a>(
@@ -101,34 +103,43 @@ fn lacking<'a>(
 const NAMED: usize = 5;
 
 fn warn(named: &[(&Site, Ident)], found: &[Found]) {
-    let plants: Vec<_> = found.iter().filter(|found| found.plants).collect();
-    if plants.is_empty() {
-        return;
-    }
-    let names = plants.iter().filter_map(|found| named.get(found.place)).take(NAMED);
-    let names: Vec<_> = names.map(|(site, role)| format!("{role} in {}", site.schema)).collect();
-    tracing::warn!(
-        target: "tenantry::migrate",
-        schemas = plants.len(),
+    warn_of(
         "roles may create in their schema, or triggers on _sqlx_migrations: what they put there runs with \
-         the rights of the next migration; revoke that from {}",
-        names.join(", ")
+         the rights of the next migration; revoke that from",
+        found.iter().filter(|found| found.plants).filter_map(|found| named.get(found.place)),
     );
+    warn_of(
+        "tenants whose role does not exist cannot be served; create it, then migrate again to grant it its \
+         privileges:",
+        found.iter().filter(|found| found.missing).filter_map(|found| named.get(found.place)),
+    );
+}
+
+fn warn_of<'a>(what: &str, named: impl Iterator<Item = &'a (&'a Site, Ident)>) {
+    let names: Vec<_> = named.map(|(site, role)| format!("{role} in {}", site.schema)).collect();
+    if !names.is_empty() {
+        tracing::warn!(
+            target: "tenantry::migrate",
+            schemas = names.len(),
+            "{what} {}",
+            names[..names.len().min(NAMED)].join(", ")
+        );
+    }
 }
 
 async fn look(conn: &mut PgConnection, named: &[(&Site, Ident)]) -> sqlx::Result<Vec<Found>> {
     let schemas: Vec<_> = named.iter().map(|(site, _)| site.schema.as_str()).collect();
     let roles: Vec<_> = named.iter().map(|(_, role)| role.as_str()).collect();
     let rows = sqlx::query(
-        "select asked.place, asked.lacks, asked.plants from ( \
-           select names.place, not exists ( \
+        "select asked.place, asked.lacks, asked.plants, asked.missing from ( \
+           select names.place, r.oid is null as missing, r.oid is not null and not exists ( \
              select from pg_catalog.pg_default_acl a \
              cross join lateral pg_catalog.aclexplode(a.defaclacl) x \
              where a.defaclrole operator(pg_catalog.=) me.oid \
              and a.defaclnamespace operator(pg_catalog.=) n.oid \
              and a.defaclobjtype operator(pg_catalog.=) 'r' \
              and x.grantee operator(pg_catalog.=) r.oid) as lacks, \
-           pg_catalog.has_schema_privilege(r.oid, n.oid, 'create') \
+           coalesce(pg_catalog.has_schema_privilege(r.oid, n.oid, 'create'), false) \
              or coalesce(pg_catalog.has_table_privilege(r.oid, c.oid, 'trigger'), false) as plants \
            from rows from ( \
                pg_catalog.unnest($1::pg_catalog.text[]), \
@@ -136,17 +147,18 @@ async fn look(conn: &mut PgConnection, named: &[(&Site, Ident)]) -> sqlx::Result
              with ordinality as names (schema, role, place) \
            join pg_catalog.pg_roles me on me.rolname operator(pg_catalog.=) current_user \
            join pg_catalog.pg_namespace n on n.nspname operator(pg_catalog.=) names.schema \
-           join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) names.role \
-             and not r.rolsuper and r.oid operator(pg_catalog.<>) me.oid \
+           left join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) names.role \
            left join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
-             and c.relname operator(pg_catalog.=) '_sqlx_migrations') as asked \
-         where asked.lacks or asked.plants order by asked.place",
+             and c.relname operator(pg_catalog.=) '_sqlx_migrations' \
+           where r.oid is null or (not r.rolsuper and r.oid operator(pg_catalog.<>) me.oid)) as asked \
+         where asked.lacks or asked.plants or asked.missing order by asked.place",
     );
     let rows = rows.bind(schemas).bind(roles).persistent(false).fetch_all(conn).await?;
     let found = |row: &sqlx::postgres::PgRow| {
         let place: i64 = row.try_get(0)?;
         let place = usize::try_from(place).unwrap_or_default().saturating_sub(1);
-        Ok(Found { place, lacks: row.try_get(1)?, plants: row.try_get(2)? })
+        let (lacks, plants) = (row.try_get(1)?, row.try_get(2)?);
+        Ok(Found { place, lacks, plants, missing: row.try_get(3)? })
     };
     rows.iter().map(found).collect()
 }

@@ -88,6 +88,9 @@ impl Provisioner {
             .map_err(|error| error.with_tenant(&record.id))?;
         let role =
             self.fleet.role_of(&site).await.map_err(|error| error.with_tenant(&record.id))?;
+        self.refuse_missing_role(role.as_ref())
+            .await
+            .map_err(|error| error.with_tenant(&record.id))?;
         let (record, site, role) = (&record, &site, role.as_ref());
         let new = New { provisioner: self, record, site, role, options };
         let mut attempts = Attempts::default();

@@ -66,7 +66,7 @@ impl CreateOptions {
     /// Names the [role](crate::TenantRecord::role) of the tenant's sessions. Default: the one that the
     /// catalog has on record for the id already, if it has.
     ///
-    /// The role must exist. It gets usage on the schema, and the rights to read and change rows of what is
+    /// The role must exist, or the creation fails with [`Config`](crate::ErrorKind::Config). It gets usage on the schema, and the rights to read and change rows of what is
     /// in it, now and later. The record that the catalog [writes](crate::catalog::Catalog::write) has the role,
     /// too. [`TableCatalog`](crate::TableCatalog) cannot store a role, and refuses it.
     pub fn role(mut self, role: Ident) -> Self {

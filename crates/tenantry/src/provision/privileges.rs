@@ -2,7 +2,7 @@
 
 use super::{CreateOptions, Provisioner};
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind},
     migrate,
     pool::grant,
     sql::Sql,
@@ -20,6 +20,29 @@ impl Provisioner {
         match &options.role {
             Some(role) => Ok(Some(role.clone())),
             None => self.fleet.role_on_record(id).await,
+        }
+    }
+
+    /// Refuses a role that the server does not have: nobody could serve the tenant.
+    pub(super) async fn refuse_missing_role(&self, role: Option<&Ident>) -> Result<(), Error> {
+        let Some(role) = role.filter(|role| Some(*role) != self.fleet.server().role_of_manager())
+        else {
+            return Ok(());
+        };
+        let mut lease = self.fleet.lease().await?;
+        let exists = sqlx::query_scalar(
+            "select exists (select from pg_catalog.pg_roles r where r.rolname operator(pg_catalog.=) $1)",
+        );
+        let exists: bool =
+            exists.bind(role.as_str()).persistent(false).fetch_one(&mut *lease).await?;
+        match exists {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Config,
+                format!(
+                    "the tenant's role {role:?} does not exist: create it first, or name another one"
+                ),
+            )),
         }
     }
 

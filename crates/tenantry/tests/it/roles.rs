@@ -495,12 +495,46 @@ async fn a_catalog_that_cannot_store_a_role_refuses_it() -> TestResult {
     let world = World::new().await;
     let manager = world.builder().catalog(TableCatalog::new()).build()?;
     TableCatalog::new().create_table(manager.shared()).await?;
-    let named = CreateOptions::default().role(Ident::parse("nobody_has_this_role")?);
+    let named = CreateOptions::default().role(Ident::parse("pg_monitor")?);
     let refused = manager.provisioner().create("acme", named).await.expect_err("not stored");
     assert_eq!(refused.kind(), tenantry::ErrorKind::Config);
     let reason = std::error::Error::source(&refused).map(ToString::to_string);
     assert!(reason.is_some_and(|reason| reason.contains("TableCatalog has no column")));
     let created = manager.provisioner().create("acme", CreateOptions::default()).await;
     assert!(created.is_ok(), "nothing was left behind: {created:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_that_does_not_exist_is_refused_and_warned_of() -> TestResult {
+    let world = World::new().await;
+    for name in ["nobody_has_this_role", "public", "none"] {
+        let manager = by_role(&world, name).build()?;
+        let (files, what) = (Files::new(&[("0001_a.sql", "create table a (id int)")]), name);
+        let provisioner = manager.provisioner().tenants(files.read());
+        let refused = provisioner.create("acme", CreateOptions::default()).await;
+        let refused = refused.expect_err("it could not be served");
+        assert_eq!(refused.kind(), tenantry::ErrorKind::Config, "{refused}");
+        let told = refused.to_string();
+        assert!(
+            told.contains("acme") && told.contains(&format!("{what:?} does not exist")),
+            "{told}"
+        );
+        manager.close().await;
+    }
+    let admin = &mut world.admin().await;
+    let left = "select from pg_namespace where nspname = 'tenant_acme'";
+    assert!(sqlx::query(left).fetch_optional(&mut *admin).await?.is_none());
+    // A tenant that is there is migrated all the same.
+    run(admin, "create schema tenant_acme").await;
+    let manager = by_role(&world, "nobody_has_this_role").build()?;
+    let files = Files::new(&[("0001_a.sql", "create table a (id int)")]);
+    let migrator = manager.migrator().tenants(files.read());
+    let told = logged(Format::Full, async {
+        assert!(migrator.migrate(["acme"], MigrateOptions::default()).await?.is_success());
+        Ok(())
+    });
+    let told = told.await;
+    assert!(told.contains("nobody_has_this_role in tenant_acme"), "{told}");
     Ok(())
 }
