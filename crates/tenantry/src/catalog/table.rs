@@ -1,4 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    error::Error as _,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 use sqlx::{Row, SqlStr, error::DatabaseError, postgres::PgRow};
@@ -167,6 +170,39 @@ impl TableCatalog {
         self.name(&mut sql, ask.shared_schema);
         sql
     }
+
+    /// A tenant that is there already is an error of its own.
+    fn refusal(
+        &self,
+        shared_schema: &Ident,
+        error: sqlx::Error,
+        change: CatalogChange<'_>,
+    ) -> Error {
+        let taken = error.as_database_error().is_some_and(DatabaseError::is_unique_violation);
+        let adds = matches!(change, CatalogChange::Created(_) | CatalogChange::Renamed { .. });
+        match taken && adds {
+            true => Error::new(ErrorKind::TenantExists, "writing the list of tenants")
+                .with_source(error),
+            false => self.failed(shared_schema, error),
+        }
+    }
+
+    /// Says what to do where the table is missing.
+    fn failed(&self, shared_schema: &Ident, error: impl Into<Error>) -> Error {
+        let error = error.into();
+        let answer = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
+        let code = answer.and_then(|answer| answer.as_database_error()).and_then(|error| error.code());
+        match code.as_deref() {
+            Some("42P01" | "3F000") => {
+                let table = &self.table;
+                let attempted = format!(
+                    "there is no table {shared_schema}.{table}: create it with TableCatalog::create_table"
+                );
+                Error::new(ErrorKind::Catalog, attempted).with_source(error)
+            }
+            _ => failed(error),
+        }
+    }
 }
 
 impl Default for TableCatalog {
@@ -187,7 +223,7 @@ impl Catalog for TableCatalog {
             let ids: Vec<_> = ids.iter().map(TenantId::as_str).collect();
             let rows = sqlx::query(sql.finish()).bind(ids).fetch_all(ask.library).await;
             let mut resolved = Resolved::new();
-            for row in rows.map_err(failed)? {
+            for row in rows.map_err(|error| self.failed(ask.shared_schema, error))? {
                 let id = id(&row)?;
                 let record = match resolved.contains_key(&id) {
                     false => record(&row),
@@ -224,7 +260,8 @@ impl Catalog for TableCatalog {
             sql.text(" order by id limit $1").text(END);
             let query = sqlx::query(sql.finish()).bind(PAGE);
             let query = if let Some(from) = from { query.bind(from) } else { query };
-            let rows = query.fetch_all(ask.library).await.map_err(failed)?;
+            let rows = query.fetch_all(ask.library).await;
+            let rows = rows.map_err(|error| self.failed(ask.shared_schema, error))?;
             let tenants: Vec<_> = rows.iter().map(record).collect::<Result<_, _>>()?;
             let next = page::next(&tenants, |last| last.id.to_string());
             Ok(Page { tenants, next })
@@ -245,7 +282,9 @@ impl Catalog for TableCatalog {
             // One string, with the values in it: nothing is prepared on a connection that serves many
             // tenants.
             let written = sqlx::raw_sql(sql).execute(&mut *write.conn).await;
-            let rows = written.map_err(|error| refusal(error, change).with_tenant(tenant))?;
+            let rows = written.map_err(|error| {
+                self.refusal(write.shared_schema, error, change).with_tenant(tenant)
+            })?;
             if rows.rows_affected() == 0 && !matches!(change, CatalogChange::Dropped(_)) {
                 let gone = Error::new(ErrorKind::UnknownTenant, "changing the list of tenants");
                 return Err(gone.with_tenant(tenant));
@@ -264,18 +303,6 @@ impl Catalog for TableCatalog {
 
     fn channel(&self) -> Option<&str> {
         Some(CHANNEL)
-    }
-}
-
-/// A tenant that is there already is an error of its own.
-fn refusal(error: sqlx::Error, change: CatalogChange<'_>) -> Error {
-    let taken = error.as_database_error().is_some_and(DatabaseError::is_unique_violation);
-    let adds = matches!(change, CatalogChange::Created(_) | CatalogChange::Renamed { .. });
-    match taken && adds {
-        true => {
-            Error::new(ErrorKind::TenantExists, "writing the list of tenants").with_source(error)
-        }
-        false => failed(error),
     }
 }
 

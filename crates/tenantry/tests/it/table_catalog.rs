@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use tenantry::{ErrorKind, TableCatalog, TenantManager, TenantState};
+use tenantry::{ErrorKind, TableCatalog, TenantManager, TenantState, provision::CreateOptions};
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -233,5 +233,20 @@ async fn listening_needs_a_connection_of_the_budget() -> TestResult {
         assert!(sessions(&mut admin).await <= 2);
     }
     manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_is_missing_is_named_with_what_makes_it() -> TestResult {
+    let world = World::new().await;
+    let manager = world.builder().catalog(TableCatalog::new().table("customers")?).build()?;
+    let asked = manager.tenant("acme").await.expect_err("there is no table");
+    let created = manager.provisioner().create("acme", CreateOptions::default()).await;
+    let listed = manager.tenants().await.expect_err("there is no table");
+    for error in [asked, created.expect_err("there is no table"), listed] {
+        let told = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Catalog, "{error:?}");
+        assert!(told.contains("public.customers") && told.contains("create_table"), "{told}");
+    }
     Ok(())
 }
