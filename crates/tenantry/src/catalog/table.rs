@@ -191,7 +191,8 @@ impl TableCatalog {
     fn failed(&self, shared_schema: &Ident, error: impl Into<Error>) -> Error {
         let error = error.into();
         let answer = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>());
-        let code = answer.and_then(|answer| answer.as_database_error()).and_then(|error| error.code());
+        let code =
+            answer.and_then(|answer| answer.as_database_error()).and_then(|error| error.code());
         match code.as_deref() {
             Some("42P01" | "3F000") => {
                 let table = &self.table;

@@ -105,6 +105,40 @@ pub struct SpareReport {
     pub duration: Duration,
 }
 
+impl fmt::Display for HowMade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtOnce => "in one transaction",
+            Self::InSteps => "in steps",
+            Self::Spare => "from a spare",
+            Self::Resumed => "resumed",
+        })
+    }
+}
+
+impl fmt::Display for Created {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant_id, schema, how, seeds, remarks, duration } = self;
+        write!(f, "created tenant {tenant_id}: schema {schema}, {how}")?;
+        if !seeds.is_empty() {
+            write!(f, ", seeded by {}", seeds.join(", "))?;
+        }
+        write!(f, " in {duration:.1?}")?;
+        remarks.iter().try_for_each(|remark| write!(f, "\nnote: {remark}"))
+    }
+}
+
+impl fmt::Display for SpareReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ready, made, migrated, removed, refused, duration } = self;
+        write!(f, "{ready} spares ready: {made} made, {migrated} migrated; {removed} removed")?;
+        write!(f, " in {duration:.1?}")?;
+        refused
+            .iter()
+            .try_for_each(|name| write!(f, "\nno spares: {name} keeps the name of its schema"))
+    }
+}
+
 impl fmt::Display for DropReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.dry_run { "would drop" } else { "dropped" };
@@ -117,5 +151,27 @@ impl fmt::Display for DropReport {
             write!(f, ", which {name} names")?;
         }
         write!(f, " in {:.1?}", self.duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_created_is_one_line_and_a_line_for_each_remark() {
+        let created = Created {
+            tenant_id: TenantId::parse("acme").expect("an id"),
+            schema: "tenant_acme".into(),
+            how: HowMade::Spare,
+            seeds: vec!["roles".into()],
+            remarks: vec!["the files are old".into()],
+            duration: Duration::from_micros(1_600),
+        };
+        let told = "created tenant acme: schema tenant_acme, from a spare, seeded by roles in 1.6ms\n\
+                    note: the files are old";
+        assert_eq!(created.to_string(), told);
+        let report = SpareReport { ready: 3, made: 2, removed: 1, ..SpareReport::default() };
+        assert_eq!(report.to_string(), "3 spares ready: 2 made, 0 migrated; 1 removed in 0.0ns");
     }
 }
