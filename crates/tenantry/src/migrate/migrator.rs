@@ -453,8 +453,8 @@ pub(crate) fn lint_all(of: Of, set: &Migrations) -> Result<(), Error> {
         Of::Shared => set.check_shared(),
     };
     // Nobody has looked which of them were applied somewhere.
-    let hint = "; do not edit a file that was applied already: Lint::skip lets it be";
-    refuse(report, hint).map(drop)
+    let advice = report.advice();
+    refuse(report, advice).map(drop)
 }
 
 /// Looks for what must not be in a file of SQL that is run in a transaction in one schema.

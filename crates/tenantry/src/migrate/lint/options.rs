@@ -43,7 +43,8 @@ impl Lint {
 
     /// Does not look at the file of a version. This is the way for a file that was applied already, which must
     /// not be edited any more. What would break the record of the file is still found: transaction control, and
-    /// whatever is not closed.
+    /// whatever is not closed. A `begin` is passed over: the file is in a transaction already, and the server only
+    /// warns.
     pub fn skip(mut self, version: i64) -> Self {
         self.skipped.insert(version);
         self

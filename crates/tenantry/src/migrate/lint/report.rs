@@ -32,7 +32,9 @@ pub struct FileFinding {
     /// Its version.
     pub version: i64,
     /// Whether the file was applied in a schema already. Editing it would be a
-    /// [`ChecksumMismatch`](super::super::Problem::ChecksumMismatch): [`Lint::skip`](super::Lint::skip) is the way.
+    /// [`ChecksumMismatch`](super::super::Problem::ChecksumMismatch): [`Lint::skip`](super::Lint::skip) is the way,
+    /// unless the file would break its own record. That one has to be edited, and
+    /// [recorded as it is then](super::super::TenantMigrator::mark_applied).
     pub applied: bool,
     /// What it is.
     #[serde(flatten)]
@@ -61,6 +63,16 @@ impl LintReport {
         match self.errors.is_empty() {
             true => Ok(self.warnings),
             false => Err(LintError { found: self.errors, more: self.more }),
+        }
+    }
+
+    /// Returns what to do about errors in files that may have been applied somewhere.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self.errors.iter().any(|found| found.finding.rule.keeps_the_record()) {
+            true => {
+                "; where a file was applied already, record it with mark_applied after the edit"
+            }
+            false => "; do not edit a file that was applied already: Lint::skip lets it be",
         }
     }
 
@@ -101,13 +113,17 @@ impl fmt::Display for LintReport {
 impl fmt::Display for FileFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {}", self.file, self.finding)?;
-        match self.applied {
-            true => write!(
+        let Self { version, applied, finding, .. } = self;
+        match (applied, finding.rule.keeps_the_record()) {
+            (true, true) => write!(
                 f,
-                " (version {0} was applied already, so do not edit it: Lint::skip({0}) lets it be)",
-                self.version
+                " (version {version} was applied already: after the edit, record it with mark_applied)"
             ),
-            false => Ok(()),
+            (true, false) => write!(
+                f,
+                " (version {version} was applied already, so do not edit it: Lint::skip({version}) lets it be)"
+            ),
+            (false, _) => Ok(()),
         }
     }
 }

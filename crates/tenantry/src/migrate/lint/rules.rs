@@ -81,9 +81,10 @@ struct File<'a> {
 impl File<'_> {
     fn check(&mut self, statement: &[Token<'_>], found: &mut Found<'_>) {
         let subject = self.context.subject;
-        transaction::check(subject, statement, found);
+        let skipped = self.context.lint.skips(subject.version);
+        transaction::check(subject, statement, skipped, found);
         check_client(statement, found);
-        if self.context.lint.skips(subject.version) {
+        if skipped {
             return;
         }
         let around = HashSet::new();

@@ -525,6 +525,10 @@ fn a_file_that_is_skipped_still_keeps_its_record() {
         |lint: Lint| told(&lint, &subject).into_iter().map(|(rule, _)| rule).collect::<Vec<_>>();
     assert_eq!(rules(Lint::default().skip(7)), [Rule::TransactionControl, Rule::Unterminated]);
     assert_eq!(rules(Lint::default().skip(8)).len(), 4);
+    let subject = Subject { text: "create table a (); begin; create table b ();", ..subject };
+    let found = |lint: Lint| told(&lint, &subject).into_iter().map(|(rule, _)| rule).next();
+    assert_eq!(found(Lint::default()), Some(Rule::TransactionControl));
+    assert_eq!(found(Lint::default().skip(7)), None, "the server only warns");
 }
 
 #[test]

@@ -11,9 +11,17 @@ use super::{
 };
 
 /// Looks for both in a statement of a file.
-pub(super) fn check(subject: &Subject<'_>, statement: &[Token<'_>], found: &mut Found<'_>) {
+///
+/// In a file that is skipped, a `begin` is let be: the server is in a transaction, and only warns.
+pub(super) fn check(
+    subject: &Subject<'_>,
+    statement: &[Token<'_>],
+    skipped: bool,
+    found: &mut Found<'_>,
+) {
     let at = statement[0].at;
-    if controls_transaction(statement) {
+    let harmless = skipped && subject.transactional && begins(statement);
+    if controls_transaction(statement) && !harmless {
         let what = statement[0].text.to_ascii_lowercase();
         let why = match subject.transactional {
             true => "the file is in a transaction with its record",
