@@ -1,7 +1,8 @@
 //! All tenants of a server, for operations on many of them at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use sqlx::PgConnection;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -29,12 +30,29 @@ pub(crate) struct Fleet {
     /// How many tenants may be in the making for longer than a transaction: each holds up to two connections while
     /// its seeds need another.
     underway: Arc<Semaphore>,
+    first_use: Arc<Mutex<FirstUse>>,
+}
+
+/// Who is told of each tenant that this process gets to know.
+#[derive(Clone, Default)]
+struct FirstUse(Option<Arc<dyn Fn(&Fleet, &TenantId) + Send + Sync>>);
+
+impl fmt::Debug for FirstUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FirstUse").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Fleet {
     pub(crate) fn new(server: Arc<Server>, shared: SharedDb, asked: Asked, lookup: Lookup) -> Self {
         let underway = Arc::new(Semaphore::new((server.places_for_upkeep() / 3).max(1)));
-        Self { server, shared, asked, lookup, underway }
+        Self { server, shared, asked, lookup, underway, first_use: Arc::default() }
+    }
+
+    /// Tells this from now on of each tenant, when a handle of it is asked for and the catalog was asked just now.
+    /// It replaces what was told before.
+    pub(crate) fn on_first_use(&self, tell: impl Fn(&Self, &TenantId) + Send + Sync + 'static) {
+        *self.first_use.lock() = FirstUse(Some(Arc::new(tell)));
     }
 
     /// Waits for a place among the tenants that are in the making for longer than a transaction.
@@ -75,6 +93,12 @@ impl Fleet {
             return Err(Error::new(ErrorKind::Closed, "looking a tenant up").with_tenant(id));
         }
         let known = self.lookup.find(&self.asked, id).await?;
+        if known.occupant.is_new() {
+            let first_use = self.first_use.lock().clone();
+            if let Some(tell) = first_use.0 {
+                tell(self, id);
+            }
+        }
         let handle = Handle::new(Arc::clone(&self.server), Arc::clone(&known.occupant));
         Ok(TenantDb::new(handle, known.tenant.clone()))
     }

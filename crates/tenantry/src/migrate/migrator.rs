@@ -93,6 +93,10 @@ impl TenantMigrator {
     ///
     /// When the shared schema fails, no tenant is begun.
     ///
+    /// An instance of the release before may make tenants with its own files afterwards. Once a run has come to its
+    /// end, each tenant that this manager gets to know later is looked at once, in the background, and migrated with
+    /// these files and options where files are all that it lacks. Not after a run [to](MigrateOptions::to) a version.
+    ///
     /// # Errors
     ///
     /// Only when nothing was begun: [`Config`](ErrorKind::Config) when an option cannot be used,
@@ -116,7 +120,11 @@ impl TenantMigrator {
         if let Some(turn) = turn {
             turn.settle().await;
         }
-        report
+        let report = report?;
+        if report.end == End::Completed && options.to.is_none() {
+            self.attend_newcomers(set, &options, &report);
+        }
+        Ok(report)
     }
 
     async fn migrate_in_turn(

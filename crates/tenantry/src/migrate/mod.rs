@@ -14,6 +14,7 @@ mod invalid;
 mod latecomers;
 mod lint;
 mod migrator;
+mod newcomers;
 mod options;
 mod outside;
 mod plan;

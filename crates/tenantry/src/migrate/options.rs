@@ -251,6 +251,21 @@ impl MigrateOptions {
         self.stop.clone().is_some_and(|stop| stop.now_or_never().is_some())
     }
 
+    /// Returns those for tenants that are migrated in passing: beside requests, and heard of by nobody.
+    pub(super) fn in_background(self) -> Self {
+        let defaults = Self::default();
+        Self {
+            concurrency: 1,
+            on_failure: defaults.on_failure,
+            error_budget: None,
+            canary: defaults.canary,
+            wave: None,
+            on_progress: None,
+            stop: None,
+            ..self
+        }
+    }
+
     pub(super) fn leniency(&self) -> Leniency {
         Leniency { out_of_order: self.allow_out_of_order, missing: self.ignore_missing }
     }

@@ -42,6 +42,8 @@ pub(crate) struct Occupant {
     retired: AtomicBool,
     /// Whether it was refused from the beginning, because the tenant is suspended.
     suspended: bool,
+    /// Whether a handle of it was asked for.
+    met: AtomicBool,
     /// Told apart from every other occupant by this number, for as long as the process runs.
     pub(crate) serial: u64,
     tables: AtomicU32,
@@ -119,10 +121,16 @@ impl Occupant {
             unruly: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             suspended: false,
+            met: AtomicBool::new(false),
             serial,
             tables,
             changes: AtomicU32::new(0),
         }
+    }
+
+    /// Returns `true` for the first who asks.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.met.load(Ordering::Relaxed) && !self.met.swap(true, Ordering::Relaxed)
     }
 
     /// Says how often the tables were changed; see [`note_change`](Self::note_change).

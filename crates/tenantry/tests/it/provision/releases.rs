@@ -10,7 +10,7 @@ use tenantry::{
 use super::{by_discovery, with_table};
 use crate::{
     migrate::Files,
-    support::{TestResult, World},
+    support::{TestResult, World, eventually, run},
 };
 
 #[tokio::test]
@@ -114,5 +114,36 @@ async fn two_releases_together_refuse_nobody_and_end_at_the_newest_version() -> 
     let plan = migrator.plan(Schemas::AllTenants, &MigrateOptions::default()).await?;
     assert!(plan.is_up_to_date(), "{plan}");
     new_manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_that_comes_after_the_run_is_migrated_when_it_is_first_used() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (old_manager, before) = with_table(&world, &files).await;
+    let new_manager = world.builder().catalog(tenantry::TableCatalog::new()).build()?;
+    files.write("0003_more.sql", "alter table notes add more int;");
+    let migrator = new_manager.migrator().tenants(files.read());
+    assert!(migrator.migrate_all(MigrateOptions::default()).await?.is_success());
+    for id in ["late", "later"] {
+        before.create(id, CreateOptions::default()).await?;
+        run(&mut world.admin().await, &format!("create schema tenant_bare_{id}")).await;
+        let admin = &mut world.admin().await;
+        run(admin, &format!("insert into tenants (id) values ('bare_{id}')")).await;
+    }
+    // Something else is amiss than that it is behind: that is for people.
+    run(&mut world.admin().await, "delete from tenant_later._sqlx_migrations where version = 1")
+        .await;
+    for id in ["late", "later", "bare_late", "bare_later"] {
+        run(&new_manager.tenant(id).await?, "select 1").await;
+    }
+    let versions = async |id: &str| {
+        let plan = migrator.plan(Schemas::tenants([id]), &MigrateOptions::default()).await;
+        plan.expect("the server is running").tenants[0].applied
+    };
+    eventually("the tenant is migrated", async || versions("late").await == 3).await;
+    assert_eq!((versions("later").await, versions("bare_late").await), (1, 0));
+    new_manager.close().await;
+    old_manager.close().await;
     Ok(())
 }
