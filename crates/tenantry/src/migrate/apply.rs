@@ -10,10 +10,10 @@ use super::{
     Action, Failure, FailureReason, FileDone, MigrateOptions, Problem, TransactionPer,
     lint::statements,
     outside::{Outside, check_built},
-    plan::{Applied, Job, Leniency, Step, steps},
+    plan::{Applied, Job, Kept, Leniency, Step, remark, steps},
     privileges,
     source::{MigrationFile, Migrations},
-    stage::Way,
+    stage::{Begun, Way, prints},
     survey::run,
     tracking::{self, Locked, Presence},
 };
@@ -108,11 +108,9 @@ pub(super) async fn work(
 /// Makes a failure of a problem, with what is on record of it.
 fn explained(problem: Problem, set: &Migrations, applied: &[Applied]) -> Failure {
     let row = applied.iter().find(|row| row.version == problem.version());
-    let begun = row.and_then(|row| row.begun.as_ref());
-    match (&problem, begun) {
-        (Problem::Dirty { version }, Some(begun)) => {
+    match (&problem, row.and_then(|row| remark(set, row))) {
+        (Problem::Dirty { version }, Some(remark)) => {
             let file = set.file(*version);
-            let remark = begun.remark(file.map_or("", |file| &file.description));
             let failure = Failure::from(problem.clone()).with_remark(&remark);
             file.map_or(failure.clone(), |file| failure.in_file(*version, &file.name))
         }
@@ -125,7 +123,15 @@ fn was_done(step: &Step, applied: &[Applied]) -> bool {
     let row = applied.iter().find(|row| row.version == step.version);
     match step.action {
         Action::Applied | Action::Marked => row.is_some_and(|row| row.success),
-        Action::Reverted | Action::Forgotten => row.is_none(),
+        Action::Reverted => row.is_none(),
+        Action::Forgotten => match step.kept {
+            Kept::Nothing => row.is_none(),
+            Kept::Stage(kept) => {
+                let stage = row.and_then(|row| row.begun.as_ref()).and_then(Begun::stage);
+                stage == Some(kept)
+            }
+            Kept::All => true,
+        },
     }
 }
 
@@ -225,10 +231,9 @@ impl Batch<'_> {
             _ => self.run_together(lease).await?,
         }
         let duration = began.elapsed();
-        for Step { action, version } in self.steps {
-            let script = Script::of(self.work.set, &Step { action: *action, version: *version });
-            let file = script.map(|script| Arc::clone(script.name));
-            done(FileDone { version: *version, action: *action, file, duration });
+        for step in self.steps {
+            let file = Script::of(self.work.set, step).map(|script| Arc::clone(script.name));
+            done(FileDone { version: step.version, action: step.action, file, duration });
         }
         Ok(())
     }
@@ -273,6 +278,7 @@ impl Batch<'_> {
             options: self.work.options,
             begun: row.filter(|row| !row.success).and_then(|row| row.begun.as_ref()),
             create_table: self.presence != Presence::Table,
+            prints: prints(script.text()),
         };
         file.run(lease).await
     }
@@ -366,8 +372,9 @@ impl Sent {
     pub(crate) fn all(sql: &mut Sql, set: &Migrations, schema: &Ident) -> Self {
         tracking::create(sql, schema);
         let versions = set.files().iter().map(|file| file.version);
-        let steps: Vec<_> =
-            versions.map(|version| Step { action: Action::Applied, version }).collect();
+        let steps: Vec<_> = versions
+            .map(|version| Step { action: Action::Applied, version, kept: Kept::Nothing })
+            .collect();
         Self::write(sql, set, schema, &steps)
     }
 
@@ -408,7 +415,7 @@ impl Sent {
         let script = place.and_then(|place| Script::of(set, &place.step));
         match (place, script) {
             (Some(place), Some(script)) => {
-                let failure = failure.unless_plain(script.text());
+                let failure = failure.unless_plain(script.text()).with_hint_on_locks(script.text());
                 script.blame(failure, sql, place.begins, 0)
             }
             _ => failure,
@@ -443,9 +450,13 @@ fn write_records(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]
         tracking::record_done(sql, schema, applied);
     }
     for step in steps {
-        match (step.action, set.file(step.version)) {
-            (Action::Applied, _) => {}
-            (Action::Marked, Some(file)) => tracking::record_anyway(sql, schema, file),
+        match (step.action, set.file(step.version), step.kept) {
+            (Action::Applied, ..) => {}
+            (Action::Marked, Some(file), _) => tracking::record_anyway(sql, schema, file),
+            (Action::Forgotten, Some(file), Kept::Stage(kept)) => {
+                tracking::note_seen_to(sql, schema, file, kept);
+            }
+            (Action::Forgotten, _, Kept::All) => {}
             _ => tracking::delete(sql, schema, step.version),
         }
     }

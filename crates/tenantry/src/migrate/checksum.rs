@@ -44,7 +44,7 @@ pub(super) fn of_set<'f>(files: impl Iterator<Item = (i64, &'f Checksum)>) -> St
 }
 
 /// Has sqlx compute the checksum of a text, so that it is sqlx's in any case.
-fn digest(text: String) -> Vec<u8> {
+pub(super) fn digest(text: String) -> Vec<u8> {
     let sql = operators_file(text);
     Migration::new(0, "".into(), MigrationType::Simple, sql, false).checksum.to_vec()
 }

@@ -6,7 +6,7 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use super::{
     Collision, Problem,
     collision::{expects_others, is_already_there},
-    lint::line_of,
+    lint::{line_of, statements},
 };
 use crate::{
     error::{Error, ErrorClass, ErrorKind, class_of, own},
@@ -145,7 +145,8 @@ impl Failure {
     }
 
     /// Returns what may help: where the type, function, operator or table is that was not found, when it
-    /// belongs to an extension or to the shared schema.
+    /// belongs to an extension or to the shared schema; what a statement outside a transaction has left half made; or
+    /// how a lock may be had.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_ref().map(|hint| hint.as_str())
@@ -154,6 +155,15 @@ impl Failure {
     /// Puts in what may help.
     pub(super) fn with_hint(self, hint: Option<String>) -> Self {
         Self { hint: hint.map(Arc::new), ..self }
+    }
+
+    /// Puts in what may help when a lock was not to be had in a transaction that runs this text.
+    pub(super) fn with_hint_on_locks(self, text: &str) -> Self {
+        let waits_for_lock =
+            self.reason == FailureReason::LockTimeout && statements(text).len() > 1;
+        let hint = "while a statement waits, the file keeps the locks of those before it: put them into two files, or \
+                    raise MigrateOptions::lock_timeout";
+        if waits_for_lock { self.with_hint(Some(hint.to_owned())) } else { self }
     }
 
     pub(super) fn schema_missing() -> Self {

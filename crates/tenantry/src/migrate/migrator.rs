@@ -7,7 +7,7 @@ use super::{
     BegunFile, End, Failure, LintError, LintReport, MigrateOptions, MigrateReport, MigrationPlan,
     Migrations, Outcome, PendingFile, SchemaState, SchemaStatus, Schemas, TenantMigration,
     lint::{FileFinding, Lint, Of, Subject, check},
-    plan::{Applied, Job, goes_on, pending, problems},
+    plan::{Applied, Job, goes_on, pending, problems, remark},
     run::Order,
     scope::Scope,
     stage::Way,
@@ -251,11 +251,17 @@ impl TenantMigrator {
         self.run(schemas, Job::ForgetOrphans, &options).await
     }
 
-    /// Deletes the records of migrations that were begun outside a transaction and not run to their end,
-    /// so that the next run begins them again.
+    /// Forgets that migrations have failed which were begun outside a transaction, so that the next run goes on with
+    /// the statement that has failed. Those before it are not run again.
     ///
-    /// What they have made stays: put that right first. Indexes that a file builds concurrently, and constraints that
-    /// it declares `not valid`, may stay half made: the next run drops those before it makes them.
+    /// See to what it failed over first. An index that it builds concurrently, and a constraint that it declares `not
+    /// valid`, may stay half made: the next run drops those before it makes them. An index that was made or repaired by
+    /// hand meanwhile counts as made.
+    ///
+    /// The file may have been edited, but for the statements that were run. When those were, or the record does not
+    /// say which they are, or one of them made something that has gone with its session, the record is deleted and
+    /// the next run begins with the first statement; [`BegunFile::remark`](super::BegunFile::remark) says so before. A
+    /// migration that was being taken back is gone on with by [`revert`](Self::revert).
     ///
     /// # Errors
     ///
@@ -269,7 +275,25 @@ impl TenantMigrator {
         schemas: Schemas,
         options: MigrateOptions,
     ) -> Result<MigrateReport, Error> {
-        self.run(schemas, Job::ForgetDirty, &options).await
+        self.run(schemas, Job::ForgetDirty { whole: false }, &options).await
+    }
+
+    /// Deletes the records of migrations that were begun outside a transaction and not run to their end, so that the
+    /// next run begins with their first statement: for schemas in which somebody has undone by hand what was done.
+    ///
+    /// # Errors
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`migrate_all`](Self::migrate_all).
+    pub async fn restart_dirty(
+        &self,
+        schemas: Schemas,
+        options: MigrateOptions,
+    ) -> Result<MigrateReport, Error> {
+        self.run(schemas, Job::ForgetDirty { whole: true }, &options).await
     }
 
     /// Finds out what a run would do, with everything that stands in its way, and writes nothing: the dry
@@ -537,10 +561,8 @@ fn status(
 }
 
 fn begun_file(set: &Migrations, row: &Applied) -> Option<BegunFile> {
-    let (begun, version) = (row.begun.as_ref()?, row.version);
-    let file = set.file(version);
-    let remark = begun.remark(file.map_or("", |file| &file.description));
-    let file = file.map(|file| Arc::clone(&file.name));
+    let (version, remark) = (row.version, remark(set, row)?);
+    let file = set.file(version).map(|file| Arc::clone(&file.name));
     Some(BegunFile { version, file, remark, goes_on: goes_on(set, row, Way::Up) })
 }
 

@@ -13,7 +13,7 @@ use super::{
     apply::{Script, limit_locks, reset_encoding, set_limits},
     lint::{Concurrent, Statement, statements},
     remains::{Before, Cured, Remains, drop_not_valid},
-    stage::{Begun, Doubt, Next, Resume, Stage, Way, with_note},
+    stage::{Begun, Doubt, Next, Print, Resume, Stage, Way, with_note},
     survey::run,
     tracking,
 };
@@ -29,6 +29,8 @@ pub(super) struct Outside<'a> {
     pub(super) begun: Option<&'a Begun>,
     /// Whether the table of the records has to be made.
     pub(super) create_table: bool,
+    /// What tells the statements that have ended from others, by their number.
+    pub(super) prints: Vec<Print>,
 }
 
 /// A statement of the file.
@@ -70,6 +72,7 @@ impl Outside<'_> {
         for (index, (place, kind)) in places.iter().zip(&kinds).enumerate() {
             let doubt = match from.doubt {
                 Doubt::All => Before::AnyTime,
+                Doubt::ByHand if index == from.from => Before::AnyTime,
                 Doubt::First if index == from.from => Before::SinceRecord,
                 _ => Before::NotRun,
             };
@@ -189,6 +192,10 @@ impl Outside<'_> {
                 FailureReason::LockTimeout if concurrent.blocks_nobody() && waited_long => {
                     failure.for_good()
                 }
+                _ if failure.sqlstate.as_deref() == Some("42P07") => {
+                    let hint = "if that is the index that the statement makes, add `if not exists`";
+                    failure.with_hint(Some(hint.to_owned()))
+                }
                 _ => failure,
             })?;
         }
@@ -242,7 +249,8 @@ impl Outside<'_> {
     }
 
     fn stage(&self, ended: usize, next: Next) -> Stage {
-        Stage { way: self.way, ended, next }
+        let print = self.prints.get(ended).copied().unwrap_or_default();
+        Stage { way: self.way, ended, next, print }
     }
 
     /// Notes why a statement has failed, and whether another run may go on with it. When nothing was done at
@@ -266,14 +274,19 @@ impl Outside<'_> {
         }
         let mut sql = Sql::default();
         let index = state.transaction.unwrap_or(part.index);
+        let mut left = None;
         let is_whole = state.transaction.is_some()
             || match part.kind {
-                // When that cannot be told, something may be there.
                 Statement::Concurrent(concurrent) => {
-                    matches!(self.remains().are_there(lease, concurrent).await, Ok(false))
+                    let found = self.remains().half_made(lease, concurrent).await;
+                    // When that cannot be told, something may be there.
+                    let is_whole = matches!(found, Ok(None));
+                    left = found.ok().flatten();
+                    is_whole
                 }
                 kind => *kind != Statement::Other,
             };
+        let left = left.map(|left| left.to_string());
         let did_nothing =
             is_whole && kinds[..index].iter().all(|kind| matches!(kind, Statement::Setting { .. }));
         if did_nothing {
@@ -289,7 +302,10 @@ impl Outside<'_> {
                 Some(begun) if begun.has_note(index, &file.description) => {
                     begun.description.clone()
                 }
-                _ => with_note(&file.description, &note_of(&failure, part.index, kinds.len())),
+                _ => {
+                    let note = note_of(&failure, left.as_deref(), part.index, kinds.len());
+                    with_note(&file.description, &note)
+                }
             };
             let stage = self.stage(index, next);
             tracking::note_stage(&mut sql, self.schema, file.version, stage, &description);
@@ -304,7 +320,14 @@ impl Outside<'_> {
         }
         // Nobody knows how much of it was done.
         let unknown = !is_whole && *part.kind == Statement::Other;
-        if unknown { failure.for_good() } else { failure }
+        let failure = if unknown { failure.for_good() } else { failure };
+        match left.filter(|_| !failure.is_of_circumstances()) {
+            Some(left) => failure.with_hint(Some(format!(
+                "{left}: see to what has failed, then call forget_dirty, and the next run takes that away and goes \
+                 on with this statement"
+            ))),
+            None => failure,
+        }
     }
 
     /// Takes back the note that the file was begun.
@@ -362,7 +385,7 @@ pub(super) async fn check_built(
 /// How long a note is at most, in characters.
 const LONGEST_NOTE: usize = 500;
 
-fn note_of(failure: &Failure, index: usize, statements: usize) -> String {
+fn note_of(failure: &Failure, left: Option<&str>, index: usize, statements: usize) -> String {
     let mut note = format!("statement {} of {statements}", index + 1);
     if let Some(line) = failure.line {
         note += &format!(", line {line}");
@@ -371,7 +394,11 @@ fn note_of(failure: &Failure, index: usize, statements: usize) -> String {
     if let Some(code) = &failure.sqlstate {
         note += &format!(" ({code})");
     }
-    note.chars().take(LONGEST_NOTE).collect()
+    let mut note: String = note.chars().take(LONGEST_NOTE).collect();
+    if let Some(left) = left {
+        note += &format!("; {left}");
+    }
+    note
 }
 
 async fn execute(lease: &mut Lease, sql: Sql) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use super::{
     Outcome,
     lint::{Statement, statements},
     source::{MigrationFile, Migrations},
-    stage::{Begun, Way},
+    stage::{Begun, Stage, Way},
 };
 
 /// What is recorded of one migration in a schema.
@@ -33,8 +33,8 @@ pub(super) enum Job {
     Mark { to: Option<i64> },
     /// Delete the records of migrations that have no file.
     ForgetOrphans,
-    /// Delete the records of migrations that were not run to their end.
-    ForgetDirty,
+    /// Forget that migrations have failed which were not run to their end, or that they were begun at all.
+    ForgetDirty { whole: bool },
 }
 
 impl Job {
@@ -44,7 +44,7 @@ impl Job {
             Self::Apply { .. } => Outcome::Migrated,
             Self::Revert { .. } => Outcome::Reverted,
             Self::Mark { .. } => Outcome::Marked,
-            Self::ForgetOrphans | Self::ForgetDirty => Outcome::Forgotten,
+            Self::ForgetOrphans | Self::ForgetDirty { .. } => Outcome::Forgotten,
         }
     }
 }
@@ -61,6 +61,18 @@ pub(super) struct Leniency {
 pub(super) struct Step {
     pub(super) action: Action,
     pub(super) version: i64,
+    /// What stays on record of what is forgotten.
+    pub(super) kept: Kept,
+}
+
+/// What stays on record of a file that was begun and not run to its end, when it is forgotten that it has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    Nothing,
+    /// How far it counts as run.
+    Stage(Stage),
+    /// All of it: a run goes on with the file in any case.
+    All,
 }
 
 /// What is done with a migration.
@@ -74,7 +86,7 @@ pub enum Action {
     Reverted,
     /// It was recorded as applied without being run.
     Marked,
-    /// Its record was deleted.
+    /// Its record was deleted; or it was forgotten that it had failed, so that the next run goes on with it.
     Forgotten,
 }
 
@@ -135,7 +147,7 @@ impl fmt::Display for Problem {
             Self::Dirty { version } => write!(
                 f,
                 "version {version} was begun and not run to its end: repair the data or the schema, then call \
-                 forget_dirty to run the file again, or mark_applied if the schema is as the file says"
+                 forget_dirty and run again, or mark_applied if the schema is as the file says"
             ),
             Self::ChecksumMismatch { version } => write!(
                 f,
@@ -193,17 +205,57 @@ pub(super) fn pending<'a>(
     set.files().iter().filter(|file| row_of(applied, file.version).is_none())
 }
 
+/// Returns what is sent of a file in a direction, when that is outside a transaction.
+fn text_outside(file: &MigrationFile, way: Way) -> Option<&str> {
+    let (sql, body, transactional) = match (way, &file.down) {
+        (Way::Up, _) => (&file.sql, &file.body, file.transactional),
+        (Way::Down, Some(down)) => (&down.sql, &down.body, down.transactional),
+        (Way::Down, None) => return None,
+    };
+    sql.as_str().get(body.clone()).filter(|_| !transactional)
+}
+
 /// Says whether a run may go on with a file that was begun outside a transaction and not run to its end.
 pub(super) fn goes_on(set: &Migrations, row: &Applied, way: Way) -> bool {
-    let script = set.file(row.version).filter(|file| file.checksum.is(&row.checksum));
-    let script = script.and_then(|file| match way {
-        Way::Up => Some((&file.sql, &file.body, file.transactional)),
-        Way::Down => file.down.as_ref().map(|down| (&down.sql, &down.body, down.transactional)),
-    });
-    let (Some(begun), Some((sql, body, false))) = (&row.begun, script) else { return false };
-    let text = sql.as_str().get(body.clone()).unwrap_or_default();
+    let file = set.file(row.version).filter(|file| file.checksum.is(&row.checksum));
+    let text = file.and_then(|file| text_outside(file, way));
+    let (Some(begun), Some(text)) = (&row.begun, text) else { return false };
     let read = statements(text).into_iter().map(|place| Statement::read(&text[place]));
-    begun.resume(way, &read.collect::<Vec<_>>()).is_some()
+    // The checksum is that of the way up.
+    let is_it = way == Way::Up || begun.is_of(text);
+    is_it && begun.resume(way, &read.collect::<Vec<_>>()).is_some()
+}
+
+/// Returns what stays on record of a file when it is forgotten that it has failed.
+fn kept(set: &Migrations, row: &Applied) -> Kept {
+    match goes_on(set, row, Way::Up) || goes_on(set, row, Way::Down) {
+        // What was made since the record was written is told by the record's age.
+        true => Kept::All,
+        false => seen_to(set, row).map_or(Kept::Nothing, Kept::Stage),
+    }
+}
+
+fn seen_to(set: &Migrations, row: &Applied) -> Option<Stage> {
+    let (file, begun) = (set.file(row.version)?, row.begun.as_ref()?);
+    let is_edited = !file.checksum.is(&row.checksum);
+    begun.seen_to(text_outside(file, begun.stage()?.way)?, is_edited)
+}
+
+/// Says what has come of a file that was begun and not run to its end, and what forgetting that comes to, where it
+/// is not to go on.
+pub(super) fn remark(set: &Migrations, row: &Applied) -> Option<String> {
+    let file = set.file(row.version);
+    let remark = row.begun.as_ref()?.remark(file.map_or("", |file| &file.description));
+    Some(if goes_on(set, row, Way::Down) {
+        format!("{remark}; the next revert goes on with it")
+    } else if file.is_none() || kept(set, row) != Kept::Nothing {
+        remark
+    } else {
+        format!(
+            "{remark}; where to go on is not on record, or what was run was edited since, so after forget_dirty the \
+             file starts over: undo what it has done first"
+        )
+    })
 }
 
 /// Returns what a job comes to in a schema.
@@ -213,7 +265,7 @@ pub(super) fn steps(
     applied: &[Applied],
     lenient: Leniency,
 ) -> Result<Vec<Step>, Problem> {
-    let step = |action| move |version| Step { action, version };
+    let step = |action| move |version| Step { action, version, kept: Kept::Nothing };
     let rows = applied.iter();
     match job {
         Job::Apply { to } => {
@@ -243,9 +295,13 @@ pub(super) fn steps(
             let orphans = rows.filter(|row| set.file(row.version).is_none());
             Ok(orphans.map(|row| row.version).map(step(Action::Forgotten)).collect())
         }
-        Job::ForgetDirty => {
+        Job::ForgetDirty { whole } => {
             let dirty = rows.filter(|row| !row.success);
-            Ok(dirty.map(|row| row.version).map(step(Action::Forgotten)).collect())
+            let forgotten = dirty.map(|row| {
+                let kept = if whole { Kept::Nothing } else { kept(set, row) };
+                Step { kept, ..step(Action::Forgotten)(row.version) }
+            });
+            Ok(forgotten.collect())
         }
     }
 }

@@ -6,7 +6,7 @@ use sqlx::{Executor, Row, postgres::PgRow};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Failure, FailureReason,
+    Failure, FailureReason, Invalid,
     lint::{Concurrent, Constraint, Name, NewIndex, Reindexed},
     survey::run,
     tracking::table,
@@ -58,6 +58,8 @@ struct Index {
     is_unique: bool,
     method: String,
     is_partial: bool,
+    /// Whether it is of the statement's table, and has not only the name that the statement gives.
+    is_of_table: bool,
 }
 
 /// How long until the next look whether somebody has ended who is building.
@@ -121,27 +123,35 @@ impl Remains<'_> {
         lease: &mut Lease,
         statement: &Concurrent,
     ) -> Result<(), Failure> {
-        if !matches!(statement, Concurrent::CreateIndex(_)) {
-            return Ok(());
-        }
+        let Concurrent::CreateIndex(made) = statement else { return Ok(()) };
         let found = self.find(lease, statement).await?;
         match found.iter().find(|index| !index.is_valid) {
+            Some(index) if !index.is_of_table => Err(index.in_the_way(made)),
             None => Ok(()),
             Some(index) => Err(Failure::invalid_index(&index.name)),
         }
     }
 
-    /// Returns `true` if a statement that has failed has left something half made.
-    pub(super) async fn are_there(
+    /// Returns what a statement that has failed has left half made.
+    pub(super) async fn half_made(
         &self,
         lease: &mut Lease,
         statement: &Concurrent,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Option<Invalid>, Failure> {
         if let Concurrent::Detach { table, partition } = statement {
             let found = detaching(lease, table, partition).await?;
-            return Ok(found.is_some_and(|attached| attached.pending));
+            return Ok(found.filter(|attached| attached.pending).map(|attached| {
+                let ([_, table], [_, partition]) = (&attached.table, &attached.partition);
+                let (table, partition) = (table.as_str().into(), partition.as_str().into());
+                Invalid::PendingDetach { table, partition }
+            }));
         }
-        Ok(self.find(lease, statement).await?.iter().any(|index| !index.is_valid))
+        let found = self.find(lease, statement).await?;
+        let left = found.into_iter().find(|index| !index.is_valid && index.is_of_table);
+        Ok(left.map(|left| {
+            let (table, index) = (left.table.as_str().into(), left.name.as_str().into());
+            Invalid::Index { table, index }
+        }))
     }
 
     /// Drops the invalid ones among the indexes that a statement has made. Returns the valid ones, and whether
@@ -151,7 +161,7 @@ impl Remains<'_> {
         lease: &mut Lease,
         statement: &Concurrent,
     ) -> Result<(Vec<Index>, bool), Failure> {
-        let (deadline, mut waited) = (Instant::now() + self.patience, false);
+        let (deadline, mut waited, mut seen) = (Instant::now() + self.patience, false, None);
         loop {
             let (valid, invalid): (Vec<_>, Vec<_>) =
                 self.find(lease, statement).await?.into_iter().partition(|index| index.is_valid);
@@ -165,10 +175,22 @@ impl Remains<'_> {
                 sleep(LOOK_AGAIN).await;
                 continue;
             }
-            for index in &invalid {
-                index.drop(lease).await?;
+            // What is invalid in a snapshot may have been completed before its builder was looked for.
+            let seen_before = seen.replace(invalid.len());
+            if seen_before.is_none() && !invalid.is_empty() {
+                continue;
             }
-            return Ok((valid, waited));
+            waited |= seen_before.is_some_and(|before| invalid.len() < before);
+            for index in &invalid {
+                match statement {
+                    Concurrent::CreateIndex(made) if !index.is_of_table => {
+                        return Err(index.in_the_way(made));
+                    }
+                    _ => index.drop(lease).await?,
+                }
+            }
+            let ours = valid.into_iter().filter(|index| index.is_of_table);
+            return Ok((ours.collect(), waited));
         }
     }
 
@@ -200,6 +222,14 @@ impl Remains<'_> {
             }
             None => {
                 sql.text("null::pg_catalog.int4");
+            }
+        }
+        match statement {
+            Concurrent::CreateIndex(made) => {
+                regclass(sql.text(", i.indrelid operator(pg_catalog.=) "), &made.table);
+            }
+            _ => {
+                sql.text(", true");
             }
         }
         sql.text(
@@ -236,13 +266,19 @@ impl Remains<'_> {
     }
 }
 
-/// Appends which indexes `create index concurrently` may have made; without a name, those of its table.
+/// Appends which indexes `create index concurrently` may have made; without a name, those of its table. The one of
+/// its name may be of another table.
 fn made_by(sql: &mut Sql, made: &NewIndex) {
-    sql.text("i.indrelid operator(pg_catalog.=) ");
-    regclass(sql, &made.table);
-    if let Some(name) = &made.name {
-        sql.text(" and c.relname operator(pg_catalog.=) ").literal(name).text("::pg_catalog.name");
-    }
+    let Some(name) = &made.name else {
+        regclass(sql.text("i.indrelid operator(pg_catalog.=) "), &made.table);
+        return;
+    };
+    sql.text("c.relname operator(pg_catalog.=) ").literal(name).text("::pg_catalog.name");
+    sql.text(
+        " and c.relnamespace operator(pg_catalog.=) (select x.relnamespace from pg_catalog.pg_class x \
+         where x.oid operator(pg_catalog.=) ",
+    );
+    regclass(sql, &made.table).text(")");
 }
 
 /// What is left at least of a table's name in that of an index for which PostgreSQL has chosen it, in bytes.
@@ -328,7 +364,19 @@ impl Index {
             is_unique: row.try_get(7)?,
             method: row.try_get(8)?,
             is_partial: row.try_get(9)?,
+            is_of_table: row.try_get(11)?,
         }))
+    }
+
+    /// Makes the failure of a statement that would pass this index of another table over, or be refused for it.
+    fn in_the_way(&self, made: &NewIndex) -> Failure {
+        let Self { name, table, .. } = self;
+        let message = format!(
+            "index {name} of table {table} is invalid, and has the name of the index that the statement makes \
+             on {}: drop or rename it, then run the file",
+            made.table
+        );
+        Failure::new(FailureReason::InvalidIndex, message)
     }
 
     /// Says whether it is what a statement makes, as far as that can be told.

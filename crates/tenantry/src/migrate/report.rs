@@ -118,7 +118,7 @@ pub enum Outcome {
     Reverted,
     /// Files were recorded as applied, and not run.
     Marked,
-    /// Records were deleted.
+    /// Records were deleted, or the failures in them.
     Forgotten,
     /// There was nothing to do; somebody else may have done it meanwhile.
     UpToDate,
@@ -410,7 +410,8 @@ pub struct BegunFile {
     /// Its file, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<Arc<str>>,
-    /// Which statement has failed first and why, or how far it has come.
+    /// Which statement has failed first and why, and what it has left half made; or how far it has come. It says so, too,
+    /// when [`forget_dirty`](super::TenantMigrator::forget_dirty) has the file start over.
     pub remark: String,
     /// Whether the next run goes on with it; else somebody has to put the schema right.
     pub goes_on: bool,

@@ -39,7 +39,7 @@ impl<'a> Scope<'a> {
                 let steps = steps(self.job, self.set, recorded, self.lenient);
                 self.run.extend(steps.into_iter().flatten().map(|step| step.version));
             }
-            Job::Mark { .. } | Job::ForgetOrphans | Job::ForgetDirty => {}
+            Job::Mark { .. } | Job::ForgetOrphans | Job::ForgetDirty { .. } => {}
         }
     }
 

@@ -1,9 +1,12 @@
 //! How far a file outside a transaction has come, and whether another run may go on from there.
 //!
 //! It is recorded in two columns that nobody else reads while the file is not done: the time that it took, below
-//! -1, says how many statements have ended, and the description says what failed first.
+//! -1, says how many statements have ended and which those were, and the description says what failed first.
 
-use super::lint::Statement;
+use super::{
+    checksum,
+    lint::{Statement, statements},
+};
 
 /// Whether a file is applied or taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub(super) enum Next {
     Begun,
     /// It has failed in a way that somebody has to see to.
     Failed,
+    /// It has failed, and somebody has seen to that.
+    Again,
 }
 
 /// How far a file has come.
@@ -30,7 +35,13 @@ pub(super) struct Stage {
     /// How many statements have ended.
     pub(super) ended: usize,
     pub(super) next: Next,
+    /// Tells those from others.
+    pub(super) print: Print,
 }
+
+/// Tells the statements at the beginning of a file from others, but for those that set something for the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Print(u64);
 
 /// What is on record of a file that was begun and not run to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +64,8 @@ pub(super) enum Doubt {
     None,
     /// The first that is run.
     First,
+    /// The first that is run, and somebody may have done by hand what it does.
+    ByHand,
     /// All of them: an older release has not recorded how far it came.
     All,
 }
@@ -62,32 +75,78 @@ const UNKNOWN: i64 = -1;
 
 const FIRST: i64 = -2;
 
+/// How much of the record's number is for what.
+const NEXT_BITS: u32 = 2;
+const WAY_BITS: u32 = 1;
+const ENDED_BITS: u32 = 20;
+const PRINT_BITS: u32 = 39;
+const ENDED_LIMIT: u64 = 1 << ENDED_BITS;
+
+/// Takes numbers apart, the lowest bits first.
+fn take(number: &mut u64, bits: u32) -> u64 {
+    let taken = *number & ((1 << bits) - 1);
+    *number >>= bits;
+    taken
+}
+
+/// Returns the prints of the first statements of a text: of none, of one, and so on until all.
+pub(super) fn prints(text: &str) -> Vec<Print> {
+    let mut prints = vec![Print::default()];
+    let mut last = Print::default();
+    for place in statements(text) {
+        let statement = &text[place];
+        if !matches!(Statement::read(statement), Statement::Setting { .. }) {
+            let chain = format!("{} {}", last.0, statement.replace("\r\n", "\n"));
+            let first = checksum::digest(chain)
+                .iter()
+                .take(8)
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+            last = Print(first & ((1 << PRINT_BITS) - 1));
+        }
+        prints.push(last);
+    }
+    prints
+}
+
 impl Stage {
     /// Returns what stands for it in the record.
     pub(super) fn code(self) -> i64 {
-        let way = if self.way == Way::Up { 0 } else { 3 };
+        let Ok(ended @ 0..ENDED_LIMIT) = u64::try_from(self.ended) else { return UNKNOWN };
+        let way = if self.way == Way::Up { 0 } else { 1 };
         let next = match self.next {
             Next::Untouched => 0,
             Next::Begun => 1,
             Next::Failed => 2,
+            Next::Again => 3,
         };
-        let ended = i64::try_from(self.ended).unwrap_or(i64::MAX / 8).min(i64::MAX / 8);
-        FIRST - (ended * 6 + way + next)
+        let number = ((self.print.0 << ENDED_BITS | ended) << WAY_BITS | way) << NEXT_BITS | next;
+        i64::try_from(number).map_or(UNKNOWN, |number| FIRST - number)
     }
 
     fn from_code(code: i64) -> Option<Self> {
-        let number = FIRST.checked_sub(code).filter(|number| *number >= 0)?;
-        let way = if number % 6 < 3 { Way::Up } else { Way::Down };
-        let next =
-            [Next::Untouched, Next::Begun, Next::Failed][usize::try_from(number % 3).ok()?];
-        Some(Self { way, ended: usize::try_from(number / 6).ok()?, next })
+        let mut number = u64::try_from(FIRST.checked_sub(code)?).ok()?;
+        let next = match take(&mut number, NEXT_BITS) {
+            0 => Next::Untouched,
+            1 => Next::Begun,
+            2 => Next::Failed,
+            _ => Next::Again,
+        };
+        let way = if take(&mut number, WAY_BITS) == 0 { Way::Up } else { Way::Down };
+        let ended = usize::try_from(take(&mut number, ENDED_BITS)).ok()?;
+        Some(Self { way, ended, next, print: Print(take(&mut number, PRINT_BITS)) })
     }
 }
 
 impl Begun {
     /// Returns how far it has come, when that is known.
-    fn stage(&self) -> Option<Stage> {
+    pub(super) fn stage(&self) -> Option<Stage> {
         Stage::from_code(self.execution_time)
+    }
+
+    /// Says whether the statements that have ended are those of this text.
+    pub(super) fn is_of(&self, text: &str) -> bool {
+        let stage = self.stage();
+        stage.is_some_and(|stage| prints(text).get(stage.ended) == Some(&stage.print))
     }
 
     /// Decides whether a run in this direction may go on with a file of these statements.
@@ -104,11 +163,29 @@ impl Begun {
         let from = stage.ended;
         match (stage.next, statements.get(from)) {
             (Next::Untouched, _) | (_, None) => Some(Resume { from, doubt: Doubt::None }),
+            (Next::Again, Some(_)) => Some(Resume { from, doubt: Doubt::ByHand }),
             (Next::Begun, Some(next)) if may_be_run_again(next) => {
                 Some(Resume { from, doubt: Doubt::First })
             }
             _ => None,
         }
+    }
+
+    /// Returns how far the file counts as run once somebody has seen to what has failed; nothing when it has to be run
+    /// from its beginning. `text` is what is run in the stage's direction, and `is_edited` says whether the file is
+    /// another one by now.
+    pub(super) fn seen_to(&self, text: &str, is_edited: bool) -> Option<Stage> {
+        let stage = self.stage()?;
+        // It is the same statements that have ended, wherever they are now.
+        let ended = prints(text).iter().position(|print| *print == stage.print)?;
+        let places = statements(text);
+        let is_fleeting = |text: &str| Statement::read(text) == Statement::Fleeting;
+        if places[..ended].iter().any(|place| is_fleeting(&text[place.clone()])) {
+            return None;
+        }
+        // Of another statement nothing can have been done by hand.
+        let next = if is_edited { Next::Untouched } else { Next::Again };
+        Some(Stage { ended, next, ..stage })
     }
 
     /// Says what has come of a file of this description, as far as that is on record.
@@ -121,6 +198,9 @@ impl Begun {
             (Some(note), _) => note.to_owned(),
             (None, Some(Stage { ended, next: Next::Begun, .. })) => {
                 format!("statement {} was begun, and no answer has come", ended + 1)
+            }
+            (None, Some(Stage { ended, next: Next::Again, .. })) => {
+                format!("statement {} has failed, and that was forgotten", ended + 1)
             }
             (None, Some(Stage { ended, .. })) => format!("{ended} statements were run"),
             (None, None) => "how much of it was done is not known".to_owned(),
@@ -158,6 +238,10 @@ fn may_be_run_again(statement: &Statement) -> bool {
 mod tests {
     use super::*;
 
+    fn stage(way: Way, ended: usize, next: Next) -> Stage {
+        Stage { way, ended, next, print: Print::default() }
+    }
+
     fn begun(execution_time: i64) -> Begun {
         Begun { execution_time, description: "orders by user".into() }
     }
@@ -169,13 +253,18 @@ mod tests {
     #[test]
     fn every_stage_is_read_as_it_was_written() {
         for way in [Way::Up, Way::Down] {
-            for next in [Next::Untouched, Next::Begun, Next::Failed] {
+            for next in [Next::Untouched, Next::Begun, Next::Failed, Next::Again] {
                 for ended in [0, 1, 7, 1_000_000] {
-                    let stage = Stage { way, ended, next };
-                    assert_eq!(Stage::from_code(stage.code()), Some(stage));
+                    for print in prints("select 1; select 2") {
+                        let stage = Stage { way, ended, next, print };
+                        assert_eq!(Stage::from_code(stage.code()), Some(stage));
+                    }
                 }
             }
         }
+        let (way, next, print) = (Way::Up, Next::Again, Print::default());
+        let too_many = Stage { way, next, print, ended: usize::MAX };
+        assert_eq!(too_many.code(), UNKNOWN);
         for none in [-1, 0, 12_345, i64::MAX] {
             assert_eq!(Stage::from_code(none), None);
         }
@@ -189,20 +278,23 @@ mod tests {
             "insert into t values (1)",
             "do $$ begin end $$",
         );
-        let up = |ended, next| Stage { way: Way::Up, ended, next }.code();
+        let up = |ended, next| stage(Way::Up, ended, next).code();
         let from = |from, doubt| Some(Resume { from, doubt });
         for (code, statements, expected) in [
             (up(1, Next::Untouched), vec![index, block], from(1, Doubt::None)),
             (up(1, Next::Begun), vec![insert, index], from(1, Doubt::First)),
             (up(1, Next::Begun), vec![index, block], None),
             (up(1, Next::Failed), vec![insert, index], None),
+            (up(1, Next::Again), vec![insert, index], from(1, Doubt::ByHand)),
+            (up(1, Next::Again), vec![insert, block], from(1, Doubt::ByHand)),
+            (up(1, Next::Again), vec![insert], from(1, Doubt::None)),
             (up(2, Next::Untouched), vec![insert, index], from(2, Doubt::None)),
             (up(3, Next::Untouched), vec![insert, index], None),
             (up(1, Next::Untouched), vec!["create temp table t ()", index], None),
             (-1, vec![index, "set a = 1", index], from(0, Doubt::All)),
             (-1, vec![index, insert], None),
             (17, vec![index], None),
-            (Stage { way: Way::Down, ended: 0, next: Next::Begun }.code(), vec![index], None),
+            (stage(Way::Down, 0, Next::Begun).code(), vec![index], None),
         ] {
             assert_eq!(
                 begun(code).resume(Way::Up, &read(&statements)),
@@ -210,15 +302,48 @@ mod tests {
                 "{code} {statements:?}"
             );
         }
-        let down = Stage { way: Way::Down, ended: 0, next: Next::Begun }.code();
+        let down = stage(Way::Down, 0, Next::Begun).code();
         let drop = read(&["drop index concurrently i"]);
         assert_eq!(begun(down).resume(Way::Down, &drop), from(0, Doubt::First));
         assert_eq!(begun(-1).resume(Way::Down, &drop), None);
     }
 
     #[test]
+    fn what_was_seen_to_is_gone_on_with_after_the_same_statements() {
+        let before = "set a = 1; insert into t values (1);\r\ncreate index concurrently i on t (x); do $$ $$";
+        let failed = begun(
+            Stage { way: Way::Up, ended: 3, next: Next::Failed, print: prints(before)[3] }.code(),
+        );
+        for (text, expected) in [
+            (before, Some(3)),
+            (
+                "set a = 1;insert into t values (1);create index concurrently i on t (x);\n-- no\n",
+                Some(3),
+            ),
+            ("insert into t values (1); create index concurrently i on t (x); select 1", Some(2)),
+            (
+                "set a = 1; insert into t values (2); create index concurrently i on t (x); do $$ $$",
+                None,
+            ),
+            ("set a = 1; insert into t values (1)", None),
+            ("", None),
+        ] {
+            let seen_to = failed.seen_to(text, false);
+            assert_eq!(seen_to.map(|stage| stage.ended), expected, "{text}");
+            assert!(seen_to.is_none_or(|stage| stage.next == Next::Again), "{text}");
+        }
+        let edited = failed.seen_to(before, true).map(|stage| stage.next);
+        assert_eq!(edited, Some(Next::Untouched));
+        let fleeting = "create temp table x (); do $$ $$";
+        let print = prints(fleeting)[1];
+        let code = Stage { way: Way::Up, ended: 1, next: Next::Failed, print }.code();
+        assert_eq!(begun(code).seen_to(fleeting, false), None);
+        assert_eq!(begun(UNKNOWN).seen_to(before, false), None);
+    }
+
+    #[test]
     fn the_note_of_what_failed_first_is_found_again() {
-        let mut with = begun(Stage { way: Way::Up, ended: 1, next: Next::Begun }.code());
+        let mut with = begun(stage(Way::Up, 1, Next::Begun).code());
         assert_eq!(with.remark("orders by user"), "statement 2 was begun, and no answer has come");
         with.description = with_note("orders by user", "statement 2 of 3, line 5: no [55P03]");
         assert!(with.has_note(1, "orders by user") && !with.has_note(2, "orders by user"));

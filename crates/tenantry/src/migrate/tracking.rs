@@ -325,6 +325,15 @@ pub(super) fn note_stage(
     sql.text(" where version operator(pg_catalog.=) ").integer(version).text("; ");
 }
 
+/// Appends what notes that somebody has seen to what a migration has failed over.
+pub(super) fn note_seen_to(sql: &mut Sql, schema: &Ident, file: &MigrationFile, stage: Stage) {
+    sql.text("update ");
+    table(sql, schema).text(" set checksum = ");
+    sql.bytes(file.checksum.recorded());
+    sql.text(" where version operator(pg_catalog.=) ").integer(file.version).text("; ");
+    note_stage(sql, schema, file.version, stage, &file.description);
+}
+
 /// Appends what records a migration that was not run, whatever was recorded of it before.
 pub(super) fn record_anyway(sql: &mut Sql, schema: &Ident, file: &MigrationFile) {
     insert_into(sql, schema);

@@ -29,18 +29,25 @@ fn options() -> MigrateOptions {
     MigrateOptions::default()
 }
 
-const TABLE: (&str, &str) =
+pub(super) const TABLE: (&str, &str) =
     ("0001_orders.sql", "create table orders (id int, total int, note text, paid bool);");
 
 /// A tenant with a table `orders`, and a file that is run outside a transaction after it.
-struct Case {
-    world: World,
-    admin: PgConnection,
-    migrator: TenantMigrator,
+pub(super) struct Case {
+    pub(super) world: World,
+    pub(super) admin: PgConnection,
+    pub(super) migrator: TenantMigrator,
+}
+
+fn migrator_of(world: &World, statements: &str) -> TenantMigrator {
+    let text = format!("-- no-transaction\n{statements}");
+    let files = Files::new(&[TABLE, ("0002_after.sql", &text)]);
+    let allowed = Lint::default().allow_schema("tenant_acme");
+    world.manager().migrator().tenants(files.read().lint(allowed))
 }
 
 impl Case {
-    async fn new(statements: &str) -> Self {
+    pub(super) async fn new(statements: &str) -> Self {
         let world = World::new().await;
         let mut admin = world.admin().await;
         run(&mut admin, "create schema tenant_acme").await;
@@ -48,14 +55,16 @@ impl Case {
         let done = table.migrate_all(options()).await.expect("there are tenants");
         assert!(done.is_success(), "{done}");
         run(&mut admin, "set search_path to tenant_acme").await;
-        let text = format!("-- no-transaction\n{statements}");
-        let files = Files::new(&[TABLE, ("0002_after.sql", &text)]);
-        let allowed = Lint::default().allow_schema("tenant_acme");
-        let migrator = world.manager().migrator().tenants(files.read().lint(allowed));
+        let migrator = migrator_of(&world, statements);
         Self { world, admin, migrator }
     }
 
-    async fn migrate(&self) -> MigrateReport {
+    /// Has the file hold other statements.
+    pub(super) fn edit(&mut self, statements: &str) {
+        self.migrator = migrator_of(&self.world, statements);
+    }
+
+    pub(super) async fn migrate(&self) -> MigrateReport {
         self.migrator.migrate_all(options()).await.expect("there are tenants")
     }
 
@@ -66,12 +75,12 @@ impl Case {
         )
     }
 
-    async fn recorded(&mut self) -> String {
+    pub(super) async fn recorded(&mut self) -> String {
         recorded(&mut self.admin, "acme").await
     }
 
     /// The indexes of `orders`, with a mark where they are invalid.
-    async fn indexes(&mut self) -> String {
+    pub(super) async fn indexes(&mut self) -> String {
         let sql = "select coalesce(string_agg(c.relname || case when indisvalid then '' else '!' end, \
                    ' ' order by c.relname), '') from pg_index join pg_class c on c.oid = indexrelid \
                    where indrelid = 'orders'::regclass";
@@ -353,6 +362,62 @@ async fn an_invalid_index_of_somebody_else_is_not_dropped() -> TestResult {
         case.indexes().await,
         "Some(\"orders_lower_idx orders_total_idx! orders_total_idx1! orders_total_idx2 theirs_idx!\")"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_invalid_index_of_another_table_is_neither_dropped_nor_passed_over() -> TestResult {
+    for statement in [
+        "create index concurrently if not exists by_total on orders (total);",
+        "create index concurrently by_total on orders (total);",
+    ] {
+        let mut case = Case::new(statement).await;
+        run(
+            &mut case.admin,
+            "create table others (total int); create index by_total on others (total)",
+        )
+        .await;
+        let spoil =
+            "update pg_index set indisvalid = false where indexrelid = 'by_total'::regclass";
+        run(&mut case.admin, spoil).await;
+        for report in [
+            case.migrate().await,
+            case.migrator.mark_applied(Schemas::AllTenants, None, options()).await?,
+        ] {
+            let failure = report.tenants[0].error().expect("its name is taken");
+            assert_eq!(failure.reason, FailureReason::InvalidIndex, "{failure}");
+            assert_eq!((failure.version, failure.line), (Some(2), Some(2)), "{failure}");
+            let says = "index by_total of table others is invalid, and has the name of the index that the statement \
+                        makes on \"orders\": drop or rename it";
+            assert!(failure.message.contains(says), "{failure}");
+            assert_eq!(case.recorded().await, "Some(\"1\")", "{statement}");
+        }
+        let theirs =
+            "select indrelid::regclass::text from pg_index where indexrelid = 'by_total'::regclass";
+        assert_eq!(observe(&mut case.admin, theirs).await, "Some(\"others\")");
+        run(&mut case.admin, "drop index by_total").await;
+        let report = case.migrate().await;
+        assert!(report.is_success(), "{report}");
+        assert_eq!(case.indexes().await, "Some(\"by_total\")");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_invalid_index_of_its_name_is_made_anew_whatever_it_was_of() -> TestResult {
+    let mut case =
+        Case::new("create index concurrently if not exists by_total on orders (total);").await;
+    run(
+        &mut case.admin,
+        "create unique index by_total on orders (note) where paid; \
+         update pg_index set indisvalid = false where indexrelid = 'by_total'::regclass",
+    )
+    .await;
+    let report = case.migrate().await;
+    assert!(report.is_success(), "{report}");
+    let made = "select pg_get_indexdef('by_total'::regclass)";
+    let made = observe(&mut case.admin, made).await;
+    assert!(made.contains("CREATE INDEX") && made.contains("(total)"), "{made}");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Migrations of many tenants: what is run, what is recorded, and what is said about it.
 
 mod concurrent;
+mod dirty;
 mod files;
 mod jobs;
 mod lints;

@@ -341,6 +341,26 @@ async fn a_tenant_that_somebody_has_locked_fails_alone_or_succeeds_when_it_is_fr
 }
 
 #[tokio::test]
+async fn a_lock_that_is_not_to_be_had_among_others_says_how_it_may_be() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let mut admin = world.admin().await;
+    run(&mut admin, "begin; select * from tenant_acme.users").await;
+    let change = "alter table users add more int;";
+    for (text, is_told) in
+        [(format!("create table a (id int); {change}"), true), (change.into(), false)]
+    {
+        let migrator = migrator(&world, &Files::new(&[("0001_more.sql", &text)]));
+        let short = options().lock_timeout(Duration::from_millis(50)).retry(RetryPolicy::never());
+        let report = migrator.migrate_all(short).await?;
+        let failure = report.tenants[0].error().expect("the table is locked");
+        assert_eq!(failure.reason, FailureReason::LockTimeout, "{failure}");
+        let hint = failure.hint().is_some_and(|hint| hint.contains("put them into two files"));
+        assert_eq!(hint, is_told, "{failure}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_lock_on_what_is_recorded_keeps_no_other_tenant_from_being_read() -> TestResult {
     let (world, files) = (World::new().await, Files::notes());
     let mut admin = world.admin().await;
