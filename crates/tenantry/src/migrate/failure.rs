@@ -162,7 +162,7 @@ impl Failure {
         let waits_for_lock =
             self.reason == FailureReason::LockTimeout && statements(text).len() > 1;
         let hint = "while a statement waits, the file keeps the locks of those before it: put them into two files, or \
-                    raise MigrateOptions::lock_timeout";
+                    raise the lock_timeout of the options";
         if waits_for_lock { self.with_hint(Some(hint.to_owned())) } else { self }
     }
 

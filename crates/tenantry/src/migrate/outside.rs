@@ -193,7 +193,8 @@ impl Outside<'_> {
                     failure.for_good()
                 }
                 _ if failure.sqlstate.as_deref() == Some("42P07") => {
-                    let hint = "if that is the index that the statement makes, add `if not exists`";
+                    let hint = "if that is the index that the statement makes, drop it; or add `if not exists`, \
+                                where no tenant has applied the file yet";
                     failure.with_hint(Some(hint.to_owned()))
                 }
                 _ => failure,

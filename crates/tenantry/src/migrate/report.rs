@@ -25,7 +25,7 @@ pub struct MigrateReport {
     pub reverted: usize,
     /// Tenants in which files were recorded as applied without being run.
     pub marked: usize,
-    /// Tenants in which records were deleted.
+    /// Tenants in which records were deleted, or the failures in them.
     pub forgotten: usize,
     /// Tenants in which nothing was to be done.
     pub up_to_date: usize,
@@ -303,7 +303,7 @@ impl fmt::Display for MigrateReport {
         let done = [
             (self.reverted, "reverted"),
             (self.marked, "marked as applied"),
-            (self.forgotten, "with records deleted"),
+            (self.forgotten, "with records or failures forgotten"),
         ];
         let done = done.into_iter().find(|(count, _)| *count > 0);
         let (count, what) = done.unwrap_or((self.migrated, "migrated"));

@@ -339,7 +339,8 @@ pub(super) fn record_anyway(sql: &mut Sql, schema: &Ident, file: &MigrationFile)
     insert_into(sql, schema);
     row(sql, file, Recorded::Done).text(UNKNOWN_TIME).text(
         " on conflict (version) do update set success = true, checksum = excluded.checksum, \
-         description = excluded.description; ",
+         description = excluded.description, execution_time = case when _sqlx_migrations.success \
+         then _sqlx_migrations.execution_time else excluded.execution_time end; ",
     );
 }
 

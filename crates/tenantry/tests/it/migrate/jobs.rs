@@ -85,6 +85,12 @@ async fn a_file_that_fails_outside_a_transaction_is_dirty_until_somebody_puts_it
     assert!(report.to_string().starts_with("1 of 1 tenants marked as applied"), "{report}");
     assert_eq!(report.tenants[0].outcome.as_str(), "marked");
     assert_eq!(report.tenants[0].files[0].action, Action::Marked);
+    let time = "select execution_time::text from tenant_acme._sqlx_migrations";
+    assert_eq!(
+        observe(&mut admin, time).await,
+        "Some(\"-1\")",
+        "nothing is left of how far it came"
+    );
     assert_eq!(recorded(&mut admin, "acme").await, "Some(\"1\")");
     Ok(())
 }
