@@ -78,6 +78,15 @@ impl Outside<'_> {
             };
             let part = Part { index, place, kind, doubt };
             if index < from.from && !matches!(kind, Statement::Setting { .. }) {
+                // What came after it may have renamed or dropped it.
+                let only_built = || kinds[index..from.from].iter().all(builds_index);
+                if from.doubt == Doubt::ByHand && only_built() {
+                    let restored = self.restore(lease, &part).await;
+                    let Script { file, name, .. } = self.script;
+                    restored.map_err(|failure| {
+                        self.locate(failure, place).in_file(file.version, name)
+                    })?;
+                }
                 continue;
             }
             self.check_schema(lease).await?;
@@ -201,6 +210,24 @@ impl Outside<'_> {
             })?;
         }
         Ok(cured)
+    }
+
+    /// Builds an index again that was dropped since its statement has ended: whoever has seen to a failure by hand
+    /// may have taken back more than what had failed. The record goes on saying where the file has failed.
+    async fn restore(&self, lease: &mut Lease, part: &Part<'_>) -> Result<(), Failure> {
+        let Statement::Concurrent(statement) = part.kind else { return Ok(()) };
+        if !self.remains().lacks(lease, statement).await? {
+            return Ok(());
+        }
+        self.check_schema(lease).await?;
+        let mut sql = Sql::default();
+        limit_locks(&mut sql, "set ", self.options.concurrent_timeout);
+        execute(lease, sql).await?;
+        self.send(lease, part, Sql::default(), false).await?;
+        self.remains().check(lease, statement).await?;
+        let mut sql = Sql::default();
+        limit_locks(&mut sql, "set ", self.options.lock_timeout);
+        execute(lease, sql).await
     }
 
     fn remains(&self) -> Remains<'_> {
@@ -412,4 +439,11 @@ async fn execute(lease: &mut Lease, sql: Sql) -> Result<(), Failure> {
 async fn execute_str(lease: &mut Lease, sql: SqlStr) -> Result<(), Failure> {
     reset_encoding(lease, &sql).await?;
     run(lease, async |conn| conn.execute(sqlx::raw_sql(sql)).await.map(drop)).await
+}
+
+fn builds_index(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Concurrent(Concurrent::CreateIndex(_)) | Statement::Setting { .. }
+    )
 }

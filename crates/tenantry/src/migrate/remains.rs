@@ -117,6 +117,18 @@ impl Remains<'_> {
         }
     }
 
+    /// Says whether an index that a statement has built under its own name is not there.
+    pub(super) async fn lacks(
+        &self,
+        lease: &mut Lease,
+        statement: &Concurrent,
+    ) -> Result<bool, Failure> {
+        let Concurrent::CreateIndex(NewIndex { name: Some(_), .. }) = statement else {
+            return Ok(false);
+        };
+        Ok(self.find(lease, statement).await?.is_empty())
+    }
+
     /// Checks that an index is not there, or can be used.
     pub(super) async fn check(
         &self,

@@ -109,6 +109,20 @@ async fn what_is_put_right_by_hand_is_not_made_again() -> TestResult {
 }
 
 #[tokio::test]
+async fn an_index_that_was_dropped_with_the_invalid_one_is_built_again() -> TestResult {
+    let statements = "create index concurrently by_id on orders (id);\n\
+                      create unique index concurrently one on orders (total);\n";
+    let mut case = Case::new(statements).await;
+    run(&mut case.admin, TWICE).await;
+    case.failure().await;
+    run(&mut case.admin, &format!("drop index by_id, one; {ONCE}")).await;
+    case.forget().await;
+    case.succeeds().await;
+    assert_eq!(case.indexes().await, "Some(\"by_id one\")");
+    Ok(())
+}
+
+#[tokio::test]
 async fn whatever_has_failed_is_run_again_and_nothing_before_it() -> TestResult {
     for statement in [
         "do $$ begin if exists (select from orders group by total having count(*) > 1) then \
