@@ -10,7 +10,7 @@ use tenantry::{
 use super::{by_discovery, with_table};
 use crate::{
     migrate::Files,
-    support::{TestResult, World, eventually, free_names, observe, run, try_run},
+    support::{TestResult, World, eventually, free_names, observe, run, server_version, try_run},
 };
 
 /// Settings that follow a rename: of a function, a procedure, with other schemas beside, in capitals.
@@ -198,6 +198,11 @@ const KEPT: &[(&str, StoredIn, &str)] = &[
 async fn what_keeps_a_provisional_name_is_made_under_the_tenants_own() -> TestResult {
     for (sql, place, object) in KEPT {
         let (world, files) = (World::new().await, Files::new(&[("0001_all.sql", *sql)]));
+        // From 17 on, a materialized view is filled with a search path that has no schema of the user's.
+        if sql.contains("materialized view") && server_version(&mut world.admin().await).await >= 17
+        {
+            continue;
+        }
         let (_, provisioner) = with_table(&world, &files).await;
         let report = provisioner.fill_spares(2).await?;
         assert_eq!((report.ready, report.made), (0, 0), "{sql}");
