@@ -436,8 +436,8 @@ impl New<'_> {
     }
 }
 
-/// Undoes what was done before another way is tried: its locks would be in the way of that.
-async fn roll_back(tx: TenantTransaction, error: Error) -> Error {
+/// Undoes what was done before somebody hears that it has failed: its locks would be in the way of another try.
+pub(super) async fn roll_back(tx: TenantTransaction, error: Error) -> Error {
     drop(tx.rollback().await);
     error
 }

@@ -3,7 +3,10 @@
 use sqlx::PgConnection;
 
 use super::{
-    Provisioner, StoredName, create::taken, in_parts::refuse_unfinished, inventory, retired,
+    Provisioner, StoredName,
+    create::{roll_back, taken},
+    in_parts::refuse_unfinished,
+    inventory, retired,
     written::rename_sql,
 };
 use crate::{
@@ -138,7 +141,9 @@ impl Provisioner {
             Ok(())
         };
         let renamed: Result<(), Error> = renamed.await;
-        renamed.map_err(|error| error.with_tenant_unless_named(&from))?;
+        if let Err(error) = renamed {
+            return Err(roll_back(tx, error).await.with_tenant_unless_named(&from));
+        }
         let committed = self.commit(tx).await;
         // Nobody knows what has come of a commit that failed: whoever asks is told what is true.
         match &committed {

@@ -13,7 +13,7 @@ pub use report::AdoptReport;
 use self::schema::{Facts, create_like, extensions, move_extension, move_objects};
 use super::{
     NameOutcome, Provisioner, StoredName,
-    create::taken,
+    create::{roll_back, taken},
     inventory, retired,
     states::lock,
     written::{Renamed, by_tokens, follow, refuse, rename_sql},
@@ -81,17 +81,22 @@ impl Provisioner {
         self.refuse_name_in_use(&site.schema).await?;
         let _forget = self.fleet.forget_after(vec![record.id.clone()]);
         let mut tx = self.begin_shared().await?;
-        limit(&mut tx, options).await?;
-        lock(&mut tx, &from).await?;
         let mut report = empty_report(record, &from, &site.schema, options);
-        self.take(&mut tx, &from, &site, options, &mut report).await?;
-        if !self.is_to_be_done(&report, options)? {
-            tx.rollback().await?;
+        let done = async {
+            limit(&mut tx, options).await?;
+            lock(&mut tx, &from).await?;
+            self.take(&mut tx, &from, &site, options, &mut report).await?;
+            let is_to_be_done = self.is_to_be_done(&report, options)?;
+            if is_to_be_done {
+                self.claim_name(&mut tx, &site.schema).await?;
+                self.fleet.write(&mut tx, CatalogChange::Created(record)).await?;
+            }
+            Ok(is_to_be_done)
+        };
+        let done = done.await;
+        if !end(tx, done).await? {
             return Ok(report);
         }
-        self.claim_name(&mut tx, &site.schema).await?;
-        self.fleet.write(&mut tx, CatalogChange::Created(record)).await?;
-        tx.commit_unless_failed().await?;
         self.fleet.note_change(&self.fleet.shared_site());
         Ok(report)
     }
@@ -177,19 +182,24 @@ impl Provisioner {
         let _forget = self.fleet.forget_after(vec![id.clone()]);
         let _gate = self.fleet.server().close_gate(id);
         let mut tx = TenantTransaction::open(lease).await?;
-        limit(&mut tx, options).await?;
-        lock(&mut tx, &site.schema).await?;
-        self.lock_out(&mut tx, &site.schema).await?;
         let mut report = empty_report(&record, &site.schema, &to, options);
-        self.give_back(&mut tx, &site, &to, options, &mut report).await?;
-        if !self.is_to_be_done(&report, options)? {
-            tx.rollback().await?;
+        let done = async {
+            limit(&mut tx, options).await?;
+            lock(&mut tx, &site.schema).await?;
+            self.lock_out(&mut tx, &site.schema).await?;
+            self.give_back(&mut tx, &site, &to, options, &mut report).await?;
+            let is_to_be_done = self.is_to_be_done(&report, options)?;
+            if is_to_be_done {
+                self.fleet.write(&mut tx, CatalogChange::Dropped(id)).await?;
+                let note = retired::note_sql(&shared.schema, &site.schema, &to);
+                sqlx::raw_sql(note).execute(&mut *tx).await?;
+            }
+            Ok(is_to_be_done)
+        };
+        let done = done.await;
+        if !end(tx, done).await? {
             return Ok(report);
         }
-        self.fleet.write(&mut tx, CatalogChange::Dropped(id)).await?;
-        let note = retired::note_sql(&shared.schema, &site.schema, &to);
-        sqlx::raw_sql(note).execute(&mut *tx).await?;
-        tx.commit_unless_failed().await?;
         self.fleet.retire(id);
         self.fleet.note_change(&shared);
         Ok(report)
@@ -345,4 +355,14 @@ async fn read_objects(
     report.objects = inventory.objects;
     report.references = inventory.outside;
     Ok(())
+}
+
+/// Commits what was done, or takes it back. Returns what of the two.
+async fn end(tx: TenantTransaction, done: Result<bool, Error>) -> Result<bool, Error> {
+    match done {
+        Ok(true) => tx.commit_unless_failed().await?,
+        Ok(false) => tx.rollback().await?,
+        Err(error) => return Err(roll_back(tx, error).await),
+    }
+    done
 }

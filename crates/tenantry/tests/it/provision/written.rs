@@ -377,8 +377,11 @@ async fn a_rename_is_refused_by_parts_of_statements() -> TestResult {
         let body = format!("declare n bigint; path text; begin {part}; return n; end");
         let make = "create function tenant_acme.f() returns bigint language plpgsql as";
         run(&mut admin, &format!("{make} $f${body}$f$")).await;
-        let error = provisioner.rename("acme", "globex").await.expect_err(part);
-        assert_eq!(error.kind(), ErrorKind::StoredName, "{part}: {error:?}");
+        // Whoever tries again at once is not in the way of the first try.
+        for _ in 0..5 {
+            let error = provisioner.rename("acme", "globex").await.expect_err(part);
+            assert_eq!(error.kind(), ErrorKind::StoredName, "{part}: {error:?}");
+        }
         run(&mut admin, "drop function tenant_acme.f()").await;
     }
     provisioner.rename("acme", "globex").await?;
