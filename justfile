@@ -38,6 +38,10 @@ check-ops:
 test-migrate:
     cargo test -p tenantry --test it -- migrate provision seed
 
+# Two releases beside each other for a minute of sign-ups and deploys
+storm-releases SECONDS="60":
+    TENANTRY_STORM_SECONDS={{SECONDS}} cargo test -p tenantry --test it -- two_releases_together
+
 # Sign up, and be served in the next request
 demo-sign-up:
     cargo run -p sign-up

@@ -1,6 +1,6 @@
 //! Two releases of a service beside each other, while one takes the place of the other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tenantry::{
     migrate::{MigrateOptions, Progress, Schemas},
@@ -80,6 +80,12 @@ async fn an_instance_with_older_files_says_so_when_there_are_newer_spares() -> T
     Ok(())
 }
 
+/// How long two releases run beside each other at least: a moment, or as many seconds as the environment says.
+fn storm() -> Duration {
+    let seconds = std::env::var("TENANTRY_STORM_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or_default())
+}
+
 #[tokio::test]
 async fn two_releases_together_refuse_nobody_and_end_at_the_newest_version() -> TestResult {
     let (world, files) = (World::new().await, Files::notes());
@@ -90,13 +96,16 @@ async fn two_releases_together_refuse_nobody_and_end_at_the_newest_version() -> 
     let every = Duration::from_millis(30);
     before.keep_spares(2, every);
     after.keep_spares(2, every);
+    let (began, least) = (Instant::now(), storm());
     let sign_up = |of: tenantry::provision::Provisioner, name: &'static str| {
         tokio::spawn(async move {
-            for number in 0..40 {
+            let mut number = 0;
+            while number < 40 || began.elapsed() < least {
                 let id = format!("{name}{number}");
                 of.create(id.as_str(), CreateOptions::default()).await?;
+                number += 1;
             }
-            Ok::<_, tenantry::Error>(())
+            Ok::<_, tenantry::Error>(number)
         })
     };
     let (old, new) = (sign_up(before, "old"), sign_up(after, "new"));
@@ -105,12 +114,11 @@ async fn two_releases_together_refuse_nobody_and_end_at_the_newest_version() -> 
         let report = migrator.migrate_all(MigrateOptions::default()).await?;
         assert!(report.is_success(), "{report}");
     }
-    old.await??;
-    new.await??;
+    let signed_up = old.await?? + new.await??;
     // The last instance of the old release has ended.
     old_manager.close().await;
     let report = migrator.migrate_all(MigrateOptions::default()).await?;
-    assert!(report.is_success() && report.total == 80, "{report}");
+    assert!(report.is_success() && report.total == signed_up, "{report}");
     let plan = migrator.plan(Schemas::AllTenants, &MigrateOptions::default()).await?;
     assert!(plan.is_up_to_date(), "{plan}");
     new_manager.close().await;
