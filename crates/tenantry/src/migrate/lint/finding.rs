@@ -27,6 +27,8 @@ pub enum Rule {
     ExtensionWithoutSchema,
     /// A file does not change where names are looked up.
     SearchPath,
+    /// A file does not change the role of the session: it would own what the files after it make, too.
+    SessionRole,
     /// A file does not begin or end transactions: it is in one with its record, or each of its statements is by
     /// itself.
     TransactionControl,
@@ -38,6 +40,8 @@ pub enum Rule {
     ClientCommand,
     /// Warns: an extension belongs into the shared schema's migrations, since tenants are migrated in parallel.
     ExtensionInTenant,
+    /// Warns: another role owns what the rest of a file makes, and writes the file's record.
+    LocalRole,
     /// Warns: a statement writes a whole table anew, while nobody can read it.
     TableRewrite,
     /// Warns: `not null` without a default fails where there are rows, or reads all of them under an exclusive
@@ -65,15 +69,17 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::ForeignSchema,
         Self::ExtensionWithoutSchema,
         Self::SearchPath,
+        Self::SessionRole,
         Self::TransactionControl,
         Self::NotInTransaction,
         Self::Unterminated,
         Self::ClientCommand,
         Self::ExtensionInTenant,
+        Self::LocalRole,
         Self::TableRewrite,
         Self::NotNull,
         Self::ConstraintNotValid,
@@ -94,11 +100,13 @@ impl Rule {
             Self::ForeignSchema => "foreign_schema",
             Self::ExtensionWithoutSchema => "extension_without_schema",
             Self::SearchPath => "search_path",
+            Self::SessionRole => "session_role",
             Self::TransactionControl => "transaction_control",
             Self::NotInTransaction => "not_in_transaction",
             Self::Unterminated => "unterminated",
             Self::ClientCommand => "client_command",
             Self::ExtensionInTenant => "extension_in_tenant",
+            Self::LocalRole => "local_role",
             Self::TableRewrite => "table_rewrite",
             Self::NotNull => "not_null",
             Self::ConstraintNotValid => "constraint_not_valid",
@@ -119,7 +127,10 @@ impl Rule {
         !self.keeps_the_record()
             && !matches!(
                 self,
-                Self::ForeignSchema | Self::ExtensionWithoutSchema | Self::SearchPath
+                Self::ForeignSchema
+                    | Self::ExtensionWithoutSchema
+                    | Self::SearchPath
+                    | Self::SessionRole
             )
     }
 

@@ -12,14 +12,18 @@ mod extension;
 mod finding;
 mod found;
 mod lines;
+mod literal;
 mod live;
+mod named_in_text;
 mod options;
 mod piece;
 mod report;
+mod role;
 mod rules;
 mod schemas;
 mod script;
 mod search_path;
+mod set_config;
 mod statement;
 mod stored_name;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{
     found::{Findings, Found},
     live,
     piece::{Piece, Within, bodies},
-    schemas,
+    role, schemas,
     script::{Kind, Script, Token},
     search_path, stored_name,
     transaction::{self, within_pair},
@@ -43,8 +43,14 @@ pub(super) struct Context<'a> {
 
 /// The rules that look at one statement after the other, and into the bodies of routines. They are called in
 /// the order of the file, with what is inside of a statement after the statement.
-const RULES: &[fn(&Context<'_>, &Piece<'_>, &mut Found<'_>)] =
-    &[search_path::check, extension::check, schemas::check, live::check, stored_name::check];
+const RULES: &[fn(&Context<'_>, &Piece<'_>, &mut Found<'_>)] = &[
+    search_path::check,
+    role::check,
+    extension::check,
+    schemas::check,
+    live::check,
+    stored_name::check,
+];
 
 /// Looks for what breaks a rule in a file.
 pub(crate) fn check(lint: &Lint, subject: &Subject<'_>) -> Findings {

@@ -5,6 +5,8 @@ use squawk_parser::SyntaxKind as S;
 use super::{
     Rule,
     found::Found,
+    literal,
+    named_in_text::{self, Names},
     piece::{Piece, Within},
     rules::{Context, Of},
     tree::{Node, Tree, name_of},
@@ -25,44 +27,12 @@ impl Named {
     }
 }
 
-/// Functions that take the name of an object as text.
-const TAKE_A_NAME: &[&str] = &[
-    "nextval",
-    "currval",
-    "setval",
-    "to_regclass",
-    "to_regtype",
-    "to_regproc",
-    "to_regprocedure",
-    "to_regoper",
-    "to_regoperator",
-    "to_regcollation",
-    "pg_get_serial_sequence",
-    "pg_relation_size",
-    "pg_table_size",
-    "pg_indexes_size",
-    "pg_total_relation_size",
-];
-
-/// Types whose text is the name of an object.
-const NAMES: &[&str] = &[
-    "regclass",
-    "regtype",
-    "regproc",
-    "regprocedure",
-    "regoper",
-    "regoperator",
-    "regcollation",
-    "regconfig",
-    "regdictionary",
-];
-
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
     if context.subject.of == Of::Shared {
         return;
     }
     let named = match &piece.tree {
-        Some(tree) => tree.nodes().filter_map(|node| named_by(node, piece)).collect(),
+        Some(tree) => tree.nodes().flat_map(|node| named_by(node, piece)).collect(),
         None => unparsed::named(piece),
     };
     for Named { at, schema, defines } in named {
@@ -81,12 +51,18 @@ pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<
     }
 }
 
-/// Returns the schema that a node names, if it does.
-fn named_by(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
+/// Returns the schemas that a node names.
+fn named_by(node: Node<'_, '_>, piece: &Piece<'_>) -> Vec<Named> {
+    match node.kind() {
+        S::LITERAL => of_text(node).unwrap_or_default(),
+        _ => of_name(node, piece).into_iter().collect(),
+    }
+}
+
+fn of_name(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
     match node.kind() {
         S::PATH | S::PATH_REF => of_path(node),
         S::FIELD_EXPR => of_fields(node, piece),
-        S::LITERAL => of_text(node),
         S::SCHEMA_REF => {
             // That of the other server, and where extensions are put, is not among ours.
             let elsewhere = match node.parent()?.kind() {
@@ -162,44 +138,41 @@ fn of_fields(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
 }
 
 /// Looks at a text that names an object: `nextval('s.x')`, `'s.x'::regclass`.
-fn of_text(node: Node<'_, '_>) -> Option<Named> {
+fn of_text(node: Node<'_, '_>) -> Option<Vec<Named>> {
     let mut outer = node.parent()?;
-    while outer.is(S::CAST_EXPR) && outer.parent()?.is(S::CAST_EXPR) && !casts_to(outer, NAMES) {
-        outer = outer.parent()?;
-    }
-    let is_name = match outer.kind() {
-        S::CAST_EXPR => casts_to(outer, NAMES),
-        S::ARG => {
-            let call = outer.parent()?.parent()?;
-            let function = call.children().next()?;
-            let last = function.text().rsplit('.').next().map(|name| name_of(name.trim()))?;
-            call.is(S::CALL_EXPR) && TAKE_A_NAME.contains(&last.as_str())
+    let names = loop {
+        match outer.kind() {
+            S::CAST_EXPR => {
+                if let Some(names) = type_of(outer).and_then(|name| named_in_text::of_type(&name)) {
+                    break names;
+                }
+            }
+            S::PAREN_EXPR | S::ARRAY_EXPR | S::NAMED_ARG => {}
+            S::ARG => break of_argument(outer)?,
+            _ => return None,
         }
-        _ => false,
+        outer = outer.parent()?;
     };
-    if casts_to(outer, &["regnamespace"]) {
-        let schema = node.text().strip_prefix('\'')?.strip_suffix('\'')?;
-        return Some(Named::new(node.at(), name_of(schema)));
-    }
-    let schema = schema_of(node.text()).filter(|_| is_name)?;
-    Some(Named::new(node.at(), schema))
+    let schemas = named_in_text::schemas(names, node.text()).into_iter();
+    Some(schemas.map(|schema| Named::new(node.at(), schema)).collect())
 }
 
-/// Returns the schema before the name of an object in a literal.
-pub(super) fn schema_of(literal: &str) -> Option<String> {
-    let text = literal.strip_prefix('\'')?.strip_suffix('\'')?;
-    let (schema, object) = text.split_once('.')?;
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '"' | '-');
-    let is_name = !object.is_empty() && !schema.is_empty() && schema.chars().all(plain);
-    is_name.then(|| name_of(schema))
+/// Returns what an argument names, by the function that gets it.
+fn of_argument(argument: Node<'_, '_>) -> Option<Names> {
+    let list = argument.parent()?;
+    let call = list.parent().filter(|call| call.is(S::CALL_EXPR))?;
+    let function = call.children().next()?.text().rsplit('.').next()?;
+    let arguments = || list.children().filter(|child| child.is(S::ARG));
+    let before = arguments().take_while(|other| other.at() < argument.at()).count();
+    named_in_text::of_argument(&name_of(function.trim()), before, arguments().count())
 }
 
-/// Says whether a cast is to one of these types.
-fn casts_to(cast: Node<'_, '_>, types: &[&str]) -> bool {
-    let path = cast.child(S::PATH_TYPE).filter(|_| cast.is(S::CAST_EXPR));
-    let last =
-        path.and_then(|path| path.descendants().filter(|part| is_segment(part.kind())).last());
-    last.is_some_and(|name| types.contains(&name.name().as_str()))
+/// Returns the name of the type that a cast is to, or of its elements.
+fn type_of(cast: Node<'_, '_>) -> Option<String> {
+    let array = cast.child(S::ARRAY_TYPE);
+    let path = array.unwrap_or(cast).child(S::PATH_TYPE)?;
+    let last = path.descendants().filter(|part| is_segment(part.kind())).last()?;
+    Some(last.name())
 }
 
 /// Looks at the search path that a routine sets for itself.
@@ -219,7 +192,7 @@ fn check_settings(
             .filter(|node| matches!(node.kind(), S::CONFIG_VALUE_NAME | S::LITERAL));
         for value in values {
             let schema = match value.kind() {
-                S::LITERAL => value.text().trim_matches('\'').to_owned(),
+                S::LITERAL => literal::content(value.text()).unwrap_or_default(),
                 _ => value.name(),
             };
             let lint = context.lint;

@@ -5,7 +5,7 @@ use super::{
     found::Found,
     piece::{Piece, Within},
     rules::{Context, Of},
-    script::Kind,
+    set_config::set_configs,
     words::{beginnings, follows, starts},
 };
 
@@ -39,26 +39,7 @@ pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<
             found.add(piece.offset + statement[0].at, Rule::SearchPath, MESSAGE);
         }
     }
-    check_calls(piece, found);
-}
-
-/// Finds `set_config('search_path', …)`.
-fn check_calls(piece: &Piece<'_>, found: &mut Found<'_>) {
-    for (index, function) in piece.tokens.iter().enumerate() {
-        let is_call = function.is("set_config")
-            && piece.tokens.get(index + 1).is_some_and(|open| open.kind == Kind::Open);
-        if !is_call {
-            continue;
-        }
-        // The name of the parameter can stand before it, and a cast behind.
-        let argument = piece.tokens[index + 2..].iter().take(6);
-        let mut argument = argument.take_while(|token| token.kind != Kind::Comma);
-        let is_named = argument.any(|token| {
-            matches!(token.kind, Kind::Text | Kind::Dollar)
-                && token.text.trim_matches(['\'', '$']).eq_ignore_ascii_case("search_path")
-        });
-        if is_named {
-            found.add(piece.offset + function.at, Rule::SearchPath, MESSAGE);
-        }
+    for set in set_configs(piece.tokens).filter(|set| set.setting == "search_path") {
+        found.add(piece.offset + set.at, Rule::SearchPath, MESSAGE);
     }
 }

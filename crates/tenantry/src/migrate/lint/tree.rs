@@ -181,7 +181,7 @@ impl<'t, 'a> Node<'t, 'a> {
 /// Returns a name as the server stores it: folded, unless it is in quotes.
 pub(super) fn name_of(text: &str) -> String {
     if let Some(quoted) = text.strip_prefix(['U', 'u']).and_then(|rest| rest.strip_prefix('&')) {
-        return unescaped(&name_of(quoted));
+        return unescaped(&name_of(quoted), '\\');
     }
     match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(inner) => inner.replace("\"\"", "\""),
@@ -189,11 +189,12 @@ pub(super) fn name_of(text: &str) -> String {
     }
 }
 
-/// Replaces what stands for a character by its number: `\0061`, `\+000061`, and `\\` for itself.
-fn unescaped(text: &str) -> String {
+/// Replaces what stands for a character by its number: `\0061`, `\+000061`, and `\\` for itself, with whatever
+/// escapes in the place of the backslash.
+pub(super) fn unescaped(text: &str, escape: char) -> String {
     let mut name = String::new();
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
+    while let Some((before, after)) = rest.split_once(escape) {
         name.push_str(before);
         let (digits, length) = match after.strip_prefix('+') {
             Some(digits) => (digits, 6),
@@ -206,8 +207,8 @@ fn unescaped(text: &str) -> String {
                 rest = &digits[length..];
             }
             None => {
-                name.push('\\');
-                rest = after.strip_prefix('\\').unwrap_or(after);
+                name.push(escape);
+                rest = after.strip_prefix(escape).unwrap_or(after);
             }
         }
     }

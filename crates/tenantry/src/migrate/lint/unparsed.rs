@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::{
+    named_in_text::{self, Names},
     piece::{Piece, Within},
-    schemas::{Named, schema_of},
+    schemas::Named,
     script::{Kind, Token},
 };
 
@@ -53,10 +54,13 @@ pub(super) fn named(piece: &Piece<'_>) -> Vec<Named> {
     let aliases = aliases(tokens);
     let mut found = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
-        let schema = schema_in_text(tokens, index)
-            .or_else(|| schema_by_itself(tokens, index))
-            .or_else(|| schema_before(piece, index, &aliases));
-        found.extend(schema.map(|schema| Named::new(token.at, schema)));
+        let names = of_text(tokens, index);
+        let schemas = names.map(|names| named_in_text::schemas(names, token.text));
+        let schemas = schemas.unwrap_or_else(|| {
+            let schema = schema_by_itself(tokens, index);
+            schema.or_else(|| schema_before(piece, index, &aliases)).into_iter().collect()
+        });
+        found.extend(schemas.into_iter().map(|schema| Named::new(token.at, schema)));
     }
     found
 }
@@ -107,15 +111,52 @@ fn schema_before(piece: &Piece<'_>, index: usize, aliases: &HashSet<String>) -> 
     is_schema.then_some(schema)
 }
 
-/// Looks at a text that names an object.
-fn schema_in_text(tokens: &[Token<'_>], index: usize) -> Option<String> {
-    let is = |at: Option<usize>, words: &[&str]| {
-        at.and_then(|at| tokens.get(at)).is_some_and(|token| token.is_one_of(words))
-    };
-    let is_name = is(index.checked_add(3), &["regclass", "regtype", "regproc", "regprocedure"])
-        || is(index.checked_sub(2), &["nextval", "currval", "setval", "to_regclass"]);
-    let literal = tokens.get(index).filter(|token| token.kind == Kind::Text && is_name)?;
-    schema_of(literal.text)
+/// Returns what a text names, by the type before or behind it, or by the function that gets it.
+fn of_text(tokens: &[Token<'_>], index: usize) -> Option<Names> {
+    let text = tokens.get(index)?;
+    if !matches!(text.kind, Kind::Text | Kind::Dollar) {
+        return None;
+    }
+    let (before, behind) = (&tokens[..index], &tokens[index + 1..]);
+    let of_type =
+        |name: &Token<'_>| name.is_name().then(|| named_in_text::of_type(&name.name())).flatten();
+    // `::pg_catalog.regclass`, `as regclass`
+    let casts = behind
+        .iter()
+        .take_while(|token| token.is_name() || token.kind == Kind::Dot || token.text == ":");
+    let is_cast = behind.first().is_some_and(|token| token.text == ":" || token.is("as"));
+    before
+        .last()
+        .and_then(of_type)
+        .or_else(|| casts.filter(|_| is_cast).find_map(of_type))
+        .or_else(|| of_argument(before, behind))
+}
+
+fn of_argument(before: &[Token<'_>], behind: &[Token<'_>]) -> Option<Names> {
+    let (open, commas_before) = end_of(before.iter().rev(), Kind::Close, Kind::Open)?;
+    let (_, commas_behind) = end_of(behind.iter(), Kind::Open, Kind::Close)?;
+    let function = before.iter().rev().nth(open + 1).filter(|name| name.is_name())?;
+    named_in_text::of_argument(&function.name(), commas_before, commas_before + commas_behind + 1)
+}
+
+/// Finds where a parenthesis ends in which one is, and how many commas are before that.
+fn end_of<'t>(
+    tokens: impl Iterator<Item = &'t Token<'t>>,
+    opens: Kind,
+    closes: Kind,
+) -> Option<(usize, usize)> {
+    let (mut depth, mut commas) = (0_usize, 0);
+    for (index, token) in tokens.enumerate() {
+        match token.kind {
+            kind if kind == opens => depth += 1,
+            kind if kind == closes && depth == 0 => return Some((index, commas)),
+            kind if kind == closes => depth -= 1,
+            Kind::Comma if depth == 0 => commas += 1,
+            Kind::Semicolon => return None,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Looks at a schema that is named as such: `create schema s`, `in schema s`.
