@@ -245,6 +245,15 @@ impl Migrations {
         self.files().iter().any(|file| revokes(&file.sql))
     }
 
+    /// Returns `true` if a file may name a schema: its name is somewhere in the text, or could be in escapes.
+    pub(crate) fn may_name(&self, schema: &Ident) -> bool {
+        let name = schema.as_str().to_lowercase();
+        self.files().iter().any(|file| {
+            let text = file.sql.as_str().to_lowercase();
+            text.contains(&name) || text.contains("u&")
+        })
+    }
+
     /// Lets the files name schemas of extensions.
     pub(crate) fn reaching(self, extensions: &[Ident]) -> Self {
         if extensions.is_empty() {

@@ -42,3 +42,4 @@ pub(crate) use rules::{Of, Subject, check};
 pub(crate) use script::statements;
 pub(crate) use statement::{Concurrent, Constraint, Name, NewIndex, Reindexed, Statement};
 pub(crate) use transaction::within_pair;
+pub(crate) use tree::unescaped;

@@ -191,7 +191,7 @@ pub(super) fn name_of(text: &str) -> String {
 
 /// Replaces what stands for a character by its number: `\0061`, `\+000061`, and `\\` for itself, with whatever
 /// escapes in the place of the backslash.
-pub(super) fn unescaped(text: &str, escape: char) -> String {
+pub(crate) fn unescaped(text: &str, escape: char) -> String {
     let mut name = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(escape) {

@@ -46,7 +46,7 @@ impl Provisioner {
         has_settings_sql(&mut before, to);
         let renamed = sqlx::raw_sql(before.finish()).fetch_one(&mut *conn).await.map_err(taken)?;
         if self.stored_names().is_none() {
-            let found = search::whole(conn, from, to).await?;
+            let found = search::whole(conn, from, to, self.shared_by_files().as_ref()).await?;
             self.note_stored_names(refused(found));
         }
         self.refuse_stored_names()?;
@@ -68,14 +68,22 @@ impl Provisioner {
             return Ok(());
         }
         let probe = provisional::new_name();
-        let mut sql = Sql::default();
+        let shared = self.shared_by_files();
+        // Nobody else has locks in the schema; in the shared one they may.
+        let mut sql = Sql::new("set local lock_timeout = '5s'; ");
         rename_sql(&mut sql, schema, &probe);
         let mut tx = conn.begin().await?;
         sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
-        let found = search::whole(&mut tx, schema, &probe).await?;
+        let found = search::whole(&mut tx, schema, &probe, shared.as_ref()).await?;
         tx.rollback().await?;
         self.note_stored_names(refused(found));
         Ok(())
+    }
+
+    /// Returns the shared schema if the files may write to it.
+    fn shared_by_files(&self) -> Option<Ident> {
+        let shared = self.fleet.shared_site().schema;
+        self.migrations.as_ref().is_some_and(|set| set.may_name(&shared)).then_some(shared)
     }
 
     /// Changes what has the old name of a tenant's schema written down, after it was renamed in the

@@ -3,6 +3,8 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
+use crate::migrate::unescaped;
+
 /// A token of a routine's body, or of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
@@ -49,6 +51,8 @@ impl Scanner<'_> {
                 self.chars.next();
                 Token::Text(self.quoted('\'', true))
             }
+            'u' | 'U' if rest[1..].starts_with("&'") => Token::Text(self.unicode('\'')),
+            'u' | 'U' if rest[1..].starts_with("&\"") => Token::Name(self.unicode('"'), at),
             '"' => Token::Name(self.quoted('"', false), at),
             '$' => match dollar(rest) {
                 Some((content, end)) => {
@@ -74,6 +78,17 @@ impl Scanner<'_> {
 
     fn skip_to(&mut self, end: usize) {
         while self.chars.next_if(|(at, _)| *at < end).is_some() {}
+    }
+
+    /// Reads what begins with `U&`: characters in it may stand there by their numbers.
+    fn unicode(&mut self, quote: char) -> String {
+        self.chars.next();
+        self.chars.next();
+        let content = self.quoted(quote, false);
+        let end = self.chars.peek().map_or(self.text.len(), |(at, _)| *at);
+        let (escape, length) = uescape(&self.text[end..]).unwrap_or(('\\', 0));
+        self.skip_to(end + length);
+        unescaped(&content, escape)
     }
 
     /// Reads up to the closing quote; two of them stand for one.
@@ -105,6 +120,16 @@ fn comment_end(rest: &str) -> usize {
         }
     }
     rest.len()
+}
+
+/// Reads `uescape '!'`, and returns how long that is.
+fn uescape(rest: &str) -> Option<(char, usize)> {
+    let words = rest.trim_start();
+    let (word, after) = words.split_at_checked("uescape".len())?;
+    let mut quoted = after.trim_start().strip_prefix('\'')?.chars();
+    let escape = quoted.next().filter(|_| word.eq_ignore_ascii_case("uescape"))?;
+    let after = quoted.as_str().strip_prefix('\'')?;
+    Some((escape, rest.len() - after.len()))
 }
 
 /// Returns what is between dollars, and where it ends.
@@ -147,6 +172,19 @@ mod tests {
                 "-- acme.t\n/* a /* b */ c */ x",
                 vec![comment("-- acme.t"), comment("/* a /* b */ c */"), name("x", 28)],
             ),
+            (
+                r#"U&"a\005fb".u&'\0061' U&"a!005fb" uescape '!'.t"#,
+                vec![
+                    name("a_b", 0),
+                    Token::Mark('.'),
+                    text("a"),
+                    name("a_b", 22),
+                    Token::Mark('.'),
+                    name("t", 46),
+                ],
+            ),
+            ("u & u", vec![name("u", 0), Token::Mark('&'), name("u", 4)]),
+            ("u&'a", vec![text("a")]),
             ("1.5 e'", vec![text("")]),
             ("/* open", vec![comment("/* open")]),
             ("$q$ open", vec![text(" open")]),

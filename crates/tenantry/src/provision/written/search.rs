@@ -84,18 +84,22 @@ pub(super) async fn settings(
     Ok(texts.into_iter().filter_map(|text| judge_setting(text, renamed)).collect())
 }
 
-/// Finds everything that has a provisional name written down: in the catalogs, and in rows. Such a name is
-/// a random number, so it is looked for as plain text.
+/// Finds everything that has a provisional name written down: in the catalogs, in rows, and in rows of the shared
+/// schema if that is given. Such a name is a random number, so it is looked for as plain text.
 pub(super) async fn whole(
     conn: &mut PgConnection,
     from: &Ident,
     to: &Ident,
+    shared: Option<&Ident>,
 ) -> Result<Vec<Change>, Error> {
     let needle = from.as_str().rsplit('_').next().unwrap_or_default();
     let renamed = Renamed { from, to, beside: None };
     let mut found = Vec::new();
     for sql in [SETTINGS, TEXTS, ROUTINES_OUTSIDE, NAMES] {
         for text in texts(conn, sql, needle, to).await? {
+            if !text.content.to_lowercase().contains(needle) {
+                continue;
+            }
             found.push(match text.place {
                 StoredIn::Setting if !text.outside => wholly(text, renamed, needle),
                 _ => Change::new(text, NameOutcome::Refused, None),
@@ -104,6 +108,11 @@ pub(super) async fn whole(
     }
     let of_roles = role_settings(conn, needle).await?.into_iter();
     found.extend(of_roles.map(|text| Change::new(text, NameOutcome::Refused, None)));
+    // A policy would hide rows; without this right the statement fails.
+    sqlx::raw_sql("set local row_security = off").execute(&mut *conn).await?;
+    if let Some(shared) = shared {
+        found.extend(shared_rows(conn, needle, shared).await?);
+    }
     found.extend(rows(conn, needle, to).await?);
     let called = |change: Change| Change { name: change.name.under(to, None), ..change };
     Ok(found.into_iter().map(called).collect())
@@ -354,22 +363,13 @@ async fn objects(conn: &mut PgConnection, schema: &Ident) -> Result<HashSet<Stri
 
 /// Finds the tables of a schema with a row that has a text in it, or with rows that cannot be seen.
 async fn rows(conn: &mut PgConnection, needle: &str, schema: &Ident) -> Result<Vec<Change>, Error> {
-    // A policy would hide rows; without this right the statement fails.
-    sqlx::raw_sql("set local row_security = off").execute(&mut *conn).await?;
-    let tables = sqlx::query(TABLES).bind(schema.as_str()).persistent(false);
-    let tables = tables.fetch_all(&mut *conn).await?;
     let mut found = Vec::new();
-    for row in tables {
-        let table: String = row.try_get(0)?;
-        let searched = sqlx::raw_sql(row_sql(schema, &ident(&table)?, needle));
-        let searched = searched.fetch_all(&mut *conn).await;
+    for table in tables(conn, TABLES, schema).await? {
+        let searched = has_row(conn, schema, &table, needle).await;
         let hidden = matches!(&searched, Err(sqlx::Error::Database(error))
             if error.code().as_deref() == Some("42501"));
-        if hidden || !searched?.is_empty() {
-            let object = format!("table {}.{table}", schema.as_str());
-            let outcome = NameOutcome::Refused;
-            let name = StoredName { object, place: StoredIn::Row, outcome };
-            found.push(Change { name, set: None });
+        if hidden || searched? {
+            found.push(row_of(schema, &table));
         }
         if hidden {
             // The transaction has failed, and is to be rolled back anyway.
@@ -378,6 +378,47 @@ async fn rows(conn: &mut PgConnection, needle: &str, schema: &Ident) -> Result<V
     }
     sqlx::raw_sql("set local row_security to default").execute(conn).await?;
     Ok(found)
+}
+
+/// Finds the tables of the shared schema with a row that has a text in it. Those that are large, or that the role may
+/// not read as a whole, are left out.
+async fn shared_rows(
+    conn: &mut PgConnection,
+    needle: &str,
+    schema: &Ident,
+) -> Result<Vec<Change>, Error> {
+    let mut found = Vec::new();
+    for table in tables(conn, SHARED_TABLES, schema).await? {
+        if has_row(conn, schema, &table, needle).await? {
+            found.push(row_of(schema, &table));
+        }
+    }
+    Ok(found)
+}
+
+async fn tables(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    schema: &Ident,
+) -> Result<Vec<Ident>, Error> {
+    let rows = sqlx::query(sql).bind(schema.as_str()).persistent(false).fetch_all(conn).await?;
+    rows.iter().map(|row| ident(row.try_get(0)?)).collect()
+}
+
+async fn has_row(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    table: &Ident,
+    needle: &str,
+) -> sqlx::Result<bool> {
+    let found = sqlx::raw_sql(row_sql(schema, table, needle)).fetch_all(conn).await?;
+    Ok(!found.is_empty())
+}
+
+fn row_of(schema: &Ident, table: &Ident) -> Change {
+    let object = format!("table {schema}.{table}");
+    let name = StoredName { object, place: StoredIn::Row, outcome: NameOutcome::Refused };
+    Change { name, set: None }
 }
 
 /// Returns a row if a row of a table has a text in it, in whatever column; of bytes, their hexadecimal
@@ -413,7 +454,7 @@ const SETTINGS: &str = "\
         pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
     order by 2";
 
-/// Settings and bodies of routines outside of the schema `$1`.
+/// Settings and bodies of routines outside of the schema `$1`. A name in `U&` may be there in escapes.
 const ROUTINES_OUTSIDE: &str = "\
     select s.place, pg_catalog.concat(i.type, ' ', i.identity), s.content, s.language, s.oid, true \
     from (select t.place, t.content, l.lanname::pg_catalog.text as language, p.oid \
@@ -426,9 +467,10 @@ const ROUTINES_OUTSIDE: &str = "\
       where n.nspname operator(pg_catalog.<>) $1 \
         and not n.nspname operator(pg_catalog.=) any (array['pg_catalog', 'information_schema']) \
         and not l.lanname operator(pg_catalog.=) any (array['c', 'internal']) \
-        and pg_catalog.strpos( \
+        and (pg_catalog.strpos(pg_catalog.lower(t.content), 'u&') operator(pg_catalog.>) 0 \
+          or pg_catalog.strpos( \
           pg_catalog.translate(pg_catalog.lower(t.content), '\"''', ''), \
-          pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
+          pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0) \
       offset 0) s \
     cross join lateral pg_catalog.pg_identify_object( \
       'pg_catalog.pg_proc'::pg_catalog.regclass, s.oid, 0) i \
@@ -459,6 +501,18 @@ const TABLES: &str = "\
     join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
     where n.nspname operator(pg_catalog.=) $1 and c.relispopulated \
       and c.relkind operator(pg_catalog.=) any (array['r', 'm']::pg_catalog.\"char\"[]) \
+    order by 1";
+
+/// Tables of the schema `$1` that are read in no time, and whose rows can all be seen.
+const SHARED_TABLES: &str = "\
+    select c.relname::pg_catalog.text from pg_catalog.pg_class c \
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+    where n.nspname operator(pg_catalog.=) $1 \
+      and c.relkind operator(pg_catalog.=) 'r'::pg_catalog.\"char\" \
+      and pg_catalog.has_schema_privilege(n.oid, 'usage') \
+      and pg_catalog.has_table_privilege(c.oid, 'select') \
+      and not pg_catalog.row_security_active(c.oid) \
+      and pg_catalog.pg_table_size(c.oid) operator(pg_catalog.<=) 16777216 \
     order by 1";
 
 const OBJECTS: &str = "\
@@ -552,7 +606,8 @@ const TEXTS: &str = "\
           and o.classid operator(pg_catalog.=) d.classoid) \
     select t.place, pg_catalog.concat(i.type, ' ', i.identity), t.content, t.language, t.oid, false \
     from written t cross join lateral pg_catalog.pg_identify_object(t.classid, t.oid, t.part) i \
-    where pg_catalog.strpos( \
+    where pg_catalog.strpos(pg_catalog.lower(t.content), 'u&') operator(pg_catalog.>) 0 \
+      or pg_catalog.strpos( \
         pg_catalog.translate(pg_catalog.lower(t.content), '\"''', ''), \
         pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
     order by 2";

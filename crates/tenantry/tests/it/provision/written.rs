@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use tenantry::{
     ErrorKind, Isolation, TableCatalog, TenantManager,
+    migrate::Lint,
     provision::{CreateOptions, HowMade, NameOutcome, Provisioner, StoredIn, StoredNames},
     seed::Seed,
 };
@@ -10,7 +11,10 @@ use tenantry::{
 use super::{by_discovery, with_table};
 use crate::{
     migrate::Files,
-    support::{TestResult, World, eventually, free_names, observe, run, server_version, try_run},
+    support::{
+        TestResult, World, connect, eventually, free_names, observe, private_server, run,
+        server_version, try_run,
+    },
 };
 
 /// Settings that follow a rename: of a function, a procedure, with other schemas beside, in capitals.
@@ -217,6 +221,85 @@ async fn what_keeps_a_provisional_name_is_made_under_the_tenants_own() -> TestRe
     Ok(())
 }
 
+/// Rows of the shared schema that hold the name of the tenant's, written as such and by a function there.
+const REGISTERS: &str = "create table notes (id int);
+    insert into public.registry values (current_schema());";
+
+#[tokio::test]
+async fn a_row_of_the_shared_schema_keeps_the_name_as_well() -> TestResult {
+    let registry = "create table public.registry (name text unique);
+        create function public.register(name text) returns void language sql
+            as 'insert into public.registry values (name)'";
+    let lint = || Lint::default().allow_schema("public");
+    let expected = ["table public.registry (row)"];
+    for sql in [
+        REGISTERS,
+        "select public.register(current_schema())",
+        "select U&\"publi\\0063\".register(current_schema())",
+    ] {
+        let (world, files) = (World::new().await, Files::new(&[("0001_all.sql", sql)]));
+        let (manager, _) = with_table(&world, &files).await;
+        let mut admin = world.admin().await;
+        run(&mut admin, registry).await;
+        let provisioner = manager.provisioner().tenants(files.read().lint(lint()));
+        let report = provisioner.fill_spares(1).await?;
+        let refused: Vec<_> = report.refused.iter().map(ToString::to_string).collect();
+        assert_eq!((report.ready, &refused[..]), (0, &expected.map(str::to_owned)[..]), "{sql}");
+        let created = provisioner.create("acme", CreateOptions::default()).await?;
+        assert_eq!(created.how, HowMade::AtOnce, "{sql}");
+        let own = "select count(*)::text from public.registry where name = 'tenant_acme'";
+        assert_eq!(observe(&mut admin, own).await, "Some(\"1\")", "{sql}");
+    }
+    // In steps, too.
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, _) = with_table(&world, &files).await;
+    let mut admin = world.admin().await;
+    run(&mut admin, registry).await;
+    let files = Files::new(&[
+        ("0001_all.sql", REGISTERS),
+        ("0002_index.sql", "-- no-transaction\ncreate index concurrently on notes (id);"),
+    ]);
+    let provisioner = manager.provisioner().tenants(files.read().lint(lint()));
+    let created = provisioner.create("acme", CreateOptions::default()).await?;
+    assert_eq!(created.how, HowMade::InSteps);
+    let own = "select count(*)::text from public.registry where name = 'tenant_acme'";
+    assert_eq!(observe(&mut admin, own).await, "Some(\"1\")");
+    // Without such rows, spares are made.
+    let reads = Files::new(&[("0001_all.sql", "create table n as select * from public.registry")]);
+    run(&mut admin, "truncate public.registry").await;
+    let provisioner = manager.provisioner().tenants(reads.read().lint(lint()));
+    let report = provisioner.fill_spares(1).await?;
+    assert_eq!((report.ready, report.refused), (1, Vec::new()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_of_the_shared_schema_that_nobody_may_read_keep_nothing_from_spares() -> TestResult {
+    let server = private_server(&[]).await;
+    let mut admin = connect(&server.url()).await;
+    run(
+        &mut admin,
+        "create role owner login; alter database postgres owner to owner; \
+         grant all on schema public to owner; \
+         create table public.hidden (name text); create table public.secret (name text); \
+         grant insert, select on public.secret to owner; \
+         alter table public.secret enable row level security; \
+         create policy p on public.secret using (false) with check (true)",
+    )
+    .await;
+    let url = format!("postgres://owner@127.0.0.1:{}/postgres", server.port());
+    let catalog = TableCatalog::new();
+    let manager = TenantManager::builder(&url).catalog(catalog.clone()).build()?;
+    catalog.create_table(manager.shared()).await?;
+    let sql = "insert into public.secret values (current_schema())";
+    let files = Files::new(&[("0001_all.sql", sql)]);
+    let files = files.read().lint(Lint::default().allow_schema("public"));
+    let report = manager.provisioner().tenants(files).fill_spares(1).await?;
+    assert_eq!((report.ready, report.refused), (1, Vec::new()));
+    manager.close().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_refers_by_oid_is_fit_for_spares() -> TestResult {
     let sql = "
@@ -321,6 +404,18 @@ async fn a_rename_is_refused_by_what_would_go_on_meaning_the_old_name() -> TestR
         (
             "create function tenant_acme.f() returns bigint language sql \
              as 'select count(*) from tenant_acme.notes'",
+            "function tenant_acme.f()",
+            "drop function tenant_acme.f()",
+        ),
+        (
+            "create function public.f() returns bigint language sql \
+             as 'select count(*) from U&\"tenant\\005facme\".notes'",
+            "function public.f()",
+            "drop function public.f()",
+        ),
+        (
+            "create function tenant_acme.f() returns bigint language plpgsql \
+             as 'begin return (select count(*) from u&\"tenant!005facme\" uescape ''!''.notes); end'",
             "function tenant_acme.f()",
             "drop function tenant_acme.f()",
         ),
