@@ -240,6 +240,13 @@ impl Lookup {
         self.0.rules.extensions.names()
     }
 
+    /// Returns `true` if names without a schema are looked up in this one as well, for every tenant.
+    pub(crate) fn tenants_reach(&self, schema: &Ident) -> bool {
+        let rules = &self.0.rules;
+        self.extension_schemas().contains(schema)
+            || (rules.tenants_see_shared && rules.shared_schema == *schema)
+    }
+
     pub(crate) fn finds_schemas(&self) -> bool {
         self.0.catalog.finds_schemas()
     }

@@ -307,7 +307,8 @@ impl fmt::Display for MigrateReport {
         ];
         let done = done.into_iter().find(|(count, _)| *count > 0);
         let (count, what) = done.unwrap_or((self.migrated, "migrated"));
-        write!(f, "{count} of {} tenants {what}", self.total)?;
+        let tenants = if self.total == 1 { "tenant" } else { "tenants" };
+        write!(f, "{count} of {} {tenants} {what}", self.total)?;
         for (count, what) in [
             (self.up_to_date, "up to date"),
             (self.failed, "failed"),
@@ -318,7 +319,11 @@ impl fmt::Display for MigrateReport {
                 write!(f, ", {count} {what}")?;
             }
         }
-        write!(f, " in {:.1?} ({})", self.duration, self.end.as_str())?;
+        write!(f, " in {:.1?} ({}", self.duration, self.end.as_str())?;
+        match self.failed {
+            0 => write!(f, ")")?,
+            failed => write!(f, ", {failed} failed)")?,
+        }
         let mut table = Table::new(["tenant", "outcome", "files done", "why"]);
         for tenant in self.shared.iter().chain(&self.tenants) {
             if !tenant.is_success() && !matches!(tenant.outcome, Outcome::NotStarted) {

@@ -74,7 +74,10 @@ impl Provisioner {
         let id = id.try_into().map_err(Into::into)?;
         options.check()?;
         if id.as_str() != the_same_id_again {
-            let attempted = "dropping a tenant: the second id is not that of the tenant";
+            let attempted = format!(
+                "dropping a tenant: it is called {id}, and the second id is {the_same_id_again:?}; nothing was \
+                 dropped: give the id of the tenant that is to go twice"
+            );
             return Err(Error::new(ErrorKind::Config, attempted).with_tenant(&id));
         }
         let record = self.fleet.record(&id).await?;

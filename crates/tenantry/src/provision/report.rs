@@ -143,7 +143,8 @@ impl fmt::Display for DropReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.dry_run { "would drop" } else { "dropped" };
         write!(f, "{verb} tenant {}: schema {}", self.tenant_id, self.schema)?;
-        write!(f, " with {} objects", self.objects.len())?;
+        let objects = if self.objects.len() == 1 { "object" } else { "objects" };
+        write!(f, " with {} {objects}", self.objects.len())?;
         if !self.outside.is_empty() {
             write!(f, ", and {} outside of it", self.outside.join(", "))?;
         }

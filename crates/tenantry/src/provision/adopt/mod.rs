@@ -75,7 +75,10 @@ impl Provisioner {
         match self.fleet.record(&record.id).await {
             Err(error) if error.kind() == ErrorKind::UnknownTenant => {}
             Err(error) => return Err(error),
-            Ok(_) => return Err(Error::new(ErrorKind::TenantExists, "adopting a schema")),
+            Ok(_) => {
+                let attempted = "adopting a schema: the catalog has this tenant already";
+                return Err(Error::new(ErrorKind::TenantExists, attempted));
+            }
         }
         self.refuse_schema_of_a_tenant(&from).await?;
         self.refuse_name_in_use(&site.schema).await?;
@@ -123,7 +126,16 @@ impl Provisioner {
         }
         for (extension, is_movable) in extensions(conn, &site.schema).await? {
             match is_movable {
-                true => move_extension(conn, &extension, &shared).await?,
+                true => {
+                    move_extension(conn, &extension, &shared).await?;
+                    if !self.fleet.lookup().tenants_reach(&shared) {
+                        report.warnings.push(format!(
+                            "extension {extension} is in {shared} then, which tenants do not see: move it to a schema \
+                             for extensions first, and name that with .extension_schemas([\"…\"]) of the manager's \
+                             builder"
+                        ));
+                    }
+                }
                 false => report.blockers.push(format!(
                     "extension {extension} cannot be moved to another schema: create it anew in {shared}"
                 )),
@@ -317,6 +329,7 @@ fn empty_report(record: &TenantRecord, from: &Ident, to: &Ident, options: &Adopt
         moved: Vec::new(),
         names: Vec::new(),
         references: Vec::new(),
+        warnings: Vec::new(),
         blockers: Vec::new(),
         duration: Default::default(),
     }

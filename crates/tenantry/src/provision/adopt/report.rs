@@ -28,6 +28,8 @@ pub struct AdoptReport {
     /// What other schemas have that refers to the tenant's objects, such as a foreign key of a shared table.
     /// It goes on doing so, and keeps the tenant from being dropped.
     pub references: Vec<String>,
+    /// What the tenant will miss although nothing fails, such as an extension that is in no schema that tenants see.
+    pub warnings: Vec<String>,
     /// What keeps it from being done. Empty unless it was a dry run: otherwise it is an error.
     pub blockers: Vec<String>,
     /// How long it took.
@@ -47,15 +49,14 @@ impl fmt::Display for AdoptReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.dry_run { "would become" } else { "has become" };
         let Self { from, to, tenant_id, .. } = self;
-        writeln!(
-            f,
-            "tenant {tenant_id}: schema {from} {verb} {to}, {} objects",
-            self.objects.len()
-        )?;
+        let count = self.objects.len();
+        let objects = if count == 1 { "object" } else { "objects" };
+        writeln!(f, "tenant {tenant_id}: schema {from} {verb} {to}, {count} {objects}")?;
         for (what, names) in [
             ("extension moved", &self.extensions),
             ("moved", &self.moved),
             ("refers to it from outside", &self.references),
+            ("warning", &self.warnings),
             ("in the way", &self.blockers),
         ] {
             for name in names {

@@ -141,9 +141,7 @@ pub(super) async fn move_objects(
     for table in tables {
         let found = relations(conn, TABLE_AND_PARTITIONS, from, table).await?;
         if found.is_empty() {
-            result
-                .missing
-                .push(format!("keep_shared names the table {table}, which does not exist"));
+            result.missing.push(missing(conn, from, table).await?);
         }
         names.extend(found);
     }
@@ -166,6 +164,36 @@ pub(super) async fn move_objects(
     }
     Ok(result)
 }
+
+/// Says that a table does not exist, and which ones have a name that is alike.
+async fn missing(conn: &mut PgConnection, schema: &Ident, table: &str) -> Result<String, Error> {
+    let query = sqlx::query(ALIKE).bind(schema.as_str()).bind(table).persistent(false);
+    let rows = query.fetch_all(conn).await?;
+    let alike: Vec<String> = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
+    Ok(match alike.is_empty() {
+        true => format!(
+            "keep_shared names the table {table}, which does not exist, nor does one with a name that is alike"
+        ),
+        false => format!(
+            "keep_shared names the table {table}, which does not exist; there is {}",
+            alike.join(", ")
+        ),
+    })
+}
+
+/// Tables of the schema `$1` whose name is a part of `$2` or the other way round, or begins or ends like it, in
+/// whatever capitals.
+const ALIKE: &str = "\
+    select c.relname::pg_catalog.text from pg_catalog.pg_class c \
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+    cross join lateral (select pg_catalog.lower(c.relname::pg_catalog.text), pg_catalog.lower($2)) as it (a, b) \
+    where n.nspname operator(pg_catalog.=) $1 and c.relkind operator(pg_catalog.=) \
+        any (array['r', 'p', 'v', 'm', 'f', 'S']::pg_catalog.\"char\"[]) \
+      and (pg_catalog.strpos(it.a, it.b) operator(pg_catalog.>) 0 \
+        or pg_catalog.strpos(it.b, it.a) operator(pg_catalog.>) 0 \
+        or pg_catalog.left(it.a, 4) operator(pg_catalog.=) pg_catalog.left(it.b, 4) \
+        or pg_catalog.right(it.a, 4) operator(pg_catalog.=) pg_catalog.right(it.b, 4)) \
+    order by 1 limit 5";
 
 async fn relations(
     conn: &mut PgConnection,

@@ -82,7 +82,7 @@ async fn a_file_that_fails_outside_a_transaction_is_dirty_until_somebody_puts_it
     run(&mut admin, "update tenant_acme._sqlx_migrations set success = false").await;
     let report = migrator.mark_applied(Schemas::AllTenants, None, options()).await?;
     assert_eq!((report.marked, report.migrated), (1, 0), "nothing was run: {report}");
-    assert!(report.to_string().starts_with("1 of 1 tenants marked as applied"), "{report}");
+    assert!(report.to_string().starts_with("1 of 1 tenant marked as applied"), "{report}");
     assert_eq!(report.tenants[0].outcome.as_str(), "marked");
     assert_eq!(report.tenants[0].files[0].action, Action::Marked);
     let time = "select execution_time::text from tenant_acme._sqlx_migrations";

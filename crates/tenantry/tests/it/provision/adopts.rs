@@ -325,6 +325,16 @@ async fn what_is_in_the_way_is_told_and_nothing_is_changed() -> TestResult {
         let error = provisioner.adopt(id, options).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error:?}");
     }
+    // What is mistyped is told with what it could be.
+    for (table, told) in [
+        ("plan", "there is plans"),
+        ("PLANS", "there is plans"),
+        ("nothing", "nor does one with a name that is alike"),
+    ] {
+        let options = Adopt::schema("public").keep_shared([table]).dry_run(true);
+        let dry = provisioner.adopt("acme", options).await?;
+        assert!(dry.blockers.iter().any(|blocker| blocker.contains(told)), "{dry}");
+    }
     let there =
         "select to_regclass('public.users') is not null and to_regnamespace('tenant_acme') is null";
     assert_eq!(observe(&mut admin, there).await, r#"Some("t")"#);
@@ -336,6 +346,9 @@ async fn what_is_in_the_way_is_told_and_nothing_is_changed() -> TestResult {
     run(&mut admin, "rollback").await;
     // A tenant's schema is not another's, and others keep one from going back.
     provisioner.create("globex", CreateOptions::default()).await?;
+    let error = provisioner.adopt("globex", options()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TenantExists, "{error:?}");
+    assert!(error.to_string().contains("has this tenant already"), "{error}");
     let error = provisioner.adopt("acme", Adopt::schema("tenant_globex")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Placement, "{error:?}");
     provisioner.adopt("acme", options()).await?;
@@ -345,6 +358,40 @@ async fn what_is_in_the_way_is_told_and_nothing_is_changed() -> TestResult {
     let error = provisioner.release("acme", options()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Placement, "{error:?}");
     assert!(error.to_string().contains("globex"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn extensions_that_tenants_would_miss_are_warned_of_and_fixed_ones_are_in_the_way()
+-> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (_, provisioner) = with_table(&world, &files).await;
+    let mut admin = world.admin().await;
+    // The one extension that is always there stands for others.
+    let here =
+        "update pg_extension set extnamespace = 'public'::regnamespace where extname = 'plpgsql'";
+    run(&mut admin, here).await;
+    let dry = provisioner.adopt("acme", Adopt::schema("public").dry_run(true)).await?;
+    assert_eq!(
+        dry.blockers,
+        ["extension plpgsql cannot be moved to another schema: create it anew in public"]
+    );
+    let error = provisioner.adopt("acme", Adopt::schema("public")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Placement, "{error:?}");
+    assert!(error.to_string().contains("extension plpgsql cannot be moved"), "{error}");
+    // One that can be moved, if the server has any.
+    let back = "update pg_extension set extnamespace = 'pg_catalog'::regnamespace where extname = 'plpgsql'";
+    run(&mut admin, back).await;
+    if try_run(&mut admin, "create extension citext schema public").await.is_err() {
+        return Ok(());
+    }
+    let dry = provisioner.adopt("acme", Adopt::schema("public").dry_run(true)).await?;
+    assert!(dry.is_possible(), "{dry}");
+    assert_eq!(dry.warnings.len(), 1, "{dry}");
+    assert!(dry.to_string().contains(".extension_schemas("), "{dry}");
+    let sees = world.builder().tenants_see_shared(true).build()?;
+    let dry = sees.provisioner().adopt("acme", Adopt::schema("public").dry_run(true)).await?;
+    assert_eq!(dry.warnings, [""; 0]);
     Ok(())
 }
 

@@ -30,7 +30,9 @@ async fn a_dropped_tenant_is_gone_and_the_others_are_not() -> TestResult {
     manager.tenant("acme").await?.ping().await?;
     let mut admin = world.admin().await;
     let wrong = provisioner.drop_tenant("acme", "globex", DropOptions::default()).await;
-    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Config);
+    let wrong = wrong.unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Config);
+    assert!(wrong.to_string().contains("nothing was dropped: give the id"), "{wrong}");
     let dry = DropOptions::default().dry_run(true);
     let report = provisioner.drop_tenant("acme", "acme", dry).await?;
     assert_eq!(report.objects, ["table tenant_acme._sqlx_migrations", "table tenant_acme.notes"]);
