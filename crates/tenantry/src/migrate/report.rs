@@ -307,8 +307,7 @@ impl fmt::Display for MigrateReport {
         ];
         let done = done.into_iter().find(|(count, _)| *count > 0);
         let (count, what) = done.unwrap_or((self.migrated, "migrated"));
-        let tenants = if self.total == 1 { "tenant" } else { "tenants" };
-        write!(f, "{count} of {} {tenants} {what}", self.total)?;
+        write!(f, "{count} of {} {} {what}", self.total, tenants(self.total))?;
         for (count, what) in [
             (self.up_to_date, "up to date"),
             (self.failed, "failed"),
@@ -340,6 +339,10 @@ impl fmt::Display for MigrateReport {
         }
         if self.lint.is_empty() { Ok(()) } else { write!(f, "\n\n{}", self.lint) }
     }
+}
+
+fn tenants(count: usize) -> &'static str {
+    if count == 1 { "tenant" } else { "tenants" }
 }
 
 /// What would come of migrating: every tenant's schema compared with the files. Nothing was written.
@@ -559,8 +562,12 @@ impl fmt::Display for MigrationPlan {
         writeln!(f, "{table}")?;
         write!(
             f,
-            "\n{} tenants: {} up to date, {} pending, {} blocked",
-            self.total, self.up_to_date, self.pending, self.blocked
+            "\n{} {}: {} up to date, {} pending, {} blocked",
+            self.total,
+            tenants(self.total),
+            self.up_to_date,
+            self.pending,
+            self.blocked
         )?;
         for file in &self.stray {
             write!(f, "\n{file} is passed over: it takes back a migration that does not exist")?;

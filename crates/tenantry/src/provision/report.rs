@@ -131,7 +131,8 @@ impl fmt::Display for Created {
 impl fmt::Display for SpareReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ready, made, migrated, removed, refused, duration } = self;
-        write!(f, "{ready} spares ready: {made} made, {migrated} migrated; {removed} removed")?;
+        let spares = if *ready == 1 { "spare" } else { "spares" };
+        write!(f, "{ready} {spares} ready: {made} made, {migrated} migrated; {removed} removed")?;
         write!(f, " in {duration:.1?}")?;
         refused
             .iter()
