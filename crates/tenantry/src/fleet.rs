@@ -35,7 +35,9 @@ pub(crate) struct Fleet {
 
 /// Who is told of each tenant that this process gets to know.
 #[derive(Clone, Default)]
-struct FirstUse(Option<Arc<dyn Fn(&Fleet, &TenantId) + Send + Sync>>);
+struct FirstUse(Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&Fleet, &TenantId) + Send + Sync;
 
 impl fmt::Debug for FirstUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
