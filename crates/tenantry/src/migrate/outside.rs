@@ -350,10 +350,15 @@ impl Outside<'_> {
         let unknown = !is_whole && *part.kind == Statement::Other;
         let failure = if unknown { failure.for_good() } else { failure };
         match left.filter(|_| !failure.is_of_circumstances()) {
-            Some(left) => failure.with_hint(Some(format!(
-                "{left}: see to what has failed, then call forget_dirty, and the next run takes that away and goes \
-                 on with this statement"
-            ))),
+            Some(left) => {
+                let then = match kinds[..index].contains(&Statement::Fleeting) {
+                    true => "the file starts over, since it has set something for its session",
+                    false => "the next run takes that away and goes on with this statement",
+                };
+                failure.with_hint(Some(format!(
+                    "{left}: see to what has failed, then call forget_dirty, and {then}"
+                )))
+            }
             None => failure,
         }
     }

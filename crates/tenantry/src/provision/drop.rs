@@ -316,8 +316,8 @@ fn take_away_sql(site: &Site, to: &Site, options: &DropOptions) -> SqlStr {
 /// Drops some objects of a schema. The server puts the names together: they are its own, quoted by
 /// itself.
 ///
-/// Partitions go before what they are partitions of, which would take all of them along at once. What belongs
-/// to something else goes with that.
+/// Partitions go before what they are partitions of, which would take all of them along at once, and tables before
+/// those that their foreign keys refer to, of which the same is true. What belongs to something else goes with that.
 fn batch_sql(site: &Site, options: &DropOptions, batch: usize) -> SqlStr {
     let mut body = Sql::new(
         "declare object pg_catalog.record; begin \
@@ -340,7 +340,12 @@ fn batch_sql(site: &Site, options: &DropOptions, batch: usize) -> SqlStr {
              where o.classid operator(pg_catalog.=) d.classid and o.objid operator(pg_catalog.=) d.objid \
                and o.deptype operator(pg_catalog.=) any (array['i', 'e']::pg_catalog.\"char\"[])) \
            order by coalesce(c.relispartition, false) desc, \
-             i.type operator(pg_catalog.<>) 'table', i.identity limit ",
+             i.type operator(pg_catalog.<>) 'table', \
+             (select pg_catalog.count(*) from pg_catalog.pg_depend f \
+               where f.refclassid operator(pg_catalog.=) d.classid and f.refobjid operator(pg_catalog.=) d.objid \
+                 and f.classid operator(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass \
+                 and f.deptype operator(pg_catalog.=) 'n'), \
+             i.identity limit ",
     );
     body.number(batch as u64).text(
         " loop \

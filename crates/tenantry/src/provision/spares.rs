@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    CreateOptions, Provisioner, SpareReport, inventory,
+    CreateOptions, Provisioner, SpareReport, answer, inventory,
     provisional::{self, Comment, KEPT},
     spare_note::SpareNote,
 };
@@ -91,7 +91,7 @@ impl Provisioner {
                 }
                 // It has to be searched for its name first.
                 Some(_) if self.is_ours(&spare) && self.stored_names().is_none() => {
-                    self.renew(&spare.schema).await?
+                    self.renew_if_possible(&spare.schema).await?
                 }
                 Some(note) if self.is_ours(&spare) => {
                     if note.is_old(now) {
@@ -99,7 +99,7 @@ impl Provisioner {
                     }
                     Renewed::Ready { files: 0 }
                 }
-                Some(note) if note.hash.is_empty() => self.renew(&spare.schema).await?,
+                Some(note) if note.hash.is_empty() => self.renew_if_possible(&spare.schema).await?,
                 Some(note) if note.is_unused(now) => Renewed::Useless,
                 // Another release may be at work beside this one.
                 Some(_) => Renewed::NotOurs,
@@ -116,7 +116,7 @@ impl Provisioner {
                     Ok(removed) => report.removed += usize::from(removed),
                     // Somebody is making it just now.
                     Err(error) if error.kind() == ErrorKind::Busy => {}
-                    Err(error) => return Err(error),
+                    Err(error) => stays(&spare.schema, error)?,
                 },
             }
         }
@@ -128,6 +128,14 @@ impl Provisioner {
             report.refused = names.as_slice().to_vec();
         }
         Ok(())
+    }
+
+    /// Brings a spare up to date. One of which the server refuses that keeps nobody from the others.
+    async fn renew_if_possible(&self, spare: &Ident) -> Result<Renewed, Error> {
+        match self.renew(spare).await {
+            Err(error) => stays(spare, error).map(|()| Renewed::NotOurs),
+            renewed => renewed,
+        }
     }
 
     fn is_ours(&self, spare: &Listed) -> bool {
@@ -306,5 +314,19 @@ async fn write_note(
     let mut sql = Sql::default();
     provisional::comment(&mut sql, schema, Comment::Ready(note));
     sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
+}
+
+/// Tells that a schema stays as it is because the server refuses to change it.
+fn stays(spare: &Ident, error: Error) -> Result<(), Error> {
+    if answer::refusal(&error).is_none() {
+        return Err(error);
+    }
+    tracing::warn!(
+        target: "tenantry::provision",
+        schema = spare.as_str(),
+        error = &error as &dyn std::error::Error,
+        "a schema that was to be a spare can be neither renewed nor removed now; it is tried again the next time"
+    );
     Ok(())
 }

@@ -96,7 +96,8 @@ impl Provisioner {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the tenant has one id or the other, and its schema the name that goes with it.
+    /// When dropped, the tenant has one id or the other, and its schema the name that goes with it. Until the server has
+    /// ended what was begun, another attempt is [`Busy`](ErrorKind::Busy).
     pub async fn rename<I, J>(&self, from: I, to: J) -> Result<(), Error>
     where
         I: TryInto<TenantId>,

@@ -104,7 +104,12 @@ impl Statement {
     pub(crate) fn read(text: &str) -> Self {
         let script = Script::new(text);
         let reader = Reader { rest: &script.tokens };
-        reader.statement()
+        match reader.statement() {
+            Self::Atomic { .. } | Self::Other if leaves_something(text, &script.tokens) => {
+                Self::Fleeting
+            }
+            read => read,
+        }
     }
 
     pub(crate) fn blocks_nobody(&self) -> bool {
@@ -114,6 +119,25 @@ impl Statement {
             _ => false,
         }
     }
+}
+
+/// Says whether a statement leaves something that lasts as long as the session though it does not begin like one that
+/// does: it is in a `do`, a `with`, an `into`, or in the name of what is made.
+fn leaves_something(text: &str, tokens: &[Token<'_>]) -> bool {
+    let Some(first) = tokens.first() else { return false };
+    if first.is("create") {
+        // What is in the body of a routine is not run.
+        return tokens.iter().take(8).any(|token| token.name() == "pg_temp");
+    }
+    let words: Vec<_> = text.split_ascii_whitespace().map(str::to_ascii_lowercase).collect();
+    let words = words.join(" ");
+    let makes = ["create ", "create or replace ", "create local ", "create global ", "into "];
+    let temporary = |made: &str| {
+        ["temp ", "temporary "].iter().any(|word| words.contains(&format!("{made}{word}")))
+    };
+    words.contains("set_config")
+        || words.contains("pg_temp.")
+        || makes.iter().any(|made| temporary(made))
 }
 
 /// In double quotes, with dots between them, which is how `to_regclass` wants it.
@@ -591,6 +615,15 @@ mod tests {
             ("create table concurrently (id int)", atomic.clone()),
             ("create temp table x (id int)", Statement::Fleeting),
             ("create or replace temporary view x as select 1", Statement::Fleeting),
+            ("create table pg_temp.x (id int)", Statement::Fleeting),
+            (
+                "create function pg_temp.f() returns int language sql as 'select 1'",
+                Statement::Fleeting,
+            ),
+            ("select 1 into temp x", Statement::Fleeting),
+            ("do $$ begin perform set_config('a.b', 'c', false); end $$", Statement::Fleeting),
+            ("do $$ begin create temp table x (); end $$", Statement::Fleeting),
+            ("with q as (select set_config('a.b', 'c', false)) select from q", Statement::Fleeting),
             ("create database x", Statement::Other),
             ("drop table x", atomic.clone()),
             ("alter type e add value 'x'", atomic.clone()),

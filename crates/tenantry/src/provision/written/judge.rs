@@ -136,6 +136,9 @@ impl<'a> Called<'a> {
         if content == self.name && !self.literal_is_name {
             return Meaning::Mentions;
         }
+        if self.literal_is_name && self.is_in_list(content) {
+            return Meaning::Uses;
+        }
         let is_path = self.literal_is_path && search_path::names(content, self.name);
         if content == self.name
             || is_path
@@ -144,19 +147,31 @@ impl<'a> Called<'a> {
         {
             return Meaning::Uses;
         }
-        let is_statement = content.contains(char::is_whitespace)
-            && scan(content).iter().any(
-                |token| matches!(token, Token::Name(word, _) if STATEMENT.contains(&word.as_str())),
-            );
-        match is_statement {
+        let is_statement = || {
+            let tokens = code(content);
+            let holds = |words: &[&str], token: &Token| matches!(token, Token::Name(word, _) if words.contains(&word.as_str()));
+            let runs = |pair: &[Token]| {
+                holds(&["do"], &pair[0])
+                    && (matches!(pair[1], Token::Text(_)) || holds(&["language"], &pair[1]))
+            };
+            tokens.iter().any(|token| holds(STATEMENT, token)) || tokens.windows(2).any(runs)
+        };
+        match content.contains(char::is_whitespace) && is_statement() {
             true => self.in_code(content).max(self.in_words(content)),
             false => self.in_words(content),
         }
     }
 
+    /// Says whether a literal is an array or an object, as text, in which the name is by itself.
+    fn is_in_list(&self, content: &str) -> bool {
+        let is_list = content.starts_with(['{', '[']) && content.ends_with(['}', ']']);
+        let parts = content.split(['{', '[', ',', ':', ']', '}']);
+        is_list && parts.map(|part| part.trim().trim_matches('"')).any(|part| part == self.name)
+    }
+
     /// Says whether a literal is a name with the schema before it, or the beginning of one.
     fn is_qualified_name(&self, content: &str) -> bool {
-        let tokens = scan(content);
+        let tokens = code(content);
         match tokens.as_slice() {
             [Token::Name(first, 0)] => first == self.name && content.starts_with('"'),
             [Token::Name(first, 0), Token::Mark('.'), rest @ ..] => {
@@ -171,7 +186,7 @@ impl<'a> Called<'a> {
     /// Says whether a literal that need not be a statement names something in the schema: a part of a statement,
     /// such as `join acme.orders`, or a list of names.
     fn names_object(&self, content: &str) -> bool {
-        let tokens = scan(content);
+        let tokens = code(content);
         let is_dot = |index: usize| tokens.get(index) == Some(&Token::Mark('.'));
         tokens.iter().enumerate().any(|(index, token)| match token {
             Token::Name(name, at) if name == self.name => {
@@ -192,7 +207,7 @@ impl<'a> Called<'a> {
     }
 
     fn in_code(&self, text: &str) -> Meaning {
-        let tokens = scan(text);
+        let tokens = code(text);
         let is_dot = |index: Option<usize>| {
             index.and_then(|index| tokens.get(index)) == Some(&Token::Mark('.'))
         };
@@ -215,6 +230,13 @@ impl<'a> Called<'a> {
                 {
                     self.in_words(content)
                 }
+                // The body of a routine or of a `do` in a statement that is put together.
+                Token::Text(content) if is_word(index.checked_sub(1), &["do", "as"]) => {
+                    self.in_literal(content).max(self.in_code(content))
+                }
+                Token::Text(content) if self.is_continued(content, &tokens[index + 1..]) => {
+                    Meaning::Uses
+                }
                 Token::Text(content) => self.in_literal(content),
                 Token::Name(name, at) if name == self.name => {
                     let before = index.checked_sub(1);
@@ -235,6 +257,15 @@ impl<'a> Called<'a> {
             meaning = meaning.max(found);
         }
         meaning.max(self.in_search_path(&tokens))
+    }
+
+    /// Says whether a literal ends with the name, and the next one goes on with the dot: `'from acme' || '.orders'`.
+    fn is_continued(&self, content: &str, rest: &[Token]) -> bool {
+        let [Token::Mark('|'), Token::Mark('|'), Token::Text(next), ..] = rest else {
+            return false;
+        };
+        let is_last = |token: &Token| matches!(token, Token::Name(name, _) if name == self.name);
+        next.starts_with('.') && code(content).last().is_some_and(is_last)
     }
 
     /// Says whether what comes after the dot makes the name before it a schema's.
@@ -316,6 +347,11 @@ impl<'a> Called<'a> {
     }
 }
 
+/// Reads tokens, and leaves comments out: they may be anywhere, as spaces may.
+fn code(text: &str) -> Vec<Token> {
+    scan(text).into_iter().filter(|token| !matches!(token, Token::Comment(_))).collect()
+}
+
 /// Says whether a name is the end of something that is no identifier, such as an address.
 fn is_within_word(text: &str, at: usize) -> bool {
     let before = text[..at].chars().next_back();
@@ -359,6 +395,21 @@ mod tests {
             ("acme", "begin perform mail('update from sales@acme.com now'); end", Mentions),
             ("acme", "begin raise notice 'of acme'; end", Mentions),
             ("acme", "begin raise exception 'no row in acme.orders'; end", Mentions),
+            ("acme", "select v from acme/**/.orders", Uses),
+            ("acme", "select v from acme -- the tenant\n.orders", Uses),
+            ("acme", r"begin execute E'select v from\nacme.orders'; end", Uses),
+            ("acme", r"begin execute E'select v from \x61cme.orders'; end", Uses),
+            ("acme", "begin execute 'do $x$ begin x := acme.total(); end $x$'; end", Uses),
+            (
+                "acme",
+                "begin execute 'create function f() returns int language plpgsql as
+                     ''begin return acme.total(); end'''; end",
+                Uses,
+            ),
+            ("acme", "begin perform note('do not look at acme.total'); end", Mentions),
+            ("acme", "begin execute 'select v from acme' || '.' || t; end", Uses),
+            ("acme", "begin foreach s in array '{x, acme}'::text[] loop end loop; end", Uses),
+            ("acme", r#"begin s := '{"s": "acme"}'::jsonb->>'s'; end"#, Uses),
             // Parts of statements.
             ("acme", "begin execute q || ' join acme.orders using (id)'; end", Uses),
             ("acme", "begin execute q || ' join acme.' || t; end", Uses),

@@ -91,12 +91,38 @@ impl Scanner<'_> {
         unescaped(&content, escape)
     }
 
+    /// Reads what comes after a backslash: see chapter 4.1.2.2, "String Constants With C-Style Escapes".
+    fn escaped(&mut self) -> Option<char> {
+        let (_, character) = self.chars.next()?;
+        let (most, radix, known) = match character {
+            'b' => return Some('\u{8}'),
+            'f' => return Some('\u{c}'),
+            'n' => return Some('\n'),
+            'r' => return Some('\r'),
+            't' => return Some('\t'),
+            'x' => (2, 16, 0),
+            'u' => (4, 16, 0),
+            'U' => (8, 16, 0),
+            digit @ '0'..='7' => (2, 8, digit as u32 - '0' as u32),
+            other => return Some(other),
+        };
+        let (mut number, mut digits) = (known, 0);
+        while digits < most
+            && let Some((_, next)) = self.chars.next_if(|(_, next)| next.is_digit(radix))
+        {
+            number = number.wrapping_mul(radix) + next.to_digit(radix).unwrap_or_default();
+            digits += 1;
+        }
+        let is_number = digits > 0 || radix == 8;
+        if is_number { char::from_u32(number) } else { Some(character) }
+    }
+
     /// Reads up to the closing quote; two of them stand for one.
     fn quoted(&mut self, quote: char, escapes: bool) -> String {
         let mut content = String::new();
         while let Some((_, character)) = self.chars.next() {
             match character {
-                '\\' if escapes => content.extend(self.chars.next().map(|(_, escaped)| escaped)),
+                '\\' if escapes => content.extend(self.escaped()),
                 c if c == quote => match self.chars.next_if(|(_, next)| *next == quote) {
                     Some(_) => content.push(quote),
                     None => break,
@@ -185,6 +211,8 @@ mod tests {
             ),
             ("u & u", vec![name("u", 0), Token::Mark('&'), name("u", 4)]),
             ("u&'a", vec![text("a")]),
+            (r"e'a\nb\tc\x64\145\u0066\q\''", vec![text("a\nb\tcdefq'")]),
+            (r"e'\x' e'\", vec![text("x"), text("")]),
             ("1.5 e'", vec![text("")]),
             ("/* open", vec![comment("/* open")]),
             ("$q$ open", vec![text(" open")]),

@@ -558,6 +558,11 @@ const TEXTS: &str = "\
           pg_catalog.concat(pg_catalog.pg_get_function_sqlbody(p.oid), ' ', \
             pg_catalog.pg_get_expr(p.proargdefaults, 0::pg_catalog.oid)), '' from proc p \
         where p.prosqlbody is not null or p.proargdefaults is not null \
+      union all select 'expression', 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 0, \
+          pg_catalog.concat(pg_catalog.quote_literal(g.agginitval), ' ', \
+            pg_catalog.quote_literal(g.aggminitval)), '' \
+        from pg_catalog.pg_aggregate g join proc p on p.oid operator(pg_catalog.=) g.aggfnoid \
+        where g.agginitval is not null or g.aggminitval is not null \
       union all select 'expression', 'pg_catalog.pg_class'::pg_catalog.regclass, a.adrelid, a.adnum, \
           pg_catalog.pg_get_expr(a.adbin, a.adrelid), '' \
         from pg_catalog.pg_attrdef a join class c on c.oid operator(pg_catalog.=) a.adrelid \

@@ -228,6 +228,32 @@ async fn a_file_starts_over_where_nobody_knows_what_was_run() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_file_starts_over_when_its_session_had_something_set() -> TestResult {
+    for sets in [
+        "do $$ begin perform set_config('app.k', 'kept', false); end $$;",
+        "with q as (select set_config('app.k', 'kept', false)) select * from q;",
+        "do $$ begin create temp table k as select 'kept' as k; end $$;",
+        "select 'kept' as k into temp k;",
+    ] {
+        let value = if sets.contains("app.k") { "current_setting('app.k')" } else { "k from k" };
+        let mut case = Case::new(&format!(
+            "{sets}\ncreate unique index concurrently one on orders (total);\n\
+             insert into orders (id, note) select 7, {value};\n"
+        ))
+        .await;
+        run(&mut case.admin, TWICE).await;
+        let failure = case.failure().await;
+        assert!(failure.hint().is_some_and(|hint| hint.contains("starts over")), "{failure:?}");
+        run(&mut case.admin, ONCE).await;
+        case.forget().await;
+        case.succeeds().await;
+        let note = case.look("select note::text from orders where id = 7").await;
+        assert_eq!(note, "Some(\"kept\")", "{sets}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_undone_by_hand_can_be_started_over() -> TestResult {
     let mut case = Case::new(
         "create index concurrently by_id on orders (id);\n\

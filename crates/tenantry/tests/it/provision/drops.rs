@@ -107,6 +107,13 @@ async fn a_large_tenant_is_dropped_where_the_server_alone_would_run_out_of_locks
         );
         run(&mut admin, &sql).await;
     }
+    run(&mut admin, "create table tenant_big.base (id int primary key)").await;
+    for table in 0..150 {
+        let refer = format!(
+            "alter table tenant_big.t{table} add foreign key (id) references tenant_big.base"
+        );
+        run(&mut admin, &refer).await;
+    }
     let alone = observe(&mut admin, "drop schema tenant_big cascade").await;
     assert_eq!(alone, "error 53200", "the server must not manage it by itself");
     let manager =

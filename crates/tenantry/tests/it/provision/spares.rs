@@ -200,3 +200,26 @@ async fn one_connection_is_enough() -> TestResult {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn what_cannot_be_removed_keeps_nobody_from_making_spares() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    let admin = &mut world.admin().await;
+    // Half made by somebody who has ended, and in use by something outside.
+    run(
+        admin,
+        "create schema tenantry_spare_0123456789abcdef; \
+         create table tenantry_spare_0123456789abcdef.t (id int)",
+    )
+    .await;
+    let mut holder = world.admin().await;
+    run(&mut holder, "begin; lock table tenantry_spare_0123456789abcdef.t").await;
+    let report = provisioner.fill_spares(2).await?;
+    assert_eq!((report.ready, report.removed), (2, 0), "{report}");
+    run(&mut holder, "rollback").await;
+    let report = provisioner.fill_spares(2).await?;
+    assert_eq!((report.ready, report.removed), (2, 1), "{report}");
+    manager.close().await;
+    Ok(())
+}
