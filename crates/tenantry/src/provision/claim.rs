@@ -144,9 +144,10 @@ impl Provisioner {
 fn claim_sql(set: &Migrations, passed: &PassedOver) -> SqlStr {
     let mut sql = Sql::new(
         "select spare from (select n.nspname::pg_catalog.text as spare from pg_catalog.pg_namespace n \
-         cross join lateral pg_catalog.obj_description(n.oid, 'pg_namespace') as note \
-         where pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
+         cross join lateral (",
     );
+    sql.text(NOTE);
+    sql.text(") as noted where pg_catalog.starts_with(n.nspname::pg_catalog.text, ");
     sql.literal(PROVISIONAL).text(") and pg_catalog.starts_with(note, ").literal(READY);
     sql.text(") and n.nspname::pg_catalog.text operator(pg_catalog.<>) all (");
     texts(&mut sql, passed.schemas.iter().map(Ident::as_str));
@@ -157,13 +158,19 @@ fn claim_sql(set: &Migrations, passed: &PassedOver) -> SqlStr {
     sql.literal(set.hash()).text(" offset 0) as ready where ");
     sql.text("pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended(spare, 7234619037115)) limit 1; ");
     sql.text(
-        "select n.nspname::pg_catalog.text, \
-           coalesce(pg_catalog.obj_description(n.oid, 'pg_namespace'), '') \
-         from pg_catalog.pg_namespace n where pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
+        "select n.nspname::pg_catalog.text, noted.note from pg_catalog.pg_namespace n \
+         cross join lateral (",
     );
+    sql.text(NOTE);
+    sql.text(") as noted where pg_catalog.starts_with(n.nspname::pg_catalog.text, ");
     sql.literal(PROVISIONAL).text(")");
     sql.finish()
 }
+
+/// The comment on the schema `n`, one look into an index.
+const NOTE: &str = "select x.description as note from pg_catalog.pg_description x \
+    where x.objoid operator(pg_catalog.=) n.oid and x.objsubid operator(pg_catalog.=) 0 \
+    and x.classoid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass offset 0";
 
 fn texts<'t>(sql: &mut Sql, texts: impl Iterator<Item = &'t str>) {
     sql.text("array[");

@@ -72,6 +72,13 @@ impl Provisioner {
         created
     }
 
+    /// Says whether a tenant is made in one transaction after the other, as far as that is known.
+    fn takes_several_transactions(&self, options: &CreateOptions) -> bool {
+        options.keep_failed
+            || self.seeds.iter().any(Seed::runs_outside)
+            || self.migrations.as_ref().is_some_and(Migrations::needs_steps)
+    }
+
     async fn create_now(
         &self,
         id: TenantId,
@@ -83,9 +90,12 @@ impl Provisioner {
         let record = TenantRecord { container: options.container.clone(), role, ..record };
         let site = self.fleet.site(&record)?;
         self.lint()?;
-        self.refuse_name_in_use(&site.schema)
-            .await
-            .map_err(|error| error.with_tenant(&record.id))?;
+        // Where all is one transaction, that finds it out soon enough.
+        if self.takes_several_transactions(options) {
+            self.refuse_name_in_use(&site.schema)
+                .await
+                .map_err(|error| error.with_tenant(&record.id))?;
+        }
         let role =
             self.fleet.role_of(&site).await.map_err(|error| error.with_tenant(&record.id))?;
         self.refuse_missing_role(role.as_ref())
@@ -103,6 +113,12 @@ impl Provisioner {
         let created = match created {
             Ok(created) => Ok(created),
             Err(error) => {
+                if error.kind() == ErrorKind::NameInUse {
+                    // Says what is waited for, so that what begins later is not.
+                    self.refuse_name_in_use(&site.schema)
+                        .await
+                        .map_err(|error| error.with_tenant(&record.id))?;
+                }
                 let path = &site.occupant.binding.search_path;
                 let error = explained_error(&self.fleet, path, error).await;
                 Err(self.name_missing_right(error).await.with_tenant(&record.id))

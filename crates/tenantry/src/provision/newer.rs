@@ -13,13 +13,17 @@ use crate::{
     tenant::{Ident, PROVISIONAL},
 };
 
-/// For how long a look is good: whoever creates many tenants in a row need not look for each.
+/// For how long a look is good at least: whoever creates many tenants in a row need not look for each.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// For how many times as long as it took a look is good.
+const RARELY: u32 = 40;
 
 /// The last look at what others have.
 #[derive(Debug, Default)]
 pub(super) struct Newer {
     looked_at: Option<Instant>,
+    took: Duration,
     latest: i64,
 }
 
@@ -29,16 +33,20 @@ impl Provisioner {
         let set = self.migrations.as_ref()?;
         let looked = {
             let newer = self.newer().lock();
-            let is_good = newer.looked_at.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+            let is_good = newer
+                .looked_at
+                .is_some_and(|at| at.elapsed() < LOOK_AGAIN.max(newer.took * RARELY));
             is_good.then_some(newer.latest)
         };
+        let began = Instant::now();
         let tenants = match looked {
             Some(latest) => latest,
             // What cannot be told now is no reason to fail: the tenant is there.
             None => self.latest_of_others(set, of).await.unwrap_or_default(),
         };
         if looked.is_none() {
-            *self.newer().lock() = Newer { looked_at: Some(Instant::now()), latest: tenants };
+            let took = began.elapsed();
+            *self.newer().lock() = Newer { looked_at: Some(Instant::now()), took, latest: tenants };
         }
         let (latest, ours) = (tenants.max(spares), set.latest());
         if latest <= ours {

@@ -112,10 +112,10 @@ impl Provisioner {
         name: &Ident,
     ) -> Result<(), Error> {
         let shared = self.fleet.shared_site().schema;
-        if let Some(found) = look(conn, &shared, name).await? {
-            return Err(found.into());
-        }
         if is_there(conn, &shared).await? {
+            if let Some(found) = look_into(conn, &shared, name).await? {
+                return Err(found.into());
+            }
             let mut sql = Sql::new("delete from ");
             sql.ident(&shared).text(".");
             sql.text(TABLE).text(" where name operator(pg_catalog.=) ").literal(name.as_str());
@@ -149,9 +149,18 @@ async fn look(
     shared: &Ident,
     name: &Ident,
 ) -> Result<Option<InUse>, Error> {
-    if !is_there(conn, shared).await? {
-        return Ok(None);
+    match is_there(conn, shared).await? {
+        true => look_into(conn, shared, name).await,
+        false => Ok(None),
     }
+}
+
+/// Looks whether a name is free by the table, which is there.
+async fn look_into(
+    conn: &mut PgConnection,
+    shared: &Ident,
+    name: &Ident,
+) -> Result<Option<InUse>, Error> {
     let Some(row) = sqlx::raw_sql(look_sql(shared, name)).fetch_optional(conn).await? else {
         return Ok(None);
     };
