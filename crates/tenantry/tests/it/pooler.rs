@@ -196,8 +196,9 @@ async fn a_pooler_that_changes_to_transaction_mode_is_found_out() -> TestResult 
             assert!(began.elapsed() < MS * 20_000, "it is not found out: {tally:?}");
             tally = tally.and(load(&manager, 80).await);
         }
-        // A statement that is on its way meanwhile is not called back.
-        assert!(tally.wrong <= 8, "{tally:?}");
+        // A statement that is on its way meanwhile is not called back. How many those are is up to the scheduling of
+        // three processes; it is never most of the first load.
+        assert!(tally.wrong <= 40, "{tally:?}");
         serves_nothing(&manager).await?;
         manager.close().await;
     }
