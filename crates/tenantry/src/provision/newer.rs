@@ -13,8 +13,8 @@ use crate::{
     tenant::{Ident, PROVISIONAL},
 };
 
-/// For how long a look is good at least: whoever creates many tenants in a row need not look for each.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// For how long a look is good, at least and at most: whoever creates many tenants in a row need not look for each.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
 
 /// For how many times as long as it took a look is good.
 const RARELY: u32 = 40;
@@ -33,9 +33,9 @@ impl Provisioner {
         let set = self.migrations.as_ref()?;
         let looked = {
             let newer = self.newer().lock();
-            let is_good = newer
-                .looked_at
-                .is_some_and(|at| at.elapsed() < LOOK_AGAIN.max(newer.took * RARELY));
+            let [least, most] = LOOK_AGAIN;
+            let good_for = (newer.took * RARELY).clamp(least, most);
+            let is_good = newer.looked_at.is_some_and(|at| at.elapsed() < good_for);
             is_good.then_some(newer.latest)
         };
         let began = Instant::now();
