@@ -3,7 +3,7 @@
 //! What can be in a transaction shares it with the note that it has ended. What cannot is noted before, and what it
 //! has left half made is taken away before it is run again.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use sqlx::{Executor, SqlStr};
 use tokio::time::Instant;
@@ -81,7 +81,7 @@ impl Outside<'_> {
                 // What came after it may have renamed or dropped it.
                 let only_built = || kinds[index..from.from].iter().all(builds_index);
                 if from.doubt == Doubt::ByHand && only_built() {
-                    let restored = self.restore(lease, &part).await;
+                    let restored = self.restore(lease, &part, &state).await;
                     let Script { file, name, .. } = self.script;
                     restored.map_err(|failure| {
                         self.locate(failure, place).in_file(file.version, name)
@@ -174,9 +174,7 @@ impl Outside<'_> {
         state: &State,
     ) -> Result<(), Failure> {
         let mut sql = Sql::default();
-        if state.limits_are_ours && part.kind.blocks_nobody() {
-            limit_locks(&mut sql, "set ", self.options.concurrent_timeout);
-        }
+        limit(&mut sql, part, state, self.options.concurrent_timeout);
         // What is in doubt is noted already, and when that was tells what was made since.
         if part.doubt != Before::SinceRecord {
             self.note(&mut sql, part.index, Next::Begun);
@@ -214,19 +212,24 @@ impl Outside<'_> {
 
     /// Builds an index again that was dropped since its statement has ended: whoever has seen to a failure by hand
     /// may have taken back more than what had failed. The record goes on saying where the file has failed.
-    async fn restore(&self, lease: &mut Lease, part: &Part<'_>) -> Result<(), Failure> {
+    async fn restore(
+        &self,
+        lease: &mut Lease,
+        part: &Part<'_>,
+        state: &State,
+    ) -> Result<(), Failure> {
         let Statement::Concurrent(statement) = part.kind else { return Ok(()) };
         if !self.remains().lacks(lease, statement).await? {
             return Ok(());
         }
         self.check_schema(lease).await?;
         let mut sql = Sql::default();
-        limit_locks(&mut sql, "set ", self.options.concurrent_timeout);
+        limit(&mut sql, part, state, self.options.concurrent_timeout);
         execute(lease, sql).await?;
         self.send(lease, part, Sql::default(), false).await?;
         self.remains().check(lease, statement).await?;
         let mut sql = Sql::default();
-        limit_locks(&mut sql, "set ", self.options.lock_timeout);
+        limit(&mut sql, part, state, self.options.lock_timeout);
         execute(lease, sql).await
     }
 
@@ -263,9 +266,7 @@ impl Outside<'_> {
         state: &State,
     ) -> Result<(), Failure> {
         let mut sql = Sql::default();
-        if state.limits_are_ours && part.kind.blocks_nobody() {
-            limit_locks(&mut sql, "set ", self.options.lock_timeout);
-        }
+        limit(&mut sql, part, state, self.options.lock_timeout);
         self.note(&mut sql, part.index + 1, Next::Untouched);
         execute(lease, sql).await
     }
@@ -444,6 +445,13 @@ async fn execute(lease: &mut Lease, sql: Sql) -> Result<(), Failure> {
 async fn execute_str(lease: &mut Lease, sql: SqlStr) -> Result<(), Failure> {
     reset_encoding(lease, &sql).await?;
     run(lease, async |conn| conn.execute(sqlx::raw_sql(sql)).await.map(drop)).await
+}
+
+/// Says how long a statement waits that blocks nobody meanwhile, unless the file says so itself.
+fn limit(sql: &mut Sql, part: &Part<'_>, state: &State, patience: Duration) {
+    if state.limits_are_ours && part.kind.blocks_nobody() {
+        limit_locks(sql, "set ", patience);
+    }
 }
 
 fn builds_index(statement: &Statement) -> bool {

@@ -147,16 +147,7 @@ impl<'a> Called<'a> {
         {
             return Meaning::Uses;
         }
-        let is_statement = || {
-            let tokens = code(content);
-            let holds = |words: &[&str], token: &Token| matches!(token, Token::Name(word, _) if words.contains(&word.as_str()));
-            let runs = |pair: &[Token]| {
-                holds(&["do"], &pair[0])
-                    && (matches!(pair[1], Token::Text(_)) || holds(&["language"], &pair[1]))
-            };
-            tokens.iter().any(|token| holds(STATEMENT, token)) || tokens.windows(2).any(runs)
-        };
-        match content.contains(char::is_whitespace) && is_statement() {
+        match content.contains(char::is_whitespace) && may_be_run(content) {
             true => self.in_code(content).max(self.in_words(content)),
             false => self.in_words(content),
         }
@@ -216,10 +207,8 @@ impl<'a> Called<'a> {
         // The name without a dot is that of a table, an alias or a variable.
         let bare = (0..tokens.len())
             .any(|index| named(index) && !is_dot(index.checked_sub(1)) && !is_dot(Some(index + 1)));
-        let is_word = |index: Option<usize>, words: &[&str]| match index.map(|index| &tokens[index])
-        {
-            Some(Token::Name(word, _)) => words.contains(&word.as_str()),
-            _ => false,
+        let is_word = |index: Option<usize>, words: &[&str]| {
+            index.is_some_and(|index| is_one_of(&tokens[index], words))
         };
         let mut meaning = Meaning::Nothing;
         for (index, token) in tokens.iter().enumerate() {
@@ -350,6 +339,20 @@ impl<'a> Called<'a> {
 /// Reads tokens, and leaves comments out: they may be anywhere, as spaces may.
 fn code(text: &str) -> Vec<Token> {
     scan(text).into_iter().filter(|token| !matches!(token, Token::Comment(_))).collect()
+}
+
+fn is_one_of(token: &Token, words: &[&str]) -> bool {
+    matches!(token, Token::Name(word, _) if words.contains(&word.as_str()))
+}
+
+/// Says whether a literal may be a statement: it has a word of one, or it begins a block of code.
+fn may_be_run(content: &str) -> bool {
+    let tokens = code(content);
+    let is_block = |pair: &[Token]| {
+        let body = matches!(pair[1], Token::Text(_)) || is_one_of(&pair[1], &["language"]);
+        is_one_of(&pair[0], &["do"]) && body
+    };
+    tokens.iter().any(|token| is_one_of(token, STATEMENT)) || tokens.windows(2).any(is_block)
 }
 
 /// Says whether a name is the end of something that is no identifier, such as an address.
