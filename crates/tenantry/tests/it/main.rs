@@ -46,6 +46,7 @@ mod requests;
 mod resilience;
 mod roles;
 mod runtimes;
+mod schema;
 mod scope;
 mod secrets;
 mod seed;

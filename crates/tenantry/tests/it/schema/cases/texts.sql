@@ -1,0 +1,123 @@
+---- a body that names its own schema [alike]
+create table t (a int);
+create function f() returns bigint language sql as 'select count(*) from {schema}.t';
+
+---- a body that names its own schema in a string [alike]
+create function f() returns void language plpgsql as $$ begin execute 'truncate {schema}.t'; perform '{schema}.t'::regclass; end $$;
+
+---- a body that names its own schema and one that does not => function f()
+create table t (a int);
+-- either
+create function f() returns bigint language sql as 'select count(*) from {schema}.t';
+-- or
+create function f() returns bigint language sql as 'select count(*) from t';
+
+---- a body that names another schema => function f()
+-- either
+create table countries (id int);
+create function f() returns bigint language sql as 'select count(*) from {schema}.countries';
+-- or
+create table countries (id int);
+create function f() returns bigint language sql as 'select count(*) from zq_shared.countries';
+
+---- a search_path with its own schema [alike]
+create function f() returns int language sql set search_path = {schema}, pg_temp as 'select 1';
+
+---- a search_path with its own schema or another => function f()
+create function f() returns int language sql as 'select 1';
+-- either
+alter function f() set search_path = {schema};
+-- or
+alter function f() set search_path = zq_shared;
+
+---- a default from its own sequence [alike]
+create sequence s;
+create table t (a int default nextval('{schema}.s'));
+
+---- a default by text [alike]
+create sequence s;
+create table t (a int default nextval('{schema}.s'::text));
+
+---- its own name as a default => column t.a
+-- either
+create table t (a text default '{name}');
+-- or
+create table t (a text default 'zq_shared');
+
+---- its own name as a default on both sides [alike]
+create table t (a text default '{name}', b text default 'in {name} only');
+
+---- its own name in a comment [alike]
+create table t (a int);
+comment on table t is 'the table of {name}';
+comment on schema {schema} is '{name} itself';
+
+---- its own name in a check [alike]
+create table t (a text, constraint c check (a <> '{name}'));
+
+---- its own name in a view [alike]
+create view v as select '{name}'::text as a, current_schema() as b;
+
+---- its own name in a policy [alike]
+create table t (a text);
+create policy p on t using (a = current_setting('{name}.tenant', true));
+
+---- its own name in a trigger's argument [alike]
+create table t (a text);
+create function f() returns trigger language plpgsql as 'begin return new; end';
+create trigger x before insert on t for each row execute function f('{name}', '{schema}.t');
+
+---- its own name in an index [alike]
+create table t (a text);
+create index i on t (a) where a = '{name}';
+
+---- its own name as part of a longer one => function f()
+-- either
+create function f() returns text language sql as $$ select '{name}_x'::text $$;
+-- or
+create function f() returns text language sql as $$ select 'zq_shared_x'::text $$;
+
+---- regclass, regtype, regproc and others in a view [alike]
+create table t (a int);
+create type e as enum ('a');
+create function f() returns int language sql as 'select 1';
+create text search configuration tc (copy = simple);
+create view v as select '{schema}.t'::regclass as a, '{schema}.e'::regtype as b, '{schema}.f()'::regprocedure as c, '{schema}.f'::regproc as d, '{schema}.tc'::regconfig as e, '{schema}'::regnamespace as f;
+
+---- a begin atomic body with qualified names [alike]
+create table t (a int);
+create function f() returns bigint begin atomic select count(*) from {schema}.t; end;
+
+---- its own type in arguments and results [alike]
+create type e as enum ('a');
+create table t (a e);
+create function f(x {schema}.e, y t) returns setof {schema}.t language sql as 'select * from t';
+create function g(x e[] default array['a']::{schema}.e[]) returns table (a e) language sql as 'select $1[1]';
+
+---- operators of its own schema [alike]
+create function eq(int, int) returns bool immutable language sql as 'select true';
+create operator === (leftarg = int, rightarg = int, function = eq, commutator = ===);
+create table t (a int, constraint c check (a operator({schema}.===) 1));
+create view v as select a from t where a operator({schema}.===) 2;
+create index i on t (a) where a operator({schema}.===) 3;
+
+---- a domain whose check calls a function that takes a table's row [alike]
+create table t (a int);
+create function f(t) returns bool immutable language sql as 'select true';
+create function g(int) returns bool immutable language sql as 'select true';
+create domain d as int check (g(value));
+alter table t add b d, add constraint c check (f(t.*));
+
+---- circular foreign keys [alike]
+create table t (a int primary key, b int);
+create table u (a int primary key, b int references t);
+alter table t add foreign key (b) references u deferrable;
+
+---- an enum in an array in a domain [alike]
+create type e as enum ('a', 'b');
+create domain d as e[] default array['a']::e[] check (cardinality(value) > 0);
+create table t (a d, b d[]);
+
+---- columns of the same name as the table and its schema [alike]
+create table t (t int, a int);
+create view v as select t.t, t.a from {schema}.t;

@@ -1,0 +1,64 @@
+//! A database in which every case has its schemas.
+
+use tenantry_devdb::DevServer;
+
+use super::{
+    cases::{Case, SETTING},
+    judge::build,
+};
+use crate::support::{connect, run, server_version};
+
+/// All cases in one database of a server of their own, for roles belong to the server.
+pub(crate) struct Corpus {
+    /// Stops when dropped.
+    _server: DevServer,
+    pub(crate) url: String,
+    pub(crate) cases: Vec<Built>,
+}
+
+/// A case and the names of its schemas.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) case: Case,
+    pub(crate) left: String,
+    pub(crate) right: String,
+    /// The right side after the change was taken back.
+    pub(crate) undone: Option<String>,
+}
+
+impl Corpus {
+    pub(crate) async fn build() -> Self {
+        let server = DevServer::start().await.expect("a server can be started");
+        let url = server.create_database("cases").await.expect("the server runs");
+        let mut admin = connect(&url).await;
+        run(&mut admin, SETTING).await;
+        run(&mut admin, "set allow_in_place_tablespaces = on").await;
+        run(&mut admin, "create tablespace zq_space location ''").await;
+        let mut cases = Vec::new();
+        let mut problems = Vec::new();
+        for (at, case) in Case::all(server_version(&mut admin).await).into_iter().enumerate() {
+            let sides = [
+                ("left", Some(case.left())),
+                ("right", Some(case.right())),
+                ("undone", case.undone()),
+            ];
+            let mut names = Vec::new();
+            for (side, sql) in sides {
+                let Some(sql) = sql else { continue };
+                let name = format!("{side}_{at}");
+                match build(&mut admin, &name, &sql).await {
+                    Ok(()) => names.push(name),
+                    // Some builds of PostgreSQL lack a library.
+                    Err(error) if error.to_string().contains("is not supported in this build") => {}
+                    Err(error) => problems.push(format!("{}: {side}: {error}", case.name)),
+                }
+            }
+            let mut names = names.into_iter();
+            if let (Some(left), Some(right)) = (names.next(), names.next()) {
+                cases.push(Built { case, left, right, undone: names.next() });
+            }
+        }
+        assert!(problems.is_empty(), "cases cannot be built:\n{}", problems.join("\n"));
+        Self { _server: server, url, cases }
+    }
+}

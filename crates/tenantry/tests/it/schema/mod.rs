@@ -1,0 +1,8 @@
+//! What a schema holds, compared the way `pg_dump` prints it.
+
+mod cases;
+mod corpus;
+mod dump;
+mod judge;
+mod text;
+mod truth;

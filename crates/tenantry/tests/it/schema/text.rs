@@ -1,0 +1,160 @@
+//! Texts of two schemas, compared token by token.
+
+/// What a schema calls itself, and the role that owns it by design.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own<'a> {
+    pub(crate) schema: &'a str,
+    pub(crate) role: Option<&'a str>,
+}
+
+/// Returns `true` if the two statements are the same text, token by token, but for their own names.
+///
+/// A schema's own name counts only inside string constants, where renaming the schema does not reach.
+/// A role's own name counts everywhere.
+pub(crate) fn is_alike(left: &str, left_own: Own<'_>, right: &str, right_own: Own<'_>) -> bool {
+    if left == right {
+        return true;
+    }
+    let (left, right) = (tokens(left, left_own.schema), tokens(right, right_own.schema));
+    left.len() == right.len()
+        && left.iter().zip(&right).all(|(left, right)| {
+            left == right
+                || (left.is_text && left.is(left_own.schema) && right.is_text && right.is(right_own.schema))
+                || matches!((left_own.role, right_own.role), (Some(l), Some(r)) if left.is(l) && right.is(r))
+        })
+}
+
+#[derive(Debug, PartialEq)]
+struct Token<'a> {
+    text: &'a str,
+    is_text: bool,
+    is_whole: bool,
+}
+
+impl Token<'_> {
+    /// Returns `true` if this token is the name, quoted or not.
+    fn is(&self, name: &str) -> bool {
+        self.text == name
+            || (!self.is_whole && self.text.to_lowercase() == name)
+            || self.quoted().is_some_and(|quoted| quoted == name)
+    }
+
+    fn quoted(&self) -> Option<String> {
+        let inner = self.text.strip_prefix('"')?.strip_suffix('"')?;
+        Some(inner.replace("\"\"", "\""))
+    }
+}
+
+fn tokens<'a>(sql: &'a str, schema: &str) -> Vec<Token<'a>> {
+    let mut tokens = Vec::new();
+    let mut rest = sql;
+    while !rest.is_empty() {
+        if let Some(length) = constant(rest) {
+            words(&rest[..length], schema, true, &mut tokens);
+            rest = &rest[length..];
+        } else {
+            let length = word(rest);
+            words(&rest[..length], schema, false, &mut tokens);
+            rest = &rest[length..];
+        }
+    }
+    tokens
+}
+
+/// The length of the string constant at the start, quoted or in dollars.
+fn constant(sql: &str) -> Option<usize> {
+    if let Some(inner) = sql.strip_prefix("E'") {
+        return Some(2 + end_of_quoted(inner, true));
+    }
+    if let Some(inner) = sql.strip_prefix('\'') {
+        return Some(1 + end_of_quoted(inner, false));
+    }
+    let tag = sql.strip_prefix('$')?;
+    let tag = &tag[..tag.find(|c: char| !c.is_alphanumeric() && c != '_')?];
+    if tag.starts_with(|c: char| c.is_ascii_digit()) || !sql[1 + tag.len()..].starts_with('$') {
+        return None;
+    }
+    let fence = &sql[..tag.len() + 2];
+    let end = sql[fence.len()..].find(fence)?;
+    Some(fence.len() + end + fence.len())
+}
+
+fn end_of_quoted(inner: &str, has_escapes: bool) -> usize {
+    let mut characters = inner.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' if has_escapes => drop(characters.next()),
+            '\'' if characters.next_if(|(_, next)| *next == '\'').is_none() => return at + 1,
+            _ => {}
+        }
+    }
+    inner.len()
+}
+
+/// The length of the identifier at the start, or of one other character.
+fn word(sql: &str) -> usize {
+    if let Some(inner) = sql.strip_prefix('"') {
+        let mut characters = inner.char_indices().peekable();
+        while let Some((at, character)) = characters.next() {
+            if character == '"' && characters.next_if(|(_, next)| *next == '"').is_none() {
+                return at + 2;
+            }
+        }
+        return 1;
+    }
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii();
+    match sql.find(|c| !is_part(c)) {
+        Some(0) => sql.chars().next().map_or(0, char::len_utf8),
+        Some(end) => end,
+        None => sql.len(),
+    }
+}
+
+fn words<'a>(sql: &'a str, schema: &str, is_text: bool, tokens: &mut Vec<Token<'a>>) {
+    let mut at = 0;
+    while at < sql.len() {
+        let rest = &sql[at..];
+        // A name that is a whole constant, as in `set search_path to 'Nörd-1 A'`.
+        let is_whole = sql[..at].ends_with('\'')
+            && rest.strip_prefix(schema).is_some_and(|after| after.starts_with('\''));
+        let length = if is_whole { schema.len() } else { word(rest) };
+        tokens.push(Token { text: &rest[..length], is_text, is_whole: is_whole && is_text });
+        at += length;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Own, is_alike};
+
+    fn alike(left: (&str, &str), right: (&str, &str)) -> bool {
+        let own = |schema| Own { schema, role: None };
+        is_alike(left.1, own(left.0), right.1, own(right.0))
+    }
+
+    #[test]
+    fn own_names_are_alike_in_constants_only() {
+        assert!(alike(("a", "AS $$select 1 from a.t$$"), ("b", "AS $$select 1 from b.t$$")));
+        assert!(alike(("a", "AS $$select a.id from x a$$"), ("b", "AS $$select a.id from x a$$")));
+        assert!(alike(("a", "SET p TO 'a', 'x'"), ("Nö 1", "SET p TO 'Nö 1', 'x'")));
+        assert!(alike(("a", "AS $$from a.t$$"), ("Nö 1", "AS $$from \"Nö 1\".t$$")));
+        assert!(!alike(("a", "AS $$select 1 from a_x$$"), ("b", "AS $$select 1 from b_x$$")));
+        assert!(!alike(("a", "select a from t"), ("b", "select b from t")));
+        assert!(!alike(("a", "AS $$a$$"), ("b", "AS $$c$$")));
+        assert!(!alike(("a", "AS $$x  $$"), ("b", "AS $$x $$")));
+    }
+
+    #[test]
+    fn constants_end_where_they_end() {
+        assert!(!alike(("a", "default 'x''' || a"), ("b", "default 'x''' || b")));
+        assert!(!alike(("a", "default E'x\\'' || a"), ("b", "default E'x\\'' || b")));
+        assert!(alike(("a", "as $_$ $$ a $_$"), ("b", "as $_$ $$ b $_$")));
+    }
+
+    #[test]
+    fn own_roles_are_alike_everywhere() {
+        let own = |role| Own { schema: "s", role: Some(role) };
+        assert!(is_alike("owner to x1;", own("x1"), "owner to x2;", own("x2")));
+        assert!(!is_alike("owner to x1;", own("x1"), "owner to x3;", own("x2")));
+    }
+}
