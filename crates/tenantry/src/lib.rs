@@ -111,6 +111,7 @@ pub mod ops;
 mod pool;
 pub mod provision;
 pub mod retry;
+pub mod schema;
 pub mod seed;
 mod sql;
 mod table;

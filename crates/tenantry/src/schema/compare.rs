@@ -1,0 +1,212 @@
+//! What is different between two schemas.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::Serialize;
+
+use super::{
+    Attribute, Object, ObjectKey, ObjectKind, SchemaModel, Value,
+    tokens::{self, Own},
+};
+
+/// One difference between two schemas: an object that is missing, one too many, or one attribute.
+///
+/// As text it is a sentence: `column orders.total: type is numeric, expected numeric(10,2)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The object.
+    #[serde(flatten)]
+    pub object: ObjectKey,
+    /// What is different about it.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// What is different about an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Change {
+    /// It is expected, and it is not there.
+    Missing,
+    /// It is there, and it is not expected.
+    Unexpected,
+    /// An attribute has another value. An absent value is the default.
+    Changed {
+        /// Which one.
+        attribute: Attribute,
+        /// Its value in the reference.
+        expected: Option<Value>,
+        /// Its value in the schema that is compared.
+        actual: Option<Value>,
+    },
+}
+
+/// The longest value that is shown in a sentence, in characters.
+const SHOWN: usize = 120;
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.object)?;
+        match &self.change {
+            Change::Missing => write!(f, " is missing"),
+            Change::Unexpected => write!(f, " is not expected"),
+            Change::Changed { attribute, expected, actual } => {
+                let one = |value: &Option<Value>| match value {
+                    None => "the default".to_owned(),
+                    Some(value) => {
+                        let text = value.to_string();
+                        match text.chars().count() > SHOWN || text.contains('\n') {
+                            true => "another".to_owned(),
+                            false => text,
+                        }
+                    }
+                };
+                let (expected, actual) = (one(expected), one(actual));
+                match expected == "another" || actual == "another" {
+                    true => write!(f, ": {attribute} differs"),
+                    false => write!(f, ": {attribute} is {actual}, expected {expected}"),
+                }
+            }
+        }
+    }
+}
+
+/// Finds everything that is different, in the order of the objects. It is empty exactly when `pg_dump` shows both
+/// schemas alike.
+#[must_use]
+pub fn compare(expected: &SchemaModel, actual: &SchemaModel) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let keys: BTreeSet<_> = expected.objects.keys().chain(actual.objects.keys()).collect();
+    for key in keys {
+        match (expected.objects.get(key), actual.objects.get(key)) {
+            (Some(_), None) => {
+                found.push(Difference { object: key.clone(), change: Change::Missing });
+            }
+            (None, Some(_)) => {
+                found.push(Difference { object: key.clone(), change: Change::Unexpected });
+            }
+            (Some(left), Some(right)) => {
+                compare_objects(key, (left, expected.own()), (right, actual.own()), &mut found);
+            }
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+impl SchemaModel {
+    pub(crate) fn own(&self) -> Own<'_> {
+        Own { schema: &self.schema, role: self.role.as_deref() }
+    }
+}
+
+fn compare_objects(
+    key: &ObjectKey,
+    (expected, expected_own): (&Object, Own<'_>),
+    (actual, actual_own): (&Object, Own<'_>),
+    found: &mut Vec<Difference>,
+) {
+    let attributes: BTreeSet<_> =
+        expected.attributes().chain(actual.attributes()).map(|(attribute, _)| *attribute).collect();
+    for attribute in attributes {
+        let (left, right) = (expected.get(attribute), actual.get(attribute));
+        let same = match (left, right) {
+            (Some(Value::Text(left)), Some(Value::Text(right))) => {
+                tokens::alike(left, expected_own, right, actual_own, is_written(attribute))
+            }
+            (Some(Value::List(left)), Some(Value::List(right))) => match attribute {
+                Attribute::ColumnOrder => same_order(left, right),
+                _ => {
+                    left.len() == right.len()
+                        && left.iter().zip(right).all(|(left, right)| {
+                            tokens::alike(left, expected_own, right, actual_own, false)
+                        })
+                }
+            },
+            (left, right) => left == right,
+        };
+        if !same {
+            let change =
+                Change::Changed { attribute, expected: left.cloned(), actual: right.cloned() };
+            found.push(Difference { object: key.clone(), change });
+        }
+    }
+}
+
+/// Says whether an attribute is a text that somebody has written, in which any word may be a name.
+pub(crate) fn is_written(attribute: Attribute) -> bool {
+    matches!(
+        attribute,
+        Attribute::Body
+            | Attribute::Comment
+            | Attribute::IndexComment
+            | Attribute::NotNullComment
+            | Attribute::InitialState
+            | Attribute::MovingInitialState
+            | Attribute::Settings
+            | Attribute::Label
+    )
+}
+
+/// Says whether the columns that both have are in the same order: one that is missing is a finding of its own.
+fn same_order(left: &[String], right: &[String]) -> bool {
+    let common = |list: &[String], other: &[String]| -> Vec<String> {
+        let other: BTreeSet<_> = other.iter().collect();
+        list.iter().filter(|name| other.contains(name)).cloned().collect()
+    };
+    common(left, right) == common(right, left)
+}
+
+/// Takes out what follows from another difference: the parts of a table that is missing, the index of a partition
+/// where the partitioned table has none.
+#[must_use]
+pub fn without_consequences(
+    differences: &[Difference],
+    expected: &SchemaModel,
+    actual: &SchemaModel,
+) -> Vec<Difference> {
+    let whole = |change: &Change| !matches!(change, Change::Changed { .. });
+    let gone: BTreeSet<(ObjectKind, Option<&str>, &str)> = differences
+        .iter()
+        .filter(|difference| whole(&difference.change))
+        .map(|Difference { object, .. }| (object.kind, object.of.as_deref(), &*object.name))
+        .collect();
+    let holders = [
+        ObjectKind::Table,
+        ObjectKind::ForeignTable,
+        ObjectKind::View,
+        ObjectKind::MaterializedView,
+        ObjectKind::Composite,
+        ObjectKind::Domain,
+    ];
+    let holder_is_gone =
+        |name: &str| holders.iter().any(|kind| gone.contains(&(*kind, None, name)));
+    let follows = |difference: &Difference| {
+        let key = &difference.object;
+        if !whole(&difference.change) || holders.contains(&key.kind) {
+            return false;
+        }
+        if key.of.as_deref().is_some_and(holder_is_gone) {
+            return true;
+        }
+        let Some(object) = expected.get(key).or_else(|| actual.get(key)) else { return false };
+        if object.text(Attribute::Table).is_some_and(holder_is_gone) {
+            return true;
+        }
+        let attached = object.text(Attribute::AttachedTo);
+        if attached.is_some_and(|parent| {
+            gone.iter().any(|(kind, _, name)| {
+                *name == parent && matches!(kind, ObjectKind::Index | ObjectKind::Constraint)
+            })
+        }) {
+            return true;
+        }
+        let column = object.text(Attribute::OwnedBy).or(object.text(Attribute::IdentityOf));
+        column.and_then(|column| column.rsplit_once('.')).is_some_and(|(table, column)| {
+            holder_is_gone(table) || gone.contains(&(ObjectKind::Column, Some(table), column))
+        })
+    };
+    differences.iter().filter(|difference| !follows(difference)).cloned().collect()
+}

@@ -1,0 +1,15 @@
+//! What a schema holds: its model, how it is read, compared and printed.
+
+mod attribute;
+mod beyond;
+mod compare;
+mod kind;
+mod model;
+pub(crate) mod read;
+pub(crate) mod tokens;
+
+pub use attribute::Attribute;
+pub use beyond::{Beyond, BeyondKind};
+pub use compare::{Change, Difference, compare, without_consequences};
+pub use kind::ObjectKind;
+pub use model::{Object, ObjectKey, SchemaModel, Value};

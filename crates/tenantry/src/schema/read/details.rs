@@ -1,0 +1,124 @@
+//! All details of one schema.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+use super::{
+    super::{
+        Object, ObjectKey, ObjectKind, SchemaModel, Value,
+        tokens::{self, Own},
+    },
+    READERS, Subject, Unreadable, names,
+    reader::{Column, Form, Reader},
+    version, write_facts,
+};
+use crate::sql::Sql;
+
+/// Reads the model of a schema, in one snapshot.
+pub(crate) async fn details(
+    conn: &mut PgConnection,
+    subject: &Subject,
+) -> sqlx::Result<Result<SchemaModel, Unreadable>> {
+    let server_version = version(conn).await?;
+    let mut sql = Sql::default();
+    write_facts(&mut sql, server_version);
+    sql.text("select f.reader, f.fact from f");
+    let (schemas, roles) = names(&[subject]);
+    let query = sqlx::query(sql.finish()).bind(schemas).bind(roles).persistent(false);
+    let rows = query.fetch_all(&mut *conn).await?;
+    if rows.is_empty() {
+        return why_not(conn, subject).await.map(Err);
+    }
+    let own = Own {
+        schema: subject.schema.as_str(),
+        role: subject.role.as_ref().map(|role| role.as_str()),
+    };
+    let facts = rows.iter().map(Fact::from_row).collect::<sqlx::Result<Vec<_>>>()?;
+    let objects: BTreeSet<_> = facts.iter().filter_map(Fact::named).collect();
+    let objects = facts.iter().filter_map(|fact| fact.object(server_version, own, &objects));
+    Ok(Ok(SchemaModel {
+        schema: own.schema.to_owned(),
+        role: own.role.map(str::to_owned),
+        server_version,
+        objects: objects.collect::<BTreeMap<_, _>>(),
+        beyond: Vec::new(),
+    }))
+}
+
+/// Finds out why nothing was found of a schema, which always has an owner at least.
+async fn why_not(conn: &mut PgConnection, subject: &Subject) -> sqlx::Result<Unreadable> {
+    let query = sqlx::query(
+        "select from pg_catalog.pg_namespace s where s.nspname operator(pg_catalog.=) $1::pg_catalog.name",
+    );
+    let query = query.bind(subject.schema.as_str()).persistent(false);
+    let there = query.fetch_optional(conn).await?.is_some();
+    Ok(if there { Unreadable::NoUsage } else { Unreadable::Missing })
+}
+
+struct Fact {
+    reader: &'static Reader,
+    texts: Vec<Option<String>>,
+}
+
+impl Fact {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let reader = usize::try_from(row.try_get::<i32, _>(0)?).unwrap_or(usize::MAX);
+        let reader = READERS.get(reader).ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Self { reader, texts: row.try_get(1)? })
+    }
+
+    fn text(&self, place: usize) -> Option<&str> {
+        self.texts.get(place)?.as_deref()
+    }
+
+    /// Returns what the object is called, if a name with its schema can mean it.
+    fn named(&self) -> Option<String> {
+        let part = matches!(
+            self.reader.kind,
+            ObjectKind::Column
+                | ObjectKind::Constraint
+                | ObjectKind::Trigger
+                | ObjectKind::Rule
+                | ObjectKind::Policy
+                | ObjectKind::DefaultPrivileges
+        );
+        (!part).then(|| self.text(1).unwrap_or_default().to_owned())
+    }
+
+    fn object(
+        &self,
+        version: u32,
+        own: Own<'_>,
+        objects: &BTreeSet<String>,
+    ) -> Option<(ObjectKey, Object)> {
+        let key = ObjectKey {
+            kind: self.reader.kind,
+            of: self.text(0).map(str::to_owned),
+            name: self.text(1)?.to_owned(),
+            arguments: self.text(2).map(str::to_owned),
+        };
+        let mut object = Object::default();
+        for (place, column) in self.reader.columns(version).enumerate() {
+            if let Some(text) = self.text(place + 3) {
+                object.set(column.attribute, value(column, text, own, objects));
+            }
+        }
+        Some((key, object))
+    }
+}
+
+fn value(column: &Column, text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> Value {
+    let list = || serde_json::from_str::<Vec<String>>(text).unwrap_or_default();
+    let each = |change: &dyn Fn(&str) -> String| {
+        Value::List(list().iter().map(|text| change(text)).collect())
+    };
+    match column.form {
+        Form::Flag => Value::Flag(true),
+        Form::Word | Form::Role => Value::Text(text.to_owned()),
+        Form::Printed | Form::Written => Value::Text(tokens::take_out(text, own, objects)),
+        Form::Words | Form::Grants { .. } => Value::List(list()),
+        Form::PrintedList => each(&|text| tokens::take_out(text, own, objects)),
+        Form::Settings => each(&|text| tokens::take_out_of_setting(text, own)),
+    }
+}

@@ -1,0 +1,114 @@
+//! Reads schemas: all details of one, or the fingerprints of many.
+//!
+//! Both are made of the same facts. A fact is an array of texts: what an object is called, and its attributes.
+
+mod details;
+mod fingerprint;
+mod operators;
+mod parts;
+mod reader;
+mod relations;
+mod routines;
+mod text_search;
+mod types;
+mod whole;
+
+pub(crate) use details::details;
+pub(crate) use fingerprint::{Fingerprint, fingerprints};
+
+use reader::Reader;
+use sqlx::PgConnection;
+
+use crate::{sql::Sql, tenant::Ident};
+
+/// A schema that is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) schema: Ident,
+    /// The role that is the tenant's own.
+    pub(crate) role: Option<Ident>,
+}
+
+/// Why a schema was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// It is not there.
+    Missing,
+    /// The role of the connection may not use it: names would come out differently.
+    NoUsage,
+}
+
+/// All readers, in the order of kinds.
+const READERS: &[&Reader] = &[
+    &whole::SCHEMA,
+    &whole::DEFAULT_PRIVILEGES,
+    &operators::COLLATION,
+    &operators::CONVERSION,
+    &types::ENUM,
+    &types::COMPOSITE,
+    &types::DOMAIN,
+    &types::RANGE,
+    &types::BASE,
+    &routines::FUNCTION,
+    &routines::PROCEDURE,
+    &routines::AGGREGATE,
+    &operators::OPERATOR,
+    &operators::OPERATOR_FAMILY,
+    &operators::OPERATOR_CLASS,
+    &text_search::PARSER,
+    &text_search::TEMPLATE,
+    &text_search::DICTIONARY,
+    &text_search::CONFIGURATION,
+    &relations::SEQUENCE,
+    &relations::TABLE,
+    &relations::FOREIGN_TABLE,
+    &relations::VIEW,
+    &relations::MATERIALIZED_VIEW,
+    &relations::COLUMN,
+    &parts::CONSTRAINT,
+    &parts::DOMAIN_CONSTRAINT,
+    &parts::INDEX,
+    &parts::STATISTICS,
+    &parts::TRIGGER,
+    &parts::RULE,
+    &parts::POLICY,
+];
+
+/// Returns the major version of the server.
+async fn version(conn: &mut PgConnection) -> sqlx::Result<u32> {
+    let number: String =
+        sqlx::query_scalar("select pg_catalog.current_setting('server_version_num')")
+            .persistent(false)
+            .fetch_one(conn)
+            .await?;
+    Ok(number.parse::<u32>().map_or(0, |number| number / 10_000))
+}
+
+/// Appends the schemas as `n`, the members of extensions as `m`, and the facts of all readers as `f`.
+///
+/// `$1` are the names of the schemas, `$2` the roles, or nulls.
+fn write_facts(sql: &mut Sql, version: u32) {
+    sql.text(
+        "with n as materialized (select asked.place::pg_catalog.int4 as place, s.oid, s.nspname as name, \
+           pg_catalog.quote_ident(s.nspname) as path, r.rolname as role_name, coalesce(r.oid, 0::pg_catalog.oid) as role \
+         from pg_catalog.unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) with ordinality as asked (schema, role, place) \
+         join pg_catalog.pg_namespace s on s.nspname operator(pg_catalog.=) asked.schema::pg_catalog.name \
+           and pg_catalog.has_schema_privilege(s.oid, 'usage') \
+         left join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) asked.role::pg_catalog.name), \
+         m as materialized (select d.classid, d.objid from pg_catalog.pg_depend d \
+         where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
+           and d.deptype operator(pg_catalog.=) 'e'::pg_catalog.\"char\"), \
+         f as (",
+    );
+    for (place, reader) in READERS.iter().enumerate() {
+        sql.text(if place == 0 { "" } else { " union all " });
+        reader.write(sql, place, version);
+    }
+    sql.text(") ");
+}
+
+fn names(subjects: &[&Subject]) -> (Vec<String>, Vec<Option<String>>) {
+    let schema = |subject: &&Subject| subject.schema.as_str().to_owned();
+    let role = |subject: &&Subject| subject.role.as_ref().map(|role| role.as_str().to_owned());
+    (subjects.iter().map(schema).collect(), subjects.iter().map(role).collect())
+}

@@ -1,0 +1,327 @@
+//! The schema's own name, and the tenant's role, in texts: found by tokens, never by plain replacement.
+
+use std::collections::BTreeSet;
+
+/// The names that are a tenant's own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own<'a> {
+    pub(crate) schema: &'a str,
+    pub(crate) role: Option<&'a str>,
+}
+
+/// What stands for the schema's own name.
+const SCHEMA: &str = "{schema}";
+/// What stands for the tenant's role.
+const ROLE: &str = "{role}";
+
+/// A piece of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token<'a> {
+    /// The own schema or its placeholder, whether or not in quotes.
+    Schema { proven: bool, qualifies: bool, raw: &'a str },
+    /// The own role or its placeholder.
+    Role { raw: &'a str },
+    /// Anything else.
+    Other(&'a str),
+}
+
+fn is_of_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_' || character == '$'
+}
+
+/// Cuts a text into tokens, the own names being tokens even where they are several words.
+struct Tokens<'a> {
+    text: &'a str,
+    at: usize,
+    own: Own<'a>,
+}
+
+impl<'a> Tokens<'a> {
+    fn new(text: &'a str, own: Own<'a>) -> Self {
+        Self { text, at: 0, own }
+    }
+
+    /// Returns the end of a name that begins here, as it is or in double quotes.
+    fn name(&self, name: &str) -> Option<usize> {
+        let rest = &self.text[self.at..];
+        let before = self.text[..self.at].chars().next_back();
+        if rest.starts_with(name) && !before.is_some_and(is_of_word) {
+            let end = self.at + name.len();
+            let after = self.text[end..].chars().next();
+            return (!after.is_some_and(is_of_word)).then_some(end);
+        }
+        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+        rest.starts_with(&quoted).then(|| self.at + quoted.len())
+    }
+
+    /// Says whether a dot follows that qualifies a name, and none comes before.
+    fn qualifies(&self, end: usize) -> bool {
+        let before = self.text[..self.at].trim_end().chars().next_back();
+        before != Some('.') && self.text[end..].trim_start().starts_with('.')
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let rest = &self.text[self.at..];
+        let first = rest.chars().next()?;
+        for (placeholder, is_schema) in [(SCHEMA, true), (ROLE, false)] {
+            let escaped = self.text[..self.at].ends_with('{');
+            if rest.starts_with(placeholder) && !escaped {
+                let raw = &rest[..placeholder.len()];
+                let qualifies = self.qualifies(self.at + placeholder.len());
+                self.at += placeholder.len();
+                return Some(match is_schema {
+                    true => Token::Schema { proven: true, qualifies, raw },
+                    false => Token::Role { raw },
+                });
+            }
+        }
+        if let Some(end) = self.name(self.own.schema) {
+            let (raw, qualifies) = (&self.text[self.at..end], self.qualifies(end));
+            self.at = end;
+            return Some(Token::Schema { proven: false, qualifies, raw });
+        }
+        if let Some(end) = self.own.role.and_then(|role| self.name(role)) {
+            let raw = &self.text[self.at..end];
+            self.at = end;
+            return Some(Token::Role { raw });
+        }
+        let length = match is_of_word(first) {
+            true => rest.find(|c| !is_of_word(c)).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
+        self.at += length;
+        Some(Token::Other(&rest[..length]))
+    }
+}
+
+/// Returns the identifier behind a dot, without its quotes.
+fn identifier_after_dot(text: &str) -> Option<String> {
+    let rest = text.trim_start().strip_prefix('.')?.trim_start();
+    if let Some(quoted) = rest.strip_prefix('"') {
+        let (mut name, mut characters) = (String::new(), quoted.chars().peekable());
+        while let Some(character) = characters.next() {
+            match character {
+                '"' if characters.next_if_eq(&'"').is_none() => return Some(name),
+                other => name.push(other),
+            }
+        }
+        return None;
+    }
+    let end = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+    (end > 0).then(|| rest[..end].to_owned())
+}
+
+/// Escapes what looks like a placeholder and is none: `{schema}` becomes `{{schema}`.
+fn escape(text: &str) -> String {
+    text.replace(SCHEMA, "{{schema}").replace(ROLE, "{{role}")
+}
+
+/// Takes the schema's own name out where it qualifies one of its objects.
+///
+/// Nothing else is sure: `a.id` may be a column of a table that is called, or aliased, like the schema.
+pub(crate) fn take_out(text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> String {
+    let escaped = escape(text);
+    if !escaped.contains(own.schema) {
+        return escaped;
+    }
+    let (mut taken, mut at) = (String::with_capacity(escaped.len()), 0);
+    for token in Tokens::new(&escaped, own) {
+        let raw = match token {
+            Token::Schema { raw, .. } | Token::Role { raw } | Token::Other(raw) => raw,
+        };
+        at += raw.len();
+        let is_own = match token {
+            Token::Schema { proven: false, qualifies: true, .. } => {
+                identifier_after_dot(&escaped[at..]).is_some_and(|name| objects.contains(&name))
+            }
+            _ => false,
+        };
+        taken.push_str(if is_own { SCHEMA } else { raw });
+    }
+    taken
+}
+
+/// Takes the schema's own name out of a setting, where it is one of the names of a `search_path`.
+pub(crate) fn take_out_of_setting(setting: &str, own: Own<'_>) -> String {
+    let setting = escape(setting);
+    let Some(path) = setting.strip_prefix("search_path=") else { return setting };
+    let quoted = format!("\"{}\"", own.schema.replace('"', "\"\""));
+    let names = path.split(',').map(|name| match name.trim() {
+        own_name if own_name == own.schema || own_name == quoted => SCHEMA,
+        other => other,
+    });
+    format!("search_path={}", names.collect::<Vec<_>>().join(", "))
+}
+
+/// Takes every occurrence of the own names out, wherever two texts that are alike may have them: what is equal
+/// afterwards is alike, and what is alike may differ.
+pub(crate) fn blank(text: &str, own: Own<'_>, written: bool) -> String {
+    let mut blanked = String::with_capacity(text.len());
+    let mut in_literal = false;
+    for token in Tokens::new(text, own) {
+        match token {
+            Token::Schema { qualifies, raw, .. } => match written || qualifies || in_literal {
+                true => blanked.push_str("\u{1}s"),
+                false => blanked.push_str(raw),
+            },
+            Token::Role { raw } => match written || in_literal {
+                true => blanked.push_str("\u{1}r"),
+                false => blanked.push_str(raw),
+            },
+            // What is there already must not look like one of these.
+            Token::Other("\u{1}") => blanked.push_str("\u{1}\u{1}"),
+            Token::Other(raw) => {
+                in_literal ^= raw == "'";
+                blanked.push_str(raw);
+            }
+        }
+    }
+    blanked
+}
+
+/// Says whether two texts are the same but for the names that are each one's own.
+///
+/// In a text that the server has printed only a name that qualifies another one can be the schema's, or
+/// one in a literal. In a text that somebody has written every word can.
+pub(crate) fn alike(
+    expected: &str,
+    expected_own: Own<'_>,
+    actual: &str,
+    actual_own: Own<'_>,
+    written: bool,
+) -> bool {
+    if expected == actual {
+        return true;
+    }
+    let (mut left, mut right) =
+        (Tokens::new(expected, expected_own), Tokens::new(actual, actual_own));
+    let mut in_literal = false;
+    loop {
+        match (left.next(), right.next()) {
+            (None, None) => return true,
+            (
+                Some(Token::Schema { qualifies, proven, raw }),
+                Some(Token::Schema { qualifies: other, proven: also, raw: other_raw }),
+            ) => {
+                let may_be_own = written || in_literal || (qualifies && other) || (proven && also);
+                if !may_be_own && raw != other_raw {
+                    return false;
+                }
+            }
+            (Some(Token::Role { raw }), Some(Token::Role { raw: other })) => {
+                if !(written || in_literal) && raw != other {
+                    return false;
+                }
+            }
+            // The name of one is a plain word to the other: the same word is the same, unless it was proven to
+            // be the schema.
+            (Some(left_token), Some(right_token)) => {
+                let raw = |token| match token {
+                    Token::Schema { raw, .. } | Token::Role { raw } | Token::Other(raw) => raw,
+                };
+                let (left_raw, right_raw) = (raw(left_token), raw(right_token));
+                if left_raw != right_raw {
+                    // A name of several words against the words.
+                    let (a, b) = (left.at - left_raw.len(), right.at - right_raw.len());
+                    let longer = left_raw.len().max(right_raw.len());
+                    let (Some(a), Some(b)) =
+                        (expected.get(a..a + longer), actual.get(b..b + longer))
+                    else {
+                        return false;
+                    };
+                    if a != b {
+                        return false;
+                    }
+                    left.at += longer - left_raw.len();
+                    right.at += longer - right_raw.len();
+                    continue;
+                }
+                in_literal ^= left_raw == "'";
+            }
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(schema: &str) -> Own<'_> {
+        Own { schema, role: None }
+    }
+
+    fn taken(text: &str, schema: &str) -> String {
+        take_out(text, own(schema), &["orders".to_owned(), "Odd name".to_owned()].into())
+    }
+
+    #[test]
+    fn takes_out_what_qualifies_an_object() {
+        for (text, schema, expected) in [
+            ("select * from acme.orders", "acme", "select * from {schema}.orders"),
+            ("select * from acme . orders", "acme", "select * from {schema} . orders"),
+            ("acme.\"Odd name\"", "acme", "{schema}.\"Odd name\""),
+            ("\"Acme 1\".orders", "Acme 1", "{schema}.orders"),
+            ("'acme.orders'::regclass", "acme", "'{schema}.orders'::regclass"),
+            ("acme.id", "acme", "acme.id"),
+            ("x.acme.orders", "acme", "x.acme.orders"),
+            (
+                "macme.orders acmes.orders acme_.orders",
+                "acme",
+                "macme.orders acmes.orders acme_.orders",
+            ),
+            ("{schema}.orders", "acme", "{{schema}.orders"),
+        ] {
+            assert_eq!(taken(text, schema), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_are_alike_but_for_own_names() {
+        let written = [
+            ("a.id from accounts a", "a", "a.id from accounts a", "b", true),
+            ("where schema = 'acme'", "acme", "where schema = 'beta'", "beta", true),
+            ("execute 'acme.' || x", "acme", "execute 'beta.' || x", "beta", true),
+            ("from {schema}.orders", "acme", "from {schema}.orders", "beta", true),
+            ("from {schema}.orders", "acme", "from acme.orders", "beta", false),
+            ("from acme.orders", "beta", "from {schema}.orders", "acme", false),
+            ("from x", "acme", "from y", "beta", false),
+            ("\"Nord 1\".f()", "Nord 1", "b.f()", "b", true),
+            ("Nord 1 is", "Nord 1", "Nord 1 is", "b", true),
+            ("Nord 1 is", "b", "Nord 1 is", "Nord 1", true),
+            ("Nord 1 is", "b", "Nord 2 is", "Nord 1", false),
+            ("a", "a", "a b", "b", false),
+        ];
+        for (left, left_own, right, right_own, expected) in written {
+            let found = alike(left, own(left_own), right, own(right_own), true);
+            assert_eq!(found, expected, "{left} / {right}");
+        }
+        assert!(!alike("acme", own("acme"), "beta", own("beta"), false));
+        assert!(alike("'acme'", own("acme"), "'beta'", own("beta"), false));
+    }
+
+    #[test]
+    fn a_search_path_is_a_list_of_names() {
+        assert_eq!(
+            take_out_of_setting("search_path=acme, public", own("acme")),
+            "search_path={schema}, public"
+        );
+        assert_eq!(
+            take_out_of_setting("search_path=\"Ac me\", pg_temp", own("Ac me")),
+            "search_path={schema}, pg_temp"
+        );
+        assert_eq!(take_out_of_setting("work_mem=acme", own("acme")), "work_mem=acme");
+    }
+
+    #[test]
+    fn what_is_blanked_alike_is_alike() {
+        assert_eq!(blank("acme.x", own("acme"), false), blank("beta.x", own("beta"), false));
+        assert_ne!(blank("acme", own("acme"), false), blank("beta", own("beta"), false));
+        assert_eq!(blank("acme", own("acme"), true), blank("beta", own("beta"), true));
+        assert_ne!(blank("acme", own("acme"), true), blank("\u{1}s", own("beta"), true));
+    }
+}
