@@ -285,6 +285,8 @@ attributes! {
     Grants = "grants",
     /// The comment.
     Comment = "comment",
+    /// The extensions with which it is dropped.
+    DependsOnExtensions = "depends on extensions",
     /// A security label.
     Label = "label",
 }

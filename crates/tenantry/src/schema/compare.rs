@@ -43,6 +43,16 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Returns the attribute that is different, if not the whole object is.
+    fn attribute(&self) -> Option<Attribute> {
+        match self {
+            Self::Missing | Self::Unexpected => None,
+            Self::Changed { attribute, .. } => Some(*attribute),
+        }
+    }
+}
+
 /// The longest value that is shown in a sentence, in characters.
 const SHOWN: usize = 120;
 
@@ -113,18 +123,18 @@ fn compare_objects(
     for attribute in attributes {
         let (left, right) = (expected.get(attribute), actual.get(attribute));
         let same = match (left, right) {
+            _ if attribute == Attribute::ColumnOrder => {
+                same_order(expected.list(attribute), actual.list(attribute))
+            }
             (Some(Value::Text(left)), Some(Value::Text(right))) => {
                 tokens::alike(left, expected_own, right, actual_own, is_written(attribute))
             }
-            (Some(Value::List(left)), Some(Value::List(right))) => match attribute {
-                Attribute::ColumnOrder => same_order(left, right),
-                _ => {
-                    left.len() == right.len()
-                        && left.iter().zip(right).all(|(left, right)| {
-                            tokens::alike(left, expected_own, right, actual_own, false)
-                        })
-                }
-            },
+            (Some(Value::List(left)), Some(Value::List(right))) => {
+                left.len() == right.len()
+                    && left.iter().zip(right).all(|(left, right)| {
+                        tokens::alike(left, expected_own, right, actual_own, false)
+                    })
+            }
             (left, right) => left == right,
         };
         if !same {
@@ -160,7 +170,7 @@ fn same_order(left: &[String], right: &[String]) -> bool {
 }
 
 /// Takes out what follows from another difference: the parts of a table that is missing, the index of a partition
-/// where the partitioned table has none.
+/// where the partitioned table has none, the columns of a view whose query differs.
 #[must_use]
 pub fn without_consequences(
     differences: &[Difference],
@@ -183,13 +193,40 @@ pub fn without_consequences(
     ];
     let holder_is_gone =
         |name: &str| holders.iter().any(|kind| gone.contains(&(*kind, None, name)));
+    let changed: BTreeSet<(&str, Attribute)> = differences
+        .iter()
+        .filter(|difference| holders.contains(&difference.object.kind))
+        .filter_map(|difference| Some((&*difference.object.name, difference.change.attribute()?)))
+        .collect();
     let follows = |difference: &Difference| {
         let key = &difference.object;
-        if !whole(&difference.change) || holders.contains(&key.kind) {
-            return false;
+        let attribute = difference.change.attribute();
+        if holders.contains(&key.kind) {
+            let cause = match attribute {
+                Some(Attribute::ColumnOrder) => Attribute::Inherits,
+                Some(Attribute::PartitionBound) => Attribute::PartitionOf,
+                Some(Attribute::AccessMethod) => Attribute::PartitionKey,
+                _ => return false,
+            };
+            return changed.contains(&(&*key.name, cause));
         }
-        if key.of.as_deref().is_some_and(holder_is_gone) {
-            return true;
+        if let Some(of) = key.of.as_deref() {
+            let follows = match (key.kind, attribute) {
+                (ObjectKind::Column, None) => changed.contains(&(of, Attribute::Definition)),
+                (
+                    ObjectKind::Column,
+                    Some(Attribute::Inherited | Attribute::Type | Attribute::Collation),
+                ) => [Attribute::Inherits, Attribute::OfType]
+                    .into_iter()
+                    .any(|attribute| changed.contains(&(of, attribute))),
+                _ => false,
+            };
+            if follows || holder_is_gone(of) {
+                return true;
+            }
+        }
+        if attribute.is_some() {
+            return false;
         }
         let Some(object) = expected.get(key).or_else(|| actual.get(key)) else { return false };
         if object.text(Attribute::Table).is_some_and(holder_is_gone) {

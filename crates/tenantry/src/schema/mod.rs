@@ -5,6 +5,9 @@ mod beyond;
 mod compare;
 mod kind;
 mod model;
+#[doc(hidden)]
+#[allow(missing_docs, missing_debug_implementations, clippy::missing_panics_doc)]
+pub mod probe;
 pub(crate) mod read;
 pub(crate) mod tokens;
 

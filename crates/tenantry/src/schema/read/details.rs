@@ -1,4 +1,4 @@
-//! All details of one schema.
+//! All details of schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,35 +15,50 @@ use super::{
 };
 use crate::sql::Sql;
 
-/// Reads the model of a schema, in one snapshot.
+/// Reads the models of schemas in one snapshot, in this order.
 pub(crate) async fn details(
     conn: &mut PgConnection,
-    subject: &Subject,
-) -> sqlx::Result<Result<SchemaModel, Unreadable>> {
+    subjects: &[&Subject],
+) -> sqlx::Result<Vec<Result<SchemaModel, Unreadable>>> {
     let server_version = version(conn).await?;
     let mut sql = Sql::default();
     write_facts(&mut sql, server_version);
-    sql.text("select f.reader, f.fact from f");
-    let (schemas, roles) = names(&[subject]);
+    sql.text("select f.place, f.reader, f.fact from f");
+    let (schemas, roles) = names(subjects);
     let query = sqlx::query(sql.finish()).bind(schemas).bind(roles).persistent(false);
     let rows = query.fetch_all(&mut *conn).await?;
-    if rows.is_empty() {
-        return why_not(conn, subject).await.map(Err);
+    let mut facts: Vec<Vec<Fact>> = Vec::new();
+    facts.resize_with(subjects.len(), Vec::new);
+    for row in &rows {
+        let place = usize::try_from(row.try_get::<i32, _>(0)? - 1).unwrap_or(usize::MAX);
+        if let Some(facts) = facts.get_mut(place) {
+            facts.push(Fact::from_row(row)?);
+        }
     }
+    let mut models = Vec::with_capacity(subjects.len());
+    for (subject, facts) in subjects.iter().zip(facts) {
+        models.push(match facts.is_empty() {
+            true => Err(why_not(conn, subject).await?),
+            false => Ok(model(subject, server_version, &facts)),
+        });
+    }
+    Ok(models)
+}
+
+fn model(subject: &Subject, server_version: u32, facts: &[Fact]) -> SchemaModel {
     let own = Own {
         schema: subject.schema.as_str(),
         role: subject.role.as_ref().map(|role| role.as_str()),
     };
-    let facts = rows.iter().map(Fact::from_row).collect::<sqlx::Result<Vec<_>>>()?;
     let objects: BTreeSet<_> = facts.iter().filter_map(Fact::named).collect();
     let objects = facts.iter().filter_map(|fact| fact.object(server_version, own, &objects));
-    Ok(Ok(SchemaModel {
+    SchemaModel {
         schema: own.schema.to_owned(),
         role: own.role.map(str::to_owned),
         server_version,
         objects: objects.collect::<BTreeMap<_, _>>(),
         beyond: Vec::new(),
-    }))
+    }
 }
 
 /// Finds out why nothing was found of a schema, which always has an owner at least.
@@ -63,9 +78,9 @@ struct Fact {
 
 impl Fact {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        let reader = usize::try_from(row.try_get::<i32, _>(0)?).unwrap_or(usize::MAX);
+        let reader = usize::try_from(row.try_get::<i32, _>(1)?).unwrap_or(usize::MAX);
         let reader = READERS.get(reader).ok_or(sqlx::Error::RowNotFound)?;
-        Ok(Self { reader, texts: row.try_get(1)? })
+        Ok(Self { reader, texts: row.try_get(2)? })
     }
 
     fn text(&self, place: usize) -> Option<&str> {
@@ -96,7 +111,7 @@ impl Fact {
             kind: self.reader.kind,
             of: self.text(0).map(str::to_owned),
             name: self.text(1)?.to_owned(),
-            arguments: self.text(2).map(str::to_owned),
+            arguments: self.text(2).map(|text| tokens::take_out(text, own, objects)),
         };
         let mut object = Object::default();
         for (place, column) in self.reader.columns(version).enumerate() {

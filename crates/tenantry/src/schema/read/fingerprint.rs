@@ -73,7 +73,8 @@ fn without_names(line: &str, version: u32, own: Own<'_>) -> String {
         return line.to_owned();
     };
     let forms = reader.columns(version).map(|column| column.form);
-    let forms = [Form::Word; 3].into_iter().chain(forms);
+    let key = [Form::Word, Form::Word, Form::Printed];
+    let forms = key.into_iter().chain(forms);
     let texts = elements(fact);
     let blanked = texts.into_iter().zip(forms).map(|(text, form)| {
         text.map(|text| match form {

@@ -5,7 +5,7 @@ use super::{
     reader::{
         Column,
         Form::{Flag, Printed, Role, Word, Words, Written},
-        Reader, at, described,
+        Reader, at, described, extensions,
     },
 };
 
@@ -25,7 +25,7 @@ pub(super) const CONSTRAINT: Reader = Reader {
            and t.relkind operator(pg_catalog.=) any (array['r', 'p', 'f']::pg_catalog.\"char\"[]) \
          join pg_catalog.pg_constraint k on k.conrelid operator(pg_catalog.=) t.oid \
            and (k.contype operator(pg_catalog.=) any (array['p', 'u', 'x']::pg_catalog.\"char\"[]) \
-             or k.contype operator(pg_catalog.=) 'c'::pg_catalog.\"char\" and (k.conislocal or t.relispartition) \
+             or k.contype operator(pg_catalog.=) 'c'::pg_catalog.\"char\" and (k.conislocal or t.relispartition and k.convalidated) \
              or k.contype operator(pg_catalog.=) 'f'::pg_catalog.\"char\" and k.conparentid operator(pg_catalog.=) 0::pg_catalog.oid) \
          left join pg_catalog.pg_class ic on ic.oid operator(pg_catalog.=) k.conindid \
            and k.contype operator(pg_catalog.<>) 'f'::pg_catalog.\"char\" \
@@ -50,8 +50,13 @@ pub(super) const CONSTRAINT: Reader = Reader {
         at(Attribute::Clustered, Flag, "i.indisclustered"),
         at(Attribute::ReplicaIdentity, Flag, "i.indisreplident"),
         at(Attribute::StatisticsTarget, Words, INDEX_STATISTICS),
+        at(Attribute::DependsOnExtensions, Words, extensions!("pg_class", "ic.oid")),
         at(Attribute::IndexComment, Written, "id.description"),
-        COMMENT,
+        at(
+            Attribute::Comment,
+            Written,
+            "case when k.conislocal or k.contype operator(pg_catalog.<>) 'c'::pg_catalog.\"char\" then d.description end",
+        ),
     ],
 };
 
@@ -111,6 +116,7 @@ pub(super) const INDEX: Reader = Reader {
         at(Attribute::Clustered, Flag, "i.indisclustered"),
         at(Attribute::ReplicaIdentity, Flag, "i.indisreplident"),
         at(Attribute::StatisticsTarget, Words, INDEX_STATISTICS),
+        at(Attribute::DependsOnExtensions, Words, extensions!("pg_class", "ic.oid")),
         COMMENT,
     ],
 };
@@ -172,6 +178,7 @@ pub(super) const TRIGGER: Reader = Reader {
             "case g.tgenabled when 'D'::pg_catalog.\"char\" then 'disabled' when 'R'::pg_catalog.\"char\" then 'replica' \
              when 'A'::pg_catalog.\"char\" then 'always' else case when g.tgparentid operator(pg_catalog.<>) 0::pg_catalog.oid then 'origin' end end",
         ),
+        at(Attribute::DependsOnExtensions, Words, extensions!("pg_trigger", "g.oid")),
         COMMENT,
     ],
 };

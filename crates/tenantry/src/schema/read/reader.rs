@@ -71,6 +71,20 @@ macro_rules! described {
 }
 pub(super) use described;
 
+/// The extensions with which an object is dropped.
+macro_rules! extensions {
+    ($class:literal, $oid:literal) => {
+        concat!(
+            "(select x.names from x where x.classid operator(pg_catalog.=) 'pg_catalog.",
+            $class,
+            "'::pg_catalog.regclass and x.objid operator(pg_catalog.=) ",
+            $oid,
+            ")"
+        )
+    };
+}
+pub(super) use extensions;
+
 pub(super) const fn at(attribute: Attribute, form: Form, sql: &'static str) -> Column {
     Column { attribute, form, sql, versions: (0, u32::MAX) }
 }

@@ -5,7 +5,7 @@ use super::{
     reader::{
         Column,
         Form::{Flag, Grants, Printed, PrintedList, Role, Word, Words, Written},
-        Reader, at, described,
+        Reader, at, described, extensions,
     },
 };
 
@@ -182,6 +182,7 @@ pub(super) const MATERIALIZED_VIEW: Reader = Reader {
         OPTIONS,
         TOAST_OPTIONS,
         REPLICA_IDENTITY,
+        at(Attribute::DependsOnExtensions, Words, extensions!("pg_class", "c.oid")),
         OWNER,
         GRANTS,
         COMMENT,

@@ -4,14 +4,16 @@ use super::{
     super::{Attribute, ObjectKind},
     reader::{
         Column,
-        Form::{Flag, Grants, Printed, PrintedList, Role, Settings, Word, Written},
-        Reader, at, described,
+        Form::{Flag, Grants, Printed, PrintedList, Role, Settings, Word, Words, Written},
+        Reader, at, described, extensions,
     },
 };
 
 /// The types of the arguments that tell routines of one name apart.
 const SIGNATURE: &str = "pg_catalog.oidvectortypes(p.proargtypes)";
 
+const EXTENSIONS: Column =
+    at(Attribute::DependsOnExtensions, Words, extensions!("pg_proc", "p.oid"));
 const OWNER: Column = at(Attribute::Owner, Role, "p.proowner");
 const GRANTS: Column =
     at(Attribute::Grants, Grants { kind: "'f'", owner: "p.proowner" }, "p.proacl");
@@ -40,12 +42,16 @@ const PARALLEL: Column = at(
     "case p.proparallel when 's'::pg_catalog.\"char\" then 'safe' when 'r'::pg_catalog.\"char\" then 'restricted' end",
 );
 
+/// Functions, without those that a range type brings.
 pub(super) const FUNCTION: Reader = Reader {
     kind: ObjectKind::Function,
     from: described!(
         "pg_catalog.pg_proc p on p.pronamespace operator(pg_catalog.=) n.oid \
            and p.prokind operator(pg_catalog.=) any (array['f', 'w']::pg_catalog.\"char\"[]) \
-         join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang",
+         join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang \
+           and (l.lanname operator(pg_catalog.<>) 'internal'::pg_catalog.name or not exists (select from pg_catalog.pg_depend i \
+             where i.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass and i.objid operator(pg_catalog.=) p.oid \
+               and i.deptype operator(pg_catalog.=) 'i'::pg_catalog.\"char\"))",
         "pg_proc",
         "p.oid"
     ),
@@ -88,6 +94,7 @@ pub(super) const FUNCTION: Reader = Reader {
             "case when p.prosupport operator(pg_catalog.<>) 0::pg_catalog.oid then p.prosupport::pg_catalog.oid::pg_catalog.regprocedure end",
         ),
         SETTINGS,
+        EXTENSIONS,
         OWNER,
         GRANTS,
         COMMENT,
@@ -115,6 +122,7 @@ pub(super) const PROCEDURE: Reader = Reader {
         TRANSFORMS,
         SECURITY_DEFINER,
         SETTINGS,
+        EXTENSIONS,
         OWNER,
         GRANTS,
         COMMENT,

@@ -38,3 +38,34 @@ pub(super) const DEFAULT_PRIVILEGES: Reader = Reader {
     arguments: None,
     attributes: &[at(Attribute::Grants, Grants { kind: "", owner: "" }, "a.defaclacl")],
 };
+
+/// Labels of all objects: each provider has at most one for an object.
+pub(super) const SECURITY_LABEL: Reader = Reader {
+    kind: ObjectKind::SecurityLabel,
+    from: "(select s.provider, s.label, s.objsubid, c.relname, c.relkind, a.attname, p.proname, p.proargtypes, p.prokind, t.typname, t.typtype, \
+           coalesce(c.relnamespace, p.pronamespace, t.typnamespace, s.objoid) as namespace \
+         from pg_catalog.pg_seclabel s \
+         left join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) s.objoid \
+           and s.classoid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+         left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.=) s.objsubid \
+         left join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) s.objoid \
+           and s.classoid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+         left join pg_catalog.pg_type t on t.oid operator(pg_catalog.=) s.objoid \
+           and s.classoid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass \
+         where c.oid is not null or p.oid is not null or t.oid is not null \
+           or s.classoid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass) as l \
+         on l.namespace operator(pg_catalog.=) n.oid",
+    of: Some(
+        "case when l.attname is not null then pg_catalog.concat('column ', l.relname, '.', l.attname) \
+           when l.relname is not null then pg_catalog.concat(case l.relkind when 'v'::pg_catalog.\"char\" then 'view' \
+             when 'm'::pg_catalog.\"char\" then 'materialized view' when 'S'::pg_catalog.\"char\" then 'sequence' \
+             when 'f'::pg_catalog.\"char\" then 'foreign table' else 'table' end, ' ', l.relname) \
+           when l.proname is not null then pg_catalog.concat(case l.prokind when 'p'::pg_catalog.\"char\" then 'procedure' \
+             when 'a'::pg_catalog.\"char\" then 'aggregate' else 'function' end, ' ', l.proname, '(', pg_catalog.oidvectortypes(l.proargtypes), ')') \
+           when l.typname is not null then pg_catalog.concat(case l.typtype when 'd'::pg_catalog.\"char\" then 'domain' else 'type' end, ' ', l.typname) \
+           else 'schema' end",
+    ),
+    name: "l.provider",
+    arguments: None,
+    attributes: &[at(Attribute::Label, Written, "l.label")],
+};

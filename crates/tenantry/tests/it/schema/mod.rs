@@ -1,6 +1,7 @@
 //! What a schema holds, compared the way `pg_dump` prints it.
 
 mod cases;
+mod conformance;
 mod corpus;
 mod dump;
 mod judge;

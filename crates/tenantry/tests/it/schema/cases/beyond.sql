@@ -1,4 +1,4 @@
----- an index that is valid on one side only => index t.i
+---- an index that is valid on one side only => index i
 create table t (a int);
 create index i on t (a);
 -- change

@@ -24,14 +24,14 @@ create table t (a int primary key, b int);
 -- or
 create table t (a int, b int, primary key (a) include (b));
 
----- primary key: fillfactor => constraint t.t_pkey | index t.t_pkey
+---- primary key: fillfactor => constraint t.t_pkey | index t_pkey
 create table t (a int primary key);
 -- change
 alter index t_pkey set (fillfactor = 60);
 -- undo
 alter index t_pkey reset (fillfactor);
 
----- primary key: tablespace => constraint t.t_pkey | index t.t_pkey
+---- primary key: tablespace => constraint t.t_pkey | index t_pkey
 create table t (a int primary key);
 -- change
 alter index t_pkey set tablespace zq_space;
@@ -62,7 +62,7 @@ create table t (a int, constraint u unique (a));
 -- or
 create table t (a int, constraint u unique nulls not distinct (a));
 
----- unique constraint or unique index => constraint t.u | index t.u
+---- unique constraint or unique index => constraint t.u | index u
 -- either
 create table t (a int, constraint u unique (a));
 -- or
@@ -76,7 +76,7 @@ comment on constraint u on t is 'once';
 -- undo
 comment on constraint u on t is null;
 
----- unique: comment on the constraint's index => constraint t.u | index t.u
+---- unique: comment on the constraint's index => constraint t.u | index u
 create table t (a int, constraint u unique (a));
 -- change
 comment on index u is 'once';

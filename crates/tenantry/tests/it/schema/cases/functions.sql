@@ -386,13 +386,13 @@ create aggregate total(int8) (sfunc = int8_avg_accum, stype = internal, finalfun
 -- or
 create aggregate total(int8) (sfunc = int8_avg_accum, stype = internal, finalfunc = numeric_poly_sum, combinefunc = int8_avg_combine, serialfunc = int8_avg_serialize, deserialfunc = int8_avg_deserialize);
 
----- aggregate: hypothetical => aggregate my_rank(VARIADIC "any" ORDER BY VARIADIC "any")
+---- aggregate: hypothetical => aggregate my_rank("any")
 -- change
 create aggregate my_rank(variadic "any" order by variadic "any") (stype = internal, sfunc = ordered_set_transition_multi, finalfunc = rank_final, finalfunc_extra, hypothetical);
 -- undo
 drop aggregate my_rank(variadic "any" order by variadic "any");
 
----- aggregate: ordered set, its direct arguments => aggregate middle(double precision ORDER BY double precision)
+---- aggregate: ordered set, its direct arguments => aggregate middle(double precision, double precision)
 -- change
 create aggregate middle(float8 order by float8) (stype = internal, sfunc = ordered_set_transition, finalfunc = percentile_cont_float8_final);
 -- undo

@@ -21,7 +21,7 @@ alter trigger x on t depends on extension btree_gist;
 -- undo
 alter trigger x on t no depends on extension btree_gist;
 
----- index: depends on an extension => index t.i
+---- index: depends on an extension => index i
 create table t (a int);
 create index i on t (a);
 -- change
@@ -119,21 +119,6 @@ create sequence s;
 set local allow_system_table_mods = on;
 insert into pg_seclabel values ('s'::regclass, 'pg_class'::regclass, 0, 'dummy', 'secret');
 
----- who granted what, of two [alike]
-create table t (a int);
-grant usage on schema {schema} to zq_owner;
-grant select, insert on t to zq_owner with grant option;
--- either
-grant select on t to zq_reader;
-set role zq_owner;
-grant insert on t to zq_reader;
-reset role;
--- or
-grant insert on t to zq_reader;
-set role zq_owner;
-grant select on t to zq_reader;
-reset role;
-
 ---- a role that was dropped from a policy => policy t.p
 create table t (a int);
 create policy p on t to zq_reader using (true);
@@ -220,7 +205,7 @@ create table t (a int[]);
 -- or
 create table t (a int[3][3]);
 
----- function: own type of the same name as a built-in one => function f(text)
+---- function: own type of the same name as a built-in one => function f(text) | function f({schema}.text)
 create type {schema}.text as enum ('a');
 -- either
 create function f(pg_catalog.text) returns int language sql as 'select 1';
@@ -291,3 +276,17 @@ create table t (a int);
 comment on table t is E'it''s a \\ "thing"';
 -- change
 comment on table t is E'it''s a \\\\ "thing"';
+
+---- constraint: its index depends on an extension => constraint t.t_pkey
+create table t (a int primary key);
+-- change
+alter index t_pkey depends on extension btree_gist;
+-- undo
+alter index t_pkey no depends on extension btree_gist;
+
+---- a partition's check: validated there alone => constraint t1.c
+create table t (a int) partition by range (a);
+create table t1 partition of t for values from (0) to (10);
+alter table t add constraint c check (a > 0) not valid;
+-- change
+alter table t1 validate constraint c;

@@ -1,11 +1,11 @@
----- an index is there => index t.i
+---- an index is there => index i
 create table t (a int);
 -- change
 create index i on t (a);
 -- undo
 drop index i;
 
----- index: name => index t.i | index t.j
+---- index: name => index i | index j
 create table t (a int);
 create index i on t (a);
 -- change
@@ -13,42 +13,42 @@ alter index i rename to j;
 -- undo
 alter index j rename to i;
 
----- index: unique => index t.i
+---- index: unique => index i
 create table t (a int);
 -- either
 create index i on t (a);
 -- or
 create unique index i on t (a);
 
----- index: nulls not distinct [15+] => index t.i
+---- index: nulls not distinct [15+] => index i
 create table t (a int);
 -- either
 create unique index i on t (a);
 -- or
 create unique index i on t (a) nulls not distinct;
 
----- index: method => index t.i
+---- index: method => index i
 create table t (a int);
 -- either
 create index i on t (a);
 -- or
 create index i on t using hash (a);
 
----- index: brin => index t.i
+---- index: brin => index i
 create table t (a int);
 -- either
 create index i on t (a);
 -- or
 create index i on t using brin (a);
 
----- index: opclass => index t.i
+---- index: opclass => index i
 create table t (a text);
 -- either
 create index i on t (a);
 -- or
 create index i on t (a text_pattern_ops);
 
----- index: opclass of its own schema or the default => index t.i
+---- index: opclass of its own schema or the default => index i
 create table t (a int);
 create operator class oc for type int using btree as operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, operator 5 >, function 1 btint4cmp(int, int);
 -- either
@@ -56,77 +56,77 @@ create index i on t (a);
 -- or
 create index i on t (a oc);
 
----- index: gin's opclass => index t.i
+---- index: gin's opclass => index i
 create table t (a jsonb);
 -- either
 create index i on t using gin (a);
 -- or
 create index i on t using gin (a jsonb_path_ops);
 
----- index: parameters of an opclass => index t.i
+---- index: parameters of an opclass => index i
 create table t (a tsvector);
 -- either
 create index i on t using gist (a);
 -- or
 create index i on t using gist (a tsvector_ops (siglen = 100));
 
----- index: brin's parameters of an opclass => index t.i
+---- index: brin's parameters of an opclass => index i
 create table t (a int);
 -- either
 create index i on t using brin (a int4_minmax_multi_ops);
 -- or
 create index i on t using brin (a int4_minmax_multi_ops (values_per_range = 16));
 
----- index: collation => index t.i
+---- index: collation => index i
 create table t (a text);
 -- either
 create index i on t (a);
 -- or
 create index i on t (a collate "POSIX");
 
----- index: descending => index t.i
+---- index: descending => index i
 create table t (a int);
 -- either
 create index i on t (a);
 -- or
 create index i on t (a desc);
 
----- index: nulls first => index t.i
+---- index: nulls first => index i
 create table t (a int);
 -- either
 create index i on t (a);
 -- or
 create index i on t (a nulls first);
 
----- index: order of columns => index t.i
+---- index: order of columns => index i
 create table t (a int, b int);
 -- either
 create index i on t (a, b);
 -- or
 create index i on t (b, a);
 
----- index: predicate => index t.i
+---- index: predicate => index i
 create table t (a int);
 -- either
 create index i on t (a);
 -- or
 create index i on t (a) where a > 0;
 
----- index: another predicate => index t.i
+---- index: another predicate => index i
 create table t (a int);
 -- either
 create index i on t (a) where a > 1;
 -- or
 create index i on t (a) where a > 0;
 
----- index: expression => index t.i
+---- index: expression => index i
 create table t (a text);
 -- either
 create index i on t (lower(a));
 -- or
 create index i on t (upper(a));
 
----- index: expression with a function of its own schema => index t.i
+---- index: expression with a function of its own schema => index i
 create table t (a text);
 create function f(text) returns text immutable language sql as 'select $1';
 create function g(text) returns text immutable language sql as 'select $1';
@@ -135,14 +135,14 @@ create index i on t (f(a));
 -- or
 create index i on t (g(a));
 
----- index: include => index t.i
+---- index: include => index i
 create table t (a int, b int);
 -- either
 create index i on t (a);
 -- or
 create index i on t (a) include (b);
 
----- index: fillfactor => index t.i
+---- index: fillfactor => index i
 create table t (a int);
 create index i on t (a);
 -- change
@@ -150,7 +150,7 @@ alter index i set (fillfactor = 50);
 -- undo
 alter index i reset (fillfactor);
 
----- index: fastupdate => index t.i
+---- index: fastupdate => index i
 create table t (a jsonb);
 create index i on t using gin (a);
 -- change
@@ -158,7 +158,7 @@ alter index i set (fastupdate = off);
 -- undo
 alter index i reset (fastupdate);
 
----- index: deduplicate_items => index t.i
+---- index: deduplicate_items => index i
 create table t (a int);
 create index i on t (a);
 -- change
@@ -166,7 +166,7 @@ alter index i set (deduplicate_items = off);
 -- undo
 alter index i reset (deduplicate_items);
 
----- index: tablespace => index t.i
+---- index: tablespace => index i
 create table t (a int);
 create index i on t (a);
 -- change
@@ -174,7 +174,7 @@ alter index i set tablespace zq_space;
 -- undo
 alter index i set tablespace pg_default;
 
----- index: statistics target of an expression => index t.i
+---- index: statistics target of an expression => index i
 create table t (a text);
 create index i on t (lower(a));
 -- change
@@ -182,7 +182,7 @@ alter index i alter column 1 set statistics 300;
 -- undo
 alter index i alter column 1 set statistics -1;
 
----- index: comment => index t.i
+---- index: comment => index i
 create table t (a int);
 create index i on t (a);
 -- change
@@ -190,7 +190,7 @@ comment on index i is 'quick';
 -- undo
 comment on index i is null;
 
----- index: of a partitioned table => index t.i | index t1.t1_a_idx
+---- index: of a partitioned table => index i | index t1_a_idx
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 -- change
@@ -198,7 +198,7 @@ create index i on t (a);
 -- undo
 drop index i;
 
----- index: of a partitioned table alone, its partitions lacking it => index t.i | index t1.t1_a_idx
+---- index: of a partitioned table alone, its partitions lacking it => index i | index t1_a_idx
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 -- either
@@ -206,7 +206,7 @@ create index i on t (a);
 -- or
 create index i on only t (a);
 
----- index: of a partition, attached or not => index t1.i1
+---- index: of a partition, attached or not => index i1
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 create index i on only t (a);
@@ -214,7 +214,7 @@ create index i1 on t1 (a);
 -- change
 alter index i attach partition i1;
 
----- index: attached to another of the same columns => index t1.i1 | index t1.i2
+---- index: attached to another of the same columns => index i1 | index i2
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 create index i on only t (a);
@@ -225,7 +225,7 @@ alter index i attach partition i1;
 -- or
 alter index i attach partition i2;
 
----- index: of a partition alone => index t1.i1
+---- index: of a partition alone => index i1
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 -- change
@@ -233,7 +233,7 @@ create index i1 on t1 (a);
 -- undo
 drop index i1;
 
----- index: name of a partition's => index t1.t1_a_idx | index t1.other
+---- index: name of a partition's => index t1_a_idx | index other
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 create index i on t (a);
@@ -242,7 +242,7 @@ alter index t1_a_idx rename to other;
 -- undo
 alter index other rename to t1_a_idx;
 
----- index: an option of a partition's => index t1.t1_a_idx
+---- index: an option of a partition's => index t1_a_idx
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 create index i on t (a);
@@ -259,14 +259,14 @@ alter table t1 add primary key (a);
 -- undo
 alter table t1 drop constraint t1_pkey;
 
----- index: of a materialized view => index m.i
+---- index: of a materialized view => index i
 create materialized view m as select 1 as a;
 -- change
 create index i on m (a);
 -- undo
 drop index i;
 
----- index: clustered, of a materialized view => index m.i | materialized_view m
+---- index: clustered, of a materialized view => index i | materialized_view m
 create materialized view m as select 1 as a;
 create index i on m (a);
 -- change
@@ -274,7 +274,7 @@ alter materialized view m cluster on i;
 -- undo
 alter materialized view m set without cluster;
 
----- index: an invalid one of a partitioned table is drift => index t.i
+---- index: an invalid one of a partitioned table is drift => index i
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 -- change

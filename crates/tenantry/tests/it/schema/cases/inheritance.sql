@@ -132,7 +132,7 @@ alter index t1_pkey rename to pk;
 -- undo
 alter index pk rename to t1_pkey;
 
----- a partition's index: comment => index t1.t1_a_idx
+---- a partition's index: comment => index t1_a_idx
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 create index i on t (a);
@@ -141,7 +141,7 @@ comment on index t1_a_idx is 'x';
 -- undo
 comment on index t1_a_idx is null;
 
----- a partition's index: statistics target => index t1.t1_expr_idx
+---- a partition's index: statistics target => index t1_expr_idx
 create table t (a int) partition by range (a);
 create table t1 partition of t for values from (0) to (10);
 create index i on t ((a + 1));
@@ -216,7 +216,7 @@ alter table mid drop constraint c;
 create table parent (a int, b int generated always as (a * 2) stored);
 create table t () inherits (parent);
 
----- generated in the child, plain in the parent => column t.b
+---- generated in the child, plain in the parent => column parent.b | column t.b
 create table parent (a int, b int generated always as (a * 2) stored);
 create table t () inherits (parent);
 -- change

@@ -82,7 +82,7 @@ create operator class oc for type int using btree as operator 1 <, operator 2 <=
 -- or
 create operator class oc for type int using btree as operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, operator 5 >, function 1 btint4cmp(int, int);
 
----- operator class: a function => operator_class oc using btree
+---- operator class: a function => operator_family oc using btree
 -- either
 create operator class oc for type int using btree as operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, operator 5 >, function 1 btint4cmp(int, int);
 -- or
@@ -149,7 +149,7 @@ alter operator family fam using btree add function 1 btint48cmp(int4, int8);
 -- undo
 alter operator family fam using btree drop function 1 (int4, int8);
 
----- operator family: order by => operator_family fam using gist
+---- operator family: order by => operator_family fam using gist | operator_family sorted using btree
 create operator family fam using gist;
 create operator family sorted using btree;
 -- either

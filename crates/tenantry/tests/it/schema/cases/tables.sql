@@ -79,7 +79,7 @@ alter table t replica identity nothing;
 -- undo
 alter table t replica identity default;
 
----- table: replica identity by an index => table t | index t.t_id
+---- table: replica identity by an index => table t | index t_id
 create table t (id int not null);
 create unique index t_id on t (id);
 -- change
@@ -87,7 +87,7 @@ alter table t replica identity using index t_id;
 -- undo
 alter table t replica identity default;
 
----- table: replica identity by a constraint's index => table t | index t.t_pkey | constraint t.t_pkey
+---- table: replica identity by a constraint's index => table t | index t_pkey | constraint t.t_pkey
 create table t (id int primary key);
 -- change
 alter table t replica identity using index t_pkey;
@@ -116,7 +116,7 @@ alter table t force row level security;
 -- undo
 alter table t no force row level security;
 
----- table: cluster on an index => index t.t_id | table t
+---- table: cluster on an index => index t_id | table t
 create table t (id int);
 create index t_id on t (id);
 -- change
@@ -124,7 +124,7 @@ alter table t cluster on t_id;
 -- undo
 alter table t set without cluster;
 
----- table: cluster on a constraint's index => index t.t_pkey | constraint t.t_pkey | table t
+---- table: cluster on a constraint's index => index t_pkey | constraint t.t_pkey | table t
 create table t (id int primary key);
 -- change
 alter table t cluster on t_pkey;

@@ -1,0 +1,100 @@
+//! What is found different is what `pg_dump` shows different.
+
+use tenantry::schema::{
+    Difference, ObjectKey, ObjectKind, SchemaModel, compare,
+    probe::{details, fingerprints},
+    without_consequences,
+};
+
+use super::{
+    cases::{Case, Expected},
+    corpus::Corpus,
+};
+use crate::support::connect;
+
+#[tokio::test]
+async fn every_case_is_found_by_its_name() {
+    let corpus = Corpus::build().await;
+    let mut admin = connect(&corpus.url).await;
+    let mut wrong = Vec::new();
+    for some in corpus.cases.chunks(100) {
+        let names = some.iter().flat_map(|built| {
+            [Some(&built.left), Some(&built.right), built.undone.as_ref()].into_iter().flatten()
+        });
+        let names: Vec<_> = names.map(|name| (name.as_str(), None)).collect();
+        let mut models = details(&mut admin, &names).await.into_iter();
+        let mut prints = fingerprints(&mut admin, &names).await.into_iter();
+        for built in some {
+            let case = &built.case;
+            let mut problem = |what: String| wrong.push(format!("{}: {what}", case.name));
+            let mut next = || (models.next().expect("a model"), prints.next().expect("a print"));
+            let ((left, left_print), (right, right_print)) = (next(), next());
+            problems(case, &left, &right).into_iter().for_each(&mut problem);
+            if (left_print == right_print) == (case.expected == Expected::Different) {
+                problem(format!("equal fingerprints: {}", left_print == right_print));
+            }
+            if built.undone.is_none() {
+                continue;
+            }
+            let (undone, undone_print) = next();
+            let found = compare(&left, &undone);
+            if !found.is_empty() || left_print != undone_print {
+                problem(format!("undone {found:?}"));
+            }
+        }
+    }
+    let count = corpus.cases.len();
+    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn problems(case: &Case, left: &SchemaModel, right: &SchemaModel) -> Vec<String> {
+    let found = found(left, right);
+    let labels: Vec<String> = found.iter().map(|difference| label(&difference.object)).collect();
+    let mut problems = Vec::new();
+    if found.is_empty() == (case.expected == Expected::Different) {
+        problems.push(format!("found {found:?}"));
+    }
+    if case.expected == Expected::Different {
+        let is_named = labels.iter().all(|label| case.objects.contains(label));
+        // An object may differ in several attributes.
+        let is_once = case.objects.len() > 1 || labels.iter().all(|label| *label == labels[0]);
+        if !is_named || !is_once {
+            let said = found.iter().map(|difference| format!("\n    {difference}"));
+            problems.push(said.collect());
+        }
+    }
+    let backwards = self::found(right, left);
+    let backwards: Vec<String> = backwards.iter().map(|found| label(&found.object)).collect();
+    if backwards != labels {
+        problems.push(format!("{labels:?}, backwards {backwards:?}"));
+    }
+    problems
+}
+
+fn found(left: &SchemaModel, right: &SchemaModel) -> Vec<Difference> {
+    without_consequences(&compare(left, right), left, right)
+}
+
+/// What the cases call an object.
+fn label(object: &ObjectKey) -> String {
+    let ObjectKey { kind, of, name, arguments, .. } = object;
+    let words = kind.as_str().replace(' ', "_");
+    match (kind, of, arguments) {
+        (ObjectKind::Schema, ..) => "schema {schema}".to_owned(),
+        (ObjectKind::DefaultPrivileges, ..) => words,
+        (
+            ObjectKind::Enum | ObjectKind::Composite | ObjectKind::Range | ObjectKind::BaseType,
+            ..,
+        ) => {
+            format!("type {name}")
+        }
+        (ObjectKind::OperatorClass | ObjectKind::OperatorFamily, Some(of), _) => {
+            format!("{words} {name} using {of}")
+        }
+        (ObjectKind::SecurityLabel, Some(of), _) if of == "schema" => "schema {schema}".to_owned(),
+        (ObjectKind::SecurityLabel, Some(of), _) => of.clone(),
+        (_, Some(of), _) => format!("{words} {of}.{name}"),
+        (_, None, Some(arguments)) => format!("{words} {name}({arguments})"),
+        (_, None, None) => format!("{words} {name}"),
+    }
+}
