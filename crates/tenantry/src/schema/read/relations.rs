@@ -239,6 +239,19 @@ const HAS_OWN_TYPE: &str = "case when c.relkind operator(pg_catalog.=) any (arra
        and c.reloftype operator(pg_catalog.=) 0::pg_catalog.oid and (a.attislocal or c.relispartition) \
      then pg_catalog.format_type(a.atttypid, a.atttypmod) end";
 
+/// Something about the constraint that makes a column refuse null, where the relation itself says so.
+macro_rules! not_null {
+    ($what:literal) => {
+        concat!(
+            "case when a.attnotnull then (select ",
+            $what,
+            " from pg_catalog.pg_constraint k where k.conrelid operator(pg_catalog.=) c.oid \
+               and k.contype operator(pg_catalog.=) 'n'::pg_catalog.\"char\" and k.conkey[1] operator(pg_catalog.=) a.attnum \
+               and (k.conislocal or c.relispartition and k.convalidated)) end"
+        )
+    };
+}
+
 pub(super) const COLUMN: Reader = Reader {
     kind: ObjectKind::Column,
     from: "pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
@@ -270,7 +283,29 @@ pub(super) const COLUMN: Reader = Reader {
             "a.attnotnull and (c.relispartition or a.attinhcount operator(pg_catalog.=) 0 or not exists ( \
                select from pg_catalog.pg_inherits h join pg_catalog.pg_attribute p on p.attrelid operator(pg_catalog.=) h.inhparent \
                where h.inhrelid operator(pg_catalog.=) c.oid and p.attname operator(pg_catalog.=) a.attname and p.attnotnull))",
-        ),
+        )
+        .before(18),
+        at(Attribute::NotNull, Flag, not_null!("true")).since(18),
+        at(
+            Attribute::NotNullName,
+            Word,
+            not_null!(
+                "nullif(k.conname::pg_catalog.text, case when k.convalidated then pg_catalog.concat(c.relname, '_', a.attname, '_not_null') end)"
+            ),
+        )
+        .since(18),
+        at(Attribute::NotNullNoInherit, Flag, not_null!("k.connoinherit")).since(18),
+        at(Attribute::NotNullInvalid, Flag, not_null!("not k.convalidated")).since(18),
+        at(
+            Attribute::NotNullComment,
+            Written,
+            "case when a.attnotnull then (select kd.description from pg_catalog.pg_constraint k \
+               join pg_catalog.pg_description kd on kd.objoid operator(pg_catalog.=) k.oid \
+                 and kd.classoid operator(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass \
+               where k.conrelid operator(pg_catalog.=) c.oid and k.contype operator(pg_catalog.=) 'n'::pg_catalog.\"char\" \
+                 and k.conkey[1] operator(pg_catalog.=) a.attnum and (k.conislocal or k.convalidated)) end",
+        )
+        .since(18),
         at(
             Attribute::Default,
             Printed,

@@ -4,7 +4,7 @@ use super::{
     super::{Attribute, ObjectKind},
     reader::{
         Column,
-        Form::{Flag, Grants, Printed, PrintedList, Role, Words, Written},
+        Form::{Flag, Grants, Printed, PrintedList, Role, Word, Words, Written},
         Reader, at, described,
     },
 };
@@ -63,6 +63,18 @@ pub(super) const COMPOSITE: Reader = Reader {
     ],
 };
 
+/// Something about the constraint that makes a domain refuse null.
+macro_rules! not_null {
+    ($what:literal) => {
+        concat!(
+            "case when t.typnotnull then (select ",
+            $what,
+            " from pg_catalog.pg_constraint k where k.contypid operator(pg_catalog.=) t.oid \
+               and k.contype operator(pg_catalog.=) 'n'::pg_catalog.\"char\") end"
+        )
+    };
+}
+
 pub(super) const DOMAIN: Reader = Reader {
     kind: ObjectKind::Domain,
     from: described!(
@@ -83,6 +95,16 @@ pub(super) const DOMAIN: Reader = Reader {
             "case when t.typcollation operator(pg_catalog.<>) b.typcollation then t.typcollation::pg_catalog.regcollation end",
         ),
         at(Attribute::NotNull, Flag, "t.typnotnull"),
+        at(Attribute::NotNullName, Word, not_null!("k.conname")).since(18),
+        at(
+            Attribute::NotNullComment,
+            Written,
+            not_null!(
+                "(select kd.description from pg_catalog.pg_description kd where kd.objoid operator(pg_catalog.=) k.oid \
+                 and kd.classoid operator(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass)"
+            ),
+        )
+        .since(18),
         at(
             Attribute::Default,
             Printed,

@@ -4,6 +4,8 @@ mod cases;
 mod conformance;
 mod corpus;
 mod dump;
+mod histories;
 mod judge;
+mod random;
 mod text;
 mod truth;

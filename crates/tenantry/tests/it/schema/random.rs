@@ -46,12 +46,20 @@ impl Pool {
         (scripts(1..12), scripts(0..2), scripts(0..3), scripts(0..3)).prop_map(
             |(shared, both, left, right)| {
                 let whole = |picks: &[(Index, [u8; 4])]| -> Vec<String> {
-                    picks.iter().flat_map(|(at, names)| {
-                        at.get(&self.scripts).iter().map(|line| renamed(line, *names))
-                    }).collect()
+                    picks
+                        .iter()
+                        .flat_map(|(at, names)| {
+                            at.get::<Vec<String>>(&self.scripts)
+                                .iter()
+                                .map(|line| renamed(line, *names))
+                        })
+                        .collect()
                 };
                 let single = |picks: &[(Index, [u8; 4])]| -> Vec<String> {
-                    picks.iter().map(|(at, names)| renamed(at.get(&self.statements), *names)).collect()
+                    picks
+                        .iter()
+                        .map(|(at, names)| renamed(at.get::<String>(&self.statements), *names))
+                        .collect()
                 };
                 let both = whole(&both);
                 Pair {

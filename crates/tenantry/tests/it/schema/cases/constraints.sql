@@ -328,34 +328,34 @@ alter table t add constraint fk foreign key (a, period r) references p (a, perio
 -- undo
 alter table t drop constraint fk;
 
----- not null: name [18+] => constraint t.t_a_not_null | constraint t.nn | column t.a
+---- not null: name [18+] => column t.a
 -- either
 create table t (a int not null);
 -- or
 create table t (a int constraint nn not null);
 
----- not null: not valid [18+] => constraint t.nn | column t.a
+---- not null: not valid [18+] => column t.a
 create table t (a int);
 -- either
 alter table t add constraint nn not null a;
 -- or
 alter table t add constraint nn not null a not valid;
 
----- not null: no inherit [18+] => constraint t.nn | column t.a
+---- not null: no inherit [18+] => column t.a
 create table t (a int);
 -- either
 alter table t add constraint nn not null a;
 -- or
 alter table t add constraint nn not null a no inherit;
 
----- not null: comment [18+] => constraint t.nn
+---- not null: comment [18+] => column t.a
 create table t (a int constraint nn not null);
 -- change
 comment on constraint nn on t is 'always';
 -- undo
 comment on constraint nn on t is null;
 
----- an inherited not null: its own as well [18+] => constraint t.parent_a_not_null | column t.a
+---- an inherited not null: its own as well [18+] => column t.a
 create table parent (a int not null);
 -- either
 create table t () inherits (parent);

@@ -1,0 +1,147 @@
+//! Random histories are alike exactly when their dumps are.
+
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, RngSeed, TestRunner},
+};
+use tenantry::schema::{
+    Difference, compare,
+    probe::{details, fingerprints},
+};
+use tenantry_devdb::DevServer;
+
+use super::{
+    cases::{Case, Expected, SETTING},
+    judge::Judge,
+    random::{Pair, Pool},
+};
+use crate::support::{connect, run, server_version};
+
+/// Pairs that share a database.
+const BATCH: usize = 40;
+/// How often a pair that is judged wrongly is made simpler.
+const SIMPLIFICATIONS: usize = 200;
+
+/// `TENANTRY_RANDOM_BATCHES` says how many batches there are, `TENANTRY_RANDOM_SEED` where to start.
+#[tokio::test]
+async fn random_histories_are_alike_exactly_when_their_dumps_are() {
+    let wanted = |variable| {
+        let wanted = std::env::var(variable).ok();
+        wanted.map_or(1_u64, |number| number.parse().expect("it is a number"))
+    };
+    let (batches, seed) = (wanted("TENANTRY_RANDOM_BATCHES"), wanted("TENANTRY_RANDOM_SEED"));
+    let ground = Ground::new().await;
+    for seed in seed..seed + batches {
+        ground.batch(seed).await;
+    }
+}
+
+/// What is said about a pair.
+#[derive(Debug)]
+struct Verdict {
+    dumps: Vec<String>,
+    found: Vec<Difference>,
+    backwards: usize,
+    has_equal_fingerprints: bool,
+}
+
+impl Verdict {
+    fn is_right(&self) -> bool {
+        let is_alike = self.dumps.is_empty();
+        self.found.is_empty() == is_alike
+            && self.has_equal_fingerprints == is_alike
+            && self.backwards == self.found.len()
+    }
+}
+
+struct Ground {
+    server: DevServer,
+    pool: Pool,
+}
+
+impl Ground {
+    async fn new() -> Self {
+        let server = DevServer::start().await.expect("a server can be started");
+        let url = server.create_database("setting").await.expect("the server runs");
+        let mut admin = connect(&url).await;
+        run(&mut admin, SETTING).await;
+        run(&mut admin, "set allow_in_place_tablespaces = on").await;
+        run(&mut admin, "create tablespace zq_space location ''").await;
+        let mut cases = Case::all(server_version(&mut admin).await);
+        cases.retain(|case| case.expected != Expected::Beyond);
+        Self { server, pool: Pool::of(&cases) }
+    }
+
+    async fn batch(&self, seed: u64) {
+        let config = Config { rng_seed: RngSeed::Fixed(seed), ..Config::default() };
+        let mut runner = TestRunner::new(config);
+        let tree = |_| self.pool.pair().new_tree(&mut runner).expect("nothing is refused");
+        let mut trees: Vec<_> = (0..BATCH).map(tree).collect();
+        let pairs: Vec<Pair> = trees.iter().map(ValueTree::current).collect();
+        let Some(verdicts) = self.judge(&pairs).await else { return };
+        let alike = verdicts.iter().filter(|verdict| verdict.dumps.is_empty()).count();
+        println!("seed {seed}: {alike} of {BATCH} are alike");
+        for (tree, verdict) in trees.iter_mut().zip(verdicts) {
+            if !verdict.is_right() {
+                self.simplify(tree, seed, verdict).await;
+            }
+        }
+    }
+
+    /// Looks for the simplest pair that is judged wrongly, and fails with it.
+    async fn simplify(&self, tree: &mut impl ValueTree<Value = Pair>, seed: u64, first: Verdict) {
+        let mut worst = (tree.current(), first);
+        let mut goes_on = tree.simplify();
+        for _ in 0..SIMPLIFICATIONS {
+            if !goes_on {
+                break;
+            }
+            let pair = tree.current();
+            let verdicts = self.judge(std::slice::from_ref(&pair)).await.unwrap_or_default();
+            goes_on = match verdicts.into_iter().find(|verdict| !verdict.is_right()) {
+                Some(verdict) => {
+                    worst = (pair, verdict);
+                    tree.simplify()
+                }
+                None => tree.complicate(),
+            };
+        }
+        let (pair, verdict) = worst;
+        panic!("seed {seed}: {pair:#?}\n{verdict:#?}");
+    }
+
+    /// What is said about each pair, `None` without `pg_dump`.
+    async fn judge(&self, pairs: &[Pair]) -> Option<Vec<Verdict>> {
+        let mut postgres = connect(&self.server.url()).await;
+        run(&mut postgres, "drop database if exists random with (force)").await;
+        run(&mut postgres, "create database random template setting").await;
+        let url = self.server.database_url("random");
+        let names = |side| (0..pairs.len()).map(|at| format!("{side}_{at}")).collect::<Vec<_>>();
+        let (lefts, rights) = (names("left"), names("right"));
+        let mut admin = connect(&url).await;
+        for ((pair, left), right) in pairs.iter().zip(&lefts).zip(&rights) {
+            pair.build(&mut admin, left, right).await;
+        }
+        let mut sides = Vec::new();
+        for names in [&lefts, &rights] {
+            let names: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+            let models = details(&mut admin, &names).await;
+            sides.push((models, fingerprints(&mut admin, &names).await));
+        }
+        drop(admin);
+        let judge = Judge::of(&url).await?;
+        let lefts: Vec<&str> = lefts.iter().map(String::as_str).collect();
+        let rights: Vec<&str> = rights.iter().map(String::as_str).collect();
+        let (lefts, rights) = (judge.dump(&lefts).await, judge.dump(&rights).await);
+        let verdict = |at: usize| {
+            let (left, right) = (&sides[0].0[at], &sides[1].0[at]);
+            Verdict {
+                dumps: lefts[at].differences(&rights[at]),
+                found: compare(left, right),
+                backwards: compare(right, left).len(),
+                has_equal_fingerprints: sides[0].1[at] == sides[1].1[at],
+            }
+        };
+        Some((0..pairs.len()).map(verdict).collect())
+    }
+}
