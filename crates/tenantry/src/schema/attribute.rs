@@ -110,9 +110,9 @@ attributes! {
     Start = "start",
     /// The increment.
     Increment = "increment",
-    /// The lowest value.
+    /// The lowest value, unless it is the one that its type and direction imply.
     Minimum = "minimum",
-    /// The highest value.
+    /// The highest value, unless it is the one that its type and direction imply.
     Maximum = "maximum",
     /// How many values a session takes at once.
     Cache = "cache",

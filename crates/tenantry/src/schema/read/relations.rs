@@ -189,6 +189,14 @@ pub(super) const MATERIALIZED_VIEW: Reader = Reader {
     ],
 };
 
+/// The highest value of a sequence's type.
+macro_rules! highest {
+    () => {
+        "(case s.seqtypid when 'pg_catalog.int2'::pg_catalog.regtype then 32767 \
+           when 'pg_catalog.int4'::pg_catalog.regtype then 2147483647 else 9223372036854775807 end)"
+    };
+}
+
 pub(super) const SEQUENCE: Reader = Reader {
     kind: ObjectKind::Sequence,
     from: described!(
@@ -208,11 +216,32 @@ pub(super) const SEQUENCE: Reader = Reader {
     name: "c.relname",
     arguments: None,
     attributes: &[
-        at(Attribute::Type, Printed, "pg_catalog.format_type(s.seqtypid, null)"),
+        // That of an identity column follows from the column, and `pg_dump` does not show another.
+        at(
+            Attribute::Type,
+            Printed,
+            "case when o.deptype operator(pg_catalog.=) 'i'::pg_catalog.\"char\" then null else pg_catalog.format_type(s.seqtypid, null) end",
+        ),
         at(Attribute::Start, Word, "s.seqstart"),
         at(Attribute::Increment, Word, "s.seqincrement"),
-        at(Attribute::Minimum, Word, "s.seqmin"),
-        at(Attribute::Maximum, Word, "s.seqmax"),
+        at(
+            Attribute::Minimum,
+            Word,
+            concat!(
+                "nullif(s.seqmin, case when s.seqincrement operator(pg_catalog.>) 0 then 1 else operator(pg_catalog.-) ",
+                highest!(),
+                " operator(pg_catalog.-) 1 end)"
+            ),
+        ),
+        at(
+            Attribute::Maximum,
+            Word,
+            concat!(
+                "nullif(s.seqmax, case when s.seqincrement operator(pg_catalog.>) 0 then ",
+                highest!(),
+                " else -1 end)"
+            ),
+        ),
         at(Attribute::Cache, Word, "s.seqcache"),
         at(Attribute::Cycle, Flag, "s.seqcycle"),
         UNLOGGED,

@@ -5,14 +5,14 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 use tenantry::schema::{
-    Difference, compare,
+    Difference, ObjectKind, compare,
     probe::{details, fingerprints},
 };
 use tenantry_devdb::DevServer;
 
 use super::{
     cases::{Case, Expected, SETTING},
-    judge::Judge,
+    judge::{Judge, NEUTRAL},
     random::{Pair, Pool},
 };
 use crate::support::{connect, run, server_version};
@@ -49,9 +49,36 @@ impl Verdict {
     fn is_right(&self) -> bool {
         let is_alike = self.dumps.is_empty();
         self.found.is_empty() == is_alike
+            && self.dumps.iter().all(|entry| self.found.iter().any(|found| is_about(entry, found)))
+            && self.found.iter().all(|found| self.dumps.iter().any(|entry| is_about(entry, found)))
             && self.has_equal_fingerprints == is_alike
             && self.backwards == self.found.len()
     }
+}
+
+/// Returns `true` if an entry of a dump and a difference are about the same table, function and so on.
+fn is_about(entry: &str, Difference { object, .. }: &Difference) -> bool {
+    let header = entry.lines().next().unwrap_or_default();
+    match object.kind {
+        ObjectKind::Schema => header.contains(NEUTRAL),
+        ObjectKind::DefaultPrivileges => header.starts_with("DEFAULT ACL"),
+        ObjectKind::SecurityLabel => header.starts_with("SECURITY LABEL"),
+        _ => [Some(&object.name), object.of.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|name| holds(header, name)),
+    }
+}
+
+/// Returns `true` if the text holds the name, and not as part of a longer one.
+fn holds(text: &str, name: &str) -> bool {
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(name).any(|(at, _)| {
+        let (before, after) =
+            (text[..at].chars().next_back(), text[at + name.len()..].chars().next());
+        !(is_word(before) && is_word(name.chars().next()))
+            && !(is_word(after) && is_word(name.chars().next_back()))
+    })
 }
 
 struct Ground {

@@ -15,7 +15,8 @@ use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use super::{dump::Dump, text::Own};
 use crate::support::{run, try_run};
 
-const NEUTRAL: &str = "zq7_judged_";
+/// What schemas are called in a copy, with a number.
+pub(crate) const NEUTRAL: &str = "zq7_judged_";
 
 /// The `pg_dump` of a database's server.
 #[derive(Debug)]

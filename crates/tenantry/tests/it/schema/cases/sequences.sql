@@ -101,3 +101,20 @@ comment on sequence s is null;
 create sequence s;
 -- or
 create sequence s increment -1;
+
+---- identity: type of its sequence [alike]
+create table t (a int generated always as identity);
+-- change
+alter sequence t_a_seq as smallint;
+
+---- sequence: the highest value of its type, said or not [alike]
+-- either
+create sequence s as int;
+-- or
+create sequence s as int maxvalue 2147483647;
+
+---- sequence: the lowest value of its type, descending => sequence s
+-- either
+create sequence s as int increment -1;
+-- or
+create sequence s as int increment -1 minvalue -2147483647;
