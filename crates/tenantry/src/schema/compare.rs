@@ -127,7 +127,8 @@ fn compare_objects(
                 same_order(expected.list(attribute), actual.list(attribute))
             }
             (Some(Value::Text(left)), Some(Value::Text(right))) => {
-                tokens::alike(left, expected_own, right, actual_own, is_written(attribute))
+                let written = is_written(attribute) && !is_parsed(attribute, expected);
+                tokens::alike(left, expected_own, right, actual_own, written)
             }
             (Some(Value::List(left)), Some(Value::List(right))) => {
                 left.len() == right.len()
@@ -158,6 +159,11 @@ pub(crate) fn is_written(attribute: Attribute) -> bool {
             | Attribute::Settings
             | Attribute::Label
     )
+}
+
+/// Says whether an attribute is the body of a routine as the server prints it.
+fn is_parsed(attribute: Attribute, routine: &Object) -> bool {
+    attribute == Attribute::Body && routine.has(Attribute::SqlBody)
 }
 
 /// Says whether the columns that both have are in the same order: one that is missing is a finding of its own.

@@ -33,25 +33,41 @@ fn is_of_word(character: char) -> bool {
 struct Tokens<'a> {
     text: &'a str,
     at: usize,
-    own: Own<'a>,
+    schema: Vec<String>,
+    role: Vec<String>,
+}
+
+/// How a name stands in a text: as it is, in double quotes, and both within a string.
+fn forms(name: &str) -> Vec<String> {
+    let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+    let mut forms = vec![name.to_owned(), quoted];
+    if name.contains('\'') {
+        let in_string = forms.iter().map(|form| form.replace('\'', "''"));
+        forms.extend(in_string.collect::<Vec<_>>());
+    }
+    forms
 }
 
 impl<'a> Tokens<'a> {
     fn new(text: &'a str, own: Own<'a>) -> Self {
-        Self { text, at: 0, own }
+        let role = own.role.map(forms).unwrap_or_default();
+        Self { text, at: 0, schema: forms(own.schema), role }
     }
 
-    /// Returns the end of a name that begins here, as it is or in double quotes.
-    fn name(&self, name: &str) -> Option<usize> {
-        let rest = &self.text[self.at..];
-        let before = self.text[..self.at].chars().next_back();
-        if rest.starts_with(name) && !before.is_some_and(is_of_word) {
-            let end = self.at + name.len();
-            let after = self.text[end..].chars().next();
-            return (!after.is_some_and(is_of_word)).then_some(end);
-        }
-        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-        rest.starts_with(&quoted).then(|| self.at + quoted.len())
+    /// Returns the end of a name that begins here, in one of its forms.
+    fn name(&self, forms: &[String]) -> Option<usize> {
+        let form = forms.iter().find(|form| {
+            let after = self.text[self.at..].strip_prefix(form.as_str());
+            let before = self.text[..self.at].chars().next_back();
+            let joins = |inner: Option<char>, outer: Option<char>| {
+                inner.is_some_and(is_of_word) && outer.is_some_and(is_of_word)
+            };
+            after.is_some_and(|after| {
+                !joins(form.chars().next(), before)
+                    && !joins(form.chars().next_back(), after.chars().next())
+            })
+        })?;
+        Some(self.at + form.len())
     }
 
     /// Says whether a dot follows that qualifies a name, and none comes before.
@@ -79,12 +95,12 @@ impl<'a> Iterator for Tokens<'a> {
                 });
             }
         }
-        if let Some(end) = self.name(self.own.schema) {
+        if let Some(end) = self.name(&self.schema) {
             let (raw, qualifies) = (&self.text[self.at..end], self.qualifies(end));
             self.at = end;
             return Some(Token::Schema { proven: false, qualifies, raw });
         }
-        if let Some(end) = self.own.role.and_then(|role| self.name(role)) {
+        if let Some(end) = self.name(&self.role) {
             let raw = &self.text[self.at..end];
             self.at = end;
             return Some(Token::Role { raw });
@@ -98,7 +114,7 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// Returns the identifier behind a dot, without its quotes.
+/// Returns the identifier or operator behind a dot, without its quotes.
 fn identifier_after_dot(text: &str) -> Option<String> {
     let rest = text.trim_start().strip_prefix('.')?.trim_start();
     if let Some(quoted) = rest.strip_prefix('"') {
@@ -111,8 +127,16 @@ fn identifier_after_dot(text: &str) -> Option<String> {
         }
         return None;
     }
-    let end = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+    let is_part: fn(char) -> bool = match rest.starts_with(is_of_operator) {
+        true => is_of_operator,
+        false => is_of_word,
+    };
+    let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
     (end > 0).then(|| rest[..end].to_owned())
+}
+
+fn is_of_operator(character: char) -> bool {
+    "+-*/<>=~!@#%^&|`?".contains(character)
 }
 
 /// Escapes what looks like a placeholder and is none: `{schema}` becomes `{{schema}`.
@@ -124,11 +148,27 @@ fn escape(text: &str) -> String {
 ///
 /// Nothing else is sure: `a.id` may be a column of a table that is called, or aliased, like the schema.
 pub(crate) fn take_out(text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> String {
+    take_out_where(text, own, |name, _| objects.contains(name))
+}
+
+/// Takes the schema's own name out of a text that the server has printed.
+///
+/// Own names are bare there, unless `pg_catalog` has them as well and so hides them. Literals hold what somebody has
+/// written.
+pub(crate) fn take_out_of_printed(
+    text: &str,
+    own: Own<'_>,
+    (objects, hidden): (&BTreeSet<String>, &BTreeSet<String>),
+) -> String {
+    take_out_where(text, own, |name, in_literal| {
+        objects.contains(name) && (in_literal || hidden.contains(name))
+    })
+}
+
+fn take_out_where(text: &str, own: Own<'_>, is_object: impl Fn(&str, bool) -> bool) -> String {
     let escaped = escape(text);
-    if !escaped.contains(own.schema) {
-        return escaped;
-    }
     let (mut taken, mut at) = (String::with_capacity(escaped.len()), 0);
+    let mut in_literal = false;
     for token in Tokens::new(&escaped, own) {
         let raw = match token {
             Token::Schema { raw, .. } | Token::Role { raw } | Token::Other(raw) => raw,
@@ -136,10 +176,12 @@ pub(crate) fn take_out(text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> 
         at += raw.len();
         let is_own = match token {
             Token::Schema { proven: false, qualifies: true, .. } => {
-                identifier_after_dot(&escaped[at..]).is_some_and(|name| objects.contains(&name))
+                identifier_after_dot(&escaped[at..])
+                    .is_some_and(|name| is_object(&name, in_literal))
             }
             _ => false,
         };
+        in_literal ^= raw == "'";
         taken.push_str(if is_own { SCHEMA } else { raw });
     }
     taken
@@ -150,7 +192,12 @@ pub(crate) fn take_out_of_setting(setting: &str, own: Own<'_>) -> String {
     let setting = escape(setting);
     let Some(path) = setting.strip_prefix("search_path=") else { return setting };
     let quoted = format!("\"{}\"", own.schema.replace('"', "\"\""));
-    let names = path.split(',').map(|name| match name.trim() {
+    let mut in_quotes = false;
+    let names = path.split(|character| {
+        in_quotes ^= character == '"';
+        character == ',' && !in_quotes
+    });
+    let names = names.map(|name| match name.trim() {
         own_name if own_name == own.schema || own_name == quoted => SCHEMA,
         other => other,
     });
@@ -313,6 +360,10 @@ mod tests {
         assert_eq!(
             take_out_of_setting("search_path=\"Ac me\", pg_temp", own("Ac me")),
             "search_path={schema}, pg_temp"
+        );
+        assert_eq!(
+            take_out_of_setting("search_path=\"a, \"\"b\", c", own("a, \"b")),
+            "search_path={schema}, c"
         );
         assert_eq!(take_out_of_setting("work_mem=acme", own("acme")), "work_mem=acme");
     }

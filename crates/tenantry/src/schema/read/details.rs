@@ -35,23 +35,56 @@ pub(crate) async fn details(
             facts.push(Fact::from_row(row)?);
         }
     }
+    let names = facts.iter().flatten().filter_map(Fact::named).collect::<BTreeSet<_>>();
+    let hidden = hidden(conn, names.into_iter().collect()).await?;
     let mut models = Vec::with_capacity(subjects.len());
     for (subject, facts) in subjects.iter().zip(facts) {
         models.push(match facts.is_empty() {
             true => Err(why_not(conn, subject).await?),
-            false => Ok(model(subject, server_version, &facts)),
+            false => Ok(model(subject, server_version, &facts, &hidden)),
         });
     }
     Ok(models)
 }
 
-fn model(subject: &Subject, server_version: u32, facts: &[Fact]) -> SchemaModel {
+/// Finds out which names `pg_catalog` has as well: only these does the server qualify in a schema's own definitions.
+async fn hidden(conn: &mut PgConnection, names: Vec<String>) -> sqlx::Result<BTreeSet<String>> {
+    let query = sqlx::query_scalar(
+        "select o.name from pg_catalog.unnest($1::pg_catalog.text[]) as o (name) where \
+           exists (select from pg_catalog.pg_class c where c.relname operator(pg_catalog.=) o.name::pg_catalog.name \
+             and c.relnamespace operator(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace) or \
+           exists (select from pg_catalog.pg_type c where c.typname operator(pg_catalog.=) o.name::pg_catalog.name \
+             and c.typnamespace operator(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace) or \
+           exists (select from pg_catalog.pg_proc c where c.proname operator(pg_catalog.=) o.name::pg_catalog.name \
+             and c.pronamespace operator(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace) or \
+           exists (select from pg_catalog.pg_operator c where c.oprname operator(pg_catalog.=) o.name::pg_catalog.name \
+             and c.oprnamespace operator(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace) or \
+           exists (select from pg_catalog.pg_collation c where c.collname operator(pg_catalog.=) o.name::pg_catalog.name \
+             and c.collnamespace operator(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace) or \
+           exists (select from pg_catalog.pg_opclass c where c.opcname operator(pg_catalog.=) o.name::pg_catalog.name \
+             and c.opcnamespace operator(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace) or \
+           exists (select from pg_catalog.pg_ts_config c where c.cfgname operator(pg_catalog.=) o.name::pg_catalog.name \
+             and c.cfgnamespace operator(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace) or \
+           exists (select from pg_catalog.pg_ts_dict c where c.dictname operator(pg_catalog.=) o.name::pg_catalog.name \
+             and c.dictnamespace operator(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace)",
+    );
+    let names: Vec<String> = query.bind(names).persistent(false).fetch_all(conn).await?;
+    Ok(names.into_iter().collect())
+}
+
+fn model(
+    subject: &Subject,
+    server_version: u32,
+    facts: &[Fact],
+    hidden: &BTreeSet<String>,
+) -> SchemaModel {
     let own = Own {
         schema: subject.schema.as_str(),
         role: subject.role.as_ref().map(|role| role.as_str()),
     };
     let objects: BTreeSet<_> = facts.iter().filter_map(Fact::named).collect();
-    let objects = facts.iter().filter_map(|fact| fact.object(server_version, own, &objects));
+    let objects =
+        facts.iter().filter_map(|fact| fact.object(server_version, own, (&objects, hidden)));
     SchemaModel {
         schema: own.schema.to_owned(),
         role: own.role.map(str::to_owned),
@@ -105,13 +138,13 @@ impl Fact {
         &self,
         version: u32,
         own: Own<'_>,
-        objects: &BTreeSet<String>,
+        objects: (&BTreeSet<String>, &BTreeSet<String>),
     ) -> Option<(ObjectKey, Object)> {
         let key = ObjectKey {
             kind: self.reader.kind,
             of: self.text(0).map(str::to_owned),
             name: self.text(1)?.to_owned(),
-            arguments: self.text(2).map(|text| tokens::take_out(text, own, objects)),
+            arguments: self.text(2).map(|text| tokens::take_out_of_printed(text, own, objects)),
         };
         let mut object = Object::default();
         for (place, column) in self.reader.columns(version).enumerate() {
@@ -123,7 +156,12 @@ impl Fact {
     }
 }
 
-fn value(column: &Column, text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> Value {
+fn value(
+    column: &Column,
+    text: &str,
+    own: Own<'_>,
+    objects: (&BTreeSet<String>, &BTreeSet<String>),
+) -> Value {
     let list = || serde_json::from_str::<Vec<String>>(text).unwrap_or_default();
     let each = |change: &dyn Fn(&str) -> String| {
         Value::List(list().iter().map(|text| change(text)).collect())
@@ -131,9 +169,10 @@ fn value(column: &Column, text: &str, own: Own<'_>, objects: &BTreeSet<String>) 
     match column.form {
         Form::Flag => Value::Flag(true),
         Form::Word | Form::Role => Value::Text(text.to_owned()),
-        Form::Printed | Form::Written => Value::Text(tokens::take_out(text, own, objects)),
+        Form::Printed => Value::Text(tokens::take_out_of_printed(text, own, objects)),
+        Form::Written => Value::Text(tokens::take_out(text, own, objects.0)),
         Form::Words | Form::Grants { .. } => Value::List(list()),
-        Form::PrintedList => each(&|text| tokens::take_out(text, own, objects)),
+        Form::PrintedList => each(&|text| tokens::take_out_of_printed(text, own, objects)),
         Form::Settings => each(&|text| tokens::take_out_of_setting(text, own)),
     }
 }

@@ -169,8 +169,8 @@ pub(super) const COLLATION: Reader = Reader {
             Attribute::CollationParameters,
             Words,
             "(select pg_catalog.array_agg(p order by place) from pg_catalog.unnest(array[ \
-               pg_catalog.concat('provider = ', case c.collprovider when 'i'::pg_catalog.\"char\" then 'icu' when 'c'::pg_catalog.\"char\" then 'libc' \
-                 when 'b'::pg_catalog.\"char\" then 'builtin' else 'default' end), \
+               pg_catalog.concat('provider = ', case when c.collprovider operator(pg_catalog.=) 'i'::pg_catalog.\"char\" then 'icu' when c.collprovider operator(pg_catalog.=) 'c'::pg_catalog.\"char\" then 'libc' \
+                 when c.collprovider operator(pg_catalog.=) 'b'::pg_catalog.\"char\" then 'builtin' else 'default' end), \
                case when not c.collisdeterministic then 'deterministic = false' end, \
                case when c.collcollate is not null then pg_catalog.concat('lc_collate = ', pg_catalog.quote_literal(c.collcollate::pg_catalog.text)) end, \
                case when c.collctype is not null then pg_catalog.concat('lc_ctype = ', pg_catalog.quote_literal(c.collctype::pg_catalog.text)) end \

@@ -137,8 +137,8 @@ pub(super) const STATISTICS: Reader = Reader {
         at(
             Attribute::StatisticsKinds,
             Words,
-            "(select pg_catalog.array_agg(case k when 'd'::pg_catalog.\"char\" then 'ndistinct' when 'f'::pg_catalog.\"char\" then 'dependencies' \
-               when 'm'::pg_catalog.\"char\" then 'mcv' else 'expressions' end order by k) from pg_catalog.unnest(s.stxkind) as k)",
+            "(select pg_catalog.array_agg(case when k operator(pg_catalog.=) 'd'::pg_catalog.\"char\" then 'ndistinct' when k operator(pg_catalog.=) 'f'::pg_catalog.\"char\" then 'dependencies' \
+               when k operator(pg_catalog.=) 'm'::pg_catalog.\"char\" then 'mcv' else 'expressions' end order by k) from pg_catalog.unnest(s.stxkind) as k)",
         ),
         at(
             Attribute::StatisticsTarget,
@@ -175,8 +175,8 @@ pub(super) const TRIGGER: Reader = Reader {
         at(
             Attribute::Enabled,
             Word,
-            "case g.tgenabled when 'D'::pg_catalog.\"char\" then 'disabled' when 'R'::pg_catalog.\"char\" then 'replica' \
-             when 'A'::pg_catalog.\"char\" then 'always' else case when g.tgparentid operator(pg_catalog.<>) 0::pg_catalog.oid then 'origin' end end",
+            "case when g.tgenabled operator(pg_catalog.=) 'D'::pg_catalog.\"char\" then 'disabled' when g.tgenabled operator(pg_catalog.=) 'R'::pg_catalog.\"char\" then 'replica' \
+             when g.tgenabled operator(pg_catalog.=) 'A'::pg_catalog.\"char\" then 'always' else case when g.tgparentid operator(pg_catalog.<>) 0::pg_catalog.oid then 'origin' end end",
         ),
         at(Attribute::DependsOnExtensions, Words, extensions!("pg_trigger", "g.oid")),
         COMMENT,
@@ -208,15 +208,15 @@ pub(super) const RULE: Reader = Reader {
         at(
             Attribute::Command,
             Word,
-            "case r.ev_type when '1'::pg_catalog.\"char\" then 'select' when '2'::pg_catalog.\"char\" then 'update' \
-             when '3'::pg_catalog.\"char\" then 'insert' else 'delete' end",
+            "case when r.ev_type operator(pg_catalog.=) '1'::pg_catalog.\"char\" then 'select' when r.ev_type operator(pg_catalog.=) '2'::pg_catalog.\"char\" then 'update' \
+             when r.ev_type operator(pg_catalog.=) '3'::pg_catalog.\"char\" then 'insert' else 'delete' end",
         ),
         at(Attribute::Definition, Printed, RULE_DEFINITION),
         at(
             Attribute::Enabled,
             Word,
-            "case r.ev_enabled when 'D'::pg_catalog.\"char\" then 'disabled' when 'R'::pg_catalog.\"char\" then 'replica' \
-             when 'A'::pg_catalog.\"char\" then 'always' end",
+            "case when r.ev_enabled operator(pg_catalog.=) 'D'::pg_catalog.\"char\" then 'disabled' when r.ev_enabled operator(pg_catalog.=) 'R'::pg_catalog.\"char\" then 'replica' \
+             when r.ev_enabled operator(pg_catalog.=) 'A'::pg_catalog.\"char\" then 'always' end",
         ),
         COMMENT,
     ],
@@ -225,8 +225,8 @@ pub(super) const RULE: Reader = Reader {
 /// What follows the name of its table in the definition of a rule.
 const RULE_DEFINITION: &str = "pg_catalog.substr(pg_catalog.pg_get_ruledef(r.oid), pg_catalog.length(pg_catalog.concat( \
        'CREATE RULE ', pg_catalog.quote_ident(r.rulename), e' AS\\n    ON ', \
-       case r.ev_type when '1'::pg_catalog.\"char\" then 'SELECT' when '2'::pg_catalog.\"char\" then 'UPDATE' \
-         when '3'::pg_catalog.\"char\" then 'INSERT' else 'DELETE' end, ' TO ', \
+       case when r.ev_type operator(pg_catalog.=) '1'::pg_catalog.\"char\" then 'SELECT' when r.ev_type operator(pg_catalog.=) '2'::pg_catalog.\"char\" then 'UPDATE' \
+         when r.ev_type operator(pg_catalog.=) '3'::pg_catalog.\"char\" then 'INSERT' else 'DELETE' end, ' TO ', \
        pg_catalog.quote_ident(n.name), '.', pg_catalog.quote_ident(t.relname))) operator(pg_catalog.+) 1)";
 
 pub(super) const POLICY: Reader = Reader {
@@ -244,8 +244,8 @@ pub(super) const POLICY: Reader = Reader {
         at(
             Attribute::Command,
             Word,
-            "case p.polcmd when 'r'::pg_catalog.\"char\" then 'select' when 'a'::pg_catalog.\"char\" then 'insert' \
-             when 'w'::pg_catalog.\"char\" then 'update' when 'd'::pg_catalog.\"char\" then 'delete' end",
+            "case when p.polcmd operator(pg_catalog.=) 'r'::pg_catalog.\"char\" then 'select' when p.polcmd operator(pg_catalog.=) 'a'::pg_catalog.\"char\" then 'insert' \
+             when p.polcmd operator(pg_catalog.=) 'w'::pg_catalog.\"char\" then 'update' when p.polcmd operator(pg_catalog.=) 'd'::pg_catalog.\"char\" then 'delete' end",
         ),
         at(Attribute::Restrictive, Flag, "not p.polpermissive"),
         at(

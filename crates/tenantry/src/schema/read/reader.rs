@@ -153,7 +153,7 @@ fn write_grants(sql: &mut Sql, acl: &'static str, kind: &'static str, owner: &'s
     sql.text(
         " then (select coalesce(pg_catalog.array_to_json(pg_catalog.array_agg(g.granted \
          order by g.granted collate pg_catalog.\"C\"))::pg_catalog.text, '[]') \
-         from (select pg_catalog.concat(case g.grantee when 0 then 'public' else ",
+         from (select pg_catalog.concat(case when g.grantee operator(pg_catalog.=) 0 then 'public' else ",
     );
     write_role(sql, "g.grantee");
     sql.text(" end, '=', g.privilege_type, case when g.is_grantable then '*' end, '/', ");

@@ -38,7 +38,7 @@ const TOAST_OPTIONS: Column = at(
 const REPLICA_IDENTITY: Column = at(
     Attribute::ReplicaIdentity,
     Word,
-    "case c.relreplident when 'f'::pg_catalog.\"char\" then 'full' when 'n'::pg_catalog.\"char\" then 'nothing' end",
+    "case when c.relreplident operator(pg_catalog.=) 'f'::pg_catalog.\"char\" then 'full' when c.relreplident operator(pg_catalog.=) 'n'::pg_catalog.\"char\" then 'nothing' end",
 );
 const COLUMN_ORDER: Column = at(
     Attribute::ColumnOrder,
@@ -189,20 +189,17 @@ pub(super) const MATERIALIZED_VIEW: Reader = Reader {
     ],
 };
 
-/// The highest value of a sequence's type.
-macro_rules! highest {
-    () => {
-        "(case s.seqtypid when 'pg_catalog.int2'::pg_catalog.regtype then 32767 \
-           when 'pg_catalog.int4'::pg_catalog.regtype then 2147483647 else 9223372036854775807 end)"
-    };
-}
-
 pub(super) const SEQUENCE: Reader = Reader {
     kind: ObjectKind::Sequence,
     from: described!(
         "pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
            and c.relkind operator(pg_catalog.=) 'S'::pg_catalog.\"char\" \
-         join pg_catalog.pg_sequence s on s.seqrelid operator(pg_catalog.=) c.oid \
+         join (select q.*, case when q.seqincrement operator(pg_catalog.>) 0 then 1 else operator(pg_catalog.-) h.highest operator(pg_catalog.-) 1 end as lowest, \
+             case when q.seqincrement operator(pg_catalog.>) 0 then h.highest else -1 end as highest \
+           from pg_catalog.pg_sequence q \
+           cross join lateral (select case when q.seqtypid operator(pg_catalog.=) 'pg_catalog.int2'::pg_catalog.regtype then 32767 \
+             when q.seqtypid operator(pg_catalog.=) 'pg_catalog.int4'::pg_catalog.regtype then 2147483647 else 9223372036854775807 end as highest) as h) as s \
+           on s.seqrelid operator(pg_catalog.=) c.oid \
          left join pg_catalog.pg_depend o on o.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
            and o.objid operator(pg_catalog.=) c.oid and o.objsubid operator(pg_catalog.=) 0 \
            and o.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and o.refobjsubid operator(pg_catalog.>) 0 \
@@ -227,20 +224,12 @@ pub(super) const SEQUENCE: Reader = Reader {
         at(
             Attribute::Minimum,
             Word,
-            concat!(
-                "nullif(s.seqmin, case when s.seqincrement operator(pg_catalog.>) 0 then 1 else operator(pg_catalog.-) ",
-                highest!(),
-                " operator(pg_catalog.-) 1 end)"
-            ),
+            "case when s.seqmin operator(pg_catalog.<>) s.lowest then s.seqmin end",
         ),
         at(
             Attribute::Maximum,
             Word,
-            concat!(
-                "nullif(s.seqmax, case when s.seqincrement operator(pg_catalog.>) 0 then ",
-                highest!(),
-                " else -1 end)"
-            ),
+            "case when s.seqmax operator(pg_catalog.<>) s.highest then s.seqmax end",
         ),
         at(Attribute::Cache, Word, "s.seqcache"),
         at(Attribute::Cycle, Flag, "s.seqcycle"),
@@ -248,13 +237,13 @@ pub(super) const SEQUENCE: Reader = Reader {
         at(
             Attribute::OwnedBy,
             Printed,
-            "case o.deptype when 'a'::pg_catalog.\"char\" then \
+            "case when o.deptype operator(pg_catalog.=) 'a'::pg_catalog.\"char\" then \
              pg_catalog.concat(o.refobjid::pg_catalog.regclass, '.', pg_catalog.quote_ident(oa.attname)) end",
         ),
         at(
             Attribute::IdentityOf,
             Printed,
-            "case o.deptype when 'i'::pg_catalog.\"char\" then \
+            "case when o.deptype operator(pg_catalog.=) 'i'::pg_catalog.\"char\" then \
              pg_catalog.concat(o.refobjid::pg_catalog.regclass, '.', pg_catalog.quote_ident(oa.attname)) end",
         ),
         OWNER,
@@ -319,7 +308,8 @@ pub(super) const COLUMN: Reader = Reader {
             Attribute::NotNullName,
             Word,
             not_null!(
-                "nullif(k.conname::pg_catalog.text, case when k.convalidated then pg_catalog.concat(c.relname, '_', a.attname, '_not_null') end)"
+                "case when not k.convalidated or k.conname::pg_catalog.text operator(pg_catalog.<>) \
+                   pg_catalog.concat(c.relname, '_', a.attname, '_not_null') then k.conname end"
             ),
         )
         .since(18),
@@ -354,7 +344,7 @@ pub(super) const COLUMN: Reader = Reader {
         at(
             Attribute::Identity,
             Word,
-            "case a.attidentity when 'a'::pg_catalog.\"char\" then 'always' when 'd'::pg_catalog.\"char\" then 'by default' end",
+            "case when a.attidentity operator(pg_catalog.=) 'a'::pg_catalog.\"char\" then 'always' when a.attidentity operator(pg_catalog.=) 'd'::pg_catalog.\"char\" then 'by default' end",
         ),
         at(Attribute::Inherited, Flag, "not a.attislocal and not c.relispartition"),
         at(
@@ -365,13 +355,13 @@ pub(super) const COLUMN: Reader = Reader {
         at(
             Attribute::Storage,
             Word,
-            "case when a.attstorage operator(pg_catalog.<>) t.typstorage then case a.attstorage when 'p'::pg_catalog.\"char\" then 'plain' \
-             when 'e'::pg_catalog.\"char\" then 'external' when 'm'::pg_catalog.\"char\" then 'main' else 'extended' end end",
+            "case when a.attstorage operator(pg_catalog.<>) t.typstorage then case when a.attstorage operator(pg_catalog.=) 'p'::pg_catalog.\"char\" then 'plain' \
+             when a.attstorage operator(pg_catalog.=) 'e'::pg_catalog.\"char\" then 'external' when a.attstorage operator(pg_catalog.=) 'm'::pg_catalog.\"char\" then 'main' else 'extended' end end",
         ),
         at(
             Attribute::Compression,
             Word,
-            "case a.attcompression when 'p'::pg_catalog.\"char\" then 'pglz' when 'l'::pg_catalog.\"char\" then 'lz4' end",
+            "case when a.attcompression operator(pg_catalog.=) 'p'::pg_catalog.\"char\" then 'pglz' when a.attcompression operator(pg_catalog.=) 'l'::pg_catalog.\"char\" then 'lz4' end",
         ),
         at(Attribute::ColumnOptions, Words, "a.attoptions"),
         at(Attribute::ForeignOptions, Words, "a.attfdwoptions"),

@@ -21,11 +21,10 @@ const COMMENT: Column = at(Attribute::Comment, Written, "d.description");
 const ARGUMENTS: Column =
     at(Attribute::Arguments, Printed, "pg_catalog.pg_get_function_arguments(p.oid)");
 const LANGUAGE: Column = at(Attribute::Language, Word, "l.lanname");
-const BODY: Column = at(
-    Attribute::Body,
-    Written,
-    "case when p.prosqlbody is null then p.prosrc else pg_catalog.pg_get_function_sqlbody(p.oid) end",
-);
+const BODY: Column =
+    at(Attribute::Body, Written, "case when p.prosqlbody is null then p.prosrc end");
+const PARSED_BODY: Column =
+    at(Attribute::Body, Printed, "pg_catalog.pg_get_function_sqlbody(p.oid)");
 const SQL_BODY: Column = at(Attribute::SqlBody, Flag, "p.prosqlbody is not null");
 const OBJECT_FILE: Column = at(Attribute::ObjectFile, Word, "p.probin");
 const TRANSFORMS: Column = at(
@@ -39,7 +38,7 @@ const SETTINGS: Column = at(Attribute::Settings, Settings, "p.proconfig");
 const PARALLEL: Column = at(
     Attribute::Parallel,
     Word,
-    "case p.proparallel when 's'::pg_catalog.\"char\" then 'safe' when 'r'::pg_catalog.\"char\" then 'restricted' end",
+    "case when p.proparallel operator(pg_catalog.=) 's'::pg_catalog.\"char\" then 'safe' when p.proparallel operator(pg_catalog.=) 'r'::pg_catalog.\"char\" then 'restricted' end",
 );
 
 /// Functions, without those that a range type brings.
@@ -63,6 +62,7 @@ pub(super) const FUNCTION: Reader = Reader {
         at(Attribute::Returns, Printed, "pg_catalog.pg_get_function_result(p.oid)"),
         LANGUAGE,
         BODY,
+        PARSED_BODY,
         SQL_BODY,
         OBJECT_FILE,
         TRANSFORMS,
@@ -70,7 +70,7 @@ pub(super) const FUNCTION: Reader = Reader {
         at(
             Attribute::Volatility,
             Word,
-            "case p.provolatile when 'i'::pg_catalog.\"char\" then 'immutable' when 's'::pg_catalog.\"char\" then 'stable' end",
+            "case when p.provolatile operator(pg_catalog.=) 'i'::pg_catalog.\"char\" then 'immutable' when p.provolatile operator(pg_catalog.=) 's'::pg_catalog.\"char\" then 'stable' end",
         ),
         PARALLEL,
         at(Attribute::Strict, Flag, "p.proisstrict"),
@@ -117,6 +117,7 @@ pub(super) const PROCEDURE: Reader = Reader {
         ARGUMENTS,
         LANGUAGE,
         BODY,
+        PARSED_BODY,
         SQL_BODY,
         OBJECT_FILE,
         TRANSFORMS,
@@ -151,9 +152,11 @@ macro_rules! final_function {
             $column,
             "::pg_catalog.oid::pg_catalog.regprocedure, case when a.",
             $extra,
-            " then ' extra' end, case a.",
+            " then ' extra' end, case when a.",
             $modify,
-            " when 'r'::pg_catalog.\"char\" then ' read only' when 's'::pg_catalog.\"char\" then ' shareable' else ' read write' end) end"
+            " operator(pg_catalog.=) 'r'::pg_catalog.\"char\" then ' read only' when a.",
+            $modify,
+            " operator(pg_catalog.=) 's'::pg_catalog.\"char\" then ' shareable' else ' read write' end) end"
         )
     };
 }
@@ -175,7 +178,7 @@ pub(super) const AGGREGATE: Reader = Reader {
         at(
             Attribute::AggregateKind,
             Word,
-            "case a.aggkind when 'o'::pg_catalog.\"char\" then 'ordered-set' when 'h'::pg_catalog.\"char\" then 'hypothetical-set' end",
+            "case when a.aggkind operator(pg_catalog.=) 'o'::pg_catalog.\"char\" then 'ordered-set' when a.aggkind operator(pg_catalog.=) 'h'::pg_catalog.\"char\" then 'hypothetical-set' end",
         ),
         at(
             Attribute::DirectArguments,

@@ -32,8 +32,8 @@ pub(super) const DEFAULT_PRIVILEGES: Reader = Reader {
     of: Some(
         "case when a.defaclrole operator(pg_catalog.=) n.role then '{role}' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.defaclrole)) end",
     ),
-    name: "case a.defaclobjtype when 'r'::pg_catalog.\"char\" then 'tables' when 'S'::pg_catalog.\"char\" then 'sequences' \
-         when 'f'::pg_catalog.\"char\" then 'functions' when 'T'::pg_catalog.\"char\" then 'types' \
+    name: "case when a.defaclobjtype operator(pg_catalog.=) 'r'::pg_catalog.\"char\" then 'tables' when a.defaclobjtype operator(pg_catalog.=) 'S'::pg_catalog.\"char\" then 'sequences' \
+         when a.defaclobjtype operator(pg_catalog.=) 'f'::pg_catalog.\"char\" then 'functions' when a.defaclobjtype operator(pg_catalog.=) 'T'::pg_catalog.\"char\" then 'types' \
          else a.defaclobjtype::pg_catalog.text end",
     arguments: None,
     attributes: &[at(Attribute::Grants, Grants { kind: "", owner: "" }, "a.defaclacl")],
@@ -57,12 +57,12 @@ pub(super) const SECURITY_LABEL: Reader = Reader {
          on l.namespace operator(pg_catalog.=) n.oid",
     of: Some(
         "case when l.attname is not null then pg_catalog.concat('column ', l.relname, '.', l.attname) \
-           when l.relname is not null then pg_catalog.concat(case l.relkind when 'v'::pg_catalog.\"char\" then 'view' \
-             when 'm'::pg_catalog.\"char\" then 'materialized view' when 'S'::pg_catalog.\"char\" then 'sequence' \
-             when 'f'::pg_catalog.\"char\" then 'foreign table' else 'table' end, ' ', l.relname) \
-           when l.proname is not null then pg_catalog.concat(case l.prokind when 'p'::pg_catalog.\"char\" then 'procedure' \
-             when 'a'::pg_catalog.\"char\" then 'aggregate' else 'function' end, ' ', l.proname, '(', pg_catalog.oidvectortypes(l.proargtypes), ')') \
-           when l.typname is not null then pg_catalog.concat(case l.typtype when 'd'::pg_catalog.\"char\" then 'domain' else 'type' end, ' ', l.typname) \
+           when l.relname is not null then pg_catalog.concat(case when l.relkind operator(pg_catalog.=) 'v'::pg_catalog.\"char\" then 'view' \
+             when l.relkind operator(pg_catalog.=) 'm'::pg_catalog.\"char\" then 'materialized view' when l.relkind operator(pg_catalog.=) 'S'::pg_catalog.\"char\" then 'sequence' \
+             when l.relkind operator(pg_catalog.=) 'f'::pg_catalog.\"char\" then 'foreign table' else 'table' end, ' ', l.relname) \
+           when l.proname is not null then pg_catalog.concat(case when l.prokind operator(pg_catalog.=) 'p'::pg_catalog.\"char\" then 'procedure' \
+             when l.prokind operator(pg_catalog.=) 'a'::pg_catalog.\"char\" then 'aggregate' else 'function' end, ' ', l.proname, '(', pg_catalog.oidvectortypes(l.proargtypes), ')') \
+           when l.typname is not null then pg_catalog.concat(case when l.typtype operator(pg_catalog.=) 'd'::pg_catalog.\"char\" then 'domain' else 'type' end, ' ', l.typname) \
            else 'schema' end",
     ),
     name: "l.provider",

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Instead of a change there may be `-- either` and `-- or`, what only the left and only the right
-//! side has. After `=>` stand the objects of which a difference may speak. `[alike]` marks sides that
+//! side has. `{schema}`, `{name}` and `{left}` stand for the schema, for its name without quotes, and for the
+//! left schema. After `=>` stand the objects of which a difference may speak. `[alike]` marks sides that
 //! look different and are not, `[beyond]` those that differ in what a dump leaves out, `[15+]` and
 //! `[17-]` the versions that a case is for.
 

@@ -28,12 +28,9 @@ pub(crate) struct Built {
 
 impl Corpus {
     pub(crate) async fn build() -> Self {
-        let server = DevServer::start().await.expect("a server can be started");
-        let url = server.create_database("cases").await.expect("the server runs");
+        let server = server().await;
+        let url = setting(&server, "cases").await;
         let mut admin = connect(&url).await;
-        run(&mut admin, SETTING).await;
-        run(&mut admin, "set allow_in_place_tablespaces = on").await;
-        run(&mut admin, "create tablespace zq_space location ''").await;
         let mut cases = Vec::new();
         let mut problems = Vec::new();
         for (at, case) in Case::all(server_version(&mut admin).await).into_iter().enumerate() {
@@ -46,6 +43,7 @@ impl Corpus {
             for (side, sql) in sides {
                 let Some(sql) = sql else { continue };
                 let name = format!("{side}_{at}");
+                let sql = sql.replace("{left}", &format!("left_{at}"));
                 match build(&mut admin, &name, &sql).await {
                     Ok(()) => names.push(name),
                     Err(error) if is_lacking(&error) => {}
@@ -62,8 +60,23 @@ impl Corpus {
     }
 }
 
+/// A server of one's own, for roles and tablespaces belong to the server.
+pub(crate) async fn server() -> DevServer {
+    DevServer::start().await.expect("a server can be started")
+}
+
+/// Creates the first database that holds what the cases refer to.
+pub(crate) async fn setting(server: &DevServer, name: &str) -> String {
+    let url = server.create_database(name).await.expect("the server runs");
+    let mut admin = connect(&url).await;
+    run(&mut admin, SETTING).await;
+    run(&mut admin, "set allow_in_place_tablespaces = on").await;
+    run(&mut admin, "create tablespace zq_space location ''").await;
+    url
+}
+
 /// Returns `true` if this build of PostgreSQL lacks a library that the case needs.
-fn is_lacking(error: &sqlx::Error) -> bool {
+pub(crate) fn is_lacking(error: &sqlx::Error) -> bool {
     let text = error.to_string();
     ["ICU is not supported", "compression method lz4 not supported"]
         .iter()

@@ -1,6 +1,6 @@
 //! What `pg_dump` prints, taken apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::text::{Own, is_alike};
 
@@ -60,6 +60,12 @@ impl Dump {
             })
         };
         headers.into_iter().filter_map(difference).collect()
+    }
+
+    /// The names of what the schema holds; those of parts are some more.
+    pub(crate) fn objects(&self) -> BTreeSet<String> {
+        let name = |header: &Header| header.name.split('(').next().map(ToOwned::to_owned);
+        self.entries.keys().filter_map(name).collect()
     }
 
     fn texts(&self, header: &Header) -> &[String] {

@@ -11,7 +11,8 @@ use tenantry::schema::{
 use tenantry_devdb::DevServer;
 
 use super::{
-    cases::{Case, Expected, SETTING},
+    cases::{Case, Expected},
+    corpus,
     judge::{Judge, NEUTRAL},
     random::{Pair, Pool},
 };
@@ -88,12 +89,9 @@ struct Ground {
 
 impl Ground {
     async fn new() -> Self {
-        let server = DevServer::start().await.expect("a server can be started");
-        let url = server.create_database("setting").await.expect("the server runs");
+        let server = corpus::server().await;
+        let url = corpus::setting(&server, "setting").await;
         let mut admin = connect(&url).await;
-        run(&mut admin, SETTING).await;
-        run(&mut admin, "set allow_in_place_tablespaces = on").await;
-        run(&mut admin, "create tablespace zq_space location ''").await;
         let mut cases = Case::all(server_version(&mut admin).await);
         cases.retain(|case| case.expected != Expected::Beyond);
         Self { server, pool: Pool::of(&cases) }

@@ -5,6 +5,7 @@
 //! name, and is compared token by token.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     process::{Command, Stdio},
     str::FromStr,
@@ -31,6 +32,7 @@ pub(crate) struct Judged {
     schema: String,
     role: Option<String>,
     dump: Dump,
+    objects: BTreeSet<String>,
 }
 
 impl Judge {
@@ -78,10 +80,10 @@ impl Judge {
         drop(connection);
         run(&mut admin, &format!("drop database {copy} with (force)")).await;
         let mut dumps = Dump::split(&printed);
-        let judged = |(at, schema): (usize, &&str)| Judged {
-            schema: (*schema).to_owned(),
-            role: None,
-            dump: dumps.remove(&format!("{NEUTRAL}{at}")).unwrap_or_default(),
+        let judged = |(at, schema): (usize, &&str)| {
+            let dump = dumps.remove(&format!("{NEUTRAL}{at}")).unwrap_or_default();
+            let objects = dump.objects();
+            Judged { schema: (*schema).to_owned(), role: None, dump, objects }
         };
         schemas.iter().enumerate().map(judged).collect()
     }
@@ -113,7 +115,7 @@ impl Judged {
     }
 
     fn own(&self) -> Own<'_> {
-        Own { schema: &self.schema, role: self.role.as_deref() }
+        Own { schema: &self.schema, role: self.role.as_deref(), objects: &self.objects }
     }
 }
 

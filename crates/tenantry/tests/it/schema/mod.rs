@@ -6,6 +6,7 @@ mod corpus;
 mod dump;
 mod histories;
 mod judge;
+mod names;
 mod random;
 mod text;
 mod truth;

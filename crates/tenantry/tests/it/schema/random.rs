@@ -79,6 +79,7 @@ impl Pair {
             let schema = quote(name);
             run(&mut *admin, &format!("create schema {schema}; set search_path = {schema}")).await;
             for statement in self.shared.iter().chain(own) {
+                let statement = statement.replace("{left}", &quote(left));
                 let statement = statement.replace("{schema}", &schema).replace("{name}", name);
                 let _ = try_run(&mut *admin, &statement).await;
             }

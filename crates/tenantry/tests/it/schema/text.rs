@@ -1,27 +1,46 @@
 //! Texts of two schemas, compared token by token.
 
-/// What a schema calls itself, and the role that owns it by design.
+use std::collections::BTreeSet;
+
+/// What a schema calls itself, the role that owns it by design, and what it holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Own<'a> {
     pub(crate) schema: &'a str,
     pub(crate) role: Option<&'a str>,
+    pub(crate) objects: &'a BTreeSet<String>,
 }
 
 /// Returns `true` if the two statements are the same text, token by token, but for their own names.
 ///
 /// A schema's own name counts only inside string constants, where renaming the schema does not reach.
+/// Before an object of the schema it is nothing else; elsewhere it may be any word, and the same word is the same.
 /// A role's own name counts everywhere.
 pub(crate) fn is_alike(left: &str, left_own: Own<'_>, right: &str, right_own: Own<'_>) -> bool {
-    if left == right {
-        return true;
-    }
     let (left, right) = (tokens(left, left_own.schema), tokens(right, right_own.schema));
     left.len() == right.len()
-        && left.iter().zip(&right).all(|(left, right)| {
-            left == right
+        && left.iter().zip(&right).enumerate().all(|(at, (left_token, right_token))| {
+            let is_free = || !qualifies(&left, at, left_own) && !qualifies(&right, at, right_own);
+            let (left, right) = (left_token, right_token);
+            left == right && is_free()
                 || (left.is_text && left.is(left_own.schema) && right.is_text && right.is(right_own.schema))
                 || matches!((left_own.role, right_own.role), (Some(l), Some(r)) if left.is(l) && right.is(r))
         })
+}
+
+/// Returns `true` if the token is the schema's name before one of its objects, or in a search path.
+fn qualifies(tokens: &[Token<'_>], at: usize, own: Own<'_>) -> bool {
+    if tokens[at].is_whole && is_in_search_path(&tokens[..at]) {
+        return true;
+    }
+    let [token, dot, object, ..] = &tokens[at..] else { return false };
+    let object = object.quoted().unwrap_or_else(|| object.text.to_owned());
+    token.is_text && token.is(own.schema) && dot.text == "." && own.objects.contains(&object)
+}
+
+/// Returns `true` if the line is a `set search_path` so far.
+fn is_in_search_path(tokens: &[Token<'_>]) -> bool {
+    let line = tokens.iter().rev().take_while(|token| token.text != "\n");
+    line.into_iter().any(|token| token.text == "search_path" && !token.is_text)
 }
 
 #[derive(Debug, PartialEq)]
@@ -34,8 +53,8 @@ struct Token<'a> {
 impl Token<'_> {
     /// Returns `true` if this token is the name, quoted or not.
     fn is(&self, name: &str) -> bool {
-        self.text == name
-            || (!self.is_whole && self.text.to_lowercase() == name)
+        self.text.replace("''", "'") == name
+            || self.text.to_lowercase() == name
             || self.quoted().is_some_and(|quoted| quoted == name)
     }
 
@@ -49,25 +68,44 @@ fn tokens<'a>(sql: &'a str, schema: &str) -> Vec<Token<'a>> {
     let mut tokens = Vec::new();
     let mut rest = sql;
     while !rest.is_empty() {
-        if let Some(length) = constant(rest) {
-            words(&rest[..length], schema, true, &mut tokens);
-            rest = &rest[length..];
+        let plain = |text| Token { text, is_text: false, is_whole: false };
+        let Some((fence, length)) = constant(rest) else {
+            let (text, after) = rest.split_at(word(rest));
+            tokens.push(plain(text));
+            rest = after;
+            continue;
+        };
+        let (text, after) = rest.split_at(length);
+        let (open, inner) = text.split_at(fence);
+        let (inner, close) = inner.split_at(inner.len() - open.trim_start_matches('E').len());
+        tokens.push(plain(open));
+        if inner.replace("''", "'") == schema {
+            // A name that is a whole constant, as in `set search_path to 'Nörd-1 A'`.
+            tokens.push(Token { text: inner, is_text: true, is_whole: true });
         } else {
-            let length = word(rest);
-            words(&rest[..length], schema, false, &mut tokens);
-            rest = &rest[length..];
+            words(inner, &mut tokens);
         }
+        tokens.push(plain(close));
+        rest = after;
     }
     tokens
 }
 
-/// The length of the string constant at the start, quoted or in dollars.
-fn constant(sql: &str) -> Option<usize> {
+fn words<'a>(mut rest: &'a str, tokens: &mut Vec<Token<'a>>) {
+    while !rest.is_empty() {
+        let (text, after) = rest.split_at(word(rest));
+        tokens.push(Token { text, is_text: true, is_whole: false });
+        rest = after;
+    }
+}
+
+/// The lengths of the opening quote, and of the whole string constant at the start.
+fn constant(sql: &str) -> Option<(usize, usize)> {
     if let Some(inner) = sql.strip_prefix("E'") {
-        return Some(2 + end_of_quoted(inner, true));
+        return Some((2, 2 + end_of_quoted(inner, true)));
     }
     if let Some(inner) = sql.strip_prefix('\'') {
-        return Some(1 + end_of_quoted(inner, false));
+        return Some((1, 1 + end_of_quoted(inner, false)));
     }
     let tag = sql.strip_prefix('$')?;
     let tag = &tag[..tag.find(|c: char| !c.is_alphanumeric() && c != '_')?];
@@ -76,7 +114,7 @@ fn constant(sql: &str) -> Option<usize> {
     }
     let fence = &sql[..tag.len() + 2];
     let end = sql[fence.len()..].find(fence)?;
-    Some(fence.len() + end + fence.len())
+    Some((fence.len(), fence.len() + end + fence.len()))
 }
 
 fn end_of_quoted(inner: &str, has_escapes: bool) -> usize {
@@ -110,25 +148,13 @@ fn word(sql: &str) -> usize {
     }
 }
 
-fn words<'a>(sql: &'a str, schema: &str, is_text: bool, tokens: &mut Vec<Token<'a>>) {
-    let mut at = 0;
-    while at < sql.len() {
-        let rest = &sql[at..];
-        // A name that is a whole constant, as in `set search_path to 'Nörd-1 A'`.
-        let is_whole = sql[..at].ends_with('\'')
-            && rest.strip_prefix(schema).is_some_and(|after| after.starts_with('\''));
-        let length = if is_whole { schema.len() } else { word(rest) };
-        tokens.push(Token { text: &rest[..length], is_text, is_whole: is_whole && is_text });
-        at += length;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Own, is_alike};
+    use super::{BTreeSet, Own, is_alike};
 
     fn alike(left: (&str, &str), right: (&str, &str)) -> bool {
-        let own = |schema| Own { schema, role: None };
+        let objects = ["t".to_owned()].into();
+        let own = |schema| Own { schema, role: None, objects: &objects };
         is_alike(left.1, own(left.0), right.1, own(right.0))
     }
 
@@ -140,6 +166,8 @@ mod tests {
         assert!(alike(("a", "AS $$from a.t$$"), ("Nö 1", "AS $$from \"Nö 1\".t$$")));
         assert!(!alike(("a", "AS $$select 1 from a_x$$"), ("b", "AS $$select 1 from b_x$$")));
         assert!(!alike(("a", "select a from t"), ("b", "select b from t")));
+        assert!(!alike(("a", "AS $$from a.t$$"), ("b", "AS $$from a.t$$")));
+        assert!(!alike(("a", "SET search_path TO 'a'"), ("b", "SET search_path TO 'a'")));
         assert!(!alike(("a", "AS $$a$$"), ("b", "AS $$c$$")));
         assert!(!alike(("a", "AS $$x  $$"), ("b", "AS $$x $$")));
     }
@@ -153,7 +181,8 @@ mod tests {
 
     #[test]
     fn own_roles_are_alike_everywhere() {
-        let own = |role| Own { schema: "s", role: Some(role) };
+        let objects = BTreeSet::new();
+        let own = |role| Own { schema: "s", role: Some(role), objects: &objects };
         assert!(is_alike("owner to x1;", own("x1"), "owner to x2;", own("x2")));
         assert!(!is_alike("owner to x1;", own("x1"), "owner to x3;", own("x2")));
     }

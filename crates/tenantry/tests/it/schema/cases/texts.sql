@@ -121,3 +121,59 @@ create table t (a d, b d[]);
 ---- columns of the same name as the table and its schema [alike]
 create table t (t int, a int);
 create view v as select t.t, t.a from {schema}.t;
+
+---- a body that names the other schema => function f()
+create table t (a int);
+-- either
+create function f() returns bigint language sql as 'select count(*) from {schema}.t';
+-- or
+create function f() returns bigint language sql as 'select count(*) from {left}.t';
+
+---- a view of the other schema's table => view v
+create table t (a int);
+-- either
+create view v as select a from {schema}.t;
+-- or
+create view v as select a from {left}.t;
+
+---- a default from the other schema's sequence => column t.a
+create sequence s;
+-- either
+create table t (a int default nextval('{schema}.s'));
+-- or
+create table t (a int default nextval('{left}.s'));
+
+---- a default by text from the other schema's sequence => column t.a
+create sequence s;
+-- either
+create table t (a int default nextval('{schema}.s'::text));
+-- or
+create table t (a int default nextval('{left}.s'::text));
+
+---- a foreign key to the other schema's table => constraint t.fk
+create table p (a int primary key);
+-- either
+create table t (a int, constraint fk foreign key (a) references {schema}.p);
+-- or
+create table t (a int, constraint fk foreign key (a) references {left}.p);
+
+---- a type of the other schema => column t.a
+create type e as enum ('a');
+-- either
+create table t (a {schema}.e);
+-- or
+create table t (a {left}.e);
+
+---- a search_path with the other schema => function f()
+-- either
+create function f() returns int language sql set search_path = {schema} as 'select 1';
+-- or
+create function f() returns int language sql set search_path = {left} as 'select 1';
+
+---- a trigger's function in the other schema => trigger t.x
+create table t (a int);
+create function f() returns trigger language plpgsql as 'begin return new; end';
+-- either
+create trigger x before insert on t for each row execute function {schema}.f();
+-- or
+create trigger x before insert on t for each row execute function {left}.f();
