@@ -114,14 +114,27 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
+/// A name behind a dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Qualified {
+    text: String,
+    /// A parenthesis follows.
+    is_called: bool,
+}
+
 /// Returns the identifier or operator behind a dot, without its quotes.
-fn identifier_after_dot(text: &str) -> Option<String> {
+fn qualified(text: &str) -> Option<Qualified> {
     let rest = text.trim_start().strip_prefix('.')?.trim_start();
     if let Some(quoted) = rest.strip_prefix('"') {
         let (mut name, mut characters) = (String::new(), quoted.chars().peekable());
         while let Some(character) = characters.next() {
             match character {
-                '"' if characters.next_if_eq(&'"').is_none() => return Some(name),
+                '"' if characters.next_if_eq(&'"').is_none() => {
+                    return Some(Qualified {
+                        text: name,
+                        is_called: characters.next() == Some('('),
+                    });
+                }
                 other => name.push(other),
             }
         }
@@ -132,7 +145,8 @@ fn identifier_after_dot(text: &str) -> Option<String> {
         false => is_of_word,
     };
     let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-    (end > 0).then(|| rest[..end].to_owned())
+    let (text, after) = rest.split_at(end);
+    (end > 0).then(|| Qualified { text: text.to_owned(), is_called: after.starts_with('(') })
 }
 
 fn is_of_operator(character: char) -> bool {
@@ -148,41 +162,64 @@ fn escape(text: &str) -> String {
 ///
 /// Nothing else is sure: `a.id` may be a column of a table that is called, or aliased, like the schema.
 pub(crate) fn take_out(text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> String {
-    take_out_where(text, own, |name, _| objects.contains(name))
+    take_out_where(text, own, |name, _| match objects.contains(&name.text) {
+        true => Qualifier::Placeholder,
+        false => Qualifier::Stays,
+    })
 }
 
 /// Takes the schema's own name out of a text that the server has printed.
 ///
-/// Own names are bare there, unless `pg_catalog` has them as well and so hides them. Literals hold what somebody has
-/// written.
+/// Own names are bare there, unless `pg_catalog` has them as well and so hides them. A function is also qualified where
+/// another one of its name could be meant. Literals hold what somebody has written.
 pub(crate) fn take_out_of_printed(
     text: &str,
     own: Own<'_>,
     (objects, hidden): (&BTreeSet<String>, &BTreeSet<String>),
 ) -> String {
-    take_out_where(text, own, |name, in_literal| {
-        objects.contains(name) && (in_literal || hidden.contains(name))
+    take_out_where(text, own, |name, in_literal| match objects.contains(&name.text) {
+        true if in_literal || hidden.contains(&name.text) => Qualifier::Placeholder,
+        true if name.is_called => Qualifier::Goes,
+        _ => Qualifier::Stays,
     })
 }
 
-fn take_out_where(text: &str, own: Own<'_>, is_object: impl Fn(&str, bool) -> bool) -> String {
+/// What becomes of the schema's name before a dot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Qualifier {
+    Stays,
+    Placeholder,
+    Goes,
+}
+
+fn take_out_where(
+    text: &str,
+    own: Own<'_>,
+    qualifier: impl Fn(&Qualified, bool) -> Qualifier,
+) -> String {
     let escaped = escape(text);
     let (mut taken, mut at) = (String::with_capacity(escaped.len()), 0);
-    let mut in_literal = false;
+    let (mut in_literal, mut skips_dot) = (false, false);
     for token in Tokens::new(&escaped, own) {
         let raw = match token {
             Token::Schema { raw, .. } | Token::Role { raw } | Token::Other(raw) => raw,
         };
         at += raw.len();
-        let is_own = match token {
-            Token::Schema { proven: false, qualifies: true, .. } => {
-                identifier_after_dot(&escaped[at..])
-                    .is_some_and(|name| is_object(&name, in_literal))
-            }
-            _ => false,
-        };
         in_literal ^= raw == "'";
-        taken.push_str(if is_own { SCHEMA } else { raw });
+        if skips_dot {
+            skips_dot = raw != ".";
+            continue;
+        }
+        let becomes = match token {
+            Token::Schema { proven: false, qualifies: true, .. } => qualified(&escaped[at..])
+                .map_or(Qualifier::Stays, |name| qualifier(&name, in_literal)),
+            _ => Qualifier::Stays,
+        };
+        match becomes {
+            Qualifier::Stays => taken.push_str(raw),
+            Qualifier::Placeholder => taken.push_str(SCHEMA),
+            Qualifier::Goes => skips_dot = true,
+        }
     }
     taken
 }
@@ -324,6 +361,20 @@ mod tests {
             ("{schema}.orders", "acme", "{{schema}.orders"),
         ] {
             assert_eq!(taken(text, schema), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_hidden_names_are_qualified_in_what_the_server_prints() {
+        let objects = ["t".to_owned(), "lower".to_owned(), "f".to_owned()].into();
+        let hidden = ["lower".to_owned()].into();
+        for (text, expected) in [
+            ("SELECT t.t FROM t", "SELECT t.t FROM t"),
+            ("t.lower(x)", "{schema}.lower(x)"),
+            ("EXECUTE FUNCTION t.f()", "EXECUTE FUNCTION f()"),
+            ("nextval('t.t'::text)", "nextval('{schema}.t'::text)"),
+        ] {
+            assert_eq!(take_out_of_printed(text, own("t"), (&objects, &hidden)), expected);
         }
     }
 

@@ -80,9 +80,9 @@ create function f() returns text language sql as $$ select 'zq_shared_x'::text $
 ---- regclass, regtype, regproc and others in a view [alike]
 create table t (a int);
 create type e as enum ('a');
-create function f() returns int language sql as 'select 1';
+create function fu() returns int language sql as 'select 1';
 create text search configuration tc (copy = simple);
-create view v as select '{schema}.t'::regclass as a, '{schema}.e'::regtype as b, '{schema}.f()'::regprocedure as c, '{schema}.f'::regproc as d, '{schema}.tc'::regconfig as e, '{schema}'::regnamespace as f;
+create view v as select '{schema}.t'::regclass as a, '{schema}.e'::regtype as b, '{schema}.fu()'::regprocedure as c, '{schema}.fu'::regproc as d, '{schema}.tc'::regconfig as e, '{schema}'::regnamespace as f;
 
 ---- a begin atomic body with qualified names [alike]
 create table t (a int);
@@ -177,3 +177,12 @@ create function f() returns trigger language plpgsql as 'begin return new; end';
 create trigger x before insert on t for each row execute function {schema}.f();
 -- or
 create trigger x before insert on t for each row execute function {left}.f();
+
+---- another function of the name of a trigger's => function f(integer)
+create table t (a int);
+create function f() returns trigger language plpgsql as 'begin return new; end';
+create trigger x before insert on t for each row execute function f();
+-- change
+create function f(a int default 1) returns int language sql as 'select 1';
+-- undo
+drop function f(int);
