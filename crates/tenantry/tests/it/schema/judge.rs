@@ -55,8 +55,8 @@ impl Judge {
         Some(Self { program, url: url.to_owned() })
     }
 
-    #[expect(dead_code, reason = "comparing needs it")]
     /// How two schemas differ; nothing if they are alike.
+    #[allow(dead_code, reason = "repairs are judged by it")]
     pub(crate) async fn differences(&self, left: &str, right: &str) -> Vec<String> {
         let left = self.dump(&[left]).await.remove(0);
         let right = self.dump(&[right]).await.remove(0);
@@ -103,7 +103,6 @@ impl Judge {
 }
 
 impl Judged {
-    #[expect(dead_code, reason = "comparing needs it")]
     /// With the role that owns the schema by design, and that stands for the other side's.
     pub(crate) fn owned_by(mut self, role: &str) -> Self {
         self.role = Some(role.to_owned());

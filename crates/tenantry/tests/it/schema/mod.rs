@@ -8,5 +8,6 @@ mod histories;
 mod judge;
 mod names;
 mod random;
+mod roles;
 mod text;
 mod truth;
