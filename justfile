@@ -42,6 +42,10 @@ test-migrate:
 storm-releases SECONDS="60":
     TENANTRY_STORM_SECONDS={{SECONDS}} cargo test -p tenantry --test it -- two_releases_together
 
+# Random histories of two schemas against pg_dump, in batches of 40 pairs
+storm-schemas BATCHES="100" SEED="1":
+    TENANTRY_RANDOM_BATCHES={{BATCHES}} TENANTRY_RANDOM_SEED={{SEED}} cargo test -p tenantry --test it -- --nocapture random_histories
+
 # Sign up, and be served in the next request
 demo-sign-up:
     cargo run -p sign-up

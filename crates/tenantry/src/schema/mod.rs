@@ -6,7 +6,6 @@ mod compare;
 mod kind;
 mod model;
 #[doc(hidden)]
-#[allow(missing_docs, missing_debug_implementations, clippy::missing_panics_doc)]
 pub mod probe;
 pub(crate) mod read;
 pub(crate) mod tokens;

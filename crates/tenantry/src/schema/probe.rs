@@ -1,5 +1,7 @@
 //! What the tests look at schemas through.
 
+#![allow(clippy::missing_panics_doc, reason = "only tests come here")]
+
 use sqlx::PgConnection;
 
 use super::{
@@ -31,5 +33,7 @@ pub async fn fingerprints(
 ) -> Vec<impl PartialEq + std::fmt::Debug + use<>> {
     let subjects: Vec<Subject> = schemas.iter().map(|schema| subject(*schema)).collect();
     let subjects: Vec<&Subject> = subjects.iter().collect();
-    read::fingerprints(conn, &subjects).await.expect("they can be read")
+    let fingerprints: Vec<Option<read::Fingerprint>> =
+        read::fingerprints(conn, &subjects).await.expect("they can be read");
+    fingerprints
 }

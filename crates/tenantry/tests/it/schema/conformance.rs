@@ -10,7 +10,7 @@ use super::{
     cases::{Case, Expected},
     corpus::Corpus,
 };
-use crate::support::connect;
+use crate::support::{connect, run};
 
 #[tokio::test]
 async fn every_case_is_found_by_its_name() {
@@ -45,6 +45,23 @@ async fn every_case_is_found_by_its_name() {
     }
     let count = corpus.cases.len();
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The search path is set row by row: what the planner makes of the joins must not matter.
+#[tokio::test]
+async fn plans_make_no_difference() {
+    let corpus = Corpus::build().await;
+    let mut admin = connect(&corpus.url).await;
+    let names = corpus.cases.iter().step_by(10).map(|built| (built.left.as_str(), None));
+    let names: Vec<_> = names.collect();
+    let expected = fingerprints(&mut admin, &names).await;
+    for settings in [
+        "set enable_nestloop = off",
+        "set enable_nestloop = on; set enable_hashjoin = off; set enable_mergejoin = off",
+    ] {
+        run(&mut admin, settings).await;
+        assert!(fingerprints(&mut admin, &names).await == expected, "{settings}");
+    }
 }
 
 fn problems(case: &Case, left: &SchemaModel, right: &SchemaModel) -> Vec<String> {

@@ -77,8 +77,9 @@ fn holds(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| {
         let (before, after) =
             (text[..at].chars().next_back(), text[at + name.len()..].chars().next());
-        !(is_word(before) && is_word(name.chars().next()))
-            && !(is_word(after) && is_word(name.chars().next_back()))
+        let joins_before = is_word(before) && is_word(name.chars().next());
+        let joins_after = is_word(after) && is_word(name.chars().next_back());
+        !joins_before && !joins_after
     })
 }
 
@@ -105,7 +106,7 @@ impl Ground {
         let pairs: Vec<Pair> = trees.iter().map(ValueTree::current).collect();
         let Some(verdicts) = self.judge(&pairs).await else { return };
         let alike = verdicts.iter().filter(|verdict| verdict.dumps.is_empty()).count();
-        println!("seed {seed}: {alike} of {BATCH} are alike");
+        eprintln!("seed {seed}: {alike} of {BATCH} are alike");
         for (tree, verdict) in trees.iter_mut().zip(verdicts) {
             if !verdict.is_right() {
                 self.simplify(tree, seed, verdict).await;
