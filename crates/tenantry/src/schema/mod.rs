@@ -3,6 +3,7 @@
 mod attribute;
 mod beyond;
 mod compare;
+mod introspect;
 mod kind;
 mod model;
 #[doc(hidden)]
@@ -13,5 +14,7 @@ pub(crate) mod tokens;
 pub use attribute::Attribute;
 pub use beyond::{Beyond, BeyondKind};
 pub use compare::{Change, Difference, compare, without_consequences};
+pub use introspect::{fingerprints, introspect};
 pub use kind::ObjectKind;
 pub use model::{Object, ObjectKey, SchemaModel, Value};
+pub use read::Fingerprint;

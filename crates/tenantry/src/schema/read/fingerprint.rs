@@ -14,7 +14,8 @@ use crate::sql::Sql;
 ///
 /// The converse does not hold in all cases: texts in which the schema's name is a word, too, have to be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Fingerprint {
+#[non_exhaustive]
+pub struct Fingerprint {
     /// SHA-256 of the facts that hold none of the own names.
     hash: Vec<u8>,
     /// The others, without these names.

@@ -14,7 +14,8 @@ mod types;
 mod whole;
 
 pub(crate) use details::details;
-pub(crate) use fingerprint::{Fingerprint, fingerprints};
+pub use fingerprint::Fingerprint;
+pub(crate) use fingerprint::fingerprints;
 
 use reader::Reader;
 use sqlx::PgConnection;

@@ -1,0 +1,100 @@
+//! Reads schemas over any connection.
+
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    Fingerprint, SchemaModel,
+    read::{self, Subject, Unreadable},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    tenant::Ident,
+};
+
+/// Reads everything that a schema holds, in one statement and one snapshot.
+///
+/// The role of the connection needs the right to use the schema, and nothing else. `role` is the role that is the
+/// tenant's own: in the model it is `{role}`, so that two tenants with roles are alike.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(conn: &mut sqlx::PgConnection) -> Result<(), Box<dyn std::error::Error>> {
+/// use tenantry::schema::{compare, introspect};
+///
+/// let expected = introspect(conn, &"tenant_acme".parse()?, None).await?;
+/// let actual = introspect(conn, &"tenant_beta".parse()?, None).await?;
+/// for difference in compare(&expected, &actual) {
+///     println!("{difference}");
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// [`Placement`](ErrorKind::Placement) when there is no such schema,
+/// [`PermissionDenied`](ErrorKind::PermissionDenied) when the role of the connection may not use it, and what stands in the
+/// way of asking.
+///
+/// # Cancel safety
+///
+/// Safe. The search path of the connection stays what it was.
+pub async fn introspect(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    role: Option<&Ident>,
+) -> Result<SchemaModel, Error> {
+    let subject = Subject { schema: schema.clone(), role: role.cloned() };
+    let model = async {
+        // What is set for reading is taken back with the transaction, or the savepoint.
+        let mut transaction = conn.begin().await?;
+        let models = read::details(&mut transaction, &[&subject]).await?;
+        transaction.rollback().await?;
+        Ok::<_, sqlx::Error>(models.into_iter().next())
+    };
+    let model = model.await?.unwrap_or(Err(Unreadable::Missing));
+    model.map_err(|reason| unreadable(&subject, reason))
+}
+
+/// Computes the fingerprints of schemas in the server, in one statement for all of them.
+///
+/// There is none for a schema that is not there, or that the role of the connection may not use.
+/// Each schema may come with the role that is the tenant's own. Name a few hundred schemas at once at most.
+///
+/// # Errors
+///
+/// What stands in the way of asking.
+///
+/// # Cancel safety
+///
+/// Safe. The search path of the connection stays what it was.
+pub async fn fingerprints(
+    conn: &mut PgConnection,
+    schemas: &[(Ident, Option<Ident>)],
+) -> Result<Vec<Option<Fingerprint>>, Error> {
+    let subject = |(schema, role): &(Ident, Option<Ident>)| Subject {
+        schema: schema.clone(),
+        role: role.clone(),
+    };
+    let subjects: Vec<_> = schemas.iter().map(subject).collect();
+    let mut transaction = conn.begin().await?;
+    let found = read::fingerprints(&mut transaction, &subjects.iter().collect::<Vec<_>>()).await?;
+    transaction.rollback().await?;
+    Ok(found)
+}
+
+pub(crate) fn unreadable(subject: &Subject, reason: Unreadable) -> Error {
+    let Subject { schema, .. } = subject;
+    match reason {
+        Unreadable::Missing => Error::new(
+            ErrorKind::Placement,
+            format!("reading the schema {schema}: it is not there"),
+        ),
+        Unreadable::NoUsage => Error::new(
+            ErrorKind::PermissionDenied,
+            format!(
+                "reading the schema {schema}: the role of the connection may not use it; grant it usage"
+            ),
+        ),
+    }
+}
