@@ -99,6 +99,7 @@ pub mod admission;
 pub mod catalog;
 pub mod context;
 mod db;
+pub mod drift;
 mod error;
 pub mod event;
 mod fleet;

@@ -21,6 +21,7 @@ pub use url::UrlError;
 use crate::{
     catalog::listen,
     db::{SharedDb, TenantDb},
+    drift::Drift,
     error::Error,
     event::EvictReason,
     fleet::Fleet,
@@ -327,6 +328,11 @@ impl TenantManager {
     /// [`Seed`](crate::seed::Seed).
     pub fn seeder(&self) -> Seeder {
         Seeder::new(self.0.fleet.clone())
+    }
+
+    /// Makes what compares the schemas of all tenants; see [`Drift`].
+    pub fn drift(&self) -> Drift {
+        Drift::new(self.0.fleet.clone())
     }
 
     /// Makes what creates, suspends, renames and drops tenants; see [`Provisioner`].

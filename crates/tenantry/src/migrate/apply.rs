@@ -304,7 +304,7 @@ pub(crate) async fn apply_all(
     role: Option<&Ident>,
     lease: &mut Lease,
 ) -> Result<usize, Failure> {
-    let (job, presence) = (Job::Apply { to: None }, Presence::NoTable);
+    let (job, presence) = (Job::Apply { to: options.to }, Presence::NoTable);
     let what = Work { job, set, site, options, presence };
     let (mut files, mut attempts) = (0, 0);
     let worked = loop {

@@ -50,5 +50,6 @@ pub use report::{
 pub use schemas::Schemas;
 pub(crate) use source::body_in_transaction;
 pub use source::{MigrationFile, Migrations, MigrationsError};
-pub(crate) use targets::targets_of;
+pub(crate) use survey::recorded_versions;
+pub(crate) use targets::{Target, targets_of};
 pub(crate) use tracking::{create as create_records, latest_in, try_lock};

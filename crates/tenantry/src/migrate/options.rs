@@ -44,7 +44,7 @@ pub struct MigrateOptions {
     pub(super) statement_timeout: Option<Duration>,
     pub(super) retry: RetryPolicy,
     pub(super) transaction: TransactionPer,
-    pub(super) to: Option<i64>,
+    pub(crate) to: Option<i64>,
     pub(super) allow_out_of_order: bool,
     pub(super) ignore_missing: bool,
     pub(super) on_progress: Option<Arc<OnProgress>>,

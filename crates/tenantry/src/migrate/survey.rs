@@ -11,6 +11,7 @@ use super::{
     tracking::{self, Presence},
 };
 use crate::{
+    error::{Error, ErrorKind},
     fleet::Fleet,
     pool::{Effect, Lease},
     sql::Sql,
@@ -67,6 +68,22 @@ pub(super) async fn read(
         found[place] = recorded;
     }
     Ok(found)
+}
+
+/// Reads the latest version that each of these schemas has on record as run to its end, 0 for none.
+pub(crate) async fn recorded_versions(
+    fleet: &Fleet,
+    schemas: &[&Ident],
+) -> Result<Vec<Result<i64, Error>>, Error> {
+    let error = |failure: Failure| {
+        Error::new(ErrorKind::Migration, "reading what is on record").with_source(failure)
+    };
+    let recorded = read(fleet, schemas).await.map_err(error)?;
+    let latest = |recorded: Recorded| {
+        let done = recorded.applied.iter().filter(|applied| applied.success);
+        done.map(|applied| applied.version).max().unwrap_or_default()
+    };
+    Ok(recorded.into_iter().map(|found| found.map(latest).map_err(error)).collect())
 }
 
 /// What a status says beside what is recorded.

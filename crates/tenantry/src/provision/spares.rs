@@ -215,6 +215,22 @@ impl Provisioner {
         Ok(())
     }
 
+    /// Removes the schemas that are half made, and that nobody is making.
+    pub(super) async fn remove_left_behind(&self) -> Result<(), Error> {
+        let mut lease = self.fleet.lease().await?;
+        let there = list(&mut lease).await?;
+        drop(lease);
+        for spare in there.iter().filter(|spare| spare.note.is_none() && !spare.is_in_use) {
+            match self.remove(&spare.schema).await {
+                Ok(_) => {}
+                // Somebody is making it just now.
+                Err(error) if error.kind() == ErrorKind::Busy => {}
+                Err(error) => stays(&spare.schema, error)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a spare of an earlier release the files that it has not.
     async fn renew(&self, spare: &Ident) -> Result<Renewed, Error> {
         let Some(set) = &self.migrations else { return Ok(Renewed::NotOurs) };

@@ -14,6 +14,7 @@ pub(crate) mod tokens;
 pub use attribute::Attribute;
 pub use beyond::{Beyond, BeyondKind};
 pub use compare::{Change, Difference, compare, without_consequences};
+pub(crate) use introspect::unreadable;
 pub use introspect::{fingerprints, introspect};
 pub use kind::ObjectKind;
 pub use model::{Object, ObjectKey, SchemaModel, Value};

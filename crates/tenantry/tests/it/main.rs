@@ -12,6 +12,7 @@ mod catalog_stale;
 mod catalog_storm;
 mod close;
 mod counting;
+mod drift;
 mod errors;
 mod events;
 mod executor;

@@ -1,0 +1,147 @@
+//! Which differences are looked at.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::{Attribute, Change, Difference, ObjectKind};
+
+/// Matches differences by what is different: everything that is set must fit.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::{drift::Matching, schema::{Attribute, ObjectKind}};
+///
+/// // Every grant, whatever it is on.
+/// let grants = Matching::attribute(Attribute::Grants);
+/// // Tables that a job makes, with all that belongs to them.
+/// let scratch = Matching::named("tmp_*");
+/// // The comments on columns.
+/// let comments = Matching::kind(ObjectKind::Column).and_attribute(Attribute::Comment);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Matching {
+    /// The kind of object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ObjectKind>,
+    /// The name of the object, or of the table that it is a part of; `*` stands for any characters, `?` for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The attribute. An object that is missing or not expected has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<Attribute>,
+}
+
+impl Matching {
+    /// Matches objects of a kind.
+    #[must_use]
+    pub fn kind(kind: ObjectKind) -> Self {
+        Self { kind: Some(kind), ..Self::default() }
+    }
+
+    /// Matches objects by their name, or by the name of the table that they are a part of.
+    #[must_use]
+    pub fn named(pattern: impl Into<String>) -> Self {
+        Self { name: Some(pattern.into()), ..Self::default() }
+    }
+
+    /// Matches an attribute.
+    #[must_use]
+    pub fn attribute(attribute: Attribute) -> Self {
+        Self { attribute: Some(attribute), ..Self::default() }
+    }
+
+    /// Narrows it to objects by their name, or by the name of the table that they are a part of.
+    #[must_use]
+    pub fn and_named(self, pattern: impl Into<String>) -> Self {
+        Self { name: Some(pattern.into()), ..self }
+    }
+
+    /// Narrows it to an attribute.
+    #[must_use]
+    pub fn and_attribute(self, attribute: Attribute) -> Self {
+        Self { attribute: Some(attribute), ..self }
+    }
+
+    /// Returns `true` if a difference fits.
+    #[must_use]
+    pub fn matches(&self, difference: &Difference) -> bool {
+        let object = &difference.object;
+        let attribute = match difference.change {
+            Change::Changed { attribute, .. } => Some(attribute),
+            _ => None,
+        };
+        let named = |pattern: &str| {
+            let of = object.of.as_deref();
+            is_like(&object.name, pattern) || of.is_some_and(|of| is_like(of, pattern))
+        };
+        self.kind.is_none_or(|kind| kind == object.kind)
+            && self.name.as_deref().is_none_or(named)
+            && self.attribute.is_none_or(|wanted| attribute == Some(wanted))
+    }
+}
+
+impl fmt::Display for Matching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.attribute, &self.kind) {
+            (Some(attribute), Some(kind)) => write!(f, "{attribute} of {kind}")?,
+            (Some(attribute), None) => write!(f, "{attribute}")?,
+            (None, Some(kind)) => write!(f, "{kind}")?,
+            (None, None) => write!(f, "objects")?,
+        }
+        match &self.name {
+            Some(name) => write!(f, " named {name}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Says whether a name fits a pattern with `*` and `?`, in time that grows with their product at most.
+fn is_like(name: &str, pattern: &str) -> bool {
+    let (name, pattern): (Vec<_>, Vec<_>) = (name.chars().collect(), pattern.chars().collect());
+    let (mut at, mut of, mut star) = (0, 0, None);
+    while at < name.len() {
+        match pattern.get(of) {
+            Some('*') => {
+                star = Some((of, at));
+                of += 1;
+            }
+            Some(character) if *character == '?' || *character == name[at] => {
+                (at, of) = (at + 1, of + 1);
+            }
+            _ => match star {
+                Some((place, taken)) => {
+                    star = Some((place, taken + 1));
+                    (at, of) = (taken + 1, place + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[of..].iter().all(|character| *character == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_those_of_a_shell() {
+        for (name, pattern, expected) in [
+            ("tmp_orders", "tmp_*", true),
+            ("orders", "tmp_*", false),
+            ("orders", "*", true),
+            ("", "*", true),
+            ("ab", "a?", true),
+            ("a", "a?", false),
+            ("orders_2024_tmp", "*_2024*", true),
+            ("aaaaab", "*a*a*b", true),
+            ("aaaaac", "*a*a*b", false),
+        ] {
+            assert_eq!(is_like(name, pattern), expected, "{name} {pattern}");
+        }
+    }
+}

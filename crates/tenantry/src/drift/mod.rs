@@ -1,0 +1,134 @@
+//! Drift: finds tenants whose schemas are not what they should be.
+//!
+//! Two schemas are alike when PostgreSQL's `pg_dump` shows them alike, but for their names. The server computes a
+//! fingerprint of every schema, a few hundred in a statement; only one schema of each group of equal ones is read
+//! in full.
+//!
+//! ```text
+//!   fingerprints of all schemas ─▶ groups of equal ones ─▶ details of one of each ─▶ compare ─▶ report
+//!   (in the server, set-based)                             (not of the reference's)             clusters, findings
+//! ```
+
+mod matching;
+mod reference;
+mod report;
+mod run;
+mod survey;
+
+use std::sync::Arc;
+
+pub use matching::Matching;
+pub use reference::Reference;
+pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
+
+use crate::{
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    migrate::Schemas,
+    schema::SchemaModel,
+};
+
+/// Compares the schemas of tenants with a reference.
+///
+/// It is made by [`TenantManager::drift`](crate::TenantManager::drift) and takes its connections from the manager's
+/// budget: two at most. Without other wishes it compares all tenants with the first that the catalog lists.
+/// Suspended tenants are compared, too. Cloning is cheap.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+/// let report = manager.drift().against_tenant("acme").run().await?;
+/// println!("{report}");
+/// for cluster in &report.clusters {
+///     println!("{} tenants: {:?}", cluster.tenants.len(), cluster.findings);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "it does nothing until it is run"]
+pub struct Drift {
+    fleet: Fleet,
+    schemas: Schemas,
+    reference: Reference,
+    include: Vec<Matching>,
+    ignore: Vec<Matching>,
+}
+
+impl Drift {
+    pub(crate) fn new(fleet: Fleet) -> Self {
+        Self {
+            fleet,
+            schemas: Schemas::AllTenants,
+            reference: Reference::First,
+            include: Vec::new(),
+            ignore: Vec::new(),
+        }
+    }
+
+    /// Sets what the tenants are compared with. The default is [`Reference::First`].
+    pub fn against(mut self, reference: Reference) -> Self {
+        self.reference = reference;
+        self
+    }
+
+    /// Compares with a tenant.
+    pub fn against_tenant(self, tenant: impl AsRef<str>) -> Self {
+        self.against(Reference::Tenant(tenant.as_ref().into()))
+    }
+
+    /// Sets which tenants are compared. The default is all.
+    pub fn of(mut self, schemas: Schemas) -> Self {
+        self.schemas = schemas;
+        self
+    }
+
+    /// Looks at nothing but objects and attributes like these. May be called several times; one that matches is
+    /// enough.
+    pub fn include(mut self, matching: Matching) -> Self {
+        self.include.push(matching);
+        self
+    }
+
+    /// Looks away from objects and attributes like these. The report says how many differences that has hidden.
+    pub fn ignore(mut self, matching: Matching) -> Self {
+        self.ignore.push(matching);
+        self
+    }
+
+    /// Compares, and reports on every tenant.
+    ///
+    /// # Errors
+    ///
+    /// When there is no reference: the tenant is not known, its schema cannot be read, the migrations fail. When
+    /// the tenants cannot be listed, or the database cannot be reached. A tenant that cannot be read is an entry of
+    /// the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, a scratch schema in which migrations were being applied may be left. The next comparison
+    /// with migrations removes it, as does [`fill_spares`](crate::provision::Provisioner::fill_spares).
+    pub async fn run(&self) -> Result<DriftReport, Error> {
+        run::run(self).await
+    }
+
+    /// Reads everything that the schema of a tenant holds.
+    ///
+    /// # Errors
+    ///
+    /// When the tenant is not known, its schema cannot be read, or the database cannot be reached.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn introspect(&self, tenant: impl AsRef<str>) -> Result<SchemaModel, Error> {
+        let name: Arc<str> = tenant.as_ref().into();
+        let targets =
+            crate::migrate::targets_of(&self.fleet, &Schemas::Tenants(vec![name])).await?;
+        let Some(target) = targets.into_iter().next() else {
+            return Err(Error::new(ErrorKind::UnknownTenant, "looking the tenant up"));
+        };
+        let subject = survey::subject_of(&self.fleet, &target.site?).await?;
+        survey::read(&self.fleet, &subject).await
+    }
+}

@@ -1,0 +1,245 @@
+//! What has come of comparing the schemas of many tenants.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+
+use super::Matching;
+use crate::{event::serialize_millis, schema::Difference, table::Table};
+
+/// Result of a comparison, with every tenant in it.
+///
+/// As text it is a summary with the clusters of tenants that have the same findings.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+#[must_use = "it says which tenants have drifted"]
+pub struct DriftReport {
+    /// What the tenants were compared with.
+    #[serde(flatten)]
+    pub reference: ReferenceName,
+    /// Tenants that there are, or that were named.
+    pub total: usize,
+    /// Tenants without a finding.
+    pub no_drift: usize,
+    /// Tenants with findings.
+    pub with_drift: usize,
+    /// Tenants whose schema could not be read.
+    pub error: usize,
+    /// Every tenant, in the order of the catalog, or in which they were named.
+    pub details: Vec<TenantDrift>,
+    /// Tenants with the same findings, the largest cluster first.
+    pub clusters: Vec<DriftCluster>,
+    /// How many differences each of the rules has hidden.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<Hidden>,
+    /// When it was begun.
+    #[serde(serialize_with = "crate::timestamp::serialize")]
+    pub timestamp: SystemTime,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// What tenants were compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum ReferenceName {
+    /// A tenant, by its id.
+    #[serde(rename = "referenceTenant")]
+    Tenant(Arc<str>),
+    /// What the migrations make, up to this version.
+    #[serde(rename = "referenceVersion")]
+    Migrations(i64),
+    /// What the migrations make up to the version that each tenant has on record; this one is the latest.
+    #[serde(rename = "latestVersion")]
+    Recorded(i64),
+    /// A model, read from this schema.
+    #[serde(rename = "referenceSchema")]
+    Model(String),
+}
+
+impl fmt::Display for ReferenceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
+            Self::Migrations(version) => write!(f, "the migrations up to {version}"),
+            Self::Recorded(_) => write!(f, "the recorded version of each tenant"),
+            Self::Model(schema) => write!(f, "the model of {schema}"),
+        }
+    }
+}
+
+/// Result for one tenant.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TenantDrift {
+    /// The tenant, as it was named.
+    pub tenant_id: Arc<str>,
+    /// Its schema, where that is known.
+    #[serde(rename = "schemaName")]
+    pub schema: Option<Arc<str>>,
+    /// How it compares.
+    pub status: DriftStatus,
+    /// What is different from the reference. What follows from another finding is not listed: a missing table is
+    /// one finding, not one for each of its columns.
+    #[serde(rename = "issues")]
+    pub findings: Arc<[Difference]>,
+    /// The version on record, where the tenant was compared with what that version makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+    /// Why its schema could not be read. It may hold the database's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How a tenant compares with the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DriftStatus {
+    /// It is alike.
+    Same,
+    /// It is what its own recorded version makes, which is not the latest.
+    Behind,
+    /// There are findings.
+    Drifted,
+    /// It could not be read.
+    Error,
+}
+
+impl DriftStatus {
+    /// Returns it in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Behind => "behind",
+            Self::Drifted => "drifted",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Tenants that have the same findings.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct DriftCluster {
+    /// The tenants.
+    pub tenants: Vec<Arc<str>>,
+    /// What is different from the reference.
+    #[serde(rename = "issues")]
+    pub findings: Arc<[Difference]>,
+}
+
+/// A rule, and how many differences it has hidden, counted once for each tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Hidden {
+    /// The rule; `None` for what no rule has included.
+    pub rule: Option<Matching>,
+    /// How many.
+    pub differences: usize,
+}
+
+impl DriftReport {
+    /// Returns `true` if every tenant was read and is alike, or merely behind.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.with_drift == 0 && self.error == 0
+    }
+
+    /// Counts, and puts tenants with the same findings together.
+    pub(super) fn new(
+        reference: ReferenceName,
+        details: Vec<TenantDrift>,
+        hidden: Vec<Hidden>,
+        timestamp: SystemTime,
+        duration: Duration,
+    ) -> Self {
+        let mut clusters = Vec::<DriftCluster>::new();
+        for tenant in details.iter().filter(|tenant| tenant.status == DriftStatus::Drifted) {
+            let findings = &tenant.findings;
+            let same = |cluster: &&mut DriftCluster| {
+                Arc::ptr_eq(&cluster.findings, findings) || cluster.findings == *findings
+            };
+            match clusters.iter_mut().find(same) {
+                Some(cluster) => cluster.tenants.push(Arc::clone(&tenant.tenant_id)),
+                None => clusters.push(DriftCluster {
+                    tenants: vec![Arc::clone(&tenant.tenant_id)],
+                    findings: Arc::clone(findings),
+                }),
+            }
+        }
+        clusters.sort_by_key(|cluster| std::cmp::Reverse(cluster.tenants.len()));
+        let count =
+            |status| details.iter().filter(|tenant: &&TenantDrift| tenant.status == status).count();
+        Self {
+            reference,
+            total: details.len(),
+            no_drift: count(DriftStatus::Same) + count(DriftStatus::Behind),
+            with_drift: count(DriftStatus::Drifted),
+            error: count(DriftStatus::Error),
+            clusters,
+            hidden,
+            timestamp,
+            duration,
+            details,
+        }
+    }
+}
+
+/// Tenants of a cluster that are named; the others are counted.
+const NAMED: usize = 5;
+
+impl fmt::Display for DriftReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reference, total, no_drift, with_drift, error, .. } = self;
+        write!(
+            f,
+            "{total} tenants compared with {reference}: {no_drift} alike, {with_drift} drifted, {error} not readable"
+        )?;
+        let behind = self.details.iter().filter(|tenant| tenant.status == DriftStatus::Behind);
+        match behind.count() {
+            0 => {}
+            behind => write!(f, " ({behind} of those alike are behind the latest version)")?,
+        }
+        for DriftCluster { tenants, findings } in &self.clusters {
+            let named = tenants.iter().take(NAMED).map(|tenant| &**tenant).collect::<Vec<_>>();
+            let others = tenants.len() - named.len();
+            let word = if tenants.len() == 1 { "tenant" } else { "tenants" };
+            write!(f, "\n\n{} {word}: {}", tenants.len(), named.join(", "))?;
+            if others > 0 {
+                write!(f, " and {others} more")?;
+            }
+            for finding in findings.iter() {
+                write!(f, "\n  {finding}")?;
+            }
+        }
+        let mut failed = Table::new(["tenant", "schema", "error"]);
+        for tenant in &self.details {
+            if let Some(error) = &tenant.error {
+                let schema = tenant.schema.as_deref().unwrap_or_default();
+                failed.row([tenant.tenant_id.to_string(), schema.to_owned(), error.clone()]);
+            }
+        }
+        if !failed.is_empty() {
+            write!(f, "\n\n{failed}")?;
+        }
+        for Hidden { rule, differences } in &self.hidden {
+            match rule {
+                Some(rule) => write!(f, "\nhidden: {differences} differences ({rule})")?,
+                None => write!(f, "\nhidden: {differences} differences that were not included")?,
+            }
+        }
+        Ok(())
+    }
+}

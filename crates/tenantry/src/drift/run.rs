@@ -1,0 +1,235 @@
+//! Compares the schemas of many tenants with a reference.
+
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
+
+use tokio::time::Instant;
+
+use super::{
+    Drift, DriftReport, DriftStatus, Hidden, Matching, Reference, ReferenceName, TenantDrift,
+    survey,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    migrate::{Schemas, Target, recorded_versions, targets_of},
+    provision::model_of_migrations,
+    schema::{Difference, Fingerprint, SchemaModel, compare, read::Subject, without_consequences},
+};
+
+/// A tenant that is compared.
+struct Entry {
+    name: Arc<str>,
+    schema: Option<Arc<str>>,
+    subject: Result<Subject, Error>,
+}
+
+/// What a group of tenants is compared with.
+struct Expected {
+    model: Arc<SchemaModel>,
+    /// What is equal to this needs no comparison.
+    fingerprint: Option<Fingerprint>,
+}
+
+/// What is different in a schema, and what the rules have hidden of it.
+#[derive(Clone)]
+struct Compared {
+    findings: Arc<[Difference]>,
+    hidden: Vec<usize>,
+}
+
+pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
+    let (began, timestamp) = (Instant::now(), SystemTime::now());
+    let fleet = &drift.fleet;
+    let mut entries = Vec::new();
+    for target in targets_of(fleet, &drift.schemas).await? {
+        entries.push(entry(fleet, target).await);
+    }
+    let versions = match &drift.reference {
+        Reference::Recorded(_) => versions(fleet, &entries).await?,
+        _ => entries.iter().map(|_| Ok(None)).collect(),
+    };
+    let (name, expected) = expect(drift, &entries, &versions).await?;
+    let prints = fingerprints(fleet, &entries).await?;
+
+    let rules = drift.include.len().min(1) + drift.ignore.len();
+    let (mut details, mut hidden) = (Vec::with_capacity(entries.len()), vec![0; rules]);
+    let mut compared = HashMap::<(Option<i64>, Fingerprint), Compared>::new();
+    for ((entry, version), print) in entries.into_iter().zip(versions).zip(prints) {
+        let outcome = async {
+            let (version, print) = (version?, print?);
+            let expected = expected.get(&version).ok_or_else(|| {
+                Error::new(ErrorKind::Migration, "finding what its recorded version makes")
+            })?;
+            let found = one(drift, &entry, (version, print), expected, &mut compared).await?;
+            Ok::<_, Error>((version, found))
+        };
+        let (status, version, findings, error) = match outcome.await {
+            Ok((version, found)) => {
+                for (sum, count) in hidden.iter_mut().zip(&found.hidden) {
+                    *sum += count;
+                }
+                let is_behind = matches!(name, ReferenceName::Recorded(latest) if version.is_some_and(|version| version < latest));
+                let status = match (found.findings.is_empty(), is_behind) {
+                    (false, _) => DriftStatus::Drifted,
+                    (true, true) => DriftStatus::Behind,
+                    (true, false) => DriftStatus::Same,
+                };
+                (status, version, found.findings, None)
+            }
+            // Without a database there is nothing to report.
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+            Err(error) => (DriftStatus::Error, None, Arc::default(), Some(format!("{error:#}"))),
+        };
+        let Entry { name: tenant_id, schema, .. } = entry;
+        details.push(TenantDrift { tenant_id, schema, status, findings, version, error });
+    }
+    let hidden = hidden_by(drift, &hidden);
+    Ok(DriftReport::new(name, details, hidden, timestamp, began.elapsed()))
+}
+
+async fn entry(fleet: &Fleet, target: Target) -> Entry {
+    let schema = target.schema();
+    let subject = match target.site {
+        Ok(site) => survey::subject_of(fleet, &site).await,
+        Err(error) => Err(error),
+    };
+    Entry { name: target.name, schema, subject }
+}
+
+/// Finds what is different in a schema, or takes it from another one that is alike.
+async fn one(
+    drift: &Drift,
+    entry: &Entry,
+    (version, print): (Option<i64>, Fingerprint),
+    expected: &Expected,
+    compared: &mut HashMap<(Option<i64>, Fingerprint), Compared>,
+) -> Result<Compared, Error> {
+    if expected.fingerprint.as_ref() == Some(&print) {
+        return Ok(Compared { findings: Arc::default(), hidden: Vec::new() });
+    }
+    let mut key = (version, print);
+    if let Some(found) = compared.get(&key) {
+        return Ok(found.clone());
+    }
+    let Ok(subject) = &entry.subject else {
+        return Err(Error::new(ErrorKind::Placement, "reading its schema"));
+    };
+    let (print, model) = survey::read_with_fingerprint(&drift.fleet, subject).await?;
+    // It may have changed since.
+    key.1 = print;
+    let found = judge(drift, &expected.model, &model);
+    compared.insert(key, found.clone());
+    Ok(found)
+}
+
+/// Compares, and applies the rules.
+fn judge(drift: &Drift, expected: &SchemaModel, actual: &SchemaModel) -> Compared {
+    let not_included = usize::from(!drift.include.is_empty());
+    let mut hidden = vec![0; not_included + drift.ignore.len()];
+    let mut kept = Vec::new();
+    for difference in compare(expected, actual) {
+        let matches = |matching: &Matching| matching.matches(&difference);
+        if not_included > 0 && !drift.include.iter().any(matches) {
+            hidden[0] += 1;
+        } else if let Some(rule) = drift.ignore.iter().position(matches) {
+            hidden[not_included + rule] += 1;
+        } else {
+            kept.push(difference);
+        }
+    }
+    Compared { findings: without_consequences(&kept, expected, actual).into(), hidden }
+}
+
+fn hidden_by(drift: &Drift, counts: &[usize]) -> Vec<Hidden> {
+    let not_included = (!drift.include.is_empty()).then_some(None);
+    let rules = not_included.into_iter().chain(drift.ignore.iter().cloned().map(Some));
+    let hidden = rules.zip(counts).filter(|(_, count)| **count > 0);
+    hidden.map(|(rule, differences)| Hidden { rule, differences: *differences }).collect()
+}
+
+/// Reads what the tenants are compared with, by the version that they have on record where that matters.
+async fn expect(
+    drift: &Drift,
+    entries: &[Entry],
+    versions: &[Result<Option<i64>, Error>],
+) -> Result<(ReferenceName, HashMap<Option<i64>, Expected>), Error> {
+    let fleet = &drift.fleet;
+    let tenant = match &drift.reference {
+        Reference::First => entries.first().map(|entry| Arc::clone(&entry.name)),
+        Reference::Tenant(name) => Some(Arc::clone(name)),
+        _ => None,
+    };
+    let role = entries.iter().find_map(|entry| entry.subject.as_ref().ok()?.role.clone());
+    let known = |model: SchemaModel| Expected { model: Arc::new(model), fingerprint: None };
+    match &drift.reference {
+        Reference::First | Reference::Tenant(_) => {
+            let Some(name) = tenant else {
+                // No tenant, nothing to compare.
+                return Ok((ReferenceName::Tenant("".into()), HashMap::new()));
+            };
+            let targets = targets_of(fleet, &Schemas::Tenants(vec![Arc::clone(&name)])).await?;
+            let target = targets.into_iter().next();
+            let site = target.map(|target| target.site).transpose()?;
+            let site = site
+                .ok_or_else(|| Error::new(ErrorKind::UnknownTenant, "looking the reference up"))?;
+            let subject = survey::subject_of(fleet, &site).await?;
+            let (print, model) = survey::read_with_fingerprint(fleet, &subject).await?;
+            let expected = Expected { model: Arc::new(model), fingerprint: Some(print) };
+            Ok((ReferenceName::Tenant(name), [(None, expected)].into()))
+        }
+        Reference::Model(model) => {
+            let expected = Expected { model: Arc::clone(model), fingerprint: None };
+            Ok((ReferenceName::Model(model.schema.clone()), [(None, expected)].into()))
+        }
+        Reference::Migrations(set) => {
+            let model = model_of_migrations(fleet, set, None, role.as_ref()).await?;
+            let name = ReferenceName::Migrations(set.latest());
+            Ok((name, [(None, known(model))].into()))
+        }
+        Reference::Recorded(set) => {
+            let mut expected = HashMap::new();
+            for version in versions.iter().filter_map(|version| version.as_ref().ok()) {
+                if !expected.contains_key(version) {
+                    let model = model_of_migrations(fleet, set, *version, role.as_ref()).await?;
+                    expected.insert(*version, known(model));
+                }
+            }
+            Ok((ReferenceName::Recorded(set.latest()), expected))
+        }
+    }
+}
+
+/// Reads which version each tenant has on record, 0 for none.
+async fn versions(
+    fleet: &Fleet,
+    entries: &[Entry],
+) -> Result<Vec<Result<Option<i64>, Error>>, Error> {
+    let there: Vec<_> = entries.iter().filter_map(|entry| entry.subject.as_ref().ok()).collect();
+    let schemas: Vec<_> = there.iter().map(|subject| &subject.schema).collect();
+    let mut read = recorded_versions(fleet, &schemas).await?.into_iter();
+    let version = |entry: &Entry| match &entry.subject {
+        Ok(_) => match read.next() {
+            Some(Ok(version)) => Ok(Some(version)),
+            Some(Err(error)) => Err(error),
+            None => Ok(None),
+        },
+        Err(_) => Ok(None),
+    };
+    Ok(entries.iter().map(version).collect())
+}
+
+/// Computes the fingerprints of all tenants that have a schema.
+async fn fingerprints(
+    fleet: &Fleet,
+    entries: &[Entry],
+) -> Result<Vec<Result<Fingerprint, Error>>, Error> {
+    let subjects: Vec<_> = entries.iter().filter_map(|entry| entry.subject.as_ref().ok()).collect();
+    let mut prints = survey::fingerprints(fleet, &subjects).await?.into_iter();
+    let print = |entry: &Entry| match &entry.subject {
+        Ok(_) => {
+            prints.next().unwrap_or_else(|| Err(Error::new(ErrorKind::Busy, "reading its schema")))
+        }
+        Err(error) => Err(Error::new(error.kind(), format!("{error:#}"))),
+    };
+    Ok(entries.iter().map(print).collect())
+}

@@ -1,0 +1,171 @@
+//! Fingerprints of many schemas, shared between a few connections, and details of single ones.
+
+use std::{collections::VecDeque, time::Duration};
+
+use futures_util::future::try_join_all;
+use parking_lot::Mutex;
+use sqlx::PgConnection;
+
+use crate::{
+    catalog::Site,
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    pool::{Effect, Lease, leaves_session_usable},
+    schema::{
+        Fingerprint, SchemaModel,
+        read::{self, Subject, Unreadable},
+        unreadable,
+    },
+    sql::Sql,
+};
+
+/// Schemas whose fingerprints are computed in one statement.
+const AT_ONCE: usize = 100;
+
+/// Statements that are run at a time, each on a connection.
+const CONCURRENCY: usize = 2;
+
+/// How long a view that a migration has locked is waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(2_000);
+
+/// How often a schema is read that keeps changing.
+const READINGS: usize = 3;
+
+/// Fingerprints by the places of their schemas.
+type Found = Vec<(usize, Result<Fingerprint, Error>)>;
+
+/// Returns how a tenant's schema is read.
+pub(super) async fn subject_of(fleet: &Fleet, site: &Site) -> Result<Subject, Error> {
+    let role = fleet.role_of(site).await?;
+    // What all tenants share is nobody's own.
+    let role = role.filter(|role| Some(role) != fleet.server().role_of_manager());
+    Ok(Subject { schema: site.schema.clone(), role })
+}
+
+/// Computes the fingerprints of all of these schemas, in this order. Those that cannot be read do not keep the
+/// others from it.
+pub(super) async fn fingerprints(
+    fleet: &Fleet,
+    subjects: &[&Subject],
+) -> Result<Vec<Result<Fingerprint, Error>>, Error> {
+    let places: Vec<_> = (0..subjects.len()).collect();
+    let chunks: VecDeque<_> = places.chunks(AT_ONCE).map(<[usize]>::to_vec).collect();
+    let places_for_upkeep = fleet.server().places_for_upkeep().saturating_sub(1).max(1);
+    let readers = CONCURRENCY.min(places_for_upkeep).min(chunks.len());
+    let chunks = Mutex::new(chunks);
+    let readers = (0..readers).map(|_| reader(fleet, subjects, &chunks));
+    let mut found: Found = try_join_all(readers).await?.into_iter().flatten().collect();
+    found.sort_unstable_by_key(|(place, _)| *place);
+    Ok(found.into_iter().map(|(_, found)| found).collect())
+}
+
+async fn reader(
+    fleet: &Fleet,
+    subjects: &[&Subject],
+    chunks: &Mutex<VecDeque<Vec<usize>>>,
+) -> Result<Found, Error> {
+    let (mut found, mut lease) = (Found::new(), None);
+    loop {
+        let Some(chunk) = chunks.lock().pop_front() else { return Ok(found) };
+        let mut held = match lease.take() {
+            Some(held) => held,
+            None => lease_for_reading(fleet).await?,
+        };
+        // What one schema is refused for, all in its statement are: they are asked again in two halves, until it
+        // is by itself.
+        let mut parts = VecDeque::from([&chunk[..]]);
+        while let Some(part) = parts.pop_front() {
+            let asked: Vec<_> = part.iter().map(|place| subjects[*place]).collect();
+            let computed = on(&mut held, async |conn| read::fingerprints(conn, &asked).await).await;
+            match computed {
+                Ok(prints) => {
+                    for (place, print) in part.iter().zip(prints) {
+                        let print = match print {
+                            Some(print) => Ok(print),
+                            // Which of the two it is, its details say.
+                            None => Err(why_not(&mut held, subjects[*place]).await?),
+                        };
+                        found.push((*place, print));
+                    }
+                }
+                Err(error) if !leaves_session_usable(&error) => return Err(error.into()),
+                Err(error) => match part {
+                    [] => {}
+                    [alone] => found.push((*alone, Err(error.into()))),
+                    _ => {
+                        let (first, second) = part.split_at(part.len() / 2);
+                        parts.extend([first, second]);
+                    }
+                },
+            }
+        }
+        held.wear(chunk.len());
+        lease = Some(held).filter(|held| !held.is_spent());
+    }
+}
+
+async fn why_not(lease: &mut Lease, subject: &Subject) -> Result<Error, Error> {
+    let models = on(lease, async |conn| read::details(conn, &[subject]).await).await?;
+    Ok(match models.into_iter().next() {
+        Some(Err(reason)) => unreadable(subject, reason),
+        _ => changing(subject),
+    })
+}
+
+fn changing(subject: &Subject) -> Error {
+    let attempted =
+        format!("reading the schema {}: it is being changed; try again", subject.schema);
+    Error::new(ErrorKind::Busy, attempted)
+}
+
+/// Reads the model of one schema that does not change meanwhile.
+pub(super) async fn read(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel, Error> {
+    Ok(read_with_fingerprint(fleet, subject).await?.1)
+}
+
+/// Reads the model of a schema with the fingerprint that goes with it.
+///
+/// What the server prints is always of this moment, whatever the snapshot: a schema that is the same before and
+/// after was the same in between.
+pub(super) async fn read_with_fingerprint(
+    fleet: &Fleet,
+    subject: &Subject,
+) -> Result<(Fingerprint, SchemaModel), Error> {
+    let mut lease = lease_for_reading(fleet).await?;
+    let mut before = None;
+    for _ in 0..READINGS {
+        let models = on(&mut lease, async |conn| read::details(conn, &[subject]).await).await?;
+        let model = match models.into_iter().next() {
+            Some(model) => model.map_err(|reason| unreadable(subject, reason))?,
+            None => return Err(unreadable(subject, Unreadable::Missing)),
+        };
+        let after = on(&mut lease, async |conn| read::fingerprints(conn, &[subject]).await).await?;
+        let after = after.into_iter().next().flatten();
+        if let Some(after) = after {
+            if before.as_ref() == Some(&after) {
+                return Ok((after, model));
+            }
+            before = Some(after);
+        }
+    }
+    Err(changing(subject))
+}
+
+async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
+    let mut lease = fleet.lease().await?;
+    // The statements are large and run once: compiling them would take longer than running them.
+    let mut sql = Sql::new("set jit = off; set work_mem = '32MB'; set lock_timeout = ");
+    sql.number(LOCK_TIMEOUT.as_millis() as u64);
+    on(&mut lease, async |conn| sqlx::raw_sql(sql.finish()).execute(conn).await).await?;
+    Ok(lease)
+}
+
+/// Runs something on a lease for upkeep, and notes in it what came of that.
+async fn on<T>(
+    lease: &mut Lease,
+    run: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+) -> sqlx::Result<T> {
+    let result = run(&mut lease.start().conn).await;
+    lease.finish(Effect::OnSession, &result);
+    result
+}

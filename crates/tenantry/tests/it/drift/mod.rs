@@ -1,0 +1,4 @@
+//! Drift: every tenant is compared, and nothing is found where there is nothing.
+
+mod clusters;
+mod references;
