@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Http(HttpArgs),
     /// Compares migrations of many tenants with sqlx's own `Migrator`.
     Migrate(MigrateArgs),
+    /// Compares the schemas of many tenants, beside PostgreSQL's own functions over the same.
+    Schema(SchemaArgs),
     /// Migrates all tenants, for the benchmark of migrations, in a process of its own.
     #[command(hide = true)]
     MigrateRunner { url: String },
@@ -104,6 +106,20 @@ pub(crate) struct MigrateArgs {
     pub(crate) only: Vec<MigrateScenario>,
     #[command(flatten)]
     pub(crate) sizes: MigrateSizes,
+}
+
+/// How many schemas to compare, and how often.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SchemaArgs {
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Rounds, in each of which every contender runs once; 3 or more.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) rounds: u32,
+    /// Tenants; the figures are only comparable at the default.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 1_000)]
+    pub(crate) tenants: usize,
 }
 
 /// How many tenants there are. Smaller numbers are for trying the harness itself.

@@ -14,9 +14,11 @@ mod popularity;
 mod race;
 mod report;
 mod rounds;
+mod schema;
 mod sessions;
 mod stats;
 mod table;
+mod times;
 mod trusted;
 mod world;
 
@@ -25,7 +27,7 @@ use std::{fs, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    args::{Args, Command, HttpArgs, MigrateArgs, PoolArgs},
+    args::{Args, Command, HttpArgs, MigrateArgs, PoolArgs, SchemaArgs},
     failure::Failure,
     pool::{Bench, idle_tenant},
     world::World,
@@ -54,6 +56,7 @@ fn run(args: Args) -> Result<String, Failure> {
     match args.command {
         Command::Http(args) => runtime.block_on(http(&args)),
         Command::Migrate(args) => runtime.block_on(migrate(&args)),
+        Command::Schema(args) => runtime.block_on(schema(&args)),
         Command::MigrateRunner { url } => runtime.block_on(migrate::run_one(&url)),
         Command::Serve(_) => Ok(String::new()),
         Command::Pool(args) => runtime.block_on(pool(&args)),
@@ -92,6 +95,14 @@ async fn migrate(args: &MigrateArgs) -> Result<String, Failure> {
         fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     Ok(table::render_migrate(&report))
+}
+
+async fn schema(args: &SchemaArgs) -> Result<String, Failure> {
+    let report = schema::run(args).await?;
+    if let Some(path) = &args.json {
+        fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(table::render_schema(&report))
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the program, printed in this place alone")]

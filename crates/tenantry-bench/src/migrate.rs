@@ -8,7 +8,6 @@ mod files;
 mod long_file;
 mod noop;
 mod one_file;
-mod race;
 mod schemas;
 mod shared_touch;
 mod sqlx_loop;
@@ -22,6 +21,7 @@ use tenantry::{
     migrate::{MigrateOptions, MigrateReport},
 };
 
+pub(crate) use self::two_runners::run_one;
 use self::{
     empty::Empty,
     noop::Statements,
@@ -29,10 +29,10 @@ use self::{
     schemas::{Durability, Schemas},
     two_runners::Ran,
 };
-pub(crate) use self::{race::Times, two_runners::run_one};
 use crate::{
     args::{MigrateArgs, MigrateScenario},
     failure::Failure,
+    times::{self, Times},
 };
 
 /// Tenants that Tenantry migrates at a time.
@@ -143,7 +143,7 @@ async fn run_all(
     let Report { raw, .. } = report;
     if only.contains(&&MigrateScenario::Noop) {
         raw.noop = noop::run(schemas, rounds).await?;
-        report.noop_ms = race::find(&raw.noop, "tenantry").map(Times::median);
+        report.noop_ms = times::find(&raw.noop, "tenantry").map(Times::median);
         raw.noop_statements = noop::count(schemas).await?;
         report.noop_statements_per_1000 = raw.noop_statements.last().map(Statements::per_1000);
     }
@@ -156,13 +156,13 @@ async fn run_all(
         let tenants = args.sizes.created_tenants;
         raw.created = Some(tenants);
         raw.create = create::run(schemas, tenants, rounds).await?;
-        report.create_speedup_vs_files = Some(race::ratio(&raw.create, "files", "tenantry"));
-        let spares = race::ratio(&raw.create, "files", "tenantry_spares");
+        report.create_speedup_vs_files = Some(times::ratio(&raw.create, "files", "tenantry"));
+        let spares = times::ratio(&raw.create, "files", "tenantry_spares");
         report.spare_speedup_vs_files = Some(spares);
     }
     if only.contains(&&MigrateScenario::TwoRunners) {
         let ran = two_runners::run(schemas, rounds).await?;
-        report.two_runners_ratio = Some(race::ratio(&ran.times, "two", "one"));
+        report.two_runners_ratio = Some(times::ratio(&ran.times, "two", "one"));
         report.applied_twice = Some(ran.applied_twice);
         raw.two_runners = ran.times;
         raw.two_runners_reports = ran.reports;

@@ -4,7 +4,7 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 use crate::{
     http::{self, Figures, HttpReport},
-    migrate::{self, Times},
+    migrate,
     pool::{
         CONNECTIONS,
         backend_memory::BackendPrivateMb,
@@ -18,6 +18,8 @@ use crate::{
     },
     race::Series,
     report::Report,
+    schema,
+    times::Times,
 };
 
 /// Renders the figures with their targets, then what they were made of.
@@ -66,6 +68,44 @@ pub(crate) fn render_migrate(report: &migrate::Report) -> String {
         }
     }
     format!("{figures}\n\n{runs}")
+}
+
+pub(crate) fn render_schema(report: &schema::Report) -> String {
+    let mut figures = table(["scenario", "figure", "value", "target", ""]);
+    for line in schema_lines(report) {
+        figures.add_row(line.cells());
+    }
+    let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
+    let raw = &report.raw;
+    for (scenario, contenders) in
+        [("1000x20", &raw.large), ("growth", &raw.growth), ("x2", &raw.small)]
+    {
+        for times in contenders {
+            runs.add_row(times_row(scenario, times));
+        }
+    }
+    format!("{figures}\n\n{runs}")
+}
+
+fn schema_lines(report: &schema::Report) -> Vec<Line> {
+    let ratio = |name, value: f64, most: f64| {
+        Line::new("fingerprint", name, format!("{value:.2}"))
+            .target(format!("at most {most}"), value <= most)
+    };
+    let seconds = |scenario, name, value: f64, most: f64| {
+        Line::new(scenario, name, format!("{value:.2} s"))
+            .target(format!("at most {most} s"), value <= most)
+    };
+    let found = report.false_findings;
+    vec![
+        ratio("fingerprint_vs_defs", report.fingerprint_vs_defs, 2.0),
+        seconds("fingerprint", "fingerprint_1000x20_s", report.fingerprint_1000x20_s, 5.0),
+        ratio("fingerprint_growth", report.fingerprint_growth, 1.0),
+        seconds("drift", "drift_200x2_s", report.drift_200x2_s, 0.5),
+        seconds("drift", "drift_1000x2_s", report.drift_1000x2_s, 2.0),
+        seconds("drift", "tampered_extra_s", report.tampered_extra_s, 0.3),
+        Line::new("drift", "false_findings", found.to_string()).target("0", found == 0),
+    ]
 }
 
 fn times_row(scenario: &str, times: &Times) -> [String; 4] {

@@ -8,11 +8,13 @@ use tenantry::provision::{CreateOptions, Provisioner};
 use super::{
     files::Files,
     manager,
-    race::{self, Times},
     schemas::{Schemas, schema_of},
     sqlx_loop::one_tenant,
 };
-use crate::{failure::Failure, trusted};
+use crate::{
+    times::{self, Times},
+    {failure::Failure, trusted},
+};
 
 /// Tables of each tenant: those of the files, and the one that records them.
 const TABLES: usize = 11;
@@ -24,7 +26,7 @@ pub(super) async fn run(
     rounds: u32,
 ) -> Result<Vec<Times>, Failure> {
     let tenants: Vec<_> = (0..tenants).map(|number| format!("new{number:04}")).collect();
-    race::run("create", &["tenantry", "files", "tenantry_spares"], rounds, async |contender, _| {
+    times::run("create", &["tenantry", "files", "tenantry_spares"], rounds, async |contender, _| {
         let manager = manager(schemas)?;
         let provisioner = manager.provisioner().tenants(Files::Old.migrations()?);
         if contender == 2 {

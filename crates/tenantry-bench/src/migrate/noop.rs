@@ -7,15 +7,12 @@ use sqlx::postgres::PgSslMode;
 use tenantry::TenantManager;
 
 use super::{
-    checked,
-    counter::Counter,
-    files::Files,
-    manager, options,
-    race::{self, Times},
-    schemas::Schemas,
-    sqlx_loop,
+    checked, counter::Counter, files::Files, manager, options, schemas::Schemas, sqlx_loop,
 };
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    times::{self, Times},
+};
 
 /// What a server has executed for one run.
 #[derive(Debug, Clone, Serialize)]
@@ -32,7 +29,7 @@ impl Statements {
 
 /// Each round has a manager that has neither a connection nor anything in its caches.
 pub(super) async fn run(schemas: &Schemas, rounds: u32) -> Result<Vec<Times>, Failure> {
-    race::run("noop", &["tenantry", "sqlx"], rounds, async |contender, _| {
+    times::run("noop", &["tenantry", "sqlx"], rounds, async |contender, _| {
         if contender == 1 {
             let began = Instant::now();
             let migrator = Files::Old.migrator();

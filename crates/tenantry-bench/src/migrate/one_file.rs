@@ -2,15 +2,11 @@
 
 use std::time::Instant;
 
-use super::{
-    CONCURRENCY, checked,
-    files::Files,
-    manager, options,
-    race::{self, Times},
-    schemas::Schemas,
-    sqlx_loop,
+use super::{CONCURRENCY, checked, files::Files, manager, options, schemas::Schemas, sqlx_loop};
+use crate::{
+    times::{self, Times},
+    {failure::Failure, rounds::Round},
 };
-use crate::{failure::Failure, rounds::Round};
 
 /// Tenants that are migrated to warm up.
 const FEW: usize = 50;
@@ -30,7 +26,7 @@ pub(super) async fn run(
     schemas: &Schemas,
     rounds: u32,
 ) -> Result<OneFile, Failure> {
-    let times = race::run(scenario, &CONTENDERS, rounds, async |contender, round| {
+    let times = times::run(scenario, &CONTENDERS, rounds, async |contender, round| {
         let tenants = match round {
             Round::WarmUp => &schemas.tenants()[..schemas.tenants().len().min(FEW)],
             Round::Measured(_) => schemas.tenants(),
@@ -54,7 +50,7 @@ pub(super) async fn run(
         Ok(took)
     });
     let times = times.await?;
-    let speedup = race::ratio(&times, "sqlx", "tenantry");
+    let speedup = times::ratio(&times, "sqlx", "tenantry");
     Ok(OneFile { times, speedup })
 }
 

@@ -6,14 +6,11 @@ use serde::{Deserialize, Serialize};
 use tenantry::TenantManager;
 use tokio::process::{Child, Command};
 
-use super::{
-    checked,
-    files::Files,
-    options,
-    race::{self, Times},
-    schemas::Schemas,
+use super::{checked, files::Files, options, schemas::Schemas};
+use crate::{
+    times::{self, Times},
+    {failure::Failure, rounds::Round},
 };
-use crate::{failure::Failure, rounds::Round};
 
 /// What has come of all rounds.
 #[derive(Debug)]
@@ -37,7 +34,7 @@ pub(crate) struct Ran {
 /// Has one runner migrate all tenants, and two at once, each in a process of its own.
 pub(super) async fn run(schemas: &Schemas, rounds: u32) -> Result<TwoRunners, Failure> {
     let (mut reports, mut applied_twice) = (Vec::new(), 0);
-    let times = race::run("two_runners", &["one", "two"], rounds, async |contender, round| {
+    let times = times::run("two_runners", &["one", "two"], rounds, async |contender, round| {
         let runners = contender + 1;
         let began = Instant::now();
         let ran = at_once(&schemas.url(), runners).await?;

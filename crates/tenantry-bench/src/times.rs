@@ -22,7 +22,7 @@ impl Times {
 }
 
 /// Runs all contenders in turn, round after round.
-pub(super) async fn run(
+pub(crate) async fn run(
     scenario: &str,
     contenders: &[&'static str],
     rounds: u32,
@@ -35,12 +35,12 @@ pub(super) async fn run(
     Ok(times.map(|(contender, ms)| Times { contender, ms }).collect())
 }
 
-pub(super) fn find<'t>(all: &'t [Times], contender: &str) -> Option<&'t Times> {
+pub(crate) fn find<'t>(all: &'t [Times], contender: &str) -> Option<&'t Times> {
     all.iter().find(|times| times.contender == contender)
 }
 
 /// Returns how many times as long one took as another, within each round, of the rounds the median.
-pub(super) fn ratio(all: &[Times], one: &str, another: &str) -> f64 {
+pub(crate) fn ratio(all: &[Times], one: &str, another: &str) -> f64 {
     let ms =
         |contender| find(all, contender).into_iter().flat_map(|times| times.ms.iter().copied());
     stats::ratio(ms(one), ms(another))

@@ -1,0 +1,88 @@
+//! A server with the schemas of tenants.
+
+use std::{fmt::Write, ops::Range, str::FromStr};
+
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tenantry::TenantManager;
+use tenantry_devdb::DevServer;
+
+use crate::{failure::Failure, trusted};
+
+pub(super) struct Fleet {
+    server: DevServer,
+    options: PgConnectOptions,
+}
+
+/// Schemas that are made in one transaction: each object takes a lock.
+const AT_ONCE: usize = 20;
+
+impl Fleet {
+    pub(super) async fn start() -> Result<Self, Failure> {
+        let server = DevServer::builder()
+            .setting("max_locks_per_transaction", "512")
+            .setting("fsync", "off")
+            .start()
+            .await?;
+        let options = PgConnectOptions::from_str(&server.create_database("fleet").await?)?;
+        Ok(Self { server, options })
+    }
+
+    /// Makes the schemas of more tenants, with so many tables each.
+    pub(super) async fn grow(&self, tenants: Range<usize>, tables: usize) -> Result<(), Failure> {
+        let mut conn = self.connect().await?;
+        let numbers: Vec<_> = tenants.collect();
+        for chunk in numbers.chunks(AT_ONCE) {
+            let mut sql = String::new();
+            for tenant in chunk {
+                write_schema(&mut sql, *tenant, tables)?;
+            }
+            trusted::run(&mut conn, sql).await?;
+        }
+        trusted::run(&mut conn, "vacuum analyze".to_owned()).await?;
+        conn.close().await?;
+        Ok(())
+    }
+
+    /// Changes one attribute in one tenant.
+    pub(super) async fn tamper(&self) -> Result<(), Failure> {
+        let mut conn = self.connect().await?;
+        let sql = "alter table tenant_t00123.things1 alter column price type numeric(12,2)";
+        trusted::run(&mut conn, sql.to_owned()).await?;
+        conn.close().await?;
+        Ok(())
+    }
+
+    pub(super) async fn connect(&self) -> Result<PgConnection, Failure> {
+        Ok(PgConnection::connect_with(&self.options).await?)
+    }
+
+    pub(super) fn manager(&self) -> Result<TenantManager, Failure> {
+        Ok(TenantManager::builder_with(self.options.clone()).build()?)
+    }
+
+    pub(super) fn version(&self) -> String {
+        self.server.version().to_string()
+    }
+
+    pub(super) async fn stop(self) {
+        self.server.close().await;
+    }
+}
+
+/// Each table has four columns, a primary key, a check, an index, and a key to the table before it.
+fn write_schema(sql: &mut String, tenant: usize, tables: usize) -> Result<(), Failure> {
+    write!(sql, "create schema tenant_t{tenant:05}; set search_path = tenant_t{tenant:05}; ")?;
+    for table in 1..=tables {
+        let references = match table {
+            1 => String::new(),
+            _ => format!(" references things{} on delete cascade", table - 1),
+        };
+        write!(
+            sql,
+            "create table things{table} (id bigint primary key default 0, parent bigint default 0{references}, \
+             name varchar(80) not null default 'none', price numeric(10,2) default 0 check (price >= 0)); \
+             create index things{table}_name on things{table} (lower(name)) where name <> ''; "
+        )?;
+    }
+    Ok(())
+}
