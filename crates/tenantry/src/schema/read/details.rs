@@ -9,7 +9,9 @@ use super::{
         Object, ObjectKey, ObjectKind, SchemaModel, Value,
         tokens::{self, Own},
     },
-    READERS, Subject, Unreadable, names,
+    READERS, Subject, Unreadable,
+    beyond::beyond,
+    names,
     reader::{Column, Form, Reader},
     version, write_facts,
 };
@@ -37,11 +39,12 @@ pub(crate) async fn details(
     }
     let names = facts.iter().flatten().filter_map(Fact::named).collect::<BTreeSet<_>>();
     let hidden = hidden(conn, names.into_iter().collect()).await?;
+    let beyond = beyond(conn, subjects, server_version).await?;
     let mut models = Vec::with_capacity(subjects.len());
-    for (subject, facts) in subjects.iter().zip(facts) {
+    for ((subject, facts), beyond) in subjects.iter().zip(facts).zip(beyond) {
         models.push(match facts.is_empty() {
             true => Err(why_not(conn, subject).await?),
-            false => Ok(model(subject, server_version, &facts, &hidden)),
+            false => Ok(SchemaModel { beyond, ..model(subject, server_version, &facts, &hidden) }),
         });
     }
     Ok(models)
