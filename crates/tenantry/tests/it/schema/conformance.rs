@@ -1,14 +1,13 @@
 //! What is found different is what `pg_dump` shows different.
 
 use tenantry::schema::{
-    Difference, ObjectKey, ObjectKind, SchemaModel, compare,
-    probe::{details, fingerprints},
-    without_consequences,
+    Difference, ObjectKey, ObjectKind, SchemaModel, compare, without_consequences,
 };
 
 use super::{
     cases::{Case, Expected},
     corpus::Corpus,
+    probe::{details, fingerprints},
 };
 use crate::support::{connect, run};
 
