@@ -9,11 +9,11 @@ use super::{
         Object, ObjectKey, ObjectKind, SchemaModel, Value,
         tokens::{self, Own},
     },
-    READERS, Subject, Unreadable,
+    READERS, Subject, Unreadable, begin,
     beyond::beyond,
     names,
     reader::{Column, Form, Reader},
-    version, write_facts,
+    write_facts,
 };
 use crate::sql::Sql;
 
@@ -22,7 +22,7 @@ pub(crate) async fn details(
     conn: &mut PgConnection,
     subjects: &[&Subject],
 ) -> sqlx::Result<Vec<Result<SchemaModel, Unreadable>>> {
-    let server_version = version(conn).await?;
+    let server_version = begin(conn).await?;
     let mut sql = Sql::default();
     write_facts(&mut sql, server_version);
     sql.text("select f.place, f.reader, f.fact from f");

@@ -19,7 +19,7 @@ pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::fingerprints;
 
 use reader::Reader;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row};
 
 use crate::{sql::Sql, tenant::Ident};
 
@@ -77,13 +77,14 @@ const READERS: &[&Reader] = &[
     &parts::POLICY,
 ];
 
-/// Returns the major version of the server.
-async fn version(conn: &mut PgConnection) -> sqlx::Result<u32> {
-    let number: String =
-        sqlx::query_scalar("select pg_catalog.current_setting('server_version_num')")
-            .persistent(false)
-            .fetch_one(conn)
-            .await?;
+/// Returns the major version of the server, and sees to it that the rest of the transaction is not compiled: that takes
+/// longer than it saves, however many schemas there are.
+async fn begin(conn: &mut PgConnection) -> sqlx::Result<u32> {
+    let query = sqlx::query(
+        "select pg_catalog.current_setting('server_version_num'), pg_catalog.set_config('jit', 'off', true)",
+    );
+    let row = query.persistent(false).fetch_one(conn).await?;
+    let number: String = row.try_get(0)?;
     Ok(number.parse::<u32>().map_or(0, |number| number / 10_000))
 }
 
