@@ -44,16 +44,35 @@ pub async fn introspect(
     schema: &Ident,
     role: Option<&Ident>,
 ) -> Result<SchemaModel, Error> {
-    let subject = Subject { schema: schema.clone(), role: role.cloned() };
-    let model = async {
-        // What is set for reading is taken back with the transaction, or the savepoint.
-        let mut transaction = conn.begin().await?;
-        let models = read::details(&mut transaction, &[&subject]).await?;
-        transaction.rollback().await?;
-        Ok::<_, sqlx::Error>(models.into_iter().next())
+    let subject = (schema.clone(), role.cloned());
+    let model = introspect_all(conn, std::slice::from_ref(&subject)).await?.pop();
+    model.unwrap_or_else(|| Err(unreadable(&subject_of(&subject), Unreadable::Missing)))
+}
+
+/// Reads several schemas at once, in this order; each may come with the role that is the tenant's own.
+///
+/// This is quicker than [`introspect`] for each of them. Name a few hundred schemas at once at most.
+///
+/// # Errors
+///
+/// What stands in the way of asking. A schema that cannot be read has an error of its own, as with [`introspect`].
+///
+/// # Cancel safety
+///
+/// Safe. The search path of the connection stays what it was.
+pub async fn introspect_all(
+    conn: &mut PgConnection,
+    schemas: &[(Ident, Option<Ident>)],
+) -> Result<Vec<Result<SchemaModel, Error>>, Error> {
+    let subjects: Vec<_> = schemas.iter().map(subject_of).collect();
+    // What is set for reading is taken back with the transaction, or the savepoint.
+    let mut transaction = conn.begin().await?;
+    let models = read::details(&mut transaction, &subjects.iter().collect::<Vec<_>>()).await?;
+    transaction.rollback().await?;
+    let model = |(model, subject): (Result<_, Unreadable>, &Subject)| {
+        model.map_err(|reason| unreadable(subject, reason))
     };
-    let model = model.await?.unwrap_or(Err(Unreadable::Missing));
-    model.map_err(|reason| unreadable(&subject, reason))
+    Ok(models.into_iter().zip(&subjects).map(model).collect())
 }
 
 /// Computes the fingerprints of schemas in the server, in one statement for all of them.
@@ -72,15 +91,15 @@ pub async fn fingerprints(
     conn: &mut PgConnection,
     schemas: &[(Ident, Option<Ident>)],
 ) -> Result<Vec<Option<Fingerprint>>, Error> {
-    let subject = |(schema, role): &(Ident, Option<Ident>)| Subject {
-        schema: schema.clone(),
-        role: role.clone(),
-    };
-    let subjects: Vec<_> = schemas.iter().map(subject).collect();
+    let subjects: Vec<_> = schemas.iter().map(subject_of).collect();
     let mut transaction = conn.begin().await?;
     let found = read::fingerprints(&mut transaction, &subjects.iter().collect::<Vec<_>>()).await?;
     transaction.rollback().await?;
     Ok(found)
+}
+
+fn subject_of((schema, role): &(Ident, Option<Ident>)) -> Subject {
+    Subject { schema: schema.clone(), role: role.clone() }
 }
 
 pub(crate) fn unreadable(subject: &Subject, reason: Unreadable) -> Error {

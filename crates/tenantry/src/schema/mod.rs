@@ -6,8 +6,6 @@ mod compare;
 mod introspect;
 mod kind;
 mod model;
-#[doc(hidden)]
-pub mod probe;
 pub(crate) mod read;
 pub(crate) mod tokens;
 
@@ -15,7 +13,7 @@ pub use attribute::Attribute;
 pub use beyond::{Beyond, BeyondKind};
 pub use compare::{Change, Difference, compare, without_consequences};
 pub(crate) use introspect::unreadable;
-pub use introspect::{fingerprints, introspect};
+pub use introspect::{fingerprints, introspect, introspect_all};
 pub use kind::ObjectKind;
 pub use model::{Object, ObjectKey, SchemaModel, Value};
 pub use read::Fingerprint;

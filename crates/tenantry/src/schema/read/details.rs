@@ -9,9 +9,11 @@ use super::{
         Object, ObjectKey, ObjectKind, SchemaModel, Value,
         tokens::{self, Own},
     },
-    READERS, Subject, Unreadable, names,
+    READERS, Subject, Unreadable, begin,
+    beyond::beyond,
+    names,
     reader::{Column, Form, Reader},
-    version, write_facts,
+    write_facts,
 };
 use crate::sql::Sql;
 
@@ -20,7 +22,7 @@ pub(crate) async fn details(
     conn: &mut PgConnection,
     subjects: &[&Subject],
 ) -> sqlx::Result<Vec<Result<SchemaModel, Unreadable>>> {
-    let server_version = version(conn).await?;
+    let server_version = begin(conn).await?;
     let mut sql = Sql::default();
     write_facts(&mut sql, server_version);
     sql.text("select f.place, f.reader, f.fact from f");
@@ -37,11 +39,12 @@ pub(crate) async fn details(
     }
     let names = facts.iter().flatten().filter_map(Fact::named).collect::<BTreeSet<_>>();
     let hidden = hidden(conn, names.into_iter().collect()).await?;
+    let beyond = beyond(conn, subjects, server_version).await?;
     let mut models = Vec::with_capacity(subjects.len());
-    for (subject, facts) in subjects.iter().zip(facts) {
+    for ((subject, facts), beyond) in subjects.iter().zip(facts).zip(beyond) {
         models.push(match facts.is_empty() {
             true => Err(why_not(conn, subject).await?),
-            false => Ok(model(subject, server_version, &facts, &hidden)),
+            false => Ok(SchemaModel { beyond, ..model(subject, server_version, &facts, &hidden) }),
         });
     }
     Ok(models)

@@ -4,9 +4,9 @@ use sqlx::{PgConnection, Row};
 
 use super::{
     super::tokens::{self, Own},
-    READERS, Subject, names,
+    READERS, Subject, begin, names,
     reader::Form,
-    version, write_facts,
+    write_facts,
 };
 use crate::sql::Sql;
 
@@ -28,7 +28,7 @@ pub(crate) async fn fingerprints(
     conn: &mut PgConnection,
     subjects: &[&Subject],
 ) -> sqlx::Result<Vec<Option<Fingerprint>>> {
-    let server_version = version(conn).await?;
+    let server_version = begin(conn).await?;
     let mut sql = Sql::default();
     write_facts(&mut sql, server_version);
     // A name with a quote or a backslash looks different in the text of an array.

@@ -2,6 +2,7 @@
 //!
 //! Both are made of the same facts. A fact is an array of texts: what an object is called, and its attributes.
 
+mod beyond;
 mod details;
 mod fingerprint;
 mod operators;
@@ -18,7 +19,7 @@ pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::fingerprints;
 
 use reader::Reader;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row};
 
 use crate::{sql::Sql, tenant::Ident};
 
@@ -76,29 +77,23 @@ const READERS: &[&Reader] = &[
     &parts::POLICY,
 ];
 
-/// Returns the major version of the server.
-async fn version(conn: &mut PgConnection) -> sqlx::Result<u32> {
-    let number: String =
-        sqlx::query_scalar("select pg_catalog.current_setting('server_version_num')")
-            .persistent(false)
-            .fetch_one(conn)
-            .await?;
+/// Returns the major version of the server, and sees to it that the rest of the transaction is not compiled: that takes
+/// longer than it saves, however many schemas there are.
+async fn begin(conn: &mut PgConnection) -> sqlx::Result<u32> {
+    let query = sqlx::query(
+        "select pg_catalog.current_setting('server_version_num'), pg_catalog.set_config('jit', 'off', true)",
+    );
+    let row = query.persistent(false).fetch_one(conn).await?;
+    let number: String = row.try_get(0)?;
     Ok(number.parse::<u32>().map_or(0, |number| number / 10_000))
 }
 
 /// Appends the schemas as `n`, the members of extensions as `m`, what depends on
 /// extensions as `x`, and the facts of all readers as `f`.
-///
-/// `$1` are the names of the schemas, `$2` the roles, or nulls.
 fn write_facts(sql: &mut Sql, version: u32) {
+    write_subjects(sql);
     sql.text(
-        "with n as materialized (select asked.place::pg_catalog.int4 as place, s.oid, s.nspname as name, \
-           pg_catalog.quote_ident(s.nspname) as path, r.rolname as role_name, coalesce(r.oid, 0::pg_catalog.oid) as role \
-         from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) with ordinality as asked (schema, role, place) \
-         join pg_catalog.pg_namespace s on s.nspname operator(pg_catalog.=) asked.schema::pg_catalog.name \
-           and pg_catalog.has_schema_privilege(s.oid, 'usage') \
-         left join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) asked.role::pg_catalog.name), \
-         m as materialized (select d.classid, d.objid from pg_catalog.pg_depend d \
+        ", m as materialized (select d.classid, d.objid from pg_catalog.pg_depend d \
          where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
            and d.deptype operator(pg_catalog.=) 'e'::pg_catalog.\"char\"), \
          x as materialized (select d.classid, d.objid, pg_catalog.array_agg(e.extname::pg_catalog.text order by e.extname) as names \
@@ -112,6 +107,20 @@ fn write_facts(sql: &mut Sql, version: u32) {
         reader.write(sql, place, version);
     }
     sql.text(") ");
+}
+
+/// Begins a statement with the schemas as `n`.
+///
+/// `$1` are the names of the schemas, `$2` the roles, or nulls.
+fn write_subjects(sql: &mut Sql) {
+    sql.text(
+        "with n as materialized (select asked.place::pg_catalog.int4 as place, s.oid, s.nspname as name, \
+           pg_catalog.quote_ident(s.nspname) as path, r.rolname as role_name, coalesce(r.oid, 0::pg_catalog.oid) as role \
+         from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) with ordinality as asked (schema, role, place) \
+         join pg_catalog.pg_namespace s on s.nspname operator(pg_catalog.=) asked.schema::pg_catalog.name \
+           and pg_catalog.has_schema_privilege(s.oid, 'usage') \
+         left join pg_catalog.pg_roles r on r.rolname operator(pg_catalog.=) asked.role::pg_catalog.name)",
+    );
 }
 
 fn names(subjects: &[&Subject]) -> (Vec<String>, Vec<Option<String>>) {

@@ -209,8 +209,8 @@ pub(super) const BASE: Reader = Reader {
     kind: ObjectKind::BaseType,
     from: described!(
         "pg_catalog.pg_type t on t.typnamespace operator(pg_catalog.=) n.oid \
-           and (t.typtype operator(pg_catalog.=) 'b'::pg_catalog.\"char\" and not exists (select from pg_catalog.pg_type e \
-               where e.oid operator(pg_catalog.=) t.typelem and e.typarray operator(pg_catalog.=) t.oid) \
+           and (t.typtype operator(pg_catalog.=) 'b'::pg_catalog.\"char\" and t.typinput::pg_catalog.oid operator(pg_catalog.<>) \
+             'pg_catalog.array_in'::pg_catalog.regproc \
              or t.typtype operator(pg_catalog.=) 'p'::pg_catalog.\"char\" and not t.typisdefined)",
         "pg_type",
         "t.oid"

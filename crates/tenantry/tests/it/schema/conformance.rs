@@ -1,14 +1,13 @@
 //! What is found different is what `pg_dump` shows different.
 
 use tenantry::schema::{
-    Difference, ObjectKey, ObjectKind, SchemaModel, compare,
-    probe::{details, fingerprints},
-    without_consequences,
+    Difference, ObjectKey, ObjectKind, SchemaModel, compare, without_consequences,
 };
 
 use super::{
     cases::{Case, Expected},
     corpus::Corpus,
+    probe::{details, fingerprints},
 };
 use crate::support::{connect, run};
 
@@ -32,6 +31,12 @@ async fn every_case_is_found_by_its_name() {
             problems(case, &left, &right).into_iter().for_each(&mut problem);
             if (left_print == right_print) == (case.expected == Expected::Different) {
                 problem(format!("equal fingerprints: {}", left_print == right_print));
+            }
+            let is_beyond = left.beyond != right.beyond;
+            if case.expected != Expected::Different
+                && is_beyond != (case.expected == Expected::Beyond)
+            {
+                problem(format!("beyond the dump: {:?} and {:?}", left.beyond, right.beyond));
             }
             if built.undone.is_none() {
                 continue;
@@ -62,6 +67,23 @@ async fn plans_make_no_difference() {
         run(&mut admin, settings).await;
         assert!(fingerprints(&mut admin, &names).await == expected, "{settings}");
     }
+}
+
+/// A role that may use the schemas and nothing else sees all that there is.
+#[tokio::test]
+async fn a_plain_role_reads_the_same() {
+    let corpus = Corpus::build().await;
+    let mut admin = connect(&corpus.url).await;
+    run(&mut admin, "create role zq_plain").await;
+    let names: Vec<_> = corpus.cases.iter().step_by(4).map(|built| built.right.as_str()).collect();
+    let grants = names.iter().map(|name| format!("grant usage on schema {name} to zq_plain;"));
+    run(&mut admin, &grants.collect::<String>()).await;
+    let names: Vec<_> = names.into_iter().map(|name| (name, None)).collect();
+    let models = details(&mut admin, &names).await;
+    let prints = fingerprints(&mut admin, &names).await;
+    run(&mut admin, "set role zq_plain").await;
+    assert!(details(&mut admin, &names).await == models);
+    assert!(fingerprints(&mut admin, &names).await == prints);
 }
 
 fn problems(case: &Case, left: &SchemaModel, right: &SchemaModel) -> Vec<String> {

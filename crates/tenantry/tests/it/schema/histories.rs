@@ -4,16 +4,14 @@ use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::{Config, RngSeed, TestRunner},
 };
-use tenantry::schema::{
-    Difference, ObjectKind, compare,
-    probe::{details, fingerprints},
-};
+use tenantry::schema::{Difference, ObjectKind, compare};
 use tenantry_devdb::DevServer;
 
 use super::{
     cases::{Case, Expected},
     corpus,
     judge::{Judge, NEUTRAL},
+    probe::{details, fingerprints},
     random::{Pair, Pool},
 };
 use crate::support::{connect, run, server_version};

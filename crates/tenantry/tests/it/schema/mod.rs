@@ -7,6 +7,7 @@ mod dump;
 mod histories;
 mod judge;
 mod names;
+mod probe;
 mod random;
 mod roles;
 mod text;

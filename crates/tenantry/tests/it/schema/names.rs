@@ -2,18 +2,16 @@
 
 use std::iter;
 
-use sqlx::PgConnection;
-use tenantry::schema::{
-    Difference, compare,
-    probe::{details, fingerprints},
-};
+use sqlx::{Connection, PgConnection};
+use tenantry::schema::{Difference, compare};
 
 use super::{
     cases::{Case, Expected},
     corpus,
     judge::quote,
+    probe::{details, fingerprints},
 };
-use crate::support::{connect, run, server_version, try_run};
+use crate::support::{connect, server_version, try_run};
 
 /// Pairs of names. Those of one letter are names of tables and functions in the cases.
 const NAMES: [(&str, &str); 10] = [
@@ -52,9 +50,9 @@ async fn names_of_schemas_make_no_difference() {
 }
 
 async fn problem(admin: &mut PgConnection, case: &Case, names: (&str, &str)) -> Option<String> {
-    run(&mut *admin, "begin").await;
-    let outcome = found(admin, case, names).await;
-    run(&mut *admin, "rollback").await;
+    let mut transaction = admin.begin().await.expect("the server runs");
+    let outcome = found(&mut transaction, case, names).await;
+    transaction.rollback().await.expect("the server runs");
     let (found, is_equal) = match outcome {
         Ok(outcome) => outcome,
         Err(error) if corpus::is_lacking(&error) => return None,

@@ -1,14 +1,12 @@
 //! A tenant's own role is part of its name.
 
 use sqlx::PgConnection;
-use tenantry::schema::{
-    compare,
-    probe::{details, fingerprints},
-};
+use tenantry::schema::compare;
 
 use super::{
     corpus,
     judge::{Judge, build},
+    probe::{details, fingerprints},
 };
 use crate::support::{connect, run};
 
