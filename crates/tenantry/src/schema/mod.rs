@@ -3,6 +3,7 @@
 mod attribute;
 mod beyond;
 mod compare;
+mod ddl;
 mod introspect;
 mod kind;
 mod model;

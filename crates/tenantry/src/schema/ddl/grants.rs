@@ -1,0 +1,183 @@
+//! Granting and revoking.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A privilege as the model has it: `grantee=privilege/grantor`, with a `*` for the right to grant it on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant<'a> {
+    grantee: &'a str,
+    privilege: &'a str,
+    can_grant: bool,
+    grantor: &'a str,
+}
+
+impl<'a> Grant<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut in_quotes = false;
+        let end = text.find(|character| {
+            in_quotes ^= character == '"';
+            character == '=' && !in_quotes
+        })?;
+        let (grantee, rest) = (&text[..end], &text[end + 1..]);
+        let (privilege, grantor) = rest.split_once('/')?;
+        let can_grant = privilege.ends_with('*');
+        Some(Self { grantee, privilege: privilege.trim_end_matches('*'), can_grant, grantor })
+    }
+}
+
+/// Returns what is granted on a new object, for `table x`, `sequence x` and so on.
+pub(crate) fn builtin_grants(granted: &str, owner: &str, server_version: u32) -> Vec<String> {
+    let kind = granted.split(' ').next().unwrap_or_default();
+    let (owners, everybody): (&[&str], &[&str]) = match kind {
+        "table" if server_version >= 17 => (
+            &[
+                "INSERT",
+                "SELECT",
+                "UPDATE",
+                "DELETE",
+                "TRUNCATE",
+                "REFERENCES",
+                "TRIGGER",
+                "MAINTAIN",
+            ],
+            &[],
+        ),
+        "table" => {
+            (&["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"], &[])
+        }
+        "sequence" => (&["SELECT", "UPDATE", "USAGE"], &[]),
+        "schema" => (&["USAGE", "CREATE"], &[]),
+        "function" | "procedure" | "routine" => (&["EXECUTE"], &["EXECUTE"]),
+        "type" | "domain" => (&["USAGE"], &["USAGE"]),
+        _ => (&[], &[]),
+    };
+    let one = |grantee, privilege| format!("{grantee}={privilege}/{owner}");
+    let owners = owners.iter().map(|privilege| one(owner, privilege));
+    owners.chain(everybody.iter().map(|privilege| one("public", privilege))).collect()
+}
+
+/// Returns the statements that change what is granted on an object, `table x` or `(a) on table x` for a column,
+/// whose owner this is.
+pub(crate) fn grant_changes(
+    granted: &str,
+    owner: &str,
+    before: &[String],
+    after: &[String],
+) -> Vec<String> {
+    let parse = |list: &'_ [String]| -> BTreeSet<String> { list.iter().cloned().collect() };
+    let (before, after) = (parse(before), parse(after));
+    // The right to grant on is gone with the privilege; what stays is granted again.
+    let gone: Vec<Grant<'_>> = before.difference(&after).filter_map(|g| Grant::parse(g)).collect();
+    let new: Vec<Grant<'_>> = after.difference(&before).filter_map(|g| Grant::parse(g)).collect();
+    let mut statements = Vec::new();
+    let mut groups: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for grant in &gone {
+        let is_only_weaker = |other: &&Grant<'_>| {
+            (other.grantee, other.privilege, other.grantor)
+                == (grant.grantee, grant.privilege, grant.grantor)
+        };
+        let words = match new.iter().find(is_only_weaker) {
+            Some(other) if other.can_grant => continue,
+            Some(_) => "revoke grant option for",
+            None => "revoke",
+        };
+        groups.entry((grant.grantor, words, grant.grantee)).or_default().push(grant.privilege);
+    }
+    for ((grantor, words, grantee), privileges) in groups {
+        let statement = format!("{words} {} from {grantee}", on(&privileges, granted));
+        statements.extend(granted_by(grantor, owner, statement));
+    }
+    let mut groups: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for grant in &new {
+        let is_only_weaker = gone.iter().any(|other| {
+            other.can_grant
+                && (other.grantee, other.privilege, other.grantor)
+                    == (grant.grantee, grant.privilege, grant.grantor)
+        });
+        if !is_only_weaker {
+            let group = (grant.grantor, grant.grantee, grant.can_grant);
+            groups.entry(group).or_default().push(grant.privilege);
+        }
+    }
+    // Who grants on has to have been granted first.
+    let mut able = BTreeSet::from([owner]);
+    while !groups.is_empty() {
+        let next = groups.keys().find(|(grantor, ..)| able.contains(grantor));
+        let Some(group) = next.or(groups.keys().next()).copied() else { break };
+        let privileges = groups.remove(&group).unwrap_or_default();
+        let (grantor, grantee, can_grant) = group;
+        if can_grant {
+            able.insert(grantee);
+        }
+        let option = if can_grant { " with grant option" } else { "" };
+        let statement = format!("grant {} to {grantee}{option}", on(&privileges, granted));
+        statements.extend(granted_by(grantor, owner, statement));
+    }
+    statements
+}
+
+/// Returns the privileges with what they are on.
+fn on(privileges: &[&str], granted: &str) -> String {
+    match granted.starts_with('(').then(|| granted.split_once(" on ")).flatten() {
+        Some((column, table)) => {
+            let each = privileges.iter().map(|p| format!("{} {column}", p.to_lowercase()));
+            format!("{} on {table}", each.collect::<Vec<_>>().join(", "))
+        }
+        None => format!("{} on {granted}", privileges.join(", ").to_lowercase()),
+    }
+}
+
+fn granted_by(grantor: &str, owner: &str, statement: String) -> Vec<String> {
+    match grantor == owner || owner.is_empty() {
+        true => vec![statement],
+        false => vec![format!("set role {grantor}"), statement, "reset role".to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(before: &[&str], after: &[&str]) -> Vec<String> {
+        let list = |list: &[&str]| list.iter().map(|&one| one.to_owned()).collect::<Vec<_>>();
+        grant_changes("table t", "o", &list(before), &list(after))
+    }
+
+    #[test]
+    fn grants_what_is_new_and_revokes_what_is_gone() {
+        assert_eq!(
+            changes(&["o=SELECT/o", "o=INSERT/o"], &["o=SELECT/o", "r=SELECT/o", "r=UPDATE/o"]),
+            ["revoke insert on table t from o", "grant select, update on table t to r"]
+        );
+        assert_eq!(
+            changes(&["r=SELECT/o"], &["r=SELECT*/o"]),
+            ["grant select on table t to r with grant option"]
+        );
+        assert_eq!(
+            changes(&["r=SELECT*/o"], &["r=SELECT/o"]),
+            ["revoke grant option for select on table t from r"]
+        );
+    }
+
+    #[test]
+    fn who_grants_on_is_granted_first() {
+        assert_eq!(
+            changes(&[], &["a=SELECT/\"z=/\"", "\"z=/\"=SELECT*/o"]),
+            [
+                "grant select on table t to \"z=/\" with grant option",
+                "set role \"z=/\"",
+                "grant select on table t to a",
+                "reset role"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_columns_privileges_name_it() {
+        let after = ["r=SELECT/o".to_owned(), "r=UPDATE/o".to_owned()];
+        assert_eq!(
+            grant_changes("(a) on table t", "o", &[], &after),
+            ["grant select (a), update (a) on table t to r"]
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! From a model to the statements that create what it describes.
+
+mod grants;
+mod operators;
+mod order;
+mod parts;
+mod quoting;
+mod relations;
+mod routines;
+mod script;
+mod types;
+mod whole;
+
+pub(crate) use grants::{builtin_grants, grant_changes};
+pub(crate) use parts::is_check;
+pub(crate) use quoting::{fill, ident, literal, own};
+pub(crate) use relations::{column_definition, sequence_options};
+use script::Script;
+
+use super::{ObjectKey, ObjectKind, SchemaModel};
+use crate::tenant::Ident;
+
+impl SchemaModel {
+    /// Returns a script that creates the schema under this name, with everything in it.
+    ///
+    /// It is for a server of the same major version, and for a session that may do all of it. Roles, extensions,
+    /// tablespaces and what other schemas hold have to be there. The search path of the session is the schema
+    /// afterwards.
+    #[must_use]
+    pub fn ddl(&self, schema: &Ident) -> String {
+        let mut script = String::from("set check_function_bodies = off;\n");
+        for statement in order::statements(self) {
+            let statement = fill(&statement, schema.as_str(), self.role.as_deref());
+            script.push_str(&statement);
+            script.push_str(";\n");
+        }
+        script
+    }
+}
+
+/// Returns the statements that create one object with all of its attributes, in order, without semicolons.
+///
+/// [`fill`] puts the names in for the placeholders in them. A table comes with its columns and its checks, other
+/// relations and composite types with their columns; an identity comes with its sequence.
+pub(crate) fn object(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
+    script(model, key).into_statements()
+}
+
+/// Says whether an object is created together with the one that it is a part of.
+pub(crate) fn comes_with_its_owner(model: &SchemaModel, key: &ObjectKey) -> bool {
+    match key.kind {
+        ObjectKind::Column => true,
+        ObjectKind::Constraint => {
+            !parts::is_of_domain(model, key)
+                && model
+                    .get(key)
+                    .is_some_and(|object| is_check(object) && !parts::is_not_valid(object))
+        }
+        _ => false,
+    }
+}
+
+fn script(model: &SchemaModel, key: &ObjectKey) -> Script {
+    let mut script = Script::default();
+    let Some(object) = model.get(key) else { return script };
+    let out = &mut script;
+    match key.kind {
+        ObjectKind::Schema => whole::schema(model, object, out),
+        ObjectKind::DefaultPrivileges => whole::default_privileges(key, object, out),
+        ObjectKind::SecurityLabel => whole::security_label(key, object, out),
+        ObjectKind::Collation => operators::collation(model, key, object, out),
+        ObjectKind::Conversion => operators::conversion(model, key, object, out),
+        ObjectKind::Operator => operators::operator(model, key, object, out),
+        ObjectKind::OperatorFamily => operators::family(model, key, object, out),
+        ObjectKind::OperatorClass => operators::class(model, key, object, out),
+        ObjectKind::TextSearchParser
+        | ObjectKind::TextSearchTemplate
+        | ObjectKind::TextSearchDictionary
+        | ObjectKind::TextSearchConfiguration => operators::text_search(model, key, object, out),
+        ObjectKind::Enum => types::enumeration(model, key, object, out),
+        ObjectKind::Composite => types::composite(model, key, object, out),
+        ObjectKind::Domain => types::domain(model, key, object, out),
+        ObjectKind::Range => types::range(model, key, object, out),
+        ObjectKind::BaseType => types::base(model, key, object, out),
+        ObjectKind::Function | ObjectKind::Procedure => routines::routine(model, key, object, out),
+        ObjectKind::Aggregate => routines::aggregate(model, key, object, out),
+        ObjectKind::Sequence => relations::sequence(model, key, object, out),
+        ObjectKind::Table | ObjectKind::ForeignTable => relations::table(model, key, object, out),
+        ObjectKind::View | ObjectKind::MaterializedView => {
+            relations::view(model, key, object, out);
+        }
+        ObjectKind::Column => relations::column(model, key, object, out),
+        ObjectKind::Constraint => parts::constraint(model, key, object, out),
+        ObjectKind::Index => parts::index(model, key, object, out),
+        ObjectKind::Statistics => parts::statistics(model, key, object, out),
+        ObjectKind::Trigger => parts::trigger(model, key, object, out),
+        ObjectKind::Rule => parts::rule(key, object, out),
+        ObjectKind::Policy => parts::policy(key, object, out),
+    }
+    script
+}

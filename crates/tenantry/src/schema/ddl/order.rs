@@ -1,0 +1,204 @@
+//! In which order objects can be created: each after what its texts name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel, Value},
+    comes_with_its_owner, script,
+    script::Phase,
+    types::needs_shell,
+};
+
+/// Returns the statements that create everything, in an order that works.
+pub(super) fn statements(model: &SchemaModel) -> Vec<String> {
+    let mut statements: Vec<(Phase, String)> = Vec::new();
+    for key in Order::new(model).keys() {
+        statements.extend(script(model, key).into_phases());
+    }
+    statements.sort_by_key(|(phase, _)| *phase);
+    statements.into_iter().map(|(_, statement)| statement).collect()
+}
+
+/// Objects with what each needs.
+struct Order<'a> {
+    keys: Vec<&'a ObjectKey>,
+    needs: Vec<BTreeSet<usize>>,
+}
+
+/// How a text names an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Mention {
+    /// A name in a text.
+    Name,
+    /// A name before a parenthesis.
+    Call,
+    /// A name that is an operator.
+    Operator,
+}
+
+fn mention(kind: ObjectKind) -> Option<Mention> {
+    Some(match kind {
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate => Mention::Call,
+        ObjectKind::Operator => Mention::Operator,
+        ObjectKind::Collation
+        | ObjectKind::Enum
+        | ObjectKind::Composite
+        | ObjectKind::Domain
+        | ObjectKind::Range
+        | ObjectKind::BaseType
+        | ObjectKind::OperatorFamily
+        | ObjectKind::OperatorClass
+        | ObjectKind::TextSearchParser
+        | ObjectKind::TextSearchTemplate
+        | ObjectKind::TextSearchDictionary
+        | ObjectKind::TextSearchConfiguration
+        | ObjectKind::Sequence
+        | ObjectKind::Table
+        | ObjectKind::ForeignTable
+        | ObjectKind::View
+        | ObjectKind::MaterializedView => Mention::Name,
+        _ => return None,
+    })
+}
+
+impl<'a> Order<'a> {
+    fn new(model: &'a SchemaModel) -> Self {
+        let keys: Vec<&ObjectKey> =
+            model.objects.keys().filter(|key| !comes_with_its_owner(model, key)).collect();
+        let mut names: BTreeMap<(Mention, &str), Vec<usize>> = BTreeMap::new();
+        for (place, key) in keys.iter().enumerate() {
+            if let Some(mention) = mention(key.kind) {
+                names.entry((mention, &key.name)).or_default().push(place);
+            }
+        }
+        let needs = keys.iter().enumerate().map(|(place, key)| {
+            let mut needs = BTreeSet::new();
+            for text in texts(model, key) {
+                for (mention, word) in words(&text) {
+                    needs.extend(names.get(&(mention, &*word)).into_iter().flatten().copied());
+                }
+            }
+            needs.remove(&place);
+            // A shell is there already.
+            if matches!(key.kind, ObjectKind::Function) {
+                needs.retain(|other| !model.get(keys[*other]).is_some_and(needs_shell));
+            }
+            needs
+        });
+        let needs = needs.collect();
+        Self { keys, needs }
+    }
+
+    /// Returns the keys, each after what it needs; where they need one another, in the order of the model.
+    fn keys(&self) -> Vec<&'a ObjectKey> {
+        let mut ordered = Vec::with_capacity(self.keys.len());
+        let mut seen = vec![false; self.keys.len()];
+        for start in 0..self.keys.len() {
+            // Each is put down when all that it needs has been.
+            let mut open = vec![(start, false)];
+            while let Some((place, is_done)) = open.pop() {
+                if is_done {
+                    ordered.push(self.keys[place]);
+                } else if !seen[place] {
+                    seen[place] = true;
+                    open.push((place, true));
+                    open.extend(self.needs[place].iter().rev().map(|need| (*need, false)));
+                }
+            }
+        }
+        ordered
+    }
+}
+
+/// Returns all texts by which an object may name others when it is created.
+fn texts(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut take = |object: &Object| {
+        for (attribute, value) in object.attributes() {
+            let is_said = match attribute {
+                Attribute::Body => object.has(Attribute::SqlBody),
+                Attribute::ColumnOrder
+                | Attribute::Comment
+                | Attribute::IndexComment
+                | Attribute::NotNullComment
+                | Attribute::Labels
+                | Attribute::Owner
+                | Attribute::Grants
+                | Attribute::OwnedBy
+                | Attribute::Negator
+                | Attribute::Commutator
+                | Attribute::Settings => false,
+                _ => true,
+            };
+            match value {
+                Value::Text(text) if is_said => found.push(text.clone()),
+                Value::List(list) if is_said => found.extend(list.iter().cloned()),
+                _ => {}
+            }
+        }
+    };
+    if let Some(object) = model.get(key) {
+        take(object);
+    }
+    for (part, object) in &model.objects {
+        let is_part = part.of.as_deref() == Some(&key.name) && mention(key.kind).is_some();
+        if is_part && comes_with_its_owner(model, part) {
+            take(object);
+        }
+    }
+    found.extend(key.of.iter().map(|of| super::ident(of)));
+    found.extend(key.arguments.clone());
+    found
+}
+
+/// Returns the names in a text, without quotes, each with how it is mentioned.
+fn words(text: &str) -> Vec<(Mention, String)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => {
+                let end = quoted_end(rest);
+                let name = rest[1..end.max(2) - 1].replace("\"\"", "\"");
+                push(name, &rest[end..], &mut found);
+                end
+            }
+            c if c.is_alphanumeric() || c == '_' => {
+                let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+                let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+                push(rest[..end].to_owned(), &rest[end..], &mut found);
+                end
+            }
+            c if is_of_operator(c) => {
+                let end = rest.find(|c| !is_of_operator(c)).unwrap_or(rest.len());
+                found.push((Mention::Operator, rest[..end].to_owned()));
+                end
+            }
+            other => other.len_utf8(),
+        };
+        rest = &rest[length..];
+    }
+    found
+}
+
+fn push(name: String, after: &str, found: &mut Vec<(Mention, String)>) {
+    if after.starts_with('(') {
+        found.push((Mention::Call, name.clone()));
+    }
+    found.push((Mention::Name, name));
+}
+
+/// Returns where a name in double quotes ends.
+fn quoted_end(text: &str) -> usize {
+    let mut characters = text.char_indices().skip(1).peekable();
+    while let Some((at, character)) = characters.next() {
+        if character == '"' && characters.next_if(|(_, next)| *next == '"').is_none() {
+            return at + 1;
+        }
+    }
+    text.len()
+}
+
+fn is_of_operator(character: char) -> bool {
+    "+-*/<>=~!@#%^&|`?".contains(character)
+}

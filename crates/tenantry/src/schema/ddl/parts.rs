@@ -1,0 +1,193 @@
+//! What belongs to a table: constraints, indexes, triggers, rules, policies, statistics.
+
+use super::{
+    super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel},
+    ident, own,
+    script::{Phase, Script},
+};
+
+/// Says whether a constraint is a check.
+pub(crate) fn is_check(constraint: &Object) -> bool {
+    is_a(constraint, "CHECK ")
+}
+
+pub(super) fn is_not_valid(constraint: &Object) -> bool {
+    constraint.text(Attribute::Definition).is_some_and(|text| text.ends_with(" NOT VALID"))
+}
+
+fn is_a(constraint: &Object, words: &str) -> bool {
+    constraint.text(Attribute::Definition).is_some_and(|text| text.starts_with(words))
+}
+
+/// Says whether a constraint is a domain's.
+pub(super) fn is_of_domain(model: &SchemaModel, key: &ObjectKey) -> bool {
+    let of = key.of.as_deref().unwrap_or_default();
+    model.get(&ObjectKey::new(ObjectKind::Domain, of)).is_some()
+}
+
+fn is_partitioned(model: &SchemaModel, table: &str) -> bool {
+    let table = model.get(&ObjectKey::new(ObjectKind::Table, table));
+    table.is_some_and(|table| table.get(Attribute::PartitionKey).is_some())
+}
+
+pub(super) fn constraint(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
+    let of = key.of.as_deref().unwrap_or_default();
+    let (table, name) = (own(of), ident(&key.name));
+    let definition = object.text(Attribute::Definition).unwrap_or_default();
+    if is_of_domain(model, key) {
+        let statement = format!("alter domain {table} add constraint {name} {definition}");
+        out.add(Phase::DomainCheck, statement);
+        let target = format!("constraint {name} on domain {table}");
+        out.comment_of(object, Attribute::Comment, Phase::DomainCheck, &target);
+        return;
+    }
+    let target = format!("constraint {name} on {table}");
+    let phase = match () {
+        () if is_check(object) => Phase::Check,
+        () if is_a(object, "FOREIGN KEY ") => Phase::ForeignKey,
+        () => Phase::Key,
+    };
+    // A check and a foreign key hold for the parts as well.
+    let only = if phase == Phase::Key { "only " } else { "" };
+    out.add(phase, format!("alter table {only}{table} add constraint {name} {definition}"));
+    out.comment_of(object, Attribute::Comment, phase, &target);
+    if phase == Phase::Key {
+        index_attributes(key, of, object, phase, out);
+        out.comment_of(
+            object,
+            Attribute::IndexComment,
+            phase,
+            &format!("index {}", own(&key.name)),
+        );
+    }
+}
+
+/// Adds what is said of an index apart from its definition.
+fn index_attributes(key: &ObjectKey, table: &str, object: &Object, phase: Phase, out: &mut Script) {
+    let (index, table) = (own(&key.name), own(table));
+    let options = object.list(Attribute::Options);
+    if !options.is_empty() {
+        let options: Vec<_> = options.iter().map(|o| super::quoting::storage_option(o)).collect();
+        out.add(phase, format!("alter index {index} set ({})", options.join(", ")));
+    }
+    if let Some(tablespace) = object.text(Attribute::Tablespace) {
+        out.add(phase, format!("alter index {index} set tablespace {}", ident(tablespace)));
+    }
+    for target in object.list(Attribute::StatisticsTarget) {
+        let (column, target) = target.split_once('=').unwrap_or((target, "-1"));
+        let statement =
+            format!("alter index {index} alter column {column} set statistics {target}");
+        out.add(phase, statement);
+    }
+    if let Some(parent) = object.text(Attribute::AttachedTo) {
+        out.add(Phase::Attach, format!("alter index {parent} attach partition {index}"));
+    }
+    if object.has(Attribute::Clustered) {
+        out.add(Phase::UseIndex, format!("alter table {table} cluster on {}", ident(&key.name)));
+    }
+    if object.has(Attribute::ReplicaIdentity) {
+        let name = ident(&key.name);
+        let statement = format!("alter table only {table} replica identity using index {name}");
+        out.add(Phase::UseIndex, statement);
+    }
+    out.extensions(object, &format!("index {index}"));
+}
+
+pub(super) fn index(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
+    let table = object.text(Attribute::Table).unwrap_or_default();
+    let unique = if object.has(Attribute::Unique) { "unique " } else { "" };
+    let only = if is_partitioned(model, table) { "only " } else { "" };
+    let definition = object.text(Attribute::Definition).unwrap_or_default();
+    let (name, on) = (ident(&key.name), own(table));
+    out.add(Phase::Index, format!("create {unique}index {name} on {only}{on} {definition}"));
+    index_attributes(key, table, object, Phase::Index, out);
+    out.comment_of(object, Attribute::Comment, Phase::Index, &format!("index {}", own(&key.name)));
+}
+
+pub(super) fn statistics(_: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
+    let name = own(&key.name);
+    let table = object.text(Attribute::Table).unwrap_or_default();
+    let definition = object.text(Attribute::Definition).unwrap_or_default();
+    let kinds =
+        object.list(Attribute::StatisticsKinds).iter().filter(|kind| *kind != "expressions");
+    let kinds = kinds.map(String::as_str).collect::<Vec<_>>().join(", ");
+    let kinds = if kinds.is_empty() { kinds } else { format!(" ({kinds})") };
+    out.add(
+        Phase::Statistics,
+        format!("create statistics {name}{kinds} on {definition} from {table}"),
+    );
+    if let Some(target) = object.text(Attribute::StatisticsTarget) {
+        out.add(Phase::Statistics, format!("alter statistics {name} set statistics {target}"));
+    }
+    if let Some(owner) = object.text(Attribute::Owner) {
+        out.add(Phase::Statistics, format!("alter statistics {name} owner to {owner}"));
+    }
+    out.comment_of(object, Attribute::Comment, Phase::Statistics, &format!("statistics {name}"));
+}
+
+/// Returns what enables a trigger or rule as its attribute says.
+fn enabled(object: &Object) -> Option<&'static str> {
+    Some(match object.text(Attribute::Enabled)? {
+        "disabled" => "disable",
+        "replica" => "enable replica",
+        "always" => "enable always",
+        _ => "enable",
+    })
+}
+
+pub(super) fn trigger(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
+    let of = key.of.as_deref().unwrap_or_default();
+    let (table, name) = (own(of), ident(&key.name));
+    let target = format!("trigger {name} on {table}");
+    if let Some(definition) = object.text(Attribute::Definition) {
+        let kind =
+            if object.has(Attribute::ConstraintTrigger) { "constraint trigger" } else { "trigger" };
+        let bare = format!(" ON {} ", ident(of));
+        let definition = definition.replacen(&bare, &format!(" ON {table} "), 1);
+        out.add(Phase::Trigger, format!("create {kind} {name} {definition}"));
+        out.comment_of(object, Attribute::Comment, Phase::Trigger, &target);
+    }
+    if let Some(words) = enabled(object) {
+        // What the partitions say themselves comes after.
+        let phase = match is_partitioned(model, of) && object.get(Attribute::Definition).is_some() {
+            true => Phase::Trigger,
+            false => Phase::Enabled,
+        };
+        out.add(phase, format!("alter table {table} {words} trigger {name}"));
+    }
+    out.extensions(object, &target);
+}
+
+pub(super) fn rule(key: &ObjectKey, object: &Object, out: &mut Script) {
+    let (table, name) = (own(key.of.as_deref().unwrap_or_default()), ident(&key.name));
+    let command = object.text(Attribute::Command).unwrap_or_default();
+    let definition = object.text(Attribute::Definition).unwrap_or_default();
+    let definition = definition.trim().trim_end_matches(';');
+    out.add(Phase::Rule, format!("create rule {name} as on {command} to {table} {definition}"));
+    if let Some(words) = enabled(object) {
+        out.add(Phase::Enabled, format!("alter table {table} {words} rule {name}"));
+    }
+    out.comment_of(object, Attribute::Comment, Phase::Rule, &format!("rule {name} on {table}"));
+}
+
+pub(super) fn policy(key: &ObjectKey, object: &Object, out: &mut Script) {
+    let (table, name) = (own(key.of.as_deref().unwrap_or_default()), ident(&key.name));
+    let mut sql = format!("create policy {name} on {table}");
+    if object.has(Attribute::Restrictive) {
+        sql.push_str(" as restrictive");
+    }
+    if let Some(command) = object.text(Attribute::Command) {
+        sql.push_str(&format!(" for {command}"));
+    }
+    let roles = object.list(Attribute::Roles);
+    if roles != ["public"] && !roles.is_empty() {
+        sql.push_str(&format!(" to {}", roles.join(", ")));
+    }
+    for (attribute, words) in [(Attribute::Using, "using"), (Attribute::Check, "with check")] {
+        if let Some(condition) = object.text(attribute) {
+            sql.push_str(&format!(" {words} ({condition})"));
+        }
+    }
+    out.add(Phase::Policy, sql);
+    out.comment_of(object, Attribute::Comment, Phase::Policy, &format!("policy {name} on {table}"));
+}

@@ -1,0 +1,408 @@
+//! Tables, views, sequences and their columns.
+
+use super::{
+    super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel},
+    grants, ident, literal, own,
+    parts::{is_check, is_not_valid},
+    quoting::{escape, foreign_options, storage_option},
+    script::{Phase, Script},
+};
+
+pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
+    let name = own(&key.name);
+    let is_foreign = key.kind == ObjectKind::ForeignTable;
+    let mut sql = String::from("create ");
+    if object.has(Attribute::Unlogged) {
+        sql.push_str("unlogged ");
+    }
+    sql.push_str(if is_foreign { "foreign table " } else { "table " });
+    sql.push_str(&name);
+    let of_type = object.text(Attribute::OfType);
+    if let Some(of_type) = of_type {
+        sql.push_str(&format!(" of {of_type}"));
+    }
+    let mut items: Vec<String> = Vec::new();
+    for (column, attributes) in model.columns(&key.name) {
+        if attributes.has(Attribute::Inherited) {
+            items.extend(inherited_not_null(column, attributes));
+            continue;
+        }
+        let definition = column_definition(model, column, attributes);
+        match of_type {
+            None => items.push(definition),
+            Some(_) => items.extend(
+                definition
+                    .strip_prefix(&format!("{} ", ident(&column.name)))
+                    .map(|rest| format!("{} with options {rest}", ident(&column.name))),
+            ),
+        }
+    }
+    for (constraint, attributes) in model.of_kind(ObjectKind::Constraint) {
+        let is_own = constraint.of.as_deref() == Some(&key.name);
+        if is_own && is_check(attributes) && !is_not_valid(attributes) {
+            let definition = attributes.text(Attribute::Definition).unwrap_or_default();
+            items.push(format!("constraint {} {definition}", ident(&constraint.name)));
+        }
+    }
+    match (items.is_empty(), of_type) {
+        (true, Some(_)) => {}
+        (true, None) => sql.push_str(" ()"),
+        (false, _) => sql.push_str(&format!(" (\n    {}\n)", items.join(",\n    "))),
+    }
+    let parents = object.list(Attribute::Inherits);
+    if !parents.is_empty() {
+        sql.push_str(&format!(" inherits ({})", parents.join(", ")));
+    }
+    if let Some(partition_key) = object.text(Attribute::PartitionKey) {
+        sql.push_str(&format!(" partition by {partition_key}"));
+    }
+    if is_foreign {
+        let server = object.text(Attribute::Server).unwrap_or_default();
+        sql.push_str(&format!(" server {}", ident(server)));
+        let options = object.list(Attribute::ForeignOptions);
+        if !options.is_empty() {
+            sql.push_str(&format!(" options ({})", foreign_options(options)));
+        }
+    }
+    sql.push_str(&storage(object));
+    out.add(Phase::Create, sql);
+
+    let target = if is_foreign { format!("foreign table {name}") } else { format!("table {name}") };
+    out.owner(object, &target);
+    if let Some(parent) = object.text(Attribute::PartitionOf) {
+        let bound = object.text(Attribute::PartitionBound).unwrap_or_default();
+        let attach = format!("alter table only {parent} attach partition {name} {bound}");
+        out.add(Phase::Create, attach);
+    }
+    if let Some(identity) = object.text(Attribute::ReplicaIdentity) {
+        out.add(Phase::UseIndex, format!("alter table only {name} replica identity {identity}"));
+    }
+    for (attribute, words) in
+        [(Attribute::RowSecurity, "enable"), (Attribute::ForceRowSecurity, "force")]
+    {
+        if object.has(attribute) {
+            out.add(Phase::Policy, format!("alter table {name} {words} row level security"));
+        }
+    }
+    out.grants(model, object, &format!("table {name}"));
+    out.comment(object, &target);
+    for (column, attributes) in model.columns(&key.name) {
+        column_attributes(model, column, attributes, out);
+    }
+    let checks = model.of_kind(ObjectKind::Constraint).filter(|(constraint, attributes)| {
+        constraint.of.as_deref() == Some(&key.name)
+            && is_check(attributes)
+            && !is_not_valid(attributes)
+    });
+    for (constraint, attributes) in checks {
+        out.comment(attributes, &format!("constraint {} on {name}", ident(&constraint.name)));
+    }
+}
+
+/// Returns what a table or materialized view says about how it is stored, with a blank before it.
+fn storage(object: &Object) -> String {
+    let mut sql = String::new();
+    match object.text(Attribute::AccessMethod) {
+        None | Some("heap") => {}
+        Some(method) => sql.push_str(&format!(" using {}", ident(method))),
+    }
+    let options = object.list(Attribute::Options).iter().map(|option| storage_option(option));
+    let toast = object.list(Attribute::ToastOptions).iter();
+    let toast = toast.map(|option| format!("toast.{}", storage_option(option)));
+    let options: Vec<String> = options.chain(toast).collect();
+    if !options.is_empty() {
+        sql.push_str(&format!(" with ({})", options.join(", ")));
+    }
+    if let Some(tablespace) = object.text(Attribute::Tablespace) {
+        sql.push_str(&format!(" tablespace {}", ident(tablespace)));
+    }
+    sql
+}
+
+pub(super) fn view(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
+    let name = own(&key.name);
+    let is_materialized = key.kind == ObjectKind::MaterializedView;
+    let definition = object.text(Attribute::Definition).unwrap_or_default();
+    let definition = definition.trim_end().trim_end_matches(';');
+    let (storage, end) = match is_materialized {
+        true => (storage(object), "\nwith no data"),
+        false => {
+            let options =
+                object.list(Attribute::Options).iter().map(|option| storage_option(option));
+            let options = options.collect::<Vec<_>>().join(", ");
+            (if options.is_empty() { options } else { format!(" with ({options})") }, "")
+        }
+    };
+    let kind = key.kind;
+    out.add(Phase::Create, format!("create {kind} {name}{storage} as\n{definition}{end}"));
+    let target = format!("{kind} {name}");
+    out.owner(object, &target);
+    if let Some(identity) = object.text(Attribute::ReplicaIdentity) {
+        out.add(Phase::UseIndex, format!("alter table only {name} replica identity {identity}"));
+    }
+    out.extensions(object, &target);
+    out.grants(model, object, &format!("table {name}"));
+    out.comment(object, &target);
+    for (column, attributes) in model.columns(&key.name) {
+        column_attributes(model, column, attributes, out);
+    }
+}
+
+pub(super) fn sequence(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
+    let name = own(&key.name);
+    let options = sequence_options(object);
+    if let Some(column) = object.text(Attribute::IdentityOf) {
+        let (table, column_name) = split_column(column);
+        let when = identity_of(model, table, column_name).unwrap_or("by default");
+        let statement = format!(
+            "alter table {table} alter column {column_name} add generated {when} as identity (sequence name {name}{options})"
+        );
+        out.add(Phase::Identity, statement);
+        let target = format!("sequence {name}");
+        out.grants(model, object, &target);
+        out.comment_of(object, Attribute::Comment, Phase::Ownership, &target);
+        return;
+    }
+    let unlogged = if object.has(Attribute::Unlogged) { "unlogged " } else { "" };
+    let data_type = match object.text(Attribute::Type) {
+        None | Some("bigint") => String::new(),
+        Some(other) => format!(" as {other}"),
+    };
+    let statement = format!("create {unlogged}sequence {name}{data_type}{options}");
+    out.add(Phase::Create, statement);
+    let target = format!("sequence {name}");
+    out.common(model, object, &target, Some(&target));
+    if let Some(column) = object.text(Attribute::OwnedBy) {
+        out.add(Phase::Ownership, format!("alter sequence {name} owned by {column}"));
+    }
+}
+
+/// Returns what is said of a sequence but for its type, each with a blank before it, unless it is the default.
+pub(crate) fn sequence_options(object: &Object) -> String {
+    let text = |attribute| object.text(attribute);
+    let increment = text(Attribute::Increment).unwrap_or("1");
+    let is_default_start = increment.starts_with('-') == false
+        && text(Attribute::Start).is_none_or(|start| start == "1")
+        && text(Attribute::Minimum).is_none();
+    let mut sql = String::new();
+    if !is_default_start && let Some(start) = text(Attribute::Start) {
+        sql.push_str(&format!(" start with {start}"));
+    }
+    if increment != "1" {
+        sql.push_str(&format!(" increment by {increment}"));
+    }
+    for (attribute, words) in [(Attribute::Minimum, "minvalue"), (Attribute::Maximum, "maxvalue")] {
+        if let Some(value) = text(attribute) {
+            sql.push_str(&format!(" {words} {value}"));
+        }
+    }
+    match text(Attribute::Cache) {
+        None | Some("1") => {}
+        Some(cache) => sql.push_str(&format!(" cache {cache}")),
+    }
+    if object.has(Attribute::Cycle) {
+        sql.push_str(" cycle");
+    }
+    sql
+}
+
+/// Splits the printed name of a column into its table and its own name.
+fn split_column(column: &str) -> (&str, &str) {
+    let mut in_quotes = false;
+    let dot = column.char_indices().filter(|(_, character)| {
+        in_quotes ^= *character == '"';
+        *character == '.' && !in_quotes
+    });
+    let at = dot.last().map_or(0, |(at, _)| at);
+    (&column[..at], column.get(at + 1..).unwrap_or_default())
+}
+
+fn identity_of<'a>(model: &'a SchemaModel, table: &str, column: &str) -> Option<&'a str> {
+    let columns = model.of_kind(ObjectKind::Column);
+    let found = columns.filter_map(|(key, object)| Some((key, object.text(Attribute::Identity)?)));
+    let named = |key: &ObjectKey| {
+        let of = ident(key.of.as_deref().unwrap_or_default());
+        ident(&key.name) == column && (of == table || table == format!("{{schema}}.{of}"))
+    };
+    found.into_iter().find(|(key, _)| named(key)).map(|(_, identity)| identity)
+}
+
+/// Returns a column as `create table` and `add column` take it, without its identity.
+pub(crate) fn column_definition(model: &SchemaModel, key: &ObjectKey, object: &Object) -> String {
+    let name = ident(&key.name);
+    let mut sql = name.clone();
+    if let Some(data_type) = object.text(Attribute::Type) {
+        sql.push_str(&format!(" {data_type}"));
+    }
+    let options = object.list(Attribute::ForeignOptions);
+    if !options.is_empty() {
+        sql.push_str(&format!(" options ({})", foreign_options(options)));
+    }
+    if let Some(collation) = object.text(Attribute::Collation) {
+        sql.push_str(&format!(" collate {collation}"));
+    }
+    if object.has(Attribute::NotNull) && !object.has(Attribute::NotNullInvalid) {
+        if let Some(constraint) = object.text(Attribute::NotNullName) {
+            sql.push_str(&format!(" constraint {}", ident(constraint)));
+        }
+        sql.push_str(" not null");
+        if object.has(Attribute::NotNullNoInherit) {
+            sql.push_str(" no inherit");
+        }
+    }
+    if let Some(default) = object.text(Attribute::Default) {
+        sql.push_str(&format!(" default {default}"));
+    }
+    for (attribute, word) in
+        [(Attribute::GeneratedStored, "stored"), (Attribute::GeneratedVirtual, "virtual")]
+    {
+        if let Some(expression) = object.text(attribute) {
+            sql.push_str(&format!(" generated always as ({expression}) {word}"));
+        }
+    }
+    let _ = model;
+    sql
+}
+
+/// Returns the constraint by which a table refuses null in a column that it inherits.
+fn inherited_not_null(key: &ObjectKey, object: &Object) -> Option<String> {
+    let is_own = object.has(Attribute::NotNull) && !object.has(Attribute::NotNullInvalid);
+    let name = object.text(Attribute::NotNullName)?;
+    let no_inherit = if object.has(Attribute::NotNullNoInherit) { " no inherit" } else { "" };
+    let (name, column) = (ident(name), ident(&key.name));
+    is_own.then(|| format!("constraint {name} not null {column}{no_inherit}"))
+}
+
+/// Where a column is: what it is called in `alter`, and whether what it is part of has parents.
+fn holder(model: &SchemaModel, key: &ObjectKey) -> Option<(ObjectKind, bool)> {
+    let of = key.of.as_deref()?;
+    [
+        ObjectKind::Table,
+        ObjectKind::ForeignTable,
+        ObjectKind::View,
+        ObjectKind::MaterializedView,
+        ObjectKind::Composite,
+    ]
+    .into_iter()
+    .find_map(|kind| {
+        let object = model.get(&ObjectKey::new(kind, of))?;
+        Some((kind, !object.list(Attribute::Inherits).is_empty()))
+    })
+}
+
+pub(super) fn column(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
+    let name = own(key.of.as_deref().unwrap_or_default());
+    let definition = column_definition(model, key, object);
+    match holder(model, key) {
+        Some((ObjectKind::Composite, _)) => {
+            out.add(Phase::Create, format!("alter type {name} add attribute {definition}"));
+        }
+        Some((ObjectKind::Table | ObjectKind::ForeignTable, _))
+            if !object.has(Attribute::Inherited) =>
+        {
+            out.add(Phase::Create, format!("alter table {name} add column {definition}"));
+        }
+        _ => {}
+    }
+    column_attributes(model, key, object, out);
+}
+
+/// Adds what is said of a column apart from its definition.
+fn column_attributes(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
+    let Some((kind, has_parents)) = holder(model, key) else { return };
+    let (table, column) = (own(key.of.as_deref().unwrap_or_default()), ident(&key.name));
+    let target = format!("column {table}.{column}");
+    if kind == ObjectKind::Composite {
+        out.comment(object, &target);
+        return;
+    }
+    let alter = |what: &str| format!("alter table only {table} alter column {column} {what}");
+    let is_inherited = object.has(Attribute::Inherited);
+    if is_inherited || kind == ObjectKind::View {
+        if let Some(default) = object.text(Attribute::Default) {
+            out.add(Phase::Create, alter(&format!("set default {default}")));
+        }
+    }
+    let is_plain = [
+        Attribute::Default,
+        Attribute::GeneratedStored,
+        Attribute::GeneratedVirtual,
+        Attribute::Identity,
+    ]
+    .into_iter()
+    .all(|attribute| object.get(attribute).is_none());
+    if has_parents && is_plain && parent_has_default(model, key) {
+        out.add(Phase::Create, alter("drop default"));
+    }
+    if is_inherited
+        && object.has(Attribute::NotNull)
+        && object.get(Attribute::NotNullName).is_none()
+    {
+        out.add(Phase::Create, alter("set not null"));
+    }
+    if object.has(Attribute::NotNullInvalid) {
+        let name = object.text(Attribute::NotNullName).map(str::to_owned);
+        let of = key.of.as_deref().unwrap_or_default();
+        let name = ident(&name.unwrap_or_else(|| format!("{of}_{}_not_null", key.name)));
+        let no_inherit = if object.has(Attribute::NotNullNoInherit) { " no inherit" } else { "" };
+        out.add(
+            Phase::Check,
+            format!(
+                "alter table {table} add constraint {name} not null {column}{no_inherit} not valid"
+            ),
+        );
+    }
+    if let Some(comment) = object.text(Attribute::NotNullComment) {
+        let of = key.of.as_deref().unwrap_or_default();
+        let usual = format!("{of}_{}_not_null", key.name);
+        let name = ident(object.text(Attribute::NotNullName).unwrap_or(&usual));
+        let statement = format!("comment on constraint {name} on {table} is {}", literal(comment));
+        out.add(Phase::Check, statement);
+    }
+    for (attribute, words) in [
+        (Attribute::Storage, "set storage"),
+        (Attribute::Compression, "set compression"),
+        (Attribute::StatisticsTarget, "set statistics"),
+    ] {
+        if let Some(value) = object.text(attribute) {
+            out.add(Phase::Create, alter(&format!("{words} {value}")));
+        }
+    }
+    let options = object.list(Attribute::ColumnOptions);
+    if !options.is_empty() {
+        let options = options.iter().map(|option| storage_option(option)).collect::<Vec<_>>();
+        out.add(Phase::Create, alter(&format!("set ({})", options.join(", "))));
+    }
+    if is_inherited && !object.list(Attribute::ForeignOptions).is_empty() {
+        let options = object.list(Attribute::ForeignOptions);
+        let options = options.iter().map(|option| {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            format!("add {} {}", ident(name), literal(&escape(value)))
+        });
+        let options = options.collect::<Vec<_>>().join(", ");
+        let statement =
+            format!("alter foreign table only {table} alter column {column} options ({options})");
+        out.add(Phase::Create, statement);
+    }
+    let holder = model.get(&ObjectKey::new(kind, key.of.as_deref().unwrap_or_default()));
+    let owner = holder.and_then(|holder| holder.text(Attribute::Owner)).unwrap_or_default();
+    let granted = format!("({column}) on table {table}");
+    for grant in grants::grant_changes(&granted, owner, &[], object.list(Attribute::Grants)) {
+        out.add(Phase::Grant, grant);
+    }
+    out.comment(object, &target);
+}
+
+/// Says whether a table that this one inherits from has a default for the column, as far as is known.
+fn parent_has_default(model: &SchemaModel, key: &ObjectKey) -> bool {
+    let of = key.of.as_deref().unwrap_or_default();
+    let holders = [ObjectKind::Table, ObjectKind::ForeignTable];
+    let object = holders.into_iter().find_map(|kind| model.get(&ObjectKey::new(kind, of)));
+    let parents = object.map_or(&[][..], |object| object.list(Attribute::Inherits));
+    parents.iter().any(|parent| {
+        let column = model.of_kind(ObjectKind::Column).find(|(other, _)| {
+            other.name == key.name && other.of.as_deref().map(ident).as_ref() == Some(parent)
+        });
+        column.is_none_or(|(_, object)| object.get(Attribute::Default).is_some())
+    })
+}

@@ -1,0 +1,119 @@
+//! Statements in the making.
+
+use super::super::{Attribute, Object, SchemaModel};
+use super::{grants, quoting::literal};
+
+/// When in a script a statement has its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Types that functions have to name before they are defined.
+    Shell,
+    /// Whatever stands by itself, each after what it names.
+    Create,
+    /// Columns whose values come from a sequence of their own.
+    Identity,
+    /// Checks of domains.
+    DomainCheck,
+    /// Primary keys, unique and exclusion constraints.
+    Key,
+    Index,
+    /// Indexes of partitions become parts of their parents'.
+    Attach,
+    /// What refers to indexes.
+    UseIndex,
+    /// Checks that are not validated.
+    Check,
+    ForeignKey,
+    /// Sequences are dropped with columns, and other dependencies.
+    Ownership,
+    Statistics,
+    Trigger,
+    Rule,
+    /// Triggers and rules are disabled.
+    Enabled,
+    Policy,
+    Grant,
+    Label,
+    /// After all else, for it would change what is created.
+    DefaultPrivileges,
+}
+
+/// The statements for one object.
+#[derive(Debug, Default)]
+pub(super) struct Script(Vec<(Phase, String)>);
+
+impl Script {
+    pub(super) fn add(&mut self, phase: Phase, statement: impl Into<String>) {
+        self.0.push((phase, statement.into()));
+    }
+
+    /// Returns the statements with their phases, as they were added.
+    pub(super) fn into_phases(self) -> Vec<(Phase, String)> {
+        self.0
+    }
+
+    /// Returns the statements in order.
+    pub(super) fn into_statements(mut self) -> Vec<String> {
+        self.0.sort_by_key(|(phase, _)| *phase);
+        self.0.into_iter().map(|(_, statement)| statement).collect()
+    }
+
+    /// Adds the owner, the grants and the comment; `target` is the kind and the name as `comment on` takes them,
+    /// `granted` as `grant` does, if anything can be granted.
+    pub(super) fn common(
+        &mut self,
+        model: &SchemaModel,
+        object: &Object,
+        target: &str,
+        granted: Option<&str>,
+    ) {
+        self.owner(object, target);
+        if let Some(granted) = granted {
+            self.grants(model, object, granted);
+        }
+        self.comment(object, target);
+    }
+
+    pub(super) fn owner(&mut self, object: &Object, target: &str) {
+        if let Some(owner) = object.text(Attribute::Owner) {
+            self.add(Phase::Create, format!("alter {target} owner to {owner}"));
+        }
+    }
+
+    pub(super) fn grants(&mut self, model: &SchemaModel, object: &Object, granted: &str) {
+        if object.get(Attribute::Grants).is_none() {
+            return;
+        }
+        let owner = object.text(Attribute::Owner).unwrap_or_default();
+        let builtin = grants::builtin_grants(granted, owner, model.server_version);
+        let list = object.list(Attribute::Grants);
+        for statement in grants::grant_changes(granted, owner, &builtin, list) {
+            self.add(Phase::Grant, statement);
+        }
+    }
+
+    pub(super) fn comment(&mut self, object: &Object, target: &str) {
+        self.comment_of(object, Attribute::Comment, Phase::Create, target);
+    }
+
+    /// Adds a comment that is read as this attribute.
+    pub(super) fn comment_of(
+        &mut self,
+        object: &Object,
+        attribute: Attribute,
+        phase: Phase,
+        target: &str,
+    ) {
+        if let Some(comment) = object.text(attribute) {
+            self.add(phase, format!("comment on {target} is {}", literal(comment)));
+        }
+    }
+
+    pub(super) fn extensions(&mut self, object: &Object, target: &str) {
+        for extension in object.list(Attribute::DependsOnExtensions) {
+            let extension = super::ident(extension);
+            let statement = format!("alter {target} depends on extension {extension}");
+            self.add(Phase::Ownership, statement);
+        }
+    }
+}
