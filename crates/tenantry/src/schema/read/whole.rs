@@ -47,6 +47,7 @@ pub(super) const SECURITY_LABEL: Reader = Reader {
          from pg_catalog.pg_seclabel s \
          left join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) s.objoid \
            and s.classoid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+           and c.relkind operator(pg_catalog.=) any (array['r', 'p', 'f', 'v', 'm', 'S']::pg_catalog.\"char\"[]) \
          left join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.=) s.objsubid \
          left join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) s.objoid \
            and s.classoid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \

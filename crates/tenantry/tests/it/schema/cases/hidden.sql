@@ -290,3 +290,46 @@ create table t1 partition of t for values from (0) to (10);
 alter table t add constraint c check (a > 0) not valid;
 -- change
 alter table t1 validate constraint c;
+
+---- security label of an index [alike]
+create table t (a int primary key);
+-- change
+set local allow_system_table_mods = on;
+insert into pg_seclabel values ('t_pkey'::regclass, 'pg_class'::regclass, 0, 'dummy', 'secret');
+
+---- composite: owner => type c
+create type c as (a int);
+-- change
+alter type c owner to zq_owner;
+-- undo
+alter type c owner to postgres;
+
+---- composite: grant => type c
+create type c as (a int);
+-- change
+grant usage on type c to zq_reader;
+-- undo
+revoke usage on type c from zq_reader;
+
+---- range: owner => type r
+create type r as range (subtype = float8);
+-- change
+alter type r owner to zq_owner;
+-- undo
+alter type r owner to postgres;
+
+---- domain over a domain => domain e
+create domain d as int check (value > 0);
+create domain d2 as int check (value > 0);
+-- either
+create domain e as d;
+-- or
+create domain e as d2;
+
+---- a key that a partition's table alone lacks => constraint t.t_pkey | constraint t1.t1_pkey
+create table t (a int not null) partition by range (a);
+create table t1 partition of t for values from (0) to (10);
+-- either
+alter table t add primary key (a);
+-- or
+alter table only t add primary key (a);
