@@ -71,6 +71,14 @@ const PURE: &[&str] = &[
     "provision/written/judge.rs",
     "provision/written/scan.rs",
     "provision/written/search_path.rs",
+    "drift/matching.rs",
+    "drift/report.rs",
+    "schema/attribute.rs",
+    "schema/beyond.rs",
+    "schema/compare.rs",
+    "schema/kind.rs",
+    "schema/model.rs",
+    "schema/tokens.rs",
     "table.rs",
 ];
 

@@ -1,0 +1,32 @@
+//! Drift: a fleet of 50 tenants, one of which was tampered with.
+//!
+//! Run it with `cargo run -p drift-and-clone`. It says what it does, and ends by itself.
+//!
+//! `drift URL A B` compares two schemas of a database instead: it exits with 0 when they are alike, 1 when they are
+//! different, 2 when it could not find out.
+
+mod fleet;
+mod two;
+
+use std::{env, process::ExitCode};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        [] => fleet::show().await.map(|()| ExitCode::SUCCESS),
+        ["drift", url, expected, actual] => two::drift(url, expected, actual).await,
+        _ => Err(anyhow::anyhow!("usage: drift-and-clone [drift URL A B]")),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+/// Prints a line for whoever runs the example.
+#[expect(clippy::print_stdout, reason = "the output of the program, printed in this place alone")]
+fn say(line: impl std::fmt::Display) {
+    println!("{line}");
+}
