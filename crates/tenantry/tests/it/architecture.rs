@@ -61,6 +61,8 @@ const PURE: &[&str] = &[
     "migrate/plan.rs",
     "migrate/stage.rs",
     "migrate/report.rs",
+    "schema/ddl/",
+    "schema/export/",
     "seed/report.rs",
     "provision/adopt/options.rs",
     "provision/adopt/report.rs",

@@ -11,9 +11,10 @@ mod script;
 mod types;
 mod whole;
 
+#[allow(unused_imports, reason = "repairs use them")]
 pub(crate) use grants::{builtin_grants, grant_changes};
-pub(crate) use parts::is_check;
 pub(crate) use quoting::{fill, ident, literal, own};
+#[allow(unused_imports, reason = "repairs use them")]
 pub(crate) use relations::{column_definition, sequence_options};
 use script::Script;
 
@@ -42,6 +43,7 @@ impl SchemaModel {
 ///
 /// [`fill`] puts the names in for the placeholders in them. A table comes with its columns and its checks, other
 /// relations and composite types with their columns; an identity comes with its sequence.
+#[allow(dead_code, reason = "repairs use it")]
 pub(crate) fn object(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
     script(model, key).into_statements()
 }
@@ -52,9 +54,7 @@ pub(crate) fn comes_with_its_owner(model: &SchemaModel, key: &ObjectKey) -> bool
         ObjectKind::Column => true,
         ObjectKind::Constraint => {
             !parts::is_of_domain(model, key)
-                && model
-                    .get(key)
-                    .is_some_and(|object| is_check(object) && !parts::is_not_valid(object))
+                && model.get(key).is_some_and(parts::comes_with_its_table)
         }
         _ => false,
     }

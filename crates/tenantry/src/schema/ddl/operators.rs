@@ -39,10 +39,17 @@ fn operator_name(name: &str) -> String {
 pub(super) fn family(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
     let target = target(key);
     out.add(Phase::Create, format!("create {target}"));
-    let members = object.list(Attribute::Members);
+    // An operator that orders by this family depends on it, and is in another.
+    let method = key.of.as_deref().unwrap_or_default();
+    let own_family = format!(" for order by {}.", ident(&model.schema));
+    let members = object.list(Attribute::Members).iter();
+    let members = members.filter(|member| method != "btree" || !member.contains(" for order by "));
+    let members = members
+        .map(|member| member.replace(&own_family, " for order by {schema}."))
+        .collect::<Vec<_>>();
     if !members.is_empty() {
         // Its classes come first.
-        out.add(Phase::DomainCheck, format!("alter {target} add {}", members.join(", ")));
+        out.add(Phase::Member, format!("alter {target} add {}", members.join(", ")));
     }
     out.common(model, object, &target, None);
 }

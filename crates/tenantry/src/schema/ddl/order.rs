@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel, Value},
-    comes_with_its_owner, script,
+    comes_with_its_owner,
+    parts::{is_key, is_of_domain},
+    script,
     script::Phase,
     types::needs_shell,
 };
@@ -12,8 +14,15 @@ use super::{
 /// Returns the statements that create everything, in an order that works.
 pub(super) fn statements(model: &SchemaModel) -> Vec<String> {
     let mut statements: Vec<(Phase, String)> = Vec::new();
-    for key in Order::new(model).keys() {
-        statements.extend(script(model, key).into_phases());
+    let order = Order::new(model);
+    for place in order.places() {
+        let phases = script(model, order.keys[place]).into_phases();
+        // A query that is grouped by a key, or refers to it, has to find it.
+        let is_early = order.needed.contains(&place);
+        statements.extend(phases.into_iter().map(|(phase, text)| match phase {
+            Phase::Key if is_early => (Phase::Create, text),
+            phase => (phase, text),
+        }));
     }
     statements.sort_by_key(|(phase, _)| *phase);
     statements.into_iter().map(|(_, statement)| statement).collect()
@@ -23,6 +32,8 @@ pub(super) fn statements(model: &SchemaModel) -> Vec<String> {
 struct Order<'a> {
     keys: Vec<&'a ObjectKey>,
     needs: Vec<BTreeSet<usize>>,
+    /// What anything needs.
+    needed: BTreeSet<usize>,
 }
 
 /// How a text names an object.
@@ -85,12 +96,15 @@ impl<'a> Order<'a> {
             }
             needs
         });
-        let needs = needs.collect();
-        Self { keys, needs }
+        let mut needs: Vec<BTreeSet<usize>> = needs.collect();
+        add_constraints(model, &keys, &mut needs);
+        let needed = needs.iter().flatten().copied().collect();
+        Self { keys, needs, needed }
     }
 
-    /// Returns the keys, each after what it needs; where they need one another, in the order of the model.
-    fn keys(&self) -> Vec<&'a ObjectKey> {
+    /// Returns the places of the keys, each after what it needs; where they need one another, in the order of the
+    /// model.
+    fn places(&self) -> Vec<usize> {
         let mut ordered = Vec::with_capacity(self.keys.len());
         let mut seen = vec![false; self.keys.len()];
         for start in 0..self.keys.len() {
@@ -98,7 +112,7 @@ impl<'a> Order<'a> {
             let mut open = vec![(start, false)];
             while let Some((place, is_done)) = open.pop() {
                 if is_done {
-                    ordered.push(self.keys[place]);
+                    ordered.push(place);
                 } else if !seen[place] {
                     seen[place] = true;
                     open.push((place, true));
@@ -107,6 +121,53 @@ impl<'a> Order<'a> {
             }
         }
         ordered
+    }
+}
+
+/// Adds the constraints without which what they belong to cannot be used: those of domains, keys in queries.
+fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeSet<usize>]) {
+    let mut constraints: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut partitions: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (place, key) in keys.iter().enumerate() {
+        match (key.kind, model.get(key)) {
+            (ObjectKind::Constraint, Some(constraint)) if is_key(constraint) => {
+                constraints.entry(key.of.as_deref().unwrap_or_default()).or_default().push(place);
+            }
+            (ObjectKind::Constraint, _) if is_of_domain(model, key) => {
+                constraints.entry(key.of.as_deref().unwrap_or_default()).or_default().push(place);
+            }
+            (ObjectKind::Table, Some(table)) => {
+                let parent = table.text(Attribute::PartitionOf).map(str::to_owned);
+                partitions.entry(parent.unwrap_or_default()).or_default().push(place);
+            }
+            _ => {}
+        }
+    }
+    for (place, key) in keys.iter().enumerate() {
+        let is_query = match key.kind {
+            ObjectKind::View | ObjectKind::MaterializedView => true,
+            ObjectKind::Function | ObjectKind::Procedure => {
+                model.get(key).is_some_and(|object| object.has(Attribute::SqlBody))
+            }
+            _ => false,
+        };
+        let is_table = matches!(
+            key.kind,
+            ObjectKind::Table | ObjectKind::ForeignTable | ObjectKind::Composite
+        );
+        let of = needs[place].iter().filter(|need| match keys[**need].kind {
+            ObjectKind::Domain => is_table || is_query,
+            ObjectKind::Table => is_query,
+            _ => false,
+        });
+        let more = of.flat_map(|need| constraints.get(&*keys[*need].name)).flatten();
+        let more: Vec<usize> = more.copied().collect();
+        needs[place].extend(more);
+        // A key of a partitioned table comes after its partitions, which would get keys of their own from it.
+        if key.kind == ObjectKind::Constraint && model.get(key).is_some_and(is_key) {
+            let parent = super::ident(key.of.as_deref().unwrap_or_default());
+            needs[place].extend(partitions.get(&parent).into_iter().flatten());
+        }
     }
 }
 

@@ -7,11 +7,23 @@ use super::{
 };
 
 /// Says whether a constraint is a check.
-pub(crate) fn is_check(constraint: &Object) -> bool {
+pub(super) fn is_check(constraint: &Object) -> bool {
     is_a(constraint, "CHECK ")
 }
 
-pub(super) fn is_not_valid(constraint: &Object) -> bool {
+/// Says whether a constraint is a primary key, or makes rows unique or exclude one another.
+pub(super) fn is_key(constraint: &Object) -> bool {
+    ["PRIMARY KEY ", "UNIQUE ", "EXCLUDE "].into_iter().any(|words| is_a(constraint, words))
+}
+
+/// Says whether a table is created with this constraint. A function that takes a whole row of the table can only be
+/// there after it.
+pub(super) fn comes_with_its_table(constraint: &Object) -> bool {
+    let takes_row = constraint.text(Attribute::Definition).is_some_and(|text| text.contains(".*"));
+    is_check(constraint) && !is_not_valid(constraint) && !takes_row
+}
+
+fn is_not_valid(constraint: &Object) -> bool {
     constraint.text(Attribute::Definition).is_some_and(|text| text.ends_with(" NOT VALID"))
 }
 
@@ -36,9 +48,9 @@ pub(super) fn constraint(model: &SchemaModel, key: &ObjectKey, object: &Object, 
     let definition = object.text(Attribute::Definition).unwrap_or_default();
     if is_of_domain(model, key) {
         let statement = format!("alter domain {table} add constraint {name} {definition}");
-        out.add(Phase::DomainCheck, statement);
+        out.add(Phase::Create, statement);
         let target = format!("constraint {name} on domain {table}");
-        out.comment_of(object, Attribute::Comment, Phase::DomainCheck, &target);
+        out.comment_of(object, Attribute::Comment, Phase::Create, &target);
         return;
     }
     let target = format!("constraint {name} on {table}");
@@ -145,8 +157,8 @@ pub(super) fn trigger(model: &SchemaModel, key: &ObjectKey, object: &Object, out
         let bare = format!(" ON {} ", ident(of));
         let definition = definition.replacen(&bare, &format!(" ON {table} "), 1);
         out.add(Phase::Trigger, format!("create {kind} {name} {definition}"));
-        out.comment_of(object, Attribute::Comment, Phase::Trigger, &target);
     }
+    out.comment_of(object, Attribute::Comment, Phase::Enabled, &target);
     if let Some(words) = enabled(object) {
         // What the partitions say themselves comes after.
         let phase = match is_partitioned(model, of) && object.get(Attribute::Definition).is_some() {

@@ -3,7 +3,7 @@
 use super::{
     super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel},
     grants, ident, literal, own,
-    parts::{is_check, is_not_valid},
+    parts::comes_with_its_table,
     quoting::{escape, foreign_options, storage_option},
     script::{Phase, Script},
 };
@@ -27,7 +27,7 @@ pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
             items.extend(inherited_not_null(column, attributes));
             continue;
         }
-        let definition = column_definition(model, column, attributes);
+        let definition = column_definition(column, attributes);
         match of_type {
             None => items.push(definition),
             Some(_) => items.extend(
@@ -39,7 +39,7 @@ pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
     }
     for (constraint, attributes) in model.of_kind(ObjectKind::Constraint) {
         let is_own = constraint.of.as_deref() == Some(&key.name);
-        if is_own && is_check(attributes) && !is_not_valid(attributes) {
+        if is_own && comes_with_its_table(attributes) {
             let definition = attributes.text(Attribute::Definition).unwrap_or_default();
             items.push(format!("constraint {} {definition}", ident(&constraint.name)));
         }
@@ -90,9 +90,7 @@ pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
         column_attributes(model, column, attributes, out);
     }
     let checks = model.of_kind(ObjectKind::Constraint).filter(|(constraint, attributes)| {
-        constraint.of.as_deref() == Some(&key.name)
-            && is_check(attributes)
-            && !is_not_valid(attributes)
+        constraint.of.as_deref() == Some(&key.name) && comes_with_its_table(attributes)
     });
     for (constraint, attributes) in checks {
         out.comment(attributes, &format!("constraint {} on {name}", ident(&constraint.name)));
@@ -181,7 +179,7 @@ pub(super) fn sequence(model: &SchemaModel, key: &ObjectKey, object: &Object, ou
 pub(crate) fn sequence_options(object: &Object) -> String {
     let text = |attribute| object.text(attribute);
     let increment = text(Attribute::Increment).unwrap_or("1");
-    let is_default_start = increment.starts_with('-') == false
+    let is_default_start = !increment.starts_with('-')
         && text(Attribute::Start).is_none_or(|start| start == "1")
         && text(Attribute::Minimum).is_none();
     let mut sql = String::new();
@@ -228,7 +226,7 @@ fn identity_of<'a>(model: &'a SchemaModel, table: &str, column: &str) -> Option<
 }
 
 /// Returns a column as `create table` and `add column` take it, without its identity.
-pub(crate) fn column_definition(model: &SchemaModel, key: &ObjectKey, object: &Object) -> String {
+pub(crate) fn column_definition(key: &ObjectKey, object: &Object) -> String {
     let name = ident(&key.name);
     let mut sql = name.clone();
     if let Some(data_type) = object.text(Attribute::Type) {
@@ -260,7 +258,6 @@ pub(crate) fn column_definition(model: &SchemaModel, key: &ObjectKey, object: &O
             sql.push_str(&format!(" generated always as ({expression}) {word}"));
         }
     }
-    let _ = model;
     sql
 }
 
@@ -292,7 +289,7 @@ fn holder(model: &SchemaModel, key: &ObjectKey) -> Option<(ObjectKind, bool)> {
 
 pub(super) fn column(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
     let name = own(key.of.as_deref().unwrap_or_default());
-    let definition = column_definition(model, key, object);
+    let definition = column_definition(key, object);
     match holder(model, key) {
         Some((ObjectKind::Composite, _)) => {
             out.add(Phase::Create, format!("alter type {name} add attribute {definition}"));

@@ -12,8 +12,8 @@ pub(super) enum Phase {
     Create,
     /// Columns whose values come from a sequence of their own.
     Identity,
-    /// Checks of domains.
-    DomainCheck,
+    /// What is in an operator family apart from its classes.
+    Member,
     /// Primary keys, unique and exclusion constraints.
     Key,
     Index,
@@ -24,7 +24,7 @@ pub(super) enum Phase {
     /// Checks that are not validated.
     Check,
     ForeignKey,
-    /// Sequences are dropped with columns, and other dependencies.
+    /// Sequences are dropped with columns.
     Ownership,
     Statistics,
     Trigger,
@@ -32,6 +32,8 @@ pub(super) enum Phase {
     /// Triggers and rules are disabled.
     Enabled,
     Policy,
+    /// Objects are dropped with extensions.
+    Extension,
     Grant,
     Label,
     /// After all else, for it would change what is created.
@@ -53,6 +55,7 @@ impl Script {
     }
 
     /// Returns the statements in order.
+    #[allow(dead_code, reason = "repairs use it")]
     pub(super) fn into_statements(mut self) -> Vec<String> {
         self.0.sort_by_key(|(phase, _)| *phase);
         self.0.into_iter().map(|(_, statement)| statement).collect()
@@ -113,7 +116,7 @@ impl Script {
         for extension in object.list(Attribute::DependsOnExtensions) {
             let extension = super::ident(extension);
             let statement = format!("alter {target} depends on extension {extension}");
-            self.add(Phase::Ownership, statement);
+            self.add(Phase::Extension, statement);
         }
     }
 }

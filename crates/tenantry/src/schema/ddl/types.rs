@@ -21,7 +21,7 @@ fn common(model: &SchemaModel, kind: &str, key: &ObjectKey, object: &Object, out
 
 pub(super) fn composite(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
     let columns = model.columns(&key.name);
-    let fields = columns.iter().map(|(column, object)| column_definition(model, column, object));
+    let fields = columns.iter().map(|(column, object)| column_definition(column, object));
     let fields = fields.collect::<Vec<_>>().join(", ");
     let name = own(&key.name);
     out.add(Phase::Create, format!("create type {name} as ({fields})"));

@@ -165,7 +165,10 @@ fn value(
     own: Own<'_>,
     objects: (&BTreeSet<String>, &BTreeSet<String>),
 ) -> Value {
-    let list = || serde_json::from_str::<Vec<String>>(text).unwrap_or_default();
+    let list = || -> Vec<String> {
+        let list = serde_json::from_str::<Vec<Option<String>>>(text).unwrap_or_default();
+        list.into_iter().flatten().collect()
+    };
     let each = |change: &dyn Fn(&str) -> String| {
         Value::List(list().iter().map(|text| change(text)).collect())
     };

@@ -3,6 +3,7 @@
 mod cases;
 mod conformance;
 mod corpus;
+mod ddl;
 mod dump;
 mod histories;
 mod judge;

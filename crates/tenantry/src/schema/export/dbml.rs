@@ -1,0 +1,202 @@
+//! A model in the database markup language of dbdiagram.io.
+
+use std::fmt::Write;
+
+use super::{
+    super::{Attribute, ObjectKind, SchemaModel},
+    keys::{foreign_keys, keys},
+};
+
+impl SchemaModel {
+    /// Returns the tables, enums, foreign keys and indexes as DBML.
+    #[must_use]
+    pub fn dbml(&self) -> String {
+        let mut text = String::new();
+        for (key, object) in self.of_kind(ObjectKind::Enum) {
+            let _ = writeln!(text, "Enum {} {{", quoted(&key.name));
+            for label in object.list(Attribute::Labels) {
+                let _ = writeln!(text, "  {}", quoted(label));
+            }
+            text.push_str("}\n\n");
+        }
+        let tables = self
+            .objects
+            .keys()
+            .filter(|key| matches!(key.kind, ObjectKind::Table | ObjectKind::ForeignTable));
+        for table in tables {
+            self.write_table(&table.name, &mut text);
+        }
+        for key in foreign_keys(self) {
+            let end = |table: &str, columns: &[String]| {
+                let columns: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
+                match columns.len() {
+                    1 => format!("{}.{}", quoted(table), columns[0]),
+                    _ => format!("{}.({})", quoted(table), columns.join(", ")),
+                }
+            };
+            let is_unique = keys(self, &key.table)
+                .iter()
+                .any(|k| k.columns.iter().all(|name| key.columns.contains(name)));
+            let actions = [("delete", key.on_delete), ("update", key.on_update)];
+            let actions = actions
+                .into_iter()
+                .filter_map(|(when, action)| Some(format!("{when}: {}", action?)));
+            let actions = actions.collect::<Vec<_>>().join(", ");
+            let actions = if actions.is_empty() { actions } else { format!(" [{actions}]") };
+            let _ = writeln!(
+                text,
+                "Ref {}: {} {} {}{actions}",
+                quoted(&key.name),
+                end(&key.table, &key.columns),
+                if is_unique { "-" } else { ">" },
+                end(&key.to, &key.to_columns),
+            );
+        }
+        text
+    }
+
+    fn write_table(&self, table: &str, text: &mut String) {
+        let keys = keys(self, table);
+        let _ = writeln!(text, "Table {} {{", quoted(table));
+        for (key, column) in self.columns(table) {
+            let is_alone = |primary: bool| {
+                keys.iter().any(|k| k.is_primary == primary && k.columns == [key.name.clone()])
+            };
+            let mut settings: Vec<String> = Vec::new();
+            for (is_so, setting) in [
+                (is_alone(true), "pk"),
+                (column.get(Attribute::Identity).is_some(), "increment"),
+                (column.has(Attribute::NotNull), "not null"),
+                (is_alone(false), "unique"),
+            ] {
+                settings.extend(is_so.then(|| setting.to_owned()));
+            }
+            if let Some(default) = column.text(Attribute::Default) {
+                settings.push(format!("default: `{}`", default.replace('`', "'")));
+            }
+            settings.extend(column.text(Attribute::Comment).map(note));
+            let settings = settings.join(", ");
+            let settings = if settings.is_empty() { settings } else { format!(" [{settings}]") };
+            let data_type = column.text(Attribute::Type).unwrap_or("unknown");
+            let _ = writeln!(text, "  {} {}{settings}", quoted(&key.name), type_name(data_type));
+        }
+        self.write_indexes(table, text);
+        let object = self.objects.iter().find(|(key, _)| key.of.is_none() && key.name == table);
+        if let Some(comment) = object.and_then(|(_, object)| object.text(Attribute::Comment)) {
+            let _ = writeln!(text, "  {}", note(comment).replacen("note", "Note", 1));
+        }
+        text.push_str("}\n\n");
+    }
+
+    /// Writes keys of several columns, and indexes.
+    fn write_indexes(&self, table: &str, text: &mut String) {
+        let mut lines = Vec::new();
+        for key in keys(self, table).into_iter().filter(|key| key.columns.len() > 1) {
+            let columns: Vec<_> = key.columns.iter().map(|column| quoted(column)).collect();
+            let setting = if key.is_primary { "pk" } else { "unique" };
+            lines.push(format!("({}) [{setting}]", columns.join(", ")));
+        }
+        for (key, index) in self.of_kind(ObjectKind::Index) {
+            if index.text(Attribute::Table) != Some(table) {
+                continue;
+            }
+            let definition = index.text(Attribute::Definition).unwrap_or_default();
+            let (method, rest) = definition.split_once(" (").unwrap_or((definition, ""));
+            let inner = in_parentheses(rest);
+            let parts = parts(inner).into_iter().map(|part| {
+                let is_column = self.columns(table).iter().any(|(column, _)| column.name == part);
+                if is_column { quoted(part) } else { format!("`{}`", part.replace('`', "'")) }
+            });
+            let parts = parts.collect::<Vec<_>>().join(", ");
+            let unique = if index.has(Attribute::Unique) { "unique, " } else { "" };
+            let method = match method.trim_start_matches("USING ") {
+                method @ ("btree" | "hash") => format!(", type: {method}"),
+                _ => String::new(),
+            };
+            let name = quoted(&key.name).replace('"', "'");
+            lines.push(format!("({parts}) [{unique}name: {name}{method}]"));
+        }
+        if !lines.is_empty() {
+            let _ = writeln!(text, "  indexes {{\n    {}\n  }}", lines.join("\n    "));
+        }
+    }
+}
+
+/// Returns what stands before the parenthesis that closes the first one.
+fn in_parentheses(text: &str) -> &str {
+    let mut depth = 0;
+    let end = text.find(|character| {
+        depth += match character {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        depth < 0
+    });
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// Splits a list at the commas that are not within parentheses.
+fn parts(text: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let parts = text.split(|character| {
+        depth += match character {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        character == ',' && depth == 0
+    });
+    parts.map(str::trim).collect()
+}
+
+/// Returns a name in double quotes, which cannot be in it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "'"))
+}
+
+fn type_name(data_type: &str) -> String {
+    let is_plain = data_type.chars().all(|c| c.is_ascii_alphanumeric() || "_()[],".contains(c));
+    if is_plain { data_type.to_owned() } else { quoted(data_type) }
+}
+
+fn note(comment: &str) -> String {
+    let comment = comment.replace('\\', "\\\\").replace('\'', "\\'");
+    match comment.contains('\n') {
+        true => format!("note: '''{comment}'''"),
+        false => format!("note: '{comment}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::example;
+
+    #[test]
+    fn tables_enums_and_references_are_there() {
+        let expected = r#"Enum "status" {
+  "open"
+  "paid"
+}
+
+Table "Odd orders" {
+  "id" uuid [pk, not null, default: `gen_random_uuid()`]
+  "customer" bigint
+  "state" status [not null, default: `'open'::status`]
+  "tags" text[]
+  indexes {
+    ("state", "customer") [name: 'by_state', type: btree]
+  }
+}
+
+Table "customers" {
+  "id" bigint [pk, increment, not null]
+  "email" "character varying(80)" [not null, unique, note: 'Where to "write".']
+  Note: 'Who buys.'
+}
+
+Ref "fk": "Odd orders"."customer" > "customers"."id" [delete: cascade]
+"#;
+        assert_eq!(example().dbml(), expected);
+    }
+}

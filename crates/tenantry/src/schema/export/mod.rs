@@ -1,0 +1,9 @@
+//! A model in the formats of other tools.
+
+mod dbml;
+mod json;
+mod json_schema;
+mod keys;
+mod mermaid;
+
+pub use json::ModelError;
