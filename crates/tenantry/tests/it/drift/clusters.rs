@@ -7,7 +7,7 @@ use tenantry::{
     schema::{Attribute, ObjectKind},
 };
 
-use crate::support::{TestResult, World};
+use crate::support::{TestResult, World, run};
 
 /// A database with tenants `t0`, `t1` and so on, of which each has two tables.
 pub(super) async fn fleet(tenants: usize) -> World {
@@ -22,7 +22,7 @@ pub(super) async fn fleet(tenants: usize) -> World {
              create function own() returns text language plpgsql set search_path = tenant_t{tenant} as \
              $$ begin return 'tenant_t{tenant}' || (select count(*) from tenant_t{tenant}.users); end $$"
         );
-        admin.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.expect("it can be made");
+        run(&mut admin, &sql).await;
     }
     world
 }
