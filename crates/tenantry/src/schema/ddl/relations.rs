@@ -315,10 +315,10 @@ fn column_attributes(model: &SchemaModel, key: &ObjectKey, object: &Object, out:
     }
     let alter = |what: &str| format!("alter table only {table} alter column {column} {what}");
     let is_inherited = object.has(Attribute::Inherited);
-    if is_inherited || kind == ObjectKind::View {
-        if let Some(default) = object.text(Attribute::Default) {
-            out.add(Phase::Create, alter(&format!("set default {default}")));
-        }
+    if (is_inherited || kind == ObjectKind::View)
+        && let Some(default) = object.text(Attribute::Default)
+    {
+        out.add(Phase::Create, alter(&format!("set default {default}")));
     }
     let is_plain = [
         Attribute::Default,
