@@ -97,5 +97,8 @@ fn script(model: &SchemaModel, key: &ObjectKey) -> Script {
         ObjectKind::Rule => parts::rule(key, object, out),
         ObjectKind::Policy => parts::policy(key, object, out),
     }
+    // The one place where the server prints the schema's own name without anything behind it.
+    let named = |name: &str| format!("{}::regnamespace", literal(name));
+    script.replace(&named(&ident(&model.schema)), &named("{schema}"));
     script
 }

@@ -49,6 +49,15 @@ impl Script {
         self.0.push((phase, statement.into()));
     }
 
+    /// Replaces a text in all statements.
+    pub(super) fn replace(&mut self, from: &str, to: &str) {
+        for (_, statement) in &mut self.0 {
+            if statement.contains(from) {
+                *statement = statement.replace(from, to);
+            }
+        }
+    }
+
     /// Returns the statements with their phases, as they were added.
     pub(super) fn into_phases(self) -> Vec<(Phase, String)> {
         self.0
