@@ -14,6 +14,7 @@ mod reference;
 mod report;
 mod run;
 mod survey;
+mod watch;
 
 use std::sync::Arc;
 

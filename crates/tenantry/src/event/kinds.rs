@@ -66,6 +66,8 @@ pub enum Event {
     /// A tenant was migrated, or was to be. Level `INFO`, `WARN` when that failed.
     #[serde(rename = "migration")]
     Migrated(Migrated),
+    /// A tenant's schema was found to differ from the reference in a way that it did not before. Level `WARN`.
+    Drifted(Drifted),
 }
 
 /// A statement that has ended.
@@ -289,6 +291,20 @@ pub struct Migrated {
     pub error: Option<Arc<str>>,
 }
 
+/// A finding about a tenant's schema that was not there the last time it was compared.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Drifted {
+    /// The tenant, as it was named.
+    pub tenant_id: Arc<str>,
+    /// Its schema, where that is known.
+    #[serde(rename = "schemaName")]
+    pub schema: Option<Arc<str>>,
+    /// What is different, as a sentence.
+    pub finding: Arc<str>,
+}
+
 impl Event {
     /// Returns the tenant that it is about, if it is about one.
     #[must_use]
@@ -305,6 +321,7 @@ impl Event {
             Self::Breaker(_) | Self::CatalogOutage(_) => None,
             Self::AcquireTimeout(of) => of.tenant_id.as_ref(),
             Self::Migrated(of) => return of.tenant_id.as_deref(),
+            Self::Drifted(of) => return Some(&of.tenant_id),
         };
         id.map(TenantId::as_str)
     }

@@ -110,6 +110,10 @@ impl fmt::Display for Event {
                 millis(out, "duration", as_millis(of.duration))?;
                 optional(out, "error", of.error.as_deref())?;
             }
+            Self::Drifted(of) => {
+                out.write_str(" DRIFT")?;
+                text(out, "finding", &of.finding)?;
+            }
             Self::Migrated(of) => {
                 out.write_str(" MIGRATION")?;
                 text(out, "outcome", of.outcome)?;

@@ -23,7 +23,7 @@ pub use evict_reason::EvictReason;
 pub use hook::{Hook, HookResult};
 pub(crate) use hook::{Hooks, Of};
 pub use kinds::{
-    AcquireTimeout, BreakerChange, CatalogOutage, Event, LongLease, Migrated, PoolCreated,
+    AcquireTimeout, BreakerChange, CatalogOutage, Drifted, Event, LongLease, Migrated, PoolCreated,
     PoolError, PoolEvicted, Query, Rebind, Retry, RetryOf, WarmedUp,
 };
 pub(crate) use kinds::{serialize_millis, serialize_optional_millis};

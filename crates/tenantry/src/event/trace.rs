@@ -100,6 +100,9 @@ pub(super) fn trace(event: &Event) {
         ),
         Event::CatalogOutage(of) => trace_outage(of),
         Event::Migrated(of) => trace_migrated(of),
+        Event::Drifted(of) => {
+            warn!(target: "tenantry::drift", tenant, finding = &*of.finding, "DRIFT");
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct UpkeepMeters {
     /// Without a series until tenants were listed.
     pub(crate) tenants: IntGaugeVec,
     pub(crate) spares: IntGauge,
+    pub(crate) drifted: IntGauge,
 }
 
 impl UpkeepMeters {
@@ -68,6 +69,10 @@ impl UpkeepMeters {
                 "tenantry_spares_ready",
                 "Spares that were ready when they were last seen to, without those used here since",
             )?,
+            drifted: IntGauge::new(
+                "tenantry_drifted_tenants",
+                "Tenants whose schemas had drifted when they were last compared in the background",
+            )?,
         })
     }
 
@@ -85,7 +90,7 @@ impl UpkeepMeters {
         usize::try_from(self.spares.get()).unwrap_or_default()
     }
 
-    pub(crate) fn collectors(&self) -> [&dyn Collector; 6] {
+    pub(crate) fn collectors(&self) -> [&dyn Collector; 7] {
         [
             &self.migrations,
             &self.migration,
@@ -93,6 +98,7 @@ impl UpkeepMeters {
             &self.creation,
             &self.tenants,
             &self.spares,
+            &self.drifted,
         ]
     }
 }

@@ -124,6 +124,7 @@ impl MetricsOptions {
 /// | `tenantry_creation_seconds` | histogram | that creating a tenant took, the failed ones too | |
 /// | `tenantry_tenants{state}` | gauge | tenants: `active`, `suspended`, as they were last listed here: by a run over all of them, a plan, or [`tenants`](crate::TenantManager::tenants) | |
 /// | `tenantry_spares_ready` | gauge | spares that were ready when they were last seen to here, without those used here since | |
+/// | `tenantry_drifted_tenants` | gauge | tenants whose schemas had drifted when [`Drift::every`](crate::drift::Drift::every) last compared them here; 0 before | |
 ///
 /// The health metrics are there once a health check has run, and `tenantry_tenants` once tenants were listed: a
 /// scrape asks the database nothing. With
