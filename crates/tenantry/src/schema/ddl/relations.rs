@@ -351,8 +351,7 @@ fn column_attributes(model: &SchemaModel, key: &ObjectKey, object: &Object, out:
     }
     if let Some(comment) = object.text(Attribute::NotNullComment) {
         let of = key.of.as_deref().unwrap_or_default();
-        let usual = format!("{of}_{}_not_null", key.name);
-        let name = ident(object.text(Attribute::NotNullName).unwrap_or(&usual));
+        let name = ident(&name_of_not_null(model, of, key, MOST_GENERATIONS));
         let statement = format!("comment on constraint {name} on {table} is {}", literal(comment));
         out.add(Phase::Check, statement);
     }
@@ -402,4 +401,29 @@ fn parent_has_default(model: &SchemaModel, key: &ObjectKey) -> bool {
         });
         column.is_none_or(|(_, object)| object.get(Attribute::Default).is_some())
     })
+}
+
+/// The most generations of parents that are looked at.
+const MOST_GENERATIONS: u32 = 100;
+
+/// Returns what the `not null` constraint of a column is called: one that is only inherited is called like the
+/// parent's (18).
+fn name_of_not_null(model: &SchemaModel, of: &str, column: &ObjectKey, generations: u32) -> String {
+    let usual = format!("{of}_{}_not_null", column.name);
+    let key = ObjectKey::part(ObjectKind::Column, of, &*column.name);
+    let Some(object) = model.get(&key) else { return usual };
+    if let Some(name) = object.text(Attribute::NotNullName) {
+        return name.to_owned();
+    }
+    let table = model.get(&ObjectKey::new(ObjectKind::Table, of));
+    let parents = table.map_or(&[][..], |table| table.list(Attribute::Inherits));
+    let parent = parents.iter().find(|parent| {
+        model.get(&ObjectKey::part(ObjectKind::Column, parent.as_str(), &*column.name)).is_some()
+    });
+    match parent {
+        Some(parent) if !object.has(Attribute::NotNull) && generations > 0 => {
+            name_of_not_null(model, parent, column, generations - 1)
+        }
+        _ => usual,
+    }
 }
