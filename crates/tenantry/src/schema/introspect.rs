@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    Fingerprint, SchemaModel,
+    CrossReference, Fingerprint, SchemaModel,
     read::{self, Subject, Unreadable},
 };
 use crate::{
@@ -100,6 +100,47 @@ pub async fn fingerprints(
 
 fn subject_of((schema, role): &(Ident, Option<Ident>)) -> Subject {
     Subject { schema: schema.clone(), role: role.clone() }
+}
+
+/// Finds every reference from one tenant's schema into another's, in one snapshot for each of three statements.
+///
+/// `schemas` are those of the tenants: references from one to another of them are found. `shared` is the schema
+/// that all tenants share: tenants may refer to it, and what it refers to of a tenant is found. A schema that is
+/// not there has no references.
+///
+/// Found are foreign keys, queries of views, defaults, types, functions, and whatever else the server records as a
+/// dependency; and names in the bodies of functions, in strings and in search paths, where these are names of
+/// objects that exist. A name that is put together when a function runs cannot be found. A reference is listed once
+/// for each pair of objects, in the order of schemas and objects.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(conn: &mut sqlx::PgConnection) -> Result<(), Box<dyn std::error::Error>> {
+/// let schemas = ["tenant_acme".parse()?, "tenant_beta".parse()?];
+/// for reference in tenantry::schema::cross_references(conn, &schemas, Some(&"shared".parse()?)).await? {
+///     // view report of tenant_acme reads tenant_beta.orders
+///     println!("{reference}");
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// What stands in the way of asking.
+///
+/// # Cancel safety
+///
+/// Safe. The search path of the connection stays what it was.
+pub async fn cross_references(
+    conn: &mut PgConnection,
+    schemas: &[Ident],
+    shared: Option<&Ident>,
+) -> Result<Vec<CrossReference>, Error> {
+    let mut transaction = conn.begin().await?;
+    let found = read::references(&mut transaction, schemas, shared).await?;
+    transaction.rollback().await?;
+    Ok(found)
 }
 
 pub(crate) fn unreadable(subject: &Subject, reason: Unreadable) -> Error {

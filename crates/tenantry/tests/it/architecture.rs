@@ -79,7 +79,9 @@ const PURE: &[&str] = &[
     "schema/beyond.rs",
     "schema/compare.rs",
     "schema/kind.rs",
+    "schema/mentions.rs",
     "schema/model.rs",
+    "schema/references.rs",
     "schema/tokens.rs",
     "table.rs",
 ];

@@ -8,6 +8,7 @@ mod fingerprint;
 mod operators;
 mod parts;
 mod reader;
+mod references;
 mod relations;
 mod routines;
 mod text_search;
@@ -17,6 +18,7 @@ mod whole;
 pub(crate) use details::details;
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::fingerprints;
+pub(crate) use references::references;
 
 use reader::Reader;
 use sqlx::{PgConnection, Row};

@@ -10,6 +10,7 @@ mod judge;
 mod names;
 mod probe;
 mod random;
+mod references;
 mod roles;
 mod text;
 mod truth;
