@@ -4,27 +4,27 @@ use super::super::{Attribute, ObjectKind, SchemaModel};
 
 /// A primary key, or columns that are unique together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) is_primary: bool,
-    pub(super) columns: Vec<String>,
+pub(in super::super) struct Key {
+    pub(in super::super) is_primary: bool,
+    pub(in super::super) columns: Vec<String>,
 }
 
 /// A foreign key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ForeignKey {
-    pub(super) table: String,
-    pub(super) name: String,
-    pub(super) columns: Vec<String>,
+pub(in super::super) struct ForeignKey {
+    pub(in super::super) table: String,
+    pub(in super::super) name: String,
+    pub(in super::super) columns: Vec<String>,
     /// The other table, without quotes; with its schema if that is another one.
-    pub(super) to: String,
-    pub(super) to_columns: Vec<String>,
+    pub(in super::super) to: String,
+    pub(in super::super) to_columns: Vec<String>,
     /// What happens when the other row is deleted or changed: `cascade`, `set null` and so on.
-    pub(super) on_delete: Option<&'static str>,
-    pub(super) on_update: Option<&'static str>,
+    pub(in super::super) on_delete: Option<&'static str>,
+    pub(in super::super) on_update: Option<&'static str>,
 }
 
 /// Returns the keys of a table.
-pub(super) fn keys(model: &SchemaModel, table: &str) -> Vec<Key> {
+pub(in super::super) fn keys(model: &SchemaModel, table: &str) -> Vec<Key> {
     let definitions = constraints(model).filter(|(of, ..)| *of == table);
     let keys = definitions.filter_map(|(_, _, definition)| {
         let is_primary = definition.starts_with("PRIMARY KEY (");
@@ -36,7 +36,7 @@ pub(super) fn keys(model: &SchemaModel, table: &str) -> Vec<Key> {
 }
 
 /// Returns the foreign keys of all tables.
-pub(super) fn foreign_keys(model: &SchemaModel) -> Vec<ForeignKey> {
+pub(in super::super) fn foreign_keys(model: &SchemaModel) -> Vec<ForeignKey> {
     let keys = constraints(model).filter_map(|(table, name, definition)| {
         if !definition.starts_with("FOREIGN KEY (") {
             return None;
@@ -44,7 +44,7 @@ pub(super) fn foreign_keys(model: &SchemaModel) -> Vec<ForeignKey> {
         let (columns, rest) = names(definition);
         let rest = rest.trim_start().strip_prefix("REFERENCES ")?;
         let (to_columns, actions) = names(rest);
-        let to = rest.split('(').next().unwrap_or_default().replace("{schema}.", "");
+        let to = rest[..opening(rest)].replace("{schema}.", "");
         let action = |words: &str| {
             let (_, action) = actions.split_once(words)?;
             ["cascade", "set null", "set default", "restrict"]
@@ -72,7 +72,7 @@ fn constraints(model: &SchemaModel) -> impl Iterator<Item = (&str, &str, &str)> 
 
 /// Returns the names in the first parentheses, and what follows them.
 fn names(text: &str) -> (Vec<String>, &str) {
-    let text = text.split_once('(').map_or("", |(_, rest)| rest);
+    let text = text.get(opening(text) + 1..).unwrap_or_default();
     let mut in_quotes = false;
     let end = text.find(|character| {
         in_quotes ^= character == '"';
@@ -84,7 +84,22 @@ fn names(text: &str) -> (Vec<String>, &str) {
         in_quotes ^= character == '"';
         character == ',' && !in_quotes
     });
-    (names.map(|name| unquoted(name.trim())).collect(), rest.get(1..).unwrap_or_default())
+    // A period of a temporal key (18) is a column, too.
+    let column = |name: &str| {
+        let name = name.trim().trim_end_matches(" WITHOUT OVERLAPS");
+        unquoted(name.strip_prefix("PERIOD ").unwrap_or(name))
+    };
+    (names.map(column).collect(), rest.get(1..).unwrap_or_default())
+}
+
+/// Returns where the first parenthesis is that is no part of a name.
+fn opening(text: &str) -> usize {
+    let mut in_quotes = false;
+    let opening = text.find(|character| {
+        in_quotes ^= character == '"';
+        character == '(' && !in_quotes
+    });
+    opening.unwrap_or(text.len())
 }
 
 fn unquoted(name: &str) -> String {

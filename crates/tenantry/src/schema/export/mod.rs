@@ -3,7 +3,7 @@
 mod dbml;
 mod json;
 mod json_schema;
-mod keys;
+pub(super) mod keys;
 mod mermaid;
 
 pub use json::ModelError;

@@ -58,7 +58,7 @@ const DEPENDENCIES: &str = "x as materialized (select '' as form, h.place, h.pat
      from pg_catalog.pg_depend d \
      join h on h.class operator(pg_catalog.=) d.classid and h.object operator(pg_catalog.=) d.objid \
      join h as o on o.class operator(pg_catalog.=) d.refclassid and o.object operator(pg_catalog.=) d.refobjid \
-     where h.place operator(pg_catalog.<>) o.place and o.place <> $2::pg_catalog.int4)";
+     where h.place operator(pg_catalog.<>) o.place and o.place operator(pg_catalog.<>) $2::pg_catalog.int4)";
 
 /// What of one schema names, `x`, what of another, where that is there.
 const NAMED: &str = "x as materialized (select m.form, f.place, f.path, m.class as classid, m.object as objid, 0 as objsubid, o.place as other, t.class as refclassid, t.object as refobjid \
@@ -118,8 +118,8 @@ const DESCRIBED: &str = "select distinct x.form, x.place, x.other, a.type, \
      and not exists (select from pg_catalog.pg_depend b where p.oid is not null and b.classid operator(pg_catalog.=) x.classid and b.objid operator(pg_catalog.=) x.objid \
      and b.refclassid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass and b.deptype operator(pg_catalog.=) 'i'::pg_catalog.\"char\")";
 
-/// Texts `w` in which schemas may be named, and what they belong to. Expressions without strings hold nothing that the
-/// server does not know.
+/// Texts `w` in which schemas may be named, and what they belong to. Of expressions, only those
+/// matter that have a string with a dot: in the stored tree it is the byte 46.
 const TEXTS: &str = "w as ( \
      select n.place, n.path, 'pg_catalog.pg_proc'::pg_catalog.regclass as class, p.oid as object, \
      case when l.lanname operator(pg_catalog.=) any (array['sql', 'plpgsql']::pg_catalog.name[]) then 'sql' else 'body' end as form, p.prosrc as text \
@@ -132,12 +132,12 @@ const TEXTS: &str = "w as ( \
      from n join pg_catalog.pg_proc p on p.pronamespace operator(pg_catalog.=) n.oid and p.prosqlbody::pg_catalog.text operator(pg_catalog.~) ':consttype (18|19|25|1042|1043|2275) ' \
      union all select n.place, n.path, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, v.oid, 'printed', pg_catalog.pg_get_expr(v.adbin, v.adrelid) \
      from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid join pg_catalog.pg_attrdef v on v.adrelid operator(pg_catalog.=) c.oid \
-     and v.adbin::pg_catalog.text operator(pg_catalog.~) ':consttype (18|19|25|1042|1043|2275) ' \
+     and pg_catalog.strpos(v.adbin::pg_catalog.text, ' 46 ') operator(pg_catalog.>) 0 \
      union all select n.place, n.path, 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, 'printed', pg_catalog.pg_get_expr(k.conbin, k.conrelid) \
-     from n join pg_catalog.pg_constraint k on k.connamespace operator(pg_catalog.=) n.oid and k.conbin::pg_catalog.text operator(pg_catalog.~) ':consttype (18|19|25|1042|1043|2275) ' \
+     from n join pg_catalog.pg_constraint k on k.connamespace operator(pg_catalog.=) n.oid and pg_catalog.strpos(k.conbin::pg_catalog.text, ' 46 ') operator(pg_catalog.>) 0 \
      union all select n.place, n.path, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, r.oid, 'printed', pg_catalog.pg_get_ruledef(r.oid) \
      from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relhasrules join pg_catalog.pg_rewrite r on r.ev_class operator(pg_catalog.=) c.oid \
-     and r.ev_action::pg_catalog.text operator(pg_catalog.~) ':consttype (18|19|25|1042|1043|2275) ' \
+     and pg_catalog.strpos(r.ev_action::pg_catalog.text, ' 46 ') operator(pg_catalog.>) 0 \
      union all select n.place, n.path, 'pg_catalog.pg_policy'::pg_catalog.regclass, y.oid, 'printed', \
      pg_catalog.concat(pg_catalog.pg_get_expr(y.polqual, y.polrelid), ' ', pg_catalog.pg_get_expr(y.polwithcheck, y.polrelid)) \
      from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid join pg_catalog.pg_policy y on y.polrelid operator(pg_catalog.=) c.oid \

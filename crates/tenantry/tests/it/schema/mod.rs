@@ -7,6 +7,7 @@ mod ddl;
 mod dump;
 mod histories;
 mod judge;
+mod lint;
 mod names;
 mod probe;
 mod random;

@@ -20,6 +20,8 @@ const BASE: &str = "
     create function eq(ct, ct) returns bool immutable language sql as 'select true';
     create function cmp(ct, ct) returns int immutable language sql as 'select 0';
     create operator ## (leftarg = int, rightarg = int, function = plus);
+    create function same(int, int) returns bool immutable language sql as 'select true';
+    create operator #= (leftarg = int, rightarg = int, function = same);
     create operator === (leftarg = ct, rightarg = ct, function = eq);
     create table own (x int primary key default nextval('s'), y int references t, z e, check (is_ok(y)));
     create index on own (f(y)); create view own_view as select * from own;
@@ -142,8 +144,8 @@ const PLACES: &[(&str, &[&str])] = &[
         &["operator class x using btree of a has as a member b.e"],
     ),
     (
-        "create operator class x for type int using btree as operator 3 b.##",
-        &["operator family x using btree of a has as a member b.##"],
+        "create operator class x for type int using btree as operator 3 b.#=",
+        &["operator family x using btree of a has as a member b.#="],
     ),
     (
         "create text search configuration x (copy = pg_catalog.english); alter text search configuration x alter mapping for asciiword with b.dict",
