@@ -1,9 +1,8 @@
 //! The lint of a schema that exists.
 
-use sqlx::Executor;
 use tenantry::schema::{LintOptions, LintRule, introspect};
 
-use crate::support::{World, run};
+use crate::support::{World, run, try_run};
 
 const SCHEMA: &str = "
     create schema \"Ac me\"; set search_path = \"Ac me\";
@@ -75,7 +74,7 @@ async fn a_real_schema_is_advised_and_its_fixes_mend_it() {
     // Each by itself, as people run them.
     let fixes: Vec<_> = found.iter().filter_map(|finding| finding.fix.clone()).collect();
     for fix in &fixes {
-        admin.execute(sqlx::AssertSqlSafe(fix.clone())).await.expect(fix);
+        try_run(&mut admin, fix).await.expect(fix);
     }
     let model = introspect(&mut admin, &schema, None).await.expect("it is read");
     let left = model.lint(&LintOptions::default());
