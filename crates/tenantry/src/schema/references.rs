@@ -141,8 +141,9 @@ impl Described<'_> {
         use ReferenceKind as Via;
         let column_kind = match self.other {
             "pg_collation" => Via::Collation,
-            "pg_type" | "pg_class" => Via::ColumnType,
-            _ => Via::Other,
+            "pg_type" => Via::ColumnType,
+            // Before version 15 a generated column depends on what its expression uses by itself.
+            _ => Via::Generated,
         };
         let (kind, via) = match (self.words, self.detail) {
             ("table", "partition") => (ObjectKind::Table, Via::PartitionOf),
