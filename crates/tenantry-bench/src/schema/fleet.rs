@@ -43,11 +43,14 @@ impl Fleet {
         Ok(())
     }
 
-    /// Changes one attribute in one tenant.
-    pub(super) async fn tamper(&self) -> Result<(), Failure> {
+    /// Changes one attribute in one tenant, or changes it back.
+    pub(super) async fn tamper(&self, is_tampered: bool) -> Result<(), Failure> {
         let mut conn = self.connect().await?;
-        let sql = "alter table tenant_t00123.things1 alter column price type numeric(12,2)";
-        trusted::run(&mut conn, sql.to_owned()).await?;
+        let precision = if is_tampered { 12 } else { 10 };
+        let sql = format!(
+            "alter table tenant_t00123.things1 alter column price type numeric({precision},2)"
+        );
+        trusted::run(&mut conn, sql).await?;
         conn.close().await?;
         Ok(())
     }

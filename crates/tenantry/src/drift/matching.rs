@@ -99,7 +99,7 @@ impl fmt::Display for Matching {
     }
 }
 
-/// Says whether a name fits a pattern with `*` and `?`, in time that grows with their product at most.
+/// Returns `true` if a name fits a pattern with `*` and `?`. It takes at most the product of their lengths in steps.
 fn is_like(name: &str, pattern: &str) -> bool {
     let (name, pattern): (Vec<_>, Vec<_>) = (name.chars().collect(), pattern.chars().collect());
     let (mut at, mut of, mut star) = (0, 0, None);

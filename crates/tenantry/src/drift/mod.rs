@@ -16,18 +16,11 @@ mod run;
 mod survey;
 mod watch;
 
-use std::sync::Arc;
-
 pub use matching::Matching;
 pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
 
-use crate::{
-    error::{Error, ErrorKind},
-    fleet::Fleet,
-    migrate::Schemas,
-    schema::SchemaModel,
-};
+use crate::{error::Error, fleet::Fleet, migrate::Schemas, schema::SchemaModel};
 
 /// Compares the schemas of tenants with a reference.
 ///
@@ -123,13 +116,7 @@ impl Drift {
     ///
     /// Safe.
     pub async fn introspect(&self, tenant: impl AsRef<str>) -> Result<SchemaModel, Error> {
-        let name: Arc<str> = tenant.as_ref().into();
-        let targets =
-            crate::migrate::targets_of(&self.fleet, &Schemas::Tenants(vec![name])).await?;
-        let Some(target) = targets.into_iter().next() else {
-            return Err(Error::new(ErrorKind::UnknownTenant, "looking the tenant up"));
-        };
-        let subject = survey::subject_of(&self.fleet, &target.site?).await?;
+        let subject = survey::subject_named(&self.fleet, &tenant.as_ref().into()).await?;
         survey::read(&self.fleet, &subject).await
     }
 }

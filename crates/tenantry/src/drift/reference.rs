@@ -8,7 +8,7 @@ use crate::{migrate::Migrations, schema::SchemaModel};
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Reference {
-    /// The first of the tenants that are compared.
+    /// The first of the tenants that are compared and have a schema's name.
     #[default]
     First,
     /// A tenant, by its id. It need not be among those that are compared.

@@ -1,4 +1,4 @@
-//! What has come of comparing the schemas of many tenants.
+//! Results of comparing the schemas of many tenants.
 
 use std::{
     fmt,

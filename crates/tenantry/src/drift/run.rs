@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
-    migrate::{Schemas, Target, recorded_versions, targets_of},
+    migrate::{Target, recorded_versions, targets_of},
     provision::model_of_migrations,
     schema::{Difference, Fingerprint, SchemaModel, compare, read::Subject, without_consequences},
 };
@@ -154,28 +154,21 @@ async fn expect(
     versions: &[Result<Option<i64>, Error>],
 ) -> Result<(ReferenceName, HashMap<Option<i64>, Expected>), Error> {
     let fleet = &drift.fleet;
-    let tenant = match &drift.reference {
-        Reference::First => entries.first().map(|entry| Arc::clone(&entry.name)),
-        Reference::Tenant(name) => Some(Arc::clone(name)),
-        _ => None,
-    };
     let role = entries.iter().find_map(|entry| entry.subject.as_ref().ok()?.role.clone());
     let known = |model: SchemaModel| Expected { model: Arc::new(model), fingerprint: None };
     match &drift.reference {
-        Reference::First | Reference::Tenant(_) => {
-            let Some(name) = tenant else {
+        Reference::First => {
+            // One without a schema's name cannot be what the others should be.
+            let first =
+                entries.iter().find_map(|entry| Some((entry, entry.subject.as_ref().ok()?)));
+            match first {
+                Some((entry, subject)) => tenant(fleet, &entry.name, subject).await,
                 // No tenant, nothing to compare.
-                return Ok((ReferenceName::Tenant("".into()), HashMap::new()));
-            };
-            let targets = targets_of(fleet, &Schemas::Tenants(vec![Arc::clone(&name)])).await?;
-            let target = targets.into_iter().next();
-            let site = target.map(|target| target.site).transpose()?;
-            let site = site
-                .ok_or_else(|| Error::new(ErrorKind::UnknownTenant, "looking the reference up"))?;
-            let subject = survey::subject_of(fleet, &site).await?;
-            let (print, model) = survey::read_with_fingerprint(fleet, &subject).await?;
-            let expected = Expected { model: Arc::new(model), fingerprint: Some(print) };
-            Ok((ReferenceName::Tenant(name), [(None, expected)].into()))
+                None => Ok((ReferenceName::Tenant("".into()), HashMap::new())),
+            }
+        }
+        Reference::Tenant(name) => {
+            tenant(fleet, name, &survey::subject_named(fleet, name).await?).await
         }
         Reference::Model(model) => {
             let expected = Expected { model: Arc::clone(model), fingerprint: None };
@@ -197,6 +190,17 @@ async fn expect(
             Ok((ReferenceName::Recorded(set.latest()), expected))
         }
     }
+}
+
+/// Reads a tenant that the others are compared with.
+async fn tenant(
+    fleet: &Fleet,
+    name: &Arc<str>,
+    subject: &Subject,
+) -> Result<(ReferenceName, HashMap<Option<i64>, Expected>), Error> {
+    let (print, model) = survey::read_with_fingerprint(fleet, subject).await?;
+    let expected = Expected { model: Arc::new(model), fingerprint: Some(print) };
+    Ok((ReferenceName::Tenant(Arc::clone(name)), [(None, expected)].into()))
 }
 
 /// Reads which version each tenant has on record, 0 for none.

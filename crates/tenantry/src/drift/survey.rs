@@ -1,6 +1,6 @@
 //! Fingerprints of many schemas, shared between a few connections, and details of single ones.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use parking_lot::Mutex;
@@ -10,6 +10,7 @@ use crate::{
     catalog::Site,
     error::{Error, ErrorKind},
     fleet::Fleet,
+    migrate::{Schemas, targets_of},
     pool::{Effect, Lease, leaves_session_usable},
     schema::{
         Fingerprint, SchemaModel,
@@ -37,9 +38,18 @@ type Found = Vec<(usize, Result<Fingerprint, Error>)>;
 /// Returns how a tenant's schema is read.
 pub(super) async fn subject_of(fleet: &Fleet, site: &Site) -> Result<Subject, Error> {
     let role = fleet.role_of(site).await?;
-    // What all tenants share is nobody's own.
+    // A role that all tenants share belongs to none of them.
     let role = role.filter(|role| Some(role) != fleet.server().role_of_manager());
     Ok(Subject { schema: site.schema.clone(), role })
+}
+
+/// Returns how the schema of a tenant that was named is read.
+pub(super) async fn subject_named(fleet: &Fleet, name: &Arc<str>) -> Result<Subject, Error> {
+    let named = Schemas::Tenants(vec![Arc::clone(name)]);
+    let target = targets_of(fleet, &named).await?.into_iter().next();
+    let target =
+        target.ok_or_else(|| Error::new(ErrorKind::UnknownTenant, "looking the tenant up"))?;
+    subject_of(fleet, &target.site?).await
 }
 
 /// Computes the fingerprints of all of these schemas, in this order. Those that cannot be read do not keep the
@@ -83,7 +93,7 @@ async fn reader(
                         let print = match print {
                             Some(print) => Ok(print),
                             // Which of the two it is, its details say.
-                            None => Err(why_not(&mut held, subjects[*place]).await?),
+                            None => Err(why_not(&mut held, subjects[*place]).await),
                         };
                         found.push((*place, print));
                     }
@@ -104,12 +114,13 @@ async fn reader(
     }
 }
 
-async fn why_not(lease: &mut Lease, subject: &Subject) -> Result<Error, Error> {
-    let models = on(lease, async |conn| read::details(conn, &[subject]).await).await?;
-    Ok(match models.into_iter().next() {
-        Some(Err(reason)) => unreadable(subject, reason),
-        _ => changing(subject),
-    })
+async fn why_not(lease: &mut Lease, subject: &Subject) -> Error {
+    match on(lease, async |conn| read::details(conn, &[subject]).await).await.as_deref() {
+        Ok([Err(reason)]) => unreadable(subject, *reason),
+        Ok(_) => changing(subject),
+        // The connection is lost, which the next statement says, or the schema is being dropped.
+        Err(_) => changing(subject),
+    }
 }
 
 fn changing(subject: &Subject) -> Error {
@@ -132,23 +143,25 @@ pub(super) async fn read_with_fingerprint(
     subject: &Subject,
 ) -> Result<(Fingerprint, SchemaModel), Error> {
     let mut lease = lease_for_reading(fleet).await?;
-    let mut before = None;
+    let mut before = fingerprint(&mut lease, subject).await?;
     for _ in 0..READINGS {
         let models = on(&mut lease, async |conn| read::details(conn, &[subject]).await).await?;
         let model = match models.into_iter().next() {
             Some(model) => model.map_err(|reason| unreadable(subject, reason))?,
             None => return Err(unreadable(subject, Unreadable::Missing)),
         };
-        let after = on(&mut lease, async |conn| read::fingerprints(conn, &[subject]).await).await?;
-        let after = after.into_iter().next().flatten();
-        if let Some(after) = after {
-            if before.as_ref() == Some(&after) {
-                return Ok((after, model));
-            }
-            before = Some(after);
+        let after = fingerprint(&mut lease, subject).await?;
+        match after {
+            Some(print) if before.as_ref() == Some(&print) => return Ok((print, model)),
+            after => before = after,
         }
     }
     Err(changing(subject))
+}
+
+async fn fingerprint(lease: &mut Lease, subject: &Subject) -> Result<Option<Fingerprint>, Error> {
+    let prints = on(lease, async |conn| read::fingerprints(conn, &[subject]).await).await?;
+    Ok(prints.into_iter().next().flatten())
 }
 
 async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
@@ -160,7 +173,7 @@ async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
     Ok(lease)
 }
 
-/// Runs something on a lease for upkeep, and notes in it what came of that.
+/// Runs something on a lease for upkeep, and tells the lease how it ended.
 async fn on<T>(
     lease: &mut Lease,
     run: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,

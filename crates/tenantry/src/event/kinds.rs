@@ -8,7 +8,7 @@ use crate::{error::ErrorClass, tenant::TenantId};
 /// Something that has happened.
 ///
 /// Every event goes to [`tracing`](https://docs.rs/tracing), under the targets `tenantry::query`, `tenantry::pool`,
-/// `tenantry::server` and `tenantry::migrate`, and to the [hooks](crate::ManagerBuilder::on_event) that asked for it. As JSON
+/// `tenantry::server`, `tenantry::migrate` and `tenantry::drift`, and to the [hooks](crate::ManagerBuilder::on_event) that asked for it. As JSON
 /// it is an object with `type`, and durations in milliseconds; as text it is a line such as
 /// `tenant=acme POOL_CREATED schema=tenant_acme`.
 ///

@@ -215,7 +215,7 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Removes the schemas that are half made, and that nobody is making.
+    /// Removes half-made schemas whose maker is gone: the lock of the schema is free.
     pub(super) async fn remove_left_behind(&self) -> Result<(), Error> {
         let mut lease = self.fleet.lease().await?;
         let there = list(&mut lease).await?;
@@ -223,7 +223,7 @@ impl Provisioner {
         for spare in there.iter().filter(|spare| spare.note.is_none() && !spare.is_in_use) {
             match self.remove(&spare.schema).await {
                 Ok(_) => {}
-                // Somebody is making it just now.
+                // Its lock is taken: it is being made.
                 Err(error) if error.kind() == ErrorKind::Busy => {}
                 Err(error) => stays(&spare.schema, error)?,
             }

@@ -146,7 +146,7 @@ fn compare_objects(
     }
 }
 
-/// Says whether an attribute is a text that somebody has written, in which any word may be a name.
+/// Returns `true` if an attribute is a text that somebody has written, in which any word may be a name.
 pub(crate) fn is_written(attribute: Attribute) -> bool {
     matches!(
         attribute,
@@ -161,12 +161,12 @@ pub(crate) fn is_written(attribute: Attribute) -> bool {
     )
 }
 
-/// Says whether an attribute is the body of a routine as the server prints it.
+/// Returns `true` if an attribute is the body of a routine as the server prints it.
 fn is_parsed(attribute: Attribute, routine: &Object) -> bool {
     attribute == Attribute::Body && routine.has(Attribute::SqlBody)
 }
 
-/// Says whether the columns that both have are in the same order: one that is missing is a finding of its own.
+/// Returns `true` if the columns that both have are in the same order: one that is missing is a finding of its own.
 fn same_order(left: &[String], right: &[String]) -> bool {
     let common = |list: &[String], other: &[String]| -> Vec<String> {
         let other: BTreeSet<_> = other.iter().collect();

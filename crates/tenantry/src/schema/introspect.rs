@@ -11,7 +11,10 @@ use crate::{
     tenant::Ident,
 };
 
-/// Reads everything that a schema holds, in one statement and one snapshot.
+/// Reads everything that a schema holds.
+///
+/// A schema that is changed meanwhile may come out half old and half new: the server prints definitions as they are
+/// at the moment. [`Drift::introspect`](crate::drift::Drift::introspect) reads again until nothing has changed.
 ///
 /// The role of the connection needs the right to use the schema, and nothing else. `role` is the role that is the
 /// tenant's own: in the model it is `{role}`, so that two tenants with roles are alike.

@@ -70,7 +70,7 @@ impl<'a> Tokens<'a> {
         Some(self.at + form.len())
     }
 
-    /// Says whether a dot follows that qualifies a name, and none comes before.
+    /// Returns `true` if a dot follows that qualifies a name, and none comes before.
     fn qualifies(&self, end: usize) -> bool {
         let before = self.text[..self.at].trim_end().chars().next_back();
         before != Some('.') && self.text[end..].trim_start().starts_with('.')
@@ -267,7 +267,7 @@ pub(crate) fn blank(text: &str, own: Own<'_>, written: bool) -> String {
     blanked
 }
 
-/// Says whether two texts are the same but for the names that are each one's own.
+/// Returns `true` if two texts are the same but for the names that are each one's own.
 ///
 /// In a text that the server has printed only a name that qualifies another one can be the schema's, or
 /// one in a literal. In a text that somebody has written every word can.

@@ -88,7 +88,7 @@ const PURE: &[&str] = &[
 ];
 
 /// What has no place in a pure file.
-const IMPURE: &[&str] = &["sqlx::", "tokio", "Instant::now", "SystemTime::now"];
+const IMPURE: &[&str] = &["sqlx", "tokio", "Instant::now", "SystemTime::now"];
 
 /// The one file that may vouch for SQL text.
 const SQL: &str = "sql.rs";
@@ -185,6 +185,8 @@ fn breaches(source: &Source) -> Vec<String> {
         }
     }
     if PURE.iter().any(|pure| source.path.starts_with(pure)) {
+        // The name of a table is no use of a crate.
+        let code = code.replace("\"_sqlx_migrations\"", "");
         for word in IMPURE.iter().filter(|word| code.contains(**word)) {
             found.push(format!("{}: {word} in a pure file", source.path));
         }

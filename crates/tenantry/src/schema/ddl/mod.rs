@@ -11,11 +11,8 @@ mod script;
 mod types;
 mod whole;
 
-#[allow(unused_imports, reason = "repairs use them")]
-pub(crate) use grants::{builtin_grants, grant_changes};
 pub(crate) use quoting::{fill, ident, literal, own};
-#[allow(unused_imports, reason = "repairs use them")]
-pub(crate) use relations::{column_definition, sequence_options};
+pub(crate) use relations::column_definition;
 use script::Script;
 
 use super::{ObjectKey, ObjectKind, SchemaModel};
@@ -39,16 +36,7 @@ impl SchemaModel {
     }
 }
 
-/// Returns the statements that create one object with all of its attributes, in order, without semicolons.
-///
-/// [`fill`] puts the names in for the placeholders in them. A table comes with its columns and its checks, other
-/// relations and composite types with their columns; an identity comes with its sequence.
-#[allow(dead_code, reason = "repairs use it")]
-pub(crate) fn object(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
-    script(model, key).into_statements()
-}
-
-/// Says whether an object is created together with the one that it is a part of.
+/// Returns `true` if an object is created together with the one that it is a part of.
 pub(crate) fn comes_with_its_owner(model: &SchemaModel, key: &ObjectKey) -> bool {
     match key.kind {
         ObjectKind::Column => true,
@@ -60,6 +48,10 @@ pub(crate) fn comes_with_its_owner(model: &SchemaModel, key: &ObjectKey) -> bool
     }
 }
 
+/// Returns the statements that create one object with all of its attributes, without semicolons.
+///
+/// [`fill`] replaces the placeholders in them. A table comes with its columns and its checks, other relations and
+/// composite types with their columns; an identity comes with its sequence.
 fn script(model: &SchemaModel, key: &ObjectKey) -> Script {
     let mut script = Script::default();
     let Some(object) = model.get(key) else { return script };

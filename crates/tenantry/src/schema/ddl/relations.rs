@@ -389,7 +389,7 @@ fn column_attributes(model: &SchemaModel, key: &ObjectKey, object: &Object, out:
     out.comment(object, &target);
 }
 
-/// Says whether a table that this one inherits from has a default for the column, as far as is known.
+/// Returns `true` if a table that this one inherits from has a default for the column, as far as is known.
 fn parent_has_default(model: &SchemaModel, key: &ObjectKey) -> bool {
     let of = key.of.as_deref().unwrap_or_default();
     let holders = [ObjectKind::Table, ObjectKind::ForeignTable];

@@ -63,13 +63,6 @@ impl Script {
         self.0
     }
 
-    /// Returns the statements in order.
-    #[allow(dead_code, reason = "repairs use it")]
-    pub(super) fn into_statements(mut self) -> Vec<String> {
-        self.0.sort_by_key(|(phase, _)| *phase);
-        self.0.into_iter().map(|(_, statement)| statement).collect()
-    }
-
     /// Adds the owner, the grants and the comment; `target` is the kind and the name as `comment on` takes them,
     /// `granted` as `grant` does, if anything can be granted.
     pub(super) fn common(

@@ -56,7 +56,7 @@ pub(super) fn domain(model: &SchemaModel, key: &ObjectKey, object: &Object, out:
     }
 }
 
-/// Says whether functions that define a type name it, so that it has to be there before it is defined.
+/// Returns `true` if functions that define a type name it, so that it has to be there before it is defined.
 pub(super) fn needs_shell(object: &Object) -> bool {
     object.get(Attribute::Canonical).is_some() || object.get(Attribute::TypeParameters).is_some()
 }
