@@ -3,7 +3,7 @@
 //! Run it with `cargo run -p drift-and-clone`. It says what it does, and ends by itself.
 //!
 //! `drift URL A B` compares two schemas of a database instead: it exits with 0 when they are alike, 1 when they are
-//! different, 2 when it could not find out.
+//! different, 2 when it could not find out. `repair URL A B` prints the SQL that makes B like A.
 
 mod fleet;
 mod two;
@@ -17,7 +17,8 @@ async fn main() -> ExitCode {
     let done = match arguments[..] {
         [] => fleet::show().await.map(|()| ExitCode::SUCCESS),
         ["drift", url, expected, actual] => two::drift(url, expected, actual).await,
-        _ => Err(anyhow::anyhow!("usage: drift-and-clone [drift URL A B]")),
+        ["repair", url, expected, actual] => two::show_repair(url, expected, actual).await,
+        _ => Err(anyhow::anyhow!("usage: drift-and-clone [drift|repair URL A B]")),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

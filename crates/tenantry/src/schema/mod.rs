@@ -12,6 +12,7 @@ mod mentions;
 mod model;
 pub(crate) mod read;
 mod references;
+mod repair;
 pub(crate) mod tokens;
 
 pub use attribute::Attribute;
@@ -25,3 +26,4 @@ pub use lint::{LintFinding, LintOptions, LintRule, NameStyle, Severity};
 pub use model::{Object, ObjectKey, SchemaModel, Value};
 pub use read::Fingerprint;
 pub use references::{CrossReference, ReferenceKind};
+pub use repair::{Hazard, Impossible, LockMode, Rename, Repair, Step, repair};

@@ -267,6 +267,44 @@ pub(crate) fn blank(text: &str, own: Own<'_>, written: bool) -> String {
     blanked
 }
 
+/// Returns a text of one schema as the other schema would have it.
+///
+/// The name is meant where it qualifies another one, and where it is all that a literal says. What has been taken out
+/// already stays a placeholder.
+pub(crate) fn translated(text: &str, from: Own<'_>, to: &str) -> String {
+    let quoted = format!("\"{}\"", to.replace('"', "\"\""));
+    let is_plain = to.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let mut translated = String::with_capacity(text.len());
+    let mut at = 0;
+    for token in Tokens::new(text, from) {
+        let raw = match token {
+            Token::Schema { raw, .. } | Token::Role { raw } | Token::Other(raw) => raw,
+        };
+        let after = &text[at + raw.len()..];
+        let is_literal = text[..at].ends_with('\'') && after.starts_with('\'');
+        at += raw.len();
+        match token {
+            Token::Schema { proven: false, qualifies, .. } if qualifies || is_literal => {
+                let name = match raw.starts_with('"') || qualifies && !is_plain {
+                    true => &quoted,
+                    false => to,
+                };
+                let name = if is_literal { name.replace('\'', "''") } else { name.to_owned() };
+                translated.push_str(&name);
+            }
+            _ => translated.push_str(raw),
+        }
+    }
+    translated
+}
+
+/// Returns `true` if a text names a schema before a dot.
+pub(crate) fn names_schema(text: &str, schema: &str) -> bool {
+    let own = Own { schema, role: None };
+    Tokens::new(text, own)
+        .any(|token| matches!(token, Token::Schema { proven: false, qualifies: true, .. }))
+}
+
 /// Returns `true` if two texts are the same but for the names that are each one's own.
 ///
 /// In a text that the server has printed only a name that qualifies another one can be the schema's, or

@@ -64,6 +64,7 @@ const PURE: &[&str] = &[
     "schema/ddl/",
     "schema/export/",
     "schema/lint/",
+    "schema/repair/",
     "seed/report.rs",
     "provision/adopt/options.rs",
     "provision/adopt/report.rs",

@@ -9,7 +9,7 @@ use crate::architecture::sources;
 const READS_SQL: &str = "migrate/lint/";
 
 /// The folders that print SQL for people, with the names of a schema under its search path.
-const PRINTS_SQL: [&str; 2] = ["schema/ddl/", "schema/lint/"];
+const PRINTS_SQL: [&str; 3] = ["schema/ddl/", "schema/lint/", "schema/repair/"];
 
 /// The folder whose pieces make one statement, so that a name which one of them gives is known in all.
 const ONE_STATEMENT: &str = "schema/read/";

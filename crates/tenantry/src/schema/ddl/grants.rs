@@ -25,6 +25,17 @@ impl<'a> Grant<'a> {
     }
 }
 
+/// Returns a privilege with other roles as its grantee and grantor.
+pub(in crate::schema) fn grantee_and_grantor(grant: &str, role: impl Fn(&str) -> String) -> String {
+    match Grant::parse(grant) {
+        Some(Grant { grantee, privilege, can_grant, grantor }) => {
+            let star = if can_grant { "*" } else { "" };
+            format!("{}={privilege}{star}/{}", role(grantee), role(grantor))
+        }
+        None => grant.to_owned(),
+    }
+}
+
 /// Returns what is granted on a new object, for `table x`, `sequence x` and so on.
 pub(crate) fn builtin_grants(granted: &str, owner: &str, server_version: u32) -> Vec<String> {
     let kind = granted.split(' ').next().unwrap_or_default();

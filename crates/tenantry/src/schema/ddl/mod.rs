@@ -11,9 +11,14 @@ mod script;
 mod types;
 mod whole;
 
+pub(super) use grants::{builtin_grants, grant_changes, grantee_and_grantor};
+pub(super) use order::{Mention, Order, mention, words};
+pub(super) use parts::{comes_with_its_table, is_check, is_key, is_of_domain};
+pub(super) use quoting::{escape, storage_option};
 pub(crate) use quoting::{fill, ident, literal, own};
 pub(crate) use relations::column_definition;
-use script::Script;
+pub(super) use relations::{identity_clause, sequence_options};
+pub(super) use script::{Phase, Script};
 
 use super::{ObjectKey, ObjectKind, SchemaModel};
 use crate::tenant::Ident;
@@ -52,7 +57,7 @@ pub(crate) fn comes_with_its_owner(model: &SchemaModel, key: &ObjectKey) -> bool
 ///
 /// [`fill`] replaces the placeholders in them. A table comes with its columns and its checks, other relations and
 /// composite types with their columns; an identity comes with its sequence.
-fn script(model: &SchemaModel, key: &ObjectKey) -> Script {
+pub(super) fn script(model: &SchemaModel, key: &ObjectKey) -> Script {
     let mut script = Script::default();
     let Some(object) = model.get(key) else { return script };
     let out = &mut script;

@@ -29,16 +29,17 @@ pub(super) fn statements(model: &SchemaModel) -> Vec<String> {
 }
 
 /// Objects with what each needs.
-struct Order<'a> {
-    keys: Vec<&'a ObjectKey>,
-    needs: Vec<BTreeSet<usize>>,
+pub(in crate::schema) struct Order<'a> {
+    pub(in crate::schema) keys: Vec<&'a ObjectKey>,
+    /// By the place of each in `keys`.
+    pub(in crate::schema) needs: Vec<BTreeSet<usize>>,
     /// What anything needs.
-    needed: BTreeSet<usize>,
+    pub(in crate::schema) needed: BTreeSet<usize>,
 }
 
 /// How a text names an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Mention {
+pub(in crate::schema) enum Mention {
     /// A name in a text.
     Name,
     /// A name before a parenthesis.
@@ -47,7 +48,7 @@ enum Mention {
     Operator,
 }
 
-fn mention(kind: ObjectKind) -> Option<Mention> {
+pub(in crate::schema) fn mention(kind: ObjectKind) -> Option<Mention> {
     Some(match kind {
         ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate => Mention::Call,
         ObjectKind::Operator => Mention::Operator,
@@ -73,7 +74,7 @@ fn mention(kind: ObjectKind) -> Option<Mention> {
 }
 
 impl<'a> Order<'a> {
-    fn new(model: &'a SchemaModel) -> Self {
+    pub(in crate::schema) fn new(model: &'a SchemaModel) -> Self {
         let keys: Vec<&ObjectKey> =
             model.objects.keys().filter(|key| !comes_with_its_owner(model, key)).collect();
         let mut names: BTreeMap<(Mention, &str), Vec<usize>> = BTreeMap::new();
@@ -102,9 +103,17 @@ impl<'a> Order<'a> {
         Self { keys, needs, needed }
     }
 
+    /// Returns the names in all texts of an object that are read when it is created.
+    pub(in crate::schema) fn words(
+        model: &SchemaModel,
+        key: &ObjectKey,
+    ) -> BTreeSet<(Mention, String)> {
+        texts(model, key).iter().flat_map(|text| words(text)).collect()
+    }
+
     /// Returns the places of the keys, each after what it needs; where they need one another, in the order of the
     /// model.
-    fn places(&self) -> Vec<usize> {
+    pub(in crate::schema) fn places(&self) -> Vec<usize> {
         let mut ordered = Vec::with_capacity(self.keys.len());
         let mut seen = vec![false; self.keys.len()];
         for start in 0..self.keys.len() {
@@ -213,7 +222,7 @@ fn texts(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
 }
 
 /// Returns the names in a text, without quotes, each with how it is mentioned.
-fn words(text: &str) -> Vec<(Mention, String)> {
+pub(in crate::schema) fn words(text: &str) -> Vec<(Mention, String)> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

@@ -7,18 +7,18 @@ use super::{
 };
 
 /// Returns `true` if a constraint is a check.
-pub(super) fn is_check(constraint: &Object) -> bool {
+pub(in crate::schema) fn is_check(constraint: &Object) -> bool {
     is_a(constraint, "CHECK ")
 }
 
 /// Returns `true` if a constraint is a primary key, or makes rows unique or exclude one another.
-pub(super) fn is_key(constraint: &Object) -> bool {
+pub(in crate::schema) fn is_key(constraint: &Object) -> bool {
     ["PRIMARY KEY ", "UNIQUE ", "EXCLUDE "].into_iter().any(|words| is_a(constraint, words))
 }
 
 /// Returns `true` if a table is created with this constraint. A function that takes a whole row of the table can only be
 /// there after it.
-pub(super) fn comes_with_its_table(constraint: &Object) -> bool {
+pub(in crate::schema) fn comes_with_its_table(constraint: &Object) -> bool {
     let takes_row = constraint.text(Attribute::Definition).is_some_and(|text| text.contains(".*"));
     is_check(constraint) && !is_not_valid(constraint) && !takes_row
 }
@@ -32,7 +32,7 @@ fn is_a(constraint: &Object, words: &str) -> bool {
 }
 
 /// Returns `true` if a constraint is a domain's.
-pub(super) fn is_of_domain(model: &SchemaModel, key: &ObjectKey) -> bool {
+pub(in crate::schema) fn is_of_domain(model: &SchemaModel, key: &ObjectKey) -> bool {
     let of = key.of.as_deref().unwrap_or_default();
     model.get(&ObjectKey::new(ObjectKind::Domain, of)).is_some()
 }

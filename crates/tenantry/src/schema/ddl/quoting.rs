@@ -51,7 +51,7 @@ pub(super) fn dollar_quoted(text: &str) -> String {
 }
 
 /// Returns a text in which nothing is a placeholder.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::schema) fn escape(text: &str) -> String {
     text.replace("{schema}", "{{schema}").replace("{role}", "{{role}")
 }
 
@@ -93,7 +93,7 @@ pub(super) fn without_arguments(signature: &str) -> &str {
 }
 
 /// Returns an option as `with` takes it, from `name=value`.
-pub(super) fn storage_option(option: &str) -> String {
+pub(in crate::schema) fn storage_option(option: &str) -> String {
     let (name, value) = option.split_once('=').unwrap_or((option, "true"));
     let is_plain = !value.is_empty() && value.chars().all(|c| c.is_ascii_digit() || c == '.');
     let is_word = matches!(value, "true" | "false" | "on" | "off" | "auto" | "local" | "cascaded");

@@ -151,11 +151,11 @@ pub(super) fn sequence(model: &SchemaModel, key: &ObjectKey, object: &Object, ou
     let options = sequence_options(object);
     if let Some(column) = object.text(Attribute::IdentityOf) {
         let (table, column_name) = split_column(column);
-        let when = identity_of(model, table, column_name).unwrap_or("by default");
-        let statement = format!(
-            "alter table {table} alter column {column_name} add generated {when} as identity (sequence name {name}{options})"
+        let clause = identity(model, &name, column, object);
+        out.add(
+            Phase::Identity,
+            format!("alter table {table} alter column {column_name} add {clause}"),
         );
-        out.add(Phase::Identity, statement);
         let target = format!("sequence {name}");
         out.grants(model, object, &target);
         out.comment_of(object, Attribute::Comment, Phase::Ownership, &target);
@@ -173,6 +173,27 @@ pub(super) fn sequence(model: &SchemaModel, key: &ObjectKey, object: &Object, ou
     if let Some(column) = object.text(Attribute::OwnedBy) {
         out.add(Phase::Ownership, format!("alter sequence {name} owned by {column}"));
     }
+}
+
+/// Returns `generated … as identity` for a column of this printed name.
+fn identity(model: &SchemaModel, sequence: &str, column: &str, object: &Object) -> String {
+    let (table, column_name) = split_column(column);
+    let when = identity_of(model, table, column_name).unwrap_or("by default");
+    let options = sequence_options(object);
+    format!("generated {when} as identity (sequence name {sequence}{options})")
+}
+
+/// Returns `generated … as identity` for a column that has one.
+pub(in crate::schema) fn identity_clause(
+    model: &SchemaModel,
+    column: &ObjectKey,
+) -> Option<String> {
+    let of = column.of.as_deref().unwrap_or_default();
+    let printed = format!("{}.{}", ident(of), ident(&column.name));
+    let (sequence, object) = model
+        .of_kind(ObjectKind::Sequence)
+        .find(|(_, object)| object.text(Attribute::IdentityOf) == Some(&printed))?;
+    Some(identity(model, &own(&sequence.name), &printed, object))
 }
 
 /// Returns what is said of a sequence but for its type, each with a blank before it, unless it is the default.

@@ -5,11 +5,13 @@ use super::{grants, quoting::literal};
 
 /// When in a script a statement has its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
+pub(in crate::schema) enum Phase {
     /// Types that functions have to name before they are defined.
     Shell,
     /// Whatever stands by itself, each after what it names.
     Create,
+    /// The rows of tables that are created anew.
+    Rows,
     /// Columns whose values come from a sequence of their own.
     Identity,
     /// What is in an operator family apart from its classes.
@@ -42,10 +44,10 @@ pub(super) enum Phase {
 
 /// The statements for one object.
 #[derive(Debug, Default)]
-pub(super) struct Script(Vec<(Phase, String)>);
+pub(in crate::schema) struct Script(Vec<(Phase, String)>);
 
 impl Script {
-    pub(super) fn add(&mut self, phase: Phase, statement: impl Into<String>) {
+    pub(in crate::schema) fn add(&mut self, phase: Phase, statement: impl Into<String>) {
         self.0.push((phase, statement.into()));
     }
 
@@ -59,7 +61,7 @@ impl Script {
     }
 
     /// Returns the statements with their phases, as they were added.
-    pub(super) fn into_phases(self) -> Vec<(Phase, String)> {
+    pub(in crate::schema) fn into_phases(self) -> Vec<(Phase, String)> {
         self.0
     }
 

@@ -11,7 +11,7 @@ use crate::support::{connect, run, server_version};
 /// All cases in one database of a server of their own, for roles belong to the server.
 pub(crate) struct Corpus {
     /// Stops when dropped.
-    _server: DevServer,
+    server: DevServer,
     pub(crate) url: String,
     pub(crate) cases: Vec<Built>,
 }
@@ -56,7 +56,17 @@ impl Corpus {
             }
         }
         assert!(problems.is_empty(), "cases cannot be built:\n{}", problems.join("\n"));
-        Self { _server: server, url, cases }
+        Self { server, url, cases }
+    }
+}
+
+impl Corpus {
+    /// Another database that holds the same. Nobody may be connected to the first.
+    pub(crate) async fn copy(&self, name: &str) -> String {
+        let url = self.server.create_database(&format!("{name}_by")).await.expect("it runs");
+        let (server, _) = url.rsplit_once('/').expect("the URL names a database");
+        run(&mut connect(&url).await, &format!("create database {name} template cases")).await;
+        format!("{server}/{name}")
     }
 }
 

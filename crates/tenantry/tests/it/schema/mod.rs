@@ -12,6 +12,7 @@ mod names;
 mod probe;
 mod random;
 mod references;
+mod repair;
 mod roles;
 mod text;
 mod truth;

@@ -1,0 +1,142 @@
+//! What makes a schema like another one, with its rows kept. Nothing here runs anything.
+
+mod columns;
+mod conversion;
+mod drops;
+mod hazard;
+mod plan;
+mod privileges;
+mod rebuild;
+mod relations;
+mod rename;
+mod steps;
+mod target;
+mod translate;
+mod treatment;
+mod types;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use hazard::{Hazard, LockMode};
+pub use rename::Rename;
+
+use super::{ObjectKey, SchemaModel, compare, ddl};
+
+/// The statements that make a schema like another one.
+///
+/// As text it is a script: each statement under a comment with its hazards, all in one transaction (but for new labels of
+/// enums, which can only be used after a commit). Nothing runs it: somebody should read it first.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+#[must_use = "it changes nothing by itself"]
+pub struct Repair {
+    /// The schema that is changed.
+    pub schema: String,
+    /// The statements, in an order that works.
+    pub steps: Vec<Step>,
+    /// What no statement here can bring about, or what stands in the way.
+    pub impossible: Vec<Impossible>,
+    /// What may have been renamed. The statements drop the one and create the other; whoever knows better renames it
+    /// and asks again.
+    pub renames: Vec<Rename>,
+}
+
+/// One statement of a repair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Step {
+    /// The statement, without a semicolon. It expects the schema to be the search path.
+    pub sql: String,
+    /// The object that it is about.
+    pub object: ObjectKey,
+    /// What it may do besides.
+    pub hazards: Vec<Hazard>,
+    /// It has to be committed before the others begin.
+    pub is_alone: bool,
+}
+
+/// Something that a repair cannot do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Impossible {
+    /// The object.
+    pub object: ObjectKey,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// Works out what makes `actual` like `expected`, with its rows kept where they can be.
+///
+/// What the reference does not have is dropped, and so are its rows: such a statement has the hazard
+/// [`Hazard::LosesData`]. Where a table cannot be altered as it has to be (the order of its columns, the key by which it
+/// is partitioned), it is created anew and its rows are copied.
+///
+/// Roles, extensions and what other schemas hold have to be there. Views of other schemas that depend on what has to be
+/// dropped are not known here: the statement fails and names them.
+pub fn repair(expected: &SchemaModel, actual: &SchemaModel) -> Repair {
+    let differences = compare(expected, actual);
+    let meant = translate::translated(expected, &actual.schema);
+    let plan = plan::Plan::new(&meant, actual, differences);
+    let mut impossible = plan.impossible();
+    impossible.extend(translate::names_of(expected, &plan));
+    Repair {
+        schema: actual.schema.clone(),
+        steps: steps::all(&plan),
+        impossible,
+        renames: rename::proposals(&plan),
+    }
+}
+
+impl Repair {
+    /// Returns `true` if there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.impossible.is_empty()
+    }
+}
+
+/// Prints each line of a text as a comment.
+fn remark(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.split(['\n', '\r']).try_for_each(|line| writeln!(f, "-- {line}"))
+}
+
+impl fmt::Display for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return writeln!(f, "-- Nothing to repair.");
+        }
+        for Impossible { object, reason } in &self.impossible {
+            remark(f, &format!("Cannot be repaired here: {object}: {reason}"))?;
+        }
+        for rename in &self.renames {
+            remark(f, &rename.to_string())?;
+        }
+        let (alone, together): (Vec<_>, Vec<_>) = self.steps.iter().partition(|step| step.is_alone);
+        for steps in [alone, together] {
+            if steps.is_empty() {
+                continue;
+            }
+            let schema = ddl::fill("{schema}", &self.schema, None);
+            writeln!(f, "begin;\nset local search_path = {schema};")?;
+            writeln!(f, "set local check_function_bodies = off;\n")?;
+            for step in steps {
+                write!(f, "{step}")?;
+            }
+            writeln!(f, "commit;")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hazards: Vec<_> = self.hazards.iter().map(ToString::to_string).collect();
+        match hazards.is_empty() {
+            true => remark(f, &self.object.to_string())?,
+            false => remark(f, &format!("{}: {}", self.object, hazards.join("; ")))?,
+        }
+        writeln!(f, "{};\n", self.sql)
+    }
+}

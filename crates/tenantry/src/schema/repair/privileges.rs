@@ -1,0 +1,134 @@
+//! Owners, grants, comments, and with which extensions an object is dropped.
+
+use std::collections::BTreeSet;
+
+use super::{
+    super::{
+        Attribute, ObjectKey, ObjectKind,
+        ddl::{Phase, Script, builtin_grants, grant_changes, grantee_and_grantor, ident, literal},
+    },
+    plan::Plan,
+    target::{granted, target},
+};
+
+/// Adds the statements for what all kinds of objects have.
+pub(super) fn common(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
+    let (new, old) = (&plan.expected.objects[key], &plan.actual.objects[key]);
+    let attributes = &plan.changed[key];
+    let name = target(plan.expected, key);
+    if attributes.contains(&Attribute::Owner)
+        && let Some(owner) = new.text(Attribute::Owner)
+    {
+        // One that belongs to a table has its owner.
+        let is_owned = key.kind == ObjectKind::Sequence
+            && (old.get(Attribute::OwnedBy).is_some() || old.get(Attribute::IdentityOf).is_some());
+        let phase = if is_owned { Phase::Identity } else { Phase::Create };
+        out.add(phase, format!("alter {name} owner to {owner}"));
+    }
+    if attributes.contains(&Attribute::Grants) || attributes.contains(&Attribute::Owner) {
+        grants(plan, key, out);
+    }
+    for (attribute, name) in [
+        (Attribute::Comment, Some(name.clone())),
+        (Attribute::IndexComment, Some(format!("index {{schema}}.{}", ident(&key.name)))),
+        (Attribute::NotNullComment, None),
+    ] {
+        if let (true, Some(name)) = (attributes.contains(&attribute), name) {
+            out.add(Phase::Label, comment(&name, new.text(attribute)));
+        }
+    }
+    let extensions = |object: &super::super::Object| -> BTreeSet<String> {
+        object.list(Attribute::DependsOnExtensions).iter().cloned().collect()
+    };
+    let (before, after) = (extensions(old), extensions(new));
+    let name = match key.kind {
+        ObjectKind::Constraint => format!("index {{schema}}.{}", ident(&key.name)),
+        _ => name,
+    };
+    for extension in before.difference(&after) {
+        let extension = ident(extension);
+        out.add(Phase::Extension, format!("alter {name} no depends on extension {extension}"));
+    }
+    for extension in after.difference(&before) {
+        let extension = ident(extension);
+        out.add(Phase::Extension, format!("alter {name} depends on extension {extension}"));
+    }
+}
+
+pub(super) fn comment(target: &str, text: Option<&str>) -> String {
+    let text = text.map_or_else(|| "null".to_owned(), literal);
+    format!("comment on {target} is {text}")
+}
+
+fn grants(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
+    let (new, old) = (&plan.expected.objects[key], &plan.actual.objects[key]);
+    let version = plan.actual.server_version;
+    let (granted, owners) = match key.kind {
+        ObjectKind::Column => {
+            let of = key.of.as_deref().unwrap_or_default();
+            let column = format!("({}) on table {{schema}}.{}", ident(&key.name), ident(of));
+            (column, owner_changes(plan, of))
+        }
+        ObjectKind::DefaultPrivileges => {
+            let role = key.of.as_deref().unwrap_or_default();
+            for change in grant_changes(
+                &key.name,
+                "",
+                old.list(Attribute::Grants),
+                new.list(Attribute::Grants),
+            ) {
+                out.add(Phase::DefaultPrivileges, default_privileges(role, &change));
+            }
+            return;
+        }
+        _ => match granted(key) {
+            Some(granted) => (
+                granted,
+                (
+                    old.text(Attribute::Owner).unwrap_or_default(),
+                    new.text(Attribute::Owner).unwrap_or_default(),
+                ),
+            ),
+            None => return,
+        },
+    };
+    let list = |object: &super::super::Object, owner| match object.get(Attribute::Grants) {
+        None if key.kind != ObjectKind::Column => builtin_grants(&granted, owner, version),
+        _ => object.list(Attribute::Grants).to_vec(),
+    };
+    let (old_owner, new_owner) = owners;
+    let mut before = list(old, old_owner);
+    // What the owner had, and has granted, is the new one's.
+    if old_owner != new_owner {
+        for grant in &mut before {
+            *grant = grantee_and_grantor(grant, |role| match role == old_owner {
+                true => new_owner.to_owned(),
+                false => role.to_owned(),
+            });
+        }
+    }
+    for statement in grant_changes(&granted, new_owner, &before, &list(new, new_owner)) {
+        out.add(Phase::Grant, statement);
+    }
+}
+
+pub(super) fn default_privileges(role: &str, change: &str) -> String {
+    format!("alter default privileges for role {role} in schema {{schema}} {change}")
+}
+
+/// Returns who owns a relation before and after.
+fn owner_changes<'a>(plan: &Plan<'a>, relation: &str) -> (&'a str, &'a str) {
+    let kinds = [
+        ObjectKind::Table,
+        ObjectKind::ForeignTable,
+        ObjectKind::View,
+        ObjectKind::MaterializedView,
+    ];
+    let owner = |model: &'a super::super::SchemaModel| {
+        kinds
+            .into_iter()
+            .find_map(|kind| model.get(&ObjectKey::new(kind, relation))?.text(Attribute::Owner))
+            .unwrap_or_default()
+    };
+    (owner(plan.actual), owner(plan.expected))
+}

@@ -1,0 +1,108 @@
+//! What may have been renamed.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use super::{
+    super::{
+        Attribute, Object, ObjectKey, ObjectKind, SchemaModel,
+        ddl::{fill, ident, own},
+    },
+    plan::Plan,
+    target::target,
+};
+
+/// A missing object and an unexpected one that are alike but for their names.
+///
+/// As text it says so, with the statement that renames.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Rename {
+    /// The object that is not expected.
+    pub from: ObjectKey,
+    /// The object that is missing.
+    pub to: ObjectKey,
+    /// The statement that renames it, without a semicolon.
+    pub sql: String,
+}
+
+impl fmt::Display for Rename {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, sql } = self;
+        write!(
+            f,
+            "May have been renamed: {from} instead of {to}. If so, run this first and ask again:\n  {sql};"
+        )
+    }
+}
+
+/// Kinds that are worth renaming: they hold rows, or take long to make.
+const KINDS: &[ObjectKind] = &[
+    ObjectKind::Table,
+    ObjectKind::MaterializedView,
+    ObjectKind::Column,
+    ObjectKind::Sequence,
+    ObjectKind::Constraint,
+    ObjectKind::Index,
+    ObjectKind::Enum,
+    ObjectKind::Domain,
+    ObjectKind::Composite,
+];
+
+/// Finds pairs of one missing and one unexpected object that nothing but the name tells apart.
+pub(super) fn proposals(plan: &Plan<'_>) -> Vec<Rename> {
+    let mut alike: BTreeMap<String, (Vec<&ObjectKey>, Vec<&ObjectKey>)> = BTreeMap::new();
+    for key in plan.missing.iter().filter(|key| KINDS.contains(&key.kind)) {
+        alike.entry(form(plan.expected, key)).or_default().0.push(key);
+    }
+    for key in plan.unexpected.iter().filter(|key| KINDS.contains(&key.kind)) {
+        alike.entry(form(plan.actual, key)).or_default().1.push(key);
+    }
+    let mut found = Vec::new();
+    for (missing, unexpected) in alike.into_values() {
+        if let ([to], [from]) = (&missing[..], &unexpected[..]) {
+            let sql = statement(plan.actual, from, to);
+            let sql = fill(&sql, &plan.actual.schema, plan.actual.role.as_deref());
+            found.push(Rename { from: (*from).clone(), to: (*to).clone(), sql });
+        }
+    }
+    found
+}
+
+/// What an object is, without its name.
+fn form(model: &SchemaModel, key: &ObjectKey) -> String {
+    let plain = |object: &Object| {
+        let attributes = object.attributes().filter(|(attribute, _)| {
+            !matches!(attribute, Attribute::Owner | Attribute::Grants | Attribute::Comment)
+        });
+        attributes.map(|(attribute, value)| format!("{attribute}={value};")).collect::<String>()
+    };
+    let mut form = format!("{} {:?} ", key.kind, key.of);
+    form.extend(model.get(key).map(plain));
+    if matches!(key.kind, ObjectKind::Table | ObjectKind::Composite) {
+        for (column, object) in model.columns(&key.name) {
+            form.push_str(&format!("{} {}", column.name, plain(object)));
+        }
+    }
+    form
+}
+
+fn statement(model: &SchemaModel, from: &ObjectKey, to: &ObjectKey) -> String {
+    let of = from.of.as_deref().unwrap_or_default();
+    let (old, new) = (ident(&from.name), ident(&to.name));
+    let holder = |kind| model.get(&ObjectKey::new(kind, of)).is_some();
+    match from.kind {
+        ObjectKind::Column if holder(ObjectKind::Composite) => {
+            format!("alter type {} rename attribute {old} to {new}", own(of))
+        }
+        ObjectKind::Column => format!("alter table {} rename column {old} to {new}", own(of)),
+        ObjectKind::Constraint if holder(ObjectKind::Domain) => {
+            format!("alter domain {} rename constraint {old} to {new}", own(of))
+        }
+        ObjectKind::Constraint => {
+            format!("alter table {} rename constraint {old} to {new}", own(of))
+        }
+        _ => format!("alter {} rename to {new}", target(model, from)),
+    }
+}

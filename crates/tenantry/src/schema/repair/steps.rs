@@ -1,0 +1,468 @@
+//! The statements, in an order that works: what goes in the reverse order of creation, then what comes.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::{
+        Attribute, BeyondKind, Object, ObjectKey, ObjectKind,
+        ddl::{
+            Phase, Script, comes_with_its_table, fill, ident, is_check, is_key, literal, own,
+            script,
+        },
+    },
+    Step, columns, drops, hazard,
+    plan::Plan,
+    privileges, rebuild, relations, types,
+};
+
+/// When a statement has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Labels of enums: committed before anything uses them.
+    Alone,
+    /// What would be lost is put down.
+    Save,
+    /// What goes.
+    Drop,
+    /// What comes.
+    Build,
+    /// What was put down is taken up again.
+    Finish,
+}
+
+/// Statements with their turns.
+struct Steps<'p, 'a> {
+    plan: &'p Plan<'a>,
+    /// The place of each object in the order of creation.
+    old_places: BTreeMap<&'a ObjectKey, i64>,
+    found: Vec<((Stage, i64, i64), &'a ObjectKey, String)>,
+}
+
+/// Returns all statements.
+pub(super) fn all(plan: &Plan<'_>) -> Vec<Step> {
+    let old_places = (0_i64..)
+        .zip(plan.old_order.places())
+        .map(|(rank, place)| (plan.old_order.keys[place], rank))
+        .collect();
+    let mut steps = Steps { plan, old_places, found: Vec::new() };
+    steps.save();
+    steps.go();
+    steps.come();
+    steps.finish();
+    // Each stage was filled in its own order.
+    steps.found.sort_by_key(|(turn, ..)| *turn);
+    let (schema, role) = (&plan.actual.schema, plan.actual.role.as_deref());
+    let step = |((stage, ..), key, sql): ((Stage, i64, i64), &ObjectKey, String)| {
+        let mut hazards = hazard::of(plan, key, &sql);
+        hazards.iter_mut().for_each(|hazard| hazard.fill(schema, role));
+        Step {
+            sql: fill(&sql, schema, role),
+            object: key.clone(),
+            hazards,
+            is_alone: stage == Stage::Alone,
+        }
+    };
+    steps.found.into_iter().map(step).collect()
+}
+
+impl<'a> Steps<'_, 'a> {
+    fn add(&mut self, turn: (Stage, i64, i64), key: &'a ObjectKey, sql: String) {
+        self.found.push((turn, key, sql));
+    }
+
+    /// What would be lost with what goes: the values of sequences. Grants that come by themselves are held off.
+    fn save(&mut self) {
+        let plan = self.plan;
+        for key in &plan.dropped {
+            if key.kind == ObjectKind::Sequence && plan.created.contains(key) {
+                let (kept, name) = (own(&rebuild::kept(plan, key)), own(&key.name));
+                let sql =
+                    format!("create table {kept} as select last_value, is_called from {name}");
+                self.add((Stage::Save, 0, 0), key, sql);
+            }
+        }
+        for (key, object) in plan.actual.of_kind(ObjectKind::Sequence) {
+            let column = object.text(Attribute::OwnedBy);
+            if !plan.dropped.contains(key) && column.is_some_and(|c| drops::column_goes(plan, c)) {
+                let sql = format!("alter sequence {} owned by none", own(&key.name));
+                self.add((Stage::Save, 0, 0), key, sql);
+            }
+        }
+        if plan.grants_by_default() {
+            for (key, _) in plan.actual.of_kind(ObjectKind::DefaultPrivileges) {
+                for sql in drops::drops(plan, key) {
+                    self.add((Stage::Save, 0, 0), key, sql);
+                }
+            }
+        }
+        for (key, attributes) in &plan.changed {
+            if attributes.contains(&Attribute::Labels) && !plan.dropped.contains(key) {
+                let (old, new) = (&plan.actual.objects[*key], &plan.expected.objects[*key]);
+                for sql in relations::labels(key, old, new) {
+                    self.add((Stage::Alone, 0, 0), key, sql);
+                }
+            }
+        }
+    }
+
+    /// What goes, each before what it needs.
+    fn go(&mut self) {
+        let plan = self.plan;
+        for key in plan.dropped.iter().copied() {
+            if key.kind == ObjectKind::DefaultPrivileges && plan.grants_by_default() {
+                continue;
+            }
+            let is_part = !self.old_places.contains_key(key);
+            let turn = match is_part {
+                // One that a parent has as well can only go after that.
+                true if plan.parents_check(key).is_some()
+                    && !plan.rebuilt.contains(key.of.as_deref().unwrap_or_default()) =>
+                {
+                    (Stage::Drop, 1, 0)
+                }
+                // Checks, then columns, then their table.
+                true => self.turn_of_table(key, if key.kind == ObjectKind::Column { 2 } else { 0 }),
+                false => {
+                    let place = self.old_places[key];
+                    (Stage::Drop, -self.phase(key), -place * 8 + 5)
+                }
+            };
+            for sql in drops::drops(plan, key) {
+                self.add(turn, key, sql);
+            }
+        }
+        for (key, object) in plan.actual.of_kind(ObjectKind::Table) {
+            if plan.dropped.contains(key) {
+                continue;
+            }
+            let (_, _, place) = self.turn_of_table(key, 0);
+            for sql in drops::strip(plan, key) {
+                self.add((Stage::Drop, -(drops::STRIP as i64), place), key, sql);
+            }
+            let is_rebuilt = plan.rebuilt.contains(&*key.name);
+            for (column, _) in plan.actual.columns(&key.name) {
+                let is_retyped = plan.retyped.contains(&(&*key.name, &*column.name));
+                let is_parents = columns::parents_column(plan, column, |column| {
+                    let table = column.of.as_deref().unwrap_or_default();
+                    plan.retyped.contains(&(table, &*column.name))
+                });
+                let holds_nothing = is_rebuilt && object.get(Attribute::PartitionKey).is_some();
+                if is_retyped && !is_parents && !holds_nothing {
+                    let (table, name) = (own(&key.name), ident(&column.name));
+                    let sql = format!("alter table {table} alter column {name} type text");
+                    self.add(self.turn_of_table(key, 1), column, sql);
+                }
+            }
+            if is_rebuilt {
+                let sql = rebuild::put_aside(plan, key);
+                self.add(self.turn_of_table(key, 3), key, sql);
+            }
+        }
+        for (key, object) in plan.actual.of_kind(ObjectKind::Domain) {
+            let is_redefaulted = plan.redefaulted.contains(&(&*key.name, ""));
+            if is_redefaulted
+                && !plan.dropped.contains(key)
+                && object.get(Attribute::Default).is_some()
+            {
+                let sql = format!("alter domain {} drop default", own(&key.name));
+                self.add((Stage::Drop, -(drops::STRIP as i64), 0), key, sql);
+            }
+        }
+    }
+
+    /// Returns when something is done to a table or a part of it, among what is dropped.
+    fn turn_of_table(&self, key: &ObjectKey, at: i64) -> (Stage, i64, i64) {
+        let name = key.of.as_deref().unwrap_or(&key.name);
+        let kinds = [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::Composite];
+        let place = kinds
+            .into_iter()
+            .find_map(|kind| self.old_places.get(&ObjectKey::new(kind, name)))
+            .copied()
+            .unwrap_or_default();
+        (Stage::Drop, -(Phase::Create as i64), -place * 8 + at)
+    }
+
+    /// Returns when in the order of creation an object comes.
+    fn phase(&self, key: &ObjectKey) -> i64 {
+        let plan = self.plan;
+        let object = plan.actual.get(key);
+        let place = plan.old_order.keys.iter().position(|other| *other == key);
+        let is_early = place.is_some_and(|place| plan.old_order.needed.contains(&place));
+        let phase = match key.kind {
+            ObjectKind::Constraint => match object {
+                _ if is_early => Phase::Create,
+                Some(object) if is_key(object) => Phase::Key,
+                Some(object) if is_check(object) => Phase::Check,
+                _ => Phase::ForeignKey,
+            },
+            ObjectKind::Sequence if object.is_some_and(is_identity) => Phase::Identity,
+            ObjectKind::Index => Phase::Index,
+            ObjectKind::Statistics => Phase::Statistics,
+            ObjectKind::Trigger => Phase::Trigger,
+            ObjectKind::Rule => Phase::Rule,
+            ObjectKind::Policy => Phase::Policy,
+            ObjectKind::SecurityLabel => Phase::Label,
+            ObjectKind::DefaultPrivileges => Phase::DefaultPrivileges,
+            _ => Phase::Create,
+        };
+        phase as i64
+    }
+
+    /// What comes, each after what it needs.
+    fn come(&mut self) {
+        let plan = self.plan;
+        for (rank, place) in (0_i64..).zip(plan.new_order.places()) {
+            let key = plan.new_order.keys[place];
+            let is_early = plan.new_order.needed.contains(&place);
+            for (key, mut phase, sql) in self.builds(key) {
+                if phase == Phase::Key && is_early {
+                    phase = Phase::Create;
+                }
+                self.add((Stage::Build, phase as i64, rank), key, sql);
+            }
+            if key.kind == ObjectKind::Table
+                && plan.rebuilt.contains(&*key.name)
+                && rebuild::holds_rows(plan, key)
+            {
+                self.add((Stage::Build, Phase::Rows as i64, rank), key, rebuild::copy(plan, key));
+            }
+        }
+    }
+
+    /// Returns the statements for an object of the reference and its parts.
+    fn builds(&self, key: &'a ObjectKey) -> Vec<(&'a ObjectKey, Phase, String)> {
+        let plan = self.plan;
+        if key.kind == ObjectKind::DefaultPrivileges && plan.grants_by_default() {
+            let statements = script(plan.expected, key).into_phases().into_iter();
+            return statements.map(|(phase, sql)| (key, phase, sql)).collect();
+        }
+        if plan.is_new(key) {
+            return self.created(key).into_iter().map(|(phase, sql)| (key, phase, sql)).collect();
+        }
+        let mut found = Vec::new();
+        let mut out = Script::default();
+        if plan.changed.contains_key(key) {
+            relations::alter(plan, key, &mut out);
+            types::alter(plan, key, &mut out);
+            privileges::common(plan, key, &mut out);
+        } else if plan.redefaulted.contains(&(&*key.name, "")) {
+            types::alter(plan, key, &mut out);
+        }
+        // What it belonged to was dropped, or was created anew.
+        if key.kind == ObjectKind::Sequence
+            && let Some(column) = plan.expected.objects[key].text(Attribute::OwnedBy)
+            && !plan.changed.get(key).is_some_and(|a| a.contains(&Attribute::OwnedBy))
+            && plan.rebuilt.iter().any(|table| column.starts_with(&format!("{}.", ident(table))))
+        {
+            out.add(
+                Phase::Ownership,
+                format!("alter sequence {} owned by {column}", own(&key.name)),
+            );
+        }
+        found.extend(out.into_phases().into_iter().map(|(phase, sql)| (key, phase, sql)));
+        found.extend(self.parts(key));
+        found
+    }
+
+    /// Returns the statements for the columns and checks of what stays.
+    fn parts(&self, key: &ObjectKey) -> Vec<(&'a ObjectKey, Phase, String)> {
+        let plan = self.plan;
+        let is_relation = matches!(
+            key.kind,
+            ObjectKind::Table
+                | ObjectKind::ForeignTable
+                | ObjectKind::View
+                | ObjectKind::MaterializedView
+                | ObjectKind::Composite
+        );
+        if !is_relation {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for (column, object) in plan.expected.columns(&key.name) {
+            let mut out = Script::default();
+            match (plan.missing.contains(column), key.kind) {
+                (true, ObjectKind::Composite) => columns::add_field(column, object, &mut out),
+                (true, ObjectKind::Table | ObjectKind::ForeignTable) => {
+                    columns::add(plan, column, &mut out);
+                }
+                (true, _) => {}
+                (false, ObjectKind::Composite) => {
+                    if plan.changed.contains_key(column) {
+                        privileges::common(plan, column, &mut out);
+                    }
+                }
+                (false, _) => columns::alter(plan, column, &mut out),
+            }
+            found.extend(out.into_phases().into_iter().map(|(phase, sql)| (column, phase, sql)));
+        }
+        for (check, object) in plan.expected.of_kind(ObjectKind::Constraint) {
+            if check.of.as_deref() != Some(&key.name) || !comes_with_its_table(object) {
+                continue;
+            }
+            let mut out = Script::default();
+            if plan.created.contains(check) {
+                let is_partition =
+                    plan.expected.get(key).is_some_and(|t| t.get(Attribute::PartitionOf).is_some());
+                let parents = plan.parents_check(check).filter(|(key, _)| !plan.is_gone(key));
+                if is_partition && parents.is_some() {
+                    let sql = format!(
+                        "alter table {} validate constraint {}",
+                        own(&key.name),
+                        ident(&check.name)
+                    );
+                    out.add(Phase::Check, sql);
+                } else if !self.comes_from_parent(key, check) {
+                    out = script(plan.expected, check);
+                }
+            } else if plan.changed.contains_key(check) {
+                relations::alter(plan, check, &mut out);
+                privileges::common(plan, check, &mut out);
+            }
+            found.extend(out.into_phases().into_iter().map(|(phase, sql)| (check, phase, sql)));
+        }
+        found
+    }
+
+    /// Returns `true` if a partition gets this check from its parent.
+    fn comes_from_parent(&self, table: &ObjectKey, check: &ObjectKey) -> bool {
+        let plan = self.plan;
+        let table = plan.expected.get(table);
+        let Some(parent) = table.and_then(|table| table.text(Attribute::PartitionOf)) else {
+            return false;
+        };
+        plan.created.iter().any(|other| {
+            other.kind == ObjectKind::Constraint
+                && other.name == check.name
+                && other.of.as_deref().map(ident).as_deref() == Some(parent)
+        })
+    }
+
+    /// Returns the statements that create an object.
+    fn created(&self, key: &ObjectKey) -> Vec<(Phase, String)> {
+        let plan = self.plan;
+        let object = &plan.expected.objects[key];
+        let mut found = script(plan.expected, key).into_phases();
+        match key.kind {
+            ObjectKind::Sequence => {
+                let column = object.text(Attribute::IdentityOf).unwrap_or_default();
+                let columns = plan.expected.of_kind(ObjectKind::Column).map(|(key, _)| key);
+                let column = columns.into_iter().find(|key| drops::printed(key) == column);
+                let of = column.and_then(|column| column.of.as_deref()).unwrap_or_default();
+                let table = ObjectKey::new(ObjectKind::Table, of);
+                let comes_with_column = column.is_some_and(|column| plan.missing.contains(column))
+                    && !plan.is_new(&table);
+                found.retain(|(phase, _)| *phase != Phase::Identity || !comes_with_column);
+                for (phase, _) in &mut found {
+                    // Rows that are copied may need values from it.
+                    if *phase == Phase::Identity && plan.rebuilt.contains(of) {
+                        *phase = Phase::Create;
+                    }
+                }
+            }
+            // A partition of a table that stays brings its indexes along.
+            ObjectKind::Table => {
+                let parent = object.text(Attribute::PartitionOf);
+                let has_new_parent = plan
+                    .expected
+                    .of_kind(ObjectKind::Table)
+                    .any(|(key, _)| Some(&*ident(&key.name)) == parent && plan.is_new(key));
+                for (phase, sql) in &mut found {
+                    let attaches = sql.contains(" attach partition ");
+                    if attaches && *phase == Phase::Create && !has_new_parent {
+                        *phase = Phase::Attach;
+                    }
+                }
+            }
+            ObjectKind::Index | ObjectKind::Constraint => {
+                let name = ident(&key.name);
+                let is_invalid = plan.actual.beyond.iter().any(|beyond| {
+                    beyond.what == BeyondKind::InvalidIndex && beyond.object.name == key.name
+                });
+                if is_invalid && let Some((phase, _)) = found.first() {
+                    found.insert(0, (*phase, format!("drop index {{schema}}.{name}")));
+                }
+            }
+            _ => {}
+        }
+        found
+    }
+
+    fn finish(&mut self) {
+        let plan = self.plan;
+        for (key, object) in plan.expected.of_kind(ObjectKind::Sequence) {
+            if !plan.created.contains(key) {
+                continue;
+            }
+            let name = literal(&own(&key.name));
+            if plan.dropped.contains(key) {
+                let kept = own(&rebuild::kept(plan, key));
+                let sql =
+                    format!("select pg_catalog.setval({name}, last_value, is_called) from {kept}");
+                self.add((Stage::Finish, 0, 0), key, sql);
+                self.add((Stage::Finish, 1, 0), key, format!("drop table {kept}"));
+            } else if let Some(sql) = self.beyond_highest(object, &name) {
+                self.add((Stage::Finish, 0, 0), key, sql);
+            }
+        }
+        for (key, _) in plan.actual.of_kind(ObjectKind::Table) {
+            if plan.rebuilt.contains(&*key.name) && rebuild::holds_rows(plan, key) {
+                let sql = format!("drop table {}", own(&rebuild::kept(plan, key)));
+                self.add((Stage::Finish, 1, 0), key, sql);
+            }
+        }
+        for (rank, place) in (0_i64..).zip(plan.new_order.places()) {
+            let key = plan.new_order.keys[place];
+            let is_filled = |model: &super::super::SchemaModel| {
+                !model
+                    .beyond
+                    .iter()
+                    .any(|beyond| beyond.what == BeyondKind::NotPopulated && beyond.object == *key)
+            };
+            let model = if plan.dropped.contains(key) { plan.actual } else { plan.expected };
+            let is_new = plan.created.contains(key) && key.kind == ObjectKind::MaterializedView;
+            if is_new && is_filled(model) {
+                let sql = format!("refresh materialized view {}", own(&key.name));
+                self.add((Stage::Finish, 2, rank), key, sql);
+            }
+        }
+    }
+
+    /// Returns what sets a sequence behind the values that its column has already.
+    fn beyond_highest(&self, sequence: &Object, name: &str) -> Option<String> {
+        let plan = self.plan;
+        let column = sequence.text(Attribute::IdentityOf).or(sequence.text(Attribute::OwnedBy))?;
+        let (key, object) = plan
+            .actual
+            .of_kind(ObjectKind::Column)
+            .find(|(key, _)| drops::printed(key) == column)?;
+        let is_number = matches!(object.text(Attribute::Type)?, "smallint" | "integer" | "bigint");
+        let is_upward = !sequence.text(Attribute::Increment).is_some_and(|i| i.starts_with('-'));
+        if !is_number || !is_upward || plan.unexpected.contains(key) {
+            return None;
+        }
+        let lowest = sequence.text(Attribute::Minimum).unwrap_or("1");
+        let (table, column) = (own(key.of.as_deref()?), ident(&key.name));
+        Some(format!(
+            "select pg_catalog.setval({name}, max({column})) from {table} having max({column}) >= {lowest}"
+        ))
+    }
+}
+
+impl Plan<'_> {
+    /// Returns `true` if an object is created.
+    pub(super) fn is_new(&self, key: &ObjectKey) -> bool {
+        self.created.contains(key)
+            || key.kind == ObjectKind::Table && self.rebuilt.contains(&*key.name)
+    }
+
+    /// Returns `true` if new objects would get grants by themselves.
+    fn grants_by_default(&self) -> bool {
+        (!self.created.is_empty() || !self.rebuilt.is_empty())
+            && self.actual.of_kind(ObjectKind::DefaultPrivileges).next().is_some()
+    }
+}
+
+fn is_identity(sequence: &Object) -> bool {
+    sequence.get(Attribute::IdentityOf).is_some()
+}

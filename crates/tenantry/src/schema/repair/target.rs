@@ -1,0 +1,64 @@
+//! What objects are called in the statements that change them.
+
+use super::super::{
+    ObjectKey, ObjectKind, SchemaModel,
+    ddl::{ident, is_of_domain, own},
+};
+
+/// Returns the kind and the name as `comment on` takes them, and `drop` and `alter … owner to` where they can.
+pub(super) fn target(model: &SchemaModel, key: &ObjectKey) -> String {
+    let name = ident(&key.name);
+    let of = key.of.as_deref().unwrap_or_default();
+    match key.kind {
+        ObjectKind::Schema => "schema {schema}".to_owned(),
+        ObjectKind::Column => format!("column {}.{name}", own(of)),
+        ObjectKind::Constraint if is_of_domain(model, key) => {
+            format!("constraint {name} on domain {}", own(of))
+        }
+        ObjectKind::Constraint | ObjectKind::Trigger | ObjectKind::Rule | ObjectKind::Policy => {
+            format!("{} {name} on {}", key.kind, own(of))
+        }
+        ObjectKind::Function | ObjectKind::Procedure => {
+            format!("{} {}({})", key.kind, own(&key.name), arguments(key))
+        }
+        ObjectKind::Aggregate => match arguments(key) {
+            "" => format!("aggregate {}(*)", own(&key.name)),
+            arguments => format!("aggregate {}({arguments})", own(&key.name)),
+        },
+        ObjectKind::Operator => format!("operator {{schema}}.{} ({})", key.name, arguments(key)),
+        ObjectKind::OperatorClass | ObjectKind::OperatorFamily => {
+            format!("{} {} using {}", key.kind, own(&key.name), ident(of))
+        }
+        ObjectKind::Enum | ObjectKind::Composite | ObjectKind::Range | ObjectKind::BaseType => {
+            format!("type {}", own(&key.name))
+        }
+        _ => format!("{} {}", key.kind, own(&key.name)),
+    }
+}
+
+fn arguments(key: &ObjectKey) -> &str {
+    key.arguments.as_deref().unwrap_or_default()
+}
+
+/// Returns what `grant` takes; `None` where nothing can be granted.
+pub(super) fn granted(key: &ObjectKey) -> Option<String> {
+    let own = own(&key.name);
+    Some(match key.kind {
+        ObjectKind::Schema => "schema {schema}".to_owned(),
+        ObjectKind::Table
+        | ObjectKind::ForeignTable
+        | ObjectKind::View
+        | ObjectKind::MaterializedView => format!("table {own}"),
+        ObjectKind::Sequence => format!("sequence {own}"),
+        ObjectKind::Function | ObjectKind::Procedure => {
+            format!("{} {own}({})", key.kind, arguments(key))
+        }
+        ObjectKind::Aggregate => format!("function {own}({})", arguments(key)),
+        ObjectKind::Enum
+        | ObjectKind::Composite
+        | ObjectKind::Domain
+        | ObjectKind::Range
+        | ObjectKind::BaseType => format!("type {own}"),
+        _ => return None,
+    })
+}
