@@ -13,6 +13,7 @@ use super::{
     judge::{Judge, NEUTRAL},
     probe::{details, fingerprints},
     random::{Pair, Pool},
+    repair,
 };
 use crate::support::{connect, run, server_version};
 
@@ -24,16 +25,32 @@ const SIMPLIFICATIONS: usize = 200;
 /// `TENANTRY_RANDOM_BATCHES` says how many batches there are, `TENANTRY_RANDOM_SEED` where to start.
 #[tokio::test]
 async fn random_histories_are_alike_exactly_when_their_dumps_are() {
-    let wanted = |variable| {
-        let wanted = std::env::var(variable).ok();
-        wanted.map_or(1_u64, |number| number.parse().expect("it is a number"))
-    };
     let (batches, seed) = (wanted("TENANTRY_RANDOM_BATCHES"), wanted("TENANTRY_RANDOM_SEED"));
     let ground = Ground::new().await;
     for seed in seed..seed + batches {
         ground.batch(seed).await;
     }
 }
+
+/// As many batches, from the same seed on, are repaired.
+#[tokio::test]
+async fn random_histories_are_repaired() {
+    let (batches, seed) = (wanted("TENANTRY_RANDOM_BATCHES"), wanted("TENANTRY_RANDOM_SEED"));
+    let ground = Ground::new().await;
+    for seed in seed..seed + batches {
+        ground.repair(seed).await;
+    }
+}
+
+fn wanted(variable: &str) -> u64 {
+    let wanted = std::env::var(variable).ok();
+    wanted.map_or(1, |number| number.parse().expect("it is a number"))
+}
+
+/// What fails because both sides are in one database, in which there can be one such object, or because the server lacks
+/// what labels need.
+const NOT_HERE: &[&str] =
+    &["could not make operator class", "would overlap partition", "is not loaded"];
 
 /// What is said about a pair.
 #[derive(Debug)]
@@ -114,28 +131,94 @@ impl Ground {
 
     /// Looks for the simplest pair that is judged wrongly, and fails with it.
     async fn simplify(&self, tree: &mut impl ValueTree<Value = Pair>, seed: u64, first: Verdict) {
-        let mut worst = (tree.current(), first);
-        let mut goes_on = tree.simplify();
-        for _ in 0..SIMPLIFICATIONS {
-            if !goes_on {
-                break;
-            }
-            let pair = tree.current();
-            let verdicts = self.judge(std::slice::from_ref(&pair)).await.unwrap_or_default();
-            goes_on = match verdicts.into_iter().find(|verdict| !verdict.is_right()) {
-                Some(verdict) => {
-                    worst = (pair, verdict);
-                    tree.simplify()
-                }
-                None => tree.complicate(),
-            };
-        }
-        let (pair, verdict) = worst;
+        let judge = async |pair: &Pair| {
+            let verdicts = self.judge(std::slice::from_ref(pair)).await.unwrap_or_default();
+            verdicts.into_iter().find(|verdict| !verdict.is_right())
+        };
+        let (pair, verdict) = simplest(tree, first, judge).await;
         panic!("seed {seed}: {pair:#?}\n{verdict:#?}");
     }
 
-    /// What is said about each pair, `None` without `pg_dump`.
-    async fn judge(&self, pairs: &[Pair]) -> Option<Vec<Verdict>> {
+    async fn repair(&self, seed: u64) {
+        let config = Config { rng_seed: RngSeed::Fixed(seed), ..Config::default() };
+        let mut runner = TestRunner::new(config);
+        let tree = |_| self.pool.pair().new_tree(&mut runner).expect("nothing is refused");
+        let mut trees: Vec<_> = (0..BATCH).map(tree).collect();
+        let pairs: Vec<Pair> = trees.iter().map(ValueTree::current).collect();
+        let problems = self.repaired(&pairs).await;
+        let count = problems.iter().filter(|problem| problem.is_none()).count();
+        eprintln!("seed {seed}: {count} of {BATCH} are repaired");
+        for (tree, problem) in trees.iter_mut().zip(problems) {
+            let Some(problem) = problem else { continue };
+            let repair =
+                async |pair: &Pair| self.repaired(std::slice::from_ref(pair)).await.remove(0);
+            let (pair, problem) = simplest(tree, problem, repair).await;
+            panic!("seed {seed}: {pair:#?}\n{problem}");
+        }
+    }
+
+    /// What is wrong with each pair when its right side was made like its left.
+    async fn repaired(&self, pairs: &[Pair]) -> Vec<Option<String>> {
+        let (url, lefts, rights) = self.build(pairs).await;
+        let mut admin = connect(&url).await;
+        let names = lefts.iter().zip(&rights);
+        let sides: Vec<_> =
+            names.map(|(left, right)| repair::Pair::new("random", left, right)).collect();
+        let outcomes = repair::mend(&mut admin, &sides).await;
+        drop(admin);
+        let dumps = match Judge::of(&url).await {
+            None => Vec::new(),
+            Some(judge) => {
+                let lefts: Vec<&str> = lefts.iter().map(String::as_str).collect();
+                let rights: Vec<&str> = rights.iter().map(String::as_str).collect();
+                let lefts = judge.dump(&lefts).await;
+                lefts.into_iter().zip(judge.dump(&rights).await).collect()
+            }
+        };
+        let mut problems = Vec::new();
+        for (at, outcome) in outcomes.into_iter().enumerate() {
+            let differences = match (&outcome, dumps.get(at)) {
+                (Ok(Some(_)), Some((left, right))) => left.differences(right),
+                _ => Vec::new(),
+            };
+            problems.push(match outcome {
+                Err(problem) if NOT_HERE.iter().any(|one| problem.contains(one)) => None,
+                Err(problem) => Some(problem),
+                Ok(_) if differences.is_empty() => None,
+                Ok(_) => Some(format!("dumps differ: {differences:?}")),
+            });
+        }
+        problems
+    }
+}
+
+/// Makes a pair simpler as long as it stays wrong.
+async fn simplest<V>(
+    tree: &mut impl ValueTree<Value = Pair>,
+    first: V,
+    judge: impl AsyncFn(&Pair) -> Option<V>,
+) -> (Pair, V) {
+    let mut worst = (tree.current(), first);
+    let mut goes_on = tree.simplify();
+    for _ in 0..SIMPLIFICATIONS {
+        if !goes_on {
+            break;
+        }
+        let pair = tree.current();
+        goes_on = match judge(&pair).await {
+            Some(verdict) => {
+                worst = (pair, verdict);
+                tree.simplify()
+            }
+            None => tree.complicate(),
+        };
+    }
+    worst
+}
+
+impl Ground {
+    /// A database with the schemas of all pairs, and their names.
+    async fn build(&self, pairs: &[Pair]) -> (String, Vec<String>, Vec<String>) {
         let mut postgres = connect(&self.server.url()).await;
         run(&mut postgres, "drop database if exists random with (force)").await;
         run(&mut postgres, "create database random template setting").await;
@@ -146,6 +229,13 @@ impl Ground {
         for ((pair, left), right) in pairs.iter().zip(&lefts).zip(&rights) {
             pair.build(&mut admin, left, right).await;
         }
+        (url, lefts, rights)
+    }
+
+    /// What is said about each pair, `None` without `pg_dump`.
+    async fn judge(&self, pairs: &[Pair]) -> Option<Vec<Verdict>> {
+        let (url, lefts, rights) = self.build(pairs).await;
+        let mut admin = connect(&url).await;
         let mut sides = Vec::new();
         for names in [&lefts, &rights] {
             let names: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();

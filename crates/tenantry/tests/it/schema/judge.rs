@@ -55,14 +55,6 @@ impl Judge {
         Some(Self { program, url: url.to_owned() })
     }
 
-    /// How two schemas differ; nothing if they are alike.
-    #[allow(dead_code, reason = "repairs are judged by it")]
-    pub(crate) async fn differences(&self, left: &str, right: &str) -> Vec<String> {
-        let left = self.dump(&[left]).await.remove(0);
-        let right = self.dump(&[right]).await.remove(0);
-        left.differences(&right)
-    }
-
     /// Dumps schemas, each under a neutral name: the first of one call has that of the first of another.
     pub(crate) async fn dump(&self, schemas: &[&str]) -> Vec<Judged> {
         let options = PgConnectOptions::from_str(&self.url).expect("the URL is sound");

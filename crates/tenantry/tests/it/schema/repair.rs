@@ -43,8 +43,8 @@ async fn every_case_is_repaired() {
                 let case = format!("{} ({name})", built.case.name);
                 let (expected, actual) = (built.left.as_str(), built.right.as_str());
                 pairs.push(match is_backwards {
-                    false => Pair { case, expected, actual },
-                    true => Pair { case, expected: actual, actual: expected },
+                    false => Pair::new(&case, expected, actual),
+                    true => Pair::new(&case, actual, expected),
                 });
             }
         }
@@ -90,14 +90,23 @@ async fn judged(judge: &Judge, schemas: &[String]) -> Vec<Judged> {
 }
 
 /// Two schemas, of which the second is to become like the first.
-struct Pair<'a> {
+pub(crate) struct Pair<'a> {
     case: String,
     expected: &'a str,
     actual: &'a str,
 }
 
+impl<'a> Pair<'a> {
+    pub(crate) fn new(case: &str, expected: &'a str, actual: &'a str) -> Self {
+        Self { case: case.to_owned(), expected, actual }
+    }
+}
+
 /// Makes schemas like others; returns how many rows each has kept, nothing where it cannot be done.
-async fn mend(admin: &mut PgConnection, pairs: &[Pair<'_>]) -> Vec<Result<Option<i64>, String>> {
+pub(crate) async fn mend(
+    admin: &mut PgConnection,
+    pairs: &[Pair<'_>],
+) -> Vec<Result<Option<i64>, String>> {
     for pair in pairs {
         run(&mut *admin, &FILL.replace("{schema}", &quote(pair.actual))).await;
     }
