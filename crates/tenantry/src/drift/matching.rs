@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{Attribute, Change, Difference, ObjectKind};
+use crate::schema::{Attribute, Change, Difference, ObjectKey, ObjectKind};
 
 /// Matches differences by what is different: everything that is set must fit.
 ///
@@ -69,11 +69,15 @@ impl Matching {
     /// Returns `true` if a difference fits.
     #[must_use]
     pub fn matches(&self, difference: &Difference) -> bool {
-        let object = &difference.object;
         let attribute = match difference.change {
             Change::Changed { attribute, .. } => Some(attribute),
             _ => None,
         };
+        self.fits(&difference.object, attribute)
+    }
+
+    /// Returns `true` if something fits that is said of an object as a whole, or of one of its attributes.
+    pub(super) fn fits(&self, object: &ObjectKey, attribute: Option<Attribute>) -> bool {
         let named = |pattern: &str| {
             let of = object.of.as_deref();
             is_like(&object.name, pattern) || of.is_some_and(|of| is_like(of, pattern))

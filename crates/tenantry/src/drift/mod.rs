@@ -9,13 +9,17 @@
 //!   (in the server, set-based)                             (not of the reference's)             clusters, findings
 //! ```
 
+mod besides;
+mod diff;
 mod matching;
 mod reference;
 mod report;
 mod run;
 mod survey;
+mod text;
 mod watch;
 
+pub use diff::ObjectDiff;
 pub use matching::Matching;
 pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
