@@ -29,7 +29,7 @@ use crate::{error::Error, fleet::Fleet, migrate::Schemas, schema::SchemaModel};
 /// Compares the schemas of tenants with a reference.
 ///
 /// It is made by [`TenantManager::drift`](crate::TenantManager::drift) and takes its connections from the manager's
-/// budget: two at most. Without other wishes it compares all tenants with the first that the catalog lists.
+/// budget: three at most. Without other wishes it compares all tenants with the first that the catalog lists.
 /// Suspended tenants are compared, too. Cloning is cheap.
 ///
 /// # Examples

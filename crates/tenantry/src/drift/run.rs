@@ -57,10 +57,10 @@ pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
         _ => entries.iter().map(|_| Ok(None)).collect(),
     };
     let subjects: Vec<_> = subjects(&entries).collect();
-    let expected = expect(drift, &entries, &versions);
-    let ((name, expected), besides) = try_join(expected, besides(fleet, &subjects)).await?;
+    let (name, expected) = expect(drift, &entries, &versions).await?;
+    let (besides, prints) =
+        try_join(besides(fleet, &subjects), fingerprints(fleet, &entries)).await?;
     let Besides { beyond, references, shared: shared_references, mut refused } = besides;
-    let prints = fingerprints(fleet, &entries).await?;
 
     let mut hidden = vec![0; drift.rules()];
     let shared_references = drift.keep(&shared_references, |of| &of.object, &mut hidden);

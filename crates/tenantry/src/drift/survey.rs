@@ -23,7 +23,7 @@ use crate::{
 /// Schemas whose fingerprints are computed in one statement.
 const AT_ONCE: usize = 100;
 
-/// Statements that are run at a time, each on a connection.
+/// Statements that compute fingerprints at a time, each on a connection. One more looks at what is no drift.
 const CONCURRENCY: usize = 2;
 
 /// How long a view that a migration has locked is waited for.
@@ -61,7 +61,7 @@ pub(super) async fn fingerprints(
     let places: Vec<_> = (0..subjects.len()).collect();
     let chunks = places.chunks(AT_ONCE).map(|chunk| chunk[0]..chunk[0] + chunk.len());
     let chunks: VecDeque<_> = chunks.collect();
-    let places_for_upkeep = fleet.server().places_for_upkeep().saturating_sub(1).max(1);
+    let places_for_upkeep = fleet.server().places_for_upkeep().saturating_sub(2).max(1);
     let readers = CONCURRENCY.min(places_for_upkeep).min(chunks.len());
     let chunks = Mutex::new(chunks);
     let readers = (0..readers).map(|_| reader(fleet, subjects, &chunks));

@@ -53,12 +53,18 @@ const HOMES: &str = "h as materialized ( \
      union all select n.place, n.path, 'pg_catalog.pg_ts_parser'::pg_catalog.regclass, l.oid from n join pg_catalog.pg_ts_parser l on l.prsnamespace operator(pg_catalog.=) n.oid \
      union all select n.place, n.path, 'pg_catalog.pg_ts_template'::pg_catalog.regclass, l.oid from n join pg_catalog.pg_ts_template l on l.tmplnamespace operator(pg_catalog.=) n.oid)";
 
-/// What of one schema depends, `x`, on what of another, unless that is number `$2`, the shared one.
+/// What of one schema depends, `x`, on what of another, unless that is number `$2`, the shared one. Left out is what is
+/// always within a schema and most of all that there is: parts of the same object, constraints and defaults of their own
+/// tables.
 const DEPENDENCIES: &str = "x as materialized (select '' as form, h.place, h.path, d.classid, d.objid, d.objsubid, o.place as other, d.refclassid, d.refobjid \
      from pg_catalog.pg_depend d \
      join h on h.class operator(pg_catalog.=) d.classid and h.object operator(pg_catalog.=) d.objid \
      join h as o on o.class operator(pg_catalog.=) d.refclassid and o.object operator(pg_catalog.=) d.refobjid \
-     where h.place operator(pg_catalog.<>) o.place and o.place operator(pg_catalog.<>) $2::pg_catalog.int4)";
+     where h.place operator(pg_catalog.<>) o.place and o.place operator(pg_catalog.<>) $2::pg_catalog.int4 \
+     and (d.deptype operator(pg_catalog.<>) 'i'::pg_catalog.\"char\" \
+     or d.classid operator(pg_catalog.=) any (array['pg_catalog.pg_amop', 'pg_catalog.pg_amproc']::pg_catalog.regclass[]::pg_catalog.oid[])) \
+     and (d.deptype operator(pg_catalog.<>) 'a'::pg_catalog.\"char\" or d.refclassid operator(pg_catalog.<>) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid \
+     or d.classid operator(pg_catalog.<>) all (array['pg_catalog.pg_constraint', 'pg_catalog.pg_attrdef']::pg_catalog.regclass[]::pg_catalog.oid[])))";
 
 /// What of one schema names, `x`, what of another, where that is there.
 const NAMED: &str = "x as materialized (select m.form, f.place, f.path, m.class as classid, m.object as objid, 0 as objsubid, o.place as other, t.class as refclassid, t.object as refobjid \
