@@ -23,6 +23,9 @@ const MOST_LINES: usize = 200;
 /// Lines of all diffs of a cluster that are kept.
 const MOST_LINES_OF_ALL: usize = 1_000;
 
+/// Lines with an own name that each line with one is compared with.
+const MOST_PAIRS: usize = 200;
+
 /// The unified diff of the statements that create one object.
 ///
 /// The schema's own name is left out where it qualifies a name; elsewhere it is `{schema}`, and `{role}` is the
@@ -169,18 +172,21 @@ fn numbers(
     };
     let with_names: Vec<_> =
         left.iter().zip(&left_ids).filter(|(line, _)| names(line, left_own)).collect();
+    let blanked: HashMap<_, _> =
+        with_names.iter().map(|(line, id)| (tokens::blank(line, left_own, true), **id)).collect();
     let mut right_ids = Vec::with_capacity(right.len());
     for line in right {
         let alike =
             |(other, _): &&(&String, &usize)| tokens::alike(other, left_own, line, right_own, true);
+        let of_names = || {
+            let id = blanked.get(&tokens::blank(line, right_own, true)).copied();
+            // A name of one side may be a word of the other.
+            id.or_else(|| Some(*with_names.iter().take(MOST_PAIRS).find(alike)?.1))
+        };
         let next = known.len();
-        right_ids.push(match known.get(line.as_str()) {
-            Some(id) => *id,
-            None => match with_names.iter().filter(|_| names(line, right_own)).find(alike) {
-                Some((_, id)) => **id,
-                None => *known.entry(line).or_insert(next),
-            },
-        });
+        let id = known.get(line.as_str()).copied();
+        let id = id.or_else(|| names(line, right_own).then(of_names).flatten());
+        right_ids.push(id.unwrap_or_else(|| *known.entry(line).or_insert(next)));
     }
     (left_ids, right_ids)
 }
@@ -325,6 +331,10 @@ mod tests {
         );
         assert_eq!(texts(&["from tenant_a.x"], &["from tenant_b.x"]), Vec::<String>::new());
         assert_eq!(texts(&["from tenant_a.x"], &["from tenant_a.x;"]).len(), 5);
+        // What is the own name on one side only is a word.
+        let (a, b) = (["tenant_b.x from tenant_a.x"], ["tenant_b.x from tenant_b.x"]);
+        assert_eq!(texts(&a, &b), Vec::<String>::new());
+        assert_eq!(texts(&["from tenant_a.x"], &["from other.x"]).len(), 5);
     }
 
     #[test]

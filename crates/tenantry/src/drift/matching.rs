@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::{Attribute, Change, Difference, ObjectKey, ObjectKind};
 
-/// Matches differences by what is different: everything that is set must fit.
+/// Matches findings by what they are about: everything that is set must fit.
 ///
 /// # Examples
 ///
@@ -30,7 +30,7 @@ pub struct Matching {
     /// The name of the object, or of the table that it is a part of; `*` stands for any characters, `?` for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The attribute. An object that is missing or not expected has none.
+    /// The attribute. An object that is missing or not expected has none, nor has a fact beyond the dump or a reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<Attribute>,
 }

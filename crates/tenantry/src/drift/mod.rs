@@ -88,7 +88,8 @@ impl Drift {
         self
     }
 
-    /// Looks away from objects and attributes like these. The report says how many differences that has hidden.
+    /// Looks away from objects and attributes like these, be it a difference, a fact beyond the dump or a reference
+    /// across tenants. The report says how many findings that has hidden.
     pub fn ignore(mut self, matching: Matching) -> Self {
         self.ignore.push(matching);
         self
@@ -99,8 +100,8 @@ impl Drift {
     /// # Errors
     ///
     /// When there is no reference: the tenant is not known, its schema cannot be read, the migrations fail. When
-    /// the tenants cannot be listed, or the database cannot be reached. A tenant that cannot be read is an entry of
-    /// the report.
+    /// the tenants cannot be listed, the shared schema cannot be searched for references, or the database cannot be
+    /// reached. A tenant that cannot be read is an entry of the report.
     ///
     /// # Cancel safety
     ///
