@@ -8,6 +8,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::{Asked, CatalogChange, Lookup, Site},
@@ -31,6 +32,8 @@ pub(crate) struct Fleet {
     /// its seeds need another.
     underway: Arc<Semaphore>,
     first_use: Arc<Mutex<FirstUse>>,
+    /// Ends what watches in the background.
+    watch: Arc<Mutex<Option<CancellationToken>>>,
 }
 
 /// Who is told of each tenant that this process gets to know.
@@ -48,13 +51,30 @@ impl fmt::Debug for FirstUse {
 impl Fleet {
     pub(crate) fn new(server: Arc<Server>, shared: SharedDb, asked: Asked, lookup: Lookup) -> Self {
         let underway = Arc::new(Semaphore::new((server.places_for_upkeep() / 3).max(1)));
-        Self { server, shared, asked, lookup, underway, first_use: Arc::default() }
+        Self {
+            server,
+            shared,
+            asked,
+            lookup,
+            underway,
+            first_use: Arc::default(),
+            watch: Arc::default(),
+        }
     }
 
     /// Tells this from now on of each tenant, when a handle of it is asked for and the catalog was asked just now.
     /// It replaces what was told before.
     pub(crate) fn on_first_use(&self, tell: impl Fn(&Self, &TenantId) + Send + Sync + 'static) {
         *self.first_use.lock() = FirstUse(Some(Arc::new(tell)));
+    }
+
+    /// Ends what has watched in the background until now, and returns what ends the next. Closing the server does so, too.
+    pub(crate) fn next_watch(&self) -> CancellationToken {
+        let next = self.server.shutdown().child_token();
+        if let Some(last) = self.watch.lock().replace(next.clone()) {
+            last.cancel();
+        }
+        next
     }
 
     /// Waits for a place among the tenants that are in the making for longer than a transaction.

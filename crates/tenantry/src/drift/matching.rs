@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{Attribute, Change, Difference, ObjectKind};
+use crate::schema::{Attribute, Change, Difference, ObjectKey, ObjectKind};
 
-/// Matches differences by what is different: everything that is set must fit.
+/// Matches findings by what they are about: everything that is set must fit.
 ///
 /// # Examples
 ///
@@ -30,7 +30,7 @@ pub struct Matching {
     /// The name of the object, or of the table that it is a part of; `*` stands for any characters, `?` for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The attribute. An object that is missing or not expected has none.
+    /// The attribute. An object that is missing or not expected has none, nor has a fact beyond the dump or a reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<Attribute>,
 }
@@ -69,11 +69,15 @@ impl Matching {
     /// Returns `true` if a difference fits.
     #[must_use]
     pub fn matches(&self, difference: &Difference) -> bool {
-        let object = &difference.object;
         let attribute = match difference.change {
             Change::Changed { attribute, .. } => Some(attribute),
             _ => None,
         };
+        self.fits(&difference.object, attribute)
+    }
+
+    /// Returns `true` if something fits that is said of an object as a whole, or of one of its attributes.
+    pub(super) fn fits(&self, object: &ObjectKey, attribute: Option<Attribute>) -> bool {
         let named = |pattern: &str| {
             let of = object.of.as_deref();
             is_like(&object.name, pattern) || of.is_some_and(|of| is_like(of, pattern))

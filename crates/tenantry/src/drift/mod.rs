@@ -9,13 +9,17 @@
 //!   (in the server, set-based)                             (not of the reference's)             clusters, findings
 //! ```
 
+mod besides;
+mod diff;
 mod matching;
 mod reference;
 mod report;
 mod run;
 mod survey;
+mod text;
 mod watch;
 
+pub use diff::ObjectDiff;
 pub use matching::Matching;
 pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
@@ -25,7 +29,7 @@ use crate::{error::Error, fleet::Fleet, migrate::Schemas, schema::SchemaModel};
 /// Compares the schemas of tenants with a reference.
 ///
 /// It is made by [`TenantManager::drift`](crate::TenantManager::drift) and takes its connections from the manager's
-/// budget: two at most. Without other wishes it compares all tenants with the first that the catalog lists.
+/// budget: three at most. Without other wishes it compares all tenants with the first that the catalog lists.
 /// Suspended tenants are compared, too. Cloning is cheap.
 ///
 /// # Examples
@@ -84,7 +88,8 @@ impl Drift {
         self
     }
 
-    /// Looks away from objects and attributes like these. The report says how many differences that has hidden.
+    /// Looks away from objects and attributes like these, be it a difference, a fact beyond the dump or a reference
+    /// across tenants. The report says how many findings that has hidden.
     pub fn ignore(mut self, matching: Matching) -> Self {
         self.ignore.push(matching);
         self
@@ -95,8 +100,8 @@ impl Drift {
     /// # Errors
     ///
     /// When there is no reference: the tenant is not known, its schema cannot be read, the migrations fail. When
-    /// the tenants cannot be listed, or the database cannot be reached. A tenant that cannot be read is an entry of
-    /// the report.
+    /// the tenants cannot be listed, the shared schema cannot be searched for references, or the database cannot be
+    /// reached. A tenant that cannot be read is an entry of the report.
     ///
     /// # Cancel safety
     ///

@@ -8,12 +8,19 @@ use std::{
 
 use serde::Serialize;
 
-use super::Matching;
-use crate::{event::serialize_millis, schema::Difference, table::Table};
+use super::{
+    Matching,
+    diff::{Diffs, ObjectDiff, is_none_left_out},
+};
+use crate::{
+    event::serialize_millis,
+    schema::{Beyond, CrossReference, Difference},
+};
 
 /// Result of a comparison, with every tenant in it.
 ///
-/// As text it is a summary with the clusters of tenants that have the same findings.
+/// As text it is a summary with the clusters of tenants that have the same findings, and a unified diff of each object
+/// that differs. The text is bounded: it says what it leaves out, and the fields have all of it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -34,7 +41,10 @@ pub struct DriftReport {
     pub details: Vec<TenantDrift>,
     /// Tenants with the same findings, the largest cluster first.
     pub clusters: Vec<DriftCluster>,
-    /// How many differences each of the rules has hidden.
+    /// What in the shared schema refers to a tenant that was compared.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub shared_references: Arc<[CrossReference]>,
+    /// How many findings each of the rules has hidden.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<Hidden>,
     /// When it was begun.
@@ -43,6 +53,10 @@ pub struct DriftReport {
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     pub duration: Duration,
+}
+
+fn is_empty<T>(list: &Arc<[T]>) -> bool {
+    list.is_empty()
 }
 
 /// What tenants were compared with.
@@ -91,6 +105,12 @@ pub struct TenantDrift {
     /// one finding, not one for each of its columns.
     #[serde(rename = "issues")]
     pub findings: Arc<[Difference]>,
+    /// What is worth knowing about its schema and no part of a dump. It is never drift.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub beyond: Arc<[Beyond]>,
+    /// What refers to another tenant that was compared, too.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub references: Arc<[CrossReference]>,
     /// The version on record, where the tenant was compared with what that version makes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
@@ -137,9 +157,14 @@ pub struct DriftCluster {
     /// What is different from the reference.
     #[serde(rename = "issues")]
     pub findings: Arc<[Difference]>,
+    /// How the statements differ that create the objects which the findings are about.
+    pub diffs: Arc<[ObjectDiff]>,
+    /// Objects whose diffs were left out, beyond 1,000 lines in all.
+    #[serde(skip_serializing_if = "is_none_left_out")]
+    pub diffs_left_out: usize,
 }
 
-/// A rule, and how many differences it has hidden, counted once for each tenant.
+/// A rule, and how many findings it has hidden, counted once for each tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -150,23 +175,43 @@ pub struct Hidden {
     pub differences: usize,
 }
 
+/// What was found in all tenants.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) details: Vec<TenantDrift>,
+    /// Those of each tenant.
+    pub(super) diffs: Vec<Diffs>,
+    pub(super) shared_references: Arc<[CrossReference]>,
+    pub(super) hidden: Vec<Hidden>,
+}
+
 impl DriftReport {
-    /// Returns `true` if every tenant was read and is alike, or merely behind.
+    /// Returns `true` if every tenant was read and is alike, or merely behind, and nothing refers to another tenant.
+    ///
+    /// A reference makes no difference where all tenants have it, or to a dump, but it breaks the isolation. What is
+    /// beyond the dump changes nothing.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.with_drift == 0 && self.error == 0
+        self.with_drift == 0 && self.error == 0 && self.references().next().is_none()
+    }
+
+    /// Returns every reference from one tenant's schema, or the shared one, into another tenant's.
+    pub fn references(&self) -> impl Iterator<Item = &CrossReference> {
+        let of_tenants = self.details.iter().flat_map(|tenant| tenant.references.iter());
+        of_tenants.chain(self.shared_references.iter())
     }
 
     /// Counts, and puts tenants with the same findings together.
     pub(super) fn new(
         reference: ReferenceName,
-        details: Vec<TenantDrift>,
-        hidden: Vec<Hidden>,
+        found: Findings,
         timestamp: SystemTime,
         duration: Duration,
     ) -> Self {
+        let Findings { details, diffs, shared_references, hidden } = found;
         let mut clusters = Vec::<DriftCluster>::new();
-        for tenant in details.iter().filter(|tenant| tenant.status == DriftStatus::Drifted) {
+        let tenants = details.iter().zip(diffs);
+        for (tenant, diffs) in tenants.filter(|(tenant, _)| tenant.status == DriftStatus::Drifted) {
             let findings = &tenant.findings;
             let same = |cluster: &&mut DriftCluster| {
                 Arc::ptr_eq(&cluster.findings, findings) || cluster.findings == *findings
@@ -176,6 +221,8 @@ impl DriftReport {
                 None => clusters.push(DriftCluster {
                     tenants: vec![Arc::clone(&tenant.tenant_id)],
                     findings: Arc::clone(findings),
+                    diffs: diffs.shown,
+                    diffs_left_out: diffs.left_out,
                 }),
             }
         }
@@ -189,57 +236,11 @@ impl DriftReport {
             with_drift: count(DriftStatus::Drifted),
             error: count(DriftStatus::Error),
             clusters,
+            shared_references,
             hidden,
             timestamp,
             duration,
             details,
         }
-    }
-}
-
-/// Tenants of a cluster that are named; the others are counted.
-const NAMED: usize = 5;
-
-impl fmt::Display for DriftReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reference, total, no_drift, with_drift, error, .. } = self;
-        write!(
-            f,
-            "{total} tenants compared with {reference}: {no_drift} alike, {with_drift} drifted, {error} not readable"
-        )?;
-        let behind = self.details.iter().filter(|tenant| tenant.status == DriftStatus::Behind);
-        match behind.count() {
-            0 => {}
-            behind => write!(f, " ({behind} of those alike are behind the latest version)")?,
-        }
-        for DriftCluster { tenants, findings } in &self.clusters {
-            let named = tenants.iter().take(NAMED).map(|tenant| &**tenant).collect::<Vec<_>>();
-            let others = tenants.len() - named.len();
-            let word = if tenants.len() == 1 { "tenant" } else { "tenants" };
-            write!(f, "\n\n{} {word}: {}", tenants.len(), named.join(", "))?;
-            if others > 0 {
-                write!(f, " and {others} more")?;
-            }
-            for finding in findings.iter() {
-                write!(f, "\n  {finding}")?;
-            }
-        }
-        let mut failed = Table::new(["tenant", "schema", "error"]);
-        for tenant in &self.details {
-            if let Some(error) = &tenant.error {
-                let schema = tenant.schema.as_deref().unwrap_or_default();
-                failed.row([tenant.tenant_id.to_string(), schema.to_owned(), error.clone()]);
-            }
-        }
-        if !failed.is_empty() {
-            write!(f, "\n\n{failed}")?;
-        }
-        for Hidden { rule, differences } in &self.hidden {
-            match rule {
-                Some(rule) => write!(f, "\nhidden: {differences} differences ({rule})")?,
-                None => write!(f, "\nhidden: {differences} differences that were not included")?,
-            }
-        }
-        Ok(())
     }
 }

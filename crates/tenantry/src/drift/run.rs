@@ -2,10 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
+use futures_util::future::try_join;
 use tokio::time::Instant;
 
 use super::{
     Drift, DriftReport, DriftStatus, Hidden, Matching, Reference, ReferenceName, TenantDrift,
+    besides::{Besides, besides},
+    diff::{self, Diffs},
+    report::Findings,
     survey,
 };
 use crate::{
@@ -13,7 +17,10 @@ use crate::{
     fleet::Fleet,
     migrate::{Target, recorded_versions, targets_of},
     provision::model_of_migrations,
-    schema::{Difference, Fingerprint, SchemaModel, compare, read::Subject, without_consequences},
+    schema::{
+        Difference, Fingerprint, ObjectKey, SchemaModel, compare, read::Subject,
+        without_consequences,
+    },
 };
 
 /// A tenant that is compared.
@@ -31,9 +38,10 @@ struct Expected {
 }
 
 /// What is different in a schema, and what the rules have hidden of it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Compared {
     findings: Arc<[Difference]>,
+    diffs: Diffs,
     hidden: Vec<usize>,
 }
 
@@ -48,22 +56,39 @@ pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
         Reference::Recorded(_) => versions(fleet, &entries).await?,
         _ => entries.iter().map(|_| Ok(None)).collect(),
     };
+    let subjects: Vec<_> = subjects(&entries).collect();
     let (name, expected) = expect(drift, &entries, &versions).await?;
-    let prints = fingerprints(fleet, &entries).await?;
+    let (besides, prints) =
+        try_join(besides(fleet, &subjects), fingerprints(fleet, &entries)).await?;
+    let Besides { beyond, references, shared: shared_references, mut refused } = besides;
 
-    let rules = drift.include.len().min(1) + drift.ignore.len();
-    let (mut details, mut hidden) = (Vec::with_capacity(entries.len()), vec![0; rules]);
+    let mut hidden = vec![0; drift.rules()];
+    let shared_references = drift.keep(&shared_references, |of| &of.object, &mut hidden);
+    let (mut details, mut diffs) = (Vec::with_capacity(entries.len()), Vec::new());
     let mut compared = HashMap::<(Option<i64>, Fingerprint), Compared>::new();
-    for ((entry, version), print) in entries.into_iter().zip(versions).zip(prints) {
+    let mut places = 0..subjects.len();
+    for ((entry, version), print) in entries.iter().zip(versions).zip(prints) {
+        let place = entry.subject.as_ref().ok().and_then(|_| places.next());
+        let print = match place.and_then(|place| refused.remove(&place)) {
+            Some(error) => Err(error),
+            None => print,
+        };
+        let (beyond, references) = match place {
+            Some(place) => (
+                drift.keep(&beyond[place], |beyond| &beyond.object, &mut hidden),
+                drift.keep(&references[place], |of| &of.object, &mut hidden),
+            ),
+            None => Default::default(),
+        };
         let outcome = async {
             let (version, print) = (version?, print?);
             let expected = expected.get(&version).ok_or_else(|| {
                 Error::new(ErrorKind::Migration, "finding what its recorded version makes")
             })?;
-            let found = one(drift, &entry, (version, print), expected, &mut compared).await?;
+            let found = one(drift, entry, (version, print), expected, &mut compared).await?;
             Ok::<_, Error>((version, found))
         };
-        let (status, version, findings, error) = match outcome.await {
+        let (status, version, found, error) = match outcome.await {
             Ok((version, found)) => {
                 for (sum, count) in hidden.iter_mut().zip(&found.hidden) {
                     *sum += count;
@@ -74,17 +99,36 @@ pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
                     (true, true) => DriftStatus::Behind,
                     (true, false) => DriftStatus::Same,
                 };
-                (status, version, found.findings, None)
+                (status, version, found, None)
             }
             // Without a database there is nothing to report.
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-            Err(error) => (DriftStatus::Error, None, Arc::default(), Some(format!("{error:#}"))),
+            Err(error) => {
+                (DriftStatus::Error, None, Compared::default(), Some(format!("{error:#}")))
+            }
         };
-        let Entry { name: tenant_id, schema, .. } = entry;
-        details.push(TenantDrift { tenant_id, schema, status, findings, version, error });
+        let Compared { findings, diffs: of_tenant, .. } = found;
+        let (tenant_id, schema) = (Arc::clone(&entry.name), entry.schema.clone());
+        details.push(TenantDrift {
+            tenant_id,
+            schema,
+            status,
+            findings,
+            beyond,
+            references,
+            version,
+            error,
+        });
+        diffs.push(of_tenant);
     }
     let hidden = hidden_by(drift, &hidden);
-    Ok(DriftReport::new(name, details, hidden, timestamp, began.elapsed()))
+    let found = Findings { details, diffs, shared_references, hidden };
+    Ok(DriftReport::new(name, found, timestamp, began.elapsed()))
+}
+
+/// Returns the tenants that have a schema's name.
+fn subjects(entries: &[Entry]) -> impl Iterator<Item = &Subject> {
+    entries.iter().filter_map(|entry| entry.subject.as_ref().ok())
 }
 
 async fn entry(fleet: &Fleet, target: Target) -> Entry {
@@ -105,7 +149,7 @@ async fn one(
     compared: &mut HashMap<(Option<i64>, Fingerprint), Compared>,
 ) -> Result<Compared, Error> {
     if expected.fingerprint.as_ref() == Some(&print) {
-        return Ok(Compared { findings: Arc::default(), hidden: Vec::new() });
+        return Ok(Compared::default());
     }
     let mut key = (version, print);
     if let Some(found) = compared.get(&key) {
@@ -124,20 +168,56 @@ async fn one(
 
 /// Compares, and applies the rules.
 fn judge(drift: &Drift, expected: &SchemaModel, actual: &SchemaModel) -> Compared {
-    let not_included = usize::from(!drift.include.is_empty());
-    let mut hidden = vec![0; not_included + drift.ignore.len()];
-    let mut kept = Vec::new();
+    let (mut kept, mut hidden) = (Vec::new(), Vec::new());
+    let mut counts = vec![0; drift.rules()];
     for difference in compare(expected, actual) {
-        let matches = |matching: &Matching| matching.matches(&difference);
-        if not_included > 0 && !drift.include.iter().any(matches) {
-            hidden[0] += 1;
-        } else if let Some(rule) = drift.ignore.iter().position(matches) {
-            hidden[not_included + rule] += 1;
-        } else {
-            kept.push(difference);
+        match drift.hides(|rule| rule.matches(&difference)) {
+            Some(rule) => {
+                counts[rule] += 1;
+                hidden.push(difference);
+            }
+            None => kept.push(difference),
         }
     }
-    Compared { findings: without_consequences(&kept, expected, actual).into(), hidden }
+    let findings = without_consequences(&kept, expected, actual);
+    let diffs = match hidden.is_empty() {
+        true => diff::diffs(&findings, expected, actual),
+        false => diff::diffs(&findings, expected, &diff::without(actual, &hidden, expected)),
+    };
+    Compared { findings: findings.into(), diffs, hidden: counts }
+}
+
+impl Drift {
+    /// Returns how many rules there are that can hide something: not to be included is one.
+    fn rules(&self) -> usize {
+        self.include.len().min(1) + self.ignore.len()
+    }
+
+    /// Returns the number of the rule that hides something.
+    fn hides(&self, fits: impl Fn(&Matching) -> bool) -> Option<usize> {
+        let not_included = self.include.len().min(1);
+        if not_included > 0 && !self.include.iter().any(&fits) {
+            return Some(0);
+        }
+        self.ignore.iter().position(fits).map(|rule| not_included + rule)
+    }
+
+    /// Keeps what no rule hides, and counts the rest.
+    fn keep<T: Clone>(
+        &self,
+        all: &[T],
+        object: impl Fn(&T) -> &ObjectKey,
+        hidden: &mut [usize],
+    ) -> Arc<[T]> {
+        let mut kept = Vec::with_capacity(all.len());
+        for one in all {
+            match self.hides(|rule| rule.fits(object(one), None)) {
+                Some(rule) => hidden[rule] += 1,
+                None => kept.push(one.clone()),
+            }
+        }
+        kept.into()
+    }
 }
 
 fn hidden_by(drift: &Drift, counts: &[usize]) -> Vec<Hidden> {
@@ -208,8 +288,7 @@ async fn versions(
     fleet: &Fleet,
     entries: &[Entry],
 ) -> Result<Vec<Result<Option<i64>, Error>>, Error> {
-    let there: Vec<_> = entries.iter().filter_map(|entry| entry.subject.as_ref().ok()).collect();
-    let schemas: Vec<_> = there.iter().map(|subject| &subject.schema).collect();
+    let schemas: Vec<_> = subjects(entries).map(|subject| &subject.schema).collect();
     let mut read = recorded_versions(fleet, &schemas).await?.into_iter();
     let version = |entry: &Entry| match &entry.subject {
         Ok(_) => match read.next() {
@@ -227,7 +306,7 @@ async fn fingerprints(
     fleet: &Fleet,
     entries: &[Entry],
 ) -> Result<Vec<Result<Fingerprint, Error>>, Error> {
-    let subjects: Vec<_> = entries.iter().filter_map(|entry| entry.subject.as_ref().ok()).collect();
+    let subjects: Vec<_> = subjects(entries).collect();
     let mut prints = survey::fingerprints(fleet, &subjects).await?.into_iter();
     let print = |entry: &Entry| match &entry.subject {
         Ok(_) => {

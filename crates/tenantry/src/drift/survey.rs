@@ -1,6 +1,6 @@
 //! Fingerprints of many schemas, shared between a few connections, and details of single ones.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ use crate::{
 /// Schemas whose fingerprints are computed in one statement.
 const AT_ONCE: usize = 100;
 
-/// Statements that are run at a time, each on a connection.
+/// Statements that compute fingerprints at a time, each on a connection. One more looks at what is no drift.
 const CONCURRENCY: usize = 2;
 
 /// How long a view that a migration has locked is waited for.
@@ -59,8 +59,9 @@ pub(super) async fn fingerprints(
     subjects: &[&Subject],
 ) -> Result<Vec<Result<Fingerprint, Error>>, Error> {
     let places: Vec<_> = (0..subjects.len()).collect();
-    let chunks: VecDeque<_> = places.chunks(AT_ONCE).map(<[usize]>::to_vec).collect();
-    let places_for_upkeep = fleet.server().places_for_upkeep().saturating_sub(1).max(1);
+    let chunks = places.chunks(AT_ONCE).map(|chunk| chunk[0]..chunk[0] + chunk.len());
+    let chunks: VecDeque<_> = chunks.collect();
+    let places_for_upkeep = fleet.server().places_for_upkeep().saturating_sub(2).max(1);
     let readers = CONCURRENCY.min(places_for_upkeep).min(chunks.len());
     let chunks = Mutex::new(chunks);
     let readers = (0..readers).map(|_| reader(fleet, subjects, &chunks));
@@ -72,7 +73,7 @@ pub(super) async fn fingerprints(
 async fn reader(
     fleet: &Fleet,
     subjects: &[&Subject],
-    chunks: &Mutex<VecDeque<Vec<usize>>>,
+    chunks: &Mutex<VecDeque<Range<usize>>>,
 ) -> Result<Found, Error> {
     let (mut found, mut lease) = (Found::new(), None);
     loop {
@@ -81,36 +82,69 @@ async fn reader(
             Some(held) => held,
             None => lease_for_reading(fleet).await?,
         };
-        // What one schema is refused for, all in its statement are: they are asked again in two halves, until it
-        // is by itself.
-        let mut parts = VecDeque::from([&chunk[..]]);
-        while let Some(part) = parts.pop_front() {
-            let asked: Vec<_> = part.iter().map(|place| subjects[*place]).collect();
-            let computed = on(&mut held, async |conn| read::fingerprints(conn, &asked).await).await;
-            match computed {
-                Ok(prints) => {
-                    for (place, print) in part.iter().zip(prints) {
+        held.wear(chunk.len());
+        let mut parts = Parts::of(chunk);
+        while let Some(part) = parts.next() {
+            let asked = &subjects[part.clone()];
+            let computed = on(&mut held, async |conn| read::fingerprints(conn, asked).await).await;
+            match parts.settle(part.clone(), computed)? {
+                Settled::Answered(prints) => {
+                    for (place, print) in part.zip(prints) {
                         let print = match print {
                             Some(print) => Ok(print),
                             // Which of the two it is, its details say.
-                            None => Err(why_not(&mut held, subjects[*place]).await),
+                            None => Err(why_not(&mut held, subjects[place]).await),
                         };
-                        found.push((*place, print));
+                        found.push((place, print));
                     }
                 }
-                Err(error) if !leaves_session_usable(&error) => return Err(error.into()),
-                Err(error) => match part {
-                    [] => {}
-                    [alone] => found.push((*alone, Err(error.into()))),
-                    _ => {
-                        let (first, second) = part.split_at(part.len() / 2);
-                        parts.extend([first, second]);
-                    }
-                },
+                Settled::Refused(place, error) => found.push((place, Err(error))),
+                Settled::Halved => {}
             }
         }
-        held.wear(chunk.len());
         lease = Some(held).filter(|held| !held.is_spent());
+    }
+}
+
+/// Places of schemas for a statement about many. What one of them is refused for, all are: they are asked again in two
+/// halves, until it is by itself.
+#[derive(Debug)]
+pub(super) struct Parts(VecDeque<Range<usize>>);
+
+/// How a statement about a part has ended.
+pub(super) enum Settled<T> {
+    Answered(T),
+    /// The one schema of the part cannot be asked about.
+    Refused(usize, Error),
+    /// Its halves come later.
+    Halved,
+}
+
+impl Parts {
+    pub(super) fn of(all: Range<usize>) -> Self {
+        Self([all].into())
+    }
+
+    pub(super) fn next(&mut self) -> Option<Range<usize>> {
+        self.0.pop_front()
+    }
+
+    /// Fails when the connection is of no use any more.
+    pub(super) fn settle<T>(
+        &mut self,
+        part: Range<usize>,
+        result: sqlx::Result<T>,
+    ) -> Result<Settled<T>, Error> {
+        match result {
+            Ok(answer) => Ok(Settled::Answered(answer)),
+            Err(error) if !leaves_session_usable(&error) => Err(error.into()),
+            Err(error) if part.len() < 2 => Ok(Settled::Refused(part.start, error.into())),
+            Err(_) => {
+                let middle = part.start + part.len() / 2;
+                self.0.extend([part.start..middle, middle..part.end]);
+                Ok(Settled::Halved)
+            }
+        }
     }
 }
 
@@ -164,7 +198,7 @@ async fn fingerprint(lease: &mut Lease, subject: &Subject) -> Result<Option<Fing
     Ok(prints.into_iter().next().flatten())
 }
 
-async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
+pub(super) async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
     let mut lease = fleet.lease().await?;
     // The statements are large and run once: compiling them would take longer than running them.
     let mut sql = Sql::new("set jit = off; set work_mem = '32MB'; set lock_timeout = ");
@@ -174,7 +208,7 @@ async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
 }
 
 /// Runs something on a lease for upkeep, and tells the lease how it ended.
-async fn on<T>(
+pub(super) async fn on<T>(
     lease: &mut Lease,
     run: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
 ) -> sqlx::Result<T> {

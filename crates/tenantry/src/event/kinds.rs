@@ -291,7 +291,7 @@ pub struct Migrated {
     pub error: Option<Arc<str>>,
 }
 
-/// A finding about a tenant's schema that was not there the last time it was compared.
+/// A finding about a tenant's schema, or a reference across tenants, that was not there at the last comparison.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -301,7 +301,7 @@ pub struct Drifted {
     /// Its schema, where that is known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
-    /// What is different, as a sentence.
+    /// What is different, or refers to another tenant, as a sentence.
     pub finding: Arc<str>,
 }
 

@@ -34,4 +34,6 @@ pub(crate) use observer::{Observer, Ran, Whose};
 pub use options::EventOptions;
 #[cfg(feature = "fmt")]
 pub use plain_format::PlainFormat;
+#[cfg(feature = "opentelemetry")]
+pub(crate) use upkeep::UpkeepMeters;
 pub(crate) use upkeep::{CREATED, MIGRATED};

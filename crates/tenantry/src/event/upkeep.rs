@@ -90,6 +90,10 @@ impl UpkeepMeters {
         usize::try_from(self.spares.get()).unwrap_or_default()
     }
 
+    pub(crate) fn drifted(&self) -> usize {
+        usize::try_from(self.drifted.get()).unwrap_or_default()
+    }
+
     pub(crate) fn collectors(&self) -> [&dyn Collector; 7] {
         [
             &self.migrations,

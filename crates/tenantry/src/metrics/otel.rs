@@ -7,7 +7,7 @@ use opentelemetry::{
 
 use crate::{
     error::{Error, ErrorKind},
-    event::Timings,
+    event::{Timings, UpkeepMeters},
     pool::{Detail, PoolSnapshot, Server},
 };
 
@@ -60,7 +60,7 @@ pub(crate) fn register(server: &Arc<Server>, meter: &Meter, pool: &str) -> Resul
     Ok(())
 }
 
-/// Begins to send what is known of tenants and spares.
+/// Begins to send what is known of tenants, spares and drift.
 fn observe_upkeep(server: &Arc<Server>, meter: &Meter, pool: &KeyValue) {
     let (weak, attribute) = (Arc::downgrade(server), pool.clone());
     meter
@@ -74,16 +74,38 @@ fn observe_upkeep(server: &Arc<Server>, meter: &Meter, pool: &KeyValue) {
             }
         })
         .build();
-    let (weak, attributes) = (Arc::downgrade(server), [pool.clone()]);
-    meter
-        .u64_observable_gauge("tenantry.spares")
-        .with_unit("{schema}")
-        .with_description("The number of spares that are ready, as last seen to")
-        .with_callback(move |observer| {
-            let Some(server) = weak.upgrade() else { return };
-            observer.observe(server.observer.meters.upkeep.spares() as u64, &attributes);
-        })
-        .build();
+    for (name, unit, description, read) in upkeep_gauges() {
+        let (weak, attributes) = (Arc::downgrade(server), [pool.clone()]);
+        meter
+            .u64_observable_gauge(name)
+            .with_unit(unit)
+            .with_description(description)
+            .with_callback(move |observer| {
+                let Some(server) = weak.upgrade() else { return };
+                observer.observe(read(&server.observer.meters.upkeep) as u64, &attributes);
+            })
+            .build();
+    }
+}
+
+/// Name, unit and description of a gauge of upkeep, and how it is read.
+type UpkeepGauge = (&'static str, &'static str, &'static str, fn(&UpkeepMeters) -> usize);
+
+fn upkeep_gauges() -> [UpkeepGauge; 2] {
+    [
+        (
+            "tenantry.spares",
+            "{schema}",
+            "The number of spares that are ready, as last seen to",
+            UpkeepMeters::spares,
+        ),
+        (
+            "tenantry.drifted_tenants",
+            "{tenant}",
+            "The number of tenants whose schemas had drifted, as last compared in the background",
+            UpkeepMeters::drifted,
+        ),
+    ]
 }
 
 /// Name, description and unit of a level, and how it is read.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::event::{CREATED, MIGRATED, Meters};
 
-/// Migrations and provisioning in figures, since the manager was built. They come from what this process has done
+/// Migrations, provisioning and drift in figures, since the manager was built. They come from what this process has done
 /// and asked: to read them asks the database nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +19,8 @@ pub struct UpkeepMetrics {
     pub tenants: BTreeMap<&'static str, u64>,
     /// Spares that were ready when they were last seen to, without those used here since.
     pub spares_ready: usize,
+    /// Tenants whose schemas had drifted when [`Drift::every`](crate::drift::Drift::every) last compared them; 0 before.
+    pub drifted_tenants: usize,
 }
 
 impl UpkeepMetrics {
@@ -34,6 +36,7 @@ impl UpkeepMetrics {
             creations: read(&of.creations, &CREATED),
             tenants: of.tenants().into_iter().flatten().collect(),
             spares_ready: of.spares(),
+            drifted_tenants: of.drifted(),
         }
     }
 }

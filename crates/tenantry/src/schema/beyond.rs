@@ -22,6 +22,8 @@ pub struct Beyond {
 }
 
 /// What there is to know about an object beyond the dump.
+///
+/// As text it is what a remark says of the object: `the index is invalid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -65,9 +67,15 @@ impl BeyondKind {
     }
 }
 
+impl fmt::Display for BeyondKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
 impl fmt::Display for Beyond {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.object, self.what.words())?;
+        write!(f, "{}: {}", self.object, self.what)?;
         match &self.other {
             Some(other) => write!(f, " ({other})"),
             None => Ok(()),

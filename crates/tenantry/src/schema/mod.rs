@@ -18,6 +18,7 @@ pub(crate) mod tokens;
 pub use attribute::Attribute;
 pub use beyond::{Beyond, BeyondKind};
 pub use compare::{Change, Difference, compare, without_consequences};
+pub(crate) use ddl::{object_ddl, told_with};
 pub use export::ModelError;
 pub(crate) use introspect::unreadable;
 pub use introspect::{cross_references, fingerprints, introspect, introspect_all};

@@ -171,7 +171,8 @@ impl SchemaModel {
 
     /// Returns the objects of a kind, in order.
     pub fn of_kind(&self, kind: ObjectKind) -> impl Iterator<Item = (&ObjectKey, &Object)> {
-        self.objects.iter().filter(move |(key, _)| key.kind == kind)
+        let first = ObjectKey::new(kind, "");
+        self.objects.range(first..).take_while(move |(key, _)| key.kind == kind)
     }
 
     /// Returns the columns of a relation or a composite type, in order.
@@ -182,9 +183,12 @@ impl SchemaModel {
         });
         let order = relation.map_or(&[][..], |(_, object)| object.list(Attribute::ColumnOrder));
         let place = |name: &str| order.iter().position(|other| other == name);
-        let columns = self.of_kind(ObjectKind::Column);
-        let mut columns: Vec<_> =
-            columns.filter(|(key, _)| key.of.as_deref() == Some(of)).collect();
+        let first = ObjectKey::part(ObjectKind::Column, of, "");
+        let columns = self
+            .objects
+            .range(first..)
+            .take_while(|(key, _)| key.kind == ObjectKind::Column && key.of.as_deref() == Some(of));
+        let mut columns: Vec<_> = columns.collect();
         // Columns that are only inherited come before those that a table adds.
         columns.sort_by_key(|(key, _)| place(&key.name));
         columns

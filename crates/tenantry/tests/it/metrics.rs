@@ -237,6 +237,7 @@ async fn migrations_and_creations_are_counted_and_timed() -> TestResult {
     assert_eq!(json["upkeep"]["migrations"]["migrated"], 2);
     assert_eq!(json["upkeep"]["tenants"], serde_json::json!({ "active": 2, "suspended": 1 }));
     assert_eq!(json["upkeep"]["sparesReady"], 1);
+    assert_eq!(json["upkeep"]["driftedTenants"], 0);
     manager.close().await;
     Ok(())
 }

@@ -89,6 +89,7 @@ async fn migrations_and_creations_are_there_too() -> TestResult {
         ("tenantry.migration.duration", 1.0),
         ("tenantry.tenants", 1.0),
         ("tenantry.spares", 0.0),
+        ("tenantry.drifted_tenants", 0.0),
     ] {
         assert_eq!(found.get(name), Some(&expected), "{name} in {found:#?}");
     }

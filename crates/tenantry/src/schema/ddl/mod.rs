@@ -41,6 +41,39 @@ impl SchemaModel {
     }
 }
 
+/// Returns the statements that create one object, in order and without semicolons, with its identity columns if it is a
+/// table. `{schema}` and `{role}` stay placeholders.
+pub(crate) fn object_ddl(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
+    let mut phases = script(model, key).into_phases();
+    if key.kind == ObjectKind::Table {
+        let sequences = model.of_kind(ObjectKind::Sequence);
+        for (sequence, _) in sequences.filter(|(_, object)| relations::is_identity_of(object, key))
+        {
+            phases.extend(script(model, sequence).into_phases());
+        }
+    }
+    phases.sort_by_key(|(phase, _)| *phase);
+    phases.into_iter().map(|(_, statement)| statement).collect()
+}
+
+/// Returns the object among whose statements those of this one are read: the table, view or type of a column, the table
+/// of an identity's sequence or of a check. Else it is the object itself.
+pub(crate) fn told_with(model: &SchemaModel, key: &ObjectKey) -> ObjectKey {
+    let of = match (key.kind, &key.of) {
+        (ObjectKind::Column, Some(of)) => of.clone(),
+        (ObjectKind::Constraint, Some(of)) if comes_with_its_owner(model, key) => of.clone(),
+        (ObjectKind::Sequence, _) => {
+            let of = |sequence| {
+                let mut tables = model.of_kind(ObjectKind::Table).map(|(table, _)| table);
+                tables.find(|table| relations::is_identity_of(sequence, table))
+            };
+            return model.get(key).and_then(of).unwrap_or(key).clone();
+        }
+        _ => return key.clone(),
+    };
+    relations::holder_named(model, &of).unwrap_or_else(|| key.clone())
+}
+
 /// Returns `true` if an object is created together with the one that it is a part of.
 pub(crate) fn comes_with_its_owner(model: &SchemaModel, key: &ObjectKey) -> bool {
     match key.kind {

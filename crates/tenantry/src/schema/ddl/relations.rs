@@ -293,19 +293,29 @@ fn inherited_not_null(key: &ObjectKey, object: &Object) -> Option<String> {
 
 /// Where a column is: what it is called in `alter`, and whether what it is part of has parents.
 fn holder(model: &SchemaModel, key: &ObjectKey) -> Option<(ObjectKind, bool)> {
-    let of = key.of.as_deref()?;
-    [
+    let holder = holder_named(model, key.of.as_deref()?)?;
+    let object = model.get(&holder)?;
+    Some((holder.kind, !object.list(Attribute::Inherits).is_empty()))
+}
+
+/// Returns the relation or composite type of this name.
+pub(super) fn holder_named(model: &SchemaModel, name: &str) -> Option<ObjectKey> {
+    let kinds = [
         ObjectKind::Table,
         ObjectKind::ForeignTable,
         ObjectKind::View,
         ObjectKind::MaterializedView,
         ObjectKind::Composite,
-    ]
-    .into_iter()
-    .find_map(|kind| {
-        let object = model.get(&ObjectKey::new(kind, of))?;
-        Some((kind, !object.list(Attribute::Inherits).is_empty()))
-    })
+    ];
+    let mut keys = kinds.into_iter().map(|kind| ObjectKey::new(kind, name));
+    keys.find(|key| model.get(key).is_some())
+}
+
+/// Returns `true` if a sequence belongs to an identity column of this table.
+pub(super) fn is_identity_of(sequence: &Object, table: &ObjectKey) -> bool {
+    let Some(column) = sequence.text(Attribute::IdentityOf) else { return false };
+    let (of, name) = (split_column(column).0, ident(&table.name));
+    of == name || of.strip_prefix("{schema}.") == Some(&name)
 }
 
 pub(super) fn column(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {

@@ -4,7 +4,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
     super::{Beyond, BeyondKind, ObjectKey, ObjectKind},
-    Subject, names, write_subjects,
+    Subject, begin, names, write_subjects,
 };
 use crate::sql::Sql;
 
@@ -59,9 +59,13 @@ const FINDERS: &[Finder] = &[
         concat!(
             "select n.place, ",
             type_key!(),
-            ", null, pg_catalog.concat(pg_catalog.format_type(a.castsource, null), ' as ', pg_catalog.format_type(a.casttarget, null)) from n \
+            // Types of the schema come out bare.
+            ", null, case when pg_catalog.current_setting('search_path') operator(pg_catalog.=) n.path \
+                 or pg_catalog.set_config('search_path', n.path, true) is not null \
+               then pg_catalog.concat(pg_catalog.format_type(a.castsource, null), ' as ', pg_catalog.format_type(a.casttarget, null)) end from n \
              join pg_catalog.pg_type t on t.typnamespace operator(pg_catalog.=) n.oid \
-             join pg_catalog.pg_cast a on (a.castsource operator(pg_catalog.=) t.oid or a.casttarget operator(pg_catalog.=) t.oid) \
+             join (select a.oid, a.castsource, a.casttarget, e.type from pg_catalog.pg_cast a \
+               cross join lateral (select a.castsource union select a.casttarget) as e (type)) as a on a.type operator(pg_catalog.=) t.oid \
              where not exists (select from pg_catalog.pg_depend d where d.classid operator(pg_catalog.=) 'pg_catalog.pg_cast'::pg_catalog.regclass \
                and d.objid operator(pg_catalog.=) a.oid and d.deptype operator(pg_catalog.=) any (array['e', 'i']::pg_catalog.\"char\"[]))"
         ),
@@ -117,8 +121,16 @@ const FINDERS: &[Finder] = &[
     ),
 ];
 
-/// Finds it for each of the schemas, in this order; sorted.
-pub(super) async fn beyond(
+/// Finds it for each of the schemas in one statement, in this order; sorted.
+pub(crate) async fn beyond(
+    conn: &mut PgConnection,
+    subjects: &[&Subject],
+) -> sqlx::Result<Vec<Vec<Beyond>>> {
+    let version = begin(conn).await?;
+    beyond_of(conn, subjects, version).await
+}
+
+pub(super) async fn beyond_of(
     conn: &mut PgConnection,
     subjects: &[&Subject],
     version: u32,

@@ -10,7 +10,7 @@ use super::{
         tokens::{self, Own},
     },
     READERS, Subject, Unreadable, begin,
-    beyond::beyond,
+    beyond::beyond_of,
     names,
     reader::{Column, Form, Reader},
     write_facts,
@@ -39,7 +39,7 @@ pub(crate) async fn details(
     }
     let names = facts.iter().flatten().filter_map(Fact::named).collect::<BTreeSet<_>>();
     let hidden = hidden(conn, names.into_iter().collect()).await?;
-    let beyond = beyond(conn, subjects, server_version).await?;
+    let beyond = beyond_of(conn, subjects, server_version).await?;
     let mut models = Vec::with_capacity(subjects.len());
     for ((subject, facts), beyond) in subjects.iter().zip(facts).zip(beyond) {
         models.push(match facts.is_empty() {

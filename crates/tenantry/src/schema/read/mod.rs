@@ -15,10 +15,11 @@ mod text_search;
 mod types;
 mod whole;
 
+pub(crate) use beyond::beyond;
 pub(crate) use details::details;
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::fingerprints;
-pub(crate) use references::references;
+pub(crate) use references::{ReferenceSearch, references};
 
 use reader::Reader;
 use sqlx::{PgConnection, Row};

@@ -1,6 +1,6 @@
 //! Reads references between schemas: what the server knows it depends on, and what only a text says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use sqlx::{
     PgConnection, Row,
@@ -53,12 +53,18 @@ const HOMES: &str = "h as materialized ( \
      union all select n.place, n.path, 'pg_catalog.pg_ts_parser'::pg_catalog.regclass, l.oid from n join pg_catalog.pg_ts_parser l on l.prsnamespace operator(pg_catalog.=) n.oid \
      union all select n.place, n.path, 'pg_catalog.pg_ts_template'::pg_catalog.regclass, l.oid from n join pg_catalog.pg_ts_template l on l.tmplnamespace operator(pg_catalog.=) n.oid)";
 
-/// What of one schema depends, `x`, on what of another, unless that is number `$2`, the shared one.
+/// What of one schema depends, `x`, on what of another, unless that is number `$2`, the shared one. Left out is what is
+/// always within a schema and most of all that there is: parts of the same object, constraints and defaults of their own
+/// tables.
 const DEPENDENCIES: &str = "x as materialized (select '' as form, h.place, h.path, d.classid, d.objid, d.objsubid, o.place as other, d.refclassid, d.refobjid \
      from pg_catalog.pg_depend d \
      join h on h.class operator(pg_catalog.=) d.classid and h.object operator(pg_catalog.=) d.objid \
      join h as o on o.class operator(pg_catalog.=) d.refclassid and o.object operator(pg_catalog.=) d.refobjid \
-     where h.place operator(pg_catalog.<>) o.place and o.place operator(pg_catalog.<>) $2::pg_catalog.int4)";
+     where h.place operator(pg_catalog.<>) o.place and o.place operator(pg_catalog.<>) $2::pg_catalog.int4 \
+     and (d.deptype operator(pg_catalog.<>) 'i'::pg_catalog.\"char\" \
+     or d.classid operator(pg_catalog.=) any (array['pg_catalog.pg_amop', 'pg_catalog.pg_amproc']::pg_catalog.regclass[]::pg_catalog.oid[])) \
+     and (d.deptype operator(pg_catalog.<>) 'a'::pg_catalog.\"char\" or d.refclassid operator(pg_catalog.<>) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid \
+     or d.classid operator(pg_catalog.<>) all (array['pg_catalog.pg_constraint', 'pg_catalog.pg_attrdef']::pg_catalog.regclass[]::pg_catalog.oid[])))";
 
 /// What of one schema names, `x`, what of another, where that is there.
 const NAMED: &str = "x as materialized (select m.form, f.place, f.path, m.class as classid, m.object as objid, 0 as objsubid, o.place as other, t.class as refclassid, t.object as refobjid \
@@ -118,9 +124,10 @@ const DESCRIBED: &str = "select distinct x.form, x.place, x.other, a.type, \
      and not exists (select from pg_catalog.pg_depend b where p.oid is not null and b.classid operator(pg_catalog.=) x.classid and b.objid operator(pg_catalog.=) x.objid \
      and b.refclassid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass and b.deptype operator(pg_catalog.=) 'i'::pg_catalog.\"char\")";
 
-/// Texts `w` in which schemas may be named, and what they belong to. Of expressions, only those
+/// Texts `w` in which schemas may be named, each once with all that it belongs to: most tenants have the same. They are
+/// materialized, or else the server would print what is in other schemas, too, to look for dots. Of expressions, only those
 /// matter that have a string with a dot: in the stored tree it is the byte 46.
-const TEXTS: &str = "w as ( \
+const TEXTS: &str = "w as materialized ( \
      select n.place, n.path, 'pg_catalog.pg_proc'::pg_catalog.regclass as class, p.oid as object, \
      case when l.lanname operator(pg_catalog.=) any (array['sql', 'plpgsql']::pg_catalog.name[]) then 'sql' else 'body' end as form, p.prosrc as text \
      from n join pg_catalog.pg_proc p on p.pronamespace operator(pg_catalog.=) n.oid and p.prosqlbody is null \
@@ -144,8 +151,10 @@ const TEXTS: &str = "w as ( \
      union all select n.place, n.path, 'pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid, 'body', pg_catalog.encode(g.tgargs, 'escape') \
      from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relhastriggers join pg_catalog.pg_trigger g on g.tgrelid operator(pg_catalog.=) c.oid \
      and not g.tgisinternal and g.tgparentid operator(pg_catalog.=) 0::pg_catalog.oid and g.tgnargs operator(pg_catalog.>) 0) \
-     select w.place, w.class::pg_catalog.oid, w.object, w.form, w.text, w.form operator(pg_catalog.=) any (array['sql', 'body']) and w.class operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass from w \
-     where pg_catalog.strpos(w.text, '.') operator(pg_catalog.>) 0 or pg_catalog.strpos(w.text, 'search_path') operator(pg_catalog.>) 0";
+     select w.form, w.text, w.class::pg_catalog.oid, w.form operator(pg_catalog.=) any (array['sql', 'body']) and w.class operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass, \
+     pg_catalog.array_agg(w.place), pg_catalog.array_agg(w.object) from (select w.form, w.class, w.place, w.object, w.text collate pg_catalog.\"C\" as text from w \
+     where pg_catalog.strpos(w.text, '.') operator(pg_catalog.>) 0 or pg_catalog.strpos(w.text, 'search_path') operator(pg_catalog.>) 0) as w \
+     group by w.form, w.text, w.class";
 
 /// Reads all references from the schemas, and from the shared one, into another one of the schemas.
 pub(crate) async fn references(
@@ -153,37 +162,28 @@ pub(crate) async fn references(
     schemas: &[Ident],
     shared: Option<&Ident>,
 ) -> sqlx::Result<Vec<CrossReference>> {
-    let tenants = schemas.iter().filter(|schema| Some(*schema) != shared);
-    let names: Vec<&str> = tenants.chain(shared).map(Ident::as_str).collect();
-    let place_of_shared = shared.map_or(0, |_| names.len());
-    let mut sql = Sql::new(SCHEMAS);
-    sql.text(", ").text(HOMES).text(", ").text(DEPENDENCIES).text(DESCRIBED);
-    let query = sqlx::query(sql.finish())
-        .bind(&names)
-        .bind(i32::try_from(place_of_shared).unwrap_or_default())
-        .persistent(false);
-    let mut rows = query.fetch_all(&mut *conn).await?;
-    let places = names.iter().enumerate().filter(|(at, _)| at + 1 != place_of_shared);
-    let places: BTreeMap<&str, usize> = places.map(|(at, name)| (*name, at + 1)).collect();
-    let mentioned = mentioned(conn, &names, &places).await?;
-    rows.extend(described(conn, &names, mentioned).await?);
-    let mut found: Vec<CrossReference> = Vec::with_capacity(rows.len());
-    for row in &rows {
-        found.extend(reference(row, &names)?);
-    }
-    // What the server knows comes before what a text says of the same.
-    let same = |reference: &CrossReference| {
-        let CrossReference { from_schema, object, to_schema, to, .. } = reference.clone();
-        (from_schema, object, to_schema, to)
-    };
-    found.sort();
-    found.dedup_by_key(|reference| same(reference));
-    Ok(found)
+    let mut search = ReferenceSearch::new(schemas, shared);
+    search.dependencies(conn).await?;
+    let mentioned = search.texts(conn, 0..search.len()).await?;
+    search.resolve(conn, &mentioned).await?;
+    Ok(search.finish())
+}
+
+/// A search for references, a statement for each step: what the server knows, what texts say, and what that means.
+#[derive(Debug)]
+pub(crate) struct ReferenceSearch<'a> {
+    /// The schemas of tenants, then the shared one.
+    names: Vec<&'a str>,
+    /// The number of the shared schema, from 1; 0 for none.
+    place_of_shared: usize,
+    /// The numbers of the tenants' schemas.
+    places: BTreeMap<&'a str, usize>,
+    found: Vec<CrossReference>,
 }
 
 /// A text in which another schema is named.
 #[derive(Debug)]
-struct Mentioned {
+pub(crate) struct Mentioned {
     form: &'static str,
     place: i32,
     class: Oid,
@@ -191,64 +191,123 @@ struct Mentioned {
     mention: Mention,
 }
 
-async fn mentioned(
-    conn: &mut PgConnection,
-    names: &[&str],
-    places: &BTreeMap<&str, usize>,
-) -> sqlx::Result<Vec<Mentioned>> {
-    let mut sql = Sql::new(SCHEMAS);
-    sql.text(", ").text(TEXTS);
-    let rows = sqlx::query(sql.finish()).bind(names).persistent(false).fetch_all(conn).await?;
-    let mut found = Vec::new();
-    for row in &rows {
-        let place: i32 = row.try_get(0)?;
-        let (class, object): (Oid, Oid) = (row.try_get(1)?, row.try_get(2)?);
-        let form = match row.try_get(3)? {
-            "sql" => Form::Sql,
-            "path" => Form::Setting,
-            "printed" => Form::Printed,
-            _ => Form::Body,
-        };
-        let is_body: bool = row.try_get(5)?;
-        for mention in mentions::mentions(row.try_get(4)?, form, places) {
-            if i32::try_from(mention.schema) == Ok(place) {
-                continue;
-            }
-            let form = match (mention.in_search_path, is_body) {
-                (true, _) => "path",
-                (false, true) => "body",
-                (false, false) => "string",
-            };
-            found.push(Mentioned { form, place, class, object, mention });
-        }
+impl<'a> ReferenceSearch<'a> {
+    pub(crate) fn new(schemas: &'a [Ident], shared: Option<&'a Ident>) -> Self {
+        let tenants = schemas.iter().filter(|schema| Some(*schema) != shared);
+        let names: Vec<&str> = tenants.chain(shared).map(Ident::as_str).collect();
+        let place_of_shared = shared.map_or(0, |_| names.len());
+        let places = names.iter().enumerate().filter(|(at, _)| at + 1 != place_of_shared);
+        let places = places.map(|(at, name)| (*name, at + 1)).collect();
+        Self { names, place_of_shared, places, found: Vec::new() }
     }
-    Ok(found)
-}
 
-/// Keeps the mentions of what is there.
-async fn described(
-    conn: &mut PgConnection,
-    names: &[&str],
-    mentioned: Vec<Mentioned>,
-) -> sqlx::Result<Vec<PgRow>> {
-    if mentioned.is_empty() {
-        return Ok(Vec::new());
+    /// Returns how many schemas there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
     }
-    let column = |value: fn(&Mentioned) -> i32| mentioned.iter().map(value).collect::<Vec<_>>();
-    let places = column(|m| m.place);
-    let others = column(|m| i32::try_from(m.mention.schema).unwrap_or_default());
-    let mut sql = Sql::new(SCHEMAS);
-    sql.text(", ").text(NAMED).text(DESCRIBED);
-    let query = sqlx::query(sql.finish())
-        .bind(names)
-        .bind(mentioned.iter().map(|m| m.form).collect::<Vec<_>>())
-        .bind(places)
-        .bind(mentioned.iter().map(|m| m.class).collect::<Vec<_>>())
-        .bind(mentioned.iter().map(|m| m.object).collect::<Vec<_>>())
-        .bind(others)
-        .bind(mentioned.iter().map(|m| m.mention.name.as_str()).collect::<Vec<_>>())
-        .bind(mentioned.iter().map(|m| m.mention.may_be_routine).collect::<Vec<_>>());
-    query.persistent(false).fetch_all(conn).await
+
+    /// Returns the name of a schema by its place among all.
+    pub(crate) fn name(&self, place: usize) -> &'a str {
+        self.names.get(place).copied().unwrap_or_default()
+    }
+
+    /// Reads what the server has recorded.
+    pub(crate) async fn dependencies(&mut self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        let mut sql = Sql::new(SCHEMAS);
+        sql.text(", ").text(HOMES).text(", ").text(DEPENDENCIES).text(DESCRIBED);
+        let query = sqlx::query(sql.finish())
+            .bind(&self.names)
+            .bind(i32::try_from(self.place_of_shared).unwrap_or_default())
+            .persistent(false);
+        let rows = query.fetch_all(conn).await?;
+        self.keep(&rows)
+    }
+
+    /// Looks for names of schemas in the texts of some of the schemas.
+    pub(crate) async fn texts(
+        &self,
+        conn: &mut PgConnection,
+        asked: Range<usize>,
+    ) -> sqlx::Result<Vec<Mentioned>> {
+        let mut sql = Sql::new(SCHEMAS);
+        sql.text(", ").text(TEXTS);
+        let names = self.names.iter().enumerate();
+        let names: Vec<_> = names.map(|(at, name)| asked.contains(&at).then_some(*name)).collect();
+        let rows = sqlx::query(sql.finish()).bind(names).persistent(false).fetch_all(conn).await?;
+        let mut mentioned = Vec::new();
+        for row in &rows {
+            let form = match row.try_get(0)? {
+                "sql" => Form::Sql,
+                "path" => Form::Setting,
+                "printed" => Form::Printed,
+                _ => Form::Body,
+            };
+            let (class, is_body): (Oid, bool) = (row.try_get(2)?, row.try_get(3)?);
+            let (places, objects): (Vec<i32>, Vec<Oid>) = (row.try_get(4)?, row.try_get(5)?);
+            for mention in mentions::mentions(row.try_get(1)?, form, &self.places) {
+                let form = match (mention.in_search_path, is_body) {
+                    (true, _) => "path",
+                    (false, true) => "body",
+                    (false, false) => "string",
+                };
+                let own = i32::try_from(mention.schema).unwrap_or_default();
+                for (place, object) in places.iter().zip(&objects) {
+                    if *place != own {
+                        let (place, object, mention) = (*place, *object, mention.clone());
+                        mentioned.push(Mentioned { form, place, class, object, mention });
+                    }
+                }
+            }
+        }
+        Ok(mentioned)
+    }
+
+    /// Keeps the names of what is there.
+    pub(crate) async fn resolve(
+        &mut self,
+        conn: &mut PgConnection,
+        mentioned: &[Mentioned],
+    ) -> sqlx::Result<()> {
+        if mentioned.is_empty() {
+            return Ok(());
+        }
+        let column = |value: fn(&Mentioned) -> i32| mentioned.iter().map(value).collect::<Vec<_>>();
+        let places = column(|m| m.place);
+        let others = column(|m| i32::try_from(m.mention.schema).unwrap_or_default());
+        let mut sql = Sql::new(SCHEMAS);
+        sql.text(", ").text(NAMED).text(DESCRIBED);
+        let query = sqlx::query(sql.finish())
+            .bind(&self.names)
+            .bind(mentioned.iter().map(|m| m.form).collect::<Vec<_>>())
+            .bind(places)
+            .bind(mentioned.iter().map(|m| m.class).collect::<Vec<_>>())
+            .bind(mentioned.iter().map(|m| m.object).collect::<Vec<_>>())
+            .bind(others)
+            .bind(mentioned.iter().map(|m| m.mention.name.as_str()).collect::<Vec<_>>())
+            .bind(mentioned.iter().map(|m| m.mention.may_be_routine).collect::<Vec<_>>());
+        let rows = query.persistent(false).fetch_all(conn).await?;
+        self.keep(&rows)
+    }
+
+    fn keep(&mut self, rows: &[PgRow]) -> sqlx::Result<()> {
+        for row in rows {
+            self.found.extend(reference(row, &self.names)?);
+        }
+        Ok(())
+    }
+
+    /// Returns each reference once, in order.
+    pub(crate) fn finish(self) -> Vec<CrossReference> {
+        // What the server knows comes before what a text says of the same.
+        let same = |reference: &CrossReference| {
+            let CrossReference { from_schema, object, to_schema, to, .. } = reference.clone();
+            (from_schema, object, to_schema, to)
+        };
+        let mut found = self.found;
+        found.sort();
+        found.dedup_by_key(|reference| same(reference));
+        found
+    }
 }
 
 fn reference(row: &PgRow, names: &[&str]) -> sqlx::Result<Option<CrossReference>> {
@@ -257,9 +316,14 @@ fn reference(row: &PgRow, names: &[&str]) -> sqlx::Result<Option<CrossReference>
         Ok::<_, sqlx::Error>(place.checked_sub(1).and_then(|place| names.get(place).copied()))
     };
     let (Some(from), Some(to)) = (schema(1)?, schema(2)?) else { return Ok(None) };
-    let object_names: Vec<String> = row.try_get(4)?;
+    // It is gone by now.
+    let (Some(words), Some(object_names)) =
+        (row.try_get::<Option<&str>, _>(3)?, row.try_get::<Option<Vec<String>>, _>(4)?)
+    else {
+        return Ok(None);
+    };
     let described = Described {
-        words: row.try_get(3)?,
+        words,
         names: &object_names,
         arguments: row.try_get(5)?,
         detail: row.try_get(6)?,

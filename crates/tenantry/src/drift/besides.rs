@@ -1,0 +1,77 @@
+//! What a report says of all schemas besides drift: what is beyond the dump, and references across tenants.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::survey::{Parts, Settled, lease_for_reading, on};
+use crate::{
+    error::Error,
+    fleet::Fleet,
+    schema::{
+        Beyond, CrossReference,
+        read::{self, ReferenceSearch, Subject},
+    },
+    tenant::Ident,
+};
+
+/// Schemas that are asked about in one statement.
+const AT_ONCE: usize = 1_000;
+
+/// What there is to say of schemas, by their places.
+#[derive(Debug)]
+pub(super) struct Besides {
+    pub(super) beyond: Vec<Vec<Beyond>>,
+    pub(super) references: Vec<Vec<CrossReference>>,
+    /// References from the shared schema.
+    pub(super) shared: Vec<CrossReference>,
+    /// Schemas that could not be looked at.
+    pub(super) refused: BTreeMap<usize, Error>,
+}
+
+/// Looks at all of these schemas, in a few statements over one connection.
+pub(super) async fn besides(fleet: &Fleet, subjects: &[&Subject]) -> Result<Besides, Error> {
+    let mut lease = lease_for_reading(fleet).await?;
+    let mut refused = BTreeMap::new();
+
+    let mut beyond = vec![Vec::new(); subjects.len()];
+    for start in (0..subjects.len()).step_by(AT_ONCE) {
+        let mut parts = Parts::of(start..subjects.len().min(start + AT_ONCE));
+        while let Some(part) = parts.next() {
+            let asked = &subjects[part.clone()];
+            let found = on(&mut lease, async |conn| read::beyond(conn, asked).await).await;
+            match parts.settle(part.clone(), found)? {
+                Settled::Answered(found) => drop(beyond.splice(part, found)),
+                Settled::Refused(place, error) => drop(refused.insert(place, error)),
+                Settled::Halved => {}
+            }
+        }
+    }
+
+    let shared = fleet.shared_site().schema;
+    let schemas: Vec<Ident> = subjects.iter().map(|subject| subject.schema.clone()).collect();
+    let places: HashMap<&str, usize> =
+        schemas.iter().enumerate().map(|(place, schema)| (schema.as_str(), place)).collect();
+    let mut search = ReferenceSearch::new(&schemas, Some(&shared));
+    on(&mut lease, async |conn| search.dependencies(conn).await).await?;
+    let (mut mentions, mut parts) = (Vec::new(), Parts::of(0..search.len()));
+    while let Some(part) = parts.next() {
+        let asked = part.clone();
+        let found = on(&mut lease, async |conn| search.texts(conn, asked).await).await;
+        match parts.settle(part, found)? {
+            Settled::Answered(found) => mentions.extend(found),
+            Settled::Refused(place, error) => match places.get(search.name(place)) {
+                Some(place) => drop(refused.insert(*place, error)),
+                // The shared schema is everybody's.
+                None => return Err(error),
+            },
+            Settled::Halved => {}
+        }
+    }
+    on(&mut lease, async |conn| search.resolve(conn, &mentions).await).await?;
+
+    let (mut references, mut of_shared) = (vec![Vec::new(); subjects.len()], Vec::new());
+    for reference in search.finish() {
+        let place = places.get(reference.from_schema.as_str());
+        place.map_or(&mut of_shared, |place| &mut references[*place]).push(reference);
+    }
+    Ok(Besides { beyond, references, shared: of_shared, refused })
+}
