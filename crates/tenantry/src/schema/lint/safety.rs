@@ -87,7 +87,12 @@ fn definers(findings: &mut Findings<'_>) {
 fn triggers(findings: &mut Findings<'_>) {
     for (trigger, object) in findings.model.of_kind(ObjectKind::Trigger) {
         let Some(table) = trigger.of.as_deref() else { continue };
-        if object.text(Attribute::Enabled) == Some("disabled") && !findings.is_ignored(table) {
+        // The key is reported, below.
+        let is_own = object.get(Attribute::KeyTrigger).is_none();
+        if is_own
+            && object.text(Attribute::Enabled) == Some("disabled")
+            && !findings.is_ignored(table)
+        {
             let fix = alter(table, &format!("enable trigger {}", ident(&trigger.name)));
             let message = "the trigger is disabled".to_owned();
             findings.add(LintRule::DisabledTrigger, trigger, message, fix);
