@@ -427,8 +427,8 @@ mod tests {
     }
 
     fn taken(text: &str, schema: &str) -> String {
-        let objects = ["orders".to_owned(), "Odd name".to_owned()].into();
-        take_out(text, own(schema), (&objects, &["orders".to_owned()].into()))
+        let objects = ["orders".to_owned(), "id".to_owned(), "Odd name".to_owned()].into();
+        take_out(text, own(schema), (&objects, &["id".to_owned()].into()))
     }
 
     #[test]
@@ -440,7 +440,8 @@ mod tests {
             ("\"Acme 1\".orders", "Acme 1", "{schema}.orders"),
             ("'acme.orders'::regclass", "acme", "'{schema}.orders'::regclass"),
             ("acme.id", "acme", "acme.id"),
-            ("select acme.orders from x", "acme", "select acme.orders from x"),
+            ("acme.id2", "acme", "acme.id2"),
+            ("from acme.id", "acme", "from {schema}.id"),
             ("'acme'::regnamespace 'acme'::text", "acme", "'{schema}'::regnamespace 'acme'::text"),
             ("x.acme.orders", "acme", "x.acme.orders"),
             (
@@ -462,7 +463,7 @@ mod tests {
             ("SELECT t.t FROM t", "SELECT t.t FROM t"),
             (
                 "SELECT t.t FROM (t.t JOIN t.t t_1 ON x)",
-                "SELECT {schema}.t FROM ({schema}.t JOIN {schema}.t t_1 ON x)",
+                "SELECT t.t FROM ({schema}.t JOIN {schema}.t t_1 ON x)",
             ),
             (
                 "SELECT t.t FROM (t.t t JOIN t.t x)",
