@@ -11,11 +11,11 @@ mod script;
 mod types;
 mod whole;
 
+pub(crate) use grants::are_shown_alike;
 pub(super) use grants::{builtin_grants, grant_changes, grantee_and_grantor};
 pub(super) use order::{Mention, Order, mention, words};
-pub(super) use parts::{comes_with_its_table, is_check, is_key, is_of_domain};
+pub(super) use parts::{comes_with_its_table, enable_key_trigger, is_check, is_key, is_of_domain};
 pub(super) use quoting::{escape, storage_option};
-pub(crate) use grants::are_shown_alike;
 pub(crate) use quoting::{fill, ident, literal, own};
 pub(crate) use relations::column_definition;
 pub(super) use relations::{identity_clause, sequence_options};

@@ -204,33 +204,35 @@ pub(super) fn trigger(model: &SchemaModel, key: &ObjectKey, object: &Object, out
         out.add(Phase::Trigger, format!("create {kind} {name} {definition}"));
     }
     out.comment_of(object, Attribute::Comment, Phase::Enabled, &target);
-    if let (Some(key_name), Some(words)) = (object.text(Attribute::KeyTrigger), enabled(object)) {
-        out.add(Phase::Enabled, enable_key_trigger(&table, key_name, &key.name, words));
-    } else if let Some(words) = enabled(object) {
+    if let Some(words) = enabled(object) {
         // What the partitions say themselves comes after.
         let phase = match is_partitioned(model, of) && object.get(Attribute::Definition).is_some() {
             true => Phase::Trigger,
             false => Phase::Enabled,
         };
-        out.add(phase, format!("alter table {table} {words} trigger {name}"));
+        let sql = enable_key_trigger(key, object, words);
+        let sql = sql.unwrap_or_else(|| format!("alter table {table} {words} trigger {name}"));
+        out.add(phase, sql);
     }
     out.extensions(object, &target);
 }
 
-/// Returns the statement that enables or disables a trigger of a partition's foreign key, whose name is an OID:
-/// `name` is the key's and the function's.
-fn enable_key_trigger(table: &str, key: &str, name: &str, words: &str) -> String {
-    let function = name.rsplit_once(": ").map_or(name, |(_, function)| function);
-    format!(
+/// Returns the statement that enables or disables a trigger of a partition's foreign key, whose name is an OID.
+/// The name that it has here is the key's and the function's.
+pub(crate) fn enable_key_trigger(key: &ObjectKey, trigger: &Object, words: &str) -> Option<String> {
+    let of_key = trigger.text(Attribute::KeyTrigger)?;
+    let function = key.name.rsplit_once(": ").map_or(&*key.name, |(_, function)| function);
+    let table = own(key.of.as_deref().unwrap_or_default());
+    Some(format!(
         "do $$ begin execute (select pg_catalog.format('alter table %s {words} trigger %I', t.tgrelid::pg_catalog.regclass, t.tgname) \
          from pg_catalog.pg_trigger t join pg_catalog.pg_constraint k on k.oid operator(pg_catalog.=) t.tgconstraint \
          join pg_catalog.pg_proc f on f.oid operator(pg_catalog.=) t.tgfoid \
          where t.tgrelid operator(pg_catalog.=) {}::pg_catalog.regclass \
          and k.conname operator(pg_catalog.=) {} and f.proname operator(pg_catalog.=) {}); end $$",
-        literal(table),
-        literal(&escape(key)),
+        literal(&table),
+        literal(&escape(of_key)),
         literal(&escape(function)),
-    )
+    ))
 }
 
 pub(super) fn rule(key: &ObjectKey, object: &Object, out: &mut Script) {
