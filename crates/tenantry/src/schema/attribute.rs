@@ -126,6 +126,8 @@ attributes! {
     // Of indexes, constraints, triggers, rules, policies and statistics.
     /// It is a constraint trigger.
     ConstraintTrigger = "constraint trigger",
+    /// The foreign key that a partition's trigger stands for.
+    KeyTrigger = "trigger of the key",
     /// The index is unique.
     Unique = "unique",
     /// The index of the partitioned table that the index is a part of; likewise of a constraint.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use serde::Serialize;
 
 use super::{
-    Attribute, Object, ObjectKey, ObjectKind, SchemaModel, Value,
+    Attribute, Object, ObjectKey, ObjectKind, SchemaModel, Value, ddl,
     tokens::{self, Own},
 };
 
@@ -98,7 +98,7 @@ pub fn compare(expected: &SchemaModel, actual: &SchemaModel) -> Vec<Difference> 
                 found.push(Difference { object: key.clone(), change: Change::Unexpected });
             }
             (Some(left), Some(right)) => {
-                compare_objects(key, (left, expected.own()), (right, actual.own()), &mut found);
+                compare_objects(key, (left, expected), (right, actual), &mut found);
             }
             (None, None) => {}
         }
@@ -110,14 +110,30 @@ impl SchemaModel {
     pub(crate) fn own(&self) -> Own<'_> {
         Own { schema: &self.schema, role: self.role.as_deref() }
     }
+
+    /// Returns who owns an object, or the relation that it is a part of.
+    fn owner(&self, key: &ObjectKey) -> Option<&str> {
+        let relations = [
+            ObjectKind::Table,
+            ObjectKind::View,
+            ObjectKind::MaterializedView,
+            ObjectKind::ForeignTable,
+        ];
+        let whole =
+            |kind| key.of.clone().map(|name| ObjectKey { kind, of: None, name, arguments: None });
+        let relation = || relations.into_iter().find_map(|kind| self.get(&whole(kind)?));
+        let object = self.get(key).filter(|object| object.get(Attribute::Owner).is_some());
+        object.or_else(relation)?.text(Attribute::Owner)
+    }
 }
 
 fn compare_objects(
     key: &ObjectKey,
-    (expected, expected_own): (&Object, Own<'_>),
-    (actual, actual_own): (&Object, Own<'_>),
+    (expected, expected_model): (&Object, &SchemaModel),
+    (actual, actual_model): (&Object, &SchemaModel),
     found: &mut Vec<Difference>,
 ) {
+    let (expected_own, actual_own) = (expected_model.own(), actual_model.own());
     let attributes: BTreeSet<_> =
         expected.attributes().chain(actual.attributes()).map(|(attribute, _)| *attribute).collect();
     for attribute in attributes {
@@ -125,6 +141,15 @@ fn compare_objects(
         let same = match (left, right) {
             _ if attribute == Attribute::ColumnOrder => {
                 same_order(expected.list(attribute), actual.list(attribute))
+            }
+            (Some(Value::List(left)), Some(Value::List(right)))
+                if attribute == Attribute::Grants =>
+            {
+                left == right
+                    || ddl::are_shown_alike(
+                        (left, expected_model.owner(key)),
+                        (right, actual_model.owner(key)),
+                    )
             }
             (Some(Value::Text(left)), Some(Value::Text(right))) => {
                 let written = is_written(attribute) && !is_parsed(attribute, expected);

@@ -171,24 +171,29 @@ impl SchemaModel {
 
     /// Returns the objects of a kind, in order.
     pub fn of_kind(&self, kind: ObjectKind) -> impl Iterator<Item = (&ObjectKey, &Object)> {
-        let first = ObjectKey::new(kind, "");
-        self.objects.range(first..).take_while(move |(key, _)| key.kind == kind)
+        let from = ObjectKey::new(kind, "");
+        self.objects.range(from..).take_while(move |(key, _)| key.kind == kind)
+    }
+
+    /// Returns the parts of a table, view, type or domain that are of a kind, in the order of their names.
+    pub fn parts_of(
+        &self,
+        kind: ObjectKind,
+        of: &str,
+    ) -> impl Iterator<Item = (&ObjectKey, &Object)> {
+        let from = ObjectKey::part(kind, of, "");
+        let of = from.of.clone();
+        self.objects.range(from..).take_while(move |(key, _)| key.kind == kind && key.of == of)
     }
 
     /// Returns the columns of a relation or a composite type, in order.
     #[must_use]
     pub fn columns(&self, of: &str) -> Vec<(&ObjectKey, &Object)> {
-        let relation = self.objects.iter().find(|(key, object)| {
-            key.of.is_none() && key.name == of && object.get(Attribute::ColumnOrder).is_some()
-        });
-        let order = relation.map_or(&[][..], |(_, object)| object.list(Attribute::ColumnOrder));
+        let relations = [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::Composite];
+        let relation = relations.into_iter().find_map(|kind| self.get(&ObjectKey::new(kind, of)));
+        let order = relation.map_or(&[][..], |object| object.list(Attribute::ColumnOrder));
         let place = |name: &str| order.iter().position(|other| other == name);
-        let first = ObjectKey::part(ObjectKind::Column, of, "");
-        let columns = self
-            .objects
-            .range(first..)
-            .take_while(|(key, _)| key.kind == ObjectKind::Column && key.of.as_deref() == Some(of));
-        let mut columns: Vec<_> = columns.collect();
+        let mut columns: Vec<_> = self.parts_of(ObjectKind::Column, of).collect();
         // Columns that are only inherited come before those that a table adds.
         columns.sort_by_key(|(key, _)| place(&key.name));
         columns

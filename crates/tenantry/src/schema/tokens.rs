@@ -160,28 +160,60 @@ fn escape(text: &str) -> String {
 
 /// Takes the schema's own name out where it qualifies one of its objects.
 ///
-/// Nothing else is sure: `a.id` may be a column of a table that is called, or aliased, like the schema.
-pub(crate) fn take_out(text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> String {
-    take_out_where(text, own, |name, _| match objects.contains(&name.text) {
-        true => Qualifier::Placeholder,
-        false => Qualifier::Stays,
+/// Nothing else is sure: `a.id` may be a column of a table that is called, or aliased, like the schema. `columns` are
+/// those of the relation that is called like the schema: before these, only what stands where a table is named is sure.
+pub(crate) fn take_out(
+    text: &str,
+    own: Own<'_>,
+    (objects, columns): (&BTreeSet<String>, &BTreeSet<String>),
+) -> String {
+    take_out_where(text, own, |name, before, _| {
+        let is_sure = !columns.contains(&name.text) || names_a_relation(before);
+        match objects.contains(&name.text) && is_sure {
+            true => Qualifier::Placeholder,
+            false => Qualifier::Stays,
+        }
     })
+}
+
+/// Returns `true` if a text ends where the name of a relation comes next.
+fn names_a_relation(text: &str) -> bool {
+    let text = text.trim_end_matches(|c: char| c == '(' || c.is_whitespace());
+    let word = text.rsplit(|c| !is_of_word(c)).next().unwrap_or_default();
+    let words = ["from", "join", "into", "update", "table", "only", "using", "references"];
+    words.iter().any(|other| other.eq_ignore_ascii_case(word))
 }
 
 /// Takes the schema's own name out of a text that the server has printed.
 ///
-/// Own names are bare there, unless `pg_catalog` has them as well and so hides them. A function is also qualified where
-/// another one of its name could be meant. Literals hold what somebody has written.
+/// Own names are bare there, unless `pg_catalog` has them as well and so hides them, or a `with` query does. A
+/// function is also qualified where another one of its name could be meant. Literals hold what somebody has written.
 pub(crate) fn take_out_of_printed(
     text: &str,
     own: Own<'_>,
     (objects, hidden): (&BTreeSet<String>, &BTreeSet<String>),
 ) -> String {
-    take_out_where(text, own, |name, in_literal| match objects.contains(&name.text) {
+    let is_alias = is_alias(text, own);
+    take_out_where(text, own, |name, before, in_literal| match objects.contains(&name.text) {
         true if in_literal || hidden.contains(&name.text) => Qualifier::Placeholder,
         true if name.is_called => Qualifier::Goes,
+        true if !is_alias || names_a_relation(before) => Qualifier::Placeholder,
         _ => Qualifier::Stays,
     })
+}
+
+/// Returns `true` if a text gives the schema's name to something else, which can have columns.
+fn is_alias(text: &str, own: Own<'_>) -> bool {
+    let mut in_literal = false;
+    let mut is_bare = |token| match token {
+        Token::Schema { proven: false, qualifies: false, .. } => !in_literal,
+        Token::Other("'") => {
+            in_literal = !in_literal;
+            false
+        }
+        _ => false,
+    };
+    ["new", "old", "excluded"].contains(&own.schema) || Tokens::new(text, own).any(&mut is_bare)
 }
 
 /// What becomes of the schema's name before a dot.
@@ -195,7 +227,7 @@ enum Qualifier {
 fn take_out_where(
     text: &str,
     own: Own<'_>,
-    qualifier: impl Fn(&Qualified, bool) -> Qualifier,
+    qualifier: impl Fn(&Qualified, &str, bool) -> Qualifier,
 ) -> String {
     let escaped = escape(text);
     let (mut taken, mut at) = (String::with_capacity(escaped.len()), 0);
@@ -211,8 +243,15 @@ fn take_out_where(
             continue;
         }
         let becomes = match token {
+            Token::Schema { proven: false, qualifies: false, .. }
+                if is_constant_of_namespace(&escaped, at - raw.len(), at) =>
+            {
+                Qualifier::Placeholder
+            }
             Token::Schema { proven: false, qualifies: true, .. } => qualified(&escaped[at..])
-                .map_or(Qualifier::Stays, |name| qualifier(&name, in_literal)),
+                .map_or(Qualifier::Stays, |name| {
+                    qualifier(&name, &escaped[..at - raw.len()], in_literal)
+                }),
             _ => Qualifier::Stays,
         };
         match becomes {
@@ -222,6 +261,16 @@ fn take_out_where(
         }
     }
     taken
+}
+
+/// Returns `true` if a name is a constant by itself, of the type whose values are schemas.
+fn is_constant_of_namespace(text: &str, start: usize, end: usize) -> bool {
+    let Some(after) = text[end..].strip_prefix('\'') else { return false };
+    let after = after.trim_start();
+    text[..start].ends_with('\'')
+        && ["::regnamespace", "::pg_catalog.regnamespace"]
+            .iter()
+            .any(|cast| after.starts_with(cast))
 }
 
 /// Takes the schema's own name out of a setting, where it is one of the names of a `search_path`.
@@ -378,7 +427,8 @@ mod tests {
     }
 
     fn taken(text: &str, schema: &str) -> String {
-        take_out(text, own(schema), &["orders".to_owned(), "Odd name".to_owned()].into())
+        let objects = ["orders".to_owned(), "id".to_owned(), "Odd name".to_owned()].into();
+        take_out(text, own(schema), (&objects, &["id".to_owned()].into()))
     }
 
     #[test]
@@ -390,6 +440,9 @@ mod tests {
             ("\"Acme 1\".orders", "Acme 1", "{schema}.orders"),
             ("'acme.orders'::regclass", "acme", "'{schema}.orders'::regclass"),
             ("acme.id", "acme", "acme.id"),
+            ("acme.id2", "acme", "acme.id2"),
+            ("from acme.id", "acme", "from {schema}.id"),
+            ("'acme'::regnamespace 'acme'::text", "acme", "'{schema}'::regnamespace 'acme'::text"),
             ("x.acme.orders", "acme", "x.acme.orders"),
             (
                 "macme.orders acmes.orders acme_.orders",
@@ -408,6 +461,14 @@ mod tests {
         let hidden = ["lower".to_owned()].into();
         for (text, expected) in [
             ("SELECT t.t FROM t", "SELECT t.t FROM t"),
+            (
+                "SELECT t.t FROM (t.t JOIN t.t t_1 ON x)",
+                "SELECT t.t FROM ({schema}.t JOIN {schema}.t t_1 ON x)",
+            ),
+            (
+                "SELECT t.t FROM (t.t t JOIN t.t x)",
+                "SELECT t.t FROM ({schema}.t t JOIN {schema}.t x)",
+            ),
             ("t.lower(x)", "{schema}.lower(x)"),
             ("EXECUTE FUNCTION t.f()", "EXECUTE FUNCTION f()"),
             ("nextval('t.t'::text)", "nextval('{schema}.t'::text)"),

@@ -36,6 +36,34 @@ pub(in crate::schema) fn grantee_and_grantor(grant: &str, role: impl Fn(&str) ->
     }
 }
 
+/// Returns `true` if the statements that grant are the same, in whatever order. Who has granted what stands in lines of
+/// its own, so these may be swapped.
+pub(crate) fn are_shown_alike(
+    (left, left_owner): (&[String], Option<&str>),
+    (right, right_owner): (&[String], Option<&str>),
+) -> bool {
+    let lines = |list: &[String], owner: &str| -> Option<Vec<String>> {
+        let mut items: BTreeMap<_, [Vec<&str>; 2]> = BTreeMap::new();
+        for grant in list {
+            let grant = Grant::parse(grant)?;
+            let item = items.entry((grant.grantor, grant.grantee)).or_default();
+            item[usize::from(grant.can_grant)].push(grant.privilege);
+        }
+        let mut lines = Vec::new();
+        for ((grantor, grantee), privileges) in &items {
+            lines.extend((*grantor != owner).then(|| format!("by {grantor}")));
+            let with = ["", " with grant option"].into_iter().zip(privileges);
+            let with = with.filter(|(_, privileges)| !privileges.is_empty());
+            lines.extend(with.map(|(option, list)| format!("{grantee}: {list:?}{option}")));
+        }
+        lines.sort_unstable();
+        Some(lines)
+    };
+    let (Some(left_owner), Some(right_owner)) = (left_owner, right_owner) else { return false };
+    let lines = lines(left, left_owner).zip(lines(right, right_owner));
+    left_owner == right_owner && lines.is_some_and(|(left, right)| left == right)
+}
+
 /// Returns what is granted on a new object, for `table x`, `sequence x` and so on.
 pub(crate) fn builtin_grants(granted: &str, owner: &str, server_version: u32) -> Vec<String> {
     let kind = granted.split(' ').next().unwrap_or_default();

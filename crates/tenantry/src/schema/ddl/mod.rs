@@ -11,9 +11,10 @@ mod script;
 mod types;
 mod whole;
 
+pub(crate) use grants::are_shown_alike;
 pub(super) use grants::{builtin_grants, grant_changes, grantee_and_grantor};
 pub(super) use order::{Mention, Order, mention, words};
-pub(super) use parts::{comes_with_its_table, is_check, is_key, is_of_domain};
+pub(super) use parts::{comes_with_its_table, enable_key_trigger, is_check, is_key, is_of_domain};
 pub(super) use quoting::{escape, storage_option};
 pub(crate) use quoting::{fill, ident, literal, own};
 pub(crate) use relations::column_definition;
@@ -127,8 +128,5 @@ pub(super) fn script(model: &SchemaModel, key: &ObjectKey) -> Script {
         ObjectKind::Rule => parts::rule(key, object, out),
         ObjectKind::Policy => parts::policy(key, object, out),
     }
-    // The one place where the server prints the schema's own name without anything behind it.
-    let named = |name: &str| format!("{}::regnamespace", literal(name));
-    script.replace(&named(&ident(&model.schema)), &named("{schema}"));
     script
 }

@@ -210,9 +210,10 @@ fn texts(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
     if let Some(object) = model.get(key) {
         take(object);
     }
-    for (part, object) in &model.objects {
-        let is_part = part.of.as_deref() == Some(&key.name) && mention(key.kind).is_some();
-        if is_part && comes_with_its_owner(model, part) {
+    let kinds = [ObjectKind::Column, ObjectKind::Constraint];
+    let kinds = kinds.into_iter().filter(|_| mention(key.kind).is_some());
+    for (part, object) in kinds.flat_map(|kind| model.parts_of(kind, &key.name)) {
+        if comes_with_its_owner(model, part) {
             take(object);
         }
     }

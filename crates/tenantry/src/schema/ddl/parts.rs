@@ -2,7 +2,8 @@
 
 use super::{
     super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel},
-    ident, own,
+    ident, literal, own,
+    quoting::escape,
     script::{Phase, Script},
 };
 
@@ -94,13 +95,14 @@ fn index_attributes(key: &ObjectKey, table: &str, object: &Object, phase: Phase,
     if let Some(parent) = object.text(Attribute::AttachedTo) {
         out.add(Phase::Attach, format!("alter index {parent} attach partition {index}"));
     }
+    let used = phase.max(Phase::UseIndex);
     if object.has(Attribute::Clustered) {
-        out.add(Phase::UseIndex, format!("alter table {table} cluster on {}", ident(&key.name)));
+        out.add(used, format!("alter table {table} cluster on {}", ident(&key.name)));
     }
     if object.has(Attribute::ReplicaIdentity) {
         let name = ident(&key.name);
         let statement = format!("alter table only {table} replica identity using index {name}");
-        out.add(Phase::UseIndex, statement);
+        out.add(used, statement);
     }
     out.extensions(object, &format!("index {index}"));
 }
@@ -111,9 +113,52 @@ pub(super) fn index(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
     let only = if is_partitioned(model, table) { "only " } else { "" };
     let definition = object.text(Attribute::Definition).unwrap_or_default();
     let (name, on) = (ident(&key.name), own(table));
-    out.add(Phase::Index, format!("create {unique}index {name} on {only}{on} {definition}"));
-    index_attributes(key, table, object, Phase::Index, out);
-    out.comment_of(object, Attribute::Comment, Phase::Index, &format!("index {}", own(&key.name)));
+    let create = format!("create {unique}index {name} on {only}{on} {definition}");
+    // A function of an extension is inlined, and what it calls may have to be found.
+    let schemas = schemas_of_calls(definition);
+    let is_partition = !only.is_empty() || object.get(Attribute::AttachedTo).is_some();
+    let phase = match schemas.is_empty() || is_partition {
+        true => Phase::Index,
+        false => Phase::LateIndex,
+    };
+    if schemas.is_empty() {
+        out.add(phase, create);
+    } else {
+        out.add(phase, format!("set search_path = {{schema}}, {}", schemas.join(", ")));
+        out.add(phase, create);
+        out.add(phase, "set search_path = {schema}");
+    }
+    index_attributes(key, table, object, phase, out);
+    out.comment_of(object, Attribute::Comment, phase, &format!("index {}", own(&key.name)));
+}
+
+/// Returns the schemas of the functions that a text calls, other than the own one, as they stand in it.
+fn schemas_of_calls(text: &str) -> Vec<&str> {
+    let mut schemas = Vec::new();
+    for (parenthesis, _) in text.match_indices('(') {
+        let Some((before, _)) = split_name(&text[..parenthesis]) else { continue };
+        let Some(before) = before.strip_suffix('.') else { continue };
+        let Some((before, schema)) = split_name(before) else { continue };
+        if !before.ends_with(['.', '{']) && !schemas.contains(&schema) {
+            schemas.push(schema);
+        }
+    }
+    schemas
+}
+
+/// Splits the identifier off with which a text ends.
+fn split_name(text: &str) -> Option<(&str, &str)> {
+    let start = match text.strip_suffix('"') {
+        Some(inner) => {
+            let mut start = inner.rfind('"')?;
+            while let Some(outer) = inner[..start].strip_suffix('"') {
+                start = outer.rfind('"')?;
+            }
+            start
+        }
+        None => text.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '$').len(),
+    };
+    (start < text.len()).then(|| text.split_at(start))
 }
 
 pub(super) fn statistics(_: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
@@ -165,9 +210,29 @@ pub(super) fn trigger(model: &SchemaModel, key: &ObjectKey, object: &Object, out
             true => Phase::Trigger,
             false => Phase::Enabled,
         };
-        out.add(phase, format!("alter table {table} {words} trigger {name}"));
+        let sql = enable_key_trigger(key, object, words);
+        let sql = sql.unwrap_or_else(|| format!("alter table {table} {words} trigger {name}"));
+        out.add(phase, sql);
     }
     out.extensions(object, &target);
+}
+
+/// Returns the statement that enables or disables a trigger of a partition's foreign key, whose name is an OID.
+/// The name that it has here is the key's and the function's.
+pub(crate) fn enable_key_trigger(key: &ObjectKey, trigger: &Object, words: &str) -> Option<String> {
+    let of_key = trigger.text(Attribute::KeyTrigger)?;
+    let function = key.name.rsplit_once(": ").map_or(&*key.name, |(_, function)| function);
+    let table = own(key.of.as_deref().unwrap_or_default());
+    Some(format!(
+        "do $$ begin execute (select pg_catalog.format('alter table %s {words} trigger %I', t.tgrelid::pg_catalog.regclass, t.tgname) \
+         from pg_catalog.pg_trigger t join pg_catalog.pg_constraint k on k.oid operator(pg_catalog.=) t.tgconstraint \
+         join pg_catalog.pg_proc f on f.oid operator(pg_catalog.=) t.tgfoid \
+         where t.tgrelid operator(pg_catalog.=) {}::pg_catalog.regclass \
+         and k.conname operator(pg_catalog.=) {} and f.proname operator(pg_catalog.=) {}); end $$",
+        literal(&table),
+        literal(&escape(of_key)),
+        literal(&escape(function)),
+    ))
 }
 
 pub(super) fn rule(key: &ObjectKey, object: &Object, out: &mut Script) {
@@ -202,4 +267,23 @@ pub(super) fn policy(key: &ObjectKey, object: &Object, out: &mut Script) {
     }
     out.add(Phase::Policy, sql);
     out.comment_of(object, Attribute::Comment, Phase::Policy, &format!("policy {name} on {table}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::schemas_of_calls;
+
+    #[test]
+    fn schemas_of_called_functions_are_found() {
+        for (text, schemas) in [
+            ("USING btree (lower(a), (b + 1))", &[][..]),
+            (
+                "USING gist (ext.ll_to_earth(a, b), \"E \"\"1\".f(ext.g(c)))",
+                &["ext", "\"E \"\"1\""],
+            ),
+            ("USING btree ({schema}.lower(a), a.b)", &[]),
+        ] {
+            assert_eq!(schemas_of_calls(text), schemas, "{text}");
+        }
+    }
 }

@@ -24,6 +24,16 @@ pub(crate) fn own(name: &str) -> String {
     format!("{{schema}}.{}", ident(name))
 }
 
+/// Returns the name of an object of the schema that the server has printed.
+pub(super) fn name_of(printed: &str) -> String {
+    let name = printed.strip_prefix("{schema}.").unwrap_or(printed);
+    let name = match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => name.to_owned(),
+    };
+    name.replace("{{schema}", "{schema}").replace("{{role}", "{role}")
+}
+
 fn quoted(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')

@@ -4,7 +4,7 @@ use super::{
     super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel},
     grants, ident, literal, own,
     parts::comes_with_its_table,
-    quoting::{escape, foreign_options, storage_option},
+    quoting::{escape, foreign_options, name_of, storage_option},
     script::{Phase, Script},
 };
 
@@ -37,9 +37,8 @@ pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
             ),
         }
     }
-    for (constraint, attributes) in model.of_kind(ObjectKind::Constraint) {
-        let is_own = constraint.of.as_deref() == Some(&key.name);
-        if is_own && comes_with_its_table(attributes) {
+    for (constraint, attributes) in model.parts_of(ObjectKind::Constraint, &key.name) {
+        if comes_with_its_table(attributes) {
             let definition = attributes.text(Attribute::Definition).unwrap_or_default();
             items.push(format!("constraint {} {definition}", ident(&constraint.name)));
         }
@@ -89,9 +88,8 @@ pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
     for (column, attributes) in model.columns(&key.name) {
         column_attributes(model, column, attributes, out);
     }
-    let checks = model.of_kind(ObjectKind::Constraint).filter(|(constraint, attributes)| {
-        constraint.of.as_deref() == Some(&key.name) && comes_with_its_table(attributes)
-    });
+    let constraints = model.parts_of(ObjectKind::Constraint, &key.name);
+    let checks = constraints.filter(|(_, attributes)| comes_with_its_table(attributes));
     for (constraint, attributes) in checks {
         out.comment(attributes, &format!("constraint {} on {name}", ident(&constraint.name)));
     }
@@ -237,13 +235,8 @@ fn split_column(column: &str) -> (&str, &str) {
 }
 
 fn identity_of<'a>(model: &'a SchemaModel, table: &str, column: &str) -> Option<&'a str> {
-    let columns = model.of_kind(ObjectKind::Column);
-    let found = columns.filter_map(|(key, object)| Some((key, object.text(Attribute::Identity)?)));
-    let named = |key: &ObjectKey| {
-        let of = ident(key.of.as_deref().unwrap_or_default());
-        ident(&key.name) == column && (of == table || table == format!("{{schema}}.{of}"))
-    };
-    found.into_iter().find(|(key, _)| named(key)).map(|(_, identity)| identity)
+    let key = ObjectKey::part(ObjectKind::Column, name_of(table), name_of(column));
+    model.get(&key)?.text(Attribute::Identity)
 }
 
 /// Returns a column as `create table` and `add column` take it, without its identity.
@@ -427,10 +420,8 @@ fn parent_has_default(model: &SchemaModel, key: &ObjectKey) -> bool {
     let object = holders.into_iter().find_map(|kind| model.get(&ObjectKey::new(kind, of)));
     let parents = object.map_or(&[][..], |object| object.list(Attribute::Inherits));
     parents.iter().any(|parent| {
-        let column = model.of_kind(ObjectKind::Column).find(|(other, _)| {
-            other.name == key.name && other.of.as_deref().map(ident).as_ref() == Some(parent)
-        });
-        column.is_none_or(|(_, object)| object.get(Attribute::Default).is_some())
+        let column = ObjectKey::part(ObjectKind::Column, name_of(parent), &*key.name);
+        model.get(&column).is_none_or(|object| object.get(Attribute::Default).is_some())
     })
 }
 

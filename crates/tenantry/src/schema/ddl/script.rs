@@ -26,6 +26,8 @@ pub(in crate::schema) enum Phase {
     /// Checks that are not validated.
     Check,
     ForeignKey,
+    /// Indexes whose functions find others by the search path: planning a query about the table would need it, too.
+    LateIndex,
     /// Sequences are dropped with columns.
     Ownership,
     Statistics,
@@ -49,15 +51,6 @@ pub(in crate::schema) struct Script(Vec<(Phase, String)>);
 impl Script {
     pub(in crate::schema) fn add(&mut self, phase: Phase, statement: impl Into<String>) {
         self.0.push((phase, statement.into()));
-    }
-
-    /// Replaces a text in all statements.
-    pub(super) fn replace(&mut self, from: &str, to: &str) {
-        for (_, statement) in &mut self.0 {
-            if statement.contains(from) {
-                *statement = statement.replace(from, to);
-            }
-        }
     }
 
     /// Returns the statements with their phases, as they were added.

@@ -1,11 +1,14 @@
 //! A model in the database markup language of dbdiagram.io.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
-    super::{Attribute, ObjectKind, SchemaModel},
+    super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel},
     keys::{foreign_keys, keys},
 };
+
+/// The indexes of tables.
+type Indexes<'a> = BTreeMap<&'a str, Vec<(&'a ObjectKey, &'a Object)>>;
 
 impl SchemaModel {
     /// Returns the tables, enums, foreign keys and indexes as DBML.
@@ -23,8 +26,13 @@ impl SchemaModel {
             .objects
             .keys()
             .filter(|key| matches!(key.kind, ObjectKind::Table | ObjectKind::ForeignTable));
+        let mut indexes = Indexes::new();
+        for (key, index) in self.of_kind(ObjectKind::Index) {
+            let table = index.text(Attribute::Table).unwrap_or_default();
+            indexes.entry(table).or_default().push((key, index));
+        }
         for table in tables {
-            self.write_table(&table.name, &mut text);
+            self.write_table(table, &indexes, &mut text);
         }
         for key in foreign_keys(self) {
             let end = |table: &str, columns: &[String]| {
@@ -55,7 +63,8 @@ impl SchemaModel {
         text
     }
 
-    fn write_table(&self, table: &str, text: &mut String) {
+    fn write_table(&self, key: &ObjectKey, indexes: &Indexes<'_>, text: &mut String) {
+        let table = &*key.name;
         let keys = keys(self, table);
         let _ = writeln!(text, "Table {} {{", quoted(table));
         for (key, column) in self.columns(table) {
@@ -80,31 +89,28 @@ impl SchemaModel {
             let data_type = column.text(Attribute::Type).unwrap_or("unknown");
             let _ = writeln!(text, "  {} {}{settings}", quoted(&key.name), type_name(data_type));
         }
-        self.write_indexes(table, text);
-        let object = self.objects.iter().find(|(key, _)| key.of.is_none() && key.name == table);
-        if let Some(comment) = object.and_then(|(_, object)| object.text(Attribute::Comment)) {
+        self.write_indexes(table, indexes.get(table).map_or(&[], Vec::as_slice), text);
+        if let Some(comment) = self.get(key).and_then(|object| object.text(Attribute::Comment)) {
             let _ = writeln!(text, "  {}", note(comment).replacen("note", "Note", 1));
         }
         text.push_str("}\n\n");
     }
 
     /// Writes keys of several columns, and indexes.
-    fn write_indexes(&self, table: &str, text: &mut String) {
+    fn write_indexes(&self, table: &str, indexes: &[(&ObjectKey, &Object)], text: &mut String) {
+        let columns = self.columns(table);
         let mut lines = Vec::new();
         for key in keys(self, table).into_iter().filter(|key| key.columns.len() > 1) {
             let columns: Vec<_> = key.columns.iter().map(|column| quoted(column)).collect();
             let setting = if key.is_primary { "pk" } else { "unique" };
             lines.push(format!("({}) [{setting}]", columns.join(", ")));
         }
-        for (key, index) in self.of_kind(ObjectKind::Index) {
-            if index.text(Attribute::Table) != Some(table) {
-                continue;
-            }
+        for (key, index) in indexes {
             let definition = index.text(Attribute::Definition).unwrap_or_default();
             let (method, rest) = definition.split_once(" (").unwrap_or((definition, ""));
             let inner = in_parentheses(rest);
             let parts = parts(inner).into_iter().map(|part| {
-                let is_column = self.columns(table).iter().any(|(column, _)| column.name == part);
+                let is_column = columns.iter().any(|(column, _)| column.name == part);
                 if is_column { quoted(part) } else { format!("`{}`", part.replace('`', "'")) }
             });
             let parts = parts.collect::<Vec<_>>().join(", ");

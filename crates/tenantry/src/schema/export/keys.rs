@@ -25,8 +25,9 @@ pub(in super::super) struct ForeignKey {
 
 /// Returns the keys of a table.
 pub(in super::super) fn keys(model: &SchemaModel, table: &str) -> Vec<Key> {
-    let definitions = constraints(model).filter(|(of, ..)| *of == table);
-    let keys = definitions.filter_map(|(_, _, definition)| {
+    let constraints = model.parts_of(ObjectKind::Constraint, table);
+    let keys = constraints.filter_map(|(_, constraint)| {
+        let definition = constraint.text(Attribute::Definition)?;
         let is_primary = definition.starts_with("PRIMARY KEY (");
         let is_unique = definition.starts_with("UNIQUE (")
             || definition.starts_with("UNIQUE NULLS NOT DISTINCT (");

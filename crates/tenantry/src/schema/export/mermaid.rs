@@ -1,6 +1,6 @@
 //! A model as an entity relationship diagram for Mermaid.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
     super::{Attribute, ObjectKind, SchemaModel},
@@ -15,6 +15,8 @@ impl SchemaModel {
     pub fn mermaid(&self) -> String {
         let mut text = String::from("erDiagram\n");
         let foreign = foreign_keys(self);
+        let referring = foreign.iter().flat_map(|key| key.columns.iter().map(|c| (&*key.table, c)));
+        let referring: BTreeSet<(&str, &String)> = referring.collect();
         let tables = self
             .objects
             .keys()
@@ -30,8 +32,7 @@ impl SchemaModel {
                             && (primary || k.columns.len() == 1)
                     })
                 };
-                let refers =
-                    foreign.iter().any(|f| f.table == table.name && f.columns.contains(&key.name));
+                let refers = referring.contains(&(&*table.name, &key.name));
                 let marks = [(has(true), "PK"), (refers, "FK"), (has(false), "UK")];
                 let marks = marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark);
                 let marks = marks.collect::<Vec<_>>().join(", ");
@@ -45,7 +46,7 @@ impl SchemaModel {
             }
             text.push_str("    }\n");
         }
-        for key in foreign {
+        for key in &foreign {
             let keys = keys(self, &key.table);
             let is_unique =
                 keys.iter().any(|k| k.columns.iter().all(|name| key.columns.contains(name)));

@@ -1,5 +1,7 @@
 //! Rules about indexes: those that are missing, and those that are too many.
 
+use std::collections::BTreeMap;
+
 use super::{
     super::BeyondKind, Attribute, Findings, LintRule, Object, ObjectKey, ObjectKind, ident,
     index::Index, key, keys::foreign_keys, list, own,
@@ -8,7 +10,9 @@ use super::{
 pub(super) fn check(findings: &mut Findings<'_>) {
     let indexes = indexes(findings);
     foreign_key_columns(findings, &indexes);
-    too_many(findings, &indexes);
+    for indexes in indexes.values() {
+        too_many(findings, indexes);
+    }
     invalid(findings);
 }
 
@@ -28,12 +32,16 @@ struct Known<'a> {
     is_constraint: bool,
 }
 
-fn indexes<'a>(findings: &Findings<'a>) -> Vec<Known<'a>> {
+fn indexes<'a>(findings: &Findings<'a>) -> BTreeMap<&'a str, Vec<Known<'a>>> {
     let model = findings.model;
     let constraints = model.of_kind(ObjectKind::Constraint).filter_map(constraint);
     let indexes = model.of_kind(ObjectKind::Index).filter_map(index);
     let all = constraints.chain(indexes).filter(|known| !findings.is_ignored(known.table));
-    all.collect()
+    let mut indexes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for known in all {
+        indexes.entry(known.table).or_default().push(known);
+    }
+    indexes
 }
 
 fn index<'a>((key, object): (&'a ObjectKey, &'a Object)) -> Option<Known<'a>> {
@@ -78,18 +86,18 @@ fn constraint<'a>((key, object): (&'a ObjectKey, &'a Object)) -> Option<Known<'a
     })
 }
 
-fn foreign_key_columns(findings: &mut Findings<'_>, indexes: &[Known<'_>]) {
+fn foreign_key_columns(findings: &mut Findings<'_>, indexes: &BTreeMap<&str, Vec<Known<'_>>>) {
     for foreign in foreign_keys(findings.model) {
         let count = foreign.columns.len();
         let leads = |known: &&Known<'_>| {
             let leading = known.columns.get(..count);
-            known.table == foreign.table
-                && known.predicate.is_none()
+            known.predicate.is_none()
                 && matches!(known.method, "btree" | "hash")
                 && leading.is_some_and(|leading| {
                     foreign.columns.iter().all(|column| leading.contains(column))
                 })
         };
+        let indexes = indexes.get(&*foreign.table).map_or(&[][..], Vec::as_slice);
         if indexes.iter().any(|known| leads(&known)) || findings.is_ignored(&foreign.table) {
             continue;
         }
@@ -109,13 +117,13 @@ fn foreign_key_columns(findings: &mut Findings<'_>, indexes: &[Known<'_>]) {
     }
 }
 
+/// Finds those of the indexes of a table that are too many.
 fn too_many(findings: &mut Findings<'_>, indexes: &[Known<'_>]) {
     for (at, known) in indexes.iter().enumerate() {
         if known.is_constraint {
             continue;
         }
-        let others = indexes.iter().enumerate().filter(|(other, _)| *other != at);
-        let others: Vec<_> = others.filter(|(_, other)| other.table == known.table).collect();
+        let others: Vec<_> = indexes.iter().enumerate().filter(|(other, _)| *other != at).collect();
         let same = others.iter().find(|(other_at, other)| {
             // Of two that are the same, the later one is too many.
             known.is_same(other)

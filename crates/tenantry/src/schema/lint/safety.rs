@@ -1,6 +1,8 @@
 //! Rules about what looks safe and is not.
 
-use super::{super::BeyondKind, Attribute, Findings, LintRule, ObjectKind, alter, ident, own};
+use super::{
+    super::BeyondKind, Attribute, Findings, LintRule, ObjectKey, ObjectKind, alter, ident, own,
+};
 
 pub(super) fn check(findings: &mut Findings<'_>) {
     not_valid(findings);
@@ -17,11 +19,7 @@ fn not_valid(findings: &mut Findings<'_>) {
             continue;
         }
         let validate = format!("validate constraint {}", ident(&constraint.name));
-        let is_of_domain = findings
-            .model
-            .objects
-            .keys()
-            .any(|key| key.kind == ObjectKind::Domain && key.name == of);
+        let is_of_domain = findings.model.get(&ObjectKey::new(ObjectKind::Domain, of)).is_some();
         let fix = match is_of_domain {
             true => Some(format!("alter domain {} {validate};", own(of))),
             false => alter(of, &validate),
@@ -39,8 +37,8 @@ fn not_valid(findings: &mut Findings<'_>) {
 
 fn row_security(findings: &mut Findings<'_>) {
     for (table, object) in findings.model.of_kind(ObjectKind::Table) {
-        let mut policies = findings.model.of_kind(ObjectKind::Policy);
-        let has_policy = policies.any(|(key, _)| key.of.as_deref() == Some(&*table.name));
+        let mut policies = findings.model.parts_of(ObjectKind::Policy, &table.name);
+        let has_policy = policies.next().is_some();
         if findings.is_ignored(&table.name) {
             continue;
         }
@@ -87,7 +85,12 @@ fn definers(findings: &mut Findings<'_>) {
 fn triggers(findings: &mut Findings<'_>) {
     for (trigger, object) in findings.model.of_kind(ObjectKind::Trigger) {
         let Some(table) = trigger.of.as_deref() else { continue };
-        if object.text(Attribute::Enabled) == Some("disabled") && !findings.is_ignored(table) {
+        // The key is reported, below.
+        let is_own = object.get(Attribute::KeyTrigger).is_none();
+        if is_own
+            && object.text(Attribute::Enabled) == Some("disabled")
+            && !findings.is_ignored(table)
+        {
             let fix = alter(table, &format!("enable trigger {}", ident(&trigger.name)));
             let message = "the trigger is disabled".to_owned();
             findings.add(LintRule::DisabledTrigger, trigger, message, fix);

@@ -41,6 +41,7 @@ fn naming(findings: &mut Findings<'_>) {
 }
 
 fn primary_keys(findings: &mut Findings<'_>) {
+    let foreign_keys = foreign_keys(findings.model);
     for (table, _) in findings.tables() {
         let Some(primary) = findings.primary_key(&table.name) else {
             let message = "there is no primary key: rows cannot be told apart, and logical replication cannot \
@@ -57,10 +58,12 @@ fn primary_keys(findings: &mut Findings<'_>) {
             let message = format!("the primary key is {data_type}; use uuid or an identity column");
             findings.add(LintRule::PrimaryKeyType, &column, message, None);
         }
-        let refers = foreign_keys(findings.model)
-            .iter()
-            .any(|foreign| foreign.table == table.name && foreign.columns == primary.columns);
-        if matches!(data_type, "integer" | "smallint") && !refers {
+        let refers = || {
+            foreign_keys
+                .iter()
+                .any(|foreign| foreign.table == table.name && foreign.columns == primary.columns)
+        };
+        if matches!(data_type, "integer" | "smallint") && !refers() {
             let message =
                 format!("a primary key that is {data_type} runs out of values; use bigint");
             let fix = alter(&table.name, &format!("alter column {} type bigint", ident(name)));

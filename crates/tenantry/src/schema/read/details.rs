@@ -85,9 +85,15 @@ fn model(
         schema: subject.schema.as_str(),
         role: subject.role.as_ref().map(|role| role.as_str()),
     };
-    let objects: BTreeSet<_> = facts.iter().filter_map(Fact::named).collect();
-    let objects =
-        facts.iter().filter_map(|fact| fact.object(server_version, own, (&objects, hidden)));
+    let is_column_of_namesake =
+        |fact: &&Fact| fact.reader.kind == ObjectKind::Column && fact.text(0) == Some(own.schema);
+    let columns = facts.iter().filter(is_column_of_namesake).filter_map(|fact| fact.text(1));
+    let names = Names {
+        objects: facts.iter().filter_map(Fact::named).collect(),
+        columns: columns.map(str::to_owned).collect(),
+        hidden,
+    };
+    let objects = facts.iter().filter_map(|fact| fact.object(server_version, own, &names));
     SchemaModel {
         schema: own.schema.to_owned(),
         role: own.role.map(str::to_owned),
@@ -105,6 +111,16 @@ async fn why_not(conn: &mut PgConnection, subject: &Subject) -> sqlx::Result<Unr
     let query = query.bind(subject.schema.as_str()).persistent(false);
     let there = query.fetch_optional(conn).await?.is_some();
     Ok(if there { Unreadable::NoUsage } else { Unreadable::Missing })
+}
+
+/// What names in the texts of a schema may mean.
+struct Names<'a> {
+    /// What it holds.
+    objects: BTreeSet<String>,
+    /// The columns of the relation that is called like the schema.
+    columns: BTreeSet<String>,
+    /// What `pg_catalog` has as well.
+    hidden: &'a BTreeSet<String>,
 }
 
 struct Fact {
@@ -137,34 +153,26 @@ impl Fact {
         (!part).then(|| self.text(1).unwrap_or_default().to_owned())
     }
 
-    fn object(
-        &self,
-        version: u32,
-        own: Own<'_>,
-        objects: (&BTreeSet<String>, &BTreeSet<String>),
-    ) -> Option<(ObjectKey, Object)> {
+    fn object(&self, version: u32, own: Own<'_>, names: &Names<'_>) -> Option<(ObjectKey, Object)> {
         let key = ObjectKey {
             kind: self.reader.kind,
             of: self.text(0).map(str::to_owned),
             name: self.text(1)?.to_owned(),
-            arguments: self.text(2).map(|text| tokens::take_out_of_printed(text, own, objects)),
+            arguments: self
+                .text(2)
+                .map(|text| tokens::take_out_of_printed(text, own, (&names.objects, names.hidden))),
         };
         let mut object = Object::default();
         for (place, column) in self.reader.columns(version).enumerate() {
             if let Some(text) = self.text(place + 3) {
-                object.set(column.attribute, value(column, text, own, objects));
+                object.set(column.attribute, value(column, text, own, names));
             }
         }
         Some((key, object))
     }
 }
 
-fn value(
-    column: &Column,
-    text: &str,
-    own: Own<'_>,
-    objects: (&BTreeSet<String>, &BTreeSet<String>),
-) -> Value {
+fn value(column: &Column, text: &str, own: Own<'_>, names: &Names<'_>) -> Value {
     let list = || -> Vec<String> {
         let list = serde_json::from_str::<Vec<Option<String>>>(text).unwrap_or_default();
         list.into_iter().flatten().collect()
@@ -175,10 +183,14 @@ fn value(
     match column.form {
         Form::Flag => Value::Flag(true),
         Form::Word | Form::Role => Value::Text(text.to_owned()),
-        Form::Printed => Value::Text(tokens::take_out_of_printed(text, own, objects)),
-        Form::Written => Value::Text(tokens::take_out(text, own, objects.0)),
+        Form::Printed => {
+            Value::Text(tokens::take_out_of_printed(text, own, (&names.objects, names.hidden)))
+        }
+        Form::Written => Value::Text(tokens::take_out(text, own, (&names.objects, &names.columns))),
         Form::Words | Form::Grants { .. } => Value::List(list()),
-        Form::PrintedList => each(&|text| tokens::take_out_of_printed(text, own, objects)),
+        Form::PrintedList => {
+            each(&|text| tokens::take_out_of_printed(text, own, (&names.objects, names.hidden)))
+        }
         Form::Settings => each(&|text| tokens::take_out_of_setting(text, own)),
     }
 }

@@ -114,11 +114,12 @@ fn write_facts(sql: &mut Sql, version: u32) {
 
 /// Begins a statement with the schemas as `n`.
 ///
-/// `$1` are the names of the schemas, `$2` the roles, or nulls.
+/// `$1` are the names of the schemas, `$2` the roles, or nulls. The path of a schema ends with the temporary tables of the
+/// session, which would hide those of the schema else.
 fn write_subjects(sql: &mut Sql) {
     sql.text(
         "with n as materialized (select asked.place::pg_catalog.int4 as place, s.oid, s.nspname as name, \
-           pg_catalog.quote_ident(s.nspname) as path, r.rolname as role_name, coalesce(r.oid, 0::pg_catalog.oid) as role \
+           pg_catalog.concat(pg_catalog.quote_ident(s.nspname), ', pg_temp') as path, r.rolname as role_name, coalesce(r.oid, 0::pg_catalog.oid) as role \
          from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) with ordinality as asked (schema, role, place) \
          join pg_catalog.pg_namespace s on s.nspname operator(pg_catalog.=) asked.schema::pg_catalog.name \
            and pg_catalog.has_schema_privilege(s.oid, 'usage') \

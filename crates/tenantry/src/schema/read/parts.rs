@@ -150,6 +150,19 @@ pub(super) const STATISTICS: Reader = Reader {
     ],
 };
 
+/// Something about the foreign key `k` and the function `f` of a trigger that stands for the key.
+macro_rules! key_trigger {
+    ($what:literal) => {
+        concat!(
+            "select pg_catalog.concat(",
+            $what,
+            ") from pg_catalog.pg_constraint k \
+             join pg_catalog.pg_proc f on f.oid operator(pg_catalog.=) g.tgfoid \
+             where k.oid operator(pg_catalog.=) g.tgconstraint and k.contype operator(pg_catalog.=) 'f'::pg_catalog.\"char\""
+        )
+    };
+}
+
 pub(super) const TRIGGER: Reader = Reader {
     kind: ObjectKind::Trigger,
     from: described!(
@@ -163,9 +176,11 @@ pub(super) const TRIGGER: Reader = Reader {
         "g.oid"
     ),
     of: Some("t.relname"),
-    name: "g.tgname",
+    // A trigger of a key is called by an OID.
+    name: concat!("coalesce((", key_trigger!("k.conname, ': ', f.proname"), "), g.tgname)"),
     arguments: None,
     attributes: &[
+        at(Attribute::KeyTrigger, Word, key_trigger!("k.conname")),
         at(
             Attribute::ConstraintTrigger,
             Flag,

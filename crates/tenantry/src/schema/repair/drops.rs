@@ -3,7 +3,10 @@
 use super::{
     super::{
         Attribute, ObjectKey, ObjectKind,
-        ddl::{Phase, comes_with_its_table, grant_changes, ident, is_of_domain, own},
+        ddl::{
+            Phase, comes_with_its_table, enable_key_trigger, grant_changes, ident, is_of_domain,
+            own,
+        },
     },
     columns::parents_column,
     plan::{Plan, parents},
@@ -73,10 +76,14 @@ pub(super) fn drops(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
         // A partition's is its parent's.
         ObjectKind::Trigger if object.get(Attribute::Definition).is_none() => {
             let is_again = plan.created.contains(key) || holder_goes(of);
-            let words = if is_again { None } else { Some(parents_state(plan, key)) };
-            let name = ident(&key.name);
-            let sql = words.map(|words| format!("alter table {} {words} trigger {name}", own(of)));
-            return sql.into_iter().collect();
+            if is_again {
+                return Vec::new();
+            }
+            if let Some(sql) = enable_key_trigger(key, object, "enable") {
+                return vec![sql];
+            }
+            let (words, name) = (parents_state(plan, key), ident(&key.name));
+            return vec![format!("alter table {} {words} trigger {name}", own(of))];
         }
         ObjectKind::Sequence => {
             if let Some(column) = object.text(Attribute::IdentityOf) {

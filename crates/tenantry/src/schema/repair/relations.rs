@@ -3,7 +3,7 @@
 use super::{
     super::{
         Attribute, Object, ObjectKey, ObjectKind,
-        ddl::{Phase, Script, escape, ident, literal, own, sequence_options},
+        ddl::{Phase, Script, enable_key_trigger, escape, ident, literal, own, sequence_options},
     },
     columns::{foreign, options},
     plan::{Plan, table_of},
@@ -35,7 +35,9 @@ pub(super) fn alter(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
             let table = own(key.of.as_deref().unwrap_or_default());
             let words = enabling(new.text(Attribute::Enabled));
             let (kind, name) = (key.kind, ident(&key.name));
-            out.add(Phase::Enabled, format!("alter table {table} {words} {kind} {name}"));
+            let sql = enable_key_trigger(key, new, words);
+            let sql = sql.unwrap_or_else(|| format!("alter table {table} {words} {kind} {name}"));
+            out.add(Phase::Enabled, sql);
         }
         ObjectKind::SecurityLabel => {
             for (phase, sql) in super::super::ddl::script(plan.expected, key).into_phases() {

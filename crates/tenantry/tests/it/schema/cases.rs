@@ -14,7 +14,7 @@
 //! Instead of a change there may be `-- either` and `-- or`, what only the left and only the right
 //! side has. `{schema}`, `{name}` and `{left}` stand for the schema, for its name without quotes, and for the
 //! left schema. After `=>` stand the objects of which a difference may speak. `[alike]` marks sides that
-//! look different and are not, `[beyond]` those that differ in what a dump leaves out, `[15+]` and
+//! look different and are not, `[compared]` those that have different fingerprints all the same, `[beyond]` those that differ in what a dump leaves out, `[15+]` and
 //! `[17-]` the versions that a case is for.
 
 use std::{fs, path::Path};
@@ -26,6 +26,8 @@ pub(crate) struct Case {
     /// What a difference may speak of.
     pub(crate) objects: Vec<String>,
     pub(crate) expected: Expected,
+    /// Alike, which only comparing tells.
+    pub(crate) compared: bool,
     since: Option<i32>,
     until: Option<i32>,
     base: String,
@@ -92,6 +94,7 @@ impl Case {
         for mark in marks.split_whitespace() {
             match mark.trim_matches(['[', ']']) {
                 "alike" => case.expected = Expected::Alike,
+                "compared" => case.compared = true,
                 "beyond" => case.expected = Expected::Beyond,
                 version if version.ends_with('+') => case.since = number(version),
                 version => case.until = number(version),

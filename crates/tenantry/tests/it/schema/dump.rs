@@ -25,6 +25,7 @@ impl Dump {
         let mut parts = printed.split("\n--\n-- Name: ");
         space.follow(parts.next().unwrap_or_default());
         for part in parts {
+            let part = &without_oids(part);
             let (header, text) = part.split_once("\n--\n").expect("a header ends");
             let (schema, header) = Header::parse(header);
             let mut lines: Vec<&str> =
@@ -83,6 +84,17 @@ impl Header {
         let schema = if schema == "-" { name.trim_start_matches("SCHEMA ") } else { schema };
         (schema.to_owned(), Self { kind: kind.to_owned(), name: name.to_owned() })
     }
+}
+
+/// Takes the OIDs out of the names of triggers that stand for keys.
+fn without_oids(text: &str) -> String {
+    let mut parts = text.split("RI_ConstraintTrigger_");
+    let mut cut = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        cut.push_str("RI_ConstraintTrigger_");
+        cut.push_str(part.trim_start_matches(|c: char| "ac_".contains(c) || c.is_ascii_digit()));
+    }
+    cut
 }
 
 fn is_boilerplate(line: &str) -> bool {

@@ -21,7 +21,7 @@ pub(crate) fn is_alike(left: &str, left_own: Own<'_>, right: &str, right_own: Ow
         && left.iter().zip(&right).enumerate().all(|(at, (left_token, right_token))| {
             let is_free = || !qualifies(&left, at, left_own) && !qualifies(&right, at, right_own);
             let (left, right) = (left_token, right_token);
-            left == right && is_free()
+            (left.text, left.is_text) == (right.text, right.is_text) && is_free()
                 || (left.is_text && left.is(left_own.schema) && right.is_text && right.is(right_own.schema))
                 || matches!((left_own.role, right_own.role), (Some(l), Some(r)) if left.is(l) && right.is(r))
         })
@@ -32,9 +32,28 @@ fn qualifies(tokens: &[Token<'_>], at: usize, own: Own<'_>) -> bool {
     if tokens[at].is_whole && is_in_search_path(&tokens[..at]) {
         return true;
     }
+    let texts = |tokens: &[Token<'_>]| tokens.iter().map(|token| token.text).collect::<String>();
+    if tokens[at].is(own.schema)
+        && at > 0
+        && tokens[at - 1].text == "'"
+        && texts(tokens.get(at + 1..at + 5).unwrap_or_default()).starts_with("'::regnamespace")
+    {
+        return true;
+    }
     let [token, dot, object, ..] = &tokens[at..] else { return false };
     let object = object.quoted().unwrap_or_else(|| object.text.to_owned());
+    if own.objects.contains(own.schema) && !follows_a_word_before_names(&tokens[..at]) {
+        // The name of a table, before one of its columns.
+        return false;
+    }
     token.is_text && token.is(own.schema) && dot.text == "." && own.objects.contains(&object)
+}
+
+/// Returns `true` if the name of a table comes next.
+fn follows_a_word_before_names(tokens: &[Token<'_>]) -> bool {
+    let last = tokens.iter().rev().find(|token| !token.text.trim().is_empty());
+    let words = ["from", "join", "into", "update", "table", "only", "using", "references"];
+    last.is_some_and(|token| words.contains(&&*token.text.to_lowercase()))
 }
 
 /// Returns `true` if the line is a `set search_path` so far.
@@ -43,7 +62,7 @@ fn is_in_search_path(tokens: &[Token<'_>]) -> bool {
     line.into_iter().any(|token| token.text == "search_path" && !token.is_text)
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Token<'a> {
     text: &'a str,
     is_text: bool,
@@ -170,6 +189,14 @@ mod tests {
         assert!(!alike(("a", "SET search_path TO 'a'"), ("b", "SET search_path TO 'a'")));
         assert!(!alike(("a", "AS $$a$$"), ("b", "AS $$c$$")));
         assert!(!alike(("a", "AS $$x  $$"), ("b", "AS $$x $$")));
+    }
+
+    #[test]
+    fn a_tables_name_is_no_schema() {
+        assert!(alike(("t", "AS $$select t.t from t$$"), ("b", "AS $$select t.t from t$$")));
+        assert!(alike(("t", "AS $$from t.t$$"), ("b", "AS $$from b.t$$")));
+        assert!(!alike(("t", "AS $$from t.t$$"), ("b", "AS $$from t.t$$")));
+        assert!(alike(("a", "when 'a' then"), ("b c", "when 'a' then")));
     }
 
     #[test]

@@ -178,3 +178,27 @@ create table t (a int);
 grant maintain on t to zq_reader;
 -- undo
 revoke maintain on t from zq_reader;
+---- table: who has granted what is swapped [alike] [compared]
+create table t (a int);
+grant usage on schema {schema} to zq_reader, zq_owner;
+grant select, insert on t to zq_reader, zq_owner with grant option;
+-- either
+set role zq_reader; grant select on t to zq_writer; set role zq_owner; grant insert on t to zq_writer; reset role;
+-- or
+set role zq_reader; grant insert on t to zq_writer; set role zq_owner; grant select on t to zq_writer; reset role;
+---- column: who has granted what is swapped [alike] [compared]
+create table t (a int);
+grant usage on schema {schema} to zq_reader, zq_owner;
+grant select, insert on t to zq_reader, zq_owner with grant option;
+-- either
+set role zq_reader; grant select (a) on t to zq_writer; set role zq_owner; grant insert (a) on t to zq_writer; reset role;
+-- or
+set role zq_reader; grant insert (a) on t to zq_writer; set role zq_owner; grant select (a) on t to zq_writer; reset role;
+---- table: both are granted by one => table t
+create table t (a int);
+grant usage on schema {schema} to zq_reader, zq_owner;
+grant select, insert on t to zq_reader, zq_owner with grant option;
+-- either
+set role zq_reader; grant select, insert on t to zq_writer; reset role;
+-- or
+set role zq_reader; grant insert on t to zq_writer; set role zq_owner; grant select on t to zq_writer; reset role;

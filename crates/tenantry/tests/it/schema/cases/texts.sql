@@ -186,3 +186,37 @@ create trigger x before insert on t for each row execute function f();
 create function f(a int default 1) returns int language sql as 'select 1';
 -- undo
 drop function f(int);
+---- view: a with query hides a table [alike]
+create table t (a int);
+create table u (a int);
+create view v as with t as (select x.a from {schema}.u, {schema}.t x) select t.a from t;
+---- view: a with query hides a table of the other schema => view v
+create table t (a int);
+-- either
+create view v as with t as (select x.a from {schema}.t x) select t.a from t;
+-- or
+create view v as with t as (select x.a from {left}.t x) select t.a from t;
+---- a default that is the other schema => column t.a
+create table t (a regnamespace);
+-- either
+alter table t alter a set default '{schema}'::regnamespace;
+-- or
+alter table t alter a set default '{left}'::regnamespace;
+---- a default that is the schema [alike]
+create table t (a regnamespace default '{schema}'::regnamespace);
+---- a body that names the other schema as a constant => function f()
+-- either
+create function f() returns text language sql as $$select '{schema}'::regnamespace::text$$;
+-- or
+create function f() returns text language sql as $$select '{left}'::regnamespace::text$$;
+---- namesake: a column of a table that is called like the schema [alike]
+create table t (t int, v int);
+create table v (t int, v int);
+create function f() returns int language sql as 'select t.t + v.v from t, v';
+create function e() returns int language sql as 'select t.t + v.v from {schema}.t join {schema}.v on true';
+---- namesake: the other schema's table in a body => function f()
+create table t (t int);
+-- either
+create function f() returns int language sql as 'select t.t from {schema}.t';
+-- or
+create function f() returns int language sql as 'select t.t from {left}.t';

@@ -356,3 +356,16 @@ create policy p on t;
 comment on policy p on t is 'who';
 -- undo
 comment on policy p on t is null;
+---- a partition's trigger of a key is disabled [15+] => trigger p1.p_a_fkey: RI_FKey_check_ins | trigger p1.p_a_fkey: RI_FKey_check_upd
+create table q (a int primary key);
+create table p (a int references q) partition by list (a);
+create table p1 partition of p for values in (1);
+-- change
+alter table p1 disable trigger all;
+-- undo
+alter table p1 enable trigger all;
+---- partitions' triggers of keys are disabled on both sides [alike]
+create table q (a int primary key) partition by list (a);
+create table q1 partition of q for values in (1);
+create table p (a int references q, b int references q);
+alter table q1 disable trigger all;
