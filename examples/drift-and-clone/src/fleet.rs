@@ -12,6 +12,7 @@ const TENANTS: usize = 50;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
+#[expect(clippy::disallowed_methods, reason = "the text is what the library has worked out")]
 pub(crate) async fn show() -> anyhow::Result<()> {
     let database = Database::given_or_throwaway().await?;
     let manager = TenantManager::builder(database.url())
@@ -34,7 +35,21 @@ pub(crate) async fn show() -> anyhow::Result<()> {
     sqlx::query("drop index orders_customer").execute(&shop).await?;
 
     say("\nOne of them was tampered with:");
-    say(manager.drift().against(Reference::Migrations(migrations)).run().await?);
+    let drift = manager.drift().against(Reference::Migrations(migrations));
+    say(drift.run().await?);
+
+    let repair = drift.repair("shop-17").await?;
+    say("\nWhat would repair it:\n");
+    say(&repair);
+
+    // Somebody has read it.
+    let mut tx = shop.begin().await?;
+    for step in repair.steps {
+        sqlx::query(sqlx::AssertSqlSafe(step.sql)).execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    say("Afterwards:");
+    say(drift.run().await?);
 
     manager.close().await;
     database.close().await?;

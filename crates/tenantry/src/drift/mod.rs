@@ -24,7 +24,12 @@ pub use matching::Matching;
 pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
 
-use crate::{error::Error, fleet::Fleet, migrate::Schemas, schema::SchemaModel};
+use crate::{
+    error::Error,
+    fleet::Fleet,
+    migrate::Schemas,
+    schema::{Repair, SchemaModel},
+};
 
 /// Compares the schemas of tenants with a reference.
 ///
@@ -109,6 +114,32 @@ impl Drift {
     /// with migrations removes it, as does [`fill_spares`](crate::provision::Provisioner::fill_spares).
     pub async fn run(&self) -> Result<DriftReport, Error> {
         run::run(self).await
+    }
+
+    /// Works out the SQL that brings a tenant to the reference with its rows kept, and runs none of it. What the rules
+    /// hide stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run), and when the tenant is not known or its schema cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// let repair = manager.drift().against_tenant("acme").repair("globex").await?;
+    /// for step in &repair.steps {
+    ///     println!("{} {:?}", step.sql, step.hazards);
+    /// }
+    /// std::fs::write("repair.sql", repair.to_string()).expect("the disk has room");
+    /// # Ok(()) }
+    /// ```
+    pub async fn repair(&self, tenant: impl AsRef<str>) -> Result<Repair, Error> {
+        run::repair(self, &tenant.as_ref().into()).await
     }
 
     /// Reads everything that the schema of a tenant holds.

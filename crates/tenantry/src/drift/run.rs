@@ -18,7 +18,7 @@ use crate::{
     migrate::{Target, recorded_versions, targets_of},
     provision::model_of_migrations,
     schema::{
-        Difference, Fingerprint, ObjectKey, SchemaModel, compare, read::Subject,
+        Difference, Fingerprint, ObjectKey, Repair, SchemaModel, compare, read::Subject, repair_of,
         without_consequences,
     },
 };
@@ -124,6 +124,36 @@ pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
     let hidden = hidden_by(drift, &hidden);
     let found = Findings { details, diffs, shared_references, hidden };
     Ok(DriftReport::new(name, found, timestamp, began.elapsed()))
+}
+
+pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, Error> {
+    let fleet = &drift.fleet;
+    let subject = survey::subject_named(fleet, tenant).await?;
+    let mut entries = Vec::new();
+    if matches!(drift.reference, Reference::First) {
+        for target in targets_of(fleet, &drift.schemas).await? {
+            entries.push(entry(fleet, target).await);
+        }
+    } else {
+        let subject = Ok(subject.clone());
+        entries.push(Entry { name: Arc::clone(tenant), schema: None, subject });
+    }
+    let versions = match &drift.reference {
+        Reference::Recorded(_) => {
+            let versions: Result<Vec<_>, Error> =
+                versions(fleet, &entries).await?.into_iter().collect();
+            versions?.into_iter().map(Ok).collect()
+        }
+        _ => vec![Ok(None)],
+    };
+    let (_, expected) = expect(drift, &entries, &versions).await?;
+    let expected = expected.into_values().next().ok_or_else(|| {
+        Error::new(ErrorKind::Migration, "finding what the tenant should be like")
+    })?;
+    let actual = survey::read(fleet, &subject).await?;
+    let mut differences = compare(&expected.model, &actual);
+    differences.retain(|difference| drift.hides(|rule| rule.matches(difference)).is_none());
+    Ok(repair_of(&expected.model, &actual, differences))
 }
 
 /// Returns the tenants that have a schema's name.

@@ -347,11 +347,20 @@ pub(crate) fn translated(text: &str, from: Own<'_>, to: &str) -> String {
     translated
 }
 
-/// Returns `true` if a text names a schema before a dot.
+/// Returns `true` if a text names a schema before a dot, or in a literal that is a schema.
 pub(crate) fn names_schema(text: &str, schema: &str) -> bool {
-    let own = Own { schema, role: None };
-    Tokens::new(text, own)
-        .any(|token| matches!(token, Token::Schema { proven: false, qualifies: true, .. }))
+    let mut at = 0;
+    Tokens::new(text, Own { schema, role: None }).any(|token| match token {
+        Token::Schema { proven, qualifies, raw } => {
+            let is_literal = text[..at].ends_with('\'');
+            at += raw.len();
+            !proven && (qualifies || is_literal && text[at..].starts_with("'::regnamespace"))
+        }
+        Token::Role { raw } | Token::Other(raw) => {
+            at += raw.len();
+            false
+        }
+    })
 }
 
 /// Returns `true` if two texts are the same but for the names that are each one's own.

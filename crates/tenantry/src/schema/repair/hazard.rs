@@ -77,7 +77,7 @@ impl fmt::Display for Hazard {
             Self::Locks { relation, mode } => write!(f, "locks {relation} ({mode})"),
             Self::MayFail { query: None } => f.write_str("may fail on existing rows"),
             Self::MayFail { query: Some(query) } => {
-                write!(f, "may fail on existing rows; these: {query}")
+                write!(f, "may fail on existing rows: {query}")
             }
         }
     }
@@ -269,7 +269,7 @@ fn unfit(plan: &Plan<'_>, key: &ObjectKey, from: &str, to: &str) -> Option<Strin
         .any(|number| from.starts_with(number));
     let condition = match (bare, &numbers[..]) {
         ("character varying" | "character", [length]) => {
-            format!("pg_catalog.char_length({name}::text) > {length}")
+            format!("char_length({name}::text) > {length}")
         }
         ("smallint", _) if is_number => format!("{name} not between -32768 and 32767"),
         ("integer", _) if is_number => format!("{name} not between -2147483648 and 2147483647"),
@@ -277,10 +277,10 @@ fn unfit(plan: &Plan<'_>, key: &ObjectKey, from: &str, to: &str) -> Option<Strin
             format!("{name} not between -9223372036854775808 and 9223372036854775807")
         }
         ("numeric", [all, after]) if is_number && all >= after => {
-            format!("pg_catalog.abs({name}) >= 1e{}", all - after)
+            format!("abs({name}) >= 1e{}", all - after)
         }
         _ if plan.actual.server_version >= 16 && !to.contains('\'') => {
-            format!("not pg_catalog.pg_input_is_valid({name}::text, '{to}')")
+            format!("not pg_input_is_valid({name}::text, '{to}')")
         }
         ("smallint" | "integer" | "bigint", _) => format!("{name}::text !~ '^\\s*[-+]?\\d+\\s*$'"),
         ("numeric" | "real" | "double precision", _) => {
@@ -330,9 +330,7 @@ fn columns_in(object: &Object) -> Option<String> {
 /// Returns a query for values that are there twice.
 fn twice(table: &str, columns: Option<String>) -> Option<String> {
     let columns = columns?;
-    Some(format!(
-        "select {columns}, pg_catalog.count(*) from {table} group by {columns} having pg_catalog.count(*) > 1"
-    ))
+    Some(format!("select {columns}, count(*) from {table} group by {columns} having count(*) > 1"))
 }
 
 /// Returns a query for rows whose foreign key leads nowhere.

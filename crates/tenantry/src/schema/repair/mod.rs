@@ -22,7 +22,7 @@ use serde::Serialize;
 pub use hazard::{Hazard, LockMode};
 pub use rename::Rename;
 
-use super::{ObjectKey, SchemaModel, compare, ddl};
+use super::{Difference, ObjectKey, SchemaModel, compare, ddl};
 
 /// The statements that make a schema like another one.
 ///
@@ -76,7 +76,15 @@ pub struct Impossible {
 /// Roles, extensions and what other schemas hold have to be there. Views of other schemas that depend on what has to be
 /// dropped are not known here: the statement fails and names them.
 pub fn repair(expected: &SchemaModel, actual: &SchemaModel) -> Repair {
-    let differences = compare(expected, actual);
+    repair_of(expected, actual, compare(expected, actual))
+}
+
+/// Works out what takes away these differences.
+pub(crate) fn repair_of(
+    expected: &SchemaModel,
+    actual: &SchemaModel,
+    differences: Vec<Difference>,
+) -> Repair {
     let meant = translate::translated(expected, &actual.schema);
     let plan = plan::Plan::new(&meant, actual, differences);
     let mut impossible = plan.impossible();
@@ -132,10 +140,15 @@ impl fmt::Display for Repair {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hazards: Vec<_> = self.hazards.iter().map(ToString::to_string).collect();
-        match hazards.is_empty() {
+        let (queries, words): (Vec<_>, Vec<_>) =
+            self.hazards.iter().partition(|h| matches!(h, Hazard::MayFail { query: Some(_) }));
+        let words: Vec<_> = words.iter().map(ToString::to_string).collect();
+        match words.is_empty() {
             true => remark(f, &self.object.to_string())?,
-            false => remark(f, &format!("{}: {}", self.object, hazards.join("; ")))?,
+            false => remark(f, &format!("{}: {}", self.object, words.join("; ")))?,
+        }
+        for query in queries {
+            remark(f, &format!("  {query}"))?;
         }
         writeln!(f, "{};\n", self.sql)
     }

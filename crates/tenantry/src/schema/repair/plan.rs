@@ -6,7 +6,7 @@ use super::{
     super::{
         Attribute, BeyondKind, Change, Difference, Object, ObjectKey, ObjectKind, SchemaModel,
         Value,
-        ddl::{Mention, Order, ident, is_check, mention, words},
+        ddl::{Mention, Order, ident, is_check, is_key, mention, words},
     },
     Impossible,
     treatment::{Treatment, treatment},
@@ -234,6 +234,7 @@ impl<'a> Plan<'a> {
             }
             self.follow_columns(&keys);
             self.follow_indexes();
+            self.follow_attached();
             if self.size() == before {
                 break;
             }
@@ -476,6 +477,46 @@ impl<'a> Plan<'a> {
         for key in renewed {
             self.renew(key);
         }
+    }
+
+    /// Recreates the indexes of a partitioned table that a new partition should have no part in: it would get one.
+    fn follow_attached(&mut self) {
+        let mut renewed = Vec::new();
+        for (key, table) in self.expected.of_kind(ObjectKind::Table) {
+            let Some(parent) = table.text(Attribute::PartitionOf) else { continue };
+            let is_new = self.created.contains(key) || self.rebuilt.contains(&*key.name);
+            if !is_new {
+                continue;
+            }
+            let indexes: Vec<_> =
+                self.indexes_of(parent).filter(|index| !self.is_gone(index)).collect();
+            let has_part = |index: &&ObjectKey| {
+                self.expected.objects.iter().any(|(part, object)| {
+                    object.text(Attribute::AttachedTo) == Some(&*ident(&index.name))
+                        && table_of(part, object) == key.name
+                })
+            };
+            if !indexes.iter().all(has_part) {
+                renewed.extend(indexes);
+            }
+        }
+        for key in renewed {
+            self.renew(key);
+        }
+    }
+
+    /// Returns the indexes and keys of a table, by its printed name.
+    pub(super) fn indexes_of<'s>(
+        &'s self,
+        table: &'s str,
+    ) -> impl Iterator<Item = &'a ObjectKey> + use<'a, 's> {
+        let actual = self.actual;
+        let of_kinds =
+            actual.of_kind(ObjectKind::Index).chain(actual.of_kind(ObjectKind::Constraint));
+        of_kinds.filter_map(move |(key, object)| {
+            let is_index = key.kind == ObjectKind::Index || is_key(object);
+            (is_index && ident(table_of(key, object)) == table).then_some(key)
+        })
     }
 
     /// Returns what stands in the way of the statements.

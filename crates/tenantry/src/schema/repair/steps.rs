@@ -362,14 +362,16 @@ impl<'a> Steps<'_, 'a> {
             }
             // A partition of a table that stays brings its indexes along.
             ObjectKind::Table => {
-                let parent = object.text(Attribute::PartitionOf);
-                let has_new_parent = plan
+                let parent = object.text(Attribute::PartitionOf).unwrap_or_default();
+                let stays = !plan
                     .expected
                     .of_kind(ObjectKind::Table)
-                    .any(|(key, _)| Some(&*ident(&key.name)) == parent && plan.is_new(key));
+                    .any(|(key, _)| ident(&key.name) == parent && plan.is_new(key));
+                let has_indexes =
+                    stays && plan.indexes_of(parent).any(|index| !plan.is_gone(index));
                 for (phase, sql) in &mut found {
                     let attaches = sql.contains(" attach partition ");
-                    if attaches && *phase == Phase::Create && !has_new_parent {
+                    if attaches && *phase == Phase::Create && has_indexes {
                         *phase = Phase::Attach;
                     }
                 }
