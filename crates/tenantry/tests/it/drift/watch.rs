@@ -9,7 +9,7 @@ use sqlx::{Executor, PgConnection};
 use tenantry::{Event, MetricsOptions, TenantManager, drift::Matching, schema::ObjectKind};
 
 use super::clusters::fleet;
-use crate::support::{TestResult, World, eventually, run};
+use crate::support::{TestResult, World, eventually_within, run};
 
 /// A tenant, and what was found.
 type Finding = (String, String);
@@ -47,7 +47,10 @@ async fn a_new_finding_is_an_event_and_a_gauge() -> TestResult {
     assert_eq!(second, finding("t1", "index orders_user is missing"));
     // What has gone and comes back is.
     admin.execute("create index orders_user on tenant_t1.orders (user_id)").await?;
-    eventually("it has gone", async || manager.metrics().upkeep.drifted_tenants == 1).await;
+    eventually_within(Duration::from_secs(60), "it has gone", async || {
+        manager.metrics().upkeep.drifted_tenants == 1
+    })
+    .await;
     admin.execute("drop index tenant_t1.orders_user").await?;
     let (again, events) = next(events).await?;
     assert_eq!(again, finding("t1", "index orders_user is missing"));
