@@ -1,10 +1,12 @@
 //! Columns of tables that stay.
 
+use std::collections::BTreeMap;
+
 use super::{
     super::{
         Attribute, Object, ObjectKey, ObjectKind,
         ddl::{
-            Phase, Script, column_definition, escape, ident, identity_clause, literal, own,
+            Phase, Script, column_definition, escape, ident, identity_clause, literal, own, script,
             storage_option,
         },
     },
@@ -18,7 +20,7 @@ pub(super) fn add(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     let of = key.of.as_deref().unwrap_or_default();
     let comes_from_parent = parents_column(plan, key, |key| plan.missing.contains(key));
     let adds = format!(" {} add ", own(of));
-    for (phase, statement) in super::super::ddl::script(plan.expected, key).into_phases() {
+    for (phase, statement) in script(plan.expected, key).into_phases() {
         match statement.contains(&adds) && phase == Phase::Create {
             true if comes_from_parent => {}
             // Its values are there at once: it may refuse null.
@@ -54,8 +56,7 @@ pub(super) fn alter(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     let (Some(new), Some(old)) = (plan.expected.get(key), plan.actual.get(key)) else { return };
     let (of, name) = (key.of.as_deref().unwrap_or_default(), ident(&key.name));
     let table = own(of);
-    let none = std::collections::BTreeSet::new();
-    let attributes = plan.changed.get(key).unwrap_or(&none);
+    let attributes = plan.changes(key);
     let is = |attribute| attributes.contains(&attribute);
     let only = |what: &str| format!("alter table only {table} alter column {name} {what}");
     let all = |what: &str| format!("alter table {table} alter column {name} {what}");
@@ -199,8 +200,7 @@ fn not_null(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
 
 /// How a column is stored, and what the planner knows about it.
 fn settings(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), out: &mut Script) {
-    let none = std::collections::BTreeSet::new();
-    let attributes = plan.changed.get(key).unwrap_or(&none);
+    let attributes = plan.changes(key);
     let (of, name) = (key.of.as_deref().unwrap_or_default(), ident(&key.name));
     let only = |what: &str| format!("alter table only {} alter column {name} {what}", own(of));
     let version = plan.actual.server_version;
@@ -277,7 +277,7 @@ pub(super) fn foreign(old: &Object, new: &Object) -> Option<String> {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         (ident(name), literal(&escape(value)))
     };
-    let list = |object: &Object| -> std::collections::BTreeMap<String, String> {
+    let list = |object: &Object| -> BTreeMap<String, String> {
         object.list(Attribute::ForeignOptions).iter().map(|option| split(option)).collect()
     };
     let (before, after) = (list(old), list(new));

@@ -212,6 +212,12 @@ impl<'a> Plan<'a> {
         self.created.extend(new);
     }
 
+    /// Returns the attributes of an object that differ.
+    pub(super) fn changes(&self, key: &ObjectKey) -> &BTreeSet<Attribute> {
+        const NONE: &BTreeSet<Attribute> = &BTreeSet::new();
+        self.changed.get(key).unwrap_or(NONE)
+    }
+
     pub(super) fn is_gone(&self, key: &ObjectKey) -> bool {
         self.dropped.contains(key)
             || key.kind == ObjectKind::Table && self.rebuilt.contains(&*key.name)

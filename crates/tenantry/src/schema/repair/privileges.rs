@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        Attribute, ObjectKey, ObjectKind,
+        Attribute, Object, ObjectKey, ObjectKind, SchemaModel,
         ddl::{Phase, Script, builtin_grants, grant_changes, grantee_and_grantor, ident, literal},
     },
     plan::Plan,
@@ -37,7 +37,7 @@ pub(super) fn common(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
             out.add(Phase::Label, comment(&name, new.text(attribute)));
         }
     }
-    let extensions = |object: &super::super::Object| -> BTreeSet<String> {
+    let extensions = |object: &Object| -> BTreeSet<String> {
         object.list(Attribute::DependsOnExtensions).iter().cloned().collect()
     };
     let (before, after) = (extensions(old), extensions(new));
@@ -92,7 +92,7 @@ fn grants(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
             None => return,
         },
     };
-    let list = |object: &super::super::Object, owner| match object.get(Attribute::Grants) {
+    let list = |object: &Object, owner| match object.get(Attribute::Grants) {
         None if key.kind != ObjectKind::Column => builtin_grants(&granted, owner, version),
         _ => object.list(Attribute::Grants).to_vec(),
     };
@@ -124,7 +124,7 @@ fn owner_changes<'a>(plan: &Plan<'a>, relation: &str) -> (&'a str, &'a str) {
         ObjectKind::View,
         ObjectKind::MaterializedView,
     ];
-    let owner = |model: &'a super::super::SchemaModel| {
+    let owner = |model: &'a SchemaModel| {
         kinds
             .into_iter()
             .find_map(|kind| model.get(&ObjectKey::new(kind, relation))?.text(Attribute::Owner))

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Attribute, ObjectKey, ObjectKind,
+        Attribute, Object, ObjectKey, ObjectKind, SchemaModel,
         ddl::{ident, own},
     },
     conversion::converted,
@@ -90,7 +90,7 @@ pub(super) fn copy(plan: &Plan<'_>, key: &ObjectKey) -> String {
             continue;
         }
         let name = ident(&column.name);
-        let data_type = |object: &super::super::Object, model| {
+        let data_type = |object: &Object, model| {
             type_of(model, key, &column.name, object).unwrap_or_else(|| "text".to_owned())
         };
         let was = match plan.retyped.contains(&(&*key.name, &*column.name)) {
@@ -111,10 +111,10 @@ pub(super) fn copy(plan: &Plan<'_>, key: &ObjectKey) -> String {
 
 /// Returns the type of a column, also of one that is inherited.
 fn type_of(
-    model: &super::super::SchemaModel,
+    model: &SchemaModel,
     table: &ObjectKey,
     column: &str,
-    object: &super::super::Object,
+    object: &Object,
 ) -> Option<String> {
     if let Some(data_type) = object.text(Attribute::Type) {
         return Some(data_type.to_owned());

@@ -3,7 +3,10 @@
 use super::{
     super::{
         Attribute, Object, ObjectKey, ObjectKind,
-        ddl::{Phase, Script, enable_key_trigger, escape, ident, literal, own, sequence_options},
+        ddl::{
+            Phase, Script, enable_key_trigger, escape, ident, literal, own, script,
+            sequence_options,
+        },
     },
     columns::{foreign, options},
     plan::{Plan, table_of},
@@ -40,7 +43,7 @@ pub(super) fn alter(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
             out.add(Phase::Enabled, sql);
         }
         ObjectKind::SecurityLabel => {
-            for (phase, sql) in super::super::ddl::script(plan.expected, key).into_phases() {
+            for (phase, sql) in script(plan.expected, key).into_phases() {
                 out.add(phase, sql);
             }
         }
@@ -240,7 +243,7 @@ fn index(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), out: 
 
 /// Returns the statement that takes a security label away.
 pub(super) fn without_label(plan: &Plan<'_>, key: &ObjectKey) -> Option<String> {
-    let statements = super::super::ddl::script(plan.actual, key).into_phases();
+    let statements = script(plan.actual, key).into_phases();
     let label = plan.actual.get(key)?.text(Attribute::Label)?;
     let (_, sql) = statements.into_iter().next()?;
     let end = format!(" is {}", literal(label));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{
-        Attribute, BeyondKind, Object, ObjectKey, ObjectKind,
+        Attribute, BeyondKind, Object, ObjectKey, ObjectKind, SchemaModel,
         ddl::{
             Phase, Script, comes_with_its_table, fill, ident, is_check, is_key, literal, own,
             script,
@@ -415,7 +415,7 @@ impl<'a> Steps<'_, 'a> {
         }
         for (rank, place) in (0_i64..).zip(plan.new_order.places()) {
             let key = plan.new_order.keys[place];
-            let is_filled = |model: &super::super::SchemaModel| {
+            let is_filled = |model: &SchemaModel| {
                 !model
                     .beyond
                     .iter()

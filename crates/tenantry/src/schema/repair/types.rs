@@ -32,8 +32,7 @@ fn routine(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
 
 fn domain(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), out: &mut Script) {
     let name = own(&key.name);
-    let none = std::collections::BTreeSet::new();
-    let attributes = plan.changed.get(key).unwrap_or(&none);
+    let attributes = plan.changes(key);
     let is_redefaulted = plan.redefaulted.contains(&(&*key.name, ""));
     if attributes.contains(&Attribute::Default) || is_redefaulted {
         match new.text(Attribute::Default) {
