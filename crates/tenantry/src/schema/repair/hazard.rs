@@ -123,8 +123,10 @@ pub(super) fn of(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
                 if contains(" not null") && !has_value {
                     may_fail = Some(Some(format!("select * from {table} limit 1")));
                 }
+                // It is computed for every row.
                 if contains("(") && has_value {
                     found.push(Hazard::RewritesTable);
+                    may_fail = may_fail.or(Some(None));
                 }
             }
             if contains(&format!(" alter column {name} type ")) {
