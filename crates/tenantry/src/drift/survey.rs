@@ -98,7 +98,9 @@ async fn reader(
                         found.push((place, print));
                     }
                 }
-                Settled::Refused(place, error) => found.push((place, Err(error))),
+                Settled::Refused(place, _) => {
+                    found.push((place, again(&mut held, subjects[place]).await));
+                }
                 Settled::Halved => {}
             }
         }
@@ -148,6 +150,19 @@ impl Parts {
     }
 }
 
+/// Computes the fingerprint of a schema for which that was refused: it may only be changing.
+async fn again(lease: &mut Lease, subject: &Subject) -> Result<Fingerprint, Error> {
+    for _ in 1..READINGS {
+        match fingerprint(lease, subject).await {
+            Ok(Some(print)) => return Ok(print),
+            Ok(None) => return Err(why_not(lease, subject).await),
+            Err(error) if is_of_change(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(changing(subject))
+}
+
 async fn why_not(lease: &mut Lease, subject: &Subject) -> Error {
     match on(lease, async |conn| read::details(conn, &[subject]).await).await.as_deref() {
         Ok([Err(reason)]) => unreadable(subject, *reason),
@@ -155,6 +170,13 @@ async fn why_not(lease: &mut Lease, subject: &Subject) -> Error {
         // The connection is lost, which the next statement says, or the schema is being dropped.
         Err(_) => changing(subject),
     }
+}
+
+/// Returns `true` if a statement found something that was gone when it was to be printed.
+fn is_of_change(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let gone = ["XX000", "42P01", "42704", "42883", "42703", "3F000"];
+    code.is_some_and(|code| gone.contains(&&*code))
 }
 
 fn changing(subject: &Subject) -> Error {
@@ -177,23 +199,38 @@ pub(super) async fn read_with_fingerprint(
     subject: &Subject,
 ) -> Result<(Fingerprint, SchemaModel), Error> {
     let mut lease = lease_for_reading(fleet).await?;
-    let mut before = fingerprint(&mut lease, subject).await?;
     for _ in 0..READINGS {
-        let models = on(&mut lease, async |conn| read::details(conn, &[subject]).await).await?;
-        let model = match models.into_iter().next() {
-            Some(model) => model.map_err(|reason| unreadable(subject, reason))?,
-            None => return Err(unreadable(subject, Unreadable::Missing)),
-        };
-        let after = fingerprint(&mut lease, subject).await?;
-        match after {
-            Some(print) if before.as_ref() == Some(&print) => return Ok((print, model)),
-            after => before = after,
+        match read_between(&mut lease, subject).await {
+            Ok(Some(read)) => return Ok(read),
+            Ok(None) => {}
+            Err(Unread::Refused(error)) if is_of_change(&error) => {}
+            Err(Unread::Refused(error)) => return Err(error.into()),
+            Err(Unread::Unreadable(reason)) => return Err(unreadable(subject, reason)),
         }
     }
     Err(changing(subject))
 }
 
-async fn fingerprint(lease: &mut Lease, subject: &Subject) -> Result<Option<Fingerprint>, Error> {
+/// Why a reading has come to nothing.
+enum Unread {
+    Refused(sqlx::Error),
+    Unreadable(Unreadable),
+}
+
+/// Reads a model between two fingerprints; none if these differ.
+async fn read_between(
+    lease: &mut Lease,
+    subject: &Subject,
+) -> Result<Option<(Fingerprint, SchemaModel)>, Unread> {
+    let before = fingerprint(lease, subject).await.map_err(Unread::Refused)?;
+    let models = on(lease, async |conn| read::details(conn, &[subject]).await).await;
+    let model = models.map_err(Unread::Refused)?.pop().unwrap_or(Err(Unreadable::Missing));
+    let model = model.map_err(Unread::Unreadable)?;
+    let after = fingerprint(lease, subject).await.map_err(Unread::Refused)?;
+    Ok(after.filter(|after| before.as_ref() == Some(after)).map(|print| (print, model)))
+}
+
+async fn fingerprint(lease: &mut Lease, subject: &Subject) -> sqlx::Result<Option<Fingerprint>> {
     let prints = on(lease, async |conn| read::fingerprints(conn, &[subject]).await).await?;
     Ok(prints.into_iter().next().flatten())
 }

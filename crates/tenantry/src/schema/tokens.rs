@@ -122,9 +122,19 @@ struct Qualified {
     is_called: bool,
 }
 
-/// Returns the identifier or operator behind a dot, without its quotes.
+impl Qualified {
+    /// Returns `true` if the name itself comes from elsewhere: `'acme.' || x`, `format('acme.%I', x)`.
+    fn is_put_together(&self, in_literal: bool) -> bool {
+        in_literal && (self.text.is_empty() || self.text.starts_with('%'))
+    }
+}
+
+/// Returns the identifier or operator behind a dot, without its quotes; nothing where a string ends.
 fn qualified(text: &str) -> Option<Qualified> {
     let rest = text.trim_start().strip_prefix('.')?.trim_start();
+    if rest.starts_with('\'') {
+        return Some(Qualified { text: String::new(), is_called: false });
+    }
     if let Some(quoted) = rest.strip_prefix('"') {
         let (mut name, mut characters) = (String::new(), quoted.chars().peekable());
         while let Some(character) = characters.next() {
@@ -158,21 +168,22 @@ fn escape(text: &str) -> String {
     text.replace(SCHEMA, "{{schema}").replace(ROLE, "{{role}")
 }
 
-/// Takes the schema's own name out where it qualifies one of its objects.
+/// Takes the schema's own name out where it qualifies one of its objects, or where only a relation can stand.
 ///
-/// Nothing else is sure: `a.id` may be a column of a table that is called, or aliased, like the schema. `columns` are
-/// those of the relation that is called like the schema: before these, only what stands where a table is named is sure.
-pub(crate) fn take_out(
-    text: &str,
-    own: Own<'_>,
-    (objects, columns): (&BTreeSet<String>, &BTreeSet<String>),
-) -> String {
-    take_out_where(text, own, |name, before, _| {
-        let is_sure = !columns.contains(&name.text) || names_a_relation(before);
-        match objects.contains(&name.text) && is_sure {
-            true => Qualifier::Placeholder,
-            false => Qualifier::Stays,
-        }
+/// Nothing else is sure: `a.id` may be a column of a table that is called, or aliased, like the schema. Where the
+/// text has the name by itself as well, only what cannot be a column is sure.
+pub(crate) fn take_out(text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> String {
+    let is_alias = is_alias(text, own);
+    take_out_where(text, own, |name, before, in_literal| {
+        let is_relation = names_a_relation(before);
+        let is_sure = match objects.contains(&name.text) {
+            true => {
+                !is_alias || is_relation || in_literal || name.is_called || before.ends_with("::")
+            }
+            // A table that the text itself creates, or whose name it puts together.
+            false => !is_alias && (is_relation || name.is_put_together(in_literal)),
+        };
+        if is_sure { Qualifier::Placeholder } else { Qualifier::Stays }
     })
 }
 
@@ -180,7 +191,8 @@ pub(crate) fn take_out(
 fn names_a_relation(text: &str) -> bool {
     let text = text.trim_end_matches(|c: char| c == '(' || c.is_whitespace());
     let word = text.rsplit(|c| !is_of_word(c)).next().unwrap_or_default();
-    let words = ["from", "join", "into", "update", "table", "only", "using", "references"];
+    let words =
+        ["from", "join", "into", "update", "table", "exists", "only", "using", "references"];
     words.iter().any(|other| other.eq_ignore_ascii_case(word))
 }
 
@@ -198,6 +210,7 @@ pub(crate) fn take_out_of_printed(
         true if in_literal || hidden.contains(&name.text) => Qualifier::Placeholder,
         true if name.is_called => Qualifier::Goes,
         true if !is_alias || names_a_relation(before) => Qualifier::Placeholder,
+        false if !is_alias && name.is_put_together(in_literal) => Qualifier::Placeholder,
         _ => Qualifier::Stays,
     })
 }
@@ -347,20 +360,17 @@ pub(crate) fn translated(text: &str, from: Own<'_>, to: &str) -> String {
     translated
 }
 
-/// Returns `true` if a text names a schema before a dot, or in a literal that is a schema.
+/// Returns `true` if a text names a schema before a dot, or as a constant.
 pub(crate) fn names_schema(text: &str, schema: &str) -> bool {
-    let mut at = 0;
-    Tokens::new(text, Own { schema, role: None }).any(|token| match token {
-        Token::Schema { proven, qualifies, raw } => {
-            let is_literal = text[..at].ends_with('\'');
-            at += raw.len();
-            !proven && (qualifies || is_literal && text[at..].starts_with("'::regnamespace"))
+    let mut tokens = Tokens::new(text, Own { schema, role: None });
+    while let Some(token) = tokens.next() {
+        let Token::Schema { proven: false, qualifies, raw } = token else { continue };
+        let end = tokens.at;
+        if qualifies || is_constant_of_namespace(text, end - raw.len(), end) {
+            return true;
         }
-        Token::Role { raw } | Token::Other(raw) => {
-            at += raw.len();
-            false
-        }
-    })
+    }
+    false
 }
 
 /// Returns `true` if two texts are the same but for the names that are each one's own.
@@ -436,8 +446,8 @@ mod tests {
     }
 
     fn taken(text: &str, schema: &str) -> String {
-        let objects = ["orders".to_owned(), "id".to_owned(), "Odd name".to_owned()].into();
-        take_out(text, own(schema), (&objects, &["id".to_owned()].into()))
+        let objects = ["orders".to_owned(), "Odd name".to_owned()].into();
+        take_out(text, own(schema), &objects)
     }
 
     #[test]
@@ -449,8 +459,12 @@ mod tests {
             ("\"Acme 1\".orders", "Acme 1", "{schema}.orders"),
             ("'acme.orders'::regclass", "acme", "'{schema}.orders'::regclass"),
             ("acme.id", "acme", "acme.id"),
-            ("acme.id2", "acme", "acme.id2"),
-            ("from acme.id", "acme", "from {schema}.id"),
+            ("from acme.id where acme.id", "acme", "from {schema}.id where acme.id"),
+            ("delete from \"acme\".%I", "acme", "delete from {schema}.%I"),
+            ("'acme.%I' 'acme.' || 'acme'", "acme", "'{schema}.%I' '{schema}.' || 'acme'"),
+            ("is distinct from acme.id; acme text", "acme", "is distinct from acme.id; acme text"),
+            ("acme.orders from acme.orders acme", "acme", "acme.orders from {schema}.orders acme"),
+            ("acme.orders(acme)::acme.orders", "acme", "{schema}.orders(acme)::{schema}.orders"),
             ("'acme'::regnamespace 'acme'::text", "acme", "'{schema}'::regnamespace 'acme'::text"),
             ("x.acme.orders", "acme", "x.acme.orders"),
             (

@@ -85,14 +85,7 @@ fn model(
         schema: subject.schema.as_str(),
         role: subject.role.as_ref().map(|role| role.as_str()),
     };
-    let is_column_of_namesake =
-        |fact: &&Fact| fact.reader.kind == ObjectKind::Column && fact.text(0) == Some(own.schema);
-    let columns = facts.iter().filter(is_column_of_namesake).filter_map(|fact| fact.text(1));
-    let names = Names {
-        objects: facts.iter().filter_map(Fact::named).collect(),
-        columns: columns.map(str::to_owned).collect(),
-        hidden,
-    };
+    let names = Names { objects: facts.iter().filter_map(Fact::named).collect(), hidden };
     let objects = facts.iter().filter_map(|fact| fact.object(server_version, own, &names));
     SchemaModel {
         schema: own.schema.to_owned(),
@@ -117,8 +110,6 @@ async fn why_not(conn: &mut PgConnection, subject: &Subject) -> sqlx::Result<Unr
 struct Names<'a> {
     /// What it holds.
     objects: BTreeSet<String>,
-    /// The columns of the relation that is called like the schema.
-    columns: BTreeSet<String>,
     /// What `pg_catalog` has as well.
     hidden: &'a BTreeSet<String>,
 }
@@ -186,7 +177,7 @@ fn value(column: &Column, text: &str, own: Own<'_>, names: &Names<'_>) -> Value 
         Form::Printed => {
             Value::Text(tokens::take_out_of_printed(text, own, (&names.objects, names.hidden)))
         }
-        Form::Written => Value::Text(tokens::take_out(text, own, (&names.objects, &names.columns))),
+        Form::Written => Value::Text(tokens::take_out(text, own, &names.objects)),
         Form::Words | Form::Grants { .. } => Value::List(list()),
         Form::PrintedList => {
             each(&|text| tokens::take_out_of_printed(text, own, (&names.objects, names.hidden)))

@@ -1,6 +1,7 @@
 //! Drift: every tenant is compared, and nothing is found where there is nothing.
 
 mod besides;
+mod changing;
 mod clusters;
 mod diffs;
 mod references;

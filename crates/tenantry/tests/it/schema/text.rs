@@ -40,19 +40,33 @@ fn qualifies(tokens: &[Token<'_>], at: usize, own: Own<'_>) -> bool {
     {
         return true;
     }
-    let [token, dot, object, ..] = &tokens[at..] else { return false };
-    let object = object.quoted().unwrap_or_else(|| object.text.to_owned());
-    if own.objects.contains(own.schema) && !follows_a_word_before_names(&tokens[..at]) {
-        // The name of a table, before one of its columns.
+    let [token, dot, object, after @ ..] = &tokens[at..] else { return false };
+    if !(token.is_text && token.is(own.schema) && dot.text == ".") {
         return false;
     }
-    token.is_text && token.is(own.schema) && dot.text == "." && own.objects.contains(&object)
+    let object = object.quoted().unwrap_or_else(|| object.text.to_owned());
+    // The name may be a table's or an alias, before one of its columns.
+    let is_bare = |(at, token): (usize, &Token<'_>)| {
+        let is_before_dot = tokens.get(at + 1).is_some_and(|next| next.text == ".");
+        token.is_text && token.is(own.schema) && !is_before_dot
+    };
+    let is_alias = tokens.iter().enumerate().any(is_bare);
+    let before = &tokens[..at];
+    let is_relation = follows_a_word_before_names(before);
+    if !own.objects.contains(&object) {
+        return !is_alias && (is_relation || ["%", "'"].contains(&&*object));
+    }
+    let is_cast = texts(&before[before.len().saturating_sub(2)..]) == "::";
+    let is_in_quotes = before.last().is_some_and(|token| token.text == "'");
+    let is_called = after.first().is_some_and(|token| token.text == "(");
+    !is_alias || is_relation || is_called || is_cast || is_in_quotes
 }
 
 /// Returns `true` if the name of a table comes next.
 fn follows_a_word_before_names(tokens: &[Token<'_>]) -> bool {
     let last = tokens.iter().rev().find(|token| !token.text.trim().is_empty());
-    let words = ["from", "join", "into", "update", "table", "only", "using", "references"];
+    let words =
+        ["from", "join", "into", "update", "table", "exists", "only", "using", "references"];
     last.is_some_and(|token| words.contains(&&*token.text.to_lowercase()))
 }
 
@@ -194,6 +208,8 @@ mod tests {
     #[test]
     fn a_tables_name_is_no_schema() {
         assert!(alike(("t", "AS $$select t.t from t$$"), ("b", "AS $$select t.t from t$$")));
+        assert!(alike(("a", "AS $$a.t from x a$$"), ("b", "AS $$a.t from x a$$")));
+        assert!(!alike(("a", "AS $$from a.%I$$"), ("b", "AS $$from a.%I$$")));
         assert!(alike(("t", "AS $$from t.t$$"), ("b", "AS $$from b.t$$")));
         assert!(!alike(("t", "AS $$from t.t$$"), ("b", "AS $$from t.t$$")));
         assert!(alike(("a", "when 'a' then"), ("b c", "when 'a' then")));

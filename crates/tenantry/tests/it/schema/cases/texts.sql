@@ -220,3 +220,18 @@ create table t (t int);
 create function f() returns int language sql as 'select t.t from {schema}.t';
 -- or
 create function f() returns int language sql as 'select t.t from {left}.t';
+---- namesake: a column of a table whose alias is the schema's name [alike]
+create type t as enum ('x');
+create table u (t t, v t);
+create function f() returns t language sql as 'select t.t from {schema}.u t';
+create function e() returns t language sql as 'select v.t from {schema}.u v';
+---- the other schema's name before one that is put together => function f()
+-- either
+create function f() returns text language sql as $$select '{schema}.' || 'x' || format('{schema}.%I', 'x')$$;
+-- or
+create function f() returns text language sql as $$select '{schema}.' || 'x' || format('{left}.%I', 'x')$$;
+---- the other schema's tables in a text that is put together => function f()
+-- either
+create function f() returns void language plpgsql as $$begin execute format('delete from {schema}.%I', 'x'); end$$;
+-- or
+create function f() returns void language plpgsql as $$begin execute format('delete from {left}.%I', 'x'); end$$;
