@@ -43,11 +43,7 @@ pub(crate) async fn show() -> anyhow::Result<()> {
     say(&repair);
 
     // Somebody has read it.
-    let mut tx = shop.begin().await?;
-    for step in repair.steps {
-        sqlx::query(sqlx::AssertSqlSafe(step.sql)).execute(&mut *tx).await?;
-    }
-    tx.commit().await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(repair.to_string())).execute(&shop).await?;
     say("Afterwards:");
     say(drift.run().await?);
 

@@ -209,6 +209,18 @@ fn visible(line: &str) -> String {
     text
 }
 
+/// Returns a difference as it is when the other side is what is expected.
+pub(super) fn seen_from_the_other(difference: Difference) -> Difference {
+    let change = match difference.change {
+        Change::Missing => Change::Unexpected,
+        Change::Unexpected => Change::Missing,
+        Change::Changed { attribute, expected, actual } => {
+            Change::Changed { attribute, expected: actual, actual: expected }
+        }
+    };
+    Difference { change, ..difference }
+}
+
 /// Returns the schema as it would be without these differences, which were hidden.
 pub(super) fn without(
     actual: &SchemaModel,

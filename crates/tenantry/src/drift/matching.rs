@@ -42,7 +42,8 @@ impl Matching {
         Self { kind: Some(kind), ..Self::default() }
     }
 
-    /// Matches objects by their name, or by the name of the table that they are a part of.
+    /// Matches objects by their name, by the name of the table that they are a part of, or by both with a dot in between,
+    /// as `orders.total`.
     #[must_use]
     pub fn named(pattern: impl Into<String>) -> Self {
         Self { name: Some(pattern.into()), ..Self::default() }
@@ -80,7 +81,10 @@ impl Matching {
     pub(super) fn fits(&self, object: &ObjectKey, attribute: Option<Attribute>) -> bool {
         let named = |pattern: &str| {
             let of = object.of.as_deref();
-            is_like(&object.name, pattern) || of.is_some_and(|of| is_like(of, pattern))
+            is_like(&object.name, pattern)
+                || of.is_some_and(|of| {
+                    is_like(of, pattern) || is_like(&format!("{of}.{}", object.name), pattern)
+                })
         };
         self.kind.is_none_or(|kind| kind == object.kind)
             && self.name.as_deref().is_none_or(named)
@@ -146,6 +150,16 @@ mod tests {
             ("aaaaac", "*a*a*b", false),
         ] {
             assert_eq!(is_like(name, pattern), expected, "{name} {pattern}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_named_with_its_table_or_without() {
+        let column = ObjectKey::part(ObjectKind::Column, "orders", "total");
+        for (pattern, expected) in
+            [("total", true), ("orders", true), ("orders.total", true), ("items.total", false)]
+        {
+            assert_eq!(Matching::named(pattern).fits(&column, None), expected, "{pattern}");
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     migrate::{Target, recorded_versions, targets_of},
     provision::model_of_migrations,
     schema::{
-        Difference, Fingerprint, ObjectKey, Repair, SchemaModel, compare, read::Subject, repair_of,
+        self, Difference, Fingerprint, ObjectKey, Repair, SchemaModel, compare, read::Subject,
         without_consequences,
     },
 };
@@ -151,9 +151,16 @@ pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, E
         Error::new(ErrorKind::Migration, "finding what the tenant should be like")
     })?;
     let actual = survey::read(fleet, &subject).await?;
-    let mut differences = compare(&expected.model, &actual);
-    differences.retain(|difference| drift.hides(|rule| rule.matches(difference)).is_none());
-    Ok(repair_of(&expected.model, &actual, differences))
+    // What a rule hides stays as it is, also where its table is created anew.
+    let hidden = compare(&expected.model, &actual).into_iter();
+    let hidden: Vec<_> = hidden
+        .filter(|difference| drift.hides(|rule| rule.matches(difference)).is_some())
+        .map(diff::seen_from_the_other)
+        .collect();
+    match hidden.is_empty() {
+        true => Ok(schema::repair(&expected.model, &actual)),
+        false => Ok(schema::repair(&diff::without(&expected.model, &hidden, &actual), &actual)),
+    }
 }
 
 /// Returns the tenants that have a schema's name.

@@ -35,9 +35,13 @@ const WIDTH: usize = 400;
 impl Display for DriftReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { reference, total, no_drift, with_drift, error, .. } = self;
+        if *total == 0 {
+            return write!(f, "there are no tenants: nothing was compared");
+        }
         write!(
             f,
-            "{total} tenants compared with {reference}: {no_drift} alike, {with_drift} drifted, {error} not readable"
+            "{} compared with {reference}: {no_drift} alike, {with_drift} drifted, {error} not readable",
+            counted(*total, "tenant")
         )?;
         let behind = self.details.iter().filter(|tenant| tenant.status == DriftStatus::Behind);
         match behind.count() {

@@ -27,5 +27,4 @@ pub use lint::{LintFinding, LintOptions, LintRule, NameStyle, Severity};
 pub use model::{Object, ObjectKey, SchemaModel, Value};
 pub use read::Fingerprint;
 pub use references::{CrossReference, ReferenceKind};
-pub(crate) use repair::repair_of;
 pub use repair::{Hazard, Impossible, LockMode, Rename, Repair, Step, repair};

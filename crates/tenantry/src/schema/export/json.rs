@@ -2,27 +2,55 @@
 
 use std::{error, fmt};
 
+use serde::{Deserialize, Serialize};
+
 use super::super::SchemaModel;
 
 impl SchemaModel {
     /// Returns the model as JSON, a line for each attribute, so that differences can be read line by line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a model holds nothing that JSON lacks")
+        let saved = Saved { format: FORMAT, model: self };
+        serde_json::to_string_pretty(&saved).expect("a model holds nothing that JSON lacks")
     }
 
     /// Reads a model that [`SchemaModel::to_json`] has written.
     ///
     /// # Errors
     ///
-    /// Returns where the text is no JSON, or no model, and why.
+    /// Returns where the text is no JSON, or no model, and why. A model that a later version of Tenantry has written in
+    /// another format is none.
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
-        serde_json::from_str(text).map_err(|source| ModelError {
+        let error = |source: serde_json::Error, format| ModelError {
             line: source.line(),
             column: source.column(),
+            format,
             source,
-        })
+        };
+        // What is wrong with a text of another format is the format.
+        let format = serde_json::from_str::<Format>(text).ok().map(|read| read.format);
+        let format = format.filter(|format| *format != FORMAT);
+        if let Some(format) = format {
+            let source = serde::de::Error::custom(format_args!("this version reads {FORMAT}"));
+            return Err(error(source, Some(format)));
+        }
+        serde_json::from_str(text).map_err(|source| error(source, None))
     }
+}
+
+/// The format of models as they are written.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize)]
+struct Saved<'a> {
+    format: u32,
+    #[serde(flatten)]
+    model: &'a SchemaModel,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 /// A text is no model of a schema.
@@ -33,12 +61,17 @@ pub struct ModelError {
     pub line: usize,
     /// The column in bytes, from 1; 0 at the very beginning of a line.
     pub column: usize,
+    /// The format, if it is another one than this version writes.
+    pub format: Option<u32>,
     source: serde_json::Error,
 }
 
 impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (line, column) = (self.line, self.column);
+        if let Some(format) = self.format {
+            return write!(f, "a model of a schema in format {format}: save it anew");
+        }
         write!(f, "not a model of a schema: line {line}, column {column}")
     }
 }
@@ -58,6 +91,13 @@ mod tests {
     fn what_is_written_can_be_read() {
         let model = example();
         assert_eq!(SchemaModel::from_json(&model.to_json()).expect("it is a model"), model);
+    }
+
+    #[test]
+    fn another_format_is_named() {
+        let text = example().to_json().replacen("\"format\": 1", "\"format\": 99", 1);
+        let error = SchemaModel::from_json(&text).expect_err("it is another");
+        assert_eq!(error.to_string(), "a model of a schema in format 99: save it anew");
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 /// Returns the expression for `alter column … type … using`; `None` where PostgreSQL converts by itself.
 pub(super) fn using(column: &str, from: &str, to: &str) -> Option<String> {
+    if let Some(expression) = in_utc(column, &bare(from), to) {
+        return Some(expression);
+    }
     match (family(from), family(to)) {
         (old, new) if old == new && old != Family::Other => None,
         // Everything becomes a text.
@@ -16,6 +19,23 @@ pub(super) fn using(column: &str, from: &str, to: &str) -> Option<String> {
         }
         _ if bare(from) == bare(to) => None,
         _ => Some(format!("{column}::text::{to}")),
+    }
+}
+
+/// Returns the expression between a type with a time zone and one without: the time is taken for UTC, whatever the
+/// session's time zone is.
+fn in_utc(column: &str, from: &str, to: &str) -> Option<String> {
+    let is_zoned = |name: &str| name == "timestamp with time zone";
+    match (from, &*bare(to)) {
+        ("timestamp without time zone", new) if is_zoned(new) => {
+            Some(format!("{column} at time zone 'UTC'"))
+        }
+        ("date", new) if is_zoned(new) => Some(format!("{column}::timestamp at time zone 'UTC'")),
+        (old, "timestamp without time zone") if is_zoned(old) => {
+            Some(format!("{column} at time zone 'UTC'"))
+        }
+        (old, "date") if is_zoned(old) => Some(format!("({column} at time zone 'UTC')::date")),
+        _ => None,
     }
 }
 
@@ -130,7 +150,14 @@ pub(super) fn effect(from: &str, to: &str) -> Effect {
             ("real" | "double precision", _) if family(to) == Family::Number => Effect::LosesData,
             ("json", "jsonb") => Effect::LosesData,
             ("jsonb", "json") | ("cidr", "inet") | ("boolean", "integer") => Effect::Rewrites,
-            _ if family(from) == Family::Date && family(to) == Family::Date => Effect::Rewrites,
+            _ if family(from) == Family::Date && family(to) == Family::Date => {
+                // A precision of less than six places rounds.
+                let places = |modifiers: &[i32]| modifiers.first().copied().unwrap_or(6);
+                match places(&is) < places(&was) && old != "date" {
+                    true => Effect::LosesData,
+                    false => Effect::Rewrites,
+                }
+            }
             _ => Effect::MayFail,
         },
     }
@@ -151,6 +178,11 @@ mod tests {
             ("boolean", "bigint", Some("c::integer::bigint")),
             ("time(3) without time zone", "time without time zone", None),
             ("integer[]", "text[]", Some("c::text::text[]")),
+            (
+                "timestamp without time zone",
+                "timestamp with time zone",
+                Some("c at time zone 'UTC'"),
+            ),
         ] {
             assert_eq!(using("c", from, to).as_deref(), expected, "{from} to {to}");
         }
@@ -168,6 +200,7 @@ mod tests {
             ("numeric(10,2)", "numeric(12,2)", Effect::Nothing),
             ("numeric(10,4)", "numeric(10,2)", Effect::LosesData),
             ("timestamp with time zone", "date", Effect::LosesData),
+            ("timestamp without time zone", "timestamp(0) without time zone", Effect::LosesData),
             ("date", "timestamp with time zone", Effect::Rewrites),
             ("integer", "text", Effect::Rewrites),
             ("text", "integer", Effect::MayFail),

@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::{
     super::{
         Attribute, Object, ObjectKey, ObjectKind,
-        ddl::{fill, ident, own},
+        ddl::{escape, fill, ident, is_of_domain, literal, own},
     },
     conversion::{Effect, effect},
+    drops::printed,
     plan::{Plan, table_of},
     rebuild,
+    steps::column_of,
 };
 
 /// What a statement may do besides changing the schema.
@@ -95,8 +97,8 @@ impl Hazard {
 /// Returns the hazards of a statement for this object.
 pub(super) fn of(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
     let object = plan.expected.get(key).or_else(|| plan.actual.get(key));
-    let Some(relation) = object.and_then(|object| relation(key, object)) else {
-        return of_others(key, sql);
+    let Some(relation) = object.and_then(|object| relation(plan, key, object, sql)) else {
+        return of_others(plan, key, sql);
     };
     // Nobody uses what was not there.
     let is_new = |kind| plan.missing.contains(&ObjectKey::new(kind, &*relation));
@@ -151,6 +153,7 @@ pub(super) fn of(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
             found.push(Hazard::RewritesTable);
             may_fail = Some(None);
         }
+        ObjectKind::Sequence if contains(" add generated ") => found.push(Hazard::ReadsTable),
         ObjectKind::Table if contains(" attach partition ") => {
             found.push(Hazard::ReadsTable);
             may_fail = Some(None);
@@ -173,9 +176,11 @@ pub(super) fn of(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
     found
 }
 
-fn of_others(key: &ObjectKey, sql: &str) -> Vec<Hazard> {
+fn of_others(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
     let mut found = Vec::new();
-    if key.kind == ObjectKind::Sequence && sql.starts_with("drop sequence ") {
+    // The value of one that comes again is kept.
+    let is_lost = key.kind == ObjectKind::Sequence && !plan.created.contains(key);
+    if is_lost && sql.starts_with("drop sequence ") {
         found.push(Hazard::LosesData);
     }
     let narrows = sql.contains(" set not null") || sql.contains(" add constraint ");
@@ -187,8 +192,20 @@ fn of_others(key: &ObjectKey, sql: &str) -> Vec<Hazard> {
 }
 
 /// Returns the relation that a statement about an object locks.
-fn relation(key: &ObjectKey, object: &Object) -> Option<String> {
+fn relation(plan: &Plan<'_>, key: &ObjectKey, object: &Object, sql: &str) -> Option<String> {
+    let is_of_domain = |model| key.kind == ObjectKind::Constraint && is_of_domain(model, key);
+    if is_of_domain(plan.expected) || is_of_domain(plan.actual) {
+        return None;
+    }
     let name = match key.kind {
+        // Of an identity, or one that a column draws from.
+        ObjectKind::Sequence if sql.starts_with("alter table ") => {
+            let column = column_of(object)?;
+            let models = [plan.expected, plan.actual].into_iter();
+            let mut columns = models.flat_map(|model| model.of_kind(ObjectKind::Column));
+            let (column, _) = columns.find(|(key, _)| printed(key) == column)?;
+            return column.of.clone();
+        }
         ObjectKind::Table
         | ObjectKind::ForeignTable
         | ObjectKind::View
@@ -209,8 +226,8 @@ fn loses_data(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> bool {
     match key.kind {
         ObjectKind::Table => {
             let is_dropped = plan.dropped.contains(key) && sql.starts_with("drop table ");
-            let gives_nothing = sql.contains(" select  from ");
-            is_dropped && rebuild::holds_rows(plan, key) || gives_nothing
+            let is_copied = sql.starts_with("insert ");
+            is_dropped && rebuild::holds_rows(plan, key) || is_copied && loses_values(plan, key)
         }
         ObjectKind::Column => {
             let object = plan.actual.get(key);
@@ -222,6 +239,22 @@ fn loses_data(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns `true` if not all values of a table are there when its rows have been copied.
+fn loses_values(plan: &Plan<'_>, table: &ObjectKey) -> bool {
+    let is_computed = |object: &Object| {
+        object.get(Attribute::GeneratedStored).is_some()
+            || object.get(Attribute::GeneratedVirtual).is_some()
+    };
+    let columns = plan.actual.columns(&table.name).into_iter();
+    columns.filter(|(_, old)| !is_computed(old)).any(|(column, old)| {
+        let Some(new) = plan.expected.get(column) else { return true };
+        let types = (old.text(Attribute::Type), new.text(Attribute::Type));
+        let is_less = matches!(types, (Some(from), Some(to)) if from != to
+            && effect(from, to) == Effect::LosesData);
+        is_computed(new) || is_less
+    })
 }
 
 fn of_type(
@@ -239,7 +272,7 @@ fn of_type(
         return vec![Hazard::RewritesTable];
     }
     if plan.retyped.contains(&(of, &*key.name)) {
-        *may_fail = Some(None);
+        *may_fail = Some(without_label(plan, key, &to));
         return vec![Hazard::RewritesTable];
     }
     if from == to {
@@ -257,6 +290,19 @@ fn of_type(
             vec![Hazard::LosesData, Hazard::RewritesTable]
         }
     }
+}
+
+/// Returns a query for the rows whose label an enum does not have any more.
+fn without_label(plan: &Plan<'_>, column: &ObjectKey, data_type: &str) -> Option<String> {
+    let (key, new) =
+        plan.expected.of_kind(ObjectKind::Enum).find(|(key, _)| ident(&key.name) == data_type)?;
+    let old = plan.actual.get(key)?;
+    let labels = old.list(Attribute::Labels).iter();
+    let gone = labels.filter(|label| !new.list(Attribute::Labels).contains(label));
+    let gone: Vec<_> = gone.map(|label| literal(&escape(label))).collect();
+    let (table, name) = (own(column.of.as_deref().unwrap_or_default()), ident(&column.name));
+    let all = gone.join(", ");
+    (!gone.is_empty()).then(|| format!("select {name} from {table} where {name}::text in ({all})"))
 }
 
 /// Returns a query for the rows whose value does not fit into a type.
@@ -343,6 +389,10 @@ fn without_referenced(table: &str, definition: &str) -> Option<String> {
     if own.contains('(') || own.contains('"') || columns.contains('"') || referenced.contains('"') {
         return None;
     }
+    let referenced = match referenced.contains('.') {
+        true => referenced.to_owned(),
+        false => format!("{{schema}}.{referenced}"),
+    };
     let pairs: Vec<_> = own.split(", ").zip(columns.split(", ")).collect();
     let there: Vec<_> = pairs.iter().map(|(own, _)| format!("a.{own} is not null")).collect();
     let same: Vec<_> = pairs.iter().map(|(own, other)| format!("b.{other} = a.{own}")).collect();
@@ -360,6 +410,9 @@ fn lock(key: &ObjectKey, sql: &str) -> Option<LockMode> {
         return None;
     }
     if sql.starts_with("comment ") || sql == "reset role" || sql.starts_with("security label ") {
+        return None;
+    }
+    if sql.starts_with("select ") {
         return None;
     }
     Some(match key.kind {

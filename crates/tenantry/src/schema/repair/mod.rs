@@ -22,7 +22,7 @@ use serde::Serialize;
 pub use hazard::{Hazard, LockMode};
 pub use rename::Rename;
 
-use super::{Difference, ObjectKey, SchemaModel, compare, ddl};
+use super::{ObjectKey, SchemaModel, compare, ddl};
 
 /// The statements that make a schema like another one.
 ///
@@ -34,6 +34,8 @@ use super::{Difference, ObjectKey, SchemaModel, compare, ddl};
 pub struct Repair {
     /// The schema that is changed.
     pub schema: String,
+    /// The schema that it becomes like.
+    pub reference: String,
     /// The statements, in an order that works.
     pub steps: Vec<Step>,
     /// What no statement here can bring about, or what stands in the way.
@@ -53,6 +55,9 @@ pub struct Step {
     pub object: ObjectKey,
     /// What it may do besides.
     pub hazards: Vec<Hazard>,
+    /// Why it is there, where no difference explains it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
     /// It has to be committed before the others begin.
     pub is_alone: bool,
 }
@@ -76,21 +81,14 @@ pub struct Impossible {
 /// Roles, extensions and what other schemas hold have to be there. Views of other schemas that depend on what has to be
 /// dropped are not known here: the statement fails and names them.
 pub fn repair(expected: &SchemaModel, actual: &SchemaModel) -> Repair {
-    repair_of(expected, actual, compare(expected, actual))
-}
-
-/// Works out what takes away these differences.
-pub(crate) fn repair_of(
-    expected: &SchemaModel,
-    actual: &SchemaModel,
-    differences: Vec<Difference>,
-) -> Repair {
+    let differences = compare(expected, actual);
     let meant = translate::translated(expected, &actual.schema);
     let plan = plan::Plan::new(&meant, actual, differences);
     let mut impossible = plan.impossible();
     impossible.extend(translate::names_of(expected, &plan));
     Repair {
         schema: actual.schema.clone(),
+        reference: expected.schema.clone(),
         steps: steps::all(&plan),
         impossible,
         renames: rename::proposals(&plan),
@@ -114,6 +112,15 @@ impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             return writeln!(f, "-- Nothing to repair.");
+        }
+        let losses = self.steps.iter().filter(|step| step.hazards.contains(&Hazard::LosesData));
+        let (schema, reference, count) = (&self.schema, &self.reference, self.steps.len());
+        let word = if count == 1 { "statement" } else { "statements" };
+        let header = format!("Makes the schema {schema} like {reference}: {count} {word}");
+        match losses.count() {
+            0 => remark(f, &format!("{header}, none of which loses data."))?,
+            1 => remark(f, &format!("{header}, one of which LOSES DATA."))?,
+            losses => remark(f, &format!("{header}, {losses} of which LOSE DATA."))?,
         }
         for Impossible { object, reason } in &self.impossible {
             remark(f, &format!("Cannot be repaired here: {object}: {reason}"))?;
@@ -146,6 +153,9 @@ impl fmt::Display for Step {
         match words.is_empty() {
             true => remark(f, &self.object.to_string())?,
             false => remark(f, &format!("{}: {}", self.object, words.join("; ")))?,
+        }
+        if let Some(why) = &self.remark {
+            remark(f, &format!("  {why}"))?;
         }
         for query in queries {
             remark(f, &format!("  {query}"))?;

@@ -120,7 +120,7 @@ impl<'a> Plan<'a> {
             let kinds = [ObjectKind::Table, ObjectKind::Composite, ObjectKind::ForeignTable];
             let there = self.actual.objects.get_key_value(key);
             if let (true, Some((key, actual))) = (kinds.contains(&key.kind), there)
-                && self.order_after(key, actual) != object.list(Attribute::ColumnOrder)
+                && self.order_after(key, actual) != self.order_meant(key, object)
             {
                 found.push(key);
             }
@@ -173,9 +173,17 @@ impl<'a> Plan<'a> {
         let order = actual.list(Attribute::ColumnOrder).iter();
         let mut order: Vec<String> =
             order.filter(|name| !self.unexpected.contains(&column(name))).cloned().collect();
-        let new = self.expected.get(key).map_or(&[][..], |o| o.list(Attribute::ColumnOrder));
-        order.extend(new.iter().filter(|name| self.missing.contains(&column(name))).cloned());
+        let new = self.expected.get(key).map(|object| self.order_meant(key, object));
+        let new = new.into_iter().flatten();
+        order.extend(new.filter(|name| self.missing.contains(&column(name))));
         order
+    }
+
+    /// Returns the order of the columns of the reference that are wanted.
+    fn order_meant(&self, key: &ObjectKey, expected: &Object) -> Vec<String> {
+        let column = |name: &str| ObjectKey::part(ObjectKind::Column, &*key.name, name);
+        let order = expected.list(Attribute::ColumnOrder).iter();
+        order.filter(|name| self.expected.get(&column(name)).is_some()).cloned().collect()
     }
 
     /// Returns the kind of relation or type that a column is in.

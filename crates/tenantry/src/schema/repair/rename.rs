@@ -37,10 +37,13 @@ impl fmt::Display for Rename {
     }
 }
 
-/// Kinds that are worth renaming: they hold rows, or take long to make.
+/// Kinds that are worth renaming: they hold rows, take long to make, or others depend on them.
 const KINDS: &[ObjectKind] = &[
     ObjectKind::Table,
+    ObjectKind::View,
     ObjectKind::MaterializedView,
+    ObjectKind::Function,
+    ObjectKind::Procedure,
     ObjectKind::Column,
     ObjectKind::Sequence,
     ObjectKind::Constraint,

@@ -53,16 +53,34 @@ pub(super) fn all(plan: &Plan<'_>) -> Vec<Step> {
     steps.found.sort_by_key(|(turn, ..)| *turn);
     let (schema, role) = (&plan.actual.schema, plan.actual.role.as_deref());
     let step = |((stage, ..), key, sql): ((Stage, i64, i64), &ObjectKey, String)| {
+        let remark = remark(plan, key, &sql, stage);
         let mut hazards = hazard::of(plan, key, &sql);
         hazards.iter_mut().for_each(|hazard| hazard.fill(schema, role));
         Step {
             sql: fill(&sql, schema, role),
             object: key.clone(),
             hazards,
+            remark: remark.map(str::to_owned),
             is_alone: stage == Stage::Alone,
         }
     };
     steps.found.into_iter().map(step).collect()
+}
+
+/// Says why something is done that no difference explains.
+fn remark(plan: &Plan<'_>, key: &ObjectKey, sql: &str, stage: Stage) -> Option<&'static str> {
+    if key.kind == ObjectKind::Table && plan.rebuilt.contains(&*key.name) {
+        return match () {
+            () if sql.starts_with("lock ") => Some(
+                "it cannot be altered as it has to be (such as the order of its columns): it is created anew, and its rows are copied",
+            ),
+            () if sql.contains(" rename to ") => Some("moved aside until its rows are copied"),
+            _ => None,
+        };
+    }
+    let comes_again = plan.dropped.contains(key) && plan.created.contains(key);
+    (comes_again && !plan.changed.contains_key(key) && stage == Stage::Drop)
+        .then_some("it is in the way of another change, and comes again below")
 }
 
 impl<'a> Steps<'_, 'a> {
@@ -73,6 +91,20 @@ impl<'a> Steps<'_, 'a> {
     /// What would be lost with what goes: the values of sequences. Grants that come by themselves are held off.
     fn save(&mut self) {
         let plan = self.plan;
+        // Nobody may write to what is copied, nor draw from what is put down.
+        for (key, _) in plan.actual.of_kind(ObjectKind::Table) {
+            let start = format!("{}.", ident(&key.name));
+            let is_drawn = plan.dropped.iter().any(|sequence| {
+                let object = plan.actual.get(sequence);
+                sequence.kind == ObjectKind::Sequence
+                    && plan.created.contains(sequence)
+                    && object.and_then(column_of).is_some_and(|column| column.starts_with(&start))
+            });
+            if plan.rebuilt.contains(&*key.name) || is_drawn {
+                let sql = format!("lock table {} in access exclusive mode", own(&key.name));
+                self.add((Stage::Save, -1, 0), key, sql);
+            }
+        }
         for key in &plan.dropped {
             if key.kind == ObjectKind::Sequence && plan.created.contains(key) {
                 let (kept, name) = (own(&rebuild::kept(plan, key)), own(&key.name));
@@ -433,7 +465,7 @@ impl<'a> Steps<'_, 'a> {
     /// Returns what sets a sequence behind the values that its column has already.
     fn beyond_highest(&self, sequence: &Object, name: &str) -> Option<String> {
         let plan = self.plan;
-        let column = sequence.text(Attribute::IdentityOf).or(sequence.text(Attribute::OwnedBy))?;
+        let column = column_of(sequence)?;
         let (key, object) = plan
             .actual
             .of_kind(ObjectKind::Column)
@@ -463,6 +495,11 @@ impl Plan<'_> {
         (!self.created.is_empty() || !self.rebuilt.is_empty())
             && self.actual.of_kind(ObjectKind::DefaultPrivileges).next().is_some()
     }
+}
+
+/// Returns the printed name of the column that a sequence belongs to.
+pub(super) fn column_of(sequence: &Object) -> Option<&str> {
+    sequence.text(Attribute::IdentityOf).or(sequence.text(Attribute::OwnedBy))
 }
 
 fn is_identity(sequence: &Object) -> bool {
