@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::Executor;
+use sqlx::{Executor, PgConnection};
 use tenantry::{
     drift::{DriftStatus, Reference},
     migrate::MigrateOptions,
@@ -11,7 +11,7 @@ use tenantry::{
 };
 
 use crate::migrate::Files;
-use crate::support::{TestResult, World, run};
+use crate::support::{TestResult, World, eventually, run};
 
 fn files() -> Files {
     Files::new(&[
@@ -42,13 +42,51 @@ async fn migrations_are_applied_in_a_scratch_schema_that_is_removed() -> TestRes
     let report = manager.drift().against(Reference::Migrations(files().read())).run().await?;
     assert_eq!((report.no_drift, report.with_drift), (2, 1), "{report}");
     assert_eq!(report.clusters[0].findings[0].to_string(), "index orders_user is missing");
-    let left: i64 =
-        sqlx::query_scalar("select count(*) from pg_namespace where nspname like 'tenantry%'")
-            .fetch_one(&mut admin)
-            .await?;
-    assert_eq!(left, 0);
+    assert_eq!(scratch_schemas(&mut admin).await, 0);
     manager.close().await;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_scratch_schema_that_was_left_behind_is_removed_by_the_next_comparison() -> TestResult {
+    let world = World::new().await;
+    let manager = world.manager();
+    let mut admin = world.admin().await;
+    run(&mut admin, "create schema tenant_a1; create table tenant_a1.t (a int)").await;
+    run(&mut admin, "select pg_advisory_lock(14)").await;
+    let files = Files::new(&[
+        ("1_t.sql", "create table t (a int)"),
+        ("2_wait.sql", "select pg_advisory_xact_lock(14)"),
+    ]);
+    let comparison = manager.drift().against(Reference::Migrations(files.read()));
+    let mut other = world.admin().await;
+    let waits = eventually("the second migration waits", async || {
+        let waiting = sqlx::query_scalar(
+            "select exists (select from pg_locks where locktype = 'advisory' and not granted \
+             and database = (select oid from pg_database where datname = current_database()))",
+        );
+        waiting.fetch_one(&mut other).await.expect("the server runs")
+    });
+    tokio::select! {
+        report = comparison.run() => panic!("nothing kept it from ending: {report:?}"),
+        () = waits => {}
+    }
+    assert_eq!(scratch_schemas(&mut admin).await, 1);
+    run(&mut admin, "select pg_advisory_unlock(14)").await;
+    // The server may take a moment to notice that nobody is there any more.
+    eventually("it is removed", async || {
+        let report = comparison.run().await.expect("it is compared");
+        assert_eq!((report.total, report.error), (1, 0), "{report}");
+        scratch_schemas(&mut admin).await == 0
+    })
+    .await;
+    manager.close().await;
+    Ok(())
+}
+
+async fn scratch_schemas(admin: &mut PgConnection) -> i64 {
+    let count = "select count(*) from pg_namespace where nspname like 'tenantry%'";
+    sqlx::query_scalar(count).fetch_one(admin).await.expect("the server runs")
 }
 
 #[tokio::test]
