@@ -146,7 +146,7 @@ pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, E
         }
         _ => vec![Ok(None)],
     };
-    let (_, expected) = expect(drift, &entries, &versions).await?;
+    let (name, expected) = expect(drift, &entries, &versions).await?;
     let expected = expected.into_values().next().ok_or_else(|| {
         Error::new(ErrorKind::Migration, "finding what the tenant should be like")
     })?;
@@ -157,10 +157,11 @@ pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, E
         .filter(|difference| drift.hides(|rule| rule.matches(difference)).is_some())
         .map(diff::seen_from_the_other)
         .collect();
-    match hidden.is_empty() {
-        true => Ok(schema::repair(&expected.model, &actual)),
-        false => Ok(schema::repair(&diff::without(&expected.model, &hidden, &actual), &actual)),
-    }
+    let repair = match hidden.is_empty() {
+        true => schema::repair(&expected.model, &actual),
+        false => schema::repair(&diff::without(&expected.model, &hidden, &actual), &actual),
+    };
+    Ok(Repair { reference: name.to_string(), ..repair })
 }
 
 /// Returns the tenants that have a schema's name.

@@ -153,20 +153,23 @@ fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeS
         }
     }
     for (place, key) in keys.iter().enumerate() {
-        let is_query = match key.kind {
-            ObjectKind::View | ObjectKind::MaterializedView => true,
-            ObjectKind::Function | ObjectKind::Procedure => {
-                model.get(key).is_some_and(|object| object.has(Attribute::SqlBody))
+        let query = model.get(key).and_then(|object| match key.kind {
+            ObjectKind::View | ObjectKind::MaterializedView => object.text(Attribute::Definition),
+            ObjectKind::Function | ObjectKind::Procedure if object.has(Attribute::SqlBody) => {
+                object.text(Attribute::Body)
             }
-            _ => false,
-        };
+            _ => None,
+        });
+        let is_query = query.is_some();
+        let uses_keys =
+            query.is_some_and(|query| query.contains("GROUP BY") || query.contains("ON CONFLICT"));
         let is_table = matches!(
             key.kind,
             ObjectKind::Table | ObjectKind::ForeignTable | ObjectKind::Composite
         );
         let of = needs[place].iter().filter(|need| match keys[**need].kind {
             ObjectKind::Domain => is_table || is_query,
-            ObjectKind::Table => is_query,
+            ObjectKind::Table => uses_keys,
             _ => false,
         });
         let more = of.flat_map(|need| constraints.get(&*keys[*need].name)).flatten();

@@ -34,7 +34,7 @@ use super::{ObjectKey, SchemaModel, compare, ddl};
 pub struct Repair {
     /// The schema that is changed.
     pub schema: String,
-    /// The schema that it becomes like.
+    /// What it becomes like, in words.
     pub reference: String,
     /// The statements, in an order that works.
     pub steps: Vec<Step>,
@@ -88,7 +88,7 @@ pub fn repair(expected: &SchemaModel, actual: &SchemaModel) -> Repair {
     impossible.extend(translate::names_of(expected, &plan));
     Repair {
         schema: actual.schema.clone(),
-        reference: expected.schema.clone(),
+        reference: format!("the schema {}", expected.schema),
         steps: steps::all(&plan),
         impossible,
         renames: rename::proposals(&plan),
