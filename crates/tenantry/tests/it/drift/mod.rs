@@ -5,4 +5,5 @@ mod changing;
 mod clusters;
 mod diffs;
 mod references;
+mod repair;
 mod watch;
