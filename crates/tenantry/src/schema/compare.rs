@@ -63,23 +63,48 @@ impl fmt::Display for Difference {
             Change::Missing => write!(f, " is missing"),
             Change::Unexpected => write!(f, " is not expected"),
             Change::Changed { attribute, expected, actual } => {
+                let is_short =
+                    |text: &String| text.chars().count() <= SHOWN && !text.contains('\n');
                 let one = |value: &Option<Value>| match value {
-                    None => "the default".to_owned(),
-                    Some(value) => {
-                        let text = value.to_string();
-                        match text.chars().count() > SHOWN || text.contains('\n') {
-                            true => "another".to_owned(),
-                            false => text,
-                        }
-                    }
+                    None => Some("the default".to_owned()),
+                    Some(value) => Some(value.to_string()).filter(is_short),
                 };
-                let (expected, actual) = (one(expected), one(actual));
-                match expected == "another" || actual == "another" {
-                    true => write!(f, ": {attribute} differs"),
-                    false => write!(f, ": {attribute} is {actual}, expected {expected}"),
+                match (one(expected), one(actual), expected, actual) {
+                    (Some(expected), Some(actual), ..) => {
+                        write!(f, ": {attribute} is {actual}, expected {expected}")
+                    }
+                    (.., Some(Value::List(expected)), Some(Value::List(actual))) => {
+                        write_lists(f, *attribute, expected, actual)
+                    }
+                    _ => write!(f, ": {attribute} differs"),
                 }
             }
         }
+    }
+}
+
+/// Says what one list lacks and what it has too many.
+fn write_lists(
+    f: &mut fmt::Formatter<'_>,
+    attribute: Attribute,
+    expected: &[String],
+    actual: &[String],
+) -> fmt::Result {
+    let without = |list: &[String], other: &[String]| -> Vec<String> {
+        list.iter().filter(|one| !other.contains(one)).cloned().collect()
+    };
+    let parts =
+        [("lacks", without(expected, actual)), ("has too many:", without(actual, expected))];
+    let parts: Vec<_> = parts
+        .iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(words, list)| format!("{words} {}", list.join(", ")))
+        .collect();
+    let said = parts.join("; ");
+    let is_short = !said.is_empty() && said.chars().count() <= 2 * SHOWN && !said.contains('\n');
+    match is_short {
+        true => write!(f, ": {attribute} {said}"),
+        false => write!(f, ": {attribute} differs"),
     }
 }
 
