@@ -10,7 +10,9 @@ use super::{
             storage_option,
         },
     },
-    conversion, plan,
+    conversion,
+    drops::printed,
+    plan,
     plan::Plan,
     privileges::{comment, common},
 };
@@ -104,7 +106,13 @@ pub(super) fn alter(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
         _ => {}
     }
     // A new identity is added with its sequence, an old one goes with it.
+    let has_new_sequence = plan.created.iter().any(|sequence| {
+        sequence.kind == ObjectKind::Sequence
+            && plan.expected.get(sequence).and_then(|object| object.text(Attribute::IdentityOf))
+                == Some(&*printed(key))
+    });
     if is(Attribute::Identity)
+        && !has_new_sequence
         && old.get(Attribute::Identity).is_some()
         && let Some(when) = new.text(Attribute::Identity)
     {

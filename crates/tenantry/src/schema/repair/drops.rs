@@ -9,7 +9,7 @@ use super::{
         },
     },
     columns::parents_column,
-    plan::{Plan, parents},
+    plan::Plan,
     privileges::default_privileges,
     rebuild, relations,
     target::target,
@@ -30,10 +30,13 @@ pub(super) fn drops(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
             ObjectKind::Domain,
         ]
         .into_iter()
-        .any(|kind| is_dropped(kind, name))
+        .any(|kind| is_dropped(kind, name) && !plan.moved.contains_key(&ObjectKey::new(kind, name)))
     };
     let one = match key.kind {
         ObjectKind::Schema => return Vec::new(),
+        ObjectKind::Table if plan.moved.contains_key(key) => {
+            return vec![rebuild::put_aside(plan, key)];
+        }
         ObjectKind::DefaultPrivileges => {
             let changes = grant_changes(&key.name, "", object.list(Attribute::Grants), &[]);
             return changes.iter().map(|change| default_privileges(of, change)).collect();
@@ -116,7 +119,8 @@ fn parents_state(plan: &Plan<'_>, key: &ObjectKey) -> &'static str {
 fn column(plan: &Plan<'_>, key: &ObjectKey, goes_with_it: bool) -> Vec<String> {
     let of = key.of.as_deref().unwrap_or_default();
     let comes_from_parent = parents_column(plan, key, |key| plan.unexpected.contains(key));
-    if goes_with_it || comes_from_parent || plan.rebuilt.contains(of) {
+    let is_moved = plan.moved.contains_key(&ObjectKey::new(ObjectKind::Table, of));
+    if goes_with_it || comes_from_parent || is_moved || plan.rebuilt.contains(of) {
         return Vec::new();
     }
     let name = ident(&key.name);
@@ -164,7 +168,8 @@ fn goes_with_parent(plan: &Plan<'_>, key: &ObjectKey) -> bool {
     let Some(object) = plan.actual.get(key) else { return false };
     let table = super::plan::table_of(key, object);
     // By then it is alone.
-    if plan.rebuilt.contains(table) {
+    let is_moved = plan.moved.contains_key(&ObjectKey::new(ObjectKind::Table, table));
+    if plan.rebuilt.contains(table) || is_moved {
         return false;
     }
     if let Some(parent) = object.text(Attribute::AttachedTo) {
@@ -197,9 +202,8 @@ fn is_of_type(plan: &Plan<'_>, key: &ObjectKey) -> bool {
 /// Returns what frees a table that stays, or is moved aside, from what goes, with the phase before which it has to be
 /// done.
 pub(super) fn strip(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
-    let Some(table) = plan.actual.get(key) else { return Vec::new() };
     let name = own(&key.name);
-    if plan.rebuilt.contains(&*key.name) {
+    if plan.rebuilt.contains(&*key.name) || plan.moved.contains_key(key) {
         return rebuild::strip(plan, key);
     }
     let mut found = Vec::new();
@@ -209,13 +213,6 @@ pub(super) fn strip(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
             let column = ident(&column.name);
             found.push(format!("alter table only {name} alter column {column} drop default"));
         }
-    }
-    let bound_changes = plan.changed.get(key).is_some_and(|attributes| {
-        attributes.contains(&Attribute::PartitionBound)
-            && !attributes.contains(&Attribute::PartitionOf)
-    });
-    if bound_changes && let Some(parent) = parents(table).next() {
-        found.push(format!("alter table {parent} detach partition {name}"));
     }
     found
 }

@@ -225,7 +225,9 @@ fn relation(plan: &Plan<'_>, key: &ObjectKey, object: &Object, sql: &str) -> Opt
 fn loses_data(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> bool {
     match key.kind {
         ObjectKind::Table => {
-            let is_dropped = plan.dropped.contains(key) && sql.starts_with("drop table ");
+            let is_moved = plan.moved.contains_key(key);
+            let is_dropped =
+                plan.dropped.contains(key) && !is_moved && sql.starts_with("drop table ");
             let is_copied = sql.starts_with("insert ");
             is_dropped && rebuild::holds_rows(plan, key) || is_copied && loses_values(plan, key)
         }
@@ -247,9 +249,11 @@ fn loses_values(plan: &Plan<'_>, table: &ObjectKey) -> bool {
         object.get(Attribute::GeneratedStored).is_some()
             || object.get(Attribute::GeneratedVirtual).is_some()
     };
+    let into = plan.moved.get(table).map_or(&*table.name, |into| &*into.name);
     let columns = plan.actual.columns(&table.name).into_iter();
     columns.filter(|(_, old)| !is_computed(old)).any(|(column, old)| {
-        let Some(new) = plan.expected.get(column) else { return true };
+        let new = ObjectKey::part(ObjectKind::Column, into, &*column.name);
+        let Some(new) = plan.expected.get(&new) else { return true };
         let types = (old.text(Attribute::Type), new.text(Attribute::Type));
         let is_less = matches!(types, (Some(from), Some(to)) if from != to
             && effect(from, to) == Effect::LosesData);

@@ -133,9 +133,14 @@ impl fmt::Display for Repair {
             if steps.is_empty() {
                 continue;
             }
-            let schema = ddl::fill("{schema}", &self.schema, None);
-            writeln!(f, "begin;\nset local search_path = {schema};")?;
-            writeln!(f, "set local check_function_bodies = off;\n")?;
+            let schema = ddl::literal(&ddl::fill("{schema}", &self.schema, None));
+            writeln!(f, "begin;\nset local standard_conforming_strings = on;")?;
+            writeln!(f, "set local check_function_bodies = off;")?;
+            // Bodies of functions may name what is elsewhere in the path.
+            writeln!(
+                f,
+                "select set_config('search_path', concat_ws(', ', {schema}, nullif(current_setting('search_path'), '')), true);\n"
+            )?;
             for step in steps {
                 write!(f, "{step}")?;
             }

@@ -30,6 +30,8 @@ pub(super) struct Plan<'a> {
     pub(super) retyped: BTreeSet<(&'a str, &'a str)>,
     /// Columns whose default has to go for a while; domains with an empty name.
     pub(super) redefaulted: BTreeSet<(&'a str, &'a str)>,
+    /// Partitions that go, and the tables that take their rows.
+    pub(super) moved: BTreeMap<&'a ObjectKey, &'a ObjectKey>,
     /// The order of creation here and there.
     pub(super) old_order: Order<'a>,
     pub(super) new_order: Order<'a>,
@@ -56,6 +58,7 @@ impl<'a> Plan<'a> {
             rebuilt: BTreeSet::new(),
             retyped: BTreeSet::new(),
             redefaulted: BTreeSet::new(),
+            moved: BTreeMap::new(),
             old_order,
             new_order: Order::new(expected),
             words,
@@ -211,8 +214,11 @@ impl<'a> Plan<'a> {
     fn renew(&mut self, key: &'a ObjectKey) {
         let new = self.expected.objects.get_key_value(key).map(|(key, _)| key);
         if key.kind == ObjectKind::Table {
-            if new.is_some() {
-                self.rebuilt.insert(&key.name);
+            if new.is_some() && self.rebuilt.insert(&key.name) {
+                let checks = self.actual.parts_of(ObjectKind::Constraint, &key.name);
+                for check in checks.map(|(check, _)| check).collect::<Vec<_>>() {
+                    self.renew(check);
+                }
             }
             return;
         }
@@ -242,16 +248,67 @@ impl<'a> Plan<'a> {
                 if self.defines_gone_type(key, place) && !self.is_gone(key) {
                     self.renew(key);
                 }
-                if !gone.is_empty() && !self.is_gone(key) {
+                let needs = self.old_order.needs[place].iter().map(|need| keys[*need]);
+                let rewritten: Vec<_> = needs.filter(|need| self.is_rewritten(need)).collect();
+                if !rewritten.is_empty() && !self.is_gone(key) {
+                    self.compute_again(key, &rewritten);
+                }
+                if !gone.is_empty() && (key.kind == ObjectKind::Table || !self.is_gone(key)) {
                     self.disturb(key, &gone);
                 }
             }
             self.follow_columns(&keys);
             self.follow_indexes();
             self.follow_attached();
+            self.follow_rows();
             if self.size() == before {
                 break;
             }
+        }
+    }
+
+    /// Returns `true` if a function stays and gives other results afterwards.
+    fn is_rewritten(&self, key: &ObjectKey) -> bool {
+        let changes = self.changes(key);
+        key.kind == ObjectKind::Function
+            && !self.is_gone(key)
+            && [
+                Attribute::Body,
+                Attribute::SqlBody,
+                Attribute::Language,
+                Attribute::ObjectFile,
+                Attribute::Settings,
+                Attribute::Strict,
+            ]
+            .iter()
+            .any(|attribute| changes.contains(attribute))
+    }
+
+    /// Recreates what holds, or was checked by, results of functions that are other ones now.
+    fn compute_again(&mut self, key: &'a ObjectKey, rewritten: &[&'a ObjectKey]) {
+        match key.kind {
+            ObjectKind::Index | ObjectKind::Constraint | ObjectKind::MaterializedView => {
+                self.renew(key);
+            }
+            ObjectKind::Table => {
+                let is_computed = self
+                    .actual
+                    .columns(&key.name)
+                    .into_iter()
+                    .any(|(_, object)| names(object, Attribute::GeneratedStored, rewritten));
+                let is_placed =
+                    names(&self.actual.objects[key], Attribute::PartitionKey, rewritten);
+                if is_computed || is_placed {
+                    return self.renew(key);
+                }
+                let checks = self.actual.parts_of(ObjectKind::Constraint, &key.name);
+                let checks =
+                    checks.filter(|(_, check)| names(check, Attribute::Definition, rewritten));
+                for check in checks.map(|(check, _)| check).collect::<Vec<_>>() {
+                    self.renew(check);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -304,13 +361,18 @@ impl<'a> Plan<'a> {
             gone.iter().copied().filter(|gone| gone.kind == ObjectKind::Table).collect();
         let others: Vec<&ObjectKey> =
             gone.iter().copied().filter(|gone| gone.kind != ObjectKind::Table).collect();
+        if self.dropped.contains(key) {
+            return;
+        }
+        // What is moved aside must hold on to nothing.
+        let is_rebuilt = self.rebuilt.contains(&*key.name);
         let has_new_parent = [Attribute::Inherits, Attribute::PartitionOf]
             .into_iter()
             .any(|attribute| names(table, attribute, &parents));
-        if has_new_parent
+        let has_to_be_new = has_new_parent
             || names(table, Attribute::OfType, &others)
-            || names(table, Attribute::PartitionKey, &others)
-        {
+            || names(table, Attribute::PartitionKey, &others);
+        if has_to_be_new && !is_rebuilt {
             return self.renew(key);
         }
         for (column, object) in self.actual.columns(&key.name) {
@@ -320,7 +382,7 @@ impl<'a> Plan<'a> {
             let is_of_type = [Attribute::Type, Attribute::Collation]
                 .into_iter()
                 .any(|attribute| names(object, attribute, gone));
-            if is_computed {
+            if is_computed && !is_rebuilt {
                 return self.renew(key);
             }
             if is_of_type {
@@ -517,6 +579,101 @@ impl<'a> Plan<'a> {
         for key in renewed {
             self.renew(key);
         }
+    }
+
+    /// Sees to it that rows find their place: those of partitions that go, and those of a default partition when
+    /// another one takes some of them. What would fire where they are given to is created after them.
+    fn follow_rows(&mut self) {
+        let mut renewed = Vec::new();
+        for (key, table) in self.expected.of_kind(ObjectKind::Table) {
+            let Some(parent) = table.text(Attribute::PartitionOf).filter(|_| self.is_new(key))
+            else {
+                continue;
+            };
+            let siblings = self.actual.of_kind(ObjectKind::Table).filter(|(_, sibling)| {
+                sibling.text(Attribute::PartitionOf) == Some(parent)
+                    && sibling.text(Attribute::PartitionBound) == Some("DEFAULT")
+            });
+            renewed.extend(siblings.map(|(sibling, _)| sibling));
+        }
+        let mut moved = BTreeMap::new();
+        for (key, table) in self.actual.of_kind(ObjectKind::Table) {
+            let is_leaf = table.get(Attribute::PartitionKey).is_none()
+                && table.get(Attribute::PartitionOf).is_some();
+            if is_leaf && self.dropped.contains(key) {
+                moved.extend(self.heir(key).map(|heir| (key, heir)));
+            }
+        }
+        self.moved = moved;
+        let copied = self.rebuilt.iter().filter_map(|table| {
+            let key = ObjectKey::new(ObjectKind::Table, *table);
+            self.expected.objects.get_key_value(&key).map(|(key, _)| self.root(key))
+        });
+        let targets: BTreeSet<&ObjectKey> =
+            copied.chain(self.moved.values().copied()).filter(|key| !self.is_new(key)).collect();
+        for target in targets {
+            let mut tables = self.descendants(&target.name);
+            tables.extend(self.actual.objects.get_key_value(target).map(|(key, _)| &*key.name));
+            for table in tables {
+                let triggers = self.actual.parts_of(ObjectKind::Trigger, table);
+                renewed.extend(triggers.map(|(trigger, _)| trigger));
+            }
+        }
+        for key in renewed {
+            if key.kind != ObjectKind::Table || self.expected.get(key).is_some() {
+                self.renew(key);
+            }
+        }
+    }
+
+    /// Returns the table that takes the rows of a partition that goes: one that its parent becomes, or whose default
+    /// partition takes whatever comes.
+    fn heir(&self, leaf: &ObjectKey) -> Option<&'a ObjectKey> {
+        let mut table = self.actual.get(leaf)?;
+        loop {
+            let parent = table.text(Attribute::PartitionOf)?;
+            let mut tables = self.actual.of_kind(ObjectKind::Table);
+            let (key, object) = tables.find(|(key, _)| ident(&key.name) == parent)?;
+            let there = self.expected.objects.get_key_value(key);
+            if let Some((key, _)) = there {
+                let parent = ident(&key.name);
+                let has_default = self.expected.of_kind(ObjectKind::Table).any(|(_, partition)| {
+                    partition.text(Attribute::PartitionOf) == Some(&parent)
+                        && partition.text(Attribute::PartitionBound) == Some("DEFAULT")
+                });
+                return (self.is_new(key) || has_default).then(|| self.root(key));
+            }
+            table = object;
+        }
+    }
+
+    /// Returns the table that rows of this one are given to: the partitioned table above all.
+    pub(super) fn root(&self, key: &'a ObjectKey) -> &'a ObjectKey {
+        let mut root = key;
+        loop {
+            let table = self.expected.get(root);
+            let parent = table.and_then(|table| table.text(Attribute::PartitionOf));
+            let found = parent.and_then(|parent| {
+                let mut tables = self.expected.of_kind(ObjectKind::Table);
+                tables.find(|(key, _)| ident(&key.name) == parent)
+            });
+            match found {
+                Some((parent, _)) => root = parent,
+                None => return root,
+            }
+        }
+    }
+
+    /// Returns `true` if a partition is attached only when its indexes are there, because its parent's stay.
+    pub(super) fn is_attached_late(&self, table: &str) -> bool {
+        let key = ObjectKey::new(ObjectKind::Table, table);
+        let object = self.expected.get(&key).filter(|_| self.is_new(&key));
+        let Some(parent) = object.and_then(|object| object.text(Attribute::PartitionOf)) else {
+            return false;
+        };
+        let mut tables = self.expected.of_kind(ObjectKind::Table);
+        let stays = !tables.any(|(key, _)| ident(&key.name) == parent && self.is_new(key));
+        stays && self.indexes_of(parent).any(|index| !self.is_gone(index))
     }
 
     /// Returns the indexes and keys of a table, by its printed name.

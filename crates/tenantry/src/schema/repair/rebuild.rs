@@ -79,28 +79,29 @@ pub(super) fn put_aside(plan: &Plan<'_>, key: &ObjectKey) -> String {
 }
 
 /// Copies the rows of a table that was moved aside.
-pub(super) fn copy(plan: &Plan<'_>, key: &ObjectKey) -> String {
+pub(super) fn copy(plan: &Plan<'_>, key: &ObjectKey, into: &ObjectKey) -> String {
     let (mut columns, mut values) = (Vec::new(), Vec::new());
     let generated = [Attribute::GeneratedStored, Attribute::GeneratedVirtual];
-    for (column, new) in plan.expected.columns(&key.name) {
-        let Some(old) = plan.actual.get(column) else { continue };
+    for (column, new) in plan.expected.columns(&into.name) {
+        let old = ObjectKey::part(ObjectKind::Column, &*key.name, &*column.name);
+        let Some(old) = plan.actual.get(&old) else { continue };
         if generated.iter().any(|attribute| new.get(*attribute).is_some())
             || old.get(Attribute::GeneratedVirtual).is_some()
         {
             continue;
         }
         let name = ident(&column.name);
-        let data_type = |object: &Object, model| {
-            type_of(model, key, &column.name, object).unwrap_or_else(|| "text".to_owned())
+        let data_type = |object: &Object, model, table| {
+            type_of(model, table, &column.name, object).unwrap_or_else(|| "text".to_owned())
         };
         let was = match plan.retyped.contains(&(&*key.name, &*column.name)) {
             true => "text".to_owned(),
-            false => data_type(old, plan.actual),
+            false => data_type(old, plan.actual, key),
         };
-        values.push(converted(&name, &was, &data_type(new, plan.expected)));
+        values.push(converted(&name, &was, &data_type(new, plan.expected, into)));
         columns.push(name);
     }
-    let into = own(&root(plan, key).name);
+    let into = own(&into.name);
     let from = own(&kept(plan, key));
     let columns = match columns.is_empty() {
         true => String::new(),
@@ -126,21 +127,4 @@ fn type_of(
         let object = model.get(&ObjectKey::part(ObjectKind::Column, &*parent.name, column))?;
         type_of(model, parent, column, object)
     })
-}
-
-/// Returns the partitioned table that rows of a partition are given to, if that is new, too.
-fn root<'a>(plan: &Plan<'a>, key: &'a ObjectKey) -> &'a ObjectKey {
-    let mut root = key;
-    loop {
-        let table = plan.expected.get(root);
-        let parent = table.and_then(|table| table.text(Attribute::PartitionOf));
-        let found = parent.and_then(|parent| {
-            let mut tables = plan.expected.of_kind(ObjectKind::Table);
-            tables.find(|(key, _)| ident(&key.name) == parent && plan.is_new(key))
-        });
-        match found {
-            Some((parent, _)) => root = parent,
-            None => return root,
-        }
-    }
 }

@@ -106,13 +106,6 @@ fn relation(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
     {
         out.add(Phase::Create, alter(&options));
     }
-    if is(Attribute::PartitionBound)
-        && let (Some(parent), Some(bound)) =
-            (new.text(Attribute::PartitionOf), new.text(Attribute::PartitionBound))
-    {
-        let alter = format!("alter table only {parent}");
-        out.add(Phase::Create, format!("{alter} attach partition {name} {bound}"));
-    }
 }
 
 fn sequence(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), out: &mut Script) {
@@ -144,10 +137,8 @@ fn sequence(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
         if let Some(start) = new.text(Attribute::Start) {
             sql.push_str(&format!(" start with {start}"));
         }
-        let is_down = |object: &Object| {
-            object.text(Attribute::Increment).is_some_and(|increment| increment.starts_with('-'))
-        };
-        if is_down(old) != is_down(new) {
+        // Its value is put back, as far as the bounds allow.
+        if is_bounded_anew(plan, key) {
             sql.push_str(" restart");
         }
         let mut rest = new.clone();
@@ -175,6 +166,25 @@ fn sequence(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
         let column = new.text(Attribute::OwnedBy).unwrap_or("none");
         out.add(Phase::Ownership, format!("alter sequence {name} owned by {column}"));
     }
+}
+
+/// Returns `true` if the value of a sequence that stays may be out of its bounds.
+pub(super) fn is_bounded_anew(plan: &Plan<'_>, key: &ObjectKey) -> bool {
+    let (Some(new), Some(old)) = (plan.expected.get(key), plan.actual.get(key)) else {
+        return false;
+    };
+    let changes = plan.changes(key);
+    key.kind == ObjectKind::Sequence
+        && !plan.dropped.contains(key)
+        && (is_downward(new) != is_downward(old)
+            || [Attribute::Minimum, Attribute::Maximum, Attribute::Type]
+                .iter()
+                .any(|attribute| changes.contains(attribute)))
+}
+
+/// Returns `true` if a sequence counts down.
+pub(super) fn is_downward(sequence: &Object) -> bool {
+    sequence.text(Attribute::Increment).is_some_and(|increment| increment.starts_with('-'))
 }
 
 /// What is said of an index, also of one that belongs to a constraint, apart from its definition.

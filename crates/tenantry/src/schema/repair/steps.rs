@@ -7,11 +7,11 @@ use super::{
         Attribute, BeyondKind, Object, ObjectKey, ObjectKind, SchemaModel,
         ddl::{
             Phase, Script, comes_with_its_table, fill, ident, is_check, is_key, literal, own,
-            script,
+            script, words,
         },
     },
     Step, columns, drops, hazard,
-    plan::Plan,
+    plan::{Plan, table_of},
     privileges, rebuild, relations, types,
 };
 
@@ -105,8 +105,9 @@ impl<'a> Steps<'_, 'a> {
                 self.add((Stage::Save, -1, 0), key, sql);
             }
         }
-        for key in &plan.dropped {
-            if key.kind == ObjectKind::Sequence && plan.created.contains(key) {
+        for (key, _) in plan.actual.of_kind(ObjectKind::Sequence) {
+            let comes_again = plan.dropped.contains(key) && plan.created.contains(key);
+            if comes_again || relations::is_bounded_anew(plan, key) {
                 let (kept, name) = (own(&rebuild::kept(plan, key)), own(&key.name));
                 let sql =
                     format!("create table {kept} as select last_value, is_called from {name}");
@@ -164,7 +165,7 @@ impl<'a> Steps<'_, 'a> {
             }
         }
         for (key, object) in plan.actual.of_kind(ObjectKind::Table) {
-            if plan.dropped.contains(key) {
+            if plan.dropped.contains(key) && !plan.moved.contains_key(key) {
                 continue;
             }
             let (_, _, place) = self.turn_of_table(key, 0);
@@ -256,9 +257,23 @@ impl<'a> Steps<'_, 'a> {
                 && plan.rebuilt.contains(&*key.name)
                 && rebuild::holds_rows(plan, key)
             {
-                self.add((Stage::Build, Phase::Rows as i64, rank), key, rebuild::copy(plan, key));
+                self.copy(key, plan.root(key), rank);
             }
         }
+        for (key, into) in &plan.moved {
+            self.copy(key, into, i64::MAX);
+        }
+    }
+
+    /// Copies rows, when the table that takes them can.
+    fn copy(&mut self, key: &'a ObjectKey, into: &ObjectKey, rank: i64) {
+        let plan = self.plan;
+        let turn = match plan.is_new(into) {
+            true => (Stage::Build, Phase::Rows as i64, rank),
+            // The partitions have been attached by then.
+            false => (Stage::Build, Phase::UseIndex as i64, i64::MAX),
+        };
+        self.add(turn, key, rebuild::copy(plan, key, into));
     }
 
     /// Returns the statements for an object of the reference and its parts.
@@ -394,21 +409,19 @@ impl<'a> Steps<'_, 'a> {
             }
             // A partition of a table that stays brings its indexes along.
             ObjectKind::Table => {
-                let parent = object.text(Attribute::PartitionOf).unwrap_or_default();
-                let stays = !plan
-                    .expected
-                    .of_kind(ObjectKind::Table)
-                    .any(|(key, _)| ident(&key.name) == parent && plan.is_new(key));
-                let has_indexes =
-                    stays && plan.indexes_of(parent).any(|index| !plan.is_gone(index));
+                let is_late = plan.is_attached_late(&key.name);
                 for (phase, sql) in &mut found {
                     let attaches = sql.contains(" attach partition ");
-                    if attaches && *phase == Phase::Create && has_indexes {
-                        *phase = Phase::Attach;
+                    if attaches && *phase == Phase::Create && is_late {
+                        *phase = Phase::UseIndex;
                     }
                 }
             }
             ObjectKind::Index | ObjectKind::Constraint => {
+                // It becomes a part of its parent's with its table.
+                if plan.is_attached_late(table_of(key, object)) {
+                    found.retain(|(phase, _)| *phase != Phase::Attach);
+                }
                 let name = ident(&key.name);
                 let is_invalid = plan.actual.beyond.iter().any(|beyond| {
                     beyond.what == BeyondKind::InvalidIndex && beyond.object.name == key.name
@@ -425,22 +438,26 @@ impl<'a> Steps<'_, 'a> {
     fn finish(&mut self) {
         let plan = self.plan;
         for (key, object) in plan.expected.of_kind(ObjectKind::Sequence) {
-            if !plan.created.contains(key) {
+            let is_bounded_anew = relations::is_bounded_anew(plan, key);
+            if !plan.created.contains(key) && !is_bounded_anew {
                 continue;
             }
             let name = literal(&own(&key.name));
-            if plan.dropped.contains(key) {
+            if plan.dropped.contains(key) || is_bounded_anew {
                 let kept = own(&rebuild::kept(plan, key));
-                let sql =
-                    format!("select pg_catalog.setval({name}, last_value, is_called) from {kept}");
+                let sql = format!(
+                    "select pg_catalog.setval({name}, greatest(least(k.last_value, q.seqmax), q.seqmin), k.is_called) \
+                     from {kept} as k, pg_catalog.pg_sequence as q where q.seqrelid = {name}::regclass"
+                );
                 self.add((Stage::Finish, 0, 0), key, sql);
                 self.add((Stage::Finish, 1, 0), key, format!("drop table {kept}"));
-            } else if let Some(sql) = self.beyond_highest(object, &name) {
+            } else if let Some(sql) = self.beyond_last(key, object, &name) {
                 self.add((Stage::Finish, 0, 0), key, sql);
             }
         }
         for (key, _) in plan.actual.of_kind(ObjectKind::Table) {
-            if plan.rebuilt.contains(&*key.name) && rebuild::holds_rows(plan, key) {
+            let is_copied = plan.rebuilt.contains(&*key.name) || plan.moved.contains_key(key);
+            if is_copied && rebuild::holds_rows(plan, key) {
                 let sql = format!("drop table {}", own(&rebuild::kept(plan, key)));
                 self.add((Stage::Finish, 1, 0), key, sql);
             }
@@ -462,24 +479,40 @@ impl<'a> Steps<'_, 'a> {
         }
     }
 
-    /// Returns what sets a sequence behind the values that its column has already.
-    fn beyond_highest(&self, sequence: &Object, name: &str) -> Option<String> {
+    /// Returns what sets a sequence behind the values that the columns which draw from it have already.
+    fn beyond_last(&self, key: &ObjectKey, sequence: &Object, name: &str) -> Option<String> {
         let plan = self.plan;
-        let column = column_of(sequence)?;
-        let (key, object) = plan
-            .actual
+        let owner = column_of(sequence);
+        let draws = |object: &Object| {
+            object.text(Attribute::Default).is_some_and(|default| {
+                default.contains("nextval(")
+                    && words(default).iter().any(|(_, word)| *word == key.name)
+            })
+        };
+        let columns = plan
+            .expected
             .of_kind(ObjectKind::Column)
-            .find(|(key, _)| drops::printed(key) == column)?;
-        let is_number = matches!(object.text(Attribute::Type)?, "smallint" | "integer" | "bigint");
-        let is_upward = !sequence.text(Attribute::Increment).is_some_and(|i| i.starts_with('-'));
-        if !is_number || !is_upward || plan.unexpected.contains(key) {
-            return None;
-        }
-        let lowest = sequence.text(Attribute::Minimum).unwrap_or("1");
-        let (table, column) = (own(key.of.as_deref()?), ident(&key.name));
-        Some(format!(
-            "select pg_catalog.setval({name}, max({column})) from {table} having max({column}) >= {lowest}"
-        ))
+            .filter(|(column, object)| draws(object) || owner == Some(&*drops::printed(column)));
+        let function = if relations::is_downward(sequence) { "min" } else { "max" };
+        let values: Vec<_> = columns
+            .filter(|(column, new)| {
+                let is_number = |object: &Object| {
+                    matches!(object.text(Attribute::Type), Some("smallint" | "integer" | "bigint"))
+                };
+                plan.actual.get(column).is_some_and(is_number) && is_number(new)
+            })
+            .filter_map(|(column, _)| {
+                let (table, name) = (own(column.of.as_deref()?), ident(&column.name));
+                Some(format!("select {function}({name}) from {table}"))
+            })
+            .collect();
+        let all = values.join(" union all ");
+        (!values.is_empty()).then(|| {
+            format!(
+                "select pg_catalog.setval({name}, v.last) from (select {function}(u.value) as last from ({all}) as u (value)) as v, \
+                 pg_catalog.pg_sequence as q where q.seqrelid = {name}::regclass and v.last between q.seqmin and q.seqmax"
+            )
+        })
     }
 }
 

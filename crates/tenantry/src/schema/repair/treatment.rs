@@ -39,6 +39,7 @@ pub(super) fn treatment(
             Attribute::Inherits
             | Attribute::PartitionKey
             | Attribute::PartitionOf
+            | Attribute::PartitionBound
             | Attribute::OfType => Rebuild,
             Attribute::AccessMethod if server_version < 15 => Rebuild,
             _ => Alter,

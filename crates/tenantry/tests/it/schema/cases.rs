@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Instead of a change there may be `-- either` and `-- or`, what only the left and only the right
-//! side has. `{schema}`, `{name}` and `{left}` stand for the schema, for its name without quotes, and for the
+//! side has. After `-- check` stands what must be true once the right side was repaired. `{schema}`, `{name}` and `{left}` stand for the schema, for its name without quotes, and for the
 //! left schema. After `=>` stand the objects of which a difference may speak. `[alike]` marks sides that
 //! look different and are not, `[compared]` those that have different fingerprints all the same, `[beyond]` those that differ in what a dump leaves out, `[15+]` and
 //! `[17-]` the versions that a case is for.
@@ -35,6 +35,8 @@ pub(crate) struct Case {
     undo: String,
     either: String,
     or: String,
+    /// What must be true when the right side was made like the left one.
+    pub(crate) check: String,
 }
 
 /// What is to be said about a pair.
@@ -68,7 +70,16 @@ pub(crate) const SETTING: &str = "
 impl Case {
     /// All cases for a major version of PostgreSQL.
     pub(crate) fn all(version: i32) -> Vec<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/schema/cases");
+        Self::in_folder("cases", version)
+    }
+
+    /// Pairs for repairs alone, with rows.
+    pub(crate) fn repairs(version: i32) -> Vec<Self> {
+        Self::in_folder("repairs", version)
+    }
+
+    fn in_folder(name: &str, version: i32) -> Vec<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/schema").join(name);
         let files = fs::read_dir(folder).expect("the cases are there");
         let mut files: Vec<_> = files.map(|file| file.expect("it can be read").path()).collect();
         files.sort_unstable();
@@ -107,6 +118,7 @@ impl Case {
                 "-- undo" => part = &mut case.undo,
                 "-- either" => part = &mut case.either,
                 "-- or" => part = &mut case.or,
+                "-- check" => part = &mut case.check,
                 _ => *part += &format!("{line}\n"),
             }
         }

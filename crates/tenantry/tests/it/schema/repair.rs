@@ -6,12 +6,12 @@ use sqlx::PgConnection;
 use tenantry::schema::{Hazard, ObjectKind, Repair, SchemaModel, compare, repair};
 
 use super::{
-    cases::Expected,
-    corpus::Corpus,
-    judge::{Judge, Judged, quote},
+    cases::{Case, Expected},
+    corpus::{self, Corpus},
+    judge::{Judge, Judged, build, quote},
     probe::details,
 };
-use crate::support::{connect, observe, run, try_run};
+use crate::support::{connect, observe, run, server_version, try_run};
 
 /// What cannot be tried here, and why.
 const IMPOSSIBLE: &[(&str, &str)] = &[
@@ -83,6 +83,39 @@ async fn every_case_is_repaired() {
     }
     assert!(wrong.is_empty(), "{} beside {done}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(kept > 1000, "only {kept} rows were there to be lost");
+}
+
+/// What rows and sequences have to be like afterwards.
+#[tokio::test]
+async fn repairs_keep_rows_and_sequences() {
+    let server = corpus::server().await;
+    let url = corpus::setting(&server, "repairs").await;
+    let mut admin = connect(&url).await;
+    let version = server_version(&mut admin).await;
+    let mut wrong = Vec::new();
+    for (at, case) in Case::repairs(version).into_iter().enumerate() {
+        let (expected, actual) = (format!("left_{at}"), format!("right_{at}"));
+        build(&mut admin, &expected, &case.left()).await.expect("the left side can be built");
+        build(&mut admin, &actual, &case.right()).await.expect("the right side can be built");
+        let models = details(&mut admin, &[(&expected, None), (&actual, None)]).await;
+        let repair = repair(&models[0], &models[1]);
+        if let Err(error) = apply(&mut admin, &repair).await {
+            wrong.push(format!("{}: {error}\n{repair}", case.name));
+            continue;
+        }
+        let after = details(&mut admin, &[(&actual, None)]).await.remove(0);
+        let found = compare(&models[0], &after);
+        let check = case.check.trim();
+        let (settings, check) = check.rsplit_once("; ").unwrap_or(("select 1", check));
+        run(&mut admin, &format!("begin; set local search_path = {actual}, public; {settings}"))
+            .await;
+        let told = observe(&mut admin, &format!("select ({check})::text")).await;
+        run(&mut admin, "rollback").await;
+        if !found.is_empty() || told != "Some(\"true\")" {
+            wrong.push(format!("{}: {told}, {found:?}\n{repair}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 async fn judged(judge: &Judge, schemas: &[String]) -> Vec<Judged> {
