@@ -122,7 +122,13 @@ pub(crate) fn grant_changes(
         };
         groups.entry((grant.grantor, words, grant.grantee)).or_default().push(grant.privilege);
     }
-    for ((grantor, words, grantee), privileges) in groups {
+    // Who has granted on is the last to lose it.
+    while !groups.is_empty() {
+        let grantors: BTreeSet<&str> = groups.keys().map(|(grantor, ..)| *grantor).collect();
+        let next = groups.keys().find(|(.., grantee)| !grantors.contains(grantee));
+        let Some(group) = next.or(groups.keys().next()).copied() else { break };
+        let privileges = groups.remove(&group).unwrap_or_default();
+        let (grantor, words, grantee) = group;
         let statement = format!("{words} {} from {grantee}", on(&privileges, granted));
         statements.extend(granted_by(grantor, owner, statement));
     }
@@ -195,6 +201,21 @@ mod tests {
         assert_eq!(
             changes(&["r=SELECT*/o"], &["r=SELECT/o"]),
             ["revoke grant option for select on table t from r"]
+        );
+    }
+
+    #[test]
+    fn who_has_granted_on_loses_it_last() {
+        assert_eq!(
+            changes(&["a=SELECT*/o", "b=SELECT*/a", "c=SELECT/b"], &["a=SELECT*/o"]),
+            [
+                "set role b",
+                "revoke select on table t from c",
+                "reset role",
+                "set role a",
+                "revoke select on table t from b",
+                "reset role"
+            ]
         );
     }
 

@@ -20,7 +20,8 @@ use super::{
 /// Adds a column that a table, foreign table or composite type lacks.
 pub(super) fn add(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     let of = key.of.as_deref().unwrap_or_default();
-    let comes_from_parent = parents_column(plan, key, |key| plan.missing.contains(key));
+    let comes_from_parent =
+        plan.is_typed(of) || parents_column(plan, key, |key| plan.missing.contains(key));
     let adds = format!(" {} add ", own(of));
     for (phase, statement) in script(plan.expected, key).into_phases() {
         match statement.contains(&adds) && phase == Phase::Create {

@@ -120,7 +120,8 @@ fn column(plan: &Plan<'_>, key: &ObjectKey, goes_with_it: bool) -> Vec<String> {
     let of = key.of.as_deref().unwrap_or_default();
     let comes_from_parent = parents_column(plan, key, |key| plan.unexpected.contains(key));
     let is_moved = plan.moved.contains_key(&ObjectKey::new(ObjectKind::Table, of));
-    if goes_with_it || comes_from_parent || is_moved || plan.rebuilt.contains(of) {
+    let is_elsewhere = comes_from_parent || is_moved || plan.is_typed(of);
+    if goes_with_it || is_elsewhere || plan.rebuilt.contains(of) {
         return Vec::new();
     }
     let name = ident(&key.name);

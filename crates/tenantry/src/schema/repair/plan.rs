@@ -189,6 +189,14 @@ impl<'a> Plan<'a> {
         order.filter(|name| self.expected.get(&column(name)).is_some()).cloned().collect()
     }
 
+    /// Returns `true` if a table has its columns from a type that both sides have.
+    pub(super) fn is_typed(&self, table: &str) -> bool {
+        let key = ObjectKey::new(ObjectKind::Table, table);
+        [self.expected, self.actual].into_iter().all(|model| {
+            model.get(&key).is_some_and(|table| table.get(Attribute::OfType).is_some())
+        })
+    }
+
     /// Returns the kind of relation or type that a column is in.
     pub(super) fn holder(&self, key: &ObjectKey) -> Option<ObjectKind> {
         (key.kind == ObjectKind::Column).then(|| self.relation_of(key))?.map(|key| key.kind)
@@ -501,13 +509,25 @@ impl<'a> Plan<'a> {
                 is_key.then(|| table_of(key, object))
             })
             .collect();
+        // What refers to one another has to be logged, or not, at the same time.
+        let relogged: BTreeSet<&str> = self
+            .changed
+            .iter()
+            .filter(|(key, attributes)| {
+                key.kind == ObjectKind::Table && attributes.contains(&Attribute::Unlogged)
+            })
+            .map(|(key, _)| &*key.name)
+            .collect();
         let names: BTreeSet<String> = gone.iter().map(|key| ident(&key.name)).collect();
         for (key, object) in self.actual.objects.iter().filter(|(key, _)| is_index(key)) {
             let definition = object.text(Attribute::Definition).unwrap_or_default();
             if definition.starts_with("FOREIGN KEY ") {
                 let after = definition.split(" REFERENCES ").nth(1).unwrap_or_default();
                 let referenced = words(after).into_iter().find(|(m, _)| *m == Mention::Name);
-                if referenced.is_some_and(|(_, word)| tables.contains(&*word)) {
+                let is_to = |these: &BTreeSet<&str>| {
+                    referenced.as_ref().is_some_and(|(_, word)| these.contains(&**word))
+                };
+                if is_to(&tables) || is_to(&relogged) || relogged.contains(table_of(key, object)) {
                     renewed.push(key);
                 }
             }
@@ -546,7 +566,13 @@ impl<'a> Plan<'a> {
             .map(|key| &*key.name)
             .collect();
         for (key, object) in self.actual.of_kind(ObjectKind::Trigger) {
-            if object.get(Attribute::Definition).is_none() && triggers.contains(&*key.name) {
+            // That of a foreign key is named by the key that the partition has of it.
+            let is_of_key = key.name.contains(": RI_")
+                && self.dropped.iter().any(|gone| {
+                    gone.kind == ObjectKind::Constraint && key.name.starts_with(&*gone.name)
+                });
+            let is_again = triggers.contains(&*key.name) || is_of_key;
+            if object.get(Attribute::Definition).is_none() && is_again {
                 renewed.push(key);
             }
         }

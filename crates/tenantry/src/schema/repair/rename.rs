@@ -56,10 +56,15 @@ const KINDS: &[ObjectKind] = &[
 /// Finds pairs of one missing and one unexpected object that nothing but the name tells apart.
 pub(super) fn proposals(plan: &Plan<'_>) -> Vec<Rename> {
     let mut alike: BTreeMap<String, (Vec<&ObjectKey>, Vec<&ObjectKey>)> = BTreeMap::new();
-    for key in plan.missing.iter().filter(|key| KINDS.contains(&key.kind)) {
+    // Such columns are renamed elsewhere.
+    let is_candidate = |key: &&&ObjectKey| {
+        KINDS.contains(&key.kind)
+            && !(key.kind == ObjectKind::Column && is_from_elsewhere(plan, key))
+    };
+    for key in plan.missing.iter().filter(is_candidate) {
         alike.entry(form(plan.expected, key)).or_default().0.push(key);
     }
-    for key in plan.unexpected.iter().filter(|key| KINDS.contains(&key.kind)) {
+    for key in plan.unexpected.iter().filter(is_candidate) {
         alike.entry(form(plan.actual, key)).or_default().1.push(key);
     }
     let mut found = Vec::new();
@@ -71,6 +76,17 @@ pub(super) fn proposals(plan: &Plan<'_>) -> Vec<Rename> {
         }
     }
     found
+}
+
+/// Returns `true` if a column comes from a type or a parent table.
+fn is_from_elsewhere(plan: &Plan<'_>, column: &ObjectKey) -> bool {
+    let of = column.of.as_deref().unwrap_or_default();
+    let table = plan.actual.get(&ObjectKey::new(ObjectKind::Table, of));
+    let is_inherited = [plan.expected, plan.actual]
+        .into_iter()
+        .any(|model| model.get(column).is_some_and(|c| c.has(Attribute::Inherited)));
+    let is_partition = table.is_some_and(|table| table.get(Attribute::PartitionOf).is_some());
+    plan.is_typed(of) || is_inherited || is_partition
 }
 
 /// What an object is, without its name.
