@@ -147,6 +147,8 @@ pub enum ErrorKind {
     /// Migration files cannot be run as they are, or have failed; the error's source says which, where
     /// and why.
     Migration,
+    /// A clone would not be what its source is, or would hold what it must not; nothing of it was kept.
+    Clone,
     /// A seed has failed, or has refused.
     Seed,
 }
@@ -349,6 +351,7 @@ impl ErrorKind {
             Self::PermissionDenied => "permission denied",
             Self::ReadOnly => "read-only transaction or server",
             Self::Migration => "migration failed",
+            Self::Clone => "clone failed",
             Self::Seed => "seed failed",
         }
     }

@@ -98,6 +98,7 @@
 
 pub mod admission;
 pub mod catalog;
+pub mod clone;
 pub mod context;
 mod db;
 pub mod drift;

@@ -30,6 +30,19 @@ impl Sql {
         self.display(ident.quoted())
     }
 
+    /// Appends the name of an object, as the catalogs of the server have it, in double quotes.
+    pub(crate) fn name(&mut self, name: &str) -> &mut Self {
+        self.0.push('"');
+        for character in name.chars().filter(|character| *character != '\0') {
+            if character == '"' {
+                self.0.push('"');
+            }
+            self.0.push(character);
+        }
+        self.0.push('"');
+        self
+    }
+
     /// Appends identifiers in double quotes, with commas between them.
     pub(crate) fn idents(&mut self, idents: &[Ident]) -> &mut Self {
         for (index, ident) in idents.iter().enumerate() {
@@ -42,6 +55,12 @@ impl Sql {
     pub(crate) fn vouched(&mut self, sql: &SqlStr, part: Range<usize>) -> &mut Self {
         self.0.push_str(sql.as_str().get(part).unwrap_or_default());
         self
+    }
+
+    /// Appends a condition that whoever operates the service has written, on lines of its own: a comment in it ends
+    /// there.
+    pub(crate) fn operators_condition(&mut self, condition: &str) -> &mut Self {
+        self.display(format_args!("(\n{condition}\n)"))
     }
 
     /// Appends a whole number that may be negative.
@@ -102,6 +121,12 @@ impl Sql {
     pub(crate) fn finish(self) -> SqlStr {
         sqlx::AssertSqlSafe(self.0).into_sql_str()
     }
+}
+
+/// Vouches for definitions as the server has printed them, and for statements made of these.
+#[expect(clippy::disallowed_methods, reason = "the server's own words, with its own quotes")]
+pub(crate) fn printed_by_server(text: String) -> SqlStr {
+    sqlx::AssertSqlSafe(text).into_sql_str()
 }
 
 /// Vouches for SQL that whoever operates the service has written into a file: it is theirs to run, as

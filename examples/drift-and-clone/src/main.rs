@@ -3,12 +3,15 @@
 //! Run it with `cargo run -p drift-and-clone`. It says what it does, and ends by itself.
 //!
 //! `drift URL A B` compares two schemas of a database instead: it exits with 0 when they are alike, 1 when they are
-//! different, 2 when it could not find out. `repair URL A B` prints the SQL that makes B like A.
+//! different, 2 when it could not find out. `repair URL A B` prints the SQL that makes B like A. `clone URL A B [--data]`
+//! copies A to a schema B that is not there yet, without its rows or with them.
 
 mod fleet;
 mod two;
 
 use std::{env, process::ExitCode};
+
+use tenantry::clone::CloneOptions;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -18,7 +21,11 @@ async fn main() -> ExitCode {
         [] => fleet::show().await.map(|()| ExitCode::SUCCESS),
         ["drift", url, expected, actual] => two::drift(url, expected, actual).await,
         ["repair", url, expected, actual] => two::show_repair(url, expected, actual).await,
-        _ => Err(anyhow::anyhow!("usage: drift-and-clone [drift|repair URL A B]")),
+        ["clone", url, from, to] => two::clone(url, from, to, CloneOptions::default()).await,
+        ["clone", url, from, to, "--data"] => {
+            two::clone(url, from, to, CloneOptions::default().data(true)).await
+        }
+        _ => Err(anyhow::anyhow!("usage: drift-and-clone [drift|repair|clone URL A B [--data]]")),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

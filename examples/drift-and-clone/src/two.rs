@@ -1,10 +1,11 @@
-//! Two schemas of a database.
+//! Two schemas of a database: compared, repaired, copied.
 
 use std::process::ExitCode;
 
 use sqlx::{Connection, PgConnection};
 use tenantry::{
-    Ident,
+    FixedCatalog, Ident, Isolation, TenantId, TenantManager, TenantRecord,
+    clone::CloneOptions,
     schema::{SchemaModel, compare, introspect, repair, without_consequences},
 };
 
@@ -31,6 +32,26 @@ pub(crate) async fn show_repair(
 ) -> anyhow::Result<ExitCode> {
     let (expected, actual) = read(url, expected, actual).await?;
     say(repair(&expected, &actual));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies a schema to a name that there is not yet.
+pub(crate) async fn clone(
+    url: &str,
+    from: &str,
+    to: &str,
+    options: CloneOptions,
+) -> anyhow::Result<ExitCode> {
+    let source = TenantRecord::new(TenantId::parse("source")?).container(Ident::parse(from)?);
+    let manager = TenantManager::builder(url)
+        .isolation(Isolation::schema("tenant_{id}"))
+        .catalog(FixedCatalog::new([source]))
+        .max_connections(4)
+        .build()?;
+    let options = options.container(Ident::parse(to)?);
+    let cloned = manager.provisioner().clone_tenant("source", "copy", options).await;
+    manager.close().await;
+    say(cloned?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -236,6 +236,7 @@ mod tests {
             ErrorKind::StoredName,
             ErrorKind::Migration,
             ErrorKind::Seed,
+            ErrorKind::Clone,
         ];
         for kind in kinds {
             let problem = core(kind).problem();

@@ -108,7 +108,7 @@ impl fmt::Display for Matching {
 }
 
 /// Returns `true` if a name fits a pattern with `*` and `?`. It takes at most the product of their lengths in steps.
-fn is_like(name: &str, pattern: &str) -> bool {
+pub(crate) fn is_like(name: &str, pattern: &str) -> bool {
     let (name, pattern): (Vec<_>, Vec<_>) = (name.chars().collect(), pattern.chars().collect());
     let (mut at, mut of, mut star) = (0, 0, None);
     while at < name.len() {

@@ -36,7 +36,7 @@ const READINGS: usize = 3;
 type Found = Vec<(usize, Result<Fingerprint, Error>)>;
 
 /// Returns how a tenant's schema is read.
-pub(super) async fn subject_of(fleet: &Fleet, site: &Site) -> Result<Subject, Error> {
+pub(crate) async fn subject_of(fleet: &Fleet, site: &Site) -> Result<Subject, Error> {
     let role = fleet.role_of(site).await?;
     // A role that all tenants share belongs to none of them.
     let role = role.filter(|role| Some(role) != fleet.server().role_of_manager());
@@ -194,7 +194,7 @@ pub(super) async fn read(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel
 ///
 /// What the server prints is always of this moment, whatever the snapshot: a schema that is the same before and
 /// after was the same in between.
-pub(super) async fn read_with_fingerprint(
+pub(crate) async fn read_with_fingerprint(
     fleet: &Fleet,
     subject: &Subject,
 ) -> Result<(Fingerprint, SchemaModel), Error> {

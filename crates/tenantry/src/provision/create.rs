@@ -383,7 +383,7 @@ impl New<'_> {
         }
     }
 
-    async fn begin(&self) -> Result<TenantTransaction, Error> {
+    pub(super) async fn begin(&self) -> Result<TenantTransaction, Error> {
         TenantTransaction::open(self.provisioner.fleet.lease_for(self.site).await?).await
     }
 

@@ -6,6 +6,7 @@
 mod adopt;
 mod answer;
 mod claim;
+mod cloning;
 mod commit;
 mod create;
 mod drop;

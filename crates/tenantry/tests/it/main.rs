@@ -10,6 +10,7 @@ mod cancel;
 mod catalog_cache;
 mod catalog_stale;
 mod catalog_storm;
+mod clone;
 mod close;
 mod counting;
 mod drift;

@@ -16,7 +16,7 @@ pub(super) use grants::{builtin_grants, grant_changes, grantee_and_grantor};
 pub(super) use order::{Mention, Order, mention, words};
 pub(super) use parts::{comes_with_its_table, enable_key_trigger, is_check, is_key, is_of_domain};
 pub(super) use quoting::{escape, storage_option};
-pub(crate) use quoting::{fill, ident, literal, own};
+pub(crate) use quoting::{fill, ident, literal, name_of, own};
 pub(crate) use relations::column_definition;
 pub(super) use relations::{identity_clause, sequence_options};
 pub(super) use script::{Phase, Script};
@@ -33,12 +33,43 @@ impl SchemaModel {
     #[must_use]
     pub fn ddl(&self, schema: &Ident) -> String {
         let mut script = String::from("set check_function_bodies = off;\n");
-        for statement in order::statements(self) {
+        for (_, statement) in order::statements(self) {
             let statement = fill(&statement, schema.as_str(), self.role.as_deref());
             script.push_str(&statement);
             script.push_str(";\n");
         }
         script
+    }
+}
+
+/// The statements that create a schema, without semicolons.
+#[derive(Debug, Clone)]
+pub(crate) struct AroundRows {
+    /// Creates everything that rows need.
+    pub(crate) before: Vec<String>,
+    /// Creates what is quicker to create, or only correct, once the rows are there: keys, indexes, foreign keys,
+    /// triggers, policies and privileges.
+    pub(crate) after: Vec<String>,
+}
+
+impl SchemaModel {
+    /// Returns the objects that are created by themselves, each after what it needs.
+    pub(crate) fn in_order_of_need(&self) -> Vec<&ObjectKey> {
+        let order = Order::new(self);
+        order.places().into_iter().map(|place| order.keys[place]).collect()
+    }
+
+    /// Returns the statements that create the schema under another name, for another role, around the rows of its
+    /// tables.
+    pub(crate) fn ddl_around_rows(&self, schema: &Ident, role: Option<&Ident>) -> AroundRows {
+        let statements = order::statements(self);
+        let split = statements.partition_point(|(phase, _)| *phase < Phase::Rows);
+        let role = role.map(Ident::as_str);
+        let filled = |(_, statement): &(Phase, String)| fill(statement, schema.as_str(), role);
+        AroundRows {
+            before: statements[..split].iter().map(filled).collect(),
+            after: statements[split..].iter().map(filled).collect(),
+        }
     }
 }
 

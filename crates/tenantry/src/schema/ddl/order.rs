@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Returns the statements that create everything, in an order that works.
-pub(super) fn statements(model: &SchemaModel) -> Vec<String> {
+pub(super) fn statements(model: &SchemaModel) -> Vec<(Phase, String)> {
     let mut statements: Vec<(Phase, String)> = Vec::new();
     let order = Order::new(model);
     for place in order.places() {
@@ -25,7 +25,7 @@ pub(super) fn statements(model: &SchemaModel) -> Vec<String> {
         }));
     }
     statements.sort_by_key(|(phase, _)| *phase);
-    statements.into_iter().map(|(_, statement)| statement).collect()
+    statements
 }
 
 /// Objects with what each needs.

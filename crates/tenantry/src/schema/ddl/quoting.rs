@@ -179,7 +179,7 @@ pub(crate) fn own(name: &str) -> String {
 }
 
 /// Returns the name of an object of the schema that the server has printed.
-pub(super) fn name_of(printed: &str) -> String {
+pub(crate) fn name_of(printed: &str) -> String {
     let name = printed.strip_prefix("{schema}.").unwrap_or(printed);
     let name = match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),

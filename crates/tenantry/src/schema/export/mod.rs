@@ -3,7 +3,7 @@
 mod dbml;
 mod json;
 mod json_schema;
-pub(super) mod keys;
+pub(crate) mod keys;
 mod mermaid;
 
 pub use json::ModelError;

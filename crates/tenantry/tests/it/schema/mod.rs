@@ -1,15 +1,15 @@
 //! What a schema holds, compared the way `pg_dump` prints it.
 
-mod cases;
+pub(crate) mod cases;
 mod conformance;
-mod corpus;
+pub(crate) mod corpus;
 mod ddl;
 mod dump;
 mod histories;
-mod judge;
+pub(crate) mod judge;
 mod lint;
 mod names;
-mod probe;
+pub(crate) mod probe;
 mod random;
 mod references;
 mod repair;

@@ -1,0 +1,38 @@
+//! Says what of a copy has failed.
+
+use sqlx::postgres::PgDatabaseError;
+
+use crate::error::{Error, ErrorKind};
+
+/// Says what was attempted when the server refused a statement.
+pub(super) fn failed(attempted: String, error: sqlx::Error) -> Error {
+    let error = Error::from(error);
+    Error::new(error.kind(), attempted).with_source(error)
+}
+
+/// Says so of a statement whose refusal may quote values of the source, which nobody may see: what is left of it is
+/// the code and the names.
+pub(super) fn failed_in_secret(attempted: String, error: sqlx::Error) -> Error {
+    let mut attempted = attempted;
+    let answer = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
+    if let Some(answer) = answer {
+        attempted.push_str(&format!(": SQLSTATE {}", answer.code()));
+        let names = [
+            ("constraint", answer.constraint()),
+            ("column", answer.column()),
+            ("type", answer.data_type()),
+        ];
+        for (what, name) in names {
+            if let Some(name) = name {
+                attempted.push_str(&format!(", {what} {name}"));
+            }
+        }
+    }
+    let kind = Error::from(error).kind();
+    Error::new(kind, attempted)
+}
+
+/// The copy is not what it should be.
+pub(super) fn refused(attempted: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Clone, attempted.into())
+}

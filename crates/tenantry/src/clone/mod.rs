@@ -1,0 +1,30 @@
+//! Copies a tenant: [`Provisioner::clone_tenant`](crate::provision::Provisioner::clone_tenant).
+//!
+//! ```text
+//!   model of the source ─▶ plan ─▶ tables ─▶ rows, of one snapshot ─▶ keys, indexes, triggers ─▶ sequences ─▶ compare
+//!   (fingerprinted)       (pure)             (INSERT … SELECT, or                                            fingerprints
+//!                                             COPY between servers)
+//! ```
+//!
+//! This module copies one schema to another name over connections that it is given. Which tenant that is, and that it
+//! is listed in the same transaction, is the [provisioner](crate::provision)'s business.
+
+mod copy;
+mod error;
+mod options;
+mod plan;
+mod progress;
+mod report;
+mod rows;
+mod sequences;
+mod settings;
+mod stream;
+mod subset;
+mod verify;
+
+pub(crate) use copy::{Copied, Copying, Ends};
+pub use options::CloneOptions;
+pub(crate) use plan::Plan;
+pub use progress::{CloneProgress, CloneStage};
+pub use report::{CloneReport, ClonedTable};
+pub(crate) use settings::in_snapshot_sql;

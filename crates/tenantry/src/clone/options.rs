@@ -1,0 +1,148 @@
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+use super::CloneProgress;
+use crate::tenant::Ident;
+
+pub(super) type OnProgress = dyn Fn(&CloneProgress<'_>) + Send + Sync;
+
+/// Options for cloning a tenant.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::clone::CloneOptions;
+///
+/// // The structure alone.
+/// let empty = CloneOptions::default();
+/// // A part of the rows, for a test system.
+/// let recent = CloneOptions::default()
+///     .data(true)
+///     .exclude_tables(["audit_*"])
+///     .filter("orders", "created_at > now() - interval '30 days'")
+///     .limit("events", 10_000);
+/// ```
+#[derive(Clone)]
+#[must_use = "options do nothing until a provisioner gets them"]
+pub struct CloneOptions {
+    pub(crate) data: bool,
+    pub(crate) exclude: Vec<String>,
+    pub(crate) parts: BTreeMap<String, Part>,
+    pub(crate) container: Option<Ident>,
+    pub(crate) attributes: Value,
+    pub(crate) role: Option<Ident>,
+    pub(crate) lock_timeout: Duration,
+    pub(super) on_progress: Option<Arc<OnProgress>>,
+}
+
+/// Which rows of a table are copied.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Part {
+    /// A condition in SQL.
+    pub(crate) condition: Option<String>,
+    pub(crate) limit: Option<u64>,
+}
+
+impl Default for CloneOptions {
+    fn default() -> Self {
+        Self {
+            data: false,
+            exclude: Vec::new(),
+            parts: BTreeMap::new(),
+            container: None,
+            attributes: Value::Null,
+            role: None,
+            lock_timeout: Duration::from_secs(5),
+            on_progress: None,
+        }
+    }
+}
+
+impl CloneOptions {
+    /// Copies the rows, too, and lets sequences continue where the source's are. Default: `false`, the structure and
+    /// the migration records alone.
+    pub fn data(mut self, data: bool) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// Leaves the rows of these tables out; the tables themselves are cloned. `*` stands for any characters, `?` for
+    /// one. Default: none. Rows of other tables that refer to them with a foreign key are left out, too.
+    pub fn exclude_tables<N: Into<String>>(mut self, tables: impl IntoIterator<Item = N>) -> Self {
+        self.exclude.extend(tables.into_iter().map(Into::into));
+        self
+    }
+
+    /// Copies only the rows of a table that meet a condition: SQL over its columns, evaluated with the rights of the
+    /// library's own sessions, so it must not come from a tenant. Default: all rows.
+    ///
+    /// Foreign keys stay valid. Rows of other tables that refer to a row that is left out are left out, too. A row
+    /// that meets the condition brings along the rows that it refers to.
+    pub fn filter(mut self, table: impl Into<String>, condition: impl Into<String>) -> Self {
+        self.parts.entry(table.into()).or_default().condition = Some(condition.into());
+        self
+    }
+
+    /// Copies at most this many rows of a table, the first in the order of its primary key. Default: all. Rows that
+    /// others refer to are copied beyond that. Foreign keys stay valid, as with [`filter`](Self::filter).
+    pub fn limit(mut self, table: impl Into<String>, rows: u64) -> Self {
+        self.parts.entry(table.into()).or_default().limit = Some(rows);
+        self
+    }
+
+    /// Names the clone's schema. Default: the manager's name template does.
+    ///
+    /// Only a catalog that has a place for it, such as [`TableCatalog`](crate::TableCatalog), finds the tenant there
+    /// afterwards.
+    pub fn container(mut self, schema: Ident) -> Self {
+        self.container = Some(schema);
+        self
+    }
+
+    /// Sets the attributes of the clone in the catalog, where it has a place for them. Default: none; those of the
+    /// source may tell who it is.
+    pub fn attributes(mut self, attributes: Value) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// Names the [role](crate::TenantRecord::role) of the clone's sessions, as
+    /// [`CreateOptions::role`](crate::provision::CreateOptions::role) does. What the source's own role owns or was
+    /// granted is this role's in the clone. Required when the source has a role of its own and the catalog does not
+    /// have one on record for the clone.
+    pub fn role(mut self, role: Ident) -> Self {
+        self.role = Some(role);
+        self
+    }
+
+    /// Sets how long a statement may wait for a lock. Default: 5 s.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// Calls a closure as the clone proceeds: at the beginning of each stage, after each table, and about every
+    /// megabyte of rows that goes through this process. A panic in it is caught.
+    pub fn on_progress(
+        mut self,
+        progress: impl Fn(&CloneProgress<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_progress = Some(Arc::new(progress));
+        self
+    }
+}
+
+impl fmt::Debug for CloneOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloneOptions")
+            .field("data", &self.data)
+            .field("exclude", &self.exclude)
+            .field("parts", &self.parts)
+            .field("container", &self.container)
+            .field("role", &self.role)
+            .field("lock_timeout", &self.lock_timeout)
+            .field("on_progress", &self.on_progress.is_some())
+            .finish_non_exhaustive()
+    }
+}

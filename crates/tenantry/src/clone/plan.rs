@@ -1,0 +1,292 @@
+//! What has to be done to copy a schema, worked out from its model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::CloneOptions;
+use crate::{
+    drift::is_like,
+    error::OptionsError,
+    schema::{
+        AroundRows, Attribute, BeyondKind, ForeignKey, Object, ObjectKey, ObjectKind, SchemaModel,
+        fill, foreign_keys, name_of, primary_key,
+    },
+    tenant::Ident,
+};
+
+/// What has to be done to copy a schema.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(super) statements: AroundRows,
+    /// Tables whose rows are copied, those that others refer to first.
+    pub(super) tables: Vec<Table>,
+    /// Foreign keys between tables of the schema.
+    pub(super) references: Vec<ForeignKey>,
+    /// Sequences that continue.
+    pub(super) sequences: Vec<String>,
+    /// Materialized views that are filled, each after those that it reads.
+    pub(super) views: Vec<String>,
+    pub(crate) objects: usize,
+    pub(crate) remarks: Vec<String>,
+}
+
+/// A table whose rows are copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) columns: Vec<Column>,
+    pub(super) primary_key: Vec<String>,
+    /// The table whose rows these are: of a partition, the topmost partitioned table.
+    pub(super) unit: String,
+    pub(super) rows: Rows,
+}
+
+/// A column that takes values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) values: Values,
+}
+
+/// What the values of a column are to the copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Values {
+    /// The same.
+    Same,
+    /// Of a type that the schema holds: in the copy it is another type, of this name.
+    OfOwnType(String),
+    /// Names of objects, of a type such as `regclass`: what is in the source's schema has to be in that of the copy.
+    Names(&'static str),
+}
+
+/// Which rows are copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rows {
+    All,
+    Part { condition: Option<String>, limit: Option<u64> },
+    /// None, and nothing that refers to one.
+    None,
+}
+
+/// The table in which migrations are recorded: its rows belong to the structure.
+const RECORDS: &str = "_sqlx_migrations";
+
+/// Types whose values are names of objects as text, and OIDs as they are stored.
+const OBJECT_TYPES: [&str; 10] = [
+    "regclass",
+    "regcollation",
+    "regconfig",
+    "regdictionary",
+    "regnamespace",
+    "regoper",
+    "regoperator",
+    "regproc",
+    "regprocedure",
+    "regtype",
+];
+
+impl Plan {
+    /// Works it out.
+    ///
+    /// # Errors
+    ///
+    /// When the options name a table that there is not.
+    pub(crate) fn new(
+        model: &SchemaModel,
+        options: &CloneOptions,
+        schema: &Ident,
+        role: Option<&Ident>,
+    ) -> Result<Self, OptionsError> {
+        check_names(model, options)?;
+        let own = OwnTypes::of(model, schema);
+        let all = model.of_kind(ObjectKind::Table).filter(|(_, table)| has_rows(table));
+        let mut tables: Vec<_> =
+            all.map(|table| Table::new(model, table, &own, options)).collect();
+        if !options.data {
+            tables.retain(|table| table.name == RECORDS);
+        }
+        let references = foreign_keys(model);
+        let is_empty = |view: &ObjectKey| {
+            model.beyond.iter().any(|fact| fact.what == BeyondKind::NotPopulated && fact.object == *view)
+        };
+        let views = model.in_order_of_need().into_iter();
+        let views = views.filter(|key| key.kind == ObjectKind::MaterializedView);
+        Ok(Self {
+            statements: model.ddl_around_rows(schema, role),
+            tables: parents_first(tables, &references),
+            references,
+            sequences: match options.data {
+                true => model.of_kind(ObjectKind::Sequence).map(|(key, _)| key.name.clone()).collect(),
+                false => Vec::new(),
+            },
+            views: views.filter(|key| !is_empty(key)).map(|key| key.name.clone()).collect(),
+            objects: model.objects.len(),
+            remarks: remarks(model, options.data),
+        })
+    }
+
+    /// Returns `true` if all rows of all tables are copied, so that no foreign key can lead nowhere.
+    pub(super) fn is_whole(&self) -> bool {
+        self.tables.iter().all(|table| table.rows == Rows::All)
+    }
+}
+
+impl Table {
+    fn new(
+        model: &SchemaModel,
+        (key, table): (&ObjectKey, &Object),
+        own: &OwnTypes<'_>,
+        options: &CloneOptions,
+    ) -> Self {
+        // What is said of a partitioned table holds for its partitions.
+        let names = ancestors(model, key, table);
+        let is_named = |pattern: &String| names.iter().any(|name| is_like(name, pattern));
+        let is_excluded = options.exclude.iter().any(is_named);
+        let part = names.iter().find_map(|name| options.parts.get(name));
+        let rows = match part {
+            _ if key.name == RECORDS => Rows::All,
+            _ if is_excluded => Rows::None,
+            Some(part) => Rows::Part { condition: part.condition.clone(), limit: part.limit },
+            None => Rows::All,
+        };
+        let columns = model.columns(&key.name).into_iter().filter(|(_, column)| {
+            column.get(Attribute::GeneratedStored).is_none()
+                && column.get(Attribute::GeneratedVirtual).is_none()
+        });
+        Self {
+            name: key.name.clone(),
+            columns: columns.map(|(key, column)| Column::new(key, column, own)).collect(),
+            primary_key: primary_key(model, &key.name),
+            unit: names.last().cloned().unwrap_or_default(),
+            rows,
+        }
+    }
+}
+
+impl Column {
+    fn new(key: &ObjectKey, column: &Object, own: &OwnTypes<'_>) -> Self {
+        let of_type = column.text(Attribute::Type).unwrap_or_default();
+        let names = OBJECT_TYPES.into_iter().find(|name| *name == of_type);
+        let values = match names {
+            Some(name) => Values::Names(name),
+            None if own.holds(of_type) => Values::OfOwnType(own.qualified(of_type)),
+            None => Values::Same,
+        };
+        Self { name: key.name.clone(), values }
+    }
+}
+
+/// The names of all types of a schema.
+struct OwnTypes<'a> {
+    names: BTreeSet<String>,
+    schema: &'a Ident,
+}
+
+impl<'a> OwnTypes<'a> {
+    fn of(model: &SchemaModel, schema: &'a Ident) -> Self {
+        use ObjectKind::{
+            BaseType, Composite, Domain, Enum, ForeignTable, MaterializedView, Range, Table, View,
+        };
+        let kinds =
+            [Enum, Composite, Domain, Range, BaseType, Table, ForeignTable, View, MaterializedView];
+        let objects = kinds.into_iter().flat_map(|kind| model.of_kind(kind));
+        let mut names = BTreeSet::new();
+        for (key, object) in objects {
+            names.insert(key.name.clone());
+            names.extend(object.text(Attribute::Multirange).map(name_of));
+        }
+        Self { names, schema }
+    }
+
+    /// Returns `true` if a printed type is one of them, or an array of one.
+    fn holds(&self, printed: &str) -> bool {
+        self.names.contains(&name_of(printed.trim_end_matches("[]")))
+    }
+
+    fn qualified(&self, printed: &str) -> String {
+        let bare = printed.strip_prefix("{schema}.").unwrap_or(printed);
+        fill(&format!("{{schema}}.{bare}"), self.schema.as_str(), None)
+    }
+}
+
+/// Returns `true` if rows are stored in the table itself.
+fn has_rows(table: &Object) -> bool {
+    table.get(Attribute::PartitionKey).is_none()
+}
+
+/// Returns the name of a table and of those that it is a partition of, near ones first.
+fn ancestors(model: &SchemaModel, key: &ObjectKey, table: &Object) -> Vec<String> {
+    let mut names = vec![key.name.clone()];
+    let mut next = table.text(Attribute::PartitionOf);
+    while let Some(parent) = next {
+        let parent = ObjectKey::new(ObjectKind::Table, name_of(parent));
+        if names.contains(&parent.name) {
+            break;
+        }
+        next = model.get(&parent).and_then(|parent| parent.text(Attribute::PartitionOf));
+        names.push(parent.name);
+    }
+    names
+}
+
+/// Refuses names of tables that there are not: a typing error would copy what should stay.
+fn check_names(model: &SchemaModel, options: &CloneOptions) -> Result<(), OptionsError> {
+    let mut tables = model.of_kind(ObjectKind::Table).map(|(key, _)| &*key.name);
+    let names: BTreeSet<&str> = tables.by_ref().collect();
+    let is_there = |pattern: &&String| names.iter().any(|name| is_like(name, pattern));
+    if let Some(pattern) = options.exclude.iter().find(|pattern| !is_there(pattern)) {
+        let must = format!("match tables of the source: {pattern:?} matches none");
+        return Err(OptionsError::new("exclude_tables", must));
+    }
+    match options.parts.keys().find(|name| !names.contains(name.as_str())) {
+        Some(name) => {
+            let must = format!("name a table of the source: it has no table {name:?}");
+            Err(OptionsError::new("filter", must))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Sorts tables so that those that others refer to come first; where they refer to one another, by name.
+fn parents_first(tables: Vec<Table>, references: &[ForeignKey]) -> Vec<Table> {
+    let mut parents: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for reference in references {
+        parents.entry(&reference.table).or_default().insert(&reference.to);
+    }
+    let places: BTreeMap<String, usize> =
+        tables.iter().enumerate().map(|(place, table)| (table.name.clone(), place)).collect();
+    let mut order = Vec::with_capacity(tables.len());
+    let mut seen = vec![false; tables.len()];
+    for start in 0..tables.len() {
+        let mut open = vec![(start, false)];
+        while let Some((place, is_done)) = open.pop() {
+            if is_done {
+                order.push(place);
+            } else if !seen[place] {
+                seen[place] = true;
+                open.push((place, true));
+                let parents = parents.get(&*tables[place].name).into_iter().flatten();
+                open.extend(parents.filter_map(|parent| Some((*places.get(*parent)?, false))));
+            }
+        }
+    }
+    let mut tables: Vec<_> = tables.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|place| tables[place].take()).collect()
+}
+
+/// Returns what a clone cannot hold or keep.
+fn remarks(model: &SchemaModel, data: bool) -> Vec<String> {
+    let outside = model.beyond.iter().filter(|fact| fact.what != BeyondKind::NotPopulated);
+    let mut remarks: Vec<String> = outside.map(|fact| format!("not cloned: {fact}")).collect();
+    if data {
+        let columns = model.of_kind(ObjectKind::Column).filter(|(_, column)| {
+            let of_type = column.text(Attribute::Type).unwrap_or_default();
+            let element = of_type.strip_suffix("[]");
+            matches!(of_type, "oid" | "oid[]")
+                || element.is_some_and(|element| OBJECT_TYPES.contains(&element))
+        });
+        remarks.extend(columns.map(|(key, _)| format!("{key} holds object ids of the source, copied unchanged")));
+        let foreign = model.of_kind(ObjectKind::ForeignTable);
+        remarks.extend(foreign.map(|(key, _)| format!("{key} reads the same rows as the source's")));
+    }
+    remarks
+}

@@ -1,0 +1,103 @@
+//! How far a clone has come.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use super::options::OnProgress;
+
+/// How far a clone has come, for [`CloneOptions::on_progress`](super::CloneOptions::on_progress).
+///
+/// As text it is a line: `rows: 3 of 20 tables, 12000 rows, orders`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloneProgress<'a> {
+    /// What is being done.
+    pub stage: CloneStage,
+    /// The table whose rows are being copied, or were copied just now.
+    pub table: Option<&'a str>,
+    /// Tables whose rows were copied.
+    pub tables: usize,
+    /// Tables whose rows are to be copied.
+    pub tables_total: usize,
+    /// Rows that were copied so far.
+    pub rows: u64,
+    /// Bytes that were copied so far: of rows that go through this process as text, of all others as the server stores
+    /// them in the source.
+    pub bytes: u64,
+}
+
+/// A stage of a clone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloneStage {
+    /// Types, functions, tables and views are created.
+    Structure,
+    /// Rows are copied.
+    Rows,
+    /// Keys, indexes, triggers, policies and privileges are created.
+    Indexes,
+    /// Materialized views are filled.
+    Views,
+    /// The copy is compared with its source.
+    Check,
+}
+
+impl fmt::Display for CloneStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Structure => "structure",
+            Self::Rows => "rows",
+            Self::Indexes => "indexes",
+            Self::Views => "views",
+            Self::Check => "check",
+        })
+    }
+}
+
+impl fmt::Display for CloneProgress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage, table, tables, tables_total, rows, .. } = self;
+        write!(f, "{stage}: {tables} of {tables_total} tables, {rows} rows")?;
+        table.map_or(Ok(()), |table| write!(f, ", {table}"))
+    }
+}
+
+/// Counts, and calls the application's closure.
+pub(super) struct Counter {
+    on_progress: Option<Arc<OnProgress>>,
+    stage: CloneStage,
+    pub(super) tables: usize,
+    pub(super) tables_total: usize,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+impl Counter {
+    pub(super) fn new(on_progress: Option<Arc<OnProgress>>, tables_total: usize) -> Self {
+        let stage = CloneStage::Structure;
+        Self { on_progress, stage, tables: 0, tables_total, rows: 0, bytes: 0 }
+    }
+
+    pub(super) fn begin(&mut self, stage: CloneStage) {
+        self.stage = stage;
+        self.tell(None);
+    }
+
+    pub(super) fn tell(&self, table: Option<&str>) {
+        let Some(on_progress) = &self.on_progress else { return };
+        let progress = CloneProgress {
+            stage: self.stage,
+            table,
+            tables: self.tables,
+            tables_total: self.tables_total,
+            rows: self.rows,
+            bytes: self.bytes,
+        };
+        if catch_unwind(AssertUnwindSafe(|| on_progress(&progress))).is_err() {
+            tracing::error!(target: "tenantry::hook", "the progress of a clone panicked");
+        }
+    }
+}

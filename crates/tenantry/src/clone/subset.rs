@@ -1,0 +1,222 @@
+//! Which rows are copied when not all are: foreign keys must not lead nowhere.
+//!
+//! The kept rows of each table that matters are listed in a temporary table, by their places. First come the rows that
+//! the options ask for; of tables that refer to those, the rows that refer to kept ones. Then come the rows that these
+//! refer to. Rows that refer to something that is left out in any case go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{PgConnection, SqlStr};
+
+use super::{
+    error::failed,
+    plan::{Plan, Rows, Table},
+    rows::{Kept, Way, qualified},
+};
+use crate::{error::Error, schema::ForeignKey, sql::Sql};
+
+/// The kept rows of tables: those that are not listed are copied as a whole.
+#[derive(Debug, Default)]
+pub(super) struct Subset {
+    /// By the unit of a table, which is the topmost table of its partitions.
+    units: BTreeMap<String, Unit>,
+}
+
+#[derive(Debug)]
+struct Unit {
+    kept: Kept,
+    /// Nothing of it was asked for, so it has whatever refers to kept rows.
+    follows: bool,
+    /// Nothing of it is kept, whoever refers to it.
+    is_excluded: bool,
+}
+
+impl Subset {
+    /// Lists the kept rows, on the connection that reads the source.
+    pub(super) async fn choose(way: Way<'_>, plan: &Plan, conn: &mut PgConnection) -> Result<Self, Error> {
+        if plan.is_whole() {
+            return Ok(Self::default());
+        }
+        let subset = Self { units: units(plan) };
+        let mut sql = Sql::new("set local search_path to ");
+        sql.ident(&way.from.schema).text("; ");
+        for unit in subset.units.values() {
+            sql.text("create temporary table ");
+            unit.kept.name(&mut sql);
+            sql.text(" (of pg_catalog.oid, at pg_catalog.tid, primary key (of, at)) on commit drop; ");
+        }
+        run(conn, sql.finish(), "choosing the rows to copy").await?;
+        for table in &plan.tables {
+            let Some(unit) = subset.units.get(&table.unit) else { continue };
+            if let Some(sql) = ask_sql(way, table, unit.kept) {
+                let asked = sqlx::query(sql).persistent(false).execute(&mut *conn).await;
+                asked.map_err(|e| failed(format!("choosing rows of the table {}", table.name), e))?;
+            }
+        }
+        let links = subset.links(way, plan);
+        let follows = |link: &&Link<'_>| subset.units[link.from].follows;
+        while_changing(conn, links.iter().filter(follows).map(Link::shrink)).await?;
+        let may_grow = |link: &&Link<'_>| !subset.units[link.to].is_excluded;
+        while_changing(conn, links.iter().filter(may_grow).map(Link::grow)).await?;
+        while_changing(conn, links.iter().map(Link::shrink)).await?;
+        Ok(subset)
+    }
+
+    /// Returns the list of the kept rows of a table, unless all of them are.
+    pub(super) fn of(&self, table: &Table) -> Option<Kept> {
+        self.units.get(&table.unit).map(|unit| unit.kept)
+    }
+
+    /// Returns the foreign keys between units of which not all rows are kept.
+    fn links<'a>(&'a self, way: Way<'a>, plan: &'a Plan) -> Vec<Link<'a>> {
+        let unit_of = unit_names(plan);
+        let links = plan.references.iter().filter_map(|key| {
+            let (from, to) = (*unit_of.get(&*key.table)?, *unit_of.get(&*key.to)?);
+            let kept = [self.units.get(from)?.kept, self.units.get(to)?.kept];
+            Some(Link { way, key, from, to, kept })
+        });
+        links.collect()
+    }
+}
+
+/// A foreign key between tables of which not all rows are kept.
+struct Link<'a> {
+    way: Way<'a>,
+    key: &'a ForeignKey,
+    from: &'a str,
+    to: &'a str,
+    kept: [Kept; 2],
+}
+
+impl Link<'_> {
+    /// Rows that refer to one that is not kept go.
+    fn shrink(&self) -> SqlStr {
+        let mut sql = Sql::new("delete from ");
+        self.kept[0].name(&mut sql);
+        sql.text(" as k using ");
+        qualified(&mut sql, &self.way.from.schema, &self.key.table);
+        sql.text(" as c where k.of operator(pg_catalog.=) c.tableoid and k.at operator(pg_catalog.=) c.ctid");
+        for column in &self.key.columns {
+            sql.text(" and c.").name(column).text(" is not null");
+        }
+        sql.text(" and not exists (select from ");
+        self.target(&mut sql);
+        sql.text(")");
+        sql.finish()
+    }
+
+    /// Rows that kept ones refer to come.
+    fn grow(&self) -> SqlStr {
+        let mut sql = Sql::new("insert into ");
+        self.kept[1].name(&mut sql);
+        sql.text(" select p.tableoid, p.ctid from ");
+        qualified(&mut sql, &self.way.from.schema, &self.key.to);
+        sql.text(" as p where exists (select from ");
+        qualified(&mut sql, &self.way.from.schema, &self.key.table);
+        sql.text(" as c join ");
+        self.kept[0].name(&mut sql);
+        sql.text(" as k on k.of operator(pg_catalog.=) c.tableoid and k.at operator(pg_catalog.=) c.ctid where ");
+        self.is_referred_to(&mut sql);
+        sql.text(") on conflict do nothing");
+        sql.finish()
+    }
+
+    /// Appends the kept row that a row `c` refers to.
+    fn target(&self, sql: &mut Sql) {
+        qualified(sql, &self.way.from.schema, &self.key.to);
+        sql.text(" as p join ");
+        self.kept[1].name(sql);
+        sql.text(" as o on o.of operator(pg_catalog.=) p.tableoid and o.at operator(pg_catalog.=) p.ctid where ");
+        self.is_referred_to(sql);
+    }
+
+    /// Appends that a row `c` refers to a row `p`. The types may be any, and so may the operator.
+    fn is_referred_to(&self, sql: &mut Sql) {
+        for (index, (column, to)) in self.key.columns.iter().zip(&self.key.to_columns).enumerate() {
+            sql.text(if index == 0 { "c." } else { " and c." }).name(column).text(" = p.").name(to);
+        }
+    }
+}
+
+/// Returns the topmost table of each.
+fn unit_names(plan: &Plan) -> BTreeMap<&str, &str> {
+    let tables = plan.tables.iter();
+    tables.flat_map(|table| [(&*table.name, &*table.unit), (&*table.unit, &*table.unit)]).collect()
+}
+
+/// Finds the tables of which not all rows are kept: those that the options name, and those that refer to them, near
+/// or far.
+fn units(plan: &Plan) -> BTreeMap<String, Unit> {
+    let unit_of = unit_names(plan);
+    let asked = |is_asked: fn(&Rows) -> bool| -> BTreeSet<&str> {
+        let tables = plan.tables.iter().filter(move |table| is_asked(&table.rows));
+        tables.map(|table| &*table.unit).collect()
+    };
+    let named = asked(|rows| *rows != Rows::All);
+    let partly = asked(|rows| *rows != Rows::None);
+    let mut found = named.clone();
+    loop {
+        let referring = plan.references.iter().filter_map(|key| {
+            let (from, to) = (*unit_of.get(&*key.table)?, *unit_of.get(&*key.to)?);
+            (found.contains(to) && !found.contains(from)).then_some(from)
+        });
+        let referring: Vec<_> = referring.collect();
+        if referring.is_empty() {
+            break;
+        }
+        found.extend(referring);
+    }
+    let units = found.into_iter().enumerate().map(|(number, name)| {
+        let follows = !named.contains(name);
+        let is_excluded = named.contains(name) && !partly.contains(name);
+        (name.to_owned(), Unit { kept: Kept(number as u64), follows, is_excluded })
+    });
+    units.collect()
+}
+
+/// Lists the rows of a table that were asked for.
+fn ask_sql(way: Way<'_>, table: &Table, kept: Kept) -> Option<SqlStr> {
+    let (condition, limit) = match &table.rows {
+        Rows::All => (None, None),
+        Rows::Part { condition, limit } => (condition.as_deref(), *limit),
+        Rows::None => return None,
+    };
+    let mut sql = Sql::new("insert into ");
+    kept.name(&mut sql);
+    sql.text(" select tableoid, ctid from only ");
+    qualified(&mut sql, &way.from.schema, &table.name);
+    if let Some(condition) = condition {
+        sql.text(" where ").operators_condition(condition);
+    }
+    if let Some(limit) = limit {
+        for (index, column) in table.primary_key.iter().enumerate() {
+            sql.text(if index == 0 { " order by " } else { ", " }).name(column);
+        }
+        sql.text(" limit ").number(limit);
+    }
+    Some(sql.finish())
+}
+
+/// Runs statements until none of them changes anything any more.
+async fn while_changing(
+    conn: &mut PgConnection,
+    statements: impl Iterator<Item = SqlStr>,
+) -> Result<(), Error> {
+    let statements: Vec<_> = statements.collect();
+    loop {
+        let mut changed = 0;
+        for sql in &statements {
+            let run = sqlx::raw_sql(sql.clone()).execute(&mut *conn).await;
+            let run = run.map_err(|error| failed("closing the rows over foreign keys".into(), error))?;
+            changed += run.rows_affected();
+        }
+        if changed == 0 {
+            return Ok(());
+        }
+    }
+}
+
+async fn run(conn: &mut PgConnection, sql: SqlStr, attempted: &str) -> Result<(), Error> {
+    let run = sqlx::raw_sql(sql).execute(conn).await;
+    run.map(drop).map_err(|error| failed(attempted.to_owned(), error))
+}

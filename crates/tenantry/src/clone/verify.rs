@@ -1,0 +1,165 @@
+//! Compares a copy with its source.
+
+use sqlx::PgConnection;
+
+use super::error::{failed, refused};
+use crate::{
+    error::{Error, ErrorKind},
+    schema::{
+        CrossReference, Difference, Fingerprint, Hazard, ReferenceKind, SchemaModel, Step, compare,
+        read::{self, ReferenceSearch, Subject},
+        repair, unreadable,
+    },
+    sql::{Sql, printed_by_server},
+    tenant::Ident,
+};
+
+/// Differences that an error names.
+const NAMED: usize = 5;
+
+/// Makes sure that a copy holds what its source does, or makes it so: privileges that the defaults of the role that
+/// copies have added go.
+///
+/// # Errors
+///
+/// [`Clone`](ErrorKind::Clone) when they differ all the same.
+pub(super) async fn make_alike(
+    conn: &mut PgConnection,
+    source: &SchemaModel,
+    copy: &Subject,
+) -> Result<(), Error> {
+    let differences = match compare(source, &read(conn, copy).await?) {
+        differences if differences.is_empty() => return Ok(()),
+        _ => {
+            mend(conn, source, copy).await?;
+            compare(source, &read(conn, copy).await?)
+        }
+    };
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(refused(format!("the copy differs from its source: {}", told(&differences)))),
+    }
+}
+
+async fn mend(conn: &mut PgConnection, source: &SchemaModel, copy: &Subject) -> Result<(), Error> {
+    let repair = repair(source, &read(conn, copy).await?);
+    // What was copied is not thrown away again.
+    let is_harmless = |step: &&Step| !step.hazards.contains(&Hazard::LosesData);
+    for step in repair.steps.iter().take_while(is_harmless) {
+        let mut sql = Sql::new("set local search_path to ");
+        sql.ident(&copy.schema).text("; ").vouched(&printed_by_server(step.sql.clone()), 0..step.sql.len());
+        let run = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
+        run.map_err(|error| {
+            failed(format!("making {} of the copy like the source's", step.object), error)
+        })?;
+    }
+    Ok(())
+}
+
+/// Returns the differences between a source and a copy of it in a server of another version, which describes some
+/// things in other words.
+pub(super) fn differences(
+    source: &SchemaModel,
+    copy: &SchemaModel,
+) -> impl Iterator<Item = Difference> {
+    compare(source, copy).into_iter()
+}
+
+/// Returns `true` if both have this fingerprint.
+///
+/// # Errors
+///
+/// [`Busy`](ErrorKind::Busy) when the source has another one: it was changed meanwhile.
+pub(super) async fn are_alike(
+    conn: &mut PgConnection,
+    source: &Subject,
+    print: &Fingerprint,
+    copy: &Subject,
+) -> Result<bool, Error> {
+    let found = fingerprints(conn, &[source, copy]).await?;
+    refuse_changed(source, print, found.first())?;
+    Ok(found.get(1) == Some(&Some(print.clone())))
+}
+
+/// Makes sure that the source has this fingerprint.
+///
+/// # Errors
+///
+/// [`Busy`](ErrorKind::Busy) when it was changed meanwhile.
+pub(super) async fn is_unchanged(
+    conn: &mut PgConnection,
+    source: &Subject,
+    print: &Fingerprint,
+) -> Result<(), Error> {
+    refuse_changed(source, print, fingerprints(conn, &[source]).await?.first())
+}
+
+fn refuse_changed(
+    source: &Subject,
+    print: &Fingerprint,
+    found: Option<&Option<Fingerprint>>,
+) -> Result<(), Error> {
+    match found == Some(&Some(print.clone())) {
+        true => Ok(()),
+        false => {
+            let schema = &source.schema;
+            let attempted = format!("the schema {schema} was changed while it was copied; try again");
+            Err(Error::new(ErrorKind::Busy, attempted))
+        }
+    }
+}
+
+async fn fingerprints(
+    conn: &mut PgConnection,
+    subjects: &[&Subject],
+) -> Result<Vec<Option<Fingerprint>>, Error> {
+    let found = read::fingerprints(conn, subjects).await;
+    found.map_err(|error| failed("comparing the copy with its source".into(), error))
+}
+
+/// Reads a copy.
+pub(super) async fn read(conn: &mut PgConnection, copy: &Subject) -> Result<SchemaModel, Error> {
+    let models = read::details(conn, &[copy]).await;
+    let models = models.map_err(|error| failed("reading the copy".into(), error))?;
+    match models.into_iter().next() {
+        Some(model) => model.map_err(|reason| unreadable(copy, reason)),
+        None => Err(refused("the copy cannot be read")),
+    }
+}
+
+/// What leads from a copy to its source.
+#[derive(Debug)]
+pub(super) struct References {
+    /// What the server knows of.
+    pub(super) hard: Vec<CrossReference>,
+    /// What only a text says.
+    pub(super) texts: Vec<CrossReference>,
+}
+
+/// Finds what leads from a copy to its source.
+pub(super) async fn references(
+    conn: &mut PgConnection,
+    from: &Ident,
+    to: &Ident,
+) -> Result<References, Error> {
+    let schemas = [from.clone(), to.clone()];
+    let mut search = ReferenceSearch::new(&schemas, None);
+    search.dependencies(conn).await?;
+    // The texts of the copy alone.
+    let mentioned = search.texts(conn, 1..2).await?;
+    search.resolve(conn, &mentioned).await?;
+    let of_copy = |found: &CrossReference| found.from_schema == to.as_str();
+    let (texts, hard) = search.finish().into_iter().filter(of_copy).partition(|found| {
+        use ReferenceKind::{FunctionBody, Literal, SearchPath};
+        matches!(found.via, FunctionBody | Literal | SearchPath)
+    });
+    Ok(References { hard, texts })
+}
+
+fn told(differences: &[Difference]) -> String {
+    let mut told: Vec<_> = differences.iter().take(NAMED).map(ToString::to_string).collect();
+    if differences.len() > NAMED {
+        told.push(format!("{} more", differences.len() - NAMED));
+    }
+    told.join("; ")
+}

@@ -1,0 +1,275 @@
+//! Clones a tenant: its schema, what is in it, and its row in the catalog, all of it or nothing.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    CreateOptions, Provisioner,
+    create::{New, roll_back},
+};
+use crate::{
+    catalog::Site,
+    clone::{CloneOptions, CloneReport, Copied, Copying, Ends, Plan, in_snapshot_sql},
+    db::TenantTransaction,
+    drift::{read_with_fingerprint, subject_of},
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    migrate::Attempts,
+    pool::grant,
+    schema::{Fingerprint, SchemaModel, read::Subject},
+    sql::Sql,
+    tenant::{ParseTenantIdError, TenantId, TenantRecord},
+};
+
+impl Provisioner {
+    /// Clones a tenant: every object of its schema, its migration records, its rows if
+    /// [asked for](CloneOptions::data), and a row in a catalog that has rows. The clone is served as soon as this
+    /// returns.
+    ///
+    /// All of it is one transaction that sees the source at one moment, so a clone that fails, is cancelled or killed
+    /// leaves nothing behind. Afterwards the clone's [fingerprint](crate::schema::Fingerprint) is that of the source, and
+    /// nothing in it depends on the source. Names are those of the source, sequences continue where the source's are,
+    /// and materialized views that are filled there are filled here. Migrations and seeds of the provisioner are not
+    /// run.
+    ///
+    /// The source can be read and written meanwhile; its tables cannot be altered. Suspended tenants can be cloned.
+    ///
+    /// No superuser is needed. The role of the manager must be able to read the source's rows, and be a member of the
+    /// roles that own its objects. Where row-level security would hide rows from it, the clone fails.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownTenant`](ErrorKind::UnknownTenant) when there is no such source.
+    /// [`TenantExists`](ErrorKind::TenantExists) and [`NameInUse`](ErrorKind::NameInUse) as
+    /// [`create`](Self::create). [`Config`](ErrorKind::Config) when the options name a table that the source does not
+    /// have, or the source has a role of its own and the clone has none. [`Busy`](ErrorKind::Busy) when the source was
+    /// altered meanwhile; try again. [`Clone`](ErrorKind::Clone) when the clone would not be what the source is, or depend
+    /// on it. [`PermissionDenied`](ErrorKind::PermissionDenied) when the role of the manager may not do what is
+    /// necessary. Otherwise, what the server answers, with the table or the statement.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the clone was made as a whole or not at all.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// use tenantry::clone::CloneOptions;
+    ///
+    /// let options = CloneOptions::default().data(true);
+    /// let report = manager.provisioner().clone_tenant("acme", "acme-staging", options).await?;
+    /// println!("{report}");
+    /// # Ok(()) }
+    /// ```
+    pub async fn clone_tenant<F, T>(
+        &self,
+        from: F,
+        to: T,
+        options: CloneOptions,
+    ) -> Result<CloneReport, Error>
+    where
+        F: TryInto<TenantId>,
+        F::Error: Into<ParseTenantIdError>,
+        T: TryInto<TenantId>,
+        T::Error: Into<ParseTenantIdError>,
+    {
+        self.clone_from(&self.fleet, from, to, &options).await
+    }
+
+    /// Clones a tenant of another manager, which may be one of another server. The rows go through this process.
+    ///
+    /// A source that another major version of PostgreSQL describes in other words is cloned all the same, and the
+    /// report says which words.
+    ///
+    /// # Errors
+    ///
+    /// As [`clone_tenant`](Self::clone_tenant).
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the clone was made as a whole or not at all.
+    pub async fn clone_tenant_from<F, T>(
+        &self,
+        source: &Self,
+        from: F,
+        to: T,
+        options: CloneOptions,
+    ) -> Result<CloneReport, Error>
+    where
+        F: TryInto<TenantId>,
+        F::Error: Into<ParseTenantIdError>,
+        T: TryInto<TenantId>,
+        T::Error: Into<ParseTenantIdError>,
+    {
+        self.clone_from(&source.fleet, from, to, &options).await
+    }
+
+    async fn clone_from<F, T>(
+        &self,
+        source: &Fleet,
+        from: F,
+        to: T,
+        options: &CloneOptions,
+    ) -> Result<CloneReport, Error>
+    where
+        F: TryInto<TenantId>,
+        F::Error: Into<ParseTenantIdError>,
+        T: TryInto<TenantId>,
+        T::Error: Into<ParseTenantIdError>,
+    {
+        let began = Instant::now();
+        let from = from.try_into().map_err(Into::into)?;
+        let to = to.try_into().map_err(Into::into)?;
+        let source = Source::find(source, &from).await.map_err(|error| error.with_tenant(&from))?;
+        let cloned = self.clone_now(&source, &to, options).await;
+        // Whoever has asked before has been told that there is no such tenant.
+        self.fleet.forget(&to);
+        let (schema, copied) = cloned.map_err(|error| error.with_tenant(&to))?;
+        let Copied { objects, tables, remarks } = copied;
+        Ok(CloneReport {
+            source_tenant_id: from,
+            tenant_id: to,
+            schema,
+            objects,
+            tables,
+            remarks,
+            duration: began.elapsed(),
+        })
+    }
+
+    async fn clone_now(
+        &self,
+        source: &Source<'_>,
+        to: &TenantId,
+        options: &CloneOptions,
+    ) -> Result<(Arc<str>, Copied), Error> {
+        let create = CreateOptions {
+            container: options.container.clone(),
+            attributes: options.attributes.clone(),
+            role: options.role.clone(),
+            lock_timeout: options.lock_timeout,
+            ..CreateOptions::default()
+        };
+        let role = self.role_of_new(to, &create).await?;
+        let record = TenantRecord::new(to.clone()).attributes(create.attributes.clone());
+        let record = TenantRecord { container: create.container.clone(), role, ..record };
+        let site = self.fleet.site(&record)?;
+        self.refuse_name_in_use(&site.schema).await?;
+        let role = self.fleet.role_of(&site).await?;
+        self.refuse_missing_role(role.as_ref()).await?;
+        let new = New { provisioner: self, record: &record, site: &site, role: role.as_ref(), options: &create };
+        let mut attempts = Attempts::default();
+        let cloned = loop {
+            let cloned = new.clone_of(source, options).await;
+            if !attempts.go_on_after(&cloned).await {
+                break cloned;
+            }
+        };
+        match cloned {
+            Ok(copied) => Ok((site.schema.as_str().into(), copied)),
+            Err(error) => Err(self.name_missing_right(error).await),
+        }
+    }
+}
+
+/// The tenant that is cloned.
+struct Source<'a> {
+    fleet: &'a Fleet,
+    site: Site,
+    subject: Subject,
+}
+
+impl<'a> Source<'a> {
+    async fn find(fleet: &'a Fleet, id: &TenantId) -> Result<Self, Error> {
+        let record = fleet.record(id).await?;
+        super::in_parts::refuse_unfinished(&record)?;
+        let site = fleet.site(&record)?;
+        let subject = subject_of(fleet, &site).await?;
+        Ok(Self { fleet, site, subject })
+    }
+
+    async fn read(&self) -> Result<(Fingerprint, SchemaModel), Error> {
+        read_with_fingerprint(self.fleet, &self.subject).await
+    }
+}
+
+impl New<'_> {
+    /// Makes the tenant in one transaction, as a copy.
+    async fn clone_of(&self, source: &Source<'_>, options: &CloneOptions) -> Result<Copied, Error> {
+        let Self { provisioner, site, .. } = self;
+        let to = subject_of(&provisioner.fleet, site).await?;
+        if source.subject.role.is_some() && to.role.is_none() {
+            let attempted = "the source has a role of its own, which owns or uses its objects: name one for the \
+                             clone with CloneOptions::role";
+            return Err(Error::new(ErrorKind::Config, attempted));
+        }
+        let (print, model) = source.read().await?;
+        let plan = Plan::new(&model, options, &to.schema, to.role.as_ref()).map_err(|wrong| {
+            Error::new(ErrorKind::Config, format!("cloning: {wrong}")).with_source(wrong)
+        })?;
+        let ends = Ends { from: &source.subject, model: &model, print: &print, to: &to };
+        let copying = Copying::new(ends, &plan, options);
+        let is_within = Arc::ptr_eq(source.fleet.server(), provisioner.fleet.server());
+        let mut tx = self.begin().await?;
+        let copied = match is_within {
+            true => self.copy_within(copying, &mut tx, options).await,
+            false => self.copy_between(copying, source, &mut tx).await,
+        };
+        match copied {
+            Ok(copied) => provisioner.commit(tx).await.map(|()| copied),
+            Err(error) => Err(roll_back(tx, error).await),
+        }
+    }
+
+    async fn copy_within(
+        &self,
+        copying: Copying<'_>,
+        tx: &mut TenantTransaction,
+        options: &CloneOptions,
+    ) -> Result<Copied, Error> {
+        if options.data {
+            let mut sql = Sql::default();
+            in_snapshot_sql(&mut sql);
+            sqlx::raw_sql(sql.finish()).execute(&mut **tx).await?;
+        }
+        let copied = copying.within(tx).await?;
+        if options.data && self.provisioner.fleet.server().places_for_upkeep() > 1 {
+            // This transaction does not see who has given the name up since it began; another one does.
+            self.provisioner.refuse_name_in_use(&self.site.schema).await?;
+        }
+        self.end(tx).await?;
+        Ok(copied)
+    }
+
+    async fn copy_between(
+        &self,
+        copying: Copying<'_>,
+        source: &Source<'_>,
+        tx: &mut TenantTransaction,
+    ) -> Result<Copied, Error> {
+        let lease = source.fleet.lease_for(&source.fleet.site_of(&source.site.schema)).await?;
+        let mut reader = TenantTransaction::open(lease).await?;
+        let mut sql = Sql::default();
+        in_snapshot_sql(&mut sql);
+        // Names of the source come out with their schema.
+        sql.text("set local search_path to pg_catalog");
+        sqlx::raw_sql(sql.finish()).execute(&mut *reader).await?;
+        let copied = copying.between(&mut reader, tx).await;
+        drop(reader.rollback().await);
+        let copied = copied?;
+        self.end(tx).await?;
+        Ok(copied)
+    }
+
+    /// Gives the role of the clone its rights, and writes the catalog.
+    async fn end(&self, tx: &mut TenantTransaction) -> Result<(), Error> {
+        if let Some(role) = self.role {
+            let mut sql = Sql::default();
+            grant(&mut sql, &self.site.schema, role);
+            sqlx::raw_sql(sql.finish()).execute(&mut **tx).await?;
+        }
+        self.list(tx).await
+    }
+}

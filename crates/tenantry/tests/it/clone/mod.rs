@@ -1,0 +1,3 @@
+//! A clone is what its source is, and nothing of its source.
+
+mod cases;
