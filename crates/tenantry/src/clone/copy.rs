@@ -20,7 +20,6 @@ use crate::{
     migrate::run_script,
     schema::{Fingerprint, SchemaModel, read::Subject},
     sql::{Sql, printed_by_server},
-    tenant::Ident,
 };
 
 /// The schema that is copied, as it was read, and the one that is made.
@@ -34,10 +33,12 @@ pub(crate) struct Ends<'a> {
 
 /// A copy that is being made. Nothing of it lasts before the transaction of the writing connection is committed.
 pub(crate) struct Copying<'a> {
-    ends: Ends<'a>,
-    plan: &'a Plan,
-    options: &'a CloneOptions,
-    counter: Counter,
+    pub(super) ends: Ends<'a>,
+    pub(super) plan: &'a Plan,
+    pub(super) options: &'a CloneOptions,
+    pub(super) counter: Counter,
+    /// Where the sequences of the source are.
+    pub(super) positions: Vec<sequences::Position>,
     remarks: Vec<String>,
     tables: Vec<ClonedTable>,
 }
@@ -46,10 +47,11 @@ impl<'a> Copying<'a> {
     pub(crate) fn new(ends: Ends<'a>, plan: &'a Plan, options: &'a CloneOptions) -> Self {
         let tables = if options.data { plan.tables.len() } else { 0 };
         let counter = Counter::new(options.on_progress.clone(), tables);
-        Self { ends, plan, options, counter, remarks: plan.remarks.clone(), tables: Vec::new() }
+        let remarks = plan.remarks.clone();
+        Self { ends, plan, options, counter, positions: Vec::new(), remarks, tables: Vec::new() }
     }
 
-    fn way(&self) -> Way<'a> {
+    pub(super) fn way(&self) -> Way<'a> {
         Way { from: self.ends.from, to: self.ends.to }
     }
 
@@ -72,14 +74,14 @@ impl<'a> Copying<'a> {
             self.counter.bytes += sizes.get(&table.name).copied().unwrap_or_default();
             self.note_table(&table.name, copied.rows_affected());
         }
-        let positions = sequences::read(self.way(), &self.plan.sequences, conn).await?;
-        self.finish(conn, &positions).await?;
+        self.positions = sequences::read(self.way(), &self.plan.sequences, conn).await?;
+        self.finish(conn).await?;
         self.counter.begin(CloneStage::Check);
         let Ends { from, print, model, to } = self.ends;
         if !verify::are_alike(conn, from, print, to).await? {
             verify::make_alike(conn, model, to).await?;
         }
-        self.refuse_references(conn).await?;
+        self.refuse_references(conn, to).await?;
         Ok(self.copied())
     }
 
@@ -102,25 +104,38 @@ impl<'a> Copying<'a> {
             let rows = stream(self.way(), table, kept, reader, writer, &mut self.counter).await?;
             self.note_table(&table.name, rows);
         }
-        let positions = sequences::read(self.way(), &self.plan.sequences, reader).await?;
-        self.finish(writer, &positions).await?;
+        self.positions = sequences::read(self.way(), &self.plan.sequences, reader).await?;
+        self.finish(writer).await?;
         self.counter.begin(CloneStage::Check);
-        let Ends { from, print, model, to } = self.ends;
+        self.check_between(reader, writer, self.ends.to).await?;
+        Ok(self.copied())
+    }
+
+    /// Makes sure that a copy in another server is what its source is.
+    pub(super) async fn check_between(
+        &mut self,
+        reader: &mut PgConnection,
+        writer: &mut PgConnection,
+        to: &Subject,
+    ) -> Result<(), Error> {
+        let Ends { from, print, model, .. } = self.ends;
         // The source is the same as before, or the copy is of nothing that has ever been.
         verify::is_unchanged(reader, from, print).await?;
         let found = verify::read(writer, to).await?;
         if found.server_version == model.server_version {
-            verify::make_alike(writer, model, to).await?;
-        } else {
-            let differences = verify::differences(model, &found);
-            self.remarks.extend(differences.map(|found| {
-                format!("described differently by PostgreSQL {}: {found}", model.server_version)
-            }));
+            return verify::make_alike(writer, model, to).await;
         }
-        Ok(self.copied())
+        let version = found.server_version;
+        let differences = verify::differences(model, &found);
+        self.remarks.extend(
+            differences.map(|found| {
+                format!("PostgreSQL {} describes it in other words: {found}", version)
+            }),
+        );
+        Ok(())
     }
 
-    async fn settle(&self, conn: &mut PgConnection) -> Result<(), Error> {
+    pub(super) async fn settle(&self, conn: &mut PgConnection) -> Result<(), Error> {
         let mut sql = Sql::default();
         session_sql(&mut sql, self.options.lock_timeout);
         let set = sqlx::raw_sql(sql.finish()).execute(conn).await;
@@ -128,7 +143,7 @@ impl<'a> Copying<'a> {
     }
 
     /// Keeps the tables of the source as they are until the end. The snapshot comes after that.
-    async fn hold_source(&self, conn: &mut PgConnection) -> Result<(), Error> {
+    pub(super) async fn hold_source(&self, conn: &mut PgConnection) -> Result<(), Error> {
         let mut sql = Sql::default();
         for (index, table) in self.plan.tables.iter().enumerate() {
             sql.text(if index == 0 { "lock table only " } else { ", only " });
@@ -155,11 +170,7 @@ impl<'a> Copying<'a> {
     }
 
     /// Creates what comes after the rows.
-    async fn finish(
-        &mut self,
-        conn: &mut PgConnection,
-        positions: &[sequences::Position],
-    ) -> Result<(), Error> {
+    async fn finish(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
         self.counter.begin(CloneStage::Indexes);
         let after = &self.plan.statements.after;
         let mut sql = Sql::new("set local search_path to ");
@@ -169,18 +180,24 @@ impl<'a> Copying<'a> {
         let mut created = 0;
         let run = run_all(conn, after, &mut created).await;
         run.map_err(|error| about(after, created, error))?;
-        sequences::set(self.way(), &self.plan.sequences, positions, conn).await?;
+        self.fill(conn).await
+    }
+
+    /// Lets sequences continue, and fills materialized views.
+    pub(super) async fn fill(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
+        sequences::set(self.way(), &self.plan.sequences, &self.positions, conn).await?;
         self.counter.begin(CloneStage::Views);
         for view in &self.plan.views {
             let mut sql = Sql::new("refresh materialized view ");
             qualified(&mut sql, &self.ends.to.schema, view);
             let filled = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
-            filled.map_err(|error| failed(format!("filling the materialized view {view}"), error))?;
+            filled
+                .map_err(|error| failed(format!("filling the materialized view {view}"), error))?;
         }
         Ok(())
     }
 
-    fn note_table(&mut self, name: &str, rows: u64) {
+    pub(super) fn note_table(&mut self, name: &str, rows: u64) {
         if !self.options.data {
             return;
         }
@@ -191,7 +208,10 @@ impl<'a> Copying<'a> {
     }
 
     /// Returns how large the tables of the source are, in bytes, for whoever watches.
-    async fn sizes(&self, conn: &mut PgConnection) -> Result<BTreeMap<String, u64>, Error> {
+    pub(super) async fn sizes(
+        &self,
+        conn: &mut PgConnection,
+    ) -> Result<BTreeMap<String, u64>, Error> {
         if !self.options.data || self.options.on_progress.is_none() {
             return Ok(BTreeMap::new());
         }
@@ -200,7 +220,8 @@ impl<'a> Copying<'a> {
              join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
              where n.nspname operator(pg_catalog.=) $1::pg_catalog.name and c.relkind operator(pg_catalog.=) 'r'",
         );
-        let rows = query.bind(self.ends.from.schema.as_str()).persistent(false).fetch_all(conn).await?;
+        let rows =
+            query.bind(self.ends.from.schema.as_str()).persistent(false).fetch_all(conn).await?;
         let size = |row: &sqlx::postgres::PgRow| {
             Ok((row.try_get(0)?, u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default()))
         };
@@ -208,17 +229,21 @@ impl<'a> Copying<'a> {
     }
 
     /// Looks for what leads from the copy to the source: it would show one tenant the rows of another.
-    async fn refuse_references(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
-        let [from, to]: [Ident; 2] = [self.ends.from.schema.clone(), self.ends.to.schema.clone()];
-        let found = verify::references(conn, &from, &to).await?;
+    pub(super) async fn refuse_references(
+        &mut self,
+        conn: &mut PgConnection,
+        to: &Subject,
+    ) -> Result<(), Error> {
+        let found = verify::references(conn, &self.ends.from.schema, &to.schema).await?;
         if let Some(hard) = found.hard.first() {
             return Err(refused(format!("the copy would depend on its source: {hard}")));
         }
-        self.remarks.extend(found.texts.iter().map(|text| format!("still names the source: {text}")));
+        self.remarks
+            .extend(found.texts.iter().map(|text| format!("still names the source: {text}")));
         Ok(())
     }
 
-    fn copied(self) -> Copied {
+    pub(super) fn copied(self) -> Copied {
         let Self { remarks, tables, plan, .. } = self;
         Copied { remarks, tables, objects: plan.objects }
     }
@@ -233,7 +258,7 @@ pub(crate) struct Copied {
 }
 
 /// Runs statements as one string, and counts those that have ended.
-async fn run_all(
+pub(super) async fn run_all(
     conn: &mut PgConnection,
     statements: &[String],
     ended: &mut usize,
@@ -245,7 +270,7 @@ async fn run_all(
 }
 
 /// Says which statement was refused.
-fn about(statements: &[String], ended: usize, error: sqlx::Error) -> Error {
+pub(super) fn about(statements: &[String], ended: usize, error: sqlx::Error) -> Error {
     let statement = statements.get(ended).map(String::as_str).unwrap_or_default();
     let line = statement.lines().next().unwrap_or_default();
     let short: String = line.chars().take(120).collect();

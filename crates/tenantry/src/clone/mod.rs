@@ -11,6 +11,7 @@
 
 mod copy;
 mod error;
+mod in_steps;
 mod options;
 mod plan;
 mod progress;

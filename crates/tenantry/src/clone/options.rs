@@ -33,6 +33,7 @@ pub struct CloneOptions {
     pub(crate) attributes: Value,
     pub(crate) role: Option<Ident>,
     pub(crate) lock_timeout: Duration,
+    pub(crate) connections: usize,
     pub(super) on_progress: Option<Arc<OnProgress>>,
 }
 
@@ -54,6 +55,7 @@ impl Default for CloneOptions {
             attributes: Value::Null,
             role: None,
             lock_timeout: Duration::from_secs(5),
+            connections: 1,
             on_progress: None,
         }
     }
@@ -119,6 +121,18 @@ impl CloneOptions {
     /// Sets how long a statement may wait for a lock. Default: 5 s.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
+        self
+    }
+
+    /// Sets how many connections copy rows at a time, from 1 on; the manager's budget sets a limit. Default: 1, and the
+    /// clone is a single transaction.
+    ///
+    /// With more of them, and in any case when one transaction would need more locks than the server has, the clone is
+    /// made under a provisional name, in many transactions that share one snapshot of the source, and gets its own name
+    /// at the end. When the process is killed meanwhile, the next such clone, or
+    /// [`fill_spares`](crate::provision::Provisioner::fill_spares), removes what was left.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
         self
     }
 

@@ -62,7 +62,10 @@ pub(super) enum Values {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rows {
     All,
-    Part { condition: Option<String>, limit: Option<u64> },
+    Part {
+        condition: Option<String>,
+        limit: Option<u64>,
+    },
     /// None, and nothing that refers to one.
     None,
 }
@@ -99,14 +102,16 @@ impl Plan {
         check_names(model, options)?;
         let own = OwnTypes::of(model, schema);
         let all = model.of_kind(ObjectKind::Table).filter(|(_, table)| has_rows(table));
-        let mut tables: Vec<_> =
-            all.map(|table| Table::new(model, table, &own, options)).collect();
+        let mut tables: Vec<_> = all.map(|table| Table::new(model, table, &own, options)).collect();
         if !options.data {
             tables.retain(|table| table.name == RECORDS);
         }
         let references = foreign_keys(model);
         let is_empty = |view: &ObjectKey| {
-            model.beyond.iter().any(|fact| fact.what == BeyondKind::NotPopulated && fact.object == *view)
+            model
+                .beyond
+                .iter()
+                .any(|fact| fact.what == BeyondKind::NotPopulated && fact.object == *view)
         };
         let views = model.in_order_of_need().into_iter();
         let views = views.filter(|key| key.kind == ObjectKind::MaterializedView);
@@ -115,13 +120,27 @@ impl Plan {
             tables: parents_first(tables, &references),
             references,
             sequences: match options.data {
-                true => model.of_kind(ObjectKind::Sequence).map(|(key, _)| key.name.clone()).collect(),
+                true => {
+                    model.of_kind(ObjectKind::Sequence).map(|(key, _)| key.name.clone()).collect()
+                }
                 false => Vec::new(),
             },
             views: views.filter(|key| !is_empty(key)).map(|key| key.name.clone()).collect(),
             objects: model.objects.len(),
             remarks: remarks(model, options.data),
         })
+    }
+
+    /// Returns about how many locks a transaction takes that creates all of it.
+    pub(crate) fn locks(&self) -> u64 {
+        // A table has a relation for long values, with an index; its row type is no lock.
+        let statements = self.statements.before.iter().chain(&self.statements.after);
+        let locks = statements.map(|statement| match statement.split(' ').next() {
+            _ if statement.starts_with("create table ") => 4,
+            Some("create" | "alter") => 1,
+            _ => 0,
+        });
+        locks.sum::<u64>() + 3 * self.tables.len() as u64
     }
 
     /// Returns `true` if all rows of all tables are copied, so that no foreign key can lead nowhere.
@@ -284,9 +303,13 @@ fn remarks(model: &SchemaModel, data: bool) -> Vec<String> {
             matches!(of_type, "oid" | "oid[]")
                 || element.is_some_and(|element| OBJECT_TYPES.contains(&element))
         });
-        remarks.extend(columns.map(|(key, _)| format!("{key} holds object ids of the source, copied unchanged")));
+        remarks.extend(
+            columns
+                .map(|(key, _)| format!("{key} holds object ids of the source, copied unchanged")),
+        );
         let foreign = model.of_kind(ObjectKind::ForeignTable);
-        remarks.extend(foreign.map(|(key, _)| format!("{key} reads the same rows as the source's")));
+        remarks
+            .extend(foreign.map(|(key, _)| format!("{key} reads the same rows as the source's")));
     }
     remarks
 }

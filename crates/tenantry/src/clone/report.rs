@@ -53,7 +53,10 @@ impl CloneReport {
 impl fmt::Display for CloneReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source_tenant_id, tenant_id, schema, objects, tables, remarks, duration } = self;
-        write!(f, "cloned tenant {source_tenant_id} as {tenant_id}: schema {schema}, {objects} objects")?;
+        write!(
+            f,
+            "cloned tenant {source_tenant_id} as {tenant_id}: schema {schema}, {objects} objects"
+        )?;
         if !tables.is_empty() {
             let word = if tables.len() == 1 { "table" } else { "tables" };
             write!(f, ", {} rows in {} {word}", self.rows(), tables.len())?;

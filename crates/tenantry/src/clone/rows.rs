@@ -3,7 +3,11 @@
 use sqlx::SqlStr;
 
 use super::plan::{Column, Table, Values};
-use crate::{schema::read::Subject, sql::{Sql, printed_by_server}, tenant::Ident};
+use crate::{
+    schema::read::Subject,
+    sql::{Sql, printed_by_server},
+    tenant::Ident,
+};
 
 /// Which schema rows come from, and which they go to.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,8 @@ pub(crate) fn in_snapshot_sql(sql: &mut Sql) {
 /// than a smaller copy.
 pub(super) fn session_sql(sql: &mut Sql, lock_timeout: Duration) {
     let millis = u64::try_from(lock_timeout.as_millis()).unwrap_or(u64::MAX);
-    sql.text("set local lock_timeout = ").number(millis.clamp(1, u64::from(i32::MAX.unsigned_abs())));
+    sql.text("set local lock_timeout = ")
+        .number(millis.clamp(1, u64::from(i32::MAX.unsigned_abs())));
     sql.text(
         "; set local statement_timeout = 0; \
          set local idle_in_transaction_session_timeout = 0; \

@@ -33,7 +33,11 @@ struct Unit {
 
 impl Subset {
     /// Lists the kept rows, on the connection that reads the source.
-    pub(super) async fn choose(way: Way<'_>, plan: &Plan, conn: &mut PgConnection) -> Result<Self, Error> {
+    pub(super) async fn choose(
+        way: Way<'_>,
+        plan: &Plan,
+        conn: &mut PgConnection,
+    ) -> Result<Self, Error> {
         if plan.is_whole() {
             return Ok(Self::default());
         }
@@ -43,14 +47,17 @@ impl Subset {
         for unit in subset.units.values() {
             sql.text("create temporary table ");
             unit.kept.name(&mut sql);
-            sql.text(" (of pg_catalog.oid, at pg_catalog.tid, primary key (of, at)) on commit drop; ");
+            sql.text(
+                " (of pg_catalog.oid, at pg_catalog.tid, primary key (of, at)) on commit drop; ",
+            );
         }
         run(conn, sql.finish(), "choosing the rows to copy").await?;
         for table in &plan.tables {
             let Some(unit) = subset.units.get(&table.unit) else { continue };
             if let Some(sql) = ask_sql(way, table, unit.kept) {
                 let asked = sqlx::query(sql).persistent(false).execute(&mut *conn).await;
-                asked.map_err(|e| failed(format!("choosing rows of the table {}", table.name), e))?;
+                asked
+                    .map_err(|e| failed(format!("choosing rows of the table {}", table.name), e))?;
             }
         }
         let links = subset.links(way, plan);
@@ -207,7 +214,8 @@ async fn while_changing(
         let mut changed = 0;
         for sql in &statements {
             let run = sqlx::raw_sql(sql.clone()).execute(&mut *conn).await;
-            let run = run.map_err(|error| failed("closing the rows over foreign keys".into(), error))?;
+            let run =
+                run.map_err(|error| failed("closing the rows over foreign keys".into(), error))?;
             changed += run.rows_affected();
         }
         if changed == 0 {

@@ -47,7 +47,9 @@ async fn mend(conn: &mut PgConnection, source: &SchemaModel, copy: &Subject) -> 
     let is_harmless = |step: &&Step| !step.hazards.contains(&Hazard::LosesData);
     for step in repair.steps.iter().take_while(is_harmless) {
         let mut sql = Sql::new("set local search_path to ");
-        sql.ident(&copy.schema).text("; ").vouched(&printed_by_server(step.sql.clone()), 0..step.sql.len());
+        sql.ident(&copy.schema)
+            .text("; ")
+            .vouched(&printed_by_server(step.sql.clone()), 0..step.sql.len());
         let run = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
         run.map_err(|error| {
             failed(format!("making {} of the copy like the source's", step.object), error)
@@ -103,7 +105,8 @@ fn refuse_changed(
         true => Ok(()),
         false => {
             let schema = &source.schema;
-            let attempted = format!("the schema {schema} was changed while it was copied; try again");
+            let attempted =
+                format!("the schema {schema} was changed while it was copied; try again");
             Err(Error::new(ErrorKind::Busy, attempted))
         }
     }

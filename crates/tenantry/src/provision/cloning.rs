@@ -2,21 +2,26 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
+use sqlx::Row;
 use tokio::time::Instant;
 
 use super::{
     CreateOptions, Provisioner,
-    create::{New, roll_back},
+    create::{New, roll_back, taken},
+    made::limit_locks,
+    provisional,
+    written::rename_sql,
 };
 use crate::{
     catalog::Site,
     clone::{CloneOptions, CloneReport, Copied, Copying, Ends, Plan, in_snapshot_sql},
     db::TenantTransaction,
     drift::{read_with_fingerprint, subject_of},
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, OptionsError},
     fleet::Fleet,
     migrate::Attempts,
-    pool::grant,
+    pool::{Lease, grant},
     schema::{Fingerprint, SchemaModel, read::Subject},
     sql::Sql,
     tenant::{ParseTenantIdError, TenantId, TenantRecord},
@@ -159,7 +164,13 @@ impl Provisioner {
         self.refuse_name_in_use(&site.schema).await?;
         let role = self.fleet.role_of(&site).await?;
         self.refuse_missing_role(role.as_ref()).await?;
-        let new = New { provisioner: self, record: &record, site: &site, role: role.as_ref(), options: &create };
+        let new = New {
+            provisioner: self,
+            record: &record,
+            site: &site,
+            role: role.as_ref(),
+            options: &create,
+        };
         let mut attempts = Attempts::default();
         let cloned = loop {
             let cloned = new.clone_of(source, options).await;
@@ -190,9 +201,28 @@ impl<'a> Source<'a> {
         Ok(Self { fleet, site, subject })
     }
 
+    /// Begins a transaction that sees the source at one moment. Names of the source come out with their schema.
+    async fn open(&self) -> Result<TenantTransaction, Error> {
+        let lease = self.fleet.lease_for(&self.fleet.site_of(&self.site.schema)).await?;
+        let mut tx = TenantTransaction::open(lease).await?;
+        let mut sql = Sql::default();
+        in_snapshot_sql(&mut sql);
+        sql.text("set local search_path to pg_catalog");
+        sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
+        Ok(tx)
+    }
+
     async fn read(&self) -> Result<(Fingerprint, SchemaModel), Error> {
         read_with_fingerprint(self.fleet, &self.subject).await
     }
+}
+
+fn wrong(wrong: OptionsError) -> Error {
+    Error::new(ErrorKind::Config, format!("cloning: {wrong}")).with_source(wrong)
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Unavailable, "the session that makes the clone was lost")
 }
 
 impl New<'_> {
@@ -206,12 +236,21 @@ impl New<'_> {
             return Err(Error::new(ErrorKind::Config, attempted));
         }
         let (print, model) = source.read().await?;
-        let plan = Plan::new(&model, options, &to.schema, to.role.as_ref()).map_err(|wrong| {
-            Error::new(ErrorKind::Config, format!("cloning: {wrong}")).with_source(wrong)
-        })?;
-        let ends = Ends { from: &source.subject, model: &model, print: &print, to: &to };
-        let copying = Copying::new(ends, &plan, options);
         let is_within = Arc::ptr_eq(source.fleet.server(), provisioner.fleet.server());
+        let plan = Plan::new(&model, options, &to.schema, to.role.as_ref()).map_err(wrong)?;
+        let ends = Ends { from: &source.subject, model: &model, print: &print, to: &to };
+        let needs_steps = options.connections > 1 && options.data;
+        if needs_steps || plan.locks() > self.room_for_locks().await? {
+            let name = provisional::new_name();
+            let other = Subject { schema: name, role: to.role.clone() };
+            let plan = Plan::new(&model, options, &other.schema, to.role.as_ref());
+            let plan = plan.map_err(wrong)?;
+            let ends = Ends { to: &other, ..ends };
+            return self
+                .clone_in_steps(source, Copying::new(ends, &plan, options), ends, options)
+                .await;
+        }
+        let copying = Copying::new(ends, &plan, options);
         let mut tx = self.begin().await?;
         let copied = match is_within {
             true => self.copy_within(copying, &mut tx, options).await,
@@ -249,18 +288,97 @@ impl New<'_> {
         source: &Source<'_>,
         tx: &mut TenantTransaction,
     ) -> Result<Copied, Error> {
-        let lease = source.fleet.lease_for(&source.fleet.site_of(&source.site.schema)).await?;
-        let mut reader = TenantTransaction::open(lease).await?;
-        let mut sql = Sql::default();
-        in_snapshot_sql(&mut sql);
-        // Names of the source come out with their schema.
-        sql.text("set local search_path to pg_catalog");
-        sqlx::raw_sql(sql.finish()).execute(&mut *reader).await?;
+        let mut reader = source.open().await?;
         let copied = copying.between(&mut reader, tx).await;
         drop(reader.rollback().await);
         let copied = copied?;
         self.end(tx).await?;
         Ok(copied)
+    }
+
+    /// Returns how many locks one transaction should take at most: half of those that the server has room for.
+    async fn room_for_locks(&self) -> Result<u64, Error> {
+        let mut lease = self.provisioner.fleet.lease().await?;
+        let room = "select pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int8 \
+                    operator(pg_catalog.*) (pg_catalog.current_setting('max_connections')::pg_catalog.int8 \
+                    operator(pg_catalog.+) pg_catalog.current_setting('max_prepared_transactions')::pg_catalog.int8)";
+        let room: i64 = sqlx::raw_sql(room).fetch_one(&mut *lease).await?.try_get(0)?;
+        Ok(u64::try_from(room).unwrap_or_default() / 2)
+    }
+
+    /// Makes the copy under a provisional name, in many transactions, and gives it its own at the end.
+    async fn clone_in_steps(
+        &self,
+        source: &Source<'_>,
+        copying: Copying<'_>,
+        ends: Ends<'_>,
+        options: &CloneOptions,
+    ) -> Result<Copied, Error> {
+        let Self { provisioner, .. } = self;
+        provisioner.remove_left_behind().await?;
+        let other = provisioner.fleet.site_of(&ends.to.schema);
+        let lease = provisioner.hold_new(&other, None).await?;
+        let mut lease = Some(lease);
+        let made = self.make_in_steps(source, copying, ends, options, &mut lease).await;
+        if made.is_err() {
+            provisioner.give_up(lease, &ends.to.schema, false).await;
+        }
+        made
+    }
+
+    /// The lease has the lock of the schema; it is gone once the copy is made.
+    async fn make_in_steps(
+        &self,
+        source: &Source<'_>,
+        mut copying: Copying<'_>,
+        ends: Ends<'_>,
+        options: &CloneOptions,
+        held: &mut Option<Lease>,
+    ) -> Result<Copied, Error> {
+        let Self { provisioner, site, .. } = self;
+        let is_within = Arc::ptr_eq(source.fleet.server(), provisioner.fleet.server());
+        let Some(lease) = held.as_mut() else { return Err(lost()) };
+        copying.structure_in_steps(lease).await?;
+        let mut reader = match options.data || !is_within {
+            true => Some(source.open().await?),
+            false => None,
+        };
+        match &mut reader {
+            None => copying.records_in_steps(lease).await?,
+            Some(reader) => {
+                let places = provisioner.fleet.server().places_for_upkeep().saturating_sub(2);
+                let more = if is_within { options.connections.saturating_sub(1) } else { 0 };
+                let more = (0..more.min(places)).map(|_| provisioner.fleet.lease());
+                let mut more = try_join_all(more).await?;
+                let writers = std::iter::once(&mut *lease).chain(&mut more).collect();
+                copying.rows_in_steps(reader, writers, is_within).await?;
+            }
+        }
+        copying.finish_in_steps(lease).await?;
+        let Some(lease) = held.take() else { return Err(lost()) };
+        let mut tx = TenantTransaction::open(lease).await?;
+        let named = async {
+            let mut sql = Sql::default();
+            limit_locks(&mut sql, self.options);
+            rename_sql(&mut sql, &ends.to.schema, &site.schema);
+            sqlx::raw_sql(sql.finish()).execute(&mut *tx).await.map_err(taken)?;
+            self.look_here(&mut tx).await?;
+            let named = Subject { schema: site.schema.clone(), role: ends.to.role.clone() };
+            let elsewhere = reader.as_mut().filter(|_| !is_within).map(|reader| &mut **reader);
+            let copied = copying.end_in_steps(&mut tx, elsewhere, &named).await?;
+            self.end(&mut tx).await?;
+            Ok(copied)
+        };
+        match named.await {
+            Ok(copied) => {
+                drop(reader);
+                provisioner.commit(tx).await.map(|()| copied)
+            }
+            Err(error) => {
+                *held = tx.back_out().await;
+                Err(error)
+            }
+        }
     }
 
     /// Gives the role of the clone its rights, and writes the catalog.

@@ -3,11 +3,7 @@
 use tenantry::{Isolation, SchemaDiscovery, TenantManager, clone::CloneOptions, schema::compare};
 
 use crate::{
-    schema::{
-        cases::Expected,
-        corpus::Corpus,
-        probe::details,
-    },
+    schema::{cases::Expected, corpus::Corpus, probe::details},
     support::{connect, run},
 };
 

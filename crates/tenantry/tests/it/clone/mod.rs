@@ -1,3 +1,7 @@
 //! A clone is what its source is, and nothing of its source.
 
 mod cases;
+mod refusals;
+mod rows;
+mod shop;
+mod subset;

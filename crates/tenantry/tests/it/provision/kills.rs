@@ -6,6 +6,7 @@ use std::{net::ToSocketAddrs, str::FromStr};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tenantry::{
     ErrorKind, SchemaDiscovery, TableCatalog, TenantDb, TenantManager, TenantState,
+    clone::CloneOptions,
     provision::{CreateOptions, DropOptions, Provisioner},
     seed::Seed,
 };
@@ -285,4 +286,43 @@ async fn the_lost_answer_to_a_commit_is_looked_up() {
     drop(provisioner.drop_tenant("b", "b", DropOptions::default()).await);
     assert!(guillotine.has_lost());
     assert_eq!(scene.check("dropped").await, 0);
+}
+
+/// Kills the clone of a tenant at every step.
+async fn a_clone_is_killed(connections: usize) {
+    let mut scene = Scene::new(Listed::InTable, Files::notes(), vec![inside()]).await;
+    scene.create("source", "at first").await;
+    at_every_step(async |messages| {
+        let id = format!("c{messages}");
+        let at = format!("killed after {messages} messages");
+        let before = scene.check(&at).await;
+        let name = id.clone();
+        let clone = async move |of: Provisioner| {
+            let options = CloneOptions::default().data(true).connections(connections);
+            drop(of.clone_tenant("source", name, options).await);
+        };
+        let killed = scene.kill(messages, clone).await;
+        let after = scene.check(&at).await;
+        let is_there = scene.witness.tenant(id.as_str()).await.is_ok();
+        assert_eq!(after, before + usize::from(is_there), "{at}");
+        if connections == 1 {
+            let sql = format!(
+                "select count(*)::text from pg_namespace where nspname like 'tenantry%' or nspname = 'tenant_{id}'"
+            );
+            assert_eq!(observe(&mut scene.admin, &sql).await, format!("Some(\"{}\")", usize::from(is_there)), "{at}");
+        }
+        scene.expect_no_remains(&at).await;
+        killed
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clone_in_one_transaction() {
+    a_clone_is_killed(1).await;
+}
+
+#[tokio::test]
+async fn a_clone_in_steps() {
+    a_clone_is_killed(2).await;
 }

@@ -1,0 +1,168 @@
+//! Copies a schema in many transactions, where one would need more locks than the server has, or several connections
+//! are to copy rows. Until the end, the copy has another name.
+
+use std::collections::VecDeque;
+
+use futures_util::future::try_join_all;
+use parking_lot::Mutex;
+use sqlx::{PgConnection, Row};
+
+use super::{
+    CloneStage,
+    copy::{Copied, Copying, about, run_all},
+    error::failed,
+    plan::{Rows, Table},
+    rows::insert_sql,
+    sequences,
+    settings::{in_snapshot_sql, session_sql},
+    stream::stream,
+    subset::Subset,
+    verify,
+};
+use crate::{error::Error, pool::Lease, schema::read::Subject, sql::Sql};
+
+/// Statements that are run in one transaction. Each may take some five locks.
+const STATEMENTS: usize = 200;
+
+/// Tables whose rows are copied in one transaction.
+const TABLES: usize = 50;
+
+impl Copying<'_> {
+    /// Creates what rows need, in a schema that is there already.
+    pub(crate) async fn structure_in_steps(
+        &mut self,
+        conn: &mut PgConnection,
+    ) -> Result<(), Error> {
+        self.counter.begin(CloneStage::Structure);
+        // The schema has its comment when it is whole.
+        let is_there = |statement: &&String| {
+            !statement.starts_with("create schema ") && !statement.starts_with("comment on schema ")
+        };
+        let statements: Vec<_> =
+            self.plan.statements.before.iter().filter(is_there).cloned().collect();
+        self.run_in_steps(conn, &statements).await
+    }
+
+    /// Copies the rows that belong to the structure, within a server.
+    pub(crate) async fn records_in_steps(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
+        for table in &self.plan.tables {
+            let copied =
+                sqlx::raw_sql(insert_sql(self.way(), table, None)).execute(&mut *conn).await;
+            copied
+                .map_err(|e| failed(format!("copying the rows of the table {}", table.name), e))?;
+        }
+        Ok(())
+    }
+
+    /// Copies rows: the reading connection has a transaction that sees one moment, which the others share. Rows that
+    /// only the reading connection can tell from the rest go through this process, to the first of the others.
+    pub(crate) async fn rows_in_steps(
+        &mut self,
+        reader: &mut PgConnection,
+        mut writers: Vec<&mut Lease>,
+        is_within: bool,
+    ) -> Result<(), Error> {
+        self.settle(reader).await?;
+        self.hold_source(reader).await?;
+        self.counter.begin(CloneStage::Rows);
+        let subset = Subset::choose(self.way(), self.plan, reader).await?;
+        let plan = self.plan;
+        let (apart, together): (Vec<&Table>, Vec<&Table>) =
+            plan.tables.iter().partition(|table| !is_within || subset.of(table).is_some());
+        for table in apart.into_iter().filter(|table| table.rows != Rows::None) {
+            let Some(writer) = writers.first_mut() else { continue };
+            let kept = subset.of(table);
+            let rows = stream(self.way(), table, kept, reader, writer, &mut self.counter).await?;
+            self.note_table(&table.name, rows);
+        }
+        if !together.is_empty() {
+            let snapshot = "select pg_catalog.pg_export_snapshot()";
+            let snapshot: String =
+                sqlx::raw_sql(snapshot).fetch_one(&mut *reader).await?.try_get(0)?;
+            let sizes = self.sizes(reader).await?;
+            let queue: VecDeque<_> = together.chunks(TABLES).collect();
+            let queue = Mutex::new(queue);
+            let (way, limit) = (self.way(), self.options.lock_timeout);
+            let copying = Mutex::new(&mut *self);
+            let note = |table: &Table, rows| {
+                let mut copying = copying.lock();
+                copying.counter.bytes += sizes.get(&table.name).copied().unwrap_or_default();
+                copying.note_table(&table.name, rows);
+            };
+            let work = async |writer: &mut Lease| {
+                loop {
+                    let Some(tables) = queue.lock().pop_front() else { return Ok::<_, Error>(()) };
+                    let mut sql = Sql::new("begin; ");
+                    in_snapshot_sql(&mut sql);
+                    sql.text("set transaction snapshot ").literal(&snapshot).text("; ");
+                    session_sql(&mut sql, limit);
+                    // Types that the copy holds are found in it.
+                    sql.text("set local search_path to ").ident(&way.to.schema);
+                    let begun = sqlx::raw_sql(sql.finish()).execute(&mut **writer).await;
+                    begun.map_err(|e| failed("sharing the snapshot of the source".into(), e))?;
+                    for table in tables {
+                        let copied = sqlx::raw_sql(insert_sql(way, table, None))
+                            .execute(&mut **writer)
+                            .await;
+                        let copied = copied.map_err(|error| {
+                            failed(format!("copying the rows of the table {}", table.name), error)
+                        })?;
+                        note(table, copied.rows_affected());
+                    }
+                    sqlx::raw_sql("commit").execute(&mut **writer).await?;
+                }
+            };
+            try_join_all(writers.into_iter().map(work)).await?;
+        }
+        self.positions = sequences::read(self.way(), &self.plan.sequences, reader).await?;
+        Ok(())
+    }
+
+    /// Creates what comes after the rows.
+    pub(crate) async fn finish_in_steps(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
+        self.counter.begin(CloneStage::Indexes);
+        self.run_in_steps(conn, &self.plan.statements.after).await?;
+        self.fill(conn).await
+    }
+
+    /// Makes the copy like its source after it has got its name, in the transaction in which it has: texts follow.
+    pub(crate) async fn end_in_steps(
+        mut self,
+        conn: &mut PgConnection,
+        reader: Option<&mut PgConnection>,
+        named: &Subject,
+    ) -> Result<Copied, Error> {
+        self.counter.begin(CloneStage::Check);
+        match reader {
+            // The same server, or there are no rows.
+            None => {
+                if !verify::are_alike(conn, self.ends.from, self.ends.print, named).await? {
+                    verify::make_alike(conn, self.ends.model, named).await?;
+                }
+                self.refuse_references(conn, named).await?;
+            }
+            Some(reader) => self.check_between(reader, conn, named).await?,
+        }
+        Ok(self.copied())
+    }
+
+    /// Runs statements in transactions of some each.
+    async fn run_in_steps(
+        &self,
+        conn: &mut PgConnection,
+        statements: &[String],
+    ) -> Result<(), Error> {
+        for some in statements.chunks(STATEMENTS) {
+            let mut sql = Sql::new("begin; ");
+            session_sql(&mut sql, self.options.lock_timeout);
+            sql.text("set local search_path to ").ident(&self.ends.to.schema);
+            let begun = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
+            begun.map_err(|error| failed("beginning a step".into(), error))?;
+            let mut ended = 0;
+            let run = run_all(conn, some, &mut ended).await;
+            run.map_err(|error| about(some, ended, error))?;
+            sqlx::raw_sql("commit").execute(&mut *conn).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! A clone that cannot be what it should leaves nothing.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+use tenantry::{ErrorKind, Ident, clone::CloneOptions, provision::Provisioner};
+use tokio::time::timeout;
+
+use super::shop::{self, Shop};
+use crate::support::{eventually, observe, run, try_run};
+
+/// Nothing is left of any clone; what has a provisional name is swept.
+async fn expect_nothing_but(admin: &mut PgConnection, sweeper: Option<&Provisioner>) {
+    let sql = "select count(*)::text from pg_namespace where nspname = 'tenant_copy' or nspname like 'tenantry%'";
+    eventually("nothing is left", async || {
+        if let Some(sweeper) = sweeper {
+            sweeper.fill_spares(0).await.expect("the server runs");
+        }
+        observe(&mut *admin, sql).await == "Some(\"0\")"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_there_is_left_alone() {
+    let mut shop = Shop::new().await;
+    run(&mut shop.admin, "create schema tenant_copy; create table tenant_copy.theirs (a int)")
+        .await;
+    let manager = shop.manager();
+    for connections in [1, 2] {
+        let options = CloneOptions::default().data(true).connections(connections);
+        let refused = manager.provisioner().clone_tenant("shop", "copy", options).await;
+        assert_eq!(refused.expect_err("it is there").kind(), ErrorKind::TenantExists);
+    }
+    let sql = "select count(*)::text from tenant_copy.theirs";
+    assert_eq!(observe(&mut shop.admin, sql).await, "Some(\"0\")");
+    let provisioner = manager.provisioner();
+    let refused = provisioner.clone_tenant("nobody", "copy2", CloneOptions::default());
+    assert_eq!(refused.await.expect_err("no such tenant").kind(), ErrorKind::UnknownTenant);
+    manager.close().await;
+}
+
+/// Whoever is dropped while he clones leaves nothing, whenever that is.
+#[tokio::test]
+async fn a_clone_that_is_cancelled_leaves_nothing() {
+    let mut shop = Shop::new().await;
+    let manager = shop.manager();
+    let provisioner = manager.provisioner();
+    let mut was_cancelled = 0;
+    for millis in (5..600).step_by(45) {
+        for connections in [1, 2] {
+            let options = CloneOptions::default().data(true).connections(connections);
+            let cloning = provisioner.clone_tenant("shop", "copy", options);
+            let done = timeout(Duration::from_millis(millis), cloning).await;
+            if let Ok(done) = done {
+                done.expect("nothing is in the way");
+                run(&mut shop.admin, "drop schema tenant_copy cascade").await;
+                continue;
+            }
+            was_cancelled += 1;
+            let sweeper = (connections > 1).then_some(&provisioner);
+            expect_nothing_but(&mut shop.admin, sweeper).await;
+        }
+    }
+    assert!(was_cancelled > 2);
+    manager.close().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_hides_rows_makes_no_smaller_copy() {
+    let mut shop = Shop::new().await;
+    let database: String = sqlx::query_scalar("select current_database()")
+        .fetch_one(&mut shop.admin)
+        .await
+        .expect("the server runs");
+    run(
+        &mut shop.admin,
+        &format!(
+            "create role zq_keeper_of_shops login; grant create on database {database} to zq_keeper_of_shops; \
+             grant create on schema public to zq_keeper_of_shops; \
+             grant usage on schema tenant_shop to zq_keeper_of_shops; \
+             grant select on all tables in schema tenant_shop to zq_keeper_of_shops; \
+             grant select on all sequences in schema tenant_shop to zq_keeper_of_shops"
+        ),
+    )
+    .await;
+    let url = shop.world.database.url().replacen("postgres@", "zq_keeper_of_shops@", 1);
+    let manager = shop::manager(&url, "tenant_shop");
+    let provisioner = manager.provisioner();
+    let refused = provisioner.clone_tenant("shop", "copy", CloneOptions::default().data(true));
+    let error = refused.await.expect_err("it may not");
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:?}");
+    expect_nothing_but(&mut shop.admin, None).await;
+    manager.close().await;
+    run(
+        &mut shop.admin,
+        &format!("drop owned by zq_keeper_of_shops; revoke all on database {database} from zq_keeper_of_shops; drop role zq_keeper_of_shops"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn limits_of_the_server_do_not_cut_a_clone_off() {
+    let mut shop = Shop::new().await;
+    let database: String = sqlx::query_scalar("select current_database()")
+        .fetch_one(&mut shop.admin)
+        .await
+        .expect("the server runs");
+    run(
+        &mut shop.admin,
+        &format!(
+            "alter database {database} set statement_timeout = '30ms'; \
+             alter database {database} set idle_in_transaction_session_timeout = '30ms'; \
+             alter database {database} set default_tablespace = 'pg_default'; \
+             alter database {database} set search_path = tenant_shop; \
+             alter database {database} set check_function_bodies = on; \
+             alter database {database} set datestyle = 'german'; \
+             alter database {database} set intervalstyle = 'sql_standard'"
+        ),
+    )
+    .await;
+    shop.admin = shop.world.admin().await;
+    run(&mut shop.admin, "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0")
+        .await;
+    let manager = shop.manager();
+    for (id, connections) in [("copy", 1), ("copy2", 2)] {
+        let options = CloneOptions::default().data(true).connections(connections);
+        manager.provisioner().clone_tenant("shop", id, options).await.expect("it is cloned");
+        shop.expect_equal_rows(&format!("tenant_{id}")).await;
+    }
+    manager.close().await;
+}
+
+#[tokio::test]
+async fn a_source_that_is_altered_meanwhile_waits_or_is_copied_as_it_was() {
+    let mut shop = Shop::new().await;
+    let manager = shop.manager();
+    let mut other = shop.world.admin().await;
+    let altering = async {
+        for number in 0..40 {
+            let sql = format!(
+                "set lock_timeout = '10s'; alter table tenant_shop.folders add column c{number} int default {number}; \
+                 create or replace function tenant_shop.is_fine(text) returns bool immutable language sql \
+                 as 'select $1 is distinct from ''bad{number}'''"
+            );
+            run(&mut other, &sql).await;
+        }
+    };
+    let cloning = async {
+        let (mut copied, mut busy) = (0, 0);
+        for number in 0..6 {
+            let id = format!("copy{number}");
+            let options = CloneOptions::default().data(true);
+            match manager.provisioner().clone_tenant("shop", &*id, options).await {
+                Ok(_) => copied += 1,
+                Err(error) if error.kind() == ErrorKind::Busy => busy += 1,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        (copied, busy)
+    };
+    let ((), (copied, busy)) = tokio::join!(altering, cloning);
+    eprintln!("{copied} were copied, {busy} were told to try again");
+    for number in 0..6 {
+        let there = format!("select count(*) from tenant_copy{number}.users where id > 0");
+        // What is there is whole.
+        if try_run(&mut shop.admin, &there).await.is_ok() {
+            let sql = format!("select count(*)::text from tenant_copy{number}.orders");
+            assert_eq!(observe(&mut shop.admin, &sql).await, "Some(\"500\")");
+        }
+    }
+    manager.close().await;
+}
+
+#[tokio::test]
+async fn a_role_of_the_sources_own_becomes_the_clones() {
+    let mut shop = Shop::new().await;
+    run(
+        &mut shop.admin,
+        "create role zq_clone_a; create role zq_clone_b; grant usage on schema tenant_shop to zq_clone_a; \
+         grant select, insert on tenant_shop.folders to zq_clone_a; \
+         alter table tenant_shop.hens owner to zq_clone_a; grant create on schema tenant_shop to zq_clone_a",
+    )
+    .await;
+    let record = tenantry::TenantRecord::new(tenantry::TenantId::parse("shop").expect("an id"));
+    let record = record.role(Ident::parse("zq_clone_a").expect("an identifier"));
+    let manager = shop
+        .world
+        .builder()
+        .isolation(tenantry::Isolation::schema("tenant_{id}"))
+        .catalog(tenantry::FixedCatalog::new([record]))
+        .build()
+        .expect("it is sound");
+    let provisioner = manager.provisioner();
+    let refused =
+        provisioner.clone_tenant("shop", "copy", CloneOptions::default().data(true)).await;
+    assert_eq!(refused.expect_err("it has no role").kind(), ErrorKind::Config);
+    let role = Ident::parse("zq_clone_b").expect("an identifier");
+    let options = CloneOptions::default().data(true).role(role);
+    provisioner.clone_tenant("shop", "copy", options).await.expect("it is cloned");
+    for (sql, expected) in [
+        (
+            "select tableowner::text from pg_tables where schemaname = 'tenant_copy' and tablename = 'hens'",
+            "zq_clone_b",
+        ),
+        ("select has_table_privilege('zq_clone_b', 'tenant_copy.folders', 'insert')::text", "true"),
+        (
+            "select has_table_privilege('zq_clone_a', 'tenant_copy.folders', 'insert')::text",
+            "false",
+        ),
+        (
+            "select has_table_privilege('zq_clone_b', 'tenant_shop.folders', 'insert')::text",
+            "false",
+        ),
+    ] {
+        assert_eq!(observe(&mut shop.admin, sql).await, format!("Some({expected:?})"), "{sql}");
+    }
+    manager.close().await;
+    let mut admin = shop.world.admin().await;
+    run(&mut admin, "drop schema tenant_shop cascade; drop schema tenant_copy cascade; drop owned by zq_clone_a, zq_clone_b; drop role zq_clone_a, zq_clone_b").await;
+    admin.close().await.expect("it is open");
+}
