@@ -10,7 +10,7 @@ use super::{
     progress::Counter,
     rows::{Way, insert_sql, qualified},
     sequences,
-    settings::{session_sql, unlimited_sql},
+    settings::{Before, limits_sql, set_up, unlimited_sql},
     stream::stream,
     subset::Subset,
     verify,
@@ -57,10 +57,10 @@ impl<'a> Copying<'a> {
 
     /// Copies within a server, on one connection whose transaction sees one moment.
     pub(crate) async fn within(mut self, conn: &mut PgConnection) -> Result<Copied, Error> {
-        self.settle(conn).await?;
         if self.options.data {
             self.hold_source(conn).await?;
         }
+        let before = set_up(conn, self.options.lock_timeout).await?;
         self.structure(conn).await?;
         self.counter.begin(CloneStage::Rows);
         let subset = Subset::choose(self.way(), self.plan, conn).await?;
@@ -82,6 +82,7 @@ impl<'a> Copying<'a> {
             verify::make_alike(conn, model, to).await?;
         }
         self.refuse_references(conn, to).await?;
+        restore(conn, &before).await?;
         Ok(self.copied())
     }
 
@@ -91,11 +92,11 @@ impl<'a> Copying<'a> {
         reader: &mut PgConnection,
         writer: &mut PgConnection,
     ) -> Result<Copied, Error> {
-        self.settle(reader).await?;
-        self.settle(writer).await?;
         if self.options.data {
             self.hold_source(reader).await?;
         }
+        set_up(reader, self.options.lock_timeout).await?;
+        let before = set_up(writer, self.options.lock_timeout).await?;
         self.structure(writer).await?;
         self.counter.begin(CloneStage::Rows);
         let subset = Subset::choose(self.way(), self.plan, reader).await?;
@@ -108,6 +109,7 @@ impl<'a> Copying<'a> {
         self.finish(writer).await?;
         self.counter.begin(CloneStage::Check);
         self.check_between(reader, writer, self.ends.to).await?;
+        restore(writer, &before).await?;
         Ok(self.copied())
     }
 
@@ -123,7 +125,7 @@ impl<'a> Copying<'a> {
         verify::is_unchanged(reader, from, print).await?;
         let found = verify::read(writer, to).await?;
         if found.server_version == model.server_version {
-            return verify::make_alike(writer, model, to).await;
+            return verify::make_alike(writer, model, to).await.map(drop);
         }
         let version = found.server_version;
         let differences = verify::differences(model, &found);
@@ -135,16 +137,11 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    pub(super) async fn settle(&self, conn: &mut PgConnection) -> Result<(), Error> {
-        let mut sql = Sql::default();
-        session_sql(&mut sql, self.options.lock_timeout);
-        let set = sqlx::raw_sql(sql.finish()).execute(conn).await;
-        set.map(drop).map_err(|error| failed("setting up a session".into(), error))
-    }
-
-    /// Keeps the tables of the source as they are until the end. The snapshot comes after that.
+    /// Keeps the tables of the source as they are until the end. The snapshot comes after that: to an earlier one, a
+    /// table that was rewritten meanwhile would be empty.
     pub(super) async fn hold_source(&self, conn: &mut PgConnection) -> Result<(), Error> {
         let mut sql = Sql::default();
+        limits_sql(&mut sql, self.options.lock_timeout);
         for (index, table) in self.plan.tables.iter().enumerate() {
             sql.text(if index == 0 { "lock table only " } else { ", only " });
             qualified(&mut sql, &self.ends.from.schema, &table.name);
@@ -255,6 +252,14 @@ pub(crate) struct Copied {
     pub(crate) objects: usize,
     pub(crate) tables: Vec<ClonedTable>,
     pub(crate) remarks: Vec<String>,
+}
+
+/// Takes the settings back, for what else is done in the transaction.
+async fn restore(conn: &mut PgConnection, before: &Before) -> Result<(), Error> {
+    let mut sql = Sql::default();
+    before.restore_sql(&mut sql);
+    let restored = sqlx::raw_sql(sql.finish()).execute(conn).await;
+    restored.map(drop).map_err(|error| failed("setting a session back".into(), error))
 }
 
 /// Runs statements as one string, and counts those that have ended.

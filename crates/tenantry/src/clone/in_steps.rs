@@ -14,7 +14,7 @@ use super::{
     plan::{Rows, Table},
     rows::insert_sql,
     sequences,
-    settings::{in_snapshot_sql, session_sql},
+    settings::{in_snapshot_sql, session_sql, set_up},
     stream::stream,
     subset::Subset,
     verify,
@@ -62,8 +62,8 @@ impl Copying<'_> {
         mut writers: Vec<&mut Lease>,
         is_within: bool,
     ) -> Result<(), Error> {
-        self.settle(reader).await?;
         self.hold_source(reader).await?;
+        set_up(reader, self.options.lock_timeout).await?;
         self.counter.begin(CloneStage::Rows);
         let subset = Subset::choose(self.way(), self.plan, reader).await?;
         let plan = self.plan;

@@ -36,6 +36,11 @@ pub(super) fn insert_sql(way: Way<'_>, table: &Table, kept: Option<Kept>) -> Sql
     sql.finish()
 }
 
+/// Appends a query of rows in which the names of objects are as in the copy.
+pub(super) fn select_sql(sql: &mut Sql, way: Way<'_>, table: &Table) {
+    select(sql, way, table, None, false);
+}
+
 /// Reads rows as text. Names of objects come out as those of the copy.
 pub(super) fn copy_out_sql(way: Way<'_>, table: &Table, kept: Option<Kept>) -> SqlStr {
     let mut sql = Sql::new("copy (");

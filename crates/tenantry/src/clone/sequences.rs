@@ -62,7 +62,12 @@ fn read_sql(way: Way<'_>, sequences: &[String], part: Range<usize>) -> SqlStr {
     sql.finish()
 }
 
-fn set_sql(sql: &mut Sql, way: Way<'_>, sequences: &[String], (place, last, called): Position) {
+pub(super) fn set_sql(
+    sql: &mut Sql,
+    way: Way<'_>,
+    sequences: &[String],
+    (place, last, called): Position,
+) {
     let Some(sequence) = usize::try_from(place).ok().and_then(|place| sequences.get(place)) else {
         return;
     };

@@ -2,35 +2,81 @@
 
 use std::time::Duration;
 
-use crate::sql::Sql;
+use sqlx::{PgConnection, Row};
+
+use super::error::failed;
+use crate::{error::Error, sql::Sql};
+
+/// Settings that are the same for every copy. Values have to mean the same to the session that prints them and to the
+/// one that reads them. Where row security would hide rows, an error is better than a smaller copy.
+const SETTINGS: [(&str, &str); 12] = [
+    ("row_security", "off"),
+    ("check_function_bodies", "off"),
+    ("standard_conforming_strings", "on"),
+    ("default_tablespace", ""),
+    ("default_table_access_method", "heap"),
+    ("datestyle", "ISO, YMD"),
+    ("intervalstyle", "postgres"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+    ("xmloption", "content"),
+    ("quote_all_identifiers", "off"),
+];
+
+/// What a session had set before.
+#[derive(Debug)]
+pub(super) struct Before(Vec<String>);
 
 /// Appends what has the transaction see the rows of one moment, which others may share. It comes first.
 pub(crate) fn in_snapshot_sql(sql: &mut Sql) {
     sql.text("set transaction isolation level repeatable read; ");
 }
 
-/// Appends the settings: limits of the server or the role would end a long copy, and values have to mean the same to
-/// the session that prints them and to the one that reads them. Where row security would hide rows, an error is better
-/// than a smaller copy.
-pub(super) fn session_sql(sql: &mut Sql, lock_timeout: Duration) {
+/// Appends the limits. No snapshot is taken for them.
+pub(super) fn limits_sql(sql: &mut Sql, lock_timeout: Duration) {
     let millis = u64::try_from(lock_timeout.as_millis()).unwrap_or(u64::MAX);
-    sql.text("set local lock_timeout = ")
-        .number(millis.clamp(1, u64::from(i32::MAX.unsigned_abs())));
     sql.text(
-        "; set local statement_timeout = 0; \
-         set local idle_in_transaction_session_timeout = 0; \
-         set local row_security = off; \
-         set local check_function_bodies = off; \
-         set local standard_conforming_strings = on; \
-         set local default_tablespace = ''; \
-         set local default_table_access_method = heap; \
-         set local datestyle = 'ISO, YMD'; \
-         set local intervalstyle = postgres; \
-         set local extra_float_digits = 3; \
-         set local bytea_output = hex; \
-         set local lc_monetary = 'C'; \
-         set local xmloption = content; ",
+        "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; ",
     );
+    sql.text("set local lock_timeout = ");
+    sql.number(millis.clamp(1, u64::from(i32::MAX.unsigned_abs()))).text("; ");
+}
+
+/// Appends the settings, and the limits.
+pub(super) fn session_sql(sql: &mut Sql, lock_timeout: Duration) {
+    limits_sql(sql, lock_timeout);
+    for (name, value) in SETTINGS {
+        sql.text("set local ").text(name).text(" = ").literal(value).text("; ");
+    }
+}
+
+/// Sets a session up for a copy.
+pub(super) async fn set_up(
+    conn: &mut PgConnection,
+    lock_timeout: Duration,
+) -> Result<Before, Error> {
+    let mut sql = Sql::new("select ");
+    for (index, (name, _)) in SETTINGS.into_iter().enumerate() {
+        sql.text(if index == 0 { "" } else { ", " });
+        sql.text("pg_catalog.current_setting(").literal(name).text(")");
+    }
+    sql.text("; ");
+    session_sql(&mut sql, lock_timeout);
+    let row = sqlx::raw_sql(sql.finish()).fetch_one(conn).await;
+    let row = row.map_err(|error| failed("setting up a session".into(), error))?;
+    let before =
+        (0..SETTINGS.len()).map(|place| row.try_get(place)).collect::<sqlx::Result<_>>()?;
+    Ok(Before(before))
+}
+
+impl Before {
+    /// Appends what takes the settings back, for whatever else the transaction does. The limits stay off.
+    pub(super) fn restore_sql(&self, sql: &mut Sql) {
+        for ((name, _), value) in SETTINGS.into_iter().zip(&self.0) {
+            sql.text("set local ").text(name).text(" = ").literal(value).text("; ");
+        }
+    }
 }
 
 /// Appends the end of the limit that PostgreSQL 17 has added. It needs a snapshot.

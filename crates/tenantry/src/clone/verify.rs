@@ -18,7 +18,7 @@ use crate::{
 const NAMED: usize = 5;
 
 /// Makes sure that a copy holds what its source does, or makes it so: privileges that the defaults of the role that
-/// copies have added go.
+/// copies have added go. Returns `true` if there was something to do.
 ///
 /// # Errors
 ///
@@ -27,16 +27,16 @@ pub(super) async fn make_alike(
     conn: &mut PgConnection,
     source: &SchemaModel,
     copy: &Subject,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let differences = match compare(source, &read(conn, copy).await?) {
-        differences if differences.is_empty() => return Ok(()),
+        differences if differences.is_empty() => return Ok(false),
         _ => {
             mend(conn, source, copy).await?;
             compare(source, &read(conn, copy).await?)
         }
     };
     match differences.is_empty() {
-        true => Ok(()),
+        true => Ok(true),
         false => Err(refused(format!("the copy differs from its source: {}", told(&differences)))),
     }
 }

@@ -128,13 +128,15 @@ impl Provisioner {
         self.fleet.forget(&record.id);
         let (how, seeds) = created?;
         let newest = self.newest_spares().load(Ordering::Relaxed);
-        let remark = self.remark_on_newer(&site.schema, newest).await;
+        let newer = self.remark_on_newer(&site.schema, newest).await;
+        let no_template =
+            || self.why_no_template().filter(|_| options.from_template && how.ran_files());
         Ok(Created {
             tenant_id: record.id.clone(),
             schema: site.schema.as_str().into(),
             how,
             seeds,
-            remarks: remark.into_iter().collect(),
+            remarks: newer.into_iter().chain(no_template()).collect(),
             duration: began.elapsed(),
         })
     }
@@ -192,6 +194,14 @@ impl New<'_> {
             && let Some(seeds) = self.with_spare(set).await?
         {
             return Ok((HowMade::Spare, seeds));
+        }
+        if self.options.from_template
+            && !self.options.keep_failed
+            && let Some(set) = migrations
+            && self.provisioner.may_take_spare(self.role)
+            && let Some(seeds) = self.with_template(set).await?
+        {
+            return Ok((HowMade::Template, seeds));
         }
         let needs_steps = migrations.as_ref().is_some_and(Migrations::needs_steps);
         if self.options.keep_failed || needs_steps {
@@ -412,7 +422,7 @@ impl New<'_> {
     }
 
     /// Fills the schema and commits.
-    async fn finish(&self, mut tx: TenantTransaction) -> Result<Seeds, Error> {
+    pub(super) async fn finish(&self, mut tx: TenantTransaction) -> Result<Seeds, Error> {
         match self.fill(&mut tx).await {
             Ok(seeds) => self.provisioner.commit(tx).await.map(|()| seeds),
             Err(error) => Err(roll_back(tx, error).await),

@@ -26,6 +26,7 @@ mod spare_note;
 mod spares;
 mod states;
 mod step;
+mod template;
 mod underway;
 mod written;
 

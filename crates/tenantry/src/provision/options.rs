@@ -29,6 +29,7 @@ pub struct CreateOptions {
     pub(super) role: Option<Ident>,
     pub(super) keep_failed: bool,
     pub(super) use_spare: bool,
+    pub(super) from_template: bool,
     pub(super) lock_timeout: Duration,
     pub(super) seeds: Vec<Seed>,
 }
@@ -41,6 +42,7 @@ impl Default for CreateOptions {
             role: None,
             keep_failed: false,
             use_spare: true,
+            from_template: false,
             lock_timeout: Duration::from_secs(5),
             seeds: Vec::new(),
         }
@@ -123,6 +125,19 @@ impl CreateOptions {
     /// `true`.
     pub fn use_spare(mut self, use_spare: bool) -> Self {
         self.use_spare = use_spare;
+        self
+    }
+
+    /// Makes the tenant a copy of a template, a schema in which all files were run, instead of running them. Default:
+    /// they are run. A [spare](Self::use_spare) is preferred, when there is one.
+    ///
+    /// The first call for a set of files runs them twice in schemas that are nobody's, and compares what they have
+    /// made. Where the two differ, in rows, too, or where the files write to other schemas, the files are run for each
+    /// tenant after all, and [`Created::remarks`](super::Created::remarks) says why. The
+    /// template is kept in the database for other processes with the same files, and is removed when it was not used for
+    /// 24 h; spares are made of it as well.
+    pub fn from_template(mut self) -> Self {
+        self.from_template = true;
         self
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::{PgConnection, Row};
 
-use super::spare_note::{SpareNote, UNUSED};
+use super::spare_note::{READY, SpareNote, TEMPLATE, UNUSED};
 use crate::{
     error::Error,
     sql::Sql,
@@ -45,6 +45,8 @@ pub(super) fn create(sql: &mut Sql, schema: &Ident) {
 pub(super) enum Comment<'a> {
     /// It only has to be given a name.
     Ready(&'a SpareNote),
+    /// Tenants are copies of it.
+    Template(&'a SpareNote),
     /// Somebody wants to look at it.
     Kept,
     /// It is being made under its tenant's name.
@@ -58,7 +60,8 @@ pub(super) enum Comment<'a> {
 pub(super) fn comment(sql: &mut Sql, schema: &Ident, comment: Comment<'_>) {
     sql.text("comment on schema ").ident(schema).text(" is ");
     match comment {
-        Comment::Ready(note) => sql.literal(&note.text()),
+        Comment::Ready(note) => sql.literal(&note.text(READY)),
+        Comment::Template(note) => sql.literal(&note.text(TEMPLATE)),
         Comment::Kept => sql.literal(KEPT),
         Comment::Unfinished => sql.literal(UNFINISHED),
         Comment::InUse(since) => sql.literal(&format!("{IN_USE}{}", since.as_secs())),

@@ -4,9 +4,9 @@ use std::sync::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
-use super::{StoredNames, claim::PassedOver, newer::Newer};
+use super::{StoredNames, claim::PassedOver, newer::Newer, template::Template};
 use crate::{
     error::Error,
     fleet::Fleet,
@@ -56,6 +56,27 @@ struct Known {
     newest_spares: AtomicI64,
     /// A spare was taken.
     claimed: Notify,
+    template: KnownTemplate,
+}
+
+/// The template of the files, once it was looked for.
+#[derive(Debug, Default)]
+pub(super) struct KnownTemplate(Mutex<Arc<OnceCell<Template>>>);
+
+impl KnownTemplate {
+    pub(super) fn load(&self) -> Option<Template> {
+        self.cell().get().cloned()
+    }
+
+    /// Returns what all wait for who ask while it is looked for.
+    pub(super) fn cell(&self) -> Arc<OnceCell<Template>> {
+        Arc::clone(&self.0.lock())
+    }
+
+    /// Has it looked for again.
+    pub(super) fn forget(&self) {
+        *self.0.lock() = Arc::default();
+    }
 }
 
 impl Provisioner {
@@ -98,6 +119,10 @@ impl Provisioner {
     /// Returns what is known of those who have newer files.
     pub(super) fn newer(&self) -> &Mutex<Newer> {
         &self.known.newer
+    }
+
+    pub(super) fn known_template(&self) -> &KnownTemplate {
+        &self.known.template
     }
 
     pub(super) fn newest_spares(&self) -> &AtomicI64 {

@@ -41,6 +41,8 @@ pub enum HowMade {
     InSteps,
     /// It was there already, under another name.
     Spare,
+    /// As a copy of a [template](super::CreateOptions::from_template).
+    Template,
     /// Most of it was there already: somebody has begun to create the tenant, and has not come to the end.
     Resumed,
 }
@@ -53,6 +55,7 @@ impl HowMade {
             Self::AtOnce => "at_once",
             Self::InSteps => "in_steps",
             Self::Spare => "spare",
+            Self::Template => "template",
             Self::Resumed => "resumed",
         }
     }
@@ -111,6 +114,7 @@ impl fmt::Display for HowMade {
             Self::AtOnce => "in one transaction",
             Self::InSteps => "in steps",
             Self::Spare => "from a spare",
+            Self::Template => "from a template",
             Self::Resumed => "resumed",
         })
     }

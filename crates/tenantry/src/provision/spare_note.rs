@@ -5,13 +5,16 @@ use std::time::Duration;
 /// How every comment on a schema begins that only has to be given a name.
 pub(super) const READY: &str = "tenantry: ready";
 
+/// How every comment on a schema begins of which tenants are copies.
+pub(super) const TEMPLATE: &str = "tenantry: template";
+
 /// After how long without use anybody removes a spare of other files: the release is gone.
 pub(super) const UNUSED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How old a note may get before it is written again.
 const WRITTEN_AGAIN: Duration = Duration::from_secs(60 * 60);
 
-/// The comment `tenantry: ready <hash of the files> <last version> <seconds since 1970>`.
+/// The rest of a comment such as `tenantry: ready <hash of the files> <last version> <seconds since 1970>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SpareNote {
     /// Of which files it is; empty where an earlier release has made it, which did not say.
@@ -28,15 +31,21 @@ impl SpareNote {
 
     /// Reads a comment. `None` when the schema is not ready.
     pub(super) fn parse(comment: &str) -> Option<Self> {
-        let mut words = comment.strip_prefix(READY)?.split(' ').skip(1);
+        Self::after(READY, comment)
+    }
+
+    /// Reads a comment that begins like this.
+    pub(super) fn after(beginning: &str, comment: &str) -> Option<Self> {
+        let mut words = comment.strip_prefix(beginning)?.split(' ').skip(1);
         let hash = words.next().unwrap_or_default().to_owned();
         let latest = words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
         let used_at = words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
         Some(Self { hash, latest, used_at: Duration::from_secs(used_at) })
     }
 
-    pub(super) fn text(&self) -> String {
-        format!("{READY} {} {} {}", self.hash, self.latest, self.used_at.as_secs())
+    /// Returns the comment with this beginning.
+    pub(super) fn text(&self, beginning: &str) -> String {
+        format!("{beginning} {} {} {}", self.hash, self.latest, self.used_at.as_secs())
     }
 
     /// Says whether the note should be written again, so that nobody takes the spare for one that is not used.
@@ -59,8 +68,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let note = SpareNote::new("0123456789abcdef", 42, NOW);
-        assert_eq!(note.text(), "tenantry: ready 0123456789abcdef 42 1800000000");
-        assert_eq!(SpareNote::parse(&note.text()), Some(note));
+        assert_eq!(note.text(READY), "tenantry: ready 0123456789abcdef 42 1800000000");
+        assert_eq!(SpareNote::parse(&note.text(READY)), Some(note));
         assert_eq!(SpareNote::parse("tenantry: kept"), None);
         let earlier = SpareNote::parse(READY).expect("an earlier release has made it");
         assert_eq!(earlier.hash, "");

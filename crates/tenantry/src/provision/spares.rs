@@ -6,13 +6,19 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    CreateOptions, Provisioner, SpareReport, answer, inventory,
+    CreateOptions, Provisioner, SpareReport, answer,
+    create::roll_back,
+    inventory,
     provisional::{self, Comment, KEPT},
-    spare_note::SpareNote,
+    spare_note::{SpareNote, TEMPLATE},
+    template,
 };
 use crate::{
+    db::TenantTransaction,
     error::{Error, ErrorKind},
     migrate::{FailureReason, MigrateOptions, apply_all, explained_error, try_lock},
+    pool::grant,
+    schema::read::Subject,
     sql::Sql,
     tenant::{Ident, PROVISIONAL},
 };
@@ -104,6 +110,14 @@ impl Provisioner {
                 // Another release may be at work beside this one.
                 Some(_) => Renewed::NotOurs,
                 None if spare.is_in_use => Renewed::NotOurs,
+                None if let Some(note) = &spare.template
+                    && !note.is_unused(now) =>
+                {
+                    if note.hash == self.note().hash && note.is_old(now) {
+                        self.note_template(&spare.schema).await?;
+                    }
+                    Renewed::NotOurs
+                }
                 None => Renewed::Useless,
             };
             match renewed {
@@ -143,7 +157,7 @@ impl Provisioner {
     }
 
     /// Returns what is written on a spare with our files.
-    fn note(&self) -> SpareNote {
+    pub(super) fn note(&self) -> SpareNote {
         let set = self.migrations.as_ref();
         let (hash, latest) = set.map_or(("", 0), |set| (set.hash(), set.latest()));
         SpareNote::new(hash, latest, provisional::now())
@@ -183,6 +197,9 @@ impl Provisioner {
         }
         let site = self.fleet.site_of(&provisional::new_name());
         let role = self.fleet.server().role_of_manager();
+        if let Some(made) = self.spare_of_template(&site.schema).await? {
+            return Ok(made);
+        }
         let mut lease = self.hold_new(&site, role).await?;
         let made = async {
             self.make_in_steps(&site, role, &CreateOptions::default(), &mut lease).await?;
@@ -200,6 +217,46 @@ impl Provisioner {
             _ => self.give_up(Some(lease), &site.schema, false).await,
         }
         made
+    }
+
+    /// Makes a spare as a copy of the template, if there is one.
+    async fn spare_of_template(&self, schema: &Ident) -> Result<Option<bool>, Error> {
+        let Some(set) = &self.migrations else { return Ok(None) };
+        // The first spare is searched for its name, which tells whether spares are of use.
+        let Some(stamp) =
+            self.template_at_hand(set).await.filter(|_| self.stored_names().is_some())
+        else {
+            return Ok(None);
+        };
+        let lease = self.fleet.lease_for(&self.fleet.site_of(schema)).await?;
+        let mut tx = TenantTransaction::open(lease).await?;
+        let to = Subject { schema: schema.clone(), role: None };
+        let made = async {
+            template::press(&mut tx, &stamp, &to, CreateOptions::default().lock_timeout).await?;
+            if let Some(role) = self.fleet.server().role_of_manager() {
+                let mut sql = Sql::default();
+                grant(&mut sql, schema, role);
+                sqlx::raw_sql(sql.finish()).execute(&mut *tx).await?;
+            }
+            write_note(&mut tx, schema, &self.note()).await
+        };
+        match made.await {
+            Ok(()) => self.commit(tx).await.map(|()| Some(true)),
+            Err(error) => {
+                drop(roll_back(tx, error).await);
+                self.known_template().forget();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes that there is still a use for a template of ours.
+    async fn note_template(&self, schema: &Ident) -> Result<(), Error> {
+        let mut lease = self.fleet.lease().await?;
+        let mut sql = Sql::default();
+        provisional::comment(&mut sql, schema, Comment::Template(&self.note()));
+        sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
+        Ok(())
     }
 
     /// Notes that there is still a use for a spare of ours.
@@ -220,7 +277,9 @@ impl Provisioner {
         let mut lease = self.fleet.lease().await?;
         let there = list(&mut lease).await?;
         drop(lease);
-        for spare in there.iter().filter(|spare| spare.note.is_none() && !spare.is_in_use) {
+        let is_left =
+            |spare: &&Listed| spare.note.is_none() && spare.template.is_none() && !spare.is_in_use;
+        for spare in there.iter().filter(is_left) {
             match self.remove(&spare.schema).await {
                 Ok(_) => {}
                 // Its lock is taken: it is being made.
@@ -276,12 +335,20 @@ impl Provisioner {
 }
 
 /// A schema that is no tenant's yet.
-struct Listed {
-    schema: Ident,
+pub(super) struct Listed {
+    pub(super) schema: Ident,
     /// What is written on it when it is ready.
     note: Option<SpareNote>,
+    /// What is written on it when tenants are copies of it.
+    template: Option<SpareNote>,
     /// A tenant is being made of it, or was a while ago.
     is_in_use: bool,
+}
+
+impl Listed {
+    pub(super) fn is_template_of(&self, hash: &str) -> bool {
+        self.template.as_ref().is_some_and(|note| note.hash == hash)
+    }
 }
 
 /// What has come of a spare that was there.
@@ -302,7 +369,7 @@ async fn lock(conn: &mut PgConnection, hash: &str) -> Result<bool, Error> {
 }
 
 /// Lists the schemas that are no tenant's yet.
-async fn list(conn: &mut PgConnection) -> Result<Vec<Listed>, Error> {
+pub(super) async fn list(conn: &mut PgConnection) -> Result<Vec<Listed>, Error> {
     let mut sql = Sql::new(
         "select n.nspname::pg_catalog.text, coalesce(note, '') from pg_catalog.pg_namespace n \
          cross join lateral pg_catalog.obj_description(n.oid, 'pg_namespace') as note \
@@ -317,7 +384,8 @@ async fn list(conn: &mut PgConnection) -> Result<Vec<Listed>, Error> {
         let schema = Ident::parse(row.try_get(0)?).map_err(Error::catalog)?;
         let comment = row.try_get(1)?;
         let is_in_use = provisional::is_in_use(comment, now);
-        Ok(Listed { schema, note: SpareNote::parse(comment), is_in_use })
+        let template = SpareNote::after(TEMPLATE, comment);
+        Ok(Listed { schema, note: SpareNote::parse(comment), template, is_in_use })
     };
     rows.iter().map(listed).collect()
 }

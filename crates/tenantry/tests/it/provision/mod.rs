@@ -8,6 +8,7 @@ mod releases;
 mod spares;
 mod states;
 mod steps;
+mod templates;
 mod unfinished;
 mod written;
 
