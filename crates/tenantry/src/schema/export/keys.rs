@@ -11,16 +11,16 @@ pub(in super::super) struct Key {
 
 /// A foreign key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct ForeignKey {
-    pub(in super::super) table: String,
-    pub(in super::super) name: String,
-    pub(in super::super) columns: Vec<String>,
+pub(crate) struct ForeignKey {
+    pub(crate) table: String,
+    pub(crate) name: String,
+    pub(crate) columns: Vec<String>,
     /// The other table, without quotes; with its schema if that is another one.
-    pub(in super::super) to: String,
-    pub(in super::super) to_columns: Vec<String>,
+    pub(crate) to: String,
+    pub(crate) to_columns: Vec<String>,
     /// What happens when the other row is deleted or changed: `cascade`, `set null` and so on.
-    pub(in super::super) on_delete: Option<&'static str>,
-    pub(in super::super) on_update: Option<&'static str>,
+    pub(crate) on_delete: Option<&'static str>,
+    pub(crate) on_update: Option<&'static str>,
 }
 
 /// Returns the keys of a table.
@@ -37,7 +37,7 @@ pub(in super::super) fn keys(model: &SchemaModel, table: &str) -> Vec<Key> {
 }
 
 /// Returns the foreign keys of all tables.
-pub(in super::super) fn foreign_keys(model: &SchemaModel) -> Vec<ForeignKey> {
+pub(crate) fn foreign_keys(model: &SchemaModel) -> Vec<ForeignKey> {
     let keys = constraints(model).filter_map(|(table, name, definition)| {
         if !definition.starts_with("FOREIGN KEY (") {
             return None;

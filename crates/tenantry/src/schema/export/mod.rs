@@ -7,3 +7,4 @@ pub(super) mod keys;
 mod mermaid;
 
 pub use json::ModelError;
+pub(crate) use keys::foreign_keys;
