@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::CloneOptions;
 use crate::{
-    drift::is_like,
     error::OptionsError,
+    glob::is_like,
     schema::{
         AroundRows, Attribute, BeyondKind, ForeignKey, Object, ObjectKey, ObjectKind, SchemaModel,
         fill, foreign_keys, name_of, primary_key,

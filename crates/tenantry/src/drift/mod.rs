@@ -21,7 +21,6 @@ mod watch;
 
 pub use diff::ObjectDiff;
 pub use matching::Matching;
-pub(crate) use matching::is_like;
 pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
 pub(crate) use survey::{read_with_fingerprint, subject_of};

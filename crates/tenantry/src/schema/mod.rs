@@ -24,6 +24,7 @@ pub(crate) use export::keys::{ForeignKey, foreign_keys, primary_key};
 pub(crate) use introspect::unreadable;
 pub use introspect::{cross_references, fingerprints, introspect, introspect_all};
 pub use kind::ObjectKind;
+pub(crate) use lint::{Index, column_of};
 pub use lint::{LintFinding, LintOptions, LintRule, NameStyle, Severity};
 pub use model::{Object, ObjectKey, SchemaModel, Value};
 pub use read::Fingerprint;

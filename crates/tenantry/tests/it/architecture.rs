@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "doctor",
         "clone",
+        "anonymize",
         "drift",
         "provision",
         "seed",
@@ -29,12 +30,14 @@ const LAYERS: &[&[&str]] = &[
     &["retry", "sql"],
     &["event", "admission"],
     &["config", "error"],
-    &["tenant", "timestamp", "table"],
+    &["tenant", "timestamp", "table", "glob"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
 const PURE: &[&str] = &[
     "admission/",
+    "anonymize/",
+    "glob.rs",
     "tenant/",
     "error/class.rs",
     "event/kinds.rs",

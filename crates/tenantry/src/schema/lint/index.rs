@@ -2,26 +2,26 @@
 
 /// An index, as `pg_get_indexdef` prints it from `USING` on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Index<'a> {
-    pub(super) method: &'a str,
+pub(crate) struct Index<'a> {
+    pub(crate) method: &'a str,
     /// The columns and expressions, with their operator classes and order.
-    pub(super) elements: Vec<&'a str>,
+    pub(crate) elements: Vec<&'a str>,
     /// What is included, with the parentheses.
-    pub(super) include: Option<&'a str>,
-    pub(super) nulls_not_distinct: bool,
+    pub(crate) include: Option<&'a str>,
+    pub(crate) nulls_not_distinct: bool,
     /// The condition of a partial index.
-    pub(super) predicate: Option<&'a str>,
+    pub(crate) predicate: Option<&'a str>,
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn parse(definition: &'a str) -> Option<Self> {
+    pub(crate) fn parse(definition: &'a str) -> Option<Self> {
         let rest = definition.strip_prefix("USING ")?;
         let (method, rest) = rest.split_once(' ')?;
         Self::parse_elements(method, rest)
     }
 
     /// Reads what follows the method, as it follows `UNIQUE` in a constraint.
-    pub(super) fn parse_elements(method: &'a str, text: &'a str) -> Option<Self> {
+    pub(crate) fn parse_elements(method: &'a str, text: &'a str) -> Option<Self> {
         let (elements, mut rest) = parentheses(text)?;
         let mut index = Self {
             method,
@@ -51,7 +51,7 @@ impl<'a> Index<'a> {
 }
 
 /// Returns the column of an element, if it is one and no expression.
-fn column_of(element: &str) -> Option<String> {
+pub(crate) fn column_of(element: &str) -> Option<String> {
     if let Some(quoted) = element.strip_prefix('"') {
         let (mut name, mut characters) = (String::new(), quoted.chars().peekable());
         while let Some(character) = characters.next() {

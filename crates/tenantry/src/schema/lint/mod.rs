@@ -10,6 +10,7 @@ mod safety;
 mod tables;
 
 pub use finding::LintFinding;
+pub(crate) use index::{Index, column_of};
 pub use options::{LintOptions, NameStyle};
 pub use rule::{LintRule, Severity};
 

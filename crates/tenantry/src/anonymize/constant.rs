@@ -1,0 +1,115 @@
+//! Constants that stand for every value of a column.
+
+use std::net::IpAddr;
+
+use super::{
+    date::{self, Years},
+    shape::Shape,
+};
+
+/// Checks that a text is a value of a type, as far as that can be told without a server. The error says what to do.
+pub(super) fn check(text: &str, shape: &Shape, data_type: &str) -> Result<(), String> {
+    let is_date = |years| {
+        matches!(text, "infinity" | "-infinity")
+            || date::shift(text, 1, years, &mut Vec::new()).is_some()
+    };
+    let (is_value, example) = match shape {
+        Shape::Text { limit, .. } => {
+            let fits = limit.is_none_or(|limit| text.chars().count() <= limit);
+            (fits && !text.contains('\0'), "a shorter text")
+        }
+        Shape::Uuid => (is_uuid(text), "00000000-0000-0000-0000-000000000000"),
+        Shape::Integer(bytes) => {
+            let bits = 8 * bytes - 1;
+            let number = text.parse::<i64>().ok();
+            let fits =
+                number.is_some_and(|number| (number ^ (number >> 63)).unsigned_abs() >> bits == 0);
+            (fits, "0")
+        }
+        Shape::Numeric(limits) => (fits_numeric(text, *limits), "0"),
+        Shape::Float(_) => (text.parse::<f64>().is_ok(), "0"),
+        Shape::Bytea => {
+            let digits = text.strip_prefix("\\x").unwrap_or("?");
+            let is_hex = digits.len().is_multiple_of(2)
+                && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            (is_hex, "\\x00")
+        }
+        Shape::Date => (is_date(Years::DATE), "1970-01-01"),
+        Shape::Timestamp => (is_date(Years::TIMESTAMP), "1970-01-01 00:00:00+00"),
+        Shape::Json => (serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(), "{}"),
+        Shape::Boolean => (matches!(text, "true" | "false" | "t" | "f"), "false"),
+        Shape::Network => {
+            let (address, bits) = text.split_once('/').unwrap_or((text, "0"));
+            (address.parse::<IpAddr>().is_ok() && bits.parse::<u8>().is_ok(), "192.0.2.1")
+        }
+        Shape::Enum(labels) => {
+            (labels.iter().any(|label| label == text), "one of the labels of the type")
+        }
+        Shape::Composite(_) => (text.starts_with('(') && text.ends_with(')'), "(a,b)"),
+        Shape::Array(_) | Shape::Other => (true, ""),
+    };
+    match is_value {
+        true => Ok(()),
+        false => Err(format!("the constant is no value of {data_type}: write {example}")),
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn fits_numeric(text: &str, limits: Option<(u32, i32)>) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let is_number = !whole.is_empty()
+        && whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());
+    let whole = i64::try_from(whole.trim_start_matches('0').len()).unwrap_or(i64::MAX);
+    is_number
+        && limits.is_none_or(|(precision, scale)| whole <= i64::from(precision) - i64::from(scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_is_a_value_of_the_type() {
+        let text = Shape::Text { limit: Some(3), folds_case: false, is_padded: false };
+        let labels = Shape::Enum(vec!["open".to_owned()]);
+        for (constant, shape, expected) in [
+            ("abc", &text, true),
+            ("äöü", &text, true),
+            ("abcd", &text, false),
+            ("32767", &Shape::Integer(2), true),
+            ("-32768", &Shape::Integer(2), true),
+            ("32768", &Shape::Integer(2), false),
+            ("-9223372036854775808", &Shape::Integer(8), true),
+            ("x", &Shape::Integer(8), false),
+            ("99.999", &Shape::Numeric(Some((4, 2))), true),
+            ("100", &Shape::Numeric(Some((4, 2))), false),
+            ("1e3", &Shape::Numeric(None), false),
+            ("NaN", &Shape::Float(8), true),
+            ("2024-02-29", &Shape::Date, true),
+            ("2023-02-29 x", &Shape::Timestamp, false),
+            ("{\"a\": 1}", &Shape::Json, true),
+            ("a", &Shape::Json, false),
+            ("\\xc0ff", &Shape::Bytea, true),
+            ("\\xc0f", &Shape::Bytea, false),
+            ("c0ff", &Shape::Bytea, false),
+            ("t", &Shape::Boolean, true),
+            ("yes", &Shape::Boolean, false),
+            ("2001:db8::1/64", &Shape::Network, true),
+            ("1.2.3", &Shape::Network, false),
+            ("open", &labels, true),
+            ("closed", &labels, false),
+            ("00000000-0000-0000-0000-000000000000", &Shape::Uuid, true),
+            ("0", &Shape::Uuid, false),
+        ] {
+            assert_eq!(check(constant, shape, "x").is_ok(), expected, "{constant} {shape:?}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The text format of `COPY`.
+
+use std::borrow::Cow;
+
+/// How null is written.
+pub(super) const NULL: &[u8] = b"\\N";
+
+/// Returns the value of a field that is not null.
+///
+/// See [the format](https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS): PostgreSQL writes a backslash
+/// before a letter, and reads octal and hexadecimal digits after it as well.
+pub(super) fn decode(field: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = field.iter().position(|byte| *byte == b'\\') else {
+        return Cow::Borrowed(field);
+    };
+    let mut value = Vec::with_capacity(field.len());
+    value.extend_from_slice(&field[..first]);
+    let mut rest = &field[first..];
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'\\' {
+            value.push(*byte);
+            continue;
+        }
+        let Some((escaped, after)) = rest.split_first() else {
+            value.push(b'\\');
+            break;
+        };
+        rest = after;
+        match escaped {
+            b'b' => value.push(8),
+            b't' => value.push(b'\t'),
+            b'n' => value.push(b'\n'),
+            b'v' => value.push(11),
+            b'f' => value.push(12),
+            b'r' => value.push(b'\r'),
+            b'0'..=b'7' => {
+                let (more, after) = digits(rest, 8, 2);
+                value.push((u32::from(escaped - b'0') << (3 * more.1) | more.0) as u8);
+                rest = after;
+            }
+            b'x' if rest.first().is_some_and(u8::is_ascii_hexdigit) => {
+                let (number, after) = digits(rest, 16, 2);
+                value.push(number.0 as u8);
+                rest = after;
+            }
+            other => value.push(*other),
+        }
+    }
+    Cow::Owned(value)
+}
+
+/// Reads some digits at most; returns their number, how many they are, and what follows.
+fn digits(text: &[u8], radix: u32, most: usize) -> ((u32, u32), &[u8]) {
+    let digit = |byte: &u8| char::from(*byte).to_digit(radix);
+    let count = text.iter().take(most).take_while(|byte| digit(byte).is_some()).count();
+    let (digits, rest) = text.split_at(count);
+    let number = digits.iter().filter_map(digit).fold(0, |number, digit| number * radix + digit);
+    ((number, count as u32), rest)
+}
+
+/// Appends a value that is not null as a field.
+pub(super) fn encode(value: &[u8], out: &mut Vec<u8>) {
+    let mut rest = value;
+    while let Some(at) = rest.iter().position(|byte| escape(*byte).is_some()) {
+        out.extend_from_slice(&rest[..at]);
+        if let Some(letter) = escape(rest[at]) {
+            out.extend_from_slice(&[b'\\', letter]);
+        }
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+fn escape(byte: u8) -> Option<u8> {
+    Some(match byte {
+        8 => b'b',
+        b'\t' => b't',
+        b'\n' => b'n',
+        11 => b'v',
+        12 => b'f',
+        b'\r' => b'r',
+        b'\\' => b'\\',
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_read() {
+        for (field, value) in [
+            (&b"plain"[..], &b"plain"[..]),
+            (b"", b""),
+            (b"a\\tb\\nc\\\\d", b"a\tb\nc\\d"),
+            (b"\\b\\f\\r\\v", b"\x08\x0c\r\x0b"),
+            (b"\\101\\7x\\x41\\x4g", b"A\x07xA\x04g"),
+            (b"\\1011", b"A1"),
+            (b"\\xg", b"xg"),
+            (b"\\q", b"q"),
+            (b"end\\", b"end\\"),
+            (b"\\\\N", b"\\N"),
+        ] {
+            assert_eq!(decode(field), value, "{}", field.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(value: Vec<u8>) {
+            let mut field = Vec::new();
+            encode(&value, &mut field);
+            prop_assert!(!field.contains(&b'\t') && !field.contains(&b'\n'));
+            prop_assert_ne!(&field[..], NULL);
+            prop_assert_eq!(decode(&field), &value[..]);
+        }
+
+        #[test]
+        fn anything_can_be_read(field: Vec<u8>) {
+            prop_assert!(decode(&field).len() <= field.len());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Foreign keys, whose two sides are masked alike or not at all.
+
+use std::collections::BTreeMap;
+
+use super::{
+    leaf::Leaf,
+    masker::Masker,
+    plan::{ColumnPlan, Select, TablePlan, WrongRule},
+};
+use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, foreign_keys};
+
+/// Returns the rules by which rows would not find the row that they refer to.
+pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -> Vec<WrongRule> {
+    let mut wrong = Vec::new();
+    for key in foreign_keys(model) {
+        let Some(child) = tables.get(&key.table) else { continue };
+        let parent = tables.get(&key.to);
+        let constraint = ObjectKey::part(ObjectKind::Constraint, &*key.table, &*key.name);
+        let definition =
+            model.get(&constraint).and_then(|object| object.text(Attribute::Definition));
+        let is_full = definition.is_some_and(|definition| definition.contains(" MATCH FULL"));
+        for (from, to) in key.columns.iter().zip(&key.to_columns) {
+            // A generated column follows the columns that it is computed from, and cannot be compared.
+            let Some(from) = child.column(from) else { continue };
+            let to = parent.and_then(|parent| parent.column(to)).filter(|to| to.is_masked());
+            let is_single = key.columns.len() == 1;
+            if agree(from, to, is_single || !is_full, is_single) {
+                continue;
+            }
+            let target = match to {
+                Some(to) => format!("{}.{}", key.to, to.name()),
+                None => format!("{}, which is kept", key.to),
+            };
+            wrong.push(WrongRule {
+                rule: from.rule().or_else(|| to.and_then(ColumnPlan::rule)),
+                column: Some(format!("{}.{}", key.table, from.name())),
+                message: format!(
+                    "the foreign key {} refers to {target}: give both columns one rule with hash, a fake or a template, or keep both",
+                    key.name
+                ),
+            });
+        }
+    }
+    wrong
+}
+
+/// Returns `true` if values that refer to others still do. `to` is the column that is referred to, if it is masked.
+fn agree(from: &ColumnPlan, to: Option<&ColumnPlan>, may_be_null: bool, is_single: bool) -> bool {
+    if may_be_null && *from.masker() == Masker::Leaf(Leaf::Null) {
+        return true;
+    }
+    let Some(to) = to else {
+        return !from.is_masked() || is_single && *from.select() == Select::Shuffle;
+    };
+    let is_joinable = |column: &ColumnPlan| {
+        *column.select() == Select::Column
+            && column.masker().leaves().into_iter().all(Leaf::is_joinable)
+    };
+    is_joinable(from) && is_joinable(to) && from.masker() == to.masker()
+}

@@ -1,0 +1,602 @@
+//! Values inside JSON, replaced in place.
+//!
+//! The text is not parsed into a tree: what no rule is for is copied byte by byte, so that the order of keys, keys that are there
+//! twice, blanks and digits that a float could not hold stay.
+
+use super::{
+    leaf::{Leaf, Outcome, Unfit},
+    path::{Path, Reached},
+    row::Row,
+    tally::Sink,
+};
+
+/// Masks for places in a document. The first whose path leads to a value, or to what holds it, is applied.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct JsonMasker {
+    pub(super) rules: Vec<(Path, JsonMask)>,
+}
+
+/// A mask for a place. At an object or an array it is applied to all that is in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum JsonMask {
+    Keep,
+    /// A text of JSON that stands for the whole value.
+    Replace(String),
+    /// Masks for strings and numbers. A number without one is masked like a string, and becomes one.
+    Scalars {
+        string: Option<Leaf>,
+        number: Option<Leaf>,
+    },
+}
+
+impl JsonMask {
+    pub(super) fn leaves(&self) -> impl Iterator<Item = &Leaf> {
+        let (string, number) = match self {
+            Self::Scalars { string, number } => (string.as_ref(), number.as_ref()),
+            Self::Keep | Self::Replace(_) => (None, None),
+        };
+        string.into_iter().chain(number)
+    }
+
+    pub(super) fn leaves_mut(&mut self) -> impl Iterator<Item = &mut Leaf> {
+        let (string, number) = match self {
+            Self::Scalars { string, number } => (string.as_mut(), number.as_mut()),
+            Self::Keep | Self::Replace(_) => (None, None),
+        };
+        string.into_iter().chain(number)
+    }
+}
+
+/// The most levels of a document.
+const MAX_DEPTH: usize = 10_000;
+
+impl JsonMasker {
+    /// Appends a document with its values masked.
+    pub(super) fn mask(
+        &self,
+        document: &[u8],
+        row: &Row<'_>,
+        sink: &mut Sink<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unfit> {
+        let mut walk = Walk {
+            masker: self,
+            text: document,
+            at: 0,
+            frames: Vec::new(),
+            reached: self.rules.iter().map(|(path, _)| path.start()).collect(),
+            decoded: Vec::new(),
+            mask: Vec::new(),
+        };
+        walk.value(None, row, sink, out)?;
+        while !walk.frames.is_empty() {
+            walk.step(row, sink, out)?;
+        }
+        walk.blanks(out);
+        match walk.at == document.len() {
+            true => Ok(()),
+            false => Err(Unfit::NotJson),
+        }
+    }
+}
+
+/// An object or an array that has been entered.
+struct Frame {
+    is_object: bool,
+    is_empty: bool,
+    winner: Option<usize>,
+}
+
+/// A walk over a document. `reached` holds, for each frame and then for the value to come, what is reached of each path.
+struct Walk<'a> {
+    masker: &'a JsonMasker,
+    text: &'a [u8],
+    at: usize,
+    frames: Vec<Frame>,
+    reached: Vec<Reached>,
+    decoded: Vec<u8>,
+    mask: Vec<u8>,
+}
+
+impl Walk<'_> {
+    /// Reads the next element, member or end of the innermost frame.
+    fn step(&mut self, row: &Row<'_>, sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<(), Unfit> {
+        self.blanks(out);
+        let Some(frame) = self.frames.last_mut() else { return Ok(()) };
+        let (is_object, winner) = (frame.is_object, frame.winner);
+        let was_empty = std::mem::replace(&mut frame.is_empty, false);
+        let rules = self.masker.rules.len();
+        match self.text.get(self.at) {
+            Some(b'}') if is_object => {}
+            Some(b']') if !is_object => {}
+            Some(b',') if !was_empty => {
+                self.copy(1, out);
+                self.blanks(out);
+                return self.member(is_object, winner, row, sink, out);
+            }
+            Some(_) if was_empty => return self.member(is_object, winner, row, sink, out),
+            _ => return Err(Unfit::NotJson),
+        }
+        self.copy(1, out);
+        self.frames.pop();
+        self.reached.truncate(self.reached.len() - rules);
+        Ok(())
+    }
+
+    fn member(
+        &mut self,
+        is_object: bool,
+        winner: Option<usize>,
+        row: &Row<'_>,
+        sink: &mut Sink<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unfit> {
+        let parent = self.reached.len() - self.masker.rules.len();
+        if is_object {
+            let length = string_length(self.rest()).ok_or(Unfit::NotJson)?;
+            let (text, at) = (self.text, self.at);
+            decode(&text[at + 1..at + length - 1], &mut self.decoded).ok_or(Unfit::NotJson)?;
+            let key = std::str::from_utf8(&self.decoded).map_err(|_| Unfit::NotUtf8)?;
+            for (at, (path, _)) in self.masker.rules.iter().enumerate() {
+                let reached = path.below_key(self.reached[parent + at], key);
+                self.reached.push(reached);
+            }
+            self.copy(length, out);
+            self.blanks(out);
+            if self.text.get(self.at) != Some(&b':') {
+                return Err(Unfit::NotJson);
+            }
+            self.copy(1, out);
+            self.blanks(out);
+        } else {
+            for (at, (path, _)) in self.masker.rules.iter().enumerate() {
+                let reached = path.below_element(self.reached[parent + at]);
+                self.reached.push(reached);
+            }
+        }
+        self.value(winner, row, sink, out)
+    }
+
+    /// Reads a value, up to the first member of an object or an array. What is reached of the paths is at the end of
+    /// `reached`; it is taken away after a value that is complete.
+    fn value(
+        &mut self,
+        above: Option<usize>,
+        row: &Row<'_>,
+        sink: &mut Sink<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unfit> {
+        self.blanks(out);
+        let (rules, text) = (&self.masker.rules, self.text);
+        let reached = &self.reached[self.reached.len() - rules.len()..];
+        let own = rules.iter().zip(reached).position(|((path, _), at)| path.is_end(*at));
+        let winner = own.into_iter().chain(above).min();
+        let mask = winner.and_then(|winner| rules.get(winner)).map(|(_, mask)| mask);
+        let first = *self.rest().first().ok_or(Unfit::NotJson)?;
+        if let Some(JsonMask::Replace(json)) = mask {
+            let length = value_length(self.rest()).ok_or(Unfit::NotJson)?;
+            let value = &text[self.at..self.at + length];
+            let same = *value == *json.as_bytes();
+            collect_strings(value, sink, &mut self.decoded);
+            out.extend_from_slice(json.as_bytes());
+            self.at += length;
+            sink.count(match &**json {
+                _ if same && first == b'n' => return self.leave(),
+                _ if same => Outcome::Unchanged,
+                "null" => Outcome::Null,
+                _ => Outcome::Masked,
+            });
+            return self.leave();
+        }
+        match first {
+            b'{' | b'[' => {
+                if self.frames.len() >= MAX_DEPTH {
+                    return Err(Unfit::TooDeep);
+                }
+                self.copy(1, out);
+                self.frames.push(Frame { is_object: first == b'{', is_empty: true, winner });
+                return Ok(());
+            }
+            b'"' => {
+                let length = string_length(self.rest()).ok_or(Unfit::NotJson)?;
+                match mask {
+                    Some(JsonMask::Scalars { string, .. }) => {
+                        let inner = &text[self.at + 1..self.at + length - 1];
+                        decode(inner, &mut self.decoded).ok_or(Unfit::NotJson)?;
+                        let leaf = string.as_ref().ok_or(Unfit::NotANumber)?;
+                        self.mask.clear();
+                        sink.apply(leaf, &self.decoded, row, &mut self.mask)?;
+                        encode(&self.mask, out);
+                        self.at += length;
+                    }
+                    _ => self.copy(length, out),
+                }
+            }
+            _ => {
+                let is_end =
+                    |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+                let length = self.rest().iter().position(is_end).unwrap_or(self.rest().len());
+                let token = &text[self.at..self.at + length];
+                let is_number =
+                    token.first().is_some_and(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+                match (mask, token) {
+                    (Some(JsonMask::Scalars { string, number }), _) if is_number => {
+                        self.mask.clear();
+                        if let Some(leaf) = number {
+                            sink.apply(leaf, token, row, &mut self.mask)?;
+                            out.extend_from_slice(&self.mask);
+                        } else {
+                            let leaf = string.as_ref().ok_or(Unfit::NotJson)?;
+                            sink.apply(leaf, token, row, &mut self.mask)?;
+                            encode(&self.mask, out);
+                        }
+                        self.at += length;
+                    }
+                    (Some(JsonMask::Scalars { .. }), b"true" | b"false") => {
+                        sink.count(Outcome::Neutral);
+                        self.copy(length, out);
+                    }
+                    (_, b"true" | b"false" | b"null") => self.copy(length, out),
+                    _ if is_number => self.copy(length, out),
+                    _ => return Err(Unfit::NotJson),
+                }
+            }
+        }
+        self.leave()
+    }
+
+    /// Forgets what was reached at a value that is complete.
+    fn leave(&mut self) -> Result<(), Unfit> {
+        self.reached.truncate(self.reached.len() - self.masker.rules.len());
+        Ok(())
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn blanks(&mut self, out: &mut Vec<u8>) {
+        let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        let count = self.rest().iter().take_while(is_blank).count();
+        self.copy(count, out);
+    }
+
+    fn copy(&mut self, length: usize, out: &mut Vec<u8>) {
+        let end = (self.at + length).min(self.text.len());
+        out.extend_from_slice(&self.text[self.at..end]);
+        self.at = end;
+    }
+}
+
+/// Returns the length of a string with its quotes.
+fn string_length(text: &[u8]) -> Option<usize> {
+    if text.first() != Some(&b'"') {
+        return None;
+    }
+    let mut at = 1;
+    loop {
+        match text.get(at)? {
+            b'\\' => at += 2,
+            b'"' => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+/// Returns the length of any value.
+fn value_length(text: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0_usize);
+    loop {
+        match text.get(at) {
+            Some(b'"') => at += string_length(&text[at..])?,
+            Some(b'{' | b'[') => {
+                depth += 1;
+                at += 1;
+                continue;
+            }
+            Some(b'}' | b']') => {
+                depth = depth.checked_sub(1)?;
+                at += 1;
+            }
+            Some(b',' | b':' | b' ' | b'\t' | b'\n' | b'\r') if depth > 0 => {
+                at += 1;
+                continue;
+            }
+            Some(_) => {
+                let is_end = |byte: &u8| b",:]} \t\n\r".contains(byte);
+                let length = text[at..].iter().position(is_end).unwrap_or(text.len() - at);
+                if length == 0 {
+                    return None;
+                }
+                at += length;
+            }
+            None => return None,
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// Hands every string and number of a value that is replaced as a whole to the collector.
+fn collect_strings(value: &[u8], sink: &mut Sink<'_>, decoded: &mut Vec<u8>) {
+    if !sink.collects() {
+        return;
+    }
+    let mut at = 0;
+    while let Some(byte) = value.get(at) {
+        if *byte == b'"' {
+            let Some(length) = string_length(&value[at..]) else { return };
+            if decode(&value[at + 1..at + length - 1], decoded).is_some() {
+                sink.collect(decoded);
+            }
+            at += length;
+        } else {
+            let is_end = |byte: &u8| b",:[]{}\" \t\n\r".contains(byte);
+            let length = value[at..].iter().position(is_end).unwrap_or(value.len() - at);
+            sink.collect(&value[at..at + length]);
+            at += length.max(1);
+        }
+    }
+}
+
+/// Decodes what is between the quotes of a string.
+pub(super) fn decode(inner: &[u8], value: &mut Vec<u8>) -> Option<()> {
+    value.clear();
+    let mut rest = inner;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        value.extend_from_slice(&rest[..at]);
+        let escaped = *rest.get(at + 1)?;
+        rest = &rest[at + 2..];
+        match escaped {
+            b'"' | b'\\' | b'/' => value.push(escaped),
+            b'b' => value.push(8),
+            b'f' => value.push(12),
+            b'n' => value.push(b'\n'),
+            b'r' => value.push(b'\r'),
+            b't' => value.push(b'\t'),
+            b'u' => {
+                let first = unit(rest)?;
+                rest = &rest[4..];
+                let low = rest.strip_prefix(b"\\u").and_then(unit);
+                let character = match (first, low) {
+                    (0xd800..0xdc00, Some(low @ 0xdc00..0xe000)) => {
+                        rest = &rest[6..];
+                        char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (low - 0xdc00))?
+                    }
+                    // `json` may hold half a pair, which is no character.
+                    _ => char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER),
+                };
+                value.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            _ => return None,
+        }
+    }
+    value.extend_from_slice(rest);
+    Some(())
+}
+
+/// Reads four hexadecimal digits.
+fn unit(text: &[u8]) -> Option<u32> {
+    let digits = text.get(..4)?;
+    digits.iter().try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
+}
+
+/// Appends a value as a string.
+fn encode(value: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in value {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(*byte),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        super::{
+            Key, Mask,
+            collector::Collector,
+            fit::{Fitting, fit},
+            leaf::Keyed,
+            masker::Masker,
+            shape::Shape,
+            tally::Tally,
+        },
+        *,
+    };
+
+    fn masker(rules: &[(&str, Mask)]) -> JsonMasker {
+        let fittings = rules.iter().map(|(path, mask)| Fitting {
+            rule: 1,
+            path: Some(Path::parse(path).unwrap()),
+            mask,
+        });
+        match fit(&fittings.collect::<Vec<_>>(), &Shape::Json, "jsonb", "data").unwrap() {
+            Masker::Json(masker) => masker,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn run(masker: &JsonMasker, document: &str) -> (Result<String, Unfit>, Tally, usize) {
+        let keyed = Keyed::new(&Key::from_bytes([1; 32]).unwrap());
+        let row = Row { keyed: &keyed, table: "t", number: 1, fields: &[], identity: &[] };
+        let (mut tally, mut collector) = (Tally::default(), Collector::new(1_000_000));
+        let mut sink = Sink { tally: &mut tally, collector: Some(&mut collector), origin: 0 };
+        let mut out = Vec::new();
+        let result = masker.mask(document.as_bytes(), &row, &mut sink, &mut out);
+        (result.map(|()| String::from_utf8(out).unwrap()), tally, collector.len())
+    }
+
+    fn constant(text: &str) -> Mask {
+        Mask::Constant(text.to_owned())
+    }
+
+    #[test]
+    fn places_are_masked_and_the_rest_stays() {
+        for (path, document, expected) in [
+            ("a", r#"{"a": "secret", "b" : 1.50}"#, r#"{"a": "X", "b" : 1.50}"#),
+            ("a.b", r#"{"a":{"b":1,"c":2},"b":3}"#, r#"{"a":{"b":"X","c":2},"b":3}"#),
+            ("a", r#"{"a":{"b":[1,"y"]},"a":null}"#, r#"{"a":"X","a":"X"}"#),
+            ("[*].n", r#"[{"n":1},{"m":2},[{"n":3}]]"#, r#"[{"n":"X"},{"m":2},[{"n":3}]]"#),
+            ("**.n", r#"[{"n":1},{"m":{"n":2}}]"#, r#"[{"n":"X"},{"m":{"n":"X"}}]"#),
+            ("**", r#"{"a":1}"#, r#""X""#),
+            ("a", r#"{"\u0061":"x"}"#, r#"{"\u0061":"X"}"#),
+            ("a", "[]", "[]"),
+            ("a", " { } ", " { } "),
+            ("a", r#""text""#, r#""text""#),
+            ("a", "123456789012345678901234567890.10", "123456789012345678901234567890.10"),
+            ("*", r#"{"a":true,"b":false,"c":null}"#, r#"{"a":"X","b":"X","c":"X"}"#),
+        ] {
+            let masker = masker(&[(path, constant("X"))]);
+            assert_eq!(run(&masker, document).0.as_deref(), Ok(expected), "{path} {document}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_leads_to_a_value_wins() {
+        let masker = masker(&[
+            ("contact.keep", Mask::Keep),
+            ("contact.gone", Mask::Null),
+            ("contact", Mask::Partial(Default::default())),
+            ("**.contact", constant("never")),
+        ]);
+        let document = r#"{"contact": {"keep": "Miller", "gone": [1, "x"], "other": ["Smith", 12, true, null]}}"#;
+        let expected = r#"{"contact": {"keep": "Miller", "gone": null, "other": ["S***", "1***", true, null]}}"#;
+        let (result, tally, _) = run(&masker, document);
+        assert_eq!(result.as_deref(), Ok(expected));
+        assert_eq!((tally.masked, tally.neutral, tally.unchanged), (3, 1, 0));
+    }
+
+    #[test]
+    fn constants_are_json_where_they_are_json() {
+        for (text, expected) in
+            [("42", "[42]"), ("{}", "[{}]"), ("a\"b", r#"["a\"b"]"#), ("007", r#"["007"]"#)]
+        {
+            let masker = masker(&[("[*]", constant(text))]);
+            assert_eq!(run(&masker, "[1]").0.as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn source_values_are_collected() {
+        let masker = masker(&[("gone", Mask::Null), ("email", Mask::Hash(Default::default()))]);
+        let document = r#"{"gone": {"a": ["first value", 1234567, true]}, "email": "ann@example.org", "kept": "not this"}"#;
+        assert_eq!(run(&masker, document).2, 3);
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        let masker = masker(&[("a.b", constant("X")), ("c", Mask::Hash(Default::default()))]);
+        for document in [
+            "",
+            "{",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":1",
+            "{\"a\":1,}x",
+            "[1,",
+            "[1 2]",
+            "{}{}",
+            "tru",
+            "{a:1}",
+            "\"x",
+            "{\"c\":\"\\u12\"}",
+            "{\"c\":\"\\q\"}",
+            "[,]",
+            "{\"a\" 1}",
+            "]",
+        ] {
+            assert_eq!(run(&masker, document).0, Err(Unfit::NotJson), "{document}");
+        }
+        let deep = "[".repeat(20_000) + &"]".repeat(20_000);
+        assert_eq!(run(&masker, &deep).0, Err(Unfit::TooDeep));
+        let noisy =
+            super::tests::masker(&[("a", Mask::Noise(super::super::NoiseMask::percent(5.0)))]);
+        assert_eq!(run(&noisy, r#"{"a":"x"}"#).0, Err(Unfit::NotANumber));
+    }
+
+    #[test]
+    fn strings_are_decoded() {
+        for (inner, expected) in [
+            (r"a\n\t\\\/", Some("a\n\t\\/")),
+            (r"\u00e9\ud83d\ude00", Some("é😀")),
+            (r"\ud83d", Some("\u{fffd}")),
+            (r"\ud83dx", Some("\u{fffd}x")),
+            (r"\u00", None),
+            (r"\", None),
+        ] {
+            let mut value = Vec::new();
+            let decoded = decode(inner.as_bytes(), &mut value);
+            assert_eq!(decoded.map(|()| &*value), expected.map(str::as_bytes), "{inner}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let scalar = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            ".*".prop_map(Into::into),
+        ];
+        scalar.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::hash_map("[ab]|.*", inner, 0..4)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Replaces what `**.a` leads to in a tree.
+    fn expected(json: &serde_json::Value) -> serde_json::Value {
+        use serde_json::Value;
+        match json {
+            Value::Array(list) => list.iter().map(expected).collect(),
+            Value::Object(map) => Value::Object(
+                map.iter()
+                    .map(|(key, value)| match &**key {
+                        "a" => (key.clone(), "X".into()),
+                        _ => (key.clone(), expected(value)),
+                    })
+                    .collect(),
+            ),
+            other => other.clone(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_what_a_parser_would_do(json in any_json(), is_pretty: bool) {
+            let document = match is_pretty {
+                true => serde_json::to_string_pretty(&json).unwrap(),
+                false => json.to_string(),
+            };
+            let masked = run(&masker(&[("**.a", constant("X"))]), &document).0.unwrap();
+            let parsed: serde_json::Value = serde_json::from_str(&masked).unwrap();
+            prop_assert_eq!(parsed, expected(&json));
+            let kept = run(&masker(&[("no.such.key", constant("X"))]), &document).0.unwrap();
+            if !document.contains("no") {
+                prop_assert_eq!(kept, document);
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_json(json in any_json()) {
+            let masked = run(&masker(&[("**", Mask::Partial(Default::default()))]), &json.to_string()).0.unwrap();
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&masked).is_ok(), "{}", masked);
+        }
+
+        #[test]
+        fn nothing_panics(document in ".*|[\\[\\]{}\",:\\\\a1 ]{0,20}") {
+            let _ = run(&masker(&[("**.a", constant("X")), ("**", Mask::Hash(Default::default()))]), &document);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Masks for personal data in copies of tenants.
+//!
+//! [`Anonymize`] holds rules, written in Rust or TOML, that say what happens to which columns. They are checked against
+//! a schema as a whole before anything is copied. The rows are masked on their way from the source to the copy, so the copy
+//! never holds an original, not in a dead row either.
+//!
+//! ```text
+//!   rules ─▶ plan for a schema ─▶ rows: COPY … TO STDOUT ─▶ masks ─▶ COPY … FROM STDIN ─▶ proof: source values are not found
+//!            (all errors at once)
+//! ```
+//!
+//! # Examples
+//!
+//! ```
+//! use tenantry::anonymize::{Anonymize, DateShiftMask, FakeKind, HashMask, Key, Mask};
+//!
+//! let rules = Anonymize::new()
+//!     .key(Key::from_bytes(b"32 random bytes from a vault ...")?)
+//!     // The same address gets the same hash in every table, so joins on it still work.
+//!     .rule("*.email", HashMask::default().suffix("@example.invalid"))
+//!     .rule("users.full_name", FakeKind::Name)
+//!     .rule("*.phone", FakeKind::Phone)
+//!     // All dates of a person are moved by the same number of days.
+//!     .rule("visits.*_on", Mask::DateShift(DateShiftMask::new(30).per("user_id")))
+//!     .rule("users.notes", Mask::Null)
+//!     .keep("*.id");
+//! # Ok::<(), tenantry::anonymize::KeyError>(())
+//! ```
+
+mod collector;
+mod constant;
+mod content;
+mod copy_text;
+mod date;
+mod dictionary;
+mod finder;
+mod fit;
+mod foreign;
+mod integer;
+mod invent;
+mod json;
+mod key;
+mod leaf;
+mod literal;
+mod mask;
+mod masker;
+mod name;
+mod noise;
+mod path;
+mod pattern;
+mod personal;
+mod plan;
+mod row;
+mod rules;
+mod shape;
+mod tally;
+mod template;
+mod trial;
+mod unique;
+
+#[cfg(test)]
+mod example;
+
+#[expect(unused_imports, reason = "copying a schema will use them")]
+pub(crate) use self::{
+    collector::Collector,
+    dictionary::Dictionary,
+    finder::{Finder, Found},
+    plan::{ColumnPlan, MaskPlan, Select, TablePlan},
+    row::{MaskError, RowMasker},
+    tally::Tally,
+    trial::Trial,
+};
+
+pub use key::{Key, KeyError};
+pub use mask::{
+    DateShiftMask, FakeKind, FakeMask, HashMask, Mask, NoiseMask, PartialMask, SqlMask,
+};
+pub use personal::{Samples, Suspicion, SuspicionReason};
+pub use plan::{WrongRule, WrongRules};
+pub use rules::{Anonymize, Rule, RulesError};

@@ -1,0 +1,91 @@
+//! What masks have done to the values of a column.
+
+use super::{
+    collector::Collector,
+    leaf::{Leaf, Outcome, Unfit},
+    row::Row,
+};
+
+/// How many values of a column were masked. A value is a field of a row, or each element, field or JSON value in it that a
+/// rule is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Rows that were read.
+    pub(crate) rows: u64,
+    /// Fields that were null already.
+    pub(crate) nulls: u64,
+    /// Values that are others now, null included.
+    pub(crate) masked: u64,
+    /// Values that identify nobody, and stay: 0 under a hash, infinite dates, truth values in JSON.
+    pub(crate) neutral: u64,
+    /// Values that their mask has left as they were, such as a constant that stood there before. They must be told.
+    pub(crate) unchanged: u64,
+}
+
+impl Tally {
+    /// Adds what was done to other rows of the column.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.nulls += other.nulls;
+        self.masked += other.masked;
+        self.neutral += other.neutral;
+        self.unchanged += other.unchanged;
+    }
+}
+
+/// Where it is noted what is done to a column.
+pub(super) struct Sink<'a> {
+    pub(super) tally: &'a mut Tally,
+    pub(super) collector: Option<&'a mut Collector>,
+    /// The number of the column for the collector.
+    pub(super) origin: u32,
+}
+
+impl Sink<'_> {
+    /// Applies a mask, and notes it.
+    pub(super) fn apply(
+        &mut self,
+        leaf: &Leaf,
+        value: &[u8],
+        row: &Row<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Outcome, Unfit> {
+        let outcome = leaf.mask(value, row, out)?;
+        self.count(outcome);
+        if outcome != Outcome::Neutral && leaf.is_provable() {
+            self.collect(value);
+        }
+        Ok(outcome)
+    }
+
+    pub(super) fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Null | Outcome::Masked => self.tally.masked += 1,
+            Outcome::Neutral => self.tally.neutral += 1,
+            Outcome::Unchanged => self.tally.unchanged += 1,
+        }
+    }
+
+    pub(super) fn collects(&self) -> bool {
+        self.collector.is_some()
+    }
+
+    pub(super) fn collect(&mut self, value: &[u8]) {
+        if let Some(collector) = &mut self.collector {
+            collector.add(self.origin, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tallies_of_several_connections_are_added() {
+        let one = Tally { rows: 1, nulls: 2, masked: 3, neutral: 4, unchanged: 5 };
+        let mut sum = one;
+        sum.add(one);
+        assert_eq!(sum, Tally { rows: 2, nulls: 4, masked: 6, neutral: 8, unchanged: 10 });
+    }
+}

@@ -1,0 +1,453 @@
+//! What must stay unique.
+
+use std::collections::BTreeSet;
+
+use super::{
+    json::JsonMask,
+    leaf::Leaf,
+    masker::Masker,
+    plan::{ColumnPlan, Select, TablePlan, WrongRule},
+};
+use crate::schema::{Attribute, Index, ObjectKind, SchemaModel, column_of};
+
+/// Columns and expressions that no two rows have alike.
+#[derive(Debug)]
+struct Unique<'a> {
+    /// What it is called in messages.
+    name: &'a str,
+    elements: Vec<Element<'a>>,
+    nulls_collide: bool,
+    predicate: Option<&'a str>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Element<'a> {
+    Column(String),
+    /// A column in lower or upper case.
+    Folded(String),
+    Expression(&'a str),
+    /// A column or expression that is compared by something else than equality.
+    Compared(&'a str),
+}
+
+/// What a mask does to the values of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// Different values stay different.
+    Distinct,
+    /// Every value is null.
+    Nulls,
+    Collides,
+}
+
+/// Returns the columns of the primary key, in order.
+pub(super) fn primary_key(model: &SchemaModel, table: &str) -> Vec<String> {
+    let constraints = model.parts_of(ObjectKind::Constraint, table);
+    let definitions = constraints.filter_map(|(_, object)| object.text(Attribute::Definition));
+    let key = definitions.filter_map(|text| text.strip_prefix("PRIMARY KEY ")).next();
+    let index = key.and_then(|key| Index::parse_elements("btree", key));
+    let elements = index.map(|index| index.elements).unwrap_or_default();
+    elements.into_iter().filter_map(column_of).collect()
+}
+
+/// Returns the rules that cannot keep a unique or exclusion constraint, or a unique index, of a table.
+pub(super) fn check(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
+    if !table.is_masked() {
+        return Vec::new();
+    }
+    let sets = sets(model, table.name());
+    let mut wrong = Vec::new();
+    for set in &sets {
+        let nulls = !set.nulls_collide
+            && set
+                .elements
+                .iter()
+                .any(|element| element.effect(table, &sets, set) == Effect::Nulls);
+        let colliding = set.colliding(table, &sets);
+        if !nulls && !colliding.is_empty() && !set.holds_another(table, &sets) {
+            for column in colliding {
+                wrong.push(message(table, column, |mask| {
+                    format!(
+                        "{mask} cannot keep {} unique: hash the column, use a fake with unique = true, or keep it",
+                        set.name
+                    )
+                }));
+            }
+        }
+        let mentioned = set.predicate.into_iter().flat_map(|predicate| mentioned(predicate, table));
+        let changes_rows = |column: &&ColumnPlan| {
+            matches!(column.masker(), Masker::Leaf(Leaf::Null | Leaf::Constant(_)))
+        };
+        for column in mentioned.filter(changes_rows) {
+            wrong.push(message(table, column, |mask| {
+                format!(
+                    "{mask} changes which rows the unique index {} is for: use another mask",
+                    set.name
+                )
+            }));
+        }
+    }
+    wrong
+}
+
+fn message(table: &TablePlan, column: &ColumnPlan, text: impl FnOnce(&str) -> String) -> WrongRule {
+    WrongRule {
+        rule: column.rule(),
+        column: Some(format!("{}.{}", table.name(), column.name())),
+        message: text("the mask"),
+    }
+}
+
+/// Returns the unique constraints, exclusion constraints and unique indexes of a table.
+fn sets<'a>(model: &'a SchemaModel, table: &str) -> Vec<Unique<'a>> {
+    let mut sets = Vec::new();
+    for (key, object) in model.parts_of(ObjectKind::Constraint, table) {
+        let definition = object.text(Attribute::Definition).unwrap_or_default();
+        let (start, nulls_collide) = if definition.starts_with("UNIQUE NULLS NOT DISTINCT (") {
+            ("UNIQUE NULLS NOT DISTINCT ", true)
+        } else if definition.starts_with("UNIQUE (") {
+            ("UNIQUE ", false)
+        } else if definition.starts_with("PRIMARY KEY (") {
+            ("PRIMARY KEY ", true)
+        } else if definition.starts_with("EXCLUDE USING ") {
+            ("EXCLUDE ", false)
+        } else {
+            continue;
+        };
+        let rest = definition.strip_prefix(start).unwrap_or_default();
+        let is_exclusion = start == "EXCLUDE ";
+        let index = match is_exclusion {
+            true => Index::parse(rest),
+            false => Index::parse_elements("btree", rest),
+        };
+        let Some(index) = index else { continue };
+        let elements = index.elements.iter().map(|element| match is_exclusion {
+            true => Element::of_exclusion(element),
+            false => Element::of(element),
+        });
+        sets.push(Unique {
+            name: &key.name,
+            elements: elements.collect(),
+            nulls_collide,
+            predicate: index.predicate,
+        });
+    }
+    for (key, object) in model.of_kind(ObjectKind::Index) {
+        if object.text(Attribute::Table) != Some(table) || !object.has(Attribute::Unique) {
+            continue;
+        }
+        let Some(index) = object.text(Attribute::Definition).and_then(Index::parse) else {
+            continue;
+        };
+        sets.push(Unique {
+            name: &key.name,
+            elements: index.elements.iter().map(|element| Element::of(element)).collect(),
+            nulls_collide: index.nulls_not_distinct,
+            predicate: index.predicate,
+        });
+    }
+    sets
+}
+
+impl<'a> Element<'a> {
+    fn of(text: &'a str) -> Self {
+        if text.ends_with(" WITHOUT OVERLAPS") {
+            return Self::Compared(text);
+        }
+        if let Some(column) = column_of(text) {
+            return Self::Column(column);
+        }
+        // PostgreSQL prints `lower((email)::text)` for a varchar.
+        let folded =
+            ["lower(", "upper("].into_iter().find_map(|function| text.strip_prefix(function));
+        let inner = folded.and_then(|rest| rest.split_once(')')).map(|(inner, _)| inner);
+        match inner.and_then(|inner| column_of(inner.trim_start_matches('('))) {
+            Some(column) => Self::Folded(column),
+            None => Self::Expression(text),
+        }
+    }
+
+    fn of_exclusion(text: &'a str) -> Self {
+        match text.rsplit_once(" WITH ") {
+            Some((element, "=")) => Self::of(element),
+            Some((element, _)) => Self::Compared(element),
+            None => Self::Compared(text),
+        }
+    }
+
+    /// Returns the columns that it depends on.
+    fn columns<'t>(&self, table: &'t TablePlan) -> Vec<&'t ColumnPlan> {
+        match self {
+            Self::Column(name) | Self::Folded(name) => table.column(name).into_iter().collect(),
+            Self::Expression(text) | Self::Compared(text) => mentioned(text, table),
+        }
+    }
+
+    fn effect(&self, table: &TablePlan, sets: &[Unique<'_>], of: &Unique<'_>) -> Effect {
+        let effects = self.columns(table).into_iter().map(|column| match self {
+            Self::Compared(_) if column.is_masked() => Effect::Collides,
+            Self::Folded(_) => effect(column, of, true),
+            _ => effect(column, of, column.folds_case() || is_unique_without_case(column, sets)),
+        });
+        let effects: Vec<_> = effects.collect();
+        match effects.as_slice() {
+            [Effect::Nulls] if !matches!(self, Self::Expression(_)) => Effect::Nulls,
+            effects if effects.iter().all(|effect| *effect == Effect::Distinct) => Effect::Distinct,
+            _ => Effect::Collides,
+        }
+    }
+}
+
+impl Unique<'_> {
+    /// Returns the columns whose masks can make rows alike.
+    fn colliding<'t>(&self, table: &'t TablePlan, sets: &[Unique<'_>]) -> Vec<&'t ColumnPlan> {
+        let elements = self.elements.iter();
+        let colliding =
+            elements.filter(|element| element.effect(table, sets, self) != Effect::Distinct);
+        colliding
+            .flat_map(|element| element.columns(table))
+            .filter(|column| column.is_masked())
+            .collect()
+    }
+
+    /// Returns `true` if some of its columns stay unique by themselves: another key of columns that are not null.
+    fn holds_another(&self, table: &TablePlan, sets: &[Unique<'_>]) -> bool {
+        let own: BTreeSet<_> = self.plain_columns().collect();
+        sets.iter().any(|other| {
+            !std::ptr::eq(self, other)
+                && other.predicate.is_none()
+                && other.colliding(table, sets).is_empty()
+                && other.plain_columns().count() == other.elements.len()
+                && other.plain_columns().all(|name| {
+                    let column = table.column(name);
+                    own.contains(name)
+                        && column.is_some_and(|column| column.is_not_null || other.nulls_collide)
+                })
+        })
+    }
+
+    fn plain_columns(&self) -> impl Iterator<Item = &String> {
+        self.elements.iter().filter_map(|element| match element {
+            Element::Column(name) => Some(name),
+            _ => None,
+        })
+    }
+}
+
+impl ColumnPlan {
+    fn folds_case(&self) -> bool {
+        matches!(self.shape, super::shape::Shape::Text { folds_case: true, .. })
+    }
+}
+
+/// Returns `true` if a unique index over the column in lower case alone keeps texts apart that differ in case only.
+fn is_unique_without_case(column: &ColumnPlan, sets: &[Unique<'_>]) -> bool {
+    let name = column.name();
+    sets.iter().any(|set| {
+        set.predicate.is_none()
+            && matches!(&*set.elements, [Element::Folded(folded)] if folded == name)
+    })
+}
+
+/// Returns what a mask does to a column of a set. `without_case` says that texts that differ in case only do not occur.
+fn effect(column: &ColumnPlan, of: &Unique<'_>, without_case: bool) -> Effect {
+    match column.select() {
+        // Values of other rows may meet values of other columns that they did not stand beside.
+        Select::Shuffle => match of.elements.len() {
+            1 => Effect::Distinct,
+            _ => Effect::Collides,
+        },
+        Select::Sql(_) if column.is_stated_unique => Effect::Distinct,
+        Select::Sql(_) => Effect::Collides,
+        Select::Column => masker_effect(column.masker(), without_case),
+    }
+}
+
+fn masker_effect(masker: &Masker, without_case: bool) -> Effect {
+    let keeps = |leaf: &Leaf| match without_case {
+        true => leaf.keeps_unique_without_case(),
+        false => leaf.keeps_unique(),
+    };
+    let is_kept = match masker {
+        Masker::Keep => true,
+        Masker::Leaf(Leaf::Null) => return Effect::Nulls,
+        Masker::Leaf(leaf) => keeps(leaf),
+        Masker::Array(element) => masker_effect(element, without_case) == Effect::Distinct,
+        Masker::Composite(fields) => {
+            fields.iter().all(|field| masker_effect(field, without_case) == Effect::Distinct)
+        }
+        Masker::Json(json) => json.rules.iter().all(|(_, mask)| match mask {
+            JsonMask::Keep => true,
+            JsonMask::Replace(_) => false,
+            JsonMask::Scalars { string, .. } => string.as_ref().is_some_and(keeps),
+        }),
+    };
+    if is_kept { Effect::Distinct } else { Effect::Collides }
+}
+
+/// Returns the columns of a table that an expression names.
+pub(super) fn mentioned<'t>(expression: &str, table: &'t TablePlan) -> Vec<&'t ColumnPlan> {
+    let names = names(expression);
+    table.columns().iter().filter(|column| names.contains(column.name())).collect()
+}
+
+/// Returns the identifiers of an expression: all words outside of strings.
+fn names(expression: &str) -> BTreeSet<String> {
+    let (mut names, mut rest) = (BTreeSet::new(), expression);
+    while let Some(first) = rest.chars().next() {
+        let quoted = |quote: char| {
+            let end = rest[1..].find(quote).map_or(rest.len(), |end| end + 2);
+            rest.split_at(end)
+        };
+        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        rest = match first {
+            '\'' => quoted('\'').1,
+            '"' => {
+                let (name, after) = quoted('"');
+                names.insert(name.trim_matches('"').to_owned());
+                after
+            }
+            _ if is_word(first) => {
+                let (name, after) = rest.split_at(rest.find(|c| !is_word(c)).unwrap_or(rest.len()));
+                names.insert(name.to_owned());
+                after
+            }
+            _ => &rest[first.len_utf8()..],
+        };
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            Anonymize, DateShiftMask, FakeKind, FakeMask, HashMask, Mask, PartialMask, SqlMask,
+            example::Example,
+        },
+        *,
+    };
+
+    fn constant() -> Mask {
+        Mask::Constant("x".to_owned())
+    }
+
+    /// Returns `true` if a mask of `t.a` keeps what `add` has made unique.
+    fn keeps(mask: impl Into<Mask>, add: impl FnOnce(Example) -> Example) -> bool {
+        let table = ["id bigint not null", "a text", "b text", "c public.citext", "d date"];
+        let example = add(Example::new().table("t", &table).constraint("t", "PRIMARY KEY (id)"));
+        Anonymize::new().rule("t.a", mask).check(&example.model()).is_ok()
+    }
+
+    #[test]
+    fn a_unique_column_needs_a_mask_that_keeps_it() {
+        for (mask, expected) in [
+            (Mask::from(HashMask::default()), true),
+            (HashMask::default().length(10).into(), true),
+            (HashMask::default().length(9).into(), false),
+            (HashMask::default().ignore_case().into(), false),
+            (FakeMask::new(FakeKind::Email).unique().into(), true),
+            (FakeKind::Email.into(), false),
+            (constant(), false),
+            (Mask::Null, true),
+            (Mask::Partial(PartialMask::default()), false),
+            (Mask::Template("{row}".to_owned()), true),
+            (Mask::Template("{hash:10}".to_owned()), true),
+            (Mask::Template("{name}".to_owned()), false),
+            (Mask::Shuffle, true),
+            (Mask::Sql(SqlMask::new("id::text")), false),
+            (Mask::Sql(SqlMask::new("id::text").unique()), true),
+            (Mask::Keep, true),
+        ] {
+            let of = |example: Example| example.constraint("t", "UNIQUE (a)");
+            assert_eq!(keeps(mask.clone(), of), expected, "{mask:?}");
+            let index = |example: Example| example.unique_index("t", "USING btree (a)");
+            assert_eq!(keeps(mask.clone(), index), expected, "{mask:?}");
+        }
+    }
+
+    #[test]
+    fn several_columns_stay_unique_together() {
+        for (definition, mask, expected) in [
+            ("UNIQUE (a, b)", constant(), false),
+            ("UNIQUE (a, b)", HashMask::default().into(), true),
+            // The key alone keeps the rows apart.
+            ("UNIQUE (a, id)", constant(), true),
+            ("UNIQUE (a, b)", Mask::Shuffle, false),
+            ("UNIQUE (a, id)", Mask::Shuffle, true),
+            ("UNIQUE (a, b)", Mask::Null, true),
+            ("UNIQUE NULLS NOT DISTINCT (a)", Mask::Null, false),
+            ("UNIQUE (b) INCLUDE (a)", constant(), true),
+            ("EXCLUDE USING gist (a WITH =, d WITH &&)", constant(), false),
+            ("EXCLUDE USING gist (a WITH =, d WITH &&)", HashMask::default().into(), true),
+            ("EXCLUDE USING gist (a WITH ~~)", HashMask::default().into(), false),
+            ("UNIQUE (b, a WITHOUT OVERLAPS)", HashMask::default().into(), false),
+        ] {
+            let of = |example: Example| example.constraint("t", definition);
+            assert_eq!(keeps(mask.clone(), of), expected, "{definition} {mask:?}");
+        }
+    }
+
+    #[test]
+    fn indexes_over_expressions_are_considered() {
+        for (definition, mask, expected) in [
+            ("USING btree (lower(a))", Mask::from(HashMask::default()), true),
+            ("USING btree (lower((a)::text))", HashMask::default().ignore_case().into(), true),
+            ("USING btree (lower(a))", constant(), false),
+            ("USING btree (md5(a))", HashMask::default().into(), true),
+            ("USING btree (md5(a))", HashMask::default().ignore_case().into(), false),
+            ("USING btree (md5(a))", Mask::Null, false),
+            ("USING btree (md5('a'::text), b)", constant(), true),
+            ("USING btree (b) WHERE (a = 'x'::text)", constant(), false),
+            ("USING btree (b) WHERE (a IS NOT NULL)", HashMask::default().into(), true),
+            ("USING btree (a) WHERE (b IS NULL)", constant(), false),
+        ] {
+            let of = |example: Example| example.unique_index("t", definition);
+            assert_eq!(keeps(mask.clone(), of), expected, "{definition} {mask:?}");
+        }
+    }
+
+    #[test]
+    fn a_lower_case_index_makes_up_for_ignored_case() {
+        let both = |example: Example| {
+            example.unique_index("t", "USING btree (a)").unique_index("t", "USING btree (lower(a))")
+        };
+        assert!(keeps(HashMask::default().ignore_case(), both));
+    }
+
+    #[test]
+    fn citext_is_unique_without_case() {
+        let example = Example::new().table("t", &["c public.citext"]).constraint("t", "UNIQUE (c)");
+        assert!(Anonymize::new().rule("t.c", HashMask::default()).check(&example.model()).is_ok());
+    }
+
+    #[test]
+    fn json_at_a_place_stays_unique() {
+        let example = || {
+            Example::new()
+                .table("t", &["c jsonb"])
+                .unique_index("t", "USING btree (((c ->> 'email'::text)))")
+        };
+        let rules = |mask: Mask| Anonymize::new().rule_at("t.c", "email", mask);
+        assert!(rules(HashMask::default().into()).check(&example().model()).is_ok());
+        assert!(rules(constant()).check(&example().model()).is_err());
+    }
+
+    #[test]
+    fn dates_of_a_key_cannot_be_moved() {
+        let example =
+            Example::new().table("t", &["d date not null"]).constraint("t", "PRIMARY KEY (d)");
+        let rules = Anonymize::new().rule("t.d", Mask::DateShift(DateShiftMask::new(5)));
+        let wrong = rules.check(&example.model()).unwrap_err();
+        assert!(wrong.to_string().starts_with("rule 1, t.d: the mask cannot keep c"), "{wrong}");
+    }
+
+    #[test]
+    fn words_of_an_expression_are_found() {
+        let found = names(r#"lower(("E mail" || a.b$1)) = 'x y' and é is null"#);
+        let expected = ["lower", "E mail", "a", "b$1", "and", "é", "is", "null"];
+        assert_eq!(found, expected.into_iter().map(str::to_owned).collect());
+        names("'é");
+        names("\"");
+    }
+}
