@@ -225,7 +225,7 @@ impl<'a> Origin<'a> {
 }
 
 fn wrong(wrong: OptionsError) -> Error {
-    Error::new(ErrorKind::Config, format!("cloning: {wrong}")).with_source(wrong)
+    Error::new(ErrorKind::Config, "checking the options of the clone").with_source(wrong)
 }
 
 fn lost() -> Error {

@@ -44,7 +44,7 @@ impl Masking {
     /// [`Config`](ErrorKind::Config) with all rules that are wrong.
     pub(crate) fn new(rules: &Anonymize, model: &SchemaModel) -> Result<Self, Error> {
         let plan = rules.plan(model).map_err(|wrong| {
-            let attempted = format!("anonymizing: {wrong}");
+            let attempted = "anonymizing: rules do not fit the schema of the source";
             Error::new(ErrorKind::Config, attempted).with_source(wrong)
         })?;
         let key = match rules.set_key() {

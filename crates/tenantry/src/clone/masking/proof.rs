@@ -90,13 +90,25 @@ pub(super) async fn run(
         let from = plan.origin(origin).map(|(table, column)| format!("{table}.{column}"));
         Leak { from: from.unwrap_or_default(), found_in, values }
     });
+    let mut not_provable = not_provable(plan);
+    let excused = sums.iter().filter(|(_, found)| found.excused > 0);
+    let mut excused: Vec<_> = excused.map(|(origin, found)| (*origin, *found)).collect();
+    excused.sort_unstable_by_key(|(origin, _)| *origin);
+    not_provable.extend(excused.into_iter().filter_map(|(origin, found)| {
+        let (table, column) = plan.origin(origin)?;
+        let all = found.found + found.absent + found.excused;
+        Some(format!(
+            "{table}.{column}: {} of {all} values are in kept columns, too, or are words of fakes",
+            found.excused
+        ))
+    }));
     Ok(Proof {
         searched: sums.values().map(|found| found.found + found.absent + found.excused).sum(),
         excused: sums.values().map(|found| found.excused).sum(),
         found: found.collect(),
         share,
         bytes,
-        not_provable: not_provable(plan),
+        not_provable,
         duration: began.elapsed(),
     })
 }
@@ -142,7 +154,7 @@ async fn feed(
         conn.copy_out_raw(sql.as_str()).await.map_err(|error| failed(reading(), error))?;
     while let Some(row) = rows.try_next().await.map_err(|error| failed(reading(), error))? {
         *bytes += row.len() as u64;
-        finder.feed_rows(&row);
+        finder.feed(&row);
     }
     Ok(())
 }
