@@ -144,10 +144,10 @@ async fn feed(
 ) -> Result<(), Error> {
     let mut sql = Sql::new("copy (select ");
     for (index, column) in columns.iter().enumerate() {
-        sql.text(if index == 0 { "s." } else { ", s." });
+        sql.text(if index == 0 { "" } else { ", " });
         match column.is_empty() {
-            true => sql.text("*"),
-            false => sql.name(column),
+            true => sql.text("s.*"),
+            false => sql.text("s.").name(column),
         };
     }
     sql.text(" from only ");
