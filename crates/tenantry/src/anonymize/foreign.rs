@@ -50,6 +50,8 @@ fn agree(from: &ColumnPlan, to: Option<&ColumnPlan>, may_be_null: bool, is_singl
     if may_be_null && *from.masker() == Masker::Leaf(Leaf::Null) {
         return true;
     }
+    // All values that there were are still there.
+    let to = to.filter(|to| !is_single || *to.select() != Select::Shuffle);
     let Some(to) = to else {
         return !from.is_masked() || is_single && *from.select() == Select::Shuffle;
     };

@@ -96,7 +96,7 @@ impl FakeMask {
 pub struct DateShiftMask {
     /// The most days that a date is moved by, to either side. From 1 to 365,000.
     pub max_days: u32,
-    /// What decides the shift: `row`, the default, or the name of a column of the same table. All rows with the same value in that
+    /// What decides the shift: `row`, the default, which is the primary key or, without one, the number of the row; or the name of a column of the same table. All rows with the same value in that
     /// column, in any table, are moved alike, so a person's dates keep their distances. Where the column is null, the
     /// row decides.
     #[serde(default = "row", skip_serializing_if = "is_row")]

@@ -67,9 +67,8 @@ mod unique;
 mod wrong_rule;
 
 #[cfg(test)]
-#[cfg(test)]
 mod example;
-
+#[cfg(test)]
 #[expect(unused_imports, reason = "copying a schema will use them")]
 pub(crate) use self::{
     collector::Collector,
