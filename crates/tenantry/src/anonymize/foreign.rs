@@ -8,7 +8,7 @@ use super::{
     masker::Masker,
     plan::{ColumnPlan, Select, TablePlan},
 };
-use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, foreign_keys};
+use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, export::keys::foreign_keys};
 
 /// Returns the rules by which rows would not find the row that they refer to.
 pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -> Vec<WrongRule> {

@@ -9,7 +9,10 @@ use super::{
     masker::Masker,
     plan::{ColumnPlan, Select, TablePlan},
 };
-use crate::schema::{Attribute, Index, ObjectKind, SchemaModel, column_of};
+use crate::schema::{
+    Attribute, ObjectKind, SchemaModel,
+    lint::index::{Index, column_of},
+};
 
 /// Columns and expressions that no two rows have alike.
 #[derive(Debug)]

@@ -3,8 +3,7 @@
 mod dbml;
 mod json;
 mod json_schema;
-pub(super) mod keys;
+pub(crate) mod keys;
 mod mermaid;
 
 pub use json::ModelError;
-pub(crate) use keys::foreign_keys;
