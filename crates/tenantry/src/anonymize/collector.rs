@@ -99,15 +99,8 @@ impl Collector {
         }
     }
 
-    /// Takes the values of another collector, such as that of another connection.
-    pub(crate) fn absorb(&mut self, other: Self) {
-        self.forget(self.level.max(other.level));
-        for (value, origin) in other.iter() {
-            self.add(origin, value);
-        }
-    }
-
     /// Returns how many values are kept.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.values.len()
     }
@@ -223,20 +216,6 @@ mod tests {
         assert!(collector.memory() <= 100_000);
         let kept = collector.len() as f64;
         assert!((0.8..1.25).contains(&(kept / expected)), "{kept} of {expected}");
-    }
-
-    #[test]
-    fn collectors_are_joined() {
-        let (mut one, mut two) = (collector(10_000), collector(1_000_000));
-        for number in 0..1_000 {
-            one.add(0, format!("value number {number}").as_bytes());
-            two.add(1, format!("value number {number}").as_bytes());
-        }
-        let (share, length) = (one.share(), one.len());
-        assert!(share < 1.0);
-        two.absorb(one);
-        assert_eq!(two.share(), share);
-        assert_eq!(two.len(), length);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     masker::Masker,
     plan::{ColumnPlan, Select, TablePlan},
 };
-use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, foreign_keys};
+use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, export::keys::foreign_keys};
 
 /// Returns the rules by which rows would not find the row that they refer to.
 pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -> Vec<WrongRule> {
@@ -50,6 +50,8 @@ fn agree(from: &ColumnPlan, to: Option<&ColumnPlan>, may_be_null: bool, is_singl
     if may_be_null && *from.masker() == Masker::Leaf(Leaf::Null) {
         return true;
     }
+    // All values that there were are still there.
+    let to = to.filter(|to| !is_single || *to.select() != Select::Shuffle);
     let Some(to) = to else {
         return !from.is_masked() || is_single && *from.select() == Select::Shuffle;
     };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FakeKind;
 
-/// Options of [`Mask::Hash`].
+/// Options of [`Mask::Hash`](super::Mask::Hash).
 ///
 /// A text becomes lowercase hexadecimal digits; a `uuid` one of version 4; `bytea` 32 bytes; an integer another
 /// integer of the same sign that fits the same types, where 0 stays 0. Equal values give equal hashes in every column,
@@ -54,7 +54,7 @@ impl HashMask {
     }
 }
 
-/// Options of [`Mask::Fake`]. In TOML they stand beside the kind: `{ fake = "email", unique = true }`.
+/// Options of [`Mask::Fake`](super::Mask::Fake). In TOML they stand beside the kind: `{ fake = "email", unique = true }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FakeMask {
@@ -86,7 +86,7 @@ impl FakeMask {
     }
 }
 
-/// Options of [`Mask::DateShift`].
+/// Options of [`Mask::DateShift`](super::Mask::DateShift).
 ///
 /// All dates of a row are moved by the same number of days, if their rules have the same `max_days`. The time of day
 /// stays; so do `infinity` and `-infinity`, which are not counted as masked.
@@ -96,7 +96,7 @@ impl FakeMask {
 pub struct DateShiftMask {
     /// The most days that a date is moved by, to either side. From 1 to 365,000.
     pub max_days: u32,
-    /// What decides the shift: `row`, the default, or the name of a column of the same table. All rows with the same value in that
+    /// What decides the shift: `row`, the default, which is the primary key or, without one, the number of the row; or the name of a column of the same table. All rows with the same value in that
     /// column, in any table, are moved alike, so a person's dates keep their distances. Where the column is null, the
     /// row decides.
     #[serde(default = "row", skip_serializing_if = "is_row")]
@@ -129,7 +129,7 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// Options of [`Mask::Noise`]: how far a number is moved at most, to either side. One of the two is given.
+/// Options of [`Mask::Noise`](super::Mask::Noise): how far a number is moved at most, to either side. One of the two is given.
 ///
 /// A number keeps its sign and its type's precision and scale, and is moved by at least one unit of its last
 /// digit. With `percent`, 0 stays 0; so do `NaN` and the infinities. They are not counted as masked. Equal numbers
@@ -160,7 +160,7 @@ impl NoiseMask {
     }
 }
 
-/// Options of [`Mask::Partial`].
+/// Options of [`Mask::Partial`](super::Mask::Partial).
 ///
 /// The middle of a text is replaced by `with`, whatever its length. A text with no more characters than `first` and `last`
 /// together is replaced completely.
@@ -196,7 +196,7 @@ impl PartialMask {
     }
 }
 
-/// Options of [`Mask::Sql`]. In TOML they stand side by side: `{ sql = "lower(city)", unique = true }`.
+/// Options of [`Mask::Sql`](super::Mask::Sql). In TOML they stand side by side: `{ sql = "lower(city)", unique = true }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SqlMask {

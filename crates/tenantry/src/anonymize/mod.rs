@@ -67,16 +67,13 @@ mod unique;
 mod wrong_rule;
 
 #[cfg(test)]
-#[cfg(test)]
 mod example;
-
-#[expect(unused_imports, reason = "copying a schema will use them")]
 pub(crate) use self::{
     collector::Collector,
     dictionary::Dictionary,
-    finder::{Finder, Found},
+    finder::Finder,
     plan::{ColumnPlan, MaskPlan, Select, TablePlan},
-    row::{MaskError, RowMasker},
+    row::RowMasker,
     tally::Tally,
     trial::Trial,
 };

@@ -14,7 +14,7 @@ use super::{
     shape::Shape,
     unique,
 };
-use crate::schema::{Attribute, Object, ObjectKind, SchemaModel, foreign_keys};
+use crate::schema::{Attribute, Object, ObjectKind, SchemaModel, export::keys::foreign_keys};
 
 /// A column that looks personal and that no rule is for. It needs a mask, or `keep`.
 ///

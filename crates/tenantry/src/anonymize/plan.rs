@@ -27,6 +27,8 @@ pub(crate) struct ColumnPlan {
     pub(super) masker: Masker,
     /// The number of the rule that wins, from 1.
     pub(super) rule: Option<usize>,
+    /// What the mask of that rule is called.
+    pub(super) mask: String,
     /// The number of the column among all.
     pub(super) origin: u32,
     pub(super) data_type: String,

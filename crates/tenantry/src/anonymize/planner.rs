@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Anonymize, Mask, Rule, WrongRule, WrongRules,
+    Anonymize, HashMask, Mask, Rule, WrongRule, WrongRules,
     fit::{Fitting, Misfit, fit},
     foreign,
     leaf::{Leaf, Per},
@@ -41,6 +41,7 @@ impl Anonymize {
             planner.wrong.extend(partition_key(model, table));
         }
         planner.wrong.extend(foreign::check(model, &tables));
+        planner.wrong.extend(self.hashes_of_several_lengths(&tables));
         let mut wrong = planner.wrong;
         wrong.sort();
         wrong.dedup();
@@ -48,6 +49,43 @@ impl Anonymize {
             true => Ok(MaskPlan { tables }),
             false => Err(WrongRules(wrong)),
         }
+    }
+}
+
+impl Anonymize {
+    /// Returns the rules that would hash equal texts to different lengths, because some of their columns are shorter.
+    fn hashes_of_several_lengths(&self, tables: &BTreeMap<String, TablePlan>) -> Vec<WrongRule> {
+        let mut wrong = Vec::new();
+        for (rule, number) in self.rules.iter().zip(1..) {
+            let Mask::Hash(HashMask { length: None, .. }) = rule.mask else { continue };
+            let columns = tables.values().flat_map(|table| {
+                let columns =
+                    table.columns.iter().filter(move |column| column.rule == Some(number));
+                columns.map(move |column| (table, column))
+            });
+            let lengths = columns.flat_map(|(table, column)| {
+                column.masker.leaves().into_iter().filter_map(move |leaf| match leaf {
+                    Leaf::HashText { digits, .. } => Some((*digits, table, column)),
+                    _ => None,
+                })
+            });
+            let lengths: Vec<_> = lengths.collect();
+            let longest = lengths.iter().map(|(digits, ..)| *digits).max().unwrap_or_default();
+            let shortest = lengths.iter().min_by_key(|(digits, ..)| *digits);
+            if let Some((digits, table, column)) = shortest.filter(|(digits, ..)| *digits < longest)
+            {
+                wrong.push(WrongRule {
+                    rule: Some(number),
+                    column: Some(format!("{}.{}", table.name, column.name)),
+                    message: format!(
+                        "{} has room for {digits} digits of the hash, and other columns of the rule for {longest}, so equal \
+                         values would differ: set length = {digits}, or give the column a rule of its own",
+                        column.data_type
+                    ),
+                });
+            }
+        }
+        wrong
     }
 }
 
@@ -224,6 +262,7 @@ impl<'a> Planner<'a> {
             select,
             masker,
             rule: winner.map(|winner| winner.rule),
+            mask: winner.map_or_else(String::new, |winner| winner.mask.to_string()),
             origin: self.origin,
             data_type: data_type.to_owned(),
             shape,
@@ -321,8 +360,7 @@ fn domain_is_not_null(model: &SchemaModel, data_type: &str) -> bool {
 mod tests {
     use super::{
         super::{
-            DateShiftMask, FakeKind, FakeMask, HashMask, NoiseMask, PartialMask, SqlMask,
-            example::Example,
+            DateShiftMask, FakeKind, FakeMask, NoiseMask, PartialMask, SqlMask, example::Example,
         },
         *,
     };
@@ -512,6 +550,27 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_hashes_to_one_length() {
+        let example = || {
+            Example::new()
+                .table("a", &["mail text"])
+                .table("b", &["mail character varying(20)", "n integer"])
+        };
+        let rules = Anonymize::new().rule("*.*", HashMask::default());
+        let found = wrong(&rules, example());
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].starts_with("rule 1, b.mail: character varying(20) has room for 20 digits"),
+            "{found:?}"
+        );
+        let rules = Anonymize::new().rule("*.*", HashMask::default().length(20));
+        assert_eq!(wrong(&rules, example()).len(), 0);
+        let rules =
+            Anonymize::new().rule("b.*", HashMask::default()).rule("a.*", HashMask::default());
+        assert_eq!(wrong(&rules, example()).len(), 0);
+    }
+
+    #[test]
     fn what_cannot_be_proved_is_known() {
         for (mask, expected) in [
             (Mask::from(HashMask::default()), true),
@@ -540,6 +599,8 @@ mod tests {
             (Some(hash().into()), Some(Mask::Null), true),
             (None, Some(Mask::Null), true),
             (None, Some(Mask::Shuffle), true),
+            (Some(Mask::Shuffle), None, true),
+            (Some(Mask::Shuffle), Some(Mask::Shuffle), true),
             (
                 Some(Mask::Template("{hash}@x".to_owned())),
                 Some(Mask::Template("{hash}@x".to_owned())),

@@ -12,7 +12,8 @@ use super::{Key, KeyError, Mask, path::Path, pattern::ColumnPattern};
 /// value, so a column can have several. A pattern is a table and a column with a dot between them, where `*` stands for any
 /// characters and `?` for one. Names are compared as the catalog stores them, in the case that they have there.
 ///
-/// A rule for a partitioned table is for its partitions as well. Columns without a rule are copied unchanged. In strict mode, the
+/// A rule for a partitioned table is for its partitions as well; a table that inherits from another without being a partition needs
+/// rules of its own. Columns without a rule are copied unchanged. In strict mode, the
 /// default, cloning is refused while a column without a rule looks personal; see [`Suspicion`](super::Suspicion).
 ///
 /// # Examples
@@ -94,7 +95,8 @@ pub struct Rule {
     #[serde(deserialize_with = "patterns")]
     pub columns: Vec<String>,
     /// The place inside a value: keys of `json` and fields of composites with dots between them, `[*]` for any element of an
-    /// array, `*` for any key or field, `**` for any depth. Default: the whole value.
+    /// array, `*` for any key or field, `**` for any depth. A rule for an object or an array is for every string and number in it. Keys
+    /// are never masked. Default: the whole value.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "path")]
     pub path: Option<String>,
     /// What is done.

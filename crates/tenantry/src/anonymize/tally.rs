@@ -53,7 +53,8 @@ impl Sink<'_> {
         let outcome = leaf.mask(value, row, out)?;
         self.count(outcome);
         if outcome != Outcome::Neutral && leaf.is_provable() {
-            self.collect(value);
+            // Blanks at the end are those that fill up `character`.
+            self.collect(value.trim_ascii_end());
         }
         Ok(outcome)
     }

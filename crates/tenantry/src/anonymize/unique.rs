@@ -9,7 +9,10 @@ use super::{
     masker::Masker,
     plan::{ColumnPlan, Select, TablePlan},
 };
-use crate::schema::{Attribute, Index, ObjectKind, SchemaModel, column_of};
+use crate::schema::{
+    Attribute, ObjectKind, SchemaModel,
+    lint::index::{Index, column_of},
+};
 
 /// Columns and expressions that no two rows have alike.
 #[derive(Debug)]
@@ -80,7 +83,7 @@ pub(super) fn check(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
             && *column.masker() == Masker::Leaf(Leaf::HashInteger)
         {
             wrong.push(message(table, column, |mask| {
-                format!("a sequence fills the column and would give numbers again that {mask} has given: keep it")
+                format!("a sequence fills the column and would give out numbers again that are the {mask} of others: keep it")
             }));
         }
         let mentioned = set.predicate.into_iter().flat_map(|predicate| mentioned(predicate, table));
@@ -103,7 +106,7 @@ fn message(table: &TablePlan, column: &ColumnPlan, text: impl FnOnce(&str) -> St
     WrongRule {
         rule: column.rule(),
         column: Some(format!("{}.{}", table.name(), column.name())),
-        message: text("the mask"),
+        message: text(&column.mask),
     }
 }
 
@@ -461,7 +464,7 @@ mod tests {
             Example::new().table("t", &["d date not null"]).constraint("t", "PRIMARY KEY (d)");
         let rules = Anonymize::new().rule("t.d", Mask::DateShift(DateShiftMask::new(5)));
         let wrong = rules.check(&example.model()).unwrap_err();
-        assert!(wrong.to_string().starts_with("rule 1, t.d: the mask cannot keep c"), "{wrong}");
+        assert!(wrong.to_string().starts_with("rule 1, t.d: date_shift cannot keep c"), "{wrong}");
     }
 
     #[test]
