@@ -1,12 +1,14 @@
 //! Compares a copy with its source.
 
+use std::collections::BTreeSet;
+
 use sqlx::PgConnection;
 
 use super::error::{failed, refused};
 use crate::{
     error::{Error, ErrorKind},
     schema::{
-        CrossReference, Difference, Fingerprint, Hazard, ReferenceKind, SchemaModel, Step, compare,
+        Attribute, Change, CrossReference, Difference, Fingerprint, Hazard, ObjectKey, ObjectKind, ReferenceKind, SchemaModel, Step, compare, fill, object_ddl,
         read::{self, ReferenceSearch, Subject},
         repair, unreadable,
     },
@@ -42,20 +44,48 @@ pub(super) async fn make_alike(
 }
 
 async fn mend(conn: &mut PgConnection, source: &SchemaModel, copy: &Subject) -> Result<(), Error> {
+    let differences = compare(source, &read(conn, copy).await?);
+    let routines: BTreeSet<_> = differences.iter().filter(|found| is_text_of_routine(found)).collect();
+    // What a routine gives is the same as before: nothing that uses it has to be made again.
+    for object in routines.iter().map(|found| &found.object).collect::<BTreeSet<_>>() {
+        let definition = object_ddl(source, object).into_iter().next().unwrap_or_default();
+        let definition = definition.strip_prefix("create ").unwrap_or(&definition);
+        let replace = format!("create or replace {definition}");
+        run(conn, copy, object, &replace).await?;
+    }
+    if routines.len() == differences.len() {
+        return Ok(());
+    }
     let repair = repair(source, &read(conn, copy).await?);
     // What was copied is not thrown away again.
     let is_harmless = |step: &&Step| !step.hazards.contains(&Hazard::LosesData);
     for step in repair.steps.iter().take_while(is_harmless) {
-        let mut sql = Sql::new("set local search_path to ");
-        sql.ident(&copy.schema)
-            .text("; ")
-            .vouched(&printed_by_server(step.sql.clone()), 0..step.sql.len());
-        let run = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
-        run.map_err(|error| {
-            failed(format!("making {} of the copy like the source's", step.object), error)
-        })?;
+        run(conn, copy, &step.object, &step.sql).await?;
     }
     Ok(())
+}
+
+/// Runs a statement that makes an object of the copy like the source's.
+async fn run(
+    conn: &mut PgConnection,
+    copy: &Subject,
+    object: &ObjectKey,
+    statement: &str,
+) -> Result<(), Error> {
+    let role = copy.role.as_ref().map(Ident::as_str);
+    let statement = printed_by_server(fill(statement, copy.schema.as_str(), role));
+    let mut sql = Sql::new("set local check_function_bodies to off; set local search_path to ");
+    sql.ident(&copy.schema).text("; ").vouched(&statement, 0..statement.as_str().len());
+    let run = sqlx::raw_sql(sql.finish()).execute(conn).await;
+    let attempted = || format!("making {object} of the copy like the source's");
+    run.map(drop).map_err(|error| failed(attempted(), error))
+}
+
+/// Returns `true` if a difference is the text of a routine, or its settings: where the schema's own name stands.
+fn is_text_of_routine(difference: &Difference) -> bool {
+    let Change::Changed { attribute, .. } = &difference.change else { return false };
+    matches!(difference.object.kind, ObjectKind::Function | ObjectKind::Procedure)
+        && matches!(attribute, Attribute::Body | Attribute::Settings)
 }
 
 /// Returns the differences between a source and a copy of it in a server of another version, which describes some
