@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    fmt,
     hash::{BuildHasherDefault, Hasher},
 };
 
@@ -19,8 +20,7 @@ const MAX_LENGTH: usize = 256;
 /// Memory is bounded: when there is no more room, half of the values are forgotten, chosen by their hash, and from then on
 /// half of the new ones are not taken, and so on. The values that are kept are a fair sample of all.
 ///
-/// Values are told apart by a keyed hash of 64 bits, so that nobody can make one disappear behind another.
-#[derive(Debug)]
+/// Values are distinguished by a keyed hash of 64 bits, so that crafted values cannot hide others. `Debug` shows none of them.
 pub(crate) struct Collector {
     /// The values by their hash.
     values: HashMap<u64, Kept, BuildHasherDefault<Ready>>,
@@ -33,7 +33,7 @@ pub(crate) struct Collector {
 }
 
 /// Where a value is, and the number of its column.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Kept {
     start: u32,
     length: u16,
@@ -44,7 +44,7 @@ struct Kept {
 const OVERHEAD: usize = 40;
 
 /// The hash of a number that is a hash already.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Ready(u64);
 
 impl Hasher for Ready {
@@ -161,6 +161,12 @@ impl Collector {
         let hash = words.iter().fold(start, |hash, word| fold(hash, u64::from_le_bytes(*word)));
         let last = rest.iter().fold(0, |last, byte| (last << 8) | u64::from(*byte));
         fold(fold(hash, last), value.len() as u64 ^ start.rotate_left(32))
+    }
+}
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Collector({} values, redacted)", self.len())
     }
 }
 

@@ -5,7 +5,7 @@
 //! bits. An automaton (Aho–Corasick) has a state for every byte of every value: for a million of them it takes four times the memory and
 //! twenty seconds to build.
 
-use std::{collections::HashMap, ops::Range};
+use std::{collections::HashMap, fmt, ops::Range};
 
 use super::{copy_text, json_text};
 
@@ -18,8 +18,7 @@ const FILTER_BITS: usize = 16;
 /// How often a text is read without its backslashes: JSON in an array in a composite has three kinds of them.
 const MAX_NESTING: usize = 3;
 
-/// A search for values. Letters A to Z match in either case.
-#[derive(Debug)]
+/// A search for values. Letters A to Z match in either case. `Debug` shows no value.
 pub(crate) struct Finder {
     /// All values in a row, in lower case.
     bytes: Vec<u8>,
@@ -32,7 +31,7 @@ pub(crate) struct Finder {
 }
 
 /// The values that are looked for by windows of one width.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Table {
     /// The width of the window, in bits.
     width: u32,
@@ -52,7 +51,7 @@ impl Table {
 /// The width of the window for long values, in bytes.
 const WIDE: usize = 8;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Value {
     start: u32,
     length: u16,
@@ -258,6 +257,12 @@ impl Finder {
                 .iter()
                 .map(|table| table.buckets.len() * 4 + table.filter.len() * 8)
                 .sum::<usize>()
+    }
+}
+
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Finder({} values, redacted)", self.values.len())
     }
 }
 

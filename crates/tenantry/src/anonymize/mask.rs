@@ -24,7 +24,8 @@ use super::{DateShiftMask, FakeKind, FakeMask, HashMask, NoiseMask, PartialMask,
 /// | [`Sql`](Self::Sql) | everything but parts of a value | it depends | if `unique` says so |
 ///
 /// Domains are masked like the types they are based on. A mask on an array is applied to each element. A field of a
-/// composite and a value inside `json` are masked by a rule with a path.
+/// composite and a value inside `json` are masked by a rule with a path. A number inside `json` becomes a string under a
+/// template, a fake or a partial mask.
 ///
 /// # Examples
 ///

@@ -16,6 +16,9 @@ use super::{
 };
 use crate::schema::{Attribute, Object, ObjectKind, SchemaModel, export::keys::foreign_keys};
 
+/// The table of migrations, which describes files.
+const BOOKKEEPING: &str = "_sqlx_migrations";
+
 /// A column that looks personal and that no rule is for. It needs a mask, or `keep`.
 ///
 /// As text it is a line: `users.email: its name, values like e-mail addresses`. It never holds a value.
@@ -138,7 +141,9 @@ impl Anonymize {
             .collect();
         let tables = model.of_kind(ObjectKind::Table);
         // Partitions follow their table.
-        let tables = tables.filter(|(_, table)| table.get(Attribute::PartitionOf).is_none());
+        let tables = tables.filter(|(key, table)| {
+            table.get(Attribute::PartitionOf).is_none() && key.name != BOOKKEEPING
+        });
         let mut found = Vec::new();
         for (table, _) in tables {
             let primary_key = unique::primary_key(model, &table.name);
@@ -282,6 +287,7 @@ mod tests {
             .table("homes", &["zip integer", "mail text"])
             .constraint("homes", "FOREIGN KEY (zip) REFERENCES zip(zip)")
             .table("events", &["email text"])
+            .table("_sqlx_migrations", &["version bigint not null", "description text"])
             .partition("events_1", "events", &["email text"]);
         assert_eq!(
             found(&Anonymize::new(), example, &Samples::default()),

@@ -17,6 +17,8 @@ pub(crate) struct TablePlan {
     /// The columns that are copied: all but generated ones.
     pub(super) columns: Vec<ColumnPlan>,
     pub(super) primary_key: Vec<String>,
+    /// The generated columns with their expressions.
+    pub(super) generated: Vec<(String, String)>,
 }
 
 /// What is done to a column.
@@ -82,6 +84,12 @@ impl TablePlan {
 
     pub(crate) fn column(&self, name: &str) -> Option<&ColumnPlan> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Returns the expression of a generated column.
+    pub(super) fn generated(&self, name: &str) -> Option<&str> {
+        let generated = self.generated.iter().find(|(column, _)| column == name);
+        generated.map(|(_, expression)| &**expression)
     }
 
     pub(crate) fn primary_key(&self) -> &[String] {

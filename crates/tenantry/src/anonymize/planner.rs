@@ -39,6 +39,7 @@ impl Anonymize {
         for table in tables.values() {
             planner.wrong.extend(unique::check(model, table));
             planner.wrong.extend(partition_key(model, table));
+            planner.wrong.extend(deciding_columns(table));
         }
         planner.wrong.extend(foreign::check(model, &tables));
         planner.wrong.extend(self.hashes_of_several_lengths(&tables));
@@ -159,29 +160,24 @@ impl<'a> Planner<'a> {
     }
 
     fn table(&mut self, table: &str) -> TablePlan {
-        let columns = self.model.columns(table);
-        let names: Vec<_> = columns.iter().map(|(key, _)| &*key.name).collect();
-        let columns =
-            columns.iter().filter_map(|(key, column)| self.column(table, key, column, &names));
+        let of_model = self.model.columns(table);
+        let columns = of_model.iter().filter_map(|(key, column)| self.column(table, key, column));
         let columns = columns.collect();
+        let generated = of_model.iter().filter_map(|(key, column)| {
+            Some((key.name.clone(), expression_of(column)?.to_owned()))
+        });
         TablePlan {
             name: table.to_owned(),
             columns,
             primary_key: unique::primary_key(self.model, table),
+            generated: generated.collect(),
         }
     }
 
-    fn column(
-        &mut self,
-        table: &str,
-        key: &ObjectKey,
-        column: &Object,
-        columns: &[&str],
-    ) -> Option<ColumnPlan> {
+    fn column(&mut self, table: &str, key: &ObjectKey, column: &Object) -> Option<ColumnPlan> {
         let name = &key.name;
         let full_name = format!("{table}.{name}");
-        let is_generated = column.get(Attribute::GeneratedStored).is_some()
-            || column.get(Attribute::GeneratedVirtual).is_some();
+        let is_generated = expression_of(column).is_some();
         let mut wrong = |rule, message| {
             let column = Some(full_name.clone());
             self.wrong.push(WrongRule { rule: Some(rule), column, message });
@@ -244,17 +240,6 @@ impl<'a> Planner<'a> {
                 whole.rule,
                 "null is refused by the column: use constant or another mask".to_owned(),
             );
-        }
-        for leaf in masker.leaves() {
-            if let (Leaf::Shift { per: Per::Column { name, .. }, .. }, Some(winner)) =
-                (leaf, winner)
-                && !columns.contains(&&**name)
-            {
-                wrong(
-                    winner.rule,
-                    format!("per names the column {name}, which {table} does not have"),
-                );
-            }
         }
         self.origin += 1;
         Some(ColumnPlan {
@@ -329,6 +314,36 @@ fn root<'a>(model: &'a SchemaModel, partition: &str) -> Option<&'a str> {
     Some(top)
 }
 
+/// Returns the rules for dates that name a column whose values are not read.
+fn deciding_columns(table: &TablePlan) -> Vec<WrongRule> {
+    let mut wrong = Vec::new();
+    for column in &table.columns {
+        for leaf in column.masker.leaves() {
+            let Leaf::Shift { per: Per::Column { name, .. }, .. } = leaf else { continue };
+            let why = match table.column(name) {
+                Some(per) if per.select == Select::Column => continue,
+                Some(per) => format!("which {} replaces before the dates are masked", per.mask),
+                None if table.generated(name).is_some() => {
+                    "which is generated and not copied".to_owned()
+                }
+                None => format!("which {} does not have", table.name),
+            };
+            wrong.push(WrongRule {
+                rule: column.rule,
+                column: Some(format!("{}.{}", table.name, column.name)),
+                message: format!("per names the column {name}, {why}: name another, or \"row\""),
+            });
+        }
+    }
+    wrong
+}
+
+/// Returns the expression of a generated column.
+fn expression_of(column: &Object) -> Option<&str> {
+    let stored = column.text(Attribute::GeneratedStored);
+    stored.or_else(|| column.text(Attribute::GeneratedVirtual))
+}
+
 /// Returns the rules that would move rows out of their partition.
 fn partition_key(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
     let object = model.get(&ObjectKey::new(ObjectKind::Table, table.name()));
@@ -349,11 +364,26 @@ fn is_numbered(column: &Object) -> bool {
     column.get(Attribute::Identity).is_some() || default.contains("nextval(")
 }
 
-/// Returns `true` if a domain refuses null.
+/// Returns `true` if a domain, or one that it is based on, refuses null.
 fn domain_is_not_null(model: &SchemaModel, data_type: &str) -> bool {
-    let name = data_type.strip_prefix("{schema}.").unwrap_or(data_type).trim_matches('"');
-    let domain = model.get(&ObjectKey::new(ObjectKind::Domain, name));
-    domain.is_some_and(|domain| domain.has(Attribute::NotNull))
+    domains(model, data_type).iter().any(|(_, domain)| domain.has(Attribute::NotNull))
+}
+
+/// Returns the domain that a type is, and those that it is based on.
+pub(super) fn domains<'a>(model: &'a SchemaModel, data_type: &str) -> Vec<(&'a str, &'a Object)> {
+    let (mut found, mut name) = (Vec::new(), data_type.to_owned());
+    for _ in 0..16 {
+        let bare = name.strip_prefix("{schema}.").unwrap_or(&name);
+        let unquoted = match bare.strip_prefix('"').and_then(|bare| bare.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => bare.to_owned(),
+        };
+        let key = ObjectKey::new(ObjectKind::Domain, unquoted);
+        let Some((key, domain)) = model.objects.get_key_value(&key) else { break };
+        found.push((&*key.name, domain));
+        domain.text(Attribute::Type).unwrap_or_default().clone_into(&mut name);
+    }
+    found
 }
 
 #[cfg(test)]
@@ -568,6 +598,39 @@ mod tests {
         let rules =
             Anonymize::new().rule("b.*", HashMask::default()).rule("a.*", HashMask::default());
         assert_eq!(wrong(&rules, example()).len(), 0);
+    }
+
+    #[test]
+    fn the_column_that_decides_a_shift_is_read() {
+        let example = || {
+            Example::new()
+                .table("t", &["d date", "a text", "b text", "g text generated", "p integer"])
+        };
+        let rules = |per: &str| {
+            Anonymize::new()
+                .rule("t.d", Mask::DateShift(DateShiftMask::new(5).per(per)))
+                .rule("t.a", Mask::Shuffle)
+                .rule("t.b", HashMask::default())
+        };
+        for (per, expected) in
+            [("p", true), ("b", true), ("row", true), ("a", false), ("g", false), ("x", false)]
+        {
+            assert_eq!(wrong(&rules(per), example()).is_empty(), expected, "{per}");
+        }
+    }
+
+    #[test]
+    fn domains_refuse_null() {
+        let mut model = Example::new()
+            .table("t", &["a outer"])
+            .object(ObjectKind::Domain, "outer", &[(Attribute::Type, "inner")])
+            .object(ObjectKind::Domain, "inner", &[(Attribute::Type, "text")])
+            .model();
+        let rules = Anonymize::new().rule("t.a", Mask::Null);
+        assert!(rules.check(&model).is_ok());
+        let inner = model.objects.get_mut(&ObjectKey::new(ObjectKind::Domain, "inner")).unwrap();
+        inner.set(Attribute::NotNull, crate::schema::Value::Flag(true));
+        assert!(rules.check(&model).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The row that a value belongs to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) keyed: &'a Keyed,
     pub(super) table: &'a str,
@@ -417,6 +417,18 @@ mod tests {
             let error = masker.mask_chunk(input.as_bytes(), &mut Vec::new()).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
+    }
+
+    #[test]
+    fn nothing_is_shown() {
+        let rules = Anonymize::new().rule("users.email", HashMask::default());
+        let mut masker = masker(&rules, users(), "users", "id email")
+            .collect_into(Collector::new(1_000_000, &key()));
+        run(&mut masker, "1\tann@example.org\n");
+        let shown = format!("{masker:?}");
+        assert!(shown.contains("redacted") && !shown.contains("97, 110, 110"), "{shown}");
+        let finder = masker.into_collector().unwrap().into_finder();
+        assert_eq!(format!("{finder:?}"), "Finder(1 values, redacted)");
     }
 
     #[test]

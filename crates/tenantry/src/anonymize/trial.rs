@@ -5,6 +5,7 @@ use super::{
     leaf::{Keyed, Leaf},
     masker::Masker,
     plan::{ColumnPlan, MaskPlan, Select, TablePlan},
+    planner::domains,
     row::Row,
     shape::Shape,
     unique::mentioned,
@@ -85,17 +86,8 @@ fn condition(definition: &str) -> Option<&str> {
 
 /// Returns `true` if a domain, or one that it is based on, has checks.
 fn has_checks(model: &SchemaModel, data_type: &str) -> bool {
-    let mut name = data_type.to_owned();
-    for _ in 0..16 {
-        name = name.strip_prefix("{schema}.").unwrap_or(&name).trim_matches('"').to_owned();
-        let key = crate::schema::ObjectKey::new(ObjectKind::Domain, &*name);
-        let Some(domain) = model.get(&key) else { return false };
-        if model.parts_of(ObjectKind::Constraint, &name).next().is_some() {
-            return true;
-        }
-        name = domain.text(Attribute::Type).unwrap_or_default().to_owned();
-    }
-    false
+    let mut domains = domains(model, data_type).into_iter();
+    domains.any(|(name, _)| model.parts_of(ObjectKind::Constraint, name).next().is_some())
 }
 
 /// Returns masks of invented values, unless they depend on the real ones.
