@@ -12,13 +12,13 @@ use super::{
     key::{Purpose, word},
 };
 
-/// The most bytes of a value that are kept. What is found of a longer one is its beginning.
+/// The most bytes kept of a value. Longer values are searched for by their beginning.
 const MAX_LENGTH: usize = 256;
 
 /// Different source values of six and more characters, each with the column that it was first seen in.
 ///
-/// Memory is bounded: when there is no more room, half of the values are forgotten, chosen by their hash, and from then on
-/// half of the new ones are not taken, and so on. The values that are kept are a fair sample of all.
+/// Memory is bounded. When it is full, half of the values are dropped, chosen by their hash, and half of the new ones are ignored
+/// from then on, and so on. The values that remain are a uniform sample.
 ///
 /// Values are distinguished by a keyed hash of 64 bits, so that crafted values cannot hide others. `Debug` shows none of them.
 pub(crate) struct Collector {
@@ -112,8 +112,8 @@ impl Collector {
         self.values.len()
     }
 
-    /// Returns what share of all values is kept: 1 if all are, a half, a quarter and so on. Below 1 the proof is one of a
-    /// sample, and the report must say so.
+    /// Returns the share of values that are kept: 1, 0.5, 0.25 and so on. Below 1 the proof covers a sample only, and the report must
+    /// say so.
     pub(crate) fn share(&self) -> f64 {
         0.5_f64.powi(self.level.cast_signed())
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use fake::locales::{Data, EN};
 
-/// Words that invented values hold, so that finding them in a clone proves nothing.
+/// The words that fakes consist of. Finding one in a clone proves nothing.
 #[derive(Debug)]
 pub(crate) struct Dictionary {
     /// In lower case.
@@ -38,7 +38,7 @@ impl Dictionary {
         Self { words }
     }
 
-    /// Returns `true` if fakes may hold a value: if each of its words is one of theirs, or a short number.
+    /// Returns `true` if a fake can contain the value: if each of its words is in the lists or is a short number.
     pub(crate) fn holds(&self, value: &str) -> bool {
         let mut any = false;
         words(value).all(|word| {

@@ -257,6 +257,10 @@ fn hash_leaf(mask: &Mask, hash: &HashMask, shape: &Shape, data_type: &str) -> Re
     if hash.length.is_some_and(|length| !(1..=64).contains(&length)) {
         return Err("length must be from 1 to 64 hexadecimal digits".to_owned());
     }
+    let is_text = matches!(shape, Shape::Text { .. });
+    if !is_text && !(hash.prefix.is_empty() && hash.suffix.is_empty()) {
+        return Err(format!("prefix and suffix do not fit {data_type}: leave them out"));
+    }
     match shape {
         Shape::Text { limit, folds_case, is_padded } => {
             let around = hash.prefix.chars().count() + hash.suffix.chars().count();

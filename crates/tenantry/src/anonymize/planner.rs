@@ -80,7 +80,7 @@ impl Anonymize {
                     column: Some(format!("{}.{}", table.name, column.name)),
                     message: format!(
                         "{} has room for {digits} digits of the hash, and other columns of the rule for {longest}, so equal \
-                         values would differ: set length = {digits}, or give the column a rule of its own",
+                         values would differ: set length = {digits}, or give the column a separate rule",
                         column.data_type
                     ),
                 });
@@ -197,8 +197,7 @@ impl<'a> Planner<'a> {
                 {
                     wrong(
                         read.number,
-                        "the column is generated: mask the columns that it is computed from"
-                            .to_owned(),
+                        "the column is generated: mask the columns it is computed from".to_owned(),
                     );
                 }
                 continue;
@@ -236,10 +235,7 @@ impl<'a> Planner<'a> {
         let is_not_null =
             column.has(Attribute::NotNull) || domain_is_not_null(self.model, data_type);
         if let Some(whole) = whole.filter(|whole| *whole.mask == Mask::Null && is_not_null) {
-            wrong(
-                whole.rule,
-                "null is refused by the column: use constant or another mask".to_owned(),
-            );
+            wrong(whole.rule, "the column is not null: use constant or another mask".to_owned());
         }
         self.origin += 1;
         Some(ColumnPlan {
@@ -276,17 +272,17 @@ impl<'a> Planner<'a> {
             .find(|(key, _)| key.of.as_deref().is_some_and(|of| pattern.matches(of, &key.name)));
         if let Some(table) = hit.and_then(|(key, _)| key.of.as_deref()) {
             return match root(self.model, table) {
-                Some(root) => format!("names a partition: name its table {root}"),
+                Some(root) => format!("matches a partition only: use its table {root}"),
                 None => {
-                    "fits no column of a table: rows of views and foreign tables are not copied"
+                    "matches no column of a table: rows of views and foreign tables are not copied"
                         .to_owned()
                 }
             };
         }
         let tables = self.model.of_kind(ObjectKind::Table);
         match tables.into_iter().any(|(key, _)| pattern.matches_table(&key.name)) {
-            true => "fits no column: the table is there, and it has no such column".to_owned(),
-            false => "fits no column: there is no such table".to_owned(),
+            true => "matches no column: the table exists, but has no such column".to_owned(),
+            false => "matches no column: there is no such table".to_owned(),
         }
     }
 }
@@ -353,7 +349,7 @@ fn partition_key(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
     let wrong = masked.map(|column| WrongRule {
         rule: column.rule,
         column: Some(format!("{}.{}", table.name, column.name)),
-        message: "the column is in the partition key, so a masked row would not fit its partition: keep it".to_owned(),
+        message: "the column is part of the partition key, so masked rows would not fit their partition: keep it".to_owned(),
     });
     wrong.collect()
 }
@@ -434,6 +430,7 @@ mod tests {
             (hash().length(10).suffix("@example.org").into(), "mail", false),
             (hash().length(8).suffix("@example.org").into(), "mail", true),
             (hash().length(65).into(), "text", false),
+            (hash().suffix("x").into(), "bigint", false),
             (FakeKind::Email.into(), "mail", true),
             (FakeMask::new(FakeKind::Email).unique().into(), "mail", false),
             (FakeKind::Ip.into(), "inet", true),
@@ -526,10 +523,10 @@ mod tests {
         assert_eq!(
             wrong(&rules, shop()),
             [
-                "rule 1: users.mail fits no column: the table is there, and it has no such column",
-                "rule 2: nothing.* fits no column: there is no such table",
-                "rule 3, users.low: the column is generated: mask the columns that it is computed from",
-                "rule 4: users_1.email names a partition: name its table users",
+                "rule 1: users.mail matches no column: the table exists, but has no such column",
+                "rule 2: nothing.* matches no column: there is no such table",
+                "rule 3, users.low: the column is generated: mask the columns it is computed from",
+                "rule 4: users_1.email matches a partition only: use its table users",
                 "rule 5: \"broken\" names no column: write table.column, such as users.email, *.email or \"a.b\".c",
             ]
         );
@@ -574,7 +571,7 @@ mod tests {
         let rules = Anonymize::new().rule("logs.day", shift).rule("logs.wh*", HashMask::default());
         let found = wrong(&rules, example());
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("rule 1, logs.day: the column is in the partition key"));
+        assert!(found[0].starts_with("rule 1, logs.day: the column is part of the partition key"));
         let rules = Anonymize::new().keep("logs.day").rule("logs.what", HashMask::default());
         assert_eq!(wrong(&rules, example()), Vec::<String>::new());
     }

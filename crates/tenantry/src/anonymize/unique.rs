@@ -83,7 +83,9 @@ pub(super) fn check(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
             && *column.masker() == Masker::Leaf(Leaf::HashInteger)
         {
             wrong.push(message(table, column, |mask| {
-                format!("a sequence fills the column and would give out numbers again that are the {mask} of others: keep it")
+                format!(
+                    "a sequence fills the column and could repeat hashed numbers ({mask}): keep it"
+                )
             }));
         }
         let mentioned = set.predicate.into_iter().flat_map(|predicate| mentioned(predicate, table));
@@ -93,7 +95,7 @@ pub(super) fn check(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
         for column in mentioned.filter(changes_rows) {
             wrong.push(message(table, column, |mask| {
                 format!(
-                    "{mask} changes which rows the unique index {} is for: use another mask",
+                    "{mask} changes which rows the partial index {} covers: use another mask",
                     set.name
                 )
             }));
@@ -180,7 +182,13 @@ impl<'a> Element<'a> {
         let folded =
             ["lower(", "upper("].into_iter().find_map(|function| text.strip_prefix(function));
         let inner = folded.and_then(|rest| rest.split_once(')')).map(|(inner, _)| inner);
-        match inner.and_then(|inner| column_of(inner.trim_start_matches('('))) {
+        let inner = inner.map(|inner| inner.trim_start_matches('('));
+        // `column_of` lets a sort order follow, which would be an operator here.
+        let is_name = |inner: &&str| {
+            inner.starts_with('"') == inner.ends_with('"')
+                && (inner.starts_with('"') || !inner.contains(' '))
+        };
+        match inner.filter(is_name).and_then(column_of) {
             Some(column) => Self::Folded(column),
             None => Self::Expression(text),
         }
@@ -416,6 +424,8 @@ mod tests {
             ("USING btree (lower(a))", Mask::from(HashMask::default()), true),
             ("USING btree (lower((a)::text))", HashMask::default().ignore_case().into(), true),
             ("USING btree (lower(a))", constant(), false),
+            ("USING btree (lower((a || b)))", HashMask::default().ignore_case().into(), false),
+            ("USING btree (lower(\"a\"))", HashMask::default().ignore_case().into(), true),
             ("USING btree (md5(a))", HashMask::default().into(), true),
             ("USING btree (md5(a))", HashMask::default().ignore_case().into(), false),
             ("USING btree (md5(a))", Mask::Null, false),
