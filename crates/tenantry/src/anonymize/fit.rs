@@ -258,7 +258,8 @@ fn hash_leaf(mask: &Mask, hash: &HashMask, shape: &Shape, data_type: &str) -> Re
         return Err("length must be from 1 to 64 hexadecimal digits".to_owned());
     }
     let is_text = matches!(shape, Shape::Text { .. });
-    if !is_text && !(hash.prefix.is_empty() && hash.suffix.is_empty()) {
+    let is_plain = hash.prefix.is_empty() && hash.suffix.is_empty();
+    if !is_text && !is_plain {
         return Err(format!("prefix and suffix do not fit {data_type}: leave them out"));
     }
     match shape {
