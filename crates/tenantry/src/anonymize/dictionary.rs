@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use fake::locales::{Data, EN};
 
-/// Words that invented values hold, so that finding them in a clone proves nothing.
+/// The words that fakes consist of. Finding one in a clone proves nothing.
 #[derive(Debug)]
 pub(crate) struct Dictionary {
     /// In lower case.
@@ -38,8 +38,8 @@ impl Dictionary {
         Self { words }
     }
 
-    /// Returns `true` if fakes may hold a value: if each of its words is one of theirs, or a short number. Numbers alone are
-    /// not enough, because two of them are hardly ever the same.
+    /// Returns `true` if a fake can contain the value: if each of its words is in the lists or is a short number. Numbers
+    /// alone are not enough, because two of them are hardly ever the same.
     pub(crate) fn holds(&self, value: &str) -> bool {
         let mut has_word = false;
         words(value).all(|word| {

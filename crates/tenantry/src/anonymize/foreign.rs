@@ -36,7 +36,7 @@ pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -
                 rule: from.rule().or_else(|| to.and_then(ColumnPlan::rule)),
                 column: Some(format!("{}.{}", key.table, from.name())),
                 message: format!(
-                    "the foreign key {} refers to {target}: give both columns one rule with hash, a fake or a template, or keep both",
+                    "the foreign key {} refers to {target}: give both columns the same hash, fake or template, or keep both",
                     key.name
                 ),
             });

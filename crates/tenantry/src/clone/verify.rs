@@ -8,7 +8,8 @@ use super::error::{failed, refused};
 use crate::{
     error::{Error, ErrorKind},
     schema::{
-        Attribute, Change, CrossReference, Difference, Fingerprint, Hazard, ObjectKey, ObjectKind, ReferenceKind, SchemaModel, Step, compare, fill, object_ddl,
+        Attribute, Change, CrossReference, Difference, Fingerprint, Hazard, ObjectKey, ObjectKind,
+        ReferenceKind, SchemaModel, Step, compare, fill, object_ddl,
         read::{self, ReferenceSearch, Subject},
         repair, unreadable,
     },
@@ -45,13 +46,15 @@ pub(super) async fn make_alike(
 
 async fn mend(conn: &mut PgConnection, source: &SchemaModel, copy: &Subject) -> Result<(), Error> {
     let differences = compare(source, &read(conn, copy).await?);
-    let routines: BTreeSet<_> = differences.iter().filter(|found| is_text_of_routine(found)).collect();
+    let routines: BTreeSet<_> =
+        differences.iter().filter(|found| is_text_of_routine(found)).collect();
     // What a routine gives is the same as before: nothing that uses it has to be made again.
     for object in routines.iter().map(|found| &found.object).collect::<BTreeSet<_>>() {
         let definition = object_ddl(source, object).into_iter().next().unwrap_or_default();
         let definition = definition.strip_prefix("create ").unwrap_or(&definition);
-        let replace = format!("create or replace {definition}");
-        run(conn, copy, object, &replace).await?;
+        let role = copy.role.as_ref().map(Ident::as_str);
+        let definition = fill(definition, copy.schema.as_str(), role);
+        run(conn, copy, object, &format!("create or replace {definition}")).await?;
     }
     if routines.len() == differences.len() {
         return Ok(());
@@ -72,8 +75,7 @@ async fn run(
     object: &ObjectKey,
     statement: &str,
 ) -> Result<(), Error> {
-    let role = copy.role.as_ref().map(Ident::as_str);
-    let statement = printed_by_server(fill(statement, copy.schema.as_str(), role));
+    let statement = printed_by_server(statement.to_owned());
     let mut sql = Sql::new("set local check_function_bodies to off; set local search_path to ");
     sql.ident(&copy.schema).text("; ").vouched(&statement, 0..statement.as_str().len());
     let run = sqlx::raw_sql(sql.finish()).execute(conn).await;
