@@ -100,7 +100,6 @@ impl Collector {
     }
 
     /// Returns how many values are kept.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.values.len()
     }

@@ -46,8 +46,7 @@ pub(super) async fn make_alike(
 
 async fn mend(conn: &mut PgConnection, source: &SchemaModel, copy: &Subject) -> Result<(), Error> {
     let differences = compare(source, &read(conn, copy).await?);
-    let routines: BTreeSet<_> =
-        differences.iter().filter(|found| is_text_of_routine(found)).collect();
+    let routines: Vec<_> = differences.iter().filter(|found| is_text_of_routine(found)).collect();
     // What a routine gives is the same as before: nothing that uses it has to be made again.
     for object in routines.iter().map(|found| &found.object).collect::<BTreeSet<_>>() {
         let definition = object_ddl(source, object).into_iter().next().unwrap_or_default();
