@@ -27,6 +27,8 @@ pub(crate) struct Finder {
     longest: usize,
     /// The end of the text so far, in lower case.
     carry: Vec<u8>,
+    /// The columns of values that were found a moment ago.
+    fresh: Vec<u32>,
 }
 
 /// The values that are looked for by windows of one width.
@@ -84,6 +86,7 @@ impl Finder {
             tables: Default::default(),
             longest: 0,
             carry: Vec::new(),
+            fresh: Vec::new(),
         };
         for (value, origin) in source {
             let Ok(length) = u16::try_from(value.len()) else { continue };
@@ -211,15 +214,25 @@ impl Finder {
                     let start = at.checked_sub(value.window.into());
                     let found =
                         start.and_then(|start| text.get(start..start + usize::from(value.length)));
-                    value.is_found = found == Some(text_of(&self.bytes, value));
+                    value.is_found = found == Some(text_of(&self.bytes, value))
+                        && start.is_some_and(|start| !is_chance(text, start, value.length));
+                    if value.is_found && !value.is_excused {
+                        self.fresh.push(value.origin);
+                    }
                 }
             }
         }
     }
 
+    /// Returns the columns of the values that were found since this was last asked, one for each value.
+    pub(crate) fn take_fresh(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.fresh)
+    }
+
     /// Marks the values found so far as excused, and continues with the others.
     pub(crate) fn excuse_found(&mut self) {
         self.end_of_text();
+        self.fresh.clear();
         for value in &mut self.values {
             value.is_excused |= std::mem::take(&mut value.is_found);
         }
@@ -263,6 +276,21 @@ impl fmt::Debug for Finder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Finder({} values, redacted)", self.values.len())
     }
+}
+
+/// The most digits of a hexadecimal number that occur in longer ones by chance, such as hashes.
+const CHANCE: usize = 12;
+
+/// Returns `true` if a value is a short hexadecimal number, and stands within a longer word.
+fn is_chance(text: &[u8], start: usize, length: u16) -> bool {
+    let end = start + usize::from(length);
+    let value = text.get(start..end).unwrap_or_default();
+    if value.len() > CHANCE || !value.iter().all(u8::is_ascii_hexdigit) {
+        return false;
+    }
+    let before = start.checked_sub(1).and_then(|at| text.get(at));
+    let is_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    is_word(before) || is_word(text.get(end))
 }
 
 fn text_of<'a>(bytes: &'a [u8], value: &Value) -> &'a [u8] {
@@ -330,6 +358,21 @@ mod tests {
             ("", 0),
         ] {
             let mut finder = finder(&["ann@example.org", "bob@example.org"]);
+            finder.feed(text.as_bytes());
+            assert_eq!(found(&finder).found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn short_numbers_in_longer_ones_are_chance() {
+        for (text, expected) in [
+            ("c100123", 1),
+            ("code C100123, please", 1),
+            ("9fc10012347", 0),
+            ("{c100123}", 1),
+            ("xc100123", 0),
+        ] {
+            let mut finder = finder(&["C100123"]);
             finder.feed(text.as_bytes());
             assert_eq!(found(&finder).found, expected, "{text}");
         }
