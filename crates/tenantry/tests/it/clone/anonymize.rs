@@ -99,12 +99,11 @@ impl People {
 
     /// Returns all text of a schema, row by row.
     async fn text(&mut self, schema: &str) -> String {
-        let relations = format!(
-            "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = '{schema}' \
-             union all select format('%I.%I', schemaname, matviewname) from pg_matviews where schemaname = '{schema}'"
+        let relations = sqlx::query(
+            "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = $1 \
+             union all select format('%I.%I', schemaname, matviewname) from pg_matviews where schemaname = $1",
         );
-        let relations =
-            sqlx::query(sqlx::AssertSqlSafe(relations)).fetch_all(&mut self.admin).await;
+        let relations = relations.bind(schema).fetch_all(&mut self.admin).await;
         let mut text = String::new();
         for relation in relations.expect("the server runs") {
             let sql = format!(

@@ -155,7 +155,7 @@ async fn progress_is_told_and_its_panics_are_nobodys() {
     });
     let report =
         manager.provisioner().clone_tenant("shop", "copy", options).await.expect("it is cloned");
-    let seen = seen.lock().expect("nobody has it");
+    let seen = seen.lock().expect("nobody has it").clone();
     let stages: Vec<_> = seen.iter().map(|(stage, ..)| *stage).collect();
     assert!(stages.is_sorted_by_key(|stage| match stage {
         CloneStage::Structure => 0,
