@@ -9,7 +9,7 @@ use crate::{
     glob::is_like,
     schema::{
         AroundRows, Attribute, BeyondKind, ForeignKey, Object, ObjectKey, ObjectKind, SchemaModel,
-        fill, foreign_keys, name_of, primary_key, tables_read,
+        Value, fill, foreign_keys, name_of, primary_key, tables_read,
     },
     tenant::Ident,
 };
@@ -142,7 +142,7 @@ impl Plan {
             },
             views: views.filter(|key| !is_empty(key)).map(|key| key.name.clone()).collect(),
             objects: model.objects.len(),
-            remarks: remarks(model, options.data),
+            remarks: remarks(model, options.data).into_iter().chain(mentions(model)).collect(),
         })
     }
 
@@ -369,4 +369,26 @@ fn remarks(model: &SchemaModel, data: bool) -> Vec<String> {
             .extend(foreign.map(|(key, _)| format!("{key} reads the same rows as the source's")));
     }
     remarks
+}
+
+/// Returns what has the name of the source's schema in a string, where nothing proves that it means the schema: it stays.
+fn mentions(model: &SchemaModel) -> Vec<String> {
+    let name = &model.schema;
+    let names = |text: &str| {
+        // What stands between quotes, and what does in a text that stands between quotes.
+        let inside = text.split('\'').skip(1).step_by(2);
+        inside.into_iter().any(|literal| {
+            let mut words = literal.split(|c: char| !c.is_alphanumeric() && !"_$-".contains(c));
+            words.any(|word| word == name) || literal == name
+        })
+    };
+    let objects = model.objects.iter().filter(|(_, object)| {
+        object.attributes().any(|(attribute, value)| match value {
+            _ if matches!(attribute, Attribute::Comment | Attribute::Labels) => false,
+            Value::Text(text) => names(text),
+            Value::List(list) => list.iter().any(|text| names(text)),
+            Value::Flag(_) => false,
+        })
+    });
+    objects.map(|(key, _)| format!("still has the name of the source in a string: {key}")).collect()
 }

@@ -49,7 +49,8 @@ pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
         (false, _) => sql.push_str(&format!(" (\n    {}\n)", items.join(",\n    "))),
     }
     let parents = object.list(Attribute::Inherits);
-    if !parents.is_empty() {
+    let is_attached = is_attached(model, key, object);
+    if !parents.is_empty() && !is_attached {
         sql.push_str(&format!(" inherits ({})", parents.join(", ")));
     }
     if let Some(partition_key) = object.text(Attribute::PartitionKey) {
@@ -68,6 +69,9 @@ pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
 
     let target = if is_foreign { format!("foreign table {name}") } else { format!("table {name}") };
     out.owner(object, &target);
+    for parent in parents.iter().filter(|_| is_attached) {
+        out.add(Phase::Create, format!("alter {target} inherit {parent}"));
+    }
     if let Some(parent) = object.text(Attribute::PartitionOf) {
         let bound = object.text(Attribute::PartitionBound).unwrap_or_default();
         let attach = format!("alter table only {parent} attach partition {name} {bound}");
@@ -93,6 +97,39 @@ pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
     for (constraint, attributes) in checks {
         out.comment(attributes, &format!("constraint {} on {name}", ident(&constraint.name)));
     }
+}
+
+/// Returns `true` if a table cannot have been created as a child of its parents, but was attached to them: its columns
+/// are in another order, or it generates one of theirs by itself. It must have all that a child needs.
+fn is_attached(model: &SchemaModel, key: &ObjectKey, object: &Object) -> bool {
+    let order = object.list(Attribute::ColumnOrder);
+    let parents = object.list(Attribute::Inherits).iter().map(|parent| name_of(parent));
+    let parents: Vec<_> = parents.collect();
+    let mut expected: Vec<&str> = Vec::new();
+    for parent in &parents {
+        for (column, _) in model.columns(parent) {
+            if !expected.contains(&&*column.name) {
+                expected.push(&column.name);
+            }
+        }
+    }
+    let is_known = parents.iter().all(|parent| holder_named(model, parent).is_some());
+    let checks = parents.iter().flat_map(|parent| model.parts_of(ObjectKind::Constraint, parent));
+    let has_checks = checks.filter(|(_, check)| comes_with_its_table(check)).all(|(check, _)| {
+        model.get(&ObjectKey::part(ObjectKind::Constraint, &*key.name, &*check.name)).is_some()
+    });
+    let is_own = |name: &&str| order.iter().any(|column| column == name);
+    if parents.is_empty() || !is_known || !has_checks || !expected.iter().all(is_own) {
+        return false;
+    }
+    let generates = expected.iter().any(|name| {
+        let column = model.get(&ObjectKey::part(ObjectKind::Column, &*key.name, *name));
+        column.is_some_and(|column| column.get(Attribute::GeneratedStored).is_some())
+    });
+    let others: Vec<_> =
+        order.iter().map(String::as_str).filter(|name| !expected.contains(name)).collect();
+    expected.extend(others);
+    generates || !expected.iter().copied().eq(order.iter().map(String::as_str))
 }
 
 /// Returns what a table or materialized view says about how it is stored, with a blank before it.

@@ -2,6 +2,7 @@
 //!
 //! PostgreSQL prints a list that was compared with a `varchar` column as `(ARRAY['a'::character varying])::text[]`, and reads
 //! that as a list of texts: from then on it prints something else. A cast of the list to its own type keeps it what it was.
+//! A null of a later branch of a union is printed without a name, and gets that of its type when it is read.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,41 @@ use std::borrow::Cow;
 pub(crate) fn reparsable(statement: &str) -> Cow<'_, str> {
     // The text of a function is not read, and is kept to the last blank.
     let is_kept = ["create function ", "create procedure ", "create or replace ", "comment "];
-    if !statement.contains("(ARRAY[") || is_kept.iter().any(|start| statement.starts_with(start)) {
+    if is_kept.iter().any(|start| statement.starts_with(start)) {
+        return Cow::Borrowed(statement);
+    }
+    let is_view = ["create view ", "create materialized view "]
+        .iter()
+        .any(|start| statement.starts_with(start));
+    match is_view && statement.contains("NULL::") {
+        true => Cow::Owned(with_lists(&with_nulls(statement)).into_owned()),
+        false => with_lists(statement),
+    }
+}
+
+/// Names the nulls that are items of a query by themselves as nothing else would.
+fn with_nulls(statement: &str) -> String {
+    let lines = statement.split('\n').map(|line| {
+        let item = line.trim_start();
+        let item = item.strip_prefix("SELECT ").unwrap_or(item);
+        let (item, comma) = item.strip_suffix(',').map_or((item, ""), |item| (item, ","));
+        let is_type = |c: char| c.is_alphanumeric() || " _.\"[](),".contains(c);
+        let of_type = item.strip_prefix("NULL::");
+        let is_null = of_type.is_some_and(|of_type| {
+            of_type.chars().all(is_type)
+                && !of_type.contains(" AS ")
+                && of_type.matches('(').count() == of_type.matches(')').count()
+        });
+        match is_null {
+            true => format!("{} AS \"?column?\"{comma}", &line[..line.len() - comma.len()]),
+            false => line.to_owned(),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn with_lists(statement: &str) -> Cow<'_, str> {
+    if !statement.contains("(ARRAY[") {
         return Cow::Borrowed(statement);
     }
     let mut out = String::with_capacity(statement.len() + 64);
@@ -115,7 +150,14 @@ mod tests {
         ] {
             assert_eq!(reparsable(text), expected);
         }
+        assert_eq!(
+            reparsable(
+                "create view v as\nSELECT a,\n    b\nUNION\n SELECT NULL::integer,\n    NULL::numeric(10,2)\n"
+            ),
+            "create view v as\nSELECT a,\n    b\nUNION\n SELECT NULL::integer AS \"?column?\",\n    NULL::numeric(10,2) AS \"?column?\"\n"
+        );
         for same in [
+            "create view v as\n SELECT NULL::integer AS a,\n COALESCE(b, NULL::integer),\n ELSE NULL::text\n",
             "x = ANY (ARRAY['a'::text, 'b'::text])",
             "(ARRAY['a'::text])::text[]",
             "(ARRAY[('a'::character varying)::text])::text[]",
