@@ -376,10 +376,13 @@ fn mentions(model: &SchemaModel) -> Vec<String> {
     let name = &model.schema;
     let names = |text: &str| {
         // What stands between quotes, and what does in a text that stands between quotes.
-        let inside = text.split('\'').skip(1).step_by(2);
-        inside.into_iter().any(|literal| {
-            let mut words = literal.split(|c: char| !c.is_alphanumeric() && !"_$-".contains(c));
-            words.any(|word| word == name) || literal == name
+        let parts: Vec<_> = text.split('\'').collect();
+        let mut strings = (1..parts.len()).step_by(2);
+        strings.any(|at| {
+            // The name of an object, which is another one.
+            let is_object = parts.get(at + 1).is_some_and(|after| after.starts_with("::reg"));
+            let words = parts[at].split(|c: char| !c.is_alphanumeric() && !"_$-".contains(c));
+            !is_object && (parts[at] == name || words.into_iter().any(|word| word == name))
         })
     };
     let objects = model.objects.iter().filter(|(_, object)| {
