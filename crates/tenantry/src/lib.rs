@@ -92,14 +92,11 @@
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `tls` | on | TLS to the server through rustls, with the roots of webpki-roots |
-//! | `anonymize` | off | the module `anonymize`: rules that mask personal data in copies of tenants |
 //! | `fmt` | off | `PlainFormat`: a plain line for each event, for tracing-subscriber |
 //! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
 //! | `ops` | off | the module `ops`: what the adapters' routes for health and metrics answer |
 
 pub mod admission;
-#[cfg(feature = "anonymize")]
-#[cfg_attr(not(test), expect(dead_code, reason = "copying a schema will use it"))]
 pub mod anonymize;
 pub mod catalog;
 pub mod clone;

@@ -4,9 +4,11 @@
 //!
 //! `drift URL A B` compares two schemas of a database instead: it exits with 0 when they are alike, 1 when they are
 //! different, 2 when it could not find out. `repair URL A B` prints the SQL that makes B like A. `clone URL A B [--data]`
-//! copies A to a schema B that is not there yet, without its rows or with them.
+//! copies A to a schema B that is not there yet, without its rows or with them; `anonymize URL A B RULES.toml` does so with
+//! personal data masked.
 
 mod fleet;
+mod masks;
 mod two;
 
 use std::{env, process::ExitCode};
@@ -25,13 +27,20 @@ async fn main() -> ExitCode {
         ["clone", url, from, to, "--data"] => {
             two::clone(url, from, to, CloneOptions::default().data(true)).await
         }
-        _ => Err(anyhow::anyhow!("usage: drift-and-clone [drift|repair|clone URL A B [--data]]")),
+        ["anonymize", url, from, to, rules] => match masks::read(rules) {
+            Ok(rules) => two::clone(url, from, to, CloneOptions::default().anonymize(rules)).await,
+            Err(error) => Err(error),
+        },
+        _ => Err(anyhow::anyhow!(USAGE)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::from(2)
     })
 }
+
+const USAGE: &str = "usage: drift-and-clone [drift|repair URL A B] [clone URL A B [--data]] \
+                     [anonymize URL A B RULES.toml]";
 
 /// Prints a line for whoever runs the example.
 #[expect(clippy::print_stdout, reason = "the output of the program, printed in this place alone")]

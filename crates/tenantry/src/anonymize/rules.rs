@@ -238,6 +238,11 @@ impl Anonymize {
         Ok(self.key(key))
     }
 
+    /// Returns `true` if a column that looks personal needs a rule.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
     /// Returns the key that is set.
     pub(crate) fn set_key(&self) -> Option<&Key> {
         self.key.as_ref()

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use sqlx::{PgConnection, Row};
 
 use super::{
-    CloneOptions, CloneStage, ClonedTable, Plan,
+    AnonymizeReport, CloneOptions, CloneStage, ClonedTable, Masking, Plan,
     error::{failed, refused},
+    masking::Places,
+    plan::{Read, Table},
     progress::Counter,
-    rows::{Way, insert_sql, qualified},
+    rows::{Kept, Way, insert_sql, qualified},
     sequences,
-    settings::{Before, limits_sql, set_up, unlimited_sql},
+    settings::{Before, in_snapshot_sql, limits_sql, set_up, unlimited_sql},
     stream::stream,
     subset::Subset,
     verify,
@@ -20,6 +22,7 @@ use crate::{
     migrate::run_script,
     schema::{Fingerprint, SchemaModel, read::Subject},
     sql::{Sql, printed_by_server},
+    tenant::Ident,
 };
 
 /// The schema that is copied, as it was read, and the one that is made.
@@ -39,16 +42,40 @@ pub(crate) struct Copying<'a> {
     pub(super) counter: Counter,
     /// Where the sequences of the source are.
     pub(super) positions: Vec<sequences::Position>,
+    pub(super) masking: Option<Masking>,
+    anonymized: Option<AnonymizeReport>,
     remarks: Vec<String>,
     tables: Vec<ClonedTable>,
 }
 
+/// The connection that reads the source.
+pub(crate) struct Source<'a> {
+    pub(crate) conn: &'a mut PgConnection,
+    /// Where expressions of masks find what they name.
+    pub(crate) path: &'a [Ident],
+}
+
 impl<'a> Copying<'a> {
-    pub(crate) fn new(ends: Ends<'a>, plan: &'a Plan, options: &'a CloneOptions) -> Self {
+    pub(crate) fn new(
+        ends: Ends<'a>,
+        plan: &'a Plan,
+        options: &'a CloneOptions,
+        masking: Option<Masking>,
+    ) -> Self {
         let tables = if options.data { plan.tables.len() } else { 0 };
         let counter = Counter::new(options.on_progress.clone(), tables);
         let remarks = plan.remarks.clone();
-        Self { ends, plan, options, counter, positions: Vec::new(), remarks, tables: Vec::new() }
+        Self {
+            ends,
+            plan,
+            options,
+            counter,
+            positions: Vec::new(),
+            masking,
+            anonymized: None,
+            remarks,
+            tables: Vec::new(),
+        }
     }
 
     pub(super) fn way(&self) -> Way<'a> {
@@ -64,6 +91,8 @@ impl<'a> Copying<'a> {
         self.structure(conn).await?;
         self.counter.begin(CloneStage::Rows);
         let subset = Subset::choose(self.way(), self.plan, conn).await?;
+        // Names of the source come out with their schema, and those of the copy are found.
+        set_path(conn, std::slice::from_ref(&self.ends.to.schema)).await?;
         let sizes = self.sizes(conn).await?;
         for table in &self.plan.tables {
             let sql = insert_sql(self.way(), table, subset.of(table));
@@ -86,31 +115,116 @@ impl<'a> Copying<'a> {
         Ok(self.copied())
     }
 
-    /// Copies from one server to another. The transaction of the reading connection sees one moment.
-    pub(crate) async fn between(
+    /// Copies with a connection that reads and one that writes, of the same server or not. What need not go through this
+    /// process is copied by the server, from the same snapshot. The reading transaction sees one moment.
+    pub(crate) async fn across(
         mut self,
-        reader: &mut PgConnection,
+        source: &mut Source<'_>,
         writer: &mut PgConnection,
+        is_within: bool,
     ) -> Result<Copied, Error> {
         if self.options.data {
-            self.hold_source(reader).await?;
+            self.hold_source(source.conn).await?;
         }
-        set_up(reader, self.options.lock_timeout).await?;
+        if is_within && self.options.data {
+            let snapshot = export(source.conn).await?;
+            let mut sql = Sql::default();
+            share_sql(&mut sql, &snapshot);
+            let shared = sqlx::raw_sql(sql.finish()).execute(&mut *writer).await;
+            shared.map_err(|error| failed("sharing the snapshot of the source".into(), error))?;
+        }
+        set_up(source.conn, self.options.lock_timeout).await?;
         let before = set_up(writer, self.options.lock_timeout).await?;
-        self.structure(writer).await?;
-        self.counter.begin(CloneStage::Rows);
-        let subset = Subset::choose(self.way(), self.plan, reader).await?;
-        for table in &self.plan.tables {
-            let kept = subset.of(table);
-            let rows = stream(self.way(), table, kept, reader, writer, &mut self.counter).await?;
-            self.note_table(&table.name, rows);
+        let (from, model) = (&self.ends.from.schema, self.ends.model);
+        if let Some(masking) = &mut self.masking {
+            masking.suspect(source.conn, from, model).await?;
         }
-        self.positions = sequences::read(self.way(), &self.plan.sequences, reader).await?;
+        self.structure(writer).await?;
+        if let Some(masking) = &self.masking {
+            masking.try_out(writer, &self.ends.to.schema, model).await?;
+        }
+        self.counter.begin(CloneStage::Rows);
+        let subset = self.choose(source).await?;
+        for table in &self.plan.tables {
+            match is_within && !table.is_masked && subset.of(table).is_none() {
+                true => {
+                    let sql = insert_sql(self.way(), table, None);
+                    let copied = sqlx::raw_sql(sql).execute(&mut *writer).await;
+                    let copied = copied.map_err(|error| {
+                        failed(format!("copying the rows of the table {}", table.name), error)
+                    })?;
+                    self.note_table(&table.name, copied.rows_affected());
+                }
+                false => self.stream(source, writer, table, subset.of(table)).await?,
+            }
+        }
+        self.positions = sequences::read(self.way(), &self.plan.sequences, source.conn).await?;
         self.finish(writer).await?;
+        self.prove(source.conn, writer, is_within).await?;
         self.counter.begin(CloneStage::Check);
-        self.check_between(reader, writer, self.ends.to).await?;
+        match is_within {
+            true => {
+                let Ends { from, print, model, to } = self.ends;
+                if !verify::are_alike(writer, from, print, to).await? {
+                    verify::make_alike(writer, model, to).await?;
+                }
+                self.refuse_references(writer, to).await?;
+            }
+            false => self.check_between(source.conn, writer, self.ends.to).await?,
+        }
         restore(writer, &before).await?;
         Ok(self.copied())
+    }
+
+    /// Lists the rows that are copied, if not all are. Names of the source come out with their schema afterwards.
+    pub(super) async fn choose(&self, source: &mut Source<'_>) -> Result<Subset, Error> {
+        let subset = Subset::choose(self.way(), self.plan, source.conn).await?;
+        set_path(source.conn, &[]).await?;
+        Ok(subset)
+    }
+
+    /// Copies the rows of a table through this process, and masks them.
+    pub(super) async fn stream(
+        &mut self,
+        source: &mut Source<'_>,
+        writer: &mut PgConnection,
+        table: &Table,
+        kept: Option<Kept>,
+    ) -> Result<(), Error> {
+        let mut masker = self.masking.as_mut().and_then(|masking| masking.masker(table));
+        let is_computed =
+            table.columns.iter().any(|column| matches!(column.read, Read::Expression(_)));
+        if is_computed {
+            set_path(source.conn, source.path).await?;
+        }
+        let (way, counter) = (self.way(), &mut self.counter);
+        let streamed =
+            stream(way, table, kept, source.conn, writer, counter, masker.as_mut()).await;
+        if let (Some(masking), Some(masker)) = (&mut self.masking, masker) {
+            masking.note(table, masker);
+        }
+        let rows = streamed?;
+        if is_computed {
+            set_path(source.conn, &[]).await?;
+        }
+        self.note_table(&table.name, rows);
+        Ok(())
+    }
+
+    /// Proves that nothing that was masked is in the copy.
+    pub(super) async fn prove(
+        &mut self,
+        source: &mut PgConnection,
+        copy: &mut PgConnection,
+        is_within: bool,
+    ) -> Result<(), Error> {
+        let Some(masking) = self.masking.take() else { return Ok(()) };
+        self.counter.begin(CloneStage::Proof);
+        let Ends { from, to, model, .. } = self.ends;
+        let places = Places { source: &from.schema, copy: &to.schema, model, is_within };
+        let rows = self.tables.iter().map(|table| (table.name.clone(), table.rows)).collect();
+        self.anonymized = Some(masking.prove(source, copy, places, &rows).await?);
+        Ok(())
     }
 
     /// Makes sure that a copy in another server is what its source is.
@@ -241,8 +355,8 @@ impl<'a> Copying<'a> {
     }
 
     pub(super) fn copied(self) -> Copied {
-        let Self { remarks, tables, plan, .. } = self;
-        Copied { remarks, tables, objects: plan.objects }
+        let Self { remarks, tables, plan, anonymized, .. } = self;
+        Copied { remarks, tables, anonymized, objects: plan.objects }
     }
 }
 
@@ -251,7 +365,30 @@ impl<'a> Copying<'a> {
 pub(crate) struct Copied {
     pub(crate) objects: usize,
     pub(crate) tables: Vec<ClonedTable>,
+    pub(crate) anonymized: Option<AnonymizeReport>,
     pub(crate) remarks: Vec<String>,
+}
+
+/// Exports the snapshot of the transaction that is open.
+pub(super) async fn export(conn: &mut PgConnection) -> Result<String, Error> {
+    let snapshot = "select pg_catalog.pg_export_snapshot()";
+    Ok(sqlx::raw_sql(snapshot).fetch_one(conn).await?.try_get(0)?)
+}
+
+/// Appends what has a transaction see what that of a snapshot does. It comes first.
+pub(super) fn share_sql(sql: &mut Sql, snapshot: &str) {
+    in_snapshot_sql(sql);
+    sql.text("set transaction snapshot ").literal(snapshot).text("; ");
+}
+
+async fn set_path(conn: &mut PgConnection, path: &[Ident]) -> Result<(), Error> {
+    let mut sql = Sql::new("set local search_path to ");
+    match path {
+        [] => sql.text("pg_catalog"),
+        path => sql.idents(path),
+    };
+    let set = sqlx::raw_sql(sql.finish()).execute(conn).await;
+    set.map(drop).map_err(|error| failed("setting up a session".into(), error))
 }
 
 /// Takes the settings back, for what else is done in the transaction.

@@ -5,18 +5,16 @@ use std::collections::VecDeque;
 
 use futures_util::future::try_join_all;
 use parking_lot::Mutex;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
 use super::{
     CloneStage,
-    copy::{Copied, Copying, about, run_all},
+    copy::{Copied, Copying, Source, about, export, run_all, share_sql},
     error::failed,
     plan::{Rows, Table},
     rows::insert_sql,
     sequences,
-    settings::{in_snapshot_sql, session_sql, set_up},
-    stream::stream,
-    subset::Subset,
+    settings::{session_sql, set_up},
     verify,
 };
 use crate::{error::Error, pool::Lease, schema::read::Subject, sql::Sql};
@@ -58,27 +56,39 @@ impl Copying<'_> {
     /// only the reading connection can tell from the rest go through this process, to the first of the others.
     pub(crate) async fn rows_in_steps(
         &mut self,
-        reader: &mut PgConnection,
+        source: &mut Source<'_>,
         mut writers: Vec<&mut Lease>,
         is_within: bool,
     ) -> Result<(), Error> {
-        self.hold_source(reader).await?;
-        set_up(reader, self.options.lock_timeout).await?;
-        self.counter.begin(CloneStage::Rows);
-        let subset = Subset::choose(self.way(), self.plan, reader).await?;
-        let plan = self.plan;
-        let (apart, together): (Vec<&Table>, Vec<&Table>) =
-            plan.tables.iter().partition(|table| !is_within || subset.of(table).is_some());
-        for table in apart.into_iter().filter(|table| table.rows != Rows::None) {
-            let Some(writer) = writers.first_mut() else { continue };
-            let kept = subset.of(table);
-            let rows = stream(self.way(), table, kept, reader, writer, &mut self.counter).await?;
-            self.note_table(&table.name, rows);
+        self.hold_source(source.conn).await?;
+        set_up(source.conn, self.options.lock_timeout).await?;
+        let (from, to, model) = (&self.ends.from.schema, &self.ends.to.schema, self.ends.model);
+        if let Some(masking) = &mut self.masking {
+            masking.suspect(source.conn, from, model).await?;
         }
+        self.counter.begin(CloneStage::Rows);
+        let subset = self.choose(source).await?;
+        let plan = self.plan;
+        let (apart, together): (Vec<&Table>, Vec<&Table>) = plan
+            .tables
+            .iter()
+            .partition(|table| !is_within || table.is_masked || subset.of(table).is_some());
+        if let Some(writer) = writers.first_mut() {
+            if let Some(masking) = &self.masking {
+                masking.try_out(writer, to, model).await?;
+            }
+            for table in apart.into_iter().filter(|table| table.rows != Rows::None) {
+                let mut sql = Sql::new("begin; ");
+                session_sql(&mut sql, self.options.lock_timeout);
+                sql.text("set local search_path to ").ident(to);
+                sqlx::raw_sql(sql.finish()).execute(&mut ***writer).await?;
+                self.stream(source, writer, table, subset.of(table)).await?;
+                sqlx::raw_sql("commit").execute(&mut ***writer).await?;
+            }
+        }
+        let reader = &mut *source.conn;
         if !together.is_empty() {
-            let snapshot = "select pg_catalog.pg_export_snapshot()";
-            let snapshot: String =
-                sqlx::raw_sql(snapshot).fetch_one(&mut *reader).await?.try_get(0)?;
+            let snapshot = export(reader).await?;
             let sizes = self.sizes(reader).await?;
             let queue: VecDeque<_> = together.chunks(TABLES).collect();
             let queue = Mutex::new(queue);
@@ -93,8 +103,7 @@ impl Copying<'_> {
                 loop {
                     let Some(tables) = queue.lock().pop_front() else { return Ok::<_, Error>(()) };
                     let mut sql = Sql::new("begin; ");
-                    in_snapshot_sql(&mut sql);
-                    sql.text("set transaction snapshot ").literal(&snapshot).text("; ");
+                    share_sql(&mut sql, &snapshot);
                     session_sql(&mut sql, limit);
                     // Types that the copy holds are found in it.
                     sql.text("set local search_path to ").ident(&way.to.schema);
@@ -119,10 +128,19 @@ impl Copying<'_> {
     }
 
     /// Creates what comes after the rows.
-    pub(crate) async fn finish_in_steps(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
+    pub(crate) async fn finish_in_steps(
+        &mut self,
+        conn: &mut PgConnection,
+        source: Option<&mut PgConnection>,
+        is_within: bool,
+    ) -> Result<(), Error> {
         self.counter.begin(CloneStage::Indexes);
         self.run_in_steps(conn, &self.plan.statements.after).await?;
-        self.fill(conn).await
+        self.fill(conn).await?;
+        match source {
+            Some(source) => self.prove(source, conn, is_within).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes the copy like its source after it has got its name, in the transaction in which it has: texts follow.

@@ -9,9 +9,11 @@
 //! This module copies one schema to another name over connections that it is given. Which tenant that is, and that it
 //! is listed in the same transaction, is the [provisioner](crate::provision)'s business.
 
+mod anonymized;
 mod copy;
 mod error;
 mod in_steps;
+mod masking;
 mod options;
 mod plan;
 mod progress;
@@ -24,7 +26,9 @@ mod stream;
 mod subset;
 mod verify;
 
-pub(crate) use copy::{Copied, Copying, Ends};
+pub use anonymized::{AnonymizeReport, Leak, MaskedColumn, Proof};
+pub(crate) use copy::{Copied, Copying, Ends, Source};
+pub(crate) use masking::Masking;
 pub use options::CloneOptions;
 pub(crate) use plan::Plan;
 pub use progress::{CloneProgress, CloneStage};

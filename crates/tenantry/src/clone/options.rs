@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use serde_json::Value;
 
 use super::CloneProgress;
-use crate::tenant::Ident;
+use crate::{anonymize::Anonymize, tenant::Ident};
 
 pub(super) type OnProgress = dyn Fn(&CloneProgress<'_>) + Send + Sync;
 
@@ -27,6 +27,7 @@ pub(super) type OnProgress = dyn Fn(&CloneProgress<'_>) + Send + Sync;
 #[must_use = "options do nothing until a provisioner gets them"]
 pub struct CloneOptions {
     pub(crate) data: bool,
+    pub(crate) anonymize: Option<Anonymize>,
     pub(crate) exclude: Vec<String>,
     pub(crate) parts: BTreeMap<String, Part>,
     pub(crate) container: Option<Ident>,
@@ -49,6 +50,7 @@ impl Default for CloneOptions {
     fn default() -> Self {
         Self {
             data: false,
+            anonymize: None,
             exclude: Vec::new(),
             parts: BTreeMap::new(),
             container: None,
@@ -67,6 +69,32 @@ impl CloneOptions {
     pub fn data(mut self, data: bool) -> Self {
         self.data = data;
         self
+    }
+
+    /// Masks personal data on its way into the clone, which has [data](Self::data) then. Default: nothing is masked.
+    ///
+    /// The clone is refused when a rule is wrong, when a column looks personal and no rule is for it, unless the rules are
+    /// not [strict](Anonymize::strict), and when a value that was masked is found anywhere in the clone. The report holds the
+    /// proof.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::{anonymize::Anonymize, clone::CloneOptions};
+    ///
+    /// let rules = Anonymize::from_toml(
+    ///     r#"
+    ///     [[rules]]
+    ///     columns = ["*.email"]
+    ///     mask = "hash"
+    ///     "#,
+    /// )?;
+    /// let options = CloneOptions::default().anonymize(rules);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn anonymize(mut self, rules: Anonymize) -> Self {
+        self.anonymize = Some(rules);
+        self.data(true)
     }
 
     /// Leaves the rows of these tables out; the tables themselves are cloned. `*` stands for any characters, `?` for
@@ -151,6 +179,7 @@ impl fmt::Debug for CloneOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CloneOptions")
             .field("data", &self.data)
+            .field("anonymize", &self.anonymize)
             .field("exclude", &self.exclude)
             .field("parts", &self.parts)
             .field("container", &self.container)

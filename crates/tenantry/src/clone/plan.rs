@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::CloneOptions;
 use crate::{
+    anonymize::{ColumnPlan, MaskPlan, Select},
     error::OptionsError,
     glob::is_like,
     schema::{
@@ -38,6 +39,8 @@ pub(super) struct Table {
     /// The table whose rows these are: of a partition, the topmost partitioned table.
     pub(super) unit: String,
     pub(super) rows: Rows,
+    /// Its rows go through this process, to be masked.
+    pub(super) is_masked: bool,
 }
 
 /// A column that takes values.
@@ -45,6 +48,7 @@ pub(super) struct Table {
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) values: Values,
+    pub(super) read: Read,
 }
 
 /// What the values of a column are to the copy.
@@ -56,6 +60,17 @@ pub(super) enum Values {
     OfOwnType(String),
     /// Names of objects, of a type such as `regclass`: what is in the source's schema has to be in that of the copy.
     Names(&'static str),
+}
+
+/// What is read of a column in the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Read {
+    /// Its values.
+    Value,
+    /// An expression over the row, in SQL.
+    Expression(String),
+    /// The values of other rows.
+    Shuffled,
 }
 
 /// Which rows are copied.
@@ -131,6 +146,21 @@ impl Plan {
         })
     }
 
+    /// Has masked columns read as their masks need it.
+    pub(crate) fn mask(&mut self, masks: &MaskPlan) {
+        for table in &mut self.tables {
+            let Some(masked) = masks.table(&table.name) else { continue };
+            table.is_masked = masked.is_masked();
+            for column in &mut table.columns {
+                column.read = match masked.column(&column.name).map(ColumnPlan::select) {
+                    Some(Select::Sql(expression)) => Read::Expression(expression.clone()),
+                    Some(Select::Shuffle) => Read::Shuffled,
+                    Some(Select::Column) | None => Read::Value,
+                };
+            }
+        }
+    }
+
     /// Returns about how many locks a transaction takes that creates all of it.
     pub(crate) fn locks(&self) -> u64 {
         // A table has a relation for long values, with an index; its row type is no lock.
@@ -177,6 +207,7 @@ impl Table {
             primary_key: primary_key(model, &key.name),
             unit: names.last().cloned().unwrap_or_default(),
             rows,
+            is_masked: false,
         }
     }
 }
@@ -190,7 +221,7 @@ impl Column {
             None if own.holds(of_type) => Values::OfOwnType(own.qualified(of_type)),
             None => Values::Same,
         };
-        Self { name: key.name.clone(), values }
+        Self { name: key.name.clone(), values, read: Read::Value }
     }
 }
 

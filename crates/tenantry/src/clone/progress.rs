@@ -41,6 +41,8 @@ pub enum CloneStage {
     Indexes,
     /// Materialized views are filled.
     Views,
+    /// Source values that were masked are looked for in the clone.
+    Proof,
     /// The copy is compared with its source.
     Check,
 }
@@ -52,6 +54,7 @@ impl fmt::Display for CloneStage {
             Self::Rows => "rows",
             Self::Indexes => "indexes",
             Self::Views => "views",
+            Self::Proof => "proof",
             Self::Check => "check",
         })
     }

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+use super::AnonymizeReport;
 use crate::{event::serialize_millis, tenant::TenantId};
 
 /// The result of cloning a tenant.
@@ -22,6 +23,9 @@ pub struct CloneReport {
     pub objects: usize,
     /// Tables with the rows that were copied; empty when the structure alone was.
     pub tables: Vec<ClonedTable>,
+    /// What was masked, and the proof, if the clone is [anonymized](super::CloneOptions::anonymize).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymized: Option<AnonymizeReport>,
     /// What a clone cannot hold or keep, such as a publication of the source's tables, or a text that still names the
     /// source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -52,7 +56,16 @@ impl CloneReport {
 
 impl fmt::Display for CloneReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source_tenant_id, tenant_id, schema, objects, tables, remarks, duration } = self;
+        let Self {
+            source_tenant_id,
+            tenant_id,
+            schema,
+            objects,
+            tables,
+            anonymized,
+            remarks,
+            duration,
+        } = self;
         write!(
             f,
             "cloned tenant {source_tenant_id} as {tenant_id}: schema {schema}, {objects} objects"
@@ -62,6 +75,9 @@ impl fmt::Display for CloneReport {
             write!(f, ", {} rows in {} {word}", self.rows(), tables.len())?;
         }
         write!(f, " in {duration:.1?}")?;
+        if let Some(anonymized) = anonymized {
+            write!(f, "\n{anonymized}")?;
+        }
         remarks.iter().try_for_each(|remark| write!(f, "\nnote: {remark}"))
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::SqlStr;
 
-use super::plan::{Column, Table, Values};
+use super::plan::{Column, Read, Table, Values};
 use crate::{
     schema::read::Subject,
     sql::{Sql, printed_by_server},
@@ -74,11 +74,24 @@ fn select(sql: &mut Sql, way: Way<'_>, table: &Table, kept: Option<Kept>, is_typ
     sql.text("select ");
     for (index, column) in table.columns.iter().enumerate() {
         sql.text(if index == 0 { "" } else { ", " });
-        value(sql, way, column, is_typed);
+        match &column.read {
+            Read::Value => value(sql, way, column, is_typed),
+            Read::Expression(expression) => drop(sql.operators_condition(expression)),
+            Read::Shuffled => drop(sql.text("tenantry_other_").number(index as u64).text(".v")),
+        }
     }
     sql.text(" from only ");
     qualified(sql, &way.from.schema, &table.name);
     sql.text(" as s");
+    for (index, column) in table.columns.iter().enumerate() {
+        if column.read == Read::Shuffled {
+            sql.text(" left join (");
+            shuffled(sql, way, table, column);
+            sql.text(") as tenantry_other_").number(index as u64);
+            sql.text(" on tenantry_other_").number(index as u64);
+            sql.text(".at operator(pg_catalog.=) s.ctid");
+        }
+    }
     if let Some(kept) = kept {
         sql.text(" where exists (select from ");
         kept.name(sql);
@@ -86,6 +99,33 @@ fn select(sql: &mut Sql, way: Way<'_>, table: &Table, kept: Option<Kept>, is_typ
             " as k where k.of operator(pg_catalog.=) s.tableoid and k.at operator(pg_catalog.=) s.ctid)",
         );
     }
+}
+
+/// Appends a query of the places of rows, each with the value of another row.
+///
+/// Equal values stand together, in an order of values that is random; each row gets what stands as many places further
+/// as the most frequent value has rows. So no row gets its own value, unless more than half of them have the same.
+fn shuffled(sql: &mut Sql, way: Way<'_>, table: &Table, column: &Column) {
+    let of_table = |sql: &mut Sql, alias: &'static str| {
+        sql.text(" from only ");
+        qualified(sql, &way.from.schema, &table.name);
+        sql.text(" as ").text(alias).text(" ");
+    };
+    sql.text("with g as (select x.").name(&column.name);
+    sql.text("::pg_catalog.text as k, pg_catalog.random() as r, pg_catalog.count(*) as n");
+    of_table(sql, "x");
+    sql.text("where x.")
+        .name(&column.name)
+        .text(" is not null group by 1), p as (select x.ctid as at, x.");
+    sql.name(&column.name).text(
+        " as v, pg_catalog.row_number() over (order by g.r, g.k) operator(pg_catalog.-) 1 as place, \
+         pg_catalog.count(*) over () as total, pg_catalog.max(g.n) over () as most",
+    );
+    of_table(sql, "x");
+    sql.text("join g on g.k operator(pg_catalog.=) x.").name(&column.name).text(
+        "::pg_catalog.text) select a.at, b.v from p a join p b on b.place operator(pg_catalog.=) \
+         ((a.place operator(pg_catalog.+) a.most) operator(pg_catalog.%) a.total)",
+    );
 }
 
 /// Appends the value of a column. One that names an object of the source's schema names that of the copy's afterwards:

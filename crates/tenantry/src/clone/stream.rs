@@ -4,12 +4,12 @@ use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 
 use super::{
-    error::{failed, failed_in_secret},
+    error::{failed, failed_in_secret, refused},
     plan::Table,
     progress::Counter,
     rows::{Kept, Way, copy_in_sql, copy_out_sql},
 };
-use crate::error::Error;
+use crate::{anonymize::RowMasker, error::Error};
 
 /// What is collected before it is sent on, in bytes.
 const CHUNK: usize = 256 * 1024;
@@ -27,6 +27,7 @@ pub(super) async fn stream(
     reader: &mut PgConnection,
     writer: &mut PgConnection,
     counter: &mut Counter,
+    mut masker: Option<&mut RowMasker>,
 ) -> Result<u64, Error> {
     let reading = || format!("reading the rows of the table {}", table.name);
     let writing = || format!("writing the rows of the table {} of the copy", table.name);
@@ -34,13 +35,26 @@ pub(super) async fn stream(
     let mut rows = reader.copy_out_raw(out.as_str()).await.map_err(|e| failed(reading(), e))?;
     let into = copy_in_sql(way, table);
     let mut copy = writer.copy_in_raw(into.as_str()).await.map_err(|e| failed(writing(), e))?;
-    let (mut chunk, mut untold) = (Vec::with_capacity(CHUNK), 0);
+    let (mut chunk, mut masked) = (Vec::with_capacity(CHUNK), Vec::new());
+    let mut untold = 0;
+    // Every message is a row.
+    let mut mask = |chunk: &mut Vec<u8>| {
+        if let Some(masker) = masker.as_deref_mut() {
+            masked.clear();
+            masker.mask_chunk(chunk, &mut masked).map_err(|error| {
+                refused(format!("masking the rows of the table {}: {error}", table.name))
+            })?;
+            std::mem::swap(chunk, &mut masked);
+        }
+        Ok::<_, Error>(())
+    };
     let streamed = async {
         while let Some(row) = rows.try_next().await.map_err(|e| failed(reading(), e))? {
             chunk.extend_from_slice(&row);
             if chunk.len() < CHUNK {
                 continue;
             }
+            mask(&mut chunk)?;
             copy.send(&*chunk).await.map_err(|e| failed_in_secret(writing(), e))?;
             counter.bytes += chunk.len() as u64;
             untold += chunk.len() as u64;
@@ -50,6 +64,7 @@ pub(super) async fn stream(
                 counter.tell(Some(&table.name));
             }
         }
+        mask(&mut chunk)?;
         copy.send(&*chunk).await.map_err(|e| failed_in_secret(writing(), e))?;
         counter.bytes += chunk.len() as u64;
         Ok(())

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     catalog::Site,
-    clone::{CloneOptions, CloneReport, Copied, Copying, Ends, Plan, in_snapshot_sql},
+    clone::{
+        CloneOptions, CloneReport, Copied, Copying, Ends, Masking, Plan, Source, in_snapshot_sql,
+    },
     db::TenantTransaction,
     drift::{read_with_fingerprint, subject_of},
     error::{Error, ErrorKind, OptionsError},
@@ -127,18 +129,19 @@ impl Provisioner {
         let began = Instant::now();
         let from = from.try_into().map_err(Into::into)?;
         let to = to.try_into().map_err(Into::into)?;
-        let source = Source::find(source, &from).await.map_err(|error| error.with_tenant(&from))?;
+        let source = Origin::find(source, &from).await.map_err(|error| error.with_tenant(&from))?;
         let cloned = self.clone_now(&source, &to, options).await;
         // Whoever has asked before has been told that there is no such tenant.
         self.fleet.forget(&to);
         let (schema, copied) = cloned.map_err(|error| error.with_tenant(&to))?;
-        let Copied { objects, tables, remarks } = copied;
+        let Copied { objects, tables, anonymized, remarks } = copied;
         Ok(CloneReport {
             source_tenant_id: from,
             tenant_id: to,
             schema,
             objects,
             tables,
+            anonymized,
             remarks,
             duration: began.elapsed(),
         })
@@ -146,7 +149,7 @@ impl Provisioner {
 
     async fn clone_now(
         &self,
-        source: &Source<'_>,
+        source: &Origin<'_>,
         to: &TenantId,
         options: &CloneOptions,
     ) -> Result<(Arc<str>, Copied), Error> {
@@ -186,13 +189,13 @@ impl Provisioner {
 }
 
 /// The tenant that is cloned.
-struct Source<'a> {
+struct Origin<'a> {
     fleet: &'a Fleet,
     site: Site,
     subject: Subject,
 }
 
-impl<'a> Source<'a> {
+impl<'a> Origin<'a> {
     async fn find(fleet: &'a Fleet, id: &TenantId) -> Result<Self, Error> {
         let record = fleet.record(id).await?;
         super::in_parts::refuse_unfinished(&record)?;
@@ -212,13 +215,17 @@ impl<'a> Source<'a> {
         Ok(tx)
     }
 
+    fn source<'c>(&'c self, reader: &'c mut TenantTransaction) -> Source<'c> {
+        Source { conn: reader, path: &self.site.occupant.binding.search_path }
+    }
+
     async fn read(&self) -> Result<(Fingerprint, SchemaModel), Error> {
         read_with_fingerprint(self.fleet, &self.subject).await
     }
 }
 
 fn wrong(wrong: OptionsError) -> Error {
-    Error::new(ErrorKind::Config, format!("cloning: {wrong}")).with_source(wrong)
+    Error::new(ErrorKind::Config, "checking the options of the clone").with_source(wrong)
 }
 
 fn lost() -> Error {
@@ -227,7 +234,7 @@ fn lost() -> Error {
 
 impl New<'_> {
     /// Makes the tenant in one transaction, as a copy.
-    async fn clone_of(&self, source: &Source<'_>, options: &CloneOptions) -> Result<Copied, Error> {
+    async fn clone_of(&self, source: &Origin<'_>, options: &CloneOptions) -> Result<Copied, Error> {
         let Self { provisioner, site, .. } = self;
         let to = subject_of(&provisioner.fleet, site).await?;
         if source.subject.role.is_some() && to.role.is_none() {
@@ -237,24 +244,32 @@ impl New<'_> {
         }
         let (print, model) = source.read().await?;
         let is_within = Arc::ptr_eq(source.fleet.server(), provisioner.fleet.server());
-        let plan = Plan::new(&model, options, &to.schema, to.role.as_ref()).map_err(wrong)?;
+        let mut plan = Plan::new(&model, options, &to.schema, to.role.as_ref()).map_err(wrong)?;
+        let masking = options.anonymize.as_ref().map(|rules| Masking::new(rules, &model));
+        let masking = masking.transpose()?;
+        if let Some(masking) = &masking {
+            plan.mask(&masking.plan);
+        }
         let ends = Ends { from: &source.subject, model: &model, print: &print, to: &to };
         let needs_steps = options.connections > 1 && options.data;
         if needs_steps || plan.locks() > self.room_for_locks().await? {
             let name = provisional::new_name();
             let other = Subject { schema: name, role: to.role.clone() };
             let plan = Plan::new(&model, options, &other.schema, to.role.as_ref());
-            let plan = plan.map_err(wrong)?;
+            let mut plan = plan.map_err(wrong)?;
+            if let Some(masking) = &masking {
+                plan.mask(&masking.plan);
+            }
             let ends = Ends { to: &other, ..ends };
             return self
-                .clone_in_steps(source, Copying::new(ends, &plan, options), ends, options)
+                .clone_in_steps(source, Copying::new(ends, &plan, options, masking), ends, options)
                 .await;
         }
-        let copying = Copying::new(ends, &plan, options);
+        let copying = Copying::new(ends, &plan, options, masking);
         let mut tx = self.begin().await?;
-        let copied = match is_within {
+        let copied = match is_within && options.anonymize.is_none() {
             true => self.copy_within(copying, &mut tx, options).await,
-            false => self.copy_between(copying, source, &mut tx).await,
+            false => self.copy_across(copying, source, &mut tx, is_within).await,
         };
         match copied {
             Ok(copied) => provisioner.commit(tx).await.map(|()| copied),
@@ -282,16 +297,20 @@ impl New<'_> {
         Ok(copied)
     }
 
-    async fn copy_between(
+    async fn copy_across(
         &self,
         copying: Copying<'_>,
-        source: &Source<'_>,
+        origin: &Origin<'_>,
         tx: &mut TenantTransaction,
+        is_within: bool,
     ) -> Result<Copied, Error> {
-        let mut reader = source.open().await?;
-        let copied = copying.between(&mut reader, tx).await;
+        let mut reader = origin.open().await?;
+        let copied = copying.across(&mut origin.source(&mut reader), tx, is_within).await;
         drop(reader.rollback().await);
         let copied = copied?;
+        if is_within && self.provisioner.fleet.server().places_for_upkeep() > 1 {
+            self.provisioner.refuse_name_in_use(&self.site.schema).await?;
+        }
         self.end(tx).await?;
         Ok(copied)
     }
@@ -309,7 +328,7 @@ impl New<'_> {
     /// Makes the copy under a provisional name, in many transactions, and gives it its own at the end.
     async fn clone_in_steps(
         &self,
-        source: &Source<'_>,
+        source: &Origin<'_>,
         copying: Copying<'_>,
         ends: Ends<'_>,
         options: &CloneOptions,
@@ -329,7 +348,7 @@ impl New<'_> {
     /// The lease has the lock of the schema; it is gone once the copy is made.
     async fn make_in_steps(
         &self,
-        source: &Source<'_>,
+        source: &Origin<'_>,
         mut copying: Copying<'_>,
         ends: Ends<'_>,
         options: &CloneOptions,
@@ -351,10 +370,11 @@ impl New<'_> {
                 let more = (0..more.min(places)).map(|_| provisioner.fleet.lease());
                 let mut more = try_join_all(more).await?;
                 let writers = std::iter::once(&mut *lease).chain(&mut more).collect();
-                copying.rows_in_steps(reader, writers, is_within).await?;
+                copying.rows_in_steps(&mut source.source(reader), writers, is_within).await?;
             }
         }
-        copying.finish_in_steps(lease).await?;
+        let proof = reader.as_mut().map(|reader| &mut **reader);
+        copying.finish_in_steps(lease, proof, is_within).await?;
         let Some(lease) = held.take() else { return Err(lost()) };
         let mut tx = TenantTransaction::open(lease).await?;
         let named = async {

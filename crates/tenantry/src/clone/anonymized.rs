@@ -1,0 +1,129 @@
+//! What a masked clone is reported with. None of it holds a value of the source.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+use crate::{anonymize::Suspicion, event::serialize_millis};
+
+/// What was masked in a clone, and the proof that nothing of it is left.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AnonymizeReport {
+    /// The columns that were masked.
+    pub columns: Vec<MaskedColumn>,
+    /// What was looked for in the clone, and found.
+    pub proof: Proof,
+    /// Columns that look personal and that no rule is for; strict rules refuse the clone instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suspicions: Vec<Suspicion>,
+}
+
+/// A column that was masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MaskedColumn {
+    /// Its table, or the partition.
+    pub table: String,
+    /// Its name.
+    pub column: String,
+    /// The number of the rule that was applied, from 1.
+    pub rule: usize,
+    /// Rows that were copied.
+    pub rows: u64,
+    /// Values that were masked. Each element of an array and each value in JSON that the rule is for counts.
+    pub masked: u64,
+    /// Values that identify nobody and were kept, such as infinite dates.
+    pub neutral: u64,
+    /// Values that are in the clone what they are in the same row of the source: 0, unless the mask gave what was there
+    /// already. `None` when rows cannot be compared.
+    pub unchanged: Option<u64>,
+}
+
+/// The search for source values in the whole clone: in all tables and materialized views, in JSON and in arrays, too.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Proof {
+    /// Different source values of masked columns, of six and more characters, that were looked for.
+    pub searched: u64,
+    /// Those of them that prove nothing, because they are in a column with the rule `keep`, or are words that fakes are
+    /// made of.
+    pub excused: u64,
+    /// Where others were found: the clone is refused then, unless the rules are not strict.
+    pub found: Vec<Leak>,
+    /// The share of the source values that memory had room for, from 0 to 1.
+    pub share: f64,
+    /// Text of the clone that was searched, in bytes.
+    pub bytes: u64,
+    /// Masked columns whose source values cannot be looked for, and why.
+    pub not_provable: Vec<String>,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    pub duration: Duration,
+}
+
+/// Values of a masked column that were found in the clone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Leak {
+    /// The column that they come from, as `table.column`.
+    pub from: String,
+    /// Where they were found first, as `table.column`.
+    pub found_in: String,
+    /// How many different values.
+    pub values: u64,
+}
+
+impl Proof {
+    /// Returns `true` if every value that was looked for is absent, and none had to be left out for want of memory.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.found.is_empty() && self.share >= 1.0
+    }
+}
+
+impl fmt::Display for Leak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, found_in, values } = self;
+        let word = if *values == 1 { "value" } else { "values" };
+        write!(f, "{values} {word} of {from} in {found_in}")
+    }
+}
+
+impl fmt::Display for AnonymizeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.columns.iter().map(|column| column.table.len() + column.column.len() + 1);
+        let width = width.max().unwrap_or_default().max("masked column".len());
+        write!(f, "{:width$}  rule  {:>9}  {:>9}  unchanged", "masked column", "rows", "masked")?;
+        for MaskedColumn { table, column, rule, rows, masked, unchanged, .. } in &self.columns {
+            let name = format!("{table}.{column}");
+            let unchanged = unchanged.map_or("-".to_owned(), |count| count.to_string());
+            write!(f, "\n{name:width$}  {rule:>4}  {rows:>9}  {masked:>9}  {unchanged:>9}")?;
+        }
+        let Proof { searched, found, share, bytes, not_provable, duration, .. } = &self.proof;
+        let kib = bytes / 1024;
+        write!(
+            f,
+            "\nproof: {searched} source values looked for in {kib} KiB of the clone in {duration:.1?}: "
+        )?;
+        match found.is_empty() {
+            true => write!(f, "none found")?,
+            false => found.iter().enumerate().try_for_each(|(index, leak)| {
+                write!(f, "{}{leak}", if index == 0 { "FOUND " } else { ", " })
+            })?,
+        }
+        if *share < 1.0 {
+            write!(
+                f,
+                "\n  only {:.0} % of the values were looked for: memory had no room for more",
+                share * 100.0
+            )?;
+        }
+        not_provable.iter().try_for_each(|column| write!(f, "\n  not provable: {column}"))?;
+        self.suspicions.iter().try_for_each(|found| write!(f, "\n  looks personal: {found}"))
+    }
+}

@@ -1,0 +1,180 @@
+//! Masks rows on their way, and proves that nothing of the source is left.
+
+mod proof;
+mod samples;
+mod trials;
+
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, RandomState},
+};
+
+use sqlx::PgConnection;
+
+use super::{AnonymizeReport, MaskedColumn, error::refused, plan::Table};
+use crate::{
+    anonymize::{Anonymize, Collector, Key, MaskPlan, RowMasker, Select, Suspicion, Tally},
+    error::{Error, ErrorKind},
+    schema::SchemaModel,
+    tenant::Ident,
+};
+
+/// The most memory for values that are looked for afterwards, in bytes.
+const MEMORY: usize = 256 * 1024 * 1024;
+
+/// Columns that an error names.
+const NAMED: usize = 20;
+
+/// The masks of a copy.
+#[derive(Debug)]
+pub(crate) struct Masking {
+    pub(crate) plan: MaskPlan,
+    rules: Anonymize,
+    key: Key,
+    suspicions: Vec<Suspicion>,
+    collector: Option<Collector>,
+    tallies: BTreeMap<(String, String), Tally>,
+}
+
+impl Masking {
+    /// Resolves the rules for a schema.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) with all rules that are wrong.
+    pub(crate) fn new(rules: &Anonymize, model: &SchemaModel) -> Result<Self, Error> {
+        let plan = rules.plan(model).map_err(|wrong| {
+            let attempted = "anonymizing: rules do not fit the schema of the source";
+            Error::new(ErrorKind::Config, attempted).with_source(wrong)
+        })?;
+        let key = match rules.set_key() {
+            Some(key) => key.clone(),
+            None => random_key()?,
+        };
+        Ok(Self {
+            plan,
+            rules: rules.clone(),
+            key,
+            suspicions: Vec::new(),
+            collector: Some(Collector::new(MEMORY)),
+            tallies: BTreeMap::new(),
+        })
+    }
+
+    /// Looks for columns that look personal and that no rule is for, in the source.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) when there are any and the rules are strict.
+    pub(super) async fn suspect(
+        &mut self,
+        conn: &mut PgConnection,
+        source: &Ident,
+        model: &SchemaModel,
+    ) -> Result<(), Error> {
+        let samples = samples::read(conn, source, model).await?;
+        self.suspicions = self.rules.uncovered(model, &samples);
+        if self.suspicions.is_empty() || !self.rules.is_strict() {
+            return Ok(());
+        }
+        let mut told: Vec<_> =
+            self.suspicions.iter().take(NAMED).map(ToString::to_string).collect();
+        if self.suspicions.len() > NAMED {
+            told.push(format!("{} more", self.suspicions.len() - NAMED));
+        }
+        let attempted = format!(
+            "anonymizing: columns look personal and no rule is for them; give each a mask, or `keep`: {}",
+            told.join("; ")
+        );
+        Err(Error::new(ErrorKind::Config, attempted))
+    }
+
+    /// Makes sure that the checks of the copy, which has no rows yet, will accept the masks.
+    pub(super) async fn try_out(
+        &self,
+        conn: &mut PgConnection,
+        copy: &Ident,
+        model: &SchemaModel,
+    ) -> Result<(), Error> {
+        trials::run(conn, copy, &self.plan.trials(model, &self.key)).await
+    }
+
+    /// Returns the masks of a table, if it has any.
+    pub(super) fn masker(&mut self, table: &Table) -> Option<RowMasker> {
+        let plan = self.plan.table(&table.name).filter(|plan| plan.is_masked())?;
+        let columns: Vec<_> = table.columns.iter().map(|column| column.name.clone()).collect();
+        let masker = RowMasker::new(plan, &columns, &self.key);
+        Some(match self.collector.take() {
+            Some(collector) => masker.collect_into(collector),
+            None => masker,
+        })
+    }
+
+    /// Notes what the masks of a table have done.
+    pub(super) fn note(&mut self, table: &Table, masker: RowMasker) {
+        for (column, tally) in masker.tallies() {
+            let of = (table.name.clone(), column.to_owned());
+            self.tallies.entry(of).or_default().add(tally);
+        }
+        self.collector = masker.into_collector();
+    }
+
+    /// Proves that nothing of the source is in the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Clone`](ErrorKind::Clone) when something is, and the rules are strict.
+    pub(super) async fn prove(
+        mut self,
+        source: &mut PgConnection,
+        copy: &mut PgConnection,
+        ends: proof::Places<'_>,
+        rows: &BTreeMap<String, u64>,
+    ) -> Result<AnonymizeReport, Error> {
+        let collector = self.collector.take().unwrap_or_else(|| Collector::new(0));
+        let unchanged = proof::unchanged(copy, &ends, &self.plan).await?;
+        let proof = proof::run(source, copy, &ends, &self.plan, collector).await?;
+        if !proof.found.is_empty() && self.rules.is_strict() {
+            let told: Vec<_> = proof.found.iter().map(ToString::to_string).collect();
+            return Err(refused(format!(
+                "the copy would hold values that were masked elsewhere: {}; mask them there, too",
+                told.join(", ")
+            )));
+        }
+        let mut columns = Vec::new();
+        for table in self.plan.tables() {
+            for column in table.columns().iter().filter(|column| column.is_masked()) {
+                let of = (table.name().to_owned(), column.name().to_owned());
+                let tally = self.tallies.get(&of).copied();
+                let rows = rows.get(table.name()).copied().unwrap_or_default();
+                let (masked, unchanged) = match (column.select(), tally) {
+                    (Select::Column, Some(tally)) => (tally.masked, Some(tally.unchanged)),
+                    // The server has masked them, or there were no rows.
+                    (_, _) => {
+                        let unchanged = unchanged.get(&of).copied();
+                        (rows.saturating_sub(unchanged.unwrap_or_default()), unchanged)
+                    }
+                };
+                columns.push(MaskedColumn {
+                    table: of.0,
+                    column: of.1,
+                    rule: column.rule().unwrap_or_default(),
+                    rows,
+                    masked,
+                    neutral: tally.map_or(0, |tally| tally.neutral),
+                    unchanged: unchanged.or((rows == 0).then_some(0)),
+                });
+            }
+        }
+        Ok(AnonymizeReport { columns, proof, suspicions: self.suspicions })
+    }
+}
+
+pub(super) use proof::Places;
+
+/// Makes a key for one copy. What it is made of comes from the operating system.
+fn random_key() -> Result<Key, Error> {
+    let words = (0_u64..4).map(|word| RandomState::new().hash_one(word).to_ne_bytes());
+    let bytes: Vec<u8> = words.flatten().collect();
+    Key::from_bytes(bytes).map_err(|error| Error::new(ErrorKind::Config, error.to_string()))
+}

@@ -1,0 +1,70 @@
+//! Reads some values of each column, to see which look personal.
+
+use sqlx::{PgConnection, Row};
+
+use super::super::{error::failed, rows::qualified};
+use crate::{
+    anonymize::Samples,
+    error::Error,
+    schema::{Attribute, ObjectKind, SchemaModel},
+    sql::Sql,
+    tenant::Ident,
+};
+
+/// Rows of a table that are looked at: its first.
+const ROWS: u64 = 200;
+
+/// The most characters of a value.
+const CHARACTERS: u64 = 2_000;
+
+pub(super) async fn read(
+    conn: &mut PgConnection,
+    schema: &Ident,
+    model: &SchemaModel,
+) -> Result<Samples, Error> {
+    let mut samples = Samples::default();
+    for (table, _) in model.of_kind(ObjectKind::Table) {
+        let columns: Vec<_> = model
+            .columns(&table.name)
+            .into_iter()
+            .filter(|(_, column)| may_hold_text(column.text(Attribute::Type).unwrap_or_default()))
+            .collect();
+        if columns.is_empty() {
+            continue;
+        }
+        let mut sql = Sql::new("select ");
+        for (index, (column, _)) in columns.iter().enumerate() {
+            sql.text(if index == 0 { "" } else { ", " }).text("pg_catalog.left(s.");
+            sql.name(&column.name).text("::pg_catalog.text, ").number(CHARACTERS).text(")");
+        }
+        sql.text(" from ");
+        qualified(&mut sql, schema, &table.name);
+        sql.text(" as s limit ").number(ROWS);
+        let rows = sqlx::raw_sql(sql.finish()).fetch_all(&mut *conn).await;
+        let rows = rows.map_err(|e| failed(format!("sampling the table {}", table.name), e))?;
+        for row in &rows {
+            for (place, (column, _)) in columns.iter().enumerate() {
+                if let Some(value) = row.try_get::<Option<String>, _>(place)? {
+                    samples.add(&*table.name, &*column.name, value);
+                }
+            }
+        }
+    }
+    Ok(samples)
+}
+
+/// Returns `false` for types whose values cannot look like anything personal.
+fn may_hold_text(printed: &str) -> bool {
+    let nothing = [
+        "boolean",
+        "date",
+        "timestamp",
+        "time",
+        "interval",
+        "uuid",
+        "real",
+        "double precision",
+        "money",
+    ];
+    !nothing.iter().any(|start| printed.starts_with(start))
+}
