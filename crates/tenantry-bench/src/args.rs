@@ -161,6 +161,9 @@ pub(crate) struct CloneSizes {
     /// Rows of each of the five large tables in `rows`.
     #[arg(long, hide = true, value_name = "N", default_value_t = 100_000)]
     pub(crate) large_rows: usize,
+    /// Rows of the table in `anonymized`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 200_000)]
+    pub(crate) masked_rows: usize,
     /// Tenants that `template` creates in each round.
     #[arg(long, hide = true, value_name = "N", default_value_t = 50)]
     pub(crate) created_tenants: usize,
@@ -174,6 +177,8 @@ pub(crate) enum CloneScenario {
     Structure,
     /// The structure and all rows.
     Rows,
+    /// Rows that are masked.
+    Anonymized,
     /// New tenants from a template.
     Template,
 }

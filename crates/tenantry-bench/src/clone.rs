@@ -1,5 +1,6 @@
 //! The benchmark of clones: tenants that are copies of another tenant, or of a template.
 
+mod anonymized;
 mod history;
 mod rows;
 mod server;
@@ -33,6 +34,12 @@ pub(crate) struct Report {
     pub(crate) clone_data_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) insert_select_ms: Option<f64>,
+    /// How many times as fast a tenant is cloned with masked rows, without the proof, as with unchanged rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) anonymized_vs_plain: Option<f64>,
+    /// Milliseconds for the proof that no source value is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proof_ms: Option<f64>,
     /// How many times as fast a tenant is created from a template as from its migration files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) template_vs_files: Option<f64>,
@@ -61,6 +68,8 @@ pub(crate) struct Raw {
     pub(crate) copied_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rows: Vec<Times>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) anonymized: Vec<Times>,
     /// Tenants that were created in each run of `template`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) created: Option<usize>,
@@ -99,6 +108,13 @@ async fn run_all(args: &CloneArgs, server: &Server, report: &mut Report) -> Resu
         report.insert_select_ms = median(&times, "insert_select");
         (raw.copied_rows, raw.copied_bytes) = (Some(copied.rows), Some(copied.bytes));
         raw.rows = times;
+    }
+    if only.contains(&CloneScenario::Anonymized) {
+        let masked = anonymized::run(server, *rounds, sizes).await?;
+        let times = masked.times;
+        report.anonymized_vs_plain = Some(times::ratio(&times, "plain", "anonymized"));
+        report.proof_ms = Some(masked.proof_ms);
+        raw.anonymized = times;
     }
     if only.contains(&CloneScenario::Template) {
         let tenants = sizes.created_tenants;

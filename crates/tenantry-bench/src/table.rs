@@ -96,9 +96,12 @@ pub(crate) fn render_clone(report: &clone::Report) -> String {
     }
     let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
     let raw = &report.raw;
-    for (scenario, contenders) in
-        [("structure", &raw.structure), ("rows", &raw.rows), ("template", &raw.template)]
-    {
+    for (scenario, contenders) in [
+        ("structure", &raw.structure),
+        ("rows", &raw.rows),
+        ("anonymized", &raw.anonymized),
+        ("template", &raw.template),
+    ] {
         for times in contenders {
             runs.add_row(times_row(scenario, times));
         }
@@ -122,6 +125,8 @@ fn clone_lines(report: &clone::Report) -> Vec<Line> {
         ratio("rows", "clone_data_vs_insert_select", report.clone_data_vs_insert_select, 0.8),
         ms("rows", "clone_data_ms", report.clone_data_ms),
         ms("rows", "insert_select_ms", report.insert_select_ms),
+        ratio("anonymized", "anonymized_vs_plain", report.anonymized_vs_plain, 0.4),
+        ms("anonymized", "proof_ms", report.proof_ms),
         ratio("template", "template_vs_files", report.template_vs_files, 2.5),
         ms("template", "template_ms", report.template_ms),
         ms("template", "files_ms", report.files_ms),

@@ -49,7 +49,7 @@ pub(super) async fn run(
                 let began = Instant::now();
                 let manager = database.manager()?;
                 let options = CloneOptions::default().data(true);
-                manager.provisioner().clone_tenant(TENANT, COPY, options).await?;
+                Box::pin(manager.provisioner().clone_tenant(TENANT, COPY, options)).await?;
                 let took = began.elapsed();
                 manager.close().await;
                 took

@@ -58,7 +58,7 @@ pub(super) async fn run(
         match &manager {
             Some(manager) => {
                 let options = CloneOptions::default();
-                manager.provisioner().clone_tenant(TENANT, COPY, options).await?;
+                Box::pin(manager.provisioner().clone_tenant(TENANT, COPY, options)).await?;
             }
             None => pipe(&bin, &database).await?,
         }
