@@ -1,8 +1,8 @@
-//! A fleet that is migrated, tampered with, and looked at.
+//! A fleet that is migrated, tampered with, looked at, and cloned from.
 
 use tenantry::{
-    Isolation, SchemaDiscovery, TenantManager, drift::Reference, migrate::Migrations,
-    provision::CreateOptions,
+    Isolation, SchemaDiscovery, TenantDb, TenantManager, anonymize::Anonymize, clone::CloneOptions,
+    drift::Reference, migrate::Migrations, provision::CreateOptions,
 };
 use tenantry_devdb::Database;
 
@@ -47,7 +47,33 @@ pub(crate) async fn show() -> anyhow::Result<()> {
     say("Afterwards:");
     say(drift.run().await?);
 
+    fill(&shop).await?;
+    say("\nA copy of it for a test system, with nobody in it:");
+    let rules = Anonymize::from_toml(include_str!("../masks.toml"))?;
+    let options = CloneOptions::default().anonymize(rules);
+    say(provisioner.clone_tenant("shop-17", "shop-17-test", options).await?);
+    say("\nOne of its customers, and what they wrote:");
+    let copy = manager.tenant("shop-17-test").await?;
+    let query = "select concat_ws(E'\\n', name, email, phone, body) from customers c \
+                 join messages m on m.customer_id = c.id where c.id = 7";
+    say(sqlx::query_scalar::<_, String>(query).fetch_one(&copy).await?);
+
     manager.close().await;
     database.close().await?;
+    Ok(())
+}
+
+/// People buy and write.
+async fn fill(shop: &TenantDb) -> anyhow::Result<()> {
+    for sql in [
+        "insert into customers (email, name, phone) \
+         select 'ann.' || i || '@mail.example', 'Ann Brook-' || i, '+44 20 7946 ' || 1000 + i \
+         from generate_series(1, 500) i",
+        "insert into orders (customer_id, total) select id, id * 3 from customers",
+        "insert into messages (customer_id, body) select id, jsonb_build_object( \
+         'from', email, 'text', 'Please call me, ' || name) from customers",
+    ] {
+        sqlx::query(sql).execute(shop).await?;
+    }
     Ok(())
 }

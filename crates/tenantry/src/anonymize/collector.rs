@@ -1,8 +1,15 @@
 //! Source values of masked columns, kept to prove that none is in the clone.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasherDefault, Hasher},
+};
 
-use super::finder::{Finder, MIN_LENGTH};
+use super::{
+    Key,
+    finder::{Finder, MIN_LENGTH},
+    key::{Purpose, word},
+};
 
 /// The most bytes of a value that are kept. What is found of a longer one is its beginning.
 const MAX_LENGTH: usize = 256;
@@ -11,22 +18,62 @@ const MAX_LENGTH: usize = 256;
 ///
 /// Memory is bounded: when there is no more room, half of the values are forgotten, chosen by their hash, and from then on
 /// half of the new ones are not taken, and so on. The values that are kept are a fair sample of all.
+///
+/// Values are told apart by a keyed hash of 64 bits, so that nobody can make one disappear behind another.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    values: HashMap<Box<[u8]>, u32>,
-    bytes: usize,
+    /// The values by their hash.
+    values: HashMap<u64, Kept, BuildHasherDefault<Ready>>,
+    /// All values in a row.
+    bytes: Vec<u8>,
     max_bytes: usize,
     /// A value is kept if so many bits of its hash are 0.
     level: u32,
+    seeds: [u64; 2],
 }
 
-/// What a value costs besides its bytes: the entry of the map, and an allocation.
-const OVERHEAD: usize = 48;
+/// Where a value is, and the number of its column.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    start: u32,
+    length: u16,
+    origin: u32,
+}
+
+/// What a value costs besides its bytes: its entry, and the room that the map leaves free.
+const OVERHEAD: usize = 40;
+
+/// The hash of a number that is a hash already.
+#[derive(Debug, Default)]
+struct Ready(u64);
+
+impl Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 << 8) | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
 
 impl Collector {
-    /// Keeps values up to about so many bytes of memory.
-    pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { values: HashMap::new(), bytes: 0, max_bytes, level: 0 }
+    /// Keeps values up to about so many bytes of memory, at most 4 GB. Collectors that are joined later have the same key.
+    pub(crate) fn new(max_bytes: usize, key: &Key) -> Self {
+        let seed = key.digest(Purpose::Subkey, &[b"collector"]);
+        Self {
+            values: HashMap::default(),
+            bytes: Vec::new(),
+            max_bytes: max_bytes.min(u32::MAX as usize),
+            level: 0,
+            seeds: [word(&seed, 0), word(&seed, 1) | 1],
+        }
     }
 
     /// Takes a value of a column, which is known by a number.
@@ -35,28 +82,28 @@ impl Collector {
             return;
         }
         let value = beginning(value);
-        if !self.takes(value) || self.values.contains_key(value) {
+        let hash = self.hash(value);
+        if !takes(self.level, hash) {
             return;
         }
-        self.bytes += value.len() + OVERHEAD;
-        self.values.insert(value.into(), origin);
-        while self.bytes > self.max_bytes {
-            self.level += 1;
-            let mut values = std::mem::take(&mut self.values);
-            values.retain(|value, _| self.takes(value));
-            self.bytes = values.keys().map(|value| value.len() + OVERHEAD).sum();
-            self.values = values;
+        let Entry::Vacant(entry) = self.values.entry(hash) else { return };
+        // The bound keeps both numbers small.
+        let (Ok(start), Ok(length)) = (u32::try_from(self.bytes.len()), u16::try_from(value.len()))
+        else {
+            return;
+        };
+        entry.insert(Kept { start, length, origin });
+        self.bytes.extend_from_slice(value);
+        while self.memory() > self.max_bytes && self.level < 40 {
+            self.forget(self.level + 1);
         }
     }
 
     /// Takes the values of another collector, such as that of another connection.
     pub(crate) fn absorb(&mut self, other: Self) {
-        self.level = self.level.max(other.level);
-        let level = self.level;
-        self.values.retain(|value, _| takes(level, value));
-        self.bytes = self.values.keys().map(|value| value.len() + OVERHEAD).sum();
-        for (value, origin) in other.values {
-            self.add(origin, &value);
+        self.forget(self.level.max(other.level));
+        for (value, origin) in other.iter() {
+            self.add(origin, value);
         }
     }
 
@@ -73,25 +120,58 @@ impl Collector {
 
     /// Makes a search of the values.
     pub(crate) fn into_finder(self) -> Finder {
-        Finder::new(self.values)
+        Finder::new(self.iter())
     }
 
-    fn takes(&self, value: &[u8]) -> bool {
-        takes(self.level, value)
+    fn iter(&self) -> impl Iterator<Item = (&[u8], u32)> {
+        self.values.values().map(|kept| (text_of(&self.bytes, kept), kept.origin))
+    }
+
+    fn memory(&self) -> usize {
+        self.bytes.len() + self.values.len() * OVERHEAD
+    }
+
+    /// Keeps the values of a level only.
+    fn forget(&mut self, level: u32) {
+        if level == self.level {
+            return;
+        }
+        self.level = level;
+        let mut bytes = Vec::with_capacity(self.bytes.len() / 2);
+        self.values.retain(|hash, kept| {
+            let is_kept = takes(level, *hash);
+            if is_kept {
+                let value = text_of(&self.bytes, kept);
+                kept.start = bytes.len() as u32;
+                bytes.extend_from_slice(value);
+            }
+            is_kept
+        });
+        self.bytes = bytes;
+    }
+
+    /// Multiplies eight bytes after the other with what came before, and folds the 128 bits of the product.
+    fn hash(&self, value: &[u8]) -> u64 {
+        let [start, factor] = self.seeds;
+        let fold = |hash: u64, word: u64| {
+            let product = u128::from(hash ^ word) * u128::from(factor);
+            (product as u64) ^ (product >> 64) as u64
+        };
+        let (words, rest) = value.as_chunks::<8>();
+        let hash = words.iter().fold(start, |hash, word| fold(hash, u64::from_le_bytes(*word)));
+        let last = rest.iter().fold(0, |last, byte| (last << 8) | u64::from(*byte));
+        fold(fold(hash, last), value.len() as u64 ^ start.rotate_left(32))
     }
 }
 
-fn takes(level: u32, value: &[u8]) -> bool {
-    level == 0 || hash(value).trailing_zeros() >= level
+fn text_of<'a>(bytes: &'a [u8], kept: &Kept) -> &'a [u8] {
+    let start = kept.start as usize;
+    bytes.get(start..start + usize::from(kept.length)).unwrap_or_default()
 }
 
-/// FNV-1a, mixed so that the low bits depend on all bytes. The sample is the same in every run.
-fn hash(value: &[u8]) -> u64 {
-    let hash = value.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    mixed ^ (mixed >> 32)
+fn takes(level: u32, hash: u64) -> bool {
+    // Not by the bits at either end, which the map goes by.
+    (hash << 12).leading_zeros() >= level
 }
 
 /// Returns `true` if there are fewer than six characters, whatever their bytes.
@@ -114,9 +194,13 @@ fn beginning(value: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    fn collector(max_bytes: usize) -> Collector {
+        Collector::new(max_bytes, &Key::from_bytes([1; 32]).unwrap())
+    }
+
     #[test]
     fn short_values_and_repetitions_are_not_kept() {
-        let mut collector = Collector::new(1_000_000);
+        let mut collector = collector(1_000_000);
         for value in ["ann@example.org", "short", "ann@example.org", "äöüßé", "äöüßéà"] {
             collector.add(0, value.as_bytes());
         }
@@ -130,20 +214,20 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_by_a_fair_sample() {
-        let mut collector = Collector::new(100_000);
+        let mut collector = collector(100_000);
         for number in 0..50_000 {
             collector.add(0, format!("value number {number}").as_bytes());
         }
         let expected = 50_000.0 * collector.share();
         assert!(collector.share() < 1.0);
-        assert!(collector.bytes <= 100_000);
+        assert!(collector.memory() <= 100_000);
         let kept = collector.len() as f64;
         assert!((0.8..1.25).contains(&(kept / expected)), "{kept} of {expected}");
     }
 
     #[test]
     fn collectors_are_joined() {
-        let (mut one, mut two) = (Collector::new(10_000), Collector::new(1_000_000));
+        let (mut one, mut two) = (collector(10_000), collector(1_000_000));
         for number in 0..1_000 {
             one.add(0, format!("value number {number}").as_bytes());
             two.add(1, format!("value number {number}").as_bytes());

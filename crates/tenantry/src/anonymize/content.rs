@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{SuspicionReason, json};
+use super::{SuspicionReason, json_text};
 
 /// How many of some samples look like each thing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -135,7 +135,7 @@ fn has_key(text: &str, is_personal: &impl Fn(&str) -> bool) -> bool {
         };
         rest = next;
         if next.trim_start().starts_with(':')
-            && json::decode(inner.as_bytes(), &mut key).is_some()
+            && json_text::decode(inner.as_bytes(), &mut key).is_some()
             && std::str::from_utf8(&key).is_ok_and(is_personal)
         {
             return true;

@@ -30,6 +30,17 @@ impl Example {
         self.columns(ObjectKind::Table, name, columns)
     }
 
+    /// Adds columns to a table that is there already.
+    pub(super) fn columns_of(self, name: &str, columns: &[&str]) -> Self {
+        let key = ObjectKey::new(ObjectKind::Table, name);
+        let object = self.model.objects.get(&key).cloned();
+        let mut example = self.table(name, columns);
+        for (attribute, value) in object.iter().flat_map(Object::attributes) {
+            example.model.objects.get_mut(&key).unwrap().set(*attribute, value.clone());
+        }
+        example
+    }
+
     pub(super) fn composite(self, name: &str, fields: &[&str]) -> Self {
         self.columns(ObjectKind::Composite, name, fields)
     }

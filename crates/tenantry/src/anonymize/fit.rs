@@ -3,9 +3,10 @@
 use super::{
     DateShiftMask, FakeKind, FakeMask, HashMask, Mask, NoiseMask,
     date::Years,
+    hash::Canonical,
     invent,
     json::{JsonMask, JsonMasker},
-    leaf::{Canonical, Leaf, Per},
+    leaf::{Leaf, Per},
     masker::Masker,
     noise::{Number, Reach},
     path::{Path, Step},

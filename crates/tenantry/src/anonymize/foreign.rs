@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
+    WrongRule,
     leaf::Leaf,
     masker::Masker,
-    plan::{ColumnPlan, Select, TablePlan, WrongRule},
+    plan::{ColumnPlan, Select, TablePlan},
 };
 use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, foreign_keys};
 

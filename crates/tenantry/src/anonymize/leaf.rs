@@ -1,14 +1,14 @@
 //! A mask that is fitted to the type of one value.
 
-use std::borrow::Cow;
-
 use super::{
     FakeKind, FakeMask, PartialMask,
     date::{self, Years},
+    hash::{self, Canonical},
     integer::IntegerMap,
     invent,
-    key::{Chooser, Key, Purpose, push_hex, word},
+    key::{Chooser, Key, Purpose, push_hex},
     noise::{Moved, Number, Reach},
+    partial,
     row::Row,
     template::Template,
 };
@@ -64,13 +64,6 @@ pub(super) enum Leaf {
     },
 }
 
-/// Which texts count as equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Canonical {
-    pub(super) ignore_case: bool,
-    pub(super) ignore_padding: bool,
-}
-
 /// What decides a shift.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Per {
@@ -121,27 +114,6 @@ pub(super) enum Unfit {
     NotJson,
     #[error("the JSON is nested more than 10,000 levels deep")]
     TooDeep,
-}
-
-impl Canonical {
-    pub(super) const EXACT: Self = Self { ignore_case: false, ignore_padding: false };
-
-    fn of<'a>(self, value: &'a [u8]) -> Result<Cow<'a, [u8]>, Unfit> {
-        let value = match self.ignore_padding {
-            true => value.trim_ascii_end(),
-            false => value,
-        };
-        if !self.ignore_case {
-            return Ok(Cow::Borrowed(value));
-        }
-        if value.is_ascii() {
-            return Ok(match value.iter().any(u8::is_ascii_uppercase) {
-                true => Cow::Owned(value.to_ascii_lowercase()),
-                false => Cow::Borrowed(value),
-            });
-        }
-        Ok(Cow::Owned(text(value)?.to_lowercase().into_bytes()))
-    }
 }
 
 impl Leaf {
@@ -251,31 +223,31 @@ impl Leaf {
             Self::Constant(text) => out.extend_from_slice(text.as_bytes()),
             Self::Template { template, limit, ignore_case } => {
                 let canonical = Canonical { ignore_case: *ignore_case, ..Canonical::EXACT };
-                let digest = digest(value, canonical, attempt, row)?;
+                let digest = hash::digest(value, canonical, attempt, row)?;
                 let (start, mut chooser) = (out.len(), Chooser::new(&digest));
-                template.write(&digest, &mut chooser, row.number, text(value)?, out);
+                template.write(&digest, &mut chooser, row.number, hash::text(value)?, out);
                 if let Some(limit) = limit {
-                    cut(out, start, *limit);
+                    partial::cut(out, start, *limit);
                 }
             }
             Self::HashText { digits, prefix, suffix, canonical } => {
-                let digest = digest(value, *canonical, attempt, row)?;
+                let digest = hash::digest(value, *canonical, attempt, row)?;
                 out.extend_from_slice(prefix.as_bytes());
                 push_hex(&digest, *digits, out);
                 out.extend_from_slice(suffix.as_bytes());
             }
-            Self::HashUuid => push_uuid(digest(value, Canonical::EXACT, attempt, row)?, out),
-            Self::HashInteger => return hash_integer(value, row, out),
+            Self::HashUuid => hash::uuid(hash::digest(value, Canonical::EXACT, attempt, row)?, out),
+            Self::HashInteger => return hash::integer(value, row, out),
             Self::HashBytes { digits } => {
-                let digest = digest(value, Canonical::EXACT, attempt, row)?;
+                let digest = hash::digest(value, Canonical::EXACT, attempt, row)?;
                 out.extend_from_slice(b"\\x");
                 push_hex(&digest, *digits, out);
             }
-            Self::HashNumber => return hash_number(value, attempt, row, out),
+            Self::HashNumber => return hash::number(value, attempt, row, out),
             Self::Fake { mask, limit, canonical } => {
-                let digest = digest(value, *canonical, attempt, row)?;
+                let digest = hash::digest(value, *canonical, attempt, row)?;
                 let length = match mask.kind {
-                    FakeKind::Text => text(value)?.chars().count(),
+                    FakeKind::Text => hash::text(value)?.chars().count(),
                     _ => 0,
                 };
                 let mut chooser = Chooser::new(&digest);
@@ -284,13 +256,13 @@ impl Leaf {
                 out.extend_from_slice(fake.as_bytes());
             }
             Self::Shift { max_days, per, years } => {
-                return shift(text(value)?, *max_days, per, *years, row, out);
+                return shift(hash::text(value)?, *max_days, per, *years, row, out);
             }
             Self::Noise { reach, number, column } => {
                 let row_digest = row.digest();
                 let parts = [&row_digest[..], column.as_bytes(), b"\0", value];
                 let mut chooser = Chooser::new(&row.keyed.key.digest(Purpose::Row, &parts));
-                return match number.shift(text(value)?, *reach, &mut chooser, out) {
+                return match number.shift(hash::text(value)?, *reach, &mut chooser, out) {
                     Moved::Done => Ok(Outcome::Masked),
                     Moved::NotANumber => Err(Unfit::NotANumber),
                     Moved::Stays => {
@@ -300,67 +272,13 @@ impl Leaf {
                 };
             }
             Self::Partial { mask, limit, is_padded } => {
-                let value = text(value)?;
+                let value = hash::text(value)?;
                 let value = if *is_padded { value.trim_end_matches(' ') } else { value };
-                partial(value, mask, *limit, attempt, out);
+                partial::partial(value, mask, *limit, attempt, out);
             }
         }
         Ok(Outcome::Masked)
     }
-}
-
-fn text(value: &[u8]) -> Result<&str, Unfit> {
-    std::str::from_utf8(value).map_err(|_| Unfit::NotUtf8)
-}
-
-/// Returns the hash of a value. Another attempt has another one; 0xff is in no text.
-fn digest(
-    value: &[u8],
-    canonical: Canonical,
-    attempt: u8,
-    row: &Row<'_>,
-) -> Result<[u8; 32], Unfit> {
-    let value = canonical.of(value)?;
-    let key = &row.keyed.key;
-    Ok(match attempt {
-        0 => key.digest(Purpose::Value, &[&value]),
-        _ => key.digest(Purpose::Value, &[&value, &[0xff, attempt]]),
-    })
-}
-
-/// Appends a UUID of version 4 (RFC 9562).
-fn push_uuid(mut digest: [u8; 32], out: &mut Vec<u8>) {
-    digest[6] = digest[6] & 0x0f | 0x40;
-    digest[8] = digest[8] & 0x3f | 0x80;
-    let mut hex = Vec::with_capacity(32);
-    push_hex(&digest, 32, &mut hex);
-    for (at, digit) in hex.into_iter().enumerate() {
-        if matches!(at, 8 | 12 | 16 | 20) {
-            out.push(b'-');
-        }
-        out.push(digit);
-    }
-}
-
-fn hash_integer(value: &[u8], row: &Row<'_>, out: &mut Vec<u8>) -> Result<Outcome, Unfit> {
-    let number: i64 = text(value)?.parse().map_err(|_| Unfit::NotANumber)?;
-    out.extend_from_slice(row.keyed.integers.map(number).to_string().as_bytes());
-    Ok(if number == 0 { Outcome::Neutral } else { Outcome::Masked })
-}
-
-/// Hashes an integer as a column of integers does, and any other number to 15 digits, which every JSON parser keeps.
-fn hash_number(
-    value: &[u8],
-    attempt: u8,
-    row: &Row<'_>,
-    out: &mut Vec<u8>,
-) -> Result<Outcome, Unfit> {
-    if text(value)?.parse::<i64>().is_ok() {
-        return hash_integer(value, row, out);
-    }
-    let digest = digest(value, Canonical::EXACT, attempt, row)?;
-    out.extend_from_slice((word(&digest, 0) % 1_000_000_000_000_000).to_string().as_bytes());
-    Ok(Outcome::Masked)
 }
 
 fn shift(
@@ -388,39 +306,6 @@ fn shift(
     let days = if place < max_days { place + 1 } else { max_days - 1 - place };
     date::shift(value, days, years, out).ok_or(Unfit::NotADate)?;
     Ok(Outcome::Masked)
-}
-
-fn partial(value: &str, mask: &PartialMask, limit: Option<usize>, attempt: u8, out: &mut Vec<u8>) {
-    let (start, length) = (out.len(), value.chars().count());
-    let (first, last) = match mask.first.saturating_add(mask.last) {
-        shown if shown < length => (mask.first, mask.last),
-        _ => (0, 0),
-    };
-    let place = |at: usize| value.char_indices().nth(at).map_or(value.len(), |(place, _)| place);
-    out.extend_from_slice(&value.as_bytes()[..place(first)]);
-    // Repeated where it stands in the value already.
-    for _ in 0..=attempt {
-        out.extend_from_slice(mask.with.as_bytes());
-    }
-    let room = limit.map(|limit| limit.saturating_sub(last));
-    if let Some(room) = room {
-        cut(out, start, room);
-    }
-    if last > 0 {
-        out.extend_from_slice(&value.as_bytes()[place(length - last)..]);
-    }
-    if let Some(limit) = limit {
-        cut(out, start, limit);
-    }
-}
-
-/// Cuts what was appended since `start` to some characters.
-fn cut(out: &mut Vec<u8>, start: usize, limit: usize) {
-    let is_first = |byte: &u8| byte & 0xc0 != 0x80;
-    let end = out[start..].iter().enumerate().filter(|(_, byte)| is_first(byte)).nth(limit);
-    if let Some((end, _)) = end {
-        out.truncate(start + end);
-    }
 }
 
 #[cfg(test)]

@@ -33,23 +33,30 @@ mod content;
 mod copy_text;
 mod date;
 mod dictionary;
+mod fake_kind;
 mod finder;
 mod fit;
 mod foreign;
+mod hash;
 mod integer;
 mod invent;
 mod json;
+mod json_text;
 mod key;
 mod leaf;
 mod literal;
 mod mask;
+mod mask_form;
+mod mask_options;
 mod masker;
 mod name;
 mod noise;
+mod partial;
 mod path;
 mod pattern;
 mod personal;
 mod plan;
+mod planner;
 mod row;
 mod rules;
 mod shape;
@@ -57,7 +64,9 @@ mod tally;
 mod template;
 mod trial;
 mod unique;
+mod wrong_rule;
 
+#[cfg(test)]
 #[cfg(test)]
 mod example;
 
@@ -72,10 +81,10 @@ pub(crate) use self::{
     trial::Trial,
 };
 
+pub use fake_kind::FakeKind;
 pub use key::{Key, KeyError};
-pub use mask::{
-    DateShiftMask, FakeKind, FakeMask, HashMask, Mask, NoiseMask, PartialMask, SqlMask,
-};
+pub use mask::Mask;
+pub use mask_options::{DateShiftMask, FakeMask, HashMask, NoiseMask, PartialMask, SqlMask};
 pub use personal::{Samples, Suspicion, SuspicionReason};
-pub use plan::{WrongRule, WrongRules};
 pub use rules::{Anonymize, Rule, RulesError};
+pub use wrong_rule::{WrongRule, WrongRules};

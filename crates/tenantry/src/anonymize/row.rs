@@ -346,7 +346,7 @@ mod tests {
             .rule("users.note", Mask::Partial(PartialMask::new(2, 0)));
         let mut masker =
             masker(&rules, users(), "users", "id email tags home data born salary note")
-                .collect_into(Collector::new(1_000_000));
+                .collect_into(Collector::new(1_000_000, &key()));
         let input = "1\tann@example.org\t{a,NULL}\t(Springfield,12345,)\t{}\t2000-02-29\t1000.00\tHello \\\\N\n";
         let masked = run(&mut masker, input);
         let before: Vec<_> = input.trim_end().split('\t').collect();

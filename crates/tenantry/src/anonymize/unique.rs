@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{
+    WrongRule,
     json::JsonMask,
     leaf::Leaf,
     masker::Masker,
-    plan::{ColumnPlan, Select, TablePlan, WrongRule},
+    plan::{ColumnPlan, Select, TablePlan},
 };
 use crate::schema::{Attribute, Index, ObjectKind, SchemaModel, column_of};
 
@@ -73,6 +74,14 @@ pub(super) fn check(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
                     )
                 }));
             }
+        }
+        if let [Element::Column(name)] = &*set.elements
+            && let Some(column) = table.column(name).filter(|column| column.is_numbered)
+            && *column.masker() == Masker::Leaf(Leaf::HashInteger)
+        {
+            wrong.push(message(table, column, |mask| {
+                format!("a sequence fills the column and would give numbers again that {mask} has given: keep it")
+            }));
         }
         let mentioned = set.predicate.into_iter().flat_map(|predicate| mentioned(predicate, table));
         let changes_rows = |column: &&ColumnPlan| {
@@ -431,6 +440,19 @@ mod tests {
         let rules = |mask: Mask| Anonymize::new().rule_at("t.c", "email", mask);
         assert!(rules(HashMask::default().into()).check(&example().model()).is_ok());
         assert!(rules(constant()).check(&example().model()).is_err());
+    }
+
+    #[test]
+    fn numbers_of_a_sequence_are_kept() {
+        for (column, expected) in [
+            ("id bigint identity not null", false),
+            ("id integer serial not null", false),
+            ("id bigint not null", true),
+        ] {
+            let example = Example::new().table("t", &[column]).constraint("t", "PRIMARY KEY (id)");
+            let rules = Anonymize::new().rule("t.id", HashMask::default());
+            assert_eq!(rules.check(&example.model()).is_ok(), expected, "{column}");
+        }
     }
 
     #[test]

@@ -131,6 +131,8 @@ impl Provisioner {
         let to = to.try_into().map_err(Into::into)?;
         let source = Origin::find(source, &from).await.map_err(|error| error.with_tenant(&from))?;
         let cloned = self.clone_now(&source, &to, options).await;
+        let outcome = if cloned.is_ok() { "clone" } else { "failed" };
+        self.fleet.server().observer.meters.created(outcome, began.elapsed());
         // Whoever has asked before has been told that there is no such tenant.
         self.fleet.forget(&to);
         let (schema, copied) = cloned.map_err(|error| error.with_tenant(&to))?;

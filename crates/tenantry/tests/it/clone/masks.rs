@@ -236,7 +236,7 @@ async fn a_value_that_is_left_anywhere_is_found() {
         ("\"letters.body\", ", "letters.body"),
         ("\"letters.cc\", ", "letters.cc"),
     ] {
-        let mut people = People::new(50).await;
+        let people = People::new(50).await;
         assert!(RULES.contains(forgotten));
         let rules = format!("strict = true\n{}", RULES.replace(forgotten, ""));
         // Somebody has said that it does not matter, of a column that is named like others.

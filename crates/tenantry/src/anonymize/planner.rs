@@ -1,0 +1,566 @@
+//! Rules are resolved for the columns of a schema.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Anonymize, Mask, Rule, WrongRule, WrongRules,
+    fit::{Fitting, Misfit, fit},
+    foreign,
+    leaf::{Leaf, Per},
+    masker::Masker,
+    path::Path,
+    pattern::ColumnPattern,
+    plan::{ColumnPlan, MaskPlan, Select, TablePlan},
+    shape::Shape,
+    unique,
+};
+use crate::schema::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel};
+
+impl Anonymize {
+    /// Checks the rules against a schema.
+    ///
+    /// # Errors
+    ///
+    /// All rules that are wrong: a pattern that fits no column, a mask that does not fit the type, that makes null where null is
+    /// refused, that cannot keep a unique constraint, or that differs between the two sides of a foreign key.
+    pub fn check(&self, model: &SchemaModel) -> Result<(), WrongRules> {
+        self.plan(model).map(|_| ())
+    }
+
+    /// Resolves the rules for a schema.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub(crate) fn plan(&self, model: &SchemaModel) -> Result<MaskPlan, WrongRules> {
+        let mut planner = Planner::new(self, model);
+        let tables = planner.tables();
+        planner.unused_patterns();
+        for table in tables.values() {
+            planner.wrong.extend(unique::check(model, table));
+            planner.wrong.extend(partition_key(model, table));
+        }
+        planner.wrong.extend(foreign::check(model, &tables));
+        let mut wrong = planner.wrong;
+        wrong.sort();
+        wrong.dedup();
+        match wrong.is_empty() {
+            true => Ok(MaskPlan { tables }),
+            false => Err(WrongRules(wrong)),
+        }
+    }
+}
+
+/// A rule whose texts have been read.
+struct Read<'a> {
+    number: usize,
+    patterns: Vec<(&'a str, ColumnPattern)>,
+    path: Option<Path>,
+    rule: &'a Rule,
+}
+
+struct Planner<'a> {
+    model: &'a SchemaModel,
+    rules: Vec<Read<'a>>,
+    /// The patterns that fit a column.
+    used: BTreeSet<(usize, &'a str)>,
+    wrong: Vec<WrongRule>,
+    origin: u32,
+}
+
+impl<'a> Planner<'a> {
+    fn new(rules: &'a Anonymize, model: &'a SchemaModel) -> Self {
+        let (mut read, mut wrong) = (Vec::new(), Vec::new());
+        for (rule, number) in rules.rules.iter().zip(1..) {
+            let mut is_wrong = |message: String| {
+                wrong.push(WrongRule { rule: Some(number), column: None, message });
+            };
+            let mut patterns = Vec::new();
+            for pattern in &rule.columns {
+                match ColumnPattern::parse(pattern) {
+                    Ok(parsed) => patterns.push((&**pattern, parsed)),
+                    Err(message) => is_wrong(message),
+                }
+            }
+            if rule.columns.is_empty() {
+                is_wrong("a rule needs columns, such as users.email".to_owned());
+            }
+            let path = match rule.path.as_deref().map(Path::parse).transpose() {
+                Ok(path) => path,
+                Err(message) => {
+                    is_wrong(message);
+                    continue;
+                }
+            };
+            read.push(Read { number, patterns, path, rule });
+        }
+        Self { model, rules: read, used: BTreeSet::new(), wrong, origin: 0 }
+    }
+
+    fn tables(&mut self) -> BTreeMap<String, TablePlan> {
+        let mut tables = BTreeMap::new();
+        let of_model: Vec<_> = self.model.of_kind(ObjectKind::Table).collect();
+        let (partitions, roots): (Vec<_>, Vec<_>) = of_model
+            .into_iter()
+            .partition(|(_, table)| table.get(Attribute::PartitionOf).is_some());
+        for (key, _) in roots {
+            let table = self.table(&key.name);
+            tables.insert(key.name.clone(), table);
+        }
+        for (key, _) in partitions {
+            let name = &key.name;
+            let mut partition = match root(self.model, name).and_then(|root| tables.get(root)) {
+                Some(root) => root.clone(),
+                // The partitioned table is in another schema.
+                None => self.table(name),
+            };
+            partition.name.clone_from(name);
+            tables.insert(name.clone(), partition);
+        }
+        tables
+    }
+
+    fn table(&mut self, table: &str) -> TablePlan {
+        let columns = self.model.columns(table);
+        let names: Vec<_> = columns.iter().map(|(key, _)| &*key.name).collect();
+        let columns =
+            columns.iter().filter_map(|(key, column)| self.column(table, key, column, &names));
+        let columns = columns.collect();
+        TablePlan {
+            name: table.to_owned(),
+            columns,
+            primary_key: unique::primary_key(self.model, table),
+        }
+    }
+
+    fn column(
+        &mut self,
+        table: &str,
+        key: &ObjectKey,
+        column: &Object,
+        columns: &[&str],
+    ) -> Option<ColumnPlan> {
+        let name = &key.name;
+        let full_name = format!("{table}.{name}");
+        let is_generated = column.get(Attribute::GeneratedStored).is_some()
+            || column.get(Attribute::GeneratedVirtual).is_some();
+        let mut wrong = |rule, message| {
+            let column = Some(full_name.clone());
+            self.wrong.push(WrongRule { rule: Some(rule), column, message });
+        };
+        let mut fittings = Vec::new();
+        let mut is_decided = false;
+        for read in &self.rules {
+            let fits = read.patterns.iter().filter(|(_, pattern)| pattern.matches(table, name));
+            let fits: Vec<_> = fits.collect();
+            self.used.extend(fits.iter().map(|(text, _)| (read.number, *text)));
+            if fits.is_empty() {
+                continue;
+            }
+            if is_generated {
+                if fits.iter().any(|(_, pattern)| pattern.names_column())
+                    && read.rule.mask != Mask::Keep
+                {
+                    wrong(
+                        read.number,
+                        "the column is generated: mask the columns that it is computed from"
+                            .to_owned(),
+                    );
+                }
+                continue;
+            }
+            if !is_decided {
+                is_decided = read.path.is_none();
+                fittings.push(Fitting {
+                    rule: read.number,
+                    path: read.path.clone(),
+                    mask: &read.rule.mask,
+                });
+            }
+        }
+        if is_generated {
+            return None;
+        }
+        let data_type = column.text(Attribute::Type).unwrap_or_default();
+        let shape = Shape::of(self.model, data_type);
+        let masker =
+            fit(&fittings, &shape, data_type, name).unwrap_or_else(|Misfit { rule, message }| {
+                wrong(rule, message);
+                Masker::Keep
+            });
+        let winner = fittings.first();
+        let whole = winner.filter(|winner| winner.path.is_none());
+        let (select, is_stated_unique) = match whole.map(|whole| whole.mask) {
+            Some(Mask::Shuffle) => (Select::Shuffle, false),
+            Some(Mask::Sql(sql)) if sql.expression.trim().is_empty() => {
+                wrong(whole.map_or(0, |whole| whole.rule), "the expression is empty".to_owned());
+                (Select::Column, false)
+            }
+            Some(Mask::Sql(sql)) => (Select::Sql(sql.expression.clone()), sql.unique),
+            _ => (Select::Column, false),
+        };
+        let is_not_null =
+            column.has(Attribute::NotNull) || domain_is_not_null(self.model, data_type);
+        if let Some(whole) = whole.filter(|whole| *whole.mask == Mask::Null && is_not_null) {
+            wrong(
+                whole.rule,
+                "null is refused by the column: use constant or another mask".to_owned(),
+            );
+        }
+        for leaf in masker.leaves() {
+            if let (Leaf::Shift { per: Per::Column { name, .. }, .. }, Some(winner)) =
+                (leaf, winner)
+                && !columns.contains(&&**name)
+            {
+                wrong(
+                    winner.rule,
+                    format!("per names the column {name}, which {table} does not have"),
+                );
+            }
+        }
+        self.origin += 1;
+        Some(ColumnPlan {
+            name: name.clone(),
+            select,
+            masker,
+            rule: winner.map(|winner| winner.rule),
+            origin: self.origin,
+            data_type: data_type.to_owned(),
+            shape,
+            is_not_null,
+            is_stated_unique,
+            is_numbered: is_numbered(column),
+        })
+    }
+
+    /// Notes the patterns that fit no column.
+    fn unused_patterns(&mut self) {
+        for read in &self.rules {
+            for (text, pattern) in &read.patterns {
+                if self.used.contains(&(read.number, *text)) {
+                    continue;
+                }
+                let message = format!("{text} {}", self.why_unused(pattern));
+                self.wrong.push(WrongRule { rule: Some(read.number), column: None, message });
+            }
+        }
+    }
+
+    fn why_unused(&self, pattern: &ColumnPattern) -> String {
+        let columns = || self.model.of_kind(ObjectKind::Column);
+        let hit = columns()
+            .find(|(key, _)| key.of.as_deref().is_some_and(|of| pattern.matches(of, &key.name)));
+        if let Some(table) = hit.and_then(|(key, _)| key.of.as_deref()) {
+            return match root(self.model, table) {
+                Some(root) => format!("names a partition: name its table {root}"),
+                None => {
+                    "fits no column of a table: rows of views and foreign tables are not copied"
+                        .to_owned()
+                }
+            };
+        }
+        let tables = self.model.of_kind(ObjectKind::Table);
+        match tables.into_iter().any(|(key, _)| pattern.matches_table(&key.name)) {
+            true => "fits no column: the table is there, and it has no such column".to_owned(),
+            false => "fits no column: there is no such table".to_owned(),
+        }
+    }
+}
+
+/// Returns the partitioned table at the top of a partition.
+fn root<'a>(model: &'a SchemaModel, partition: &str) -> Option<&'a str> {
+    let parent = |name: &str| {
+        let table = model.get(&ObjectKey::new(ObjectKind::Table, name))?;
+        let parent = table.text(Attribute::PartitionOf)?;
+        let parent = parent.strip_prefix("{schema}.").unwrap_or(parent);
+        let unquoted = match parent.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => parent.to_owned(),
+        };
+        Some(&*model.objects.get_key_value(&ObjectKey::new(ObjectKind::Table, unquoted))?.0.name)
+    };
+    let mut top = parent(partition)?;
+    // There are no cycles; a model that was written by hand could hold one.
+    for _ in 0..64 {
+        match parent(top) {
+            Some(above) => top = above,
+            None => break,
+        }
+    }
+    Some(top)
+}
+
+/// Returns the rules that would move rows out of their partition.
+fn partition_key(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
+    let object = model.get(&ObjectKey::new(ObjectKind::Table, table.name()));
+    let key = object.and_then(|object| object.text(Attribute::PartitionKey));
+    let columns = key.into_iter().flat_map(|key| unique::mentioned(key, table));
+    let masked = columns.filter(|column| column.is_masked());
+    let wrong = masked.map(|column| WrongRule {
+        rule: column.rule,
+        column: Some(format!("{}.{}", table.name, column.name)),
+        message: "the column is in the partition key, so a masked row would not fit its partition: keep it".to_owned(),
+    });
+    wrong.collect()
+}
+
+/// Returns `true` if a sequence fills a column.
+fn is_numbered(column: &Object) -> bool {
+    let default = column.text(Attribute::Default).unwrap_or_default();
+    column.get(Attribute::Identity).is_some() || default.contains("nextval(")
+}
+
+/// Returns `true` if a domain refuses null.
+fn domain_is_not_null(model: &SchemaModel, data_type: &str) -> bool {
+    let name = data_type.strip_prefix("{schema}.").unwrap_or(data_type).trim_matches('"');
+    let domain = model.get(&ObjectKey::new(ObjectKind::Domain, name));
+    domain.is_some_and(|domain| domain.has(Attribute::NotNull))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            DateShiftMask, FakeKind, FakeMask, HashMask, NoiseMask, PartialMask, SqlMask,
+            example::Example,
+        },
+        *,
+    };
+
+    fn constant() -> Mask {
+        Mask::Constant("x".to_owned())
+    }
+
+    fn wrong(rules: &Anonymize, example: Example) -> Vec<String> {
+        match rules.check(&example.model()) {
+            Ok(()) => Vec::new(),
+            Err(wrong) => wrong.rules().iter().map(WrongRule::to_string).collect(),
+        }
+    }
+
+    fn fits(mask: impl Into<Mask>, data_type: &str) -> Option<String> {
+        let column = format!("c {data_type}");
+        let example = Example::new()
+            .table("t", &["id bigint", &column])
+            .object(ObjectKind::Enum, "status", &[(Attribute::Labels, "open paid")])
+            .object(ObjectKind::Domain, "mail", &[(Attribute::Type, "character varying(20)")])
+            .composite("place", &["city text", "point point"]);
+        wrong(&Anonymize::new().rule("t.c", mask), example).pop()
+    }
+
+    #[test]
+    fn masks_fit_types() {
+        let hash = HashMask::default;
+        for (mask, data_type, expected) in [
+            (Mask::from(hash()), "text", true),
+            (hash().into(), "uuid", true),
+            (hash().into(), "bigint", true),
+            (hash().into(), "bytea", true),
+            (hash().into(), "mail[]", true),
+            (hash().into(), "numeric", false),
+            (hash().into(), "boolean", false),
+            (hash().into(), "status", false),
+            (hash().into(), "jsonb", false),
+            (hash().into(), "place", false),
+            (hash().length(21).into(), "mail", false),
+            (hash().length(10).suffix("@example.org").into(), "mail", false),
+            (hash().length(8).suffix("@example.org").into(), "mail", true),
+            (hash().length(65).into(), "text", false),
+            (FakeKind::Email.into(), "mail", true),
+            (FakeMask::new(FakeKind::Email).unique().into(), "mail", false),
+            (FakeKind::Ip.into(), "inet", true),
+            (FakeKind::Name.into(), "inet", false),
+            (FakeKind::Name.into(), "integer", false),
+            (Mask::Template("{hash:8}@example.org".to_owned()), "mail", true),
+            (Mask::Template("{hash:9}@example.org".to_owned()), "mail", false),
+            (Mask::Template("{nobody}".to_owned()), "text", false),
+            (Mask::DateShift(DateShiftMask::new(30)), "date", true),
+            (Mask::DateShift(DateShiftMask::new(30)), "timestamp(3) with time zone", true),
+            (Mask::DateShift(DateShiftMask::new(30)), "text", false),
+            (Mask::DateShift(DateShiftMask::new(0)), "date", false),
+            (Mask::DateShift(DateShiftMask::new(30).per("id")), "date", true),
+            (Mask::DateShift(DateShiftMask::new(30).per("person")), "date", false),
+            (Mask::Noise(NoiseMask::percent(5.0)), "numeric(10,2)", true),
+            (Mask::Noise(NoiseMask::percent(5.0)), "text", false),
+            (Mask::Noise(NoiseMask::percent(0.0)), "integer", false),
+            (Mask::Noise(NoiseMask::default()), "integer", false),
+            (Mask::Partial(PartialMask::default()), "text", true),
+            (Mask::Partial(PartialMask::default().with("")), "text", false),
+            (Mask::Partial(PartialMask::default()), "integer", false),
+            (Mask::Constant("open".to_owned()), "status", true),
+            (Mask::Constant("x".to_owned()), "status", false),
+            (Mask::Constant("{}".to_owned()), "jsonb", true),
+            (Mask::Constant("{a,b}".to_owned()), "text[]", true),
+            (Mask::Null, "status", true),
+            (Mask::Null, "status not null", false),
+            (Mask::Shuffle, "status", true),
+            (Mask::Sql(SqlMask::new("1")), "status", true),
+            (Mask::Sql(SqlMask::new(" ")), "status", false),
+            (Mask::Keep, "point", true),
+        ] {
+            let error = fits(mask.clone(), data_type);
+            assert_eq!(error.is_none(), expected, "{mask:?} {data_type}: {error:?}");
+            assert!(error.is_none_or(|error| error.starts_with("rule 1, t.c: ")), "{mask:?}");
+        }
+    }
+
+    #[test]
+    fn paths_lead_somewhere() {
+        for (path, data_type, expected) in [
+            ("email", "jsonb", true),
+            ("[*].email", "jsonb[]", true),
+            ("email", "jsonb[]", false),
+            ("city", "place", true),
+            ("[*].city", "place[]", true),
+            ("town", "place", false),
+            ("point", "place", false),
+            ("city.x", "place", false),
+            ("**", "jsonb", true),
+            ("[*]", "text[]", true),
+            ("x", "text", false),
+            ("a..b", "jsonb", false),
+        ] {
+            let column = format!("c {data_type}");
+            let example = Example::new()
+                .table("t", &[&column])
+                .composite("place", &["city text", "point point"]);
+            let rules = Anonymize::new().rule_at("t.c", path, HashMask::default());
+            assert_eq!(wrong(&rules, example).is_empty(), expected, "{path} {data_type}");
+        }
+        let example = || Example::new().table("t", &["c jsonb"]);
+        let path = Anonymize::new().rule_at("t.c", "a", HashMask::default());
+        assert_eq!(wrong(&path.clone().keep("t.*"), example()).len(), 0);
+        assert_eq!(wrong(&path.clone().rule("t.*", Mask::Null), example()).len(), 1);
+        assert_eq!(wrong(&Anonymize::new().rule_at("t.c", "a", Mask::Shuffle), example()).len(), 1);
+    }
+
+    fn shop() -> Example {
+        Example::new()
+            .table("users", &["id bigint not null", "email text not null", "low text generated"])
+            .constraint("users", "PRIMARY KEY (id)")
+            .constraint("users", "UNIQUE (email)")
+            .table("orders", &["id bigint not null", "email text", "seller text"])
+            .constraint("orders", "FOREIGN KEY (email) REFERENCES users(email) ON DELETE CASCADE")
+            .object(ObjectKind::View, "v", &[])
+            .partition("users_1", "users", &["id bigint not null", "email text not null"])
+    }
+
+    #[test]
+    fn all_wrong_rules_are_told() {
+        let rules = Anonymize::new()
+            .rule("users.mail", constant())
+            .rule("nothing.*", constant())
+            .rule("users.low", constant())
+            .rule("users_1.email", HashMask::default())
+            .rule("broken", Mask::Keep)
+            .rule("users.id", HashMask::default())
+            .rule("*.email", HashMask::default());
+        assert_eq!(
+            wrong(&rules, shop()),
+            [
+                "rule 1: users.mail fits no column: the table is there, and it has no such column",
+                "rule 2: nothing.* fits no column: there is no such table",
+                "rule 3, users.low: the column is generated: mask the columns that it is computed from",
+                "rule 4: users_1.email names a partition: name its table users",
+                "rule 5: \"broken\" names no column: write table.column, such as users.email, *.email or \"a.b\".c",
+            ]
+        );
+        let error = rules.check(&shop().model()).unwrap_err();
+        assert_eq!(error.to_string().lines().count(), 5);
+    }
+
+    #[test]
+    fn the_first_rule_wins_and_partitions_follow() {
+        let rules = Anonymize::new()
+            .keep("users.id")
+            .rule("*.email", HashMask::default())
+            .rule("users.*", constant())
+            .rule("orders.seller", Mask::Shuffle);
+        let plan = rules.plan(&shop().model()).unwrap();
+        let (users, part) = (plan.table("users").unwrap(), plan.table("users_1").unwrap());
+        assert!(!users.column("id").unwrap().is_masked());
+        assert_eq!(users.column("email").unwrap().rule(), Some(2));
+        assert_eq!(part.column("email").unwrap().masker(), users.column("email").unwrap().masker());
+        assert!(users.column("low").is_none(), "generated columns are not copied");
+        assert_eq!(
+            plan.table("orders").unwrap().column("seller").unwrap().select(),
+            &Select::Shuffle
+        );
+        assert!(plan.table("v").is_none());
+        let origin = users.column("email").unwrap().origin();
+        assert_eq!(plan.origin(origin), Some(("users", "email")));
+    }
+
+    #[test]
+    fn rows_stay_in_their_partitions() {
+        let example = || {
+            Example::new()
+                .object(
+                    ObjectKind::Table,
+                    "logs",
+                    &[(Attribute::PartitionKey, "RANGE (day, lower(who))")],
+                )
+                .columns_of("logs", &["day date", "who text", "what text"])
+        };
+        let shift = Mask::DateShift(DateShiftMask::new(30));
+        let rules = Anonymize::new().rule("logs.day", shift).rule("logs.wh*", HashMask::default());
+        let found = wrong(&rules, example());
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("rule 1, logs.day: the column is in the partition key"));
+        let rules = Anonymize::new().keep("logs.day").rule("logs.what", HashMask::default());
+        assert_eq!(wrong(&rules, example()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_cannot_be_proved_is_known() {
+        for (mask, expected) in [
+            (Mask::from(HashMask::default()), true),
+            (FakeKind::Name.into(), true),
+            (Mask::Null, true),
+            (Mask::Partial(PartialMask::default()), true),
+            (Mask::Shuffle, false),
+            (Mask::Sql(SqlMask::new("seller")), false),
+        ] {
+            let plan = Anonymize::new().rule("orders.seller", mask.clone()).plan(&shop().model());
+            let plan = plan.unwrap();
+            let seller = plan.table("orders").unwrap().column("seller").unwrap();
+            assert_eq!(seller.is_provable(), expected, "{mask}");
+        }
+    }
+
+    #[test]
+    fn foreign_keys_are_masked_on_both_sides() {
+        let hash = HashMask::default;
+        for (parent, child, expected) in [
+            (Some(Mask::from(hash())), Some(Mask::from(hash())), true),
+            (Some(hash().into()), None, false),
+            (None, Some(hash().into()), false),
+            (Some(hash().into()), Some(hash().length(20).into()), false),
+            (Some(hash().into()), Some(hash().ignore_case().into()), false),
+            (Some(hash().into()), Some(Mask::Null), true),
+            (None, Some(Mask::Null), true),
+            (None, Some(Mask::Shuffle), true),
+            (
+                Some(Mask::Template("{hash}@x".to_owned())),
+                Some(Mask::Template("{hash}@x".to_owned())),
+                true,
+            ),
+            (
+                Some(Mask::Template("{row}".to_owned())),
+                Some(Mask::Template("{row}".to_owned())),
+                false,
+            ),
+            (None, Some(Mask::Sql(SqlMask::new("email").unique())), false),
+        ] {
+            let mut rules = Anonymize::new();
+            if let Some(parent) = parent.clone() {
+                rules = rules.rule("users.email", parent);
+            }
+            if let Some(child) = child.clone() {
+                rules = rules.rule("orders.email", child);
+            }
+            let wrong = wrong(&rules, shop());
+            assert_eq!(wrong.is_empty(), expected, "{parent:?} {child:?} {wrong:?}");
+        }
+    }
+}
