@@ -64,8 +64,8 @@ pub(super) async fn run(
             0 => CloneOptions::default().data(true),
             _ => CloneOptions::default().anonymize(rules()),
         };
-        let cloning = Box::pin(manager.provisioner().clone_tenant(TENANT, COPY, options));
-        let report = cloning.await?;
+        let provisioner = manager.provisioner();
+        let report = Box::pin(provisioner.clone_tenant(TENANT, COPY, options)).await?;
         let mut took = began.elapsed();
         manager.close().await;
         if let Some(anonymized) = &report.anonymized {
