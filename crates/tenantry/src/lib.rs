@@ -78,6 +78,7 @@
 //! |---|---|
 //! | migrate the schemas of all tenants | [`TenantManager::migrator`], [`migrate`] |
 //! | create, suspend, rename or drop a tenant | [`TenantManager::provisioner`], [`provision`] |
+//! | copy a tenant, with personal data masked | [`provision::Provisioner::clone_tenant`], [`clone`], [`anonymize`] |
 //! | find tenants whose schemas are not what they should be | [`TenantManager::drift`], [`drift`], [`schema`] |
 //! | fill schemas with data | [`TenantManager::seeder`], [`seed`] |
 //! | survive a restart of the server | nothing: openings are tried again, a [circuit breaker](BreakerOptions) keeps an outage short; [`PoolOptions::retry`] says how |

@@ -38,17 +38,18 @@ impl Dictionary {
         Self { words }
     }
 
-    /// Returns `true` if fakes may hold a value: if each of its words is one of theirs, or a short number.
+    /// Returns `true` if fakes may hold a value: if each of its words is one of theirs, or a short number. Numbers alone are
+    /// not enough, because two of them are hardly ever the same.
     pub(crate) fn holds(&self, value: &str) -> bool {
-        let mut any = false;
+        let mut has_word = false;
         words(value).all(|word| {
-            any = true;
             let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+            has_word |= !is_number;
             match is_number {
                 true => word.len() <= MAX_DIGITS,
                 false => self.words.contains(&word.to_lowercase()),
             }
-        }) && any
+        }) && has_word
     }
 }
 

@@ -165,6 +165,11 @@ impl Leaf {
         }
     }
 
+    /// Returns `true` if the mask may hold invented words.
+    pub(super) fn invents(&self) -> bool {
+        matches!(self, Self::Fake { .. } | Self::Template { .. })
+    }
+
     /// Returns `true` if no source value can come out as the mask of another row.
     pub(super) fn is_provable(&self) -> bool {
         !matches!(self, Self::Shift { .. } | Self::Noise { .. })

@@ -59,6 +59,12 @@ impl MaskPlan {
         self.tables.values()
     }
 
+    /// Returns `true` if words are invented for any column.
+    pub(crate) fn invents(&self) -> bool {
+        let mut columns = self.tables().flat_map(TablePlan::columns);
+        columns.any(|column| column.masker.leaves().into_iter().any(Leaf::invents))
+    }
+
     /// Returns the table and the column of a number that collected values have.
     pub(crate) fn origin(&self, number: u32) -> Option<(&str, &str)> {
         self.tables.values().find_map(|table| {

@@ -13,7 +13,12 @@ use super::{
     plan::{Plan, Rows, Table},
     rows::{Kept, Way, qualified},
 };
-use crate::{error::Error, schema::ForeignKey, sql::Sql};
+use crate::{
+    error::Error,
+    schema::ForeignKey,
+    sql::{Sql, printed_by_server},
+    tenant::Ident,
+};
 
 /// The kept rows of tables: those that are not listed are copied as a whole.
 #[derive(Debug, Default)]
@@ -60,7 +65,8 @@ impl Subset {
                     .map_err(|e| failed(format!("choosing rows of the table {}", table.name), e))?;
             }
         }
-        let links = subset.links(way, plan);
+        let operators = operators(conn, &way.from.schema).await?;
+        let links = subset.links(way, plan, &operators);
         let follows = |link: &&Link<'_>| subset.units[link.from].follows;
         while_changing(conn, links.iter().filter(follows).map(Link::shrink)).await?;
         let may_grow = |link: &&Link<'_>| !subset.units[link.to].is_excluded;
@@ -75,12 +81,18 @@ impl Subset {
     }
 
     /// Returns the foreign keys between units of which not all rows are kept.
-    fn links<'a>(&'a self, way: Way<'a>, plan: &'a Plan) -> Vec<Link<'a>> {
+    fn links<'a>(
+        &'a self,
+        way: Way<'a>,
+        plan: &'a Plan,
+        operators: &'a Operators,
+    ) -> Vec<Link<'a>> {
         let unit_of = unit_names(plan);
         let links = plan.references.iter().filter_map(|key| {
             let (from, to) = (*unit_of.get(&*key.table)?, *unit_of.get(&*key.to)?);
             let kept = [self.units.get(from)?.kept, self.units.get(to)?.kept];
-            Some(Link { way, key, from, to, kept })
+            let operators = operators.get(&(key.table.clone(), key.name.clone()))?;
+            Some(Link { way, key, operators, from, to, kept })
         });
         links.collect()
     }
@@ -90,6 +102,8 @@ impl Subset {
 struct Link<'a> {
     way: Way<'a>,
     key: &'a ForeignKey,
+    /// For each column, what the server compares a key with a reference to it.
+    operators: &'a [SqlStr],
     from: &'a str,
     to: &'a str,
     kept: [Kept; 2],
@@ -137,12 +151,39 @@ impl Link<'_> {
         self.is_referred_to(sql);
     }
 
-    /// Appends that a row `c` refers to a row `p`. The types may be any, and so may the operator.
+    /// Appends that a row `c` refers to a row `p`.
     fn is_referred_to(&self, sql: &mut Sql) {
-        for (index, (column, to)) in self.key.columns.iter().zip(&self.key.to_columns).enumerate() {
-            sql.text(if index == 0 { "c." } else { " and c." }).name(column).text(" = p.").name(to);
+        let columns = self.key.columns.iter().zip(&self.key.to_columns).zip(self.operators);
+        for (index, ((column, to), operator)) in columns.enumerate() {
+            sql.text(if index == 0 { "p." } else { " and p." }).name(to).text(" ");
+            sql.vouched(operator, 0..operator.as_str().len()).text(" c.").name(column);
         }
     }
+}
+
+/// The operators of foreign keys, by table and constraint.
+type Operators = BTreeMap<(String, String), Vec<SqlStr>>;
+
+/// Reads with which operators the server compares what foreign keys refer to: those of the types may be in any schema.
+async fn operators(conn: &mut PgConnection, schema: &Ident) -> Result<Operators, Error> {
+    let query = sqlx::query_as(
+        "select c.relname::pg_catalog.text, k.conname::pg_catalog.text, \
+           array(select pg_catalog.format('operator(%I.%s)', n.nspname, o.oprname) \
+             from pg_catalog.unnest(k.conpfeqop) with ordinality as u (oid, place) \
+             join pg_catalog.pg_operator o on o.oid operator(pg_catalog.=) u.oid \
+             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) o.oprnamespace order by u.place) \
+         from pg_catalog.pg_class c join pg_catalog.pg_constraint k on k.conrelid operator(pg_catalog.=) c.oid \
+         join pg_catalog.pg_namespace s on s.oid operator(pg_catalog.=) c.relnamespace \
+         where k.contype operator(pg_catalog.=) 'f' and s.nspname operator(pg_catalog.=) $1::pg_catalog.name",
+    );
+    let query = query.bind(schema.as_str()).persistent(false);
+    let found: Vec<(String, String, Vec<String>)> =
+        query.fetch_all(conn).await.map_err(|e| failed("reading the foreign keys".into(), e))?;
+    let keys = found.into_iter().map(|(table, name, operators)| {
+        let operators = operators.into_iter().map(printed_by_server).collect();
+        ((table, name), operators)
+    });
+    Ok(keys.collect())
 }
 
 /// Returns the topmost table of each.

@@ -54,12 +54,13 @@ impl Masking {
             Some(key) => key.clone(),
             None => random_key()?,
         };
+        let collector = Some(Collector::new(MEMORY, &key));
         Ok(Self {
             plan,
             rules: rules.clone(),
             key,
             suspicions: Vec::new(),
-            collector: Some(Collector::new(MEMORY)),
+            collector,
             tallies: BTreeMap::new(),
         })
     }
@@ -135,7 +136,7 @@ impl Masking {
         ends: proof::Places<'_>,
         rows: &BTreeMap<String, u64>,
     ) -> Result<AnonymizeReport, Error> {
-        let collector = self.collector.take().unwrap_or_else(|| Collector::new(0));
+        let collector = self.collector.take().unwrap_or_else(|| Collector::new(0, &self.key));
         let unchanged = proof::unchanged(copy, &ends, &self.plan).await?;
         let proof = proof::run(source, copy, &ends, &self.plan, collector).await?;
         if !proof.found.is_empty() && self.rules.is_strict() {

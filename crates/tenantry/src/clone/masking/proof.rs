@@ -46,8 +46,13 @@ pub(super) async fn run(
         }
     }
     finder.excuse_found();
-    let dictionary = Dictionary::new();
-    finder.excuse_if(|value| std::str::from_utf8(value).is_ok_and(|value| dictionary.holds(value)));
+    // Where nothing is invented, no word can be in the copy for that reason.
+    let dictionary = plan.invents().then(Dictionary::new);
+    if let Some(dictionary) = dictionary {
+        finder.excuse_if(|value| {
+            std::str::from_utf8(value).is_ok_and(|value| dictionary.holds(value))
+        });
+    }
 
     let mut leaks = BTreeMap::new();
     let mut before = HashMap::new();
@@ -154,7 +159,7 @@ async fn feed(
         conn.copy_out_raw(sql.as_str()).await.map_err(|error| failed(reading(), error))?;
     while let Some(row) = rows.try_next().await.map_err(|error| failed(reading(), error))? {
         *bytes += row.len() as u64;
-        finder.feed(&row);
+        finder.feed_rows(&row);
     }
     Ok(())
 }
