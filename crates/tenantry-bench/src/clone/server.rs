@@ -111,11 +111,14 @@ impl Database {
 
     /// Drops schemas, and does what autovacuum and the checkpointer would do later.
     pub(super) async fn drop_schemas(&self, schemas: &[String]) -> Result<(), Failure> {
+        let mut conn = self.connect().await?;
         // Every object holds a lock until the end of its transaction.
         for some in schemas.chunks(20) {
-            self.run(format!("drop schema {} cascade", some.join(", "))).await?;
+            trusted::run(&mut conn, format!("drop schema {} cascade", some.join(", "))).await?;
         }
-        self.run(format!("vacuum (analyze) {}", CATALOGS.join(", "))).await?;
-        self.run("checkpoint".to_owned()).await
+        trusted::run(&mut conn, format!("vacuum {}", CATALOGS.join(", "))).await?;
+        trusted::run(&mut conn, "checkpoint".to_owned()).await?;
+        conn.close().await?;
+        Ok(())
     }
 }
