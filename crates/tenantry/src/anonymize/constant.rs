@@ -50,7 +50,9 @@ pub(super) fn check(text: &str, shape: &Shape, data_type: &str) -> Result<(), St
     };
     match is_value {
         true => Ok(()),
-        false => Err(format!("the constant is no value of {data_type}: write {example}")),
+        false => {
+            Err(format!("the constant is not a valid {data_type}: use, for example, {example}"))
+        }
     }
 }
 

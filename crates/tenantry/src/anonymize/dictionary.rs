@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use fake::locales::{Data, EN};
 
-/// Words that invented values hold, so that finding them in a clone proves nothing.
+/// The words that fakes consist of. Finding one in a clone proves nothing.
 #[derive(Debug)]
 pub(crate) struct Dictionary {
     /// In lower case.
@@ -38,8 +38,8 @@ impl Dictionary {
         Self { words }
     }
 
-    /// Returns `true` if fakes may hold a value: if each of its words is one of theirs, or a short number. Numbers alone are
-    /// not enough, because two of them are hardly ever the same.
+    /// Returns `true` if a fake can contain the value: if each of its words is in the lists or is a short number. Numbers
+    /// alone are not enough, because two of them are hardly ever the same.
     pub(crate) fn holds(&self, value: &str) -> bool {
         let mut has_word = false;
         words(value).all(|word| {
@@ -87,7 +87,8 @@ mod tests {
         ] {
             for _ in 0..300 {
                 let fake = invent::plain(kind, &mut chooser, 60);
-                assert!(dictionary.holds(&fake), "{kind}: {fake}");
+                let is_number = !fake.contains(char::is_alphabetic);
+                assert!(is_number || dictionary.holds(&fake), "{kind}: {fake}");
             }
         }
     }
@@ -96,7 +97,7 @@ mod tests {
     fn it_holds_nothing_else() {
         let dictionary = Dictionary::new();
         for value in
-            ["ann.miller@gmail.com", "Zebediah Xylander", "123456", "Ann 1234567", "", "--"]
+            ["ann.miller@gmail.com", "Zebediah Xylander", "+49 30 1234", "Ann 1234567", "", "--"]
         {
             assert!(!dictionary.holds(value), "{value}");
         }

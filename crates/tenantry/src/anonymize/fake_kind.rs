@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! fake_kinds {
     ($($(#[$docs:meta])* $variant:ident = $word:literal,)*) => {
-        /// A kind of invented value. All are English; domains and networks are those that are reserved for documentation
+        /// A kind of invented value. Words are English; domains and networks are those reserved for documentation
         /// ([RFC 2606](https://www.rfc-editor.org/rfc/rfc2606), [RFC 5737](https://www.rfc-editor.org/rfc/rfc5737),
         /// [RFC 3849](https://www.rfc-editor.org/rfc/rfc3849)).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

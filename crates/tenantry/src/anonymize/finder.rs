@@ -1,11 +1,10 @@
 //! Finds any of many values in much text.
 //!
-//! Of each value eight bytes are looked for that few other values have, or six if it is short; where they occur, the rest is
-//! compared. The text passes through windows of these widths, so the time is linear in its length; most windows are ruled out by two
-//! bits. An automaton (Aho–Corasick) has a state for every byte of every value: for a million of them it takes four times the memory and
-//! twenty seconds to build.
+//! Each value is indexed by its rarest eight bytes, or six if it is short. A window of that width slides over the text, so the time is
+//! linear; a Bloom filter rules out most positions, and the rest are compared. For a million values this searches 200 MB/s and builds
+//! in 0.6 s; an Aho–Corasick automaton searches 290 MB/s, takes five times the memory and 20 s to build.
 
-use std::{collections::HashMap, ops::Range};
+use std::{collections::HashMap, fmt, ops::Range};
 
 use super::{copy_text, json_text};
 
@@ -18,8 +17,7 @@ const FILTER_BITS: usize = 16;
 /// How often a text is read without its backslashes: JSON in an array in a composite has three kinds of them.
 const MAX_NESTING: usize = 3;
 
-/// A search for values. Letters A to Z match in either case.
-#[derive(Debug)]
+/// A search for values. Letters A to Z match in either case. `Debug` shows no value.
 pub(crate) struct Finder {
     /// All values in a row, in lower case.
     bytes: Vec<u8>,
@@ -29,10 +27,12 @@ pub(crate) struct Finder {
     longest: usize,
     /// The end of the text so far, in lower case.
     carry: Vec<u8>,
+    /// The columns of values that were found a moment ago.
+    fresh: Vec<u32>,
 }
 
 /// The values that are looked for by windows of one width.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Table {
     /// The width of the window, in bits.
     width: u32,
@@ -52,7 +52,7 @@ impl Table {
 /// The width of the window for long values, in bytes.
 const WIDE: usize = 8;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Value {
     start: u32,
     length: u16,
@@ -62,18 +62,18 @@ struct Value {
     /// The next value in the bucket, plus 1.
     next: u32,
     is_found: bool,
-    /// It is found elsewhere, too, so that finding it proves nothing.
+    /// It also occurs where it is allowed, so finding it proves nothing.
     is_excused: bool,
 }
 
-/// What a search has found of the values of one column.
+/// The result of a search for the values of one column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Values that the text holds.
+    /// Values that occur in the text.
     pub(crate) found: u64,
-    /// Values that the text does not hold.
+    /// Values that do not occur in the text.
     pub(crate) absent: u64,
-    /// Values of which nothing can be proved, because they occur where they may.
+    /// Values that prove nothing, because they also occur where they are allowed.
     pub(crate) excused: u64,
 }
 
@@ -86,6 +86,7 @@ impl Finder {
             tables: Default::default(),
             longest: 0,
             carry: Vec::new(),
+            fresh: Vec::new(),
         };
         for (value, origin) in source {
             let Ok(length) = u16::try_from(value.len()) else { continue };
@@ -147,7 +148,7 @@ impl Finder {
         table
     }
 
-    /// Looks through the next piece of a text. A value that two pieces share is found.
+    /// Searches the next piece of a text. Values that span two pieces are found.
     pub(crate) fn feed(&mut self, piece: &[u8]) {
         let mut text = std::mem::take(&mut self.carry);
         let start = text.len();
@@ -161,8 +162,8 @@ impl Finder {
         self.carry = text;
     }
 
-    /// Looks through whole lines as `COPY … TO STDOUT` writes them. Where there are backslashes, the text is looked through once more
-    /// without them: those of the format, and then those of arrays, composites and JSON inside.
+    /// Searches whole lines of `COPY … TO STDOUT`. Fields with backslashes are searched again after removing the escapes of the format,
+    /// and then those of arrays, composites and JSON inside.
     pub(crate) fn feed_rows(&mut self, lines: &[u8]) {
         self.feed(lines);
         self.end_of_text();
@@ -213,28 +214,38 @@ impl Finder {
                     let start = at.checked_sub(value.window.into());
                     let found =
                         start.and_then(|start| text.get(start..start + usize::from(value.length)));
-                    value.is_found = found == Some(text_of(&self.bytes, value));
+                    value.is_found = found == Some(text_of(&self.bytes, value))
+                        && start.is_some_and(|start| !is_chance(text, start, value.length));
+                    if value.is_found && !value.is_excused {
+                        self.fresh.push(value.origin);
+                    }
                 }
             }
         }
     }
 
-    /// Excuses the values that have been found until now, and looks for the others from now on.
+    /// Returns the columns of the values that were found since this was last asked, one for each value.
+    pub(crate) fn take_fresh(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Marks the values found so far as excused, and continues with the others.
     pub(crate) fn excuse_found(&mut self) {
         self.end_of_text();
+        self.fresh.clear();
         for value in &mut self.values {
             value.is_excused |= std::mem::take(&mut value.is_found);
         }
     }
 
-    /// Excuses the values that fit a condition. They are in lower case.
+    /// Marks the values that satisfy a condition as excused. They are in lower case.
     pub(crate) fn excuse_if(&mut self, is_harmless: impl Fn(&[u8]) -> bool) {
         for value in &mut self.values {
             value.is_excused |= is_harmless(text_of(&self.bytes, value));
         }
     }
 
-    /// Returns what has been found, by columns.
+    /// Returns the results by column.
     pub(crate) fn found(&self) -> HashMap<u32, Found> {
         let mut columns: HashMap<u32, Found> = HashMap::new();
         for value in &self.values {
@@ -259,6 +270,27 @@ impl Finder {
                 .map(|table| table.buckets.len() * 4 + table.filter.len() * 8)
                 .sum::<usize>()
     }
+}
+
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Finder({} values, redacted)", self.values.len())
+    }
+}
+
+/// The most digits of a hexadecimal number that occur in longer ones by chance, such as hashes.
+const CHANCE: usize = 12;
+
+/// Returns `true` if a value is a short hexadecimal number, and stands within a longer word.
+fn is_chance(text: &[u8], start: usize, length: u16) -> bool {
+    let end = start + usize::from(length);
+    let value = text.get(start..end).unwrap_or_default();
+    if value.len() > CHANCE || !value.iter().all(u8::is_ascii_hexdigit) {
+        return false;
+    }
+    let before = start.checked_sub(1).and_then(|at| text.get(at));
+    let is_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    is_word(before) || is_word(text.get(end))
 }
 
 fn text_of<'a>(bytes: &'a [u8], value: &Value) -> &'a [u8] {
@@ -326,6 +358,21 @@ mod tests {
             ("", 0),
         ] {
             let mut finder = finder(&["ann@example.org", "bob@example.org"]);
+            finder.feed(text.as_bytes());
+            assert_eq!(found(&finder).found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn short_numbers_in_longer_ones_are_chance() {
+        for (text, expected) in [
+            ("c100123", 1),
+            ("code C100123, please", 1),
+            ("9fc10012347", 0),
+            ("{c100123}", 1),
+            ("xc100123", 0),
+        ] {
+            let mut finder = finder(&["C100123"]);
             finder.feed(text.as_bytes());
             assert_eq!(found(&finder).found, expected, "{text}");
         }

@@ -257,6 +257,11 @@ fn hash_leaf(mask: &Mask, hash: &HashMask, shape: &Shape, data_type: &str) -> Re
     if hash.length.is_some_and(|length| !(1..=64).contains(&length)) {
         return Err("length must be from 1 to 64 hexadecimal digits".to_owned());
     }
+    let is_text = matches!(shape, Shape::Text { .. });
+    let is_plain = hash.prefix.is_empty() && hash.suffix.is_empty();
+    if !is_text && !is_plain {
+        return Err(format!("prefix and suffix do not fit {data_type}: leave them out"));
+    }
     match shape {
         Shape::Text { limit, folds_case, is_padded } => {
             let around = hash.prefix.chars().count() + hash.suffix.chars().count();

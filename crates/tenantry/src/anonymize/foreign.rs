@@ -8,7 +8,7 @@ use super::{
     masker::Masker,
     plan::{ColumnPlan, Select, TablePlan},
 };
-use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, foreign_keys};
+use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, export::keys::foreign_keys};
 
 /// Returns the rules by which rows would not find the row that they refer to.
 pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -> Vec<WrongRule> {
@@ -36,7 +36,7 @@ pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -
                 rule: from.rule().or_else(|| to.and_then(ColumnPlan::rule)),
                 column: Some(format!("{}.{}", key.table, from.name())),
                 message: format!(
-                    "the foreign key {} refers to {target}: give both columns one rule with hash, a fake or a template, or keep both",
+                    "the foreign key {} refers to {target}: give both columns the same hash, fake or template, or keep both",
                     key.name
                 ),
             });
@@ -50,6 +50,8 @@ fn agree(from: &ColumnPlan, to: Option<&ColumnPlan>, may_be_null: bool, is_singl
     if may_be_null && *from.masker() == Masker::Leaf(Leaf::Null) {
         return true;
     }
+    // All values that there were are still there.
+    let to = to.filter(|to| !is_single || *to.select() != Select::Shuffle);
     let Some(to) = to else {
         return !from.is_masked() || is_single && *from.select() == Select::Shuffle;
     };

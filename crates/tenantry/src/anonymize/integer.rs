@@ -1,5 +1,7 @@
 //! A keyed bijection of integers.
 
+use std::fmt;
+
 use super::key::{Key, Purpose, word};
 
 /// Rounds of the Feistel network. Four are enough in theory for large domains; small ones need more.
@@ -11,9 +13,15 @@ const ROUNDS: u64 = 8;
 /// `smallint` is mapped to what fits `smallint`, and so on. That is why a `bigint` column and the `integer` column
 /// that refers to it agree. 0 is mapped to 0: it means "none" in many schemas, and if another integer were mapped
 /// to it, checks such as `id > 0` would fail.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct IntegerMap {
     keys: (u64, u64),
+}
+
+impl fmt::Debug for IntegerMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IntegerMap(redacted)")
+    }
 }
 
 /// The integers of one type that the next smaller type cannot hold.

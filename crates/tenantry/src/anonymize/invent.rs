@@ -18,7 +18,7 @@ const TAG_DIGITS: usize = 12;
 /// The longest text that is invented, in characters.
 const MAX_TEXT: usize = 1_000;
 
-/// How often a fake is invented anew that does not fit.
+/// How many fakes are tried if one is too long.
 const ATTEMPTS: usize = 8;
 
 /// Returns the fewest characters that a column must have room for.

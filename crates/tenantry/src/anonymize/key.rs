@@ -10,9 +10,8 @@ const MIN_BYTES: usize = 16;
 
 /// The secret that hashes, fakes and shifts are derived from.
 ///
-/// Equal values get equal masks under one key, in every table and in every clone; another key gives other
-/// masks. With the key, masks of guessable values can be tested, so it is as confidential as the source. It is
-/// never serialised, and its `Debug` output is redacted.
+/// With one key, equal values get equal masks in every table and every clone. Anyone with the key can test guesses against the masks,
+/// so keep it as confidential as the source. It is never serialised, and its `Debug` output is redacted.
 ///
 /// # Examples
 ///
@@ -30,20 +29,20 @@ pub struct Key {
     mac: Hmac<Sha256>,
 }
 
-/// Why there is no usable key.
+/// Why a key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The key has fewer than 16 bytes.
     #[error("the key has {bytes} bytes: use at least 16 random ones")]
     TooShort {
-        /// How many it has.
+        /// Its length in bytes.
         bytes: usize,
     },
     /// The environment variable named by `key_env` is not set.
     #[error("the environment variable {name} is not set: it must hold the key")]
     Missing {
-        /// The variable.
+        /// The name of the variable.
         name: String,
     },
 }
@@ -62,7 +61,7 @@ pub(super) enum Purpose {
 }
 
 impl Key {
-    /// Takes a key of at least 16 bytes; 32 random bytes are best.
+    /// Creates a key from at least 16 bytes. Use 32 random bytes.
     ///
     /// # Errors
     ///
@@ -96,9 +95,9 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Numbers that follow from a digest, for choosing among fakes (SplitMix64).
+/// A random number generator (SplitMix64) seeded by a digest.
 ///
-/// The generator is written here because clones must not change with the version of a crate.
+/// It is implemented here so that masks do not change with the version of a crate.
 #[derive(Debug, Clone)]
 pub(super) struct Chooser(u64);
 

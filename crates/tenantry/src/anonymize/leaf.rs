@@ -16,7 +16,7 @@ use super::{
 /// Hexadecimal digits that keep the hashes of a table's values apart.
 pub(super) const UNIQUE_DIGITS: usize = 10;
 
-/// How often a mask is made anew that is the value itself.
+/// How many masks are tried if one equals the value.
 const ATTEMPTS: u8 = 16;
 
 /// What is done with a value.
@@ -84,14 +84,14 @@ impl Keyed {
     }
 }
 
-/// What has become of a value.
+/// The result for a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It is null now.
+    /// It became null.
     Null,
-    /// It is another one now.
+    /// It changed.
     Masked,
-    /// It identifies nobody, and stays: 0 under a hash, an infinite date.
+    /// It identifies no one and stays: 0 under a hash, an infinite date.
     Neutral,
     /// The mask is the value itself, such as a constant that the value has already.
     Unchanged,

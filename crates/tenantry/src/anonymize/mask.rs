@@ -1,4 +1,4 @@
-//! What a mask does, as rules say it.
+//! Masks.
 
 use std::fmt;
 
@@ -6,25 +6,25 @@ use super::{DateShiftMask, FakeKind, FakeMask, HashMask, NoiseMask, PartialMask,
 
 /// What happens to the values of a column.
 ///
-/// *Joinable* means that equal values stay equal, in every column of every table; *unique* that different values
-/// stay different. Null stays null under every mask.
+/// *Joinable* means that equal values stay equal in every column of every table; *unique* means that different values stay
+/// different. Null stays null under every mask.
 ///
 /// | mask | fits | joinable | unique |
 /// |---|---|---|---|
-/// | [`Keep`](Self::Keep) | everything | yes | yes |
-/// | [`Null`](Self::Null) | everything that can be null | no | only where nulls are distinct |
-/// | [`Constant`](Self::Constant) | everything that the text is a value of | no | no |
-/// | [`Template`](Self::Template) | texts | without `{row}` | with `{row}`, or `{hash}` of 10 digits |
-/// | [`Hash`](Self::Hash) | texts, `uuid`, integers, `bytea` | yes | from 10 digits on, without `ignore_case` |
-/// | [`Fake`](Self::Fake) | texts; addresses also `inet` | yes | with `unique` |
+/// | [`Keep`](Self::Keep) | every type | yes | yes |
+/// | [`Null`](Self::Null) | nullable columns | no | where nulls are distinct |
+/// | [`Constant`](Self::Constant) | every type the text is valid for | no | no |
+/// | [`Template`](Self::Template) | text | unless it has `{row}` | with `{row}`, or with `{hash}` of 10 digits or more |
+/// | [`Hash`](Self::Hash) | text, `uuid`, integers, `bytea` | yes | with 10 digits or more, without `ignore_case` |
+/// | [`Fake`](Self::Fake) | text; `ip` also fits `inet` | yes | with `unique` |
 /// | [`DateShift`](Self::DateShift) | `date`, `timestamp`, `timestamptz` | no | no |
 /// | [`Noise`](Self::Noise) | integers, `numeric`, floats | no | no |
-/// | [`Partial`](Self::Partial) | texts | yes | no |
-/// | [`Shuffle`](Self::Shuffle) | everything but parts of a value | no | a single column |
-/// | [`Sql`](Self::Sql) | everything but parts of a value | it depends | if `unique` says so |
+/// | [`Partial`](Self::Partial) | text | yes | no |
+/// | [`Shuffle`](Self::Shuffle) | every type, whole values only | no | in a single column |
+/// | [`Sql`](Self::Sql) | every type, whole values only | no | with `unique` |
 ///
-/// Domains are masked like the types they are based on. A mask on an array is applied to each element. A field of a
-/// composite and a value inside `json` are masked by a rule with a path.
+/// A domain is masked like its base type, and an array element by element. Fields of a composite and values inside `json` need a
+/// rule with a path. A number inside `json` becomes a string under a template, a fake or a partial mask.
 ///
 /// # Examples
 ///
@@ -38,30 +38,30 @@ use super::{DateShiftMask, FakeKind, FakeMask, HashMask, NoiseMask, PartialMask,
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Mask {
-    /// Leaves values unchanged. It also says that the column has been considered.
+    /// Leaves values unchanged, and records that this is intended.
     Keep,
     /// Replaces every value by null.
     Null,
-    /// Replaces every value by one text. In `json`, a constant that is JSON, such as `42` or `{}`, is written as JSON, and any
-    /// other as a string.
+    /// Replaces every value by the same text. Inside `json`, a text that is valid JSON, such as `42` or `{}`, is inserted verbatim, and
+    /// any other as a string.
     Constant(String),
-    /// Replaces every value by a text with placeholders: `{hash}` and `{hash:8}`, hexadecimal digits of the value's hash, 32 by
-    /// default; `{row}`, the number of the row in its table, from 1; and each [`FakeKind`], as `{first_name}`. `{{` and `}}` are
-    /// braces.
+    /// Replaces every value by a text with placeholders: `{hash}` or `{hash:8}` for hexadecimal digits of the value's hash (32 by
+    /// default), `{row}` for the number of the row in its table, from 1, and each [`FakeKind`], such as `{first_name}`. Write `{{`
+    /// and `}}` for braces.
     Template(String),
-    /// Replaces values by their keyed hash.
+    /// Replaces values by their keyed hash (HMAC-SHA256).
     Hash(HashMask),
-    /// Replaces values by invented ones, which follow from the key and the value.
+    /// Replaces values by invented ones, derived from the key and the value.
     Fake(FakeMask),
-    /// Moves dates by a number of days, never by 0.
+    /// Shifts dates by a random number of days, never by 0.
     DateShift(DateShiftMask),
-    /// Moves numbers by a random amount.
+    /// Adds random noise to numbers.
     Noise(NoiseMask),
-    /// Shows the ends of a text only.
+    /// Keeps only the ends of a text.
     Partial(PartialMask),
-    /// Exchanges the values of a column among its rows.
+    /// Shuffles the values of a column among the rows of the table.
     Shuffle,
-    /// Replaces values by an SQL expression over the columns of the row.
+    /// Replaces values by the result of an SQL expression over the row.
     Sql(SqlMask),
 }
 

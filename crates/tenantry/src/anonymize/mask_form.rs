@@ -151,7 +151,7 @@ impl<'de> de::Visitor<'de> for MaskVisitor {
             "hash" => Ok(Mask::Hash(HashMask::default())),
             "partial" => Ok(Mask::Partial(PartialMask::default())),
             "shuffle" => Ok(Mask::Shuffle),
-            _ => Err(E::custom(format!("{word:?} is no mask: write {SHAPES}"))),
+            _ => Err(E::custom(format!("{word:?} is not a mask: write {SHAPES}"))),
         }
     }
 
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn what_is_no_mask_is_refused_with_advice() {
         for (written, part) in [
-            (json!("hush"), "\"hush\" is no mask: write \"keep\""),
+            (json!("hush"), "\"hush\" is not a mask: write \"keep\""),
             (json!({}), "a mask is one of"),
             (json!({ "hash": {}, "fake": "email" }), "a mask is one of"),
             (json!({ "fake": "emial" }), "expected one of `name`"),

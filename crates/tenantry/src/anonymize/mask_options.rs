@@ -4,26 +4,25 @@ use serde::{Deserialize, Serialize};
 
 use super::FakeKind;
 
-/// Options of [`Mask::Hash`].
+/// Options of [`Mask::Hash`](super::Mask::Hash).
 ///
-/// A text becomes lowercase hexadecimal digits; a `uuid` one of version 4; `bytea` 32 bytes; an integer another
-/// integer of the same sign that fits the same types, where 0 stays 0. Equal values give equal hashes in every column,
-/// so join columns are hashed alike: where one of them is shorter than the hash, set `length` to what fits it.
+/// A text becomes lowercase hexadecimal digits, a `uuid` another `uuid` of version 4, and `bytea` 32 bytes. An integer becomes
+/// another integer of the same sign that fits the same integer types; 0 stays 0. Equal values have equal hashes in every column. If
+/// columns that must join have room for different numbers of digits, set `length` to what fits the shortest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HashMask {
-    /// The hexadecimal digits of a text, at most 64. Default: 32, or as many as fit the column. Fewer than 10
-    /// cannot keep values unique.
+    /// The number of hexadecimal digits, 1 to 64. Default: 32, or as many as fit the column. Unique columns need at least 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<usize>,
-    /// What a text begins with. Default: nothing.
+    /// A prefix for hashed texts. Default: none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub prefix: String,
-    /// What a text ends with, such as `@example.invalid`. Default: nothing.
+    /// A suffix for hashed texts, such as `@example.invalid`. Default: none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub suffix: String,
-    /// Texts that differ in case only get the same hash. Default: no. `citext` is always hashed so.
+    /// Whether texts that differ only in case get the same hash. Default: `false`; always `true` for `citext`.
     #[serde(skip_serializing_if = "is_false")]
     pub ignore_case: bool,
 }
@@ -35,39 +34,39 @@ impl HashMask {
         Self { length: Some(digits), ..self }
     }
 
-    /// Sets what a text begins with.
+    /// Sets the prefix for hashed texts.
     #[must_use]
     pub fn prefix(self, prefix: impl Into<String>) -> Self {
         Self { prefix: prefix.into(), ..self }
     }
 
-    /// Sets what a text ends with.
+    /// Sets the suffix for hashed texts.
     #[must_use]
     pub fn suffix(self, suffix: impl Into<String>) -> Self {
         Self { suffix: suffix.into(), ..self }
     }
 
-    /// Hashes texts that differ in case only alike.
+    /// Gives texts that differ only in case the same hash.
     #[must_use]
     pub fn ignore_case(self) -> Self {
         Self { ignore_case: true, ..self }
     }
 }
 
-/// Options of [`Mask::Fake`]. In TOML they stand beside the kind: `{ fake = "email", unique = true }`.
+/// Options of [`Mask::Fake`](super::Mask::Fake). TOML has them in one table: `{ fake = "email", unique = true }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FakeMask {
-    /// What is invented.
+    /// The kind of value.
     pub kind: FakeKind,
-    /// Weaves 12 hexadecimal digits of the value's hash in, so that different values stay different. Default: no.
+    /// Whether to include 12 hexadecimal digits of the value's hash, so that different values stay different. Default: `false`.
     pub unique: bool,
-    /// Texts that differ in case only get the same fake. Default: no. `citext` always does.
+    /// Whether texts that differ only in case get the same fake. Default: `false`; always `true` for `citext`.
     pub ignore_case: bool,
 }
 
 impl FakeMask {
-    /// Invents values of a kind.
+    /// Creates a mask that invents values of a kind.
     #[must_use]
     pub fn new(kind: FakeKind) -> Self {
         Self { kind, unique: false, ignore_case: false }
@@ -79,38 +78,38 @@ impl FakeMask {
         Self { unique: true, ..self }
     }
 
-    /// Invents the same for texts that differ in case only.
+    /// Gives texts that differ only in case the same fake.
     #[must_use]
     pub fn ignore_case(self) -> Self {
         Self { ignore_case: true, ..self }
     }
 }
 
-/// Options of [`Mask::DateShift`].
+/// Options of [`Mask::DateShift`](super::Mask::DateShift).
 ///
-/// All dates of a row are moved by the same number of days, if their rules have the same `max_days`. The time of day
-/// stays; so do `infinity` and `-infinity`, which are not counted as masked.
+/// Dates of one row are shifted by the same number of days if their rules have the same `max_days` and `per`. The time of day does
+/// not change. `infinity` and `-infinity` stay and do not count as masked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DateShiftMask {
-    /// The most days that a date is moved by, to either side. From 1 to 365,000.
+    /// The largest shift in days, in either direction, from 1 to 365,000.
     pub max_days: u32,
-    /// What decides the shift: `row`, the default, or the name of a column of the same table. All rows with the same value in that
-    /// column, in any table, are moved alike, so a person's dates keep their distances. Where the column is null, the
-    /// row decides.
+    /// What determines the shift. With `row`, the default, it is the primary key, or the row number in a table without one. With
+    /// the name of a column of the same table, all rows with the same value in that column are shifted equally, in any table, so the
+    /// intervals between a person's dates are preserved. Where that column is null, the row determines the shift.
     #[serde(default = "row", skip_serializing_if = "is_row")]
     pub per: String,
 }
 
 impl DateShiftMask {
-    /// Moves the dates of each row.
+    /// Creates a mask that shifts the dates of each row separately.
     #[must_use]
     pub fn new(max_days: u32) -> Self {
         Self { max_days, per: row() }
     }
 
-    /// Moves the dates of all rows alike that have the same value in a column.
+    /// Shifts the dates of all rows with the same value in a column equally.
     #[must_use]
     pub fn per(self, column: impl Into<String>) -> Self {
         Self { per: column.into(), ..self }
@@ -129,16 +128,15 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// Options of [`Mask::Noise`]: how far a number is moved at most, to either side. One of the two is given.
+/// Options of [`Mask::Noise`](super::Mask::Noise): the largest change, in either direction. Exactly one of the two must be set.
 ///
-/// A number keeps its sign and its type's precision and scale, and is moved by at least one unit of its last
-/// digit. With `percent`, 0 stays 0; so do `NaN` and the infinities. They are not counted as masked. Equal numbers
-/// of different rows are moved differently.
+/// A number keeps its sign and the precision and scale of its type, and changes by at least one unit of its last digit. `NaN`,
+/// the infinities and, with `percent`, 0 stay and do not count as masked. Equal numbers in different rows change differently.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NoiseMask {
-    /// Percent of the number, more than 0 and at most 100.
+    /// In percent of the number, more than 0 and at most 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<f64>,
     /// In units of the number, more than 0.
@@ -147,32 +145,32 @@ pub struct NoiseMask {
 }
 
 impl NoiseMask {
-    /// Moves numbers by a share of themselves.
+    /// Creates a mask that changes numbers by up to a percentage.
     #[must_use]
     pub fn percent(percent: f64) -> Self {
         Self { percent: Some(percent), amount: None }
     }
 
-    /// Moves numbers by an amount.
+    /// Creates a mask that changes numbers by up to an amount.
     #[must_use]
     pub fn amount(amount: f64) -> Self {
         Self { percent: None, amount: Some(amount) }
     }
 }
 
-/// Options of [`Mask::Partial`].
+/// Options of [`Mask::Partial`](super::Mask::Partial).
 ///
-/// The middle of a text is replaced by `with`, whatever its length. A text with no more characters than `first` and `last`
+/// The middle of a text is replaced by `with`, which does not reveal its length. A text that is not longer than `first` and `last`
 /// together is replaced completely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PartialMask {
-    /// The characters that are shown at the start. Default: 1.
+    /// How many characters to keep at the start. Default: 1.
     pub first: usize,
-    /// The characters that are shown at the end. Default: 0.
+    /// How many characters to keep at the end. Default: 0.
     pub last: usize,
-    /// What stands for the rest. Default: `***`.
+    /// The replacement for the rest. Default: `***`.
     pub with: String,
 }
 
@@ -183,37 +181,37 @@ impl Default for PartialMask {
 }
 
 impl PartialMask {
-    /// Shows some characters at the start and at the end.
+    /// Creates a mask that keeps some characters at the start and at the end.
     #[must_use]
     pub fn new(first: usize, last: usize) -> Self {
         Self { first, last, ..Self::default() }
     }
 
-    /// Sets what stands for the rest.
+    /// Sets the replacement for the rest.
     #[must_use]
     pub fn with(self, with: impl Into<String>) -> Self {
         Self { with: with.into(), ..self }
     }
 }
 
-/// Options of [`Mask::Sql`]. In TOML they stand side by side: `{ sql = "lower(city)", unique = true }`.
+/// Options of [`Mask::Sql`](super::Mask::Sql). TOML has them in one table: `{ sql = "lower(city)", unique = true }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SqlMask {
-    /// The expression. It is evaluated in the source for each row, and can name the row's columns.
+    /// The expression. The source evaluates it for each row; it can refer to the row's columns.
     pub expression: String,
-    /// States that different rows get different values, which nothing checks in advance. Default: no.
+    /// Asserts that different rows get different values. This is not checked in advance. Default: `false`.
     pub unique: bool,
 }
 
 impl SqlMask {
-    /// Replaces values by an expression.
+    /// Creates a mask from an expression.
     #[must_use]
     pub fn new(expression: impl Into<String>) -> Self {
         Self { expression: expression.into(), unique: false }
     }
 
-    /// States that different rows get different values.
+    /// Asserts that different rows get different values.
     #[must_use]
     pub fn unique(self) -> Self {
         Self { unique: true, ..self }

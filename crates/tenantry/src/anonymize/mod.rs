@@ -1,11 +1,11 @@
 //! Masks for personal data in copies of tenants.
 //!
-//! [`Anonymize`] holds rules, written in Rust or TOML, that say what happens to which columns. They are checked against
-//! a schema as a whole before anything is copied. The rows are masked on their way from the source to the copy, so the copy
-//! never holds an original, not in a dead row either.
+//! [`Anonymize`] holds rules, written in Rust or TOML, that say what happens to which columns. All rules are checked
+//! against a schema before anything is copied. Rows are masked between the source and the copy, so the copy never contains an
+//! original value, not even in a dead row.
 //!
 //! ```text
-//!   rules ─▶ plan for a schema ─▶ rows: COPY … TO STDOUT ─▶ masks ─▶ COPY … FROM STDIN ─▶ proof: source values are not found
+//!   rules ─▶ plan for a schema ─▶ COPY … TO STDOUT ─▶ masks ─▶ COPY … FROM STDIN ─▶ search for source values
 //!            (all errors at once)
 //! ```
 //!
@@ -67,16 +67,13 @@ mod unique;
 mod wrong_rule;
 
 #[cfg(test)]
-#[cfg(test)]
 mod example;
-
-#[expect(unused_imports, reason = "copying a schema will use them")]
 pub(crate) use self::{
     collector::Collector,
     dictionary::Dictionary,
-    finder::{Finder, Found},
+    finder::Finder,
     plan::{ColumnPlan, MaskPlan, Select, TablePlan},
-    row::{MaskError, RowMasker},
+    row::RowMasker,
     tally::Tally,
     trial::Trial,
 };

@@ -2,7 +2,7 @@
 
 use super::shape::Shape;
 
-/// What a name speaks of; each is for other types.
+/// What a name refers to. Each kind is expected in different types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// What only a text can be.
@@ -114,7 +114,7 @@ const PAIRS: &[(&str, &str)] = &[
 
 const NUMBERS: &str = "id number no nr code nummer";
 
-/// What `name` is the name of, if it is nobody's.
+/// Things that have a name without being a person.
 const THINGS: &str = "file table column schema database index constraint host domain server service queue \
      job task worker event class type kind field key method function module package \
      template role group tag category label product plan project bucket folder path \
@@ -122,12 +122,12 @@ const THINGS: &str = "file table column schema database index constraint host do
      flag migration locale language timezone zone sheet brand model color font icon image \
      node pod cluster region country state metric variable param parameter action";
 
-/// Words at the end that say something about the thing, and not the thing itself.
+/// Last words that make the column an attribute of the thing, not the thing itself.
 const ABOUT: &str = "id ids uuid count counts at type kind status state verified confirmed enabled \
      disabled visible required optional total size length limit version format template \
      templates expiry expires ttl attempts retries position order index rank";
 
-/// Returns what a name speaks of, if that is personal.
+/// Returns what a name refers to, if that is personal.
 pub(super) fn name_of(name: &str) -> Option<Kind> {
     let words = words_of(name);
     let pair = words.windows(2).any(|pair| {

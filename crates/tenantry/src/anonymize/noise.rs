@@ -1,4 +1,4 @@
-//! Numbers moved by a random amount.
+//! Numbers with random noise.
 
 use super::key::Chooser;
 
@@ -21,7 +21,7 @@ pub(super) enum Number {
     Float(u32),
 }
 
-/// What has become of a number.
+/// The result for a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moved {
     Done,

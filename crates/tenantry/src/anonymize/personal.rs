@@ -1,4 +1,4 @@
-//! Columns that look personal and that no rule is for.
+//! Columns that look personal and have no rule.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,11 +14,14 @@ use super::{
     shape::Shape,
     unique,
 };
-use crate::schema::{Attribute, Object, ObjectKind, SchemaModel, foreign_keys};
+use crate::schema::{Attribute, Object, ObjectKind, SchemaModel, export::keys::foreign_keys};
 
-/// A column that looks personal and that no rule is for. It needs a mask, or `keep`.
+/// The table of migrations, which describes files.
+const BOOKKEEPING: &str = "_sqlx_migrations";
+
+/// A column that looks personal and has no rule. Give it a mask or `keep`.
 ///
-/// As text it is a line: `users.email: its name, values like e-mail addresses`. It never holds a value.
+/// Displayed as `users.email: its name, values like e-mail addresses`. It never contains a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Suspicion {
@@ -35,25 +38,25 @@ pub struct Suspicion {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SuspicionReason {
-    /// Its name says so, such as `email` or `date_of_birth`.
+    /// The column name, such as `email` or `date_of_birth`.
     Name,
-    /// Its name says that people write what they like, such as `notes`. This is weaker than the others.
+    /// The column name suggests free text, such as `notes`. This is the weakest reason.
     FreeText,
-    /// Its comment says so, such as with "personal", "PII" or "GDPR".
+    /// The column comment contains a word such as "personal", "PII" or "GDPR".
     Comment,
-    /// Its type is for network addresses or places.
+    /// The data type holds network addresses or places.
     DataType,
-    /// A sampled value holds an e-mail address.
+    /// A sampled value contains an e-mail address.
     LooksLikeEmail,
-    /// Sampled values are telephone numbers.
+    /// Sampled values look like telephone numbers.
     LooksLikePhone,
-    /// A sampled value holds an account number (IBAN) with a correct checksum.
+    /// A sampled value contains an IBAN with a valid checksum.
     LooksLikeIban,
-    /// Sampled values are card numbers with a correct checksum.
+    /// Sampled values are card numbers with a valid checksum.
     LooksLikeCard,
     /// Sampled values are IP addresses.
     LooksLikeIp,
-    /// A sampled JSON value has a key that would make a column look personal.
+    /// A sampled JSON value has a key that would be a suspicious column name.
     JsonKeys,
 }
 
@@ -81,7 +84,7 @@ impl fmt::Display for Suspicion {
     }
 }
 
-/// Some values of each column, for [`Anonymize::uncovered`] to look at. `Debug` shows none of them.
+/// Sampled values of columns, for [`Anonymize::uncovered`]. `Debug` shows none of them.
 #[derive(Clone, Default)]
 pub struct Samples {
     values: BTreeMap<(String, String), Vec<String>>,
@@ -111,10 +114,10 @@ impl fmt::Debug for Samples {
 }
 
 impl Anonymize {
-    /// Returns the columns that look personal and that no rule is for, `keep` included.
+    /// Returns the columns that look personal and have no rule. `keep` is a rule, too.
     ///
-    /// Names in English, German, French and Spanish are known. It is a safety net and no proof: a column can be personal without
-    /// looking so.
+    /// Column names are recognised in English, German, French and Spanish. This is a safety net, not a guarantee: a column can hold
+    /// personal data without looking like it.
     ///
     /// # Examples
     ///
@@ -138,7 +141,9 @@ impl Anonymize {
             .collect();
         let tables = model.of_kind(ObjectKind::Table);
         // Partitions follow their table.
-        let tables = tables.filter(|(_, table)| table.get(Attribute::PartitionOf).is_none());
+        let tables = tables.filter(|(key, table)| {
+            table.get(Attribute::PartitionOf).is_none() && key.name != BOOKKEEPING
+        });
         let mut found = Vec::new();
         for (table, _) in tables {
             let primary_key = unique::primary_key(model, &table.name);
@@ -282,6 +287,7 @@ mod tests {
             .table("homes", &["zip integer", "mail text"])
             .constraint("homes", "FOREIGN KEY (zip) REFERENCES zip(zip)")
             .table("events", &["email text"])
+            .table("_sqlx_migrations", &["version bigint not null", "description text"])
             .partition("events_1", "events", &["email text"]);
         assert_eq!(
             found(&Anonymize::new(), example, &Samples::default()),

@@ -4,22 +4,24 @@ use std::collections::BTreeMap;
 
 use super::{leaf::Leaf, masker::Masker, shape::Shape};
 
-/// What is done to the columns of all tables.
+/// The masks of all tables.
 #[derive(Debug, Clone)]
 pub(crate) struct MaskPlan {
     pub(super) tables: BTreeMap<String, TablePlan>,
 }
 
-/// What is done to the columns of a table, or of a partition.
+/// The masks of a table or partition.
 #[derive(Debug, Clone)]
 pub(crate) struct TablePlan {
     pub(super) name: String,
     /// The columns that are copied: all but generated ones.
     pub(super) columns: Vec<ColumnPlan>,
     pub(super) primary_key: Vec<String>,
+    /// The generated columns with their expressions.
+    pub(super) generated: Vec<(String, String)>,
 }
 
-/// What is done to a column.
+/// The mask of a column.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnPlan {
     pub(super) name: String,
@@ -27,6 +29,8 @@ pub(crate) struct ColumnPlan {
     pub(super) masker: Masker,
     /// The number of the rule that wins, from 1.
     pub(super) rule: Option<usize>,
+    /// What the mask of that rule is called.
+    pub(super) mask: String,
     /// The number of the column among all.
     pub(super) origin: u32,
     pub(super) data_type: String,
@@ -38,7 +42,7 @@ pub(crate) struct ColumnPlan {
     pub(super) is_numbered: bool,
 }
 
-/// What is read of a column in the source.
+/// What to read from the source for a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Select {
     /// Its values.
@@ -50,7 +54,7 @@ pub(crate) enum Select {
 }
 
 impl MaskPlan {
-    /// Returns what is done to a table or partition.
+    /// Returns the masks of a table or partition.
     pub(crate) fn table(&self, name: &str) -> Option<&TablePlan> {
         self.tables.get(name)
     }
@@ -65,7 +69,7 @@ impl MaskPlan {
         columns.any(|column| column.masker.leaves().into_iter().any(Leaf::invents))
     }
 
-    /// Returns the table and the column of a number that collected values have.
+    /// Returns the table and column that a number of collected values belongs to.
     pub(crate) fn origin(&self, number: u32) -> Option<(&str, &str)> {
         self.tables.values().find_map(|table| {
             let column = table.columns.iter().find(|column| column.origin == number)?;
@@ -88,11 +92,17 @@ impl TablePlan {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// Returns the expression of a generated column.
+    pub(super) fn generated(&self, name: &str) -> Option<&str> {
+        let generated = self.generated.iter().find(|(column, _)| column == name);
+        generated.map(|(_, expression)| &**expression)
+    }
+
     pub(crate) fn primary_key(&self) -> &[String] {
         &self.primary_key
     }
 
-    /// Returns `true` if rows pass a [`RowMasker`](super::RowMasker), or are read otherwise than column by column.
+    /// Returns `true` if rows pass a [`RowMasker`](super::RowMasker), or if a column is not read directly.
     pub(crate) fn is_masked(&self) -> bool {
         self.columns.iter().any(ColumnPlan::is_masked)
     }
@@ -124,8 +134,8 @@ impl ColumnPlan {
         self.select != Select::Column || !self.masker.is_keep()
     }
 
-    /// Returns `true` if the column's source values can be looked for in the clone. They cannot where they are never seen, as with an
-    /// expression, or where one row's mask may be another row's value, as with shifts, noise and shuffling.
+    /// Returns `true` if the clone can be searched for the column's source values. It cannot if the client never sees them (SQL
+    /// expressions), or if one row's mask can be another row's value (shifts, noise, shuffling).
     pub(crate) fn is_provable(&self) -> bool {
         self.select == Select::Column && self.masker.leaves().into_iter().all(Leaf::is_provable)
     }

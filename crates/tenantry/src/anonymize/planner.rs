@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Anonymize, Mask, Rule, WrongRule, WrongRules,
+    Anonymize, HashMask, Mask, Rule, WrongRule, WrongRules,
     fit::{Fitting, Misfit, fit},
     foreign,
     leaf::{Leaf, Per},
@@ -39,8 +39,10 @@ impl Anonymize {
         for table in tables.values() {
             planner.wrong.extend(unique::check(model, table));
             planner.wrong.extend(partition_key(model, table));
+            planner.wrong.extend(deciding_columns(table));
         }
         planner.wrong.extend(foreign::check(model, &tables));
+        planner.wrong.extend(self.hashes_of_several_lengths(&tables));
         let mut wrong = planner.wrong;
         wrong.sort();
         wrong.dedup();
@@ -48,6 +50,43 @@ impl Anonymize {
             true => Ok(MaskPlan { tables }),
             false => Err(WrongRules(wrong)),
         }
+    }
+}
+
+impl Anonymize {
+    /// Returns the rules that would hash equal texts to different lengths, because some of their columns are shorter.
+    fn hashes_of_several_lengths(&self, tables: &BTreeMap<String, TablePlan>) -> Vec<WrongRule> {
+        let mut wrong = Vec::new();
+        for (rule, number) in self.rules.iter().zip(1..) {
+            let Mask::Hash(HashMask { length: None, .. }) = rule.mask else { continue };
+            let columns = tables.values().flat_map(|table| {
+                let columns =
+                    table.columns.iter().filter(move |column| column.rule == Some(number));
+                columns.map(move |column| (table, column))
+            });
+            let lengths = columns.flat_map(|(table, column)| {
+                column.masker.leaves().into_iter().filter_map(move |leaf| match leaf {
+                    Leaf::HashText { digits, .. } => Some((*digits, table, column)),
+                    _ => None,
+                })
+            });
+            let lengths: Vec<_> = lengths.collect();
+            let longest = lengths.iter().map(|(digits, ..)| *digits).max().unwrap_or_default();
+            let shortest = lengths.iter().min_by_key(|(digits, ..)| *digits);
+            if let Some((digits, table, column)) = shortest.filter(|(digits, ..)| *digits < longest)
+            {
+                wrong.push(WrongRule {
+                    rule: Some(number),
+                    column: Some(format!("{}.{}", table.name, column.name)),
+                    message: format!(
+                        "{} has room for {digits} digits of the hash, and other columns of the rule for {longest}, so equal \
+                         values would differ: set length = {digits}, or give the column a separate rule",
+                        column.data_type
+                    ),
+                });
+            }
+        }
+        wrong
     }
 }
 
@@ -121,29 +160,24 @@ impl<'a> Planner<'a> {
     }
 
     fn table(&mut self, table: &str) -> TablePlan {
-        let columns = self.model.columns(table);
-        let names: Vec<_> = columns.iter().map(|(key, _)| &*key.name).collect();
-        let columns =
-            columns.iter().filter_map(|(key, column)| self.column(table, key, column, &names));
+        let of_model = self.model.columns(table);
+        let columns = of_model.iter().filter_map(|(key, column)| self.column(table, key, column));
         let columns = columns.collect();
+        let generated = of_model.iter().filter_map(|(key, column)| {
+            Some((key.name.clone(), expression_of(column)?.to_owned()))
+        });
         TablePlan {
             name: table.to_owned(),
             columns,
             primary_key: unique::primary_key(self.model, table),
+            generated: generated.collect(),
         }
     }
 
-    fn column(
-        &mut self,
-        table: &str,
-        key: &ObjectKey,
-        column: &Object,
-        columns: &[&str],
-    ) -> Option<ColumnPlan> {
+    fn column(&mut self, table: &str, key: &ObjectKey, column: &Object) -> Option<ColumnPlan> {
         let name = &key.name;
         let full_name = format!("{table}.{name}");
-        let is_generated = column.get(Attribute::GeneratedStored).is_some()
-            || column.get(Attribute::GeneratedVirtual).is_some();
+        let is_generated = expression_of(column).is_some();
         let mut wrong = |rule, message| {
             let column = Some(full_name.clone());
             self.wrong.push(WrongRule { rule: Some(rule), column, message });
@@ -158,15 +192,14 @@ impl<'a> Planner<'a> {
                 continue;
             }
             if is_generated {
-                if fits.iter().any(|(_, pattern)| pattern.names_column())
-                    && read.rule.mask != Mask::Keep
-                {
+                let is_named = fits.iter().any(|(_, pattern)| pattern.names_column());
+                if !is_decided && is_named && read.rule.mask != Mask::Keep {
                     wrong(
                         read.number,
-                        "the column is generated: mask the columns that it is computed from"
-                            .to_owned(),
+                        "the column is generated: mask the columns it is computed from".to_owned(),
                     );
                 }
+                is_decided |= read.path.is_none();
                 continue;
             }
             if !is_decided {
@@ -202,21 +235,7 @@ impl<'a> Planner<'a> {
         let is_not_null =
             column.has(Attribute::NotNull) || domain_is_not_null(self.model, data_type);
         if let Some(whole) = whole.filter(|whole| *whole.mask == Mask::Null && is_not_null) {
-            wrong(
-                whole.rule,
-                "null is refused by the column: use constant or another mask".to_owned(),
-            );
-        }
-        for leaf in masker.leaves() {
-            if let (Leaf::Shift { per: Per::Column { name, .. }, .. }, Some(winner)) =
-                (leaf, winner)
-                && !columns.contains(&&**name)
-            {
-                wrong(
-                    winner.rule,
-                    format!("per names the column {name}, which {table} does not have"),
-                );
-            }
+            wrong(whole.rule, "the column is not null: use constant or another mask".to_owned());
         }
         self.origin += 1;
         Some(ColumnPlan {
@@ -224,6 +243,7 @@ impl<'a> Planner<'a> {
             select,
             masker,
             rule: winner.map(|winner| winner.rule),
+            mask: winner.map_or_else(String::new, |winner| winner.mask.to_string()),
             origin: self.origin,
             data_type: data_type.to_owned(),
             shape,
@@ -252,17 +272,17 @@ impl<'a> Planner<'a> {
             .find(|(key, _)| key.of.as_deref().is_some_and(|of| pattern.matches(of, &key.name)));
         if let Some(table) = hit.and_then(|(key, _)| key.of.as_deref()) {
             return match root(self.model, table) {
-                Some(root) => format!("names a partition: name its table {root}"),
+                Some(root) => format!("matches a partition only: use its table {root}"),
                 None => {
-                    "fits no column of a table: rows of views and foreign tables are not copied"
+                    "matches no column of a table: rows of views and foreign tables are not copied"
                         .to_owned()
                 }
             };
         }
         let tables = self.model.of_kind(ObjectKind::Table);
         match tables.into_iter().any(|(key, _)| pattern.matches_table(&key.name)) {
-            true => "fits no column: the table is there, and it has no such column".to_owned(),
-            false => "fits no column: there is no such table".to_owned(),
+            true => "matches no column: the table exists, but has no such column".to_owned(),
+            false => "matches no column: there is no such table".to_owned(),
         }
     }
 }
@@ -290,6 +310,36 @@ fn root<'a>(model: &'a SchemaModel, partition: &str) -> Option<&'a str> {
     Some(top)
 }
 
+/// Returns the rules for dates that name a column whose values are not read.
+fn deciding_columns(table: &TablePlan) -> Vec<WrongRule> {
+    let mut wrong = Vec::new();
+    for column in &table.columns {
+        for leaf in column.masker.leaves() {
+            let Leaf::Shift { per: Per::Column { name, .. }, .. } = leaf else { continue };
+            let why = match table.column(name) {
+                Some(per) if per.select == Select::Column => continue,
+                Some(per) => format!("which {} replaces before the dates are masked", per.mask),
+                None if table.generated(name).is_some() => {
+                    "which is generated and not copied".to_owned()
+                }
+                None => format!("which {} does not have", table.name),
+            };
+            wrong.push(WrongRule {
+                rule: column.rule,
+                column: Some(format!("{}.{}", table.name, column.name)),
+                message: format!("per names the column {name}, {why}: name another, or \"row\""),
+            });
+        }
+    }
+    wrong
+}
+
+/// Returns the expression of a generated column.
+fn expression_of(column: &Object) -> Option<&str> {
+    let stored = column.text(Attribute::GeneratedStored);
+    stored.or_else(|| column.text(Attribute::GeneratedVirtual))
+}
+
 /// Returns the rules that would move rows out of their partition.
 fn partition_key(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
     let object = model.get(&ObjectKey::new(ObjectKind::Table, table.name()));
@@ -299,7 +349,7 @@ fn partition_key(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
     let wrong = masked.map(|column| WrongRule {
         rule: column.rule,
         column: Some(format!("{}.{}", table.name, column.name)),
-        message: "the column is in the partition key, so a masked row would not fit its partition: keep it".to_owned(),
+        message: "the column is part of the partition key, so masked rows would not fit their partition: keep it".to_owned(),
     });
     wrong.collect()
 }
@@ -310,19 +360,33 @@ fn is_numbered(column: &Object) -> bool {
     column.get(Attribute::Identity).is_some() || default.contains("nextval(")
 }
 
-/// Returns `true` if a domain refuses null.
+/// Returns `true` if a domain, or one that it is based on, refuses null.
 fn domain_is_not_null(model: &SchemaModel, data_type: &str) -> bool {
-    let name = data_type.strip_prefix("{schema}.").unwrap_or(data_type).trim_matches('"');
-    let domain = model.get(&ObjectKey::new(ObjectKind::Domain, name));
-    domain.is_some_and(|domain| domain.has(Attribute::NotNull))
+    domains(model, data_type).iter().any(|(_, domain)| domain.has(Attribute::NotNull))
+}
+
+/// Returns the domain that a type is, and those that it is based on.
+pub(super) fn domains<'a>(model: &'a SchemaModel, data_type: &str) -> Vec<(&'a str, &'a Object)> {
+    let (mut found, mut name) = (Vec::new(), data_type.to_owned());
+    for _ in 0..16 {
+        let bare = name.strip_prefix("{schema}.").unwrap_or(&name);
+        let unquoted = match bare.strip_prefix('"').and_then(|bare| bare.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => bare.to_owned(),
+        };
+        let key = ObjectKey::new(ObjectKind::Domain, unquoted);
+        let Some((key, domain)) = model.objects.get_key_value(&key) else { break };
+        found.push((&*key.name, domain));
+        domain.text(Attribute::Type).unwrap_or_default().clone_into(&mut name);
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
         super::{
-            DateShiftMask, FakeKind, FakeMask, HashMask, NoiseMask, PartialMask, SqlMask,
-            example::Example,
+            DateShiftMask, FakeKind, FakeMask, NoiseMask, PartialMask, SqlMask, example::Example,
         },
         *,
     };
@@ -366,6 +430,7 @@ mod tests {
             (hash().length(10).suffix("@example.org").into(), "mail", false),
             (hash().length(8).suffix("@example.org").into(), "mail", true),
             (hash().length(65).into(), "text", false),
+            (hash().suffix("x").into(), "bigint", false),
             (FakeKind::Email.into(), "mail", true),
             (FakeMask::new(FakeKind::Email).unique().into(), "mail", false),
             (FakeKind::Ip.into(), "inet", true),
@@ -458,15 +523,23 @@ mod tests {
         assert_eq!(
             wrong(&rules, shop()),
             [
-                "rule 1: users.mail fits no column: the table is there, and it has no such column",
-                "rule 2: nothing.* fits no column: there is no such table",
-                "rule 3, users.low: the column is generated: mask the columns that it is computed from",
-                "rule 4: users_1.email names a partition: name its table users",
+                "rule 1: users.mail matches no column: the table exists, but has no such column",
+                "rule 2: nothing.* matches no column: there is no such table",
+                "rule 3, users.low: the column is generated: mask the columns it is computed from",
+                "rule 4: users_1.email matches a partition only: use its table users",
                 "rule 5: \"broken\" names no column: write table.column, such as users.email, *.email or \"a.b\".c",
             ]
         );
         let error = rules.check(&shop().model()).unwrap_err();
         assert_eq!(error.to_string().lines().count(), 5);
+    }
+
+    #[test]
+    fn a_generated_column_can_be_left_out() {
+        let hash = |rules: Anonymize| rules.rule("*.low", HashMask::default());
+        let example = || shop().table("other", &["low text"]);
+        assert_eq!(wrong(&hash(Anonymize::new()), example()).len(), 1);
+        assert_eq!(wrong(&hash(Anonymize::new().keep("users.low")), example()).len(), 0);
     }
 
     #[test]
@@ -506,9 +579,63 @@ mod tests {
         let rules = Anonymize::new().rule("logs.day", shift).rule("logs.wh*", HashMask::default());
         let found = wrong(&rules, example());
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("rule 1, logs.day: the column is in the partition key"));
+        assert!(found[0].starts_with("rule 1, logs.day: the column is part of the partition key"));
         let rules = Anonymize::new().keep("logs.day").rule("logs.what", HashMask::default());
         assert_eq!(wrong(&rules, example()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_rule_hashes_to_one_length() {
+        let example = || {
+            Example::new()
+                .table("a", &["mail text"])
+                .table("b", &["mail character varying(20)", "n integer"])
+        };
+        let rules = Anonymize::new().rule("*.*", HashMask::default());
+        let found = wrong(&rules, example());
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].starts_with("rule 1, b.mail: character varying(20) has room for 20 digits"),
+            "{found:?}"
+        );
+        let rules = Anonymize::new().rule("*.*", HashMask::default().length(20));
+        assert_eq!(wrong(&rules, example()).len(), 0);
+        let rules =
+            Anonymize::new().rule("b.*", HashMask::default()).rule("a.*", HashMask::default());
+        assert_eq!(wrong(&rules, example()).len(), 0);
+    }
+
+    #[test]
+    fn the_column_that_decides_a_shift_is_read() {
+        let example = || {
+            Example::new()
+                .table("t", &["d date", "a text", "b text", "g text generated", "p integer"])
+        };
+        let rules = |per: &str| {
+            Anonymize::new()
+                .rule("t.d", Mask::DateShift(DateShiftMask::new(5).per(per)))
+                .rule("t.a", Mask::Shuffle)
+                .rule("t.b", HashMask::default())
+        };
+        for (per, expected) in
+            [("p", true), ("b", true), ("row", true), ("a", false), ("g", false), ("x", false)]
+        {
+            assert_eq!(wrong(&rules(per), example()).is_empty(), expected, "{per}");
+        }
+    }
+
+    #[test]
+    fn domains_refuse_null() {
+        let mut model = Example::new()
+            .table("t", &["a outer"])
+            .object(ObjectKind::Domain, "outer", &[(Attribute::Type, "inner")])
+            .object(ObjectKind::Domain, "inner", &[(Attribute::Type, "text")])
+            .model();
+        let rules = Anonymize::new().rule("t.a", Mask::Null);
+        assert!(rules.check(&model).is_ok());
+        let inner = model.objects.get_mut(&ObjectKey::new(ObjectKind::Domain, "inner")).unwrap();
+        inner.set(Attribute::NotNull, crate::schema::Value::Flag(true));
+        assert!(rules.check(&model).is_err());
     }
 
     #[test]
@@ -540,6 +667,8 @@ mod tests {
             (Some(hash().into()), Some(Mask::Null), true),
             (None, Some(Mask::Null), true),
             (None, Some(Mask::Shuffle), true),
+            (Some(Mask::Shuffle), None, true),
+            (Some(Mask::Shuffle), Some(Mask::Shuffle), true),
             (
                 Some(Mask::Template("{hash}@x".to_owned())),
                 Some(Mask::Template("{hash}@x".to_owned())),

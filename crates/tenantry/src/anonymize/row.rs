@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The row that a value belongs to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) keyed: &'a Keyed,
     pub(super) table: &'a str,
@@ -71,7 +71,7 @@ struct Column {
     origin: u32,
 }
 
-/// Why rows cannot be masked. It names the place, and never the value.
+/// Why rows cannot be masked. It names the place and never shows the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MaskError {
     table: String,
@@ -106,7 +106,7 @@ impl fmt::Display for MaskError {
 impl std::error::Error for MaskError {}
 
 impl RowMasker {
-    /// Prepares the masks of a table. `columns` are the names of the columns in the order in which they are copied.
+    /// Prepares the masks of a table. `columns` are the column names in the order in which they are copied.
     pub(crate) fn new(plan: &TablePlan, columns: &[String], key: &Key) -> Self {
         let prepared = columns.iter().map(|name| {
             let column = plan.column(name);
@@ -136,7 +136,7 @@ impl RowMasker {
         }
     }
 
-    /// Has source values of masked columns collected.
+    /// Collects the source values of masked columns.
     pub(crate) fn collect_into(self, collector: Collector) -> Self {
         Self { collector: Some(collector), ..self }
     }
@@ -145,7 +145,7 @@ impl RowMasker {
     ///
     /// # Errors
     ///
-    /// When a value is not what its column's type promises. What has been appended by then is to be thrown away.
+    /// [`MaskError`] when a value does not have the format of its type. Discard what was appended until then.
     pub(crate) fn mask_chunk(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
         out.reserve(input.len() + input.len() / 4);
         let (mut fields, mut mask) = (Vec::with_capacity(self.columns.len()), Vec::new());
@@ -232,7 +232,7 @@ impl RowMasker {
         Ok(())
     }
 
-    /// Returns what was done to the columns that have a mask.
+    /// Returns the counts of each masked column.
     pub(crate) fn tallies(&self) -> impl Iterator<Item = (&str, Tally)> {
         let masked = self.masked.iter().filter_map(|at| self.columns.get(*at));
         masked.map(|column| (&*column.name, column.tally))
@@ -417,6 +417,18 @@ mod tests {
             let error = masker.mask_chunk(input.as_bytes(), &mut Vec::new()).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
+    }
+
+    #[test]
+    fn nothing_is_shown() {
+        let rules = Anonymize::new().rule("users.email", HashMask::default());
+        let mut masker = masker(&rules, users(), "users", "id email")
+            .collect_into(Collector::new(1_000_000, &key()));
+        run(&mut masker, "1\tann@example.org\n");
+        let shown = format!("{masker:?}");
+        assert!(shown.contains("redacted") && !shown.contains("97, 110, 110"), "{shown}");
+        let finder = masker.into_collector().unwrap().into_finder();
+        assert_eq!(format!("{finder:?}"), "Finder(1 values, redacted)");
     }
 
     #[test]

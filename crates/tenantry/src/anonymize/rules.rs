@@ -1,4 +1,4 @@
-//! Rules: what users write.
+//! Masking rules.
 
 use std::fmt;
 
@@ -6,14 +6,15 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{Key, KeyError, Mask, path::Path, pattern::ColumnPattern};
 
-/// How the personal data of a tenant is replaced while its schema is copied.
+/// Rules for masking personal data while a tenant's schema is copied.
 ///
-/// Rules are tried in their order, and the first whose pattern fits a column wins; rules with a path are for places inside a
-/// value, so a column can have several. A pattern is a table and a column with a dot between them, where `*` stands for any
-/// characters and `?` for one. Names are compared as the catalog stores them, in the case that they have there.
+/// The first rule whose pattern matches a column wins. A rule with a path applies to a place inside the value, so a column can
+/// have several of them. A pattern is `table.column`, where `*` matches any characters and `?` matches one. Matching is
+/// case-sensitive and uses names as the catalog stores them.
 ///
-/// A rule for a partitioned table is for its partitions as well. Columns without a rule are copied unchanged. In strict mode, the
-/// default, cloning is refused while a column without a rule looks personal; see [`Suspicion`](super::Suspicion).
+/// A rule for a partitioned table also applies to its partitions. A table that merely inherits from another needs separate rules.
+/// Columns without a rule are copied unchanged. In strict mode, the default, a schema is not cloned while a column without a rule
+/// looks personal; see [`Suspicion`](super::Suspicion).
 ///
 /// # Examples
 ///
@@ -60,11 +61,11 @@ use super::{Key, KeyError, Mask, path::Path, pattern::ColumnPattern};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Anonymize {
-    /// Refuses to clone while a column looks personal that no rule is for. Default: yes.
+    /// Whether to refuse cloning while a column without a rule looks personal. Default: `true`.
     #[serde(default = "yes")]
     pub strict: bool,
-    /// The environment variable that holds the key. It is only recorded; [`read_key`](Self::read_key) reads it. Default: none,
-    /// and every clone is made with a random key.
+    /// The environment variable that holds the key. The name is only recorded;
+    /// [`read_key`](Self::read_key) reads the variable. Default: none, and each clone uses a random key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
     /// The rules, in order.
@@ -84,31 +85,32 @@ impl Default for Anonymize {
     }
 }
 
-/// A mask, and the columns that it is for.
+/// A mask and the columns it applies to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Rule {
-    /// Patterns of columns, such as `users.email`, `*.email` or `"odd.table".email`. One that fits is enough, and each must
-    /// fit some column.
+    /// Patterns of columns, such as `users.email`, `*.email` or `"odd.table".email`. The rule
+    /// applies to columns that match any of them. Each pattern must match at least one column.
     #[serde(deserialize_with = "patterns")]
     pub columns: Vec<String>,
-    /// The place inside a value: keys of `json` and fields of composites with dots between them, `[*]` for any element of an
-    /// array, `*` for any key or field, `**` for any depth. Default: the whole value.
+    /// The place inside the value: keys of `json` and fields of composites, separated by dots; `[*]` is any element of an array, `*`
+    /// any key or field, `**` any depth. A path to an object or array covers every string and number in it. Keys are never masked.
+    /// Default: the whole value.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "path")]
     pub path: Option<String>,
-    /// What is done.
+    /// The mask.
     pub mask: Mask,
 }
 
 impl Rule {
-    /// Makes a rule for whole values.
+    /// Creates a rule for whole values.
     #[must_use]
     pub fn new(columns: impl Into<String>, mask: impl Into<Mask>) -> Self {
         Self { columns: vec![columns.into()], path: None, mask: mask.into() }
     }
 
-    /// Narrows the rule to a place inside the value.
+    /// Restricts the rule to a place inside the value.
     #[must_use]
     pub fn at(self, path: impl Into<String>) -> Self {
         Self { path: Some(path.into()), ..self }
@@ -122,7 +124,7 @@ impl Rule {
     }
 }
 
-/// Why rules cannot be read: where, what is wrong, and what to write.
+/// Invalid rules: the position, what is wrong, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", place(*.position))]
 pub struct RulesError {
@@ -149,18 +151,18 @@ impl RulesError {
 }
 
 impl Anonymize {
-    /// Starts without rules, in strict mode, with a random key for every clone.
+    /// Creates an empty set of rules, in strict mode and without a key.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads rules that are written as TOML.
+    /// Parses rules from TOML.
     ///
     /// # Errors
     ///
-    /// When the text is not TOML, or an option, pattern, path, template or mask is unknown or cannot be read. Whether the rules fit
-    /// a schema is checked by [`check`](Self::check).
+    /// [`RulesError`] when the text is not TOML, or when an option, pattern, path, template or mask is invalid. Whether the rules fit a
+    /// schema is checked by [`check`](Self::check).
     pub fn from_toml(text: &str) -> Result<Self, RulesError> {
         let rules: Self = toml::from_str(text).map_err(|error| {
             let position = error.span().map(|span| {
@@ -190,7 +192,7 @@ impl Anonymize {
         self.with(Rule::new(columns, mask).at(path))
     }
 
-    /// Leaves columns unchanged, whatever they look like and whatever later rules say.
+    /// Copies columns unchanged, even if they look personal. Later rules do not apply to them.
     #[must_use]
     pub fn keep(self, columns: impl Into<String>) -> Self {
         self.rule(columns, Mask::Keep)
@@ -203,23 +205,23 @@ impl Anonymize {
         self
     }
 
-    /// Sets whether cloning is refused while a column without a rule looks personal. Default: yes.
+    /// Sets whether cloning is refused while a column without a rule looks personal. Default: `true`.
     #[must_use]
     pub fn strict(self, strict: bool) -> Self {
         Self { strict, ..self }
     }
 
-    /// Sets the key. With the same key, clones that are made at different times have the same masks.
+    /// Sets the key. Clones made with the same key have the same masks.
     #[must_use]
     pub fn key(self, key: Key) -> Self {
         Self { key: Some(key), ..self }
     }
 
-    /// Reads the key from the variable that [`key_env`](Self::key_env) names, unless a key is set already or no variable is named.
+    /// Reads the key from the variable that [`key_env`](Self::key_env) names, unless a key is already set or no variable is named.
     ///
     /// # Errors
     ///
-    /// [`KeyError`] when the variable is not set or too short.
+    /// [`KeyError`] when the variable is not set or its value is too short.
     ///
     /// # Examples
     ///
@@ -243,7 +245,7 @@ impl Anonymize {
         self.strict
     }
 
-    /// Returns the key that is set.
+    /// Returns the key, if one is set.
     pub(crate) fn set_key(&self) -> Option<&Key> {
         self.key.as_ref()
     }
@@ -352,7 +354,7 @@ mod tests {
             (
                 "[[rules]]\ncolumns = [\"a.b\"]\nmask = { template = \"{x}\" }",
                 (3, 21),
-                "no placeholder",
+                "not a placeholder",
             ),
             (
                 "[[rules]]\ncolumns = [\"a.b\"]\npath = \"a..b\"\nmask = \"hash\"",

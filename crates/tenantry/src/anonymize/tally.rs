@@ -1,4 +1,4 @@
-//! What masks have done to the values of a column.
+//! Counts of masked values.
 
 use super::{
     collector::Collector,
@@ -6,19 +6,18 @@ use super::{
     row::Row,
 };
 
-/// How many values of a column were masked. A value is a field of a row, or each element, field or JSON value in it that a
-/// rule is for.
+/// How many values of a column were masked. Elements of arrays, fields of composites and JSON values count separately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Rows that were read.
+    /// Rows read.
     pub(crate) rows: u64,
-    /// Fields that were null already.
+    /// Fields that were null in the source.
     pub(crate) nulls: u64,
-    /// Values that are others now, null included.
+    /// Values that changed.
     pub(crate) masked: u64,
-    /// Values that identify nobody, and stay: 0 under a hash, infinite dates, truth values in JSON.
+    /// Values that identify no one and stay: 0 under a hash, infinite dates, booleans in JSON.
     pub(crate) neutral: u64,
-    /// Values that their mask has left as they were, such as a constant that stood there before. They must be told.
+    /// Values equal to their mask, such as a constant that was there before. The report must list them.
     pub(crate) unchanged: u64,
 }
 
@@ -33,7 +32,7 @@ impl Tally {
     }
 }
 
-/// Where it is noted what is done to a column.
+/// Counts and collects the values of a column.
 pub(super) struct Sink<'a> {
     pub(super) tally: &'a mut Tally,
     pub(super) collector: Option<&'a mut Collector>,
@@ -42,7 +41,7 @@ pub(super) struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    /// Applies a mask, and notes it.
+    /// Applies a mask and counts it.
     pub(super) fn apply(
         &mut self,
         leaf: &Leaf,
@@ -53,7 +52,8 @@ impl Sink<'_> {
         let outcome = leaf.mask(value, row, out)?;
         self.count(outcome);
         if outcome != Outcome::Neutral && leaf.is_provable() {
-            self.collect(value);
+            // Blanks at the end are those that fill up `character`.
+            self.collect(value.trim_ascii_end());
         }
         Ok(outcome)
     }

@@ -123,7 +123,9 @@ impl Part {
         if let Some(digits) = name.strip_prefix("hash:") {
             return match digits.parse() {
                 Ok(digits @ 1..=64) => Ok(Self::Hash(digits)),
-                _ => Err(format!("{{{name}}} is no placeholder: write {{hash:1}} to {{hash:64}}")),
+                _ => {
+                    Err(format!("{{{name}}} is not a placeholder: write {{hash:1}} to {{hash:64}}"))
+                }
             };
         }
         match FakeKind::ALL.iter().find(|kind| kind.as_str() == name) {
@@ -132,7 +134,7 @@ impl Part {
                 let kinds: Vec<_> =
                     FakeKind::ALL.iter().map(|kind| format!("{{{kind}}}")).collect();
                 Err(format!(
-                    "{{{name}}} is no placeholder: write {{hash}}, {{hash:8}}, {{row}}, {}",
+                    "{{{name}}} is not a placeholder: write {{hash}}, {{hash:8}}, {{row}}, {}",
                     kinds.join(", ")
                 ))
             }

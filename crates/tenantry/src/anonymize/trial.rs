@@ -1,26 +1,27 @@
-//! Masks on trial: whether checks of the schema will accept them.
+//! Sample masks, to test the schema's check constraints with.
 
 use super::{
     Key,
     leaf::{Keyed, Leaf},
     masker::Masker,
     plan::{ColumnPlan, MaskPlan, Select, TablePlan},
+    planner::domains,
     row::Row,
     shape::Shape,
     unique::mentioned,
 };
 use crate::schema::{Attribute, ObjectKind, SchemaModel};
 
-/// Masks of a column, for a server to evaluate a check with before anything is copied.
+/// Sample masks of a column, for the server to evaluate a check constraint with before anything is copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trial {
     pub(crate) table: String,
     pub(crate) column: String,
-    /// The type of the column, as the model has it. Casting to it evaluates the checks of a domain.
+    /// The column's type as in the model. A cast to it evaluates the checks of a domain.
     pub(crate) data_type: String,
-    /// The name of the check of the table, and its condition on the column; none for the checks of a domain.
+    /// The name and condition of the table's check constraint; `None` for the checks of a domain.
     pub(crate) check: Option<(String, String)>,
-    /// The masks. They are made of invented values. None: they depend on the values, so the check cannot be tried.
+    /// Masks of made-up values. Empty if masks depend on the real values, so the check cannot be tested.
     pub(crate) samples: Vec<String>,
 }
 
@@ -28,9 +29,9 @@ pub(crate) struct Trial {
 const SAMPLES: usize = 64;
 
 impl MaskPlan {
-    /// Returns what is to be tried: each check of a table or a domain that is about a masked column.
+    /// Returns a trial for each check constraint of a table or domain that involves a masked column.
     ///
-    /// A check that is about a masked column and others has no samples, because rows cannot be invented.
+    /// A check that involves several columns has no samples.
     pub(crate) fn trials(&self, model: &SchemaModel, key: &Key) -> Vec<Trial> {
         let keyed = Keyed::new(key);
         let mut trials = Vec::new();
@@ -85,17 +86,8 @@ fn condition(definition: &str) -> Option<&str> {
 
 /// Returns `true` if a domain, or one that it is based on, has checks.
 fn has_checks(model: &SchemaModel, data_type: &str) -> bool {
-    let mut name = data_type.to_owned();
-    for _ in 0..16 {
-        name = name.strip_prefix("{schema}.").unwrap_or(&name).trim_matches('"').to_owned();
-        let key = crate::schema::ObjectKey::new(ObjectKind::Domain, &*name);
-        let Some(domain) = model.get(&key) else { return false };
-        if model.parts_of(ObjectKind::Constraint, &name).next().is_some() {
-            return true;
-        }
-        name = domain.text(Attribute::Type).unwrap_or_default().to_owned();
-    }
-    false
+    let mut domains = domains(model, data_type).into_iter();
+    domains.any(|(name, _)| model.parts_of(ObjectKind::Constraint, name).next().is_some())
 }
 
 /// Returns masks of invented values, unless they depend on the real ones.

@@ -9,7 +9,10 @@ use super::{
     masker::Masker,
     plan::{ColumnPlan, Select, TablePlan},
 };
-use crate::schema::{Attribute, Index, ObjectKind, SchemaModel, column_of};
+use crate::schema::{
+    Attribute, ObjectKind, SchemaModel,
+    lint::index::{Index, column_of},
+};
 
 /// Columns and expressions that no two rows have alike.
 #[derive(Debug)]
@@ -80,7 +83,9 @@ pub(super) fn check(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
             && *column.masker() == Masker::Leaf(Leaf::HashInteger)
         {
             wrong.push(message(table, column, |mask| {
-                format!("a sequence fills the column and would give numbers again that {mask} has given: keep it")
+                format!(
+                    "a sequence fills the column and could repeat hashed numbers ({mask}): keep it"
+                )
             }));
         }
         let mentioned = set.predicate.into_iter().flat_map(|predicate| mentioned(predicate, table));
@@ -90,7 +95,7 @@ pub(super) fn check(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
         for column in mentioned.filter(changes_rows) {
             wrong.push(message(table, column, |mask| {
                 format!(
-                    "{mask} changes which rows the unique index {} is for: use another mask",
+                    "{mask} changes which rows the partial index {} covers: use another mask",
                     set.name
                 )
             }));
@@ -103,7 +108,7 @@ fn message(table: &TablePlan, column: &ColumnPlan, text: impl FnOnce(&str) -> St
     WrongRule {
         rule: column.rule(),
         column: Some(format!("{}.{}", table.name(), column.name())),
-        message: text("the mask"),
+        message: text(&column.mask),
     }
 }
 
@@ -111,6 +116,10 @@ fn message(table: &TablePlan, column: &ColumnPlan, text: impl FnOnce(&str) -> St
 fn sets<'a>(model: &'a SchemaModel, table: &str) -> Vec<Unique<'a>> {
     let mut sets = Vec::new();
     for (key, object) in model.parts_of(ObjectKind::Constraint, table) {
+        if object.get(Attribute::AttachedTo).is_some() {
+            // The partitioned table has it, and is checked itself.
+            continue;
+        }
         let definition = object.text(Attribute::Definition).unwrap_or_default();
         let (start, nulls_collide) = if definition.starts_with("UNIQUE NULLS NOT DISTINCT (") {
             ("UNIQUE NULLS NOT DISTINCT ", true)
@@ -142,7 +151,10 @@ fn sets<'a>(model: &'a SchemaModel, table: &str) -> Vec<Unique<'a>> {
         });
     }
     for (key, object) in model.of_kind(ObjectKind::Index) {
-        if object.text(Attribute::Table) != Some(table) || !object.has(Attribute::Unique) {
+        let is_own = object.text(Attribute::Table) == Some(table)
+            && object.has(Attribute::Unique)
+            && object.get(Attribute::AttachedTo).is_none();
+        if !is_own {
             continue;
         }
         let Some(index) = object.text(Attribute::Definition).and_then(Index::parse) else {
@@ -170,7 +182,13 @@ impl<'a> Element<'a> {
         let folded =
             ["lower(", "upper("].into_iter().find_map(|function| text.strip_prefix(function));
         let inner = folded.and_then(|rest| rest.split_once(')')).map(|(inner, _)| inner);
-        match inner.and_then(|inner| column_of(inner.trim_start_matches('('))) {
+        let inner = inner.map(|inner| inner.trim_start_matches('('));
+        // `column_of` lets a sort order follow, which would be an operator here.
+        let is_name = |inner: &&str| {
+            inner.starts_with('"') == inner.ends_with('"')
+                && (inner.starts_with('"') || !inner.contains(' '))
+        };
+        match inner.filter(is_name).and_then(column_of) {
             Some(column) => Self::Folded(column),
             None => Self::Expression(text),
         }
@@ -187,7 +205,10 @@ impl<'a> Element<'a> {
     /// Returns the columns that it depends on.
     fn columns<'t>(&self, table: &'t TablePlan) -> Vec<&'t ColumnPlan> {
         match self {
-            Self::Column(name) | Self::Folded(name) => table.column(name).into_iter().collect(),
+            Self::Column(name) | Self::Folded(name) => match table.column(name) {
+                Some(column) => vec![column],
+                None => mentioned(table.generated(name).unwrap_or_default(), table),
+            },
             Self::Expression(text) | Self::Compared(text) => mentioned(text, table),
         }
     }
@@ -403,6 +424,8 @@ mod tests {
             ("USING btree (lower(a))", Mask::from(HashMask::default()), true),
             ("USING btree (lower((a)::text))", HashMask::default().ignore_case().into(), true),
             ("USING btree (lower(a))", constant(), false),
+            ("USING btree (lower((a || b)))", HashMask::default().ignore_case().into(), false),
+            ("USING btree (lower(\"a\"))", HashMask::default().ignore_case().into(), true),
             ("USING btree (md5(a))", HashMask::default().into(), true),
             ("USING btree (md5(a))", HashMask::default().ignore_case().into(), false),
             ("USING btree (md5(a))", Mask::Null, false),
@@ -443,6 +466,34 @@ mod tests {
     }
 
     #[test]
+    fn a_generated_column_is_as_unique_as_what_it_is_made_of() {
+        let unique = |example: Example| example.constraint("t", "UNIQUE (g)");
+        let example = || unique(Example::new().table("t", &["x text", "g text generated"]));
+        let check = |mask: Mask| Anonymize::new().rule("t.x", mask).check(&example().model());
+        assert!(check(HashMask::default().into()).is_ok());
+        let wrong = check(constant()).unwrap_err();
+        assert_eq!(wrong.rules()[0].column.as_deref(), Some("t.x"));
+    }
+
+    #[test]
+    fn partitions_are_not_told_again() {
+        let columns = ["id bigint not null", "a text"];
+        let mut model = Example::new()
+            .table("t", &columns)
+            .partition("t_1", "t", &columns)
+            .constraint("t", "UNIQUE (a)")
+            .constraint("t_1", "UNIQUE (a)")
+            .model();
+        for (key, object) in &mut model.objects {
+            if key.kind == ObjectKind::Constraint && key.of.as_deref() == Some("t_1") {
+                object.set(Attribute::AttachedTo, crate::schema::Value::Text("c".to_owned()));
+            }
+        }
+        let wrong = Anonymize::new().rule("t.a", constant()).check(&model).unwrap_err();
+        assert_eq!(wrong.rules().len(), 1, "{wrong}");
+    }
+
+    #[test]
     fn numbers_of_a_sequence_are_kept() {
         for (column, expected) in [
             ("id bigint identity not null", false),
@@ -461,7 +512,7 @@ mod tests {
             Example::new().table("t", &["d date not null"]).constraint("t", "PRIMARY KEY (d)");
         let rules = Anonymize::new().rule("t.d", Mask::DateShift(DateShiftMask::new(5)));
         let wrong = rules.check(&example.model()).unwrap_err();
-        assert!(wrong.to_string().starts_with("rule 1, t.d: the mask cannot keep c"), "{wrong}");
+        assert!(wrong.to_string().starts_with("rule 1, t.d: date_shift cannot keep c"), "{wrong}");
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Rules that are wrong for a schema.
+//! Rules that do not fit a schema.
 
 use std::fmt;
 
-/// Every rule that is wrong for a schema.
+/// All rules that do not fit a schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.lines())]
 pub struct WrongRules(pub(super) Vec<WrongRule>);
 
-/// A rule that is wrong for a schema, and what to do about it.
+/// A rule that does not fit a schema, and what to do about it.
 ///
 /// As text it is a sentence: `rule 3, users.email: hash does not fit boolean: …`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ pub struct WrongRule {
     pub rule: Option<usize>,
     /// The column, as `table.column`, if one is concerned.
     pub column: Option<String>,
-    /// What is wrong, and what to do.
+    /// What is wrong and what to do.
     pub message: String,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for WrongRule {
 }
 
 impl WrongRules {
-    /// Returns each of them, by the number of the rule.
+    /// Returns the rules, in order.
     #[must_use]
     pub fn rules(&self) -> &[WrongRule] {
         &self.0

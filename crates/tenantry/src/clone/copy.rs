@@ -108,7 +108,8 @@ impl<'a> Copying<'a> {
         self.counter.begin(CloneStage::Check);
         let Ends { from, print, model, to } = self.ends;
         if !verify::are_alike(conn, from, print, to).await? {
-            verify::make_alike(conn, model, to).await?;
+            let found = verify::make_alike(conn, model, to, false).await?;
+            self.remark(found);
         }
         self.refuse_references(conn, to).await?;
         restore(conn, &before).await?;
@@ -166,7 +167,8 @@ impl<'a> Copying<'a> {
             true => {
                 let Ends { from, print, model, to } = self.ends;
                 if !verify::are_alike(writer, from, print, to).await? {
-                    verify::make_alike(writer, model, to).await?;
+                    let found = verify::make_alike(writer, model, to, false).await?;
+                    self.remark(found);
                 }
                 self.refuse_references(writer, to).await?;
             }
@@ -221,7 +223,10 @@ impl<'a> Copying<'a> {
         let Some(masking) = self.masking.take() else { return Ok(()) };
         self.counter.begin(CloneStage::Proof);
         let Ends { from, to, model, .. } = self.ends;
-        let places = Places { source: &from.schema, copy: &to.schema, model, is_within };
+        let statements = &self.plan.statements;
+        let (source_schema, copy_schema) = (&from.schema, &to.schema);
+        let places =
+            Places { source: source_schema, copy: copy_schema, model, statements, is_within };
         let rows = self.tables.iter().map(|table| (table.name.clone(), table.rows)).collect();
         self.anonymized = Some(masking.prove(source, copy, places, &rows).await?);
         Ok(())
@@ -239,7 +244,10 @@ impl<'a> Copying<'a> {
         verify::is_unchanged(reader, from, print).await?;
         let found = verify::read(writer, to).await?;
         if found.server_version == model.server_version {
-            return verify::make_alike(writer, model, to).await.map(drop);
+            let is_renamed = to != self.ends.to;
+            let found = verify::make_alike(writer, model, to, is_renamed).await?;
+            self.remark(found);
+            return Ok(());
         }
         let version = found.server_version;
         let differences = verify::differences(model, &found);
@@ -299,13 +307,22 @@ impl<'a> Copying<'a> {
         sequences::set(self.way(), &self.plan.sequences, &self.positions, conn).await?;
         self.counter.begin(CloneStage::Views);
         for view in &self.plan.views {
-            let mut sql = Sql::new("refresh materialized view ");
+            // It is filled as its owner fills it, whatever policies are in the way.
+            let mut sql = Sql::new("set local row_security to on; refresh materialized view ");
             qualified(&mut sql, &self.ends.to.schema, view);
             let filled = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
             filled
                 .map_err(|error| failed(format!("filling the materialized view {view}"), error))?;
         }
         Ok(())
+    }
+
+    /// Tells of expressions that read otherwise.
+    pub(super) fn remark(&mut self, compared: verify::Compared) {
+        let told = compared.reworded.iter().map(|found| {
+            format!("means the same in other words, because the server prints it anew: {found}")
+        });
+        self.remarks.extend(told);
     }
 
     pub(super) fn note_table(&mut self, name: &str, rows: u64) {

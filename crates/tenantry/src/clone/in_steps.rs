@@ -155,7 +155,8 @@ impl Copying<'_> {
             // The same server, or there are no rows.
             None => {
                 if !verify::are_alike(conn, self.ends.from, self.ends.print, named).await? {
-                    verify::make_alike(conn, self.ends.model, named).await?;
+                    let found = verify::make_alike(conn, self.ends.model, named, true).await?;
+                    self.remark(found);
                 }
                 self.refuse_references(conn, named).await?;
             }

@@ -9,7 +9,7 @@ use crate::{
     glob::is_like,
     schema::{
         AroundRows, Attribute, BeyondKind, ForeignKey, Object, ObjectKey, ObjectKind, SchemaModel,
-        fill, foreign_keys, name_of, primary_key,
+        fill, foreign_keys, name_of, primary_key, tables_read,
     },
     tenant::Ident,
 };
@@ -132,7 +132,7 @@ impl Plan {
         let views = views.filter(|key| key.kind == ObjectKind::MaterializedView);
         Ok(Self {
             statements: model.ddl_around_rows(schema, role),
-            tables: parents_first(tables, &references),
+            tables: parents_first(tables, &references, &tables_read(model)),
             references,
             sequences: match options.data {
                 true => {
@@ -203,7 +203,9 @@ impl Table {
         });
         Self {
             name: key.name.clone(),
-            columns: columns.map(|(key, column)| Column::new(key, column, own)).collect(),
+            columns: columns
+                .map(|(key, column)| Column::new(key, type_of(model, table, key, column), own))
+                .collect(),
             primary_key: primary_key(model, &key.name),
             unit: names.last().cloned().unwrap_or_default(),
             rows,
@@ -213,8 +215,7 @@ impl Table {
 }
 
 impl Column {
-    fn new(key: &ObjectKey, column: &Object, own: &OwnTypes<'_>) -> Self {
-        let of_type = column.text(Attribute::Type).unwrap_or_default();
+    fn new(key: &ObjectKey, of_type: &str, own: &OwnTypes<'_>) -> Self {
         let names = OBJECT_TYPES.into_iter().find(|name| *name == of_type);
         let values = match names {
             Some(name) => Values::Names(name),
@@ -223,6 +224,24 @@ impl Column {
         };
         Self { name: key.name.clone(), values, read: Read::Value }
     }
+}
+
+/// Returns the printed type of a column: that of a typed table is its type's, that of a child its parent's.
+fn type_of<'a>(
+    model: &'a SchemaModel,
+    table: &Object,
+    key: &ObjectKey,
+    column: &'a Object,
+) -> &'a str {
+    let named = |holder: &str| {
+        let column = ObjectKey::part(ObjectKind::Column, name_of(holder), &*key.name);
+        model.get(&column)?.text(Attribute::Type)
+    };
+    let holders = table.text(Attribute::OfType).into_iter();
+    let parents = table.list(Attribute::Inherits).iter().map(String::as_str);
+    let holders = holders.chain(parents).chain(table.text(Attribute::PartitionOf));
+    let own = column.text(Attribute::Type);
+    own.or_else(|| holders.into_iter().find_map(named)).unwrap_or_default()
 }
 
 /// The names of all types of a schema.
@@ -296,11 +315,18 @@ fn check_names(model: &SchemaModel, options: &CloneOptions) -> Result<(), Option
     }
 }
 
-/// Sorts tables so that those that others refer to come first; where they refer to one another, by name.
-fn parents_first(tables: Vec<Table>, references: &[ForeignKey]) -> Vec<Table> {
+/// Sorts tables so that those that others refer to, or read when rows are inserted, come first; where they refer to one another, by name.
+fn parents_first(
+    tables: Vec<Table>,
+    references: &[ForeignKey],
+    reads: &BTreeMap<String, BTreeSet<String>>,
+) -> Vec<Table> {
     let mut parents: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for reference in references {
         parents.entry(&reference.table).or_default().insert(&reference.to);
+    }
+    for (table, read) in reads {
+        parents.entry(table).or_default().extend(read.iter().map(String::as_str));
     }
     let places: BTreeMap<String, usize> =
         tables.iter().enumerate().map(|(place, table)| (table.name.clone(), place)).collect();

@@ -4,7 +4,7 @@ use sqlx::SqlStr;
 
 use super::plan::{Column, Read, Table, Values};
 use crate::{
-    schema::read::Subject,
+    schema::{fill, read::Subject},
     sql::{Sql, printed_by_server},
     tenant::Ident,
 };
@@ -152,7 +152,9 @@ fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
     let printed = |sql: &mut Sql| {
         sql.text("s.").name(&column.name).text("::pg_catalog.text");
     };
-    sql.text("(case when ");
+    // Types of arguments are named with their schemas, too.
+    let has_arguments = matches!(of_type, "regprocedure" | "regoperator");
+    sql.text(if has_arguments { "pg_catalog.regexp_replace((case when " } else { "(case when " });
     if of_type == "regnamespace" {
         printed(sql);
         sql.text(" operator(pg_catalog.=) ");
@@ -173,6 +175,20 @@ fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
     sql.text(") operator(pg_catalog.+) 1) else ");
     printed(sql);
     sql.text(" end)");
+    if has_arguments {
+        let [from, to] = [&way.from.schema, &way.to.schema]
+            .map(|schema| fill("{schema}", schema.as_str(), None));
+        let mut pattern = String::from("([(,])");
+        for character in from.chars() {
+            if !character.is_alphanumeric() {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern.push_str("\\.");
+        let replacement = format!("\\1{}.", to.replace('\\', "\\\\"));
+        sql.text(", ").literal(&pattern).text(", ").literal(&replacement).text(", 'g')");
+    }
     if is_typed {
         sql.text("::pg_catalog.").text(of_type);
     }

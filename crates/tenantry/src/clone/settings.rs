@@ -47,7 +47,7 @@ pub(super) fn limits_sql(sql: &mut Sql, lock_timeout: Duration) {
 pub(super) fn session_sql(sql: &mut Sql, lock_timeout: Duration) {
     limits_sql(sql, lock_timeout);
     for (name, value) in SETTINGS {
-        sql.text("set local ").text(name).text(" = ").literal(value).text("; ");
+        sql.text("set local ").text(name).text(" to ").literal(value).text("; ");
     }
 }
 
@@ -74,7 +74,7 @@ impl Before {
     /// Appends what takes the settings back, for whatever else the transaction does. The limits stay off.
     pub(super) fn restore_sql(&self, sql: &mut Sql) {
         for ((name, _), value) in SETTINGS.into_iter().zip(&self.0) {
-            sql.text("set local ").text(name).text(" = ").literal(value).text("; ");
+            sql.text("set local ").text(name).text(" to ").literal(value).text("; ");
         }
     }
 }

@@ -91,7 +91,7 @@ impl Stamp {
             return Ok(());
         }
         // What has to be mended has to be mended in each.
-        if !verify::make_alike(conn, &self.model, copy).await? {
+        if !verify::make_alike(conn, &self.model, copy, false).await?.is_mended {
             self.is_proved.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -164,8 +164,8 @@ pub(crate) async fn different_rows(
     for table in plan.tables.iter().filter(|table| !except.contains(&&*table.name)) {
         let mut sql = Sql::new("select ");
         for (index, from) in [one, other].into_iter().enumerate() {
-            sql.text(if index == 0 { "(" } else { ") is not distinct from (" });
-            sql.text("select pg_catalog.array_agg(t::pg_catalog.text order by t::pg_catalog.text collate pg_catalog.\"C\") from (");
+            sql.text(if index == 0 { "(" } else { ") operator(pg_catalog.=) (" });
+            sql.text("select coalesce(pg_catalog.array_agg(t::pg_catalog.text order by t::pg_catalog.text collate pg_catalog.\"C\"), '{}') from (");
             // What names an object of its schema names the same object of the other.
             select_sql(&mut sql, Way { from, to: one }, table);
             sql.text(") as t");

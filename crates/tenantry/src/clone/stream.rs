@@ -29,10 +29,17 @@ pub(super) async fn stream(
     counter: &mut Counter,
     mut masker: Option<&mut RowMasker>,
 ) -> Result<u64, Error> {
-    let reading = || format!("reading the rows of the table {}", table.name);
+    let reading = |error| {
+        let attempted = format!("reading the rows of the table {}", table.name);
+        // An expression of a mask may fail with a value in its words.
+        match table.is_masked {
+            true => failed_in_secret(attempted, error),
+            false => failed(attempted, error),
+        }
+    };
     let writing = || format!("writing the rows of the table {} of the copy", table.name);
     let out = copy_out_sql(way, table, kept);
-    let mut rows = reader.copy_out_raw(out.as_str()).await.map_err(|e| failed(reading(), e))?;
+    let mut rows = reader.copy_out_raw(out.as_str()).await.map_err(reading)?;
     let into = copy_in_sql(way, table);
     let mut copy = writer.copy_in_raw(into.as_str()).await.map_err(|e| failed(writing(), e))?;
     let (mut chunk, mut masked) = (Vec::with_capacity(CHUNK), Vec::new());
@@ -49,7 +56,7 @@ pub(super) async fn stream(
         Ok::<_, Error>(())
     };
     let streamed = async {
-        while let Some(row) = rows.try_next().await.map_err(|e| failed(reading(), e))? {
+        while let Some(row) = rows.try_next().await.map_err(reading)? {
             chunk.extend_from_slice(&row);
             if chunk.len() < CHUNK {
                 continue;

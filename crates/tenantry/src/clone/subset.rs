@@ -114,15 +114,17 @@ impl Link<'_> {
     fn shrink(&self) -> SqlStr {
         let mut sql = Sql::new("delete from ");
         self.kept[0].name(&mut sql);
-        sql.text(" as k using ");
+        sql.text(" as k where exists (select from ");
         qualified(&mut sql, &self.way.from.schema, &self.key.table);
-        sql.text(" as c where k.of operator(pg_catalog.=) c.tableoid and k.at operator(pg_catalog.=) c.ctid");
+        sql.text(
+            " as c where k.of operator(pg_catalog.=) c.tableoid and k.at operator(pg_catalog.=) c.ctid",
+        );
         for column in &self.key.columns {
             sql.text(" and c.").name(column).text(" is not null");
         }
         sql.text(" and not exists (select from ");
         self.target(&mut sql);
-        sql.text(")");
+        sql.text("))");
         sql.finish()
     }
 

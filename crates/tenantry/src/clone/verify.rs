@@ -1,12 +1,15 @@
 //! Compares a copy with its source.
 
+use std::collections::BTreeSet;
+
 use sqlx::PgConnection;
 
 use super::error::{failed, refused};
 use crate::{
     error::{Error, ErrorKind},
     schema::{
-        CrossReference, Difference, Fingerprint, Hazard, ReferenceKind, SchemaModel, Step, compare,
+        Attribute, Change, CrossReference, Difference, Fingerprint, Hazard, ObjectKey, ObjectKind,
+        ReferenceKind, SchemaModel, Step, compare, fill, object_ddl,
         read::{self, ReferenceSearch, Subject},
         repair, unreadable,
     },
@@ -17,8 +20,17 @@ use crate::{
 /// Differences that an error names.
 const NAMED: usize = 5;
 
+/// What was found when a copy was compared with its source.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    /// Something had to be made like the source's.
+    pub(super) is_mended: bool,
+    /// Expressions that the server prints in other words once it has read them again.
+    pub(super) reworded: Vec<Difference>,
+}
+
 /// Makes sure that a copy holds what its source does, or makes it so: privileges that the defaults of the role that
-/// copies have added go. Returns `true` if there was something to do.
+/// copies have added go, and texts follow the name of a copy that was renamed.
 ///
 /// # Errors
 ///
@@ -27,35 +39,108 @@ pub(super) async fn make_alike(
     conn: &mut PgConnection,
     source: &SchemaModel,
     copy: &Subject,
-) -> Result<bool, Error> {
-    let differences = match compare(source, &read(conn, copy).await?) {
-        differences if differences.is_empty() => return Ok(false),
-        _ => {
-            mend(conn, source, copy).await?;
-            compare(source, &read(conn, copy).await?)
-        }
+    is_renamed: bool,
+) -> Result<Compared, Error> {
+    let first = compare(source, &read(conn, copy).await?);
+    if first.iter().all(is_expression) && !is_renamed {
+        return Ok(Compared { is_mended: false, reworded: first });
+    }
+    replace_routines(conn, source, copy, &first).await?;
+    let actual = read(conn, copy).await?;
+    let differences = compare(source, &actual);
+    // An expression that only reads otherwise is left alone, unless it holds the name that the copy had.
+    let expected = match is_renamed {
+        true => source.clone(),
+        false => reworded(source, &actual, &differences),
     };
+    // What was copied is not thrown away again.
+    let is_harmless = |step: &&Step| !step.hazards.contains(&Hazard::LosesData);
+    for step in repair(&expected, &actual).steps.iter().take_while(is_harmless) {
+        run(conn, copy, &step.object, &step.sql).await?;
+    }
+    let (reworded, differences): (Vec<_>, Vec<_>) =
+        compare(source, &read(conn, copy).await?).into_iter().partition(is_expression);
     match differences.is_empty() {
-        true => Ok(true),
+        true => Ok(Compared { is_mended: true, reworded }),
         false => Err(refused(format!("the copy differs from its source: {}", told(&differences)))),
     }
 }
 
-async fn mend(conn: &mut PgConnection, source: &SchemaModel, copy: &Subject) -> Result<(), Error> {
-    let repair = repair(source, &read(conn, copy).await?);
-    // What was copied is not thrown away again.
-    let is_harmless = |step: &&Step| !step.hazards.contains(&Hazard::LosesData);
-    for step in repair.steps.iter().take_while(is_harmless) {
-        let mut sql = Sql::new("set local search_path to ");
-        sql.ident(&copy.schema)
-            .text("; ")
-            .vouched(&printed_by_server(step.sql.clone()), 0..step.sql.len());
-        let run = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
-        run.map_err(|error| {
-            failed(format!("making {} of the copy like the source's", step.object), error)
-        })?;
+/// Gives routines the texts of the source. What they give is the same as before: nothing that uses them has to be made
+/// again.
+async fn replace_routines(
+    conn: &mut PgConnection,
+    source: &SchemaModel,
+    copy: &Subject,
+    differences: &[Difference],
+) -> Result<(), Error> {
+    let routines = differences.iter().filter(|found| is_text_of_routine(found));
+    for object in routines.map(|found| &found.object).collect::<BTreeSet<_>>() {
+        let definition = object_ddl(source, object).into_iter().next().unwrap_or_default();
+        let definition = definition.strip_prefix("create ").unwrap_or(&definition);
+        let role = copy.role.as_ref().map(Ident::as_str);
+        let definition = fill(definition, copy.schema.as_str(), role);
+        run(conn, copy, object, &format!("create or replace {definition}")).await?;
     }
     Ok(())
+}
+
+/// Returns the model of the source with the expressions as the copy has them.
+fn reworded(source: &SchemaModel, copy: &SchemaModel, differences: &[Difference]) -> SchemaModel {
+    let mut expected = source.clone();
+    for found in differences.iter().filter(|found| is_expression(found)) {
+        if let Change::Changed { attribute, .. } = &found.change
+            && let Some(object) = expected.objects.get_mut(&found.object)
+            && let Some(value) = copy.get(&found.object).and_then(|object| object.get(*attribute))
+        {
+            object.set(*attribute, value.clone());
+        }
+    }
+    expected
+}
+
+/// Returns `true` if both sides have an expression that the server has printed. The copy was made of the source's: where
+/// it is another text, reading and printing it has changed its words.
+fn is_expression(difference: &Difference) -> bool {
+    use Attribute::{
+        Body, Check, Default, Definition, GeneratedStored, GeneratedVirtual, PartitionBound, Using,
+    };
+    match &difference.change {
+        Change::Changed { attribute, expected: Some(_), actual: Some(_) } => {
+            let is_routine =
+                matches!(difference.object.kind, ObjectKind::Function | ObjectKind::Procedure);
+            match attribute {
+                Definition | Default | GeneratedStored | GeneratedVirtual | PartitionBound
+                | Using | Check => true,
+                // Only a body in the form of the standard is printed.
+                Body => !is_routine,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Runs a statement that makes an object of the copy like the source's.
+async fn run(
+    conn: &mut PgConnection,
+    copy: &Subject,
+    object: &ObjectKey,
+    statement: &str,
+) -> Result<(), Error> {
+    let statement = printed_by_server(statement.to_owned());
+    let mut sql = Sql::new("set local check_function_bodies to off; set local search_path to ");
+    sql.ident(&copy.schema).text("; ").vouched(&statement, 0..statement.as_str().len());
+    let run = sqlx::raw_sql(sql.finish()).execute(conn).await;
+    let attempted = || format!("making {object} of the copy like the source's");
+    run.map(drop).map_err(|error| failed(attempted(), error))
+}
+
+/// Returns `true` if a difference is the text of a routine, or its settings: where the schema's own name stands.
+fn is_text_of_routine(difference: &Difference) -> bool {
+    let Change::Changed { attribute, .. } = &difference.change else { return false };
+    matches!(difference.object.kind, ObjectKind::Function | ObjectKind::Procedure)
+        && matches!(attribute, Attribute::Body | Attribute::Settings)
 }
 
 /// Returns the differences between a source and a copy of it in a server of another version, which describes some

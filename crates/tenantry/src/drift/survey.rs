@@ -238,7 +238,10 @@ async fn fingerprint(lease: &mut Lease, subject: &Subject) -> sqlx::Result<Optio
 pub(super) async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
     let mut lease = fleet.lease().await?;
     // The statements are large and run once: compiling them would take longer than running them.
-    let mut sql = Sql::new("set jit = off; set work_mem = '32MB'; set lock_timeout = ");
+    let mut sql = Sql::new(
+        "set jit = off; set work_mem = '32MB'; set quote_all_identifiers = off; set datestyle = 'ISO'; \
+         set intervalstyle = 'postgres'; set extra_float_digits = 3; set lock_timeout = ",
+    );
     sql.number(LOCK_TIMEOUT.as_millis() as u64);
     on(&mut lease, async |conn| sqlx::raw_sql(sql.finish()).execute(conn).await).await?;
     Ok(lease)

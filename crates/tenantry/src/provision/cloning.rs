@@ -162,6 +162,8 @@ impl Provisioner {
             lock_timeout: options.lock_timeout,
             ..CreateOptions::default()
         };
+        // What a clone that was killed has left goes.
+        self.remove_left_behind().await?;
         let role = self.role_of_new(to, &create).await?;
         let record = TenantRecord::new(to.clone()).attributes(create.attributes.clone());
         let record = TenantRecord { container: create.container.clone(), role, ..record };
@@ -336,7 +338,6 @@ impl New<'_> {
         options: &CloneOptions,
     ) -> Result<Copied, Error> {
         let Self { provisioner, .. } = self;
-        provisioner.remove_left_behind().await?;
         let other = provisioner.fleet.site_of(&ends.to.schema);
         let lease = provisioner.hold_new(&other, None).await?;
         let mut lease = Some(lease);
@@ -375,7 +376,7 @@ impl New<'_> {
                 copying.rows_in_steps(&mut source.source(reader), writers, is_within).await?;
             }
         }
-        let proof = reader.as_mut().map(|reader| &mut **reader);
+        let proof = reader.as_deref_mut();
         copying.finish_in_steps(lease, proof, is_within).await?;
         let Some(lease) = held.take() else { return Err(lost()) };
         let mut tx = TenantTransaction::open(lease).await?;

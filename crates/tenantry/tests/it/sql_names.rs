@@ -32,6 +32,7 @@ const WORDS: &[&str] = &[
     "check",
     "coalesce",
     "conflict",
+    "copy",
     "default",
     "else",
     "exists",
@@ -39,6 +40,7 @@ const WORDS: &[&str] = &[
     "filter",
     "from",
     "join",
+    "key",
     "lateral",
     "not",
     "on",
@@ -58,7 +60,7 @@ const NAMING: &[&str] = &["as", "recursive", "with"];
 
 /// What comes before the name of a table, and what may stand there in its place.
 const TAKING_A_TABLE: &[&str] = &["from", "into", "join", "table", "update"];
-const NO_TABLES: &[&str] = &["if", "lateral", "only", "or", "rows", "select", "set"];
+const NO_TABLES: &[&str] = &["if", "lateral", "only", "or", "rows", "select", "set", "stdin"];
 
 /// Types whose names are looked up, where they cannot be taken for a column's.
 const TYPES: &[&str] =

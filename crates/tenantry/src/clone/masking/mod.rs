@@ -146,6 +146,12 @@ impl Masking {
                 told.join(", ")
             )));
         }
+        let kept = unchanged.iter().find(|(_, count)| **count > 0);
+        if let Some(((table, column), count)) = kept.filter(|_| self.rules.is_strict()) {
+            return Err(refused(format!(
+                "{count} rows would keep their own value of {table}.{column}; use another mask"
+            )));
+        }
         let mut columns = Vec::new();
         for table in self.plan.tables() {
             for column in table.columns().iter().filter(|column| column.is_masked()) {

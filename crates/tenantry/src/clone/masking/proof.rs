@@ -1,6 +1,6 @@
 //! Looks for source values in the whole copy.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row};
@@ -10,7 +10,7 @@ use super::super::{Leak, Proof, error::failed, rows::qualified};
 use crate::{
     anonymize::{Collector, Dictionary, Finder, MaskPlan, Select, TablePlan},
     error::Error,
-    schema::{ObjectKind, SchemaModel},
+    schema::{AroundRows, Attribute, BeyondKind, ObjectKey, ObjectKind, SchemaModel},
     sql::Sql,
     tenant::Ident,
 };
@@ -21,6 +21,8 @@ pub(in super::super) struct Places<'a> {
     pub(in super::super) source: &'a Ident,
     pub(in super::super) copy: &'a Ident,
     pub(in super::super) model: &'a SchemaModel,
+    /// What the copy was made with.
+    pub(in super::super) statements: &'a AroundRows,
     /// Both are in the database that the copy's connection sees.
     pub(in super::super) is_within: bool,
 }
@@ -31,82 +33,67 @@ pub(super) async fn run(
     copy: &mut PgConnection,
     places: &Places<'_>,
     plan: &MaskPlan,
-    collector: Collector,
+    mut collector: Collector,
 ) -> Result<Proof, Error> {
     let began = Instant::now();
+    collect_computed(source, places.source, plan, &mut collector).await?;
     let share = collector.share();
     let mut finder = collector.into_finder();
-    let mut bytes = 0;
     for table in plan.tables() {
         let kept =
             table.columns().iter().filter(|column| column.rule().is_some() && !column.is_masked());
-        let kept: Vec<_> = kept.map(|column| column.name().to_owned()).collect();
+        let kept: Vec<_> = kept.map(|column| Searched::named(column.name())).collect();
         if !kept.is_empty() {
-            feed(source, places.source, table.name(), &kept, &mut finder, &mut 0).await?;
+            search(source, places.source, table.name(), &kept, &mut finder).await?;
         }
     }
     finder.excuse_found();
     // Where nothing is invented, no word can be in the copy for that reason.
-    let dictionary = plan.invents().then(Dictionary::new);
-    if let Some(dictionary) = dictionary {
+    if plan.invents() {
+        let dictionary = Dictionary::new();
         finder.excuse_if(|value| {
             std::str::from_utf8(value).is_ok_and(|value| dictionary.holds(value))
         });
     }
 
-    let mut leaks = BTreeMap::new();
-    let mut before = HashMap::new();
+    let (mut leaks, mut bytes) = (BTreeMap::new(), 0);
     for kind in [ObjectKind::Table, ObjectKind::MaterializedView] {
         for (relation, object) in places.model.of_kind(kind) {
-            if object.get(crate::schema::Attribute::PartitionKey).is_some()
+            if object.get(Attribute::PartitionKey).is_some()
                 || is_empty_view(places.model, relation)
             {
                 continue;
             }
-            for column in columns_of(places.model, &relation.name, kind) {
-                feed(
-                    copy,
-                    places.copy,
-                    &relation.name,
-                    std::slice::from_ref(&column),
-                    &mut finder,
-                    &mut bytes,
-                )
-                .await?;
-                finder.end_of_text();
-                let found: HashMap<u32, u64> = finder
-                    .found()
-                    .into_iter()
-                    .map(|(origin, found)| (origin, found.found))
-                    .collect();
-                for (origin, count) in &found {
-                    let new = count - before.get(origin).copied().unwrap_or_default();
-                    if new > 0 {
-                        let place = format!("{}.{column}", relation.name);
-                        *leaks.entry((*origin, place)).or_insert(0) += new;
-                    }
-                }
-                before = found;
+            let columns = columns_of(places.model, &relation.name, kind);
+            let found = search(copy, places.copy, &relation.name, &columns, &mut finder).await?;
+            bytes += found.bytes;
+            for (place, origin) in found.places {
+                let column = columns.get(place).map_or("", |column| &*column.name);
+                let place = match column {
+                    "" => relation.name.clone(),
+                    column => format!("{}.{column}", relation.name),
+                };
+                *leaks.entry((origin, place)).or_insert(0) += 1;
             }
         }
     }
-    let sums = finder.found();
-    let found = leaks.into_iter().map(|((origin, found_in), values)| {
-        let from = plan.origin(origin).map(|(table, column)| format!("{table}.{column}"));
-        Leak { from: from.unwrap_or_default(), found_in, values }
-    });
     let mut not_provable = not_provable(plan);
-    let excused = sums.iter().filter(|(_, found)| found.excused > 0);
-    let mut excused: Vec<_> = excused.map(|(origin, found)| (*origin, *found)).collect();
-    excused.sort_unstable_by_key(|(origin, _)| *origin);
+    not_provable.extend(in_definitions(places, plan, &mut finder));
+    let sums = finder.found();
+    let mut excused: Vec<_> = sums.iter().filter(|(_, found)| found.excused > 0).collect();
+    excused.sort_unstable_by_key(|(origin, _)| **origin);
     not_provable.extend(excused.into_iter().filter_map(|(origin, found)| {
-        let (table, column) = plan.origin(origin)?;
         let all = found.found + found.absent + found.excused;
         Some(format!(
-            "{table}.{column}: {} of {all} values are in kept columns, too, or are words of fakes",
+            "{}: {} of {all} values are in kept columns, too, or are words of fakes",
+            name_of(plan, *origin)?,
             found.excused
         ))
     }));
+    let found = leaks.into_iter().map(|((origin, found_in), values)| {
+        let from = name_of(plan, origin).unwrap_or_default();
+        Leak { from, found_in, values }
+    });
     Ok(Proof {
         searched: sums.values().map(|found| found.found + found.absent + found.excused).sum(),
         excused: sums.values().map(|found| found.excused).sum(),
@@ -118,50 +105,140 @@ pub(super) async fn run(
     })
 }
 
-fn columns_of(model: &SchemaModel, relation: &str, kind: ObjectKind) -> Vec<String> {
-    match kind {
-        // A materialized view is looked at as a whole: its columns are not part of the model.
-        ObjectKind::MaterializedView => vec![String::new()],
-        _ => model.columns(relation).into_iter().map(|(key, _)| key.name.clone()).collect(),
+fn name_of(plan: &MaskPlan, origin: u32) -> Option<String> {
+    plan.origin(origin).map(|(table, column)| format!("{table}.{column}"))
+}
+
+/// Collects the source values of columns that the server masks: they have never been here.
+async fn collect_computed(
+    source: &mut PgConnection,
+    schema: &Ident,
+    plan: &MaskPlan,
+    collector: &mut Collector,
+) -> Result<(), Error> {
+    for table in plan.tables() {
+        let computed =
+            table.columns().iter().filter(|column| matches!(column.select(), Select::Sql(_)));
+        for column in computed {
+            let mut sql = Sql::new("select s.");
+            sql.name(column.name()).text("::pg_catalog.text from only ");
+            qualified(&mut sql, schema, table.name());
+            sql.text(" as s where s.").name(column.name()).text(" is not null");
+            let mut rows = sqlx::raw_sql(sql.finish()).fetch(&mut *source);
+            while let Some(row) = rows.try_next().await? {
+                collector.add(column.origin(), row.try_get::<&str, _>(0)?.as_bytes());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks into what the copy is made of: comments, defaults and bounds of partitions may hold values, too. They are told,
+/// and are no reason to refuse the copy: a default is often a value of its column.
+fn in_definitions(places: &Places<'_>, plan: &MaskPlan, finder: &mut Finder) -> Vec<String> {
+    let mut told = Vec::new();
+    let statements = places.statements.before.iter().chain(&places.statements.after);
+    for statement in statements {
+        finder.feed(statement.as_bytes());
+        finder.end_of_text();
+        let mut counts = BTreeMap::new();
+        for origin in finder.take_fresh() {
+            *counts.entry(origin).or_insert(0_u64) += 1;
+        }
+        let beginning: String =
+            statement.split('\'').next().unwrap_or_default().chars().take(60).collect();
+        told.extend(counts.into_iter().filter_map(|(origin, count)| {
+            let column = name_of(plan, origin)?;
+            Some(format!("{column}: {count} of its values stand in `{}…`", beginning.trim()))
+        }));
+    }
+    told
+}
+
+/// A column that is searched.
+struct Searched {
+    name: String,
+    is_bytes: bool,
+}
+
+impl Searched {
+    fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), is_bytes: false }
     }
 }
 
-fn is_empty_view(model: &SchemaModel, relation: &crate::schema::ObjectKey) -> bool {
-    let mut facts = model.beyond.iter();
-    facts.any(|fact| {
-        fact.object == *relation && fact.what == crate::schema::BeyondKind::NotPopulated
-    })
+fn columns_of(model: &SchemaModel, relation: &str, kind: ObjectKind) -> Vec<Searched> {
+    let columns = model.columns(relation).into_iter().map(|(key, column)| Searched {
+        name: key.name.clone(),
+        is_bytes: column.text(Attribute::Type) == Some("bytea"),
+    });
+    match kind {
+        // The columns of a materialized view are not part of the model.
+        ObjectKind::MaterializedView => Vec::new(),
+        _ => columns.collect(),
+    }
 }
 
-/// Hands columns of a relation to a search, as text; an empty name stands for all of them.
-async fn feed(
+fn is_empty_view(model: &SchemaModel, relation: &ObjectKey) -> bool {
+    let mut facts = model.beyond.iter();
+    facts.any(|fact| fact.object == *relation && fact.what == BeyondKind::NotPopulated)
+}
+
+/// What was found in a relation.
+#[derive(Default)]
+struct InRelation {
+    /// The place of the column, and the column that the value comes from.
+    places: Vec<(usize, u32)>,
+    bytes: u64,
+}
+
+/// Searches columns of a relation, as text; all of them if none are named.
+async fn search(
     conn: &mut PgConnection,
     schema: &Ident,
     relation: &str,
-    columns: &[String],
+    columns: &[Searched],
     finder: &mut Finder,
-    bytes: &mut u64,
-) -> Result<(), Error> {
+) -> Result<InRelation, Error> {
     let mut sql = Sql::new("copy (select ");
+    if columns.is_empty() {
+        sql.text("s.*");
+    }
     for (index, column) in columns.iter().enumerate() {
-        sql.text(if index == 0 { "s." } else { ", s." });
-        match column.is_empty() {
-            true => sql.text("*"),
-            false => sql.name(column),
-        };
+        sql.text(if index == 0 { "s." } else { ", s." }).name(&column.name);
     }
     sql.text(" from only ");
     qualified(&mut sql, schema, relation);
     sql.text(" as s) to stdout");
     let sql = sql.finish();
-    let reading = || format!("searching the table {relation}");
-    let mut rows =
-        conn.copy_out_raw(sql.as_str()).await.map_err(|error| failed(reading(), error))?;
-    while let Some(row) = rows.try_next().await.map_err(|error| failed(reading(), error))? {
-        *bytes += row.len() as u64;
-        finder.feed_rows(&row);
+    let reading = |error| failed(format!("searching the table {relation}"), error);
+    let mut found = InRelation::default();
+    let mut rows = conn.copy_out_raw(sql.as_str()).await.map_err(reading)?;
+    while let Some(row) = rows.try_next().await.map_err(reading)? {
+        found.bytes += row.len() as u64;
+        let row = row.strip_suffix(b"\n").unwrap_or(&row);
+        for (place, field) in row.split(|byte| *byte == b'\t').enumerate() {
+            finder.feed_rows(field);
+            if columns.get(place).is_some_and(|column| column.is_bytes)
+                && let Some(bytes) = bytes_of(field)
+            {
+                finder.feed(&bytes);
+                finder.end_of_text();
+            }
+            found.places.extend(finder.take_fresh().into_iter().map(|origin| (place, origin)));
+        }
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Returns the bytes of a field that COPY has written as hexadecimal digits.
+fn bytes_of(field: &[u8]) -> Option<Vec<u8>> {
+    let digits = field.strip_prefix(b"\\\\x")?;
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    digits
+        .chunks(2)
+        .map(|pair| Some((digit(pair[0])? * 16 + digit(*pair.get(1)?)?) as u8))
+        .collect()
 }
 
 /// Counts the rows that have kept the value of a column that the server has masked.
@@ -213,7 +290,8 @@ fn not_provable(plan: &MaskPlan) -> Vec<String> {
             table.columns().iter().filter(|column| column.is_masked() && !column.is_provable())
         {
             let why = match column.select() {
-                Select::Sql(_) => "an expression of the server masks it",
+                // They are read for the proof.
+                Select::Sql(_) => continue,
                 Select::Shuffle => "the values of other rows are in it",
                 Select::Column => "its masks may be values of other rows",
             };

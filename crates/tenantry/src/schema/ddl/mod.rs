@@ -5,7 +5,9 @@ mod operators;
 mod order;
 mod parts;
 mod quoting;
+mod reads;
 mod relations;
+mod reparse;
 mod routines;
 mod script;
 mod types;
@@ -17,8 +19,10 @@ pub(super) use order::{Mention, Order, mention, words};
 pub(super) use parts::{comes_with_its_table, enable_key_trigger, is_check, is_key, is_of_domain};
 pub(super) use quoting::{escape, storage_option};
 pub(crate) use quoting::{fill, ident, literal, name_of, own};
+pub(crate) use reads::tables_read;
 pub(crate) use relations::column_definition;
 pub(super) use relations::{identity_clause, sequence_options};
+pub(super) use reparse::reparsable;
 pub(super) use script::{Phase, Script};
 
 use super::{ObjectKey, ObjectKind, SchemaModel};
@@ -34,7 +38,7 @@ impl SchemaModel {
     pub fn ddl(&self, schema: &Ident) -> String {
         let mut script = String::from("set check_function_bodies = off;\n");
         for (_, statement) in order::statements(self) {
-            let statement = fill(&statement, schema.as_str(), self.role.as_deref());
+            let statement = fill(&reparsable(&statement), schema.as_str(), self.role.as_deref());
             script.push_str(&statement);
             script.push_str(";\n");
         }
@@ -65,7 +69,8 @@ impl SchemaModel {
         let statements = order::statements(self);
         let split = statements.partition_point(|(phase, _)| *phase < Phase::Rows);
         let role = role.map(Ident::as_str);
-        let filled = |(_, statement): &(Phase, String)| fill(statement, schema.as_str(), role);
+        let filled =
+            |(_, statement): &(Phase, String)| fill(&reparsable(statement), schema.as_str(), role);
         AroundRows {
             before: statements[..split].iter().map(filled).collect(),
             after: statements[split..].iter().map(filled).collect(),

@@ -33,6 +33,8 @@ pub(in crate::schema) struct Order<'a> {
     pub(in crate::schema) keys: Vec<&'a ObjectKey>,
     /// By the place of each in `keys`.
     pub(in crate::schema) needs: Vec<BTreeSet<usize>>,
+    /// What the bodies of functions call: needed as soon as a function runs, which creating a table can bring about.
+    calls: Vec<BTreeSet<usize>>,
     /// What anything needs.
     pub(in crate::schema) needed: BTreeSet<usize>,
 }
@@ -98,9 +100,20 @@ impl<'a> Order<'a> {
             needs
         });
         let mut needs: Vec<BTreeSet<usize>> = needs.collect();
+        let calls = keys.iter().map(|key| {
+            let body = model.get(key).and_then(|object| object.text(Attribute::Body));
+            let mut called = BTreeSet::new();
+            for (how, word) in body.into_iter().flat_map(words) {
+                if how == Mention::Call {
+                    called.extend(names.get(&(how, &*word)).into_iter().flatten().copied());
+                }
+            }
+            called
+        });
+        let calls = calls.collect();
         add_constraints(model, &keys, &mut needs);
         let needed = needs.iter().flatten().copied().collect();
-        Self { keys, needs, needed }
+        Self { keys, needs, calls, needed }
     }
 
     /// Returns the names in all texts of an object that are read when it is created.
@@ -112,25 +125,52 @@ impl<'a> Order<'a> {
     }
 
     /// Returns the places of the keys, each after what it needs; where they need one another, in the order of the
-    /// model.
+    /// model. What a function calls comes before it, unless it needs what the function is created for.
     pub(in crate::schema) fn places(&self) -> Vec<usize> {
         let mut ordered = Vec::with_capacity(self.keys.len());
-        let mut seen = vec![false; self.keys.len()];
+        let mut states = vec![State::Unseen; self.keys.len()];
         for start in 0..self.keys.len() {
             // Each is put down when all that it needs has been.
             let mut open = vec![(start, false)];
             while let Some((place, is_done)) = open.pop() {
                 if is_done {
+                    states[place] = State::Ordered;
                     ordered.push(place);
-                } else if !seen[place] {
-                    seen[place] = true;
+                } else if states[place] == State::Unseen {
+                    states[place] = State::Open;
                     open.push((place, true));
                     open.extend(self.needs[place].iter().rev().map(|need| (*need, false)));
+                    let calls = self.calls[place].iter().rev();
+                    let can_come = calls.filter(|called| self.can_come(**called, &states));
+                    open.extend(can_come.map(|called| (*called, false)));
                 }
             }
         }
         ordered
     }
+
+    /// Returns `true` if nothing that an object needs, near or far, waits for something else.
+    fn can_come(&self, place: usize, states: &[State]) -> bool {
+        let (mut open, mut seen) = (vec![place], BTreeSet::new());
+        while let Some(place) = open.pop() {
+            match states[place] {
+                State::Open => return false,
+                State::Ordered => {}
+                State::Unseen if seen.insert(place) => open.extend(&self.needs[place]),
+                State::Unseen => {}
+            }
+        }
+        true
+    }
+}
+
+/// How far an object has come in the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Unseen,
+    /// Others come before it.
+    Open,
+    Ordered,
 }
 
 /// Adds the constraints without which what they belong to cannot be used: those of domains, keys in queries.

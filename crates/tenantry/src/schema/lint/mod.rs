@@ -2,7 +2,7 @@
 
 mod columns;
 mod finding;
-mod index;
+pub(crate) mod index;
 mod indexes;
 mod options;
 mod rule;
@@ -10,7 +10,6 @@ mod safety;
 mod tables;
 
 pub use finding::LintFinding;
-pub(crate) use index::{Index, column_of};
 pub use options::{LintOptions, NameStyle};
 pub use rule::{LintRule, Severity};
 

@@ -80,11 +80,13 @@ const READERS: &[&Reader] = &[
     &parts::POLICY,
 ];
 
-/// Returns the major version of the server, and sees to it that the rest of the transaction is not compiled: that takes
-/// longer than it saves, however many schemas there are.
+/// Returns the major version of the server, and sees to it that the rest of the transaction prints everything as
+/// `pg_dump` has it printed, and is not compiled: that takes longer than it saves, however many schemas there are.
 async fn begin(conn: &mut PgConnection) -> sqlx::Result<u32> {
     let query = sqlx::query(
-        "select pg_catalog.current_setting('server_version_num'), pg_catalog.set_config('jit', 'off', true)",
+        "select pg_catalog.current_setting('server_version_num'), pg_catalog.set_config('jit', 'off', true), \
+           pg_catalog.set_config('quote_all_identifiers', 'off', true), pg_catalog.set_config('datestyle', 'ISO', true), \
+           pg_catalog.set_config('intervalstyle', 'postgres', true), pg_catalog.set_config('extra_float_digits', '3', true)",
     );
     let row = query.persistent(false).fetch_one(conn).await?;
     let number: String = row.try_get(0)?;

@@ -281,7 +281,9 @@ pub(super) const COLUMN: Reader = Reader {
          left join pg_catalog.pg_description d on d.objoid operator(pg_catalog.=) c.oid \
            and d.classoid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and d.objsubid operator(pg_catalog.=) a.attnum \
          where not exists (select from m where m.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
-           and m.objid operator(pg_catalog.=) c.oid)",
+           and m.objid operator(pg_catalog.=) c.oid \
+           or c.relkind operator(pg_catalog.=) 'c'::pg_catalog.\"char\" and m.classid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass \
+           and m.objid operator(pg_catalog.=) c.reltype)",
     of: Some("c.relname"),
     name: "a.attname",
     arguments: None,

@@ -7,7 +7,7 @@ use super::{
         Attribute, BeyondKind, Object, ObjectKey, ObjectKind, SchemaModel,
         ddl::{
             Phase, Script, comes_with_its_table, fill, ident, is_check, is_key, literal, own,
-            script, words,
+            reparsable, script, words,
         },
     },
     Step, columns, drops, hazard,
@@ -57,7 +57,7 @@ pub(super) fn all(plan: &Plan<'_>) -> Vec<Step> {
         let mut hazards = hazard::of(plan, key, &sql);
         hazards.iter_mut().for_each(|hazard| hazard.fill(schema, role));
         Step {
-            sql: fill(&sql, schema, role),
+            sql: fill(&reparsable(&sql), schema, role),
             object: key.clone(),
             hazards,
             remark: remark.map(str::to_owned),

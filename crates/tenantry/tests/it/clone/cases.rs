@@ -5,7 +5,12 @@ use sqlx::Connection;
 use tenantry::{Isolation, SchemaDiscovery, TenantManager, clone::CloneOptions, schema::compare};
 
 use crate::{
-    schema::{cases::Expected, corpus::Corpus, judge::Judge, probe::details},
+    schema::{
+        cases::Expected,
+        corpus::{Built, Corpus},
+        judge::Judge,
+        probe::details,
+    },
     support::{connect, run},
 };
 
@@ -42,8 +47,13 @@ async fn every_case_is_cloned() {
     }
     manager.close().await;
     let there = r"select substr(nspname, 9) from pg_namespace where nspname like 'copy\_of\_%'";
-    let there: Vec<String> =
+    let mut there: Vec<String> =
         sqlx::query_scalar(there).fetch_all(&mut admin).await.expect("the server runs");
+    // Of those that refer to their neighbour, only one side is called by another name.
+    let refers = |built: &&Built| built.case.right().contains("{left}");
+    let alone = corpus.cases.iter().filter(refers).map(|built| &built.right);
+    let alone: Vec<_> = alone.collect();
+    there.retain(|name| !alone.contains(&name));
     admin.close().await.expect("it is open");
     wrong.extend(dumped_differently(&corpus.url, &there).await);
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));

@@ -1,7 +1,7 @@
 //! A clone is what its source is, and nothing of its source.
 
+mod anonymize;
 mod cases;
-mod masks;
 mod refusals;
 mod rows;
 mod shop;

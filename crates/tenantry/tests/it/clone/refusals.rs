@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 use tenantry::{ErrorKind, Ident, clone::CloneOptions, provision::Provisioner};
+use tenantry_devdb::DevServer;
 use tokio::time::timeout;
 
 use super::shop::{self, Shop};
-use crate::support::{eventually, observe, run, try_run};
+use crate::support::{World, connect, eventually, observe, run, try_run};
 
 /// Nothing is left of any clone; what has a provisional name is swept.
 async fn expect_nothing_but(admin: &mut PgConnection, sweeper: Option<&Provisioner>) {
@@ -66,37 +67,63 @@ async fn a_clone_that_is_cancelled_leaves_nothing() {
     manager.close().await;
 }
 
+/// Who is no superuser and owns everything can clone it. A policy that hides rows from the owner, too, is an error, and
+/// no smaller copy.
 #[tokio::test]
-async fn a_policy_that_hides_rows_makes_no_smaller_copy() {
-    let mut shop = Shop::new().await;
-    let database: String = sqlx::query_scalar("select current_database()")
-        .fetch_one(&mut shop.admin)
-        .await
-        .expect("the server runs");
+async fn an_owner_clones_what_no_policy_hides() {
+    let world = World::new().await;
+    let mut admin = world.admin().await;
+    let database = world.database.name();
     run(
-        &mut shop.admin,
+        &mut admin,
         &format!(
-            "create role zq_keeper_of_shops login; grant create on database {database} to zq_keeper_of_shops; \
-             grant create on schema public to zq_keeper_of_shops; \
-             grant usage on schema tenant_shop to zq_keeper_of_shops; \
-             grant select on all tables in schema tenant_shop to zq_keeper_of_shops; \
-             grant select on all sequences in schema tenant_shop to zq_keeper_of_shops"
+            "create role zq_keeper_of_shops login; \
+             grant create on database {database} to zq_keeper_of_shops; \
+             grant create on schema public to zq_keeper_of_shops"
         ),
     )
     .await;
-    let url = shop.world.database.url().replacen("postgres@", "zq_keeper_of_shops@", 1);
+    let url = world.database.url().replacen("postgres@", "zq_keeper_of_shops@", 1);
+    let mut keeper = connect(&url).await;
+    shop::build(&mut keeper, "tenant_shop").await;
     let manager = shop::manager(&url, "tenant_shop");
     let provisioner = manager.provisioner();
-    let refused = provisioner.clone_tenant("shop", "copy", CloneOptions::default().data(true));
-    let error = refused.await.expect_err("it may not");
-    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:?}");
-    expect_nothing_but(&mut shop.admin, None).await;
+    for (id, connections) in [("one", 1), ("two", 2)] {
+        let options = CloneOptions::default().data(true).connections(connections);
+        provisioner.clone_tenant("shop", id, options).await.expect("it is cloned");
+    }
+    run(&mut keeper, "alter table tenant_shop.users force row level security").await;
+    for connections in [1, 2] {
+        let options = CloneOptions::default().data(true).connections(connections);
+        let refused = provisioner.clone_tenant("shop", "copy", options).await;
+        let error = refused.expect_err("it does not see all rows");
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:?}");
+        assert!(error.to_string().contains("users"), "{error}");
+        expect_nothing_but(&mut admin, Some(&provisioner)).await;
+    }
+    // The structure alone has no rows that could be hidden.
+    provisioner.clone_tenant("shop", "three", CloneOptions::default()).await.expect("it is cloned");
     manager.close().await;
-    run(
-        &mut shop.admin,
-        &format!("drop owned by zq_keeper_of_shops; revoke all on database {database} from zq_keeper_of_shops; drop role zq_keeper_of_shops"),
-    )
-    .await;
+    keeper.close().await.expect("it is open");
+    run(&mut admin, "drop owned by zq_keeper_of_shops cascade; drop role zq_keeper_of_shops").await;
+}
+
+/// A server with room for few locks.
+#[tokio::test]
+async fn what_needs_more_locks_than_there_are_is_cloned_in_steps() {
+    let server = DevServer::builder()
+        .setting("max_locks_per_transaction", "10")
+        .setting("max_connections", "20")
+        .start()
+        .await
+        .expect("a server can be started");
+    let mut admin = connect(&server.url()).await;
+    shop::build(&mut admin, "tenant_shop").await;
+    let manager = shop::manager(&server.url(), "tenant_shop");
+    let options = CloneOptions::default().data(true);
+    let report = manager.provisioner().clone_tenant("shop", "copy", options).await;
+    assert!(report.expect("it is cloned").rows() > 1_000);
+    manager.close().await;
 }
 
 #[tokio::test]

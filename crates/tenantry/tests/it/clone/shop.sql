@@ -41,6 +41,17 @@ create materialized view {s}.not_yet as select 1 as one with no data;
 create table {s}.nothing ();
 create unlogged table {s}.parent (a int);
 create table {s}.child (b int) inherits ({s}.parent);
+create function {s}.twice(int) returns int immutable language sql as 'select $1 * 2';
+create function {s}.four_times(int) returns int immutable language sql as 'select {s}.twice({s}.twice($1))';
+create table {s}.rooms (
+    id int primary key, half int, whole int generated always as ({s}.four_times(half)) stored,
+    taken int4range, exclude using gist (taken with &&)
+);
+create function {s}.is_whole({s}.rooms) returns bool immutable language sql as 'select ($1).half is not null';
+create domain {s}.room as {s}.rooms check ({s}.is_whole(value));
+create view {s}.big_rooms as select * from {s}.rooms where whole > 10;
+create view {s}.big_taken_rooms as select id, taken from {s}.big_rooms where taken is not null;
+create function {s}.last_room() returns int language sql begin atomic select max(id) from {s}.big_taken_rooms; end;
 create sequence {s}.loose start 100 increment 5;
 create table {s}._sqlx_migrations (
     version bigint primary key, description text not null, installed_on timestamptz not null default now(),
@@ -57,6 +68,7 @@ update {s}.orders o set whole = u from {s}.users u where u.id = o.user_id and o.
 insert into {s}.folders select i, nullif(i / 2, 0), 'f' || i from generate_series(1, 50) i;
 begin; insert into {s}.hens values (1, 1); insert into {s}.eggs values (1, 1); commit;
 insert into {s}.events select i, date '2024-01-01' + i, case when i % 2 = 0 then 'x' else 'y' end from generate_series(1, 360) i;
+insert into {s}.rooms (id, half, taken) select i, i, int4range(i * 10, i * 10 + 5) from generate_series(1, 20) i;
 insert into {s}.nothing select from generate_series(1, 3);
 insert into {s}.parent values (1); insert into {s}.child values (2, 2);
 select nextval('{s}.loose'), nextval('{s}.loose');
