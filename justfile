@@ -62,6 +62,10 @@ bench-http *ARGS:
 bench-migrate *ARGS:
     cargo run --release -p tenantry-bench -- migrate {{ARGS}}
 
+# Clones and templates against pg_dump, plain copies of rows and migration files, as ratios
+bench-clone *ARGS:
+    cargo run --release -p tenantry-bench -- clone {{ARGS}}
+
 # The documentation, as docs.rs shows it
 doc *ARGS:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{ARGS}}

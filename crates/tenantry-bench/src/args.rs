@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     /// Compares the schemas of many tenants, beside PostgreSQL's own functions over the same.
     Schema(SchemaArgs),
+    /// Compares clones and templates of tenants with `pg_dump`, plain copies of rows and migration files.
+    Clone(CloneArgs),
     /// Migrates all tenants, for the benchmark of migrations, in a process of its own.
     #[command(hide = true)]
     MigrateRunner { url: String },
@@ -120,6 +122,65 @@ pub(crate) struct SchemaArgs {
     /// Tenants; the figures are only comparable at the default.
     #[arg(long, hide = true, value_name = "N", default_value_t = 1_000)]
     pub(crate) tenants: usize,
+}
+
+/// What to clone, and how often.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CloneArgs {
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Rounds, in each of which every contender runs once; 3 or more.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) rounds: u32,
+    /// Runs these scenarios only.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = CloneScenario::value_variants().to_vec(),
+        hide_default_value = true
+    )]
+    pub(crate) only: Vec<CloneScenario>,
+    #[command(flatten)]
+    pub(crate) sizes: CloneSizes,
+}
+
+/// How much there is to clone. Smaller numbers are for testing the harness: the figures are only
+/// comparable at the defaults.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Sizes")]
+pub(crate) struct CloneSizes {
+    /// Other schemas in the database of `structure`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 1_000)]
+    pub(crate) neighbors: usize,
+    /// Tables of the tenant that is cloned.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 50)]
+    pub(crate) tables: usize,
+    /// Rows of each of the five large tables in `rows`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 100_000)]
+    pub(crate) large_rows: usize,
+    /// Rows of the table in `anonymized`.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 200_000)]
+    pub(crate) masked_rows: usize,
+    /// Tenants that `template` creates in each round.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 50)]
+    pub(crate) created_tenants: usize,
+}
+
+/// A part of the benchmark of clones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum CloneScenario {
+    /// The structure alone.
+    Structure,
+    /// The structure and all rows.
+    Rows,
+    /// Rows that are masked.
+    Anonymized,
+    /// New tenants from a template.
+    Template,
 }
 
 /// How many tenants there are. Smaller numbers are for trying the harness itself.

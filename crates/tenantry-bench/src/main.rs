@@ -3,6 +3,7 @@
 //! See the crate's README for what each scenario does and how to read the table.
 
 mod args;
+mod clone;
 mod contender;
 mod failure;
 mod http;
@@ -27,7 +28,7 @@ use std::{fs, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    args::{Args, Command, HttpArgs, MigrateArgs, PoolArgs, SchemaArgs},
+    args::{Args, CloneArgs, Command, HttpArgs, MigrateArgs, PoolArgs, SchemaArgs},
     failure::Failure,
     pool::{Bench, idle_tenant},
     world::World,
@@ -57,6 +58,7 @@ fn run(args: Args) -> Result<String, Failure> {
         Command::Http(args) => runtime.block_on(http(&args)),
         Command::Migrate(args) => runtime.block_on(migrate(&args)),
         Command::Schema(args) => runtime.block_on(schema(&args)),
+        Command::Clone(args) => runtime.block_on(clone(&args)),
         Command::MigrateRunner { url } => runtime.block_on(migrate::run_one(&url)),
         Command::Serve(_) => Ok(String::new()),
         Command::Pool(args) => runtime.block_on(pool(&args)),
@@ -103,6 +105,14 @@ async fn schema(args: &SchemaArgs) -> Result<String, Failure> {
         fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     Ok(table::render_schema(&report))
+}
+
+async fn clone(args: &CloneArgs) -> Result<String, Failure> {
+    let report = clone::run(args).await?;
+    if let Some(path) = &args.json {
+        fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(table::render_clone(&report))
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the program, printed in this place alone")]

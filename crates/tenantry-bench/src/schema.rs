@@ -1,7 +1,7 @@
 //! The benchmark of drift: the schemas of many tenants, fingerprinted and compared.
 
 mod defs;
-mod fleet;
+pub(crate) mod fleet;
 
 use serde::Serialize;
 use tokio::time::Instant;

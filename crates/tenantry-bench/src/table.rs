@@ -3,6 +3,7 @@
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 use crate::{
+    clone,
     http::{self, Figures, HttpReport},
     migrate,
     pool::{
@@ -85,6 +86,52 @@ pub(crate) fn render_schema(report: &schema::Report) -> String {
         }
     }
     format!("{figures}\n\n{runs}")
+}
+
+/// Renders the figures of clones with their targets, then what they were made of.
+pub(crate) fn render_clone(report: &clone::Report) -> String {
+    let mut figures = table(["scenario", "figure", "value", "target", ""]);
+    for line in clone_lines(report) {
+        figures.add_row(line.cells());
+    }
+    let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
+    let raw = &report.raw;
+    for (scenario, contenders) in [
+        ("structure", &raw.structure),
+        ("rows", &raw.rows),
+        ("anonymized", &raw.anonymized),
+        ("template", &raw.template),
+    ] {
+        for times in contenders {
+            runs.add_row(times_row(scenario, times));
+        }
+    }
+    format!("{figures}\n\n{runs}")
+}
+
+fn clone_lines(report: &clone::Report) -> Vec<Line> {
+    let ratio = |scenario, name, value: Option<f64>, least: f64| {
+        value.map(|value| {
+            Line::times(scenario, name, value).target(format!("at least {least}x"), value >= least)
+        })
+    };
+    let ms = |scenario, name, value: Option<f64>| {
+        value.map(|value| Line::new(scenario, name, format!("{value:.1} ms")))
+    };
+    let lines = [
+        ratio("structure", "clone_vs_pg_dump", report.clone_vs_pg_dump, 3.0),
+        ms("structure", "clone_ms", report.clone_ms),
+        ms("structure", "pg_dump_ms", report.pg_dump_ms),
+        ratio("rows", "clone_data_vs_insert_select", report.clone_data_vs_insert_select, 0.8),
+        ms("rows", "clone_data_ms", report.clone_data_ms),
+        ms("rows", "insert_select_ms", report.insert_select_ms),
+        ratio("anonymized", "anonymized_vs_plain", report.anonymized_vs_plain, 0.4),
+        ms("anonymized", "proof_ms", report.proof_ms),
+        ratio("template", "template_vs_files", report.template_vs_files, 2.5),
+        ms("template", "template_ms", report.template_ms),
+        ms("template", "files_ms", report.files_ms),
+    ];
+    lines.into_iter().flatten().collect()
 }
 
 fn schema_lines(report: &schema::Report) -> Vec<Line> {

@@ -73,7 +73,7 @@ impl Fleet {
 }
 
 /// Each table has four columns, a primary key, a check, an index, and a key to the table before it.
-fn write_schema(sql: &mut String, tenant: usize, tables: usize) -> Result<(), Failure> {
+pub(crate) fn write_schema(sql: &mut String, tenant: usize, tables: usize) -> Result<(), Failure> {
     write!(sql, "create schema tenant_t{tenant:05}; set search_path = tenant_t{tenant:05}; ")?;
     for table in 1..=tables {
         let references = match table {

@@ -181,3 +181,45 @@ fn a_part_of_the_migrations_can_be_run_alone() {
     assert!(report.get("one_file_speedup_vs_sqlx").is_none());
     assert!(!table.contains("one_file"));
 }
+
+#[test]
+fn a_run_of_clones_writes_every_figure() {
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clone.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
+        .args(["clone", "--rounds", "3", "--neighbors", "2", "--tables", "2", "--large-rows", "20"])
+        .args(["--masked-rows", "20", "--created-tenants", "1", "--json"])
+        .arg(&json)
+        .output()
+        .expect("the benchmark is built");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(&json).expect("it was written")).expect("JSON");
+    let table = String::from_utf8(output.stdout).expect("the table is text");
+    for name in [
+        "clone_vs_pg_dump",
+        "clone_ms",
+        "pg_dump_ms",
+        "clone_data_vs_insert_select",
+        "clone_data_ms",
+        "insert_select_ms",
+        "anonymized_vs_plain",
+        "proof_ms",
+        "template_vs_files",
+        "template_ms",
+        "files_ms",
+    ] {
+        let figure = report[name].as_f64();
+        assert!(figure.is_some_and(|value| value > 0.0 && value.is_finite()), "{name}: {figure:?}");
+        assert!(table.contains(name), "no {name} in {table}");
+    }
+    let raw = &report["raw"];
+    assert_eq!((&raw["copied_rows"], &raw["created"]), (&40.into(), &1.into()));
+    for scenario in ["structure", "rows", "anonymized", "template"] {
+        let times = raw[scenario].as_array().expect("a list of contenders");
+        assert_eq!(times.len(), 2, "{scenario}");
+        for contender in times {
+            let rounds = contender["ms"].as_array().expect("a list of rounds");
+            assert_eq!(rounds.len(), 3, "{scenario}: {contender}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A tenant, cloned with its rows.
+
+use std::{fmt::Write, time::Instant};
+
+use sqlx::Connection;
+use tenantry::clone::CloneOptions;
+
+use super::{
+    server::{Database, Server},
+    source::{self, COPY, SCHEMA, SCHEMA_OF_COPY, TENANT},
+};
+use crate::{
+    args::CloneSizes,
+    failure::Failure,
+    times::{self, Times},
+    trusted,
+};
+
+pub(super) struct Copied {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) times: Vec<Times>,
+}
+
+/// Clones the tenant by `clone_tenant` with its rows on a new manager, and copies its rows by `insert … select`.
+///
+/// `insert_select` is measured without its tables, which are created before each run by
+/// `create table … (like … including all)`. They have all indexes, which every row is entered into, and no
+/// foreign keys. So it does less than a clone: it neither creates tables nor checks foreign keys,
+/// leaves sequences alone and compares nothing. Both include their connections, and each copies in one transaction.
+pub(super) async fn run(
+    server: &Server,
+    rounds: u32,
+    sizes: &CloneSizes,
+) -> Result<Copied, Failure> {
+    let database = server.database("rows").await?;
+    let tables = sizes.tables;
+    eprintln!("rows: filling {tables} tables");
+    source::create(&database, tables).await?;
+    source::fill(&database, tables, sizes.large_rows).await?;
+    let rows = database.number(source::count_rows(SCHEMA, tables)).await?;
+    let size = "select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from pg_class \
+                where relkind = 'r' and relnamespace = ";
+    let bytes = database.number(format!("{size} '{SCHEMA}'::regnamespace")).await?;
+    let contenders = ["tenantry", "insert_select"];
+    let times = times::run("rows", &contenders, rounds, async |contender, _| {
+        let took = match contender {
+            0 => {
+                let began = Instant::now();
+                let manager = database.manager()?;
+                let options = CloneOptions::default().data(true);
+                Box::pin(manager.provisioner().clone_tenant(TENANT, COPY, options)).await?;
+                let took = began.elapsed();
+                manager.close().await;
+                took
+            }
+            _ => {
+                database.run(create_like(tables)?).await?;
+                let began = Instant::now();
+                insert_select(&database, tables).await?;
+                began.elapsed()
+            }
+        };
+        let copied = database.number(source::count_rows(SCHEMA_OF_COPY, tables)).await?;
+        if copied != rows {
+            return Err(format!("{copied} of {rows} rows were copied").into());
+        }
+        database.drop_schemas(&[SCHEMA_OF_COPY.to_owned()]).await?;
+        Ok(took)
+    });
+    Ok(Copied { rows, bytes, times: times.await? })
+}
+
+fn create_like(tables: usize) -> Result<String, Failure> {
+    let mut sql = format!("create schema {SCHEMA_OF_COPY}; ");
+    for table in 1..=tables {
+        write!(
+            sql,
+            "create table {SCHEMA_OF_COPY}.things{table} (like {SCHEMA}.things{table} including all); "
+        )?;
+    }
+    Ok(sql)
+}
+
+async fn insert_select(database: &Database, tables: usize) -> Result<(), Failure> {
+    let mut sql = "begin; ".to_owned();
+    for table in 1..=tables {
+        write!(
+            sql,
+            "insert into {SCHEMA_OF_COPY}.things{table} select * from {SCHEMA}.things{table}; "
+        )?;
+    }
+    sql += "commit";
+    let mut conn = database.connect().await?;
+    trusted::run(&mut conn, sql).await?;
+    conn.close().await?;
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! The structure of a tenant, cloned in a database with many other schemas.
+
+use std::{process::Stdio, time::Instant};
+
+use tenantry::clone::CloneOptions;
+use tokio::process::Command;
+
+use super::{
+    server::{Database, Server},
+    source::{self, COPY, SCHEMA, SCHEMA_OF_COPY, TENANT},
+};
+use crate::{
+    args::CloneSizes,
+    failure::Failure,
+    schema::fleet::write_schema,
+    times::{self, Times},
+};
+
+/// Tables of each of the other schemas.
+const TABLES_OF_NEIGHBORS: usize = 3;
+
+/// Other schemas that are created in one transaction. Every object holds a lock until its end.
+const AT_ONCE: usize = 20;
+
+/// The manual way. The names in it come from the environment.
+const PIPE: &str =
+    r#""$BIN/pg_dump" -s -n "$FROM" "$URL" | sed "s/$FROM/$TO/g" | "$BIN/psql" -q -1 "$URL""#;
+
+/// Clones the structure by `clone_tenant` on a new manager, and by `pg_dump | sed | psql`.
+///
+/// Each run includes its connections. The copy has to have as many objects as its source, and is dropped
+/// after each run, outside the measured time.
+pub(super) async fn run(
+    server: &Server,
+    rounds: u32,
+    sizes: &CloneSizes,
+) -> Result<Vec<Times>, Failure> {
+    let database = server.database("structure").await?;
+    eprintln!("structure: creating {} schemas", sizes.neighbors);
+    source::create(&database, sizes.tables).await?;
+    let neighbors: Vec<_> = (0..sizes.neighbors).collect();
+    for some in neighbors.chunks(AT_ONCE) {
+        let mut sql = String::new();
+        for tenant in some {
+            write_schema(&mut sql, *tenant, TABLES_OF_NEIGHBORS)?;
+        }
+        database.run(sql).await?;
+    }
+    database.run("vacuum analyze".to_owned()).await?;
+    let bin = binaries(&database).await?;
+    let expected = database.objects(SCHEMA).await?;
+    times::run("structure", &["tenantry", "pg_dump"], rounds, async |contender, _| {
+        let began = Instant::now();
+        let manager = match contender {
+            0 => Some(database.manager()?),
+            _ => None,
+        };
+        match &manager {
+            Some(manager) => {
+                let options = CloneOptions::default();
+                Box::pin(manager.provisioner().clone_tenant(TENANT, COPY, options)).await?;
+            }
+            None => pipe(&bin, &database).await?,
+        }
+        let took = began.elapsed();
+        if let Some(manager) = manager {
+            manager.close().await;
+        }
+        let found = database.objects(SCHEMA_OF_COPY).await?;
+        if found != expected {
+            return Err(format!("the copy has {found} objects of {expected}").into());
+        }
+        database.drop_schemas(&[SCHEMA_OF_COPY.to_owned()]).await?;
+        Ok(took)
+    })
+    .await
+}
+
+/// Returns the folder of the server's own programs.
+async fn binaries(database: &Database) -> Result<String, Failure> {
+    let mut conn = database.connect().await?;
+    let query = sqlx::query_scalar("select setting from pg_config where name = 'BINDIR'");
+    Ok(query.fetch_one(&mut conn).await?)
+}
+
+async fn pipe(bin: &str, database: &Database) -> Result<(), Failure> {
+    let output = Command::new("sh")
+        .args(["-c", PIPE])
+        .env("BIN", bin)
+        .env("FROM", SCHEMA)
+        .env("TO", SCHEMA_OF_COPY)
+        .env("URL", database.url())
+        .stdin(Stdio::null())
+        .output()
+        .await?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
+    }
+}
