@@ -73,7 +73,7 @@ pub(crate) use self::{
     dictionary::Dictionary,
     finder::Finder,
     plan::{ColumnPlan, MaskPlan, Select, TablePlan},
-    row::RowMasker,
+    row::{MaskError, RowMasker},
     tally::Tally,
     trial::Trial,
 };

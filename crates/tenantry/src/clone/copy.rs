@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::Error,
     migrate::run_script,
-    schema::{Fingerprint, SchemaModel, read::Subject},
+    schema::{SchemaModel, read::Subject},
     sql::{Sql, printed_by_server},
     tenant::Ident,
 };
@@ -30,7 +30,6 @@ use crate::{
 pub(crate) struct Ends<'a> {
     pub(crate) from: &'a Subject,
     pub(crate) model: &'a SchemaModel,
-    pub(crate) print: &'a Fingerprint,
     pub(crate) to: &'a Subject,
 }
 
@@ -106,8 +105,8 @@ impl<'a> Copying<'a> {
         self.positions = sequences::read(self.way(), &self.plan.sequences, conn).await?;
         self.finish(conn).await?;
         self.counter.begin(CloneStage::Check);
-        let Ends { from, print, model, to } = self.ends;
-        if !verify::are_alike(conn, from, print, to).await? {
+        let Ends { from, model, to } = self.ends;
+        if !verify::are_alike(conn, from, model, to).await? {
             let found = verify::make_alike(conn, model, to, false).await?;
             self.remark(found);
         }
@@ -165,8 +164,8 @@ impl<'a> Copying<'a> {
         self.counter.begin(CloneStage::Check);
         match is_within {
             true => {
-                let Ends { from, print, model, to } = self.ends;
-                if !verify::are_alike(writer, from, print, to).await? {
+                let Ends { from, model, to } = self.ends;
+                if !verify::are_alike(writer, from, model, to).await? {
                     let found = verify::make_alike(writer, model, to, false).await?;
                     self.remark(found);
                 }
@@ -193,19 +192,18 @@ impl<'a> Copying<'a> {
         table: &Table,
         kept: Option<Kept>,
     ) -> Result<(), Error> {
-        let mut masker = self.masking.as_mut().and_then(|masking| masking.masker(table));
+        let masker = self.masking.as_mut().and_then(|masking| masking.masker(table));
         let is_computed =
             table.columns.iter().any(|column| matches!(column.read, Read::Expression(_)));
         if is_computed {
             set_path(source.conn, source.path).await?;
         }
         let (way, counter) = (self.way(), &mut self.counter);
-        let streamed =
-            stream(way, table, kept, source.conn, writer, counter, masker.as_mut()).await;
+        let streamed = stream(way, table, kept, source.conn, writer, counter, masker);
+        let (rows, masker) = streamed.await?;
         if let (Some(masking), Some(masker)) = (&mut self.masking, masker) {
             masking.note(table, masker);
         }
-        let rows = streamed?;
         if is_computed {
             set_path(source.conn, &[]).await?;
         }
@@ -239,9 +237,9 @@ impl<'a> Copying<'a> {
         writer: &mut PgConnection,
         to: &Subject,
     ) -> Result<(), Error> {
-        let Ends { from, print, model, .. } = self.ends;
+        let Ends { from, model, .. } = self.ends;
         // The source is the same as before, or the copy is of nothing that has ever been.
-        verify::is_unchanged(reader, from, print).await?;
+        verify::is_unchanged(reader, from, model).await?;
         let found = verify::read(writer, to).await?;
         if found.server_version == model.server_version {
             let is_renamed = to != self.ends.to;

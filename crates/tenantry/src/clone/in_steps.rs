@@ -154,7 +154,7 @@ impl Copying<'_> {
         match reader {
             // The same server, or there are no rows.
             None => {
-                if !verify::are_alike(conn, self.ends.from, self.ends.print, named).await? {
+                if !verify::are_alike(conn, self.ends.from, self.ends.model, named).await? {
                     let found = verify::make_alike(conn, self.ends.model, named, true).await?;
                     self.remark(found);
                 }

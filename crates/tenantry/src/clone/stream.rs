@@ -2,6 +2,7 @@
 
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
     error::{failed, failed_in_secret, refused},
@@ -9,7 +10,10 @@ use super::{
     progress::Counter,
     rows::{Kept, Way, copy_in_sql, copy_out_sql},
 };
-use crate::{anonymize::RowMasker, error::Error};
+use crate::{
+    anonymize::{MaskError, RowMasker},
+    error::Error,
+};
 
 /// What is collected before it is sent on, in bytes.
 const CHUNK: usize = 256 * 1024;
@@ -17,7 +21,9 @@ const CHUNK: usize = 256 * 1024;
 /// How often progress is told, in bytes.
 const TOLD: u64 = 1024 * 1024;
 
-/// Copies the rows of a table. Returns how many.
+/// Copies the rows of a table. Returns how many, and the masks.
+///
+/// While a chunk is masked, on a thread for such work, the one before is sent and the next is read.
 ///
 /// When dropped in the middle, both sessions are in the middle of a copy, which the pool sees to.
 pub(super) async fn stream(
@@ -27,8 +33,8 @@ pub(super) async fn stream(
     reader: &mut PgConnection,
     writer: &mut PgConnection,
     counter: &mut Counter,
-    mut masker: Option<&mut RowMasker>,
-) -> Result<u64, Error> {
+    masker: Option<RowMasker>,
+) -> Result<(u64, Option<RowMasker>), Error> {
     let reading = |error| {
         let attempted = format!("reading the rows of the table {}", table.name);
         // An expression of a mask may fail with a value in its words.
@@ -42,46 +48,91 @@ pub(super) async fn stream(
     let mut rows = reader.copy_out_raw(out.as_str()).await.map_err(reading)?;
     let into = copy_in_sql(way, table);
     let mut copy = writer.copy_in_raw(into.as_str()).await.map_err(|e| failed(writing(), e))?;
-    let (mut chunk, mut masked) = (Vec::with_capacity(CHUNK), Vec::new());
+    let mut masks = Masks::new(table, masker);
     let mut untold = 0;
-    // Every message is a row.
-    let mut mask = |chunk: &mut Vec<u8>| {
-        if let Some(masker) = masker.as_deref_mut() {
-            masked.clear();
-            masker.mask_chunk(chunk, &mut masked).map_err(|error| {
-                refused(format!("masking the rows of the table {}: {error}", table.name))
-            })?;
-            std::mem::swap(chunk, &mut masked);
+    let mut told = |bytes: usize| {
+        counter.bytes += bytes as u64;
+        untold += bytes as u64;
+        if untold >= TOLD {
+            untold = 0;
+            counter.tell(Some(&table.name));
         }
-        Ok::<_, Error>(())
     };
     let streamed = async {
-        while let Some(row) = rows.try_next().await.map_err(reading)? {
-            chunk.extend_from_slice(&row);
-            if chunk.len() < CHUNK {
-                continue;
+        loop {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            // Every message is a row.
+            while chunk.len() < CHUNK
+                && let Some(row) = rows.try_next().await.map_err(reading)?
+            {
+                chunk.extend_from_slice(&row);
             }
-            mask(&mut chunk)?;
-            copy.send(&*chunk).await.map_err(|e| failed_in_secret(writing(), e))?;
-            counter.bytes += chunk.len() as u64;
-            untold += chunk.len() as u64;
-            chunk.clear();
-            if untold >= TOLD {
-                untold = 0;
-                counter.tell(Some(&table.name));
+            let is_last = chunk.is_empty();
+            if let Some(masked) = masks.exchange(chunk).await? {
+                copy.send(&*masked).await.map_err(|e| failed_in_secret(writing(), e))?;
+                told(masked.len());
+            }
+            if is_last {
+                return Ok(());
             }
         }
-        mask(&mut chunk)?;
-        copy.send(&*chunk).await.map_err(|e| failed_in_secret(writing(), e))?;
-        counter.bytes += chunk.len() as u64;
-        Ok(())
     };
     match streamed.await {
-        Ok(()) => copy.finish().await.map_err(|e| failed_in_secret(writing(), e)),
+        Ok(()) => {
+            let rows = copy.finish().await.map_err(|e| failed_in_secret(writing(), e))?;
+            Ok((rows, masks.masker))
+        }
         Err(error) => {
             // What the server says to that is that it was aborted.
             drop(copy.abort("the rows could not be read").await);
             Err(error)
         }
+    }
+}
+
+/// The masks, and a chunk that they were applied to.
+type Masked = (RowMasker, Result<Vec<u8>, MaskError>);
+
+/// Masks chunks, one behind the reader.
+struct Masks<'a> {
+    table: &'a Table,
+    masker: Option<RowMasker>,
+    at_work: Option<JoinHandle<Masked>>,
+}
+
+impl<'a> Masks<'a> {
+    fn new(table: &'a Table, masker: Option<RowMasker>) -> Self {
+        Self { table, masker, at_work: None }
+    }
+
+    /// Takes a chunk and returns one that can be sent: the one before, masked. An empty one is the end.
+    async fn exchange(&mut self, chunk: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
+        let ready = match self.at_work.take() {
+            None => None,
+            Some(at_work) => {
+                let (masker, masked) = at_work.await.map_err(|_| self.failed("a mask panicked"))?;
+                self.masker = Some(masker);
+                Some(masked.map_err(|error| self.failed(&error.to_string()))?)
+            }
+        };
+        match self.masker.take() {
+            None => Ok(Some(chunk).filter(|chunk| !chunk.is_empty())),
+            Some(masker) if chunk.is_empty() => {
+                self.masker = Some(masker);
+                Ok(ready)
+            }
+            Some(mut masker) => {
+                self.at_work = Some(spawn_blocking(move || {
+                    let mut masked = Vec::new();
+                    let done = masker.mask_chunk(&chunk, &mut masked);
+                    (masker, done.map(|()| masked))
+                }));
+                Ok(ready)
+            }
+        }
+    }
+
+    fn failed(&self, why: &str) -> Error {
+        refused(format!("masking the rows of the table {}: {why}", self.table.name))
     }
 }

@@ -152,23 +152,26 @@ pub(super) fn differences(
     compare(source, copy).into_iter()
 }
 
-/// Returns `true` if both have this fingerprint.
+/// Returns `true` if a schema and its copy have the same fingerprint.
 ///
 /// # Errors
 ///
-/// [`Busy`](ErrorKind::Busy) when the source has another one: it was changed meanwhile.
+/// [`Busy`](ErrorKind::Busy) when they have not, because the source is not what it was when it was read.
 pub(super) async fn are_alike(
     conn: &mut PgConnection,
     source: &Subject,
-    print: &Fingerprint,
+    model: &SchemaModel,
     copy: &Subject,
 ) -> Result<bool, Error> {
     let found = fingerprints(conn, &[source, copy]).await?;
-    refuse_changed(source, print, found.first())?;
-    Ok(found.get(1) == Some(&Some(print.clone())))
+    let is_alike = matches!(&found[..], [Some(source), Some(copy)] if source == copy);
+    if !is_alike {
+        is_unchanged(conn, source, model).await?;
+    }
+    Ok(is_alike)
 }
 
-/// Makes sure that the source has this fingerprint.
+/// Makes sure that the source is what it was when it was read.
 ///
 /// # Errors
 ///
@@ -176,17 +179,9 @@ pub(super) async fn are_alike(
 pub(super) async fn is_unchanged(
     conn: &mut PgConnection,
     source: &Subject,
-    print: &Fingerprint,
+    model: &SchemaModel,
 ) -> Result<(), Error> {
-    refuse_changed(source, print, fingerprints(conn, &[source]).await?.first())
-}
-
-fn refuse_changed(
-    source: &Subject,
-    print: &Fingerprint,
-    found: Option<&Option<Fingerprint>>,
-) -> Result<(), Error> {
-    match found == Some(&Some(print.clone())) {
+    match compare(model, &read(conn, source).await?).is_empty() {
         true => Ok(()),
         false => {
             let schema = &source.schema;

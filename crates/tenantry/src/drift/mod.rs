@@ -23,7 +23,7 @@ pub use diff::ObjectDiff;
 pub use matching::Matching;
 pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
-pub(crate) use survey::{read_with_fingerprint, subject_of};
+pub(crate) use survey::{read_once, read_with_fingerprint, subject_of};
 
 use crate::{
     error::Error,

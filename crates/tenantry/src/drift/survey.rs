@@ -190,6 +190,23 @@ pub(super) async fn read(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel
     Ok(read_with_fingerprint(fleet, subject).await?.1)
 }
 
+/// Reads the model of a schema once. It may be half old and half new if the schema changes meanwhile: whoever uses it
+/// has to look again.
+pub(crate) async fn read_once(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel, Error> {
+    let mut lease = lease_for_reading(fleet).await?;
+    for _ in 0..READINGS {
+        match on(&mut lease, async |conn| read::details(conn, &[subject]).await).await {
+            Ok(mut models) => {
+                let model = models.pop().unwrap_or(Err(Unreadable::Missing));
+                return model.map_err(|reason| unreadable(subject, reason));
+            }
+            Err(error) if is_of_change(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(changing(subject))
+}
+
 /// Reads the model of a schema with the fingerprint that goes with it.
 ///
 /// What the server prints is always of this moment, whatever the snapshot: a schema that is the same before and

@@ -19,12 +19,12 @@ use crate::{
         CloneOptions, CloneReport, Copied, Copying, Ends, Masking, Plan, Source, in_snapshot_sql,
     },
     db::TenantTransaction,
-    drift::{read_with_fingerprint, subject_of},
+    drift::{read_once, subject_of},
     error::{Error, ErrorKind, OptionsError},
     fleet::Fleet,
     migrate::Attempts,
     pool::{Lease, grant},
-    schema::{Fingerprint, SchemaModel, read::Subject},
+    schema::{SchemaModel, read::Subject},
     sql::Sql,
     tenant::{ParseTenantIdError, TenantId, TenantRecord},
 };
@@ -130,7 +130,8 @@ impl Provisioner {
         let from = from.try_into().map_err(Into::into)?;
         let to = to.try_into().map_err(Into::into)?;
         let source = Origin::find(source, &from).await.map_err(|error| error.with_tenant(&from))?;
-        let cloned = self.clone_now(&source, &to, options).await;
+        // A future of its own, so that those of callers stay shallow.
+        let cloned = Box::pin(self.clone_now(&source, &to, options)).await;
         let outcome = if cloned.is_ok() { "clone" } else { "failed" };
         self.fleet.server().observer.meters.created(outcome, began.elapsed());
         // Whoever has asked before has been told that there is no such tenant.
@@ -223,8 +224,8 @@ impl<'a> Origin<'a> {
         Source { conn: reader, path: &self.site.occupant.binding.search_path }
     }
 
-    async fn read(&self) -> Result<(Fingerprint, SchemaModel), Error> {
-        read_with_fingerprint(self.fleet, &self.subject).await
+    async fn read(&self) -> Result<SchemaModel, Error> {
+        read_once(self.fleet, &self.subject).await
     }
 }
 
@@ -246,7 +247,7 @@ impl New<'_> {
                              clone with CloneOptions::role";
             return Err(Error::new(ErrorKind::Config, attempted));
         }
-        let (print, model) = source.read().await?;
+        let model = source.read().await?;
         let is_within = Arc::ptr_eq(source.fleet.server(), provisioner.fleet.server());
         let mut plan = Plan::new(&model, options, &to.schema, to.role.as_ref()).map_err(wrong)?;
         let masking = options.anonymize.as_ref().map(|rules| Masking::new(rules, &model));
@@ -254,7 +255,7 @@ impl New<'_> {
         if let Some(masking) = &masking {
             plan.mask(&masking.plan);
         }
-        let ends = Ends { from: &source.subject, model: &model, print: &print, to: &to };
+        let ends = Ends { from: &source.subject, model: &model, to: &to };
         let needs_steps = options.connections > 1 && options.data;
         if needs_steps || plan.locks() > self.room_for_locks().await? {
             let name = provisional::new_name();

@@ -66,7 +66,8 @@ impl Provisioner {
     {
         let began = Instant::now();
         let id = id.try_into().map_err(Into::into)?;
-        let created = self.create_now(id, &options, began).await;
+        // A future of its own, so that those of callers stay shallow.
+        let created = Box::pin(self.create_now(id, &options, began)).await;
         let outcome = created.as_ref().map_or("failed", |created| created.how.as_str());
         self.fleet.server().observer.meters.created(outcome, began.elapsed());
         created
@@ -199,7 +200,7 @@ impl New<'_> {
             && !self.options.keep_failed
             && let Some(set) = migrations
             && self.provisioner.may_take_spare(self.role)
-            && let Some(seeds) = self.with_template(set).await?
+            && let Some(seeds) = Box::pin(self.with_template(set)).await?
         {
             return Ok((HowMade::Template, seeds));
         }

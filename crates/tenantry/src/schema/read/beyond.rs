@@ -99,7 +99,8 @@ const FINDERS: &[Finder] = &[
         BeyondKind::CollationVersion,
         "select n.place, 'collation', null, c.collname, null, c.collversion from n \
          join pg_catalog.pg_collation c on c.collnamespace operator(pg_catalog.=) n.oid \
-           and c.collversion operator(pg_catalog.<>) pg_catalog.pg_collation_actual_version(c.oid)",
+           and c.collversion operator(pg_catalog.<>) case when c.collnamespace operator(pg_catalog.=) n.oid \
+             then pg_catalog.pg_collation_actual_version(c.oid) end",
     ),
     finder(
         BeyondKind::PendingDetach,
