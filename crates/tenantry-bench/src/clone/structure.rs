@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Tables of each of the other schemas.
-const TABLES_OF_NEIGHBORS: usize = 3;
+const TABLES_OF_NEIGHBORS: usize = 20;
 
 /// Other schemas that are created in one transaction. Every object holds a lock until its end.
 const AT_ONCE: usize = 20;

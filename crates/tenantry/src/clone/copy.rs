@@ -106,11 +106,12 @@ impl<'a> Copying<'a> {
         self.finish(conn).await?;
         self.counter.begin(CloneStage::Check);
         let Ends { from, model, to } = self.ends;
-        if !verify::are_alike(conn, from, model, to).await? {
+        let is_alike = verify::are_alike(conn, from, model, to).await?;
+        if !is_alike {
             let found = verify::make_alike(conn, model, to, false).await?;
             self.remark(found);
         }
-        self.refuse_references(conn, to).await?;
+        self.refuse_references(conn, to, is_alike).await?;
         restore(conn, &before).await?;
         Ok(self.copied())
     }
@@ -165,11 +166,12 @@ impl<'a> Copying<'a> {
         match is_within {
             true => {
                 let Ends { from, model, to } = self.ends;
-                if !verify::are_alike(writer, from, model, to).await? {
+                let is_alike = verify::are_alike(writer, from, model, to).await?;
+                if !is_alike {
                     let found = verify::make_alike(writer, model, to, false).await?;
                     self.remark(found);
                 }
-                self.refuse_references(writer, to).await?;
+                self.refuse_references(writer, to, is_alike).await?;
             }
             false => self.check_between(source.conn, writer, self.ends.to).await?,
         }
@@ -359,8 +361,10 @@ impl<'a> Copying<'a> {
         &mut self,
         conn: &mut PgConnection,
         to: &Subject,
+        is_alike: bool,
     ) -> Result<(), Error> {
-        let found = verify::references(conn, &self.ends.from.schema, &to.schema).await?;
+        let from = &self.ends.from.schema;
+        let found = verify::references(conn, from, &to.schema, is_alike).await?;
         if let Some(hard) = found.hard.first() {
             return Err(refused(format!("the copy would depend on its source: {hard}")));
         }

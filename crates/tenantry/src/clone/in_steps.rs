@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use super::{
     CloneStage,
-    copy::{Copied, Copying, Source, about, export, run_all, share_sql},
+    copy::{Copied, Copying, Ends, Source, about, export, run_all, share_sql},
     error::failed,
     plan::{Rows, Table},
     rows::insert_sql,
@@ -154,11 +154,13 @@ impl Copying<'_> {
         match reader {
             // The same server, or there are no rows.
             None => {
-                if !verify::are_alike(conn, self.ends.from, self.ends.model, named).await? {
-                    let found = verify::make_alike(conn, self.ends.model, named, true).await?;
+                let Ends { from, model, .. } = self.ends;
+                let is_alike = verify::are_alike(conn, from, model, named).await?;
+                if !is_alike {
+                    let found = verify::make_alike(conn, model, named, true).await?;
                     self.remark(found);
                 }
-                self.refuse_references(conn, named).await?;
+                self.refuse_references(conn, named, is_alike).await?;
             }
             Some(reader) => self.check_between(reader, conn, named).await?,
         }

@@ -224,13 +224,20 @@ pub(super) async fn references(
     conn: &mut PgConnection,
     from: &Ident,
     to: &Ident,
+    is_alike: bool,
 ) -> Result<References, Error> {
     let schemas = [from.clone(), to.clone()];
     let mut search = ReferenceSearch::new(&schemas, None);
-    search.dependencies(conn).await?;
+    // What the copy had of the source would be printed with its schema there, and without it in the source: they would
+    // not be alike.
+    if !is_alike {
+        search.dependencies(conn).await?;
+    }
     // The texts of the copy alone.
     let mentioned = search.texts(conn, 1..2).await?;
-    search.resolve(conn, &mentioned).await?;
+    if !mentioned.is_empty() {
+        search.resolve(conn, &mentioned).await?;
+    }
     let of_copy = |found: &CrossReference| found.from_schema == to.as_str();
     let (texts, hard) = search.finish().into_iter().filter(of_copy).partition(|found| {
         use ReferenceKind::{FunctionBody, Literal, SearchPath};
