@@ -105,6 +105,7 @@ fn write_facts(sql: &mut Sql, version: u32) {
          from pg_catalog.pg_depend d join pg_catalog.pg_extension e on e.oid operator(pg_catalog.=) d.refobjid \
          where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
            and d.deptype operator(pg_catalog.=) 'x'::pg_catalog.\"char\" group by d.classid, d.objid), \
+         c0 as materialized (select c.* from pg_catalog.pg_class c where c.relnamespace operator(pg_catalog.=) any (select n.oid from n)), \
          f as (",
     );
     for (place, reader) in READERS.iter().enumerate() {

@@ -166,6 +166,9 @@ fn write_grants(sql: &mut Sql, acl: &'static str, kind: &'static str, owner: &'s
 const OWN_PATH: &str = "case when pg_catalog.current_setting('search_path') operator(pg_catalog.=) n.path \
      or pg_catalog.set_config('search_path', n.path, true) is not null then ";
 
+/// What readers call the relations of the schemas.
+const RELATIONS: &str = "pg_catalog.pg_class c";
+
 impl Reader {
     /// Returns the attributes that this version has, in the order in which they are read.
     pub(super) fn columns(&self, version: u32) -> impl Iterator<Item = &'static Column> {
@@ -188,6 +191,11 @@ impl Reader {
             sql.text(", ");
             column.write(sql);
         }
-        sql.text("]::pg_catalog.text[] end as fact from n join ").text(self.from);
+        sql.text("]::pg_catalog.text[] end as fact from n join ");
+        // All readers share one scan of the relations.
+        match self.from.split_once(RELATIONS) {
+            Some((before, after)) => sql.text(before).text("c0 as c").text(after),
+            None => sql.text(self.from),
+        };
     }
 }
