@@ -11,9 +11,16 @@ use super::{
 };
 use crate::support::{connect, run};
 
+/// One corpus for all three: building it takes most of the time.
 #[tokio::test]
-async fn every_case_is_found_by_its_name() {
+async fn every_case_is_found_by_its_name_whatever_the_plan_and_the_role() {
     let corpus = Corpus::build().await;
+    every_case_is_found_by_its_name(&corpus).await;
+    plans_make_no_difference(&corpus).await;
+    a_plain_role_reads_the_same(&corpus).await;
+}
+
+async fn every_case_is_found_by_its_name(corpus: &Corpus) {
     let mut admin = connect(&corpus.url).await;
     let mut wrong = Vec::new();
     for some in corpus.cases.chunks(100) {
@@ -54,9 +61,7 @@ async fn every_case_is_found_by_its_name() {
 }
 
 /// The search path is set row by row: what the planner makes of the joins must not matter.
-#[tokio::test]
-async fn plans_make_no_difference() {
-    let corpus = Corpus::build().await;
+async fn plans_make_no_difference(corpus: &Corpus) {
     let mut admin = connect(&corpus.url).await;
     let names = corpus.cases.iter().step_by(10).map(|built| (built.left.as_str(), None));
     let names: Vec<_> = names.collect();
@@ -71,9 +76,7 @@ async fn plans_make_no_difference() {
 }
 
 /// A role that may use the schemas and nothing else sees all that there is.
-#[tokio::test]
-async fn a_plain_role_reads_the_same() {
-    let corpus = Corpus::build().await;
+async fn a_plain_role_reads_the_same(corpus: &Corpus) {
     let mut admin = connect(&corpus.url).await;
     run(&mut admin, "create role zq_plain").await;
     let names: Vec<_> = corpus.cases.iter().step_by(4).map(|built| built.right.as_str()).collect();
