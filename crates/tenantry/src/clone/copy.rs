@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row};
 
 use super::{
     AnonymizeReport, CloneOptions, CloneStage, ClonedTable, Masking, Plan,
-    error::{failed, refused},
+    error::{failed, failed_in_secret, refused},
     masking::Places,
     plan::{Read, Table},
     progress::Counter,
@@ -138,7 +138,7 @@ impl<'a> Copying<'a> {
         let before = set_up(writer, self.options.lock_timeout).await?;
         let (from, model) = (&self.ends.from.schema, self.ends.model);
         if let Some(masking) = &mut self.masking {
-            masking.suspect(source.conn, from, model).await?;
+            masking.suspect(source.conn, from, model, &self.plan.tables).await?;
         }
         self.structure(writer).await?;
         if let Some(masking) = &self.masking {
@@ -283,7 +283,7 @@ impl<'a> Copying<'a> {
             // The first statement creates the schema.
             match created {
                 0 => taken(error),
-                _ => about(&self.plan.statements.before, created, error),
+                _ => about(&self.plan.statements.before, created, error, false),
             }
         })
     }
@@ -298,7 +298,8 @@ impl<'a> Copying<'a> {
         set.map_err(|error| failed("setting up a session".into(), error))?;
         let mut created = 0;
         let run = run_all(conn, after, &mut created).await;
-        run.map_err(|error| about(after, created, error))?;
+        let is_secret = self.options.anonymize.is_some();
+        run.map_err(|error| about(after, created, error, is_secret))?;
         self.fill(conn).await
     }
 
@@ -430,12 +431,21 @@ pub(super) async fn run_all(
     }
 }
 
-/// Says which statement was refused.
-pub(super) fn about(statements: &[String], ended: usize, error: sqlx::Error) -> Error {
+/// Says which statement was refused; without the words of the server where these may quote values that nobody may see.
+pub(super) fn about(
+    statements: &[String],
+    ended: usize,
+    error: sqlx::Error,
+    is_secret: bool,
+) -> Error {
     let statement = statements.get(ended).map(String::as_str).unwrap_or_default();
     let line = statement.lines().next().unwrap_or_default();
     let short: String = line.chars().take(120).collect();
-    failed(format!("running `{short}` for the copy"), error)
+    let attempted = format!("running `{short}` for the copy");
+    match is_secret {
+        true => failed_in_secret(attempted, error),
+        false => failed(attempted, error),
+    }
 }
 
 fn taken(error: sqlx::Error) -> Error {

@@ -64,7 +64,7 @@ impl Copying<'_> {
         set_up(source.conn, self.options.lock_timeout).await?;
         let (from, to, model) = (&self.ends.from.schema, &self.ends.to.schema, self.ends.model);
         if let Some(masking) = &mut self.masking {
-            masking.suspect(source.conn, from, model).await?;
+            masking.suspect(source.conn, from, model, &self.plan.tables).await?;
         }
         self.counter.begin(CloneStage::Rows);
         let subset = self.choose(source).await?;
@@ -181,7 +181,8 @@ impl Copying<'_> {
             begun.map_err(|error| failed("beginning a step".into(), error))?;
             let mut ended = 0;
             let run = run_all(conn, some, &mut ended).await;
-            run.map_err(|error| about(some, ended, error))?;
+            let is_secret = self.options.anonymize.is_some();
+            run.map_err(|error| about(some, ended, error, is_secret))?;
             sqlx::raw_sql("commit").execute(&mut *conn).await?;
         }
         Ok(())

@@ -105,12 +105,18 @@ impl CloneOptions {
     }
 
     /// Copies only the rows of a table that meet a condition: SQL over its columns, evaluated with the rights of the
-    /// library's own sessions, so it must not come from a tenant. Default: all rows.
+    /// library's own sessions, so it must not come from a tenant. Default: all rows. Several conditions of a table must all
+    /// be met.
     ///
     /// Foreign keys stay valid. Rows of other tables that refer to a row that is left out are left out, too. A row
     /// that meets the condition brings along the rows that it refers to.
     pub fn filter(mut self, table: impl Into<String>, condition: impl Into<String>) -> Self {
-        self.parts.entry(table.into()).or_default().condition = Some(condition.into());
+        let part = self.parts.entry(table.into()).or_default();
+        let condition = condition.into();
+        part.condition = Some(match part.condition.take() {
+            Some(other) => format!("({other}\n) and ({condition}\n)"),
+            None => condition,
+        });
         self
     }
 

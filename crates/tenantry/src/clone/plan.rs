@@ -299,6 +299,14 @@ fn ancestors(model: &SchemaModel, key: &ObjectKey, table: &Object) -> Vec<String
 
 /// Refuses names of tables that there are not: a typing error would copy what should stay.
 fn check_names(model: &SchemaModel, options: &CloneOptions) -> Result<(), OptionsError> {
+    let asks_for_rows = !options.parts.is_empty() || options.anonymize.is_some();
+    if asks_for_rows && !options.data {
+        let must = "be true: a filter, a limit or a mask has no rows to work on otherwise";
+        return Err(OptionsError::new("data", must));
+    }
+    if options.connections == 0 {
+        return Err(OptionsError::new("connections", "be at least 1"));
+    }
     let mut tables = model.of_kind(ObjectKind::Table).map(|(key, _)| &*key.name);
     let names: BTreeSet<&str> = tables.by_ref().collect();
     let is_there = |pattern: &&String| names.iter().any(|name| is_like(name, pattern));
@@ -306,10 +314,11 @@ fn check_names(model: &SchemaModel, options: &CloneOptions) -> Result<(), Option
         let must = format!("match tables of the source: {pattern:?} matches none");
         return Err(OptionsError::new("exclude_tables", must));
     }
-    match options.parts.keys().find(|name| !names.contains(name.as_str())) {
-        Some(name) => {
+    match options.parts.iter().find(|(name, _)| !names.contains(name.as_str())) {
+        Some((name, part)) => {
             let must = format!("name a table of the source: it has no table {name:?}");
-            Err(OptionsError::new("filter", must))
+            let option = if part.condition.is_some() { "filter" } else { "limit" };
+            Err(OptionsError::new(option, must))
         }
         None => Ok(()),
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::{PgConnection, SqlStr};
 
 use super::{
-    error::failed,
+    error::{failed, failed_in_secret},
     plan::{Plan, Rows, Table},
     rows::{Kept, Way, qualified},
 };
@@ -61,8 +61,12 @@ impl Subset {
             let Some(unit) = subset.units.get(&table.unit) else { continue };
             if let Some(sql) = ask_sql(way, table, unit.kept) {
                 let asked = sqlx::query(sql).persistent(false).execute(&mut *conn).await;
-                asked
-                    .map_err(|e| failed(format!("choosing rows of the table {}", table.name), e))?;
+                let attempted = format!("choosing rows of the table {} by its filter", table.name);
+                let is_secret = plan.tables.iter().any(|table| table.is_masked);
+                asked.map_err(|error| match is_secret {
+                    true => failed_in_secret(attempted, error),
+                    false => failed(attempted, error),
+                })?;
             }
         }
         let operators = operators(conn, &way.from.schema).await?;

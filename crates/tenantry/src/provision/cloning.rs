@@ -256,6 +256,11 @@ impl New<'_> {
             plan.mask(&masking.plan);
         }
         let ends = Ends { from: &source.subject, model: &model, to: &to };
+        if options.anonymize.is_some() && provisioner.fleet.server().places_for_upkeep() < 2 {
+            let attempted =
+                "anonymizing: it needs two connections, and the manager's budget has room for one";
+            return Err(Error::new(ErrorKind::Config, attempted));
+        }
         let needs_steps = options.connections > 1 && options.data;
         if needs_steps || plan.locks() > self.room_for_locks().await? {
             let name = provisional::new_name();

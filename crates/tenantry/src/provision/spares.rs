@@ -110,12 +110,8 @@ impl Provisioner {
                 // Another release may be at work beside this one.
                 Some(_) => Renewed::NotOurs,
                 None if spare.is_in_use => Renewed::NotOurs,
-                None if let Some(note) = &spare.template
-                    && !note.is_unused(now) =>
-                {
-                    if note.hash == self.note().hash && note.is_old(now) {
-                        self.note_template(&spare.schema).await?;
-                    }
+                None if spare.template.as_ref().is_some_and(|note| !note.is_unused(now)) => {
+                    self.note_template_if_old(&spare, now).await?;
                     Renewed::NotOurs
                 }
                 None => Renewed::Useless,
@@ -251,10 +247,14 @@ impl Provisioner {
     }
 
     /// Notes that there is still a use for a template of ours.
-    async fn note_template(&self, schema: &Ident) -> Result<(), Error> {
+    async fn note_template_if_old(&self, spare: &Listed, now: Duration) -> Result<(), Error> {
+        let ours = spare.template.as_ref().filter(|note| note.hash == self.note().hash);
+        if ours.is_none_or(|note| !note.is_old(now)) {
+            return Ok(());
+        }
         let mut lease = self.fleet.lease().await?;
         let mut sql = Sql::default();
-        provisional::comment(&mut sql, schema, Comment::Template(&self.note()));
+        provisional::comment(&mut sql, &spare.schema, Comment::Template(&self.note()));
         sqlx::raw_sql(sql.finish()).execute(&mut *lease).await?;
         Ok(())
     }

@@ -11,7 +11,11 @@ use std::{
 
 use sqlx::PgConnection;
 
-use super::{AnonymizeReport, MaskedColumn, error::refused, plan::Table};
+use super::{
+    AnonymizeReport, MaskedColumn,
+    error::refused,
+    plan::{Rows, Table},
+};
 use crate::{
     anonymize::{Anonymize, Collector, Key, MaskPlan, RowMasker, Select, Suspicion, Tally},
     error::{Error, ErrorKind},
@@ -50,9 +54,15 @@ impl Masking {
             let attempted = "anonymizing: rules do not fit the schema of the source";
             Error::new(ErrorKind::Config, attempted).with_source(wrong)
         })?;
-        let key = match rules.set_key() {
-            Some(key) => key.clone(),
-            None => random_key()?,
+        let key = match (rules.set_key(), &rules.key_env) {
+            (Some(key), _) => key.clone(),
+            (None, Some(name)) => {
+                let attempted = format!(
+                    "anonymizing: the rules name the key {name}, which was not read: call Anonymize::read_key"
+                );
+                return Err(Error::new(ErrorKind::Config, attempted));
+            }
+            (None, None) => random_key()?,
         };
         let collector = Some(Collector::new(MEMORY, &key));
         Ok(Self {
@@ -75,10 +85,16 @@ impl Masking {
         conn: &mut PgConnection,
         source: &Ident,
         model: &SchemaModel,
+        tables: &[Table],
     ) -> Result<(), Error> {
         let samples = samples::read(conn, source, model).await?;
+        let is_left_out = |name: &str| {
+            let mut of_unit = tables.iter().filter(|table| table.unit == name).peekable();
+            of_unit.peek().is_some() && of_unit.all(|table| table.rows == Rows::None)
+        };
         self.suspicions = self.rules.uncovered(model, &samples);
-        self.suspicions.retain(|found| !OWN_TABLES.contains(&&*found.table));
+        self.suspicions
+            .retain(|found| !OWN_TABLES.contains(&&*found.table) && !is_left_out(&found.table));
         if self.suspicions.is_empty() || !self.rules.is_strict() {
             return Ok(());
         }
@@ -124,6 +140,14 @@ impl Masking {
         self.collector = masker.into_collector();
     }
 
+    /// Returns the columns of which nothing was masked, although there is something to mask: a path may be wrong.
+    fn idle(&self) -> Vec<(&(String, String), &Tally)> {
+        let idle = self.tallies.iter().filter(|(_, tally)| {
+            tally.rows > tally.nulls && tally.masked + tally.neutral + tally.unchanged == 0
+        });
+        idle.collect()
+    }
+
     /// Proves that nothing of the source is in the copy.
     ///
     /// # Errors
@@ -152,6 +176,16 @@ impl Masking {
                 "{count} rows would keep their own value of {table}.{column}; use another mask"
             )));
         }
+        let idle = self.idle();
+        if let Some(((table, column), _)) = idle.first().filter(|_| self.rules.is_strict()) {
+            return Err(refused(format!(
+                "the rules for {table}.{column} have masked nothing, although it has values: are their paths right?"
+            )));
+        }
+        let mut proof = proof;
+        proof.not_provable.extend(idle.iter().map(|((table, column), _)| {
+            format!("{table}.{column}: its rules have masked nothing, although it has values")
+        }));
         let mut columns = Vec::new();
         for table in self.plan.tables() {
             for column in table.columns().iter().filter(|column| column.is_masked()) {

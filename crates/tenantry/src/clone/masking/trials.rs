@@ -19,14 +19,17 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     for trial in trials.iter().filter(|trial| !trial.samples.is_empty()) {
         let Trial { table, column, data_type, check, samples } = trial;
-        let (data_type, condition) = match check {
-            Some((_, condition)) => (data_type, condition.as_str()),
-            None => (data_type, "true"),
-        };
-        let [data_type, condition] =
-            [data_type, condition].map(|text| printed_by_server(fill(text, copy.as_str(), None)));
+        let filled = |text: &str| printed_by_server(fill(text, copy.as_str(), None));
+        let data_type = filled(data_type);
         let mut sql = Sql::new("select pg_catalog.count(*) filter (where not (");
-        sql.vouched(&condition, 0..condition.as_str().len());
+        match check {
+            Some((_, condition)) => {
+                let condition = filled(condition);
+                sql.vouched(&condition, 0..condition.as_str().len());
+            }
+            // Whatever is asked of the value has it cast, which evaluates the checks of its type.
+            None => drop(sql.name(column).text(" is not null")),
+        }
         sql.text(")) from (select v::").vouched(&data_type, 0..data_type.as_str().len());
         sql.text(" as ").name(column).text(" from pg_catalog.unnest(array[");
         for (index, sample) in samples.iter().enumerate() {

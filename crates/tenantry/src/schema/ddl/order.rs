@@ -207,12 +207,14 @@ fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeS
             key.kind,
             ObjectKind::Table | ObjectKind::ForeignTable | ObjectKind::Composite
         );
-        let of = needs[place].iter().filter(|need| match keys[**need].kind {
+        // A domain in an array, or in a type, that another one is of counts, too.
+        let of = with_types(&needs[place], keys, needs).into_iter();
+        let of = of.filter(|need| match keys[*need].kind {
             ObjectKind::Domain => is_table || is_query,
             ObjectKind::Table => uses_keys,
             _ => false,
         });
-        let more = of.flat_map(|need| constraints.get(&*keys[*need].name)).flatten();
+        let more = of.flat_map(|need| constraints.get(&*keys[need].name)).flatten();
         let more: Vec<usize> = more.copied().collect();
         needs[place].extend(more);
         // A key of a partitioned table comes after its partitions, which would get keys of their own from it.
@@ -221,6 +223,27 @@ fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeS
             needs[place].extend(partitions.get(&parent).into_iter().flatten());
         }
     }
+}
+
+/// Returns what an object needs, and the types that these are made of.
+fn with_types(
+    direct: &BTreeSet<usize>,
+    keys: &[&ObjectKey],
+    needs: &[BTreeSet<usize>],
+) -> BTreeSet<usize> {
+    let is_type = |place: &&usize| {
+        matches!(keys[**place].kind, ObjectKind::Domain | ObjectKind::Composite | ObjectKind::Range)
+    };
+    let mut found = direct.clone();
+    let mut open: Vec<usize> = direct.iter().filter(is_type).copied().collect();
+    while let Some(place) = open.pop() {
+        for need in needs[place].iter().filter(is_type) {
+            if found.insert(*need) {
+                open.push(*need);
+            }
+        }
+    }
+    found
 }
 
 /// Returns all texts by which an object may name others when it is created.

@@ -49,9 +49,34 @@ pub(super) fn routine(model: &SchemaModel, key: &ObjectKey, object: &Object, out
         (false, None) => format!("as {}", dollar_quoted(body)),
     });
     out.add(Phase::Create, lines.join("\n"));
-    let target = target(key);
+    let arguments = text(Attribute::Arguments).unwrap_or_default();
+    let target = match kind == ObjectKind::Procedure && arguments.contains("OUT ") {
+        // Those that differ in what they return are told apart by it alone.
+        true => format!("{kind} {name}({})", without_defaults(arguments)),
+        false => target(key),
+    };
     out.common(model, object, &target, Some(&target));
     out.extensions(object, &target);
+}
+
+/// Returns the arguments of a routine without their defaults.
+fn without_defaults(arguments: &str) -> String {
+    let (mut depth, mut in_quotes, mut parts, mut start) = (0, false, Vec::new(), 0);
+    for (at, character) in arguments.char_indices() {
+        match character {
+            '\'' | '"' => in_quotes = !in_quotes,
+            '(' | '[' if !in_quotes => depth += 1,
+            ')' | ']' if !in_quotes => depth -= 1,
+            ',' if !in_quotes && depth == 0 => {
+                parts.push(&arguments[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&arguments[start..]);
+    let parts = parts.into_iter().map(|part| part.split(" DEFAULT ").next().unwrap_or(part).trim());
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the kind, name and arguments of a routine, as `alter` takes them.

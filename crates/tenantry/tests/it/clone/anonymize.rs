@@ -274,6 +274,7 @@ async fn rules_that_cannot_be_are_told_all_at_once_before_anything_is_copied() {
             "nobody",
         ),
         ("columns = [\"logins.email\"]\nmask = \"hash\"", "logins_email_fkey"),
+        ("columns = [\"plans.label\"]\nmask = { fake = \"email\" }", "its type tag"),
         // Its check wants an address.
         (
             "columns = [\"people.email\", \"logins.email\", \"letters.recipient\", \"sessions.email\"]\nmask = \"hash\"",

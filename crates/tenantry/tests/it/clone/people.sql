@@ -13,7 +13,8 @@ create table documents (id serial primary key, owner int references people, cont
 create type contact as (kind text, value text);
 create table contacts (id serial primary key, person int references people, main contact, others contact[]);
 create table audit (id serial primary key, at timestamptz default now(), old_row jsonb, new_row jsonb);
-create table plans (id int primary key, title text);
+create domain tag as text check (value !~ '@');
+create table plans (id int primary key, title text, label tag);
 create function note() returns trigger language plpgsql as $$
 begin insert into {s}.audit (old_row, new_row) values (case when tg_op = 'UPDATE' then to_jsonb(old) end, to_jsonb(new)); return new; end $$;
 create trigger noted after insert or update on people for each row execute function note();
