@@ -50,9 +50,11 @@ impl Provisioner {
     /// [`UnknownTenant`](ErrorKind::UnknownTenant) when there is no such source.
     /// [`TenantExists`](ErrorKind::TenantExists) and [`NameInUse`](ErrorKind::NameInUse) as
     /// [`create`](Self::create). [`Config`](ErrorKind::Config) when the options name a table that the source does not
-    /// have, or the source has a role of its own and the clone has none. [`Busy`](ErrorKind::Busy) when the source was
-    /// altered meanwhile; try again. [`Clone`](ErrorKind::Clone) when the clone would not be what the source is, or depend
-    /// on it. [`PermissionDenied`](ErrorKind::PermissionDenied) when the role of the manager may not do what is
+    /// have (with an [`OptionsError`] as the source), the source has a role of its own and the clone has none, masks do not
+    /// fit the schema (with [`WrongRules`](crate::anonymize::WrongRules) as the source), or a column looks personal and has
+    /// no rule. [`Busy`](ErrorKind::Busy) when the source was
+    /// altered meanwhile; try again. [`Clone`](ErrorKind::Clone) when the clone would not be what the source is, depend
+    /// on it, or hold a value that was masked. [`PermissionDenied`](ErrorKind::PermissionDenied) when the role of the manager may not do what is
     /// necessary. Otherwise, what the server answers, with the table or the statement.
     ///
     /// # Cancel safety

@@ -5,7 +5,7 @@ mod samples;
 mod trials;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, RandomState},
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct Masking {
     rules: Anonymize,
     key: Key,
     suspicions: Vec<Suspicion>,
+    /// Columns that look personal but for rules with paths, by table and name.
+    by_paths_alone: BTreeSet<(String, String)>,
     collector: Option<Collector>,
     tallies: BTreeMap<(String, String), Tally>,
 }
@@ -70,6 +72,7 @@ impl Masking {
             rules: rules.clone(),
             key,
             suspicions: Vec::new(),
+            by_paths_alone: BTreeSet::new(),
             collector,
             tallies: BTreeMap::new(),
         })
@@ -92,6 +95,10 @@ impl Masking {
             let mut of_unit = tables.iter().filter(|table| table.unit == name).peekable();
             of_unit.peek().is_some() && of_unit.all(|table| table.rows == Rows::None)
         };
+        let mut whole = self.rules.clone();
+        whole.rules.retain(|rule| rule.path.is_none());
+        let without_paths = whole.uncovered(model, &samples).into_iter();
+        self.by_paths_alone = without_paths.map(|found| (found.table, found.column)).collect();
         self.suspicions = self.rules.uncovered(model, &samples);
         self.suspicions
             .retain(|found| !OWN_TABLES.contains(&&*found.table) && !is_left_out(&found.table));
@@ -177,9 +184,10 @@ impl Masking {
             )));
         }
         let idle = self.idle();
-        if let Some(((table, column), _)) = idle.first().filter(|_| self.rules.is_strict()) {
+        let mut personal = idle.iter().filter(|(of, _)| self.by_paths_alone.contains(*of));
+        if let Some(((table, column), _)) = personal.next().filter(|_| self.rules.is_strict()) {
             return Err(refused(format!(
-                "the rules for {table}.{column} have masked nothing, although it has values: are their paths right?"
+                "the rules for {table}.{column} have masked nothing, although its values look personal: are their paths right?"
             )));
         }
         let mut proof = proof;

@@ -256,6 +256,25 @@ async fn a_value_that_is_left_anywhere_is_found() {
     }
 }
 
+/// A path that leads nowhere would leave everything as it is.
+#[tokio::test]
+async fn a_path_that_leads_nowhere_is_no_mask() {
+    let people = People::new(20).await;
+    let rules =
+        RULES.replace("contact.email", "contcat.email").replace("contact.phones[*]", "phones");
+    let error = people.cloned(&rules, 1).await.expect_err("nothing is masked");
+    assert!(told(&error).contains("documents.content"), "{}", told(&error));
+    // Where there is nothing personal, it does not matter.
+    let rules = format!(
+        "{RULES}\n[[rules]]\ncolumns = [\"extras.data\"]\npath = \"email\"\nmask = \"null\""
+    );
+    let mut admin = people.world.admin().await;
+    run(&mut admin, "create table tenant_shop.extras (id int primary key, data jsonb); insert into tenant_shop.extras values (1, '{\"a\": 1}')").await;
+    let report = people.cloned(&rules, 1).await.unwrap_or_else(|error| panic!("{}", told(&error)));
+    let proof = report.anonymized.expect("it is").proof;
+    assert!(proof.not_provable.iter().any(|told| told.contains("extras.data")), "{proof:?}");
+}
+
 #[tokio::test]
 async fn rules_that_cannot_be_are_told_all_at_once_before_anything_is_copied() {
     let mut people = People::new(10).await;
