@@ -35,7 +35,7 @@ pub struct MaskedColumn {
     pub rows: u64,
     /// Values that were masked. Each element of an array and each value in JSON that the rule is for counts.
     pub masked: u64,
-    /// Values that identify nobody and were kept, such as infinite dates.
+    /// Values that identify no person and were kept, such as infinite dates.
     pub neutral: u64,
     /// Values that are in the clone what they are in the same row of the source: 0, unless the mask gave what was there
     /// already. `None` when rows cannot be compared.

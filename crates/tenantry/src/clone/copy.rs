@@ -259,8 +259,8 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Keeps the tables of the source as they are until the end. The snapshot comes after that: to an earlier one, a
-    /// table that was rewritten meanwhile would be empty.
+    /// Locks the tables of the source against `alter table` until the end of the transaction. The snapshot must come after
+    /// that: a table that is rewritten in between looks empty to an earlier snapshot.
     pub(super) async fn hold_source(&self, conn: &mut PgConnection) -> Result<(), Error> {
         let mut sql = Sql::default();
         limits_sql(&mut sql, self.options.lock_timeout);
@@ -336,7 +336,7 @@ impl<'a> Copying<'a> {
         self.tables.push(ClonedTable { name: name.to_owned(), rows });
     }
 
-    /// Returns how large the tables of the source are, in bytes, for whoever watches.
+    /// Returns the sizes of the source's tables in bytes, for the progress.
     pub(super) async fn sizes(
         &self,
         conn: &mut PgConnection,
@@ -395,7 +395,7 @@ pub(super) async fn export(conn: &mut PgConnection) -> Result<String, Error> {
     Ok(sqlx::raw_sql(snapshot).fetch_one(conn).await?.try_get(0)?)
 }
 
-/// Appends what has a transaction see what that of a snapshot does. It comes first.
+/// Appends the statements that import a snapshot. They must come first in a transaction.
 pub(super) fn share_sql(sql: &mut Sql, snapshot: &str) {
     in_snapshot_sql(sql);
     sql.text("set transaction snapshot ").literal(snapshot).text("; ");
@@ -431,7 +431,7 @@ pub(super) async fn run_all(
     }
 }
 
-/// Says which statement was refused; without the words of the server where these may quote values that nobody may see.
+/// Names the statement that failed. For a masked copy the server's message is dropped, because it may quote values.
 pub(super) fn about(
     statements: &[String],
     ended: usize,

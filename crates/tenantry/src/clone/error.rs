@@ -4,14 +4,13 @@ use sqlx::postgres::PgDatabaseError;
 
 use crate::error::{Error, ErrorKind};
 
-/// Says what was attempted when the server refused a statement.
+/// Wraps an error with what was attempted.
 pub(super) fn failed(attempted: String, error: sqlx::Error) -> Error {
     let error = Error::from(error);
     Error::new(error.kind(), attempted).with_source(error)
 }
 
-/// Says so of a statement whose refusal may quote values of the source, which nobody may see: what is left of it is
-/// the code and the names.
+/// Wraps an error without the server's message, which may quote values of the source: SQLSTATE and names remain.
 pub(super) fn failed_in_secret(attempted: String, error: sqlx::Error) -> Error {
     let mut attempted = attempted;
     let answer = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
@@ -32,7 +31,7 @@ pub(super) fn failed_in_secret(attempted: String, error: sqlx::Error) -> Error {
     Error::new(kind, attempted)
 }
 
-/// The copy is not what it should be.
+/// Refuses a copy that is not what it should be.
 pub(super) fn refused(attempted: impl Into<String>) -> Error {
     Error::new(ErrorKind::Clone, attempted.into())
 }

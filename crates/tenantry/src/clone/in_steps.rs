@@ -52,8 +52,8 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Copies rows: the reading connection has a transaction that sees one moment, which the others share. Rows that
-    /// only the reading connection can tell from the rest go through this process, to the first of the others.
+    /// Copies rows from one snapshot, which the reading connection exports. Masked rows and subsets stream through this
+    /// process to the first writing connection.
     pub(crate) async fn rows_in_steps(
         &mut self,
         source: &mut Source<'_>,

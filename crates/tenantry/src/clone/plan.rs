@@ -380,7 +380,8 @@ fn remarks(model: &SchemaModel, data: bool) -> Vec<String> {
     remarks
 }
 
-/// Returns what has the name of the source's schema in a string, where nothing proves that it means the schema: it stays.
+/// Lists the objects with the name of the source's schema in a string. Nothing proves that it means the schema, so it is
+/// copied unchanged.
 fn mentions(model: &SchemaModel) -> Vec<String> {
     let name = &model.schema;
     let names = |text: &str| {

@@ -28,7 +28,7 @@ const SETTINGS: [(&str, &str); 12] = [
 #[derive(Debug)]
 pub(super) struct Before(Vec<String>);
 
-/// Appends what has the transaction see the rows of one moment, which others may share. It comes first.
+/// Appends the isolation level `repeatable read`. It must come first in a transaction.
 pub(crate) fn in_snapshot_sql(sql: &mut Sql) {
     sql.text("set transaction isolation level repeatable read; ");
 }

@@ -32,7 +32,7 @@ struct Unit {
     kept: Kept,
     /// Nothing of it was asked for, so it has whatever refers to kept rows.
     follows: bool,
-    /// Nothing of it is kept, whoever refers to it.
+    /// No row of it is kept, even if other rows refer to it.
     is_excluded: bool,
 }
 

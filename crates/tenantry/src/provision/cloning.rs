@@ -1,4 +1,4 @@
-//! Clones a tenant: its schema, what is in it, and its row in the catalog, all of it or nothing.
+//! Clones a tenant atomically: its schema with all contents, and its row in the catalog.
 
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ impl Provisioner {
         let cloned = Box::pin(self.clone_now(&source, &to, options)).await;
         let outcome = if cloned.is_ok() { "clone" } else { "failed" };
         self.fleet.server().observer.meters.created(outcome, began.elapsed());
-        // Whoever has asked before has been told that there is no such tenant.
+        // A negative cache entry may exist from before.
         self.fleet.forget(&to);
         let (schema, copied) = cloned.map_err(|error| error.with_tenant(&to))?;
         let Copied { objects, tables, anonymized, remarks } = copied;

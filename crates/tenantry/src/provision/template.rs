@@ -25,7 +25,7 @@ use crate::{
 /// Tables in which the library and sqlx note when something was done: their rows always differ.
 const NOTES: [&str; 1] = ["_sqlx_migrations"];
 
-/// What is known of the template of a set of files.
+/// State of the template of a set of files.
 #[derive(Debug, Clone)]
 pub(super) enum Template {
     Fit(Arc<Stamp>),
@@ -92,7 +92,7 @@ impl Provisioner {
         sql.literal(&format!("the template of tenantry {}", set.hash())).text(", 7234619037115))");
         let is_ours: bool = sqlx::raw_sql(sql.finish()).fetch_one(&mut *lease).await?.try_get(0)?;
         if !is_ours {
-            // Somebody else is making it.
+            // Another process is making it.
             return Ok(None);
         }
         let made = self.make_template(set, &mut lease).await;
@@ -100,7 +100,7 @@ impl Provisioner {
         made.map(Some)
     }
 
-    /// Runs the files twice. What is not the same in both is no template.
+    /// Runs the files twice and makes a template only if both runs are equal.
     async fn make_template(
         &self,
         set: &Migrations,
@@ -135,7 +135,7 @@ impl Provisioner {
         made
     }
 
-    /// Runs all files in a schema that is nobody's. The lease has its lock.
+    /// Runs all files in a scratch schema. The returned lease holds the schema's lock.
     async fn run_files(&self, set: &Migrations) -> Result<Run, Error> {
         let site = self.fleet.site_of(&provisional::new_name());
         let subject = Subject { schema: site.schema.clone(), role: None };

@@ -26,7 +26,7 @@ use crate::{
 /// The most memory for values that are looked for afterwards, in bytes.
 const MEMORY: usize = 256 * 1024 * 1024;
 
-/// Tables of the library and of sqlx, which hold nobody's data.
+/// Tables of the library and of sqlx, which hold no tenant data.
 const OWN_TABLES: [&str; 2] = ["_sqlx_migrations", "_tenantry_seeds"];
 
 /// Columns that an error names.
