@@ -108,6 +108,8 @@ async fn too_many_in_the_queue_is_503() -> TestResult {
     options.max_waiting_per_tenant = 1;
     let manager = world.builder().pool_options(options).build()?;
     let app = app(&manager);
+    // Looking it up would wait for the same connection.
+    manager.tenant("globex").await?;
     let lease = manager.tenant("acme").await?.acquire().await?;
     let waiting = tokio::spawn({
         let app = app.clone();
