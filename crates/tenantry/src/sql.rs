@@ -57,8 +57,7 @@ impl Sql {
         self
     }
 
-    /// Appends a condition that whoever operates the service has written, on lines of its own: a comment in it ends
-    /// there.
+    /// Appends a condition that the operator has written, on separate lines, so that a comment in it ends there.
     pub(crate) fn operators_condition(&mut self, condition: &str) -> &mut Self {
         self.display(format_args!("(\n{condition}\n)"))
     }

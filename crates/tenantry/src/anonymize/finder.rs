@@ -278,7 +278,7 @@ impl fmt::Debug for Finder {
     }
 }
 
-/// The most digits of a hexadecimal number that occur in longer ones by chance, such as hashes.
+/// Up to so many hexadecimal digits, a number is likely to occur in longer ones that have nothing to do with it, such as hashes.
 const CHANCE: usize = 12;
 
 /// Returns `true` if a value is a short hexadecimal number, and stands within a longer word.

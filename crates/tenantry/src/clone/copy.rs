@@ -94,13 +94,9 @@ impl<'a> Copying<'a> {
         set_path(conn, std::slice::from_ref(&self.ends.to.schema)).await?;
         let sizes = self.sizes(conn).await?;
         for table in &self.plan.tables {
-            let sql = insert_sql(self.way(), table, subset.of(table));
-            let copied = sqlx::raw_sql(sql).execute(&mut *conn).await;
-            let copied = copied.map_err(|error| {
-                failed(format!("copying the rows of the table {}", table.name), error)
-            })?;
+            let rows = insert(conn, self.way(), table, subset.of(table)).await?;
             self.counter.bytes += sizes.get(&table.name).copied().unwrap_or_default();
-            self.note_table(&table.name, copied.rows_affected());
+            self.note_table(&table.name, rows);
         }
         self.positions = sequences::read(self.way(), &self.plan.sequences, conn).await?;
         self.finish(conn).await?;
@@ -149,12 +145,8 @@ impl<'a> Copying<'a> {
         for table in &self.plan.tables {
             match is_within && !table.is_masked && subset.of(table).is_none() {
                 true => {
-                    let sql = insert_sql(self.way(), table, None);
-                    let copied = sqlx::raw_sql(sql).execute(&mut *writer).await;
-                    let copied = copied.map_err(|error| {
-                        failed(format!("copying the rows of the table {}", table.name), error)
-                    })?;
-                    self.note_table(&table.name, copied.rows_affected());
+                    let rows = insert(writer, self.way(), table, None).await?;
+                    self.note_table(&table.name, rows);
                 }
                 false => self.stream(source, writer, table, subset.of(table)).await?,
             }
@@ -387,6 +379,18 @@ pub(crate) struct Copied {
     pub(crate) tables: Vec<ClonedTable>,
     pub(crate) anonymized: Option<AnonymizeReport>,
     pub(crate) remarks: Vec<String>,
+}
+
+/// Copies the rows of a table within a server, and returns how many.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
+    way: Way<'_>,
+    table: &Table,
+    kept: Option<Kept>,
+) -> Result<u64, Error> {
+    let copied = sqlx::raw_sql(insert_sql(way, table, kept)).execute(conn).await;
+    let attempted = || format!("copying the rows of the table {}", table.name);
+    copied.map(|copied| copied.rows_affected()).map_err(|error| failed(attempted(), error))
 }
 
 /// Exports the snapshot of the transaction that is open.

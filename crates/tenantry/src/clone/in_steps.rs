@@ -9,10 +9,9 @@ use sqlx::PgConnection;
 
 use super::{
     CloneStage,
-    copy::{Copied, Copying, Ends, Source, about, export, run_all, share_sql},
+    copy::{Copied, Copying, Ends, Source, about, export, insert, run_all, share_sql},
     error::failed,
     plan::{Rows, Table},
-    rows::insert_sql,
     sequences,
     settings::{session_sql, set_up},
     verify,
@@ -44,10 +43,7 @@ impl Copying<'_> {
     /// Copies the rows that belong to the structure, within a server.
     pub(crate) async fn records_in_steps(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
         for table in &self.plan.tables {
-            let copied =
-                sqlx::raw_sql(insert_sql(self.way(), table, None)).execute(&mut *conn).await;
-            copied
-                .map_err(|e| failed(format!("copying the rows of the table {}", table.name), e))?;
+            insert(conn, self.way(), table, None).await?;
         }
         Ok(())
     }
@@ -110,13 +106,7 @@ impl Copying<'_> {
                     let begun = sqlx::raw_sql(sql.finish()).execute(&mut **writer).await;
                     begun.map_err(|e| failed("sharing the snapshot of the source".into(), e))?;
                     for table in tables {
-                        let copied = sqlx::raw_sql(insert_sql(way, table, None))
-                            .execute(&mut **writer)
-                            .await;
-                        let copied = copied.map_err(|error| {
-                            failed(format!("copying the rows of the table {}", table.name), error)
-                        })?;
-                        note(table, copied.rows_affected());
+                        note(table, insert(writer, way, table, None).await?);
                     }
                     sqlx::raw_sql("commit").execute(&mut **writer).await?;
                 }

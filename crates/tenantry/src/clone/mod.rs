@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   model of the source ─▶ plan ─▶ tables ─▶ rows, of one snapshot ─▶ keys, indexes, triggers ─▶ sequences ─▶ compare
-//!   (fingerprinted)       (pure)             (INSERT … SELECT, or                                            fingerprints
+//!                         (pure)             (INSERT … SELECT, or                                            fingerprints
 //!                                             COPY between servers)
 //! ```
 //!

@@ -190,8 +190,8 @@ pub(super) async fn read(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel
     Ok(read_with_fingerprint(fleet, subject).await?.1)
 }
 
-/// Reads the model of a schema once. It may be half old and half new if the schema changes meanwhile: whoever uses it
-/// has to look again.
+/// Reads the model of a schema once. It may be half old and half new if the schema changes meanwhile, so the caller must
+/// compare again.
 pub(crate) async fn read_once(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel, Error> {
     let mut lease = lease_for_reading(fleet).await?;
     for _ in 0..READINGS {

@@ -131,7 +131,7 @@ impl CreateOptions {
     /// Makes the tenant a copy of a template, a schema in which all files were run, instead of running them. Default:
     /// they are run. A [spare](Self::use_spare) is preferred, when there is one.
     ///
-    /// The first call for a set of files runs them twice in schemas that are nobody's, and compares what they have
+    /// The first call for a set of files runs them twice in scratch schemas, and compares what they have
     /// made. Where the two differ, in rows, too, or where the files write to other schemas, the files are run for each
     /// tenant after all, and [`Created::remarks`](super::Created::remarks) says why. The
     /// template is kept in the database for other processes with the same files, and is removed when it was not used for
