@@ -165,6 +165,19 @@ impl Error {
         }))
     }
 
+    /// Converts the error of a statement that creates or renames a schema, if it failed because of the name; otherwise
+    /// returns it unchanged.
+    pub(crate) fn schema_taken(error: sqlx::Error) -> Result<Self, sqlx::Error> {
+        let code = error.as_database_error().and_then(|error| error.code());
+        match code.as_deref() {
+            Some("42P06" | "23505" | "55P03") => {
+                let attempted = "its schema exists or is being created by another session";
+                Ok(Self::new(ErrorKind::TenantExists, attempted).with_source(error))
+            }
+            _ => Err(error),
+        }
+    }
+
     pub(crate) fn with_tenant(mut self, tenant: &TenantId) -> Self {
         self.0.tenant = Some(tenant.clone());
         self

@@ -48,7 +48,7 @@ pub(crate) async fn show() -> anyhow::Result<()> {
     say(drift.run().await?);
 
     fill(&shop).await?;
-    say("\nA copy of it for a test system, with nobody in it:");
+    say("\nA copy of it for a test system, without personal data:");
     let rules = Anonymize::from_toml(include_str!("../masks.toml"))?;
     let options = CloneOptions::default().anonymize(rules);
     say(provisioner.clone_tenant("shop-17", "shop-17-test", options).await?);

@@ -1,6 +1,6 @@
 //! Arrays and composites as PostgreSQL writes them.
 
-use super::leaf::Unfit;
+use super::{json_text::string_length, leaf::Unfit};
 
 /// What stands for an element or a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,8 @@ pub(super) fn rewrite_array(
         }
         let is_quoted = *byte == b'"';
         let length = match is_quoted {
-            true => quoted_length(rest).ok_or(Unfit::NotAnArray)?,
+            // Quotes and backslashes are those of JSON.
+            true => string_length(rest).ok_or(Unfit::NotAnArray)?,
             false => rest
                 .iter()
                 .position(|byte| matches!(byte, b',' | b'}' | b'{'))
@@ -110,18 +111,6 @@ pub(super) fn rewrite_composite(
     }
     out.push(b')');
     Ok(())
-}
-
-/// Returns the length of a text in quotes, with the quotes.
-fn quoted_length(text: &[u8]) -> Option<usize> {
-    let mut at = 1;
-    loop {
-        match text.get(at)? {
-            b'\\' => at += 2,
-            b'"' => return Some(at + 1),
-            _ => at += 1,
-        }
-    }
 }
 
 /// Reads a field up to a comma or the end; returns its length as it is written.

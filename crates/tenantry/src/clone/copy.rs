@@ -274,7 +274,9 @@ impl<'a> Copying<'a> {
         run_all(conn, &self.plan.statements.before, &mut created).await.map_err(|error| {
             // The first statement creates the schema.
             match created {
-                0 => taken(error),
+                0 => Error::schema_taken(error).unwrap_or_else(|error| {
+                    failed("creating the schema of the copy".into(), error)
+                }),
                 _ => about(&self.plan.statements.before, created, error, false),
             }
         })
@@ -449,16 +451,5 @@ pub(super) fn about(
     match is_secret {
         true => failed_in_secret(attempted, error),
         false => failed(attempted, error),
-    }
-}
-
-fn taken(error: sqlx::Error) -> Error {
-    let code = error.as_database_error().and_then(|error| error.code());
-    match code.as_deref() {
-        Some("42P06" | "23505" | "55P03") => {
-            let attempted = "its schema is there, or is being created by somebody else";
-            Error::new(crate::error::ErrorKind::TenantExists, attempted).with_source(error)
-        }
-        _ => failed("creating the schema of the copy".into(), error),
     }
 }

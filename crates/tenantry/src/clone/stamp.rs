@@ -77,7 +77,7 @@ impl Stamp {
         ended: &mut usize,
     ) -> Result<(), PressError> {
         let before = set_up(conn, lock_timeout).await.map_err(PressError::Failed)?;
-        run_script(conn, self.sql(to, &before)?, ended).await?;
+        run_script(conn, self.sql(to, &before).map_err(PressError::Failed)?, ended).await?;
         Ok(())
     }
 
@@ -97,8 +97,9 @@ impl Stamp {
         Ok(())
     }
 
-    fn sql(&self, to: &Subject, before: &Before) -> Result<SqlStr, OptionsError> {
-        let plan = Plan::new(&self.model, &self.options, &to.schema, to.role.as_ref())?;
+    fn sql(&self, to: &Subject, before: &Before) -> Result<SqlStr, Error> {
+        let plan = Plan::new(&self.model, &self.options, &to.schema, to.role.as_ref());
+        let plan = plan.map_err(never)?;
         let way = Way { from: &self.subject, to };
         let mut script = plan.statements.before.join(";\n");
         let tables = plan.tables.iter().filter(|table| self.filled.contains(&table.name));
@@ -130,19 +131,12 @@ impl Stamp {
 #[derive(Debug)]
 pub(crate) enum PressError {
     Refused(sqlx::Error),
-    Options(OptionsError),
     Failed(Error),
 }
 
 impl From<sqlx::Error> for PressError {
     fn from(error: sqlx::Error) -> Self {
         Self::Refused(error)
-    }
-}
-
-impl From<OptionsError> for PressError {
-    fn from(error: OptionsError) -> Self {
-        Self::Options(error)
     }
 }
 

@@ -251,7 +251,8 @@ impl New<'_> {
         }
         let model = source.read().await?;
         let is_within = Arc::ptr_eq(source.fleet.server(), provisioner.fleet.server());
-        let mut plan = Plan::new(&model, options, &to.schema, to.role.as_ref()).map_err(wrong)?;
+        let plan_for = |schema| Plan::new(&model, options, schema, to.role.as_ref()).map_err(wrong);
+        let mut plan = plan_for(&to.schema)?;
         let masking = options.anonymize.as_ref().map(|rules| Masking::new(rules, &model));
         let masking = masking.transpose()?;
         if let Some(masking) = &masking {
@@ -267,8 +268,7 @@ impl New<'_> {
         if needs_steps || plan.locks() > self.room_for_locks().await? {
             let name = provisional::new_name();
             let other = Subject { schema: name, role: to.role.clone() };
-            let plan = Plan::new(&model, options, &other.schema, to.role.as_ref());
-            let mut plan = plan.map_err(wrong)?;
+            let mut plan = plan_for(&other.schema)?;
             if let Some(masking) = &masking {
                 plan.mask(&masking.plan);
             }

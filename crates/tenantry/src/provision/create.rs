@@ -485,14 +485,7 @@ fn is_passing(error: &Error) -> bool {
         || ["55P03", "57014"].iter().any(|code| answer::has_code(error, code))
 }
 
-/// Makes an error of what has come of giving a schema a name.
+/// Converts the error of a statement that creates or renames a schema.
 pub(super) fn taken(error: sqlx::Error) -> Error {
-    let code = error.as_database_error().and_then(|error| error.code());
-    match code.as_deref() {
-        Some("42P06" | "23505" | "55P03") => {
-            let attempted = "its schema is there, or is being created by somebody else";
-            Error::new(ErrorKind::TenantExists, attempted).with_source(error)
-        }
-        _ => error.into(),
-    }
+    Error::schema_taken(error).unwrap_or_else(Error::from)
 }

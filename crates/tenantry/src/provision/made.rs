@@ -43,7 +43,7 @@ impl Provisioner {
         match failure.sqlstate.as_deref() {
             // The name is taken, or somebody is taking it, who may or may not succeed.
             Some("42P06" | "23505" | "55P03") if ended < CREATED => {
-                let attempted = "its schema is there, or is being created by somebody else";
+                let attempted = "its schema exists or is being created by another session";
                 Error::new(ErrorKind::TenantExists, attempted).with_source(failure)
             }
             _ => migration(match (sent, &self.migrations) {

@@ -22,7 +22,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// Tables in which the library and sqlx note when something was done: their rows always differ.
+/// Tables that record when something was done, so that their rows always differ.
 const NOTES: [&str; 1] = ["_sqlx_migrations"];
 
 /// State of the template of a set of files.
@@ -296,9 +296,6 @@ pub(super) async fn press(
         Err(PressError::Refused(error)) if ended == 0 => return Err(taken(error)),
         Err(PressError::Refused(error)) => return Err(error.into()),
         Err(PressError::Failed(error)) => return Err(error),
-        Err(PressError::Options(wrong)) => {
-            return Err(Error::new(ErrorKind::Config, wrong.to_string()).with_source(wrong));
-        }
     }
     stamp.check_once(conn, to).await
 }

@@ -238,7 +238,7 @@ async fn a_value_that_is_left_anywhere_is_found() {
         let people = People::new(50).await;
         assert!(RULES.contains(forgotten));
         let rules = format!("strict = true\n{}", RULES.replace(forgotten, ""));
-        // Somebody has said that it does not matter, of a column that is named like others.
+        // A rule keeps it on purpose, although other columns of that name are masked.
         let error = people.cloned(&rules, 1).await.expect_err("it is left");
         assert!(told(&error).contains(place), "{}", told(&error));
         let rules = rules.replace("strict = true", "strict = false");

@@ -41,7 +41,7 @@ async fn a_tenant_that_is_there_is_left_alone() {
     manager.close().await;
 }
 
-/// Whoever is dropped while he clones leaves nothing, whenever that is.
+/// A clone that is dropped leaves nothing behind, whenever that happens.
 #[tokio::test]
 async fn a_clone_that_is_cancelled_leaves_nothing() {
     let mut shop = Shop::new().await;
