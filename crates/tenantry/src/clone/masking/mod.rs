@@ -4,10 +4,7 @@ mod proof;
 mod samples;
 mod trials;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    hash::{BuildHasher, RandomState},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::PgConnection;
 
@@ -227,7 +224,8 @@ pub(super) use proof::Places;
 
 /// Makes a key for one copy. What it is made of comes from the operating system.
 fn random_key() -> Result<Key, Error> {
-    let words = (0_u64..4).map(|word| RandomState::new().hash_one(word).to_ne_bytes());
-    let bytes: Vec<u8> = words.flatten().collect();
-    Key::from_bytes(bytes).map_err(|error| Error::new(ErrorKind::Config, error.to_string()))
+    let config = |error: &dyn std::error::Error| Error::new(ErrorKind::Config, error.to_string());
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| config(&error))?;
+    Key::from_bytes(bytes).map_err(|error| config(&error))
 }
