@@ -1,1 +1,57 @@
-//! The command line of Tenantry.
+//! The command line of [Tenantry](tenantry): the `tenantry` binary, and the same commands for a
+//! service's own binary.
+//!
+//! The library decides; a command parses, calls and prints. `docs/cli.md` in the repository is the guide.
+//!
+//! # In a service's own binary
+//!
+//! A service that has seeds in Rust, embedded migrations or a catalog of its own gives them to [`Cli`], and
+//! has every command with them:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use tenantry::{TenantManager, migrate::Migrations, seed::Seed};
+//! use tenantry_cli::Cli;
+//!
+//! #[tokio::main]
+//! async fn main() -> ExitCode {
+//!     let manager = TenantManager::builder("postgres://app@localhost/saas").build().unwrap();
+//!     if std::env::args_os().len() > 1 {
+//!         let roles = Seed::sql("roles", "insert into roles (name) values ('admin')");
+//!         return Cli::new()
+//!             .name("my-service")
+//!             .manager(manager)
+//!             .migrations(Migrations::from_dir("migrations/tenants").unwrap())
+//!             .seeds([roles])
+//!             .run()
+//!             .await;
+//!     }
+//!     // serve …
+//!     ExitCode::SUCCESS
+//! }
+//! ```
+//!
+//! `my-service migrate --all`, `my-service seed --all`, `my-service doctor` and all others then do what the
+//! `tenantry` binary does, on this manager.
+//!
+//! # Exit codes
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | fine; warnings, too, unless `--strict` is given |
+//! | 1 | problems were found: drift, failed tenants, an unhealthy database |
+//! | 2 | the command could not run, or was interrupted |
+
+mod args;
+mod cli;
+mod command;
+mod context;
+mod exit;
+mod failure;
+mod interrupt;
+mod output;
+mod selection;
+mod settings;
+
+pub use cli::Cli;

@@ -1,3 +1,7 @@
-//! The command line of Tenantry.
+//! The `tenantry` binary: the commands of [`tenantry_cli`] with nothing of a service's own.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tenantry_cli::Cli::new().run_blocking()
+}

@@ -31,7 +31,7 @@ use crate::{
     pool::{Detail, OccupantId, PoolSnapshot, Server},
     provision::Provisioner,
     seed::Seeder,
-    tenant::{ParseTenantIdError, TenantId, TenantRecord, TenantState},
+    tenant::{ParseTenantIdError, Placement, TenantId, TenantRecord, TenantState},
     warmup::{self, WarmUp, WarmUpReport},
 };
 
@@ -165,6 +165,15 @@ impl TenantManager {
     /// When the catalog fails, or cannot list.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, Error> {
         self.0.fleet.list().await
+    }
+
+    /// Returns where the data of a tenant lives according to its record. Asks nothing: the container may not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Placement`](crate::ErrorKind::Placement) when the name template makes no valid name of the id.
+    pub fn placement(&self, record: &TenantRecord) -> Result<Placement, Error> {
+        self.0.fleet.site(record).map(|site| Placement::schema(site.schema))
     }
 
     /// Forgets what the catalog has said about a tenant, so that it is asked again. Until it has answered,

@@ -19,7 +19,7 @@ impl Allowed {
         for (at, comment) in comments {
             for name in names(comment) {
                 let name = name.replace('-', "_").to_ascii_lowercase();
-                let rule = Rule::ALL.into_iter().find(|rule| rule.as_str() == name);
+                let rule = Rule::ALL.iter().copied().find(|rule| rule.as_str() == name);
                 match rule.filter(|rule| !rule.keeps_the_record()) {
                     Some(rule) => drop(allowed.rules.insert(rule)),
                     None => allowed.unknown.push((*at, name)),

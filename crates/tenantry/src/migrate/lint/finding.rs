@@ -69,7 +69,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub(super) const ALL: [Self; 21] = [
+    pub const ALL: &'static [Self] = &[
         Self::ForeignSchema,
         Self::ExtensionWithoutSchema,
         Self::SearchPath,

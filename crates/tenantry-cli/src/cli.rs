@@ -1,0 +1,155 @@
+use std::{env, ffi::OsString, process::ExitCode, sync::Arc};
+
+use clap::{CommandFactory, FromArgMatches};
+use tenantry::{TenantManager, migrate::Migrations, seed::Seed};
+
+use crate::{
+    args::Arguments, context::Context, exit::COULD_NOT_RUN, failure::Failure, output,
+    settings::Settings,
+};
+
+/// The commands, with what a service gives to them.
+///
+/// Without anything given they are the `tenantry` binary: everything comes from flags, environment
+/// variables and `tenantry.toml`. What is given wins over those.
+///
+/// # Examples
+///
+/// See the [crate](crate).
+#[derive(Debug, Default)]
+#[must_use = "nothing is run until `run` is called"]
+pub struct Cli {
+    name: Option<String>,
+    given: Given,
+}
+
+/// What a service gives to the commands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Given {
+    pub(crate) manager: Option<TenantManager>,
+    pub(crate) migrations: Option<Migrations>,
+    pub(crate) shared_migrations: Option<Migrations>,
+    pub(crate) seeds: Vec<Seed>,
+}
+
+impl Cli {
+    /// Makes the commands with nothing given.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the name of the program, for its help. Default: `tenantry`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Runs all commands on this manager. Default: the settings describe one.
+    ///
+    /// The settings under `database`, `upkeep`, `tenants` and `pool` then have no effect. The manager is not
+    /// closed when a command ends.
+    pub fn manager(mut self, manager: TenantManager) -> Self {
+        self.given.manager = Some(manager);
+        self
+    }
+
+    /// Sets the migrations of tenants, such as embedded ones. Default: the folder in the settings.
+    pub fn migrations(mut self, migrations: Migrations) -> Self {
+        self.given.migrations = Some(migrations);
+        self
+    }
+
+    /// Sets the migrations of the shared schema. Default: the folder in the settings.
+    pub fn shared_migrations(mut self, migrations: Migrations) -> Self {
+        self.given.shared_migrations = Some(migrations);
+        self
+    }
+
+    /// Adds seeds, such as closures, to those of the settings' folder. One that has the name of a file there
+    /// takes its place.
+    pub fn seeds(mut self, seeds: impl IntoIterator<Item = Seed>) -> Self {
+        self.given.seeds.extend(seeds);
+        self
+    }
+
+    /// Runs the command that the arguments of this process name, and returns the exit code: 0 for
+    /// fine, 1 for problems that were found, 2 for a command that could not run.
+    ///
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// As the library's operations, of which a command is one or a few.
+    pub async fn run(self) -> ExitCode {
+        self.run_with(env::args_os()).await
+    }
+
+    /// Runs the command that these arguments name; the first is the name of the program.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run`](Self::run).
+    pub async fn run_with<I>(self, arguments: I) -> ExitCode
+    where
+        I: IntoIterator<Item: Into<OsString> + Clone>,
+    {
+        match self.parse(arguments) {
+            Ok(arguments) => self.run_parsed(arguments).await,
+            Err(code) => code,
+        }
+    }
+
+    /// Runs the command as [`run`](Self::run) does, in a runtime of its own, which is made only for commands
+    /// that need one.
+    #[must_use]
+    pub fn run_blocking(self) -> ExitCode {
+        let arguments = match self.parse(env::args_os()) {
+            Ok(arguments) => arguments,
+            Err(code) => return code,
+        };
+        match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(self.run_parsed(arguments)),
+            Err(error) => could_not_run(&Failure::while_doing("starting a runtime", &error)),
+        }
+    }
+
+    /// Reads the arguments. Help, the version and mistakes are printed, and end the program.
+    fn parse<I>(&self, arguments: I) -> Result<Arguments, ExitCode>
+    where
+        I: IntoIterator<Item: Into<OsString> + Clone>,
+    {
+        let mut command = Arguments::command();
+        if let Some(name) = &self.name {
+            command = command.name(name.clone()).bin_name(name.clone());
+        }
+        let matches = command.try_get_matches_from_mut(arguments);
+        let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
+        parsed.map_err(|error| {
+            // A reader that has closed the pipe has seen enough.
+            drop(error.print());
+            if error.use_stderr() { ExitCode::from(COULD_NOT_RUN) } else { ExitCode::SUCCESS }
+        })
+    }
+
+    async fn run_parsed(self, arguments: Arguments) -> ExitCode {
+        let Arguments { global, command } = arguments;
+        output::start_log(global.verbose);
+        let strict = global.strict;
+        let settings = match Settings::read(&global) {
+            Ok(settings) => settings,
+            Err(failure) => return could_not_run(&failure),
+        };
+        let context = Context::new(&global, settings, Arc::new(self.given), self.name);
+        let result = command.run(&context).await;
+        context.close().await;
+        match result {
+            Ok(exit) => exit.code(strict),
+            Err(failure) => could_not_run(&failure),
+        }
+    }
+}
+
+fn could_not_run(failure: &Failure) -> ExitCode {
+    output::error(failure);
+    ExitCode::from(COULD_NOT_RUN)
+}

@@ -1,0 +1,27 @@
+use clap::Args;
+
+use super::{ended, migrator_of, schemas, watched};
+use crate::{command::Ended, context::Context, selection::Selection};
+
+/// Arguments of `migrate mark`.
+#[derive(Debug, Args)]
+pub(super) struct Mark {
+    #[command(flatten)]
+    selection: Selection,
+    /// The shared schema
+    #[arg(long, conflicts_with_all = ["all", "tenant", "tenants"])]
+    shared: bool,
+    /// The last version that is recorded [default: all]
+    #[arg(long, value_name = "VERSION")]
+    to: Option<i64>,
+}
+
+impl Mark {
+    pub(super) async fn run(self, on: &Context) -> Ended {
+        let schemas = schemas(self.shared, &self.selection)?;
+        let migrator = migrator_of(on, &schemas)?;
+        let options = watched(on, "mark", on.settings.migrate_options());
+        let report = migrator.mark_applied(schemas, self.to, options).await?;
+        ended(on, &report)
+    }
+}

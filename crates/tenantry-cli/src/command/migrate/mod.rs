@@ -1,0 +1,99 @@
+mod forget;
+mod lint;
+mod mark;
+mod new;
+mod revert;
+mod run;
+
+use clap::{Args, Subcommand};
+use tenantry::migrate::{MigrateOptions, MigrateReport, Progress as Step, Schemas, TenantMigrator};
+
+use super::Ended;
+use crate::{context::Context, exit::Exit, failure::Failure};
+
+/// Arguments of `migrate`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Migrate {
+    #[command(subcommand)]
+    command: Option<MigrateCommand>,
+    #[command(flatten)]
+    run: run::Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum MigrateCommand {
+    /// Make a migration file
+    New(new::New),
+    /// Take migrations back, with their .down.sql files
+    Revert(revert::Revert),
+    /// Record migrations as applied without running them
+    Mark(mark::Mark),
+    /// Delete records of migrations that failed or have no file
+    Forget(forget::Forget),
+    /// Check the files, without a database
+    Lint(lint::LintFiles),
+}
+
+impl Migrate {
+    pub(crate) async fn run(self, on: &Context) -> Ended {
+        match self.command {
+            None => self.run.run(on).await,
+            Some(MigrateCommand::New(command)) => command.run(on),
+            Some(MigrateCommand::Revert(command)) => command.run(on).await,
+            Some(MigrateCommand::Mark(command)) => command.run(on).await,
+            Some(MigrateCommand::Forget(command)) => command.run(on).await,
+            Some(MigrateCommand::Lint(command)) => command.run(on),
+        }
+    }
+}
+
+/// Adds to options that the run shows its progress and ends when Ctrl-C comes.
+fn watched(on: &Context, what: &'static str, options: MigrateOptions) -> MigrateOptions {
+    let progress = on.output.progress(what);
+    progress.say("reading what is recorded in every schema");
+    options.stop_when(on.interrupt.clone().wait()).on_progress(move |step| match step {
+        Step::Started { tenant } => progress.say(tenant.unwrap_or("(shared)")),
+        Step::File { tenant, file } => {
+            progress.say(&format!(
+                "{}: {}",
+                tenant.unwrap_or("(shared)"),
+                file.file.as_deref().unwrap_or_default()
+            ));
+        }
+        Step::Ended { tenant, done, total } => {
+            let name = tenant.tenant_id.as_deref().unwrap_or("(shared)");
+            if let Some(error) = tenant.error() {
+                progress.line(&format!("{name}: failed: {error}"));
+            }
+            progress.set(*done, *total, name);
+        }
+        _ => (),
+    })
+}
+
+/// Which schemas a command changes: `--shared`, or tenants that are named.
+fn schemas(shared: bool, selection: &crate::selection::Selection) -> Result<Schemas, Failure> {
+    if shared { Ok(Schemas::Shared) } else { selection.schemas_to_change() }
+}
+
+/// Returns the migrator, if it has the migrations of these schemas.
+fn migrator_of(on: &Context, schemas: &Schemas) -> Result<TenantMigrator, Failure> {
+    match schemas {
+        Schemas::Shared if on.shared_migrations()?.is_none() => {
+            Err(Failure::new("there are no migrations of the shared schema")
+                .hint("set migrations.shared to their folder"))
+        }
+        Schemas::Shared => on.migrator(),
+        _ => on.needed_migrations().and_then(|_| on.migrator()),
+    }
+}
+
+/// Prints the report of a run.
+fn ended(on: &Context, report: &MigrateReport) -> Ended {
+    on.output.report(report, || report.to_string())?;
+    if !report.is_success() {
+        return Ok(Exit::Problems);
+    }
+    Ok(if report.lint.is_empty() { Exit::Fine } else { Exit::Warnings })
+}

@@ -1,0 +1,203 @@
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tenantry::migrate::{
+    MigrateOptions, MigrationPlan, OnFailure, SchemaState, Schemas, TransactionPer, WhenLocked,
+};
+
+use super::{ended, migrator_of, watched};
+use crate::{
+    command::{Ended, status},
+    context::Context,
+    failure::Failure,
+    output::{Annotation, Format},
+    selection::Selection,
+    settings,
+};
+
+/// Arguments of `migrate` itself.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    selection: Selection,
+    /// The shared schema alone; with --all it goes first in any case
+    #[arg(long, conflicts_with_all = ["all", "tenant", "tenants"])]
+    shared: bool,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Tenants that are migrated at a time
+    #[arg(long, value_name = "TENANTS")]
+    concurrency: Option<usize>,
+    /// Tenants that go first; if one of them fails, no other is begun. `a,b` or several times
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    canary: Vec<String>,
+    /// Tenants in a wave: the next wave begins when one has ended without a failure
+    #[arg(long, value_name = "TENANTS")]
+    wave: Option<usize>,
+    /// Tenants that may fail before no further one is begun
+    #[arg(long, value_name = "TENANTS")]
+    error_budget: Option<usize>,
+    /// Begin no further tenant after the first failure
+    #[arg(long, conflicts_with = "error_budget")]
+    fail_fast: bool,
+    /// Stop at this version
+    #[arg(long, value_name = "VERSION")]
+    to: Option<i64>,
+    /// How long a statement waits for a lock
+    #[arg(long, value_name = "TIME", value_parser = settings::duration)]
+    lock_timeout: Option<Duration>,
+    /// How long a statement takes
+    #[arg(long, value_name = "TIME", value_parser = settings::duration)]
+    statement_timeout: Option<Duration>,
+    /// What to do about a tenant that another run is migrating
+    #[arg(long, value_enum, default_value_t = Locked::Wait)]
+    when_locked: Locked,
+    /// Files that share a transaction
+    #[arg(long, value_enum, default_value_t = Transaction::File)]
+    transaction: Transaction,
+    /// Apply files whose version is below one that was applied
+    #[arg(long)]
+    allow_out_of_order: bool,
+    /// Pass over records of migrations that have no file
+    #[arg(long)]
+    ignore_missing: bool,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What to do about a tenant that another run is migrating.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Locked {
+    /// Wait for it, after the others
+    Wait,
+    /// Leave it, and say so
+    Skip,
+}
+
+/// Files that share a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Transaction {
+    /// Each file has its own
+    File,
+    /// All pending files of a tenant
+    Tenant,
+}
+
+impl Run {
+    pub(super) async fn run(self, on: &Context) -> Ended {
+        let schemas = match (self.dry_run, self.shared) {
+            (_, true) => Schemas::Shared,
+            // Looking harms nobody, so that all is the default.
+            (true, false) => self.selection.schemas()?,
+            (false, false) => self.selection.schemas_to_change()?,
+        };
+        let migrator = migrator_of(on, &schemas)?;
+        let options = self.options(on);
+        if self.dry_run {
+            let plan =
+                on.interruptible("nothing was read", migrator.plan(schemas, &options)).await?;
+            return self.planned(on, &plan);
+        }
+        let options = watched(on, "migrate", options);
+        let report = match schemas {
+            Schemas::AllTenants => migrator.migrate_all(options).await,
+            Schemas::Shared => migrator.migrate_shared(options).await,
+            Schemas::Tenants(tenants) => migrator.migrate(tenants, options).await,
+            _ => return Err(Failure::new("these schemas cannot be migrated")),
+        }?;
+        if self.format == Format::Github {
+            on.output.annotate(&failures(&report))?;
+        }
+        ended(on, &report)
+    }
+
+    fn options(&self, on: &Context) -> MigrateOptions {
+        let mut options = on
+            .settings
+            .migrate_options()
+            .allow_out_of_order(self.allow_out_of_order)
+            .ignore_missing(self.ignore_missing);
+        if let Some(concurrency) = self.concurrency {
+            options = options.concurrency(concurrency);
+        }
+        if !self.canary.is_empty() {
+            options = options.canary(&self.canary);
+        }
+        if let Some(wave) = self.wave {
+            options = options.wave(wave);
+        }
+        if let Some(budget) = self.error_budget {
+            options = options.error_budget(budget);
+        }
+        if self.fail_fast {
+            options = options.on_failure(OnFailure::Abort);
+        }
+        if let Some(version) = self.to {
+            options = options.to(version);
+        }
+        if let Some(timeout) = self.lock_timeout {
+            options = options.lock_timeout(timeout);
+        }
+        if let Some(timeout) = self.statement_timeout {
+            options = options.statement_timeout(timeout);
+        }
+        if self.when_locked == Locked::Skip {
+            options = options.when_locked(WhenLocked::Skip);
+        }
+        if self.transaction == Transaction::Tenant {
+            options = options.transaction(TransactionPer::Tenant);
+        }
+        options
+    }
+
+    fn planned(&self, on: &Context, plan: &MigrationPlan) -> Ended {
+        if self.format == Format::Github {
+            on.output.annotate(&annotations(plan))?;
+        } else {
+            on.output.report(plan, || plan.to_string())?;
+        }
+        // What is pending is what a dry run is for.
+        let exit = status::exit_of(plan);
+        let warns = !plan.lint.is_empty();
+        Ok(if exit == crate::exit::Exit::Warnings && !warns {
+            crate::exit::Exit::Fine
+        } else {
+            exit
+        })
+    }
+}
+
+/// What a dry run has found, for a pull request.
+fn annotations(plan: &MigrationPlan) -> Vec<Annotation> {
+    let mut found = super::lint::annotations(&plan.lint);
+    for status in plan.shared.iter().chain(&plan.tenants) {
+        let name = status.tenant_id.as_deref().unwrap_or("(shared)");
+        if !matches!(status.state, SchemaState::UpToDate | SchemaState::Pending) {
+            let why = status
+                .problems
+                .iter()
+                .map(ToString::to_string)
+                .chain(status.error.iter().map(ToString::to_string));
+            let why = why.collect::<Vec<_>>().join("; ");
+            found.push(Annotation::error(format!("{name} cannot be migrated"), why));
+        }
+    }
+    let pending = format!(
+        "{} of {} tenants pending, {} up to date, {} blocked",
+        plan.pending, plan.total, plan.up_to_date, plan.blocked
+    );
+    found.push(Annotation::notice("migrations".to_owned(), pending));
+    found
+}
+
+/// Tenants that have failed, for a workflow.
+fn failures(report: &tenantry::migrate::MigrateReport) -> Vec<Annotation> {
+    let all = report.shared.iter().chain(&report.tenants);
+    let failed = all.filter_map(|tenant| {
+        let name = tenant.tenant_id.as_deref().unwrap_or("(shared)");
+        Some(Annotation::error(format!("{name} was not migrated"), tenant.error()?.to_string()))
+    });
+    failed.collect()
+}

@@ -1,0 +1,66 @@
+//! The commands: each parses its arguments, calls the library and prints the report.
+
+mod completions;
+mod config;
+mod drift;
+mod health;
+mod init;
+mod man;
+mod migrate;
+mod schema;
+mod seed;
+mod status;
+mod tenant;
+
+use clap::Subcommand;
+
+use crate::{context::Context, exit::Exit, failure::Failure};
+
+/// What a command comes to.
+pub(crate) type Ended = Result<Exit, Failure>;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a configuration file, after a look at the database
+    Init(init::Init),
+    /// Show the settings in force, and where each is from
+    Config(config::Config),
+    /// Show how far every tenant's schema has come
+    Status(status::Status),
+    /// Apply migrations to tenants' schemas
+    Migrate(migrate::Migrate),
+    /// List, create, clone, suspend, resume, rename and drop tenants
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// Fill schemas with data
+    Seed(seed::Seed),
+    /// Find tenants whose schemas are not what they should be
+    Drift(drift::Drift),
+    /// Describe a tenant's schema, or give advice about it
+    #[command(subcommand)]
+    Schema(schema::Schema),
+    /// Check whether the database and the tenants are well
+    Health(health::Health),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+    /// Print the manual page
+    Man(man::Man),
+}
+
+impl Command {
+    pub(crate) async fn run(self, on: &Context) -> Ended {
+        match self {
+            Self::Init(command) => command.run(on).await,
+            Self::Config(command) => command.run(on),
+            Self::Status(command) => command.run(on).await,
+            Self::Migrate(command) => command.run(on).await,
+            Self::Tenant(command) => command.run(on).await,
+            Self::Seed(command) => command.run(on).await,
+            Self::Drift(command) => command.run(on).await,
+            Self::Schema(command) => command.run(on).await,
+            Self::Health(command) => command.run(on).await,
+            Self::Completions(command) => command.run(on),
+            Self::Man(command) => command.run(on),
+        }
+    }
+}

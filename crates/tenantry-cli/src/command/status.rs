@@ -1,0 +1,169 @@
+use std::fmt::Write;
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use tenantry::{
+    TenantRecord, TenantState,
+    migrate::{MigrationPlan, SchemaState, SchemaStatus, Schemas},
+};
+
+use super::Ended;
+use crate::{context::Context, exit::Exit, output::Table};
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// List tenants that are up to date, too
+    #[arg(long, short)]
+    all: bool,
+}
+
+/// How far the tenants have come.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "StatusReport")]
+pub(crate) struct StatusReport {
+    /// Tenants by state.
+    tenants: Counts,
+    /// How every schema compares with the migrations; null without migrations.
+    migrations: Option<MigrationPlan>,
+}
+
+/// Tenants by state.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Counts {
+    total: usize,
+    active: usize,
+    suspended: usize,
+    /// Those whose creation has not ended.
+    in_the_making: usize,
+}
+
+impl Counts {
+    fn of(records: &[TenantRecord]) -> Self {
+        let count = |holds: fn(&TenantRecord) -> bool| {
+            records.iter().filter(|record| holds(record)).count()
+        };
+        Self {
+            total: records.len(),
+            active: count(|record| record.state == TenantState::Active && record.step.is_none()),
+            suspended: count(|record| {
+                record.state == TenantState::Suspended && record.step.is_none()
+            }),
+            in_the_making: count(|record| record.step.is_some()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{} tenants: {} active", self.total, self.active);
+        for (count, what) in [(self.suspended, "suspended"), (self.in_the_making, "in the making")]
+        {
+            if count > 0 {
+                // Writing to a string cannot fail.
+                drop(write!(text, ", {count} {what}"));
+            }
+        }
+        text
+    }
+}
+
+impl Status {
+    pub(crate) async fn run(self, on: &Context) -> Ended {
+        let manager = on.manager()?;
+        let progress = on.output.progress("status");
+        progress.say("reading what is recorded in every schema");
+        let report = on
+            .interruptible("nothing was read", async {
+                let migrator = on.migrator()?;
+                let has_migrations = on.tenant_migrations()?.is_some();
+                let plan = async {
+                    match has_migrations {
+                        true => migrator
+                            .plan(Schemas::AllTenants, &on.settings.migrate_options())
+                            .await
+                            .map(Some),
+                        false => Ok(None),
+                    }
+                };
+                let (tenants, migrations) = tokio::try_join!(manager.tenants(), plan)?;
+                Ok::<_, crate::failure::Failure>(StatusReport {
+                    tenants: Counts::of(&tenants),
+                    migrations,
+                })
+            })
+            .await?;
+        drop(progress);
+        on.output.report(&report, || report.text(self.all))?;
+        if report.migrations.is_none() {
+            on.output.note("there are no migrations: set migrations.tenants to their folder");
+        }
+        Ok(report.migrations.as_ref().map_or(Exit::Fine, exit_of))
+    }
+}
+
+/// Problems are what keeps a schema from being migrated; what is merely pending is a warning.
+pub(super) fn exit_of(plan: &MigrationPlan) -> Exit {
+    let shared = plan.shared.as_ref().map(|shared| shared.state);
+    let is_blocked = |state| !matches!(state, SchemaState::UpToDate | SchemaState::Pending);
+    if plan.blocked > 0 || !plan.lint.is_success() || shared.is_some_and(is_blocked) {
+        Exit::Problems
+    } else if plan.pending > 0 || shared == Some(SchemaState::Pending) || !plan.lint.is_empty() {
+        Exit::Warnings
+    } else {
+        Exit::Fine
+    }
+}
+
+impl StatusReport {
+    fn text(&self, all: bool) -> String {
+        let mut text = self.tenants.text();
+        if let Some(plan) = &self.migrations {
+            drop(write!(
+                text,
+                "\nmigrations: {} up to date, {} pending, {} blocked",
+                plan.up_to_date, plan.pending, plan.blocked
+            ));
+            let table = table(plan, all);
+            if !table.is_empty() {
+                drop(write!(text, "\n\n{table}"));
+            }
+            if !plan.lint.is_empty() {
+                drop(write!(text, "\n\n{}", plan.lint));
+            }
+        }
+        text
+    }
+}
+
+/// Lists the schemas that are not up to date, or all.
+pub(super) fn table(plan: &MigrationPlan, all: bool) -> Table {
+    let mut table = Table::new(["tenant", "schema", "state", "applied", "pending", "remarks"]);
+    for status in plan.shared.iter().chain(&plan.tenants) {
+        if all || status.state != SchemaState::UpToDate {
+            table.row(row(status));
+        }
+    }
+    table
+}
+
+fn row(status: &SchemaStatus) -> [String; 6] {
+    let pending = match status.pending.as_slice() {
+        [] => "-".to_owned(),
+        [only] => only.file.to_string(),
+        [first, rest @ ..] => format!("{} and {} more", first.file, rest.len()),
+    };
+    let remarks = (status.begun.iter().map(ToString::to_string))
+        .chain(status.problems.iter().map(ToString::to_string))
+        .chain(status.invalid.iter().map(ToString::to_string))
+        .chain(status.error.iter().map(ToString::to_string));
+    [
+        status.tenant_id.as_deref().unwrap_or("(shared)").to_owned(),
+        status.schema.as_deref().unwrap_or("-").to_owned(),
+        status.state.as_str().to_owned(),
+        status.applied.to_string(),
+        pending,
+        remarks.collect::<Vec<_>>().join("; "),
+    ]
+}

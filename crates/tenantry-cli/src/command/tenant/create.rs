@@ -1,0 +1,79 @@
+use clap::Args;
+use tenantry::{Ident, provision::CreateOptions};
+
+use super::attributes;
+use crate::{
+    command::{Ended, seed::choose},
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+};
+
+/// Arguments of `tenant create`.
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The id of the new tenant
+    id: String,
+    /// Attributes in the catalog: `name=value`, or an object as JSON
+    #[arg(long, value_name = "ATTRIBUTES")]
+    attributes: Vec<String>,
+    /// Name of its schema [default: by the template]
+    #[arg(long, value_name = "NAME")]
+    schema: Option<String>,
+    /// Role of its sessions
+    #[arg(long)]
+    role: Option<String>,
+    /// Seeds that are part of the creation, by name
+    #[arg(long, value_name = "NAME")]
+    seed: Vec<String>,
+    /// Copy a template instead of running the migrations
+    #[arg(long)]
+    from_template: bool,
+    /// Do not use a spare schema
+    #[arg(long)]
+    no_spare: bool,
+    /// Keep what was made when the creation fails, for a look at it
+    #[arg(long)]
+    keep_failed: bool,
+}
+
+impl Create {
+    pub(super) async fn run(self, on: &Context) -> Ended {
+        let mut options = CreateOptions::default()
+            .attributes(attributes::read(&self.attributes)?)
+            .use_spare(!self.no_spare)
+            .keep_failed(self.keep_failed);
+        if let Some(schema) = &self.schema {
+            options = options.container(ident("--schema", schema)?);
+        }
+        if let Some(role) = &self.role {
+            options = options.role(ident("--role", role)?);
+        }
+        if self.from_template {
+            options = options.from_template();
+        }
+        let mut provisioner = on.provisioner()?;
+        if on.tenant_migrations()?.is_none() {
+            on.output.warn("there are no migrations, so the schema is empty: set migrations.tenants to their folder");
+        }
+        if !self.seed.is_empty() {
+            for seed in choose(on, on.seeds()?, &self.seed)? {
+                provisioner = provisioner.seed(seed);
+            }
+        }
+        let progress = on.output.progress("create");
+        progress.say(&self.id);
+        let created = on
+            .interruptible("the tenant was not created", provisioner.create(&*self.id, options))
+            .await?;
+        drop(progress);
+        on.output.report(&created, || created.to_string())?;
+        Ok(if created.remarks.is_empty() { Exit::Fine } else { Exit::Warnings })
+    }
+}
+
+/// Reads a name of the database.
+pub(super) fn ident(flag: &str, name: &str) -> Result<Ident, Failure> {
+    Ident::parse(name)
+        .map_err(|error| Failure::while_doing(format_args!("{flag} {name:?}"), &error))
+}

@@ -1,0 +1,89 @@
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+use tenantry::{
+    TenantId,
+    migrate::{SchemaStatus, Schemas},
+};
+
+use super::view::TenantView;
+use crate::{command::Ended, context::Context, exit::Exit, failure::Failure};
+
+/// Arguments of `tenant show`.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The tenant
+    id: String,
+}
+
+/// What is known of a tenant.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TenantReport {
+    tenant: TenantView,
+    /// How its schema compares with the migrations; null without migrations.
+    migrations: Option<SchemaStatus>,
+}
+
+impl Show {
+    pub(super) async fn run(self, on: &Context) -> Ended {
+        let id = TenantId::parse(&self.id)
+            .map_err(|error| Failure::while_doing(format_args!("{:?}", self.id), &error))?;
+        let manager = on.manager()?;
+        let report = on
+            .interruptible("nothing was read", async {
+                let record = manager.tenants().await?.into_iter().find(|record| record.id == id);
+                let Some(record) = record else {
+                    return Err(Failure::new(format!("there is no tenant {id}"))
+                        .hint("`tenantry tenant list` lists all"));
+                };
+                let migrations = match on.tenant_migrations()? {
+                    Some(_) => {
+                        let plan = on
+                            .migrator()?
+                            .plan(Schemas::tenants([&id]), &on.settings.migrate_options())
+                            .await?;
+                        plan.tenants.into_iter().next()
+                    }
+                    None => None,
+                };
+                Ok(TenantReport { tenant: TenantView::new(manager, record), migrations })
+            })
+            .await?;
+        on.output.report(&report, || report.text())?;
+        Ok(Exit::Fine)
+    }
+}
+
+impl TenantReport {
+    fn text(&self) -> String {
+        let Self { tenant, migrations } = self;
+        let mut lines = vec![
+            ("tenant", tenant.record.id.to_string()),
+            ("schema", tenant.schema().to_owned()),
+            ("state", tenant.state().to_owned()),
+            ("created", tenant.created()),
+            ("attributes", tenant.attributes()),
+        ];
+        if let Some(role) = &tenant.record.role {
+            lines.push(("role", role.to_string()));
+        }
+        if let Some(step) = &tenant.record.step {
+            lines.push(("step", step.to_string()));
+        }
+        if let Some(status) = migrations {
+            let word = status.state.as_str();
+            lines.push((
+                "migrations",
+                format!("{word}, {} applied, {} pending", status.applied, status.pending.len()),
+            ));
+            lines.extend(status.problems.iter().map(|problem| ("", problem.to_string())));
+            lines.extend(status.error.iter().map(|error| ("", error.to_string())));
+        }
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|(name, value)| format!("{name:<12}{}", crate::output::plain(value)))
+            .collect();
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,159 @@
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tenantry::{
+    TenantManager,
+    migrate::{Migrations, TenantMigrator},
+    provision::Provisioner,
+    seed::Seed,
+};
+
+use crate::{
+    args::Global,
+    cli::Given,
+    failure::Failure,
+    interrupt::Interrupt,
+    output::Output,
+    settings::{Settings, key, redact},
+};
+
+/// How long leases have to come back when a command ends.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a command works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) output: Output,
+    pub(crate) interrupt: Interrupt,
+    given: Arc<Given>,
+    /// The name of the program, where a service has given it one.
+    name: Option<String>,
+    own: OnceLock<TenantManager>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        global: &Global,
+        settings: Settings,
+        given: Arc<Given>,
+        name: Option<String>,
+    ) -> Self {
+        let output = Output::new(global);
+        let interrupt = Interrupt::listen();
+        let url = global.database_url.as_deref();
+        if url.is_some_and(redact::has_password) {
+            output.warn("the password in --database-url can be seen by other users of this machine: use DATABASE_URL, .pgpass or database.password_file");
+        }
+        for (variable, nearest) in &settings.unknown_variables {
+            let nearest = nearest
+                .and_then(key::find)
+                .map_or_else(String::new, |key| format!("; did you mean {}?", key.variable()));
+            output.note(format_args!("${variable} is not a setting{nearest}"));
+        }
+        Self { settings, output, interrupt, given, name, own: OnceLock::new() }
+    }
+
+    /// Returns the name of the program.
+    pub(crate) fn program(&self) -> &str {
+        self.name.as_deref().unwrap_or("tenantry")
+    }
+
+    /// Returns `true` if the service has given a manager, so that the settings about it have no effect.
+    pub(crate) fn has_given_manager(&self) -> bool {
+        self.given.manager.is_some()
+    }
+
+    /// Returns the manager that was given, or makes the one that the settings describe.
+    pub(crate) fn manager(&self) -> Result<&TenantManager, Failure> {
+        if let Some(given) = &self.given.manager {
+            return Ok(given);
+        }
+        if let Some(own) = self.own.get() {
+            return Ok(own);
+        }
+        let manager = self.settings.manager()?;
+        Ok(self.own.get_or_init(|| manager))
+    }
+
+    /// Returns the migrations of tenants, where there are any.
+    pub(crate) fn tenant_migrations(&self) -> Result<Option<Migrations>, Failure> {
+        match &self.given.migrations {
+            Some(given) => Ok(Some(given.clone())),
+            None => self.settings.tenant_migrations(),
+        }
+    }
+
+    /// Returns the migrations of the shared schema, where there are any.
+    pub(crate) fn shared_migrations(&self) -> Result<Option<Migrations>, Failure> {
+        match &self.given.shared_migrations {
+            Some(given) => Ok(Some(given.clone())),
+            None => self.settings.shared_migrations(),
+        }
+    }
+
+    /// Returns the migrations of tenants, for commands that need them.
+    pub(crate) fn needed_migrations(&self) -> Result<Migrations, Failure> {
+        self.tenant_migrations()?.ok_or_else(|| {
+            let folder = self.settings.text(&key::TENANT_MIGRATIONS).unwrap_or_default();
+            Failure::new(format!("there are no migrations: no folder {folder}")).hint(
+                "set migrations.tenants to the folder, or make the first file with `migrate new`",
+            )
+        })
+    }
+
+    pub(crate) fn migrator(&self) -> Result<TenantMigrator, Failure> {
+        let mut migrator = self.manager()?.migrator();
+        if let Some(migrations) = self.tenant_migrations()? {
+            migrator = migrator.tenants(migrations);
+        }
+        if let Some(migrations) = self.shared_migrations()? {
+            migrator = migrator.shared(migrations);
+        }
+        Ok(migrator)
+    }
+
+    /// Returns what creates and changes tenants, with the migrations and seeds of a new one.
+    pub(crate) fn provisioner(&self) -> Result<Provisioner, Failure> {
+        let mut provisioner = self.manager()?.provisioner();
+        if let Some(migrations) = self.tenant_migrations()? {
+            provisioner = provisioner.tenants(migrations);
+        }
+        Ok(provisioner)
+    }
+
+    /// Returns the seeds of the folder and those that were given, by name.
+    pub(crate) fn seeds(&self) -> Result<Vec<Seed>, Failure> {
+        let mut seeds = self.settings.seeds()?;
+        seeds.retain(|seed| self.given.seeds.iter().all(|given| given.name() != seed.name()));
+        seeds.extend(self.given.seeds.iter().cloned());
+        Ok(seeds)
+    }
+
+    /// Runs something that can be dropped at any point, until it ends or Ctrl-C comes.
+    ///
+    /// # Errors
+    ///
+    /// Its own, and that it was interrupted, with what was not done.
+    pub(crate) async fn interruptible<T, E>(
+        &self,
+        not_done: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure>
+    where
+        Failure: From<E>,
+    {
+        tokio::select! {
+            result = work => Ok(result?),
+            () = self.interrupt.clone().wait() => Err(Failure::new(format!("interrupted: {not_done}"))),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Some(own) = self.own.get() {
+            own.close_within(PATIENCE).await;
+        }
+    }
+}

@@ -1,0 +1,31 @@
+use std::process::ExitCode;
+
+/// How a command that could run has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// Nothing to report.
+    Fine,
+    /// Warnings, which count as problems with `--strict`.
+    Warnings,
+    /// Problems were found.
+    Problems,
+}
+
+impl Exit {
+    /// Returns [`Exit::Fine`] if this holds, and [`Exit::Problems`] otherwise.
+    pub(crate) fn fine_if(fine: bool) -> Self {
+        if fine { Self::Fine } else { Self::Problems }
+    }
+
+    /// Returns the exit code: 0 or 1.
+    pub(crate) fn code(self, strict: bool) -> ExitCode {
+        match self {
+            Self::Fine => ExitCode::SUCCESS,
+            Self::Warnings if !strict => ExitCode::SUCCESS,
+            Self::Warnings | Self::Problems => ExitCode::from(1),
+        }
+    }
+}
+
+/// The exit code of a command that could not run.
+pub(crate) const COULD_NOT_RUN: u8 = 2;

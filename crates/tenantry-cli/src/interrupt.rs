@@ -1,0 +1,58 @@
+//! Ctrl-C, and SIGTERM: the first asks a command to end, the second ends the process.
+
+use std::process;
+
+use tokio::sync::watch;
+
+/// The exit code of a process that a second Ctrl-C has ended, as shells have it: 128 + SIGINT.
+const KILLED: i32 = 130;
+
+/// Tells whether the command was asked to end. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct Interrupt(watch::Receiver<bool>);
+
+impl Interrupt {
+    /// Begins to listen. Must be called within a runtime.
+    pub(crate) fn listen() -> Self {
+        let (sender, receiver) = watch::channel(false);
+        tokio::spawn(async move {
+            wait_for_signal().await;
+            eprintln!(
+                "stopping: what is under way is brought to its end; Ctrl-C again stops at once"
+            );
+            sender.send_replace(true);
+            wait_for_signal().await;
+            process::exit(KILLED);
+        });
+        Self(receiver)
+    }
+
+    pub(crate) fn happened(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until the command is asked to end.
+    pub(crate) async fn wait(mut self) {
+        if self.0.wait_for(|asked| *asked).await.is_err() {
+            // Without a listener nothing ever comes.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => (),
+            _ = terminate.recv() => (),
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() {
+    drop(tokio::signal::ctrl_c().await);
+}

@@ -1,0 +1,44 @@
+use std::io::{self, IsTerminal, Write};
+
+use clap::Args;
+
+use crate::failure::Failure;
+
+/// A question before something is destroyed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Confirm {
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+impl Confirm {
+    /// Has the operator type a word, such as the id of a tenant, before something is done.
+    ///
+    /// # Errors
+    ///
+    /// When something else is typed, or nobody is there to ask.
+    pub(crate) fn typed(self, what: &str, word: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err(Failure::new(format!(
+                "{what} has to be confirmed, and this is not a terminal"
+            ))
+            .hint("give --yes in scripts"));
+        }
+        eprint!("{what}: type {word} to go on: ");
+        drop(io::stderr().flush());
+        let mut typed = String::new();
+        io::stdin()
+            .read_line(&mut typed)
+            .map_err(|error| Failure::while_doing("reading the answer", &error))?;
+        match typed.trim() == word {
+            true => Ok(()),
+            false => {
+                Err(Failure::new(format!("not confirmed: {word} was not typed; nothing was done")))
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What goes to standard output and to standard error.
+
+mod annotation;
+mod confirm;
+mod escape;
+mod progress;
+mod style;
+mod table;
+
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+};
+
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+pub(crate) use annotation::{Annotation, Format};
+pub(crate) use confirm::Confirm;
+pub(crate) use escape::plain;
+pub(crate) use progress::Progress;
+pub(crate) use style::Style;
+pub(crate) use table::Table;
+
+use crate::{args::Global, failure::Failure};
+
+/// How a command prints.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+    /// Whether a person looks at standard output.
+    pub(crate) is_terminal: bool,
+}
+
+impl Output {
+    pub(crate) fn new(global: &Global) -> Self {
+        let Global { json, quiet, .. } = *global;
+        Self { json, quiet, is_terminal: io::stdout().is_terminal() }
+    }
+
+    /// Prints a report: as JSON with `--json`, else as this text.
+    pub(crate) fn report<R: Serialize>(
+        &self,
+        report: &R,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        if self.json {
+            let json = serde_json::to_string_pretty(report)
+                .map_err(|error| Failure::while_doing("writing the report as JSON", &error))?;
+            return self.print(&json);
+        }
+        self.print(&text())
+    }
+
+    /// Prints lines on standard output.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        written(writeln!(io::stdout().lock(), "{}", text.trim_end_matches('\n')))
+    }
+
+    /// Prints annotations for GitHub Actions.
+    pub(crate) fn annotate(&self, annotations: &[Annotation]) -> Result<(), Failure> {
+        annotations.iter().try_for_each(|annotation| self.print(&annotation.to_string()))
+    }
+
+    /// Returns the colours of standard output.
+    pub(crate) fn style(&self) -> Style {
+        Style::of(&io::stdout())
+    }
+
+    /// Tells something beside the report, unless that is not wanted.
+    pub(crate) fn note(&self, note: impl fmt::Display) {
+        if !self.quiet {
+            eprintln!("note: {}", plain(&note.to_string()));
+        }
+    }
+
+    /// Warns of something.
+    pub(crate) fn warn(&self, warning: impl fmt::Display) {
+        let style = Style::of(&io::stderr());
+        eprintln!("{}: {}", style.warning("warning"), plain(&warning.to_string()));
+    }
+
+    /// Shows how far many tenants have come, on a terminal.
+    pub(crate) fn progress(&self, what: &'static str) -> Progress {
+        Progress::new(what, !self.quiet)
+    }
+}
+
+/// Passes over that the reader of a pipe has seen enough, as `| head` has.
+pub(crate) fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::while_doing("writing to standard output", &error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Prints why a command could not run.
+pub(crate) fn error(failure: &Failure) {
+    let style = Style::of(&io::stderr());
+    // A failure of writing this has nowhere to be told.
+    drop(writeln!(io::stderr(), "{}: {}", style.error("error"), plain(&failure.to_string())));
+}
+
+/// Lets the library log to standard error, if that is wanted.
+pub(crate) fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => "warn,tenantry=info",
+        2 => "info,tenantry=debug",
+        _ => "debug,tenantry=trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let format = tracing_subscriber::fmt().event_format(tenantry::PlainFormat::default());
+    // A service may have set up a log already.
+    drop(format.with_env_filter(filter).with_writer(io::stderr).try_init());
+}

@@ -1,0 +1,211 @@
+//! Reads `tenantry.toml`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    key::{self, Key, Kind},
+    value::Value,
+};
+use crate::failure::Failure;
+
+/// The name of the file in the current folder.
+pub(crate) const NAME: &str = "tenantry.toml";
+
+/// What the file says.
+#[derive(Debug, Default)]
+pub(crate) struct File {
+    pub(crate) path: PathBuf,
+    /// Settings with the line that each is on.
+    pub(crate) settings: Vec<(&'static Key, Value, usize)>,
+}
+
+/// Reads the file that was named, or the one in the current folder, if there is one.
+///
+/// # Errors
+///
+/// With the file, the line, the key, and what it must be.
+pub(crate) fn read(named: Option<&Path>) -> Result<Option<File>, Failure> {
+    let path = named.unwrap_or(Path::new(NAME));
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {
+            return Ok(None);
+        }
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = line_of(error.as_bytes(), valid);
+        Failure::new(format!("{}:{line}: the file is not UTF-8", path.display()))
+    })?;
+    let settings = parse(&text).map_err(|Wrong { line, what, hint }| {
+        let failure = Failure::new(format!("{}:{line}: {what}", path.display()));
+        hint.into_iter().fold(failure, Failure::hint)
+    })?;
+    Ok(Some(File { path: path.to_owned(), settings }))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::new(format!("there is no configuration file {path}"))
+            .hint("`tenantry init` writes one"),
+        io::ErrorKind::IsADirectory => {
+            Failure::new(format!("the configuration {path} is a folder"))
+                .hint(format!("name the file, such as {path}/{NAME}"))
+        }
+        _ => Failure::while_doing(format_args!("reading the configuration file {path}"), error),
+    }
+}
+
+/// What is wrong in the file.
+#[derive(Debug)]
+struct Wrong {
+    line: usize,
+    what: String,
+    hint: Option<String>,
+}
+
+fn line_of(text: &[u8], offset: usize) -> usize {
+    text[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+fn parse(text: &str) -> Result<Vec<(&'static Key, Value, usize)>, Wrong> {
+    let line = |offset: usize| line_of(text.as_bytes(), offset);
+    let table = DeTable::parse(text).map_err(|error| Wrong {
+        line: line(error.span().map_or(0, |span| span.start)),
+        what: format!("not valid TOML: {}", error.message()),
+        hint: None,
+    })?;
+    let mut settings = Vec::new();
+    for (section, value) in table.get_ref() {
+        let at = line(section.span().start);
+        let name = section.get_ref().as_ref();
+        let Some(entries) = value.get_ref().as_table() else {
+            return Err(unknown(at, name));
+        };
+        if !sections().any(|known| known == name) {
+            let nearest = key::nearest(name, sections());
+            return Err(Wrong {
+                line: at,
+                what: format!("unknown table [{name}]"),
+                hint: Some(match nearest {
+                    Some(nearest) => format!("did you mean [{nearest}]?"),
+                    None => format!("the tables are {}", sections().collect::<Vec<_>>().join(", ")),
+                }),
+            });
+        }
+        for (entry, value) in entries {
+            let name = format!("{name}.{}", entry.get_ref());
+            let at = line(entry.span().start);
+            let key = key::find(&name).ok_or_else(|| unknown(at, &name))?;
+            let read = read_value(key, value).map_err(|what| Wrong {
+                line: line(value.span().start),
+                what: format!("{name} {what}"),
+                hint: None,
+            })?;
+            settings.push((key, read, at));
+        }
+    }
+    Ok(settings)
+}
+
+/// The tables of the file.
+fn sections() -> impl Iterator<Item = &'static str> + Clone {
+    let mut last = "";
+    let names = key::ALL.iter().map(|key| key.name.split('.').next().unwrap_or_default());
+    names.filter(move |name| std::mem::replace(&mut last, name) != *name)
+}
+
+fn unknown(line: usize, name: &str) -> Wrong {
+    let nearest = key::nearest(name, key::ALL.iter().map(|key| key.name));
+    let hint = match nearest {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None => "`tenantry config` lists all keys".to_owned(),
+    };
+    Wrong { line, what: format!("unknown key {name}"), hint: Some(hint) }
+}
+
+fn read_value(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
+    let expected = || match key.kind {
+        Kind::List => "must be a list of texts, such as [\"a\", \"b\"]".to_owned(),
+        Kind::Count => "must be a whole number from 1 on".to_owned(),
+        Kind::Switch => "must be true or false".to_owned(),
+        Kind::Duration => "must be a time in quotes, such as \"5s\"".to_owned(),
+        Kind::Choice(choices) => format!("must be \"{}\"", choices.join("\" or \"")),
+        Kind::Text | Kind::Path | Kind::DatabaseUrl => "must be a text in quotes".to_owned(),
+    };
+    match (key.kind, value.get_ref()) {
+        (Kind::List, DeValue::Array(items)) => {
+            let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
+            texts.collect::<Option<_>>().map(Value::List).ok_or_else(expected)
+        }
+        (Kind::List | Kind::Count | Kind::Switch, DeValue::String(_)) => Err(expected()),
+        (Kind::Count, DeValue::Integer(number)) => Value::parse(key.kind, number.as_str()),
+        (Kind::Switch, DeValue::Boolean(switch)) => Ok(Value::Switch(*switch)),
+        (kind, DeValue::String(text)) => Value::parse(kind, text),
+        _ => Err(expected()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> String {
+        let Wrong { line, what, hint } = parse(text).unwrap_err();
+        format!("{line}: {what}; {}", hint.unwrap_or_default())
+    }
+
+    #[test]
+    fn settings_have_their_lines() {
+        let text = "[pool]\nmax_connections = 5\n\n[tenants]\nextension_schemas = [\"ext\"]\nsee_shared = true\n";
+        let mut read = parse(text).unwrap();
+        read.sort_by_key(|(_, _, line)| *line);
+        let shown: Vec<_> =
+            read.iter().map(|(key, value, line)| format!("{line}: {}={value}", key.name)).collect();
+        assert_eq!(
+            shown,
+            [
+                "2: pool.max_connections=5",
+                "5: tenants.extension_schemas=ext",
+                "6: tenants.see_shared=true"
+            ]
+        );
+    }
+
+    #[test]
+    fn errors_name_the_line_the_key_and_the_nearest() {
+        assert_eq!(
+            wrong("\n[pool]\nmax_conections = 5"),
+            "3: unknown key pool.max_conections; did you mean pool.max_connections?"
+        );
+        assert_eq!(wrong("[pol]\n"), "1: unknown table [pol]; did you mean [pool]?");
+        assert_eq!(
+            wrong("[pool]\nmax_connections = \"5\""),
+            "2: pool.max_connections must be a whole number from 1 on; "
+        );
+        assert_eq!(
+            wrong("[pool]\nacquire_timeout = 5"),
+            "2: pool.acquire_timeout must be a time in quotes, such as \"5s\"; "
+        );
+        assert_eq!(
+            wrong("[tenants]\ncatalog = \"tabel\""),
+            "2: tenants.catalog must be schemas or table; "
+        );
+        assert!(wrong("url = 'x'").starts_with("1: unknown key url; did you mean database.url?"));
+        assert!(wrong("[pool\n").starts_with("1: not valid TOML: "));
+        assert!(
+            wrong("[pool]\nmax_connections = 1\nmax_connections = 2")
+                .starts_with("3: not valid TOML")
+        );
+    }
+}

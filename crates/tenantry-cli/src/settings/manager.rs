@@ -1,0 +1,67 @@
+//! Makes the manager that the settings describe.
+
+use tenantry::{Credentials, Isolation, PoolOptions, SchemaDiscovery, TableCatalog, TenantManager};
+
+use super::{Settings, key};
+use crate::failure::{Failure, chain};
+
+impl Settings {
+    /// Makes the manager. Does no I/O but for passwords that are in files or come from commands.
+    ///
+    /// # Errors
+    ///
+    /// With the key that cannot be used, and where it was set.
+    pub(crate) fn manager(&self) -> Result<TenantManager, Failure> {
+        let wrong = |key, error: &(dyn std::error::Error + 'static)| {
+            Failure::new(format!("{}: {}", self.place(key), chain(error)))
+        };
+        let mut builder = TenantManager::builder(self.database_url()?)
+            .pool_options(self.pool_options())
+            .isolation(Isolation::schema(self.text(&key::SCHEMA).unwrap_or_default()))
+            .tenants_see_shared(self.switch(&key::SEE_SHARED))
+            .extension_schemas(self.list(&key::EXTENSION_SCHEMAS));
+        if let Some(schema) = self.text(&key::SHARED_SCHEMA) {
+            builder = builder.shared_schema(schema);
+        }
+        builder = match self.table_catalog().map_err(|error| wrong(&key::TABLE, &error))? {
+            Some(catalog) => builder.catalog(catalog),
+            None => builder.catalog(SchemaDiscovery::default()),
+        };
+        if let Some(user) = self.text(&key::UPKEEP_USER) {
+            let credentials = Credentials::new(user);
+            let password =
+                self.password(&key::UPKEEP_PASSWORD_FILE, &key::UPKEEP_PASSWORD_COMMAND)?;
+            builder = builder
+                .upkeep_credentials(password.into_iter().fold(credentials, Credentials::password));
+        }
+        builder.build().map_err(|error| {
+            Failure::new(format!("the configuration cannot be used: {}", chain(&error)))
+        })
+    }
+
+    /// Returns the catalog's table, if tenants are listed in one.
+    pub(crate) fn table_catalog(&self) -> Result<Option<TableCatalog>, tenantry::IdentError> {
+        match self.text(&key::CATALOG) {
+            Some("table") => {
+                let name = self.text(&key::TABLE).unwrap_or_default();
+                TableCatalog::new().table(name).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn pool_options(&self) -> PoolOptions {
+        let mut options = PoolOptions::default();
+        let defaults = PoolOptions::default();
+        options.max_connections =
+            self.count(&key::MAX_CONNECTIONS).unwrap_or(defaults.max_connections);
+        options.max_connections_per_tenant = self.count(&key::MAX_CONNECTIONS_PER_TENANT);
+        options.acquire_timeout =
+            self.duration(&key::ACQUIRE_TIMEOUT).unwrap_or(defaults.acquire_timeout);
+        options.connect_timeout =
+            self.duration(&key::CONNECT_TIMEOUT).unwrap_or(defaults.connect_timeout);
+        options.statement_timeout = self.duration(&key::STATEMENT_TIMEOUT);
+        options.idle_in_transaction_timeout = self.duration(&key::IDLE_IN_TRANSACTION_TIMEOUT);
+        options
+    }
+}

@@ -1,0 +1,211 @@
+//! Settings: flags over environment variables over `tenantry.toml` over defaults.
+
+pub(crate) mod file;
+pub(crate) mod key;
+mod manager;
+mod migrations;
+mod password;
+pub(crate) mod redact;
+mod seeds;
+mod value;
+
+use std::{
+    collections::BTreeMap,
+    env, fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub(crate) use key::Key;
+pub(crate) use value::{Value, duration};
+
+use crate::{args::Global, failure::Failure};
+
+/// Where the value of a setting is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Default,
+    File { path: PathBuf, line: usize },
+    Variable(String),
+    Flag(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) => write!(f, "${name}"),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// The settings in force.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The file, where there is one.
+    pub(crate) file: Option<PathBuf>,
+    entries: BTreeMap<&'static str, (Value, Source)>,
+    /// Variables that look like settings and are none.
+    pub(crate) unknown_variables: Vec<(String, Option<&'static str>)>,
+}
+
+impl Settings {
+    /// Reads them from everywhere.
+    ///
+    /// # Errors
+    ///
+    /// With the place, the key and what it must be.
+    pub(crate) fn read(global: &Global) -> Result<Self, Failure> {
+        let from_variable = env::var_os("TENANTRY_CONFIG").map(PathBuf::from);
+        let named =
+            global.config.clone().or(from_variable.filter(|path| !path.as_os_str().is_empty()));
+        let file = file::read(named.as_deref())?;
+        let mut settings = Self {
+            file: file.as_ref().map(|file| file.path.clone()),
+            entries: BTreeMap::new(),
+            unknown_variables: unknown_variables(),
+        };
+        for key in key::ALL {
+            if let Some(text) = key.default {
+                let value = Value::parse(key.kind, text)
+                    .map_err(|why| Failure::new(format!("{} {why}", key.name)))?;
+                settings.entries.insert(key.name, (value, Source::Default));
+            }
+        }
+        if let Some(file) = file {
+            for (key, value, line) in file.settings {
+                let source = Source::File { path: file.path.clone(), line };
+                settings.entries.insert(key.name, (value, source));
+            }
+        }
+        settings.read_environment()?;
+        settings.read_flags(global)?;
+        Ok(settings)
+    }
+
+    fn read_environment(&mut self) -> Result<(), Failure> {
+        let plain = ("DATABASE_URL".to_owned(), &key::DATABASE_URL);
+        let own = key::ALL.iter().map(|key| (key.variable(), *key));
+        for (variable, key) in std::iter::once(plain).chain(own) {
+            match env::var(&variable) {
+                Ok(text) if text.is_empty() => (),
+                Ok(text) => self.set(key, &text, Source::Variable(variable))?,
+                Err(env::VarError::NotPresent) => (),
+                Err(env::VarError::NotUnicode(_)) => {
+                    return Err(Failure::new(format!("${variable} is not UTF-8")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_flags(&mut self, global: &Global) -> Result<(), Failure> {
+        for pair in &global.set {
+            let Some((name, text)) = pair.split_once('=') else {
+                return Err(Failure::new(format!("--set {pair} has no value"))
+                    .hint("write it as --set pool.max_connections=5"));
+            };
+            let Some(key) = key::find(name.trim()) else {
+                let nearest = key::nearest(name.trim(), key::ALL.iter().map(|key| key.name));
+                let hint = nearest.map_or_else(
+                    || "`tenantry config` lists all keys".to_owned(),
+                    |nearest| format!("did you mean {nearest}?"),
+                );
+                return Err(Failure::new(format!("--set: unknown key {name}")).hint(hint));
+            };
+            self.set(key, text, Source::Flag("--set"))?;
+        }
+        if let Some(url) = &global.database_url {
+            self.set(&key::DATABASE_URL, url, Source::Flag("--database-url"))?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &'static Key, text: &str, source: Source) -> Result<(), Failure> {
+        let value = Value::parse(key.kind, text)
+            .map_err(|why| Failure::new(format!("{source}: {} {why}", key.name)))?;
+        self.entries.insert(key.name, (value, source));
+        Ok(())
+    }
+
+    /// Returns what a key is set to, and where.
+    pub(crate) fn get(&self, key: &Key) -> Option<(&Value, &Source)> {
+        self.entries.get(key.name).map(|(value, source)| (value, source))
+    }
+
+    /// Says where a key was set, for errors about its value.
+    pub(crate) fn place(&self, key: &Key) -> String {
+        match self.get(key) {
+            Some((_, source)) => format!("{} ({source})", key.name),
+            None => key.name.to_owned(),
+        }
+    }
+
+    pub(crate) fn is_default(&self, key: &Key) -> bool {
+        self.get(key).is_none_or(|(_, source)| *source == Source::Default)
+    }
+
+    pub(crate) fn text(&self, key: &Key) -> Option<&str> {
+        match self.get(key)?.0 {
+            Value::Text(text) | Value::DatabaseUrl(text) => {
+                Some(text).filter(|text| !text.is_empty()).map(String::as_str)
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn list(&self, key: &Key) -> &[String] {
+        match self.get(key) {
+            Some((Value::List(list), _)) => list,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn count(&self, key: &Key) -> Option<usize> {
+        match self.get(key)?.0 {
+            Value::Count(count) => Some(*count),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn duration(&self, key: &Key) -> Option<Duration> {
+        match self.get(key)?.0 {
+            Value::Duration(duration) => Some(*duration),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn switch(&self, key: &Key) -> bool {
+        matches!(self.get(key), Some((Value::Switch(true), _)))
+    }
+
+    /// Returns a path. One that the file names is relative to the file's folder.
+    pub(crate) fn path(&self, key: &Key) -> Option<PathBuf> {
+        let path = self.text(key)?;
+        let base = match self.get(key)?.1 {
+            Source::File { path, .. } => path.parent().map(Path::to_owned),
+            _ => None,
+        };
+        Some(base.map_or_else(|| PathBuf::from(path), |base| base.join(path)))
+    }
+}
+
+/// Finds variables that are meant as settings and are none.
+fn unknown_variables() -> Vec<(String, Option<&'static str>)> {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let known =
+        |name: &str| name == "TENANTRY_CONFIG" || key::ALL.iter().any(|key| key.variable() == name);
+    let unknown = names.filter(|name| name.starts_with("TENANTRY_") && !known(name));
+    let mut unknown: Vec<_> = unknown
+        .map(|name| {
+            let like =
+                name.trim_start_matches("TENANTRY_").to_ascii_lowercase().replacen('_', ".", 1);
+            let nearest = key::nearest(&like, key::ALL.iter().map(|key| key.name));
+            (name, nearest)
+        })
+        .collect();
+    unknown.sort();
+    unknown
+}

@@ -1,0 +1,69 @@
+//! Passwords from files and commands.
+
+use std::{fs, process::Command};
+
+use super::{Key, Settings, key};
+use crate::failure::Failure;
+
+impl Settings {
+    /// Returns the password that a file or a command gives; `None` leaves it to the URL, `PGPASSWORD` and `.pgpass`.
+    pub(super) fn password(&self, file: &Key, command: &Key) -> Result<Option<String>, Failure> {
+        match (self.path(file), self.text(command)) {
+            (Some(_), Some(_)) => Err(Failure::new(format!(
+                "{} and {} are both set: one of them must go",
+                self.place(file),
+                self.place(command)
+            ))),
+            (Some(path), None) => {
+                let text = fs::read_to_string(&path).map_err(|error| {
+                    let what = format!("{}: reading {}", self.place(file), path.display());
+                    Failure::while_doing(what, &error)
+                })?;
+                self.first_line(file, &text).map(Some)
+            }
+            (None, Some(words)) => {
+                let shown = self.place(command);
+                let output = Command::new("sh").arg("-c").arg(words).output();
+                let output = output.map_err(|error| {
+                    Failure::while_doing(format_args!("{shown}: starting it"), &error)
+                })?;
+                if !output.status.success() {
+                    let failure = Failure::new(format!(
+                        "{shown}: the command has failed with {}",
+                        output.status
+                    ));
+                    return Err(failure.hint("run it by hand to see why"));
+                }
+                self.first_line(command, &String::from_utf8_lossy(&output.stdout)).map(Some)
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn first_line(&self, key: &Key, text: &str) -> Result<String, Failure> {
+        let line = text.lines().next().unwrap_or_default();
+        match line.is_empty() {
+            true => Err(Failure::new(format!("{}: the password is empty", self.place(key)))),
+            false => Ok(line.to_owned()),
+        }
+    }
+
+    /// Returns the URL of the database with the password that was given beside it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no URL, or the password cannot be read.
+    pub(crate) fn database_url(&self) -> Result<String, Failure> {
+        let Some(url) = self.text(&key::DATABASE_URL) else {
+            return Err(Failure::new("no database is given").hint(
+                "set DATABASE_URL=postgres://user@host/database, or database.url in tenantry.toml; `tenantry init` writes one",
+            ));
+        };
+        let Some(password) = self.password(&key::PASSWORD_FILE, &key::PASSWORD_COMMAND)? else {
+            return Ok(url.to_owned());
+        };
+        let mark = if url.contains('?') { '&' } else { '?' };
+        let password: String = url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
+        Ok(format!("{url}{mark}password={password}"))
+    }
+}

@@ -1,0 +1,50 @@
+//! Reads the seeds that the settings name.
+
+use std::{fs, io};
+
+use tenantry::seed::Seed;
+
+use super::{Settings, key};
+use crate::failure::Failure;
+
+impl Settings {
+    /// Reads the `.sql` files of the folder with seeds, by name.
+    pub(crate) fn seeds(&self) -> Result<Vec<Seed>, Failure> {
+        let Some(folder) = self.path(&key::SEEDS) else { return Ok(Vec::new()) };
+        let cannot = |error: &io::Error| {
+            let what = format!("{}: reading {}", self.place(&key::SEEDS), folder.display());
+            Failure::while_doing(what, error)
+        };
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && self.is_default(&key::SEEDS) =>
+            {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(cannot(&error)),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|error| cannot(&error))?.path();
+            if path.extension().is_some_and(|extension| extension == "sql") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let repeatable = self.list(&key::SEEDS_REPEATABLE);
+        paths
+            .iter()
+            .map(|path| {
+                let seed = Seed::from_file(path).map_err(|error| {
+                    Failure::while_doing(
+                        format_args!("reading the seed {}", path.display()),
+                        &error,
+                    )
+                })?;
+                let repeats = repeatable.iter().any(|name| name == seed.name());
+                Ok(if repeats { seed.repeatable() } else { seed })
+            })
+            .collect()
+    }
+}
