@@ -14,6 +14,18 @@ pub(crate) fn serialize<S: Serializer>(
     format!("{:.3}", time.map_err(S::Error::custom)?).serialize(serializer)
 }
 
+/// Serialises as [`serialize`], or as null.
+#[expect(clippy::ref_option, reason = "serde hands out a reference to the field")]
+pub(crate) fn serialize_optional<S: Serializer>(
+    time: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serialize(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -23,6 +23,7 @@ const BOOKKEEPING: &str = "_sqlx_migrations";
 ///
 /// Displayed as `users.email: its name, values like e-mail addresses`. It never contains a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Suspicion {
     /// The table.
@@ -35,6 +36,7 @@ pub struct Suspicion {
 
 /// Why a column looks personal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SuspicionReason {

@@ -121,7 +121,7 @@ impl TableCatalog {
                 sql.text(if record.step.is_some() { ", step) values (" } else { ") values (" });
                 sql.literal(record.id.as_str()).text(", ");
                 container(&mut sql, record);
-                sql.text(", ").literal(state_name(record.state)).text(", ");
+                sql.text(", ").literal(record.state.as_str()).text(", ");
                 let attributes = match &record.attributes {
                     Value::Null => "{}".to_owned(),
                     other => other.to_string(),
@@ -134,7 +134,7 @@ impl TableCatalog {
                 return (sql.finish(), &record.id);
             }
             CatalogChange::State(tenant, state) => {
-                sql.text(" set state = ").literal(state_name(state));
+                sql.text(" set state = ").literal(state.as_str());
                 tenant
             }
             CatalogChange::Renamed { from, to } => {
@@ -304,14 +304,6 @@ impl Catalog for TableCatalog {
 
     fn channel(&self) -> Option<&str> {
         Some(CHANNEL)
-    }
-}
-
-/// How the table names a state.
-fn state_name(state: TenantState) -> &'static str {
-    match state {
-        TenantState::Active => "active",
-        TenantState::Suspended => "suspended",
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{anonymize::Suspicion, event::serialize_millis};
 
 /// What was masked in a clone, and the proof that nothing of it is left.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AnonymizeReport {
@@ -22,6 +23,7 @@ pub struct AnonymizeReport {
 
 /// A column that was masked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct MaskedColumn {
@@ -44,6 +46,7 @@ pub struct MaskedColumn {
 
 /// The search for source values in the whole clone: in all tables and materialized views, in JSON and in arrays, too.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Proof {
@@ -62,11 +65,13 @@ pub struct Proof {
     pub not_provable: Vec<String>,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
 /// Values of a masked column that were found in the clone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Leak {

@@ -31,11 +31,13 @@ const MOST_PAIRS: usize = 200;
 /// The schema's own name is left out where it qualifies a name; elsewhere it is `{schema}`, and `{role}` is the
 /// tenant's own role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ObjectDiff {
     /// The object. Columns, identities and checks are shown with their table.
     #[serde(serialize_with = "as_text")]
+    #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub object: ObjectKey,
     /// The diff, with the reference as `expected` and three lines of context.
     pub diff: String,

@@ -24,6 +24,7 @@ use crate::{
 /// let comments = Matching::kind(ObjectKind::Column).and_attribute(Attribute::Comment);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Matching {

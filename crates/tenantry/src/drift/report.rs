@@ -22,6 +22,7 @@ use crate::{
 /// As text it is a summary with the clusters of tenants that have the same findings, and a unified diff of each object
 /// that differs. The text is bounded: it says what it leaves out, and the fields have all of it.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says which tenants have drifted"]
@@ -49,9 +50,11 @@ pub struct DriftReport {
     pub hidden: Vec<Hidden>,
     /// When it was begun.
     #[serde(serialize_with = "crate::timestamp::serialize")]
+    #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
     pub timestamp: SystemTime,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
@@ -61,6 +64,7 @@ fn is_empty<T>(list: &Arc<[T]>) -> bool {
 
 /// What tenants were compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ReferenceName {
@@ -91,6 +95,7 @@ impl fmt::Display for ReferenceName {
 
 /// Result for one tenant.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantDrift {
@@ -121,6 +126,7 @@ pub struct TenantDrift {
 
 /// How a tenant compares with the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DriftStatus {
@@ -149,6 +155,7 @@ impl DriftStatus {
 
 /// Tenants that have the same findings.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DriftCluster {
@@ -166,6 +173,7 @@ pub struct DriftCluster {
 
 /// A rule, and how many findings it has hidden, counted once for each tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Hidden {

@@ -8,6 +8,7 @@ use serde::Serialize;
 /// ([PostgreSQL, appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)) and the
 /// kind of an I/O error, never off a message: messages are translated, and change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorClass {

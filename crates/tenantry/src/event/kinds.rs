@@ -30,6 +30,7 @@ use crate::{error::ErrorClass, tenant::TenantId};
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -72,6 +73,7 @@ pub enum Event {
 
 /// A statement that has ended.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Query {
@@ -86,6 +88,7 @@ pub struct Query {
     /// How long it ran, from when its connection was ready to when its last row was read, or its
     /// stream was dropped.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
     /// Rows returned, or else affected.
     pub rows: u64,
@@ -95,6 +98,7 @@ pub struct Query {
 
 /// A connection or transaction that was held for long.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LongLease {
@@ -107,11 +111,13 @@ pub struct LongLease {
     pub backend_pid: Option<i32>,
     /// How long it was held.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
 /// A tenant pool that has begun.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PoolCreated {
@@ -124,6 +130,7 @@ pub struct PoolCreated {
 
 /// A tenant pool that was forgotten.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PoolEvicted {
@@ -138,6 +145,7 @@ pub struct PoolEvicted {
 
 /// A failure of a connection.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PoolError {
@@ -153,6 +161,7 @@ pub struct PoolError {
 
 /// A connection that was bound to another tenant.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Rebind {
@@ -163,11 +172,13 @@ pub struct Rebind {
     pub schema: Arc<str>,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
 /// A tenant that was warmed up, or was not.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct WarmedUp {
@@ -177,11 +188,13 @@ pub struct WarmedUp {
     pub status: &'static str,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
 /// Something that is tried again.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Retry {
@@ -195,6 +208,7 @@ pub struct Retry {
     pub max_attempts: u32,
     /// How long until the next.
     #[serde(rename = "delayMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub delay: Duration,
     /// What went wrong, coarsely.
     pub class: ErrorClass,
@@ -204,6 +218,7 @@ pub struct Retry {
 
 /// What is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RetryOf {
@@ -231,6 +246,7 @@ impl RetryOf {
 
 /// A change of the circuit breaker.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct BreakerChange {
@@ -238,6 +254,7 @@ pub struct BreakerChange {
     pub state: BreakerState,
     /// How long until the server is probed, when it is open.
     #[serde(rename = "retryAfterMs", serialize_with = "serialize_optional_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub retry_after: Option<Duration>,
     /// Probes that have failed since it tripped.
     pub failed_probes: u32,
@@ -245,6 +262,7 @@ pub struct BreakerChange {
 
 /// A request that has waited for a connection in vain.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AcquireTimeout {
@@ -252,11 +270,13 @@ pub struct AcquireTimeout {
     pub tenant_id: Option<TenantId>,
     /// How long it has waited.
     #[serde(rename = "waitedMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub waited: Duration,
 }
 
 /// A time in which the catalog does not answer and what is known is served.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CatalogOutage {
@@ -264,6 +284,7 @@ pub struct CatalogOutage {
     pub ended: bool,
     /// How long it has not answered so far, or how long it had not.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
     /// What it answered instead, in the database's or the system's own words. `None` when it has not
     /// answered at all.
@@ -272,6 +293,7 @@ pub struct CatalogOutage {
 
 /// A tenant that was migrated, or was to be.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Migrated {
@@ -286,6 +308,7 @@ pub struct Migrated {
     pub files: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
     /// Why it has failed, in the database's own words.
     pub error: Option<Arc<str>>,
@@ -293,6 +316,7 @@ pub struct Migrated {
 
 /// A finding about a tenant's schema, or a reference across tenants, that was not there at the last comparison.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Drifted {

@@ -11,6 +11,7 @@ use crate::{error::Error, fleet::Fleet, tenant::Ident};
 /// As text it is a line such as `citext: the schema public is not in the search path of tenants; 12
 /// schemas have columns of its types, such as tenant_acme.users.email`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct UnreachableExtension {
@@ -30,6 +31,7 @@ pub struct UnreachableExtension {
 
 /// Why an [extension](UnreachableExtension) cannot be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Unreachable {

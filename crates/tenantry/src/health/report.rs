@@ -32,6 +32,7 @@ use crate::{
 /// }
 /// ```
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says whether the database can be reached"]
@@ -67,9 +68,11 @@ pub struct HealthReport {
     pub unhealthy_pools: usize,
     /// When the check began.
     #[serde(serialize_with = "timestamp::serialize")]
+    #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
     pub timestamp: SystemTime,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
@@ -88,6 +91,7 @@ pub(crate) const SATURATED: &str = "saturated";
 /// }
 /// ```
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Saturation {
@@ -102,6 +106,7 @@ pub struct Saturation {
 
 /// Who has connections, and for how long.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Holder {
@@ -114,11 +119,13 @@ pub struct Holder {
     pub connections: usize,
     /// How long it has had the one that it has had longest.
     #[serde(rename = "longestHoldMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub longest_hold: Duration,
 }
 
 /// How one tenant fares.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantHealth {
@@ -139,6 +146,7 @@ pub struct TenantHealth {
 
 /// How the shared database fares.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SharedHealth {
@@ -146,6 +154,7 @@ pub struct SharedHealth {
     pub status: HealthStatus,
     /// How long it took to answer, a connection included; nothing when it did not or was not asked.
     #[serde(rename = "responseTimeMs", serialize_with = "serialize_optional_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub response_time: Option<Duration>,
     /// What is wrong, where that is known. Never in the database's words.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -31,6 +31,7 @@ use crate::{pool::PoolSnapshot, tenant::TenantId, timestamp};
 ///
 /// See [`PoolSnapshot`] for counters as well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Metrics {
@@ -46,11 +47,13 @@ pub struct Metrics {
     pub upkeep: UpkeepMetrics,
     /// When it was so.
     #[serde(serialize_with = "timestamp::serialize")]
+    #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
     pub timestamp: SystemTime,
 }
 
 /// The tenant pools in figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PoolsMetrics {
@@ -64,6 +67,7 @@ pub struct PoolsMetrics {
 
 /// One tenant pool in figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantMetrics {
@@ -77,6 +81,7 @@ pub struct TenantMetrics {
 
 /// The shared schema in figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SharedMetrics {
@@ -88,6 +93,7 @@ pub struct SharedMetrics {
 
 /// Connections in figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionCounts {

@@ -8,6 +8,7 @@ use crate::event::{CREATED, MIGRATED, Meters};
 /// Migrations, provisioning and drift in figures, since the manager was built. They come from what this process has done
 /// and asked: to read them asks the database nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct UpkeepMetrics {

@@ -11,6 +11,7 @@ use crate::tenant::Ident;
 ///
 /// As text it is a remark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Invalid {

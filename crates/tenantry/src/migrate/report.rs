@@ -11,6 +11,7 @@ use crate::{event::serialize_millis, table::Table};
 ///
 /// As text it is a summary, with a table of those that were not seen to.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says which tenants were not migrated"]
@@ -37,6 +38,7 @@ pub struct MigrateReport {
     pub not_started: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
     /// The shared schema, where it was part of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +52,7 @@ pub struct MigrateReport {
 
 /// How an operation on many tenants has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum End {
@@ -87,6 +90,7 @@ impl End {
 
 /// What has come of one tenant, or of the shared schema.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantMigration {
@@ -104,11 +108,13 @@ pub struct TenantMigration {
     pub attempts: u32,
     /// How long it took, with the time that it waited for others.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
 /// What came of a tenant.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
@@ -152,6 +158,7 @@ impl Outcome {
 
 /// What was done with one migration.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct FileDone {
@@ -164,6 +171,7 @@ pub struct FileDone {
     pub file: Option<Arc<str>>,
     /// How long it took; of files that were run together, all of them.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
@@ -349,6 +357,7 @@ fn tenants(count: usize) -> &'static str {
 ///
 /// As text it is a table.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct MigrationPlan {
@@ -362,6 +371,7 @@ pub struct MigrationPlan {
     pub blocked: usize,
     /// How long it took to find out.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
     /// The shared schema, where there are migrations of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -378,6 +388,7 @@ pub struct MigrationPlan {
 
 /// How a schema compares with the files.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SchemaStatus {
@@ -410,6 +421,7 @@ pub struct SchemaStatus {
 ///
 /// As text it is a remark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct BegunFile {
@@ -443,6 +455,7 @@ impl fmt::Display for BegunFile {
 
 /// A file that was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PendingFile {
@@ -454,6 +467,7 @@ pub struct PendingFile {
 
 /// How a schema compares with the files, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SchemaState {

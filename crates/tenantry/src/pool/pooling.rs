@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 
 /// What stands between a manager and its server, as far as tenants are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Pooling {

@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use super::{Occupant, scheduler::TenantCounts};
 use crate::{
     event::{BreakerState, EvictReason},
@@ -8,7 +10,9 @@ use crate::{
 
 /// The pool in numbers. The totals are those of one instant; the tenants are read a few hundred at a
 /// time, so that nobody waits for it, and a tenant pool that begins or ends meanwhile may be missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PoolSnapshot {
     /// The budget.
@@ -46,7 +50,9 @@ pub struct PoolSnapshot {
 
 /// How acquires have ended since the manager was built. Each is counted once, when it ends, those of
 /// the library itself included. One that is dropped before is not counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Acquires {
     /// With a connection that was bound to the tenant already.
@@ -66,12 +72,16 @@ pub struct Acquires {
 }
 
 /// The part of the pool that is bound to one tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantPoolSnapshot {
     /// The tenant.
+    #[serde(rename = "tenantId")]
     pub tenant: TenantId,
     /// Its schema.
+    #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
     /// Connections bound to it.
     pub total: usize,
@@ -84,7 +94,9 @@ pub struct TenantPoolSnapshot {
 }
 
 /// The part of the pool that is bound to the shared schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SharedPoolSnapshot {
     /// Connections bound to it.

@@ -10,6 +10,7 @@ use super::ObjectKey;
 ///
 /// As text it is a remark: `index orders_total_idx: the index is invalid`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Beyond {
     /// The object.
@@ -25,6 +26,7 @@ pub struct Beyond {
 ///
 /// As text it is what a remark says of the object: `the index is invalid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BeyondKind {

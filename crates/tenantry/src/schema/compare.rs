@@ -13,6 +13,7 @@ use super::{
 ///
 /// As text it is a sentence: `column orders.total: type is numeric, expected numeric(10,2)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Difference {
     /// The object.
@@ -25,6 +26,7 @@ pub struct Difference {
 
 /// What is different about an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "change", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Change {

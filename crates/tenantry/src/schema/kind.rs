@@ -13,6 +13,7 @@ macro_rules! kinds {
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
+        #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
         #[non_exhaustive]
         pub enum ObjectKind {
             $($(#[$docs])* #[serde(rename = $words)] $variant,)*

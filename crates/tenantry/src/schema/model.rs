@@ -18,6 +18,7 @@ use super::{Attribute, Beyond, ObjectKind};
 /// Serialised it is a JSON object that a pull request can show the differences of: objects in order, each
 /// with its attributes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SchemaModel {
     /// The schema's name when it was read.
@@ -29,6 +30,7 @@ pub struct SchemaModel {
     pub server_version: u32,
     /// The objects.
     #[serde(with = "entries")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Vec<entries::Shown<'static>>"))]
     pub objects: BTreeMap<ObjectKey, Object>,
     /// What is worth knowing and no part of a dump.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -40,6 +42,7 @@ pub struct SchemaModel {
 /// As text it is the kind and the name: `column orders.total`, `function add(integer, integer)`,
 /// `trigger audit on orders`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ObjectKey {
     /// What kind of object it is.
@@ -86,6 +89,7 @@ impl fmt::Display for ObjectKey {
 
 /// What an object is, by its attributes. An attribute that has its default is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Object {
     attributes: BTreeMap<Attribute, Value>,
@@ -140,6 +144,7 @@ impl Object {
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Value {
@@ -207,7 +212,9 @@ mod entries {
     use super::{BTreeMap, Deserialize, Object, ObjectKey, Serialize, de};
 
     #[derive(Serialize)]
-    struct Shown<'a> {
+    #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+    #[cfg_attr(feature = "schemars", schemars(rename = "ModelObject"))]
+    pub(super) struct Shown<'a> {
         #[serde(flatten)]
         key: &'a ObjectKey,
         attributes: &'a Object,

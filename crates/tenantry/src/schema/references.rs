@@ -11,6 +11,8 @@ use super::{ObjectKey, ObjectKind};
 /// As text it is a sentence: `constraint orders_customer_fkey on orders of tenant_a references
 /// tenant_b.customers`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CrossReference {
     /// The schema of the object that refers to the other: a tenant's, or the shared one.
@@ -42,6 +44,7 @@ macro_rules! kinds {
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
+        #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum ReferenceKind {

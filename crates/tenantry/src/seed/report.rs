@@ -10,6 +10,7 @@ use crate::{error::Error, event::serialize_millis, table::Table};
 ///
 /// As text it is a summary, with a table of those that failed.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says which tenants were not seeded"]
@@ -28,6 +29,7 @@ pub struct SeedReport {
     pub not_started: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
     /// Every tenant, in the order of the catalog, or in which they were named.
     pub tenants: Vec<TenantSeed>,
@@ -35,6 +37,7 @@ pub struct SeedReport {
 
 /// What has come of seeding one tenant, or the shared schema.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantSeed {
@@ -45,11 +48,13 @@ pub struct TenantSeed {
     pub outcome: SeedOutcome,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
 /// What came of seeding a schema.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SeedOutcome {
@@ -61,6 +66,7 @@ pub enum SeedOutcome {
     Failed {
         /// Why. As text and in JSON with all its causes, in the database's own words.
         #[serde(serialize_with = "with_causes")]
+        #[cfg_attr(feature = "schemars", schemars(with = "String"))]
         error: Arc<Error>,
     },
     /// It was not begun.

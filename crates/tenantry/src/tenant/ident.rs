@@ -1,5 +1,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
+use serde::Serialize;
+
 /// The longest identifier that PostgreSQL keeps whole, in bytes (`NAMEDATALEN - 1`).
 ///
 /// PostgreSQL cuts longer names silently, so that two long names become one; see the
@@ -22,7 +24,8 @@ pub(crate) const MAX_BYTES: usize = 63;
 /// assert!("x".repeat(64).parse::<Ident>().is_err());
 /// # Ok::<(), tenantry::IdentError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Ident(Arc<str>);
 
 impl Ident {

@@ -1,8 +1,10 @@
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Ident, Placement, Schema, TenantId};
+use crate::timestamp;
 
 /// A tenant that the catalog knows: its id, where its data lives, and what else is on record.
 ///
@@ -67,10 +69,23 @@ impl fmt::Debug for Tenant {
 }
 
 /// What a catalog has on record about one tenant.
-#[derive(Debug, Clone)]
+///
+/// Its JSON contains the settings and the attributes verbatim. Remove what the reader is not allowed to see before you
+/// serialize it.
+///
+/// ```json
+/// {
+///   "tenantId": "acme", "container": null, "state": "active", "role": null,
+///   "settings": { "statement_timeout": "5s" }, "createdAt": "2026-01-15T10:30:00.000Z", "attributes": null
+/// }
+/// ```
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantRecord {
     /// The tenant's id.
+    #[serde(rename = "tenantId")]
     pub id: TenantId,
     /// The name of its container. `None`, the default, leaves it to the name template.
     pub container: Option<Ident>,
@@ -84,16 +99,22 @@ pub struct TenantRecord {
     /// schema alone, SQL that names another tenant's schema is refused by the server.
     pub role: Option<Ident>,
     /// Settings of its sessions by name, such as `statement_timeout`. Default: none.
+    #[serde(serialize_with = "as_map")]
+    #[cfg_attr(feature = "schemars", schemars(with = "BTreeMap<String, String>"))]
     pub settings: Vec<(String, String)>,
     /// When the tenant was created. Default: `None`.
+    #[serde(serialize_with = "timestamp::serialize_optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub created_at: Option<SystemTime>,
     /// Anything else that is on record. Default: `null`.
     pub attributes: Value,
     /// What its creation has not come to yet, while that is not ended. Default: `None`, the tenant is whole.
     ///
     /// A tenant with a step is never served, whatever its state says.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<Arc<str>>,
     /// What has the container's name, where the catalog has seen that on the way.
+    #[serde(skip)]
     pub(crate) schema: Option<Schema>,
 }
 
@@ -166,7 +187,9 @@ impl TenantRecord {
 }
 
 /// Whether a tenant is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TenantState {
     /// Requests are served.
@@ -174,4 +197,24 @@ pub enum TenantState {
     Active,
     /// Requests are refused; the data stays.
     Suspended,
+}
+
+impl TenantState {
+    /// Returns the state in snake case, as catalogs, metrics and JSON name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// Of settings with the same name the last one counts, as in a session.
+fn as_map<S: Serializer>(settings: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    settings
+        .iter()
+        .map(|(name, value)| (name, value))
+        .collect::<BTreeMap<_, _>>()
+        .serialize(serializer)
 }

@@ -8,6 +8,7 @@ use crate::{error::Error, event::serialize_millis};
 ///
 /// `total` is the sum of the other four counts.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says which tenants are not warm"]
@@ -25,6 +26,7 @@ pub struct WarmUpReport {
     pub over_budget: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
     /// Every tenant, in the order in which they were named.
     pub details: Vec<TenantWarmUp>,
@@ -32,6 +34,7 @@ pub struct WarmUpReport {
 
 /// What came of warming up one tenant.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantWarmUp {
@@ -42,11 +45,13 @@ pub struct TenantWarmUp {
     pub status: WarmUpStatus,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
 /// Whether a tenant is warm now.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WarmUpStatus {
@@ -61,6 +66,7 @@ pub enum WarmUpStatus {
     Failed {
         /// Why.
         #[serde(serialize_with = "in_words")]
+        #[cfg_attr(feature = "schemars", schemars(with = "String"))]
         error: Arc<Error>,
     },
 }

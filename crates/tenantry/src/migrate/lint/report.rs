@@ -10,6 +10,7 @@ use super::{Finding, Rule};
 ///
 /// As text it is a line for each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says which files are not run"]
@@ -24,6 +25,7 @@ pub struct LintReport {
 
 /// What was found in one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct FileFinding {

@@ -6,6 +6,7 @@ use crate::{event::serialize_millis, provision::StoredName, tenant::TenantId};
 
 /// What adopting a schema, or giving it back, has done or would do.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AdoptReport {
@@ -34,6 +35,7 @@ pub struct AdoptReport {
     pub blockers: Vec<String>,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 

@@ -6,6 +6,7 @@ use crate::tenant::Ident;
 
 /// A place that holds the name of a schema as text, which a rename of the schema does not change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StoredName {
@@ -19,6 +20,7 @@ pub struct StoredName {
 
 /// Which part of an object holds the name of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StoredIn {
@@ -43,6 +45,7 @@ pub enum StoredIn {
 
 /// What a rename does about a name that is stored as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NameOutcome {

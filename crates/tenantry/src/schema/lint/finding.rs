@@ -11,6 +11,8 @@ use super::{super::ObjectKey, LintRule, Severity};
 /// As text it is a line: `warning: column orders.total: money depends on the locale of the server; use numeric
 /// (money)`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LintFinding {
     /// The rule.

@@ -20,6 +20,7 @@ use super::{
 ///
 /// As text it is words: `locks orders (access exclusive)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "hazard", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Hazard {
@@ -46,6 +47,7 @@ pub enum Hazard {
 /// Modes of table locks, from weak to strong
 /// ([Explicit Locking](https://www.postgresql.org/docs/current/explicit-locking.html)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LockMode {

@@ -29,6 +29,8 @@ use super::{ObjectKey, SchemaModel, compare, ddl};
 /// As text it is a script: each statement under a comment with its hazards, all in one transaction (but for new labels of
 /// enums, which can only be used after a commit). Nothing runs it: somebody should read it first.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it changes nothing by itself"]
 pub struct Repair {
@@ -47,6 +49,8 @@ pub struct Repair {
 
 /// One statement of a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Step {
     /// The statement, without a semicolon. It expects the schema to be the search path.
@@ -64,6 +68,8 @@ pub struct Step {
 
 /// Something that a repair cannot do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Impossible {
     /// The object.

@@ -17,6 +17,8 @@ use super::{
 ///
 /// As text it says so, with the statement that renames.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Rename {
     /// The object that is not expected.
