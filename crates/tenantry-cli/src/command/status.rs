@@ -1,5 +1,3 @@
-use std::fmt::Write;
-
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -61,8 +59,7 @@ impl Counts {
         for (count, what) in [(self.suspended, "suspended"), (self.in_the_making, "in the making")]
         {
             if count > 0 {
-                // Writing to a string cannot fail.
-                drop(write!(text, ", {count} {what}"));
+                text.push_str(&format!(", {count} {what}"));
             }
         }
         text
@@ -120,17 +117,16 @@ impl StatusReport {
     fn text(&self, all: bool) -> String {
         let mut text = self.tenants.text();
         if let Some(plan) = &self.migrations {
-            drop(write!(
-                text,
+            text.push_str(&format!(
                 "\nmigrations: {} up to date, {} pending, {} blocked",
                 plan.up_to_date, plan.pending, plan.blocked
             ));
             let table = table(plan, all);
             if !table.is_empty() {
-                drop(write!(text, "\n\n{table}"));
+                text.push_str(&format!("\n\n{table}"));
             }
             if !plan.lint.is_empty() {
-                drop(write!(text, "\n\n{}", plan.lint));
+                text.push_str(&format!("\n\n{}", plan.lint));
             }
         }
         text

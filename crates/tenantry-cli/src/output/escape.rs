@@ -1,5 +1,3 @@
-use std::fmt::Write;
-
 /// Escapes control characters but for line breaks, so that a name or an error of the database cannot
 /// move the cursor, colour the terminal or pretend to be another line's start.
 pub(crate) fn plain(text: &str) -> String {
@@ -9,8 +7,7 @@ pub(crate) fn plain(text: &str) -> String {
             '\n' => plain.push('\n'),
             '\t' => plain.push(' '),
             c if c.is_control() || is_bidirectional(c) => {
-                // Writing to a string cannot fail.
-                drop(write!(plain, "\\u{{{:x}}}", u32::from(c)));
+                plain.push_str(&format!("\\u{{{:x}}}", u32::from(c)))
             }
             c => plain.push(c),
         }

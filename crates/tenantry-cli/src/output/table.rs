@@ -1,6 +1,6 @@
 use std::{env, fmt};
 
-use comfy_table::{Cell, ContentArrangement, presets::NOTHING};
+use comfy_table::{Cell, ContentArrangement, TableStyle};
 
 use super::plain;
 
@@ -11,7 +11,7 @@ pub(crate) struct Table(comfy_table::Table);
 impl Table {
     pub(crate) fn new<const COLUMNS: usize>(headings: [&str; COLUMNS]) -> Self {
         let mut table = comfy_table::Table::new();
-        table.load_preset(NOTHING).set_header(headings);
+        table.load_style(TableStyle::new()).set_header(headings);
         match width() {
             Some(width) => {
                 table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width)

@@ -5,7 +5,7 @@ use crate::{command::Ended, context::Context, output::Confirm, selection::Select
 
 /// Arguments of `migrate forget`.
 #[derive(Debug, Args)]
-pub(super) struct Forget {
+pub(crate) struct Forget {
     #[command(flatten)]
     selection: Selection,
     /// The shared schema

@@ -13,7 +13,7 @@ use crate::{
 
 /// Arguments of `migrate lint`.
 #[derive(Debug, Args)]
-pub(super) struct LintFiles {
+pub(crate) struct LintFiles {
     /// List the rules
     #[arg(long)]
     rules: bool,

@@ -5,7 +5,7 @@ use crate::{command::Ended, context::Context, selection::Selection};
 
 /// Arguments of `migrate mark`.
 #[derive(Debug, Args)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     #[command(flatten)]
     selection: Selection,
     /// The shared schema

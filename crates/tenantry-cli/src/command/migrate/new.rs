@@ -8,7 +8,7 @@ use crate::{command::Ended, context::Context, exit::Exit, failure::Failure, sett
 
 /// Arguments of `migrate new`.
 #[derive(Debug, Args)]
-pub(super) struct New {
+pub(crate) struct New {
     /// What the migration does, such as "add orders"
     name: String,
     /// Make it for the shared schema

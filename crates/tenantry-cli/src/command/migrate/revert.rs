@@ -6,7 +6,7 @@ use crate::{command::Ended, context::Context, output::Confirm, selection::Select
 
 /// Arguments of `migrate revert`.
 #[derive(Debug, Args)]
-pub(super) struct Revert {
+pub(crate) struct Revert {
     #[command(flatten)]
     selection: Selection,
     /// The shared schema

@@ -17,7 +17,7 @@ use crate::{
 
 /// Arguments of `migrate` itself.
 #[derive(Debug, Args)]
-pub(super) struct Run {
+pub(crate) struct Run {
     #[command(flatten)]
     selection: Selection,
     /// The shared schema alone; with --all it goes first in any case

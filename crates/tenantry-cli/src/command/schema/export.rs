@@ -7,7 +7,7 @@ use crate::{command::Ended, context::Context, exit::Exit, failure::Failure};
 
 /// Arguments of `schema export`.
 #[derive(Debug, Args)]
-pub(super) struct Export {
+pub(crate) struct Export {
     /// The tenant
     tenant: String,
     /// What it is written as

@@ -13,7 +13,7 @@ use crate::{
 
 /// Arguments of `schema lint`.
 #[derive(Debug, Args)]
-pub(super) struct LintSchema {
+pub(crate) struct LintSchema {
     /// The tenant
     tenant: String,
     /// JSON file with options: severities, tableNaming, columnNaming, timestamps, softDelete, ignoredTables

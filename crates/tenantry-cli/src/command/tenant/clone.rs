@@ -9,7 +9,7 @@ use crate::{command::Ended, context::Context, exit::Exit, failure::Failure, outp
 /// Arguments of `tenant clone`.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("rows").args(["data", "anonymize"]).multiple(true)))]
-pub(super) struct Clone {
+pub(crate) struct Clone {
     /// The tenant that is copied
     from: String,
     /// The id of the copy

@@ -11,7 +11,7 @@ use crate::{
 
 /// Arguments of `tenant create`.
 #[derive(Debug, Args)]
-pub(super) struct Create {
+pub(crate) struct Create {
     /// The id of the new tenant
     id: String,
     /// Attributes in the catalog: `name=value`, or an object as JSON

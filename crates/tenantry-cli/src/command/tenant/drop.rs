@@ -5,7 +5,7 @@ use crate::{command::Ended, context::Context, exit::Exit, output::Confirm};
 
 /// Arguments of `tenant drop`.
 #[derive(Debug, Args)]
-pub(super) struct Drop {
+pub(crate) struct Drop {
     /// The tenant
     id: String,
     /// Show what would be dropped, and drop nothing

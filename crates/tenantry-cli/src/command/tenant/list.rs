@@ -5,7 +5,7 @@ use crate::{command::Ended, context::Context, exit::Exit, output::Table};
 
 /// Arguments of `tenant list`.
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(crate) struct List {
     /// Those of this state alone
     #[arg(long, value_enum)]
     state: Option<State>,

@@ -5,7 +5,7 @@ use crate::{command::Ended, context::Context, exit::Exit, output::Confirm};
 
 /// Arguments of `tenant rename`.
 #[derive(Debug, Args)]
-pub(super) struct Rename {
+pub(crate) struct Rename {
     /// The tenant
     from: String,
     /// Its new id

@@ -11,7 +11,7 @@ use crate::{command::Ended, context::Context, exit::Exit, failure::Failure};
 
 /// Arguments of `tenant show`.
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(crate) struct Show {
     /// The tenant
     id: String,
 }

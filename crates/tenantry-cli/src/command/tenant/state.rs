@@ -6,14 +6,14 @@ use crate::{command::Ended, context::Context, exit::Exit};
 
 /// Arguments of `tenant suspend`.
 #[derive(Debug, Args)]
-pub(super) struct Suspend {
+pub(crate) struct Suspend {
     /// The tenant
     id: String,
 }
 
 /// Arguments of `tenant resume`.
 #[derive(Debug, Args)]
-pub(super) struct Resume {
+pub(crate) struct Resume {
     /// The tenant
     id: String,
 }
