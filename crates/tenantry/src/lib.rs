@@ -96,6 +96,7 @@
 //! | `fmt` | off | `PlainFormat`: a plain line for each event, for tracing-subscriber |
 //! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
 //! | `ops` | off | the module `ops`: what the adapters' routes for health and metrics answer |
+//! | `schemars` | off | `schemars::JsonSchema` for reports, plans, records and events; use `SchemaSettings::for_serialize`, since they are only written |
 
 pub mod admission;
 pub mod anonymize;

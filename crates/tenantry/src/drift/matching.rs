@@ -27,6 +27,10 @@ use crate::{
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
+#[cfg_attr(
+    feature = "schemars",
+    schemars(description = "Matches findings: everything that is set must fit.")
+)]
 pub struct Matching {
     /// The kind of object.
     #[serde(default, skip_serializing_if = "Option::is_none")]

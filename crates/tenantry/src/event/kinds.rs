@@ -33,6 +33,7 @@ use crate::{error::ErrorClass, tenant::TenantId};
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
+#[cfg_attr(feature = "schemars", schemars(description = "Something that has happened."))]
 pub enum Event {
     /// A statement on a handle has ended. Level `DEBUG`.
     Query(Query),

@@ -36,6 +36,10 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says whether the database can be reached"]
+#[cfg_attr(
+    feature = "schemars",
+    schemars(description = "The state of the manager and its tenants.")
+)]
 pub struct HealthReport {
     /// Whether requests can be served: the database answers, connections are being opened, no pooler
     /// in transaction mode was found, and the manager is not closing. No single tenant changes it.
@@ -94,6 +98,10 @@ pub(crate) const SATURATED: &str = "saturated";
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
+#[cfg_attr(
+    feature = "schemars",
+    schemars(description = "Tenants have every connection that they can have, and requests wait.")
+)]
 pub struct Saturation {
     /// Connections that tenants, the shared handle and upkeep can have together: the budget without
     /// the reserve and the connection that listens to the catalog.

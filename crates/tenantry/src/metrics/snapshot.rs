@@ -34,6 +34,7 @@ use crate::{pool::PoolSnapshot, tenant::TenantId, timestamp};
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
+#[cfg_attr(feature = "schemars", schemars(description = "The pool in figures, at one instant."))]
 pub struct Metrics {
     /// The tenant pools.
     pub pools: PoolsMetrics,

@@ -41,7 +41,8 @@ pub struct Failure {
     /// Whether trying it again is of no use, whatever it is.
     #[serde(skip)]
     for_good: bool,
-    /// In an `Arc`, because a failure is the error of many functions and must not be large.
+    /// What may help.
+    // In an `Arc`, because a failure is the error of many functions and must not be large.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<Arc<String>>,
     #[serde(skip)]

@@ -29,6 +29,7 @@ use super::ident::{self, MAX_BYTES};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
+#[cfg_attr(feature = "schemars", schemars(description = "The id of a tenant."))]
 #[cfg_attr(feature = "schemars", schemars(extend("pattern" = "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")))]
 pub struct TenantId(Arc<str>);
 

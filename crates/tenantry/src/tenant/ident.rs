@@ -26,6 +26,10 @@ pub(crate) const MAX_BYTES: usize = 63;
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schemars",
+    schemars(description = "A PostgreSQL identifier, as the catalog stores it.")
+)]
 pub struct Ident(Arc<str>);
 
 impl Ident {

@@ -83,6 +83,10 @@ impl fmt::Debug for Tenant {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
+#[cfg_attr(
+    feature = "schemars",
+    schemars(description = "What a catalog has on record about one tenant.")
+)]
 pub struct TenantRecord {
     /// The tenant's id.
     #[serde(rename = "tenantId")]

@@ -26,6 +26,7 @@ mod health;
 mod identity;
 mod idle_in_transaction;
 mod isolation;
+mod json_schemas;
 mod kept;
 mod leak;
 mod leak_disguised;
