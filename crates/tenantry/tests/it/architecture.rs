@@ -52,6 +52,7 @@ const PURE: &[&str] = &[
     "ops/answer.rs",
     "ops/basic_auth.rs",
     "warmup/report.rs",
+    "pool/application_name.rs",
     "pool/breaker.rs",
     "pool/names.rs",
     "pool/outcomes.rs",

@@ -52,6 +52,7 @@ mod schema;
 mod scope;
 mod secrets;
 mod seed;
+mod session_names;
 mod sql_names;
 mod starving;
 mod table_catalog;
