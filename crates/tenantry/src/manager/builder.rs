@@ -457,7 +457,8 @@ fn application_name(
 fn host() -> String {
     let of_kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let of_file = || std::fs::read_to_string("/etc/hostname").ok();
-    let of_environment = || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let of_environment =
+        || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
     let names = [of_kernel(), of_environment(), of_file()];
     let name = names.into_iter().flatten().map(|name| name.trim().to_owned());
     name.filter(|name| !name.is_empty()).next().unwrap_or_else(|| "localhost".to_owned())

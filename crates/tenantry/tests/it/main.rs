@@ -19,6 +19,7 @@ mod events;
 mod executor;
 mod extensions;
 mod failover;
+mod fan_out;
 mod faults;
 mod forged;
 mod given_away;

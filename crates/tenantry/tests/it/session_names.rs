@@ -1,9 +1,11 @@
 //! Every session says which process it belongs to, and which tenant where that is asked for.
 
 use sqlx::PgConnection;
-use tenantry::{TableCatalog, TenantManager, TenantRecord, FixedCatalog};
+use tenantry::{FixedCatalog, TableCatalog, TenantManager, TenantRecord};
 
-use crate::support::{TestResult, World, at_rest, create_tenant, eventually, name_of, pool_options};
+use crate::support::{
+    TestResult, World, at_rest, create_tenant, eventually, name_of, pool_options,
+};
 
 /// The names of all sessions in this database but the asker's.
 async fn names(admin: &mut PgConnection) -> Vec<String> {
