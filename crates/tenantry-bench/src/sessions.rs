@@ -58,7 +58,7 @@ async fn sample(
 async fn count(conn: &mut PgConnection, contender: &str) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "select count(*) from pg_stat_activity \
-         where application_name = $1 and backend_type = 'client backend'",
+         where application_name in ($1, 'tenantry/' || $1) and backend_type = 'client backend'",
     )
     .bind(contender)
     .fetch_one(conn)

@@ -80,6 +80,7 @@
 //! | create, suspend, rename or drop a tenant | [`TenantManager::provisioner`], [`provision`] |
 //! | copy a tenant, with personal data masked | [`provision::Provisioner::clone_tenant`], [`clone`], [`anonymize`] |
 //! | find tenants whose schemas are not what they should be | [`TenantManager::drift`], [`drift`], [`schema`] |
+//! | run one statement over all tenants | [`TenantManager::fan_out`], [`fan_out`] |
 //! | fill schemas with data | [`TenantManager::seeder`], [`seed`] |
 //! | survive a restart of the server | nothing: openings are tried again, a [circuit breaker](BreakerOptions) keeps an outage short; [`PoolOptions::retry`] says how |
 //! | try again what failed | [`retry::retry`], [`retry::Retrier`] |
@@ -107,6 +108,7 @@ mod db;
 pub mod drift;
 mod error;
 pub mod event;
+pub mod fan_out;
 mod fleet;
 mod glob;
 mod health;

@@ -24,6 +24,7 @@ use crate::{
     drift::Drift,
     error::Error,
     event::EvictReason,
+    fan_out::FanOut,
     fleet::Fleet,
     health::{self, Checks, HealthOptions, HealthReport, Subject, UnreachableExtension},
     metrics::{Metrics, MetricsCollector, MetricsOptions, UpkeepMetrics},
@@ -342,6 +343,11 @@ impl TenantManager {
     /// Makes what compares the schemas of all tenants; see [`Drift`].
     pub fn drift(&self) -> Drift {
         Drift::new(self.0.fleet.clone())
+    }
+
+    /// Makes what runs one statement of an operator's over many tenants; see [`FanOut`].
+    pub fn fan_out(&self) -> FanOut {
+        FanOut::new(self.0.fleet.clone())
     }
 
     /// Makes what creates, suspends, renames and drops tenants; see [`Provisioner`].

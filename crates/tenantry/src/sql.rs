@@ -135,6 +135,13 @@ pub(crate) fn operators_file(text: String) -> SqlStr {
     sqlx::AssertSqlSafe(text).into_sql_str()
 }
 
+/// Vouches for the one statement that an operator has asked to be run over tenants, with the operator's rights: it is
+/// the whole message, with nothing of the library's in it.
+#[expect(clippy::disallowed_methods, reason = "the operator's own statement, verbatim")]
+pub(crate) fn operators_statement(text: &str) -> SqlStr {
+    sqlx::AssertSqlSafe(text).into_sql_str()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

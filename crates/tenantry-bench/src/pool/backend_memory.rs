@@ -268,7 +268,7 @@ impl Seen {
 async fn backends(conn: &mut PgConnection, name: &str) -> sqlx::Result<Vec<u32>> {
     let pids: Vec<i32> = sqlx::query_scalar(
         "select pid from pg_stat_activity \
-         where application_name = $1 and backend_type = 'client backend'",
+         where application_name in ($1, 'tenantry/' || $1) and backend_type = 'client backend'",
     )
     .bind(name)
     .fetch_all(conn)

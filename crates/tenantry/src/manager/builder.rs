@@ -11,7 +11,7 @@ use crate::{
     fleet::Fleet,
     pool::{
         AskForCredentials, Class, Credentials, ExtensionSchemas, Login, Occupant, OccupantId, Own,
-        PoolOptions, Server,
+        PoolOptions, Server, application_name,
     },
     retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
@@ -33,6 +33,7 @@ pub struct ManagerBuilder {
     dedicate: Option<Decide>,
     credentials: Option<AskForCredentials>,
     upkeep: Option<Credentials>,
+    instance: Option<String>,
 }
 
 impl ManagerBuilder {
@@ -71,6 +72,7 @@ impl ManagerBuilder {
             dedicate: None,
             credentials: None,
             upkeep: None,
+            instance: None,
         }
     }
 
@@ -240,6 +242,27 @@ impl ManagerBuilder {
         self
     }
 
+    /// Names this process to the server: all of its sessions have the `application_name`
+    /// `tenantry/<instance>`, whatever they are for. Default: the `application_name` of the URL, or of
+    /// `PGAPPNAME`; without that the host's name and the process id, such as `web-1.4711`.
+    ///
+    /// So `application_name=web` in the URL makes it `tenantry/web`. PostgreSQL keeps 63 bytes: a longer name is
+    /// cut. Slashes and whatever is not printable ASCII become `_`.
+    /// [`PoolOptions::name_tenants`] puts the tenant behind it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
+    /// // select count(*) from pg_stat_activity where application_name like 'tenantry/worker-7%'
+    /// let manager = tenantry::TenantManager::builder(url).instance("worker-7").build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn instance(mut self, name: impl Into<String>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
+
     /// Sets the budget: connections to the server in this process. Default: 20.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.pool.max_connections = most;
@@ -344,8 +367,7 @@ impl ManagerBuilder {
     /// Checks the configuration and makes the manager. Does no I/O: the first connection is opened
     /// when it is needed.
     ///
-    /// The sessions call themselves `tenantry` unless the URL gives them another
-    /// `application_name`.
+    /// The sessions' `application_name` is `tenantry/<instance>`; see [`instance`](Self::instance).
     ///
     /// Call it inside the runtime that is to own the connections; outside of any, it is the runtime
     /// of the first acquire.
@@ -371,10 +393,8 @@ impl ManagerBuilder {
         if outside >= self.pool.max_connections {
             return Err(ConfigError::NoRoomToListen);
         }
-        let connect = match connect.get_application_name() {
-            Some(_) => connect,
-            None => connect.application_name("tenantry"),
-        };
+        let name = application_name(&connect, self.instance, self.pool.name_tenants);
+        let connect = connect.application_name(&name);
         // What sqlx would say about statements on handles is told by the pool, with the tenant; for
         // what is handed out it is there for those who ask.
         let connect = connect
@@ -413,6 +433,35 @@ impl ManagerBuilder {
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
         Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup), connect))
     }
+}
+
+/// Returns the name of the sessions of this process.
+fn application_name(
+    connect: &PgConnectOptions,
+    instance: Option<String>,
+    names_tenants: bool,
+) -> String {
+    let wished = || {
+        let name = connect.get_application_name()?;
+        // What another manager has been called before.
+        Some(name.strip_prefix(application_name::PREFIX).unwrap_or(name).to_owned())
+    };
+    let instance = instance.or_else(wished).filter(|name| !name.trim().is_empty());
+    let instance = instance.unwrap_or_else(|| {
+        application_name::default_instance(&host(), std::process::id(), names_tenants)
+    });
+    application_name::of_instance(&instance, names_tenants)
+}
+
+/// Returns the name of this host, as far as it is known without asking the network.
+fn host() -> String {
+    let of_kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let of_file = || std::fs::read_to_string("/etc/hostname").ok();
+    let of_environment =
+        || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let names = [of_kernel(), of_environment(), of_file()];
+    let name = names.into_iter().flatten().map(|name| name.trim().to_owned());
+    name.filter(|name| !name.is_empty()).next().unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// Reads the names of the schemas of extensions, each once.

@@ -4,6 +4,7 @@
 //! shell around it. A [`Lease`] is a connection while somebody has it.
 
 mod acquire;
+pub(crate) mod application_name;
 mod backend;
 mod breaker;
 mod credentials;

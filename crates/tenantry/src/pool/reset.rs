@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::SqlStr;
 
-use super::{look::look, occupant::Occupant};
+use super::{application_name, look::look, occupant::Occupant};
 use crate::{
     sql::Sql,
     tenant::{Ident, SchemaOid},
@@ -25,7 +25,7 @@ pub(super) enum Reset {
 
 /// What a session is bound with.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
+pub(super) struct Terms<'a> {
     pub(super) reset: Reset,
     /// Whether plans that were made under other settings go, those in functions too.
     pub(super) discard_plans: bool,
@@ -40,6 +40,8 @@ pub(super) struct Terms {
     /// Whether the schemas are looked at on the way.
     pub(super) look: bool,
     pub(super) pin: Pin,
+    /// The name that the tenant is put behind; `None` leaves the session's own.
+    pub(super) name: Option<&'a str>,
 }
 
 /// Which limits on sessions the server knows.
@@ -95,7 +97,7 @@ pub(super) fn draw() -> i64 {
 /// | 7 | after a thorough reset, how many statements the server has for sqlx |
 ///
 /// and another without columns for each statement that somebody has prepared with SQL.
-pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
+pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
     let mut sql = Sql::new(match terms.reset {
         Reset::Plain => "",
         Reset::Thorough => "begin; rollback; ",
@@ -155,6 +157,11 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms) -> SqlStr {
     for (name, value) in &to.binding.settings {
         sql.text("; select pg_catalog.set_config(").literal(name);
         sql.text(", ").literal(value).text(", false)");
+    }
+    if let (Some(name), Some(tenant)) = (terms.name, to.tenant()) {
+        // After the tenant's own settings, which must not hide whose session it is.
+        let name = application_name::with_tenant(name, tenant);
+        sql.text("; set application_name to ").literal(&name);
     }
     sql.text("; set search_path to ").idents(&to.binding.search_path);
     if to.binding.search_path.is_empty() {

@@ -65,6 +65,8 @@ pub(crate) struct Session {
     /// What a message to the server and back took when it was opened.
     pub(super) round_trip: Duration,
     wear: Wear,
+    /// The name that it was opened under.
+    name: Box<str>,
 }
 
 /// What a session has served so far: the server's process keeps memory for all of it.
@@ -160,6 +162,8 @@ pub(crate) struct Manner {
     pub(crate) keep: KeepStatements,
     /// How long a transaction of the application's may be idle; `None` leaves it to the server.
     pub(crate) idle_in_transaction: Option<Duration>,
+    /// Whether sessions carry the name of the tenant.
+    pub(crate) name_tenants: bool,
 }
 
 /// Whether prepared statements may survive a change of tenant.
@@ -217,6 +221,7 @@ impl Session {
             answered: None,
             round_trip,
             wear: Wear::default(),
+            name: options.get_application_name().unwrap_or_default().into(),
         })
     }
 
@@ -510,8 +515,18 @@ impl Session {
         let idle_in_transaction = manner.idle_in_transaction;
         let is_upkeep = purpose == Purpose::Upkeep || to.id == OccupantId::Upkeep;
         let upkeep = is_upkeep.then(|| self.upkeep());
-        let terms =
-            Terms { reset, discard_plans, echo, checked, idle_in_transaction, upkeep, look, pin };
+        let name = manner.name_tenants.then_some(&*self.name);
+        let terms = Terms {
+            reset,
+            discard_plans,
+            echo,
+            checked,
+            idle_in_transaction,
+            upkeep,
+            look,
+            pin,
+            name,
+        };
         let began = Instant::now();
         let sql = bind_sql(to, terms);
         if !sql.as_str().is_ascii() {

@@ -92,7 +92,7 @@ impl Counting {
         eventually("no statement runs", async || {
             let busy: i64 = sqlx::query_scalar(
                 "select count(*) from pg_stat_activity \
-                 where application_name = 'tenantry' and state = 'active'",
+                 where application_name like 'tenantry/%' and state = 'active'",
             )
             .fetch_one(&mut *admin)
             .await

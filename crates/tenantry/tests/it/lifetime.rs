@@ -175,7 +175,7 @@ async fn the_minimum_is_opened_before_anybody_needs_it() -> TestResult {
     eventually("they are open", async || manager.snapshot().idle >= 4).await;
     let pid: i32 = sqlx::query_scalar(
         "select pid from pg_stat_activity \
-         where application_name = 'tenantry' and datname = current_database() limit 1",
+         where application_name like 'tenantry/%' and datname = current_database() limit 1",
     )
     .fetch_one(&mut admin)
     .await?;

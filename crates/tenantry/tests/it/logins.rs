@@ -127,7 +127,7 @@ async fn a_login_counts_in_the_budget_and_serves_nobody_else() -> TestResult {
             }));
         }
         let most = "select count(*) from pg_stat_activity where datname = current_database() \
-                    and application_name = 'tenantry'";
+                    and application_name like 'tenantry/%'";
         for task in tasks {
             let sessions: i64 = sqlx::query_scalar(most).fetch_one(&mut admin).await?;
             assert!(sessions <= i64::try_from(budget)?, "{sessions} of {budget}");

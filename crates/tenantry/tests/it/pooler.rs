@@ -365,7 +365,7 @@ async fn a_proxy_that_reconnects_is_no_pooler() -> TestResult {
 
 /// The sessions of managers.
 async fn pids(admin: &mut PgConnection) -> Vec<i32> {
-    sqlx::query_scalar("select pid from pg_stat_activity where application_name = 'tenantry'")
+    sqlx::query_scalar("select pid from pg_stat_activity where application_name like 'tenantry/%'")
         .fetch_all(admin)
         .await
         .expect("the server is running")

@@ -87,11 +87,12 @@ pub(crate) async fn server_version(admin: &mut PgConnection) -> i32 {
     version.fetch_one(admin).await.expect("the server is running")
 }
 
-/// Server sessions of managers in this database, by the name that they give themselves.
+/// Server sessions of managers in this database, by the name that they give themselves, but for a `witness`.
 pub(crate) async fn sessions(admin: &mut PgConnection) -> i64 {
     sqlx::query_scalar(
         "select count(*) from pg_stat_activity where datname = current_database() \
-         and application_name = 'tenantry' and backend_type = 'client backend'",
+         and application_name like 'tenantry/%' and application_name <> 'tenantry/witness' \
+         and backend_type = 'client backend'",
     )
     .fetch_one(admin)
     .await

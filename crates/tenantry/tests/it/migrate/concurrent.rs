@@ -120,7 +120,7 @@ async fn waits(admin: &mut PgConnection, count: usize) -> Vec<i32> {
     eventually_within(PATIENCE, "a statement waits for a snapshot", async || {
         pids = sqlx::query_scalar(
             "select pid from pg_stat_activity where datname = current_database() \
-             and wait_event = 'virtualxid' and application_name = 'tenantry'",
+             and wait_event = 'virtualxid' and application_name like 'tenantry/%'",
         )
         .fetch_all(&mut *admin)
         .await

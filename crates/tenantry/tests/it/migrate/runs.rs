@@ -425,7 +425,7 @@ async fn a_connection_that_is_lost_in_the_middle_is_replaced_and_nothing_is_done
     let running = tokio::spawn(async move { migrator.migrate_all(options().concurrency(1)).await });
     let sleeping = "select coalesce(string_agg(pg_terminate_backend(pid)::text, ' '), 'none') \
                     from pg_stat_activity where datname = current_database() \
-                    and application_name = 'tenantry' and wait_event = 'PgSleep'";
+                    and application_name like 'tenantry/%' and wait_event = 'PgSleep'";
     eventually("a session was ended in a file", async || {
         observe(&mut admin, sleeping).await == "Some(\"true\")"
     })

@@ -1,0 +1,214 @@
+//! The result of running a statement over many tenants.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{event::serialize_millis, table::Table};
+
+/// The result of running a statement over many tenants, with every tenant in it.
+///
+/// As text it is a summary, with a table of the tenants that failed.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+#[must_use = "it says on which tenants the statement failed"]
+pub struct FanOutReport {
+    /// How the run ended.
+    pub end: FanOutEnd,
+    /// Tenants that there are, or that were named, and the shared schema where it was asked for; a tenant that was
+    /// named twice counts once.
+    pub total: usize,
+    /// Tenants on which the statement succeeded.
+    pub done: usize,
+    /// Tenants on which it failed.
+    pub failed: usize,
+    /// Tenants that are suspended, on which it was not run.
+    pub skipped: usize,
+    /// Tenants on which it was cancelled because the consumer had ended.
+    pub interrupted: usize,
+    /// Tenants that were not started.
+    pub not_started: usize,
+    /// Rows that were handed over.
+    pub rows: u64,
+    /// Duration of the run.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub duration: Duration,
+    /// Every tenant, in the order of the catalog, or in which they were named; the shared schema comes first.
+    pub tenants: Vec<TenantFanOut>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FanOutEnd {
+    /// Every tenant was started.
+    Completed,
+    /// As many tenants had failed as [`max_failures`](super::FanOutOptions::max_failures) allows.
+    MaxFailures,
+    /// The future of [`stop_when`](super::FanOutOptions::stop_when) had ended.
+    Stopped,
+    /// The consumer of the rows had ended.
+    ConsumerEnded,
+}
+
+/// The result for one tenant, or for the shared schema.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TenantFanOut {
+    /// The tenant, as it was named; `None` for the shared schema.
+    pub tenant_id: Option<Arc<str>>,
+    /// What happened.
+    #[serde(flatten)]
+    pub outcome: FanOutOutcome,
+    /// How long it took, waiting for a connection included.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub duration: Duration,
+}
+
+/// What happened to the statement on one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FanOutOutcome {
+    /// It succeeded.
+    Done {
+        /// Rows that it returned, all of them handed over.
+        rows: u64,
+        /// Rows that it changed or returned, as the server counts them.
+        affected: u64,
+    },
+    /// It failed, or there was no connection for it.
+    Failed {
+        /// Why.
+        error: FanOutFailure,
+        /// Rows that were handed over before.
+        rows: u64,
+    },
+    /// The tenant is suspended.
+    Skipped,
+    /// The consumer ended while the statement was running. It is cancelled and rolled back; outside a transaction,
+    /// it may have come to its end.
+    Interrupted {
+        /// Rows that were handed over before.
+        rows: u64,
+    },
+    /// It was not started.
+    NotStarted,
+}
+
+/// Why a statement failed on a tenant, in the words of the database: for operators, not for clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct FanOutFailure {
+    /// The SQLSTATE, where the server has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// What went wrong.
+    pub message: String,
+    /// What the server says beyond that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What the server advises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl FanOutOutcome {
+    /// Returns it in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Failed { .. } => "failed",
+            Self::Skipped => "skipped",
+            Self::Interrupted { .. } => "interrupted",
+            Self::NotStarted => "not_started",
+        }
+    }
+
+    /// Returns how many rows were handed over.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        match self {
+            Self::Done { rows, .. } | Self::Failed { rows, .. } | Self::Interrupted { rows } => {
+                *rows
+            }
+            Self::Skipped | Self::NotStarted => 0,
+        }
+    }
+}
+
+impl FanOutReport {
+    pub(super) fn new(end: FanOutEnd, tenants: Vec<TenantFanOut>, duration: Duration) -> Self {
+        let count = |outcome: &str| {
+            tenants.iter().filter(|tenant| tenant.outcome.as_str() == outcome).count()
+        };
+        Self {
+            end,
+            total: tenants.len(),
+            done: count("done"),
+            failed: count("failed"),
+            skipped: count("skipped"),
+            interrupted: count("interrupted"),
+            not_started: count("not_started"),
+            rows: tenants.iter().map(|tenant| tenant.outcome.rows()).sum(),
+            duration,
+            tenants,
+        }
+    }
+
+    /// Returns `true` if the statement succeeded on every tenant that is not suspended.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.done + self.skipped == self.total
+    }
+}
+
+impl fmt::Display for FanOutFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(sqlstate) = &self.sqlstate {
+            write!(f, " ({sqlstate})")?;
+        }
+        for more in [&self.detail, &self.hint].into_iter().flatten() {
+            write!(f, "; {more}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for FanOutReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} done, {} rows", self.done, self.total, self.rows)?;
+        for (count, what) in [
+            (self.failed, "failed"),
+            (self.skipped, "suspended"),
+            (self.interrupted, "interrupted"),
+            (self.not_started, "not started"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        write!(f, " in {:.1?}", self.duration)?;
+        let mut table = Table::new(["tenant", "why"]);
+        for tenant in &self.tenants {
+            if let FanOutOutcome::Failed { error, .. } = &tenant.outcome {
+                let name = tenant.tenant_id.as_deref().unwrap_or("(shared)");
+                table.row([name.to_owned(), error.to_string()]);
+            }
+        }
+        if table.is_empty() { Ok(()) } else { write!(f, "\n\n{table}") }
+    }
+}

@@ -1,0 +1,59 @@
+//! Rows as they are handed over.
+
+use std::sync::Arc;
+
+/// Some of the rows that the statement has returned for one tenant.
+///
+/// The rows of a tenant arrive in their order; batches of different tenants may alternate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TenantRows {
+    /// The tenant, as it was named; `None` for the shared schema.
+    pub tenant_id: Option<Arc<str>>,
+    /// The columns, the same for all batches of a tenant. Those of another tenant may differ.
+    pub columns: Arc<[Column]>,
+    /// The rows, each with a value for every column: PostgreSQL's own text of it, `None` where it is null.
+    ///
+    /// There are none in a batch that is there for its columns alone: the first tenants of a run may have no row.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Column {
+    /// Its name. Several columns may have one name.
+    pub name: Arc<str>,
+    /// The name of its type, such as `INT8`; `None` for types that are not PostgreSQL's own.
+    pub type_name: Option<Arc<str>>,
+}
+
+/// How many rows are handed over at once, at most.
+const MOST_ROWS: usize = 256;
+
+/// From how much text on rows are handed over, in bytes.
+const ENOUGH_TEXT: usize = 64 * 1024;
+
+/// Rows that wait to be handed over.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    rows: Vec<Vec<Option<String>>>,
+    bytes: usize,
+}
+
+impl Batch {
+    pub(super) fn add(&mut self, row: Vec<Option<String>>) {
+        self.bytes += row.iter().flatten().map(String::len).sum::<usize>();
+        self.rows.push(row);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= MOST_ROWS || self.bytes >= ENOUGH_TEXT
+    }
+
+    /// Returns the rows so far, if there are any.
+    pub(super) fn take(&mut self) -> Option<Vec<Vec<Option<String>>>> {
+        let Self { rows, .. } = std::mem::take(self);
+        (!rows.is_empty()).then_some(rows)
+    }
+}

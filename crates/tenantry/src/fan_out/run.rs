@@ -1,0 +1,374 @@
+use std::{
+    collections::HashSet,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{
+    StreamExt,
+    future::{Either, join_all, select},
+    stream,
+};
+use parking_lot::Mutex;
+use sqlx::{Executor, SqlStr, raw_sql};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Column, FanOutEnd, FanOutOptions, FanOutOutcome, FanOutReport, RefusedStatement, TenantFanOut,
+    TenantRows, refusal,
+    visit::{Consumer, Statement, no_session},
+};
+use crate::{
+    db::{SharedDb, TenantDb},
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    migrate::Schemas,
+    pool::Lease,
+    sql::operators_statement,
+    tenant::{TenantId, TenantState},
+};
+
+/// Runs one statement of an operator's over many tenants.
+///
+/// It is made by [`TenantManager::fan_out`](crate::TenantManager::fan_out) and takes its connections from the
+/// manager's budget. Cloning is cheap.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+/// use std::ops::ControlFlow;
+/// use tenantry::{fan_out::{FanOutOptions, TenantRows}, migrate::Schemas};
+///
+/// let statement = "select count(*) from users";
+/// let print = |batch: TenantRows| {
+///     let tenant = batch.tenant_id.as_deref().unwrap_or("(shared)");
+///     for row in &batch.rows {
+///         println!("{tenant}\t{}", row[0].as_deref().unwrap_or("NULL"));
+///     }
+///     std::future::ready(ControlFlow::Continue(()))
+/// };
+/// let options = FanOutOptions::default().max_failures(10);
+/// let report = manager.fan_out().run(Schemas::AllTenants, statement, options, print).await?;
+/// eprintln!("{report}");
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "it does nothing until it gets a statement"]
+pub struct FanOut {
+    fleet: Fleet,
+}
+
+/// A schema that the statement is to run in.
+struct Target {
+    name: Option<Arc<str>>,
+    found: Found,
+}
+
+enum Found {
+    Tenant(TenantDb),
+    Shared(SharedDb),
+    Suspended,
+    Nothing(Error),
+}
+
+/// A run over schemas that were looked up.
+struct Run<'a, F> {
+    statement: Statement,
+    options: &'a FanOutOptions,
+    targets: Vec<Target>,
+    /// One batch is handed over at a time: who has the next waits, and reads no further meanwhile.
+    consume: tokio::sync::Mutex<F>,
+    /// Ended when the consumer has.
+    ended: CancellationToken,
+    /// Whether the columns of some tenant are known, or were asked for.
+    knows_columns: AtomicBool,
+    board: Mutex<Board>,
+}
+
+/// Who is next, and what has come of those before.
+#[derive(Default)]
+struct Board {
+    next: usize,
+    failures: usize,
+    end: Option<FanOutEnd>,
+    results: Vec<Option<(FanOutOutcome, Duration)>>,
+}
+
+/// How many tenants are looked up at a time: a catalog answers many of them at once.
+const LOOKED_UP: usize = 128;
+
+/// SQLSTATE of a text that is not one statement.
+const SYNTAX_ERROR: &str = "42601";
+
+impl FanOut {
+    pub(crate) fn new(fleet: Fleet) -> Self {
+        Self { fleet }
+    }
+
+    /// Runs a statement in these schemas, and hands its rows over while they arrive.
+    ///
+    /// All values are handed over as text, as `psql` shows them. The closure is called with one
+    /// [batch](TenantRows) of bounded size at a time. While its future is pending, all tenants are held back: rows
+    /// wait on the server and not in memory. When it returns [`ControlFlow::Break`], such as for a closed pipe, the
+    /// run stops: statements that are running are cancelled.
+    ///
+    /// The text has to be one statement, of any kind that [is not refused](RefusedStatement). Nothing that it
+    /// leaves on the session lasts: every session is reset afterwards. See the [module](super) for what
+    /// the default mode does not stop.
+    ///
+    /// Suspended tenants are reported as skipped. One that is not known, or is no tenant id, has failed in the
+    /// report.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) when an option cannot be used; [`Database`](ErrorKind::Database) with a
+    /// [`RefusedStatement`] as its source when the text is refused; and when the tenants cannot be listed, or there
+    /// is no connection. What fails after that is in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, statements that are running are cancelled in the background, and rolled back unless they run
+    /// outside a transaction or are being committed. Tenants that were done stay so.
+    pub async fn run<F, A>(
+        &self,
+        schemas: Schemas,
+        statement: &str,
+        options: FanOutOptions,
+        on_rows: F,
+    ) -> Result<FanOutReport, Error>
+    where
+        F: FnMut(TenantRows) -> A + Send,
+        A: Future<Output = ControlFlow<()>> + Send,
+    {
+        let began = Instant::now();
+        options.check()?;
+        let sql = self.check(statement).await?;
+        let targets = self.targets(schemas, options.with_shared).await?;
+        let results = targets.iter().map(|_| None).collect();
+        let run = Run {
+            statement: Statement::new(sql, &options),
+            options: &options,
+            targets,
+            consume: tokio::sync::Mutex::new(on_rows),
+            ended: CancellationToken::new(),
+            knows_columns: AtomicBool::new(false),
+            board: Mutex::new(Board { results, ..Board::default() }),
+        };
+        run.go(self.fleet.server().places_for_tenants()).await;
+        Ok(run.report(began.elapsed()))
+    }
+
+    /// Refuses what is not one statement. The server is the judge: it reads the text by the extended protocol,
+    /// which runs nothing.
+    async fn check(&self, statement: &str) -> Result<SqlStr, Error> {
+        let refuse = |refused: RefusedStatement| {
+            Error::new(ErrorKind::Database, refused.to_string()).with_source(refused)
+        };
+        refusal::check(statement).map_err(refuse)?;
+        let sql = operators_statement(statement);
+        let mut lease = self.fleet.system().acquire().await?;
+        // As it is read later: whether a backslash is one decides where strings end.
+        lease.execute(raw_sql("set standard_conforming_strings to on")).await?;
+        // Whatever else is wrong is so for lack of a tenant's tables, or is told of each tenant.
+        match lease.prepare(sql.clone()).await {
+            Ok(_) => Ok(sql),
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(SYNTAX_ERROR) => {
+                Err(refuse(RefusedStatement::Unreadable { message: error.message().to_owned() }))
+            }
+            Err(sqlx::Error::Database(_) | sqlx::Error::TypeNotFound { .. }) => Ok(sql),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks up whom the statement is about.
+    async fn targets(&self, schemas: Schemas, with_shared: bool) -> Result<Vec<Target>, Error> {
+        let shared = || Target { name: None, found: Found::Shared(self.fleet.shared().clone()) };
+        let mut targets = Vec::new();
+        if with_shared {
+            targets.push(shared());
+        }
+        let names = match schemas {
+            Schemas::AllTenants => {
+                let records = self.fleet.list().await?;
+                let named = |id: &TenantId| Arc::from(id.as_str());
+                records.iter().map(|record| (named(&record.id), record.state)).collect()
+            }
+            Schemas::Tenants(names) => {
+                let mut seen = HashSet::new();
+                let first = names.into_iter().filter(|name| seen.insert(Arc::clone(name)));
+                first.map(|name| (name, TenantState::Active)).collect()
+            }
+            Schemas::Shared if with_shared => Vec::new(),
+            Schemas::Shared => return Ok(vec![shared()]),
+        };
+        let look_up = stream::iter(names).map(|(name, state)| async move {
+            let found = match state {
+                TenantState::Active => self.find(&name).await,
+                _ => Found::Suspended,
+            };
+            Target { name: Some(name), found }
+        });
+        targets.extend(look_up.buffered(LOOKED_UP).collect::<Vec<_>>().await);
+        Ok(targets)
+    }
+
+    async fn find(&self, name: &str) -> Found {
+        let found = match TenantId::parse(name) {
+            Ok(id) => self.fleet.tenant(&id).await,
+            Err(error) => Err(error.into()),
+        };
+        match found {
+            Ok(db) => Found::Tenant(db),
+            Err(error) if error.kind() == ErrorKind::Suspended => Found::Suspended,
+            Err(error) => Found::Nothing(error),
+        }
+    }
+}
+
+impl Found {
+    /// Takes a connection, unless it is known already that there is nothing to do.
+    async fn session(&self) -> Result<Lease, FanOutOutcome> {
+        let lease = match self {
+            Self::Tenant(db) => db.acquire().await,
+            Self::Shared(db) => db.acquire().await,
+            Self::Suspended => return Err(FanOutOutcome::Skipped),
+            Self::Nothing(error) => {
+                return Err(FanOutOutcome::Failed { error: no_session(error), rows: 0 });
+            }
+        };
+        lease.map_err(|error| match error.kind() {
+            // It was suspended meanwhile.
+            ErrorKind::Suspended => FanOutOutcome::Skipped,
+            _ => FanOutOutcome::Failed { error: no_session(&error), rows: 0 },
+        })
+    }
+}
+
+impl<F, A> Run<'_, F>
+where
+    F: FnMut(TenantRows) -> A + Send,
+    A: Future<Output = ControlFlow<()>> + Send,
+{
+    async fn go(&self, places: usize) {
+        let workers = self.options.concurrency.min(places.max(1)).min(self.targets.len());
+        let work = join_all((0..workers).map(|_| self.worker()));
+        match self.options.stop.clone() {
+            None => drop(work.await),
+            Some(signal) => {
+                if let Either::Left(((), work)) = select(signal, work).await {
+                    self.board.lock().stop(FanOutEnd::Stopped);
+                    work.await;
+                }
+            }
+        }
+    }
+
+    async fn worker(&self) {
+        loop {
+            let next = self.board.lock().next(self.targets.len());
+            let Some(place) = next else { return };
+            let began = Instant::now();
+            let outcome = self.visit(&self.targets[place]).await;
+            self.board.lock().note(place, outcome, began.elapsed(), self.options.max_failures);
+        }
+    }
+
+    async fn visit(&self, target: &Target) -> FanOutOutcome {
+        let consumer = Deliver { run: self, target };
+        match target.found.session().await {
+            Ok(lease) => self.statement.run(lease, &consumer).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn report(self, duration: Duration) -> FanOutReport {
+        let Board { end, results, .. } = self.board.into_inner();
+        let results = results
+            .into_iter()
+            .map(|result| result.unwrap_or((FanOutOutcome::NotStarted, Duration::ZERO)));
+        let tenants = self.targets.into_iter().zip(results).map(|(target, result)| {
+            let (outcome, duration) = result;
+            TenantFanOut { tenant_id: target.name, outcome, duration }
+        });
+        FanOutReport::new(end.unwrap_or(FanOutEnd::Completed), tenants.collect(), duration)
+    }
+}
+
+/// Hands the rows of one tenant over.
+struct Deliver<'a, F> {
+    run: &'a Run<'a, F>,
+    target: &'a Target,
+}
+
+impl<F, A> Consumer for Deliver<'_, F>
+where
+    F: FnMut(TenantRows) -> A + Send,
+    A: Future<Output = ControlFlow<()>> + Send,
+{
+    async fn take(
+        &self,
+        columns: &Arc<[Column]>,
+        rows: Vec<Vec<Option<String>>>,
+    ) -> ControlFlow<()> {
+        let Run { consume, ended, board, knows_columns, .. } = self.run;
+        let mut consume = consume.lock().await;
+        if ended.is_cancelled() {
+            return ControlFlow::Break(());
+        }
+        knows_columns.store(true, Ordering::Relaxed);
+        let tenant_id = self.target.name.clone();
+        let batch = TenantRows { tenant_id, columns: Arc::clone(columns), rows };
+        let flow = consume(batch).await;
+        if flow.is_break() {
+            board.lock().stop(FanOutEnd::ConsumerEnded);
+            ended.cancel();
+        }
+        flow
+    }
+
+    fn wants_columns(&self) -> bool {
+        !self.run.knows_columns.swap(true, Ordering::Relaxed)
+    }
+
+    fn ended(&self) -> &CancellationToken {
+        &self.run.ended
+    }
+}
+
+impl Board {
+    fn next(&mut self, total: usize) -> Option<usize> {
+        if self.end.is_some() || self.next >= total {
+            return None;
+        }
+        self.next += 1;
+        Some(self.next - 1)
+    }
+
+    fn stop(&mut self, end: FanOutEnd) {
+        if self.next < self.results.len() || end == FanOutEnd::ConsumerEnded {
+            self.end.get_or_insert(end);
+        }
+    }
+
+    fn note(
+        &mut self,
+        place: usize,
+        outcome: FanOutOutcome,
+        took: Duration,
+        max_failures: Option<usize>,
+    ) {
+        if let FanOutOutcome::Failed { .. } = &outcome {
+            self.failures += 1;
+            if max_failures.is_some_and(|most| self.failures >= most) {
+                self.stop(FanOutEnd::MaxFailures);
+            }
+        }
+        self.results[place] = Some((outcome, took));
+    }
+}

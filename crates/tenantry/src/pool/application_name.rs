@@ -1,0 +1,98 @@
+//! The names under which sessions appear in `pg_stat_activity`: `tenantry/<instance>`, and behind that the
+//! tenant where [`PoolOptions::name_tenants`](super::PoolOptions::name_tenants) is on.
+
+use crate::tenant::TenantId;
+
+/// What every name begins with.
+pub(crate) const PREFIX: &str = "tenantry/";
+
+/// The longest name that PostgreSQL keeps, in bytes: `NAMEDATALEN` - 1.
+const MOST: usize = 63;
+
+/// The longest instance where tenants are named, so that at least 22 bytes are left for these.
+const MOST_BEFORE_TENANT: usize = 31;
+
+/// Puts the name of the sessions of an instance together.
+///
+/// Whatever is not printable ASCII becomes `_`, as does a slash: the server would replace the former, and the
+/// latter ends the instance.
+pub(crate) fn of_instance(instance: &str, names_tenants: bool) -> String {
+    let most = if names_tenants { MOST_BEFORE_TENANT } else { MOST - PREFIX.len() };
+    let allowed = |c: char| (c.is_ascii_graphic() || c == ' ') && c != '/';
+    let instance = instance.chars().map(|c| if allowed(c) { c } else { '_' });
+    PREFIX.chars().chain(instance.take(most)).collect()
+}
+
+/// Returns the name that tells this process apart by itself: its host and its process id.
+pub(crate) fn default_instance(host: &str, process: u32, names_tenants: bool) -> String {
+    let most = if names_tenants { MOST_BEFORE_TENANT } else { MOST - PREFIX.len() };
+    let process = format!(".{process}");
+    // A long host is cut, so that two processes on it are still told apart.
+    let host: String = host.chars().take(most.saturating_sub(process.len())).collect();
+    host + &process
+}
+
+/// Puts the tenant behind the name of an instance, as much of it as there is room for.
+pub(super) fn with_tenant(name: &str, tenant: &TenantId) -> String {
+    let mut named = format!("{name}/{}", tenant.as_str());
+    named.truncate(MOST);
+    named
+}
+
+/// What the name of a session says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Named<'a> {
+    /// The process: the name without the tenant.
+    pub(crate) application: &'a str,
+    /// The tenant, or the beginning of its id.
+    pub(crate) tenant: Option<&'a str>,
+    /// Whether the id may go on.
+    pub(crate) is_cut: bool,
+}
+
+/// Reads the name of a session. `None` if it is none of Tenantry's.
+pub(crate) fn read(name: &str) -> Option<Named<'_>> {
+    let instance = name.strip_prefix(PREFIX)?;
+    Some(match instance.split_once('/') {
+        Some((instance, tenant)) if !tenant.is_empty() => Named {
+            application: &name[..PREFIX.len() + instance.len()],
+            tenant: Some(tenant),
+            is_cut: name.len() >= MOST,
+        },
+        _ => Named { application: name, tenant: None, is_cut: false },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_fit_and_are_printable() {
+        assert_eq!(of_instance("web-1", false), "tenantry/web-1");
+        assert_eq!(of_instance("wäb/1\n", false), "tenantry/w_b_1_");
+        assert_eq!(of_instance(&"x".repeat(99), false).len(), MOST);
+        assert_eq!(of_instance(&"x".repeat(99), true).len(), 40);
+        assert_eq!(default_instance("web-1", 4711, false), "web-1.4711");
+        let long = default_instance(&"h".repeat(99), 4711, true);
+        assert_eq!((long.len(), long.ends_with("h.4711")), (31, true));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(instance in "\\PC{0,80}", tenant in "[a-zA-Z0-9][a-zA-Z0-9_-]{3,62}") {
+            let Ok(tenant) = TenantId::parse(&tenant) else { return Ok(()) };
+            let name = of_instance(&instance, true);
+            prop_assert_eq!(read(&name), Some(Named { application: &name, tenant: None, is_cut: false }));
+            let named = with_tenant(&name, &tenant);
+            prop_assert!(named.len() <= MOST && named.is_ascii());
+            let read = read(&named).expect("it is one of ours");
+            prop_assert_eq!(read.application, &name);
+            let begins = read.tenant.expect("there is one");
+            prop_assert!(tenant.as_str().starts_with(begins));
+            prop_assert!(read.is_cut || begins == tenant.as_str());
+        }
+    }
+}
