@@ -8,10 +8,9 @@ use std::{
 /// The modules of the crate, top to bottom; those in a row are equals. A module imports from its own
 /// row and from those below.
 const LAYERS: &[&[&str]] = &[
-    &["ops"],
+    &["ops", "doctor"],
     &["manager"],
     &[
-        "doctor",
         "clone",
         "anonymize",
         "drift",
@@ -82,6 +81,11 @@ const PURE: &[&str] = &[
     "provision/written/judge.rs",
     "provision/written/scan.rs",
     "provision/written/search_path.rs",
+    "doctor/affected.rs",
+    "doctor/examined.rs",
+    "doctor/finding.rs",
+    "doctor/report.rs",
+    "doctor/text.rs",
     "drift/diff.rs",
     "drift/matching.rs",
     "drift/report.rs",
