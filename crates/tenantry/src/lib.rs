@@ -80,7 +80,11 @@
 //! | create, suspend, rename or drop a tenant | [`TenantManager::provisioner`], [`provision`] |
 //! | copy a tenant, with personal data masked | [`provision::Provisioner::clone_tenant`], [`clone`], [`anonymize`] |
 //! | find tenants whose schemas are not what they should be | [`TenantManager::drift`], [`drift`], [`schema`] |
+<<<<<<< HEAD
 //! | run one statement over all tenants | [`TenantManager::fan_out`], [`fan_out`] |
+=======
+//! | find mistakes in the configuration, on the server and in the tenants' schemas | [`TenantManager::doctor`], [`doctor`] |
+>>>>>>> doca
 //! | fill schemas with data | [`TenantManager::seeder`], [`seed`] |
 //! | survive a restart of the server | nothing: openings are tried again, a [circuit breaker](BreakerOptions) keeps an outage short; [`PoolOptions::retry`] says how |
 //! | try again what failed | [`retry::retry`], [`retry::Retrier`] |
@@ -105,6 +109,7 @@ pub mod catalog;
 pub mod clone;
 pub mod context;
 mod db;
+pub mod doctor;
 pub mod drift;
 mod error;
 pub mod event;

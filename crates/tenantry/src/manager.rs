@@ -107,6 +107,15 @@ impl TenantManager {
         Self(Arc::new(Inner { fleet, connect, checks, warming }))
     }
 
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.0.fleet
+    }
+
+    /// Returns how connections are opened, with the password.
+    pub(crate) fn connect_options(&self) -> &PgConnectOptions {
+        &self.0.connect
+    }
+
     fn server(&self) -> &Arc<Server> {
         self.0.fleet.server()
     }

@@ -1,0 +1,75 @@
+use std::fmt;
+
+use serde::Serialize;
+
+use super::text::grouped;
+
+/// How many tenants a finding names at most.
+const NAMED: usize = 20;
+
+/// The tenants that a finding is about: how many, and the worst of them.
+///
+/// As text it is `412 of 2,000 tenants`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Affected {
+    /// How many it is about.
+    pub affected: usize,
+    /// How many were looked at.
+    pub of: usize,
+    /// The worst, at most 20, the worst first.
+    pub worst: Vec<AffectedTenant>,
+}
+
+/// One tenant that a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AffectedTenant {
+    /// The tenant.
+    pub tenant_id: String,
+    /// What is so in it, such as `users_pkey: 91 %`.
+    pub detail: String,
+}
+
+impl Affected {
+    /// Makes one of so many tenants, out of so many that were looked at.
+    #[must_use]
+    pub fn new(affected: usize, of: usize) -> Self {
+        Self { affected, of, worst: Vec::new() }
+    }
+
+    /// Names a tenant. Call it with the worst first; what is beyond 20 is passed over.
+    #[must_use]
+    pub fn worst(mut self, tenant_id: impl Into<String>, detail: impl Into<String>) -> Self {
+        if self.worst.len() < NAMED {
+            self.worst.push(AffectedTenant { tenant_id: tenant_id.into(), detail: detail.into() });
+        }
+        self
+    }
+}
+
+impl fmt::Display for Affected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenants = if self.of == 1 { "tenant" } else { "tenants" };
+        write!(f, "{} of {} {tenants}", grouped(self.affected), grouped(self.of))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_in_words_and_names_a_few() {
+        let affected = (0..30).fold(Affected::new(412, 2_000), |affected, at| {
+            affected.worst(format!("t{at}"), "late")
+        });
+        assert_eq!(affected.to_string(), "412 of 2,000 tenants");
+        assert_eq!(affected.worst.len(), NAMED);
+        assert_eq!(affected.worst[0].tenant_id, "t0");
+    }
+}

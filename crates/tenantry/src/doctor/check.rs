@@ -1,0 +1,60 @@
+pub use futures_util::future::BoxFuture;
+
+use super::{Examined, Subject};
+
+/// One thing that the doctor looks at. Implementations of a service join the built-in ones with
+/// [`Doctor::check`](super::Doctor::check).
+///
+/// The doctor bounds each check in time, runs a few at once, and reports a check that panics as
+/// [`Unknown`](super::CheckStatus::Unknown). A check only reads: what it would change belongs into the SQL of a
+/// [`Finding`](super::Finding).
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::doctor::{BoxFuture, Check, Examined, Finding, Subject};
+///
+/// /// Every tenant has a customer in the billing system.
+/// struct Billing;
+///
+/// impl Check for Billing {
+///     fn name(&self) -> &str {
+///         "billing"
+///     }
+///
+///     fn title(&self) -> &str {
+///         "Billing"
+///     }
+///
+///     fn run<'a>(&'a self, on: &'a Subject) -> BoxFuture<'a, Examined> {
+///         Box::pin(async move {
+///             match on.tenants() {
+///                 Ok(tenants) if tenants.len() > 1_000 => Examined::ok("known to billing").finding(
+///                     Finding::warning("more than 1,000 customers", "the contract ends there")
+///                         .how("extend the contract with the billing service"),
+///                 ),
+///                 Ok(_) => Examined::ok("known to billing"),
+///                 Err(error) => Examined::unknown(format!("the tenants cannot be listed: {error}")),
+///             }
+///         })
+///     }
+/// }
+/// ```
+pub trait Check: Send + Sync + 'static {
+    /// Returns the stable id of the check in camel case, such as `poolConfig`: the name in JSON, and what
+    /// [`Doctor::only`](super::Doctor::only) and [`Doctor::skip`](super::Doctor::skip) take.
+    fn name(&self) -> &str;
+
+    /// Returns the name for people, such as `Database connection`.
+    fn title(&self) -> &str;
+
+    /// Returns `true` if the check asks the database. Default: `true`.
+    ///
+    /// While the database cannot be reached, such checks are skipped instead of each waiting for it.
+    fn needs_database(&self) -> bool {
+        true
+    }
+
+    /// Looks, and says what it found.
+    fn run<'a>(&'a self, on: &'a Subject) -> BoxFuture<'a, Examined>;
+}

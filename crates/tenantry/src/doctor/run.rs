@@ -1,0 +1,131 @@
+//! Runs the checks: each bounded, and none at the mercy of another.
+
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::time::{Instant, timeout};
+
+use super::{Check, CheckReport, Doctor, DoctorHealth, DoctorReport, Examined, Subject};
+use crate::{
+    error::{Error, ErrorKind},
+    health::HealthOptions,
+    manager::TenantManager,
+};
+
+/// How many checks run at a time.
+const AT_ONCE: usize = 3;
+
+/// The check that says why the database cannot be reached.
+pub(super) const DATABASE: &str = "database";
+
+pub(super) async fn run(doctor: &Doctor) -> DoctorReport {
+    let (began, timestamp) = (Instant::now(), SystemTime::now());
+    let checks = doctor.checks.iter().filter(|check| doctor.selects(check.name()));
+    let checks: Vec<_> = checks.cloned().collect();
+    let subject = subject(doctor).await;
+    // Alone, so that the latency is that of a server with nothing else to do for the doctor.
+    let (first, rest): (Vec<_>, Vec<_>) =
+        checks.iter().enumerate().partition(|(_, check)| check.name() == DATABASE);
+    let mut reports = Vec::with_capacity(checks.len());
+    for (index, check) in first {
+        reports.push((index, examine(doctor, check, &subject).await));
+    }
+    let rest = rest.into_iter().map(|(index, check)| {
+        let subject = &subject;
+        async move { (index, examine(doctor, check, subject).await) }
+    });
+    let rest: Vec<_> =
+        stream::iter(rest.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect().await;
+    reports.extend(rest);
+    reports.sort_unstable_by_key(|(index, _)| *index);
+    let reports = reports.into_iter().map(|(_, report)| report).collect();
+    let health = health(&subject, doctor.check_timeout).await;
+    let version = subject.reached.as_ref().ok().map(|version| version.name.clone());
+    DoctorReport::new(reports, health, version, timestamp, began.elapsed())
+}
+
+/// Finds out once what all checks need.
+async fn subject(doctor: &Doctor) -> Subject {
+    let manager = doctor.manager.clone();
+    let late = |attempted| Error::new(ErrorKind::Timeout, attempted);
+    let limit = doctor.check_timeout;
+    let reached = timeout(limit, Subject::reach(manager.fleet())).await;
+    let reached = reached.unwrap_or_else(|_| Err(late("asking the server for its version")));
+    let tenants = match &reached {
+        Ok(_) => {
+            let listed = timeout(limit, manager.tenants()).await;
+            listed.unwrap_or_else(|_| Err(late("listing the tenants")))
+        }
+        Err(error) => Err(error.again()),
+    };
+    Subject {
+        manager,
+        migrations: doctor.tenants.clone(),
+        shared_migrations: doctor.shared.clone(),
+        instances: doctor.instances,
+        reached,
+        tenants: tenants.map(Arc::from),
+    }
+}
+
+/// Runs one check, within its time.
+async fn examine(doctor: &Doctor, check: &Arc<dyn Check>, on: &Subject) -> CheckReport {
+    let (began, name) = (Instant::now(), check.name());
+    let examined = match doctor.given.get(name) {
+        Some(given) => given.clone(),
+        None if check.needs_database() && name != DATABASE && on.reached.is_err() => {
+            Examined::skipped("no connection to the database")
+        }
+        None => bounded(check, on, doctor.check_timeout).await,
+    };
+    let examined = match doctor.severities.get(name) {
+        Some(severity) => examined.with_severity(*severity),
+        None => examined,
+    };
+    CheckReport::new(name, check.title(), examined, began.elapsed())
+}
+
+async fn bounded(check: &Arc<dyn Check>, on: &Subject, limit: Duration) -> Examined {
+    // The call itself may panic, too, before there is a future.
+    let run = AssertUnwindSafe(async { check.run(on).await }).catch_unwind();
+    match timeout(limit, run).await {
+        Ok(Ok(examined)) => examined,
+        Ok(Err(panic)) => Examined::unknown(format!("the check panicked: {}", words_of(&*panic))),
+        Err(_) => Examined::unknown(format!("the check did not end within {limit:?}")),
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+/// Summarises how the manager fares.
+async fn health(on: &Subject, limit: Duration) -> DoctorHealth {
+    let manager: &TenantManager = &on.manager;
+    if on.reached.is_err() {
+        return DoctorHealth {
+            healthy: false,
+            total_pools: manager.snapshot().tenant_pools,
+            degraded_pools: 0,
+            unhealthy_pools: 0,
+            shared_db_latency: None,
+        };
+    }
+    let options = HealthOptions::default();
+    let ping_timeout = options.ping_timeout.min(limit);
+    let report = manager.health(options.ping_timeout(ping_timeout)).await;
+    DoctorHealth {
+        healthy: report.healthy,
+        total_pools: report.total_pools,
+        degraded_pools: report.degraded_pools,
+        unhealthy_pools: report.unhealthy_pools,
+        shared_db_latency: report.shared_db.and_then(|shared| shared.response_time),
+    }
+}

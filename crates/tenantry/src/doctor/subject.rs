@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use crate::{
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    manager::TenantManager,
+    migrate::Migrations,
+    tenant::TenantRecord,
+};
+
+/// What a [`Check`](super::Check) may use.
+#[derive(Debug)]
+pub struct Subject {
+    pub(super) manager: TenantManager,
+    pub(super) migrations: Option<Migrations>,
+    pub(super) shared_migrations: Option<Migrations>,
+    pub(super) instances: usize,
+    /// The version of the server, once it has answered.
+    pub(super) reached: Result<ServerVersion, Error>,
+    pub(super) tenants: Result<Arc<[TenantRecord]>, Error>,
+}
+
+/// The version of a server, as it says itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerVersion {
+    /// Such as `17.2`.
+    pub name: String,
+    /// `server_version_num`, such as 170002.
+    pub number: i32,
+}
+
+impl ServerVersion {
+    /// Returns the major version, such as 17.
+    #[must_use]
+    pub fn major(&self) -> i32 {
+        self.number / 10_000
+    }
+}
+
+impl Subject {
+    /// Returns the manager.
+    #[must_use]
+    pub fn manager(&self) -> &TenantManager {
+        &self.manager
+    }
+
+    /// Returns all tenants, the suspended ones too. They were listed once for all checks.
+    ///
+    /// # Errors
+    ///
+    /// Why they could not be listed.
+    pub fn tenants(&self) -> Result<&[TenantRecord], &Error> {
+        self.tenants.as_ref().map(|tenants| &**tenants)
+    }
+
+    /// Returns the migrations of every tenant's schema, where they are known.
+    #[must_use]
+    pub fn migrations(&self) -> Option<&Migrations> {
+        self.migrations.as_ref()
+    }
+
+    /// Returns the migrations of the shared schema, where they are known.
+    #[must_use]
+    pub fn shared_migrations(&self) -> Option<&Migrations> {
+        self.shared_migrations.as_ref()
+    }
+
+    /// Returns how many processes share the server, each with a budget as the manager's. At least 1.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        self.instances
+    }
+
+    /// Returns the version of the server.
+    ///
+    /// # Errors
+    ///
+    /// Why the server could not be reached. Checks that need the database are not run then.
+    pub fn server_version(&self) -> Result<&ServerVersion, &Error> {
+        self.reached.as_ref()
+    }
+
+    pub(crate) fn fleet(&self) -> &Fleet {
+        self.manager.fleet()
+    }
+
+    /// Asks the server for its version.
+    pub(super) async fn reach(fleet: &Fleet) -> Result<ServerVersion, Error> {
+        let asked = sqlx::query_as(VERSION).persistent(false).fetch_one(fleet.system()).await;
+        let (name, number): (String, String) = asked?;
+        let name = name.split_whitespace().next().unwrap_or_default().to_owned();
+        let number = number.parse().map_err(|_| {
+            Error::new(ErrorKind::Database, "the server does not say which version it is")
+        })?;
+        Ok(ServerVersion { name, number })
+    }
+}
+
+const VERSION: &str = "\
+    select pg_catalog.current_setting('server_version'), \
+      pg_catalog.current_setting('server_version_num')";
