@@ -80,11 +80,8 @@
 //! | create, suspend, rename or drop a tenant | [`TenantManager::provisioner`], [`provision`] |
 //! | copy a tenant, with personal data masked | [`provision::Provisioner::clone_tenant`], [`clone`], [`anonymize`] |
 //! | find tenants whose schemas are not what they should be | [`TenantManager::drift`], [`drift`], [`schema`] |
-<<<<<<< HEAD
 //! | run one statement over all tenants | [`TenantManager::fan_out`], [`fan_out`] |
-=======
 //! | find mistakes in the configuration, on the server and in the tenants' schemas | [`TenantManager::doctor`], [`doctor`] |
->>>>>>> doca
 //! | fill schemas with data | [`TenantManager::seeder`], [`seed`] |
 //! | survive a restart of the server | nothing: openings are tried again, a [circuit breaker](BreakerOptions) keeps an outage short; [`PoolOptions::retry`] says how |
 //! | try again what failed | [`retry::retry`], [`retry::Retrier`] |

@@ -135,18 +135,17 @@ pub(crate) fn operators_file(text: String) -> SqlStr {
     sqlx::AssertSqlSafe(text).into_sql_str()
 }
 
-<<<<<<< HEAD
 /// Vouches for the one statement that an operator has asked to be run over tenants, with the operator's rights: it is
 /// the whole message, with nothing of the library's in it.
 #[expect(clippy::disallowed_methods, reason = "the operator's own statement, verbatim")]
 pub(crate) fn operators_statement(text: &str) -> SqlStr {
     sqlx::AssertSqlSafe(text).into_sql_str()
-=======
+}
+
 /// Vouches for a statement of one of the doctor's findings: it is built here or by the operator's own check.
 #[expect(clippy::disallowed_methods, reason = "built from quoted names, or by the operator's code")]
 pub(crate) fn statement_of_finding(text: &str) -> SqlStr {
     sqlx::AssertSqlSafe(text.to_owned()).into_sql_str()
->>>>>>> doca
 }
 
 #[cfg(test)]
