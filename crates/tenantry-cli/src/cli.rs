@@ -1,10 +1,15 @@
-use std::{env, ffi::OsString, process::ExitCode, sync::Arc};
+use std::{env, ffi::OsString, fmt, process::ExitCode, sync::Arc};
 
 use clap::{CommandFactory, FromArgMatches};
-use tenantry::{TenantManager, migrate::Migrations, seed::Seed};
+use tenantry::{TenantManager, doctor::Check, migrate::Migrations, seed::Seed};
 
 use crate::{
-    args::Arguments, context::Context, exit::COULD_NOT_RUN, failure::Failure, output,
+    args::Arguments,
+    command::Ended,
+    context::Context,
+    exit::COULD_NOT_RUN,
+    failure::Failure,
+    output::{self, Output},
     settings::Settings,
 };
 
@@ -24,12 +29,23 @@ pub struct Cli {
 }
 
 /// What a service gives to the commands.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Given {
     pub(crate) manager: Option<TenantManager>,
     pub(crate) migrations: Option<Migrations>,
     pub(crate) shared_migrations: Option<Migrations>,
     pub(crate) seeds: Vec<Seed>,
+    pub(crate) checks: Vec<Arc<dyn Check>>,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given")
+            .field("manager", &self.manager)
+            .field("seeds", &self.seeds)
+            .field("checks", &self.checks.iter().map(|check| check.name()).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Cli {
@@ -69,6 +85,12 @@ impl Cli {
     /// takes its place.
     pub fn seeds(mut self, seeds: impl IntoIterator<Item = Seed>) -> Self {
         self.given.seeds.extend(seeds);
+        self
+    }
+
+    /// Adds a check to those of the doctor. One with the name of another replaces it.
+    pub fn check(mut self, check: impl Check) -> Self {
+        self.given.checks.push(Arc::new(check));
         self
     }
 
@@ -137,15 +159,23 @@ impl Cli {
         let strict = global.strict;
         let settings = match Settings::read(&global) {
             Ok(settings) => settings,
-            Err(failure) => return could_not_run(&failure),
+            Err(failure) => {
+                let output = Output::new(&global);
+                let told = command.without_settings(&output, &failure);
+                return told.map_or_else(|| could_not_run(&failure), |exit| ended(exit, strict));
+            }
         };
         let context = Context::new(&global, settings, Arc::new(self.given), self.name);
         let result = command.run(&context).await;
         context.close().await;
-        match result {
-            Ok(exit) => exit.code(strict),
-            Err(failure) => could_not_run(&failure),
-        }
+        ended(result, strict)
+    }
+}
+
+fn ended(result: Ended, strict: bool) -> ExitCode {
+    match result {
+        Ok(exit) => exit.code(strict),
+        Err(failure) => could_not_run(&failure),
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
 
 use tenantry::{
     TenantManager,
+    doctor::Check,
     migrate::{Migrations, TenantMigrator},
     provision::Provisioner,
     seed::Seed,
@@ -130,6 +131,11 @@ impl Context {
         seeds.retain(|seed| self.given.seeds.iter().all(|given| given.name() != seed.name()));
         seeds.extend(self.given.seeds.iter().cloned());
         Ok(seeds)
+    }
+
+    /// Returns the checks that a service has added to the doctor's.
+    pub(crate) fn checks(&self) -> &[Arc<dyn Check>] {
+        &self.given.checks
     }
 
     /// Runs something that can be dropped at any point, until it ends or Ctrl-C comes.

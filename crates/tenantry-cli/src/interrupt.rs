@@ -27,10 +27,6 @@ impl Interrupt {
         Self(receiver)
     }
 
-    pub(crate) fn happened(&self) -> bool {
-        *self.0.borrow()
-    }
-
     /// Waits until the command is asked to end.
     pub(crate) async fn wait(mut self) {
         if self.0.wait_for(|asked| *asked).await.is_err() {

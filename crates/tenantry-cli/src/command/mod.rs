@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod doctor;
 mod drift;
 mod health;
 mod init;
@@ -9,12 +10,13 @@ mod man;
 mod migrate;
 mod schema;
 mod seed;
+mod sql;
 mod status;
 mod tenant;
 
 use clap::Subcommand;
 
-use crate::{context::Context, exit::Exit, failure::Failure};
+use crate::{context::Context, exit::Exit, failure::Failure, output::Output};
 
 /// What a command comes to.
 pub(crate) type Ended = Result<Exit, Failure>;
@@ -39,8 +41,12 @@ pub(crate) enum Command {
     /// Describe a tenant's schema, or give advice about it
     #[command(subcommand)]
     Schema(schema::Schema),
+    /// Find mistakes in the configuration, on the server and in the tenants, and say how to fix them
+    Doctor(doctor::Doctor),
     /// Check whether the database and the tenants are well
     Health(health::Health),
+    /// Run one statement over all tenants
+    Sql(sql::Sql),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Print the manual page
@@ -48,6 +54,14 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Has the doctor report settings that cannot be read; every other command just fails.
+    pub(crate) fn without_settings(&self, output: &Output, failure: &Failure) -> Option<Ended> {
+        match self {
+            Self::Doctor(doctor) => Some(doctor.not_configured(output, failure)),
+            _ => None,
+        }
+    }
+
     pub(crate) async fn run(self, on: &Context) -> Ended {
         match self {
             Self::Init(command) => command.run(on).await,
@@ -58,7 +72,9 @@ impl Command {
             Self::Seed(command) => command.run(on).await,
             Self::Drift(command) => command.run(on).await,
             Self::Schema(command) => command.run(on).await,
+            Self::Doctor(command) => command.run(on).await,
             Self::Health(command) => command.run(on).await,
+            Self::Sql(command) => command.run(on).await,
             Self::Completions(command) => command.run(on),
             Self::Man(command) => command.run(on),
         }

@@ -9,7 +9,7 @@ mod table;
 
 use std::{
     fmt,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
 };
 
 use serde::Serialize;
@@ -29,14 +29,12 @@ use crate::{args::Global, failure::Failure};
 pub(crate) struct Output {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
-    /// Whether a person looks at standard output.
-    pub(crate) is_terminal: bool,
 }
 
 impl Output {
     pub(crate) fn new(global: &Global) -> Self {
         let Global { json, quiet, .. } = *global;
-        Self { json, quiet, is_terminal: io::stdout().is_terminal() }
+        Self { json, quiet }
     }
 
     /// Prints a report: as JSON with `--json`, else as this text.

@@ -17,10 +17,6 @@ impl Style {
         Self { coloured: !refused && (forced || (stream.is_terminal() && !dumb)) }
     }
 
-    pub(crate) fn is_coloured(self) -> bool {
-        self.coloured
-    }
-
     fn paint(self, text: &str, style: Ansi) -> String {
         if self.coloured { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
@@ -35,13 +31,5 @@ impl Style {
 
     pub(crate) fn error(self, text: &str) -> String {
         self.paint(text, AnsiColor::Red.on_default().bold())
-    }
-
-    pub(crate) fn bold(self, text: &str) -> String {
-        self.paint(text, Ansi::new().bold())
-    }
-
-    pub(crate) fn dim(self, text: &str) -> String {
-        self.paint(text, Ansi::new().dimmed())
     }
 }

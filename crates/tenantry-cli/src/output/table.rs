@@ -10,6 +10,12 @@ pub(crate) struct Table(comfy_table::Table);
 
 impl Table {
     pub(crate) fn new<const COLUMNS: usize>(headings: [&str; COLUMNS]) -> Self {
+        Self::of(&headings)
+    }
+
+    /// Makes a table whose columns are not known beforehand.
+    pub(crate) fn of<H: AsRef<str>>(headings: &[H]) -> Self {
+        let headings = headings.iter().map(|heading| Cell::new(heading.as_ref()));
         let mut table = comfy_table::Table::new();
         table.load_style(TableStyle::new()).set_header(headings);
         match width() {
@@ -25,6 +31,11 @@ impl Table {
     }
 
     pub(crate) fn row<const COLUMNS: usize>(&mut self, cells: [String; COLUMNS]) {
+        self.cells(&cells);
+    }
+
+    /// Adds a row to a table whose columns were not known beforehand.
+    pub(crate) fn cells(&mut self, cells: &[String]) {
         self.0.add_row(cells.iter().map(|cell| Cell::new(plain(cell).replace('\n', " "))));
     }
 

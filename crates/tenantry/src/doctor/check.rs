@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 pub use futures_util::future::BoxFuture;
 
 use super::{Examined, Subject};
@@ -57,4 +59,22 @@ pub trait Check: Send + Sync + 'static {
 
     /// Looks, and says what it found.
     fn run<'a>(&'a self, on: &'a Subject) -> BoxFuture<'a, Examined>;
+}
+
+impl<C: Check + ?Sized> Check for Arc<C> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn title(&self) -> &str {
+        (**self).title()
+    }
+
+    fn needs_database(&self) -> bool {
+        (**self).needs_database()
+    }
+
+    fn run<'a>(&'a self, on: &'a Subject) -> BoxFuture<'a, Examined> {
+        (**self).run(on)
+    }
 }

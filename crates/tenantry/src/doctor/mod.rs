@@ -18,6 +18,7 @@ mod examined;
 mod finding;
 mod fix;
 mod fleet;
+mod not_configured;
 mod report;
 mod run;
 mod server;

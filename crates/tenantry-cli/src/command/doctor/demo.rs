@@ -1,0 +1,113 @@
+//! A throwaway server with defects, for a look at what the doctor finds.
+
+use std::{fs, path::PathBuf};
+
+use sqlx::{Connection, PgConnection};
+use tenantry::{
+    TenantManager,
+    doctor::{Doctor, Examined},
+    migrate::{MigrateOptions, Migrations},
+    provision::CreateOptions,
+};
+use tenantry_devdb::DevServer;
+
+use crate::failure::Failure;
+
+/// A throwaway server with twelve tenants, of which three have defects.
+pub(super) struct Demo {
+    server: DevServer,
+    manager: TenantManager,
+    folder: PathBuf,
+}
+
+/// The migrations of the demo's tenants.
+const FILES: [(&str, &str); 3] = [
+    (
+        "0001_users.sql",
+        "create table users (id bigserial primary key, email text not null unique);",
+    ),
+    (
+        "0002_orders.sql",
+        "create table orders (id serial primary key, user_id bigint not null references users, total numeric(10, 2) not null);\n\
+         create index orders_user_id on orders (user_id);",
+    ),
+    ("0003_notes.sql", "create table notes (id bigserial primary key, body text not null);"),
+];
+
+/// What is wrong in the demo, each a kind that the doctor finds.
+const DEFECTS: [&str; 3] = [
+    // A tenant whose rows lead into another tenant's schema.
+    "alter table tenant_globex.orders drop constraint orders_user_id_fkey, \
+     add constraint orders_user_id_fkey foreign key (user_id) references tenant_acme.users (id)",
+    // One that will soon be out of numbers.
+    "select setval('tenant_initech.orders_id_seq', 2040109465)",
+    // One whose table lost its key.
+    "alter table tenant_umbrella.notes drop constraint notes_pkey",
+];
+
+const TENANTS: [&str; 12] = [
+    "acme",
+    "globex",
+    "initech",
+    "umbrella",
+    "hooli",
+    "wonka",
+    "stark",
+    "wayne",
+    "tyrell",
+    "cyberdyne",
+    "soylent",
+    "aperture",
+];
+
+impl Demo {
+    pub(super) async fn start() -> Result<Self, Failure> {
+        let server = DevServer::start().await?;
+        let folder = std::env::temp_dir().join(format!("tenantry-demo-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        for (name, sql) in FILES {
+            fs::write(folder.join(name), sql)?;
+        }
+        let manager = TenantManager::builder(server.url()).build()?;
+        let demo = Self { server, manager, folder };
+        if let Err(failure) = demo.fill().await {
+            demo.close().await;
+            return Err(failure);
+        }
+        Ok(demo)
+    }
+
+    async fn fill(&self) -> Result<(), Failure> {
+        let migrations = Migrations::from_dir(&self.folder)?;
+        let provisioner = self.manager.provisioner().tenants(migrations.clone());
+        for tenant in TENANTS {
+            provisioner.create(tenant, CreateOptions::default()).await?;
+        }
+        let mut conn = PgConnection::connect(&self.server.url()).await?;
+        for defect in DEFECTS {
+            sqlx::raw_sql(defect).execute(&mut conn).await?;
+        }
+        conn.close().await?;
+        // So that nothing is pending that was not planted.
+        let migrator = self.manager.migrator().tenants(migrations);
+        drop(migrator.migrate_all(MigrateOptions::default()).await?);
+        Ok(())
+    }
+
+    pub(super) fn examination(&self) -> Result<Doctor, Failure> {
+        let configuration =
+            Examined::ok("a throwaway server with twelve tenants and three defects");
+        Ok(self
+            .manager
+            .doctor()
+            .configuration(configuration)
+            .tenants(Migrations::from_dir(&self.folder)?))
+    }
+
+    pub(super) async fn close(self) {
+        self.manager.close().await;
+        self.server.close().await;
+        // It is a temporary folder: what is left of it goes with the others.
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}

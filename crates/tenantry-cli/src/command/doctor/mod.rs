@@ -1,0 +1,245 @@
+mod demo;
+
+use std::time::Duration;
+
+use clap::Args;
+use tenantry::{
+    TenantManager,
+    doctor::{CheckStatus, Doctor as Examination, DoctorReport, Examined, Severity},
+};
+
+use self::demo::Demo;
+use super::Ended;
+use crate::{
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+    output::{Annotation, Confirm, Format, Output, Table},
+    settings::{self, key},
+};
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Checks to run, by name [default: all]
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Checks to leave out
+    #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// Severity of a check's findings: CHECK=info|warning|error
+    #[arg(long, value_name = "CHECK=SEVERITY")]
+    severity: Vec<String>,
+    /// Processes that share the server, each with the whole budget
+    #[arg(long, value_name = "PROCESSES")]
+    instances: Option<usize>,
+    /// How long a check may take
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::duration)]
+    timeout: Duration,
+    /// List the checks
+    #[arg(long)]
+    list: bool,
+    /// Fix what can be fixed without harm, after showing the SQL
+    #[arg(long)]
+    fix: bool,
+    #[command(flatten)]
+    confirm: Confirm,
+    /// How findings are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Examine a throwaway server with three planted defects
+    #[arg(long, conflicts_with_all = ["fix", "list"])]
+    demo: bool,
+}
+
+impl Doctor {
+    pub(crate) async fn run(self, on: &Context) -> Ended {
+        if self.demo {
+            let demo = Demo::start().await?;
+            let ended = async {
+                let examination = demo.examination()?;
+                self.examine(on, self.options(on, examination)?).await
+            };
+            let ended = ended.await;
+            demo.close().await;
+            return ended;
+        }
+        let manager = match on.manager() {
+            Ok(manager) => manager,
+            Err(failure) if !self.list => return self.not_configured(&on.output, &failure),
+            Err(failure) => return Err(failure),
+        };
+        let examination = self.options(on, examination(on, manager)?)?;
+        if self.list {
+            return list(on, &examination);
+        }
+        self.examine(on, examination).await
+    }
+
+    async fn examine(&self, on: &Context, examination: Examination) -> Ended {
+        let as_text = self.format == Format::Text && !on.output.json;
+        if as_text && !self.fix {
+            on.output.print("🔍 Checking tenantry configuration...\n")?;
+        }
+        let progress = on.output.progress("doctor");
+        progress.say("examining the configuration, the server and all tenants");
+        let report = on.interruptible("the examination has not ended", examination.run()).await?;
+        drop(progress);
+        match self.fix {
+            true => self.fix(on, &examination, &report).await,
+            false => self.tell(&on.output, &report),
+        }
+    }
+
+    fn tell(&self, output: &Output, report: &DoctorReport) -> Ended {
+        match self.format {
+            Format::Github => output.annotate(&annotations(report))?,
+            Format::Text => output.report(report, || report.to_string())?,
+        }
+        Ok(exit_of(report))
+    }
+
+    /// Reports that there is nothing to examine, in the same form.
+    pub(crate) fn not_configured(&self, output: &Output, failure: &Failure) -> Ended {
+        self.tell(output, &DoctorReport::not_configured(failure.to_string()))
+    }
+
+    /// Shows the statements, asks, and runs them.
+    async fn fix(&self, on: &Context, examination: &Examination, report: &DoctorReport) -> Ended {
+        let harmless: Vec<_> = report.findings().filter(|(_, finding)| finding.harmless).collect();
+        if harmless.is_empty() {
+            on.output.note(
+                "nothing was found that can be fixed without harm; `doctor` tells what was found",
+            );
+            return Ok(exit_of(report));
+        }
+        for (check, finding) in &harmless {
+            eprintln!("[{}] {}", check.name, crate::output::plain(&finding.to_string()));
+            for sql in &finding.sql {
+                eprintln!("  {};", crate::output::plain(sql));
+            }
+        }
+        self.confirm.typed("running these statements", "fix")?;
+        let fixed = examination.fix(report);
+        let fixed = on
+            .interruptible("the statements shown were not all run", async {
+                Ok::<_, Failure>(fixed.await)
+            })
+            .await?;
+        on.output.report(&fixed, || fixed.to_string())?;
+        Ok(Exit::fine_if(fixed.is_success()))
+    }
+
+    fn options(&self, on: &Context, examination: Examination) -> Result<Examination, Failure> {
+        let instances = self.instances.or_else(|| on.settings.count(&key::INSTANCES)).unwrap_or(1);
+        let mut examination = examination.instances(instances).check_timeout(self.timeout);
+        if !self.only.is_empty() {
+            examination = examination.only(&self.only);
+        }
+        examination = examination.skip(self.skip.iter().chain(on.settings.list(&key::DOCTOR_SKIP)));
+        for pair in on.settings.list(&key::DOCTOR_SEVERITY).iter().chain(&self.severity) {
+            let (check, severity) = severity(pair)?;
+            examination = examination.severity(check, severity);
+        }
+        Ok(examination)
+    }
+}
+
+/// Makes the examination of a manager, with what the settings say beside it.
+fn examination(on: &Context, manager: &TenantManager) -> Result<Examination, Failure> {
+    let mut examination = manager.doctor().configuration(configuration(on));
+    match on.tenant_migrations() {
+        Ok(Some(migrations)) => examination = examination.tenants(migrations),
+        Ok(None) => (),
+        Err(problem) => examination = examination.tenants_problem(problem.to_string()),
+    }
+    match on.shared_migrations() {
+        Ok(Some(migrations)) => examination = examination.shared(migrations),
+        Ok(None) => (),
+        Err(problem) => examination = examination.shared_problem(problem.to_string()),
+    }
+    for check in on.checks() {
+        examination = examination.check(std::sync::Arc::clone(check));
+    }
+    Ok(examination)
+}
+
+/// Says where the settings are from.
+fn configuration(on: &Context) -> Examined {
+    let unknown: Vec<_> =
+        on.settings.unknown_variables.iter().map(|(name, _)| format!("${name}")).collect();
+    let place = match (&on.settings.file, on.has_given_manager()) {
+        (_, true) => "given by the program".to_owned(),
+        (Some(file), false) => file.display().to_string(),
+        (None, false) => "no file; from the environment, flags and defaults".to_owned(),
+    };
+    match unknown.is_empty() {
+        true => Examined::ok(place),
+        false => Examined::warn(format!("{place}; not a setting: {}", unknown.join(", "))),
+    }
+}
+
+fn severity(pair: &str) -> Result<(&str, Severity), Failure> {
+    let wrong = || {
+        Failure::new(format!("{pair:?} is no severity of a check"))
+            .hint("write it as primaryKeys=info, =warning or =error")
+    };
+    let (check, word) = pair.split_once('=').ok_or_else(wrong)?;
+    let severity = match word {
+        "info" => Severity::Info,
+        "warning" => Severity::Warning,
+        "error" => Severity::Error,
+        _ => return Err(wrong()),
+    };
+    Ok((check.trim(), severity))
+}
+
+fn list(on: &Context, examination: &Examination) -> Ended {
+    let checks: Vec<_> = examination.checks().collect();
+    let json: std::collections::BTreeMap<_, _> = checks.iter().copied().collect();
+    on.output.report(&json, || {
+        let mut table = Table::new(["check", "title"]);
+        checks
+            .iter()
+            .for_each(|(name, title)| table.row([(*name).to_owned(), (*title).to_owned()]));
+        table.to_string()
+    })?;
+    Ok(Exit::Fine)
+}
+
+fn exit_of(report: &DoctorReport) -> Exit {
+    let warns = |status| matches!(status, CheckStatus::Warn | CheckStatus::Unknown);
+    match report.success {
+        false => Exit::Problems,
+        true if report.checks.iter().any(|check| warns(check.status)) => Exit::Warnings,
+        true => Exit::Fine,
+    }
+}
+
+fn annotations(report: &DoctorReport) -> Vec<Annotation> {
+    let mut found = Vec::new();
+    for check in &report.checks {
+        let title = format!("{}: {}", check.title, check.message);
+        match check.status {
+            CheckStatus::Error if check.findings.is_empty() => {
+                found.push(Annotation::error(check.title.clone(), check.message.clone()))
+            }
+            CheckStatus::Warn if check.findings.is_empty() => {
+                found.push(Annotation::warning(check.title.clone(), check.message.clone()))
+            }
+            CheckStatus::Unknown => found.push(Annotation::warning(title, check.unseen.join("; "))),
+            _ => (),
+        }
+        for finding in &check.findings {
+            let title = format!("{}: {finding}", check.title);
+            let text = [&finding.why, &finding.how].into_iter().filter(|text| !text.is_empty());
+            let text = text.chain(&finding.sql).cloned().collect::<Vec<_>>().join("\n");
+            found.push(match finding.severity {
+                Severity::Error => Annotation::error(title, text),
+                Severity::Warning => Annotation::warning(title, text),
+                _ => Annotation::notice(title, text),
+            });
+        }
+    }
+    found
+}
