@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::Value;
 use tenantry::fan_out::{Column, FanOutReport, TenantRows};
 
 use super::format::{TENANT, Writer, names};
@@ -81,7 +82,7 @@ impl<W: Write> LinesWriter<W> {
 
 impl<W: Write> Writer for LinesWriter<W> {
     fn rows(&mut self, rows: &TenantRows) -> io::Result<()> {
-        for object in objects(rows) {
+        for object in objects(rows, &names(rows)) {
             serde_json::to_writer(&mut self.out, &object)?;
             self.out.write_all(b"\n")?;
         }
@@ -107,7 +108,7 @@ impl<W: Write> JsonWriter<W> {
 
 impl<W: Write> Writer for JsonWriter<W> {
     fn rows(&mut self, rows: &TenantRows) -> io::Result<()> {
-        for object in objects(rows) {
+        for object in objects(rows, &names(rows)) {
             self.out.write_all(if self.any { b",\n" } else { b"{\"rows\":[\n" })?;
             serde_json::to_writer(&mut self.out, &object)?;
             self.any = true;
@@ -127,15 +128,28 @@ impl<W: Write> Writer for JsonWriter<W> {
     }
 }
 
-fn objects(rows: &TenantRows) -> impl Iterator<Item = Map<String, Value>> {
-    let names = names(rows);
-    let tenant = rows.tenant_id.as_deref().map_or(Value::Null, |id| Value::String(id.to_owned()));
-    rows.rows.iter().map(move |row| {
-        let values =
-            rows.columns.iter().zip(row).map(|(column, value)| json(column, value.as_deref()));
-        let fields = names.iter().cloned().zip(values);
-        std::iter::once((TENANT.to_owned(), tenant.clone())).chain(fields).collect()
-    })
+/// A row as an object whose fields are in the order of the columns.
+struct Object<'a> {
+    tenant: Option<&'a str>,
+    names: &'a [String],
+    columns: &'a [Column],
+    row: &'a [Option<String>],
+}
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.row.len() + 1))?;
+        map.serialize_entry(TENANT, &self.tenant)?;
+        for ((name, column), value) in self.names.iter().zip(self.columns).zip(self.row) {
+            map.serialize_entry(name, &json(column, value.as_deref()))?;
+        }
+        map.end()
+    }
+}
+
+fn objects<'a>(rows: &'a TenantRows, names: &'a [String]) -> impl Iterator<Item = Object<'a>> {
+    let (tenant, columns) = (rows.tenant_id.as_deref(), &*rows.columns);
+    rows.rows.iter().map(move |row| Object { tenant, names, columns, row })
 }
 
 /// A value as JSON: numbers that JSON can hold exactly, booleans and JSON itself as such, all else as PostgreSQL's text.
