@@ -87,6 +87,7 @@
 //! | be ready before the first request | [`TenantManager::warm_up`], [`TenantDb::ready`] |
 //! | answer a probe | [`TenantManager::health`], or the routes of `tenantry-axum` and `tenantry-actix` |
 //! | be scraped | [`TenantManager::collector`] for Prometheus, [`TenantManager::metrics`] for anything else |
+//! | see what the database is doing | [`TenantManager::activity`], [`TenantManager::tenant_sizes`] |
 //! | see what happens | `tracing` under the targets `tenantry::…`; [`ManagerBuilder::on_event`] and the other hooks |
 //!
 //! # Features
@@ -98,6 +99,7 @@
 //! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
 //! | `ops` | off | the module `ops`: what the adapters' routes for health and metrics answer |
 
+pub mod activity;
 pub mod admission;
 pub mod anonymize;
 pub mod catalog;

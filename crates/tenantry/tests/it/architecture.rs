@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["ops"],
     &["manager"],
     &[
+        "activity",
         "doctor",
         "clone",
         "anonymize",
@@ -36,6 +37,12 @@ const LAYERS: &[&[&str]] = &[
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
 const PURE: &[&str] = &[
+    "activity/exposition.rs",
+    "activity/gather.rs",
+    "activity/options.rs",
+    "activity/rates.rs",
+    "activity/service.rs",
+    "activity/snapshot.rs",
     "admission/",
     "anonymize/",
     "glob.rs",
