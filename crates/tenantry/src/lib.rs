@@ -88,6 +88,7 @@
 //! | be ready before the first request | [`TenantManager::warm_up`], [`TenantDb::ready`] |
 //! | answer a probe | [`TenantManager::health`], or the routes of `tenantry-axum` and `tenantry-actix` |
 //! | be scraped | [`TenantManager::collector`] for Prometheus, [`TenantManager::metrics`] for anything else |
+//! | see what the database is doing | [`TenantManager::activity`], [`TenantManager::tenant_sizes`] |
 //! | see what happens | `tracing` under the targets `tenantry::…`; [`ManagerBuilder::on_event`] and the other hooks |
 //!
 //! # Features
@@ -100,6 +101,7 @@
 //! | `ops` | off | the module `ops`: what the adapters' routes for health and metrics answer |
 //! | `schemars` | off | `schemars::JsonSchema` for reports, plans, records and events; use `SchemaSettings::for_serialize`, since they are only written |
 
+pub mod activity;
 pub mod admission;
 pub mod anonymize;
 pub mod catalog;

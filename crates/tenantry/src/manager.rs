@@ -19,6 +19,7 @@ pub use builder::{ConfigError, ManagerBuilder};
 pub use url::UrlError;
 
 use crate::{
+    activity::{self, Activity, ActivityOptions, SizeMethod, TenantSizes},
     catalog::listen,
     db::{SharedDb, TenantDb},
     drift::Drift,
@@ -296,6 +297,55 @@ impl TenantManager {
     /// Safe.
     pub async fn unreachable_extensions(&self) -> Result<Vec<UnreachableExtension>, Error> {
         health::unreachable(&self.0.fleet).await
+    }
+
+    /// Reads what the database itself says of the load on it: sessions by process, tenant and state, waits, slow
+    /// statements and totals.
+    ///
+    /// It takes two cheap statements, whatever the number of tenants, so it can be called every second. What the
+    /// role may not see is listed as [unseen](Activity::unseen).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// use tenantry::activity::{ActivityOptions, ActivityRates};
+    ///
+    /// let before = manager.activity(ActivityOptions::default()).await?;
+    /// tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    /// let after = manager.activity(ActivityOptions::default()).await?;
+    /// println!("{after}");
+    /// if let Some(rates) = ActivityRates::between(&before, &after) {
+    ///     println!("{:.0} commits/s", rates.commits);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn activity(&self, options: ActivityOptions) -> Result<Activity, Error> {
+        activity::read(&self.0.fleet, &options).await
+    }
+
+    /// Reads how much room the tables of each tenant take.
+    ///
+    /// It lists the tenants and reads a row for every table, so its cost grows with the fleet: ask once a minute, not
+    /// every second.
+    ///
+    /// # Errors
+    ///
+    /// When the tenants cannot be listed, or the database cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn tenant_sizes(&self, method: SizeMethod) -> Result<TenantSizes, Error> {
+        activity::read_sizes(&self.0.fleet, method).await
     }
 
     /// Returns the pool in figures, to be serialised.

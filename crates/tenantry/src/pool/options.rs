@@ -144,8 +144,8 @@ pub struct PoolOptions {
     /// The name is then `tenantry/<instance>/<tenant>`; without it, or while a session is bound to no tenant,
     /// it is `tenantry/<instance>`. PostgreSQL keeps 63 bytes: the
     /// [instance](crate::ManagerBuilder::instance) is cut to 31 of them, and the end of a tenant's id where it
-    /// does not fit. The name is part of the string that binds a session, so it takes no round trip; the server
-    /// reports each change back, and a load of nothing but rebinds measured no slowdown beyond its noise of 3 %.
+    /// does not fit. The name is part of the string that binds a session, so it takes no round trip; it costs
+    /// about 10 µs a rebind, up to 4 % of a load that does nothing but rebind.
     pub name_tenants: bool,
     /// How often opening a connection is tried again. Default: that of [`RetryPolicy`], 3 attempts.
     ///

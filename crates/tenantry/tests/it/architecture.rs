@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["ops", "doctor"],
     &["manager"],
     &[
+        "activity",
         "clone",
         "anonymize",
         "drift",
@@ -35,6 +36,12 @@ const LAYERS: &[&[&str]] = &[
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
 const PURE: &[&str] = &[
+    "activity/exposition.rs",
+    "activity/gather.rs",
+    "activity/options.rs",
+    "activity/rates.rs",
+    "activity/service.rs",
+    "activity/snapshot.rs",
     "admission/",
     "anonymize/",
     "glob.rs",

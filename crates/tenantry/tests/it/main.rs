@@ -2,6 +2,7 @@
 
 mod support;
 
+mod activity;
 mod alerts;
 mod architecture;
 mod bindings;

@@ -1,0 +1,255 @@
+//! From sessions as the server lists them to sums by application and tenant.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use super::{
+    ApplicationActivity, Blocked, SessionCounts, SlowStatement, TenantActivity, Unseen, Wait,
+};
+use crate::pool::application_name::{self, Named};
+
+/// A session as the server lists it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Session {
+    pub(super) pid: i32,
+    pub(super) name: String,
+    pub(super) user: String,
+    pub(super) state: Option<String>,
+    /// The kind of event that it waits for, and the event.
+    pub(super) wait: Option<(String, String)>,
+    pub(super) in_transaction: Option<Duration>,
+    pub(super) in_statement: Option<Duration>,
+    pub(super) blocked_by: Option<Vec<i32>>,
+    /// The text of a slow statement.
+    pub(super) text: Option<String>,
+    /// Whether it is another role's, of which the server tells nothing.
+    pub(super) is_hidden: bool,
+}
+
+/// Everything that the list of sessions says.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) sessions: SessionCounts,
+    pub(super) applications: Vec<ApplicationActivity>,
+    pub(super) tenants: Vec<TenantActivity>,
+    pub(super) waits: Vec<Wait>,
+    pub(super) blocked: Vec<Blocked>,
+    pub(super) slow: Vec<SlowStatement>,
+    pub(super) unseen: Vec<Unseen>,
+}
+
+/// Sums over some sessions.
+#[derive(Debug, Default)]
+struct Sums {
+    sessions: SessionCounts,
+    longest_transaction: Option<Duration>,
+    longest_statement: Option<Duration>,
+}
+
+impl Session {
+    fn is_active(&self) -> bool {
+        matches!(self.state.as_deref(), Some("active" | "fastpath function call"))
+    }
+
+    fn named(&self) -> Named<'_> {
+        let other = Named { application: &self.name, tenant: None, is_cut: false };
+        application_name::read(&self.name).unwrap_or(other)
+    }
+
+    /// Returns what it waits for while it runs a statement. An idle one waits for its client.
+    fn waits_for(&self) -> Option<&(String, String)> {
+        self.wait.as_ref().filter(|_| self.is_active())
+    }
+
+    fn tenant(&self) -> Option<String> {
+        self.named().tenant.map(ToOwned::to_owned)
+    }
+}
+
+impl Sums {
+    fn add(&mut self, session: &Session) {
+        let counts = &mut self.sessions;
+        counts.total += 1;
+        counts.waiting += usize::from(session.waits_for().is_some());
+        match session.state.as_deref() {
+            Some(state) if state.starts_with("idle in transaction") => {
+                counts.idle_in_transaction += 1;
+            }
+            Some("idle") => counts.idle += 1,
+            _ if session.is_active() => counts.active += 1,
+            _ => counts.unknown += 1,
+        }
+        self.longest_transaction = self.longest_transaction.max(session.in_transaction);
+        if session.is_active() {
+            self.longest_statement = self.longest_statement.max(session.in_statement);
+        }
+    }
+}
+
+/// Sums sessions up.
+pub(super) fn gather(sessions: &[Session], most_slow: usize) -> Gathered {
+    let mut all = Sums::default();
+    let mut applications = BTreeMap::<_, Sums>::new();
+    let mut tenants = BTreeMap::<_, Sums>::new();
+    let mut waits = HashMap::<_, usize>::new();
+    for session in sessions {
+        let Named { application, tenant, is_cut } = session.named();
+        all.add(session);
+        let is_tenantry = application.starts_with(application_name::PREFIX);
+        applications.entry((Reverse(is_tenantry), application)).or_default().add(session);
+        if let Some(tenant) = tenant {
+            tenants.entry((tenant, is_cut)).or_default().add(session);
+        }
+        if let Some(wait) = session.waits_for() {
+            *waits.entry(wait).or_default() += 1;
+        }
+    }
+    let application = |((is_tenantry, application), sums): ((Reverse<bool>, &str), Sums)| {
+        let Sums { sessions, longest_transaction, longest_statement } = sums;
+        let (application, is_tenantry) = (application.to_owned(), is_tenantry.0);
+        ApplicationActivity {
+            application,
+            is_tenantry,
+            sessions,
+            longest_transaction,
+            longest_statement,
+        }
+    };
+    let tenant = |((tenant, is_cut), sums): ((&str, bool), Sums)| {
+        let Sums { sessions, longest_transaction, longest_statement } = sums;
+        let tenant_id = tenant.to_owned();
+        TenantActivity { tenant_id, is_cut, sessions, longest_transaction, longest_statement }
+    };
+    let mut gathered = Gathered {
+        sessions: all.sessions,
+        applications: applications.into_iter().map(application).collect(),
+        tenants: tenants.into_iter().map(tenant).collect(),
+        waits: by_frequency(waits),
+        blocked: sessions.iter().filter_map(blocked).collect(),
+        slow: slow(sessions, most_slow),
+        unseen: Vec::new(),
+    };
+    gathered.unseen = unseen(sessions, &gathered);
+    gathered
+}
+
+fn by_frequency(waits: HashMap<&(String, String), usize>) -> Vec<Wait> {
+    let wait = |(wait, sessions): (&(String, String), usize)| {
+        let (event_type, event) = wait.clone();
+        Wait { event_type, event, sessions }
+    };
+    let mut waits: Vec<_> = waits.into_iter().map(wait).collect();
+    waits.sort_by(|one, other| {
+        let key =
+            |wait: &Wait| (Reverse(wait.sessions), wait.event_type.clone(), wait.event.clone());
+        key(one).cmp(&key(other))
+    });
+    waits
+}
+
+fn blocked(session: &Session) -> Option<Blocked> {
+    let by = session.blocked_by.clone().filter(|by| !by.is_empty())?;
+    Some(Blocked {
+        pid: session.pid,
+        application: session.named().application.to_owned(),
+        tenant_id: session.tenant(),
+        lock: session.wait.as_ref().map(|(_, lock)| lock.clone()).unwrap_or_default(),
+        running: session.in_statement.unwrap_or_default(),
+        by,
+    })
+}
+
+fn slow(sessions: &[Session], most: usize) -> Vec<SlowStatement> {
+    let statement = |session: &Session| {
+        Some(SlowStatement {
+            pid: session.pid,
+            application: session.named().application.to_owned(),
+            tenant_id: session.tenant(),
+            user: session.user.clone(),
+            running: session.in_statement?,
+            wait: session.waits_for().map(|(of, event)| format!("{of}: {event}")),
+            text: session.text.clone()?,
+        })
+    };
+    let mut slow: Vec<_> = sessions.iter().filter_map(statement).collect();
+    slow.sort_by_key(|statement| Reverse(statement.running));
+    slow.truncate(most);
+    slow
+}
+
+fn unseen(sessions: &[Session], gathered: &Gathered) -> Vec<Unseen> {
+    let mut unseen = Vec::new();
+    let hidden = sessions.iter().filter(|session| session.is_hidden).count();
+    if hidden > 0 {
+        let why = "the role may not see sessions of other roles: grant pg_read_all_stats to it";
+        unseen.push(Unseen::new(format!("what {hidden} sessions of other roles do"), why));
+    }
+    let is_ours = |of: &ApplicationActivity| of.is_tenantry;
+    if gathered.tenants.is_empty() && gathered.applications.iter().any(is_ours) {
+        let why = "no session is named after its tenant: turn on PoolOptions::name_tenants, or ask a \
+                   service for its metrics";
+        unseen.push(Unseen::new("the tenants of sessions", why));
+    }
+    unseen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(name: &str, state: &str, seconds: u64) -> Session {
+        Session {
+            pid: 1,
+            name: name.to_owned(),
+            state: Some(state.to_owned()),
+            in_transaction: Some(Duration::from_secs(seconds)),
+            in_statement: Some(Duration::from_secs(seconds)),
+            ..Session::default()
+        }
+    }
+
+    #[test]
+    fn sums_up_by_process_and_by_tenant() {
+        let mut waits = session("tenantry/web/acme", "active", 7);
+        waits.wait = Some(("Lock".into(), "relation".into()));
+        waits.blocked_by = Some(vec![42]);
+        waits.text = Some("select 1".into());
+        let mut idle = session("psql", "idle", 0);
+        idle.wait = Some(("Client".into(), "ClientRead".into()));
+        let hidden = Session { is_hidden: true, ..Session::default() };
+        let sessions = [
+            idle,
+            waits,
+            session("tenantry/web/acme", "idle in transaction (aborted)", 9),
+            session("tenantry/worker", "idle", 0),
+            hidden,
+        ];
+        let gathered = gather(&sessions, 20);
+        let counts = SessionCounts {
+            total: 5,
+            active: 1,
+            waiting: 1,
+            idle: 2,
+            idle_in_transaction: 1,
+            unknown: 1,
+        };
+        assert_eq!(gathered.sessions, counts);
+        let names: Vec<_> = gathered.applications.iter().map(|of| &*of.application).collect();
+        assert_eq!(names, ["tenantry/web", "tenantry/worker", "", "psql"]);
+        let [tenant] = &gathered.tenants[..] else { panic!("{gathered:?}") };
+        assert_eq!((&*tenant.tenant_id, tenant.sessions.total), ("acme", 2));
+        assert_eq!(tenant.longest_transaction, Some(Duration::from_secs(9)));
+        assert_eq!(tenant.longest_statement, Some(Duration::from_secs(7)));
+        let wait = Wait { event_type: "Lock".into(), event: "relation".into(), sessions: 1 };
+        assert_eq!(gathered.waits, [wait]);
+        assert_eq!(gathered.blocked[0].by, [42]);
+        assert_eq!(gathered.slow[0].wait.as_deref(), Some("Lock: relation"));
+        assert!(gather(&sessions, 0).slow.is_empty());
+        assert_eq!(gathered.unseen.len(), 1);
+        let unnamed = gather(&sessions[3..4], 20);
+        assert_eq!(unnamed.unseen[0].what, "the tenants of sessions");
+    }
+}

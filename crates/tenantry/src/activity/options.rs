@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+/// What is read of the database's activity.
+///
+/// # Examples
+///
+/// See [`TenantManager::activity`](crate::TenantManager::activity).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "options do nothing until a manager gets them"]
+pub struct ActivityOptions {
+    pub(super) slow_after: Duration,
+    pub(super) most_slow: usize,
+    pub(super) text_length: u16,
+    pub(super) top_statements: usize,
+}
+
+impl Default for ActivityOptions {
+    fn default() -> Self {
+        Self {
+            slow_after: Duration::from_secs(1),
+            most_slow: 20,
+            text_length: 200,
+            top_statements: 0,
+        }
+    }
+}
+
+impl ActivityOptions {
+    /// Sets how long a statement has to be running to be listed as slow. Default: 1 s.
+    pub fn slow_after(mut self, time: Duration) -> Self {
+        self.slow_after = time;
+        self
+    }
+
+    /// Sets how many slow statements are listed, the longest first. Default: 20.
+    pub fn most_slow(mut self, statements: usize) -> Self {
+        self.most_slow = statements;
+        self
+    }
+
+    /// Sets after how many characters the text of a statement is cut. Default: 200.
+    ///
+    /// The text is what the application has sent: literals in it may be personal data.
+    pub fn text_length(mut self, characters: u16) -> Self {
+        self.text_length = characters;
+        self
+    }
+
+    /// Sets how many statements of `pg_stat_statements` are listed, those first that have taken the most time.
+    /// Default: 0, the view is not read.
+    ///
+    /// The server reads a file for it that holds the text of all statements: not something to do every second.
+    pub fn top_statements(mut self, statements: usize) -> Self {
+        self.top_statements = statements;
+        self
+    }
+}

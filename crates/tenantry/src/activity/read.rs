@@ -1,0 +1,176 @@
+//! Reads the server's statistics, in two statements.
+
+use std::time::{Duration, SystemTime};
+
+use sqlx::Row;
+use tokio::time::Instant;
+
+use super::{
+    Activity, ActivityOptions, Connections, DatabaseTotals, Unseen,
+    gather::{Gathered, Session, gather},
+    statements,
+};
+use crate::{error::Error, fleet::Fleet};
+
+/// What the server says of itself and of the database.
+struct Standing {
+    at: SystemTime,
+    version: String,
+    connections: Connections,
+    totals: DatabaseTotals,
+    tracks_activities: bool,
+    tracks_counts: bool,
+}
+
+/// Reads what the database says of its load.
+///
+/// # Cancel safety
+///
+/// Safe.
+pub(crate) async fn read(fleet: &Fleet, options: &ActivityOptions) -> Result<Activity, Error> {
+    let began = Instant::now();
+    let standing = standing(fleet).await?;
+    let sessions = sessions(fleet, options).await?;
+    let gathered = gather(&sessions, options.most_slow);
+    let Gathered { sessions, applications, tenants, waits, blocked, slow, mut unseen } = gathered;
+    let statements = match options.top_statements {
+        0 => None,
+        most => match statements::read(fleet, most, options.text_length).await? {
+            Ok(statements) => Some(statements),
+            Err(why) => {
+                unseen.push(Unseen::new("the statements that take the most time", why));
+                None
+            }
+        },
+    };
+    if !standing.tracks_activities {
+        let why = "track_activities is off on the server";
+        unseen.push(Unseen::new("states and statements of sessions", why));
+    }
+    if !standing.tracks_counts {
+        unseen.push(Unseen::new(
+            "rows that are read and changed",
+            "track_counts is off on the server",
+        ));
+    }
+    Ok(Activity {
+        at: standing.at,
+        duration: began.elapsed(),
+        server_version: standing.version,
+        connections: standing.connections,
+        sessions,
+        applications,
+        tenants,
+        waits,
+        blocked,
+        slow,
+        database: standing.totals,
+        statements,
+        unseen,
+    })
+}
+
+async fn standing(fleet: &Fleet) -> Result<Standing, Error> {
+    let row = sqlx::query(STANDING).fetch_one(fleet.system()).await?;
+    let count = |column: &str| -> Result<u32, sqlx::Error> {
+        let count: i64 = row.try_get(column)?;
+        Ok(u32::try_from(count).unwrap_or_default())
+    };
+    let totals = DatabaseTotals {
+        commits: row.try_get("xact_commit")?,
+        rollbacks: row.try_get("xact_rollback")?,
+        blocks_read: row.try_get("blks_read")?,
+        blocks_hit: row.try_get("blks_hit")?,
+        rows_returned: row.try_get("tup_returned")?,
+        rows_changed: row.try_get("tup_changed")?,
+        temp_bytes: row.try_get("temp_bytes")?,
+        deadlocks: row.try_get("deadlocks")?,
+        reset: row.try_get("stats_reset")?,
+    };
+    let at: i64 = row.try_get("now")?;
+    let since = Duration::from_micros(u64::try_from(at).unwrap_or_default());
+    Ok(Standing {
+        at: SystemTime::UNIX_EPOCH + since,
+        version: row.try_get("version")?,
+        connections: Connections {
+            max: count("max")?,
+            reserved: count("reserved")?,
+            used: count("used")?,
+        },
+        totals,
+        tracks_activities: row.try_get("tracks_activities")?,
+        tracks_counts: row.try_get("tracks_counts")?,
+    })
+}
+
+async fn sessions(fleet: &Fleet, options: &ActivityOptions) -> Result<Vec<Session>, Error> {
+    let rows = sqlx::query(SESSIONS)
+        .bind(options.slow_after.as_secs_f64())
+        .bind(i32::from(options.text_length))
+        .fetch_all(fleet.system())
+        .await?;
+    let session = |row: &sqlx::postgres::PgRow| {
+        let text = |column| row.try_get::<Option<String>, _>(column);
+        let time =
+            |column| Ok::<_, sqlx::Error>(row.try_get::<Option<f64>, _>(column)?.map(seconds));
+        Ok(Session {
+            pid: row.try_get("pid")?,
+            name: text("application_name")?.unwrap_or_default(),
+            user: text("usename")?.unwrap_or_default(),
+            state: text("state")?,
+            wait: text("wait_event_type")?.zip(text("wait_event")?),
+            in_transaction: time("in_transaction")?,
+            in_statement: time("in_statement")?,
+            blocked_by: row.try_get("blocked_by")?,
+            text: text("text")?,
+            is_hidden: row.try_get("is_hidden")?,
+        })
+    };
+    let sessions: Result<_, sqlx::Error> = rows.iter().map(session).collect();
+    Ok(sessions?)
+}
+
+/// Returns a time that the server has told. One whose clock went back has told less than none.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// The kind of a session is hidden with the rest where it is another role's; what has a role then is a client.
+const STANDING: &str = "\
+    select (extract(epoch from pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000000) \
+        ::pg_catalog.int8 as now, \
+      pg_catalog.current_setting('server_version') as version, \
+      pg_catalog.current_setting('max_connections')::pg_catalog.int8 as max, \
+      pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int8 operator(pg_catalog.+) \
+        coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::pg_catalog.int8 as reserved, \
+      (select pg_catalog.count(*) from pg_catalog.pg_stat_activity a \
+        where coalesce(a.backend_type operator(pg_catalog.=) 'client backend', \
+          a.usesysid is not null)) as used, \
+      pg_catalog.current_setting('track_activities')::pg_catalog.bool as tracks_activities, \
+      pg_catalog.current_setting('track_counts')::pg_catalog.bool as tracks_counts, \
+      d.xact_commit, d.xact_rollback, d.blks_read, d.blks_hit, d.tup_returned, \
+      d.tup_inserted operator(pg_catalog.+) d.tup_updated operator(pg_catalog.+) d.tup_deleted \
+        as tup_changed, \
+      d.temp_bytes, d.deadlocks, \
+      (extract(epoch from d.stats_reset) operator(pg_catalog.*) 1000000)::pg_catalog.int8 as stats_reset \
+    from pg_catalog.pg_stat_database d \
+    where d.datname operator(pg_catalog.=) pg_catalog.current_database()";
+
+/// Who blocks whom is asked for those alone who wait for a lock: it stops the lock manager for a moment.
+const SESSIONS: &str = "\
+    select a.pid, a.application_name, a.usename::pg_catalog.text, a.state, a.wait_event_type, a.wait_event, \
+      extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) a.xact_start) \
+        ::pg_catalog.float8 as in_transaction, \
+      extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) a.query_start) \
+        ::pg_catalog.float8 as in_statement, \
+      case when a.wait_event_type operator(pg_catalog.=) 'Lock' \
+        then pg_catalog.pg_blocking_pids(a.pid) end as blocked_by, \
+      case when a.state operator(pg_catalog.=) 'active' \
+          and extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) a.query_start) \
+            ::pg_catalog.float8 operator(pg_catalog.>=) $1 \
+        then pg_catalog.left(a.query, $2) end as text, \
+      coalesce(a.query operator(pg_catalog.=) '<insufficient privilege>', false) as is_hidden \
+    from pg_catalog.pg_stat_activity a \
+    where a.datname operator(pg_catalog.=) pg_catalog.current_database() \
+    and a.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid() \
+    and coalesce(a.backend_type operator(pg_catalog.=) 'client backend', a.usesysid is not null)";

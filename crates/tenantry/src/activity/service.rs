@@ -1,0 +1,317 @@
+//! What a service's metrics say of its pool, and what happens in a second.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+use super::Exposition;
+use crate::event::serialize_millis;
+
+/// What the metrics of a service say of its pool: those of Tenantry's [collector](crate::MetricsCollector).
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ServiceFigures {
+    /// The budget of connections.
+    pub connections_max: f64,
+    /// Connections that are idle.
+    pub idle: f64,
+    /// Connections that are in use.
+    pub leased: f64,
+    /// Requests that wait for a connection.
+    pub waiting: f64,
+    /// Tenant pools that are remembered.
+    pub tenant_pools: f64,
+    /// Acquires so far, by how they ended: `hit`, `rebind`, `open`, `timeout`, `refused`, `failed`.
+    pub acquires: BTreeMap<String, f64>,
+    /// Errors so far, by class.
+    pub errors: BTreeMap<String, f64>,
+    /// The busiest tenants by id, and `_other` for the rest, where the service
+    /// [tells](crate::MetricsOptions::tenant_labels).
+    pub tenants: BTreeMap<String, ServiceTenant>,
+    /// How long statements on handles took so far.
+    #[serde(skip)]
+    pub queries: Histogram,
+    /// How long acquires took so far.
+    #[serde(skip)]
+    pub waits: Histogram,
+}
+
+/// What the metrics of a service say of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ServiceTenant {
+    /// Connections that are bound to it and idle.
+    pub idle: f64,
+    /// Connections that it has in use.
+    pub leased: f64,
+    /// Its requests that wait for a connection.
+    pub waiting: f64,
+    /// Connections that it was given so far: one for each statement on a handle, transaction or lease.
+    pub acquires: f64,
+}
+
+/// A histogram of Prometheus': counts of observations that were not above a bound.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Histogram {
+    /// Bounds with their counts, in ascending order; the last is infinite.
+    buckets: Vec<(f64, f64)>,
+}
+
+/// What a service has done per second between two scrapes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ServiceRates {
+    /// The time between the scrapes.
+    #[serde(rename = "elapsedMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub elapsed: Duration,
+    /// Statements on handles, per second.
+    pub queries: f64,
+    /// Half of them took at most so many seconds; `None` where there was none.
+    pub query_p50: Option<f64>,
+    /// 99 % of them took at most so many seconds.
+    pub query_p99: Option<f64>,
+    /// 99 % of the acquires took at most so many seconds.
+    pub wait_p99: Option<f64>,
+    /// Acquires per second, by how they ended.
+    pub acquires: BTreeMap<String, f64>,
+    /// Errors per second, all classes together.
+    pub errors: f64,
+    /// The busiest tenants by id.
+    pub tenants: BTreeMap<String, ServiceTenantRates>,
+}
+
+/// What a tenant has done per second, and has now.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ServiceTenantRates {
+    /// Connections that it was given, per second: one for each statement on a handle, transaction or lease.
+    pub acquires: f64,
+    /// Connections that it has in use now.
+    pub leased: f64,
+    /// Its requests that wait for a connection now.
+    pub waiting: f64,
+}
+
+impl ServiceFigures {
+    /// Reads the figures of a pool. `None` if there are none of Tenantry's among the metrics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::activity::{Exposition, ServiceFigures};
+    ///
+    /// let text = "tenantry_connections_max 20\ntenantry_connections{state=\"leased\"} 3\n";
+    /// let figures = ServiceFigures::read(&text.parse::<Exposition>()?).expect("they are Tenantry's");
+    /// assert_eq!((figures.connections_max, figures.leased), (20.0, 3.0));
+    /// # Ok::<(), tenantry::activity::ExpositionError>(())
+    /// ```
+    #[must_use]
+    pub fn read(metrics: &Exposition) -> Option<Self> {
+        metrics.named("tenantry_connections_max").next()?;
+        let sum = |name| metrics.named(name).map(|sample| sample.value).sum();
+        let connections = by_label(metrics, "tenantry_connections", "state");
+        let in_state = |state: &str| connections.get(state).copied().unwrap_or_default();
+        Some(Self {
+            connections_max: sum("tenantry_connections_max"),
+            idle: in_state("idle"),
+            leased: in_state("leased"),
+            waiting: sum("tenantry_waiting_requests"),
+            tenant_pools: sum("tenantry_tenant_pools"),
+            acquires: by_label(metrics, "tenantry_acquires_total", "outcome"),
+            errors: by_label(metrics, "tenantry_errors_total", "class"),
+            tenants: tenants(metrics),
+            queries: Histogram::read(metrics, "tenantry_query_duration_seconds_bucket"),
+            waits: Histogram::read(metrics, "tenantry_acquire_wait_seconds_bucket"),
+        })
+    }
+}
+
+fn by_label(metrics: &Exposition, name: &str, label: &str) -> BTreeMap<String, f64> {
+    let mut sums = BTreeMap::new();
+    for sample in metrics.named(name) {
+        if let Some(value) = sample.label(label) {
+            *sums.entry(value.to_owned()).or_default() += sample.value;
+        }
+    }
+    sums
+}
+
+fn tenants(metrics: &Exposition) -> BTreeMap<String, ServiceTenant> {
+    let mut tenants = BTreeMap::<String, ServiceTenant>::new();
+    for sample in metrics.samples() {
+        let Some(tenant) = sample.label("tenant") else { continue };
+        let of: fn(&mut ServiceTenant) -> &mut f64 =
+            match (sample.name.as_str(), sample.label("state")) {
+                ("tenantry_tenant_connections", Some("idle")) => |of| &mut of.idle,
+                ("tenantry_tenant_connections", Some("leased")) => |of| &mut of.leased,
+                ("tenantry_tenant_waiting_requests", _) => |of| &mut of.waiting,
+                ("tenantry_tenant_acquires_total", _) => |of| &mut of.acquires,
+                _ => continue,
+            };
+        *of(tenants.entry(tenant.to_owned()).or_default()) += sample.value;
+    }
+    tenants
+}
+
+impl Histogram {
+    fn read(metrics: &Exposition, name: &str) -> Self {
+        let mut buckets: Vec<(f64, f64)> = Vec::new();
+        for sample in metrics.named(name) {
+            let bound = sample.label("le").and_then(|bound| bound.parse::<f64>().ok());
+            let Some(bound) = bound.filter(|bound| !bound.is_nan()) else { continue };
+            match buckets.iter_mut().find(|(known, _)| *known == bound) {
+                Some((_, count)) => *count += sample.value,
+                None => buckets.push((bound, sample.value)),
+            }
+        }
+        buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        Self { buckets }
+    }
+
+    /// Returns how many observations there were.
+    #[must_use]
+    pub fn count(&self) -> f64 {
+        self.buckets.last().map_or(0.0, |(_, count)| *count)
+    }
+
+    /// Returns the value that this part of the observations, from 0 to 1, was not above; `None` without
+    /// observations. Between two bounds it is interpolated, as Prometheus' `histogram_quantile` does; above the last
+    /// finite bound it is that bound.
+    #[must_use]
+    pub fn quantile(&self, part: f64) -> Option<f64> {
+        let rank = part.clamp(0.0, 1.0) * self.count();
+        if rank.is_nan() || self.count() <= 0.0 {
+            return None;
+        }
+        let (mut below, mut lower) = (0.0, 0.0);
+        for &(bound, count) in &self.buckets {
+            if count >= rank {
+                if bound.is_infinite() {
+                    return Some(lower);
+                }
+                let inside = count - below;
+                let step = if inside > 0.0 { (rank - below) / inside } else { 1.0 };
+                return Some(lower + (bound - lower) * step);
+            }
+            (below, lower) = (count, bound);
+        }
+        Some(lower)
+    }
+
+    /// Returns what was observed since an earlier one. One that has begun again counts from zero.
+    fn since(&self, before: &Self) -> Self {
+        let bounds = |of: &Self| of.buckets.iter().map(|(bound, _)| *bound).collect::<Vec<_>>();
+        if self.count() < before.count() || bounds(self) != bounds(before) {
+            return self.clone();
+        }
+        let both = self.buckets.iter().zip(&before.buckets);
+        let more = both.map(|((bound, now), (_, then))| (*bound, (now - then).max(0.0)));
+        Self { buckets: more.collect() }
+    }
+}
+
+impl ServiceRates {
+    /// Compares two scrapes of one service.
+    ///
+    /// A counter that has gone back has begun again, with the service, and counts from zero. Returns `None` when no
+    /// time has passed.
+    #[must_use]
+    pub fn between(
+        before: &ServiceFigures,
+        after: &ServiceFigures,
+        elapsed: Duration,
+    ) -> Option<Self> {
+        let seconds = elapsed.as_secs_f64();
+        if seconds <= 0.0 {
+            return None;
+        }
+        let more = |then: f64, now: f64| if now >= then { now - then } else { now };
+        let counters = |then: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>| {
+            let rate = |(key, now): (&String, &f64)| {
+                let then = then.get(key).copied().unwrap_or_default();
+                (key.clone(), more(then, *now) / seconds)
+            };
+            now.iter().map(rate).collect::<BTreeMap<_, _>>()
+        };
+        let tenant = |(id, now): (&String, &ServiceTenant)| {
+            let then = before.tenants.get(id).map_or(0.0, |then| then.acquires);
+            let acquires = more(then, now.acquires) / seconds;
+            (id.clone(), ServiceTenantRates { acquires, leased: now.leased, waiting: now.waiting })
+        };
+        let queries = after.queries.since(&before.queries);
+        Some(Self {
+            elapsed,
+            queries: queries.count() / seconds,
+            query_p50: queries.quantile(0.5),
+            query_p99: queries.quantile(0.99),
+            wait_p99: after.waits.since(&before.waits).quantile(0.99),
+            acquires: counters(&before.acquires, &after.acquires),
+            errors: counters(&before.errors, &after.errors).into_values().sum(),
+            tenants: after.tenants.iter().map(tenant).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(text: &str) -> ServiceFigures {
+        let all = format!("tenantry_connections_max 20\n{text}");
+        ServiceFigures::read(&all.parse().unwrap()).unwrap()
+    }
+
+    fn queries(counts: [u32; 3]) -> ServiceFigures {
+        let bounds = ["0.001", "0.01", "+Inf"];
+        let line = |(bound, count)| {
+            format!("tenantry_query_duration_seconds_bucket{{le=\"{bound}\"}} {count}\n")
+        };
+        figures(&bounds.into_iter().zip(counts).map(line).collect::<String>())
+    }
+
+    #[test]
+    fn quantiles_are_interpolated_between_two_scrapes() {
+        let (before, after) = (queries([100, 100, 100]), queries([150, 200, 200]));
+        let rates = ServiceRates::between(&before, &after, Duration::from_secs(2)).unwrap();
+        assert_eq!((rates.queries, rates.query_p50), (50.0, Some(0.001)));
+        let p99 = rates.query_p99.unwrap();
+        assert!((p99 - 0.00982).abs() < 1e-9, "{p99}");
+        // Above the last bound; nothing at all; and after a restart.
+        let above =
+            ServiceRates::between(&after, &queries([150, 200, 300]), Duration::from_secs(1));
+        assert_eq!(above.unwrap().query_p50, Some(0.01));
+        let still = ServiceRates::between(&after, &after, Duration::from_secs(1)).unwrap();
+        assert_eq!((still.queries, still.query_p99), (0.0, None));
+        let again = ServiceRates::between(&after, &queries([7, 7, 7]), Duration::from_secs(1));
+        assert_eq!(again.unwrap().queries, 7.0);
+        assert_eq!(ServiceRates::between(&before, &after, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn tenants_have_their_rates_and_what_they_have_now() {
+        let scrape = |acquires: u32| {
+            figures(&format!(
+                "tenantry_tenant_acquires_total{{tenant=\"acme\"}} {acquires}\n\
+                 tenantry_tenant_connections{{tenant=\"acme\",state=\"leased\"}} 3\n\
+                 tenantry_tenant_waiting_requests{{tenant=\"acme\"}} 5\n\
+                 tenantry_acquires_total{{outcome=\"hit\"}} {acquires}\n\
+                 tenantry_errors_total{{class=\"pool\"}} 2\n"
+            ))
+        };
+        let rates =
+            ServiceRates::between(&scrape(10), &scrape(30), Duration::from_secs(10)).unwrap();
+        let acme = ServiceTenantRates { acquires: 2.0, leased: 3.0, waiting: 5.0 };
+        assert_eq!(rates.tenants["acme"], acme);
+        assert_eq!((rates.acquires["hit"], rates.errors), (2.0, 0.0));
+        assert_eq!(ServiceFigures::read(&"up 1".parse().unwrap()), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! The statements that take the most time, of the extension `pg_stat_statements`.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use sqlx::Row;
+
+use crate::{error::Error, event::serialize_millis, fleet::Fleet, sql::Sql};
+
+/// A kind of statement that was run in the database, with its constants replaced: a row of
+/// [`pg_stat_statements`](https://www.postgresql.org/docs/current/pgstatstatements.html).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TopStatement {
+    /// Its text, [cut](super::ActivityOptions::text_length). The same text run for several tenants, or by several
+    /// roles, counts once.
+    pub text: String,
+    /// How often it was run.
+    pub calls: i64,
+    /// How long all runs took.
+    #[serde(rename = "totalMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub total: Duration,
+    /// How many rows it has read or changed.
+    pub rows: i64,
+}
+
+/// Reads the statements that have taken the most time; or says why they cannot be read.
+pub(super) async fn read(
+    fleet: &Fleet,
+    most: usize,
+    text_length: u16,
+) -> Result<Result<Vec<TopStatement>, String>, Error> {
+    let Some(schema) = schema(fleet).await? else {
+        let why = "the extension pg_stat_statements is not installed in the database";
+        return Ok(Err(why.to_owned()));
+    };
+    // Of one text there is a row for each tenant and role: their tables are others.
+    let mut sql = Sql::new("select pg_catalog.left(s.query, ");
+    sql.number(text_length.into()).text(
+        ") as text, pg_catalog.sum(s.calls)::pg_catalog.int8 as calls, \
+         pg_catalog.sum(s.total_exec_time)::pg_catalog.float8 as total, \
+         pg_catalog.sum(s.rows)::pg_catalog.int8 as rows from ",
+    );
+    sql.name(&schema).text(
+        ".pg_stat_statements s \
+         join pg_catalog.pg_database d on d.oid operator(pg_catalog.=) s.dbid \
+         where d.datname operator(pg_catalog.=) pg_catalog.current_database() \
+         group by s.query order by 3 desc limit ",
+    );
+    sql.number(most.try_into().unwrap_or(u64::MAX)).text("::pg_catalog.int8");
+    match sqlx::query(sql.finish()).persistent(false).fetch_all(fleet.system()).await {
+        Ok(rows) => {
+            let statements: Result<_, sqlx::Error> = rows.iter().map(statement).collect();
+            Ok(Ok(statements?))
+        }
+        // The library is not loaded, the view may not be read, or is that of an old version.
+        Err(sqlx::Error::Database(error)) => Ok(Err(error.message().to_owned())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn statement(row: &sqlx::postgres::PgRow) -> Result<TopStatement, sqlx::Error> {
+    let text: Option<String> = row.try_get("text")?;
+    let millis: f64 = row.try_get("total")?;
+    Ok(TopStatement {
+        text: text.unwrap_or_default(),
+        calls: row.try_get("calls")?,
+        total: Duration::try_from_secs_f64(millis / 1e3).unwrap_or_default(),
+        rows: row.try_get("rows")?,
+    })
+}
+
+/// Returns the schema of the extension, in which nothing but the extension's own view has its name.
+async fn schema(fleet: &Fleet) -> Result<Option<String>, Error> {
+    let schema = sqlx::query_scalar(
+        "select n.nspname::pg_catalog.text from pg_catalog.pg_extension e \
+         join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) e.extnamespace \
+         join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
+         join pg_catalog.pg_depend d on d.objid operator(pg_catalog.=) c.oid \
+           and d.refobjid operator(pg_catalog.=) e.oid \
+         where e.extname operator(pg_catalog.=) 'pg_stat_statements' \
+         and c.relname operator(pg_catalog.=) 'pg_stat_statements' \
+         and d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+         and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass",
+    );
+    Ok(schema.fetch_optional(fleet.system()).await?)
+}

@@ -1,0 +1,5 @@
+//! What the database says of its load is true, and what it does not say is named.
+
+mod scraped;
+mod sessions;
+mod sizes;
