@@ -8,7 +8,10 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, stream};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
 
 use super::{Check, CheckReport, Doctor, DoctorHealth, DoctorReport, Examined, Subject};
 use crate::{
@@ -70,6 +73,8 @@ async fn subject(doctor: &Doctor) -> Subject {
         instances: doctor.instances,
         reached,
         tenants: tenants.map(Arc::from),
+        settings: OnceCell::new(),
+        relations: OnceCell::new(),
     }
 }
 
