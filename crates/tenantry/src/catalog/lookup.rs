@@ -24,7 +24,7 @@ use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     event::Event,
     retry::RetryPolicy,
-    tenant::{Ident, TenantId, TenantRecord, TenantState},
+    tenant::{Ident, Isolation, TenantId, TenantRecord, TenantState},
 };
 
 /// What has come of asking the catalog for one id.
@@ -269,6 +269,26 @@ impl Lookup {
         let mut said = in_time(self.0.timeout, self.0.resolve(asked, ids)).await?;
         let record = said.remove(id).unwrap_or(Ok(None));
         record.map_err(|error| Error::shared(&error).with_tenant(id))
+    }
+
+    /// Returns how tenants' data is kept apart.
+    pub(crate) fn isolation(&self) -> &Isolation {
+        &self.0.rules.isolation
+    }
+
+    /// Returns the name of the schema that a tenant is in.
+    pub(crate) fn container(&self, record: &TenantRecord) -> Result<Ident, Error> {
+        self.0.rules.container(record)
+    }
+
+    /// Returns `true` if the connections of a tenant are its own.
+    pub(crate) fn is_dedicated(&self, record: &TenantRecord) -> bool {
+        (self.0.rules.dedicate.decide)(record)
+    }
+
+    /// Returns `true` if tenants may have logins of their own.
+    pub(crate) fn has_logins(&self) -> bool {
+        self.0.rules.dedicate.credentials.is_some()
     }
 
     /// Returns how upkeep reaches a tenant.

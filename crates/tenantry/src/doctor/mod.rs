@@ -13,6 +13,7 @@
 
 mod affected;
 mod builder;
+mod built_in;
 mod check;
 mod examined;
 mod finding;
@@ -27,6 +28,7 @@ mod text;
 
 pub use affected::{Affected, AffectedTenant};
 pub use builder::{Doctor, UnknownCheck};
+pub(crate) use built_in::BuiltIn;
 pub use check::{BoxFuture, Check};
 pub(crate) use examined::error_in_words;
 pub use examined::{CheckStatus, Examined};
@@ -35,6 +37,7 @@ pub use fix::{FixReport, FixedStatement};
 pub use report::{CheckReport, DoctorHealth, DoctorReport, Versions};
 pub use subject::{ServerVersion, Subject};
 
+use run::{DATABASE, NO_CONNECTION};
 use std::sync::Arc;
 
 use crate::manager::TenantManager;

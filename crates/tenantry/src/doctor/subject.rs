@@ -1,5 +1,8 @@
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
+use super::server::{Relations, Settings};
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
@@ -18,6 +21,9 @@ pub struct Subject {
     /// The version of the server, once it has answered.
     pub(super) reached: Result<ServerVersion, Error>,
     pub(super) tenants: Result<Arc<[TenantRecord]>, Error>,
+    /// Read when the first check asks.
+    pub(super) settings: OnceCell<Settings>,
+    pub(super) relations: OnceCell<Relations>,
 }
 
 /// The version of a server, as it says itself.
@@ -83,6 +89,18 @@ impl Subject {
 
     pub(crate) fn fleet(&self) -> &Fleet {
         self.manager.fleet()
+    }
+
+    /// Returns settings of the server, read once for all checks.
+    pub(crate) async fn settings(&self) -> Result<&Settings, Error> {
+        self.settings.get_or_try_init(|| Settings::read(self.fleet())).await
+    }
+
+    /// Returns how many relations tenants have, counted once for all checks. `None` where tenants cannot be listed.
+    pub(crate) async fn relations(&self) -> Result<Option<&Relations>, Error> {
+        let Ok(tenants) = self.tenants() else { return Ok(None) };
+        let counted = self.relations.get_or_try_init(|| Relations::read(self.fleet(), tenants));
+        counted.await.map(Some)
     }
 
     /// Asks the server for its version.

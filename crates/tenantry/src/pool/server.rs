@@ -460,6 +460,11 @@ impl Server {
         self.options.manner()
     }
 
+    /// Returns how long ago the pool was made.
+    pub(crate) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     pub(super) fn now(&self) -> Time {
         self.began.elapsed()
     }

@@ -14,6 +14,7 @@ mod catalog_storm;
 mod clone;
 mod close;
 mod counting;
+mod doctor;
 mod drift;
 mod errors;
 mod events;

@@ -1,0 +1,164 @@
+//! How many connections the server has for the manager's role.
+
+use crate::{
+    doctor::{Finding, Subject, text::counted},
+    error::Error,
+};
+
+/// The limits of a server that concern one role in one database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Capacity {
+    /// `max_connections` of the server.
+    most: i64,
+    /// `superuser_reserved_connections`, and `reserved_connections` from PostgreSQL 16 on.
+    reserved: i64,
+    /// `rolconnlimit`; below zero, there is none.
+    of_role: i64,
+    /// `datconnlimit`; below zero, there is none.
+    of_database: i64,
+    /// Sessions of other programs.
+    others: i64,
+    superuser: bool,
+}
+
+/// How many connections services want.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Demand {
+    pub(super) budget: usize,
+    pub(super) instances: usize,
+}
+
+impl Demand {
+    fn total(self) -> i64 {
+        i64::try_from(self.budget.saturating_mul(self.instances)).unwrap_or(i64::MAX)
+    }
+}
+
+impl Capacity {
+    pub(super) async fn read(on: &Subject) -> Result<Self, Error> {
+        let settings = on.settings().await?;
+        let asked = sqlx::query_as(LIMITS).persistent(false).fetch_one(on.fleet().system()).await;
+        let (superuser, of_role, of_database, reserves, others): (bool, i32, i32, bool, i64) =
+            asked?;
+        let kept = if reserves { 0 } else { settings.number("reserved_connections") };
+        let reserved = settings.number("superuser_reserved_connections") + kept;
+        Ok(Self {
+            most: settings.number("max_connections"),
+            reserved: if superuser { 0 } else { reserved },
+            of_role: of_role.into(),
+            of_database: of_database.into(),
+            others,
+            superuser,
+        })
+    }
+
+    /// Returns how many connections the role can have, were it alone.
+    pub(super) fn available(&self) -> i64 {
+        let limits = [self.of_role, self.of_database].into_iter();
+        let limits = limits.filter(|limit| *limit >= 0 && !self.superuser);
+        limits.fold(self.most - self.reserved, i64::min)
+    }
+
+    /// Compares it with what services want.
+    pub(super) fn judge(&self, demand: Demand) -> Option<Finding> {
+        let Demand { budget, instances } = demand;
+        let (wanted, available) = (demand.total(), self.available());
+        let sum = match instances {
+            1 => format!("the budget is {}", counted(budget, "connection", "connections")),
+            _ => format!("{instances} instances with {budget} connections each want {wanted}"),
+        };
+        let fits = |limit: i64| limit.max(0) / i64::try_from(instances).unwrap_or(i64::MAX).max(1);
+        if wanted > available {
+            let why = "the server refuses connections (53300) under load, those of other programs and of \
+                       administrators among them";
+            let what = format!("{sum}, and the server has {available} for this role");
+            let how = format!(
+                "lower max_connections to {} per instance, or raise {}",
+                fits(available),
+                self.tightest()
+            );
+            return Some(Finding::error(what, why).how(how));
+        }
+        let free = self.most - self.reserved - self.others;
+        if wanted > free {
+            let what = format!(
+                "{sum}, and other programs use {} of {} now",
+                self.others,
+                self.most - self.reserved
+            );
+            let why = "all together do not fit: under load, connections are refused (53300)";
+            let how = format!(
+                "lower max_connections to {} per instance, have the others use fewer, or raise max_connections of \
+                 the server",
+                fits(free)
+            );
+            return Some(Finding::warning(what, why).how(how));
+        }
+        None
+    }
+
+    /// Returns the limit that decides.
+    fn tightest(&self) -> &'static str {
+        let available = self.available();
+        match self {
+            _ if self.most - self.reserved == available => "max_connections of the server",
+            _ if self.of_role == available => {
+                "the connection limit of the role (alter role … connection limit)"
+            }
+            _ => "the connection limit of the database (alter database … connection limit)",
+        }
+    }
+}
+
+/// Superuser, limit of the role, of the database, whether the role may use `reserved_connections`, sessions of others.
+/// Processes of the server have no user.
+const LIMITS: &str = "\
+    select r.rolsuper, r.rolconnlimit, d.datconnlimit, \
+      exists (select from pg_catalog.pg_roles p \
+        where p.rolname operator(pg_catalog.=) 'pg_use_reserved_connections' \
+        and pg_catalog.pg_has_role(r.oid, p.oid, 'usage')), \
+      (select pg_catalog.count(*) from pg_catalog.pg_stat_activity a where a.usesysid is not null \
+        and not pg_catalog.starts_with(a.application_name, 'tenantry')) \
+    from pg_catalog.pg_roles r, pg_catalog.pg_database d \
+    where r.rolname operator(pg_catalog.=) session_user \
+    and d.datname operator(pg_catalog.=) pg_catalog.current_database()";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity;
+
+    #[test]
+    fn the_tightest_limit_counts() {
+        let server = Capacity {
+            most: 100,
+            reserved: 3,
+            of_role: -1,
+            of_database: -1,
+            others: 0,
+            superuser: false,
+        };
+        let of = |capacity: &Capacity, budget, instances| {
+            let finding = capacity.judge(Demand { budget, instances });
+            finding.map(|finding| (finding.severity, finding.how))
+        };
+        assert_eq!(of(&server, 20, 4), None);
+        assert_eq!(of(&server, 97, 1), None);
+        let (severity, how) = of(&server, 20, 5).unwrap();
+        assert_eq!(severity, Severity::Error);
+        assert!(
+            how.starts_with("lower max_connections to 19 per instance, or raise max_connections"),
+            "{how}"
+        );
+        let busy = Capacity { others: 60, ..server.clone() };
+        let (severity, how) = of(&busy, 20, 2).unwrap();
+        assert_eq!(severity, Severity::Warning);
+        assert!(how.contains("to 18 per instance"), "{how}");
+        let role = Capacity { of_role: 10, of_database: 50, ..server.clone() };
+        assert!(of(&role, 20, 1).unwrap().1.contains("limit of the role"));
+        let database = Capacity { of_database: 0, ..server.clone() };
+        assert!(of(&database, 20, 1).unwrap().1.contains("limit of the database"));
+        let superuser = Capacity { superuser: true, reserved: 0, of_role: 1, ..server };
+        assert_eq!(of(&superuser, 100, 1), None);
+    }
+}

@@ -1,0 +1,108 @@
+use futures_util::FutureExt;
+
+use super::{Largest, Relations, Settings};
+use crate::{
+    doctor::{
+        BuiltIn, Examined, Finding, Subject,
+        text::{counted, grouped},
+    },
+    error::Error,
+};
+
+/// Whether the lock table holds what one transaction over a tenant, or over all, locks.
+pub(super) const CHECK: BuiltIn = BuiltIn {
+    name: "locks",
+    title: "Lock table",
+    reads: "the relations of tenants",
+    look: |on| look(on).boxed(),
+};
+
+async fn look(on: &Subject) -> Result<Examined, Error> {
+    let settings = on.settings().await?;
+    let slots = slots(settings);
+    let message = format!("room for about {} locks", grouped(slots));
+    Ok(match on.relations().await? {
+        Some(relations) => Examined::ok(message).findings(judge(relations, slots, settings)),
+        None => Examined::ok(message).unseen("the relations of tenants: they cannot be listed"),
+    })
+}
+
+/// How many locks the server has room for: the
+/// [formula](https://www.postgresql.org/docs/current/runtime-config-locks.html) of its documentation. There is some
+/// slack on top, and nothing can rely on it.
+fn slots(settings: &Settings) -> u64 {
+    let sessions =
+        settings.number("max_connections") + settings.number("max_prepared_transactions");
+    settings.number("max_locks_per_transaction").saturating_mul(sessions).unsigned_abs()
+}
+
+fn judge(relations: &Relations, slots: u64, settings: &Settings) -> Vec<Finding> {
+    let per_transaction = settings.number("max_locks_per_transaction").unsigned_abs().max(1);
+    let raised = |locks: u64| {
+        // With half as much again to spare, for what else runs.
+        let needed = (locks + locks / 2).div_ceil((slots / per_transaction).max(1));
+        format!(
+            "raise max_locks_per_transaction to {} (now {per_transaction}; a restart is needed)",
+            needed.next_multiple_of(64)
+        )
+    };
+    let mut found = Vec::new();
+    if let Some(Largest { tenant, relations, .. }) = &relations.largest
+        && relations.saturating_mul(2) > slots
+    {
+        let what = format!(
+            "the tenant {tenant} has {}, and the lock table has room for about {}",
+            counted_u64(*relations, "relation", "relations"),
+            grouped(slots)
+        );
+        let why = "a transaction that touches all of them, such as pg_dump or drop schema … cascade, may fail with \
+                   \"out of shared memory\", and others with it";
+        found.push(Finding::warning(what, why).how(raised(*relations)));
+    }
+    if relations.tables > slots {
+        let what = format!(
+            "tenants have {} in all, and the lock table has room for about {}",
+            counted_u64(relations.tables, "table", "tables"),
+            grouped(slots)
+        );
+        let why = "pg_dump of the whole database locks every table in one transaction, and fails with \"out of shared \
+                   memory\"";
+        let how = format!(
+            "dump tenant by tenant or take a physical backup; or {}",
+            raised(relations.tables)
+        );
+        found.push(Finding::info(what, why).how(how));
+    }
+    found
+}
+
+fn counted_u64(count: u64, one: &str, many: &str) -> String {
+    counted(usize::try_from(count).unwrap_or(usize::MAX), one, many)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity;
+
+    #[test]
+    fn many_relations_need_more_room() {
+        let settings =
+            Settings::from([("max_locks_per_transaction", "64"), ("max_connections", "100")]);
+        let slots = slots(&settings);
+        assert_eq!(slots, 6_400);
+        let of = |tables, largest| {
+            let largest = Largest { tenant: "acme".into(), tables: 1, relations: largest };
+            let relations = Relations { tables, largest: Some(largest) };
+            judge(&relations, slots, &settings)
+        };
+        assert_eq!(of(6_400, 3_200), []);
+        let found = of(40_000, 4_000);
+        assert_eq!(
+            found.iter().map(|of| of.severity).collect::<Vec<_>>(),
+            [Severity::Warning, Severity::Info]
+        );
+        assert!(found[0].how.contains("to 64 (now 64"), "{}", found[0].how);
+        assert!(found[1].how.contains("to 640 (now 64"), "{}", found[1].how);
+    }
+}

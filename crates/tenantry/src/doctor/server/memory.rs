@@ -1,0 +1,95 @@
+use futures_util::FutureExt;
+
+use super::Settings;
+use crate::{
+    doctor::{
+        BuiltIn, Examined, Finding, Subject,
+        text::{counted, grouped},
+    },
+    error::Error,
+    pool::PoolOptions,
+};
+
+/// How much memory the server's processes keep for the tables that they have touched.
+pub(super) const CHECK: BuiltIn = BuiltIn {
+    name: "memory",
+    title: "Relation cache",
+    reads: "the tables of tenants",
+    look: |on| look(on).boxed(),
+};
+
+/// What a process keeps for a table with two indexes that it has touched, in bytes: measured on PostgreSQL 15. Nothing
+/// but its end gives that back.
+const PER_TABLE: u64 = 15_500;
+
+async fn look(on: &Subject) -> Result<Examined, Error> {
+    let settings = on.settings().await?;
+    let Some(relations) = on.relations().await? else {
+        return Ok(Examined::unknown(
+            "the tables of tenants cannot be counted: they cannot be listed",
+        ));
+    };
+    Ok(judge(relations.tables, on.fleet().server().options(), on.instances(), settings))
+}
+
+fn judge(tables: u64, options: &PoolOptions, instances: usize, settings: &Settings) -> Examined {
+    let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let touched = tables.min(number(options.max_tables_per_connection));
+    let connections = number(options.max_connections).saturating_mul(number(instances));
+    let memory = touched.saturating_mul(PER_TABLE).saturating_mul(connections);
+    let shared = settings.number("shared_buffers").unsigned_abs().saturating_mul(8_192);
+    let examined = Examined::ok(format!(
+        "up to {} for {}",
+        megabytes(memory),
+        counted(options.max_connections.saturating_mul(instances), "connection", "connections")
+    ));
+    if memory <= shared {
+        return examined;
+    }
+    let what = format!(
+        "processes of the server may keep {} for the definitions of {} each; shared_buffers is {}",
+        megabytes(memory),
+        counted(usize::try_from(touched).unwrap_or(usize::MAX), "table", "tables"),
+        megabytes(shared)
+    );
+    let why = "this memory comes on top of shared_buffers and work_mem, and a process gives it back only when it ends";
+    let how = format!(
+        "compare it with the memory of the server; where it does not fit, lower max_tables_per_connection (now {}) \
+         or max_connections",
+        grouped(options.max_tables_per_connection)
+    );
+    // As a rule, shared_buffers is a quarter of the memory.
+    examined.finding(match memory > shared.saturating_mul(3) {
+        true => Finding::warning(what, why).how(how),
+        false => Finding::info(what, why).how(how),
+    })
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", grouped(bytes.div_ceil(1_000_000)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::CheckStatus;
+
+    #[test]
+    fn memory_is_compared_with_the_servers() {
+        let settings = Settings::from([("shared_buffers", "16384")]); // 128 MB
+        let options = PoolOptions::default();
+        for (tables, instances, message, status, findings) in [
+            (100, 1, "up to 31 MB for 20 connections", CheckStatus::Ok, 0),
+            (1_000, 1, "up to 310 MB for 20 connections", CheckStatus::Ok, 1),
+            (40_000, 4, "up to 2,480 MB for 80 connections", CheckStatus::Warn, 1),
+        ] {
+            let examined = judge(tables, &options, instances, &settings);
+            assert_eq!(examined.message(), message);
+            assert_eq!(
+                (examined.status(), examined.findings.len()),
+                (status, findings),
+                "{tables}"
+            );
+        }
+    }
+}

@@ -1,0 +1,68 @@
+use futures_util::FutureExt;
+
+use super::capacity::{Capacity, Demand};
+use crate::{
+    doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
+    error::Error,
+    pool::PoolOptions,
+    tenant::TenantState,
+};
+
+/// Whether the pool's options fit each other, the tenants, and the server's limits.
+pub(super) const CHECK: BuiltIn = BuiltIn {
+    name: "poolConfig",
+    title: "Pool configuration",
+    reads: "the limits of the server",
+    look: |on| look(on).boxed(),
+};
+
+async fn look(on: &Subject) -> Result<Examined, Error> {
+    let server = on.fleet().server();
+    let options = server.options();
+    let capacity = Capacity::read(on).await?;
+    let demand = Demand { budget: options.max_connections, instances: on.instances() };
+    let (budget, cap) = (options.max_connections, server.cap_of_a_tenant());
+    let available = capacity.available();
+    let message = format!(
+        "{}, at most {cap} per tenant; the server has {available}",
+        counted(budget, "connection", "connections")
+    );
+    let text = format!(
+        "max={budget}, perTenant={cap}, ttl={}ms, instances={}; the server has {available} connections",
+        options.tenant_pool_ttl.as_millis(),
+        on.instances()
+    );
+    let examined = Examined::ok(message).in_words(text);
+    let examined = examined.findings(capacity.judge(demand)).findings(contradictions(options));
+    Ok(examined.findings(forgotten(on, options)))
+}
+
+/// Finds options that make each other useless.
+fn contradictions(options: &PoolOptions) -> Option<Finding> {
+    let PoolOptions { acquire_timeout, connect_timeout, .. } = options;
+    (connect_timeout >= acquire_timeout).then(|| {
+        Finding::warning(
+            format!("connect_timeout ({connect_timeout:?}) is not below acquire_timeout ({acquire_timeout:?})"),
+            "a request whose connection cannot be opened fails, although another one may have become idle meanwhile",
+        )
+        .how("set connect_timeout to about half of acquire_timeout")
+    })
+}
+
+/// Finds out whether tenant pools are forgotten while their tenants are active.
+fn forgotten(on: &Subject, options: &PoolOptions) -> Option<Finding> {
+    let tenants = on.tenants().ok()?;
+    let active = tenants.iter().filter(|record| record.state == TenantState::Active).count();
+    let most = options.max_tenant_pools;
+    (active > most).then(|| {
+        Finding::warning(
+            format!(
+                "the pool remembers {}, and {} are active",
+                counted(most, "tenant", "tenants"),
+                counted(active, "tenant", "tenants")
+            ),
+            "tenants lose their idle connections and their place in metrics to others",
+        )
+        .how(format!("raise max_tenant_pools to {active} or more (current: {most})"))
+    })
+}

@@ -1,0 +1,155 @@
+use futures_util::FutureExt;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use crate::{
+    doctor::{BuiltIn, Examined, Finding, Subject},
+    error::Error,
+};
+
+/// Whether sessions are encrypted, and the server is verified.
+pub(super) const CHECK: BuiltIn = BuiltIn {
+    name: "tls",
+    title: "TLS",
+    reads: "the encryption of the session",
+    look: |on| look(on).boxed(),
+};
+
+async fn look(on: &Subject) -> Result<Examined, Error> {
+    let asked = sqlx::query_as(OWN_SESSION).persistent(false);
+    let session: Option<(bool, Option<String>)> = asked.fetch_optional(on.fleet().system()).await?;
+    let connect = on.manager().connect_options();
+    let version = match session {
+        Some((true, version)) => Some(version.unwrap_or_else(|| "TLS".to_owned())),
+        Some((false, _)) => None,
+        None => {
+            return Ok(Examined::unknown(
+                "the server does not say whether the session is encrypted",
+            ));
+        }
+    };
+    Ok(judge(version.as_deref(), connect.get_ssl_mode(), reach(connect)))
+}
+
+/// How far what is sent travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Machine,
+    Network,
+}
+
+fn reach(connect: &PgConnectOptions) -> Reach {
+    let host = connect.get_host();
+    let local = connect.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host.starts_with("127.")
+        || matches!(host, "::1" | "[::1]");
+    if local { Reach::Machine } else { Reach::Network }
+}
+
+fn judge(version: Option<&str>, mode: PgSslMode, reach: Reach) -> Examined {
+    let verify = "use sslmode=verify-full, with sslrootcert where the authority of the certificate is not a public one";
+    let name = name_of(mode);
+    match (version, reach) {
+        (None, Reach::Machine) => Examined::ok("not used: the server is on this machine"),
+        (None, Reach::Network) => Examined::ok(format!("not used (sslmode={name})")).finding(
+            Finding::warning(
+                "the connection to the server is not encrypted",
+                "everything that tenants read and write can be read and changed on the network",
+            )
+            .how(format!("turn TLS on at the server (ssl = on), and {verify}")),
+        ),
+        (Some(version), _) => {
+            let examined = Examined::ok(format!("{version}, sslmode={name}"));
+            let examined = examined.findings(matches!(version, "TLSv1" | "TLSv1.1").then(|| {
+                Finding::warning(
+                    format!("the session uses {version}"),
+                    "this version of TLS is broken",
+                )
+                .how("raise ssl_min_protocol_version on the server to TLSv1.2")
+            }));
+            if reach == Reach::Machine {
+                return examined;
+            }
+            examined.findings(
+                unverified(mode).map(|(what, why)| Finding::warning(what, why).how(verify)),
+            )
+        }
+    }
+}
+
+/// Says what a mode does not verify.
+fn unverified(mode: PgSslMode) -> Option<(&'static str, &'static str)> {
+    match mode {
+        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => Some((
+            "sslmode lets connections fall back to plain text",
+            "whoever can change packets on the network can turn TLS off and read everything",
+        )),
+        PgSslMode::Require => Some((
+            "sslmode=require does not verify the server",
+            "whoever can change packets on the network can pretend to be the server",
+        )),
+        PgSslMode::VerifyCa => Some((
+            "sslmode=verify-ca does not verify the host",
+            "any server with a certificate of the same authority can pretend to be this one",
+        )),
+        PgSslMode::VerifyFull => None,
+    }
+}
+
+fn name_of(mode: PgSslMode) -> &'static str {
+    match mode {
+        PgSslMode::Disable => "disable",
+        PgSslMode::Allow => "allow",
+        PgSslMode::Prefer => "prefer",
+        PgSslMode::Require => "require",
+        PgSslMode::VerifyCa => "verify-ca",
+        PgSslMode::VerifyFull => "verify-full",
+    }
+}
+
+/// A session always sees its own row.
+const OWN_SESSION: &str = "\
+    select s.ssl, s.version from pg_catalog.pg_stat_ssl s \
+    where s.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::CheckStatus;
+
+    #[test]
+    fn what_can_be_read_or_forged_is_told() {
+        use PgSslMode::{Disable, Prefer, Require, VerifyCa, VerifyFull};
+        for (version, mode, reach, status) in [
+            (None, Disable, Reach::Machine, CheckStatus::Ok),
+            (None, Prefer, Reach::Network, CheckStatus::Warn),
+            (Some("TLSv1.3"), Prefer, Reach::Network, CheckStatus::Warn),
+            (Some("TLSv1.3"), Require, Reach::Network, CheckStatus::Warn),
+            (Some("TLSv1.3"), VerifyCa, Reach::Network, CheckStatus::Warn),
+            (Some("TLSv1.3"), VerifyFull, Reach::Network, CheckStatus::Ok),
+            (Some("TLSv1.1"), VerifyFull, Reach::Network, CheckStatus::Warn),
+            (Some("TLSv1.3"), Prefer, Reach::Machine, CheckStatus::Ok),
+        ] {
+            assert_eq!(
+                judge(version, mode, reach).status(),
+                status,
+                "{version:?} {mode:?} {reach:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn hosts_of_this_machine_need_no_network() {
+        for (host, expected) in [
+            ("localhost", Reach::Machine),
+            ("127.0.0.1", Reach::Machine),
+            ("/run/postgresql", Reach::Machine),
+            ("db.example.org", Reach::Network),
+            ("10.0.0.1", Reach::Network),
+        ] {
+            let connect = PgConnectOptions::new_without_pgpass().host(host);
+            assert_eq!(reach(&connect), expected, "{host}");
+        }
+    }
+}
