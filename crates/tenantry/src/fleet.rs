@@ -15,8 +15,8 @@ use crate::{
     db::{Handle, SharedDb, TenantDb},
     error::{Error, ErrorKind},
     event::EvictReason,
-    pool::{Lease, OccupantId, Server},
-    tenant::{Ident, TenantId, TenantRecord, TenantState},
+    pool::{Class, Lease, Occupant, OccupantId, Server},
+    tenant::{Binding, Ident, Isolation, TenantId, TenantRecord, TenantState},
 };
 
 /// How the tenants of a server are found, listed, and worked on. Cloning is cheap.
@@ -60,6 +60,27 @@ impl Fleet {
             first_use: Arc::default(),
             watch: Arc::default(),
         }
+    }
+
+    /// Makes a fleet of scratch schemas, over a pool that was made for them. The shared schema is one of them.
+    pub(crate) fn of_scratch(
+        &self,
+        server: Arc<Server>,
+        isolation: Isolation,
+        shared_schema: Ident,
+    ) -> Self {
+        let db = |id, class, binding| {
+            let occupant = Arc::new(Occupant::new(id, class, binding));
+            SharedDb::new(Handle::new(Arc::clone(&server), occupant))
+        };
+        let library = Arc::clone(server.system());
+        let library = SharedDb::new(Handle::new(Arc::clone(&server), library));
+        let shared = Binding::shared(&shared_schema).reaching(self.lookup.extension_schemas());
+        let asked =
+            Asked { library, shared: db(OccupantId::Catalog, Class::System, shared.clone()) };
+        let shared = db(OccupantId::Shared, Class::Shared, shared);
+        let lookup = self.lookup.of_scratch(isolation, shared_schema);
+        Self::new(server, shared, asked, lookup)
     }
 
     /// Tells this from now on of each tenant, when a handle of it is asked for and the catalog was asked just now.

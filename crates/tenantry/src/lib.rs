@@ -122,6 +122,7 @@ pub mod migrate;
 #[cfg(feature = "ops")]
 pub mod ops;
 mod pool;
+pub mod proof;
 pub mod provision;
 pub mod retry;
 pub mod schema;

@@ -31,6 +31,7 @@ use crate::{
     metrics::{Metrics, MetricsCollector, MetricsOptions, UpkeepMetrics},
     migrate::TenantMigrator,
     pool::{Detail, OccupantId, PoolSnapshot, Server},
+    proof::{self, IsolationProof, ProofOptions},
     provision::Provisioner,
     seed::Seeder,
     tenant::{ParseTenantIdError, Placement, TenantId, TenantRecord, TenantState},
@@ -346,6 +347,34 @@ impl TenantManager {
     /// Safe.
     pub async fn tenant_sizes(&self, method: SizeMethod) -> Result<TenantSizes, Error> {
         activity::read_sizes(&self.0.fleet, method).await
+    }
+
+    /// Attacks the isolation of tenants through the configured connection, in scratch schemas, and reports each
+    /// attack with its outcome: evidence for an audit.
+    ///
+    /// The scratch schemas, whose names begin with `tenantry_proof_` and a random number, and up to two roles, are
+    /// created and removed with the login of [upkeep](ManagerBuilder::upkeep_credentials). The attacks take up to 4
+    /// connections of the budget while they run, and two seconds or more. Scratch schemas of a proof that was killed
+    /// are removed by the next one that begins more than an hour later.
+    ///
+    /// It is the one thing that runs behind a pooler in transaction mode, where it finds the leak.
+    ///
+    /// # Examples
+    ///
+    /// See [`ProofOptions`].
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) when an option cannot be followed,
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) when the login may not create schemas, and what stands
+    /// in the way of taking a connection. An attack that cannot be run is no error: the report says why.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the scratch schemas are removed in the background, which [`close`](Self::close) waits for.
+    pub async fn prove_isolation(&self, options: ProofOptions) -> Result<IsolationProof, Error> {
+        let Inner { fleet, connect, .. } = &*self.0;
+        proof::prove(fleet, connect.get_username(), &options).await
     }
 
     /// Returns the pool in figures, to be serialised.

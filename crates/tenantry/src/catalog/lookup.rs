@@ -11,14 +11,14 @@ use sqlx::PgConnection;
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
-    Ask, Asked, Catalog, CatalogChange, CatalogOptions, Write,
+    Ask, Asked, Catalog, CatalogChange, CatalogOptions, SchemaDiscovery, Write,
     desk::{Answered, Desk, Joined, Limits, Rank, Ticket},
     holders::Holders,
     in_time,
     memory::{Found, Memory, Verdict},
     outage::Outage,
     page,
-    rules::{Known, Rules, Site},
+    rules::{Dedicate, Known, Rules, Site},
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
@@ -309,6 +309,22 @@ impl Lookup {
     ) -> Result<Known, Error> {
         let record = TenantRecord { state: TenantState::Active, step: None, ..record.clone() };
         self.0.rules.known(record, schema.clone(), None)
+    }
+
+    /// Makes one that finds the tenants whose schemas the template names, each by its schema, under the same
+    /// rules otherwise. None of them is dedicated.
+    pub(crate) fn of_scratch(&self, isolation: Isolation, shared_schema: Ident) -> Self {
+        let Inner { rules, retry, .. } = &*self.0;
+        let rules = Rules {
+            isolation,
+            shared_schema,
+            tenants_see_shared: rules.tenants_see_shared,
+            extensions: Arc::clone(&rules.extensions),
+            dedicate: Dedicate { decide: Arc::new(|_| false), credentials: None },
+            runtime: rules.runtime.clone(),
+        };
+        let catalog = Box::new(SchemaDiscovery::default());
+        Self::new(&CatalogOptions::default(), catalog, rules, retry.clone(), 1)
     }
 
     /// Says whether a schema has a name that the template gives to tenants.

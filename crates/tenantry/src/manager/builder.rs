@@ -10,8 +10,8 @@ use crate::{
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
     fleet::Fleet,
     pool::{
-        AskForCredentials, Class, Credentials, ExtensionSchemas, Login, Occupant, OccupantId, Own,
-        PoolOptions, Server, application_name,
+        AskForCredentials, Class, Credentials, ExtensionSchemas, Guard, Login, Occupant,
+        OccupantId, Own, PoolOptions, Server, application_name,
     },
     retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
@@ -417,6 +417,7 @@ impl ManagerBuilder {
             upkeep: self.upkeep.map(Login::upkeeps),
             manager: runtime.clone(),
             extensions: Arc::clone(&extensions),
+            guard: Guard::Refuses,
         };
         let server = Server::new(connect.clone(), self.pool, outside, own, events, hooks);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));

@@ -10,6 +10,7 @@ use tracing::Span;
 
 use super::{
     credentials::Credentials,
+    maintain::{Returning, say_goodbye},
     occupant::Occupant,
     reset::begin_pinned_sql,
     scheduler::{Class, ConnId, How, Time},
@@ -202,6 +203,15 @@ impl Lease {
     /// Returns `true` if another backend has answered and nobody knows yet why.
     pub(super) fn is_in_question(&self) -> bool {
         self.session().identity.is_in_question()
+    }
+
+    /// Closes the connection and keeps its place in the budget.
+    pub(super) async fn leave_place(mut self) -> Returning {
+        let place = Returning::new(Arc::clone(&self.server), self.conn);
+        if let Some(session) = self.session.take() {
+            say_goodbye(session).await;
+        }
+        place
     }
 
     /// Closes the connection instead of giving it back.

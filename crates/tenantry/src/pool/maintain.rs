@@ -331,7 +331,7 @@ async fn cancel_statement(mut lease: Lease, backend: i32) -> bool {
     matches!(asked, Ok(Ok(_)))
 }
 
-async fn say_goodbye(session: Session) {
+pub(super) async fn say_goodbye(session: Session) {
     if !matches!(timeout(CLOSE_TIMEOUT, session.close()).await, Ok(Ok(()))) {
         tracing::debug!("a connection was closed without a goodbye");
     }
@@ -392,12 +392,17 @@ impl Drop for Opening {
 }
 
 /// The place of a lease that is on its way back; dropping it says that the connection is gone.
-struct Returning {
+#[derive(Debug)]
+pub(super) struct Returning {
     server: Option<Arc<Server>>,
     conn: ConnId,
 }
 
 impl Returning {
+    pub(super) fn new(server: Arc<Server>, conn: ConnId) -> Self {
+        Self { server: Some(server), conn }
+    }
+
     fn give_back(mut self, session: Session) {
         if let Some(server) = self.server.take() {
             server.give_back(self.conn, session);

@@ -47,9 +47,20 @@ impl Pooling {
 pub(crate) const TRANSACTION_POOLER: &str = "a connection pooler in transaction mode mixes up the \
     sessions of tenants; connect to PostgreSQL itself or to a pooler in session mode, and restart";
 
+/// What follows from the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// Nothing is served behind a pooler in transaction mode.
+    Refuses,
+    /// The verdict is noted and everything is served: for scratch schemas of the proof of isolation, and
+    /// for nothing else.
+    Notes,
+}
+
 /// What is known of the connections of a server: who answers on each, and the verdict.
 #[derive(Debug)]
 pub(super) struct Separation {
+    guard: Guard,
     /// Whether the budget has room for the second connection of a probe.
     has_room: bool,
     /// Whether an acquire has to stop: on a verdict, or while one is being found.
@@ -100,9 +111,10 @@ pub(super) enum Met {
 
 impl Separation {
     /// `budget` is the number of connections that the pool can have.
-    pub(super) fn new(budget: usize) -> Arc<Self> {
+    pub(super) fn new(budget: usize, guard: Guard) -> Arc<Self> {
         let has_room = budget > 1;
         Arc::new(Self {
+            guard,
             has_room,
             stopped: AtomicBool::new(false),
             probe_due: AtomicBool::new(has_room),
@@ -125,7 +137,7 @@ impl Separation {
     pub(super) async fn pass(&self) -> Result<(), Error> {
         while !self.is_undisputed() {
             let changed = self.changed.notified();
-            if self.verdict() == Pooling::Transaction {
+            if self.guard == Guard::Refuses && self.verdict() == Pooling::Transaction {
                 return Err(transaction_pooler());
             }
             if self.inner.lock().inquiries > 0 {
@@ -135,10 +147,10 @@ impl Separation {
         Ok(())
     }
 
-    /// Notes the proof. Returns whether it is the first one.
+    /// Notes the proof. Returns `true` if nothing is to be served from now on, and was until now.
     pub(super) fn condemn(&self) -> bool {
         let mut inner = self.inner.lock();
-        let first = inner.verdict != Pooling::Transaction;
+        let first = self.guard == Guard::Refuses && inner.verdict != Pooling::Transaction;
         inner.verdict = Pooling::Transaction;
         self.probe_due.store(false, Ordering::Release);
         self.settle(&inner);
@@ -235,7 +247,8 @@ impl Separation {
 
     /// Lets acquires go on, or stops them, and wakes those that have stopped.
     fn settle(&self, inner: &Inner) {
-        let stopped = inner.verdict == Pooling::Transaction || inner.inquiries > 0;
+        let stopped = self.guard == Guard::Refuses
+            && (inner.verdict == Pooling::Transaction || inner.inquiries > 0);
         self.stopped.store(stopped, Ordering::Release);
         self.changed.notify_waiters();
     }
@@ -327,10 +340,12 @@ impl Identity {
     /// When it is another one, this says why only where the user of the connection had no part in
     /// it: then the [inquiry](Self::take_inquiry) that begins here stops all acquires until it ends.
     pub(super) fn compare(&mut self, pid: i32) -> sqlx::Result<()> {
-        if *self.pid.get_or_insert(pid) == pid {
+        let before = self.pid.replace(pid);
+        if before.is_none_or(|before| before == pid) || self.separation.guard == Guard::Notes {
             self.handed_out = false;
             return Ok(());
         }
+        self.pid = before;
         if self.handed_out {
             self.separation.begin_generation();
         } else if self.inquiry.is_none() && self.backend.is_some_and(|backend| backend.is_known()) {
@@ -398,7 +413,7 @@ mod tests {
 
     #[test]
     fn another_answer_stops_acquires_until_its_case_is_closed() {
-        let separation = Separation::new(2);
+        let separation = Separation::new(2, Guard::Refuses);
         let mut one = identity(&separation, 1);
         assert!(one.compare(1).is_ok() && separation.is_undisputed());
         assert!(one.compare(2).is_err() && one.is_in_question());
@@ -410,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_was_handed_out_begins_a_generation() {
-        let separation = Separation::new(2);
+        let separation = Separation::new(2, Guard::Refuses);
         let (mut one, other) = (identity(&separation, 1), identity(&separation, 2));
         separation.acquit(0);
         assert!(!separation.is_probe_due());
@@ -432,7 +447,7 @@ mod tests {
 
     #[test]
     fn a_backend_belongs_to_its_connection_while_that_lives() {
-        let separation = Separation::new(2);
+        let separation = Separation::new(2, Guard::Refuses);
         let (one, other) = (identity(&separation, 1), identity(&separation, 2));
         assert!(one.is_of_another(&backend(2, 10)));
         assert!(!one.is_of_another(&backend(1, 10)) && !one.is_of_another(&backend(2, 20)));
@@ -442,7 +457,7 @@ mod tests {
 
     #[test]
     fn nothing_takes_a_verdict_back() {
-        let separation = Separation::new(2);
+        let separation = Separation::new(2, Guard::Refuses);
         let mut one = identity(&separation, 1);
         assert!(separation.condemn() && !separation.condemn());
         separation.acquit(0);
@@ -451,6 +466,9 @@ mod tests {
         assert!(one.compare(2).is_err());
         assert_eq!(separation.verdict(), Pooling::Transaction);
         assert!(!separation.is_undisputed() && !separation.is_probe_due());
-        assert!(!Separation::new(1).is_probe_due(), "there is no second connection");
+        assert!(
+            !Separation::new(1, Guard::Refuses).is_probe_due(),
+            "there is no second connection"
+        );
     }
 }

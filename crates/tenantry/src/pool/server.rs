@@ -27,7 +27,7 @@ use super::{
     gate::{GateGuard, Gates},
     occupant::{Occupant, OccupantId},
     outcomes::Outcomes,
-    pooling::{Pooling, Separation},
+    pooling::{Guard, Pooling, Separation},
     privileges::Grantee,
     scheduler::{Class, ConnId, Released, TenantCounts, Time},
     session::{Manner, Purpose, Session},
@@ -47,9 +47,9 @@ pub(crate) struct Server {
     /// The library's own occupant, for catalog and housekeeping.
     system: Arc<Occupant>,
     /// The library's own occupant for operations on many tenants, bound to none of them.
-    upkeep: Arc<Occupant>,
+    pub(super) upkeep: Arc<Occupant>,
     /// The role of the manager, where upkeep has another one.
-    manager: Option<Ident>,
+    pub(super) manager: Option<Ident>,
     /// Never held across an await; every event takes it once.
     state: Mutex<State>,
     /// What is known of who answers on the connections.
@@ -90,6 +90,7 @@ pub(crate) struct Own {
     /// The role of the manager, where upkeep has another one.
     pub(crate) manager: Option<Ident>,
     pub(crate) extensions: Arc<ExtensionSchemas>,
+    pub(crate) guard: Guard,
 }
 
 /// How much a snapshot tells.
@@ -117,9 +118,9 @@ impl Server {
         hooks: Hooks,
     ) -> Arc<Self> {
         let limits = options.limits(outside);
-        let separation = Separation::new(limits.budget);
+        let Own { system, upkeep, manager, extensions, guard } = own;
+        let separation = Separation::new(limits.budget, guard);
         let state = Mutex::new(State::new(limits, options.breaker.clone()));
-        let Own { system, upkeep, manager, extensions } = own;
         let class = if upkeep.is_some() { Class::Upkeep } else { Class::Shared };
         let upkeep =
             Occupant::new(OccupantId::Upkeep, class, Binding::library()).logging_in(upkeep);

@@ -89,6 +89,9 @@ pub(super) fn is_reserved_schema(name: &str) -> bool {
 /// How the names of schemas begin that the library makes before they are a tenant's.
 pub(crate) const PROVISIONAL: &str = "tenantry_spare_";
 
+/// How the names of the schemas and roles begin that a proof of isolation makes and removes.
+pub(crate) const SCRATCH: &str = "tenantry_proof_";
+
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

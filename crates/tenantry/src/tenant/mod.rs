@@ -14,8 +14,8 @@ mod tenant;
 
 pub(crate) use binding::Binding;
 pub use id::{ParseTenantIdError, TenantId};
-pub(crate) use ident::PROVISIONAL;
 pub use ident::{Ident, IdentError};
+pub(crate) use ident::{PROVISIONAL, SCRATCH};
 pub use isolation::Isolation;
 pub use placement::Placement;
 pub(crate) use schema_oid::{Schema, SchemaOid};

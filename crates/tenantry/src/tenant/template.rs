@@ -1,6 +1,9 @@
 use std::{fmt, sync::Arc};
 
-use super::{Ident, IdentError, TenantId, ident::PROVISIONAL};
+use super::{
+    Ident, IdentError, TenantId,
+    ident::{PROVISIONAL, SCRATCH},
+};
 
 /// Turns a tenant id into the name of its container.
 ///
@@ -67,14 +70,17 @@ impl NameTemplate {
     /// # Errors
     ///
     /// [`TemplateError`] when the name does not fit into 63 bytes, is PostgreSQL's own or begins with
-    /// `tenantry_spare_`.
+    /// `tenantry_spare_` or `tenantry_proof_`.
     pub fn container(&self, id: &TenantId) -> Result<Ident, TemplateError> {
         let name = match &self.0 {
             Kind::Text(text) => text.replace(PLACEHOLDER, id.as_str()),
             Kind::Closure(closure) => closure(id),
         };
         let container = Ident::parse(&name)?;
-        if container.is_reserved_schema() || name.starts_with(PROVISIONAL) {
+        if container.is_reserved_schema()
+            || name.starts_with(PROVISIONAL)
+            || self.is_others_scratch(&name)
+        {
             return Err(TemplateError::Reserved { container: name });
         }
         Ok(container)
@@ -85,12 +91,18 @@ impl NameTemplate {
     /// A closure cannot be read backwards and always gives nothing.
     #[must_use]
     pub fn id_of(&self, name: &str) -> Option<TenantId> {
-        if name.starts_with(PROVISIONAL) {
+        if name.starts_with(PROVISIONAL) || self.is_others_scratch(name) {
             return None;
         }
         let (prefix, suffix) = self.around_id()?;
         let id = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
         TenantId::parse(id).ok()
+    }
+
+    /// Returns `true` if a name is that of a scratch schema and the template is not for those.
+    fn is_others_scratch(&self, name: &str) -> bool {
+        name.starts_with(SCRATCH)
+            && !self.around_id().is_some_and(|(prefix, _)| prefix.starts_with(SCRATCH))
     }
 
     /// Returns the text before and after `{id}`, or nothing for a closure.

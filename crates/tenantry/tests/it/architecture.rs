@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["manager"],
     &[
         "activity",
+        "proof",
         "clone",
         "anonymize",
         "drift",
@@ -111,6 +112,10 @@ const PURE: &[&str] = &[
     "schema/references.rs",
     "schema/tokens.rs",
     "table.rs",
+    "proof/chance.rs",
+    "proof/mark.rs",
+    "proof/report.rs",
+    "proof/text.rs",
 ];
 
 /// What has no place in a pure file.

@@ -1,0 +1,84 @@
+//! Connections for scratch schemas alone, within the budget of a pool that serves tenants.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{
+    maintain::Returning,
+    occupant::{Occupant, OccupantId},
+    pooling::Guard,
+    scheduler::Class,
+    server::{Own, Server},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    event::{EventOptions, Hooks},
+    tenant::Binding,
+};
+
+/// A place in the budget of a pool that the pool itself does not use, until it is dropped.
+#[derive(Debug)]
+#[must_use = "the place is free when this is dropped"]
+pub(crate) struct Place {
+    _returning: Returning,
+}
+
+/// How long each place beyond the first one is waited for: tenants may need it more.
+const WAIT_FOR_MORE: Duration = Duration::from_millis(300);
+
+impl Server {
+    /// Takes up to `most` places of the budget, at least one. The first is waited for as an acquire waits.
+    ///
+    /// Behind a pooler in transaction mode the pool has no connections, and there are no places to take.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the places are free.
+    pub(crate) async fn take_places(self: &Arc<Self>, most: usize) -> Result<Vec<Place>, Error> {
+        let mut places = Vec::new();
+        while places.len() < most {
+            let acquired = match places.is_empty() {
+                true => self.acquire_for_upkeep().await,
+                false => match timeout(WAIT_FOR_MORE, self.acquire_for_upkeep()).await {
+                    Ok(acquired) => acquired,
+                    Err(_) => break,
+                },
+            };
+            match acquired {
+                Ok(lease) => places.push(Place { _returning: lease.leave_place().await }),
+                Err(error) if error.kind() == ErrorKind::TransactionPooler => break,
+                Err(error) if places.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(places)
+    }
+
+    /// Makes a pool of `budget` connections that connects as this one does, and that serves behind a pooler in
+    /// transaction mode, too: nothing but scratch schemas may be reached through it. Whoever makes it
+    /// holds as many [places](Self::take_places) and closes it.
+    pub(crate) fn scratch(&self, budget: usize) -> Arc<Self> {
+        let mut options = self.options.clone();
+        options.max_connections = budget;
+        options.max_connections_per_tenant = Some(budget);
+        options.reserved_connections = Some(0);
+        options.min_idle = 0;
+        let system = Occupant::new(OccupantId::System, Class::System, Binding::library());
+        let own = Own {
+            system: Arc::new(system),
+            upkeep: self.upkeep.login.clone(),
+            manager: self.manager.clone(),
+            extensions: Arc::clone(&self.extensions),
+            guard: Guard::Notes,
+        };
+        let events = EventOptions::default().queries(false);
+        Self::new(self.connect.clone(), options, 0, own, events, Hooks::default())
+    }
+
+    /// Returns how the connections are opened.
+    pub(crate) fn connects_to(&self) -> (&str, u16, Option<&str>) {
+        let connect = &self.connect;
+        (connect.get_host(), connect.get_port(), connect.get_database())
+    }
+}

@@ -1,0 +1,139 @@
+//! Ids that could be taken for another tenant's.
+
+use super::super::{
+    ground::{Attacked, Finding, Ground, Stop},
+    scratch::LONGEST,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    tenant::TenantId,
+};
+
+/// What has come of asking for a tenant by a text.
+enum Asked {
+    /// It was refused, or there is none.
+    Refused(ErrorKind),
+    /// It has a handle, on which this row is read.
+    Row(String),
+}
+
+async fn ask(ground: &Ground<'_>, text: &str) -> Result<Asked, Stop> {
+    let id = match TenantId::parse(text) {
+        Ok(id) => id,
+        Err(error) => return Ok(Asked::Refused(Error::from(error).kind())),
+    };
+    match ground.fleet.tenant(&id).await {
+        Ok(db) => Ok(Asked::Row(ground.look(&db, "").await?.owner().to_owned())),
+        Err(error) if error.is_transient() => Err(error.into()),
+        Err(error) => Ok(Asked::Refused(error.kind())),
+    }
+}
+
+/// Asks for tenants whose ids differ in case alone, and for one that there is not.
+pub(in crate::proof) async fn case(ground: &Ground<'_>) -> Attacked {
+    let mut leaks = Vec::new();
+    let ids = ["acme", "Acme", "ACME"];
+    for id in ids.into_iter().chain(ids) {
+        match ask(ground, id).await? {
+            Asked::Row(owner) if owner == id => {}
+            Asked::Row(owner) => leaks.push(format!("tenant {id} read the row of {owner}")),
+            Asked::Refused(kind) => {
+                return Err(Stop::new(format!("tenant {id} was refused as {kind:?}")));
+            }
+        }
+    }
+    if let Asked::Row(owner) = ask(ground, "aCMe").await? {
+        leaks.push(format!("aCMe, which does not exist, read the row of {owner}"));
+    }
+    let seen = "acme, Acme and ACME read a row each, aCMe was refused".to_owned();
+    Ok(Finding { leaks, seen, rounds: 7 })
+}
+
+/// Texts that look like the id of a tenant, or would become it or its schema on the way.
+const CONFUSABLE: &[&str] = &[
+    "acme ",
+    " acme",
+    "acme\t",
+    "acme\n",
+    "acme\0",
+    "acme%00",
+    "acme%20",
+    "acme.",
+    ".acme",
+    "acme/",
+    "../acme",
+    "acme/../acme",
+    "acme;",
+    "acme--",
+    "acme'",
+    "\"acme\"",
+    "acme\"",
+    "acme,globex",
+    "acme, public",
+    "аcme",
+    "acmе",
+    "ａｃｍｅ",
+    "acme\u{200b}",
+    "\u{feff}acme",
+    "acme\u{301}",
+    "ácme",
+    "acme\u{202e}",
+    "aсme",
+    "ACMÉ",
+    "acme\\",
+    "acme:globex",
+    "acme@globex",
+    "$user",
+    "\"$user\"",
+    "pg_catalog",
+    "pg_temp",
+    "public",
+    "information_schema",
+    "",
+    "*",
+    "%",
+    "_cme",
+    "acm_",
+    "acm%",
+];
+
+/// Asks for tenants by texts that are close to the id of one.
+pub(in crate::proof) async fn confusable(ground: &Ground<'_>) -> Attacked {
+    let (mut leaks, mut rounds) = (Vec::new(), 0);
+    let mark = ground.mark.as_str();
+    let schemas = [format!("{mark}acme"), format!("\"{mark}acme\"")];
+    for text in CONFUSABLE.iter().copied().chain(schemas.iter().map(String::as_str)) {
+        rounds += 1;
+        if let Asked::Row(owner) = ask(ground, text).await? {
+            leaks.push(format!("{text:?} read the row of {owner}"));
+        }
+    }
+    let seen = format!("{rounds} texts, each refused as no id or as an unknown tenant");
+    Ok(Finding { leaks, seen, rounds })
+}
+
+/// Asks for tenants whose schemas would have one name once PostgreSQL has cut it to 63 bytes.
+pub(in crate::proof) async fn long(ground: &Ground<'_>) -> Attacked {
+    let mut leaks = Vec::new();
+    match ask(ground, LONGEST).await? {
+        Asked::Row(owner) if owner == LONGEST => {}
+        Asked::Row(owner) => leaks.push(format!("the longest id read the row of {owner}")),
+        Asked::Refused(kind) => {
+            return Err(Stop::new(format!("the longest id that fits was refused as {kind:?}")));
+        }
+    }
+    for more in [
+        "y",
+        "x",
+        "_other",
+        "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
+        "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
+    ] {
+        if let Asked::Row(owner) = ask(ground, &format!("{LONGEST}{more}")).await? {
+            leaks
+                .push(format!("an id that is {} bytes longer read the row of {owner}", more.len()));
+        }
+    }
+    let seen = "the schema of 63 bytes served its tenant, longer names were refused".to_owned();
+    Ok(Finding { leaks, seen, rounds: 6 })
+}

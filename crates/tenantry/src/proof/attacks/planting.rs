@@ -1,0 +1,201 @@
+//! One tenant leaves something behind, the next one on the session looks for it.
+
+use std::time::Duration;
+
+use sqlx::{Executor, SqlSafeStr, raw_sql};
+
+use super::{
+    super::{
+        ground::{Attacked, Finding, Ground, Stop, code_of},
+        look::Look,
+    },
+    plants::Plant,
+};
+use crate::pool::Lease;
+
+/// How a tenant comes to run the SQL that leaves something behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// On a connection that it was handed.
+    Lease,
+    /// As a statement of its handle.
+    Handle,
+    /// In a function that a plain query of its handle calls.
+    Function,
+}
+
+impl Way {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "on a lease",
+            Self::Handle => "on the handle",
+            Self::Function => "in a function",
+        }
+    }
+}
+
+/// What has come of planting.
+enum Planted {
+    Yes,
+    /// PostgreSQL does not let this login do it.
+    Refused,
+}
+
+/// How both tenants' sessions look where nothing was left behind.
+struct Before {
+    acme: Look,
+    globex: Look,
+    globex_on_lease: Look,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    planted: u64,
+    refused: u64,
+    /// How often the next tenant had the same server process.
+    same: u64,
+    leaks: Vec<String>,
+}
+
+/// Leaves each of these behind in every way, and lets the other tenant look.
+pub(in crate::proof) async fn run(ground: &Ground<'_>, plants: &[Plant]) -> Attacked {
+    let mut tally = Tally::default();
+    for round in 0..ground.options.plantings() {
+        for plant in plants {
+            let before = before(ground, plant.observe).await?;
+            for way in [Way::Lease, Way::Handle, Way::Function] {
+                if way == Way::Function && !plant.hides {
+                    continue;
+                }
+                one(ground, plant, way, round % 2 == 0, &before, &mut tally).await?;
+            }
+        }
+    }
+    let Tally { planted, refused, same, leaks } = tally;
+    if same == 0 && refused < planted && !ground.fleet.server().options().close_altered_sessions {
+        return Err(Stop::new("no two tenants had the same server process, one after the other"));
+    }
+    let refused = match refused {
+        0 => String::new(),
+        _ => format!("; PostgreSQL itself refused {refused} of them to this login"),
+    };
+    let seen = format!(
+        "left behind {planted} times on a lease, on the handle and in functions, found 0 times; the next tenant had \
+         the same server process {same} times{refused}"
+    );
+    Ok(Finding { leaks, seen, rounds: planted })
+}
+
+async fn before(ground: &Ground<'_>, observe: &'static str) -> Result<Before, Stop> {
+    let acme = ground.look(&ground.acme, observe).await?;
+    let globex = ground.look(&ground.globex, observe).await?;
+    let mut lease = ground.globex.acquire().await?;
+    let globex_on_lease = ground.look_on(&mut lease, observe).await?;
+    Ok(Before { acme, globex, globex_on_lease })
+}
+
+async fn one(
+    ground: &Ground<'_>,
+    plant: &Plant,
+    way: Way,
+    handle_first: bool,
+    before: &Before,
+    tally: &mut Tally,
+) -> Result<(), Stop> {
+    tally.planted += 1;
+    let mut planter = None;
+    let planted = match way {
+        Way::Lease => {
+            let mut lease = ground.acme.acquire().await?;
+            planter = lease.backend_pid();
+            on_lease(ground, plant, &mut lease).await?
+        }
+        Way::Handle => planted(raw_sql(plant.sql).execute(&ground.acme).await.map(drop))?,
+        Way::Function => {
+            let call = sqlx::query("select perform($1)").bind(plant.sql);
+            planted(call.execute(&ground.acme).await.map(drop))?
+        }
+    };
+    tally.refused += u64::from(matches!(planted, Planted::Refused));
+    let mut found = |who: &str, now: &Look, then: &Look| {
+        let found = now.differences(then).into_iter();
+        tally.leaks.extend(
+            found.map(|what| format!("after {:?} {}, {who} found {what}", plant.sql, way.name())),
+        );
+    };
+    if handle_first {
+        let now = ground.look(&ground.globex, plant.observe).await?;
+        found("the other tenant", &now, &before.globex);
+    }
+    let mut lease = ground.globex.acquire().await?;
+    let now = ground.look_on(&mut lease, plant.observe).await?;
+    found("the other tenant on a lease", &now, &before.globex_on_lease);
+    let same = planter.is_some() && lease.backend_pid() == planter;
+    drop(lease);
+    if !handle_first {
+        let now = ground.look(&ground.globex, plant.observe).await?;
+        found("the other tenant", &now, &before.globex);
+    }
+    let now = ground.look(&ground.acme, plant.observe).await?;
+    found("the tenant itself, later,", &now, &before.acme);
+    tally.same += u64::from(same);
+    Ok(())
+}
+
+/// Leaves it behind on a lease, and makes sure that it is there.
+async fn on_lease(ground: &Ground<'_>, plant: &Plant, lease: &mut Lease) -> Result<Planted, Stop> {
+    let clean = ground.look_on(lease, plant.observe).await?;
+    let ran = lease.execute(raw_sql(plant.sql.into_sql_str())).await.map(drop);
+    if let Planted::Refused = planted(ran)? {
+        return Ok(Planted::Refused);
+    }
+    match ground.look_on(lease, plant.observe).await? == clean {
+        true => Err(Stop::new(format!("{:?} left nothing behind on its own session", plant.sql))),
+        false => Ok(Planted::Yes),
+    }
+}
+
+/// An error may be just what is left behind.
+fn planted(ran: sqlx::Result<()>) -> Result<Planted, Stop> {
+    let Err(error) = ran else { return Ok(Planted::Yes) };
+    let refused =
+        error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42501");
+    code_of(error)?;
+    Ok(if refused { Planted::Refused } else { Planted::Yes })
+}
+
+/// A seed makes chance predictable, for the next tenant too.
+pub(in crate::proof) async fn seed(ground: &Ground<'_>) -> Attacked {
+    const SEED: &str = "select setseed(0.5)";
+    const DRAW: &str = "select random()";
+    let mut leaks = Vec::new();
+    let rounds = u64::from(ground.options.plantings()) * 4;
+    for round in 0..rounds {
+        let mut lease = ground.acme.acquire().await?;
+        lease.execute(raw_sql(SEED)).await?;
+        let predicted: f64 = sqlx::query_scalar(DRAW).fetch_one(&mut *lease).await?;
+        lease.execute(raw_sql(SEED)).await?;
+        let again: f64 = sqlx::query_scalar(DRAW).fetch_one(&mut *lease).await?;
+        if predicted.to_bits() != again.to_bits() {
+            return Err(Stop::new("random() does not depend on the seed"));
+        }
+        let hidden = round % 2 == 1;
+        if !hidden {
+            lease.execute(raw_sql(SEED)).await?;
+        }
+        drop(lease);
+        if hidden {
+            let call =
+                sqlx::query("select perform($1)").bind("do 'begin perform setseed(0.5); end'");
+            call.execute(&ground.acme).await?;
+        }
+        let drawn: f64 = sqlx::query_scalar(DRAW).fetch_one(&ground.globex).await?;
+        if drawn.to_bits() == predicted.to_bits() {
+            leaks.push(format!("the other tenant drew {drawn}, as predicted"));
+        }
+    }
+    Ok(Finding { leaks, seen: format!("seeded {rounds} times, predicted 0 times"), rounds })
+}
+
+/// How long a statement may wait that would otherwise hang an attack.
+pub(super) const BRIEFLY: Duration = Duration::from_secs(2);

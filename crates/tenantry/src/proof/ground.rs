@@ -1,0 +1,125 @@
+//! Where attacks are run: the scratch tenants, over a pool of one or of several connections.
+
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
+
+use super::{
+    look::{Look, On},
+    mark::Mark,
+    options::ProofOptions,
+};
+use crate::{
+    db::TenantDb,
+    error::{Error, ErrorClass, class_of, own},
+    fleet::Fleet,
+    pool::Lease,
+    tenant::{TenantId, TenantRecord},
+};
+
+/// What attacks have in common.
+#[derive(Debug)]
+pub(super) struct Ground<'a> {
+    pub(super) fleet: Fleet,
+    pub(super) mark: &'a Mark,
+    pub(super) options: &'a ProofOptions,
+    pub(super) seed: u64,
+    /// How many connections the pool has.
+    pub(super) connections: usize,
+    pub(super) pids: &'a Mutex<BTreeSet<i32>>,
+    pub(super) acme: TenantDb,
+    pub(super) globex: TenantDb,
+}
+
+/// What an attack that was run to its end has come to.
+#[derive(Debug)]
+pub(super) struct Finding {
+    /// What has reached another tenant.
+    pub(super) leaks: Vec<String>,
+    /// What was seen otherwise.
+    pub(super) seen: String,
+    pub(super) rounds: u64,
+}
+
+pub(super) type Attacked = Result<Finding, Stop>;
+
+/// Why an attack could not be run to its end.
+#[derive(Debug)]
+pub(super) struct Stop(pub(super) String);
+
+impl Stop {
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<sqlx::Error> for Stop {
+    fn from(error: sqlx::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl<'a> Ground<'a> {
+    pub(super) fn new(
+        fleet: Fleet,
+        mark: &'a Mark,
+        options: &'a ProofOptions,
+        seed: u64,
+        pids: &'a Mutex<BTreeSet<i32>>,
+    ) -> Result<Self, Error> {
+        let connections = fleet.server().options().max_connections;
+        let acme = handle(&fleet, mark, "acme")?;
+        let globex = handle(&fleet, mark, "globex")?;
+        Ok(Self { fleet, mark, options, seed, connections, pids, acme, globex })
+    }
+
+    /// Returns a handle of a scratch tenant, without asking the catalog.
+    pub(super) fn tenant(&self, id: &str) -> Result<TenantDb, Error> {
+        handle(&self.fleet, self.mark, id)
+    }
+
+    pub(super) async fn look(&self, db: &TenantDb, more: &'static str) -> Result<Look, Stop> {
+        Look::take(On::Handle(db), more, self.pids).await
+    }
+
+    pub(super) async fn look_on(
+        &self,
+        lease: &mut Lease,
+        more: &'static str,
+    ) -> Result<Look, Stop> {
+        Look::take(On::Lease(lease), more, self.pids).await
+    }
+
+    /// Notes who has answered.
+    pub(super) fn met(&self, pid: Option<i32>) {
+        self.pids.lock().extend(pid);
+    }
+}
+
+fn handle(fleet: &Fleet, mark: &Mark, id: &str) -> Result<TenantDb, Error> {
+    fleet.in_the_making(&TenantRecord::new(TenantId::parse(id)?), &mark.name(id)?)
+}
+
+/// Returns what an error says about the session, or stops where the error is one of the connection and says
+/// nothing about it.
+pub(super) fn code_of(error: sqlx::Error) -> Result<String, Stop> {
+    use ErrorClass as C;
+    if let Some(own) = own(&error).filter(|own| !own.is_transient()) {
+        return Ok(format!("refused as {:?}", own.kind()));
+    }
+    match class_of(&error) {
+        C::Connection | C::TooManyConnections | C::Shutdown | C::Pool | C::Resources => {
+            Err(error.into())
+        }
+        _ => {
+            let code = error.as_database_error().and_then(|error| error.code());
+            Ok(code.map_or_else(|| error.to_string(), |code| format!("error {code}: {error}")))
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Finds and removes scratch schemas and roles, this proof's and those of proofs that were cut off.
+
+use sqlx::{PgConnection, Row, raw_sql};
+
+use super::mark::is_left_behind;
+use crate::{
+    error::{Error, ErrorKind},
+    pool::Lease,
+    sql::Sql,
+    tenant::{Ident, SCRATCH},
+};
+
+/// Scratch schemas and roles.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) schemas: Vec<Ident>,
+    pub(super) roles: Vec<Ident>,
+}
+
+/// Removes what proofs have left behind that ended more than an hour ago without removing it, such as by a
+/// SIGKILL. Returns the names.
+///
+/// A schema that somebody has put something into stays: it is removed object by object, and never with what
+/// depends on it.
+pub(super) async fn remove_leftovers(lease: &mut Lease) -> Result<Vec<String>, Error> {
+    let found = list(lease, is_left_behind).await?;
+    let mut removed = Vec::new();
+    for schema in &found.schemas {
+        note(schema, remove(lease, schema).await, &mut removed);
+    }
+    for role in &found.roles {
+        note(role, remove_role(lease, role).await, &mut removed);
+    }
+    Ok(removed)
+}
+
+fn note(name: &Ident, outcome: Result<(), Error>, removed: &mut Vec<String>) {
+    match outcome {
+        Ok(()) => removed.push(name.to_string()),
+        Err(error) => tracing::warn!(%name, %error, "a leftover of a proof could not be removed"),
+    }
+}
+
+/// Lists scratch schemas and roles whose name, comment and the time now satisfy a condition, as far as this
+/// login may remove them.
+pub(super) async fn list(
+    conn: &mut PgConnection,
+    condition: impl Fn(&str, Option<&str>, i64) -> bool,
+) -> Result<Found, Error> {
+    let mut sql = Sql::new(
+        "select true, n.nspname::pg_catalog.text, pg_catalog.obj_description(n.oid, 'pg_namespace'), \
+         pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::pg_catalog.int8 \
+         from pg_catalog.pg_namespace n where pg_catalog.pg_has_role(n.nspowner, 'member') \
+         and pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
+    );
+    sql.literal(SCRATCH).text(
+        ") union all select false, r.rolname::pg_catalog.text, \
+         pg_catalog.shobj_description(r.oid, 'pg_authid'), \
+         pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::pg_catalog.int8 \
+         from pg_catalog.pg_roles r where pg_catalog.starts_with(r.rolname::pg_catalog.text, ",
+    );
+    sql.literal(SCRATCH).text(") order by 1, 2");
+    let mut found = Found::default();
+    for row in raw_sql(sql.finish()).fetch_all(conn).await? {
+        let (is_schema, name): (bool, String) = (row.try_get(0)?, row.try_get(1)?);
+        let (comment, now): (Option<String>, i64) = (row.try_get(2)?, row.try_get(3)?);
+        if condition(&name, comment.as_deref(), now) {
+            let name = Ident::parse(&name).map_err(|error| {
+                Error::new(ErrorKind::Database, "reading the name of a schema").with_source(error)
+            })?;
+            if is_schema { &mut found.schemas } else { &mut found.roles }.push(name);
+        }
+    }
+    Ok(found)
+}
+
+/// Removes a scratch schema: what was made in it, and then the schema, if that was all.
+pub(super) async fn remove(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
+    let mut sql = Sql::new("set lock_timeout to '5s'");
+    for (text, name) in [
+        ("; drop table ", ".marker"),
+        ("; drop table ", ".moods"),
+        ("; drop table ", ".plans"),
+        ("; drop type ", ".mood"),
+        ("; drop sequence ", ".counter"),
+        ("; drop function ", ".perform(pg_catalog.text)"),
+        ("; drop schema ", ""),
+    ] {
+        sql.text(text).ident(schema).text(name);
+    }
+    raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
+}
+
+/// Removes a scratch role, which owns nothing.
+pub(super) async fn remove_role(conn: &mut PgConnection, role: &Ident) -> Result<(), Error> {
+    let mut sql = Sql::new("drop role ");
+    sql.ident(role);
+    raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
+}

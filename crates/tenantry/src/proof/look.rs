@@ -1,0 +1,149 @@
+//! What a tenant finds on its session.
+
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
+use sqlx::{Column, Row, SqlSafeStr, SqlStr, postgres::PgRow, raw_sql};
+
+use super::ground::{Stop, code_of};
+use crate::{
+    db::TenantDb,
+    pool::{Lease, PINS},
+    sql::Sql,
+};
+
+/// Where a statement runs.
+#[derive(Debug)]
+pub(super) enum On<'a> {
+    Handle(&'a TenantDb),
+    Lease(&'a mut Lease),
+}
+
+impl On<'_> {
+    /// Runs text.
+    pub(super) async fn ask(&mut self, sql: SqlStr) -> sqlx::Result<Vec<PgRow>> {
+        match self {
+            Self::Handle(db) => raw_sql(sql).fetch_all(*db).await,
+            Self::Lease(lease) => raw_sql(sql).fetch_all(&mut ***lease).await,
+        }
+    }
+
+    /// Runs a statement that is prepared and kept, as applications do.
+    async fn ask_prepared(&mut self, sql: &'static str) -> sqlx::Result<Vec<PgRow>> {
+        match self {
+            Self::Handle(db) => sqlx::query(sql).fetch_all(*db).await,
+            Self::Lease(lease) => sqlx::query(sql).fetch_all(&mut ***lease).await,
+        }
+    }
+}
+
+/// Everything that a tenant finds on its session, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Look(Vec<(String, String)>);
+
+/// The row that says whose schema it is. It is looked up along the search path: whose is found is the question.
+pub(super) const OWNER: &str = "select owner from marker";
+
+impl Look {
+    /// Looks around, and asks one thing more. Errors of the database are part of what is found.
+    pub(super) async fn take(
+        mut on: On<'_>,
+        more: &'static str,
+        pids: &Mutex<BTreeSet<i32>>,
+    ) -> Result<Self, Stop> {
+        let mut found = Vec::new();
+        match on.ask(session_sql()).await {
+            Ok(rows) => {
+                let Some(row) = rows.first() else {
+                    return Err(Stop::new("the session said nothing"));
+                };
+                for column in row.columns() {
+                    let text: Option<String> = row.try_get(column.ordinal())?;
+                    match (column.name(), text.unwrap_or_default()) {
+                        ("pid", pid) => drop(pid.parse().map(|pid| pids.lock().insert(pid))),
+                        (name, text) => found.push((name.to_owned(), text)),
+                    }
+                }
+            }
+            Err(error) => found.push(("session".into(), code_of(error)?)),
+        }
+        let owner = on.ask(OWNER.into_sql_str()).await;
+        found.push(("row".into(), text_of(owner)?));
+        found.push(("row by a prepared statement".into(), text_of(on.ask_prepared(OWNER).await)?));
+        if !more.is_empty() {
+            let more = on.ask(more.into_sql_str()).await;
+            found.push(("answer".into(), text_of(more)?));
+        }
+        Ok(Self(found))
+    }
+
+    /// Says what is not as it was before.
+    pub(super) fn differences(&self, before: &Self) -> Vec<String> {
+        let before_of = |name: &String| before.0.iter().find(|(of, _)| of == name);
+        let differing = self.0.iter().filter_map(|(name, now)| match before_of(name) {
+            Some((_, before)) if before == now => None,
+            Some((_, before)) => Some(format!("{name} {now:?} instead of {before:?}")),
+            None => Some(format!("{name} {now:?}")),
+        });
+        differing.collect()
+    }
+
+    pub(super) fn owner(&self) -> &str {
+        let row = self.0.iter().find(|(name, _)| name == "row");
+        row.map_or("", |(_, owner)| owner)
+    }
+}
+
+/// The rows as text, or the code of the error.
+pub(super) fn text_of(rows: sqlx::Result<Vec<PgRow>>) -> Result<String, Stop> {
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => return code_of(error),
+    };
+    let mut texts = Vec::new();
+    for row in &rows {
+        if !row.is_empty() {
+            texts.push(row.try_get_unchecked::<Option<String>, _>(0)?.unwrap_or_default());
+        }
+    }
+    Ok(texts.join(", "))
+}
+
+/// One row about the session, with nothing that the tenant can replace.
+///
+/// The locks by which the pool pins schemas are its own matter and left out.
+fn session_sql() -> SqlStr {
+    let mut sql = Sql::new(
+        "select pg_catalog.pg_backend_pid()::pg_catalog.text as pid, \
+         pg_catalog.current_setting('search_path') as \"search path\", \
+         pg_catalog.current_setting('role') as role, \
+         current_user::pg_catalog.text as \"current user\", \
+         session_user::pg_catalog.text as \"session user\", \
+         (pg_catalog.timestamptz_ne(pg_catalog.transaction_timestamp(), \
+           pg_catalog.statement_timestamp()))::pg_catalog.text as \"open transaction\", \
+         (select pg_catalog.string_agg(pg_catalog.concat(s.name, ' = ', s.setting), ', ' order by s.name) \
+           from pg_catalog.pg_settings s where s.source operator(pg_catalog.=) 'session') as settings, \
+         pg_catalog.current_setting('tenantry_proof.planted', true) as \"custom setting\", \
+         (select pg_catalog.count(*)::pg_catalog.text from (\
+           select c.oid from pg_catalog.pg_class c \
+             where c.relnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() \
+           union all select p.oid from pg_catalog.pg_proc p \
+             where p.pronamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() \
+           union all select t.oid from pg_catalog.pg_type t \
+             where t.typnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema()) temporary) \
+           as \"temporary objects\", \
+         (select pg_catalog.count(*)::pg_catalog.text from pg_catalog.pg_locks l \
+           where l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid() \
+           and l.locktype operator(pg_catalog.=) 'advisory' \
+           and l.classid operator(pg_catalog.<>) ",
+    );
+    sql.number(u64::from(PINS)).text(
+        "::pg_catalog.oid) as \"advisory locks\", \
+         (select pg_catalog.count(*)::pg_catalog.text from pg_catalog.pg_listening_channels()) as channels, \
+         (select pg_catalog.count(*)::pg_catalog.text from pg_catalog.pg_prepared_statement() \
+           where from_sql) as \"prepared statements\", \
+         (select pg_catalog.count(*)::pg_catalog.text from pg_catalog.pg_cursor() c \
+           where c.name operator(pg_catalog.<>) '') as cursors",
+    );
+    sql.finish()
+}

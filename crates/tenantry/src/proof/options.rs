@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use super::attack::attack_names;
+use crate::error::{Error, ErrorKind};
+
+/// Options for a proof of isolation.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+/// use tenantry::proof::ProofOptions;
+///
+/// let proof = manager.prove_isolation(ProofOptions::default().rounds(500)).await?;
+/// println!("{proof}");
+/// assert_eq!(proof.leaked, 0);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProofOptions {
+    /// How often attacks that depend on timing or order are repeated. Default: 100.
+    ///
+    /// Attacks that leave something behind on a session run once for each hundred, and at least once.
+    pub rounds: u32,
+    /// Seed of the random choices: which tenant, which order, when to cancel. Default: `None`, a new one each
+    /// time. The report names the one that was used.
+    pub seed: Option<u64>,
+    /// How long all attacks together can take. Default: 30 s. Attacks that are not reached are reported as not
+    /// run. Removing the scratch schemas comes on top.
+    pub time_limit: Duration,
+    /// The [names](attack_names) of the attacks to run. Default: empty, all of them. The others are reported as
+    /// not run.
+    pub only: Vec<String>,
+}
+
+impl Default for ProofOptions {
+    fn default() -> Self {
+        Self { rounds: 100, seed: None, time_limit: Duration::from_secs(30), only: Vec::new() }
+    }
+}
+
+impl ProofOptions {
+    /// Sets [`rounds`](Self::rounds).
+    #[must_use]
+    pub fn rounds(mut self, rounds: u32) -> Self {
+        self.rounds = rounds;
+        self
+    }
+
+    /// Sets [`seed`](Self::seed).
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets [`time_limit`](Self::time_limit).
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Sets [`only`](Self::only).
+    #[must_use]
+    pub fn only<I>(mut self, attacks: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.only = attacks.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Checks that the options can be followed.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.rounds == 0 {
+            return Err(Error::new(ErrorKind::Config, "rounds must be at least 1"));
+        }
+        if let Some(unknown) = self.only.iter().find(|name| !attack_names().any(|of| of == **name))
+        {
+            let names: Vec<_> = attack_names().collect();
+            let attempted =
+                format!("there is no attack {unknown:?}; the attacks are {}", names.join(", "));
+            return Err(Error::new(ErrorKind::Config, attempted));
+        }
+        Ok(())
+    }
+
+    pub(super) fn includes(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    /// Returns how often something is left behind on a session in each way.
+    pub(super) fn plantings(&self) -> u32 {
+        (self.rounds / 100).max(1)
+    }
+}

@@ -1,0 +1,165 @@
+//! Runs the attacks one after the other.
+
+use std::{collections::BTreeSet, time::SystemTime};
+
+use parking_lot::Mutex;
+use sqlx::{Row, raw_sql};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    attack::{ATTACKS, Attack},
+    ground::{Attacked, Finding, Ground, Stop},
+    leftovers::remove_leftovers,
+    mark::Mark,
+    options::ProofOptions,
+    report::{AttackResult, IsolationProof, Outcome, ProofServer, ProofVersions},
+    scratch::{Scratch, create_all},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    pool::Pooling,
+};
+
+/// Connections of the budget that a proof takes at most.
+const MOST_CONNECTIONS: usize = 4;
+
+/// How many leaks of one attack are told in words.
+const TOLD: usize = 5;
+
+/// What is learnt on the way.
+#[derive(Debug, Default)]
+struct Learnt {
+    postgresql: String,
+    leftovers: Vec<String>,
+    pooling: Pooling,
+    attacks: Vec<AttackResult>,
+}
+
+/// What a proof is run with.
+struct Proof<'a> {
+    real: &'a Fleet,
+    options: &'a ProofOptions,
+    mark: Mark,
+    seed: u64,
+    deadline: Instant,
+    pids: Mutex<BTreeSet<i32>>,
+}
+
+/// Runs the attacks; see [`TenantManager::prove_isolation`](crate::TenantManager::prove_isolation).
+pub(crate) async fn prove(
+    real: &Fleet,
+    user: &str,
+    options: &ProofOptions,
+) -> Result<IsolationProof, Error> {
+    options.check()?;
+    let (began, started_at) = (Instant::now(), SystemTime::now());
+    let seed = match options.seed {
+        Some(seed) => seed,
+        None => getrandom::u64().map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "drawing a seed").with_source(error)
+        })?,
+    };
+    let deadline = began + options.time_limit;
+    let proof =
+        Proof { real, options, mark: Mark::draw()?, seed, deadline, pids: Mutex::default() };
+    let server = real.server();
+    let places = server.take_places(MOST_CONNECTIONS).await?;
+    let mut scratch = Scratch::new(real, proof.mark.clone(), places);
+    let run = proof.run(&mut scratch).await;
+    // Whatever has come of the attacks.
+    let scratch_removed = scratch.remove().await;
+    let Learnt { postgresql, leftovers, pooling, attacks } = run?;
+    let (host, port, database) = server.connects_to();
+    let backend_pids = proof.pids.lock().iter().copied().collect();
+    let proof = IsolationProof {
+        isolated: false,
+        held: 0,
+        leaked: 0,
+        not_run: 0,
+        attacks,
+        versions: ProofVersions { tenantry: env!("CARGO_PKG_VERSION"), postgresql },
+        server: ProofServer {
+            host: host.to_owned(),
+            port,
+            database: database.unwrap_or(user).to_owned(),
+            user: user.to_owned(),
+            backend_pids,
+        },
+        pooling,
+        scratch: proof.mark.as_str().to_owned(),
+        scratch_removed,
+        leftovers_removed: leftovers,
+        seed,
+        started_at,
+        duration: began.elapsed(),
+    };
+    Ok(proof.count())
+}
+
+impl Proof<'_> {
+    async fn run(&self, scratch: &mut Scratch) -> Result<Learnt, Error> {
+        let mut learnt = Learnt::default();
+        let fleet = scratch.pool(1).await?;
+        self.prepare(&fleet, &mut learnt).await?;
+        let (of_sessions, of_one): (Vec<_>, Vec<_>) =
+            ATTACKS.iter().partition(|attack| attack.how.takes_sessions());
+        self.attack(fleet, &of_one, &mut learnt).await?;
+        let fleet = scratch.pool(MOST_CONNECTIONS).await?;
+        self.attack(fleet.clone(), &of_sessions, &mut learnt).await?;
+        learnt.pooling = match (self.real.server().pooling(), fleet.server().pooling()) {
+            (Pooling::Transaction, _) | (_, Pooling::Transaction) => Pooling::Transaction,
+            (Pooling::Session, _) | (_, Pooling::Session) => Pooling::Session,
+            (Pooling::Unknown, Pooling::Unknown) => Pooling::Unknown,
+        };
+        Ok(learnt)
+    }
+
+    /// Creates the scratch schemas, and removes those of proofs that were cut off.
+    async fn prepare(&self, fleet: &Fleet, learnt: &mut Learnt) -> Result<(), Error> {
+        let mut lease = fleet.lease().await?;
+        let version = "select pg_catalog.current_setting('server_version')";
+        learnt.postgresql = raw_sql(version).fetch_one(&mut *lease).await?.try_get(0)?;
+        learnt.leftovers = remove_leftovers(&mut lease).await?;
+        create_all(&mut lease, &self.mark, fleet.server().role_of_manager()).await?;
+        Ok(())
+    }
+
+    async fn attack(
+        &self,
+        fleet: Fleet,
+        attacks: &[&Attack],
+        learnt: &mut Learnt,
+    ) -> Result<(), Error> {
+        let ground = Ground::new(fleet, &self.mark, self.options, self.seed, &self.pids)?;
+        for attack in attacks {
+            let began = Instant::now();
+            let attacked = if !self.options.includes(attack.name) {
+                Err(Stop::new("it was left out"))
+            } else if began >= self.deadline {
+                Err(Stop::new("the time limit was reached before it began"))
+            } else {
+                let reached = |_| Err(Stop::new("the time limit was reached while it ran"));
+                timeout_at(self.deadline, attack.run(&ground)).await.unwrap_or_else(reached)
+            };
+            learnt.attacks.push(result(attack, attacked, began));
+        }
+        Ok(())
+    }
+}
+
+fn result(attack: &Attack, attacked: Attacked, began: Instant) -> AttackResult {
+    let (outcome, observed, rounds) = match attacked {
+        Ok(Finding { leaks, seen, rounds }) if leaks.is_empty() => (Outcome::Held, seen, rounds),
+        Ok(Finding { mut leaks, rounds, .. }) => {
+            let more = leaks.len().saturating_sub(TOLD);
+            leaks.truncate(TOLD);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            (Outcome::Leaked, format!("{}{more}", leaks.join("; ")), rounds)
+        }
+        Err(Stop(why)) => (Outcome::NotRun { why }, String::new(), 0),
+    };
+    let Attack { name, title, what, expected, .. } = *attack;
+    let duration = began.elapsed();
+    AttackResult { name, title, what, expected, observed, outcome, rounds, duration }
+}

@@ -1,0 +1,223 @@
+//! The scratch schemas: how they are made, and removed whatever happens.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{Row, SqlStr, raw_sql};
+
+use super::{
+    leftovers::{Found, list, remove},
+    mark::{Mark, note},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    pool::{Lease, Place, Server},
+    sql::Sql,
+    tenant::{Ident, Isolation},
+};
+
+/// The scratch tenants, each of which has a schema. The last name makes a schema of 63 bytes.
+pub(super) const TENANTS: [&str; 7] =
+    ["acme", "globex", "Acme", "ACME", "gone", "replaced", LONGEST];
+
+/// An id whose schema has the longest name that PostgreSQL keeps.
+pub(super) const LONGEST: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+
+/// What stands for the shared schema.
+const SHARED: &str = "shared";
+
+/// How long leases of the attacks are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often removing is tried.
+const ATTEMPTS: usize = 3;
+
+/// Everything that a proof has made, to be removed: when this is dropped, in the background, which closing the
+/// manager waits for.
+#[derive(Debug)]
+#[must_use = "the scratch schemas go when this is dropped"]
+pub(super) struct Scratch(Option<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    real: Fleet,
+    mark: Mark,
+    /// The places in the budget that the attacks use.
+    places: Vec<Place>,
+    /// The pools over them, of which one is open at a time.
+    pools: Vec<Arc<Server>>,
+}
+
+impl Scratch {
+    pub(super) fn new(real: &Fleet, mark: Mark, places: Vec<Place>) -> Self {
+        Self(Some(Inner { real: real.clone(), mark, places, pools: Vec::new() }))
+    }
+
+    /// Closes the pool before, and makes another for the scratch schemas with up to this many connections.
+    pub(super) async fn pool(&mut self, most: usize) -> Result<Fleet, Error> {
+        let Some(inner) = &mut self.0 else {
+            return Err(Error::new(ErrorKind::Closed, "reaching scratch schemas"));
+        };
+        for pool in &inner.pools {
+            pool.close(PATIENCE).await;
+        }
+        let server = inner.real.server();
+        // Behind a pooler in transaction mode there are no places: the manager has no connection.
+        let places = match inner.places.len() {
+            0 => server.options().max_connections,
+            places => places,
+        };
+        let pool = server.scratch(most.min(places));
+        inner.pools.push(Arc::clone(&pool));
+        let isolation = Isolation::schema(&format!("{}{{id}}", inner.mark.as_str()));
+        Ok(inner.real.of_scratch(pool, isolation, inner.mark.name(SHARED)?))
+    }
+
+    /// Removes everything. Returns `true` if nothing is left.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, it goes on in the background.
+    pub(super) async fn remove(mut self) -> bool {
+        let Some(inner) = self.0.take() else { return false };
+        let server = Arc::clone(inner.real.server());
+        match server.spawn(inner.remove()) {
+            Some(removing) => removing.await.unwrap_or(false),
+            None => false,
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0.take() {
+            let server = Arc::clone(inner.real.server());
+            server.spawn(inner.remove());
+        }
+    }
+}
+
+impl Inner {
+    async fn remove(self) -> bool {
+        // Whatever is on its way there, such as a schema that is being created, has ended then.
+        for pool in &self.pools {
+            pool.close(PATIENCE).await;
+        }
+        let server = self.real.server().scratch(1);
+        let mut removed = false;
+        for _ in 0..ATTEMPTS {
+            match self.try_to_remove(&server).await {
+                Ok(()) => {
+                    removed = true;
+                    break;
+                }
+                Err(error) => tracing::warn!(%error, "scratch schemas could not be removed"),
+            }
+        }
+        server.close(PATIENCE).await;
+        drop(self.places);
+        removed
+    }
+
+    async fn try_to_remove(&self, server: &Arc<Server>) -> Result<(), Error> {
+        let mut lease = server.acquire_for_upkeep().await?;
+        let Found { schemas, roles, .. } =
+            list(&mut lease, |name, _, _| self.mark.is_of(name)).await?;
+        for schema in &schemas {
+            remove(&mut lease, schema).await?;
+        }
+        for role in &roles {
+            super::leftovers::remove_role(&mut lease, role).await?;
+        }
+        lease.settle().await;
+        Ok(())
+    }
+}
+
+/// Creates every scratch schema, and gives the manager's role the rights to use it where upkeep is somebody
+/// else.
+pub(super) async fn create_all(
+    lease: &mut Lease,
+    mark: &Mark,
+    manager: Option<&Ident>,
+) -> Result<(), Error> {
+    for id in TENANTS.into_iter().chain([SHARED]) {
+        create(lease, mark, id, id, manager).await?;
+    }
+    Ok(())
+}
+
+/// Creates one scratch schema, whose row says `owner`.
+pub(super) async fn create(
+    lease: &mut Lease,
+    mark: &Mark,
+    id: &str,
+    owner: &str,
+    manager: Option<&Ident>,
+) -> Result<(), Error> {
+    let now = now(lease).await?;
+    let sql = create_sql(&mark.name(id)?, id, owner, now, manager);
+    raw_sql(sql).execute(&mut **lease).await?;
+    Ok(())
+}
+
+/// Returns the server's time in seconds since 1970.
+pub(super) async fn now(lease: &mut Lease) -> Result<i64, Error> {
+    let sql = "select pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::pg_catalog.int8";
+    let row = raw_sql(sql).fetch_one(&mut **lease).await?;
+    Ok(row.try_get(0)?)
+}
+
+/// All objects of a schema, made as a whole or not at all: one string is one transaction. Tables of one name
+/// differ between the tenants.
+fn create_sql(schema: &Ident, id: &str, owner: &str, now: i64, manager: Option<&Ident>) -> SqlStr {
+    let of = |sql: &mut Sql, text, name| {
+        sql.text(text).ident(schema).text(name);
+    };
+    let mut sql = Sql::new("create schema ");
+    sql.ident(schema).text("; comment on schema ").ident(schema);
+    sql.text(" is ").literal(&note(now));
+    of(&mut sql, "; create table ", ".marker (owner pg_catalog.text not null)");
+    of(&mut sql, "; insert into ", ".marker values (");
+    sql.literal(owner).text(")");
+    of(&mut sql, "; create sequence ", ".counter");
+    of(
+        &mut sql,
+        "; create function ",
+        ".perform(command pg_catalog.text) returns pg_catalog.void volatile language plpgsql \
+         as 'begin execute command; end'",
+    );
+    let (labels, label, columns, values) = match id {
+        "acme" => (
+            ".mood as enum ('calm', 'wild')",
+            "wild",
+            ".plans (id pg_catalog.int4, name pg_catalog.text)",
+            ".plans values (1, ",
+        ),
+        _ => (
+            ".mood as enum ('sad', 'wild', 'calm')",
+            "sad",
+            ".plans (name pg_catalog.text, id pg_catalog.int8, extra boolean)",
+            ".plans (id, name) values (1, ",
+        ),
+    };
+    of(&mut sql, "; create type ", labels);
+    of(&mut sql, "; create table ", ".moods (m ");
+    of(&mut sql, "", ".mood)");
+    of(&mut sql, "; insert into ", ".moods values (");
+    sql.literal(label).text(")");
+    of(&mut sql, "; create table ", columns);
+    of(&mut sql, "; insert into ", values);
+    sql.literal(owner).text(")");
+    if let Some(manager) = manager {
+        for text in [
+            "; grant usage on schema ",
+            "; grant all on all tables in schema ",
+            "; grant all on all sequences in schema ",
+            "; grant all on all functions in schema ",
+        ] {
+            sql.text(text).ident(schema).text(" to ").ident(manager);
+        }
+    }
+    sql.finish()
+}
