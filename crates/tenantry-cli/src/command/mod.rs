@@ -7,12 +7,14 @@ mod drift;
 mod health;
 mod init;
 mod man;
+mod metrics;
 mod migrate;
 mod schema;
 mod seed;
 mod sql;
 mod status;
 mod tenant;
+mod top;
 
 use clap::Subcommand;
 
@@ -45,6 +47,10 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     /// Check whether the database and the tenants are well
     Health(health::Health),
+    /// Show the load by what a service or the database says
+    Metrics(metrics::Metrics),
+    /// Watch tenants live
+    Top(top::Top),
     /// Run one statement over all tenants
     Sql(sql::Sql),
     /// Print a completion script for a shell
@@ -74,6 +80,8 @@ impl Command {
             Self::Schema(command) => command.run(on).await,
             Self::Doctor(command) => command.run(on).await,
             Self::Health(command) => command.run(on).await,
+            Self::Metrics(command) => command.run(on).await,
+            Self::Top(command) => command.run(on).await,
             Self::Sql(command) => command.run(on).await,
             Self::Completions(command) => command.run(on),
             Self::Man(command) => command.run(on),

@@ -17,6 +17,7 @@ impl Settings {
         };
         let mut builder = TenantManager::builder(self.database_url()?)
             .pool_options(self.pool_options())
+            .instance(self.instance())
             .isolation(Isolation::schema(self.text(&key::SCHEMA).unwrap_or_default()))
             .tenants_see_shared(self.switch(&key::SEE_SHARED))
             .extension_schemas(self.list(&key::EXTENSION_SCHEMAS));
@@ -50,6 +51,11 @@ impl Settings {
         }
     }
 
+    fn instance(&self) -> String {
+        let named = self.text(&key::INSTANCE).map(str::to_owned);
+        named.unwrap_or_else(|| format!("cli.{}", std::process::id()))
+    }
+
     fn pool_options(&self) -> PoolOptions {
         let mut options = PoolOptions::default();
         let defaults = PoolOptions::default();
@@ -61,6 +67,7 @@ impl Settings {
         options.connect_timeout =
             self.duration(&key::CONNECT_TIMEOUT).unwrap_or(defaults.connect_timeout);
         options.statement_timeout = self.duration(&key::STATEMENT_TIMEOUT);
+        options.name_tenants = self.switch(&key::NAME_TENANTS);
         options.idle_in_transaction_timeout = self.duration(&key::IDLE_IN_TRANSACTION_TIMEOUT);
         options
     }

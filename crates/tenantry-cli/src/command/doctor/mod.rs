@@ -1,4 +1,5 @@
 mod demo;
+mod proof;
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tenantry::{
     doctor::{CheckStatus, Doctor as Examination, DoctorReport, Examined, Severity},
 };
 
-use self::demo::Demo;
+use self::{demo::Demo, proof::Proof};
 use super::Ended;
 use crate::{
     context::Context,
@@ -50,6 +51,8 @@ pub(crate) struct Doctor {
     /// Examine a throwaway server with three planted defects
     #[arg(long, conflicts_with_all = ["fix", "list"])]
     demo: bool,
+    #[command(flatten)]
+    proof: Proof,
 }
 
 impl Doctor {
@@ -63,6 +66,9 @@ impl Doctor {
             let ended = ended.await;
             demo.close().await;
             return ended;
+        }
+        if self.proof.prove_isolation {
+            return self.proof.run(on, self.format).await;
         }
         let manager = match on.manager() {
             Ok(manager) => manager,
