@@ -1,0 +1,4 @@
+//! What the commands promise, tried with the real binary on a real PostgreSQL.
+
+mod exit_codes;
+mod support;
