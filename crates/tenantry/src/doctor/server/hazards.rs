@@ -2,7 +2,7 @@ use futures_util::FutureExt;
 
 use super::Settings;
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject},
+    doctor::{BuiltIn, Examined, Finding, Severity, Subject},
     error::Error,
 };
 
@@ -37,8 +37,8 @@ fn judge(settings: &Settings) -> Examined {
     if settings.is_off("track_counts") {
         examined = examined.unseen("dead rows and use of tables: track_counts is off");
     }
-    let found: Vec<_> = [dangerous(settings), unsafe_by_chance(settings)].concat();
-    if let Some(first) = found.first() {
+    let found: Vec<_> = [dangerous(settings), less_safe(settings)].concat();
+    if let Some(first) = found.iter().find(|finding| finding.severity > Severity::Info) {
         examined.message.clone_from(&first.what);
     }
     examined.findings(found)
@@ -69,7 +69,7 @@ fn dangerous(settings: &Settings) -> Vec<Finding> {
 }
 
 /// What may lose something, or is out of date.
-fn unsafe_by_chance(settings: &Settings) -> Vec<Finding> {
+fn less_safe(settings: &Settings) -> Vec<Finding> {
     let found = [
         settings.is_off("synchronous_commit").then(|| {
             let why =

@@ -181,6 +181,7 @@ const ROLE: &str = "\
       select n.nspname::pg_catalog.text as name from pg_catalog.pg_namespace n \
       where not (n.nspname::pg_catalog.text operator(pg_catalog.=) any ($1::pg_catalog.text[])) \
       and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_') \
+      and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'tenantry_') \
       and n.nspname operator(pg_catalog.<>) 'information_schema' \
       and n.nspname operator(pg_catalog.<>) 'public' \
       and pg_catalog.has_schema_privilege(session_user, n.oid, 'usage')) \
