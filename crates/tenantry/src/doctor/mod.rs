@@ -1,4 +1,4 @@
-//! The doctor: looks at the configuration, the server and all tenants, and says what is wrong and how to fix it.
+//! The doctor: checks the configuration, the server and all tenants, and says what is wrong and how to fix it.
 //!
 //! ```text
 //!   TenantManager::doctor() ─▶ Doctor ── run ──▶ DoctorReport ── fix ──▶ FixReport
@@ -7,8 +7,8 @@
 //!                  Check, Check, Check, …  ◀── yours, too
 //! ```
 //!
-//! Every [`Check`] is bounded in time, and one that fails, panics or hangs leaves the others alone. A check that may
-//! not see what it has to look at says so: its status is [`Unknown`](CheckStatus::Unknown), never
+//! Every [`Check`] is bounded in time, and one that fails, panics or hangs leaves the others alone. A check that
+//! lacks a privilege to look says so: its status is [`Unknown`](CheckStatus::Unknown), never
 //! [`Ok`](CheckStatus::Ok).
 //!
 //! | check | what it looks at |
@@ -19,7 +19,7 @@
 //! | `migrations`, `sharedMigrations` | files, pending and blocked tenants, findings of the lint |
 //! | `isolation` | name template, shared schema, dedicated tenants |
 //! | `poolConfig` | the budget of all instances against the limits of server, role and database |
-//! | `pooler` | whether something stands before the server, and whether it keeps sessions apart |
+//! | `pooler` | whether a pooler is in front of the server, and whether it keeps sessions apart |
 //! | `role` | rights of the role beyond its work, what it owns, schemas that belong to no tenant |
 //! | `searchPath` | defaults of roles and the database (`alter role … set`) that hurt |
 //! | `extensions` | extensions that tenants cannot reach, and newer versions |
@@ -30,7 +30,7 @@
 //! | `oldSnapshots` | transactions that are idle for over 5 min or open for over an hour |
 //! | `autovacuum` | whether it runs and keeps up |
 //! | `locks` | relations of tenants against the lock table |
-//! | `memory` | what the server's processes keep for the tables that they have touched |
+//! | `memory` | memory of backends for the definitions of tables |
 //! | `replication` | a standby, read-only defaults, commits that wait for a standby |
 //! | `settings` | settings that lose data or hide what happens |
 

@@ -68,7 +68,7 @@ impl Age {
     fn judge(self, database: &str) -> Option<Finding> {
         let Self { of, age, forced } = self;
         let what = format!("{of} ids of the database {database} are {} old", millions(age));
-        let how = "find what holds them back (old transactions, replication slots, prepared transactions), then run \
+        let how = "find what holds transaction ids back (old transactions, replication slots, prepared transactions), then run \
                    vacuum on the oldest tables; see to it that autovacuum keeps up";
         if age >= ALARMING {
             let why = "at 2,147 million the server stops writing until everything was vacuumed";
@@ -85,7 +85,7 @@ impl Age {
     }
 }
 
-/// A replication slot that nobody reads, and how many transactions it holds back.
+/// An inactive replication slot, and how many transactions it holds back.
 #[derive(Debug)]
 struct Slot {
     name: String,
@@ -109,8 +109,8 @@ impl Slot {
         );
         let mut sql = Sql::new("select pg_catalog.pg_drop_replication_slot(");
         sql.literal(name).text(")");
-        Finding::warning(format!("nobody reads the replication slot {name}"), why)
-            .how("start its reader, or drop the slot")
+        Finding::warning(format!("the replication slot {name} is inactive"), why)
+            .how(format!("restart what reads the replication slot {name}, or drop the slot"))
             .sql(sql.as_str())
     }
 }
@@ -144,7 +144,9 @@ impl Prepared {
         let why = "it keeps its locks, and vacuum from removing rows, over restarts too";
         let mut sql = Sql::new("rollback prepared ");
         sql.literal(name);
-        let how = "ask its transaction manager, then commit it or roll it back in that database";
+        let how = format!(
+            "resolve the prepared transactions in {database}: commit each, or roll it back"
+        );
         Some(Finding::warning(what, why).how(how).sql(sql.as_str()))
     }
 }

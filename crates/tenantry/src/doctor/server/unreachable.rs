@@ -84,7 +84,7 @@ fn by_code(code: &str, words: &str, target: &Target) -> Option<Finding> {
             let mut sql = Sql::new("create database ");
             sql.name(database);
             let finding = Finding::error(format!("there is no database {database}"), words)
-                .how("correct the name, or create the database")
+                .how("correct the name of the database, or create it")
                 .sql(sql.as_str());
             return Some(finding);
         }
@@ -98,7 +98,7 @@ fn by_code(code: &str, words: &str, target: &Target) -> Option<Finding> {
         }
         "53300" => (
             "the server is out of connection slots".into(),
-            "close sessions that nobody needs, lower max_connections of the services that share the server, or \
+            "close unused sessions, lower max_connections of the services that share the server, or \
              raise that of the server"
                 .into(),
         ),
@@ -119,12 +119,12 @@ fn by_class(error: &Error, words: &str, target: &Target) -> Finding {
     let Target { host, .. } = target;
     let (what, how) = match (error.kind(), error.class()) {
         (ErrorKind::TransactionPooler, _) => (
-            "a pooler in transaction mode stands before the server".to_owned(),
+            "a pooler in transaction mode is in front of the server".to_owned(),
             "connect to PostgreSQL itself, or set the pooler to session mode".to_owned(),
         ),
         (ErrorKind::Config, _) => (
             "the configuration does not fit the database".to_owned(),
-            "change what the error names".to_owned(),
+            "change the configuration as the error says".to_owned(),
         ),
         (_, ErrorClass::Tls) => (
             format!("no TLS connection to {host}"),

@@ -19,8 +19,8 @@ const DEFECTS: &str = "\
     alter role app in database postgres set search_path to public; \
     alter role app set default_transaction_read_only to on; \
     alter role app set idle_session_timeout to '1min'; \
-    create schema tenant_gone; create schema \"it's mine\"; \
-    grant usage on schema tenant_acme, tenant_gone, \"it's mine\" to app; \
+    create schema tenant_gone; create schema \"it's mine\"; create schema \"\u{1b}[31m\"; \
+    grant usage on schema tenant_acme, tenant_gone, \"it's mine\", \"\u{1b}[31m\" to app; \
     create extension citext; create table tenant_acme.mails (address citext); \
     alter schema tenant_globex owner to app; \
     alter system set max_connections to 50; \
@@ -66,6 +66,10 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
     let report = manager.doctor().instances(2).run().await?;
     assert!(!report.success);
     let text = report.to_string();
+    assert!(
+        !text.contains('\u{1b}') && !serde_json::to_string(&report)?.contains('\u{1b}'),
+        "{text}"
+    );
     for (name, parts) in [
         (
             "poolConfig",
@@ -82,7 +86,7 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
                 "app has createrole",
                 "a member of pg_read_server_files",
                 "owns 1 schema",
-                "2 schemas that belong to no tenant: it's mine, tenant_gone",
+                "3 schemas that belong to no tenant: \\u{1b}[31m, it's mine, tenant_gone",
             ],
         ),
         (
@@ -98,7 +102,7 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
             "timeouts",
             &[
                 "statements of requests",
-                "transactions may be idle",
+                "transactions may be idle indefinitely",
                 "idle for 60s (idle_session_timeout)",
             ],
         ),
@@ -109,7 +113,7 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
             "settings",
             &["fsync is off", "password_encryption is md5", "wait for a restart: max_connections"],
         ),
-        ("transactionIds", &["nobody reads the replication slot idle"]),
+        ("transactionIds", &["the replication slot idle is inactive"]),
     ] {
         for part in parts {
             assert!(whats(&report, name).iter().any(|what| what.contains(part)), "{part}: {text}");
