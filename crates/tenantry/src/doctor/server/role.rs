@@ -2,7 +2,7 @@ use futures_util::FutureExt;
 use sqlx::{FromRow, Row, postgres::PgRow};
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
+    doctor::{BuiltIn, Examined, Finding, Subject, error_in_words, text::counted},
     error::Error,
     sql::Sql,
     tenant::Ident,
@@ -49,11 +49,23 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     let role: Role = asked.fetch_one(fleet.system()).await?;
     let upkeep = fleet.server().role_of_manager().is_some();
     let examined = Examined::ok(role.in_words(upkeep)).findings(role.judge(upkeep));
+    let examined = examined.findings(if upkeep { of_upkeep(on).await } else { None });
     Ok(match tenants {
         Ok(_) if role.superuser => examined,
         Ok(_) => examined.findings(role.reaches(|name| lookup.may_be_a_tenants(name))),
         Err(error) => examined.unseen(format!("which schemas are no tenant's: {error}")),
     })
+}
+
+/// Finds out whether upkeep can log in.
+async fn of_upkeep(on: &Subject) -> Option<Finding> {
+    let error = on.fleet().lease().await.err()?;
+    let finding =
+        Finding::error("upkeep cannot log in with its credentials", error_in_words(&error));
+    Some(
+        finding
+            .how("correct the upkeep credentials: migrations and provisioning fail without them"),
+    )
 }
 
 impl FromRow<'_, PgRow> for Role {

@@ -92,5 +92,13 @@ async fn a_sound_service_passes_and_a_plain_role_says_what_it_cannot_see() -> Te
     assert_eq!(with_status(&report, CheckStatus::Ok), ["oldSnapshots"], "{report}");
     assert_eq!(of(&report, "oldSnapshots").message, "1 open transaction");
     manager.close().await;
+
+    let missing = tenantry::Credentials::new("missing").password("correct-horse");
+    let manager = TenantManager::builder(&url).upkeep_credentials(missing).build()?;
+    let report = manager.doctor().only(["role"]).run().await?;
+    assert_eq!(with_status(&report, CheckStatus::Error), ["role"], "{report}");
+    let text = report.to_string();
+    assert!(text.contains("upkeep cannot log in") && !text.contains("correct-horse"), "{text}");
+    manager.close().await;
     Ok(())
 }

@@ -26,8 +26,54 @@ const DEFECTS: &str = "\
     alter system set max_connections to 50; \
     select pg_create_physical_replication_slot('idle', true)";
 
-#[tokio::test]
-async fn what_is_wrong_with_the_server_is_found() -> TestResult {
+/// What the checks say of it, in part.
+const FOUND: &[(&str, &[&str])] = &[
+    (
+        "poolConfig",
+        &[
+            "2 instances with 20 connections each want 40, and the server has 15",
+            "connect_timeout",
+            "remembers 1 tenant, and 2 tenants are active",
+        ],
+    ),
+    (
+        "role",
+        &[
+            "app has bypassrls",
+            "app has createrole",
+            "a member of pg_read_server_files",
+            "owns 1 schema",
+            "3 schemas that belong to no tenant: \\u{1b}[31m, it's mine, tenant_gone",
+        ],
+    ),
+    (
+        "searchPath",
+        &[
+            "database postgres sets row_security = off",
+            "role app in database postgres sets search_path",
+            "role app sets default_transaction_read_only",
+        ],
+    ),
+    ("extensions", &["citext: the schema public is not in the search path"]),
+    (
+        "timeouts",
+        &[
+            "statements of requests",
+            "transactions may be idle indefinitely",
+            "idle for 60s (idle_session_timeout)",
+        ],
+    ),
+    ("autovacuum", &["autovacuum is off"]),
+    ("locks", &["the tenant globex has 244 relations"]),
+    ("replication", &["read-only by default"]),
+    (
+        "settings",
+        &["fsync is off", "password_encryption is md5", "wait for a restart: max_connections"],
+    ),
+    ("transactionIds", &["the replication slot idle is inactive"]),
+];
+
+async fn broken_server() -> Result<DevServer, Box<dyn std::error::Error>> {
     let server = DevServer::builder()
         .setting("max_connections", "25")
         .setting("max_wal_senders", "2")
@@ -52,6 +98,12 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
         run(&mut admin, statement).await;
     }
     run(&mut admin, "select pg_reload_conf()").await;
+    Ok(server)
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_server_is_found() -> TestResult {
+    let server = broken_server().await?;
     let options = pool_options(|options| {
         options.max_connections = 20;
         options.connect_timeout = options.acquire_timeout;
@@ -70,51 +122,7 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
         !text.contains('\u{1b}') && !serde_json::to_string(&report)?.contains('\u{1b}'),
         "{text}"
     );
-    for (name, parts) in [
-        (
-            "poolConfig",
-            &[
-                "2 instances with 20 connections each want 40, and the server has 15",
-                "connect_timeout",
-                "remembers 1 tenant, and 2 tenants are active",
-            ][..],
-        ),
-        (
-            "role",
-            &[
-                "app has bypassrls",
-                "app has createrole",
-                "a member of pg_read_server_files",
-                "owns 1 schema",
-                "3 schemas that belong to no tenant: \\u{1b}[31m, it's mine, tenant_gone",
-            ],
-        ),
-        (
-            "searchPath",
-            &[
-                "database postgres sets row_security = off",
-                "role app in database postgres sets search_path",
-                "role app sets default_transaction_read_only",
-            ],
-        ),
-        ("extensions", &["citext: the schema public is not in the search path"]),
-        (
-            "timeouts",
-            &[
-                "statements of requests",
-                "transactions may be idle indefinitely",
-                "idle for 60s (idle_session_timeout)",
-            ],
-        ),
-        ("autovacuum", &["autovacuum is off"]),
-        ("locks", &["the tenant globex has 244 relations"]),
-        ("replication", &["read-only by default"]),
-        (
-            "settings",
-            &["fsync is off", "password_encryption is md5", "wait for a restart: max_connections"],
-        ),
-        ("transactionIds", &["the replication slot idle is inactive"]),
-    ] {
+    for (name, parts) in FOUND {
         for part in parts {
             assert!(whats(&report, name).iter().any(|what| what.contains(part)), "{part}: {text}");
         }
