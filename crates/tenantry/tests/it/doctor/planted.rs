@@ -123,7 +123,7 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
         "{text}"
     );
     for (name, parts) in FOUND {
-        for part in parts {
+        for part in *parts {
             assert!(whats(&report, name).iter().any(|what| what.contains(part)), "{part}: {text}");
         }
     }
