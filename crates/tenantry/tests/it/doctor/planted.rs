@@ -104,6 +104,7 @@ async fn broken_server() -> Result<DevServer, Box<dyn std::error::Error>> {
 #[tokio::test]
 async fn what_is_wrong_with_the_server_is_found() -> TestResult {
     let server = broken_server().await?;
+    let _hidden_from_app = connect(&server.url()).await;
     let options = pool_options(|options| {
         options.max_connections = 20;
         options.connect_timeout = options.acquire_timeout;
