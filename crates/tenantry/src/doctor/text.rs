@@ -30,7 +30,8 @@ impl fmt::Display for DoctorReport {
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.text.as_deref().unwrap_or(&self.message);
-        write!(f, "{} {}: {text}", self.status.mark(), self.title)?;
+        let heading = self.heading.as_deref().unwrap_or(&self.title);
+        write!(f, "{} {heading}: {text}", self.status.mark())?;
         for unseen in &self.unseen {
             write!(f, "\n  not seen: {unseen}")?;
         }

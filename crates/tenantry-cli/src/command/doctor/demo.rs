@@ -1,10 +1,10 @@
 //! A throwaway server with defects, for a look at what the doctor finds.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 use tenantry::{
-    TenantManager,
+    Credentials, PoolOptions, TenantManager,
     doctor::{Doctor, Examined},
     migrate::{MigrateOptions, Migrations},
     provision::CreateOptions,
@@ -60,15 +60,45 @@ const TENANTS: [&str; 12] = [
     "aperture",
 ];
 
+/// Starts a server as one would be for real, but for its size, with a role that serves and one that owns.
+async fn server() -> Result<DevServer, Failure> {
+    let settings = [
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("wal_level", "replica"),
+        ("max_wal_senders", "2"),
+        ("max_connections", "60"),
+    ];
+    let server = settings
+        .iter()
+        .fold(DevServer::builder(), |server, (name, value)| server.setting(*name, *value));
+    let server = server.start().await?;
+    let mut conn = PgConnection::connect(&server.url()).await?;
+    sqlx::raw_sql("create role owner login; create role app login").execute(&mut conn).await?;
+    sqlx::raw_sql("create database saas owner owner").execute(&mut conn).await?;
+    conn.close().await?;
+    Ok(server)
+}
+
+/// The URL of the demo's database for a role.
+fn url(server: &DevServer, role: &str) -> String {
+    server.database_url("saas").replacen("postgres@", &format!("{role}@"), 1)
+}
+
 impl Demo {
     pub(super) async fn start() -> Result<Self, Failure> {
-        let server = DevServer::start().await?;
+        let server = server().await?;
         let folder = std::env::temp_dir().join(format!("tenantry-demo-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
         for (name, sql) in FILES {
             fs::write(folder.join(name), sql)?;
         }
-        let manager = TenantManager::builder(server.url()).build()?;
+        let mut options = PoolOptions::default();
+        options.statement_timeout = Some(Duration::from_secs(30));
+        let manager = TenantManager::builder(url(&server, "app"))
+            .upkeep_credentials(Credentials::new("owner"))
+            .pool_options(options)
+            .build()?;
         let demo = Self { server, manager, folder };
         if let Err(failure) = demo.fill().await {
             demo.close().await;
@@ -83,7 +113,7 @@ impl Demo {
         for tenant in TENANTS {
             provisioner.create(tenant, CreateOptions::default()).await?;
         }
-        let mut conn = PgConnection::connect(&self.server.url()).await?;
+        let mut conn = PgConnection::connect(&url(&self.server, "postgres")).await?;
         for defect in DEFECTS {
             sqlx::raw_sql(defect).execute(&mut conn).await?;
         }

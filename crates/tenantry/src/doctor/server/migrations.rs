@@ -38,8 +38,7 @@ async fn tenants(on: &Subject) -> Result<Examined, Error> {
     let left = left.into_iter().filter(|(count, _)| *count > 0);
     let left: Vec<_> =
         left.map(|(count, how)| format!("{} {how}", counted(count, "tenant", "tenants"))).collect();
-    let message = [vec![files(set)], left].concat().join(", ");
-    let examined = Examined::ok(message).findings(in_files(&plan.lint, set));
+    let examined = counted_files(set, &left).findings(in_files(&plan.lint, set));
     Ok(examined.findings(pending(&plan)).findings(blocked(&plan)))
 }
 
@@ -47,7 +46,7 @@ async fn shared(on: &Subject) -> Result<Examined, Error> {
     let Some(set) = on.shared_migrations() else { return Ok(Examined::skipped("none configured")) };
     let migrator = on.manager().migrator().shared(set.clone());
     let plan = migrator.plan(Schemas::Shared, &MigrateOptions::default()).await?;
-    let examined = Examined::ok(files(set)).findings(in_files(&plan.lint, set));
+    let examined = counted_files(set, &[]).findings(in_files(&plan.lint, set));
     let Some(status) = &plan.shared else { return Ok(examined) };
     let finding = match status.state {
         SchemaState::UpToDate => return Ok(examined),
@@ -65,8 +64,15 @@ async fn shared(on: &Subject) -> Result<Examined, Error> {
 const REPAIR: &str = "look at the migration plan: mark what was applied by hand, forget what has no file, or restore \
                       the file that was applied";
 
-fn files(set: &Migrations) -> String {
-    counted(set.files().len(), "file", "files")
+/// Says how many files there are and what is left to do; for people with the folder.
+fn counted_files(set: &Migrations, left: &[String]) -> Examined {
+    let files = counted(set.files().len(), "file", "files");
+    let left = left.iter().map(|left| format!(", {left}")).collect::<String>();
+    let examined = Examined::ok(format!("{files}{left}"));
+    match set.folder() {
+        Some(folder) => examined.in_words(format!("{} ({files}){left}", folder.display())),
+        None => examined,
+    }
 }
 
 fn files_pending(status: &SchemaStatus) -> String {
