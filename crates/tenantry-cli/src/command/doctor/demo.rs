@@ -20,6 +20,10 @@ pub(super) struct Demo {
     folder: PathBuf,
 }
 
+/// The migration of the demo's shared schema.
+const SHARED: (&str, &str) =
+    ("0001_plans.sql", "create table plans (id int primary key, name text not null);");
+
 /// The migrations of the demo's tenants.
 const FILES: [(&str, &str); 3] = [
     (
@@ -74,7 +78,9 @@ async fn server() -> Result<DevServer, Failure> {
         .fold(DevServer::builder(), |server, (name, value)| server.setting(*name, *value));
     let server = server.start().await?;
     let mut conn = PgConnection::connect(&server.url()).await?;
-    sqlx::raw_sql("create role owner login; create role app login").execute(&mut conn).await?;
+    sqlx::raw_sql("create role owner login; create role app login in role pg_read_all_stats")
+        .execute(&mut conn)
+        .await?;
     sqlx::raw_sql("create database saas owner owner").execute(&mut conn).await?;
     conn.close().await?;
     Ok(server)
@@ -89,9 +95,11 @@ impl Demo {
     pub(super) async fn start() -> Result<Self, Failure> {
         let server = server().await?;
         let folder = std::env::temp_dir().join(format!("tenantry-demo-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        for (name, sql) in FILES {
-            fs::write(folder.join(name), sql)?;
+        for (kind, files) in [("tenants", &FILES[..]), ("shared", &[SHARED])] {
+            fs::create_dir_all(folder.join(kind))?;
+            for (name, sql) in files {
+                fs::write(folder.join(kind).join(name), sql)?;
+            }
         }
         let mut options = PoolOptions::default();
         options.statement_timeout = Some(Duration::from_secs(30));
@@ -108,7 +116,8 @@ impl Demo {
     }
 
     async fn fill(&self) -> Result<(), Failure> {
-        let migrations = Migrations::from_dir(&self.folder)?;
+        let migrations = Migrations::from_dir(self.folder.join("tenants"))?;
+        let shared = Migrations::from_dir(self.folder.join("shared"))?;
         let provisioner = self.manager.provisioner().tenants(migrations.clone());
         for tenant in TENANTS {
             provisioner.create(tenant, CreateOptions::default()).await?;
@@ -119,19 +128,20 @@ impl Demo {
         }
         conn.close().await?;
         // So that nothing is pending that was not planted.
-        let migrator = self.manager.migrator().tenants(migrations);
+        let migrator = self.manager.migrator().tenants(migrations).shared(shared);
         drop(migrator.migrate_all(MigrateOptions::default()).await?);
         Ok(())
     }
 
     pub(super) fn examination(&self) -> Result<Doctor, Failure> {
         let configuration =
-            Examined::ok("a throwaway server with twelve tenants and three defects");
+            Examined::ok("tenantry.toml (demo)").heading("Configuration file found");
         Ok(self
             .manager
             .doctor()
             .configuration(configuration)
-            .tenants(Migrations::from_dir(&self.folder)?))
+            .tenants(Migrations::from_dir(self.folder.join("tenants"))?)
+            .shared(Migrations::from_dir(self.folder.join("shared"))?))
     }
 
     pub(super) async fn close(self) {
