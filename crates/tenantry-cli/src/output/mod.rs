@@ -10,6 +10,7 @@ mod table;
 use std::{
     fmt,
     io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use serde::Serialize;
@@ -69,14 +70,14 @@ impl Output {
     /// Tells something beside the report, unless that is not wanted.
     pub(crate) fn note(&self, note: impl fmt::Display) {
         if !self.quiet {
-            eprintln!("note: {}", plain(&note.to_string()));
+            tell(format_args!("note: {}\n", plain(&note.to_string())));
         }
     }
 
     /// Warns of something.
     pub(crate) fn warn(&self, warning: impl fmt::Display) {
         let style = Style::of(&io::stderr());
-        eprintln!("{}: {}", style.warning("warning"), plain(&warning.to_string()));
+        tell(format_args!("{}: {}\n", style.warning("warning"), plain(&warning.to_string())));
     }
 
     /// Shows how far many tenants have come, on a terminal.
@@ -88,17 +89,34 @@ impl Output {
 /// Passes over that the reader of a pipe has seen enough, as `| head` has.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            READER_GONE.store(true, Ordering::Relaxed);
+            Ok(())
+        }
         Err(error) => Err(Failure::while_doing("writing to standard output", &error)),
         Ok(()) => Ok(()),
     }
 }
 
+/// Whether the reader of standard output has closed its end.
+static READER_GONE: AtomicBool = AtomicBool::new(false);
+
+/// Returns `true` once the reader of standard output has closed its end: what prints again and again ends then.
+pub(crate) fn reader_is_gone() -> bool {
+    READER_GONE.load(Ordering::Relaxed)
+}
+
+/// Prints on standard error. A failure has nowhere to be told, and must not end the command as `eprintln!` would.
+pub(crate) fn tell(text: impl fmt::Display) {
+    let mut stderr = io::stderr().lock();
+    drop(write!(stderr, "{text}"));
+    drop(stderr.flush());
+}
+
 /// Prints why a command could not run.
 pub(crate) fn error(failure: &Failure) {
     let style = Style::of(&io::stderr());
-    // A failure of writing this has nowhere to be told.
-    drop(writeln!(io::stderr(), "{}: {}", style.error("error"), plain(&failure.to_string())));
+    tell(format_args!("{}: {}\n", style.error("error"), plain(&failure.to_string())));
 }
 
 /// Lets the library log to standard error, if that is wanted.

@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
-    output::{Annotation, Confirm, Format, Output, Table},
+    output::{Annotation, Confirm, Format, Output, Table, plain, tell},
     settings::{self, key},
 };
 
@@ -120,9 +120,10 @@ impl Doctor {
             return Ok(exit_of(report));
         }
         for (check, finding) in &harmless {
-            eprintln!("[{}] {}", check.name, crate::output::plain(&finding.to_string()));
+            let text = plain(&finding.to_string());
+            tell(format_args!("[{}] {text}\n", check.name));
             for sql in &finding.sql {
-                eprintln!("  {};", crate::output::plain(sql));
+                tell(format_args!("  {};\n", plain(sql)));
             }
         }
         self.confirm.typed("running these statements", "fix")?;
