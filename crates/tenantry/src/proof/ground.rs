@@ -1,6 +1,6 @@
 //! Where attacks are run: the scratch tenants, over a pool of one or of several connections.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use parking_lot::Mutex;
 
@@ -40,6 +40,9 @@ pub(super) struct Finding {
     pub(super) seen: String,
     pub(super) rounds: u64,
 }
+
+/// The server processes that have answered.
+pub(super) type Pids = Arc<Mutex<BTreeSet<i32>>>;
 
 pub(super) type Attacked = Result<Finding, Stop>;
 

@@ -10,10 +10,10 @@ use super::{
     super::{
         chance::Chance,
         ground::{Attacked, Finding, Ground, Stop, code_of},
-        look::OWNER,
     },
     cancelled::{POLLS, polled},
     planting::BRIEFLY,
+    turns::OWNER,
 };
 use crate::{
     db::TenantDb,

@@ -93,7 +93,7 @@ async fn uses(ground: &Ground<'_>, db: &TenantDb) -> Result<Vec<String>, Stop> {
         note("on a lease", ground.look_on(&mut lease, "").await?.owner());
     }
     if let Ok(mut tx) = db.begin().await {
-        let row = tx.fetch_all(raw_sql(super::super::look::OWNER)).await;
+        let row = tx.fetch_all(raw_sql(super::turns::OWNER)).await;
         note("in a transaction", &super::super::look::text_of(row)?);
     }
     note("on the handle again", Look::take(On::Handle(db), "", ground.pids).await?.owner());

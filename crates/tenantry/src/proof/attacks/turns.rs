@@ -2,11 +2,11 @@
 
 use sqlx::{Executor, Row, raw_sql};
 
-use super::super::{
-    ground::{Attacked, Finding, Ground, Stop},
-    look::OWNER,
-};
+use super::super::ground::{Attacked, Finding, Ground, Stop};
 use crate::db::TenantDb;
+
+/// Reads the row that says whose schema it is. It is looked up along the search path: whose is found is the question.
+pub(in crate::proof) const OWNER: &str = "select owner from marker";
 
 /// Reads the row of each tenant in turn, on its handle, a lease and in a transaction.
 pub(in crate::proof) async fn run(ground: &Ground<'_>) -> Attacked {
