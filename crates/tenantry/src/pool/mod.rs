@@ -6,6 +6,8 @@
 mod acquire;
 mod backend;
 mod breaker;
+#[cfg(test)]
+mod broken;
 mod credentials;
 mod extensions;
 mod gate;
@@ -29,6 +31,8 @@ mod standby;
 mod state;
 
 pub use breaker::BreakerOptions;
+#[cfg(test)]
+pub(crate) use broken::Broken;
 pub use credentials::Credentials;
 pub(crate) use credentials::{AskForCredentials, Login};
 pub(crate) use extensions::ExtensionSchemas;

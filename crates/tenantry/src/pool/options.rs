@@ -146,6 +146,8 @@ pub struct PoolOptions {
     pub retry: RetryPolicy,
     /// When opening connections is suspended because it fails every time.
     pub breaker: BreakerOptions,
+    #[cfg(test)]
+    pub(crate) broken: super::Broken,
 }
 
 impl Default for PoolOptions {
@@ -173,6 +175,8 @@ impl Default for PoolOptions {
             idle_in_transaction_timeout: Some(Duration::from_secs(60)),
             retry: RetryPolicy::default(),
             breaker: BreakerOptions::default(),
+            #[cfg(test)]
+            broken: super::Broken::default(),
         }
     }
 }
@@ -266,7 +270,12 @@ impl PoolOptions {
             true => KeepStatements::WhenAlike,
             false => KeepStatements::Never,
         };
-        Manner { keep, idle_in_transaction: self.idle_in_transaction_timeout }
+        Manner {
+            keep,
+            idle_in_transaction: self.idle_in_transaction_timeout,
+            #[cfg(test)]
+            broken: self.broken,
+        }
     }
 
     /// Returns how often to look after idle connections and quiet tenants.

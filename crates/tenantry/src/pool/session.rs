@@ -146,11 +146,11 @@ const PINNED_IN_VAIN: Duration = Duration::from_secs(3);
 
 /// What a reset has found.
 #[derive(Debug)]
-struct Found {
+pub(super) struct Found {
     /// Whether a transaction was open where only plain queries had run; a plain reset does not end it.
     in_transaction: bool,
     /// Which schema has the occupant's name.
-    schema: Schema,
+    pub(super) schema: Schema,
     looked: bool,
 }
 
@@ -160,6 +160,8 @@ pub(crate) struct Manner {
     pub(crate) keep: KeepStatements,
     /// How long a transaction of the application's may be idle; `None` leaves it to the server.
     pub(crate) idle_in_transaction: Option<Duration>,
+    #[cfg(test)]
+    pub(crate) broken: super::Broken,
 }
 
 /// Whether prepared statements may survive a change of tenant.
@@ -250,6 +252,11 @@ impl Session {
         let same = self.is_bound_to(to);
         let changes = to.changes();
         let bound = self.bound.take();
+        #[cfg(test)]
+        if manner.broken.skips_bind(bound.as_deref(), to) {
+            (self.bound, self.bound_changes) = (Some(Arc::clone(to)), changes);
+            return Ok(());
+        }
         if !same && bound.is_some_and(|bound| Arc::ptr_eq(&bound, to)) {
             // The tables were changed since: what was prepared for them may not fit any more.
             self.statements = Statements::Doubtful;
@@ -286,10 +293,12 @@ impl Session {
             }
         };
         self.odd_plans = odd || (self.odd_plans && !discard);
+        #[cfg(test)]
+        let found = manner.broken.trust(found, to);
         to.check(found.schema)?;
         self.seen_as = began;
         if !same || found.looked || self.statements == Statements::Doubtful {
-            self.sort_out_statements(to, manner.keep, same).await?;
+            self.sort_out_statements(to, manner, same).await?;
         }
         self.pinned = pin != Pin::No;
         // Drops statements of others; pins where nobody knew before which schema it is.
@@ -514,6 +523,8 @@ impl Session {
             Terms { reset, discard_plans, echo, checked, idle_in_transaction, upkeep, look, pin };
         let began = Instant::now();
         let sql = bind_sql(to, terms);
+        #[cfg(test)]
+        let sql = manner.broken.break_sql(sql);
         if !sql.as_str().is_ascii() {
             // The server reads the whole string in the encoding that is set when it comes, and in
             // the wrong one the name of a schema may be that of another.
@@ -577,10 +588,10 @@ impl Session {
     async fn sort_out_statements(
         &mut self,
         to: &Occupant,
-        keep: KeepStatements,
+        manner: Manner,
         same: bool,
     ) -> Result<()> {
-        let alike = match keep {
+        let alike = match manner.keep {
             KeepStatements::WhenAlike => to.alike(),
             KeepStatements::Never => Alike::Unlike,
         };
@@ -592,10 +603,16 @@ impl Session {
             (Statements::Of(Alike::Unlike), Alike::Unlike) => same,
             _ => false,
         };
+        #[cfg(test)]
+        let usable = usable || manner.broken.keeps_statements;
         if usable {
             self.borrowed |= !same && self.statements != Statements::None;
         } else {
             self.clear_statements().await?;
+        }
+        #[cfg(test)]
+        if manner.broken.keeps_statements {
+            self.borrowed = false;
         }
         self.statements = Statements::Of(alike);
         Ok(())

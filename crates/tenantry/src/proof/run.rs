@@ -111,7 +111,9 @@ impl Proof<'_> {
             (Pooling::Unknown, Pooling::Unknown) => Pooling::Unknown,
         };
         if learnt.pooling == Pooling::Transaction {
-            let not_run = |attack: &&Attack| result(attack, Err(Stop::new(SHARED)), Instant::now());
+            let not_run = |attack: &&Attack| {
+                result(attack, Vec::new(), Err(Stop::new(SHARED)), Instant::now())
+            };
             learnt.attacks.extend(of_one.iter().map(not_run));
         } else {
             let ground = self.ground(scratch.pool(1).await?)?;
@@ -145,23 +147,39 @@ impl Proof<'_> {
                 let reached = |_| Err(Stop::new("the time limit was reached while it ran"));
                 timeout_at(self.deadline, attack.run(ground)).await.unwrap_or_else(reached)
             };
-            learnt.attacks.push(result(attack, attacked, began));
+            learnt.attacks.push(result(attack, ground.take_leaks(), attacked, began));
         }
     }
 }
 
-fn result(attack: &Attack, attacked: Attacked, began: Instant) -> AttackResult {
+fn result(attack: &Attack, leaks: Vec<String>, attacked: Attacked, began: Instant) -> AttackResult {
     let (outcome, observed, rounds) = match attacked {
-        Ok(Finding { leaks, seen, rounds }) if leaks.is_empty() => (Outcome::Held, seen, rounds),
-        Ok(Finding { mut leaks, rounds, .. }) => {
-            let more = leaks.len().saturating_sub(TOLD);
-            leaks.truncate(TOLD);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            (Outcome::Leaked, format!("{}{more}", leaks.join("; ")), rounds)
+        // What was found before the attack was cut off is found.
+        attacked if !leaks.is_empty() => {
+            (Outcome::Leaked, told(leaks), attacked.map_or(0, |finding| finding.rounds))
         }
+        Ok(Finding { seen, rounds }) => (Outcome::Held, seen, rounds),
         Err(Stop(why)) => (Outcome::NotRun { why }, String::new(), 0),
     };
     let Attack { name, title, what, expected, .. } = *attack;
     let duration = began.elapsed();
     AttackResult { name, title, what, expected, observed, outcome, rounds, duration }
+}
+
+/// The first kinds of leaks, each with how often it was seen.
+fn told(leaks: Vec<String>) -> String {
+    let mut kinds: Vec<(String, usize)> = Vec::new();
+    for leak in leaks {
+        match kinds.iter_mut().find(|(kind, _)| *kind == leak) {
+            Some((_, times)) => *times += 1,
+            None => kinds.push((leak, 1)),
+        }
+    }
+    let more = kinds.len().saturating_sub(TOLD);
+    let first = kinds.into_iter().take(TOLD).map(|(kind, times)| match times {
+        1 => kind,
+        _ => format!("{kind} ({times} times)"),
+    });
+    let first = first.collect::<Vec<_>>().join("; ");
+    if more > 0 { format!("{first}; and {more} more") } else { first }
 }

@@ -9,11 +9,12 @@ mod pooled;
 use sqlx::PgConnection;
 use tenantry::proof::{IsolationProof, Outcome};
 
-/// Everything of proofs that is in the database: schemas, roles, locks.
+/// Everything of proofs that is in the database: schemas and locks; on a server of the test's own, roles too.
 async fn remains(admin: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(
         "select nspname::text from pg_namespace where nspname like 'tenantry_proof_%' \
          union all select rolname::text from pg_roles where rolname like 'tenantry_proof_%' \
+         and current_database() = 'postgres' \
          union all select 'a lock of ' || l.pid from pg_locks l join pg_stat_activity a using (pid) \
          where l.locktype = 'advisory' and a.datname = current_database() \
          order by 1",
