@@ -2,7 +2,7 @@
 
 use sqlx::SqlStr;
 
-use super::{occupant::Occupant, session::Found};
+use super::occupant::Occupant;
 use crate::{sql::Sql, tenant::Schema};
 
 /// What is left out. It exists in unit tests alone.
@@ -31,11 +31,8 @@ impl Broken {
         sql
     }
 
-    pub(super) fn trust(self, found: Found, to: &Occupant) -> Found {
-        match to.oid() {
-            Some(oid) if self.trusts_names => Found { schema: Schema::There(oid), ..found },
-            _ => found,
-        }
+    pub(super) fn trust(self, found: Schema, of: &Occupant) -> Schema {
+        of.oid().filter(|_| self.trusts_names).map_or(found, Schema::There)
     }
 
     pub(super) fn skips_bind(self, from: Option<&Occupant>, to: &Occupant) -> bool {

@@ -65,6 +65,9 @@ pub(crate) struct Session {
     /// What a message to the server and back took when it was opened.
     pub(super) round_trip: Duration,
     wear: Wear,
+    /// What the last bind has left out.
+    #[cfg(test)]
+    broken: super::Broken,
 }
 
 /// What a session has served so far: the server's process keeps memory for all of it.
@@ -146,11 +149,11 @@ const PINNED_IN_VAIN: Duration = Duration::from_secs(3);
 
 /// What a reset has found.
 #[derive(Debug)]
-pub(super) struct Found {
+struct Found {
     /// Whether a transaction was open where only plain queries had run; a plain reset does not end it.
     in_transaction: bool,
     /// Which schema has the occupant's name.
-    pub(super) schema: Schema,
+    schema: Schema,
     looked: bool,
 }
 
@@ -219,6 +222,8 @@ impl Session {
             answered: None,
             round_trip,
             wear: Wear::default(),
+            #[cfg(test)]
+            broken: super::Broken::default(),
         })
     }
 
@@ -252,6 +257,10 @@ impl Session {
         let same = self.is_bound_to(to);
         let changes = to.changes();
         let bound = self.bound.take();
+        #[cfg(test)]
+        {
+            self.broken = manner.broken;
+        }
         #[cfg(test)]
         if manner.broken.skips_bind(bound.as_deref(), to) {
             (self.bound, self.bound_changes) = (Some(Arc::clone(to)), changes);
@@ -294,7 +303,7 @@ impl Session {
         };
         self.odd_plans = odd || (self.odd_plans && !discard);
         #[cfg(test)]
-        let found = manner.broken.trust(found, to);
+        let found = Found { schema: manner.broken.trust(found.schema, to), ..found };
         to.check(found.schema)?;
         self.seen_as = began;
         if !same || found.looked || self.statements == Statements::Doubtful {
@@ -341,7 +350,10 @@ impl Session {
         {
             let began = Instant::now();
             let rows = self.conn.fetch_all(raw_sql(pin_sql(pin, oid, schema))).await?;
-            occupant.check(schema_in(row_with("tenantry_pinned", &rows))?)?;
+            let schema = schema_in(row_with("tenantry_pinned", &rows))?;
+            #[cfg(test)]
+            let schema = self.broken.trust(schema, occupant);
+            occupant.check(schema)?;
             self.seen_as = began;
             self.pinned = true;
         }
