@@ -460,8 +460,8 @@ fn host() -> String {
     let of_environment =
         || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
     let names = [of_kernel(), of_environment(), of_file()];
-    let name = names.into_iter().flatten().map(|name| name.trim().to_owned());
-    name.filter(|name| !name.is_empty()).next().unwrap_or_else(|| "localhost".to_owned())
+    let mut names = names.into_iter().flatten().map(|name| name.trim().to_owned());
+    names.find(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// Reads the names of the schemas of extensions, each once.
