@@ -39,6 +39,7 @@ const LAYERS: &[&[&str]] = &[
 const PURE: &[&str] = &[
     "activity/exposition.rs",
     "activity/gather.rs",
+    "activity/histogram.rs",
     "activity/options.rs",
     "activity/rates.rs",
     "activity/service.rs",
@@ -91,6 +92,7 @@ const PURE: &[&str] = &[
     "provision/written/judge.rs",
     "provision/written/scan.rs",
     "provision/written/search_path.rs",
+    "fan_out/board.rs",
     "fan_out/refusal.rs",
     "fan_out/report.rs",
     "fan_out/rows.rs",
