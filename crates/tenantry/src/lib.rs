@@ -116,6 +116,7 @@ mod metrics;
 pub mod migrate;
 #[cfg(feature = "ops")]
 pub mod ops;
+mod plain;
 mod pool;
 pub mod provision;
 pub mod retry;
