@@ -36,7 +36,7 @@ pub use fix::{FixReport, FixedStatement};
 pub use report::{CheckReport, DoctorHealth, DoctorReport, Versions};
 pub use subject::{ServerVersion, Subject};
 
-use run::DATABASE;
+use run::{DATABASE, NO_CONNECTION};
 use std::sync::Arc;
 
 use crate::manager::TenantManager;

@@ -26,6 +26,9 @@ const AT_ONCE: usize = 3;
 /// The check that says why the database cannot be reached.
 pub(super) const DATABASE: &str = "database";
 
+/// Why a check was skipped that needs the database.
+pub(super) const NO_CONNECTION: &str = "no connection to the database";
+
 pub(super) async fn run(doctor: &Doctor) -> DoctorReport {
     let (began, timestamp) = (Instant::now(), SystemTime::now());
     let checks = doctor.checks.iter().filter(|check| doctor.selects(check.name()));
@@ -84,7 +87,7 @@ async fn examine(doctor: &Doctor, check: &Arc<dyn Check>, on: &Subject) -> Check
     let examined = match doctor.given.get(name) {
         Some(given) => given.clone(),
         None if check.needs_database() && name != DATABASE && on.reached.is_err() => {
-            Examined::skipped("no connection to the database")
+            Examined::skipped(NO_CONNECTION)
         }
         None => bounded(check, on, doctor.check_timeout).await,
     };

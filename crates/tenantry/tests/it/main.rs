@@ -13,6 +13,7 @@ mod catalog_storm;
 mod clone;
 mod close;
 mod counting;
+mod doctor;
 mod drift;
 mod errors;
 mod events;

@@ -45,8 +45,8 @@ fn turned_off(settings: &Settings) -> Option<Finding> {
     let setting = ["autovacuum", "track_counts"].into_iter().find(|name| settings.is_off(name))?;
     let why = "tables grow with every update, plans get worse, and in the end the server stops writing (transaction \
                id wraparound)";
-    let how = format!("set {setting} = on in postgresql.conf, and reload");
-    Some(Finding::error(format!("{setting} is off, so that autovacuum does not run"), why).how(how))
+    let how = format!("turn {setting} on in postgresql.conf, and reload");
+    Some(Finding::error(format!("autovacuum does not run: {setting} is off"), why).how(how))
 }
 
 fn lag(tables: usize, late: usize, workers: usize) -> Option<Finding> {
@@ -74,7 +74,9 @@ const LATE_TABLES: &str = "\
     select pg_catalog.count(*), pg_catalog.count(*) filter ( \
       where pg_catalog.pg_stat_get_dead_tuples(c.oid)::pg_catalog.float8 operator(pg_catalog.>) \
         ($1::pg_catalog.int4::pg_catalog.float8 operator(pg_catalog.*) (l.base operator(pg_catalog.+) \
-          (l.factor operator(pg_catalog.*) greatest(c.reltuples, 0::pg_catalog.float4)::pg_catalog.float8)))) \
+          (l.factor operator(pg_catalog.*) case \
+            when c.reltuples operator(pg_catalog.>) 0::pg_catalog.float4 then c.reltuples::pg_catalog.float8 \
+            else 0 end)))) \
     from pg_catalog.pg_class c, limits l \
     where c.relkind operator(pg_catalog.=) any ('{r,m}'::\"char\"[]) \
     and c.relpersistence operator(pg_catalog.<>) 't'::\"char\"";
@@ -87,7 +89,9 @@ mod tests {
     fn off_and_late_are_told() {
         let of = |settings: &Settings| turned_off(settings).map(|finding| finding.what);
         assert_eq!(of(&Settings::from([("autovacuum", "on"), ("track_counts", "on")])), None);
-        assert!(of(&Settings::from([("autovacuum", "off")])).unwrap().starts_with("autovacuum"));
+        assert!(
+            of(&Settings::from([("autovacuum", "off")])).unwrap().ends_with(": autovacuum is off")
+        );
         assert!(
             of(&Settings::from([("track_counts", "off")])).unwrap().starts_with("track_counts")
         );

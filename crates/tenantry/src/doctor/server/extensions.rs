@@ -19,7 +19,11 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     let unreachable = on.manager().unreachable_extensions().await?;
     let asked = sqlx::query_as(VERSIONS).persistent(false).fetch_all(on.fleet().system()).await;
     let versions: Vec<Versions> = asked?;
-    let examined = Examined::ok(counted(versions.len(), "extension", "extensions"));
+    let message = match versions.len() {
+        0 => "none".to_owned(),
+        count => counted(count, "extension", "extensions"),
+    };
+    let examined = Examined::ok(message);
     let examined = examined.findings(unreachable.iter().map(judge));
     Ok(examined.findings(versions.iter().filter_map(outdated)))
 }

@@ -50,19 +50,19 @@ fn dangerous(settings: &Settings) -> Vec<Finding> {
     let found = [
         settings.is_off("fsync").then(|| {
             let why = "a crash of the machine damages the database beyond repair";
-            error("fsync is off", why, "set fsync = on, unless the server is a throwaway")
+            error("fsync is off", why, "turn fsync on, unless the server is a throwaway")
         }),
         settings.is_off("full_page_writes").then(|| {
             let why = "a crash in the middle of a write damages pages, unless the file system writes pages as a whole";
-            error("full_page_writes is off", why, "set full_page_writes = on, unless the server is a throwaway")
+            error("full_page_writes is off", why, "turn full_page_writes on, unless the server is a throwaway")
         }),
         settings.is_on("zero_damaged_pages").then(|| {
             let why = "pages that are damaged are emptied instead of being reported";
-            error("zero_damaged_pages is on", why, "set zero_damaged_pages = off, and restore from a backup")
+            error("zero_damaged_pages is on", why, "turn zero_damaged_pages off, and restore from a backup")
         }),
         settings.is_on("ignore_system_indexes").then(|| {
             let why = "look-ups in the catalogs scan whole tables, and the indexes may be damaged";
-            error("ignore_system_indexes is on", why, "reindex the system catalogs, and set it off")
+            error("ignore_system_indexes is on", why, "turn ignore_system_indexes off, and reindex the system catalogs")
         }),
     ];
     found.into_iter().flatten().collect()
@@ -75,22 +75,22 @@ fn unsafe_by_chance(settings: &Settings) -> Vec<Finding> {
             let why =
                 "commits of the last moments that were confirmed are lost when the server crashes";
             Finding::info("synchronous_commit is off", why)
-                .how("set synchronous_commit = on where that must not happen")
+                .how("turn synchronous_commit on where that must not happen")
         }),
         (settings.text("password_encryption") == Some("md5")).then(|| {
             let why = "hashes of new passwords can be cracked, and used without that";
             Finding::warning("password_encryption is md5", why)
-                .how("set password_encryption = 'scram-sha-256', and set the passwords anew")
+                .how("change password_encryption to scram-sha-256, and set the passwords again")
         }),
         (settings.text("wal_level") == Some("minimal")).then(|| {
             let why = "neither a standby nor a backup to a point in time is possible";
             Finding::info("wal_level is minimal", why)
-                .how("set wal_level = replica, and take base backups")
+                .how("change wal_level to replica, and take base backups")
         }),
         settings.is_off("data_checksums").then(|| {
             let why = "pages that a disk has damaged are not noticed when they are read";
             Finding::info("data checksums are off", why)
-                .how("turn them on with pg_checksums while the server is stopped")
+                .how("turn data checksums on with pg_checksums while the server is stopped")
         }),
     ];
     found.into_iter().flatten().collect()

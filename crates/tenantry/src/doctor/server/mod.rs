@@ -44,7 +44,6 @@ pub(super) fn checks() -> Vec<Arc<dyn Check>> {
         pool_config::CHECK,
     ];
     let of_server = [
-        pooler::CHECK,
         role::CHECK,
         search_path::CHECK,
         extensions::CHECK,
@@ -59,6 +58,10 @@ pub(super) fn checks() -> Vec<Arc<dyn Check>> {
         replication::CHECK,
         hazards::CHECK,
     ];
-    let checks = of_guide.into_iter().chain(of_server).map(|check: BuiltIn| Arc::new(check) as _);
-    std::iter::once(Arc::new(configuration::Configuration) as _).chain(checks).collect()
+    let shared = |check: BuiltIn| -> Arc<dyn Check> { Arc::new(check) };
+    let mut checks: Vec<Arc<dyn Check>> = vec![Arc::new(configuration::Configuration)];
+    checks.extend(of_guide.map(shared));
+    checks.push(Arc::new(pooler::Pooler));
+    checks.extend(of_server.map(shared));
+    checks
 }

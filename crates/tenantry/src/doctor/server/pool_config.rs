@@ -56,7 +56,11 @@ fn forgotten(on: &Subject, options: &PoolOptions) -> Option<Finding> {
     let most = options.max_tenant_pools;
     (active > most).then(|| {
         Finding::warning(
-            format!("{most} tenant pools are remembered, and {active} tenants are active"),
+            format!(
+                "the pool remembers {}, and {} are active",
+                counted(most, "tenant", "tenants"),
+                counted(active, "tenant", "tenants")
+            ),
             "tenants lose their idle connections and their place in metrics to others",
         )
         .how(format!("raise max_tenant_pools to {active} or more (current: {most})"))

@@ -4,21 +4,43 @@ use futures_util::FutureExt;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject},
+    doctor::{BoxFuture, Check, Examined, Finding, NO_CONNECTION, Subject},
     error::Error,
     pool::Pooling,
 };
 
 /// Whether something stands between the pool and the server, and whether it keeps sessions apart.
-pub(super) const CHECK: BuiltIn = BuiltIn {
-    name: "pooler",
-    title: "Connection pooler",
-    reads: "who answers",
-    look: |on| look(on).boxed(),
-};
+pub(super) struct Pooler;
+
+impl Check for Pooler {
+    fn name(&self) -> &str {
+        "pooler"
+    }
+
+    fn title(&self) -> &str {
+        "Connection pooler"
+    }
+
+    fn needs_database(&self) -> bool {
+        false // The verdict on a pooler may be why there is no connection.
+    }
+
+    fn run<'a>(&'a self, on: &'a Subject) -> BoxFuture<'a, Examined> {
+        let looked = look(on);
+        looked
+            .map(|of| of.unwrap_or_else(|error| Examined::not_read("who answers", &error)))
+            .boxed()
+    }
+}
 
 async fn look(on: &Subject) -> Result<Examined, Error> {
     let server = on.fleet().server();
+    if on.server_version().is_err() {
+        return Ok(match server.pooling() {
+            Pooling::Transaction => judge(Pooling::Transaction, None),
+            _ => Examined::skipped(NO_CONNECTION),
+        });
+    }
     if server.pooling() == Pooling::Unknown {
         // The first two connections are compared when the second one is opened.
         let system = on.fleet().system();

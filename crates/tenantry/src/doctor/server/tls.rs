@@ -48,7 +48,7 @@ fn reach(connect: &PgConnectOptions) -> Reach {
 }
 
 fn judge(version: Option<&str>, mode: PgSslMode, reach: Reach) -> Examined {
-    let verify = "set sslmode=verify-full, with sslrootcert where the authority of the certificate is not a public one";
+    let verify = "use sslmode=verify-full, with sslrootcert where the authority of the certificate is not a public one";
     let name = name_of(mode);
     match (version, reach) {
         (None, Reach::Machine) => Examined::ok("not used: the server is on this machine"),
@@ -66,7 +66,7 @@ fn judge(version: Option<&str>, mode: PgSslMode, reach: Reach) -> Examined {
                     format!("the session uses {version}"),
                     "this version of TLS is broken",
                 )
-                .how("set ssl_min_protocol_version = 'TLSv1.2' on the server")
+                .how("raise ssl_min_protocol_version on the server to TLSv1.2")
             }));
             if reach == Reach::Machine {
                 return examined;

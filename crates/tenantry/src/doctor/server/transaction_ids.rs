@@ -20,6 +20,9 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 /// ([Preventing transaction ID wraparound failures](https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND)).
 const ALARMING: i64 = 1_000_000_000;
 
+/// From how many hours on a prepared transaction counts as left behind.
+const LEFT: f64 = 0.25;
+
 /// An age of some kind of id, and from which age on autovacuum acts by force.
 #[derive(Debug, Clone, Copy)]
 struct Age {
@@ -42,7 +45,7 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
         Examined::ok(message).findings(ages.into_iter().filter_map(|age| age.judge(&database)));
     Ok(examined
         .findings(slots.iter().map(Slot::finding))
-        .findings(prepared.iter().map(Prepared::finding)))
+        .findings(prepared.iter().filter_map(Prepared::finding)))
 }
 
 fn ages(settings: &Settings, xid: i64, multixact: i64) -> [Age; 2] {
@@ -131,16 +134,18 @@ impl FromRow<'_, PgRow> for Prepared {
 }
 
 impl Prepared {
-    fn finding(&self) -> Finding {
+    fn finding(&self) -> Option<Finding> {
         let Self { name, database, hours } = self;
+        if *hours < LEFT {
+            return None;
+        }
         let what =
             format!("the transaction {name:?} in {database} was prepared {hours:.1} hours ago");
         let why = "it keeps its locks, and vacuum from removing rows, over restarts too";
         let mut sql = Sql::new("rollback prepared ");
         sql.literal(name);
-        Finding::warning(what, why)
-            .how("ask its transaction manager, then commit it or roll it back")
-            .sql(sql.as_str())
+        let how = "ask its transaction manager, then commit it or roll it back in that database";
+        Some(Finding::warning(what, why).how(how).sql(sql.as_str()))
     }
 }
 
@@ -151,17 +156,15 @@ const AGES: &str = "\
     from pg_catalog.pg_database d order by 2 desc limit 1";
 
 const SLOTS: &str = "\
-    select s.slot_name::pg_catalog.text as name, \
-      greatest(pg_catalog.age(s.xmin), pg_catalog.age(s.catalog_xmin))::pg_catalog.int8 as age \
+    select s.slot_name::pg_catalog.text as name, pg_catalog.age(s.xmin)::pg_catalog.int8 as age, \
+      pg_catalog.age(s.catalog_xmin)::pg_catalog.int8 as catalog_age \
     from pg_catalog.pg_replication_slots s where not s.active and s.restart_lsn is not null order by 1";
 
 const PREPARED: &str = "\
     select p.gid as name, p.database::pg_catalog.text, \
       pg_catalog.date_part('epoch', pg_catalog.now() operator(pg_catalog.-) p.prepared) \
         operator(pg_catalog./) 3600::pg_catalog.float8 as hours \
-    from pg_catalog.pg_prepared_xacts p \
-    where p.prepared operator(pg_catalog.<) \
-      (pg_catalog.now() operator(pg_catalog.-) '5 minutes'::pg_catalog.interval) order by p.prepared";
+    from pg_catalog.pg_prepared_xacts p order by p.prepared limit 20";
 
 /// Shown to people, to be run by them.
 const OLDEST: &str = "select c.oid::pg_catalog.regclass, pg_catalog.age(c.relfrozenxid) \
@@ -198,6 +201,8 @@ mod tests {
         assert_eq!(slot.sql, ["select pg_catalog.pg_drop_replication_slot('it''s')"]);
         assert!(slot.why.contains("12,000"));
         let prepared = Prepared { name: r"a\'".into(), database: "d".into(), hours: 2.0 };
-        assert_eq!(prepared.finding().sql, [r"rollback prepared  E'a\\'''"]);
+        assert_eq!(prepared.finding().unwrap().sql, [r"rollback prepared  E'a\\'''"]);
+        let fresh = Prepared { hours: 0.1, ..prepared };
+        assert_eq!(fresh.finding(), None);
     }
 }
