@@ -71,8 +71,13 @@ pub(super) async fn ask(
 impl Told {
     /// Puts the findings together. `fine` says what is so when there is none.
     pub(super) fn examined(self, fine: &str, tenants: &Tenants) -> Examined {
+        self.examined_of(tenants.len(), fine)
+    }
+
+    /// Puts the findings about so many tenants together.
+    pub(super) fn examined_of(self, tenants: usize, fine: &str) -> Examined {
         let message = match (&self.findings[..], self.left_out) {
-            ([], _) => format!("{fine} in {}", counted(tenants.len(), "tenant", "tenants")),
+            ([], _) => format!("{fine} in {}", counted(tenants, "tenant", "tenants")),
             ([one], 0) => one.to_string(),
             ([first, ..], 0) => format!("{} findings, such as {first}", self.findings.len()),
             ([first, ..], more) => format!(

@@ -5,17 +5,23 @@
 
 mod bloat;
 mod check;
+mod drift_summary;
 mod duplicate_indexes;
 mod event_triggers;
 mod extensions_in_tenants;
+mod foreign_objects;
 mod invalid_indexes;
 mod kinds;
+mod largest_tenants;
 mod migration_records;
+mod orphans;
 mod primary_keys;
 mod row_security;
 mod sequences;
+mod shared_containers;
 mod tenant_privileges;
 mod tenants;
+mod tenants_of_state;
 mod unlogged_tables;
 
 use std::sync::Arc;
@@ -25,7 +31,12 @@ use super::Check;
 /// The checks, in the order of the report.
 pub(super) fn checks() -> Vec<Arc<dyn Check>> {
     let checks = [
+        shared_containers::CHECK,
+        orphans::CHECK,
+        tenants_of_state::CHECK,
         migration_records::CHECK,
+        drift_summary::CHECK,
+        foreign_objects::CHECK,
         extensions_in_tenants::CHECK,
         tenant_privileges::CHECK,
         row_security::CHECK,
@@ -35,6 +46,7 @@ pub(super) fn checks() -> Vec<Arc<dyn Check>> {
         primary_keys::CHECK,
         unlogged_tables::CHECK,
         bloat::CHECK,
+        largest_tenants::CHECK,
         event_triggers::CHECK,
     ];
     checks.map(|check| Arc::new(check) as Arc<dyn Check>).into()
