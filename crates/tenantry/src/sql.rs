@@ -127,7 +127,7 @@ impl Sql {
 pub(crate) struct Shown(String);
 
 impl Shown {
-    pub(crate) fn text(&mut self, text: &'static str) -> &mut Self {
+    pub(crate) fn words(&mut self, text: &'static str) -> &mut Self {
         self.0.push_str(text);
         self
     }
@@ -154,7 +154,7 @@ impl Shown {
 
     /// Appends the name of an object with that of its schema.
     pub(crate) fn of(&mut self, schema: &Ident, name: &str) -> &mut Self {
-        self.name(schema.as_str()).text(".").name(name)
+        self.name(schema.as_str()).words(".").name(name)
     }
 
     pub(crate) fn finish(self) -> String {

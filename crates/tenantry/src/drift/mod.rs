@@ -25,7 +25,7 @@ pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
 pub(crate) use besides::references_of;
 pub(crate) use survey::{
-    Parts, Settled, fingerprints, lease_for_reading, on, read_once, read_with_fingerprint, subject_of,
+    Parts, Settled, lease_for_reading, on, read_once, read_with_fingerprint, subject_of,
 };
 
 use crate::{

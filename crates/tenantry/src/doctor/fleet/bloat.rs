@@ -101,7 +101,7 @@ fn tell_dead(kind: &Kind, tenants: &Tenants) -> Finding {
     };
     let statements = kind.sql(tenants, |sql, schema, _| {
         // Giving space back to the operating system would lock the table.
-        sql.text("vacuum (analyze, truncate off) ").of(schema, kind.part(1));
+        sql.words("vacuum (analyze, truncate off) ").of(schema, kind.part(1));
     });
     statements.into_iter().fold(finding.tenants(affected), Finding::sql)
 }
@@ -115,7 +115,7 @@ fn tell_never_analyzed(kind: &Kind, tenants: &Tenants) -> Finding {
     .how("analyze it; it only reads a sample of the rows")
     .tenants(kind.affected(tenants, |worst| format!("{table}: {} rows", number(worst.part(0)))));
     let statements = kind.sql(tenants, |sql, schema, _| {
-        sql.text("analyze ").of(schema, kind.part(0));
+        sql.words("analyze ").of(schema, kind.part(0));
     });
     statements.into_iter().fold(finding.harmless(), Finding::sql)
 }

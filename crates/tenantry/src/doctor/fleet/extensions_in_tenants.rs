@@ -48,7 +48,7 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
 
 fn move_sql(kind: &Kind) -> String {
     let mut sql = crate::sql::Shown::default();
-    sql.text("alter extension ").name(kind.part(0)).text(" set schema extensions");
+    sql.words("alter extension ").name(kind.part(0)).words(" set schema extensions");
     sql.finish()
 }
 

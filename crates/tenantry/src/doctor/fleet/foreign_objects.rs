@@ -146,12 +146,12 @@ fn tell_outside(kind: &Kind, tenants: &Tenants) -> Finding {
 
 /// Views and foreign keys of schemas that belong to no tenant.
 const OUTSIDE: &str = "\
-    d as (select 'reads' as verb, r.ev_class as rel, d.refobjid as of \
-    from pg_catalog.pg_rewrite r join pg_catalog.pg_depend d on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) r.oid \
-    and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid operator(pg_catalog.<>) r.ev_class \
-    union select 'references', k.conrelid, k.confrelid from pg_catalog.pg_constraint k where k.contype operator(pg_catalog.=) 'f'::pg_catalog.\"char\"), \
-    f as (select n.place, array[d.verb, s.nspname::pg_catalog.text, c.relname::pg_catalog.text] as what, array[t.relname::pg_catalog.text] as detail, 0::pg_catalog.float8 as weight \
-    from d join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) d.rel join pg_catalog.pg_namespace s on s.oid operator(pg_catalog.=) c.relnamespace \
-    join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) d.of join n on n.oid operator(pg_catalog.=) t.relnamespace \
+    link as (select 'reads' as verb, r.ev_class as rel, p.refobjid as of \
+    from pg_catalog.pg_rewrite r join pg_catalog.pg_depend p on p.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and p.objid operator(pg_catalog.=) r.oid \
+    and p.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and p.refobjid operator(pg_catalog.<>) r.ev_class \
+    union select 'references', i.conrelid, i.confrelid from pg_catalog.pg_constraint i where i.contype operator(pg_catalog.=) 'f'::pg_catalog.\"char\"), \
+    f as (select n.place, array[link.verb, s.nspname::pg_catalog.text, c.relname::pg_catalog.text] as what, array[t.relname::pg_catalog.text] as detail, 0::pg_catalog.float8 as weight \
+    from link join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) link.rel join pg_catalog.pg_namespace s on s.oid operator(pg_catalog.=) c.relnamespace \
+    join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) link.of join n on n.oid operator(pg_catalog.=) t.relnamespace \
     where not exists (select from n as o where o.oid operator(pg_catalog.=) s.oid) and not pg_catalog.starts_with(s.nspname::pg_catalog.text, 'pg_') \
-    group by n.place, d.verb, s.nspname, c.relname, t.relname)";
+    group by n.place, link.verb, s.nspname, c.relname, t.relname)";

@@ -25,7 +25,7 @@ const QUESTIONS: &[Question] = &[Question { find: INVALID, tell }];
 fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     let [table, index] = [0, 1].map(|at| plain(kind.part(at)));
     let what = format!("index {index} of {table} is invalid");
-    let affected = kind.affected(tenants, |_| format!("{table}.{index}"));
+    let affected = kind.affected(tenants, |worst| format!("{table}.{index}, {}", worst.part(0)));
     if kind.part(3) == "busy" {
         return Finding::info(
             what,
@@ -45,19 +45,19 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
         "toast" => (
             finding.how("rebuild the indexes of the table; it takes as much I/O as building them"),
             kind.sql(tenants, |sql, schema, _| {
-                sql.text("reindex table concurrently ").of(schema, kind.part(0));
+                sql.words("reindex table concurrently ").of(schema, kind.part(0));
             }),
         ),
         _ if is_leftover(kind.part(1)) => (
             finding.how("drop it: an interrupted reindex concurrently has left it, and the index that it was to replace is still there"),
             kind.sql(tenants, |sql, schema, _| {
-                sql.text("drop index concurrently ").of(schema, kind.part(1));
+                sql.words("drop index concurrently ").of(schema, kind.part(1));
             }),
         ),
         _ => (
             finding.how("rebuild it, after removing duplicates if it is unique, or drop it; rebuilding takes as much I/O as building it"),
             kind.sql(tenants, |sql, schema, _| {
-                sql.text("reindex index concurrently ").of(schema, kind.part(1));
+                sql.words("reindex index concurrently ").of(schema, kind.part(1));
             }),
         ),
     };
@@ -79,7 +79,7 @@ const INVALID: &str = "\
     case when exists (select from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'relation' and l.relation operator(pg_catalog.=) t.oid and l.granted \
     and l.database operator(pg_catalog.=) (select b.oid from pg_catalog.pg_database b where b.datname operator(pg_catalog.=) pg_catalog.current_database()) \
     and l.mode operator(pg_catalog.=) 'ShareUpdateExclusiveLock' and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()) then 'busy' else '' end] as what, \
-    array[]::pg_catalog.text[] as detail, t.reltuples::pg_catalog.float8 as weight \
+    array[pg_catalog.pg_size_pretty(c.relpages::pg_catalog.int8 operator(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8)] as detail, c.relpages::pg_catalog.float8 as weight \
     from pg_catalog.pg_index i \
     join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid \
     left join pg_catalog.pg_class o on o.reltoastrelid operator(pg_catalog.=) i.indrelid \

@@ -192,7 +192,7 @@ fn left_behind(provisional: &[Found]) -> Vec<Finding> {
         .how("drop it after a look");
         findings.push(kept.iter().take(LISTED).fold(finding, |finding, name| {
             let mut sql = crate::sql::Shown::default();
-            sql.text("drop schema ").name(name).text(" cascade");
+            sql.words("drop schema ").name(name).words(" cascade");
             finding.sql(sql.finish())
         }));
     }

@@ -36,8 +36,8 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
         return finding.how("add one with a migration");
     }
     let statements = kind.sql(tenants, |sql, schema, _| {
-        sql.text("alter table ").of(schema, kind.part(0));
-        sql.text(" add primary key using index ").name(index);
+        sql.words("alter table ").of(schema, kind.part(0));
+        sql.words(" add primary key using index ").name(index);
     });
     let how = format!("make the unique index {} the primary key with a migration, or in each tenant", plain(index));
     statements.into_iter().fold(finding.how(how), Finding::sql)

@@ -24,9 +24,9 @@ const QUESTIONS: &[Question] = &[Question { find: WITHOUT_EFFECT, tell }];
 
 fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     let table = plain(kind.part(1));
-    let affected = kind.affected(tenants, |worst| match worst.part(0) {
-        "" => table.clone(),
-        role => format!("{table}: requests run as {}", plain(role)),
+    let affected = kind.affected(tenants, |worst| match [worst.part(0), worst.part(1)].map(plain) {
+        [_, role] if role.is_empty() => table.clone(),
+        [of, role] => format!("{of}: requests run as {role}"),
     });
     let (finding, sql) = match kind.part(0) {
         "disabled" => (
@@ -47,7 +47,7 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
         ),
         "bypass" => (
             Finding::warning(
-                format!("row-level security of {table} does not apply to the role that serves requests"),
+                "row-level security does not apply to the role that serves requests",
                 "the role is a superuser or has bypassrls: no policy applies to it",
             )
             .how("serve requests as a role with neither"),
@@ -58,7 +58,7 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
                 format!("table {table} has row-level security and no policy"),
                 "nobody but its owner sees a row of it",
             )
-            .how("create a policy, or disable row-level security"),
+            .how("add a policy, or disable row-level security"),
             "",
         ),
     };
@@ -67,7 +67,7 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
         return finding;
     }
     let statements = kind.sql(tenants, |text, schema, _| {
-        text.text("alter table ").of(schema, kind.part(1)).text(sql);
+        text.words("alter table ").of(schema, kind.part(1)).words(sql);
     });
     statements.into_iter().fold(finding, Finding::sql)
 }
@@ -83,6 +83,6 @@ const WITHOUT_EFFECT: &str = "\
     k0 as (select t.place, t.relname, t.rolname, t.reltuples, case when not t.relrowsecurity then 'disabled' \
     when not t.has_policy then 'no policy' when t.bypasses then 'bypass' \
     when not t.relforcerowsecurity and pg_catalog.pg_has_role(t.role, t.relowner, 'usage') then 'owner' end as problem from t), \
-    f as (select k0.place, array[k0.problem, k0.relname::pg_catalog.text] as what, \
-    array[case when k0.problem operator(pg_catalog.=) any (array['owner', 'bypass']) then k0.rolname::pg_catalog.text else '' end] as detail, k0.reltuples::pg_catalog.float8 as weight \
+    f as (select k0.place, array[k0.problem, case when k0.problem operator(pg_catalog.=) 'bypass' then '' else k0.relname::pg_catalog.text end] as what, \
+    array[k0.relname::pg_catalog.text, case when k0.problem operator(pg_catalog.=) any (array['owner', 'bypass']) then k0.rolname::pg_catalog.text else '' end] as detail, k0.reltuples::pg_catalog.float8 as weight \
     from k0 where k0.problem is not null)";

@@ -177,7 +177,7 @@ fn tell_one(worst: f64, kind: &Kind, tenants: &Tenants) -> Finding {
     let of = if table.is_empty() { String::new() } else { format!(" of {table}.{column}") };
     let what = format!("sequence {name}{of} has drawn {:.0} % of its numbers", worst.floor());
     let (why, how) = match of_type.as_str() {
-        "" => ("nextval fails when it has drawn the last one, and so do inserts".to_owned(), "raise its maximum, where its type allows that, with alter sequence … maxvalue".to_owned()),
+        "" => ("nextval fails when it has drawn the last one, and so do inserts".to_owned(), "raise its maximum, unless it is meant to end there".to_owned()),
         of_type => (
             format!("inserts fail when the next number does not fit into {of_type}"),
             "make the column bigint with a migration, and the sequence with alter sequence … as bigint; a large table is \
@@ -186,14 +186,34 @@ fn tell_one(worst: f64, kind: &Kind, tenants: &Tenants) -> Finding {
         ),
     };
     let finding = if worst >= TOO_FULL { Finding::error(what, why) } else { Finding::warning(what, why) };
+    // A column needs more than its sequence does.
+    let statements = match (table.as_str(), of_type.as_str()) {
+        ("", "") => kind.sql(tenants, |sql, schema, _| {
+            sql.words("alter sequence ").of(schema, kind.part(0)).words(" as bigint no maxvalue");
+        }),
+        _ => Vec::new(),
+    };
+    let finding = statements.into_iter().fold(finding, Finding::sql);
     finding.how(how).tenants(kind.affected(tenants, |worst| {
         format!("{name}: {} (last value {})", worst.part(0), worst.part(1))
     }))
 }
 
+/// Sequences that may run out in the life of a service: drawing most numbers of a `bigint` takes centuries. Reading a sequence opens
+/// it, which takes much longer than finding it.
 const LIST: &str = "\
+    , v as (select d.objid as sequence, d.refobjid as rel, d.refobjsubid as att from pg_catalog.pg_depend d \
+    where d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+    and d.refobjsubid operator(pg_catalog.>) 0 and d.deptype operator(pg_catalog.=) any (array['a', 'i']::pg_catalog.\"char\"[]) \
+    union all select d.refobjid, f.adrelid, f.adnum::pg_catalog.int4 from pg_catalog.pg_depend d join pg_catalog.pg_attrdef f on f.oid operator(pg_catalog.=) d.objid \
+    where d.classid operator(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass), \
+    small as (select distinct v.sequence from v join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) v.rel and a.attnum operator(pg_catalog.=) v.att \
+    where a.atttypid operator(pg_catalog.=) any (array['int2', 'int4']::pg_catalog.regtype[]::pg_catalog.oid[])) \
     select n.place, c.oid, pg_catalog.has_sequence_privilege(c.oid, 'select') or pg_catalog.has_sequence_privilege(c.oid, 'usage') \
-    from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) 'S'::pg_catalog.\"char\"";
+    from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) 'S'::pg_catalog.\"char\" \
+    join pg_catalog.pg_sequence s on s.seqrelid operator(pg_catalog.=) c.oid left join small on small.sequence operator(pg_catalog.=) c.oid \
+    where small.sequence is not null or (s.seqincrement operator(pg_catalog.>) 0::pg_catalog.int8 and s.seqmax operator(pg_catalog.<) 9223372036854775807) \
+    or (s.seqincrement operator(pg_catalog.<) 0::pg_catalog.int8 and s.seqmin operator(pg_catalog.>) -9223372036854775807)";
 
 /// The share of its numbers that a sequence has drawn, by what runs out first: the sequence, or the type of the column whose
 /// default or identity it is. One that begins anew does not run out.

@@ -61,8 +61,8 @@ fn tell_public_schema(kind: &Kind, tenants: &Tenants) -> Finding {
         ),
     };
     let statements = kind.sql(tenants, |sql, schema, _| {
-        sql.text(if kind.part(0) == "CREATE" { "revoke create on schema " } else { "revoke usage on schema " });
-        sql.name(schema.as_str()).text(" from public");
+        sql.words(if kind.part(0) == "CREATE" { "revoke create on schema " } else { "revoke usage on schema " });
+        sql.name(schema.as_str()).words(" from public");
     });
     let how = "revoke it, after granting it to the roles that need it";
     statements.into_iter().fold(finding.how(how).tenants(affected), Finding::sql)
@@ -75,8 +75,8 @@ fn tell_public_table(kind: &Kind, tenants: &Tenants) -> Finding {
         "only the schema's own privileges keep other tenants' roles away from it",
     );
     let statements = kind.sql(tenants, |sql, schema, _| {
-        sql.text(if kind.part(2) == "S" { "revoke all on sequence " } else { "revoke all on table " });
-        sql.of(schema, kind.part(0)).text(" from public");
+        sql.words(if kind.part(2) == "S" { "revoke all on sequence " } else { "revoke all on table " });
+        sql.of(schema, kind.part(0)).words(" from public");
     });
     let finding = finding
         .how("revoke it, after granting it to the roles that need it")
@@ -91,11 +91,11 @@ fn tell_public_default(kind: &Kind, tenants: &Tenants) -> Finding {
         "each new one is open to the roles of other tenants",
     );
     let statements = kind.sql(tenants, |sql, schema, worst| {
-        sql.text("alter default privileges for role ").name(kind.part(0));
+        sql.words("alter default privileges for role ").name(kind.part(0));
         if worst.part(0) == "schema" {
-            sql.text(" in schema ").name(schema.as_str());
+            sql.words(" in schema ").name(schema.as_str());
         }
-        sql.text(if objects == "sequences" { " revoke all on sequences from public" } else { " revoke all on tables from public" });
+        sql.words(if objects == "sequences" { " revoke all on sequences from public" } else { " revoke all on tables from public" });
     });
     let finding = finding
         .how("revoke it")
@@ -179,7 +179,7 @@ fn tell_unreadable(kind: &Kind, tenants: &Tenants) -> Finding {
         return Finding::info(what, "statements on it fail with 42501").tenants(affected);
     }
     let statements = kind.sql(tenants, |sql, schema: &Ident, worst| {
-        sql.text("grant select on ").of(schema, kind.part(0)).text(" to ").name(worst.part(0));
+        sql.words("grant select on ").of(schema, kind.part(0)).words(" to ").name(worst.part(0));
     });
     let finding = Finding::warning(what, "statements on it fail with 42501, and not in the other tenants")
         .how("grant what the role needs; migrating grants it where the role has no rights at all")
@@ -189,7 +189,7 @@ fn tell_unreadable(kind: &Kind, tenants: &Tenants) -> Finding {
 
 fn tell_unusable(kind: &Kind, tenants: &Tenants) -> Finding {
     let statements = kind.sql(tenants, |sql, schema, worst| {
-        sql.text("grant usage on schema ").name(schema.as_str()).text(" to ").name(worst.part(0));
+        sql.words("grant usage on schema ").name(schema.as_str()).words(" to ").name(worst.part(0));
     });
     let finding = Finding::error(
         "the role that serves requests may not use the schema",

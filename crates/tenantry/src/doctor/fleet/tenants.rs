@@ -16,8 +16,6 @@ use crate::{
 pub(super) struct Looked {
     pub(super) id: TenantId,
     pub(super) schema: Ident,
-    /// The role that is the tenant's alone, if it has one.
-    pub(super) role: Option<Ident>,
 }
 
 /// The tenants that have a container, each container once.
@@ -52,8 +50,8 @@ impl Tenants {
                 None => None,
             };
             tenants.schemas.push(site.schema.as_str().to_owned());
-            tenants.roles.push(role.as_ref().map(|role| role.as_str().to_owned()));
-            tenants.all.push(Looked { id: record.id.clone(), schema: site.schema, role });
+            tenants.roles.push(role.map(|role| role.as_str().to_owned()));
+            tenants.all.push(Looked { id: record.id.clone(), schema: site.schema });
         }
         tenants.serving = manager.map(|role| role.as_str().to_owned());
         tenants

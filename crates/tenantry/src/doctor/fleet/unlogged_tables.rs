@@ -29,7 +29,7 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
         "it is empty after a crash of the server and after a failover, and no backup by WAL has its rows",
     );
     let statements = kind.sql(tenants, |sql, schema, _| {
-        sql.text("alter table ").of(schema, kind.part(0)).text(" set logged");
+        sql.words("alter table ").of(schema, kind.part(0)).words(" set logged");
     });
     let finding = finding
         .how(
