@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Finding, Severity};
 use crate::error::{Error, ErrorKind};
 
-/// What a [`Check`](super::Check) has found.
+/// Result of a [`Check`](super::Check).
 ///
 /// # Examples
 ///
@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind};
 /// assert_eq!(partly.status(), CheckStatus::Unknown);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "it says what a check has found"]
+#[must_use = "it holds the result of a check"]
 pub struct Examined {
     status: CheckStatus,
     pub(super) message: String,

@@ -53,7 +53,7 @@ async fn shared(on: &Subject) -> Result<Examined, Error> {
         SchemaState::UpToDate => return Ok(examined),
         SchemaState::Pending => Finding::warning(
             format!("the shared schema lacks {}", files_pending(status)),
-            "a program that expects what they make fails",
+            "code that expects the new objects fails",
         )
         .how("migrate the shared schema"),
         _ => Finding::error("the shared schema cannot be migrated", detail(status)).how(REPAIR),
@@ -82,7 +82,7 @@ fn pending(plan: &MigrationPlan) -> Option<Finding> {
     let tenants = affected(plan, &of, |status| format!("{} pending", files_pending(status)));
     let finding = Finding::warning(
         "migrations have not been applied",
-        "a program that expects what they make fails for these tenants",
+        "code that expects the new objects fails for these tenants",
     );
     Some(finding.how("migrate all tenants").tenants(tenants))
 }
@@ -96,7 +96,7 @@ fn blocked(plan: &MigrationPlan) -> Option<Finding> {
     let tenants = affected(plan, &of, detail);
     let finding = Finding::error(
         "tenants cannot be migrated",
-        "what is on record for them does not fit the files, or their schemas cannot be read",
+        "their migration records do not match the files, or their schemas cannot be read",
     );
     Some(finding.how(REPAIR).tenants(tenants))
 }
@@ -115,7 +115,7 @@ fn affected(
     })
 }
 
-/// Says what is wrong with a schema.
+/// Describes the problems of a schema.
 fn detail(status: &SchemaStatus) -> String {
     let problems = status.problems.iter().map(ToString::to_string);
     let told = problems.chain(status.error.iter().map(ToString::to_string));
@@ -140,7 +140,7 @@ fn in_files(lint: &LintReport, set: &Migrations) -> Vec<Finding> {
         let what = format!("{count} in migrations may block requests or leave objects behind");
         findings.push(
             Finding::warning(what, words(&lint.warnings))
-                .how("read what the migration lint advises"),
+                .how("follow the advice of the migration lint"),
         );
     }
     if let Some(stray) = set.stray().first() {
