@@ -11,9 +11,7 @@ use crate::{
     fleet::Fleet,
     pool::{
         AskForCredentials, Class, Credentials, ExtensionSchemas, Guard, Login, Occupant,
-        OccupantId, Own, PoolOptions, Server, application_name,
-        AskForCredentials, Class, Credentials, ExtensionSchemas, Login, Occupant, OccupantId, Own,
-        PoolOptions, Server,
+        OccupantId, Own, PoolOptions, Server,
     },
     retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},

@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["retry", "sql"],
     &["event", "admission"],
     &["config", "error"],
-    &["tenant", "timestamp", "table", "glob"],
+    &["tenant", "timestamp", "table", "glob", "plain"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
@@ -47,6 +47,7 @@ const PURE: &[&str] = &[
     "admission/",
     "anonymize/",
     "glob.rs",
+    "plain.rs",
     "tenant/",
     "error/class.rs",
     "event/kinds.rs",
