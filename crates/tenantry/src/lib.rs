@@ -121,6 +121,7 @@ mod metrics;
 pub mod migrate;
 #[cfg(feature = "ops")]
 pub mod ops;
+mod plain;
 mod pool;
 pub mod proof;
 pub mod provision;

@@ -46,6 +46,7 @@ mod opentelemetry;
 mod ops;
 mod planted;
 mod pooler;
+mod proof;
 mod provision;
 mod recovery;
 mod requests;
