@@ -170,6 +170,7 @@ impl Cli {
         };
         let context = Context::new(&global, settings, Arc::new(self.given), self.name);
         let result = command.run(&context).await;
+        let result = result.map_err(|failure| failure.of_database(|| context.database()));
         context.close().await;
         ended(result, strict)
     }

@@ -79,6 +79,13 @@ impl Context {
         Ok(self.own.get_or_init(|| manager))
     }
 
+    /// Says which database the settings name, without its password.
+    pub(crate) fn database(&self) -> Option<String> {
+        let url = self.settings.text(&key::DATABASE_URL).filter(|_| !self.has_given_manager())?;
+        let place = self.settings.place(&key::DATABASE_URL);
+        Some(format!("{place} is {}", redact::url(url)))
+    }
+
     /// Returns the migrations of tenants, where there are any.
     pub(crate) fn tenant_migrations(&self) -> Result<Option<Migrations>, Failure> {
         match &self.given.migrations {

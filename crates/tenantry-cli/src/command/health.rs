@@ -41,7 +41,7 @@ impl Health {
                 Ok::<_, Failure>(manager.health(options).await)
             })
             .await?;
-        on.output.report(&report, || text(&report, on.output.style()))?;
+        on.output.styled_report(&report, || text(&report, on.output.style()))?;
         Ok(exit_of(&report))
     }
 }

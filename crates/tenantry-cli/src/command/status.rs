@@ -157,7 +157,7 @@ fn row(status: &SchemaStatus) -> [String; 6] {
     [
         status.tenant_id.as_deref().unwrap_or("(shared)").to_owned(),
         status.schema.as_deref().unwrap_or("-").to_owned(),
-        status.state.as_str().to_owned(),
+        status.state.as_str().replace('_', " "),
         status.applied.to_string(),
         pending,
         remarks.collect::<Vec<_>>().join("; "),

@@ -38,8 +38,18 @@ impl Output {
         Self { json, quiet }
     }
 
-    /// Prints a report: as JSON with `--json`, else as this text.
+    /// Prints a report: as JSON with `--json`, else as this text, without control characters: names and
+    /// errors of the database are in it.
     pub(crate) fn report<R: Serialize>(
+        &self,
+        report: &R,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        self.styled_report(report, || plain(&text()))
+    }
+
+    /// As [`report`](Self::report), for a text with colours, in which the rest is [`plain`].
+    pub(crate) fn styled_report<R: Serialize>(
         &self,
         report: &R,
         text: impl FnOnce() -> String,

@@ -15,7 +15,8 @@ impl Settings {
         let wrong = |key, error: &(dyn std::error::Error + 'static)| {
             Failure::new(format!("{}: {}", self.place(key), chain(error)))
         };
-        let mut builder = TenantManager::builder(self.database_url()?)
+        let url = self.database_url()?;
+        let mut builder = TenantManager::builder(&url)
             .pool_options(self.pool_options())
             .instance(self.instance())
             .isolation(Isolation::schema(self.text(&key::SCHEMA).unwrap_or_default()))
@@ -36,7 +37,13 @@ impl Settings {
                 .upkeep_credentials(password.into_iter().fold(credentials, Credentials::password));
         }
         builder.build().map_err(|error| {
-            Failure::new(format!("the configuration cannot be used: {}", chain(&error)))
+            // With nothing but the URL it fails only because of that.
+            match TenantManager::builder(&url).build() {
+                Err(error) => wrong(&key::DATABASE_URL, &error),
+                Ok(_) => {
+                    Failure::new(format!("the configuration cannot be used: {}", chain(&error)))
+                }
+            }
         })
     }
 

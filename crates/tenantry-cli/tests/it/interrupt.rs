@@ -40,12 +40,11 @@ impl Hanging {
     }
 }
 
-/// A fleet with a table that a session holds, so that what touches it waits.
+/// A fleet, and a session that holds a lock, so that what asks for it waits.
 async fn gate() -> (Fleet, PgConnection, PgConnection) {
     let fleet = Fleet::new().await;
-    let (mut admin, mut holder) = (fleet.admin().await, fleet.admin().await);
-    execute(&mut admin, "create table public.gate ()").await;
-    execute(&mut holder, "begin; lock table public.gate").await;
+    let (admin, mut holder) = (fleet.admin().await, fleet.admin().await);
+    execute(&mut holder, "begin; select pg_advisory_xact_lock(7)").await;
     (fleet, admin, holder)
 }
 
@@ -53,7 +52,7 @@ async fn gate() -> (Fleet, PgConnection, PgConnection) {
 async fn a_run_of_migrations_ends_with_the_tenants_under_way() {
     for signal in ["INT", "TERM"] {
         let (fleet, mut admin, mut holder) = gate().await;
-        fleet.add_migration("0003_gate", "lock table public.gate; create table done ();");
+        fleet.add_migration("0003_gate", "select pg_advisory_xact_lock(7); create table done ();");
         let command = "migrate --all --concurrency 1 --lock-timeout 30s";
         let hanging = Hanging::start(&fleet, &mut admin, command, "1").await;
         hanging.signal(signal);
@@ -74,7 +73,7 @@ async fn a_run_of_migrations_ends_with_the_tenants_under_way() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let (fleet, mut admin, _holder) = gate().await;
-    fleet.add_migration("0003_gate", "lock table public.gate; create table done ();");
+    fleet.add_migration("0003_gate", "select pg_advisory_xact_lock(7); create table done ();");
     let command = "migrate --all --concurrency 1 --lock-timeout 30s";
     let mut hanging = Hanging::start(&fleet, &mut admin, command, "1").await;
     hanging.signal("INT");
@@ -101,7 +100,7 @@ async fn seeds_clones_and_comparisons_are_given_up_and_leave_nothing_half_done()
     let (fleet, mut admin, mut holder) = gate().await;
     fleet.folder.write(
         "seeds/slow.sql",
-        "insert into users (email) values ('x@y'); lock table public.gate;",
+        "insert into users (email) values ('x@y'); select pg_advisory_xact_lock(7);",
     );
     let hanging = Hanging::start(&fleet, &mut admin, "seed admin slow --tenant acme", "1").await;
     hanging.signal("TERM");
@@ -135,14 +134,20 @@ async fn seeds_clones_and_comparisons_are_given_up_and_leave_nothing_half_done()
 #[tokio::test]
 async fn a_statement_over_all_tenants_tells_which_it_did_not_reach() {
     let (fleet, mut admin, mut holder) = gate().await;
-    let mut call =
-        fleet.tenantry(["sql", "--concurrency", "1", "--lock-timeout", "30s", "table public.gate"]);
+    let mut call = fleet.tenantry([
+        "sql",
+        "--concurrency",
+        "1",
+        "--lock-timeout",
+        "30s",
+        "select pg_advisory_xact_lock(7)",
+    ]);
     let child = call.command.spawn().unwrap();
     let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     eventually("the command waits", async || value(&mut admin, sql).await == "1").await;
     let hanging = Hanging { child };
     hanging.signal("INT");
+    execute(&mut holder, "rollback").await;
     let ran = hanging.end().await;
     assert_eq!(ran.code, Some(2), "{ran:#?}");
-    execute(&mut holder, "rollback").await;
 }

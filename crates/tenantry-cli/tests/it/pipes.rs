@@ -19,7 +19,7 @@ const LONG: [&str; 16] = [
     "metrics",
     "completions bash",
     "man",
-    "sql --format ndjson table(users)",
+    "sql --format ndjson select(1)",
 ];
 
 fn words(command: &str) -> impl Iterator<Item = String> {
@@ -115,7 +115,7 @@ async fn tables_fit_into_a_narrow_terminal() {
         }
         text
     };
-    for command in ["status", "tenant list", "config", "migrate --all --dry-run", "health"] {
+    for command in ["status", "tenant list", "config", "doctor --list", "health"] {
         let ran = in_terminal(&fleet.folder, 40, command, "").url(fleet.url()).run().await;
         let text = plain(ran);
         for line in text.lines() {

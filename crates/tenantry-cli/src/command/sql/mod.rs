@@ -120,6 +120,7 @@ impl Sql {
         tell(on, &report);
         let exit = match report.end {
             FanOutEnd::ConsumerEnded => Exit::Fine,
+            FanOutEnd::Stopped if report.failed == 0 => Exit::Interrupted,
             _ => Exit::fine_if(report.is_success()),
         };
         Ok(exit)
