@@ -40,7 +40,9 @@ impl Host {
     pub(crate) fn named(url: &str) -> Result<Self, Error> {
         // What is wrong is not told: it may be a piece of a password.
         let sound = given(url).map(Self::Named);
-        sound.map_err(|_| Error::failed("creating a database", "its server's URL is not a sound one"))
+        sound.map_err(|_| {
+            Error::failed("creating a database", "its server's URL is not a sound one")
+        })
     }
 
     /// A session in the database that others are created from.

@@ -1,12 +1,13 @@
-use super::Ended;
-use crate::{context::Context, exit::Exit};
 use clap::Args;
 
-/// Arguments of `init`.
-#[derive(Debug, Args)]
-pub(crate) struct Init {}
+use super::Ended;
+use crate::{context::Context, exit::Exit};
 
-impl Init {
+/// Arguments of `prepare`.
+#[derive(Debug, Args)]
+pub(crate) struct Prepare {}
+
+impl Prepare {
     pub(crate) async fn run(self, _on: &Context) -> Ended {
         Ok(Exit::Fine)
     }
