@@ -52,6 +52,7 @@ mod failure;
 mod interrupt;
 mod output;
 mod postgres;
+mod scrape;
 mod selection;
 mod settings;
 

@@ -7,15 +7,15 @@ use tenantry::{
     provision::CreateOptions,
     seed::Seed,
 };
+use tenantry_cli::Cli;
 
 /// The tenants of this example.
 pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
 
 /// Brings what is there up to date, and creates what is missing. Any number of instances may do so at once.
 pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
-    let tenants = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
-    let shared = Migrations::embedded(&sqlx::migrate!("migrations/shared"))?;
-    let migrator = manager.migrator().tenants(tenants.clone()).shared(shared);
+    let tenants = tenant_migrations()?;
+    let migrator = manager.migrator().tenants(tenants.clone()).shared(shared_migrations()?);
     let report = migrator.migrate_all(MigrateOptions::default()).await?;
     ensure!(report.is_success(), "some schemas could not be migrated\n{report}");
 
@@ -28,6 +28,25 @@ pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The commands of `tenantry`, on this service's migrations and seeds.
+pub(crate) fn commands(manager: TenantManager) -> anyhow::Result<Cli> {
+    let commands = Cli::new()
+        .name("axum-crud")
+        .manager(manager)
+        .migrations(tenant_migrations()?)
+        .shared_migrations(shared_migrations()?)
+        .seeds([first_users()]);
+    Ok(commands)
+}
+
+fn tenant_migrations() -> anyhow::Result<Migrations> {
+    Ok(Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?)
+}
+
+fn shared_migrations() -> anyhow::Result<Migrations> {
+    Ok(Migrations::embedded(&sqlx::migrate!("migrations/shared"))?)
 }
 
 /// The first users of every tenant. The statement names no schema: the tenant's own is the only one that it

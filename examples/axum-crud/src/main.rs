@@ -1,6 +1,7 @@
 //! A REST API for several tenants: users of one tenant each, and plans that all of them share.
 //!
-//! Run it with `cargo run -p axum-crud` and try the commands that it prints.
+//! Run it with `cargo run -p axum-crud` and try the commands that it prints. With arguments it has the commands of
+//! `tenantry` on its own database, migrations and seeds: `cargo run -p axum-crud -- migrate --all`.
 
 mod database;
 mod error;
@@ -13,6 +14,7 @@ mod users;
 use std::{
     env,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::ExitCode,
     time::Duration,
 };
 
@@ -36,7 +38,10 @@ use crate::{logging::LogFormat, shutdown::StopSignals};
 const CLOSE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    if env::args_os().len() > 1 {
+        return run_command().await;
+    }
     let log_format = LogFormat::from_env()?;
     logging::start(log_format)?;
     let address = address()?;
@@ -61,7 +66,17 @@ async fn main() -> anyhow::Result<()> {
 
     manager.close_within(CLOSE).await;
     database.close().await?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command of `tenantry`, such as `migrate --all` or `doctor`, with what this service has compiled in.
+async fn run_command() -> anyhow::Result<ExitCode> {
+    let database = Database::given_or_throwaway().await?;
+    let manager = TenantManager::builder(database.url()).max_connections(10).build()?;
+    let code = database::commands(manager.clone())?.run().await;
+    manager.close_within(CLOSE).await;
+    database.close().await?;
+    Ok(code)
 }
 
 /// Reads `HOST` and `PORT`. Nobody else's machine can reach the program unless it is told to be

@@ -8,6 +8,7 @@ mod dump;
 mod health;
 mod init;
 mod man;
+mod metrics;
 mod migrate;
 mod prepare;
 mod restore;
@@ -17,6 +18,7 @@ mod shell;
 mod sql;
 mod status;
 mod tenant;
+mod top;
 
 use clap::Subcommand;
 
@@ -49,6 +51,10 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     /// Check whether the database and the tenants are well
     Health(health::Health),
+    /// Show the load by what a service or the database says
+    Metrics(metrics::Metrics),
+    /// Watch tenants live
+    Top(top::Top),
     /// Run one statement over all tenants
     Sql(sql::Sql),
     /// Start psql in a tenant's schema
@@ -86,6 +92,8 @@ impl Command {
             Self::Schema(command) => command.run(on).await,
             Self::Doctor(command) => command.run(on).await,
             Self::Health(command) => command.run(on).await,
+            Self::Metrics(command) => command.run(on).await,
+            Self::Top(command) => command.run(on).await,
             Self::Sql(command) => command.run(on).await,
             Self::Shell(command) => command.run(on).await,
             Self::Dump(command) => command.run(on).await,

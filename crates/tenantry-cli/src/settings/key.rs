@@ -84,10 +84,12 @@ keys! {
         "how long a statement on a handle takes; unlimited unless set";
     IDLE_IN_TRANSACTION_TIMEOUT: "pool.idle_in_transaction_timeout", Kind::Duration, Some("60s"),
         "how long a transaction is idle before the server ends it";
+    NAME_TENANTS: "pool.name_tenants", Kind::Switch, Some("false"),
+        "whether application_name ends with the tenant that a session is bound to";
     INSTANCES: "service.instances", Kind::Count, Some("1"),
         "processes that share the server, each with its own budget";
     INSTANCE: "service.instance", Kind::Text, None,
-        "name of this process in application_name; host and process id unless set";
+        "name of this process in application_name: tenantry/NAME; cli and the process id unless set";
     METRICS_URL: "service.metrics_url", Kind::Text, None,
         "the service's /metrics, for `metrics` and `top`";
     TENANT_MIGRATIONS: "migrations.tenants", Kind::Path, Some("migrations/tenants"),

@@ -38,6 +38,7 @@ impl Settings {
     pub(crate) fn builder_at(&self, url: &str) -> ManagerBuilder {
         let builder = TenantManager::builder(url)
             .pool_options(self.pool_options())
+            .instance(self.instance())
             .isolation(Isolation::schema(self.text(&key::SCHEMA).unwrap_or_default()))
             .tenants_see_shared(self.switch(&key::SEE_SHARED))
             .extension_schemas(self.list(&key::EXTENSION_SCHEMAS));
@@ -58,6 +59,11 @@ impl Settings {
         }
     }
 
+    fn instance(&self) -> String {
+        let named = self.text(&key::INSTANCE).map(str::to_owned);
+        named.unwrap_or_else(|| format!("cli.{}", std::process::id()))
+    }
+
     fn pool_options(&self) -> PoolOptions {
         let mut options = PoolOptions::default();
         let defaults = PoolOptions::default();
@@ -69,6 +75,7 @@ impl Settings {
         options.connect_timeout =
             self.duration(&key::CONNECT_TIMEOUT).unwrap_or(defaults.connect_timeout);
         options.statement_timeout = self.duration(&key::STATEMENT_TIMEOUT);
+        options.name_tenants = self.switch(&key::NAME_TENANTS);
         options.idle_in_transaction_timeout = self.duration(&key::IDLE_IN_TRANSACTION_TIMEOUT);
         options
     }

@@ -31,7 +31,7 @@ pub struct Affected {
 pub struct AffectedTenant {
     /// The tenant.
     pub tenant_id: String,
-    /// What is so in it, such as `users_pkey: 91 %`.
+    /// The fact in it, such as `users_pkey: 91 %`.
     pub detail: String,
 }
 
@@ -42,7 +42,7 @@ impl Affected {
         Self { affected, of, worst: Vec::new() }
     }
 
-    /// Names a tenant. Call it with the worst first; what is beyond 20 is passed over.
+    /// Names a tenant. Call it with the worst first; tenants beyond 20 are dropped.
     #[must_use]
     pub fn worst(mut self, tenant_id: impl Into<String>, detail: impl Into<String>) -> Self {
         if self.worst.len() < NAMED {

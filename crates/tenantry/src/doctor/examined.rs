@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Finding, Severity};
 use crate::error::{Error, ErrorKind};
 
-/// What a [`Check`](super::Check) has found.
+/// Result of a [`Check`](super::Check).
 ///
 /// # Examples
 ///
@@ -20,11 +20,13 @@ use crate::error::{Error, ErrorKind};
 /// assert_eq!(partly.status(), CheckStatus::Unknown);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "it says what a check has found"]
+#[must_use = "it holds the result of a check"]
 pub struct Examined {
     status: CheckStatus,
     pub(super) message: String,
     pub(super) text: Option<String>,
+    /// What the line for people begins with, where that is not the title of the check.
+    pub(super) heading: Option<String>,
     pub(super) latency: Option<Duration>,
     pub(super) findings: Vec<Finding>,
     pub(super) unseen: Vec<String>,
@@ -105,6 +107,7 @@ impl Examined {
             status,
             message: message.into(),
             text: None,
+            heading: None,
             latency: None,
             findings: Vec::new(),
             unseen: Vec::new(),
@@ -168,6 +171,12 @@ impl Examined {
     /// Sets what a report for people has instead of the message, such as `Found 42 tenants`.
     pub fn in_words(mut self, text: impl Into<String>) -> Self {
         self.text = Some(text.into());
+        self
+    }
+
+    /// Sets what the line for people begins with, such as `Configuration file found`. Default: the title of the check.
+    pub fn heading(mut self, heading: impl Into<String>) -> Self {
+        self.heading = Some(heading.into());
         self
     }
 

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Affected;
+use super::{Affected, text::printable};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -56,7 +56,7 @@ impl fmt::Display for Severity {
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// What is so.
+    /// The fact.
     pub what: String,
     /// Why it matters.
     pub why: String,
@@ -87,17 +87,17 @@ impl Finding {
         }
     }
 
-    /// Something worth knowing: what is so, and why it matters.
+    /// Something worth knowing: the fact, and why it matters.
     pub fn info(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self::new(Severity::Info, what, why)
     }
 
-    /// Something that should be changed: what is so, and why it matters.
+    /// Something that should be changed: the fact, and why it matters.
     pub fn warning(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self::new(Severity::Warning, what, why)
     }
 
-    /// Something that is broken or unsafe: what is so, and why it matters.
+    /// Something that is broken or unsafe: the fact, and why it matters.
     pub fn error(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self::new(Severity::Error, what, why)
     }
@@ -117,6 +117,19 @@ impl Finding {
     /// Says that the statements are [`harmless`](Self::harmless).
     pub fn harmless(mut self) -> Self {
         self.harmless = true;
+        self
+    }
+
+    /// Makes its texts safe to print. The statements stay verbatim.
+    pub(super) fn printable(mut self) -> Self {
+        for text in [&mut self.what, &mut self.why, &mut self.how] {
+            *text = printable(std::mem::take(text));
+        }
+        if let Some(tenants) = &mut self.tenants {
+            tenants.worst.iter_mut().for_each(|tenant| {
+                tenant.detail = printable(std::mem::take(&mut tenant.detail));
+            });
+        }
         self
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{CheckStatus, Examined, Finding};
+use super::{CheckStatus, Examined, Finding, text::printable};
 use crate::{
     event::{serialize_millis, serialize_optional_millis},
     timestamp,
@@ -95,6 +95,9 @@ pub struct CheckReport {
     /// The result as a report for people has it, where that is not the message.
     #[serde(skip)]
     pub(super) text: Option<String>,
+    /// What the line for people begins with, where that is not the title.
+    #[serde(skip)]
+    pub(super) heading: Option<String>,
 }
 
 /// How the manager fares: the summary of a [`HealthReport`](crate::HealthReport).
@@ -132,10 +135,14 @@ pub struct Versions {
 impl CheckReport {
     pub(super) fn new(name: &str, title: &str, examined: Examined, duration: Duration) -> Self {
         let status = examined.status();
-        let Examined { message, text, latency, mut findings, unseen, .. } = examined;
+        let Examined { message, text, heading, latency, findings, unseen, .. } = examined;
+        let (message, text) = (printable(message), text.map(printable));
+        let heading = heading.map(printable);
+        let unseen = unseen.into_iter().map(printable).collect();
+        let mut findings: Vec<_> = findings.into_iter().map(Finding::printable).collect();
         findings.sort_by_key(|finding| Reverse(finding.severity));
         let (name, title) = (name.to_owned(), title.to_owned());
-        Self { name, title, status, message, latency, findings, unseen, duration, text }
+        Self { name, title, status, message, latency, findings, unseen, duration, text, heading }
     }
 }
 

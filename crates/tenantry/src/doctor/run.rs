@@ -20,7 +20,7 @@ use crate::{
     manager::TenantManager,
 };
 
-/// How many checks run at a time.
+/// How many checks run at a time, at most: they share the budget with requests.
 const AT_ONCE: usize = 3;
 
 /// The check that says why the database cannot be reached.
@@ -41,12 +41,14 @@ pub(super) async fn run(doctor: &Doctor) -> DoctorReport {
     for (index, check) in first {
         reports.push((index, examine(doctor, check, &subject).await));
     }
+    let budget = doctor.manager.fleet().server().options().max_connections;
+    let at_once = (budget / 3).clamp(1, AT_ONCE);
     let rest = rest.into_iter().map(|(index, check)| {
         let subject = &subject;
         async move { (index, examine(doctor, check, subject).await) }
     });
     let rest: Vec<_> =
-        stream::iter(rest.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect().await;
+        stream::iter(rest.collect::<Vec<_>>()).buffer_unordered(at_once).collect().await;
     reports.extend(rest);
     reports.sort_unstable_by_key(|(index, _)| *index);
     let reports = reports.into_iter().map(|(_, report)| report).collect();

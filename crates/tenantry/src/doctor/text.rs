@@ -30,7 +30,8 @@ impl fmt::Display for DoctorReport {
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.text.as_deref().unwrap_or(&self.message);
-        write!(f, "{} {}: {text}", self.status.mark(), self.title)?;
+        let heading = self.heading.as_deref().unwrap_or(&self.title);
+        write!(f, "{} {heading}: {text}", self.status.mark())?;
         for unseen in &self.unseen {
             write!(f, "\n  not seen: {unseen}")?;
         }
@@ -59,7 +60,8 @@ fn write_details(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
     }
     for (index, sql) in finding.sql.iter().enumerate() {
         let heading = if index == 0 { "SQL:" } else { "    " };
-        write!(f, "\n  {heading} {};", sql.trim_end().trim_end_matches(';'))?;
+        let sql = sql.trim_end().trim_end_matches(';').to_owned();
+        write!(f, "\n  {heading} {};", printable(sql))?;
     }
     let Some(tenants) = &finding.tenants else { return Ok(()) };
     for tenant in tenants.worst.iter().take(NAMED) {
@@ -75,9 +77,10 @@ impl fmt::Display for FixReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for done in &self.statements {
             let mark = if done.error.is_none() { CheckStatus::Ok } else { CheckStatus::Error };
-            write!(f, "{} [{}] {}", mark.mark(), done.check, done.sql)?;
+            let sql = printable(done.sql.clone());
+            write!(f, "{} [{}] {sql}", mark.mark(), done.check)?;
             match &done.error {
-                Some(error) => writeln!(f, "\n  {error}")?,
+                Some(error) => writeln!(f, "\n  {}", printable(error.clone()))?,
                 None => writeln!(f)?,
             }
         }
@@ -101,6 +104,29 @@ pub(super) fn millis(duration: Duration) -> String {
     }
 }
 
+/// Makes text safe to print: names in the database may hold line breaks, escape sequences of terminals and characters
+/// that turn the direction of text.
+pub(super) fn printable(text: String) -> String {
+    if !text.contains(is_unprintable) {
+        return text;
+    }
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' => safe.push(' '),
+            other if is_unprintable(other) => safe.extend(other.escape_unicode()),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+fn is_unprintable(character: char) -> bool {
+    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}');
+    turns || character.is_control()
+}
+
 /// Writes a number with a comma between thousands.
 pub(super) fn grouped(number: impl TryInto<u64>) -> String {
     let digits = number.try_into().unwrap_or_default().to_string();
@@ -122,6 +148,19 @@ pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_reaches_the_terminal_as_a_command() {
+        for (text, safe) in [
+            ("plain ä 日本", "plain ä 日本"),
+            ("two\nlines", "two lines"),
+            ("\u{1b}[31mred", "\\u{1b}[31mred"),
+            ("left\u{202e}right", "left\\u{202e}right"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+        ] {
+            assert_eq!(printable(text.to_owned()), safe);
+        }
+    }
 
     #[test]
     fn numbers_are_easy_to_read() {

@@ -50,6 +50,8 @@ const TABLE: &str = "_sqlx_migrations";
 #[derive(Clone)]
 struct Set {
     files: Vec<MigrationFile>,
+    /// Where they were read from, unless they are embedded.
+    folder: Option<PathBuf>,
     /// Ways back of migrations that do not exist.
     stray: Vec<Arc<str>>,
     lint: Lint,
@@ -150,7 +152,7 @@ impl Migrations {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             (migration, name)
         });
-        Self::new(found.collect(), || MigrationsError::Empty { folder: Some(folder.to_owned()) })
+        Self::new(found.collect(), Some(folder))
     }
 
     /// Takes the migrations that `sqlx::migrate!` has embedded.
@@ -180,12 +182,12 @@ impl Migrations {
             let suffix = migration.migration_type.suffix();
             (migration.clone(), format!("{}_{description}{suffix}", migration.version))
         });
-        Self::new(found.collect(), || MigrationsError::Empty { folder: None })
+        Self::new(found.collect(), None)
     }
 
     fn new(
         found: Vec<(Migration, String)>,
-        empty: impl FnOnce() -> MigrationsError,
+        folder: Option<&Path>,
     ) -> Result<Self, MigrationsError> {
         let mut files = BTreeMap::<i64, MigrationFile>::new();
         let mut downs = BTreeMap::<i64, Down>::new();
@@ -220,14 +222,15 @@ impl Migrations {
                 "ways back of migrations that do not exist are passed over"
             );
         }
+        let folder = folder.map(Path::to_owned);
         if files.is_empty() {
-            return Err(empty());
+            return Err(MigrationsError::Empty { folder });
         }
         let files = files.into_values().collect();
         let (lint, found) = (Lint::default(), Default::default());
         let (hash, needs_steps) = (OnceLock::new(), Arc::default());
         let stored = Arc::default();
-        Ok(Self(Arc::new(Set { files, stray, lint, found, stored, hash, needs_steps })))
+        Ok(Self(Arc::new(Set { files, folder, stray, lint, found, stored, hash, needs_steps })))
     }
 
     /// Sets what the files may name, and which rules they need not keep to. Default: nothing outside the
@@ -285,6 +288,12 @@ impl Migrations {
     /// [`check`](Self::check).
     pub fn check_shared(&self) -> LintReport {
         self.look(Of::Shared, &|_| Fate { applied: false, will: Will::Run })
+    }
+
+    /// Returns the folder that they were read from; `None` for embedded ones.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.0.folder.as_deref()
     }
 
     /// Returns the migrations, in the order of their versions.

@@ -1,10 +1,10 @@
 //! A throwaway server with defects, for a look at what the doctor finds.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 use tenantry::{
-    TenantManager,
+    Credentials, PoolOptions, TenantManager,
     doctor::{Doctor, Examined},
     migrate::{MigrateOptions, Migrations},
     provision::CreateOptions,
@@ -19,6 +19,10 @@ pub(super) struct Demo {
     manager: TenantManager,
     folder: PathBuf,
 }
+
+/// The migration of the demo's shared schema.
+const SHARED: (&str, &str) =
+    ("0001_plans.sql", "create table plans (id int primary key, name text not null);");
 
 /// The migrations of the demo's tenants.
 const FILES: [(&str, &str); 3] = [
@@ -60,15 +64,49 @@ const TENANTS: [&str; 12] = [
     "aperture",
 ];
 
+/// Starts a server as one would be for real, but for its size, with a role that serves and one that owns.
+async fn server() -> Result<DevServer, Failure> {
+    let settings = [
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("wal_level", "replica"),
+        ("max_wal_senders", "2"),
+        ("max_connections", "60"),
+    ];
+    let server = settings
+        .iter()
+        .fold(DevServer::builder(), |server, (name, value)| server.setting(*name, *value));
+    let server = server.start().await?;
+    let mut conn = PgConnection::connect(&server.url()).await?;
+    sqlx::raw_sql("create role owner login; create role app login in role pg_read_all_stats")
+        .execute(&mut conn)
+        .await?;
+    sqlx::raw_sql("create database saas owner owner").execute(&mut conn).await?;
+    conn.close().await?;
+    Ok(server)
+}
+
+/// The URL of the demo's database for a role.
+fn url(server: &DevServer, role: &str) -> String {
+    server.database_url("saas").replacen("postgres@", &format!("{role}@"), 1)
+}
+
 impl Demo {
     pub(super) async fn start() -> Result<Self, Failure> {
-        let server = DevServer::start().await?;
+        let server = server().await?;
         let folder = std::env::temp_dir().join(format!("tenantry-demo-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        for (name, sql) in FILES {
-            fs::write(folder.join(name), sql)?;
+        for (kind, files) in [("tenants", &FILES[..]), ("shared", &[SHARED])] {
+            fs::create_dir_all(folder.join(kind))?;
+            for (name, sql) in files {
+                fs::write(folder.join(kind).join(name), sql)?;
+            }
         }
-        let manager = TenantManager::builder(server.url()).build()?;
+        let mut options = PoolOptions::default();
+        options.statement_timeout = Some(Duration::from_secs(30));
+        let manager = TenantManager::builder(url(&server, "app"))
+            .upkeep_credentials(Credentials::new("owner"))
+            .pool_options(options)
+            .build()?;
         let demo = Self { server, manager, folder };
         if let Err(failure) = demo.fill().await {
             demo.close().await;
@@ -78,30 +116,32 @@ impl Demo {
     }
 
     async fn fill(&self) -> Result<(), Failure> {
-        let migrations = Migrations::from_dir(&self.folder)?;
+        let migrations = Migrations::from_dir(self.folder.join("tenants"))?;
+        let shared = Migrations::from_dir(self.folder.join("shared"))?;
         let provisioner = self.manager.provisioner().tenants(migrations.clone());
         for tenant in TENANTS {
             provisioner.create(tenant, CreateOptions::default()).await?;
         }
-        let mut conn = PgConnection::connect(&self.server.url()).await?;
+        let mut conn = PgConnection::connect(&url(&self.server, "postgres")).await?;
         for defect in DEFECTS {
             sqlx::raw_sql(defect).execute(&mut conn).await?;
         }
         conn.close().await?;
         // So that nothing is pending that was not planted.
-        let migrator = self.manager.migrator().tenants(migrations);
+        let migrator = self.manager.migrator().tenants(migrations).shared(shared);
         drop(migrator.migrate_all(MigrateOptions::default()).await?);
         Ok(())
     }
 
     pub(super) fn examination(&self) -> Result<Doctor, Failure> {
         let configuration =
-            Examined::ok("a throwaway server with twelve tenants and three defects");
+            Examined::ok("tenantry.toml (demo)").heading("Configuration file found");
         Ok(self
             .manager
             .doctor()
             .configuration(configuration)
-            .tenants(Migrations::from_dir(&self.folder)?))
+            .tenants(Migrations::from_dir(self.folder.join("tenants"))?)
+            .shared(Migrations::from_dir(self.folder.join("shared"))?))
     }
 
     pub(super) async fn close(self) {

@@ -1,14 +1,15 @@
 mod demo;
+mod proof;
 
 use std::time::Duration;
 
 use clap::Args;
 use tenantry::{
     TenantManager,
-    doctor::{CheckStatus, Doctor as Examination, DoctorReport, Examined, Severity},
+    doctor::{CheckStatus, Doctor as Examination, DoctorReport, Examined, Finding, Severity},
 };
 
-use self::demo::Demo;
+use self::{demo::Demo, proof::Proof};
 use super::Ended;
 use crate::{
     context::Context,
@@ -50,6 +51,8 @@ pub(crate) struct Doctor {
     /// Examine a throwaway server with three planted defects
     #[arg(long, conflicts_with_all = ["fix", "list"])]
     demo: bool,
+    #[command(flatten)]
+    proof: Proof,
 }
 
 impl Doctor {
@@ -63,6 +66,9 @@ impl Doctor {
             let ended = ended.await;
             demo.close().await;
             return ended;
+        }
+        if self.proof.prove_isolation {
+            return self.proof.run(on, self.format).await;
         }
         let manager = match on.manager() {
             Ok(manager) => manager,
@@ -168,15 +174,24 @@ fn examination(on: &Context, manager: &TenantManager) -> Result<Examination, Fai
 fn configuration(on: &Context) -> Examined {
     let unknown: Vec<_> =
         on.settings.unknown_variables.iter().map(|(name, _)| format!("${name}")).collect();
-    let place = match (&on.settings.file, on.has_given_manager()) {
-        (_, true) => "given by the program".to_owned(),
-        (Some(file), false) => file.display().to_string(),
-        (None, false) => "no file; from the environment, flags and defaults".to_owned(),
+    let examined = match (&on.settings.file, on.has_given_manager()) {
+        (_, true) => Examined::ok("given by the program"),
+        (Some(file), false) => {
+            Examined::ok(file.display().to_string()).heading("Configuration file found")
+        }
+        (None, false) => Examined::ok("no file; from the environment, flags and defaults"),
     };
-    match unknown.is_empty() {
-        true => Examined::ok(place),
-        false => Examined::warn(format!("{place}; not a setting: {}", unknown.join(", "))),
+    if unknown.is_empty() {
+        return examined;
     }
+    let variables = unknown.join(", ");
+    examined.finding(
+        Finding::warning(
+            format!("not a setting: {variables}"),
+            "a setting that is misspelt has no effect",
+        )
+        .how("correct or unset it; `tenantry config` lists the variables"),
+    )
 }
 
 fn severity(pair: &str) -> Result<(&str, Severity), Failure> {

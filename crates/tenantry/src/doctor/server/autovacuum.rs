@@ -93,7 +93,9 @@ mod tests {
             of(&Settings::from([("autovacuum", "off")])).unwrap().ends_with(": autovacuum is off")
         );
         assert!(
-            of(&Settings::from([("track_counts", "off")])).unwrap().starts_with("track_counts")
+            of(&Settings::from([("track_counts", "off")]))
+                .unwrap()
+                .ends_with(": track_counts is off")
         );
         assert_eq!(lag(20_000, 9, 3), None);
         assert!(lag(20_000, 1_200, 3).unwrap().what.starts_with("1,200 of 20,000 tables"));

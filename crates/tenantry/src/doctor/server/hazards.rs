@@ -2,7 +2,7 @@ use futures_util::FutureExt;
 
 use super::Settings;
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject},
+    doctor::{BuiltIn, Examined, Finding, Severity, Subject},
     error::Error,
 };
 
@@ -23,10 +23,8 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
         return Ok(examined);
     }
     let what = format!("settings wait for a restart: {}", pending.join(", "));
-    let why =
-        "the server works with the old values, and takes the new ones at a time that nobody chose";
-    Ok(examined
-        .finding(Finding::info(what, why).how("restart the server at a time of your choice")))
+    let why = "the server still uses the old values, and the next restart applies the new ones unexpectedly";
+    Ok(examined.finding(Finding::info(what, why).how("schedule a restart of the server")))
 }
 
 fn judge(settings: &Settings) -> Examined {
@@ -37,8 +35,8 @@ fn judge(settings: &Settings) -> Examined {
     if settings.is_off("track_counts") {
         examined = examined.unseen("dead rows and use of tables: track_counts is off");
     }
-    let found: Vec<_> = [dangerous(settings), unsafe_by_chance(settings)].concat();
-    if let Some(first) = found.first() {
+    let found: Vec<_> = [dangerous(settings), less_safe(settings)].concat();
+    if let Some(first) = found.iter().find(|finding| finding.severity > Severity::Info) {
         examined.message.clone_from(&first.what);
     }
     examined.findings(found)
@@ -69,16 +67,15 @@ fn dangerous(settings: &Settings) -> Vec<Finding> {
 }
 
 /// What may lose something, or is out of date.
-fn unsafe_by_chance(settings: &Settings) -> Vec<Finding> {
+fn less_safe(settings: &Settings) -> Vec<Finding> {
     let found = [
         settings.is_off("synchronous_commit").then(|| {
-            let why =
-                "commits of the last moments that were confirmed are lost when the server crashes";
+            let why = "the last confirmed commits are lost when the server crashes";
             Finding::info("synchronous_commit is off", why)
                 .how("turn synchronous_commit on where that must not happen")
         }),
         (settings.text("password_encryption") == Some("md5")).then(|| {
-            let why = "hashes of new passwords can be cracked, and used without that";
+            let why = "MD5 hashes can be cracked, and a stolen hash is enough to log in";
             Finding::warning("password_encryption is md5", why)
                 .how("change password_encryption to scram-sha-256, and set the passwords again")
         }),
@@ -88,7 +85,7 @@ fn unsafe_by_chance(settings: &Settings) -> Vec<Finding> {
                 .how("change wal_level to replica, and take base backups")
         }),
         settings.is_off("data_checksums").then(|| {
-            let why = "pages that a disk has damaged are not noticed when they are read";
+            let why = "reads do not detect pages that a disk has damaged";
             Finding::info("data checksums are off", why)
                 .how("turn data checksums on with pg_checksums while the server is stopped")
         }),

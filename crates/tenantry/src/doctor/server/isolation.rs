@@ -39,7 +39,8 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
             format!("there is no schema {shared}"),
             "it is configured as the shared schema: statements on the shared handle find no table",
         );
-        examined = examined.finding(finding.how("create the schema, or correct shared_schema"));
+        examined =
+            examined.finding(finding.how("create the shared schema, or correct shared_schema"));
     }
     if around == Some(("", "")) && lookup.finds_schemas() {
         let finding = Finding::warning(
@@ -61,9 +62,8 @@ fn one_role(on: &Subject) -> Option<Finding> {
         return None;
     }
     let what = format!("{} work with one role", counted(shared, "tenant", "tenants"));
-    let why = "the search path keeps them apart, and privileges do not: a statement that names the schema of \
-               another tenant reaches it";
+    let why = "the search path separates them, privileges do not: a statement that names another tenant's schema reaches it";
     Some(Finding::info(what, why).how(
-        "never build SQL from what a client sends; where tenants run SQL themselves, give each a role or a login",
+        "never build SQL from client input; where tenants run SQL themselves, give each its role or login",
     ))
 }

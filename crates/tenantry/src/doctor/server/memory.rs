@@ -10,7 +10,7 @@ use crate::{
     pool::PoolOptions,
 };
 
-/// How much memory the server's processes keep for the tables that they have touched.
+/// How much memory backends use for the definitions of tables.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "memory",
     title: "Relation cache",
@@ -18,8 +18,8 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// What a process keeps for a table with two indexes that it has touched, in bytes: measured on PostgreSQL 15. Nothing
-/// but its end gives that back.
+/// Bytes that a backend keeps for each table with two indexes that it has touched, measured on PostgreSQL 15. It frees
+/// them only when it ends.
 const PER_TABLE: u64 = 15_500;
 
 async fn look(on: &Subject) -> Result<Examined, Error> {
@@ -47,15 +47,16 @@ fn judge(tables: u64, options: &PoolOptions, instances: usize, settings: &Settin
         return examined;
     }
     let what = format!(
-        "processes of the server may keep {} for the definitions of {} each; shared_buffers is {}",
+        "backends may use {} to cache the definitions of {} each; shared_buffers is {}",
         megabytes(memory),
         counted(usize::try_from(touched).unwrap_or(usize::MAX), "table", "tables"),
         megabytes(shared)
     );
-    let why = "this memory comes on top of shared_buffers and work_mem, and a process gives it back only when it ends";
+    let why = "this memory comes on top of shared_buffers and work_mem, and a backend frees it only when it ends";
     let how = format!(
-        "compare it with the memory of the server; where it does not fit, lower max_tables_per_connection (now {}) \
+        "compare {} for the relation cache with the memory of the server; if it does not fit, lower max_tables_per_connection (now {}) \
          or max_connections",
+        megabytes(memory),
         grouped(options.max_tables_per_connection)
     );
     // As a rule, shared_buffers is a quarter of the memory.

@@ -38,8 +38,7 @@ async fn tenants(on: &Subject) -> Result<Examined, Error> {
     let left = left.into_iter().filter(|(count, _)| *count > 0);
     let left: Vec<_> =
         left.map(|(count, how)| format!("{} {how}", counted(count, "tenant", "tenants"))).collect();
-    let message = [vec![files(set)], left].concat().join(", ");
-    let examined = Examined::ok(message).findings(in_files(&plan.lint, set));
+    let examined = counted_files(set, &left).findings(in_files(&plan.lint, set));
     Ok(examined.findings(pending(&plan)).findings(blocked(&plan)))
 }
 
@@ -47,13 +46,13 @@ async fn shared(on: &Subject) -> Result<Examined, Error> {
     let Some(set) = on.shared_migrations() else { return Ok(Examined::skipped("none configured")) };
     let migrator = on.manager().migrator().shared(set.clone());
     let plan = migrator.plan(Schemas::Shared, &MigrateOptions::default()).await?;
-    let examined = Examined::ok(files(set)).findings(in_files(&plan.lint, set));
+    let examined = counted_files(set, &[]).findings(in_files(&plan.lint, set));
     let Some(status) = &plan.shared else { return Ok(examined) };
     let finding = match status.state {
         SchemaState::UpToDate => return Ok(examined),
         SchemaState::Pending => Finding::warning(
             format!("the shared schema lacks {}", files_pending(status)),
-            "a program that expects what they make fails",
+            "code that expects the new objects fails",
         )
         .how("migrate the shared schema"),
         _ => Finding::error("the shared schema cannot be migrated", detail(status)).how(REPAIR),
@@ -65,8 +64,15 @@ async fn shared(on: &Subject) -> Result<Examined, Error> {
 const REPAIR: &str = "look at the migration plan: mark what was applied by hand, forget what has no file, or restore \
                       the file that was applied";
 
-fn files(set: &Migrations) -> String {
-    counted(set.files().len(), "file", "files")
+/// Says how many files there are and what is left to do; for people with the folder.
+fn counted_files(set: &Migrations, left: &[String]) -> Examined {
+    let files = counted(set.files().len(), "file", "files");
+    let left = left.iter().map(|left| format!(", {left}")).collect::<String>();
+    let examined = Examined::ok(format!("{files}{left}"));
+    match set.folder() {
+        Some(folder) => examined.in_words(format!("{} ({files}){left}", folder.display())),
+        None => examined,
+    }
 }
 
 fn files_pending(status: &SchemaStatus) -> String {
@@ -82,7 +88,7 @@ fn pending(plan: &MigrationPlan) -> Option<Finding> {
     let tenants = affected(plan, &of, |status| format!("{} pending", files_pending(status)));
     let finding = Finding::warning(
         "migrations have not been applied",
-        "a program that expects what they make fails for these tenants",
+        "code that expects the new objects fails for these tenants",
     );
     Some(finding.how("migrate all tenants").tenants(tenants))
 }
@@ -96,7 +102,7 @@ fn blocked(plan: &MigrationPlan) -> Option<Finding> {
     let tenants = affected(plan, &of, detail);
     let finding = Finding::error(
         "tenants cannot be migrated",
-        "what is on record for them does not fit the files, or their schemas cannot be read",
+        "their migration records do not match the files, or their schemas cannot be read",
     );
     Some(finding.how(REPAIR).tenants(tenants))
 }
@@ -115,7 +121,7 @@ fn affected(
     })
 }
 
-/// Says what is wrong with a schema.
+/// Describes the problems of a schema.
 fn detail(status: &SchemaStatus) -> String {
     let problems = status.problems.iter().map(ToString::to_string);
     let told = problems.chain(status.error.iter().map(ToString::to_string));
@@ -140,7 +146,7 @@ fn in_files(lint: &LintReport, set: &Migrations) -> Vec<Finding> {
         let what = format!("{count} in migrations may block requests or leave objects behind");
         findings.push(
             Finding::warning(what, words(&lint.warnings))
-                .how("read what the migration lint advises"),
+                .how("follow the advice of the migration lint"),
         );
     }
     if let Some(stray) = set.stray().first() {

@@ -75,10 +75,10 @@ impl Open {
         } else {
             return None;
         };
-        let why = "it keeps its locks, and vacuum from removing rows of the whole database that were deleted since \
-                   it began";
+        let why =
+            "it keeps its locks, and keeps vacuum from removing dead rows in the whole database";
         let how = format!(
-            "end it (process {pid}), have the program commit sooner, and set idle_in_transaction_session_timeout \
+            "end the transaction of process {pid}, have {who} commit sooner, and set idle_in_transaction_session_timeout \
              for {role}"
         );
         let sql = format!("select pg_catalog.pg_terminate_backend({pid})");

@@ -9,7 +9,7 @@ use crate::{
     pool::Pooling,
 };
 
-/// Whether something stands between the pool and the server, and whether it keeps sessions apart.
+/// Whether a pooler or proxy is in front of the server, and whether it keeps sessions apart.
 pub(super) struct Pooler;
 
 impl Check for Pooler {
@@ -57,7 +57,7 @@ fn judge(pooling: Pooling, between: Option<String>) -> Examined {
     match (pooling, between) {
         (Pooling::Transaction, _) => {
             let finding = Finding::error(
-                "a pooler in transaction mode stands before the server",
+                "a pooler in transaction mode is in front of the server",
                 "any tenant's session may answer any other tenant, so nothing is served",
             );
             Examined::error("transaction mode").finding(finding.how(
@@ -65,8 +65,10 @@ fn judge(pooling: Pooling, between: Option<String>) -> Examined {
             ))
         }
         (Pooling::Session, Some(signs)) => Examined::ok("session mode")
-            .in_words(format!("something stands between, and keeps sessions ({signs})")),
-        (Pooling::Session, None) => Examined::ok("direct").in_words("none seen: sessions are kept"),
+            .in_words(format!("session mode; a pooler or proxy is in between ({signs})")),
+        (Pooling::Session, None) => {
+            Examined::ok("direct").in_words("none detected, sessions are kept apart")
+        }
         (_, between) => {
             let signs = between.map_or_else(String::new, |signs| format!(" ({signs})"));
             let why = "no two connections could be compared: with a budget of one, there is never a second";
@@ -84,7 +86,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Says what tells that the server is not the one that connections are opened to.
+    /// Returns the evidence that connections do not go straight to the server.
     fn between(&self, connect: &PgConnectOptions, pool: Duration) -> Option<String> {
         let by_socket = connect.get_socket().is_some() || connect.get_host().starts_with('/');
         let asked = connect.get_port();

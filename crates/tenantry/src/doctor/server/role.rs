@@ -2,13 +2,13 @@ use futures_util::FutureExt;
 use sqlx::{FromRow, Row, postgres::PgRow};
 
 use crate::{
-    doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
+    doctor::{BuiltIn, Examined, Finding, Subject, error_in_words, text::counted},
     error::Error,
     sql::Sql,
     tenant::Ident,
 };
 
-/// What the role of requests may do beyond its work.
+/// Privileges of the request role beyond its work.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "role",
     title: "Database role",
@@ -27,11 +27,11 @@ struct Role {
     bypass_rls: bool,
     create_role: bool,
     replication: bool,
-    /// Roles of the server's with rights of an administrator that it is a member of.
+    /// Predefined roles with administrative privileges that it is a member of.
     powers: Vec<String>,
     owns_database: bool,
     owned_schemas: i64,
-    /// Schemas of nobody that it may use.
+    /// Schemas of no tenant that it may use.
     beyond: Vec<String>,
     beyond_total: i64,
 }
@@ -49,11 +49,23 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     let role: Role = asked.fetch_one(fleet.system()).await?;
     let upkeep = fleet.server().role_of_manager().is_some();
     let examined = Examined::ok(role.in_words(upkeep)).findings(role.judge(upkeep));
+    let examined = examined.findings(if upkeep { of_upkeep(on).await } else { None });
     Ok(match tenants {
         Ok(_) if role.superuser => examined,
         Ok(_) => examined.findings(role.reaches(|name| lookup.may_be_a_tenants(name))),
         Err(error) => examined.unseen(format!("which schemas are no tenant's: {error}")),
     })
+}
+
+/// Finds out whether upkeep can log in.
+async fn of_upkeep(on: &Subject) -> Option<Finding> {
+    let error = on.fleet().lease().await.err()?;
+    let finding =
+        Finding::error("upkeep cannot log in with its credentials", error_in_words(&error));
+    Some(
+        finding
+            .how("correct the upkeep credentials: migrations and provisioning fail without them"),
+    )
 }
 
 impl FromRow<'_, PgRow> for Role {
@@ -101,9 +113,11 @@ impl Role {
         }
         if !self.powers.is_empty() {
             let what = format!("{} is a member of {}", self.name, self.powers.join(", "));
-            let why = "these roles reach beyond tables that were granted: into all data, or into files and programs \
-                       of the server";
-            let finding = Finding::warning(what, why).how("revoke what requests do not need");
+            let why = "these predefined roles reach beyond granted tables: all data, or files and programs of the server";
+            let finding = Finding::warning(what, why).how(format!(
+                "revoke from {} the predefined roles that requests do not need",
+                self.name
+            ));
             found.push(self.powers.iter().fold(finding, |finding, power| {
                 let mut sql = Sql::new("revoke ");
                 sql.name(power).text(" from ").name(&self.name);
@@ -118,7 +132,7 @@ impl Role {
         let mut sql = Sql::new("alter role ");
         sql.name(&self.name).text(" no").text(attribute);
         Finding::warning(format!("{} has {attribute}", self.name), why)
-            .how(format!("take {attribute} from the role"))
+            .how(format!("take {attribute} away from {}", self.name))
             .sql(sql.as_str())
     }
 
@@ -137,10 +151,10 @@ impl Role {
         let why = "an owner can drop and alter what it owns, whatever it was granted";
         Some(match upkeep {
             true => Finding::warning(what, why).how(
-                "give what it owns to the role of upkeep (reassign owned), and grant it its rights",
+                "reassign what the request role owns to the upkeep role (reassign owned), and grant the request role its privileges",
             ),
             false => Finding::info(what, why)
-                .how("give upkeep credentials of another role, and let that one own the schemas"),
+                .how("configure upkeep credentials, and let that role own the schemas"),
         })
     }
 
@@ -159,15 +173,15 @@ impl Role {
         );
         let orphans = self.beyond.iter().filter_map(|name| Ident::parse(name).ok());
         let why = match orphans.filter(|name| may_be_a_tenants(name)).count() {
-            0 => "a statement of a tenant can reach what is in them",
-            _ => "some are named as a tenant's is, and may hold the data of one that was given up",
+            0 => "statements of tenants can reach the objects in them",
+            _ => "some follow the name template, and may hold the data of a former tenant",
         };
-        let how = "revoke usage on what requests do not need, and drop what nobody needs";
+        let how = "revoke usage on schemas that requests do not need, and drop unused ones";
         Some(Finding::info(what, why).how(how))
     }
 }
 
-/// Roles of the server's that reach beyond tables.
+/// Predefined roles that reach beyond granted tables.
 const POWERS: [&str; 5] = [
     "pg_execute_server_program",
     "pg_read_all_data",
@@ -181,6 +195,7 @@ const ROLE: &str = "\
       select n.nspname::pg_catalog.text as name from pg_catalog.pg_namespace n \
       where not (n.nspname::pg_catalog.text operator(pg_catalog.=) any ($1::pg_catalog.text[])) \
       and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_') \
+      and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'tenantry_') \
       and n.nspname operator(pg_catalog.<>) 'information_schema' \
       and n.nspname operator(pg_catalog.<>) 'public' \
       and pg_catalog.has_schema_privilege(session_user, n.oid, 'usage')) \

@@ -57,7 +57,7 @@ impl Preset {
             ),
             "role" => (
                 Severity::Warning,
-                "sessions work as another role than the one that they log in as, until a tenant's own is set",
+                "sessions run as another role than their login, until the library sets a tenant's role",
             ),
             "default_transaction_read_only" | "transaction_read_only" if is_on => {
                 (Severity::Error, "every statement that writes fails (25006)")
@@ -85,10 +85,7 @@ impl Preset {
             "synchronous_commit"
                 if !is_on && self.value != "remote_apply" && self.value != "remote_write" =>
             {
-                (
-                    Severity::Warning,
-                    "commits that were confirmed may be lost when the server crashes",
-                )
+                (Severity::Warning, "confirmed commits may be lost when the server crashes")
             }
             "standard_conforming_strings" if !is_on => (
                 Severity::Warning,
@@ -106,7 +103,11 @@ impl Preset {
             Severity::Warning => Finding::warning(what, why),
             Severity::Error => Finding::error(what, why),
         };
-        Some(finding.how(format!("reset {name}, unless it is meant so")).sql(self.reset()))
+        Some(
+            finding
+                .how(format!("reset {name} of {}, unless it is intended", self.of_whom()))
+                .sql(self.reset()),
+        )
     }
 
     fn of_whom(&self) -> String {

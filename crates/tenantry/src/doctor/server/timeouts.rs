@@ -49,16 +49,15 @@ fn judge(settings: &Settings, options: &PoolOptions) -> Examined {
 fn endless(statement: Option<Duration>, transaction: Option<Duration>) -> Vec<Finding> {
     let mut found = Vec::new();
     if statement.is_none() {
-        let why = "one that hangs or scans too much holds a connection of the budget for as long as it runs";
+        let why = "a statement that hangs or scans too much holds a connection of the budget while it runs";
         found.push(Finding::info("statements of requests have no time limit", why).how(
             "set statement_timeout in the pool's options, or on the role that serves requests",
         ));
     }
     if transaction.is_none() {
-        let why = "one that is forgotten keeps its locks and its connection, and vacuum from removing rows of the \
-                   whole database";
+        let why = "a forgotten one keeps its locks and its connection, and keeps vacuum from removing dead rows in the whole database";
         found.push(
-            Finding::warning("transactions may be idle without an end", why).how(
+            Finding::warning("transactions may be idle indefinitely", why).how(
                 "leave idle_in_transaction_timeout in the pool's options at its default of 60 s",
             ),
         );
@@ -74,7 +73,7 @@ fn idle(of_server: Option<Duration>, options: &PoolOptions) -> Option<Finding> {
     }
     let what =
         format!("the server ends sessions that are idle for {of_server:?} (idle_session_timeout)");
-    let why = "the pool keeps idle connections longer: each has to be opened anew at its next use";
+    let why = "the pool keeps idle connections longer, and has to reconnect at the next use";
     Some(
         Finding::warning(what, why)
             .how(format!("set idle_timeout in the pool's options below {of_server:?}")),

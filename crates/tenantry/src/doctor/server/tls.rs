@@ -30,7 +30,7 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     Ok(judge(version.as_deref(), connect.get_ssl_mode(), reach(connect)))
 }
 
-/// How far what is sent travels.
+/// Whether traffic leaves the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Machine,
@@ -83,15 +83,15 @@ fn unverified(mode: PgSslMode) -> Option<(&'static str, &'static str)> {
     match mode {
         PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => Some((
             "sslmode lets connections fall back to plain text",
-            "whoever can change packets on the network can turn TLS off and read everything",
+            "an attacker on the network can turn TLS off and read everything",
         )),
         PgSslMode::Require => Some((
             "sslmode=require does not verify the server",
-            "whoever can change packets on the network can pretend to be the server",
+            "an attacker on the network can impersonate the server",
         )),
         PgSslMode::VerifyCa => Some((
             "sslmode=verify-ca does not verify the host",
-            "any server with a certificate of the same authority can pretend to be this one",
+            "any server with a certificate of the same authority can impersonate this one",
         )),
         PgSslMode::VerifyFull => None,
     }

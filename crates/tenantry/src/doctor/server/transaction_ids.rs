@@ -35,14 +35,14 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     let settings = on.settings().await?;
     let system = on.fleet().system();
     let asked = sqlx::query_as(AGES).persistent(false).fetch_one(system).await;
-    let (database, xid, multixact): (String, i64, i64) = asked?;
-    let ages = ages(settings, xid, multixact);
+    let (xid_in, xid, multixact_in, multixact): (String, i64, String, i64) = asked?;
+    let ages = ages(settings, xid, multixact).into_iter().zip([xid_in, multixact_in]);
     let slots: Vec<Slot> = sqlx::query_as(SLOTS).persistent(false).fetch_all(system).await?;
     let prepared: Vec<Prepared> =
         sqlx::query_as(PREPARED).persistent(false).fetch_all(system).await?;
     let message = format!("oldest {} of 2,147 million", millions(xid));
-    let examined =
-        Examined::ok(message).findings(ages.into_iter().filter_map(|age| age.judge(&database)));
+    let old = ages.filter_map(|(age, database)| age.judge(&database));
+    let examined = Examined::ok(message).findings(old);
     Ok(examined
         .findings(slots.iter().map(Slot::finding))
         .findings(prepared.iter().filter_map(Prepared::finding)))
@@ -68,7 +68,7 @@ impl Age {
     fn judge(self, database: &str) -> Option<Finding> {
         let Self { of, age, forced } = self;
         let what = format!("{of} ids of the database {database} are {} old", millions(age));
-        let how = "find what holds them back (old transactions, replication slots, prepared transactions), then run \
+        let how = "find what holds transaction ids back (old transactions, replication slots, prepared transactions), then run \
                    vacuum on the oldest tables; see to it that autovacuum keeps up";
         if age >= ALARMING {
             let why = "at 2,147 million the server stops writing until everything was vacuumed";
@@ -85,7 +85,7 @@ impl Age {
     }
 }
 
-/// A replication slot that nobody reads, and how many transactions it holds back.
+/// An inactive replication slot, and how many transactions it holds back.
 #[derive(Debug)]
 struct Slot {
     name: String,
@@ -109,8 +109,8 @@ impl Slot {
         );
         let mut sql = Sql::new("select pg_catalog.pg_drop_replication_slot(");
         sql.literal(name).text(")");
-        Finding::warning(format!("nobody reads the replication slot {name}"), why)
-            .how("start its reader, or drop the slot")
+        Finding::warning(format!("the replication slot {name} is inactive"), why)
+            .how(format!("restart what reads the replication slot {name}, or drop the slot"))
             .sql(sql.as_str())
     }
 }
@@ -144,16 +144,20 @@ impl Prepared {
         let why = "it keeps its locks, and vacuum from removing rows, over restarts too";
         let mut sql = Sql::new("rollback prepared ");
         sql.literal(name);
-        let how = "ask its transaction manager, then commit it or roll it back in that database";
+        let how = format!(
+            "resolve the prepared transactions in {database}: commit each, or roll it back"
+        );
         Some(Finding::warning(what, why).how(how).sql(sql.as_str()))
     }
 }
 
 /// The oldest database of the server: any of them stops all.
 const AGES: &str = "\
-    select d.datname::pg_catalog.text, pg_catalog.age(d.datfrozenxid)::pg_catalog.int8, \
-      (select pg_catalog.max(pg_catalog.mxid_age(m.datminmxid)) from pg_catalog.pg_database m)::pg_catalog.int8 \
-    from pg_catalog.pg_database d order by 2 desc limit 1";
+    select x.datname::pg_catalog.text, x.age::pg_catalog.int8, m.datname::pg_catalog.text, m.age::pg_catalog.int8 \
+    from (select d.datname, pg_catalog.age(d.datfrozenxid) as age \
+      from pg_catalog.pg_database d order by 2 desc limit 1) x, \
+      (select d.datname, pg_catalog.mxid_age(d.datminmxid) as age \
+      from pg_catalog.pg_database d order by 2 desc limit 1) m";
 
 const SLOTS: &str = "\
     select s.slot_name::pg_catalog.text as name, pg_catalog.age(s.xmin)::pg_catalog.int8 as age, \

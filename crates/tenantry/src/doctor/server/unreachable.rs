@@ -1,6 +1,6 @@
 //! Why a database cannot be reached, and what to do.
 
-use std::{error::Error as StdError, sync::Arc};
+use std::{error::Error as StdError, io, sync::Arc};
 
 use sqlx::postgres::PgConnectOptions;
 
@@ -43,8 +43,16 @@ pub(super) fn explain(error: &Error, target: &Target) -> Finding {
     let code = lost.and_then(|lost| lost.as_database_error()?.code().map(|code| code.to_string()));
     let words = match lost {
         Some(sqlx::Error::Database(answer)) => format!("the server says: {}", answer.message()),
+        Some(sqlx::Error::Io(error)) => error.to_string(),
+        Some(sqlx::Error::Tls(error)) => error.to_string(),
         _ => error_in_words(error),
     };
+    // rustls reports a certificate that it rejects as invalid data.
+    if let Some(sqlx::Error::Io(refused)) = lost
+        && refused.kind() == io::ErrorKind::InvalidData
+    {
+        return certificate(&words, target);
+    }
     let finding = match code {
         Some(code) => by_code(&code, &words, target),
         None => None,
@@ -84,7 +92,7 @@ fn by_code(code: &str, words: &str, target: &Target) -> Option<Finding> {
             let mut sql = Sql::new("create database ");
             sql.name(database);
             let finding = Finding::error(format!("there is no database {database}"), words)
-                .how("correct the name, or create the database")
+                .how("correct the name of the database, or create it")
                 .sql(sql.as_str());
             return Some(finding);
         }
@@ -98,7 +106,7 @@ fn by_code(code: &str, words: &str, target: &Target) -> Option<Finding> {
         }
         "53300" => (
             "the server is out of connection slots".into(),
-            "close sessions that nobody needs, lower max_connections of the services that share the server, or \
+            "close unused sessions, lower max_connections of the services that share the server, or \
              raise that of the server"
                 .into(),
         ),
@@ -115,21 +123,29 @@ fn by_code(code: &str, words: &str, target: &Target) -> Option<Finding> {
     Some(Finding::error(what, words).how(how))
 }
 
+fn certificate(words: &str, target: &Target) -> Finding {
+    let Target { host, .. } = target;
+    let how = format!(
+        "have sslrootcert name the authority that signed the certificate; with sslmode=verify-full it must be for \
+         the host of {host}, and a self-signed certificate must not be an authority itself (CA:TRUE)"
+    );
+    Finding::error(format!("the certificate of {host} is not accepted"), words).how(how)
+}
+
 fn by_class(error: &Error, words: &str, target: &Target) -> Finding {
     let Target { host, .. } = target;
     let (what, how) = match (error.kind(), error.class()) {
         (ErrorKind::TransactionPooler, _) => (
-            "a pooler in transaction mode stands before the server".to_owned(),
+            "a pooler in transaction mode is in front of the server".to_owned(),
             "connect to PostgreSQL itself, or set the pooler to session mode".to_owned(),
         ),
         (ErrorKind::Config, _) => (
             "the configuration does not fit the database".to_owned(),
-            "change what the error names".to_owned(),
+            "change the configuration as the error says".to_owned(),
         ),
         (_, ErrorClass::Tls) => (
             format!("no TLS connection to {host}"),
-            "turn TLS on at the server (ssl = on), or have sslrootcert name the certificate authority of the \
-             server; with sslmode=verify-full the certificate must be for this host"
+            "turn TLS on at the server (ssl = on); on a network that you trust, sslmode=prefer does without"
                 .to_owned(),
         ),
         (ErrorKind::Timeout | ErrorKind::Overloaded, _) => (

@@ -1,10 +1,7 @@
 use std::{future::pending, time::Duration};
 
 use serde_json::{Value, json};
-use tenantry::{
-    TenantManager,
-    doctor::{BoxFuture, Check, CheckStatus, Examined, Finding, Severity, Subject},
-};
+use tenantry::doctor::{BoxFuture, Check, CheckStatus, Examined, Finding, Severity, Subject};
 
 use crate::support::{TestResult, World, run};
 

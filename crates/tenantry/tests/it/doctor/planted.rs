@@ -19,15 +19,61 @@ const DEFECTS: &str = "\
     alter role app in database postgres set search_path to public; \
     alter role app set default_transaction_read_only to on; \
     alter role app set idle_session_timeout to '1min'; \
-    create schema tenant_gone; create schema \"it's mine\"; \
-    grant usage on schema tenant_acme, tenant_gone, \"it's mine\" to app; \
+    create schema tenant_gone; create schema \"it's mine\"; create schema \"\u{1b}[31m\"; \
+    grant usage on schema tenant_acme, tenant_gone, \"it's mine\", \"\u{1b}[31m\" to app; \
     create extension citext; create table tenant_acme.mails (address citext); \
     alter schema tenant_globex owner to app; \
     alter system set max_connections to 50; \
     select pg_create_physical_replication_slot('idle', true)";
 
-#[tokio::test]
-async fn what_is_wrong_with_the_server_is_found() -> TestResult {
+/// What the checks say of it, in part.
+const FOUND: &[(&str, &[&str])] = &[
+    (
+        "poolConfig",
+        &[
+            "2 instances with 20 connections each want 40, and the server has 15",
+            "connect_timeout",
+            "remembers 1 tenant, and 2 tenants are active",
+        ],
+    ),
+    (
+        "role",
+        &[
+            "app has bypassrls",
+            "app has createrole",
+            "a member of pg_read_server_files",
+            "owns 1 schema",
+            "3 schemas that belong to no tenant: \\u{1b}[31m, it's mine, tenant_gone",
+        ],
+    ),
+    (
+        "searchPath",
+        &[
+            "database postgres sets row_security = off",
+            "role app in database postgres sets search_path",
+            "role app sets default_transaction_read_only",
+        ],
+    ),
+    ("extensions", &["citext: the schema public is not in the search path"]),
+    (
+        "timeouts",
+        &[
+            "statements of requests",
+            "transactions may be idle indefinitely",
+            "idle for 60s (idle_session_timeout)",
+        ],
+    ),
+    ("autovacuum", &["autovacuum is off"]),
+    ("locks", &["the tenant globex has 244 relations"]),
+    ("replication", &["read-only by default"]),
+    (
+        "settings",
+        &["fsync is off", "password_encryption is md5", "wait for a restart: max_connections"],
+    ),
+    ("transactionIds", &["the replication slot idle is inactive"]),
+];
+
+async fn broken_server() -> Result<DevServer, Box<dyn std::error::Error>> {
     let server = DevServer::builder()
         .setting("max_connections", "25")
         .setting("max_wal_senders", "2")
@@ -52,6 +98,13 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
         run(&mut admin, statement).await;
     }
     run(&mut admin, "select pg_reload_conf()").await;
+    Ok(server)
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_server_is_found() -> TestResult {
+    let server = broken_server().await?;
+    let _hidden_from_app = connect(&server.url()).await;
     let options = pool_options(|options| {
         options.max_connections = 20;
         options.connect_timeout = options.acquire_timeout;
@@ -66,52 +119,12 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
     let report = manager.doctor().instances(2).run().await?;
     assert!(!report.success);
     let text = report.to_string();
-    for (name, parts) in [
-        (
-            "poolConfig",
-            &[
-                "2 instances with 20 connections each want 40, and the server has 15",
-                "connect_timeout",
-                "remembers 1 tenant, and 2 tenants are active",
-            ][..],
-        ),
-        (
-            "role",
-            &[
-                "app has bypassrls",
-                "app has createrole",
-                "a member of pg_read_server_files",
-                "owns 1 schema",
-                "2 schemas that belong to no tenant: it's mine, tenant_gone",
-            ],
-        ),
-        (
-            "searchPath",
-            &[
-                "database postgres sets row_security = off",
-                "role app in database postgres sets search_path",
-                "role app sets default_transaction_read_only",
-            ],
-        ),
-        ("extensions", &["citext: the schema public is not in the search path"]),
-        (
-            "timeouts",
-            &[
-                "statements of requests",
-                "transactions may be idle",
-                "idle for 60s (idle_session_timeout)",
-            ],
-        ),
-        ("autovacuum", &["autovacuum is off"]),
-        ("locks", &["the tenant globex has 244 relations"]),
-        ("replication", &["read-only by default"]),
-        (
-            "settings",
-            &["fsync is off", "password_encryption is md5", "wait for a restart: max_connections"],
-        ),
-        ("transactionIds", &["nobody reads the replication slot idle"]),
-    ] {
-        for part in parts {
+    assert!(
+        !text.contains('\u{1b}') && !serde_json::to_string(&report)?.contains('\u{1b}'),
+        "{text}"
+    );
+    for (name, parts) in FOUND {
+        for part in *parts {
             assert!(whats(&report, name).iter().any(|what| what.contains(part)), "{part}: {text}");
         }
     }

@@ -24,7 +24,7 @@ async fn a_pooler_and_its_mode_are_found_out() -> TestResult {
             CheckStatus::Ok => {
                 assert_eq!(of(&report, "pooler").message, message, "{text}");
                 assert!(
-                    text.contains("something stands between, and keeps sessions (port "),
+                    text.contains("session mode; a pooler or proxy is in between (port "),
                     "{text}"
                 );
             }
@@ -33,7 +33,7 @@ async fn a_pooler_and_its_mode_are_found_out() -> TestResult {
                 assert!(!report.success && !report.health.healthy, "{text}");
                 assert_eq!(of(&report, "pooler").status, status, "{text}");
                 assert!(
-                    text.contains("a pooler in transaction mode stands before the server"),
+                    text.contains("a pooler in transaction mode is in front of the server"),
                     "{text}"
                 );
             }

@@ -1,0 +1,151 @@
+mod prometheus;
+mod report;
+
+use std::time::Duration;
+
+use clap::Args;
+use tenantry::{
+    HealthOptions,
+    activity::{
+        Activity, ActivityOptions, ActivityRates, ServiceFigures, ServiceRates, SizeMethod,
+    },
+};
+use tokio::time::{Instant, sleep};
+
+use self::report::MetricsReport;
+pub(in crate::command) use self::report::{bytes, seconds};
+use super::Ended;
+use crate::{
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+    scrape::Service,
+    settings::{self, key},
+};
+
+/// Arguments of `metrics`.
+#[derive(Debug, Args)]
+pub(crate) struct Metrics {
+    /// The service's /metrics [default: service.metrics_url; without it the database is asked]
+    #[arg(long, value_name = "URL", conflicts_with = "database")]
+    url: Option<String>,
+    /// Ask the database, whatever service.metrics_url says
+    #[arg(long)]
+    database: bool,
+    /// Print them in Prometheus' text format
+    #[arg(long, conflicts_with = "watch")]
+    prometheus: bool,
+    /// Print them again and again, with what happened per second; one line of JSON each with --json
+    #[arg(long, short)]
+    watch: bool,
+    /// How long to wait between two looks
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = settings::duration)]
+    interval: Duration,
+    /// Add a health check
+    #[arg(long)]
+    health: bool,
+    /// Add how much room each tenant takes, from the database
+    #[arg(long)]
+    sizes: bool,
+    /// Add the statements that took the most time, from pg_stat_statements
+    #[arg(long, value_name = "STATEMENTS")]
+    top_statements: Option<usize>,
+}
+
+/// One look.
+enum Look {
+    Service(ServiceFigures, Instant),
+    Database(Box<Activity>),
+}
+
+impl Metrics {
+    pub(crate) async fn run(self, on: &Context) -> Ended {
+        let service = self.service(on)?;
+        if let (true, Some(service)) = (self.prometheus, &service) {
+            let text = on.interruptible("nothing was read", service.text()).await?;
+            on.output.print(&text)?;
+            return Ok(Exit::Fine);
+        }
+        let mut before = None;
+        loop {
+            let look =
+                on.interruptible("nothing was read", self.look(on, service.as_ref())).await?;
+            let report = self.report(on, service.as_ref(), before.as_ref(), &look).await?;
+            match (self.prometheus, self.watch && on.output.json) {
+                (true, _) => on.output.print(&prometheus::text(&report))?,
+                (false, true) => on.output.print(&json_line(&report)?)?,
+                (false, false) => on.output.report(&report, || report.text())?,
+            }
+            if !self.watch {
+                return Ok(report.exit());
+            }
+            before = Some(look);
+            tokio::select! {
+                () = sleep(self.interval) => (),
+                // Watching ends with Ctrl-C: nothing is left undone.
+                () = on.interrupt.clone().wait() => return Ok(Exit::Fine),
+            }
+            if !on.output.json {
+                on.output.print("")?;
+            }
+        }
+    }
+
+    fn service(&self, on: &Context) -> Result<Option<Service>, Failure> {
+        if self.database {
+            return Ok(None);
+        }
+        let url = self.url.as_deref().or_else(|| on.settings.text(&key::METRICS_URL));
+        url.map(Service::new).transpose()
+    }
+
+    async fn look(&self, on: &Context, service: Option<&Service>) -> Result<Look, Failure> {
+        match service {
+            Some(service) => Ok(Look::Service(service.figures().await?, Instant::now())),
+            None => {
+                let options = ActivityOptions::default()
+                    .top_statements(self.top_statements.unwrap_or_default());
+                Ok(Look::Database(Box::new(on.manager()?.activity(options).await?)))
+            }
+        }
+    }
+
+    async fn report(
+        &self,
+        on: &Context,
+        service: Option<&Service>,
+        before: Option<&Look>,
+        now: &Look,
+    ) -> Result<MetricsReport, Failure> {
+        let mut report = MetricsReport {
+            url: service.map(|service| service.shown().to_owned()),
+            ..MetricsReport::default()
+        };
+        match (before, now) {
+            (before, Look::Service(figures, at)) => {
+                if let Some(Look::Service(then, began)) = before {
+                    report.service_rates = ServiceRates::between(then, figures, *at - *began);
+                }
+                report.service = Some(figures.clone());
+            }
+            (before, Look::Database(activity)) => {
+                if let Some(Look::Database(then)) = before {
+                    report.database_rates = ActivityRates::between(then, activity);
+                }
+                report.database = Some((**activity).clone());
+            }
+        }
+        if self.health {
+            report.health = Some(on.manager()?.health(HealthOptions::default()).await);
+        }
+        if self.sizes {
+            report.sizes = Some(on.manager()?.tenant_sizes(SizeMethod::Estimate).await?);
+        }
+        Ok(report)
+    }
+}
+
+fn json_line(report: &MetricsReport) -> Result<String, Failure> {
+    serde_json::to_string(report)
+        .map_err(|error| Failure::while_doing("writing the report as JSON", &error))
+}

@@ -1,0 +1,163 @@
+//! Reads what `top` shows.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tenantry::{
+    TenantManager,
+    activity::{
+        Activity, ActivityOptions, ActivityRates, ServiceFigures, ServiceRates, SizeMethod,
+    },
+};
+use tokio::time::Instant;
+
+use super::model::{Look, Row, Slow};
+use crate::{
+    command::metrics::seconds, context::Context, failure::Failure, scrape::Service, settings::key,
+};
+
+/// How old sizes may be: reading them costs more than all else.
+const SIZES: Duration = Duration::from_secs(60);
+
+/// A service, if there is one, and the database.
+pub(super) struct Source {
+    manager: TenantManager,
+    service: Option<Service>,
+    before: Option<(ServiceFigures, Instant)>,
+    activity: Option<Activity>,
+    wants_sizes: bool,
+    sizes: BTreeMap<String, u64>,
+    sized: Option<Instant>,
+}
+
+impl Source {
+    pub(super) fn new(on: &Context, url: Option<&str>, wants_sizes: bool) -> Result<Self, Failure> {
+        let url = url.or_else(|| on.settings.text(&key::METRICS_URL));
+        Ok(Self {
+            manager: on.manager()?.clone(),
+            service: url.map(Service::new).transpose()?,
+            before: None,
+            activity: None,
+            wants_sizes,
+            sizes: BTreeMap::new(),
+            sized: None,
+        })
+    }
+
+    /// Looks once.
+    pub(super) async fn look(&mut self) -> Result<Look, Failure> {
+        let activity = self.manager.activity(ActivityOptions::default()).await?;
+        let mut look = Look::default();
+        look.summary.push(format!(
+            "PostgreSQL {}  {} of {} connections  {}",
+            activity.server_version,
+            activity.connections.used,
+            activity.connections.max,
+            activity.sessions
+        ));
+        if let Some(rates) =
+            self.activity.as_ref().and_then(|before| ActivityRates::between(before, &activity))
+        {
+            look.summary.push(format!(
+                "{:.0} commits/s  {:.0} rollbacks/s  {:.0} rows read/s  {:.0} rows changed/s",
+                rates.commits, rates.rollbacks, rates.rows_returned, rates.rows_changed
+            ));
+        }
+        sessions(&mut look, &activity);
+        self.activity = Some(activity);
+        self.ask_service(&mut look).await?;
+        self.measure(&mut look).await?;
+        Ok(look)
+    }
+
+    async fn ask_service(&mut self, look: &mut Look) -> Result<(), Failure> {
+        let Some(service) = &self.service else {
+            if look.rows.is_empty() {
+                look.unseen.push(
+                    "which tenants sessions are bound to: give the service's /metrics with --url, or let it set name_tenants".to_owned(),
+                );
+            }
+            return Ok(());
+        };
+        let (figures, now) = (service.figures().await?, Instant::now());
+        let rates = self
+            .before
+            .as_ref()
+            .and_then(|(before, at)| ServiceRates::between(before, &figures, now - *at));
+        look.summary.push(format!(
+            "service: {} of {} connections in use, {} waiting{}",
+            figures.leased,
+            figures.connections_max,
+            figures.waiting,
+            rates.as_ref().map_or_else(String::new, |rates| format!(
+                "  {:.0} queries/s  p50 {}  p99 {}  wait p99 {}",
+                rates.queries,
+                seconds(rates.query_p50),
+                seconds(rates.query_p99),
+                seconds(rates.wait_p99)
+            ))
+        ));
+        for (id, tenant) in &figures.tenants {
+            let row = row(look, id);
+            row.sessions.get_or_insert(tenant.leased + tenant.idle);
+            row.active.get_or_insert(tenant.leased);
+            row.waiting = Some(tenant.waiting);
+            row.queries =
+                rates.as_ref().and_then(|rates| rates.tenants.get(id)).map(|rates| rates.acquires);
+        }
+        if figures.tenants.is_empty() {
+            look.unseen.push(
+                "figures of each tenant: let the service set MetricsOptions::tenant_labels"
+                    .to_owned(),
+            );
+        }
+        self.before = Some((figures, now));
+        Ok(())
+    }
+
+    /// Adds how much room tenants take, which is read once a minute.
+    async fn measure(&mut self, look: &mut Look) -> Result<(), Failure> {
+        if self.wants_sizes && self.sized.is_none_or(|at| at.elapsed() >= SIZES) {
+            let sizes = self.manager.tenant_sizes(SizeMethod::Estimate).await?;
+            self.sizes = sizes
+                .tenants
+                .into_iter()
+                .filter_map(|size| Some((size.tenant_id.to_string(), size.bytes?)))
+                .collect();
+            self.sized = Some(Instant::now());
+        }
+        for (id, bytes) in &self.sizes {
+            row(look, id).bytes = Some(*bytes);
+        }
+        Ok(())
+    }
+}
+
+fn row<'a>(look: &'a mut Look, id: &str) -> &'a mut Row {
+    if !look.rows.contains_key(id) {
+        look.rows.insert(id.to_owned(), Row { tenant: id.to_owned(), ..Row::default() });
+    }
+    look.rows.entry(id.to_owned()).or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody has so many sessions")]
+fn sessions(look: &mut Look, activity: &Activity) {
+    for tenant in &activity.tenants {
+        let row = row(look, &tenant.tenant_id);
+        row.sessions = Some(tenant.sessions.total as f64);
+        row.active = Some(tenant.sessions.active as f64);
+        row.waiting = Some(tenant.sessions.waiting as f64);
+        row.longest = tenant.longest_statement.map(|time| time.as_secs_f64());
+    }
+    look.slow = activity
+        .slow
+        .iter()
+        .map(|slow| Slow {
+            tenant: slow.tenant_id.clone().unwrap_or_else(|| "-".to_owned()),
+            seconds: slow.running.as_secs_f64(),
+            wait: slow.wait.clone().unwrap_or_default(),
+            text: slow.text.clone(),
+        })
+        .collect();
+    look.unseen
+        .extend(activity.unseen.iter().map(|unseen| format!("{}: {}", unseen.what, unseen.why)));
+}
