@@ -17,6 +17,7 @@ use crate::{
     failure::Failure,
     interrupt::Interrupt,
     output::Output,
+    postgres::Connection,
     settings::{Settings, key, redact},
 };
 
@@ -110,6 +111,27 @@ impl Context {
                 "set migrations.tenants to the folder, or make the first file with `migrate new`",
             )
         })
+    }
+
+    /// Returns how requests reach the database, for programs that connect by themselves.
+    pub(crate) fn connection(&self) -> Result<Connection, Failure> {
+        self.settings.connection().map_err(|failure| self.without_url(failure))
+    }
+
+    /// Returns how upkeep reaches the database, for programs that connect by themselves.
+    pub(crate) fn upkeep_connection(&self) -> Result<Connection, Failure> {
+        self.settings.upkeep_connection().map_err(|failure| self.without_url(failure))
+    }
+
+    fn without_url(&self, failure: Failure) -> Failure {
+        match self.has_given_manager() && self.settings.text(&key::DATABASE_URL).is_none() {
+            true => Failure::new(format!(
+                "{} connects to its database by itself, and does not tell PostgreSQL's programs how",
+                self.program()
+            ))
+            .hint("set DATABASE_URL to the same database"),
+            false => failure,
+        }
     }
 
     pub(crate) fn migrator(&self) -> Result<TenantMigrator, Failure> {

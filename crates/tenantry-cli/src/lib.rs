@@ -51,6 +51,7 @@ mod exit;
 mod failure;
 mod interrupt;
 mod output;
+mod postgres;
 mod scrape;
 mod selection;
 mod settings;

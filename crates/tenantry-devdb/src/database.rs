@@ -57,6 +57,55 @@ impl DevDatabase {
         Self::create_in(&host, host.empty()).await
     }
 
+    /// Creates an empty database in the server of this URL, whatever `DATABASE_URL` says.
+    ///
+    /// User, password and parameters of the URL are those of the new database's; the role must be allowed to create
+    /// databases. What dead processes of this machine have left there is dropped on the way.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not a sound one, the server cannot be reached, or it does not let us create a database. No part of
+    /// the URL is in the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// When cancelled, no database is left, or the next process to start here drops it.
+    pub async fn create_at(server_url: &str) -> Result<Self, Error> {
+        let host = Host::named(server_url)?;
+        Self::create_in(&host, host.empty()).await
+    }
+
+    /// Creates schemas in it where they are missing. Any name will do.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses: a name may be one that it keeps for itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// When cancelled, all of them are created or none.
+    pub async fn create_schemas<N: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<(), Error> {
+        let quoted = names.into_iter().map(|name| name.as_ref().replace('"', "\"\""));
+        let sql = quoted.map(|name| format!("create schema if not exists \"{name}\"; "));
+        admin::run_script(self.url.clone(), sql.collect()).await
+    }
+
+    /// Runs SQL of any number of statements in it, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// What the SQL fails with.
+    ///
+    /// # Cancel safety
+    ///
+    /// When cancelled, all of it has been done or nothing.
+    pub async fn run_script(&self, sql: &str) -> Result<(), Error> {
+        admin::run_script(self.url.clone(), sql.to_owned()).await
+    }
+
     /// Creates a database that `setup_sql` has been run in.
     ///
     /// In a shared throwaway server the SQL, any number of statements in one transaction, runs once

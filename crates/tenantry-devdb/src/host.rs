@@ -17,6 +17,8 @@ use crate::{
 pub(crate) enum Host {
     /// Somebody else's: nothing is left behind in it.
     Given(Url),
+    /// The same, but named by the program.
+    Named(Url),
     /// Our own, which goes away with all that is in it.
     Shared(Arc<SharedServer>),
 }
@@ -34,25 +36,34 @@ impl Host {
         blocking(move || SharedServer::join(&binaries)).await.map(Self::Shared)
     }
 
+    /// The server that a program names.
+    pub(crate) fn named(url: &str) -> Result<Self, Error> {
+        // What is wrong is not told: it may be a piece of a password.
+        let sound = given(url).map(Self::Named);
+        sound.map_err(|_| {
+            Error::failed("creating a database", "its server's URL is not a sound one")
+        })
+    }
+
     /// A session in the database that others are created from.
     pub(crate) async fn admin(&self) -> Result<Admin, Error> {
         Admin::connect(&self.admin_url()).await.map_err(|error| match self {
             Self::Given(_) => error.under("using DATABASE_URL"),
-            Self::Shared(_) => error,
+            Self::Named(_) | Self::Shared(_) => error,
         })
     }
 
     /// The URL of the database that others are created from.
     pub(crate) fn admin_url(&self) -> String {
         match self {
-            Self::Given(url) => url.to_string(),
+            Self::Given(url) | Self::Named(url) => url.to_string(),
             Self::Shared(server) => admin::loopback_url(server.port(), "postgres"),
         }
     }
 
     pub(crate) fn database_url(&self, name: &DatabaseName) -> String {
         match self {
-            Self::Given(url) => with_database(url, name),
+            Self::Given(url) | Self::Named(url) => with_database(url, name),
             Self::Shared(server) => admin::loopback_url(server.port(), name.as_str()),
         }
     }
@@ -61,7 +72,7 @@ impl Host {
     pub(crate) fn empty(&self) -> Content<'static> {
         match self {
             // It may force everything to disk, and then copying files is slow.
-            Self::Given(_) => Content::ServerDefault,
+            Self::Given(_) | Self::Named(_) => Content::ServerDefault,
             Self::Shared(_) => Content::Empty,
         }
     }
@@ -72,6 +83,7 @@ impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Given(_) => "Given",
+            Self::Named(_) => "Named",
             Self::Shared(_) => "Shared",
         })
     }

@@ -88,6 +88,7 @@
 //! | be ready before the first request | [`TenantManager::warm_up`], [`TenantDb::ready`] |
 //! | answer a probe | [`TenantManager::health`], or the routes of `tenantry-axum` and `tenantry-actix` |
 //! | be scraped | [`TenantManager::collector`] for Prometheus, [`TenantManager::metrics`] for anything else |
+//! | see how a database is set up | [`TenantManager::database_outline`], [`outline`] |
 //! | see what the database is doing | [`TenantManager::activity`], [`TenantManager::tenant_sizes`] |
 //! | see what happens | `tracing` under the targets `tenantry::…`; [`ManagerBuilder::on_event`] and the other hooks |
 //!
@@ -121,6 +122,7 @@ mod metrics;
 pub mod migrate;
 #[cfg(feature = "ops")]
 pub mod ops;
+pub mod outline;
 mod plain;
 mod pool;
 pub mod proof;
@@ -146,7 +148,7 @@ pub use health::{
     HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, SharedHealth,
     TenantHealth, Unreachable, UnreachableExtension,
 };
-pub use manager::{ConfigError, ManagerBuilder, TenantManager, UrlError};
+pub use manager::{ConfigError, ManagerBuilder, TenantManager, UrlError, url_parameters};
 pub use metrics::{
     ConnectionCounts, Metrics, MetricsCollector, MetricsOptions, PoolsMetrics, SharedMetrics,
     TenantMetrics, UpkeepMetrics,

@@ -17,7 +17,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinHandle;
 
 pub use builder::{ConfigError, ManagerBuilder};
-pub use url::UrlError;
+pub use url::{UrlError, url_parameters};
 
 use crate::{
     activity::{self, Activity, ActivityOptions, SizeMethod, TenantSizes},

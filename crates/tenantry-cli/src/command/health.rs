@@ -54,7 +54,7 @@ fn parse_all(ids: &[String]) -> Result<Vec<TenantId>, Failure> {
 
 fn exit_of(report: &HealthReport) -> Exit {
     let degraded = report.pools.iter().any(|pool| pool.status != HealthStatus::Ok);
-    match (report.healthy, degraded) {
+    match (report.healthy && report.unhealthy_pools == 0, degraded) {
         (false, _) => Exit::Problems,
         (true, true) => Exit::Warnings,
         (true, false) => Exit::Fine,
@@ -62,12 +62,13 @@ fn exit_of(report: &HealthReport) -> Exit {
 }
 
 fn text(report: &HealthReport, style: Style) -> String {
-    let word = match report.healthy {
-        true => style.good("healthy"),
-        false => style.error("unhealthy"),
+    let word = match (report.healthy, report.unhealthy_pools) {
+        (true, 0) => style.good("healthy"),
+        _ => style.error("unhealthy"),
     };
+    let tenants = if report.total_pools == 1 { "tenant" } else { "tenants" };
     let mut lines = vec![format!(
-        "{word}: {} tenants checked, {} degraded, {} unhealthy",
+        "{word}: {} {tenants} checked, {} degraded, {} unhealthy",
         report.total_pools, report.degraded_pools, report.unhealthy_pools
     )];
     if let Some(shared) = &report.shared_db {

@@ -4,13 +4,17 @@ mod completions;
 mod config;
 mod doctor;
 mod drift;
+mod dump;
 mod health;
 mod init;
 mod man;
 mod metrics;
 mod migrate;
+mod prepare;
+mod restore;
 mod schema;
 mod seed;
+mod shell;
 mod sql;
 mod status;
 mod tenant;
@@ -53,6 +57,14 @@ pub(crate) enum Command {
     Top(top::Top),
     /// Run one statement over all tenants
     Sql(sql::Sql),
+    /// Start psql in a tenant's schema
+    Shell(shell::Shell),
+    /// Write a tenant's schema to a file, with pg_dump
+    Dump(dump::Dump),
+    /// Make a tenant of a dump, with pg_restore
+    Restore(restore::Restore),
+    /// Make a tenant to check queries against, and run a command on it
+    Prepare(prepare::Prepare),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Print the manual page
@@ -83,6 +95,10 @@ impl Command {
             Self::Metrics(command) => command.run(on).await,
             Self::Top(command) => command.run(on).await,
             Self::Sql(command) => command.run(on).await,
+            Self::Shell(command) => command.run(on).await,
+            Self::Dump(command) => command.run(on).await,
+            Self::Restore(command) => command.run(on).await,
+            Self::Prepare(command) => command.run(on).await,
             Self::Completions(command) => command.run(on),
             Self::Man(command) => command.run(on),
         }

@@ -53,6 +53,12 @@ pub(crate) fn read(named: Option<&Path>) -> Result<Option<File>, Failure> {
     Ok(Some(File { path: path.to_owned(), settings }))
 }
 
+/// Reads the text of a file.
+#[cfg(test)]
+pub(crate) fn parse_text(text: &str) -> Result<Vec<(&'static Key, Value, usize)>, String> {
+    parse(text).map_err(|Wrong { line, what, .. }| format!("{line}: {what}"))
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
     match error.kind() {

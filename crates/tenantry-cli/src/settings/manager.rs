@@ -1,6 +1,9 @@
 //! Makes the manager that the settings describe.
 
-use tenantry::{Credentials, Isolation, PoolOptions, SchemaDiscovery, TableCatalog, TenantManager};
+use tenantry::{
+    Credentials, Isolation, ManagerBuilder, PoolOptions, SchemaDiscovery, TableCatalog,
+    TenantManager,
+};
 
 use super::{Settings, key};
 use crate::failure::{Failure, chain};
@@ -16,23 +19,14 @@ impl Settings {
             Failure::new(format!("{}: {}", self.place(key), chain(error)))
         };
         let url = self.database_url()?;
-        let mut builder = TenantManager::builder(&url)
-            .pool_options(self.pool_options())
-            .instance(self.instance())
-            .isolation(Isolation::schema(self.text(&key::SCHEMA).unwrap_or_default()))
-            .tenants_see_shared(self.switch(&key::SEE_SHARED))
-            .extension_schemas(self.list(&key::EXTENSION_SCHEMAS));
-        if let Some(schema) = self.text(&key::SHARED_SCHEMA) {
-            builder = builder.shared_schema(schema);
-        }
+        let mut builder = self.builder_at(&url);
         builder = match self.table_catalog().map_err(|error| wrong(&key::TABLE, &error))? {
             Some(catalog) => builder.catalog(catalog),
             None => builder.catalog(SchemaDiscovery::default()),
         };
         if let Some(user) = self.text(&key::UPKEEP_USER) {
             let credentials = Credentials::new(user);
-            let password =
-                self.password(&key::UPKEEP_PASSWORD_FILE, &key::UPKEEP_PASSWORD_COMMAND)?;
+            let password = self.upkeep_password()?;
             builder = builder
                 .upkeep_credentials(password.into_iter().fold(credentials, Credentials::password));
         }
@@ -45,6 +39,20 @@ impl Settings {
                 }
             }
         })
+    }
+
+    /// Begins to configure a manager for another database, with the pool and the names that are set.
+    pub(crate) fn builder_at(&self, url: &str) -> ManagerBuilder {
+        let builder = TenantManager::builder(url)
+            .pool_options(self.pool_options())
+            .instance(self.instance())
+            .isolation(Isolation::schema(self.text(&key::SCHEMA).unwrap_or_default()))
+            .tenants_see_shared(self.switch(&key::SEE_SHARED))
+            .extension_schemas(self.list(&key::EXTENSION_SCHEMAS));
+        match self.text(&key::SHARED_SCHEMA) {
+            Some(schema) => builder.shared_schema(schema),
+            None => builder,
+        }
     }
 
     /// Returns the catalog's table, if tenants are listed in one.

@@ -19,7 +19,7 @@ use std::{
 pub(crate) use key::Key;
 pub(crate) use value::{Value, duration};
 
-use crate::{args::Global, failure::Failure};
+use crate::{args::Global, failure::Failure, postgres::PG_BIN};
 
 /// Where the value of a setting is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,8 +202,10 @@ fn shown_key(name: &str) -> &str {
 /// Finds variables that are meant as settings and are none.
 fn unknown_variables() -> Vec<(String, Option<&'static str>)> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let known =
-        |name: &str| name == "TENANTRY_CONFIG" || key::ALL.iter().any(|key| key.variable() == name);
+    let known = |name: &str| {
+        ["TENANTRY_CONFIG", PG_BIN].contains(&name)
+            || key::ALL.iter().any(|key| key.variable() == name)
+    };
     let unknown = names.filter(|name| name.starts_with("TENANTRY_") && !known(name));
     let mut unknown: Vec<_> = unknown
         .map(|name| {

@@ -48,6 +48,11 @@ impl Settings {
         }
     }
 
+    /// Returns the password of upkeep, where one is set.
+    pub(crate) fn upkeep_password(&self) -> Result<Option<String>, Failure> {
+        self.password(&key::UPKEEP_PASSWORD_FILE, &key::UPKEEP_PASSWORD_COMMAND)
+    }
+
     /// Returns the URL of the database with the password that was given beside it.
     ///
     /// # Errors

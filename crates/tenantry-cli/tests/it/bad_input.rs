@@ -23,7 +23,7 @@ async fn a_database_that_is_down_is_told() {
     }
     let at = |url: &'static str| folder.tenantry(["status"]).url(url).run();
     at("postgres://app@no-such-host.invalid/saas").await.ended_with(2).says("no-such-host.invalid");
-    at("mysql://app@localhost/saas").await.ended_with(2).says("mysql");
+    at("mysql://app@localhost/saas").await.ended_with(2).says("database.url ($DATABASE_URL)");
     at("postgres://app@127.0.0.1:99999/saas").await.ended_with(2).says("error: ");
 }
 

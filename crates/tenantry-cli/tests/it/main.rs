@@ -1,9 +1,13 @@
 //! What the commands promise, tried with the real binary on a real PostgreSQL.
 
 mod bad_input;
+mod dump;
 mod exit_codes;
 mod help;
+mod init;
 mod interrupt;
 mod pipes;
+mod prepare;
 mod settings;
+mod shell;
 mod support;

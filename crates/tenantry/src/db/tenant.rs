@@ -43,6 +43,31 @@ impl TenantDb {
         &self.tenant
     }
 
+    /// Returns what makes a session the tenant's, as settings by name: `search_path`, `role` where the tenant has one,
+    /// and the settings on record, in the order in which they are set.
+    ///
+    /// For programs that open a session by themselves, such as `psql` with `PGOPTIONS`. Nothing is asked of the server:
+    /// take a connection first to make sure that the schema exists, or names are looked up in the shared schema alone.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// let db = manager.tenant("acme").await?;
+    /// for (name, value) in db.session_settings() {
+    ///     println!("{name} = {value}"); // search_path = "tenant_acme"
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn session_settings(&self) -> Vec<(String, String)> {
+        let binding = &self.handle.occupant().binding;
+        let path = binding.search_path.iter().map(|schema| schema.quoted().to_string());
+        let path = ("search_path".to_owned(), path.collect::<Vec<_>>().join(", "));
+        let role = binding.role.as_ref().map(|role| ("role".to_owned(), role.to_string()));
+        std::iter::once(path).chain(role).chain(binding.settings.iter().cloned()).collect()
+    }
+
     /// Takes a connection that is bound to the tenant.
     ///
     /// Right for several statements that need one session, for `COPY`, and for everything that sqlx

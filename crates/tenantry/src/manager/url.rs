@@ -31,6 +31,34 @@ pub(super) struct Parameter {
 
 type Result<T> = std::result::Result<T, UrlError>;
 
+/// Takes a database URL apart into parameters under the names of [libpq], for programs that are started beside the
+/// manager, such as `psql` and `pg_dump`: `user`, `password`, `host`, `port`, `dbname`, `sslmode` and so on. Values are
+/// decoded. What the URL leaves out is not there; libpq and sqlx take it from `PGHOST`, `PGPASSWORD`, `.pgpass` and
+/// the like.
+///
+/// The password is among them: do not print them, and do not pass them as arguments, which all users of a machine can
+/// see. libpq reads most of them from [environment variables], too.
+///
+/// [libpq]: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+/// [environment variables]: https://www.postgresql.org/docs/current/libpq-envars.html
+///
+/// # Errors
+///
+/// [`UrlError`] when the URL is not a sound one, as [`TenantManager::builder`](super::TenantManager::builder) has it.
+///
+/// # Examples
+///
+/// ```
+/// let parameters = tenantry::url_parameters("postgres://app@db.example/saas?sslmode=require")?;
+/// let host = parameters.iter().find(|(key, _)| key == "host");
+/// assert_eq!(host.map(|(_, value)| value.as_str()), Some("db.example"));
+/// # Ok::<(), tenantry::UrlError>(())
+/// ```
+pub fn url_parameters(url: &str) -> std::result::Result<Vec<(String, String)>, UrlError> {
+    let parameters = parameters(url)?;
+    Ok(parameters.into_iter().map(|found| (found.key.into_owned(), found.value)).collect())
+}
+
 /// Reads the parameters that a URL has, in their order, under the names that libpq has for them.
 pub(super) fn parameters(url: &str) -> Result<Vec<Parameter>> {
     let url = url.trim();

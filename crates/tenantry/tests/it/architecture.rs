@@ -8,7 +8,7 @@ use std::{
 /// The modules of the crate, top to bottom; those in a row are equals. A module imports from its own
 /// row and from those below.
 const LAYERS: &[&[&str]] = &[
-    &["ops", "doctor"],
+    &["ops", "doctor", "outline"],
     &["manager"],
     &[
         "activity",
@@ -61,6 +61,7 @@ const PURE: &[&str] = &[
     "ops/allowance.rs",
     "ops/answer.rs",
     "ops/basic_auth.rs",
+    "outline/naming.rs",
     "warmup/report.rs",
     "pool/application_name.rs",
     "pool/breaker.rs",

@@ -44,6 +44,7 @@ mod metrics;
 mod migrate;
 mod opentelemetry;
 mod ops;
+mod outline;
 mod planted;
 mod pooler;
 mod proof;

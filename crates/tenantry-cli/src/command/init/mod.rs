@@ -1,0 +1,180 @@
+mod ask;
+mod file;
+mod look;
+mod propose;
+mod report;
+
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use self::{
+    look::Look,
+    propose::{Proposal, Proposals},
+    report::InitReport,
+};
+use super::Ended;
+use crate::{
+    args::Global,
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+    postgres::Connection,
+    settings::{Settings, Source, Value, file as settings_file, key},
+};
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --no-look it reads the catalogs of the database, and changes nothing there but for \
+                        --create-table. On a terminal it asks about each proposal; --yes takes them.\n\
+                        Settings given with --set are written to the file."
+)]
+pub(crate) struct Init {
+    /// File to write
+    #[arg(long, short, value_name = "FILE", default_value = settings_file::NAME)]
+    output: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Do not look at the database
+    #[arg(long)]
+    no_look: bool,
+    /// Write the password of --database-url to the file, too
+    #[arg(long)]
+    write_password: bool,
+    /// Create the catalog's table where it is missing, and list tenants in it
+    #[arg(long, conflicts_with = "no_look")]
+    create_table: bool,
+}
+
+impl Init {
+    pub(crate) async fn run(self, on: &Context) -> Ended {
+        self.refuse_existing()?;
+        let asks =
+            !self.yes && !on.output.json && io::stdin().is_terminal() && io::stderr().is_terminal();
+        let url = match on.settings.database_url() {
+            Ok(url) => Some(url),
+            Err(failure) if on.settings.text(&key::DATABASE_URL).is_some() => return Err(failure),
+            Err(_) if asks => ask::database_url()?,
+            Err(_) => None,
+        };
+        let look = self.look(on, url.as_deref()).await?;
+        let mut proposals = Proposals::new(&on.settings, &look, Path::new("."), self.create_table);
+        if asks {
+            ask::about(&mut proposals)?;
+        }
+        self.propose_url(on, url.as_deref(), &mut proposals)?;
+        self.write(&file::text(&proposals, &look))?;
+        let report = InitReport::new(&self.output, look, proposals, self.create_table);
+        if self.create_table {
+            self.make_table(on, url).await?;
+        }
+        on.output.report(&report, || report.text())?;
+        Ok(Exit::Fine)
+    }
+
+    fn refuse_existing(&self) -> Result<(), Failure> {
+        let path = self.output.display();
+        match fs::symlink_metadata(&self.output) {
+            Ok(found) if found.is_dir() => Err(Failure::new(format!("{path} is a folder"))
+                .hint(format!("name the file, such as {path}/{}", settings_file::NAME))),
+            Ok(_) if !self.force => {
+                Err(Failure::new(format!("{path} exists")).hint("--force replaces it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn look(&self, on: &Context, url: Option<&str>) -> Result<Look, Failure> {
+        if self.no_look {
+            return Ok(Look::NotWanted);
+        }
+        let Some(url) = url else { return Ok(Look::NoUrl) };
+        let progress = on.output.progress("init");
+        progress.say("looking at the database");
+        on.interruptible("no file was written", async { Ok::<_, Failure>(look::at(url).await) })
+            .await
+    }
+
+    /// Puts the URL into the file where it was given for that: not if it comes from a variable, and without its
+    /// password unless that is wanted.
+    fn propose_url(
+        &self,
+        on: &Context,
+        url: Option<&str>,
+        proposals: &mut Proposals,
+    ) -> Result<(), Failure> {
+        let Some(url) = url else { return Ok(()) };
+        let source = on.settings.get(&key::DATABASE_URL).map(|(_, source)| source);
+        if let Some(Source::Variable(name)) = source {
+            proposals.remark(format!(
+                "the database is the one of ${name}, which is not written to the file"
+            ));
+            return Ok(());
+        }
+        // The one that was given, without what comes from a file or a command.
+        let given = on.settings.text(&key::DATABASE_URL).unwrap_or(url);
+        let connection = Connection::parse(given)?;
+        let has_password = connection.get("password").is_some();
+        let written = if self.write_password { connection.url() } else { connection.url_to_show() };
+        let why = match (has_password, self.write_password) {
+            (true, false) => {
+                "as given, without the password: put that into ~/.pgpass, PGPASSWORD, or a file that \
+                 database.password_file names"
+            }
+            (true, true) => "as given, with the password: keep the file out of version control",
+            (false, _) => "as given",
+        };
+        let value = Value::DatabaseUrl(written);
+        proposals.add(Proposal { key: &key::DATABASE_URL, value, why: why.to_owned() });
+        Ok(())
+    }
+
+    fn write(&self, text: &str) -> Result<(), Failure> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = fs::File::options();
+        options.write(true);
+        match self.force {
+            true => options.create(true).truncate(true),
+            false => options.create_new(true),
+        };
+        if self.write_password {
+            options.mode(0o600);
+        }
+        let written =
+            options.open(&self.output).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|error| {
+            Failure::while_doing(format_args!("writing {}", self.output.display()), &error)
+        })
+    }
+
+    /// Makes the catalog's table as the new file describes it.
+    async fn make_table(&self, on: &Context, url: Option<String>) -> Result<(), Failure> {
+        let global =
+            Global { config: Some(self.output.clone()), database_url: url, ..Global::default() };
+        let settings = Settings::read(&global)?;
+        let manager = settings.manager()?;
+        let made = async {
+            match settings.table_catalog()? {
+                Some(catalog) => Ok(catalog.create_table(manager.shared()).await?),
+                None => Err(Failure::new("tenants.catalog is not table")),
+            }
+        };
+        let made = on.interruptible("whether the table was made is not known", made).await;
+        manager.close_within(std::time::Duration::from_secs(1)).await;
+        made.map_err(|failure| {
+            let path = self.output.display();
+            Failure::new(format!(
+                "{path} was written, and the catalog's table was not made: {failure}"
+            ))
+        })
+    }
+}

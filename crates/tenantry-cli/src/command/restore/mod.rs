@@ -1,0 +1,141 @@
+mod archived;
+mod clone;
+mod report;
+mod scratch;
+
+use std::{path::PathBuf, time::Instant};
+
+use clap::Args;
+use tenantry::{ErrorKind, TenantId, TenantRecord, clone::CloneReport, outline::ServerOutline};
+
+use self::{clone::Clone, report::RestoreReport, scratch::Scratch};
+use super::{Ended, shell::parse};
+use crate::{
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+    output::{Confirm, Progress},
+    postgres::Archive,
+    settings::key,
+};
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The dump goes into a scratch database on the same server, and from there into the new tenant in \
+                        one transaction, under any id. The scratch database is always removed. The role must be allowed \
+                        to create databases."
+)]
+pub(crate) struct Restore {
+    /// The tenant to make; it need not be the one that was dumped
+    #[arg(value_name = "TENANT")]
+    id: String,
+    /// The dump, as `tenantry dump` writes it
+    #[arg(long, short, value_name = "FILE")]
+    input: PathBuf,
+    /// Replace a tenant that exists. It is dropped once the new one is complete
+    #[arg(long)]
+    replace: bool,
+    /// Role of its sessions
+    #[arg(long)]
+    role: Option<String>,
+    /// Have the connecting role own all objects
+    #[arg(long)]
+    no_owner: bool,
+    /// Leave out privileges
+    #[arg(long)]
+    no_acl: bool,
+    /// Do not copy the shared schema into the scratch database; for dumps that do not refer to it
+    #[arg(long)]
+    no_shared: bool,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+impl Restore {
+    pub(crate) async fn run(self, on: &Context) -> Ended {
+        let began = Instant::now();
+        let id = parse(&self.id)?;
+        let archive = Archive::read(&self.input)?;
+        let shared = on.settings.text(&key::SHARED_SCHEMA).unwrap_or_default();
+        let schema = archived::schema(&archive, shared)?;
+        let connection = on.upkeep_connection()?;
+        let progress = on.output.progress("restore");
+        progress.say("looking at the server");
+        let checked = self.check(on, &id, &archive);
+        let (server, existing) = on.interruptible("nothing was restored", checked).await?;
+        if existing.is_some() {
+            let what = format!("replacing tenant {id} with all its data");
+            self.confirm.typed(&what, id.as_str())?;
+        }
+        let created = Scratch::create(&connection);
+        let scratch = on.interruptible("nothing was restored", created).await?;
+        let clone =
+            Clone { on, scratch: &scratch, id: &id, schema: &schema, role: self.role.as_deref() };
+        let made = self.make(&clone, &archive, &server, existing.as_ref(), &progress).await;
+        let removed = scratch.remove().await;
+        drop(progress);
+        let made = made?;
+        if let Err(failure) = removed {
+            on.output.warn(failure);
+        }
+        let replaced = existing.is_some();
+        let report = RestoreReport::new(&archive, &schema, server, replaced, made, began);
+        on.output.report(&report, || report.text())?;
+        Ok(if report.has_remarks() { Exit::Warnings } else { Exit::Fine })
+    }
+
+    /// Fills the scratch database, and makes the tenant of what is in it.
+    async fn make(
+        &self,
+        clone: &Clone<'_>,
+        archive: &Archive,
+        server: &ServerOutline,
+        existing: Option<&TenantRecord>,
+        progress: &Progress,
+    ) -> Result<CloneReport, Failure> {
+        let Clone { on, scratch, .. } = clone;
+        let filled = async {
+            if !self.no_shared {
+                progress.say("copying the shared schema");
+                scratch.copy_shared(on, server).await?;
+            }
+            progress.say("restoring into a scratch database");
+            let flags = [(self.no_owner, "--no-owner"), (self.no_acl, "--no-acl")];
+            scratch.restore(archive, server, &flags, |table| progress.say(table)).await
+        };
+        on.interruptible("no tenant was made", filled).await?;
+        clone.make(existing, progress).await
+    }
+
+    /// Returns the server, and the tenant that is to be replaced.
+    async fn check(
+        &self,
+        on: &Context,
+        id: &TenantId,
+        archive: &Archive,
+    ) -> Result<(ServerOutline, Option<TenantRecord>), Failure> {
+        let manager = on.manager()?;
+        let server = manager.server_outline().await?;
+        if archive.server_major > server.major() {
+            return Err(Failure::new(format!(
+                "{} is of PostgreSQL {}, and the server is PostgreSQL {}: a dump cannot go to an older version",
+                archive.path.display(),
+                archive.server_version,
+                server.version
+            )));
+        }
+        match manager.tenant_to_authorize(id).await {
+            Err(error) if error.kind() == ErrorKind::UnknownTenant => Ok((server, None)),
+            Err(error) => Err(error.into()),
+            Ok(_) if !self.replace => Err(Failure::new(format!("there is a tenant {id}"))
+                .hint("restore it under another id, or replace the tenant with --replace")),
+            Ok(_) => {
+                let records = manager.tenants().await?;
+                let record = records.into_iter().find(|record| record.id == *id);
+                let gone = || Failure::new(format!("tenant {id} is not listed any more"));
+                Ok((server, Some(record.ok_or_else(gone)?)))
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use std::{ffi::OsString, process::Command};
+
+use clap::Args;
+use tenantry::{TenantDb, TenantId, TenantState};
+
+use super::Ended;
+use crate::{context::Context, failure::Failure, postgres::Program};
+
+/// Arguments of `shell`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The session has the tenant's search path, role and settings, also after \\connect. It is not \
+                        kept from leaving them: whoever may use the shell may do what the role of the database may.\n\
+                        psql gets the password by its environment. A .psqlrc is read as always."
+)]
+pub(crate) struct Shell {
+    /// The tenant
+    #[arg(value_name = "TENANT")]
+    id: String,
+    /// Begin every transaction as a read-only one, unless a statement says otherwise
+    #[arg(long)]
+    read_only: bool,
+    /// Open the shell for a suspended tenant, too
+    #[arg(long)]
+    suspended: bool,
+    /// Arguments of psql, such as `-- --command "select 1"`
+    #[arg(last = true, value_name = "PSQL ARGUMENTS")]
+    arguments: Vec<OsString>,
+}
+
+impl Shell {
+    pub(crate) async fn run(self, on: &Context) -> Ended {
+        let id = parse(&self.id)?;
+        let psql = Program::first("psql")?;
+        let connection = on.connection()?;
+        let find = self.find(on, &id);
+        let db = on.interruptible("the shell was not opened", find).await?;
+        let mut settings = db.session_settings();
+        if self.read_only {
+            settings.push(("default_transaction_read_only".to_owned(), "on".to_owned()));
+        }
+        let pairs = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let connection =
+            connection.with_settings(pairs).set("application_name", Some("tenantry/shell"));
+        let mut command = Command::new(&psql.path);
+        connection.give_to(&mut command);
+        let mode = if self.read_only { " (read-only)" } else { "" };
+        for (number, state) in [(1, "%R%x%#"), (2, "%R%x%#"), (3, ">>")] {
+            command.arg("-v").arg(format!("PROMPT{number}={id}@%/{mode}{state} "));
+        }
+        command.arg("-v").arg(format!("TENANT={id}")).args(&self.arguments);
+        // The shell has a connection of its own.
+        on.close().await;
+        replace_by(command)
+    }
+
+    /// Finds the tenant, and makes sure that its schema is there: without it, names would be looked up in the shared
+    /// schema alone.
+    async fn find(&self, on: &Context, id: &TenantId) -> Result<TenantDb, Failure> {
+        let manager = on.manager()?;
+        if !self.suspended {
+            let db = manager.tenant(id.clone()).await.map_err(|error| {
+                let is_suspended = error.kind() == tenantry::ErrorKind::Suspended;
+                let failure = Failure::from(error);
+                if is_suspended {
+                    failure.hint("--suspended opens it all the same")
+                } else {
+                    failure
+                }
+            })?;
+            drop(db.acquire().await?);
+            return Ok(db);
+        }
+        let db = manager.tenant_to_authorize(id).await?;
+        match db.tenant().state() {
+            TenantState::Active => drop(db.acquire().await?),
+            _ => {
+                let schema = db.tenant().placement().container().as_str();
+                if manager.database_outline().await?.schema(schema).is_none() {
+                    return Err(Failure::new(format!("tenant {id} has no schema {schema}")));
+                }
+            }
+        }
+        Ok(db)
+    }
+}
+
+/// Reads the id of a tenant.
+pub(super) fn parse(id: &str) -> Result<TenantId, Failure> {
+    TenantId::parse(id).map_err(|error| Failure::while_doing(format_args!("{id:?}"), &error))
+}
+
+/// Ends this process and has the program take its place.
+fn replace_by(mut command: Command) -> Ended {
+    use std::os::unix::process::CommandExt;
+    let error = command.exec();
+    Err(Failure::while_doing("starting psql", &error))
+}

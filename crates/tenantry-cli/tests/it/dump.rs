@@ -1,0 +1,190 @@
+//! `dump` and `restore`: a tenant in a file, and back under any id.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{Fleet, eventually, execute, value};
+
+/// Rows, a function, an odd table, and a reference to the shared schema and to an extension.
+async fn fill(fleet: &Fleet, schema: &str) {
+    let mut admin = fleet.admin().await;
+    execute(
+        &mut admin,
+        "create schema if not exists ext; create extension if not exists citext schema ext",
+    )
+    .await;
+    execute(&mut admin, "insert into plans values ('free') on conflict do nothing").await;
+    execute(
+        &mut admin,
+        &format!(
+            "set search_path to {schema}; \
+             create table if not exists users (id bigint generated always as identity primary key, email text); \
+             insert into users (email) select 'u' || n from generate_series(1, 100) n; \
+             create table \"Odd \"\"T\" (plan text references public.plans, name ext.citext); \
+             insert into \"Odd \"\"T\" values ('free', 'X'); \
+             create function twice(n int) returns int language sql as 'select n * 2'"
+        ),
+    )
+    .await;
+}
+
+async fn databases(fleet: &Fleet) -> String {
+    let sql = "select coalesce(string_agg(datname, ','), '') from pg_database \
+               where datname like 'tenantry_dev_%' and datname <> current_database() \
+               and shobj_description(oid, 'pg_database') is not null";
+    value(&mut fleet.admin().await, sql).await
+}
+
+/// Programs that say they are of a version, and do something else.
+fn fake(fleet: &Fleet, version: &str, script: &str) -> std::path::PathBuf {
+    for name in ["pg_dump", "pg_restore"] {
+        let text = format!(
+            "#!/bin/sh\ncase $1 in --version) echo '{name} (PostgreSQL) {version}'; exit ;; esac\n{script}\n"
+        );
+        let path = fleet.folder.write(&format!("bin/{name}"), text);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fleet.folder.path().join("bin")
+}
+
+fn files(fleet: &Fleet) -> Vec<String> {
+    let entries = std::fs::read_dir(fleet.folder.path()).unwrap().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<_> =
+        names.filter(|name| name.contains("dump") || name.contains(".sql")).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_tenant_goes_into_a_file_and_comes_back_under_another_id() {
+    let fleet = Fleet::new().await;
+    let mut admin = fleet.admin().await;
+    fill(&fleet, "tenant_acme").await;
+    let set = ["--set", "tenants.extension_schemas=ext", "--json"];
+    let dump = fleet.tenantry(set.iter().chain(&["dump", "acme"])).run().await.ended_with(0).json();
+    assert_eq!(
+        (dump["file"].as_str(), dump["schema"].as_str()),
+        (Some("acme.dump"), Some("tenant_acme"))
+    );
+    assert!(dump["tables"].as_u64() >= Some(4) && dump["bytes"].as_u64() > Some(1000), "{dump}");
+    let mode = std::fs::metadata(fleet.folder.path().join("acme.dump")).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    // The file is not replaced by accident.
+    fleet.run("dump acme").await.ended_with(2).says("acme.dump exists").says("--force");
+    fleet.run("dump acme --force").await.ended_with(0);
+
+    let restore = ["restore", "copy", "--input", "acme.dump"];
+    let report = fleet.tenantry(set.iter().chain(&restore)).run().await.ended_with(0).json();
+    assert_eq!(report["tenant"]["schemaName"], "tenant_copy");
+    assert_eq!(report["dumpedSchema"], "tenant_acme");
+    let same = "(select array_agg(u order by id) from tenant_acme.users u)::text = \
+                (select array_agg(u order by id) from tenant_copy.users u)::text \
+                and tenant_copy.twice(2) = 4 and (select count(*) from tenant_copy.\"Odd \"\"T\") = 1 \
+                and (select count(*) from tenant_copy._sqlx_migrations) = 2";
+    assert_eq!(value(&mut admin, same).await, "true");
+    assert_eq!(value(&mut admin, "select state from tenants where id = 'copy'").await, "active");
+    assert_eq!(databases(&fleet).await, "", "the scratch database is removed");
+    // A tenant that exists stays.
+    fleet.run("restore copy --input acme.dump").await.ended_with(2).says("there is a tenant copy");
+    assert_eq!(files(&fleet), ["acme.dump"]);
+}
+
+#[tokio::test]
+async fn a_tenant_is_replaced_once_the_new_one_is_complete() {
+    let fleet = Fleet::new().await;
+    let mut admin = fleet.admin().await;
+    execute(&mut admin, "insert into tenant_acme.users (email) values ('old')").await;
+    execute(&mut admin, "update tenants set attributes = '{\"a\": 1}' where id = 'acme'").await;
+    fleet.run("dump acme").await.ended_with(0);
+    execute(&mut admin, "update tenant_acme.users set email = 'newer'").await;
+    let unasked = fleet.run("restore acme --input acme.dump --replace").await.ended_with(2);
+    unasked.says("has to be confirmed");
+    // Another one that uses nothing of it: a dump that cannot be restored leaves the tenant as it is.
+    let broken = fleet.folder.path().join("broken.dump");
+    let whole = std::fs::read(fleet.folder.path().join("acme.dump")).unwrap();
+    std::fs::write(&broken, &whole[..whole.len() - 200]).unwrap();
+    fleet.run("restore acme --input broken.dump --replace --yes").await.ended_with(2);
+    assert_eq!(value(&mut admin, "select email from tenant_acme.users").await, "newer");
+    let ran = fleet.run("restore acme --input acme.dump --replace --yes").await.ended_with(0);
+    ran.says("in the place of the old one");
+    assert_eq!(value(&mut admin, "select email from tenant_acme.users").await, "old");
+    let row = "select id || attributes::text from tenants where id = 'acme'";
+    assert_eq!(value(&mut admin, row).await, "acme{\"a\": 1}");
+    assert_eq!(value(&mut admin, "select count(*) from tenants").await, "3");
+    let schemas = "select count(*) from pg_namespace where nspname ~ 'replaced|spare'";
+    assert_eq!(value(&mut admin, schemas).await, "0");
+}
+
+#[tokio::test]
+async fn odd_names_are_dumped_and_nothing_else() {
+    let fleet = Fleet::new().await;
+    let mut admin = fleet.admin().await;
+    let odd = format!("Odd.*\"[a]{}", "x".repeat(63 - 10));
+    let quoted = odd.replace('"', "\"\"");
+    execute(&mut admin, &format!("create schema \"{quoted}\"; create schema \"Odd.b\"")).await;
+    execute(&mut admin, &format!("insert into tenants (id, container) values ('Odd', '{odd}')"))
+        .await;
+    fill(&fleet, &format!("\"{quoted}\"")).await;
+    let set = ["--set", "tenants.extension_schemas=ext"];
+    fleet.tenantry(["dump", "Odd", "--output", "o.dump"]).run().await.ended_with(0);
+    let restore = ["restore", "plain", "--input", "o.dump", "--json"];
+    let report = fleet.tenantry(set.iter().chain(&restore)).run().await.ended_with(0).json();
+    assert_eq!(report["dumpedSchema"].as_str(), Some(odd.as_str()));
+    assert_eq!(value(&mut admin, "select count(*) from tenant_plain.users").await, "100");
+    fleet.run("dump Odd --format plain --no-owner --no-acl").await.ended_with(0);
+    let sql = fleet.folder.read("Odd.sql");
+    assert!(sql.contains(&format!("CREATE SCHEMA \"{quoted}\"")) && !sql.contains("OWNER TO"));
+    assert!(!sql.contains("\"Odd.b\""));
+    fleet
+        .run("restore x --input Odd.sql")
+        .await
+        .ended_with(2)
+        .says("not a dump in the custom format");
+}
+
+#[tokio::test]
+async fn wrong_versions_are_refused_with_both() {
+    let fleet = Fleet::new().await;
+    fleet.run("dump acme").await.ended_with(0);
+    let old = fake(&fleet, "9.6", "exit 1");
+    let ran = fleet.tenantry(["dump", "globex"]).env("TENANTRY_PG_BIN", &old).run().await;
+    ran.ended_with(2).says("or newer is needed").says("9.6").says("TENANTRY_PG_BIN");
+    let list = "echo ';     Dumped from database version: 99.1'; \
+                echo '5; 2615 16385 SCHEMA - tenant_acme postgres'; echo 'CREATE SCHEMA tenant_acme;'";
+    let new = fake(&fleet, "99.1", list);
+    let ran = fleet.tenantry(["restore", "x", "--input", "acme.dump"]).env("TENANTRY_PG_BIN", &new);
+    ran.run().await.ended_with(2).says("of PostgreSQL 99.1").says("an older version");
+    let none = fleet.folder.path().join("migrations");
+    let ran = fleet.tenantry(["dump", "globex"]).env("TENANTRY_PG_BIN", none).run().await;
+    ran.ended_with(2).says("there is no pg_dump");
+    fleet
+        .run("restore x --input nowhere.dump")
+        .await
+        .ended_with(2)
+        .says("reading the dump nowhere.dump");
+    assert_eq!(files(&fleet), ["acme.dump"]);
+}
+
+#[tokio::test]
+async fn an_interrupted_dump_leaves_no_file_and_no_child() {
+    let fleet = Fleet::new().await;
+    let bin = fake(&fleet, "99.1", "echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 100");
+    let mut call = fleet.tenantry(["dump", "acme"]).env("TENANTRY_PG_BIN", bin);
+    let child = call.command.spawn().unwrap();
+    let pid = fleet.folder.path().join("pid");
+    eventually("the dump is under way", async || pid.exists()).await;
+    assert_eq!(files(&fleet).len(), 1, "{:?}", files(&fleet));
+    let id = child.id().unwrap();
+    std::process::Command::new("kill").arg(id.to_string()).status().unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("interrupted: the dump was not made"), "{said}");
+    assert!(files(&fleet).is_empty(), "{:?}", files(&fleet));
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let process = format!("/proc/{}/comm", pid.trim());
+    eventually("the child has ended", async || {
+        !std::fs::read_to_string(&process).is_ok_and(|name| name.trim() == "sleep")
+    })
+    .await;
+}

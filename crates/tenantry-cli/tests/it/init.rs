@@ -1,0 +1,69 @@
+//! `init` writes a configuration that is read again, and proposes what it sees.
+
+use crate::support::{Fleet, Folder, execute, value};
+
+#[tokio::test]
+async fn a_database_is_looked_at_and_described() {
+    let fleet = Fleet::new().await;
+    let mut admin = fleet.admin().await;
+    execute(
+        &mut admin,
+        "create schema ext; create extension citext schema ext; create schema audit; create table audit.t ()",
+    )
+    .await;
+    std::fs::remove_file(fleet.folder.path().join("tenantry.toml")).unwrap();
+    let report = fleet.run("init --json --set service.instances=7").await.ended_with(0).json();
+    let proposed = |key: &str| {
+        let proposals = report["proposals"].as_array().unwrap();
+        let found = proposals.iter().find(|proposal| proposal["key"] == key);
+        found.and_then(|found| found["value"].as_str()).unwrap_or_default().to_owned()
+    };
+    assert_eq!(proposed("tenants.schema"), "tenant_{id}");
+    assert_eq!(proposed("tenants.shared_schema"), "public");
+    assert_eq!(proposed("tenants.catalog"), "table");
+    assert_eq!(proposed("tenants.extension_schemas"), "ext");
+    assert_eq!(proposed("migrations.tenants"), "migrations/tenants");
+    assert_eq!(proposed("service.instances"), "7");
+    assert!((1..=20).contains(&proposed("pool.max_connections").parse::<u32>().unwrap()));
+    // The URL is in a variable, and stays there.
+    assert_eq!(proposed("database.url"), "");
+    let text = fleet.folder.read("tenantry.toml");
+    assert!(text.contains("\n#url = "), "{text}");
+    // What was written is a configuration for what is there.
+    let tenants = fleet.run("tenant list --json").await.ended_with(0).json();
+    assert_eq!(
+        tenants.as_array().map_or_else(|| tenants["tenants"].as_array().unwrap().len(), Vec::len),
+        3
+    );
+    fleet.run("init").await.ended_with(2).says("tenantry.toml exists").says("--force");
+    fleet.run("init --force --no-look").await.ended_with(0).says("--no-look was given");
+}
+
+#[tokio::test]
+async fn a_password_is_written_only_if_that_is_wanted() {
+    let folder = Folder::new();
+    let url = "postgres://app:geheim@127.0.0.1:1/saas";
+    let args = ["--database-url", url, "init", "--yes"];
+    let ran = folder.tenantry(args).run().await.ended_with(0);
+    // Nobody answers there.
+    ran.clone().says("looked at no database").says(".pgpass").never_says("geheim");
+    let text = folder.read("tenantry.toml");
+    assert!(text.contains("\nurl = \"postgres://app@127.0.0.1:1/saas\""), "{text}");
+    assert!(!text.contains("geheim"));
+    let written = args.iter().chain(&["--force", "--write-password", "--no-look"]);
+    folder.tenantry(written).run().await.ended_with(0).never_says("geheim");
+    assert!(folder.read("tenantry.toml").contains("geheim"));
+    folder.tenantry(["config"]).run().await.ended_with(0).says("app:***@").never_says("geheim");
+    folder.tenantry(["init", "--output", "."]).run().await.ended_with(2).says("is a folder");
+}
+
+#[tokio::test]
+async fn the_catalogs_table_is_made_on_request() {
+    let fleet = Fleet::empty().await;
+    let ran = fleet.run("init --output other.toml --create-table").await.ended_with(0);
+    ran.says("the catalog's table is there");
+    let mut admin = fleet.admin().await;
+    assert_eq!(value(&mut admin, "select count(*) from tenants").await, "0");
+    fleet.run("--config other.toml tenant create acme").await.ended_with(0);
+    assert_eq!(value(&mut admin, "select string_agg(id, ',') from tenants").await, "acme");
+}
