@@ -6,6 +6,7 @@ mod exit_codes;
 mod help;
 mod init;
 mod interrupt;
+mod json;
 mod pipes;
 mod prepare;
 mod settings;

@@ -12,7 +12,7 @@ use tenantry::{
 };
 use tokio::time::{Instant, sleep};
 
-use self::report::MetricsReport;
+pub(in crate::command) use self::report::MetricsReport;
 pub(in crate::command) use self::report::{bytes, seconds};
 use super::Ended;
 use crate::{

@@ -10,6 +10,7 @@ use tenantry::migrate::{
     End, MigrateOptions, MigrateReport, Progress as Step, Schemas, TenantMigrator,
 };
 
+pub(super) use self::lint::{LintReports, RuleView};
 use super::Ended;
 use crate::{context::Context, exit::Exit, failure::Failure};
 

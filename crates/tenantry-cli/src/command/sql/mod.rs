@@ -17,6 +17,7 @@ use tenantry::{
     migrate::Schemas,
 };
 
+pub(super) use self::text::SqlReport;
 use self::{
     format::Writer,
     table::TableWriter,
