@@ -50,14 +50,15 @@ fn check(name: &str, ran: &Ran) -> Value {
 
 /// The value with times and what else differs from run to run taken out, and lists cut to their first.
 fn shape(value: &Value) -> Value {
-    let is_time = |key: &str| {
-        ["Ms", "At", "Micros", "Bytes", "seconds"].iter().any(|end| key.ends_with(end))
-    };
+    let is_time =
+        |key: &str| ["Ms", "At", "Micros", "Bytes", "seconds"].iter().any(|end| key.ends_with(end));
     match value {
         Value::Object(fields) => fields
             .iter()
             .map(|(key, value)| match value {
-                Value::Number(_) | Value::String(_) if is_time(key) => (key.clone(), json!("[time]")),
+                Value::Number(_) | Value::String(_) if is_time(key) => {
+                    (key.clone(), json!("[time]"))
+                }
                 value => (key.clone(), shape(value)),
             })
             .collect(),
@@ -73,7 +74,7 @@ fn snapshot(name: &str, state: &str, value: &Value) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.add_filter(r"tenantry_dev_\w+", "[database]");
-    settings.add_filter(r"postgres://[^\s\"]+", "[url]");
+    settings.add_filter(r#"postgres://[^\s"]+"#, "[url]");
     settings.add_filter(r"\d+(\.\d+)?(ms|µs|s)\b", "[time]");
     settings.bind(|| insta::assert_json_snapshot!(format!("{name}-{state}"), shape(value)));
 }
