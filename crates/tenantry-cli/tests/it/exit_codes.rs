@@ -48,7 +48,7 @@ async fn a_sound_fleet_is_fine() {
         "schema export acme --strict",
         "health --all --strict",
         "sql table(users) --strict",
-        "doctor --only connection,discovery,folder --strict",
+        "doctor --only database,tenants,migrations --strict",
         "doctor --list --strict",
         "metrics --strict",
         "completions fish --strict",
@@ -132,7 +132,7 @@ async fn advice_is_a_warning() {
     check(&fleet, &[("migrate lint", 0, Some(1)), ("migrate lint --format github", 0, Some(1))])
         .await;
     fleet.add_migration("0003_drop", "create table public.elsewhere (x int);");
-    check(&fleet, &[("migrate lint", 1, Some(1)), ("migrate --all", 1, None)]).await;
+    check(&fleet, &[("migrate lint", 1, Some(1)), ("migrate --all", 2, None)]).await;
 }
 
 #[tokio::test]

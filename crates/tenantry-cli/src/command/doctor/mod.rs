@@ -83,14 +83,13 @@ impl Doctor {
     }
 
     async fn examine(&self, on: &Context, examination: Examination) -> Ended {
-        let as_text = self.format == Format::Text && !on.output.json;
-        if as_text && !self.fix {
-            on.output.print("🔍 Checking tenantry configuration...\n")?;
-        }
         let progress = on.output.progress("doctor");
         progress.say("examining the configuration, the server and all tenants");
         let report = on.interruptible("the examination has not ended", examination.run()).await?;
         drop(progress);
+        if self.format == Format::Text && !on.output.json && !self.fix {
+            on.output.print("🔍 Checking tenantry configuration...\n")?;
+        }
         match self.fix {
             true => self.fix(on, &examination, &report).await,
             false => self.tell(&on.output, &report),
