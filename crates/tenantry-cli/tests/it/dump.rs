@@ -28,14 +28,10 @@ async fn fill(fleet: &Fleet, schema: &str) {
 }
 
 async fn databases(fleet: &Fleet) -> String {
-    // Those of other tests are of this process.
-    let own = std::process::id();
-    let sql = format!(
-        "select coalesce(string_agg(datname, ','), '') from pg_database \
-         where datname like 'tenantry\\_dev\\_%' and datname not like 'tenantry\\_dev\\_{own}\\_%' \
-         and shobj_description(oid, 'pg_database') is not null"
-    );
-    value(&mut fleet.admin().await, &sql).await
+    let sql = "select coalesce(string_agg(datname, ','), '') from pg_database \
+               where datname like 'tenantry_dev_%' and datname <> current_database() \
+               and shobj_description(oid, 'pg_database') is not null";
+    value(&mut fleet.admin().await, sql).await
 }
 
 /// Programs that say they are of a version, and do something else.

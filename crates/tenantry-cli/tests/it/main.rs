@@ -3,6 +3,7 @@
 mod bad_input;
 mod dump;
 mod exit_codes;
+mod guide;
 mod help;
 mod init;
 mod interrupt;
