@@ -7,12 +7,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     attack::{ATTACKS, Attack},
+    create::create_all,
     ground::{Attacked, Finding, Ground, Pids, Stop},
     leftovers::remove_leftovers,
     mark::Mark,
     options::ProofOptions,
     report::{AttackResult, IsolationProof, Outcome, ProofServer, ProofVersions},
-    scratch::{MOST_CONNECTIONS, Scratch, create_all},
+    scratch::{MOST_CONNECTIONS, Scratch},
 };
 use crate::{
     error::{Error, ErrorKind},

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use sqlx::PgConnection;
 use tenantry::{
     Credentials, ErrorKind, Pooling, TenantManager,
     proof::{Outcome, ProofOptions, attack_names},
@@ -14,7 +15,9 @@ async fn every_attack_holds_and_nothing_is_left() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
     let mut admin = world.admin().await;
     let manager = world.with_pool(|options| options.max_connections = 5);
+    let watching = tokio::spawn(most_connections(manager.clone(), world.admin().await));
     let proof = manager.prove_isolation(ProofOptions::default().seed(7).rounds(50)).await?;
+    assert_eq!(watching.await?, (4, 5), "places of the budget taken, and sessions at the server");
     assert!(proof.isolated, "{proof}");
     assert_eq!((proof.held, proof.leaked, proof.not_run), (attack_names().count(), 0, 0));
     assert_eq!((proof.pooling, proof.scratch_removed, proof.seed), (Pooling::Session, true, 7));
@@ -45,6 +48,22 @@ async fn every_attack_holds_and_nothing_is_left() -> TestResult {
     drop(leases().await?);
     manager.close().await;
     Ok(())
+}
+
+/// The most leased places, until none is any more, and the most sessions: those seen twice in a row, because a server
+/// process ends a moment after its connection. No fewer than the budget are told.
+async fn most_connections(manager: TenantManager, mut admin: PgConnection) -> (usize, i64) {
+    let (mut places, mut most, mut last) = (0, 5, 0);
+    loop {
+        let leased = manager.snapshot().leased;
+        let now = sessions(&mut admin).await;
+        most = most.max(now.min(last));
+        (places, last) = (places.max(leased), now);
+        if places > 0 && leased == 0 {
+            return (places, most);
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
 }
 
 /// An owner of schemas that may do nothing else.
