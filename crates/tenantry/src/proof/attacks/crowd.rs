@@ -55,21 +55,24 @@ pub(in crate::proof) async fn sessions(ground: &Ground<'_>) -> Attacked {
             _ => break,
         }
     }
-    let mut chance = Chance::new(ground.seed, 2);
-    let mut reads = 0;
+    let (mut chance, mut reads) = (Chance::new(ground.seed, 2), 0);
     for round in 0..ground.options.rounds {
+        if round % 10 == 0 {
+            // One after the other: behind a pooler, each is answered by the session that was bound last. Then all at
+            // once, so that a pooler with several server processes uses them all.
+            for (db, lease) in &mut leases {
+                ground.leak_all(read(ground, db, lease, false).await?);
+            }
+            let all = leases.iter_mut().map(|(db, lease)| read(ground, db, lease, false));
+            for found in join_all(all).await {
+                ground.leak_all(found?);
+            }
+            reads += 2 * leases.len();
+        }
         let at = chance.below(leases.len());
         if let Some((db, lease)) = leases.get_mut(at) {
             reads += 1;
             ground.leak_all(read(ground, db, lease, round % 4 == 3).await?);
-        }
-        if round % 10 == 9 {
-            // All at once, so that a pooler with several server processes uses them all.
-            let all = leases.iter_mut().map(|(db, lease)| read(ground, db, lease, false));
-            for found in join_all(all).await {
-                reads += 1;
-                ground.leak_all(found?);
-            }
         }
     }
     let sessions = leases.len();
