@@ -8,7 +8,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
-    output::{Style, Table},
+    output::{Style, Table, counted},
     selection::Selection,
     settings,
 };
@@ -66,10 +66,10 @@ fn text(report: &HealthReport, style: Style) -> String {
         (true, 0) => style.good("healthy"),
         _ => style.error("unhealthy"),
     };
-    let tenants = if report.total_pools == 1 { "tenant" } else { "tenants" };
+    let tenants = counted(report.total_pools, "tenant");
     let mut lines = vec![format!(
-        "{word}: {} {tenants} checked, {} degraded, {} unhealthy",
-        report.total_pools, report.degraded_pools, report.unhealthy_pools
+        "{word}: {tenants} checked, {} degraded, {} unhealthy",
+        report.degraded_pools, report.unhealthy_pools
     )];
     if let Some(shared) = &report.shared_db {
         let took = shared.response_time.map_or_else(String::new, |took| format!(" ({took:.1?})"));

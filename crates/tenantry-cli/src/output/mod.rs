@@ -96,6 +96,12 @@ impl Output {
     }
 }
 
+/// Returns a number with its noun, such as `1 tenant` or `2 tenants`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// Passes over that the reader of a pipe has seen enough, as `| head` has.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
