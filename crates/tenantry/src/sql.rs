@@ -144,7 +144,8 @@ impl Shown {
                 '\\' if !as_it_is => self.0.push_str("\\\\"),
                 plain if is_plain(plain) => self.0.push(plain),
                 hidden => {
-                    write!(self.0, "\\+{:06X}", u32::from(hidden)).expect("a String takes any text");
+                    write!(self.0, "\\+{:06X}", u32::from(hidden))
+                        .expect("a String takes any text");
                 }
             }
         }

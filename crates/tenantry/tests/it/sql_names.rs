@@ -328,7 +328,9 @@ fn the_library_names_the_schema_of_all_that_it_looks_up() -> io::Result<()> {
         let code = source.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
         let pieces = sql_in(code);
         let mut given: Vec<_> = pieces.iter().flat_map(|sql| given(sql)).collect();
-        for (_, common) in ONE_STATEMENT.iter().zip(&common).filter(|(of, _)| source.path.starts_with(**of)) {
+        for (_, common) in
+            ONE_STATEMENT.iter().zip(&common).filter(|(of, _)| source.path.starts_with(**of))
+        {
             given.extend_from_slice(common);
         }
         read += pieces.len();

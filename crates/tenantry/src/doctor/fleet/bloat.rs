@@ -71,7 +71,8 @@ async fn visible(conn: &mut PgConnection, tenants: &Tenants) -> sqlx::Result<Vis
     tenants.begin(&mut sql);
     sql.text(VISIBLE);
     let row = tenants.bind(sqlx::query(sql.finish())).persistent(false).fetch_one(conn).await?;
-    let count = |at| Ok::<_, sqlx::Error>(u64::try_from(row.try_get::<i64, _>(at)?).unwrap_or_default());
+    let count =
+        |at| Ok::<_, sqlx::Error>(u64::try_from(row.try_get::<i64, _>(at)?).unwrap_or_default());
     Ok(Visible { track_counts: row.try_get(0)?, with_rows: count(1)?, lost: count(2)? })
 }
 
@@ -79,7 +80,11 @@ fn tell_dead(kind: &Kind, tenants: &Tenants) -> Finding {
     let table = plain(kind.part(1));
     let affected = kind.affected(tenants, |worst| {
         let [dead, live, last] = [0, 1, 2].map(|at| worst.part(at));
-        let last = if last.is_empty() { "never vacuumed".to_owned() } else { format!("last vacuumed {last}") };
+        let last = if last.is_empty() {
+            "never vacuumed".to_owned()
+        } else {
+            format!("last vacuumed {last}")
+        };
         format!("{table}: {} dead rows, {} live, {last}", number(dead), number(live))
     });
     let finding = match kind.part(0) {

@@ -7,7 +7,10 @@ use sqlx::Row;
 
 use super::{check::looked_at, tenants::Tenants};
 use crate::{
-    doctor::{Affected, BuiltIn, Examined, Finding, Subject, text::{counted, grouped}},
+    doctor::{
+        Affected, BuiltIn, Examined, Finding, Subject,
+        text::{counted, grouped},
+    },
     drift::{lease_for_reading, on},
     error::Error,
     sql::Sql,
@@ -47,11 +50,22 @@ fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &Tenants) -> Examined {
         [] => Examined::ok("no schemas"),
         [all] => Examined::ok(format!("one shape in {}", counted(all.len(), "tenant", "tenants"))),
         [most, others @ ..] => {
-            let message = format!("{} shapes; {} of {} tenants have the most common one", grouped(shapes.len()), grouped(most.len()), grouped(tenants.len()));
+            let message = format!(
+                "{} shapes; {} of {} tenants have the most common one",
+                grouped(shapes.len()),
+                grouped(most.len()),
+                grouped(tenants.len())
+            );
             let differ: usize = others.iter().map(Vec::len).sum();
-            let affected = others.iter().flatten().fold(Affected::new(differ, tenants.len()), |affected, place| match tenants.at(*place) {
-                Some(tenant) => affected.worst(tenant.id.as_str(), "differs"),
-                None => affected,
+            let affected = Affected::new(differ, tenants.len());
+            let affected = others.iter().fold(affected, |affected, places| {
+                let detail = match places.len() {
+                    1 => "like no other".to_owned(),
+                    alike => format!("like {}", counted(alike - 1, "other", "others")),
+                };
+                let tenants = places.iter().filter_map(|place| tenants.at(*place));
+                tenants
+                    .fold(affected, |affected, tenant| affected.worst(tenant.id.as_str(), &detail))
             });
             let finding = Finding::info(
                 "schemas differ from the most common shape",

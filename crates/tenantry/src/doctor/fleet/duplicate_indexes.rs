@@ -20,12 +20,11 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| examine(on, "no duplicate index", QUESTIONS).boxed(),
 };
 
-const QUESTIONS: &[Question] = &[
-        Question { find: SAME, tell: tell_same },
-        Question { find: BEGINNING, tell: tell_beginning },
-    ];
+const QUESTIONS: &[Question] =
+    &[Question { find: SAME, tell: tell_same }, Question { find: BEGINNING, tell: tell_beginning }];
 
-const WHY: &str = "every write keeps both up, and both take memory and disk, while queries need one of them";
+const WHY: &str =
+    "every write keeps both up, and both take memory and disk, while queries need one of them";
 
 fn tell_same(kind: &Kind, tenants: &Tenants) -> Finding {
     let [table, index, kept] = [0, 1, 2].map(|at| plain(kind.part(at)));

@@ -90,22 +90,18 @@ fn tell(references: &[CrossReference], tenants: &Tenants) -> Told {
     Told { findings: findings.collect(), left_out }
 }
 
-fn tell_one(
-    object: &str,
-    via: ReferenceKind,
-    to: &str,
-    same: &Same,
-    tenants: &Tenants,
-) -> Finding {
+fn tell_one(object: &str, via: ReferenceKind, to: &str, same: &Same, tenants: &Tenants) -> Finding {
     let of = if same.is_of_shared { " of the shared schema" } else { "" };
     let whose = if same.is_of_shared { "tenants" } else { "another tenant" };
-    let to = if to.is_empty() { format!("the schema of {whose}") } else { format!("{to} of {whose}") };
+    let to =
+        if to.is_empty() { format!("the schema of {whose}") } else { format!("{to} of {whose}") };
     let what = format!("{object}{of} {} {to}", via.words());
     let mut ids: Vec<_> = same.tenants.iter().map(|(id, _)| id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
     let affected = Affected::new(ids.len(), tenants.len());
-    let affected = same.tenants.iter().fold(affected, |affected, (id, text)| affected.worst(id, text));
+    let affected =
+        same.tenants.iter().fold(affected, |affected, (id, text)| affected.worst(id, text));
     let finding = match (same.is_of_shared, via) {
         (true, _) => Finding::warning(
             what,

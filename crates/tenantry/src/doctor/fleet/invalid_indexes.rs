@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn knows_what_reindex_leaves() {
-        for (index, leftover) in [("i_ccnew", true), ("i_ccold2", true), ("i", false), ("i_ccnew_", false)] {
+        for (index, leftover) in
+            [("i_ccnew", true), ("i_ccold2", true), ("i", false), ("i_ccnew_", false)]
+        {
             assert_eq!(is_leftover(index), leftover, "{index}");
         }
     }

@@ -3,7 +3,11 @@
 use sqlx::{PgConnection, Row};
 
 use super::tenants::{Looked, Tenants};
-use crate::{doctor::Affected, sql::{Shown, Sql}, tenant::Ident};
+use crate::{
+    doctor::Affected,
+    sql::{Shown, Sql},
+    tenant::Ident,
+};
 
 /// How many kinds of findings one statement returns, the most frequent first.
 const KINDS: u64 = 20;
@@ -95,7 +99,11 @@ pub(super) async fn find(
 ) -> sqlx::Result<Kinds> {
     let mut sql = Sql::default();
     tenants.begin(&mut sql);
-    sql.text(", ").text(find).text(COLLECT).number(KINDS).text(" and k.nth operator(pg_catalog.<=) ");
+    sql.text(", ")
+        .text(find)
+        .text(COLLECT)
+        .number(KINDS)
+        .text(" and k.nth operator(pg_catalog.<=) ");
     sql.number(WORST).text(" order by k.kind, k.nth");
     let rows = tenants.bind(sqlx::query(sql.finish())).persistent(false).fetch_all(conn).await?;
     let mut found = Kinds::default();

@@ -53,7 +53,8 @@ async fn read(subject: &Subject, tenants: &Tenants) -> Result<Vec<Size>, Error> 
     let mut sizes = Vec::with_capacity(rows.len());
     for row in &rows {
         let place = usize::try_from(row.try_get::<i32, _>(0)? - 1).unwrap_or(usize::MAX);
-        let [relations, bytes] = [row.try_get::<i64, _>(1)?, row.try_get(2)?].map(i64::unsigned_abs);
+        let [relations, bytes] =
+            [row.try_get::<i64, _>(1)?, row.try_get(2)?].map(i64::unsigned_abs);
         if let Some(tenant) = tenants.at(place) {
             sizes.push(Size { tenant: tenant.id.to_string(), relations, bytes });
         }
@@ -70,7 +71,12 @@ fn judge(mut sizes: Vec<Size>, of: usize) -> Examined {
     let (relations, bytes) = (median(|size| size.relations), median(|size| size.bytes));
     sizes.sort_by_key(|size| (std::cmp::Reverse(size.bytes), std::cmp::Reverse(size.relations)));
     let message = match sizes.first() {
-        Some(largest) => format!("median {}, largest {} ({})", in_bytes(bytes), in_bytes(largest.bytes), largest.tenant),
+        Some(largest) => format!(
+            "median {}, largest {} ({})",
+            in_bytes(bytes),
+            in_bytes(largest.bytes),
+            largest.tenant
+        ),
         None => "no schemas".to_owned(),
     };
     let is_large = |size: &&Size| {
@@ -126,7 +132,10 @@ mod tests {
 
     #[test]
     fn only_what_stands_out_is_told() {
-        let examined = judge(vec![size("a", 40, 1), size("b", 40, 2), size("c", 40, 900), size("d", 4_000, 1)], 4);
+        let examined = judge(
+            vec![size("a", 40, 1), size("b", 40, 2), size("c", 40, 900), size("d", 4_000, 1)],
+            4,
+        );
         let tenants = examined.findings[0].tenants.as_ref().unwrap();
         let named: Vec<_> = tenants.worst.iter().map(|worst| worst.tenant_id.as_str()).collect();
         assert_eq!(named, ["c", "d"]);

@@ -44,7 +44,9 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     };
     let lookup = subject.fleet().lookup();
     let mut lease = lease_for_reading(subject.fleet()).await?;
-    let rows = on(&mut lease, async |conn| sqlx::query(SCHEMAS).persistent(false).fetch_all(conn).await).await?;
+    let rows =
+        on(&mut lease, async |conn| sqlx::query(SCHEMAS).persistent(false).fetch_all(conn).await)
+            .await?;
     drop(lease);
     let mut schemas = Vec::new();
     for row in &rows {
@@ -55,9 +57,9 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     let (provisional, schemas): (Vec<_>, Vec<_>) =
         schemas.into_iter().partition(|schema| schema.name.as_str().starts_with(PROVISIONAL));
 
-    let placed = records.iter().filter_map(|record| {
-        Some((record, subject.fleet().site(record).ok()?.schema))
-    });
+    let placed = records
+        .iter()
+        .filter_map(|record| Some((record, subject.fleet().site(record).ok()?.schema)));
     let placed: Vec<_> = placed.collect();
     let mut findings = Vec::new();
     findings.extend(without_schema(&placed, &schemas));
@@ -74,7 +76,9 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     // Without a template to read backwards, nobody knows whose a schema was meant to be.
     Ok(match lookup.can_be_read_backwards() {
         true => examined,
-        false => examined.unseen("schemas without a tenant: names are given by a closure, and say nothing about tenants"),
+        false => examined.unseen(
+            "schemas without a tenant: names are given by a closure, and say nothing about tenants",
+        ),
     })
 }
 
@@ -85,7 +89,8 @@ fn spares(provisional: &[Found]) -> usize {
 
 fn without_schema(placed: &[(&TenantRecord, Ident)], schemas: &[Found]) -> Option<Finding> {
     let there: HashSet<_> = schemas.iter().map(|schema| &schema.name).collect();
-    let missing = placed.iter().filter(|(record, schema)| record.step.is_none() && !there.contains(schema));
+    let missing =
+        placed.iter().filter(|(record, schema)| record.step.is_none() && !there.contains(schema));
     let missing: Vec<_> = missing.collect();
     (!missing.is_empty()).then(|| {
         let affected = Affected::new(missing.len(), placed.len());
@@ -108,7 +113,8 @@ fn without_tenant(
 ) -> Option<Finding> {
     let taken: HashSet<_> = placed.iter().map(|(_, schema)| schema).collect();
     let orphans = schemas.iter().filter(|schema| {
-        let is_somebodys = taken.contains(&schema.name) || lookup.extension_schemas().contains(&schema.name);
+        let is_somebodys =
+            taken.contains(&schema.name) || lookup.extension_schemas().contains(&schema.name);
         !is_somebodys && !schema.locked && lookup.may_be_a_tenants(&schema.name)
     });
     let mut orphans: Vec<_> = orphans.collect();
@@ -156,7 +162,9 @@ fn unfinished(placed: &[(&TenantRecord, Ident)], schemas: &[Found]) -> Option<Fi
 
 fn left_behind(provisional: &[Found]) -> Vec<Finding> {
     let of = |wanted: Provisional| {
-        let found = provisional.iter().filter(|schema| !schema.locked && Provisional::of(&schema.comment) == wanted);
+        let found = provisional
+            .iter()
+            .filter(|schema| !schema.locked && Provisional::of(&schema.comment) == wanted);
         found.map(|schema| schema.name.to_string()).collect::<Vec<_>>()
     };
     let what = |names: &[String], one: &str, many: &str| {
@@ -186,7 +194,11 @@ fn left_behind(provisional: &[Found]) -> Vec<Finding> {
     let kept = of(Provisional::Kept);
     if !kept.is_empty() {
         let finding = Finding::info(
-            what(&kept, "schema of a failed creation is kept", "schemas of failed creations are kept"),
+            what(
+                &kept,
+                "schema of a failed creation is kept",
+                "schemas of failed creations are kept",
+            ),
             "somebody wanted to look at it, and nothing removes it by itself",
         )
         .how("drop it after a look");

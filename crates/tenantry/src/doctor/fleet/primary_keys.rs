@@ -39,7 +39,10 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
         sql.words("alter table ").of(schema, kind.part(0));
         sql.words(" add primary key using index ").name(index);
     });
-    let how = format!("make the unique index {} the primary key with a migration, or in each tenant", plain(index));
+    let how = format!(
+        "make the unique index {} the primary key with a migration, or in each tenant",
+        plain(index)
+    );
     statements.into_iter().fold(finding.how(how), Finding::sql)
 }
 

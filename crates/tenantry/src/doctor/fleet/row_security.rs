@@ -24,10 +24,11 @@ const QUESTIONS: &[Question] = &[Question { find: WITHOUT_EFFECT, tell }];
 
 fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     let table = plain(kind.part(1));
-    let affected = kind.affected(tenants, |worst| match [worst.part(0), worst.part(1)].map(plain) {
-        [_, role] if role.is_empty() => table.clone(),
-        [of, role] => format!("{of}: requests run as {role}"),
-    });
+    let affected =
+        kind.affected(tenants, |worst| match [worst.part(0), worst.part(1)].map(plain) {
+            [_, role] if role.is_empty() => table.clone(),
+            [of, role] => format!("{of}: requests run as {role}"),
+        });
     let (finding, sql) = match kind.part(0) {
         "disabled" => (
             Finding::error(

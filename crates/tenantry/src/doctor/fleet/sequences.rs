@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
-use sqlx::{PgConnection, Row, postgres::{PgRow, types::Oid}};
+use sqlx::{
+    PgConnection, Row,
+    postgres::{PgRow, types::Oid},
+};
 
 use super::{
     check::{Told, looked_at},
@@ -14,8 +17,8 @@ use crate::{
     doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
     drift::{Parts, Settled, lease_for_reading, on},
     error::Error,
-    pool::Lease,
     plain::plain,
+    pool::Lease,
     sql::Sql,
 };
 
@@ -98,10 +101,7 @@ async fn list(conn: &mut PgConnection, tenants: &Tenants) -> sqlx::Result<Vec<Li
 }
 
 /// Reads the sequences, and returns those that are too full, and how many could not be read.
-async fn read(
-    lease: &mut Lease,
-    sequences: &[Listed],
-) -> Result<(Vec<Full>, usize), Error> {
+async fn read(lease: &mut Lease, sequences: &[Listed]) -> Result<(Vec<Full>, usize), Error> {
     let (mut full, mut refused) = (Vec::new(), 0);
     for start in (0..sequences.len()).step_by(AT_ONCE) {
         let mut parts = Parts::of(start..sequences.len().min(start + AT_ONCE));
@@ -118,10 +118,7 @@ async fn read(
     Ok((full, refused))
 }
 
-async fn read_some(
-    conn: &mut PgConnection,
-    sequences: &[Listed],
-) -> sqlx::Result<Vec<Full>> {
+async fn read_some(conn: &mut PgConnection, sequences: &[Listed]) -> sqlx::Result<Vec<Full>> {
     let oids: Vec<_> = sequences.iter().map(|sequence| sequence.oid).collect();
     let query = sqlx::query(READ).bind(oids).bind(WARNED_AT).persistent(false);
     let rows = query.fetch_all(conn).await?;
@@ -185,7 +182,8 @@ fn tell_one(worst: f64, kind: &Kind, tenants: &Tenants) -> Finding {
                 .to_owned(),
         ),
     };
-    let finding = if worst >= TOO_FULL { Finding::error(what, why) } else { Finding::warning(what, why) };
+    let finding =
+        if worst >= TOO_FULL { Finding::error(what, why) } else { Finding::warning(what, why) };
     // A column needs more than its sequence does.
     let statements = match (table.as_str(), of_type.as_str()) {
         ("", "") => kind.sql(tenants, |sql, schema, _| {

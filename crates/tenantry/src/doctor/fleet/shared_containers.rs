@@ -32,7 +32,11 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     let placed: Vec<_> = placed.collect();
     let fine = format!("a schema for each of {}", counted(records.len(), "tenant", "tenants"));
     let told = Told { findings: judge(&placed), left_out: 0 };
-    Ok(if told.findings.is_empty() { Examined::ok(fine) } else { told.examined_of(records.len(), "") })
+    Ok(if told.findings.is_empty() {
+        Examined::ok(fine)
+    } else {
+        told.examined_of(records.len(), "")
+    })
 }
 
 /// Judges by ids and containers, or why a tenant has none.
@@ -43,7 +47,10 @@ fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
         match container {
             Ok(container) => {
                 by_name.entry(container.as_str()).or_default().push(id.as_str());
-                by_folded.entry(container.to_lowercase()).or_default().push((id.as_str(), container.as_str()));
+                by_folded
+                    .entry(container.to_lowercase())
+                    .or_default()
+                    .push((id.as_str(), container.as_str()));
             }
             Err(why) => without.push((id.as_str(), plain(why))),
         }
@@ -51,12 +58,15 @@ fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
     let of = placed.len();
     let mut findings = Vec::new();
     let others = |id: &str, all: &[&str]| {
-        let others: Vec<_> = all.iter().filter(|other| **other != id).map(|other| (*other).to_owned()).collect();
+        let others: Vec<_> =
+            all.iter().filter(|other| **other != id).map(|other| (*other).to_owned()).collect();
         crate::plain::listed(&others, 3)
     };
     let shared = by_name.iter().filter(|(_, ids)| ids.len() > 1);
     let shared: Vec<_> = shared
-        .flat_map(|(name, ids)| ids.iter().map(move |id| (*id, format!("{}, also of {}", plain(name), others(id, ids)))))
+        .flat_map(|(name, ids)| {
+            ids.iter().map(move |id| (*id, format!("{}, also of {}", plain(name), others(id, ids))))
+        })
         .collect();
     findings.extend(found(&shared, of, || {
         Finding::error(
@@ -65,11 +75,21 @@ fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
         )
         .how("give each a container of its own in the catalog, and separate their rows")
     }));
-    let alike = by_folded.values().filter(|alike| alike.iter().any(|(_, name)| *name != alike[0].1));
+    by_folded.values_mut().for_each(|alike| alike.sort_unstable());
+    let alike =
+        by_folded.values().filter(|alike| alike.iter().any(|(_, name)| *name != alike[0].1));
     let alike: Vec<_> = alike
         .flat_map(|alike| {
-            let names = |id: &str| alike.iter().filter(|(other, _)| *other != id).map(|(_, name)| (*name).to_owned()).collect::<Vec<_>>();
-            alike.iter().map(move |(id, name)| (*id, format!("{}, and {}", plain(name), crate::plain::listed(&names(id), 3))))
+            let names = |id: &str| {
+                alike
+                    .iter()
+                    .filter(|(other, _)| *other != id)
+                    .map(|(_, name)| (*name).to_owned())
+                    .collect::<Vec<_>>()
+            };
+            alike.iter().map(move |(id, name)| {
+                (*id, format!("{}, and {}", plain(name), crate::plain::listed(&names(id), 3)))
+            })
         })
         .collect();
     findings.extend(found(&alike, of, || {
@@ -81,16 +101,25 @@ fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
         .how("rename one of them")
     }));
     findings.extend(found(&without, of, || {
-        Finding::error("tenants have no schema that could be theirs", "requests for them are refused")
-            .how("correct the container in the catalog, or rename the tenant")
+        Finding::error(
+            "tenants have no schema that could be theirs",
+            "requests for them are refused",
+        )
+        .how("correct the container in the catalog, or rename the tenant")
     }));
     findings
 }
 
-fn found(tenants: &[(&str, String)], of: usize, finding: impl FnOnce() -> Finding) -> Option<Finding> {
+fn found(
+    tenants: &[(&str, String)],
+    of: usize,
+    finding: impl FnOnce() -> Finding,
+) -> Option<Finding> {
     (!tenants.is_empty()).then(|| {
         let affected = Affected::new(tenants.len(), of);
-        finding().tenants(tenants.iter().fold(affected, |affected, (id, detail)| affected.worst(*id, detail)))
+        finding().tenants(
+            tenants.iter().fold(affected, |affected, (id, detail)| affected.worst(*id, detail)),
+        )
     })
 }
 
@@ -106,7 +135,11 @@ mod tests {
 
     fn named(finding: &Finding) -> Vec<(&str, &str)> {
         let tenants = finding.tenants.as_ref().unwrap();
-        tenants.worst.iter().map(|worst| (worst.tenant_id.as_str(), worst.detail.as_str())).collect()
+        tenants
+            .worst
+            .iter()
+            .map(|worst| (worst.tenant_id.as_str(), worst.detail.as_str()))
+            .collect()
     }
 
     #[test]

@@ -61,7 +61,11 @@ fn tell_public_schema(kind: &Kind, tenants: &Tenants) -> Finding {
         ),
     };
     let statements = kind.sql(tenants, |sql, schema, _| {
-        sql.words(if kind.part(0) == "CREATE" { "revoke create on schema " } else { "revoke usage on schema " });
+        sql.words(if kind.part(0) == "CREATE" {
+            "revoke create on schema "
+        } else {
+            "revoke usage on schema "
+        });
         sql.name(schema.as_str()).words(" from public");
     });
     let how = "revoke it, after granting it to the roles that need it";
@@ -75,7 +79,11 @@ fn tell_public_table(kind: &Kind, tenants: &Tenants) -> Finding {
         "only the schema's own privileges keep other tenants' roles away from it",
     );
     let statements = kind.sql(tenants, |sql, schema, _| {
-        sql.words(if kind.part(2) == "S" { "revoke all on sequence " } else { "revoke all on table " });
+        sql.words(if kind.part(2) == "S" {
+            "revoke all on sequence "
+        } else {
+            "revoke all on table "
+        });
         sql.of(schema, kind.part(0)).words(" from public");
     });
     let finding = finding
@@ -95,11 +103,14 @@ fn tell_public_default(kind: &Kind, tenants: &Tenants) -> Finding {
         if worst.part(0) == "schema" {
             sql.words(" in schema ").name(schema.as_str());
         }
-        sql.words(if objects == "sequences" { " revoke all on sequences from public" } else { " revoke all on tables from public" });
+        sql.words(if objects == "sequences" {
+            " revoke all on sequences from public"
+        } else {
+            " revoke all on tables from public"
+        });
     });
-    let finding = finding
-        .how("revoke it")
-        .tenants(kind.affected(tenants, |worst| match worst.part(0) {
+    let finding =
+        finding.how("revoke it").tenants(kind.affected(tenants, |worst| match worst.part(0) {
             "schema" => format!("in its schema, for {objects}"),
             _ => format!("in every schema, for {objects}"),
         }));
@@ -143,12 +154,10 @@ fn tell_owner(kind: &Kind, tenants: &Tenants) -> Finding {
         format!("objects belong to {owner}, and most others to {usual}"),
         "only an owner may alter a table: a migration fails there, and default privileges of the usual owner do not apply",
     );
-    finding
-        .how("change the owner with alter … owner to")
-        .tenants(kind.affected(tenants, |worst| {
-            let (name, times) = (plain(worst.part(0)), worst.times);
-            if times == 1 { name } else { format!("{name} and {} more", times - 1) }
-        }))
+    finding.how("change the owner with alter … owner to").tenants(kind.affected(tenants, |worst| {
+        let (name, times) = (plain(worst.part(0)), worst.times);
+        if times == 1 { name } else { format!("{name} and {} more", times - 1) }
+    }))
 }
 
 fn tell_owned_by_other(kind: &Kind, tenants: &Tenants) -> Finding {
@@ -173,7 +182,8 @@ fn tell_unreadable(kind: &Kind, tenants: &Tenants) -> Finding {
     }
     let (table, most) = (plain(kind.part(0)), kind.affected * 2 > tenants.len());
     let what = format!("the role that serves requests may not read {table}");
-    let affected = kind.affected(tenants, |worst| format!("{table}: role {}", plain(worst.part(0))));
+    let affected =
+        kind.affected(tenants, |worst| format!("{table}: role {}", plain(worst.part(0))));
     // What most tenants lack is meant so, more likely than not.
     if most && kind.affected > 1 {
         return Finding::info(what, "statements on it fail with 42501").tenants(affected);
@@ -181,9 +191,12 @@ fn tell_unreadable(kind: &Kind, tenants: &Tenants) -> Finding {
     let statements = kind.sql(tenants, |sql, schema: &Ident, worst| {
         sql.words("grant select on ").of(schema, kind.part(0)).words(" to ").name(worst.part(0));
     });
-    let finding = Finding::warning(what, "statements on it fail with 42501, and not in the other tenants")
-        .how("grant what the role needs; migrating grants it where the role has no rights at all")
-        .tenants(affected);
+    let finding = Finding::warning(
+        what,
+        "statements on it fail with 42501, and not in the other tenants",
+    )
+    .how("grant what the role needs; migrating grants it where the role has no rights at all")
+    .tenants(affected);
     statements.into_iter().fold(finding, Finding::sql)
 }
 

@@ -6,7 +6,10 @@ use futures_util::FutureExt;
 use sqlx::Row;
 
 use crate::{
-    doctor::{Affected, BuiltIn, Examined, Finding, Subject, text::{counted, grouped}},
+    doctor::{
+        Affected, BuiltIn, Examined, Finding, Subject,
+        text::{counted, grouped},
+    },
     drift::{lease_for_reading, on},
     error::Error,
     plain::plain,
@@ -31,25 +34,36 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
         Some((record, step, subject.fleet().site(record).ok()?.schema.to_string()))
     });
     let making: Vec<_> = making.collect();
-    let suspended = records.iter().filter(|record| record.step.is_none() && record.state == TenantState::Suspended);
+    let suspended = records
+        .iter()
+        .filter(|record| record.step.is_none() && record.state == TenantState::Suspended);
     let suspended = suspended.count();
     let underway = match making.is_empty() {
         true => HashSet::new(),
-        false => underway(subject, making.iter().map(|(_, _, schema)| schema.as_str()).collect()).await?,
+        false => {
+            underway(subject, making.iter().map(|(_, _, schema)| schema.as_str()).collect()).await?
+        }
     };
     let message = match (suspended, making.len()) {
         (0, 0) => "none".to_owned(),
         (suspended, 0) => format!("{} suspended", grouped(suspended)),
-        (suspended, making) => format!("{} suspended, {} in the making", grouped(suspended), grouped(making)),
+        (suspended, making) => {
+            format!("{} suspended, {} in the making", grouped(suspended), grouped(making))
+        }
     };
     let left: Vec<_> = making.iter().filter(|(_, _, schema)| !underway.contains(schema)).collect();
     if left.is_empty() {
         return Ok(Examined::ok(message));
     }
     let affected = Affected::new(left.len(), records.len());
-    let affected = left.iter().fold(affected, |affected, (record, step, _)| affected.worst(record.id.as_str(), plain(step)));
+    let affected = left.iter().fold(affected, |affected, (record, step, _)| {
+        affected.worst(record.id.as_str(), plain(step))
+    });
     let finding = Finding::warning(
-        format!("{} was cut off", counted(left.len(), "creation of a tenant", "creations of tenants")),
+        format!(
+            "{} was cut off",
+            counted(left.len(), "creation of a tenant", "creations of tenants")
+        ),
         "the tenant is refused until its last seeds have run, and nobody is at it",
     )
     .how("create it again with the same id and seeds, which goes on where it was left, or drop it");

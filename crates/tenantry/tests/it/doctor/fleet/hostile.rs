@@ -37,12 +37,21 @@ async fn names_of_all_kinds_break_neither_output_nor_sql() -> TestResult {
     }
     let manager = world.builder().catalog(FixedCatalog::new(records)).build()?;
     let report = manager.doctor().only(CHECKS.iter().copied()).run().await?;
-    let of_all = ["primaryKeys", "unloggedTables", "rowSecurity", "sequences", "duplicateIndexes", "tenantPrivileges"];
+    let of_all = [
+        "primaryKeys",
+        "unloggedTables",
+        "rowSecurity",
+        "sequences",
+        "duplicateIndexes",
+        "tenantPrivileges",
+    ];
     for check in of_all {
         let named = lines(&report).iter().filter(|line| line.starts_with(check)).count();
         assert!(named > 0, "{check}: {report}");
     }
-    let all = lines(&report).join("\u{0}") + &statements(&report).join("\u{0}") + &report.recommendations.join("\u{0}");
+    let all = lines(&report).join("\u{0}")
+        + &statements(&report).join("\u{0}")
+        + &report.recommendations.join("\u{0}");
     let hidden = |c: &char| *c != '\u{0}' && (c.is_control() || *c == '\u{202e}');
     assert_eq!(all.chars().find(hidden), None, "{all:?}");
     let shown = statements(&report);
@@ -50,10 +59,18 @@ async fn names_of_all_kinds_break_neither_output_nor_sql() -> TestResult {
     for statement in &shown {
         run(&mut admin, statement).await;
     }
-    let again = manager.doctor().only(["unloggedTables", "rowSecurity", "tenantPrivileges", "sequences"]).run().await?;
+    let again = manager
+        .doctor()
+        .only(["unloggedTables", "rowSecurity", "tenantPrivileges", "sequences"])
+        .run()
+        .await?;
     let left: Vec<_> = lines(&again);
     // The role of the test is a superuser.
-    assert!(left.len() == 1 && left[0].starts_with("rowSecurity warning: row-level security does not apply"), "{left:#?}");
+    assert!(
+        left.len() == 1
+            && left[0].starts_with("rowSecurity warning: row-level security does not apply"),
+        "{left:#?}"
+    );
     manager.close().await;
     Ok(())
 }

@@ -4,7 +4,7 @@ use tenantry::{CatalogFn, FixedCatalog, TenantManager, TenantRecord, doctor::Che
 use super::{CHECKS, lines};
 use crate::{
     doctor::of,
-    support::{TestResult, World, private_server, connect, run},
+    support::{TestResult, World, connect, private_server, run},
 };
 
 /// Roles of four tenants, of whom `bad` and its likes have more or less than they should.
@@ -26,7 +26,9 @@ const ROLES: &str = "\
 
 fn manager(url: &str) -> Result<TenantManager, Box<dyn std::error::Error>> {
     let mut records = Vec::new();
-    for (id, role) in [("a", "a"), ("b", "b"), ("bad", "bad"), ("root", "root"), ("p1", "pair"), ("p2", "pair")] {
+    for (id, role) in
+        [("a", "a"), ("b", "b"), ("bad", "bad"), ("root", "root"), ("p1", "pair"), ("p2", "pair")]
+    {
         records.push(TenantRecord::new(id.parse()?).role(role.parse()?));
     }
     Ok(TenantManager::builder(url).catalog(FixedCatalog::new(records)).build()?)
@@ -40,7 +42,8 @@ async fn roles_that_may_too_much_or_too_little_are_named() -> TestResult {
     let as_app = server.url().replace("postgres@", "app@");
     let manager = manager(&as_app)?;
     let report = manager.doctor().only(CHECKS.iter().copied()).run().await?;
-    let found: Vec<_> = lines(&report).into_iter().filter(|line| line.starts_with("tenantPrivileges")).collect();
+    let found: Vec<_> =
+        lines(&report).into_iter().filter(|line| line.starts_with("tenantPrivileges")).collect();
     for expected in [
         "tenantPrivileges error: the role of a tenant is a superuser or bypasses row-level security [root: role root: …",
         "tenantPrivileges error: the role of a tenant may use the schemas of others [bad: role bad: the schema tenant_a]",
@@ -61,7 +64,10 @@ async fn roles_that_may_too_much_or_too_little_are_named() -> TestResult {
     // A plain role reads what it may, and says what it may not.
     let sequences = of(&report, "sequences");
     assert_eq!(sequences.findings.len(), 1, "{report}");
-    assert_eq!(sequences.unseen, ["the values of 1 sequence: the role of upkeep needs select on them"]);
+    assert_eq!(
+        sequences.unseen,
+        ["the values of 1 sequence: the role of upkeep needs select on them"]
+    );
     manager.close().await;
     Ok(())
 }
