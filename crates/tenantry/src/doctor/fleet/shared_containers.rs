@@ -8,7 +8,7 @@ use super::check::Told;
 use crate::{
     doctor::{Affected, BuiltIn, Examined, Finding, Subject, error_in_words, text::counted},
     error::Error,
-    plain::plain,
+    plain::{listed, plain},
     tenant::TenantId,
 };
 
@@ -60,7 +60,7 @@ fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
     let others = |id: &str, all: &[&str]| {
         let others: Vec<_> =
             all.iter().filter(|other| **other != id).map(|other| (*other).to_owned()).collect();
-        crate::plain::listed(&others, 3)
+        listed(&others, 3)
     };
     let shared = by_name.iter().filter(|(_, ids)| ids.len() > 1);
     let shared: Vec<_> = shared
@@ -88,7 +88,7 @@ fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
                     .collect::<Vec<_>>()
             };
             alike.iter().map(move |(id, name)| {
-                (*id, format!("{}, and {}", plain(name), crate::plain::listed(&names(id), 3)))
+                (*id, format!("{}, and {}", plain(name), listed(&names(id), 3)))
             })
         })
         .collect();
