@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::Value;
+
 use crate::support::{Fleet, eventually, execute, value};
 
 /// Rows, a function, an odd table, and a reference to the shared schema and to an extension.
@@ -27,11 +29,12 @@ async fn fill(fleet: &Fleet, schema: &str) {
     .await;
 }
 
-async fn databases(fleet: &Fleet) -> String {
-    let sql = "select coalesce(string_agg(datname, ','), '') from pg_database \
-               where datname like 'tenantry_dev_%' and datname <> current_database() \
-               and shobj_description(oid, 'pg_database') is not null";
-    value(&mut fleet.admin().await, sql).await
+/// How many scratch databases a process has left.
+async fn left_by(fleet: &Fleet, process: u32) -> String {
+    let sql = format!(
+        "select count(*) from pg_database where starts_with(datname, 'tenantry_dev_{process}_')"
+    );
+    value(&mut fleet.admin().await, &sql).await
 }
 
 /// Programs that say they are of a version, and do something else.
@@ -74,7 +77,10 @@ async fn a_tenant_goes_into_a_file_and_comes_back_under_another_id() {
     fleet.run("dump acme --force").await.ended_with(0);
 
     let restore = ["restore", "copy", "--input", "acme.dump"];
-    let report = fleet.tenantry(set.iter().chain(&restore)).run().await.ended_with(0).json();
+    let child = fleet.tenantry(set.iter().chain(&restore)).command.spawn().unwrap();
+    let process = child.id().unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
     assert_eq!(report["tenant"]["schemaName"], "tenant_copy");
     assert_eq!(report["dumpedSchema"], "tenant_acme");
     let same = "(select array_agg(u order by id) from tenant_acme.users u)::text = \
@@ -83,7 +89,7 @@ async fn a_tenant_goes_into_a_file_and_comes_back_under_another_id() {
                 and (select count(*) from tenant_copy._sqlx_migrations) = 2";
     assert_eq!(value(&mut admin, same).await, "true");
     assert_eq!(value(&mut admin, "select state from tenants where id = 'copy'").await, "active");
-    assert_eq!(databases(&fleet).await, "", "the scratch database is removed");
+    assert_eq!(left_by(&fleet, process).await, "0", "the scratch database is removed");
     // A tenant that exists stays.
     fleet.run("restore copy --input acme.dump").await.ended_with(2).says("there is a tenant copy");
     assert_eq!(files(&fleet), ["acme.dump"]);
@@ -187,4 +193,28 @@ async fn an_interrupted_dump_leaves_no_file_and_no_child() {
         !std::fs::read_to_string(&process).is_ok_and(|name| name.trim() == "sleep")
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_interrupted_restore_leaves_no_database_and_no_tenant() {
+    let fleet = Fleet::new().await;
+    let mut admin = fleet.admin().await;
+    fleet.run("dump acme").await.ended_with(0);
+    // It waits for this lock when the dump is in the scratch database, and the clone begins.
+    let mut holder = fleet.admin().await;
+    execute(&mut holder, "begin; lock table tenants in access exclusive mode").await;
+    let args = ["restore", "copy", "--input", "acme.dump", "--no-shared"];
+    let child = fleet.tenantry(args).command.spawn().unwrap();
+    let process = child.id().unwrap();
+    let waits = "select count(*) > 0 from pg_stat_activity where datname = current_database() \
+                 and wait_event_type = 'Lock'";
+    eventually("it waits", async || value(&mut admin, waits).await == "true").await;
+    std::process::Command::new("kill").arg(process.to_string()).status().unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    execute(&mut holder, "rollback").await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("interrupted: "), "{said}");
+    assert_eq!(left_by(&fleet, process).await, "0");
+    assert_eq!(value(&mut admin, "select count(*) from tenants").await, "3");
 }

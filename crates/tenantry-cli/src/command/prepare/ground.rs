@@ -112,7 +112,7 @@ async fn migrate(
     let shared = on.shared_migrations()?;
     let mut counts = (0, 0);
     if let Some(shared) = shared {
-        counts.1 = shared.files().count();
+        counts.1 = shared.files().len();
         let migrator = manager.migrator().shared(shared);
         let report = migrator.migrate_shared(MigrateOptions::default()).await?;
         if !report.is_success() {
@@ -121,7 +121,7 @@ async fn migrate(
     }
     let mut provisioner = manager.provisioner();
     if let Some(tenants) = tenants {
-        counts.0 = tenants.files().count();
+        counts.0 = tenants.files().len();
         provisioner = provisioner.tenants(tenants);
     }
     let created = provisioner.create(id.clone(), CreateOptions::default()).await?;
