@@ -123,6 +123,7 @@ pub mod migrate;
 #[cfg(feature = "ops")]
 pub mod ops;
 pub mod outline;
+mod plain;
 mod pool;
 pub mod proof;
 pub mod provision;

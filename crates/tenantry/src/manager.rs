@@ -1,6 +1,7 @@
 //! The manager: turns a tenant id into a database handle that can only see that tenant.
 
 mod builder;
+mod instance;
 mod parameters;
 mod url;
 

@@ -8,7 +8,7 @@ use std::{fmt::Write, ops::Range};
 
 use sqlx::{SqlSafeStr, SqlStr};
 
-use crate::tenant::Ident;
+use crate::{plain::is_plain, tenant::Ident};
 
 /// SQL text in the making.
 #[derive(Debug, Default)]
@@ -119,6 +119,47 @@ impl Sql {
     #[expect(clippy::disallowed_methods, reason = "every part of the text is checked by its type")]
     pub(crate) fn finish(self) -> SqlStr {
         sqlx::AssertSqlSafe(self.0).into_sql_str()
+    }
+}
+
+/// SQL for people to read and run: names that would disturb a terminal are escaped in it.
+#[derive(Debug, Default)]
+pub(crate) struct Shown(String);
+
+impl Shown {
+    pub(crate) fn words(&mut self, text: &'static str) -> &mut Self {
+        self.0.push_str(text);
+        self
+    }
+
+    /// Appends the name of an object in double quotes, in the form
+    /// [`U&""`](https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS) where it
+    /// holds characters that are not seen.
+    pub(crate) fn name(&mut self, name: &str) -> &mut Self {
+        let as_it_is = name.chars().all(is_plain);
+        self.0.push_str(if as_it_is { "\"" } else { "U&\"" });
+        for character in name.chars() {
+            match character {
+                '"' => self.0.push_str("\"\""),
+                '\\' if !as_it_is => self.0.push_str("\\\\"),
+                plain if is_plain(plain) => self.0.push(plain),
+                hidden => {
+                    write!(self.0, "\\+{:06X}", u32::from(hidden))
+                        .expect("a String takes any text");
+                }
+            }
+        }
+        self.0.push('"');
+        self
+    }
+
+    /// Appends the name of an object with that of its schema.
+    pub(crate) fn of(&mut self, schema: &Ident, name: &str) -> &mut Self {
+        self.name(schema.as_str()).words(".").name(name)
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.0
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod exposition;
 mod gather;
+mod histogram;
 mod options;
 mod rates;
 mod read;
@@ -21,10 +22,11 @@ mod snapshot;
 mod statements;
 
 pub use exposition::{Exposition, ExpositionError, Sample};
+pub use histogram::Histogram;
 pub use options::ActivityOptions;
 pub use rates::ActivityRates;
 pub(crate) use read::read;
-pub use service::{Histogram, ServiceFigures, ServiceRates, ServiceTenant, ServiceTenantRates};
+pub use service::{ServiceFigures, ServiceRates, ServiceTenant, ServiceTenantRates};
 pub(crate) use sizes::read as read_sizes;
 pub use sizes::{SizeMethod, TenantSize, TenantSizes};
 pub use snapshot::{

@@ -327,6 +327,11 @@ impl Lookup {
         Self::new(&CatalogOptions::default(), catalog, rules, retry.clone(), 1)
     }
 
+    /// Says whether names of schemas tell whose they are.
+    pub(crate) fn can_be_read_backwards(&self) -> bool {
+        self.0.rules.isolation.template().around_id().is_some()
+    }
+
     /// Says whether a schema has a name that the template gives to tenants.
     pub(crate) fn may_be_a_tenants(&self, schema: &Ident) -> bool {
         let Rules { isolation, shared_schema, .. } = &self.0.rules;

@@ -6,6 +6,7 @@ use super::survey::{Parts, Settled, lease_for_reading, on};
 use crate::{
     error::Error,
     fleet::Fleet,
+    pool::Lease,
     schema::{
         Beyond, CrossReference,
         read::{self, ReferenceSearch, Subject},
@@ -48,14 +49,43 @@ pub(super) async fn besides(fleet: &Fleet, subjects: &[&Subject]) -> Result<Besi
 
     let shared = fleet.shared_site().schema;
     let schemas: Vec<Ident> = subjects.iter().map(|subject| subject.schema.clone()).collect();
+    let found = references_of(&mut lease, &schemas, &shared).await?;
+    refused.extend(found.refused);
+
     let places: HashMap<&str, usize> =
         schemas.iter().enumerate().map(|(place, schema)| (schema.as_str(), place)).collect();
-    let mut search = ReferenceSearch::new(&schemas, Some(&shared));
-    on(&mut lease, async |conn| search.dependencies(conn).await).await?;
+    let (mut references, mut of_shared) = (vec![Vec::new(); subjects.len()], Vec::new());
+    for reference in found.all {
+        let place = places.get(reference.from_schema.as_str());
+        place.map_or(&mut of_shared, |place| &mut references[*place]).push(reference);
+    }
+    Ok(Besides { beyond, references, shared: of_shared, refused })
+}
+
+/// References from the schemas of tenants, and from the shared one, into those of tenants.
+#[derive(Debug)]
+pub(crate) struct References {
+    /// All that were found, in order.
+    pub(crate) all: Vec<CrossReference>,
+    /// Schemas whose texts could not be read, by their places.
+    pub(crate) refused: BTreeMap<usize, Error>,
+}
+
+/// Finds references across schemas, in a few statements over one connection.
+pub(crate) async fn references_of(
+    lease: &mut Lease,
+    schemas: &[Ident],
+    shared: &Ident,
+) -> Result<References, Error> {
+    let places: HashMap<&str, usize> =
+        schemas.iter().enumerate().map(|(place, schema)| (schema.as_str(), place)).collect();
+    let mut refused = BTreeMap::new();
+    let mut search = ReferenceSearch::new(schemas, Some(shared));
+    on(lease, async |conn| search.dependencies(conn).await).await?;
     let (mut mentions, mut parts) = (Vec::new(), Parts::of(0..search.len()));
     while let Some(part) = parts.next() {
         let asked = part.clone();
-        let found = on(&mut lease, async |conn| search.texts(conn, asked).await).await;
+        let found = on(lease, async |conn| search.texts(conn, asked).await).await;
         match parts.settle(part, found)? {
             Settled::Answered(found) => mentions.extend(found),
             Settled::Refused(place, error) => match places.get(search.name(place)) {
@@ -66,12 +96,6 @@ pub(super) async fn besides(fleet: &Fleet, subjects: &[&Subject]) -> Result<Besi
             Settled::Halved => {}
         }
     }
-    on(&mut lease, async |conn| search.resolve(conn, &mentions).await).await?;
-
-    let (mut references, mut of_shared) = (vec![Vec::new(); subjects.len()], Vec::new());
-    for reference in search.finish() {
-        let place = places.get(reference.from_schema.as_str());
-        place.map_or(&mut of_shared, |place| &mut references[*place]).push(reference);
-    }
-    Ok(Besides { beyond, references, shared: of_shared, refused })
+    on(lease, async |conn| search.resolve(conn, &mentions).await).await?;
+    Ok(References { all: search.finish(), refused })
 }

@@ -19,11 +19,14 @@ mod survey;
 mod text;
 mod watch;
 
+pub(crate) use besides::references_of;
 pub use diff::ObjectDiff;
 pub use matching::Matching;
 pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
-pub(crate) use survey::{read_once, read_with_fingerprint, subject_of};
+pub(crate) use survey::{
+    Parts, Settled, lease_for_reading, on, read_once, read_with_fingerprint, subject_of,
+};
 
 use crate::{
     error::Error,

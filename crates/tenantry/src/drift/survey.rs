@@ -111,10 +111,10 @@ async fn reader(
 /// Places of schemas for a statement about many. What one of them is refused for, all are: they are asked again in two
 /// halves, until it is by itself.
 #[derive(Debug)]
-pub(super) struct Parts(VecDeque<Range<usize>>);
+pub(crate) struct Parts(VecDeque<Range<usize>>);
 
 /// How a statement about a part has ended.
-pub(super) enum Settled<T> {
+pub(crate) enum Settled<T> {
     Answered(T),
     /// The one schema of the part cannot be asked about.
     Refused(usize, Error),
@@ -123,16 +123,16 @@ pub(super) enum Settled<T> {
 }
 
 impl Parts {
-    pub(super) fn of(all: Range<usize>) -> Self {
+    pub(crate) fn of(all: Range<usize>) -> Self {
         Self([all].into())
     }
 
-    pub(super) fn next(&mut self) -> Option<Range<usize>> {
+    pub(crate) fn next(&mut self) -> Option<Range<usize>> {
         self.0.pop_front()
     }
 
     /// Fails when the connection is of no use any more.
-    pub(super) fn settle<T>(
+    pub(crate) fn settle<T>(
         &mut self,
         part: Range<usize>,
         result: sqlx::Result<T>,
@@ -252,7 +252,7 @@ async fn fingerprint(lease: &mut Lease, subject: &Subject) -> sqlx::Result<Optio
     Ok(prints.into_iter().next().flatten())
 }
 
-pub(super) async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
+pub(crate) async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
     let mut lease = fleet.lease().await?;
     // The statements are large and run once: compiling them would take longer than running them.
     let mut sql = Sql::new(
@@ -265,7 +265,7 @@ pub(super) async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
 }
 
 /// Runs something on a lease for upkeep, and tells the lease how it ended.
-pub(super) async fn on<T>(
+pub(crate) async fn on<T>(
     lease: &mut Lease,
     run: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
 ) -> sqlx::Result<T> {

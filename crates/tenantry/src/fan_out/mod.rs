@@ -15,11 +15,13 @@
 //! language, `dblink` or `postgres_fdw` does elsewhere. It protects from mistakes, and is not a security boundary:
 //! that is the role's privileges.
 
+mod board;
 mod options;
 mod refusal;
 mod report;
 mod rows;
 mod run;
+mod targets;
 mod visit;
 
 pub use options::{FanOutMode, FanOutOptions};

@@ -1,5 +1,4 @@
 use std::{
-    collections::HashSet,
     ops::ControlFlow,
     sync::{
         Arc,
@@ -8,11 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{
-    StreamExt,
-    future::{Either, join_all, select},
-    stream,
-};
+use futures_util::future::{Either, join_all, select};
 use parking_lot::Mutex;
 use sqlx::{Executor, SqlStr, raw_sql};
 use tokio::time::Instant;
@@ -20,17 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Column, FanOutEnd, FanOutOptions, FanOutOutcome, FanOutReport, RefusedStatement, TenantFanOut,
-    TenantRows, refusal,
-    visit::{Consumer, Statement, no_session},
+    TenantRows,
+    board::Board,
+    refusal,
+    targets::{Target, targets},
+    visit::{Consumer, Statement},
 };
 use crate::{
-    db::{SharedDb, TenantDb},
     error::{Error, ErrorKind},
     fleet::Fleet,
     migrate::Schemas,
-    pool::Lease,
     sql::operators_statement,
-    tenant::{TenantId, TenantState},
 };
 
 /// Runs one statement of an operator's over many tenants.
@@ -64,19 +59,6 @@ pub struct FanOut {
     fleet: Fleet,
 }
 
-/// A schema that the statement is to run in.
-struct Target {
-    name: Option<Arc<str>>,
-    found: Found,
-}
-
-enum Found {
-    Tenant(TenantDb),
-    Shared(SharedDb),
-    Suspended,
-    Nothing(Error),
-}
-
 /// A run over schemas that were looked up.
 struct Run<'a, F> {
     statement: Statement,
@@ -90,18 +72,6 @@ struct Run<'a, F> {
     knows_columns: AtomicBool,
     board: Mutex<Board>,
 }
-
-/// Who is next, and what has come of those before.
-#[derive(Default)]
-struct Board {
-    next: usize,
-    failures: usize,
-    end: Option<FanOutEnd>,
-    results: Vec<Option<(FanOutOutcome, Duration)>>,
-}
-
-/// How many tenants are looked up at a time: a catalog answers many of them at once.
-const LOOKED_UP: usize = 128;
 
 /// SQLSTATE of a text that is not one statement.
 const SYNTAX_ERROR: &str = "42601";
@@ -149,8 +119,8 @@ impl FanOut {
         let began = Instant::now();
         options.check()?;
         let sql = self.check(statement).await?;
-        let targets = self.targets(schemas, options.with_shared).await?;
-        let results = targets.iter().map(|_| None).collect();
+        let targets = targets(&self.fleet, schemas, options.with_shared).await?;
+        let board = Board::new(targets.len(), options.max_failures);
         let run = Run {
             statement: Statement::new(sql, &options),
             options: &options,
@@ -158,7 +128,7 @@ impl FanOut {
             consume: tokio::sync::Mutex::new(on_rows),
             ended: CancellationToken::new(),
             knows_columns: AtomicBool::new(false),
-            board: Mutex::new(Board { results, ..Board::default() }),
+            board: Mutex::new(board),
         };
         run.go(self.fleet.server().places_for_tenants()).await;
         Ok(run.report(began.elapsed()))
@@ -185,69 +155,6 @@ impl FanOut {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// Looks up whom the statement is about.
-    async fn targets(&self, schemas: Schemas, with_shared: bool) -> Result<Vec<Target>, Error> {
-        let shared = || Target { name: None, found: Found::Shared(self.fleet.shared().clone()) };
-        let mut targets = Vec::new();
-        if with_shared {
-            targets.push(shared());
-        }
-        let names = match schemas {
-            Schemas::AllTenants => {
-                let records = self.fleet.list().await?;
-                let named = |id: &TenantId| Arc::from(id.as_str());
-                records.iter().map(|record| (named(&record.id), record.state)).collect()
-            }
-            Schemas::Tenants(names) => {
-                let mut seen = HashSet::new();
-                let first = names.into_iter().filter(|name| seen.insert(Arc::clone(name)));
-                first.map(|name| (name, TenantState::Active)).collect()
-            }
-            Schemas::Shared if with_shared => Vec::new(),
-            Schemas::Shared => return Ok(vec![shared()]),
-        };
-        let look_up = stream::iter(names).map(|(name, state)| async move {
-            let found = match state {
-                TenantState::Active => self.find(&name).await,
-                _ => Found::Suspended,
-            };
-            Target { name: Some(name), found }
-        });
-        targets.extend(look_up.buffered(LOOKED_UP).collect::<Vec<_>>().await);
-        Ok(targets)
-    }
-
-    async fn find(&self, name: &str) -> Found {
-        let found = match TenantId::parse(name) {
-            Ok(id) => self.fleet.tenant(&id).await,
-            Err(error) => Err(error.into()),
-        };
-        match found {
-            Ok(db) => Found::Tenant(db),
-            Err(error) if error.kind() == ErrorKind::Suspended => Found::Suspended,
-            Err(error) => Found::Nothing(error),
-        }
-    }
-}
-
-impl Found {
-    /// Takes a connection, unless it is known already that there is nothing to do.
-    async fn session(&self) -> Result<Lease, FanOutOutcome> {
-        let lease = match self {
-            Self::Tenant(db) => db.acquire().await,
-            Self::Shared(db) => db.acquire().await,
-            Self::Suspended => return Err(FanOutOutcome::Skipped),
-            Self::Nothing(error) => {
-                return Err(FanOutOutcome::Failed { error: no_session(error), rows: 0 });
-            }
-        };
-        lease.map_err(|error| match error.kind() {
-            // It was suspended meanwhile.
-            ErrorKind::Suspended => FanOutOutcome::Skipped,
-            _ => FanOutOutcome::Failed { error: no_session(&error), rows: 0 },
-        })
-    }
 }
 
 impl<F, A> Run<'_, F>
@@ -271,11 +178,11 @@ where
 
     async fn worker(&self) {
         loop {
-            let next = self.board.lock().next(self.targets.len());
+            let next = self.board.lock().next();
             let Some(place) = next else { return };
             let began = Instant::now();
             let outcome = self.visit(&self.targets[place]).await;
-            self.board.lock().note(place, outcome, began.elapsed(), self.options.max_failures);
+            self.board.lock().note(place, outcome, began.elapsed());
         }
     }
 
@@ -288,15 +195,12 @@ where
     }
 
     fn report(self, duration: Duration) -> FanOutReport {
-        let Board { end, results, .. } = self.board.into_inner();
-        let results = results
-            .into_iter()
-            .map(|result| result.unwrap_or((FanOutOutcome::NotStarted, Duration::ZERO)));
+        let (end, results) = self.board.into_inner().into_results();
         let tenants = self.targets.into_iter().zip(results).map(|(target, result)| {
             let (outcome, duration) = result;
             TenantFanOut { tenant_id: target.name, outcome, duration }
         });
-        FanOutReport::new(end.unwrap_or(FanOutEnd::Completed), tenants.collect(), duration)
+        FanOutReport::new(end, tenants.collect(), duration)
     }
 }
 
@@ -338,37 +242,5 @@ where
 
     fn ended(&self) -> &CancellationToken {
         &self.run.ended
-    }
-}
-
-impl Board {
-    fn next(&mut self, total: usize) -> Option<usize> {
-        if self.end.is_some() || self.next >= total {
-            return None;
-        }
-        self.next += 1;
-        Some(self.next - 1)
-    }
-
-    fn stop(&mut self, end: FanOutEnd) {
-        if self.next < self.results.len() || end == FanOutEnd::ConsumerEnded {
-            self.end.get_or_insert(end);
-        }
-    }
-
-    fn note(
-        &mut self,
-        place: usize,
-        outcome: FanOutOutcome,
-        took: Duration,
-        max_failures: Option<usize>,
-    ) {
-        if let FanOutOutcome::Failed { .. } = &outcome {
-            self.failures += 1;
-            if max_failures.is_some_and(|most| self.failures >= most) {
-                self.stop(FanOutEnd::MaxFailures);
-            }
-        }
-        self.results[place] = Some((outcome, took));
     }
 }

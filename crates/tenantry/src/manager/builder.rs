@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
-use super::{TenantManager, parameters::Connecting, url::UrlError};
+use super::{TenantManager, instance::session_name, parameters::Connecting, url::UrlError};
 use crate::{
     catalog::{Asked, Catalog, CatalogOptions, Decide, Dedicate, Lookup, Rules, SchemaDiscovery},
     db::{Handle, SharedDb},
@@ -11,7 +11,7 @@ use crate::{
     fleet::Fleet,
     pool::{
         AskForCredentials, Class, Credentials, ExtensionSchemas, Guard, Login, Occupant,
-        OccupantId, Own, PoolOptions, Server, application_name,
+        OccupantId, Own, PoolOptions, Server,
     },
     retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
@@ -393,7 +393,7 @@ impl ManagerBuilder {
         if outside >= self.pool.max_connections {
             return Err(ConfigError::NoRoomToListen);
         }
-        let name = application_name(&connect, self.instance, self.pool.name_tenants);
+        let name = session_name(&connect, self.instance, self.pool.name_tenants);
         let connect = connect.application_name(&name);
         // What sqlx would say about statements on handles is told by the pool, with the tenant; for
         // what is handed out it is there for those who ask.
@@ -434,35 +434,6 @@ impl ManagerBuilder {
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
         Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup), connect))
     }
-}
-
-/// Returns the name of the sessions of this process.
-fn application_name(
-    connect: &PgConnectOptions,
-    instance: Option<String>,
-    names_tenants: bool,
-) -> String {
-    let wished = || {
-        let name = connect.get_application_name()?;
-        // What another manager has been called before.
-        Some(name.strip_prefix(application_name::PREFIX).unwrap_or(name).to_owned())
-    };
-    let instance = instance.or_else(wished).filter(|name| !name.trim().is_empty());
-    let instance = instance.unwrap_or_else(|| {
-        application_name::default_instance(&host(), std::process::id(), names_tenants)
-    });
-    application_name::of_instance(&instance, names_tenants)
-}
-
-/// Returns the name of this host, as far as it is known without asking the network.
-fn host() -> String {
-    let of_kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let of_file = || std::fs::read_to_string("/etc/hostname").ok();
-    let of_environment =
-        || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let names = [of_kernel(), of_environment(), of_file()];
-    let name = names.into_iter().flatten().map(|name| name.trim().to_owned());
-    name.filter(|name| !name.is_empty()).next().unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// Reads the names of the schemas of extensions, each once.

@@ -14,6 +14,7 @@ use super::{
     occupant::Occupant,
     reset::begin_pinned_sql,
     scheduler::{Class, ConnId, How, Time},
+    scratch::Place,
     server::Server,
     session::{Doubt, Purpose, Session, leaves_session_usable},
 };
@@ -206,12 +207,12 @@ impl Lease {
     }
 
     /// Closes the connection and keeps its place in the budget.
-    pub(super) async fn leave_place(mut self) -> Returning {
+    pub(crate) async fn leave_place(mut self) -> Place {
         let place = Returning::new(Arc::clone(&self.server), self.conn);
         if let Some(session) = self.session.take() {
             say_goodbye(session).await;
         }
-        place
+        Place::new(place)
     }
 
     /// Closes the connection instead of giving it back.

@@ -7,6 +7,8 @@ mod acquire;
 pub(crate) mod application_name;
 mod backend;
 mod breaker;
+#[cfg(test)]
+mod broken;
 mod credentials;
 mod extensions;
 mod gate;
@@ -30,6 +32,8 @@ mod standby;
 mod state;
 
 pub use breaker::BreakerOptions;
+#[cfg(test)]
+pub(crate) use broken::Broken;
 pub use credentials::Credentials;
 pub(crate) use credentials::{AskForCredentials, Login};
 pub(crate) use extensions::ExtensionSchemas;

@@ -155,6 +155,8 @@ pub struct PoolOptions {
     pub retry: RetryPolicy,
     /// When opening connections is suspended because it fails every time.
     pub breaker: BreakerOptions,
+    #[cfg(test)]
+    pub(crate) broken: super::Broken,
 }
 
 impl Default for PoolOptions {
@@ -183,6 +185,8 @@ impl Default for PoolOptions {
             name_tenants: false,
             retry: RetryPolicy::default(),
             breaker: BreakerOptions::default(),
+            #[cfg(test)]
+            broken: super::Broken::default(),
         }
     }
 }
@@ -276,8 +280,13 @@ impl PoolOptions {
             true => KeepStatements::WhenAlike,
             false => KeepStatements::Never,
         };
-        let idle_in_transaction = self.idle_in_transaction_timeout;
-        Manner { keep, idle_in_transaction, name_tenants: self.name_tenants }
+        Manner {
+            keep,
+            idle_in_transaction: self.idle_in_transaction_timeout,
+            name_tenants: self.name_tenants,
+            #[cfg(test)]
+            broken: self.broken,
+        }
     }
 
     /// Returns how often to look after idle connections and quiet tenants.

@@ -24,6 +24,12 @@ pub(crate) struct Place {
     _returning: Returning,
 }
 
+impl Place {
+    pub(super) fn new(returning: Returning) -> Self {
+        Self { _returning: returning }
+    }
+}
+
 /// How long each place beyond the first one is waited for: tenants may need it more.
 const WAIT_FOR_MORE: Duration = Duration::from_millis(300);
 
@@ -46,7 +52,7 @@ impl Server {
                 },
             };
             match acquired {
-                Ok(lease) => places.push(Place { _returning: lease.leave_place().await }),
+                Ok(lease) => places.push(lease.leave_place().await),
                 Err(error) if error.kind() == ErrorKind::TransactionPooler => break,
                 Err(error) if places.is_empty() => return Err(error),
                 Err(_) => break,

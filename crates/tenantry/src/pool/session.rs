@@ -67,6 +67,9 @@ pub(crate) struct Session {
     wear: Wear,
     /// The name that it was opened under.
     name: Box<str>,
+    /// What the last bind has left out.
+    #[cfg(test)]
+    broken: super::Broken,
 }
 
 /// What a session has served so far: the server's process keeps memory for all of it.
@@ -164,6 +167,8 @@ pub(crate) struct Manner {
     pub(crate) idle_in_transaction: Option<Duration>,
     /// Whether sessions carry the name of the tenant.
     pub(crate) name_tenants: bool,
+    #[cfg(test)]
+    pub(crate) broken: super::Broken,
 }
 
 /// Whether prepared statements may survive a change of tenant.
@@ -222,6 +227,8 @@ impl Session {
             round_trip,
             wear: Wear::default(),
             name: options.get_application_name().unwrap_or_default().into(),
+            #[cfg(test)]
+            broken: super::Broken::default(),
         })
     }
 
@@ -255,6 +262,15 @@ impl Session {
         let same = self.is_bound_to(to);
         let changes = to.changes();
         let bound = self.bound.take();
+        #[cfg(test)]
+        {
+            self.broken = manner.broken;
+        }
+        #[cfg(test)]
+        if manner.broken.skips_bind(bound.as_deref(), to) {
+            (self.bound, self.bound_changes) = (Some(Arc::clone(to)), changes);
+            return Ok(());
+        }
         if !same && bound.is_some_and(|bound| Arc::ptr_eq(&bound, to)) {
             // The tables were changed since: what was prepared for them may not fit any more.
             self.statements = Statements::Doubtful;
@@ -291,10 +307,12 @@ impl Session {
             }
         };
         self.odd_plans = odd || (self.odd_plans && !discard);
+        #[cfg(test)]
+        let found = Found { schema: manner.broken.trust(found.schema, to), ..found };
         to.check(found.schema)?;
         self.seen_as = began;
         if !same || found.looked || self.statements == Statements::Doubtful {
-            self.sort_out_statements(to, manner.keep, same).await?;
+            self.sort_out_statements(to, manner, same).await?;
         }
         self.pinned = pin != Pin::No;
         // Drops statements of others; pins where nobody knew before which schema it is.
@@ -337,7 +355,10 @@ impl Session {
         {
             let began = Instant::now();
             let rows = self.conn.fetch_all(raw_sql(pin_sql(pin, oid, schema))).await?;
-            occupant.check(schema_in(row_with("tenantry_pinned", &rows))?)?;
+            let schema = schema_in(row_with("tenantry_pinned", &rows))?;
+            #[cfg(test)]
+            let schema = self.broken.trust(schema, occupant);
+            occupant.check(schema)?;
             self.seen_as = began;
             self.pinned = true;
         }
@@ -529,6 +550,8 @@ impl Session {
         };
         let began = Instant::now();
         let sql = bind_sql(to, terms);
+        #[cfg(test)]
+        let sql = manner.broken.break_sql(sql);
         if !sql.as_str().is_ascii() {
             // The server reads the whole string in the encoding that is set when it comes, and in
             // the wrong one the name of a schema may be that of another.
@@ -592,10 +615,10 @@ impl Session {
     async fn sort_out_statements(
         &mut self,
         to: &Occupant,
-        keep: KeepStatements,
+        manner: Manner,
         same: bool,
     ) -> Result<()> {
-        let alike = match keep {
+        let alike = match manner.keep {
             KeepStatements::WhenAlike => to.alike(),
             KeepStatements::Never => Alike::Unlike,
         };
@@ -607,10 +630,16 @@ impl Session {
             (Statements::Of(Alike::Unlike), Alike::Unlike) => same,
             _ => false,
         };
+        #[cfg(test)]
+        let usable = usable || manner.broken.keeps_statements;
         if usable {
             self.borrowed |= !same && self.statements != Statements::None;
         } else {
             self.clear_statements().await?;
+        }
+        #[cfg(test)]
+        if manner.broken.keeps_statements {
+            self.borrowed = false;
         }
         self.statements = Statements::Of(alike);
         Ok(())

@@ -66,6 +66,29 @@ const REFUSED: &str = "It is refused, and reads no row of any schema.";
 
 pub(super) const ATTACKS: &[Attack] = &[
     Attack {
+        name: "pooler",
+        title: "Pooler in between",
+        what: "Two connections are asked which server process answers on them, outside and inside of transactions.",
+        expected: "Each connection keeps a process of its own.",
+        how: How::Sessions(run!(crowd::pooler)),
+    },
+    Attack {
+        name: "manySessions",
+        title: "Many sessions in any order",
+        what: "Several sessions are bound to two tenants in turn. Then all of them are used in random order and at once, \
+               outside and inside of transactions.",
+        expected: OWN_ROWS,
+        how: How::Sessions(run!(crowd::sessions)),
+    },
+    Attack {
+        name: "concurrentCancellation",
+        title: "Requests cancelled at random",
+        what: "Many requests of both tenants run at once, and half of them are dropped at a random point: statements, \
+               leases with temporary tables, transactions.",
+        expected: "Each row that is read is the tenant's own.",
+        how: How::Sessions(run!(crowd::cancellation)),
+    },
+    Attack {
         name: "twoTenants",
         title: "Two tenants on one session",
         what: "Two tenants read the row of their own schema in turn, over one server session: with prepared statements \
@@ -266,29 +289,6 @@ pub(super) const ATTACKS: &[Attack] = &[
         expected: "Each session has its tenant's role, and PostgreSQL refuses the other schema.",
         how: How::OneSession(run!(roles::run)),
     },
-    Attack {
-        name: "pooler",
-        title: "Pooler in between",
-        what: "Two connections are asked which server process answers on them, outside and inside of transactions.",
-        expected: "Each connection keeps a process of its own.",
-        how: How::Sessions(run!(crowd::pooler)),
-    },
-    Attack {
-        name: "manySessions",
-        title: "Many sessions in any order",
-        what: "Several sessions are bound to two tenants in turn. Then all of them are used in random order and at once, \
-               outside and inside of transactions.",
-        expected: OWN_ROWS,
-        how: How::Sessions(run!(crowd::sessions)),
-    },
-    Attack {
-        name: "concurrentCancellation",
-        title: "Requests cancelled at random",
-        what: "Many requests of both tenants run at once, and half of them are dropped at a random point: statements, \
-               leases with temporary tables, transactions.",
-        expected: "Each row that is read is the tenant's own.",
-        how: How::Sessions(run!(crowd::cancellation)),
-    },
 ];
 
 #[cfg(test)]
@@ -298,9 +298,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_sessions_come_last() {
+    fn names_are_unique_and_sessions_come_first() {
         let names: HashSet<_> = attack_names().collect();
         assert_eq!(names.len(), ATTACKS.len());
-        assert!(ATTACKS.is_sorted_by_key(|attack| attack.how.takes_sessions()));
+        assert!(ATTACKS.is_sorted_by_key(|attack| !attack.how.takes_sessions()));
     }
 }

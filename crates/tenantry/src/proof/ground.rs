@@ -1,6 +1,6 @@
 //! Where attacks are run: the scratch tenants, over a pool of one or of several connections.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use parking_lot::Mutex;
 
@@ -29,17 +29,20 @@ pub(super) struct Ground<'a> {
     pub(super) pids: &'a Mutex<BTreeSet<i32>>,
     pub(super) acme: TenantDb,
     pub(super) globex: TenantDb,
+    /// What has reached another tenant, whatever becomes of the attack afterwards.
+    leaks: Mutex<Vec<String>>,
 }
 
 /// What an attack that was run to its end has come to.
 #[derive(Debug)]
 pub(super) struct Finding {
-    /// What has reached another tenant.
-    pub(super) leaks: Vec<String>,
-    /// What was seen otherwise.
+    /// What was seen where nothing has reached another tenant.
     pub(super) seen: String,
     pub(super) rounds: u64,
 }
+
+/// The server processes that have answered.
+pub(super) type Pids = Arc<Mutex<BTreeSet<i32>>>;
 
 pub(super) type Attacked = Result<Finding, Stop>;
 
@@ -76,7 +79,17 @@ impl<'a> Ground<'a> {
         let connections = fleet.server().options().max_connections;
         let acme = handle(&fleet, mark, "acme")?;
         let globex = handle(&fleet, mark, "globex")?;
-        Ok(Self { fleet, mark, options, seed, connections, pids, acme, globex })
+        Ok(Self {
+            fleet,
+            mark,
+            options,
+            seed,
+            connections,
+            pids,
+            acme,
+            globex,
+            leaks: Mutex::default(),
+        })
     }
 
     /// Returns a handle of a scratch tenant, without asking the catalog.
@@ -94,6 +107,19 @@ impl<'a> Ground<'a> {
         more: &'static str,
     ) -> Result<Look, Stop> {
         Look::take(On::Lease(lease), more, self.pids).await
+    }
+
+    /// Notes what has reached another tenant.
+    pub(super) fn leak(&self, what: impl Into<String>) {
+        self.leak_all([what.into()]);
+    }
+
+    pub(super) fn leak_all(&self, what: impl IntoIterator<Item = String>) {
+        self.leaks.lock().extend(what);
+    }
+
+    pub(super) fn take_leaks(&self) -> Vec<String> {
+        std::mem::take(&mut self.leaks.lock())
     }
 
     /// Notes who has answered.

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use parking_lot::Mutex;
 use sqlx::{Column, Row, SqlSafeStr, SqlStr, postgres::PgRow, raw_sql};
 
-use super::ground::{Stop, code_of};
+use super::{
+    attacks::turns::OWNER,
+    ground::{Stop, code_of},
+};
 use crate::{
     db::TenantDb,
     pool::{Lease, PINS},
@@ -40,9 +43,6 @@ impl On<'_> {
 /// Everything that a tenant finds on its session, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Look(Vec<(String, String)>);
-
-/// The row that says whose schema it is. It is looked up along the search path: whose is found is the question.
-pub(super) const OWNER: &str = "select owner from marker";
 
 impl Look {
     /// Looks around, and asks one thing more. Errors of the database are part of what is found.

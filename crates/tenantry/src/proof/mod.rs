@@ -13,6 +13,8 @@
 
 mod attack;
 mod attacks;
+#[cfg(test)]
+mod broken;
 mod chance;
 mod ground;
 mod leftovers;

@@ -1,19 +1,18 @@
 //! Runs the attacks one after the other.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
-use parking_lot::Mutex;
 use sqlx::{Row, raw_sql};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     attack::{ATTACKS, Attack},
-    ground::{Attacked, Finding, Ground, Stop},
+    ground::{Attacked, Finding, Ground, Pids, Stop},
     leftovers::remove_leftovers,
     mark::Mark,
     options::ProofOptions,
     report::{AttackResult, IsolationProof, Outcome, ProofServer, ProofVersions},
-    scratch::{Scratch, create_all},
+    scratch::{MOST_CONNECTIONS, Scratch, create_all},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -21,11 +20,12 @@ use crate::{
     pool::Pooling,
 };
 
-/// Connections of the budget that a proof takes at most.
-const MOST_CONNECTIONS: usize = 4;
-
 /// How many leaks of one attack are told in words.
 const TOLD: usize = 5;
+
+/// Why the attacks on one session are not run behind a pooler that shares sessions.
+const SHARED: &str = "the pooler in between shares server sessions, and what the attack leaves behind could reach its \
+    other clients";
 
 /// What is learnt on the way.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ struct Proof<'a> {
     mark: Mark,
     seed: u64,
     deadline: Instant,
-    pids: Mutex<BTreeSet<i32>>,
+    pids: Pids,
 }
 
 /// Runs the attacks; see [`TenantManager::prove_isolation`](crate::TenantManager::prove_isolation).
@@ -61,11 +61,10 @@ pub(crate) async fn prove(
         })?,
     };
     let deadline = began + options.time_limit;
-    let proof =
-        Proof { real, options, mark: Mark::draw()?, seed, deadline, pids: Mutex::default() };
+    let proof = Proof { real, options, mark: Mark::draw()?, seed, deadline, pids: Pids::default() };
     let server = real.server();
     let places = server.take_places(MOST_CONNECTIONS).await?;
-    let mut scratch = Scratch::new(real, proof.mark.clone(), places);
+    let mut scratch = Scratch::new(real, proof.mark.clone(), places, Arc::clone(&proof.pids));
     let run = proof.run(&mut scratch).await;
     // Whatever has come of the attacks.
     let scratch_removed = scratch.remove().await;
@@ -100,18 +99,26 @@ pub(crate) async fn prove(
 impl Proof<'_> {
     async fn run(&self, scratch: &mut Scratch) -> Result<Learnt, Error> {
         let mut learnt = Learnt::default();
-        let fleet = scratch.pool(1).await?;
-        self.prepare(&fleet, &mut learnt).await?;
         let (of_sessions, of_one): (Vec<_>, Vec<_>) =
             ATTACKS.iter().partition(|attack| attack.how.takes_sessions());
-        self.attack(fleet, &of_one, &mut learnt).await?;
         let fleet = scratch.pool(MOST_CONNECTIONS).await?;
-        self.attack(fleet.clone(), &of_sessions, &mut learnt).await?;
-        learnt.pooling = match (self.real.server().pooling(), fleet.server().pooling()) {
+        self.prepare(&fleet, &mut learnt).await?;
+        let ground = self.ground(fleet)?;
+        self.attack(&ground, &of_sessions, &mut learnt).await;
+        learnt.pooling = match (self.real.server().pooling(), ground.fleet.server().pooling()) {
             (Pooling::Transaction, _) | (_, Pooling::Transaction) => Pooling::Transaction,
             (Pooling::Session, _) | (_, Pooling::Session) => Pooling::Session,
             (Pooling::Unknown, Pooling::Unknown) => Pooling::Unknown,
         };
+        if learnt.pooling == Pooling::Transaction {
+            let not_run = |attack: &&Attack| {
+                result(attack, Vec::new(), Err(Stop::new(SHARED)), Instant::now())
+            };
+            learnt.attacks.extend(of_one.iter().map(not_run));
+        } else {
+            let ground = self.ground(scratch.pool(1).await?)?;
+            self.attack(&ground, &of_one, &mut learnt).await;
+        }
         Ok(learnt)
     }
 
@@ -125,13 +132,11 @@ impl Proof<'_> {
         Ok(())
     }
 
-    async fn attack(
-        &self,
-        fleet: Fleet,
-        attacks: &[&Attack],
-        learnt: &mut Learnt,
-    ) -> Result<(), Error> {
-        let ground = Ground::new(fleet, &self.mark, self.options, self.seed, &self.pids)?;
+    fn ground(&self, fleet: Fleet) -> Result<Ground<'_>, Error> {
+        Ground::new(fleet, &self.mark, self.options, self.seed, &self.pids)
+    }
+
+    async fn attack(&self, ground: &Ground<'_>, attacks: &[&Attack], learnt: &mut Learnt) {
         for attack in attacks {
             let began = Instant::now();
             let attacked = if !self.options.includes(attack.name) {
@@ -140,26 +145,41 @@ impl Proof<'_> {
                 Err(Stop::new("the time limit was reached before it began"))
             } else {
                 let reached = |_| Err(Stop::new("the time limit was reached while it ran"));
-                timeout_at(self.deadline, attack.run(&ground)).await.unwrap_or_else(reached)
+                timeout_at(self.deadline, attack.run(ground)).await.unwrap_or_else(reached)
             };
-            learnt.attacks.push(result(attack, attacked, began));
+            learnt.attacks.push(result(attack, ground.take_leaks(), attacked, began));
         }
-        Ok(())
     }
 }
 
-fn result(attack: &Attack, attacked: Attacked, began: Instant) -> AttackResult {
+fn result(attack: &Attack, leaks: Vec<String>, attacked: Attacked, began: Instant) -> AttackResult {
     let (outcome, observed, rounds) = match attacked {
-        Ok(Finding { leaks, seen, rounds }) if leaks.is_empty() => (Outcome::Held, seen, rounds),
-        Ok(Finding { mut leaks, rounds, .. }) => {
-            let more = leaks.len().saturating_sub(TOLD);
-            leaks.truncate(TOLD);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            (Outcome::Leaked, format!("{}{more}", leaks.join("; ")), rounds)
+        // What was found before the attack was cut off is found.
+        attacked if !leaks.is_empty() => {
+            (Outcome::Leaked, told(leaks), attacked.map_or(0, |finding| finding.rounds))
         }
+        Ok(Finding { seen, rounds }) => (Outcome::Held, seen, rounds),
         Err(Stop(why)) => (Outcome::NotRun { why }, String::new(), 0),
     };
     let Attack { name, title, what, expected, .. } = *attack;
     let duration = began.elapsed();
     AttackResult { name, title, what, expected, observed, outcome, rounds, duration }
+}
+
+/// The first kinds of leaks, each with how often it was seen.
+fn told(leaks: Vec<String>) -> String {
+    let mut kinds: Vec<(String, usize)> = Vec::new();
+    for leak in leaks {
+        match kinds.iter_mut().find(|(kind, _)| *kind == leak) {
+            Some((_, times)) => *times += 1,
+            None => kinds.push((leak, 1)),
+        }
+    }
+    let more = kinds.len().saturating_sub(TOLD);
+    let first = kinds.into_iter().take(TOLD).map(|(kind, times)| match times {
+        1 => kind,
+        _ => format!("{kind} ({times} times)"),
+    });
+    let first = first.collect::<Vec<_>>().join("; ");
+    if more > 0 { format!("{first}; and {more} more") } else { first }
 }

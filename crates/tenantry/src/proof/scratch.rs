@@ -5,13 +5,15 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{Row, SqlStr, raw_sql};
 
 use super::{
+    attacks::scrub::scrub,
+    ground::Pids,
     leftovers::{Found, list, remove},
     mark::{Mark, note},
 };
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
-    pool::{Lease, Place, Server},
+    pool::{Lease, Place, Pooling, Server},
     sql::Sql,
     tenant::{Ident, Isolation},
 };
@@ -25,6 +27,9 @@ pub(super) const LONGEST: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 /// What stands for the shared schema.
 const SHARED: &str = "shared";
+
+/// Connections of the budget that a proof takes at most.
+pub(super) const MOST_CONNECTIONS: usize = 4;
 
 /// How long leases of the attacks are waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,11 +51,12 @@ struct Inner {
     places: Vec<Place>,
     /// The pools over them, of which one is open at a time.
     pools: Vec<Arc<Server>>,
+    pids: Pids,
 }
 
 impl Scratch {
-    pub(super) fn new(real: &Fleet, mark: Mark, places: Vec<Place>) -> Self {
-        Self(Some(Inner { real: real.clone(), mark, places, pools: Vec::new() }))
+    pub(super) fn new(real: &Fleet, mark: Mark, places: Vec<Place>, pids: Pids) -> Self {
+        Self(Some(Inner { real: real.clone(), mark, places, pools: Vec::new(), pids }))
     }
 
     /// Closes the pool before, and makes another for the scratch schemas with up to this many connections.
@@ -62,12 +68,7 @@ impl Scratch {
             pool.close(PATIENCE).await;
         }
         let server = inner.real.server();
-        // Behind a pooler in transaction mode there are no places: the manager has no connection.
-        let places = match inner.places.len() {
-            0 => server.options().max_connections,
-            places => places,
-        };
-        let pool = server.scratch(most.min(places));
+        let pool = server.scratch(most.min(inner.places()));
         inner.pools.push(Arc::clone(&pool));
         let isolation = Isolation::schema(&format!("{}{{id}}", inner.mark.as_str()));
         Ok(inner.real.of_scratch(pool, isolation, inner.mark.name(SHARED)?))
@@ -98,6 +99,15 @@ impl Drop for Scratch {
 }
 
 impl Inner {
+    /// Returns how many connections the attacks can have. Behind a pooler in transaction mode there are no
+    /// places: the manager has no connection.
+    fn places(&self) -> usize {
+        match self.places.len() {
+            0 => self.real.server().options().max_connections,
+            places => places,
+        }
+    }
+
     async fn remove(self) -> bool {
         // Whatever is on its way there, such as a schema that is being created, has ended then.
         for pool in &self.pools {
@@ -115,7 +125,13 @@ impl Inner {
             }
         }
         server.close(PATIENCE).await;
-        drop(self.places);
+        let mut pools = self.pools.iter().chain([self.real.server(), &server]);
+        if pools.any(|pool| pool.pooling() == Pooling::Transaction) {
+            let server = self.real.server().scratch(self.places().min(MOST_CONNECTIONS));
+            let met = self.pids.lock().clone();
+            scrub(&server, &met).await;
+            server.close(PATIENCE).await;
+        }
         removed
     }
 

@@ -32,6 +32,7 @@ mod written;
 
 pub use adopt::{Adopt, AdoptReport};
 pub use options::{CreateOptions, DropOptions};
+pub(crate) use provisional::{Provisional, is_unfinished};
 pub use provisioner::Provisioner;
 pub use report::{Created, DropReport, HowMade, SpareReport};
 pub(crate) use scratch::model_of_migrations;

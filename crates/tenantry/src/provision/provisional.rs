@@ -70,6 +70,43 @@ pub(super) fn comment(sql: &mut Sql, schema: &Ident, comment: Comment<'_>) {
     sql.text("; ");
 }
 
+/// What a schema with a provisional name is, by its comment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provisional {
+    /// It only has to be given a name, and somebody had a use for it a while ago.
+    Spare,
+    /// It is a spare or a template of files that nobody has used for a day.
+    Unused,
+    /// New tenants are copies of it.
+    Template,
+    /// A tenant is being made of it.
+    InUse,
+    /// Its creation has failed, and somebody wants to look at it.
+    Kept,
+    /// It is being made or dropped, or that was cut off.
+    HalfMade,
+}
+
+impl Provisional {
+    pub(crate) fn of(comment: &str) -> Self {
+        let now = now();
+        let spare = SpareNote::parse(comment).map(|note| (note, Self::Spare));
+        let template = SpareNote::after(TEMPLATE, comment).map(|note| (note, Self::Template));
+        match spare.or(template) {
+            Some((note, _)) if note.is_unused(now) => Self::Unused,
+            Some((_, kind)) => kind,
+            None if is_in_use(comment, now) => Self::InUse,
+            None if comment == KEPT => Self::Kept,
+            None => Self::HalfMade,
+        }
+    }
+}
+
+/// Says whether the schema of a tenant has a comment that tells that its creation has not ended.
+pub(crate) fn is_unfinished(comment: &str) -> bool {
+    comment == UNFINISHED
+}
+
 /// Says whether a schema is there and has this comment.
 pub(super) async fn has_comment(
     conn: &mut PgConnection,

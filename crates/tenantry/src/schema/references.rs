@@ -53,7 +53,7 @@ macro_rules! kinds {
 
         impl ReferenceKind {
             /// Returns the verb of a sentence.
-            fn words(self) -> &'static str {
+            pub(crate) fn words(self) -> &'static str {
                 match self {
                     $(Self::$variant => $words,)*
                 }

@@ -32,13 +32,14 @@ const LAYERS: &[&[&str]] = &[
     &["retry", "sql"],
     &["event", "admission"],
     &["config", "error"],
-    &["tenant", "timestamp", "table", "glob"],
+    &["tenant", "timestamp", "table", "glob", "plain"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
 const PURE: &[&str] = &[
     "activity/exposition.rs",
     "activity/gather.rs",
+    "activity/histogram.rs",
     "activity/options.rs",
     "activity/rates.rs",
     "activity/service.rs",
@@ -46,6 +47,7 @@ const PURE: &[&str] = &[
     "admission/",
     "anonymize/",
     "glob.rs",
+    "plain.rs",
     "tenant/",
     "error/class.rs",
     "event/kinds.rs",
@@ -92,6 +94,7 @@ const PURE: &[&str] = &[
     "provision/written/judge.rs",
     "provision/written/scan.rs",
     "provision/written/search_path.rs",
+    "fan_out/board.rs",
     "fan_out/refusal.rs",
     "fan_out/report.rs",
     "fan_out/rows.rs",

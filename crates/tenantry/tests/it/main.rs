@@ -47,6 +47,7 @@ mod ops;
 mod outline;
 mod planted;
 mod pooler;
+mod proof;
 mod provision;
 mod recovery;
 mod requests;

@@ -1,4 +1,28 @@
 //! Checks of the tenants' schemas and data.
+//!
+//! Most ask one statement for all tenants, and put together what is the same in many of them: one finding says that 412
+//! of 2,000 tenants lack something, and names the worst of them.
+
+mod bloat;
+mod check;
+mod drift_summary;
+mod duplicate_indexes;
+mod event_triggers;
+mod extensions_in_tenants;
+mod foreign_objects;
+mod invalid_indexes;
+mod kinds;
+mod largest_tenants;
+mod migration_records;
+mod orphans;
+mod primary_keys;
+mod row_security;
+mod sequences;
+mod shared_containers;
+mod tenant_privileges;
+mod tenants;
+mod tenants_of_state;
+mod unlogged_tables;
 
 use std::sync::Arc;
 
@@ -6,5 +30,24 @@ use super::Check;
 
 /// The checks, in the order of the report.
 pub(super) fn checks() -> Vec<Arc<dyn Check>> {
-    Vec::new()
+    let checks = [
+        shared_containers::CHECK,
+        orphans::CHECK,
+        tenants_of_state::CHECK,
+        migration_records::CHECK,
+        drift_summary::CHECK,
+        foreign_objects::CHECK,
+        extensions_in_tenants::CHECK,
+        tenant_privileges::CHECK,
+        row_security::CHECK,
+        sequences::CHECK,
+        invalid_indexes::CHECK,
+        duplicate_indexes::CHECK,
+        primary_keys::CHECK,
+        unlogged_tables::CHECK,
+        bloat::CHECK,
+        largest_tenants::CHECK,
+        event_triggers::CHECK,
+    ];
+    checks.map(|check| Arc::new(check) as Arc<dyn Check>).into()
 }

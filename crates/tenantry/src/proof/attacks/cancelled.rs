@@ -30,7 +30,7 @@ pub(super) const POLLS: usize = 40;
 /// Drops a `BEGIN` at any point of its way, through the pool and on a lease.
 pub(in crate::proof) async fn begin(ground: &Ground<'_>) -> Attacked {
     let mut chance = Chance::new(ground.seed, 1);
-    let (mut leaks, mut dropped) = (Vec::new(), 0);
+    let mut dropped = 0;
     let before = ground.look(&ground.globex, "").await?;
     for round in 0..ground.options.rounds {
         let polls = chance.below(POLLS);
@@ -49,7 +49,7 @@ pub(in crate::proof) async fn begin(ground: &Ground<'_>) -> Attacked {
         dropped += u64::from(!ended);
         let found = ground.look(&ground.globex, "").await?.differences(&before);
         let after = if ended { "begun and abandoned" } else { "dropped on its way" };
-        leaks.extend(
+        ground.leak_all(
             found.into_iter().map(|of| format!("after a BEGIN {after}, globex found {of}")),
         );
     }
@@ -57,5 +57,5 @@ pub(in crate::proof) async fn begin(ground: &Ground<'_>) -> Attacked {
     let seen = format!(
         "{rounds} times BEGIN, {dropped} of them dropped on their way, none found by the other tenant"
     );
-    Ok(Finding { leaks, seen, rounds })
+    Ok(Finding { seen, rounds })
 }

@@ -10,10 +10,10 @@ use super::{
     super::{
         chance::Chance,
         ground::{Attacked, Finding, Ground, Stop, code_of},
-        look::OWNER,
     },
     cancelled::{POLLS, polled},
     planting::BRIEFLY,
+    turns::OWNER,
 };
 use crate::{
     db::TenantDb,
@@ -25,9 +25,6 @@ const STORM: Duration = Duration::from_secs(2);
 
 /// Requests at once, for each connection.
 const PER_CONNECTION: usize = 4;
-
-/// How many of the leaks of one kind are told.
-const TOLD: usize = 10;
 
 const ALONE: &str = "the budget has one free connection, and this takes two";
 
@@ -43,10 +40,11 @@ pub(in crate::proof) async fn pooler(ground: &Ground<'_>) -> Attacked {
     }
     let seen = "each connection keeps a server process of its own".to_owned();
     match ground.fleet.server().pooling() {
-        Pooling::Session => Ok(Finding { leaks: Vec::new(), seen, rounds: 1 }),
+        Pooling::Session => Ok(Finding { seen, rounds: 1 }),
         Pooling::Transaction => {
             let leak = "one server process answers on several connections: a pooler in transaction or statement mode";
-            Ok(Finding { leaks: vec![leak.to_owned()], seen: String::new(), rounds: 1 })
+            ground.leak(leak);
+            Ok(Finding { seen, rounds: 1 })
         }
         Pooling::Unknown => Err(Stop::new("no two connections could be compared")),
     }
@@ -68,26 +66,26 @@ pub(in crate::proof) async fn sessions(ground: &Ground<'_>) -> Attacked {
         }
     }
     let mut chance = Chance::new(ground.seed, 2);
-    let (mut leaks, mut reads) = (Vec::new(), 0);
+    let mut reads = 0;
     for round in 0..ground.options.rounds {
         let at = chance.below(leases.len());
         if let Some((db, lease)) = leases.get_mut(at) {
             reads += 1;
-            leaks.extend(read(ground, db, lease, round % 4 == 3).await?);
+            ground.leak_all(read(ground, db, lease, round % 4 == 3).await?);
         }
         if round % 10 == 9 {
             // All at once, so that a pooler with several server processes uses them all.
             let all = leases.iter_mut().map(|(db, lease)| read(ground, db, lease, false));
             for found in join_all(all).await {
                 reads += 1;
-                leaks.extend(found?);
+                ground.leak_all(found?);
             }
         }
     }
     let sessions = leases.len();
     let seen =
         format!("{reads} rows read on {sessions} sessions in any order, each the tenant's own");
-    Ok(Finding { leaks: told(leaks, reads), seen, rounds: u64::from(ground.options.rounds) })
+    Ok(Finding { seen, rounds: u64::from(ground.options.rounds) })
 }
 
 /// Reads the tenant's row on its session. Returns what is wrong with it.
@@ -123,15 +121,6 @@ async fn read(
 
 const WHO: &str = "select owner, pg_catalog.pg_backend_pid() from marker";
 
-fn told(mut leaks: Vec<String>, reads: u64) -> Vec<String> {
-    let all = leaks.len();
-    if all > 0 {
-        leaks.truncate(TOLD);
-        leaks.insert(0, format!("{all} of {reads} reads were wrong"));
-    }
-    leaks
-}
-
 /// Sends requests of both tenants and drops half of them anywhere.
 pub(in crate::proof) async fn cancellation(ground: &Ground<'_>) -> Attacked {
     let until = Instant::now() + STORM;
@@ -144,25 +133,23 @@ pub(in crate::proof) async fn cancellation(ground: &Ground<'_>) -> Attacked {
         all.read += storm.read;
         all.dropped += storm.dropped;
         all.failed += storm.failed;
-        all.leaks.extend(storm.leaks);
     }
-    let Storm { read, dropped, failed, leaks } = all;
+    let Storm { read, dropped, failed } = all;
     if read == 0 || dropped == 0 {
         return Err(Stop::new(format!("{read} requests were answered, {dropped} were dropped")));
     }
     // What was dropped is brought back to order in the background; then each tenant finds itself as before.
-    let mut leaks = told(leaks, read);
     for db in [&ground.acme, &ground.globex] {
         let owner = ground.look(db, "").await?.owner().to_owned();
         if owner != db.tenant().id().as_str() {
-            leaks.push(format!("afterwards, tenant {} read the row of {owner}", db.tenant().id()));
+            ground.leak(format!("afterwards, tenant {} read the row of {owner}", db.tenant().id()));
         }
     }
     let seen = format!(
         "{requesters} requests at a time: {read} rows read, each the tenant's own; {dropped} requests dropped on \
          their way, {failed} failed"
     );
-    Ok(Finding { leaks, seen, rounds: read + dropped })
+    Ok(Finding { seen, rounds: read + dropped })
 }
 
 #[derive(Debug, Default)]
@@ -170,7 +157,6 @@ struct Storm {
     read: u64,
     dropped: u64,
     failed: u64,
-    leaks: Vec<String>,
 }
 
 async fn requests(
@@ -191,16 +177,14 @@ async fn requests(
                 storm.read += 1;
                 let id = db.tenant().id().as_str();
                 if owner != id {
-                    storm.leaks.push(format!("tenant {id} read the row of {owner}"));
+                    ground.leak(format!("tenant {id} read the row of {owner}"));
                 }
             }
             Some(Err(error)) => {
                 let found = code_of(error);
                 storm.failed += 1;
                 if let Ok(code) = found {
-                    storm
-                        .leaks
-                        .push(format!("a request of tenant {} failed: {code}", db.tenant().id()));
+                    ground.leak(format!("a request of tenant {} failed: {code}", db.tenant().id()));
                 } else {
                     // Such as a wait for a connection that was too long.
                     sleep(Duration::from_millis(5)).await;

@@ -31,22 +31,21 @@ async fn ask(ground: &Ground<'_>, text: &str) -> Result<Asked, Stop> {
 
 /// Asks for tenants whose ids differ in case alone, and for one that there is not.
 pub(in crate::proof) async fn case(ground: &Ground<'_>) -> Attacked {
-    let mut leaks = Vec::new();
     let ids = ["acme", "Acme", "ACME"];
     for id in ids.into_iter().chain(ids) {
         match ask(ground, id).await? {
             Asked::Row(owner) if owner == id => {}
-            Asked::Row(owner) => leaks.push(format!("tenant {id} read the row of {owner}")),
+            Asked::Row(owner) => ground.leak(format!("tenant {id} read the row of {owner}")),
             Asked::Refused(kind) => {
                 return Err(Stop::new(format!("tenant {id} was refused as {kind:?}")));
             }
         }
     }
     if let Asked::Row(owner) = ask(ground, "aCMe").await? {
-        leaks.push(format!("aCMe, which does not exist, read the row of {owner}"));
+        ground.leak(format!("aCMe, which does not exist, read the row of {owner}"));
     }
     let seen = "acme, Acme and ACME read a row each, aCMe was refused".to_owned();
-    Ok(Finding { leaks, seen, rounds: 7 })
+    Ok(Finding { seen, rounds: 7 })
 }
 
 /// Texts that look like the id of a tenant, or would become it or its schema on the way.
@@ -99,25 +98,24 @@ const CONFUSABLE: &[&str] = &[
 
 /// Asks for tenants by texts that are close to the id of one.
 pub(in crate::proof) async fn confusable(ground: &Ground<'_>) -> Attacked {
-    let (mut leaks, mut rounds) = (Vec::new(), 0);
+    let mut rounds = 0;
     let mark = ground.mark.as_str();
     let schemas = [format!("{mark}acme"), format!("\"{mark}acme\"")];
     for text in CONFUSABLE.iter().copied().chain(schemas.iter().map(String::as_str)) {
         rounds += 1;
         if let Asked::Row(owner) = ask(ground, text).await? {
-            leaks.push(format!("{text:?} read the row of {owner}"));
+            ground.leak(format!("{text:?} read the row of {owner}"));
         }
     }
     let seen = format!("{rounds} texts, each refused as no id or as an unknown tenant");
-    Ok(Finding { leaks, seen, rounds })
+    Ok(Finding { seen, rounds })
 }
 
 /// Asks for tenants whose schemas would have one name once PostgreSQL has cut it to 63 bytes.
 pub(in crate::proof) async fn long(ground: &Ground<'_>) -> Attacked {
-    let mut leaks = Vec::new();
     match ask(ground, LONGEST).await? {
         Asked::Row(owner) if owner == LONGEST => {}
-        Asked::Row(owner) => leaks.push(format!("the longest id read the row of {owner}")),
+        Asked::Row(owner) => ground.leak(format!("the longest id read the row of {owner}")),
         Asked::Refused(kind) => {
             return Err(Stop::new(format!("the longest id that fits was refused as {kind:?}")));
         }
@@ -130,10 +128,10 @@ pub(in crate::proof) async fn long(ground: &Ground<'_>) -> Attacked {
         "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
     ] {
         if let Asked::Row(owner) = ask(ground, &format!("{LONGEST}{more}")).await? {
-            leaks
-                .push(format!("an id that is {} bytes longer read the row of {owner}", more.len()));
+            ground
+                .leak(format!("an id that is {} bytes longer read the row of {owner}", more.len()));
         }
     }
     let seen = "the schema of 63 bytes served its tenant, longer names were refused".to_owned();
-    Ok(Finding { leaks, seen, rounds: 6 })
+    Ok(Finding { seen, rounds: 6 })
 }

@@ -11,7 +11,7 @@ const COPY: &str = "copy marker from stdin";
 /// Leaves a `COPY` open: dropped, forgotten, with bad rows, and while reading.
 pub(in crate::proof) async fn copy(ground: &Ground<'_>) -> Attacked {
     let ways = ["dropped while writing", "never ended", "given up while reading"];
-    let (mut leaks, mut rounds) = (Vec::new(), 0);
+    let mut rounds = 0;
     let before = ground.look(&ground.globex, COUNT).await?;
     let before_of_acme = ground.look(&ground.acme, COUNT).await?;
     for _ in 0..ground.options.plantings() {
@@ -36,17 +36,17 @@ pub(in crate::proof) async fn copy(ground: &Ground<'_>) -> Attacked {
             for (db, before) in [(&ground.globex, &before), (&ground.acme, &before_of_acme)] {
                 let found = ground.look(db, COUNT).await?.differences(before);
                 let id = db.tenant().id();
-                leaks.extend(found.into_iter().map(|of| format!("COPY {way}: {id} found {of}")));
+                ground.leak_all(found.into_iter().map(|of| format!("COPY {way}: {id} found {of}")));
             }
         }
     }
     let seen = format!("{rounds} copies left open, no row or answer of them reached anybody");
-    Ok(Finding { leaks, seen, rounds })
+    Ok(Finding { seen, rounds })
 }
 
 /// Ends the server process of a session that carries something, inside a transaction and outside.
 pub(in crate::proof) async fn lost_session(ground: &Ground<'_>) -> Attacked {
-    let (mut leaks, mut rounds) = (Vec::new(), 0);
+    let mut rounds = 0;
     let before = ground.look(&ground.globex, COUNT).await?;
     for _ in 0..ground.options.plantings() {
         for begin in ["select 1", "begin; insert into marker values ('planted')"] {
@@ -64,10 +64,12 @@ pub(in crate::proof) async fn lost_session(ground: &Ground<'_>) -> Attacked {
             }
             drop(lease);
             let found = ground.look(&ground.globex, COUNT).await?.differences(&before);
-            leaks.extend(found.into_iter().map(|of| format!("after {begin:?}, globex found {of}")));
+            ground.leak_all(
+                found.into_iter().map(|of| format!("after {begin:?}, globex found {of}")),
+            );
         }
     }
     let seen =
         format!("{rounds} server processes ended, the next tenant had a new session each time");
-    Ok(Finding { leaks, seen, rounds })
+    Ok(Finding { seen, rounds })
 }

@@ -54,7 +54,6 @@ struct Tally {
     refused: u64,
     /// How often the next tenant had the same server process.
     same: u64,
-    leaks: Vec<String>,
 }
 
 /// Leaves each of these behind in every way, and lets the other tenant look.
@@ -71,7 +70,7 @@ pub(in crate::proof) async fn run(ground: &Ground<'_>, plants: &[Plant]) -> Atta
             }
         }
     }
-    let Tally { planted, refused, same, leaks } = tally;
+    let Tally { planted, refused, same } = tally;
     if same == 0 && refused < planted && !ground.fleet.server().options().close_altered_sessions {
         return Err(Stop::new("no two tenants had the same server process, one after the other"));
     }
@@ -83,7 +82,7 @@ pub(in crate::proof) async fn run(ground: &Ground<'_>, plants: &[Plant]) -> Atta
         "left behind {planted} times on a lease, on the handle and in functions, found 0 times; the next tenant had \
          the same server process {same} times{refused}"
     );
-    Ok(Finding { leaks, seen, rounds: planted })
+    Ok(Finding { seen, rounds: planted })
 }
 
 async fn before(ground: &Ground<'_>, observe: &'static str) -> Result<Before, Stop> {
@@ -117,9 +116,9 @@ async fn one(
         }
     };
     tally.refused += u64::from(matches!(planted, Planted::Refused));
-    let mut found = |who: &str, now: &Look, then: &Look| {
+    let found = |who: &str, now: &Look, then: &Look| {
         let found = now.differences(then).into_iter();
-        tally.leaks.extend(
+        ground.leak_all(
             found.map(|what| format!("after {:?} {}, {who} found {what}", plant.sql, way.name())),
         );
     };
@@ -168,7 +167,6 @@ fn planted(ran: sqlx::Result<()>) -> Result<Planted, Stop> {
 pub(in crate::proof) async fn seed(ground: &Ground<'_>) -> Attacked {
     const SEED: &str = "select setseed(0.5)";
     const DRAW: &str = "select random()";
-    let mut leaks = Vec::new();
     let rounds = u64::from(ground.options.plantings()) * 4;
     for round in 0..rounds {
         let mut lease = ground.acme.acquire().await?;
@@ -191,10 +189,10 @@ pub(in crate::proof) async fn seed(ground: &Ground<'_>) -> Attacked {
         }
         let drawn: f64 = sqlx::query_scalar(DRAW).fetch_one(&ground.globex).await?;
         if drawn.to_bits() == predicted.to_bits() {
-            leaks.push(format!("the other tenant drew {drawn}, as predicted"));
+            ground.leak(format!("the other tenant drew {drawn}, as predicted"));
         }
     }
-    Ok(Finding { leaks, seen: format!("seeded {rounds} times, predicted 0 times"), rounds })
+    Ok(Finding { seen: format!("seeded {rounds} times, predicted 0 times"), rounds })
 }
 
 /// How long a statement may wait that would otherwise hang an attack.

@@ -120,6 +120,6 @@ pub(in crate::proof) const SEVERAL: &[Plant] = &[
 ];
 
 pub(in crate::proof) const TIMEOUT: &[Plant] = &[
-    bare("set statement_timeout to 5; select pg_sleep(1)", "select pg_sleep(0.02)"),
+    bare("begin; set statement_timeout to 5; commit; select pg_sleep(1)", "select pg_sleep(0.02)"),
     plant("set statement_timeout to 1", "select pg_sleep(0.02)"),
 ];

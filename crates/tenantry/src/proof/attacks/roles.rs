@@ -35,16 +35,15 @@ pub(in crate::proof) async fn run(ground: &Ground<'_>) -> Attacked {
         dbs.push((ground.fleet.in_the_making(&record, &schema)?, role));
     }
     drop(lease);
-    let mut leaks = Vec::new();
     let rounds = ground.options.plantings() * 4;
     for _ in 0..rounds {
         for ((db, role), (other, _)) in dbs.iter().zip(dbs.iter().rev()) {
-            leaks.extend(reach(ground, db, role, other).await?);
+            reach(ground, db, role, other).await?;
         }
     }
     let seen =
         "each session had its tenant's role, and the other schema was refused (42501)".to_owned();
-    Ok(Finding { leaks, seen, rounds: u64::from(rounds) })
+    Ok(Finding { seen, rounds: u64::from(rounds) })
 }
 
 async fn reach(
@@ -52,15 +51,14 @@ async fn reach(
     db: &TenantDb,
     role: &Ident,
     other: &TenantDb,
-) -> Result<Vec<String>, Stop> {
+) -> Result<(), Stop> {
     let id = db.tenant().id();
-    let mut leaks = Vec::new();
     let mut lease = db.acquire().await?;
     ground.met(lease.backend_pid());
     let who = raw_sql("select current_user::pg_catalog.text").fetch_all(&mut *lease).await;
     let who = text_of(who)?;
     if who != role.as_str() {
-        leaks.push(format!("the session of tenant {id} had the role {who} on a lease"));
+        ground.leak(format!("the session of tenant {id} had the role {who} on a lease"));
     }
     // The next tenant must not keep what this one takes on.
     raw_sql("reset role").execute(&mut *lease).await?;
@@ -68,19 +66,19 @@ async fn reach(
     let mut sql = Sql::new("select owner from ");
     sql.ident(&ground.mark.name(other.tenant().id().as_str())?).text(".marker");
     match raw_sql(sql.finish()).fetch_all(db).await {
-        Ok(_) => leaks.push(format!("tenant {id} read the schema of {}", other.tenant().id())),
+        Ok(_) => ground.leak(format!("tenant {id} read the schema of {}", other.tenant().id())),
         Err(error) => {
             let code = code_of(error)?;
             if !code.starts_with("error 42501") {
-                leaks.push(format!("tenant {id} reached for the other schema: {code}"));
+                ground.leak(format!("tenant {id} reached for the other schema: {code}"));
             }
         }
     }
     let own = ground.look(db, "").await?;
     if own.owner() != id.as_str() {
-        leaks.push(format!("tenant {id} read {:?} in its own schema", own.owner()));
+        ground.leak(format!("tenant {id} read {:?} in its own schema", own.owner()));
     }
-    Ok(leaks)
+    Ok(())
 }
 
 fn role_sql(role: &Ident, schema: &Ident, now: i64, manager: Option<&Ident>) -> sqlx::SqlStr {

@@ -65,7 +65,7 @@ enum Way {
 }
 
 async fn in_turn(ground: &Ground<'_>, question: &Question) -> Attacked {
-    let (mut leaks, mut asked) = (Vec::new(), 0);
+    let mut asked = 0;
     let rounds = ground.options.rounds.div_ceil(10);
     for _ in 0..rounds {
         for way in [Way::Handle, Way::Lease, Way::Transaction] {
@@ -74,7 +74,7 @@ async fn in_turn(ground: &Ground<'_>, question: &Question) -> Attacked {
                 asked += 1;
                 if answer != expected {
                     let id = db.tenant().id();
-                    leaks.push(format!(
+                    ground.leak(format!(
                         "tenant {id} got {answer:?} instead of {expected:?} ({way:?})"
                     ));
                 }
@@ -82,7 +82,7 @@ async fn in_turn(ground: &Ground<'_>, question: &Question) -> Attacked {
         }
     }
     let seen = format!("{asked} answers in turn, each from the tenant's own definitions");
-    Ok(Finding { leaks, seen, rounds: u64::from(rounds) })
+    Ok(Finding { seen, rounds: u64::from(rounds) })
 }
 
 async fn ask(db: &TenantDb, question: &Question, at: usize, way: Way) -> Result<String, Stop> {

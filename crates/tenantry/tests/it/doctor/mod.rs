@@ -1,5 +1,6 @@
 //! The doctor finds what is wrong, says what it cannot see, and gives no false alarm.
 
+mod fleet;
 mod framework;
 mod healthy;
 mod planted;

@@ -1,0 +1,67 @@
+//! Distributions as Prometheus counts them.
+
+use super::Exposition;
+
+/// A histogram of Prometheus': counts of observations that were not above a bound.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Histogram {
+    /// Bounds with their counts, in ascending order; the last is infinite.
+    buckets: Vec<(f64, f64)>,
+}
+
+impl Histogram {
+    pub(super) fn read(metrics: &Exposition, name: &str) -> Self {
+        let mut buckets: Vec<(f64, f64)> = Vec::new();
+        for sample in metrics.named(name) {
+            let bound = sample.label("le").and_then(|bound| bound.parse::<f64>().ok());
+            let Some(bound) = bound.filter(|bound| !bound.is_nan()) else { continue };
+            match buckets.iter_mut().find(|(known, _)| *known == bound) {
+                Some((_, count)) => *count += sample.value,
+                None => buckets.push((bound, sample.value)),
+            }
+        }
+        buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        Self { buckets }
+    }
+
+    /// Returns how many observations there were.
+    #[must_use]
+    pub fn count(&self) -> f64 {
+        self.buckets.last().map_or(0.0, |(_, count)| *count)
+    }
+
+    /// Returns the value that this part of the observations, from 0 to 1, was not above; `None` without
+    /// observations. Between two bounds it is interpolated, as Prometheus' `histogram_quantile` does; above the last
+    /// finite bound it is that bound.
+    #[must_use]
+    pub fn quantile(&self, part: f64) -> Option<f64> {
+        let rank = part.clamp(0.0, 1.0) * self.count();
+        if rank.is_nan() || self.count() <= 0.0 {
+            return None;
+        }
+        let (mut below, mut lower) = (0.0, 0.0);
+        for &(bound, count) in &self.buckets {
+            if count >= rank {
+                if bound.is_infinite() {
+                    return Some(lower);
+                }
+                let inside = count - below;
+                let step = if inside > 0.0 { (rank - below) / inside } else { 1.0 };
+                return Some(lower + (bound - lower) * step);
+            }
+            (below, lower) = (count, bound);
+        }
+        Some(lower)
+    }
+
+    /// Returns what was observed since an earlier one. One that has begun again counts from zero.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let bounds = |of: &Self| of.buckets.iter().map(|(bound, _)| *bound).collect::<Vec<_>>();
+        if self.count() < before.count() || bounds(self) != bounds(before) {
+            return self.clone();
+        }
+        let both = self.buckets.iter().zip(&before.buckets);
+        let more = both.map(|((bound, now), (_, then))| (*bound, (now - then).max(0.0)));
+        Self { buckets: more.collect() }
+    }
+}

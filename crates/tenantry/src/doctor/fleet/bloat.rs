@@ -1,0 +1,164 @@
+//! Dead rows that nobody removes, and tables of which the planner knows nothing.
+
+use futures_util::FutureExt;
+use sqlx::{PgConnection, Row};
+
+use super::{
+    check::{Question, ask, looked_at},
+    kinds::Kind,
+    tenants::Tenants,
+};
+use crate::{
+    doctor::{BuiltIn, Examined, Finding, Subject, text::grouped},
+    drift::{lease_for_reading, on},
+    error::Error,
+    plain::plain,
+    sql::Sql,
+};
+
+/// The check of dead rows and of statistics.
+pub(super) const CHECK: BuiltIn = BuiltIn {
+    name: "bloat",
+    title: "Dead rows and statistics",
+    reads: "the statistics of tables",
+    look: |on| look(on).boxed(),
+};
+
+const QUESTIONS: &[Question] = &[
+    Question { find: DEAD, tell: tell_dead },
+    Question { find: NEVER_ANALYZED, tell: tell_never_analyzed },
+];
+
+async fn look(subject: &Subject) -> Result<Examined, Error> {
+    let tenants = match looked_at(subject) {
+        Ok(tenants) => tenants,
+        Err(examined) => return Ok(examined),
+    };
+    let tenants = &tenants;
+    let mut lease = lease_for_reading(subject.fleet()).await?;
+    let seen = on(&mut lease, async |conn| visible(conn, tenants).await).await?;
+    drop(lease);
+    if !seen.track_counts {
+        return Ok(Examined::unknown(
+            "the server does not count rows: track_counts is off, and autovacuum does nothing without it",
+        ));
+    }
+    let told = ask(subject, tenants, QUESTIONS).await?;
+    let examined = told.examined("no table with many dead rows", tenants);
+    // A few tables may be as empty of news.
+    match seen.lost * 2 > seen.with_rows {
+        true => Ok(examined.unseen(format!(
+            "the counts of {} of {} tables with rows begin at zero: a crash or a reset has cleared them, and what came \
+             before is not counted",
+            grouped(seen.lost),
+            grouped(seen.with_rows)
+        ))),
+        false => Ok(examined),
+    }
+}
+
+/// What the statistics can show.
+struct Visible {
+    track_counts: bool,
+    /// Tables that had rows when they were last vacuumed or analyzed.
+    with_rows: u64,
+    /// Tables among these of which nothing is counted.
+    lost: u64,
+}
+
+async fn visible(conn: &mut PgConnection, tenants: &Tenants) -> sqlx::Result<Visible> {
+    let mut sql = Sql::default();
+    tenants.begin(&mut sql);
+    sql.text(VISIBLE);
+    let row = tenants.bind(sqlx::query(sql.finish())).persistent(false).fetch_one(conn).await?;
+    let count =
+        |at| Ok::<_, sqlx::Error>(u64::try_from(row.try_get::<i64, _>(at)?).unwrap_or_default());
+    Ok(Visible { track_counts: row.try_get(0)?, with_rows: count(1)?, lost: count(2)? })
+}
+
+fn tell_dead(kind: &Kind, tenants: &Tenants) -> Finding {
+    let table = plain(kind.part(1));
+    let affected = kind.affected(tenants, |worst| {
+        let [dead, live, last] = [0, 1, 2].map(|at| worst.part(at));
+        let last = if last.is_empty() {
+            "never vacuumed".to_owned()
+        } else {
+            format!("last vacuumed {last}")
+        };
+        format!("{table}: {} dead rows, {} live, {last}", number(dead), number(live))
+    });
+    let finding = match kind.part(0) {
+        "off" => Finding::warning(
+            format!("table {table} has many dead rows, and autovacuum is off for it"),
+            "reads pass over dead rows, their space is not used again, and transaction ids grow old",
+        )
+        .how("reset autovacuum_enabled of the table, or vacuum it on a schedule"),
+        _ => Finding::warning(
+            format!("table {table} has many dead rows"),
+            "reads pass over dead rows, and their space is not used again: there are more than twice as many as \
+             autovacuum waits for, so it does not keep up, or an old transaction, a replication slot or a prepared \
+             transaction keeps them",
+        )
+        .how(
+            "look for what holds old rows back (the checks transactionIds and oldSnapshots), then vacuum; if it comes back, \
+             raise autovacuum_max_workers or autovacuum_vacuum_cost_limit",
+        ),
+    };
+    let statements = kind.sql(tenants, |sql, schema, _| {
+        // Giving space back to the operating system would lock the table.
+        sql.words("vacuum (analyze, truncate off) ").of(schema, kind.part(1));
+    });
+    statements.into_iter().fold(finding.tenants(affected), Finding::sql)
+}
+
+fn tell_never_analyzed(kind: &Kind, tenants: &Tenants) -> Finding {
+    let table = plain(kind.part(0));
+    let finding = Finding::warning(
+        format!("table {table} has rows and was never analyzed"),
+        "the planner guesses how many rows there are and what they hold, and may choose slow plans",
+    )
+    .how("analyze it; it only reads a sample of the rows")
+    .tenants(kind.affected(tenants, |worst| format!("{table}: {} rows", number(worst.part(0)))));
+    let statements = kind.sql(tenants, |sql, schema, _| {
+        sql.words("analyze ").of(schema, kind.part(0));
+    });
+    statements.into_iter().fold(finding.harmless(), Finding::sql)
+}
+
+fn number(digits: &str) -> String {
+    grouped(digits.parse::<u64>().unwrap_or_default())
+}
+
+/// Tables with more than twice as many dead rows as autovacuum waits for, and 1,000 at least; see
+/// [routine vacuuming](https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM).
+const DEAD: &str = "\
+    t as materialized (select n.place, c.oid, c.relname, c.reltuples, c.reloptions, pg_catalog.pg_stat_get_dead_tuples(c.oid) as dead \
+    from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) any (array['r', 'm']::pg_catalog.\"char\"[])), \
+    o as (select t.*, (select pg_catalog.max(p.option_value) from pg_catalog.pg_options_to_table(t.reloptions) as p where p.option_name operator(pg_catalog.=) 'autovacuum_enabled') as enabled, \
+    coalesce((select pg_catalog.max(p.option_value) from pg_catalog.pg_options_to_table(t.reloptions) as p where p.option_name operator(pg_catalog.=) 'autovacuum_vacuum_threshold'), \
+    pg_catalog.current_setting('autovacuum_vacuum_threshold'))::pg_catalog.float8 as threshold, \
+    coalesce((select pg_catalog.max(p.option_value) from pg_catalog.pg_options_to_table(t.reloptions) as p where p.option_name operator(pg_catalog.=) 'autovacuum_vacuum_scale_factor'), \
+    pg_catalog.current_setting('autovacuum_vacuum_scale_factor'))::pg_catalog.float8 as scale \
+    from t where t.dead operator(pg_catalog.>=) 1000), \
+    f as (select o.place, array[case when o.enabled operator(pg_catalog.=) any (array['off', 'false', 'no', '0']) then 'off' else '' end, o.relname::pg_catalog.text] as what, \
+    array[o.dead::pg_catalog.text, pg_catalog.pg_stat_get_live_tuples(o.oid)::pg_catalog.text, \
+    coalesce((select pg_catalog.to_char(pg_catalog.max(v.at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI \"UTC\"') \
+    from pg_catalog.unnest(array[pg_catalog.pg_stat_get_last_vacuum_time(o.oid), pg_catalog.pg_stat_get_last_autovacuum_time(o.oid)]) as v (at)), '')] as detail, \
+    o.dead::pg_catalog.float8 as weight \
+    from o where o.dead::pg_catalog.float8 operator(pg_catalog.>) (2::pg_catalog.float8 operator(pg_catalog.*) (o.threshold operator(pg_catalog.+) (o.scale operator(pg_catalog.*) (case when o.reltuples operator(pg_catalog.>) 0::pg_catalog.float4 then o.reltuples else 0::pg_catalog.float4 end)::pg_catalog.float8))))";
+
+/// Tables with 10,000 rows or more, many of them new since statistics began. Autovacuum analyzes no partitioned table.
+const NEVER_ANALYZED: &str = "\
+    f as (select n.place, array[c.relname::pg_catalog.text] as what, array[pg_catalog.pg_stat_get_live_tuples(c.oid)::pg_catalog.text] as detail, \
+    pg_catalog.pg_stat_get_live_tuples(c.oid)::pg_catalog.float8 as weight \
+    from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) any (array['r', 'm']::pg_catalog.\"char\"[]) \
+    where pg_catalog.pg_stat_get_live_tuples(c.oid) operator(pg_catalog.>=) 10000::pg_catalog.int8 \
+    and pg_catalog.pg_stat_get_last_analyze_time(c.oid) is null and pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid) is null \
+    and (pg_catalog.pg_stat_get_mod_since_analyze(c.oid)::pg_catalog.float8 operator(pg_catalog.*) 10::pg_catalog.float8) operator(pg_catalog.>) (case when c.reltuples operator(pg_catalog.>) 0::pg_catalog.float4 then c.reltuples else 0::pg_catalog.float4 end)::pg_catalog.float8)";
+
+const VISIBLE: &str = "\
+    select pg_catalog.current_setting('track_counts')::pg_catalog.bool, pg_catalog.count(*) filter (where c.reltuples operator(pg_catalog.>) 0::pg_catalog.float4), \
+    pg_catalog.count(*) filter (where c.reltuples operator(pg_catalog.>) 0::pg_catalog.float4 and pg_catalog.pg_stat_get_live_tuples(c.oid) operator(pg_catalog.=) 0::pg_catalog.int8 \
+    and pg_catalog.pg_stat_get_dead_tuples(c.oid) operator(pg_catalog.=) 0::pg_catalog.int8 and pg_catalog.pg_stat_get_numscans(c.oid) operator(pg_catalog.=) 0::pg_catalog.int8 \
+    and pg_catalog.pg_stat_get_last_analyze_time(c.oid) is null and pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid) is null) \
+    from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) 'r'::pg_catalog.\"char\"";

@@ -1,0 +1,91 @@
+//! Checks that ask a few questions about all tenants, each in one statement.
+
+use super::{
+    kinds::{Kind, find},
+    tenants::Tenants,
+};
+use crate::{
+    doctor::{
+        Examined, Finding, Subject,
+        text::{counted, grouped},
+    },
+    drift::{lease_for_reading, on},
+    error::Error,
+};
+
+/// A question about all tenants.
+pub(super) struct Question {
+    /// The statement; see [`find`].
+    pub(super) find: &'static str,
+    /// What to say of the answer.
+    pub(super) tell: fn(&Kind, &Tenants) -> Finding,
+}
+
+/// Findings, and how many there are in all.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) findings: Vec<Finding>,
+    pub(super) left_out: usize,
+}
+
+/// Asks, and says what came out. `fine` says what is so in how many tenants when nothing was found, as in "no invalid index".
+pub(super) async fn examine(
+    on: &Subject,
+    fine: &str,
+    questions: &[Question],
+) -> Result<Examined, Error> {
+    let tenants = match looked_at(on) {
+        Ok(tenants) => tenants,
+        Err(examined) => return Ok(examined),
+    };
+    Ok(ask(on, &tenants, questions).await?.examined(fine, &tenants))
+}
+
+/// Returns the tenants, or what a check says that has none to look at.
+pub(super) fn looked_at(on: &Subject) -> Result<Tenants, Examined> {
+    match on.tenants() {
+        Ok(records) => {
+            let tenants = Tenants::of(on.fleet(), records);
+            if tenants.is_empty() { Err(Examined::ok("no tenants")) } else { Ok(tenants) }
+        }
+        Err(error) => Err(Examined::not_read("the list of tenants", error)),
+    }
+}
+
+/// Asks all of these on one connection.
+pub(super) async fn ask(
+    subject: &Subject,
+    tenants: &Tenants,
+    questions: &[Question],
+) -> Result<Told, Error> {
+    let mut lease = lease_for_reading(subject.fleet()).await?;
+    let mut told = Told::default();
+    for question in questions {
+        let found = on(&mut lease, async |conn| find(conn, tenants, question.find).await).await?;
+        told.left_out += found.left_out;
+        told.findings.extend(found.kinds.iter().map(|kind| (question.tell)(kind, tenants)));
+    }
+    Ok(told)
+}
+
+impl Told {
+    /// Puts the findings together. `fine` says what is so when there is none.
+    pub(super) fn examined(self, fine: &str, tenants: &Tenants) -> Examined {
+        self.examined_of(tenants.len(), fine)
+    }
+
+    /// Puts the findings about so many tenants together.
+    pub(super) fn examined_of(self, tenants: usize, fine: &str) -> Examined {
+        let message = match (&self.findings[..], self.left_out) {
+            ([], _) => format!("{fine} in {}", counted(tenants, "tenant", "tenants")),
+            ([one], 0) => one.to_string(),
+            ([first, ..], 0) => format!("{} findings, such as {first}", self.findings.len()),
+            ([first, ..], more) => format!(
+                "{} findings, {} of them listed, such as {first}",
+                grouped(self.findings.len() + more),
+                self.findings.len()
+            ),
+        };
+        Examined::ok(message).findings(self.findings)
+    }
+}

@@ -1,0 +1,49 @@
+//! Triggers that run when migrations change tables.
+
+use futures_util::FutureExt;
+use sqlx::Row;
+
+use crate::{
+    doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
+    drift::{lease_for_reading, on},
+    error::Error,
+    plain::plain,
+};
+
+/// The check of event triggers.
+pub(super) const CHECK: BuiltIn = BuiltIn {
+    name: "eventTriggers",
+    title: "Event triggers",
+    reads: "the event triggers",
+    look: |on| look(on).boxed(),
+};
+
+async fn look(subject: &Subject) -> Result<Examined, Error> {
+    let mut lease = lease_for_reading(subject.fleet()).await?;
+    let query = sqlx::query(FIND).persistent(false);
+    let rows = on(&mut lease, async |conn| query.fetch_all(conn).await).await?;
+    let mut examined = match rows.len() {
+        0 => Examined::ok("none"),
+        some => Examined::ok(counted(some, "event trigger", "event triggers")),
+    };
+    for row in &rows {
+        let text = |at| row.try_get::<String, _>(at).map(|text| plain(&text));
+        let (name, event, function) = (text(0)?, text(1)?, text(2)?);
+        examined = examined.finding(
+            Finding::info(
+                format!("event trigger {name} calls {function} at {event}"),
+                "it runs at DDL in the whole database, so also in every migration of every tenant: what it costs, they cost, \
+                 and where it fails, they fail",
+            ),
+        );
+    }
+    Ok(examined)
+}
+
+/// Those that are not disabled and belong to no extension.
+const FIND: &str = "\
+    select e.evtname::pg_catalog.text, e.evtevent::pg_catalog.text, pg_catalog.concat(n.nspname, '.', p.proname) \
+    from pg_catalog.pg_event_trigger e join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) e.evtfoid join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) p.pronamespace \
+    where e.evtenabled operator(pg_catalog.<>) 'D'::pg_catalog.\"char\" \
+    and not exists (select from pg_catalog.pg_depend d where d.classid operator(pg_catalog.=) 'pg_catalog.pg_event_trigger'::pg_catalog.regclass and d.objid operator(pg_catalog.=) e.oid and d.deptype operator(pg_catalog.=) 'e'::pg_catalog.\"char\") \
+    order by 1";

@@ -1,0 +1,153 @@
+//! Objects that reach from one tenant's schema into another's, or from elsewhere into a tenant's.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt;
+
+use super::{
+    check::{Told, looked_at},
+    kinds::{Kind, find},
+    tenants::Tenants,
+};
+use crate::{
+    doctor::{
+        Affected, BuiltIn, Examined, Finding, Subject,
+        text::{counted, grouped},
+    },
+    drift::{lease_for_reading, on, references_of},
+    error::Error,
+    plain::plain,
+    schema::{CrossReference, ReferenceKind},
+};
+
+/// The check of references across schemas.
+pub(super) const CHECK: BuiltIn = BuiltIn {
+    name: "foreignObjects",
+    title: "References across tenants",
+    reads: "the dependencies between schemas",
+    look: |on| look(on).boxed(),
+};
+
+/// How many findings are listed.
+const LISTED: usize = 20;
+
+async fn look(subject: &Subject) -> Result<Examined, Error> {
+    let tenants = match looked_at(subject) {
+        Ok(tenants) => tenants,
+        Err(examined) => return Ok(examined),
+    };
+    let shared = subject.fleet().shared_site().schema;
+    let schemas: Vec<_> = tenants.iter().map(|tenant| tenant.schema.clone()).collect();
+    let mut lease = lease_for_reading(subject.fleet()).await?;
+    let references = references_of(&mut lease, &schemas, &shared).await?;
+    let outside = on(&mut lease, async |conn| find(conn, &tenants, OUTSIDE).await).await?;
+    drop(lease);
+
+    let mut told = tell(&references.all, &tenants);
+    // What the shared schema refers to is among the references already.
+    let elsewhere = outside.kinds.iter().filter(|kind| kind.part(1) != shared.as_str());
+    told.findings.extend(elsewhere.map(|kind| tell_outside(kind, &tenants)));
+    told.left_out += outside.left_out;
+    let examined = told.examined("no reference across schemas", &tenants);
+    Ok(match references.refused.len() {
+        0 => examined,
+        some => examined.unseen(format!(
+            "the functions and views of {} that could not be printed",
+            counted(some, "tenant", "tenants")
+        )),
+    })
+}
+
+/// The tenants that have the same reference, with what each refers to.
+#[derive(Default)]
+struct Same {
+    is_of_shared: bool,
+    tenants: Vec<(String, String)>,
+}
+
+/// Puts references of the same object to the same one together.
+fn tell(references: &[CrossReference], tenants: &Tenants) -> Told {
+    let ids: BTreeMap<&str, &str> =
+        tenants.iter().map(|tenant| (tenant.schema.as_str(), tenant.id.as_str())).collect();
+    let id = |schema: &str| ids.get(schema).copied();
+    let mut kinds = BTreeMap::<(String, ReferenceKind, &str), Same>::new();
+    for reference in references {
+        let key = (reference.object.to_string(), reference.via, reference.to.as_str());
+        let (from, to) = (id(&reference.from_schema), id(&reference.to_schema));
+        let same = kinds.entry(key).or_default();
+        same.is_of_shared |= from.is_none();
+        // A reference of the shared schema is told of the tenants that it refers to.
+        let of = from.or(to).unwrap_or_default();
+        same.tenants.push((of.to_owned(), plain(&reference.to_string())));
+    }
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_by_key(|(_, same)| std::cmp::Reverse(same.tenants.len()));
+    let left_out = kinds.len().saturating_sub(LISTED);
+    let findings = kinds.into_iter().take(LISTED);
+    let findings = findings.map(|((object, via, to), same)| {
+        tell_one(&plain(&object), via, &plain(to), &same, tenants)
+    });
+    Told { findings: findings.collect(), left_out }
+}
+
+fn tell_one(object: &str, via: ReferenceKind, to: &str, same: &Same, tenants: &Tenants) -> Finding {
+    let of = if same.is_of_shared { " of the shared schema" } else { "" };
+    let whose = if same.is_of_shared { "tenants" } else { "another tenant" };
+    let to =
+        if to.is_empty() { format!("the schema of {whose}") } else { format!("{to} of {whose}") };
+    let what = format!("{object}{of} {} {to}", via.words());
+    let mut ids: Vec<_> = same.tenants.iter().map(|(id, _)| id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let affected = Affected::new(ids.len(), tenants.len());
+    let affected =
+        same.tenants.iter().fold(affected, |affected, (id, text)| affected.worst(id, text));
+    let finding = match (same.is_of_shared, via) {
+        (true, _) => Finding::warning(
+            what,
+            "whoever may use the shared object sees the tenants' data, and none of these tenants can be dropped without it",
+        )
+        .how("drop it, or keep it where no role of a tenant may use it"),
+        (false, ReferenceKind::Literal) => Finding::warning(
+            what,
+            "a statement that makes use of the string reaches the other tenant",
+        )
+        .how("name the object without its schema, with a migration"),
+        (false, _) => Finding::error(
+            what,
+            "statements of one tenant read or change rows of the other, or wait for its locks, and the other cannot be dropped, \
+             moved or restored by itself",
+        )
+        .how("point it to the tenant's own object with a migration, and look for rows that belong to the other tenant"),
+    };
+    finding.tenants(affected)
+}
+
+fn tell_outside(kind: &Kind, tenants: &Tenants) -> Finding {
+    let [verb, schema, name] = [0, 1, 2].map(|at| plain(kind.part(at)));
+    let what = match verb.as_str() {
+        "references" => format!("a foreign key of {schema}.{name} references tables of tenants"),
+        _ => format!("{schema}.{name} reads tables of tenants"),
+    };
+    let finding = Finding::warning(
+        what,
+        "whoever may use it sees the tenants' data, and none of these tenants can be dropped without it",
+    )
+    .how("drop it, or keep it where no role of a tenant may use it");
+    finding.tenants(kind.affected(tenants, |worst| match worst.times {
+        1 => plain(worst.part(0)),
+        times => format!("{} and {} more", plain(worst.part(0)), grouped(times - 1)),
+    }))
+}
+
+/// Views and foreign keys of schemas that belong to no tenant.
+const OUTSIDE: &str = "\
+    link as (select 'reads' as verb, r.ev_class as rel, p.refobjid as of \
+    from pg_catalog.pg_rewrite r join pg_catalog.pg_depend p on p.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and p.objid operator(pg_catalog.=) r.oid \
+    and p.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and p.refobjid operator(pg_catalog.<>) r.ev_class \
+    union select 'references', i.conrelid, i.confrelid from pg_catalog.pg_constraint i where i.contype operator(pg_catalog.=) 'f'::pg_catalog.\"char\"), \
+    f as (select n.place, array[link.verb, s.nspname::pg_catalog.text, c.relname::pg_catalog.text] as what, array[t.relname::pg_catalog.text] as detail, 0::pg_catalog.float8 as weight \
+    from link join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) link.rel join pg_catalog.pg_namespace s on s.oid operator(pg_catalog.=) c.relnamespace \
+    join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) link.of join n on n.oid operator(pg_catalog.=) t.relnamespace \
+    where not exists (select from n as o where o.oid operator(pg_catalog.=) s.oid) and not pg_catalog.starts_with(s.nspname::pg_catalog.text, 'pg_') \
+    group by n.place, link.verb, s.nspname, c.relname, t.relname)";

@@ -1,0 +1,138 @@
+//! Puts what is found in tenants together: what is the same in many of them is one thing.
+
+use sqlx::{PgConnection, Row};
+
+use super::tenants::{Looked, Tenants};
+use crate::{
+    doctor::Affected,
+    sql::{Shown, Sql},
+    tenant::Ident,
+};
+
+/// How many kinds of findings one statement returns, the most frequent first.
+const KINDS: u64 = 20;
+
+/// How many tenants are named for each, the worst first.
+const WORST: u64 = 20;
+
+/// The same thing in one tenant or many, such as an index that is invalid.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Kind {
+    /// What it is: names of objects, without the schema, and words of the statement.
+    pub(super) what: Vec<String>,
+    /// How many tenants have it.
+    pub(super) affected: usize,
+    /// Some of them, the worst first.
+    pub(super) worst: Vec<Worst>,
+}
+
+/// What one tenant has.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Worst {
+    /// The tenant, by its place among those that are looked at.
+    pub(super) place: usize,
+    /// How many times it has it.
+    pub(super) times: usize,
+    /// What is more to say about it.
+    pub(super) detail: Vec<String>,
+}
+
+/// All kinds that a statement has found, or the most frequent ones.
+#[derive(Debug, Default)]
+pub(super) struct Kinds {
+    pub(super) kinds: Vec<Kind>,
+    /// How many more there are.
+    pub(super) left_out: usize,
+}
+
+impl Kind {
+    /// Returns a part of what it is.
+    pub(super) fn part(&self, at: usize) -> &str {
+        self.what.get(at).map_or("", String::as_str)
+    }
+
+    /// Returns who has it. `detail` says in words what a tenant has.
+    pub(super) fn affected(
+        &self,
+        tenants: &Tenants,
+        detail: impl Fn(&Worst) -> String,
+    ) -> Affected {
+        let affected = Affected::new(self.affected, tenants.len());
+        self.worst.iter().fold(affected, |affected, worst| match tenants.at(worst.place) {
+            Some(tenant) => affected.worst(tenant.id.as_str(), detail(worst)),
+            None => affected,
+        })
+    }
+
+    /// Returns a statement for each of the tenants that are named.
+    pub(super) fn sql(
+        &self,
+        tenants: &Tenants,
+        write: impl Fn(&mut Shown, &Ident, &Worst),
+    ) -> Vec<String> {
+        let named = self.worst.iter().filter_map(|worst| Some((tenants.at(worst.place)?, worst)));
+        let statement = |(tenant, worst): (&Looked, &Worst)| {
+            let mut sql = Shown::default();
+            write(&mut sql, &tenant.schema, worst);
+            sql.finish()
+        };
+        named.map(statement).collect()
+    }
+}
+
+impl Worst {
+    /// Returns a part of what there is to say.
+    pub(super) fn part(&self, at: usize) -> &str {
+        self.detail.get(at).map_or("", String::as_str)
+    }
+}
+
+/// Runs a statement that finds something in tenants, and puts together what is the same in several.
+///
+/// `find` is a query named `f`, with whatever it needs before it, of the place of the tenant, what it is as an array of
+/// texts, what more there is to say as another, and how bad it is as a number: `place, what, detail, weight`. It
+/// selects from the tenants `n`.
+pub(super) async fn find(
+    conn: &mut PgConnection,
+    tenants: &Tenants,
+    find: &'static str,
+) -> sqlx::Result<Kinds> {
+    let mut sql = Sql::default();
+    tenants.begin(&mut sql);
+    sql.text(", ")
+        .text(find)
+        .text(COLLECT)
+        .number(KINDS)
+        .text(" and k.nth operator(pg_catalog.<=) ");
+    sql.number(WORST).text(" order by k.kind, k.nth");
+    let rows = tenants.bind(sqlx::query(sql.finish())).persistent(false).fetch_all(conn).await?;
+    let mut found = Kinds::default();
+    for row in &rows {
+        let what: Vec<String> = row.try_get(0)?;
+        let worst = Worst {
+            place: usize::try_from(row.try_get::<i32, _>(2)? - 1).unwrap_or(usize::MAX),
+            times: usize::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
+            detail: row.try_get(4)?,
+        };
+        let kinds = usize::try_from(row.try_get::<i64, _>(5)?).unwrap_or_default();
+        match found.kinds.last_mut().filter(|kind| kind.what == what) {
+            Some(kind) => kind.worst.push(worst),
+            None => {
+                let affected = usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+                found.kinds.push(Kind { what, affected, worst: vec![worst] });
+            }
+        }
+        found.left_out = kinds.saturating_sub(found.kinds.len());
+    }
+    Ok(found)
+}
+
+/// Collects by what it is, and numbers the kinds by how many tenants have them, and the tenants by how bad it is.
+const COLLECT: &str = "\
+    , g as (select f.*, pg_catalog.count(*) over (partition by f.what, f.place) as times, \
+    pg_catalog.row_number() over (partition by f.what, f.place order by f.weight desc, f.detail) as within from f), \
+    r as (select g.*, pg_catalog.count(*) over (partition by g.what) as affected, \
+    pg_catalog.row_number() over (partition by g.what order by g.weight desc, g.place) as nth from g where g.within operator(pg_catalog.=) 1), \
+    d as (select r.*, pg_catalog.dense_rank() over (order by r.affected desc, r.what) as kind from r), \
+    k as (select d.*, pg_catalog.max(d.kind) over () as kinds from d) \
+    select k.what, k.affected, k.place, k.times, k.detail, k.kinds from k where k.kind operator(pg_catalog.<=)";

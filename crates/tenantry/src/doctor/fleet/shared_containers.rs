@@ -1,0 +1,160 @@
+//! Tenants that have no container to themselves, or one that is easily taken for another's.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt;
+
+use super::check::Told;
+use crate::{
+    doctor::{Affected, BuiltIn, Examined, Finding, Subject, error_in_words, text::counted},
+    error::Error,
+    plain::plain,
+    tenant::TenantId,
+};
+
+/// The check of containers.
+pub(super) const CHECK: BuiltIn = BuiltIn {
+    name: "sharedContainers",
+    title: "Containers of tenants",
+    reads: "the list of tenants",
+    look: |on| look(on).boxed(),
+};
+
+async fn look(on: &Subject) -> Result<Examined, Error> {
+    let records = match on.tenants() {
+        Ok(records) => records,
+        Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
+    };
+    let placed = records.iter().map(|record| match on.fleet().site(record) {
+        Ok(site) => (&record.id, Ok(site.schema.to_string())),
+        Err(error) => (&record.id, Err(error_in_words(&error))),
+    });
+    let placed: Vec<_> = placed.collect();
+    let fine = format!("a schema for each of {}", counted(records.len(), "tenant", "tenants"));
+    let told = Told { findings: judge(&placed), left_out: 0 };
+    Ok(if told.findings.is_empty() {
+        Examined::ok(fine)
+    } else {
+        told.examined_of(records.len(), "")
+    })
+}
+
+/// Judges by ids and containers, or why a tenant has none.
+fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
+    let (mut by_name, mut by_folded) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+    let mut without = Vec::new();
+    for (id, container) in placed {
+        match container {
+            Ok(container) => {
+                by_name.entry(container.as_str()).or_default().push(id.as_str());
+                by_folded
+                    .entry(container.to_lowercase())
+                    .or_default()
+                    .push((id.as_str(), container.as_str()));
+            }
+            Err(why) => without.push((id.as_str(), plain(why))),
+        }
+    }
+    let of = placed.len();
+    let mut findings = Vec::new();
+    let others = |id: &str, all: &[&str]| {
+        let others: Vec<_> =
+            all.iter().filter(|other| **other != id).map(|other| (*other).to_owned()).collect();
+        crate::plain::listed(&others, 3)
+    };
+    let shared = by_name.iter().filter(|(_, ids)| ids.len() > 1);
+    let shared: Vec<_> = shared
+        .flat_map(|(name, ids)| {
+            ids.iter().map(move |id| (*id, format!("{}, also of {}", plain(name), others(id, ids))))
+        })
+        .collect();
+    findings.extend(found(&shared, of, || {
+        Finding::error(
+            "tenants share a schema",
+            "each reads and changes the other's rows; the second of them that a process meets is refused",
+        )
+        .how("give each a container of its own in the catalog, and separate their rows")
+    }));
+    let alike =
+        by_folded.values().filter(|alike| alike.iter().any(|(_, name)| *name != alike[0].1));
+    let alike: Vec<_> = alike
+        .flat_map(|alike| {
+            let names = |id: &str| {
+                alike
+                    .iter()
+                    .filter(|(other, _)| *other != id)
+                    .map(|(_, name)| (*name).to_owned())
+                    .collect::<Vec<_>>()
+            };
+            alike.iter().map(move |(id, name)| {
+                (*id, format!("{}, and {}", plain(name), crate::plain::listed(&names(id), 3)))
+            })
+        })
+        .collect();
+    findings.extend(found(&alike, of, || {
+        Finding::warning(
+            "tenants have schemas whose names differ in case alone",
+            "host names do not tell upper from lower case, and SQL without quotes folds it: a request or a script for one can \
+             end with the other",
+        )
+        .how("rename one of them")
+    }));
+    findings.extend(found(&without, of, || {
+        Finding::error(
+            "tenants have no schema that could be theirs",
+            "requests for them are refused",
+        )
+        .how("correct the container in the catalog, or rename the tenant")
+    }));
+    findings
+}
+
+fn found(
+    tenants: &[(&str, String)],
+    of: usize,
+    finding: impl FnOnce() -> Finding,
+) -> Option<Finding> {
+    (!tenants.is_empty()).then(|| {
+        let affected = Affected::new(tenants.len(), of);
+        finding().tenants(
+            tenants.iter().fold(affected, |affected, (id, detail)| affected.worst(*id, detail)),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(placed: &[(&str, Result<&str, &str>)]) -> Vec<Finding> {
+        let ids: Vec<_> = placed.iter().map(|(id, _)| TenantId::parse(id).unwrap()).collect();
+        let own = placed.iter().map(|(_, at)| at.map(str::to_owned).map_err(str::to_owned));
+        judge(&ids.iter().zip(own).collect::<Vec<_>>())
+    }
+
+    fn named(finding: &Finding) -> Vec<(&str, &str)> {
+        let tenants = finding.tenants.as_ref().unwrap();
+        tenants
+            .worst
+            .iter()
+            .map(|worst| (worst.tenant_id.as_str(), worst.detail.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn those_that_share_are_named_and_the_others_are_not() {
+        let found = of(&[
+            ("a", Ok("one")),
+            ("b", Ok("one")),
+            ("c", Ok("two")),
+            ("d", Ok("TWO")),
+            ("e", Ok("three")),
+            ("f", Err("it is\npublic")),
+        ]);
+        assert_eq!(found.len(), 3);
+        assert_eq!(named(&found[0]), [("a", "one, also of b"), ("b", "one, also of a")]);
+        assert_eq!(named(&found[1]), [("c", "two, and TWO"), ("d", "TWO, and two")]);
+        assert_eq!(named(&found[2]), [("f", "it is\\u{a}public")]);
+        assert_eq!(of(&[("a", Ok("one")), ("b", Ok("two"))]), []);
+    }
+}

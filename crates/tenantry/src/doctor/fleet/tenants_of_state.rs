@@ -1,0 +1,86 @@
+//! Tenants whose creation has not come to its end, and those that are suspended.
+
+use std::collections::HashSet;
+
+use futures_util::FutureExt;
+use sqlx::Row;
+
+use crate::{
+    doctor::{
+        Affected, BuiltIn, Examined, Finding, Subject,
+        text::{counted, grouped},
+    },
+    drift::{lease_for_reading, on},
+    error::Error,
+    plain::plain,
+    tenant::TenantState,
+};
+
+/// The check of states.
+pub(super) const CHECK: BuiltIn = BuiltIn {
+    name: "tenantsOfState",
+    title: "Suspended and unfinished tenants",
+    reads: "the locks of tenants in the making",
+    look: |on| look(on).boxed(),
+};
+
+async fn look(subject: &Subject) -> Result<Examined, Error> {
+    let records = match subject.tenants() {
+        Ok(records) => records,
+        Err(error) => return Ok(Examined::not_read("the list of tenants", error)),
+    };
+    let making = records.iter().filter_map(|record| {
+        let step = record.step.as_ref()?;
+        Some((record, step, subject.fleet().site(record).ok()?.schema.to_string()))
+    });
+    let making: Vec<_> = making.collect();
+    let suspended = records
+        .iter()
+        .filter(|record| record.step.is_none() && record.state == TenantState::Suspended);
+    let suspended = suspended.count();
+    let underway = match making.is_empty() {
+        true => HashSet::new(),
+        false => {
+            underway(subject, making.iter().map(|(_, _, schema)| schema.as_str()).collect()).await?
+        }
+    };
+    let message = match (suspended, making.len()) {
+        (0, 0) => "none".to_owned(),
+        (suspended, 0) => format!("{} suspended", grouped(suspended)),
+        (suspended, making) => {
+            format!("{} suspended, {} in the making", grouped(suspended), grouped(making))
+        }
+    };
+    let left: Vec<_> = making.iter().filter(|(_, _, schema)| !underway.contains(schema)).collect();
+    if left.is_empty() {
+        return Ok(Examined::ok(message));
+    }
+    let affected = Affected::new(left.len(), records.len());
+    let affected = left.iter().fold(affected, |affected, (record, step, _)| {
+        affected.worst(record.id.as_str(), plain(step))
+    });
+    let finding = Finding::warning(
+        format!(
+            "{} was cut off",
+            counted(left.len(), "creation of a tenant", "creations of tenants")
+        ),
+        "the tenant is refused until its last seeds have run, and nobody is at it",
+    )
+    .how("create it again with the same id and seeds, which goes on where it was left, or drop it");
+    Ok(Examined::ok(message).finding(finding.tenants(affected)))
+}
+
+/// Returns the schemas whose tenants are being made just now: a session has their lock.
+async fn underway(subject: &Subject, schemas: Vec<&str>) -> Result<HashSet<String>, Error> {
+    let mut lease = lease_for_reading(subject.fleet()).await?;
+    let query = sqlx::query(UNDERWAY).bind(schemas).persistent(false);
+    let rows = on(&mut lease, async |conn| query.fetch_all(conn).await).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+/// The lock is that of whoever [makes a tenant](crate::provision) for longer than a transaction.
+const UNDERWAY: &str = "\
+    select asked.schema from pg_catalog.unnest($1::pg_catalog.text[]) as asked (schema) \
+    where exists (select from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'advisory' and l.objsubid operator(pg_catalog.=) 1 and l.granted \
+    and l.database operator(pg_catalog.=) (select d.oid from pg_catalog.pg_database d where d.datname operator(pg_catalog.=) pg_catalog.current_database()) \
+    and ((l.classid::pg_catalog.int8 operator(pg_catalog.<<) 32) operator(pg_catalog.|) l.objid::pg_catalog.int8) operator(pg_catalog.=) pg_catalog.hashtextextended(asked.schema, 7234619037117))";
