@@ -227,7 +227,8 @@ mod tests {
         {
             let mut first = parsed(url).0;
             let mut second = parsed(&parsed(url).url()).0;
-            (first.sort(), second.sort());
+            first.sort();
+            second.sort();
             assert_eq!(first, second, "{url}");
         }
         let shown = parsed("postgres://app:geheim@h/d").url_to_show();

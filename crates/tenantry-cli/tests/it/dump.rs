@@ -44,13 +44,13 @@ fn fake(fleet: &Fleet, version: &str, script: &str) -> std::path::PathBuf {
             "#!/bin/sh\ncase $1 in --version) echo '{name} (PostgreSQL) {version}'; exit ;; esac\n{script}\n"
         );
         let path = fleet.folder.write(&format!("bin/{name}"), text);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a file");
     }
     fleet.folder.path().join("bin")
 }
 
 fn files(fleet: &Fleet) -> Vec<String> {
-    let entries = std::fs::read_dir(fleet.folder.path()).unwrap().flatten();
+    let entries = std::fs::read_dir(fleet.folder.path()).expect("a folder").flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut names: Vec<_> =
         names.filter(|name| name.contains("dump") || name.contains(".sql")).collect();
@@ -227,4 +227,41 @@ async fn an_interrupted_restore_leaves_no_database_and_no_tenant() {
     assert!(said.contains("interrupted: "), "{said}");
     assert_eq!(left_by(&fleet, process).await, "0");
     assert_eq!(value(&mut admin, "select count(*) from tenants").await, "3");
+}
+
+#[tokio::test]
+async fn no_superuser_is_needed() {
+    let fleet = Fleet::empty().await;
+    let mut admin = fleet.admin().await;
+    let role = format!("ops_{}", std::process::id());
+    let database = fleet.database.name();
+    execute(
+        &mut admin,
+        &format!(
+            "create role {role} login createdb; grant create on database {database} to {role}; \
+             grant create, usage on schema public to {role}; create extension citext; \
+             create extension pg_stat_statements"
+        ),
+    )
+    .await;
+    let url = fleet.url().replace("postgres@", &format!("{role}@"));
+    let run = async |command: &str| {
+        let call = fleet.folder.tenantry(command.split(' ')).url(&url);
+        let call = call.env("TENANTRY_TENANTS_EXTENSION_SCHEMAS", "");
+        call.run().await.ended_with(0)
+    };
+    run("init --output t.toml --create-table --yes").await;
+    run("migrate --shared").await;
+    run("tenant create acme").await;
+    let refers = "alter table tenant_acme.users add plan text references plans, add nick citext";
+    execute(&mut admin, &format!("set role {role}; {refers}; reset role")).await;
+    run("dump acme").await;
+    // The role may not create one of the extensions, and need not.
+    run("restore copy --input acme.dump").await;
+    assert_eq!(value(&mut admin, "select count(*) from tenants").await, "2");
+    let types = "select string_agg(format_type(atttypid, null), ' ' order by attnum) from pg_attribute \
+                 where attrelid = 'tenant_copy.users'::regclass and attnum > 0";
+    assert_eq!(value(&mut admin, types).await, "bigint text text citext");
+    execute(&mut admin, "drop schema tenant_acme cascade; drop schema tenant_copy cascade").await;
+    execute(&mut admin, &format!("drop owned by {role} cascade; drop role {role}")).await;
 }
