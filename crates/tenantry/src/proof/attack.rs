@@ -6,7 +6,7 @@ use super::{
     attacks::{
         cancelled, crowd, ids, midway, planting,
         plants::{self, Plant},
-        roles, schemas, statements, turns,
+        roles, schemas, statements, storm, turns,
     },
     ground::{Attacked, Ground},
 };
@@ -86,7 +86,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         what: "Many requests of both tenants run at once, and half of them are dropped at a random point: statements, \
                leases with temporary tables, transactions.",
         expected: "Each row that is read is the tenant's own.",
-        how: How::Sessions(run!(crowd::cancellation)),
+        how: How::Sessions(run!(storm::cancellation)),
     },
     Attack {
         name: "twoTenants",

@@ -124,14 +124,9 @@ fn session_sql() -> SqlStr {
          (select pg_catalog.string_agg(pg_catalog.concat(s.name, ' = ', s.setting), ', ' order by s.name) \
            from pg_catalog.pg_settings s where s.source operator(pg_catalog.=) 'session') as settings, \
          pg_catalog.current_setting('tenantry_proof.planted', true) as \"custom setting\", \
-         (select pg_catalog.count(*)::pg_catalog.text from (\
-           select c.oid from pg_catalog.pg_class c \
-             where c.relnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() \
-           union all select p.oid from pg_catalog.pg_proc p \
-             where p.pronamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() \
-           union all select t.oid from pg_catalog.pg_type t \
-             where t.typnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema()) temporary) \
-           as \"temporary objects\", \
+         (select pg_catalog.count(*)::pg_catalog.text from pg_catalog.pg_depend d \
+           where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+           and d.refobjid operator(pg_catalog.=) pg_catalog.pg_my_temp_schema()) as \"temporary objects\", \
          (select pg_catalog.count(*)::pg_catalog.text from pg_catalog.pg_locks l \
            where l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid() \
            and l.locktype operator(pg_catalog.=) 'advisory' \

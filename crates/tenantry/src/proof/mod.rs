@@ -16,6 +16,7 @@ mod attacks;
 #[cfg(test)]
 mod broken;
 mod chance;
+mod create;
 mod ground;
 mod leftovers;
 mod look;

@@ -1,18 +1,19 @@
 //! Runs the attacks one after the other.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{cmp::Reverse, sync::Arc, time::SystemTime};
 
 use sqlx::{Row, raw_sql};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     attack::{ATTACKS, Attack},
+    create::create_all,
     ground::{Attacked, Finding, Ground, Pids, Stop},
     leftovers::remove_leftovers,
     mark::Mark,
     options::ProofOptions,
     report::{AttackResult, IsolationProof, Outcome, ProofServer, ProofVersions},
-    scratch::{MOST_CONNECTIONS, Scratch, create_all},
+    scratch::{MOST_CONNECTIONS, Scratch},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -166,7 +167,7 @@ fn result(attack: &Attack, leaks: Vec<String>, attacked: Attacked, began: Instan
     AttackResult { name, title, what, expected, observed, outcome, rounds, duration }
 }
 
-/// The first kinds of leaks, each with how often it was seen.
+/// The most frequent kinds of leaks, each with how often it was seen.
 fn told(leaks: Vec<String>) -> String {
     let mut kinds: Vec<(String, usize)> = Vec::new();
     for leak in leaks {
@@ -175,6 +176,7 @@ fn told(leaks: Vec<String>) -> String {
             None => kinds.push((leak, 1)),
         }
     }
+    kinds.sort_by_key(|(_, times)| Reverse(*times));
     let more = kinds.len().saturating_sub(TOLD);
     let first = kinds.into_iter().take(TOLD).map(|(kind, times)| match times {
         1 => kind,

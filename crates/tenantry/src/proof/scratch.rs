@@ -2,20 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Row, SqlStr, raw_sql};
-
 use super::{
     attacks::scrub::scrub,
     ground::Pids,
-    leftovers::{Found, list, remove},
-    mark::{Mark, note},
+    leftovers::{Found, list, remove, remove_role},
+    mark::Mark,
 };
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
-    pool::{Lease, Place, Pooling, Server},
-    sql::Sql,
-    tenant::{Ident, Isolation},
+    pool::{Place, Pooling, Server},
+    tenant::Isolation,
 };
 
 /// The scratch tenants, each of which has a schema. The last name makes a schema of 63 bytes.
@@ -26,7 +23,7 @@ pub(super) const TENANTS: [&str; 7] =
 pub(super) const LONGEST: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 /// What stands for the shared schema.
-const SHARED: &str = "shared";
+pub(super) const SHARED: &str = "shared";
 
 /// Connections of the budget that a proof takes at most.
 pub(super) const MOST_CONNECTIONS: usize = 4;
@@ -143,97 +140,9 @@ impl Inner {
             remove(&mut lease, schema).await?;
         }
         for role in &roles {
-            super::leftovers::remove_role(&mut lease, role).await?;
+            remove_role(&mut lease, role).await?;
         }
         lease.settle().await;
         Ok(())
     }
-}
-
-/// Creates every scratch schema, and gives the manager's role the rights to use it where upkeep is somebody
-/// else.
-pub(super) async fn create_all(
-    lease: &mut Lease,
-    mark: &Mark,
-    manager: Option<&Ident>,
-) -> Result<(), Error> {
-    for id in TENANTS.into_iter().chain([SHARED]) {
-        create(lease, mark, id, id, manager).await?;
-    }
-    Ok(())
-}
-
-/// Creates one scratch schema, whose row says `owner`.
-pub(super) async fn create(
-    lease: &mut Lease,
-    mark: &Mark,
-    id: &str,
-    owner: &str,
-    manager: Option<&Ident>,
-) -> Result<(), Error> {
-    let now = now(lease).await?;
-    let sql = create_sql(&mark.name(id)?, id, owner, now, manager);
-    raw_sql(sql).execute(&mut **lease).await?;
-    Ok(())
-}
-
-/// Returns the server's time in seconds since 1970.
-pub(super) async fn now(lease: &mut Lease) -> Result<i64, Error> {
-    let sql = "select pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::pg_catalog.int8";
-    let row = raw_sql(sql).fetch_one(&mut **lease).await?;
-    Ok(row.try_get(0)?)
-}
-
-/// All objects of a schema, made as a whole or not at all: one string is one transaction. Tables of one name
-/// differ between the tenants.
-fn create_sql(schema: &Ident, id: &str, owner: &str, now: i64, manager: Option<&Ident>) -> SqlStr {
-    let of = |sql: &mut Sql, text, name| {
-        sql.text(text).ident(schema).text(name);
-    };
-    let mut sql = Sql::new("create schema ");
-    sql.ident(schema).text("; comment on schema ").ident(schema);
-    sql.text(" is ").literal(&note(now));
-    of(&mut sql, "; create table ", ".marker (owner pg_catalog.text not null)");
-    of(&mut sql, "; insert into ", ".marker values (");
-    sql.literal(owner).text(")");
-    of(&mut sql, "; create sequence ", ".counter");
-    of(
-        &mut sql,
-        "; create function ",
-        ".perform(command pg_catalog.text) returns pg_catalog.void volatile language plpgsql \
-         as 'begin execute command; end'",
-    );
-    let (labels, label, columns, values) = match id {
-        "acme" => (
-            ".mood as enum ('calm', 'wild')",
-            "wild",
-            ".plans (id pg_catalog.int4, name pg_catalog.text)",
-            ".plans values (1, ",
-        ),
-        _ => (
-            ".mood as enum ('sad', 'wild', 'calm')",
-            "sad",
-            ".plans (name pg_catalog.text, id pg_catalog.int8, extra boolean)",
-            ".plans (id, name) values (1, ",
-        ),
-    };
-    of(&mut sql, "; create type ", labels);
-    of(&mut sql, "; create table ", ".moods (m ");
-    of(&mut sql, "", ".mood)");
-    of(&mut sql, "; insert into ", ".moods values (");
-    sql.literal(label).text(")");
-    of(&mut sql, "; create table ", columns);
-    of(&mut sql, "; insert into ", values);
-    sql.literal(owner).text(")");
-    if let Some(manager) = manager {
-        for text in [
-            "; grant usage on schema ",
-            "; grant all on all tables in schema ",
-            "; grant all on all sequences in schema ",
-            "; grant all on all functions in schema ",
-        ] {
-            sql.text(text).ident(schema).text(" to ").ident(manager);
-        }
-    }
-    sql.finish()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::report::{AttackResult, IsolationProof, Outcome};
+use super::report::{AttackResult, IsolationProof, Outcome, ProofServer};
 use crate::timestamp;
 
 impl fmt::Display for IsolationProof {
@@ -36,8 +36,6 @@ impl fmt::Display for IsolationProof {
         Ok(())
     }
 }
-
-use super::report::ProofServer;
 
 /// How many server processes the text names.
 const PIDS: usize = 12;

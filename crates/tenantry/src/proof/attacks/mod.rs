@@ -10,4 +10,5 @@ pub(super) mod roles;
 pub(super) mod schemas;
 pub(super) mod scrub;
 pub(super) mod statements;
+pub(super) mod storm;
 pub(super) mod turns;

@@ -3,10 +3,10 @@
 use sqlx::{Row, raw_sql};
 
 use super::super::{
+    create::now,
     ground::{Attacked, Finding, Ground, Stop, code_of},
     look::text_of,
     mark::note,
-    scratch::now,
 };
 use crate::{
     db::TenantDb,

@@ -3,8 +3,9 @@
 use sqlx::{Executor, raw_sql};
 
 use super::super::{
+    create,
     ground::{Attacked, Finding, Ground, Stop, code_of},
-    leftovers, scratch,
+    leftovers,
 };
 use crate::{db::TenantDb, error::ErrorKind, tenant::TenantId};
 
@@ -62,7 +63,7 @@ async fn make(
     owner: &str,
 ) -> Result<(), Stop> {
     let manager = ground.fleet.server().role_of_manager().cloned();
-    Ok(scratch::create(lease, ground.mark, id, owner, manager.as_ref()).await?)
+    Ok(create::create(lease, ground.mark, id, owner, manager.as_ref()).await?)
 }
 
 /// Returns a handle that has been used.

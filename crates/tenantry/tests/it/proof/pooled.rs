@@ -23,7 +23,7 @@ async fn a_pooler_in_session_mode_holds() -> TestResult {
     let settings = [("pool_mode", "session"), ("default_pool_size", "8")];
     let Some(pooler) = PgBouncer::before(server.port(), &settings).await else { return Ok(()) };
     let manager = manager(&pooler.url());
-    let proof = manager.prove_isolation(ProofOptions::default().rounds(10)).await?;
+    let proof = manager.prove_isolation(ProofOptions::default().rounds(4)).await?;
     assert_eq!(not_held(&proof), [""; 0], "{proof}");
     assert_eq!((proof.isolated, proof.pooling), (true, Pooling::Session));
     manager.close().await;
@@ -43,7 +43,7 @@ async fn a_pooler_in_transaction_mode_leaks_and_is_found_to() -> TestResult {
             return Ok(());
         };
         let manager = manager(&pooler.url());
-        let proof = manager.prove_isolation(ProofOptions::default().rounds(10)).await?;
+        let proof = manager.prove_isolation(ProofOptions::default().rounds(4)).await?;
         assert!(!proof.isolated && proof.leaked >= 2, "{mode} {size} {round_robin}: {proof}");
         assert_eq!(*outcome(&proof, "pooler"), Outcome::Leaked, "{proof}");
         assert_eq!(*outcome(&proof, "manySessions"), Outcome::Leaked, "{proof}");
