@@ -52,4 +52,4 @@ pub(crate) use source::body_in_transaction;
 pub use source::{MigrationFile, Migrations, MigrationsError};
 pub(crate) use survey::recorded_versions;
 pub(crate) use targets::{Target, targets_of};
-pub(crate) use tracking::{create as create_records, latest_in, try_lock};
+pub(crate) use tracking::{LOCK_OF_SCHEMA, create as create_records, latest_in, try_lock};

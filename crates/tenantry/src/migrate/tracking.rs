@@ -171,15 +171,17 @@ pub(super) fn lock_and_read(schema: &Ident, presence: Presence) -> SqlStr {
     sql.finish()
 }
 
+/// Keeps the lock of a schema apart from locks that an application takes by names of its own.
+pub(crate) const LOCK_OF_SCHEMA: i64 = 7_234_619_037_115;
+
 /// Appends a call that takes the lock of a schema, or gives it back.
 pub(crate) fn try_lock<'s>(
     sql: &'s mut Sql,
     function: &'static str,
     schema: &Ident,
 ) -> &'s mut Sql {
-    // The number keeps it apart from locks that an application takes by names of its own.
     sql.text(function).text("(pg_catalog.hashtextextended(");
-    sql.literal(schema.as_str()).text(", 7234619037115))")
+    sql.literal(schema.as_str()).text(", ").integer(LOCK_OF_SCHEMA).text("))")
 }
 
 /// What [`lock_and_read`] has found.

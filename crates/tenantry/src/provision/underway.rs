@@ -6,6 +6,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Provisioner;
 use crate::{error::Error, pool::Lease, sql::Sql, tenant::Ident};
 
+/// Keeps the lock of whoever makes a tenant apart from the lock of those who migrate: they may do so meanwhile.
+pub(crate) const LOCK_OF_MAKER: i64 = 7_234_619_037_117;
+
 /// Tells others that a tenant is being made. Dropping it tells them that it is not any more.
 #[derive(Debug)]
 pub(super) struct Underway {
@@ -22,10 +25,9 @@ impl Provisioner {
             return Ok(Some(Underway { lock: None, _place: place }));
         }
         let mut lease = self.fleet.lease().await?;
-        // The number keeps it apart from the lock of those who migrate: they may do so meanwhile.
         let mut sql =
             Sql::new("select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(");
-        sql.literal(schema.as_str()).text(", 7234619037117))");
+        sql.literal(schema.as_str()).text(", ").integer(LOCK_OF_MAKER).text("))");
         let row = sqlx::raw_sql(sql.finish()).fetch_one(&mut *lease).await?;
         let locked: bool = row.try_get(0)?;
         Ok(locked.then_some(Underway { lock: Some(lease), _place: place }))

@@ -101,6 +101,8 @@ const PURE: &[&str] = &[
     "doctor/affected.rs",
     "doctor/examined.rs",
     "doctor/finding.rs",
+    "doctor/fleet/full_sequences.rs",
+    "doctor/fleet/left_behind.rs",
     "doctor/report.rs",
     "doctor/text.rs",
     "drift/diff.rs",

@@ -28,7 +28,7 @@ pub(super) struct Told {
     pub(super) left_out: usize,
 }
 
-/// Asks, and says what came out. `fine` says what is so in how many tenants when nothing was found, as in "no invalid index".
+/// Asks, and says what came out. `fine` says what is so when nothing was found, as in "no invalid index".
 pub(super) async fn examine(
     on: &Subject,
     fine: &str,
@@ -69,6 +69,13 @@ pub(super) async fn ask(
 }
 
 impl Told {
+    /// Adds what came out of other questions.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.findings.extend(other.findings);
+        self.left_out += other.left_out;
+        self
+    }
+
     /// Puts the findings together. `fine` says what is so when there is none.
     pub(super) fn examined(self, fine: &str, tenants: &Tenants) -> Examined {
         self.examined_of(tenants.len(), fine)

@@ -57,13 +57,16 @@ fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &Tenants) -> Examined {
                 grouped(tenants.len())
             );
             let differ: usize = others.iter().map(Vec::len).sum();
-            let affected = others.iter().flatten().fold(
-                Affected::new(differ, tenants.len()),
-                |affected, place| match tenants.at(*place) {
-                    Some(tenant) => affected.worst(tenant.id.as_str(), "differs"),
-                    None => affected,
-                },
-            );
+            let affected = Affected::new(differ, tenants.len());
+            let affected = others.iter().fold(affected, |affected, places| {
+                let detail = match places.len() {
+                    1 => "like no other".to_owned(),
+                    alike => format!("like {}", counted(alike - 1, "other", "others")),
+                };
+                let tenants = places.iter().filter_map(|place| tenants.at(*place));
+                tenants
+                    .fold(affected, |affected, tenant| affected.worst(tenant.id.as_str(), &detail))
+            });
             let finding = Finding::info(
                 "schemas differ from the most common shape",
                 "the same statement can fail or behave differently in them, and so can the next migration",

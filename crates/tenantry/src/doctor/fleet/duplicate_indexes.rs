@@ -41,7 +41,10 @@ fn tell_same(kind: &Kind, tenants: &Tenants) -> Finding {
             }),
         ),
         (constraint, _) => (
-            finding.how("drop the constraint that it belongs to with a migration, or in each tenant, which needs an exclusive lock"),
+            finding.how(
+                "drop the constraint that it belongs to with a migration, or in each tenant, which \
+                 needs an exclusive lock",
+            ),
             kind.sql(tenants, |sql, schema, _| {
                 sql.words("alter table ").of(schema, kind.part(0));
                 sql.words(" drop constraint ").name(constraint);

@@ -38,9 +38,10 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     match kind.part(1) {
         "movable" => finding
             .how(
-                "move it into a schema for extensions and name that in the manager's extension schemas; until all processes \
-                 do, tenants do not find it",
+                "move it into a schema for extensions that roles of tenants may use, and name that in the manager's extension \
+                 schemas; until all processes do, tenants do not find it",
             )
+            .sql("create schema if not exists extensions")
             .sql(move_sql(kind)),
         _ => finding.how("create it in a schema for extensions, move the columns of its types there, and drop it here"),
     }

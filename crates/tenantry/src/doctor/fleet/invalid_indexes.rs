@@ -39,7 +39,7 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     let finding = Finding::warning(what, why).tenants(affected);
     let (finding, statements) = match kind.part(2) {
         "partitioned" => (
-            finding.how("create the index on each partition that lacks it, and attach it with alter index … attach partition"),
+            finding.how("create the index on each partition that lacks it, and attach it"),
             Vec::new(),
         ),
         "toast" => (
@@ -49,13 +49,19 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
             }),
         ),
         _ if is_leftover(kind.part(1)) => (
-            finding.how("drop it: an interrupted reindex concurrently has left it, and the index that it was to replace is still there"),
+            finding.how(
+                "drop it: an interrupted reindex concurrently has left it, and the index that it \
+                 was to replace is still there",
+            ),
             kind.sql(tenants, |sql, schema, _| {
                 sql.words("drop index concurrently ").of(schema, kind.part(1));
             }),
         ),
         _ => (
-            finding.how("rebuild it, after removing duplicates if it is unique, or drop it; rebuilding takes as much I/O as building it"),
+            finding.how(
+                "rebuild it, after removing duplicates if it is unique, or drop it; rebuilding \
+                 takes as much I/O as building it",
+            ),
             kind.sql(tenants, |sql, schema, _| {
                 sql.words("reindex index concurrently ").of(schema, kind.part(1));
             }),
@@ -76,9 +82,9 @@ fn is_leftover(index: &str) -> bool {
 const INVALID: &str = "\
     f as (select n.place, array[t.relname::pg_catalog.text, c.relname::pg_catalog.text, \
     case when i.indrelid operator(pg_catalog.<>) t.oid then 'toast' when c.relkind operator(pg_catalog.=) 'I'::pg_catalog.\"char\" then 'partitioned' else '' end, \
-    case when exists (select from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'relation' and l.relation operator(pg_catalog.=) t.oid and l.granted \
+    case when t.oid operator(pg_catalog.=) any (array(select l.relation from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'relation' and l.granted \
     and l.database operator(pg_catalog.=) (select b.oid from pg_catalog.pg_database b where b.datname operator(pg_catalog.=) pg_catalog.current_database()) \
-    and l.mode operator(pg_catalog.=) 'ShareUpdateExclusiveLock' and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()) then 'busy' else '' end] as what, \
+    and l.mode operator(pg_catalog.=) 'ShareUpdateExclusiveLock' and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid())) then 'busy' else '' end] as what, \
     array[pg_catalog.pg_size_pretty(c.relpages::pg_catalog.int8 operator(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8)] as detail, c.relpages::pg_catalog.float8 as weight \
     from pg_catalog.pg_index i \
     join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid \

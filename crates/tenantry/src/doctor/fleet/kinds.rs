@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// How many kinds of findings one statement returns, the most frequent first.
-const KINDS: u64 = 20;
+pub(super) const KINDS: usize = 20;
 
 /// How many tenants are named for each, the worst first.
-const WORST: u64 = 20;
+pub(super) const WORST: usize = 20;
 
 /// The same thing in one tenant or many, such as an index that is invalid.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,9 +102,9 @@ pub(super) async fn find(
     sql.text(", ")
         .text(find)
         .text(COLLECT)
-        .number(KINDS)
+        .number(KINDS as u64)
         .text(" and k.nth operator(pg_catalog.<=) ");
-    sql.number(WORST).text(" order by k.kind, k.nth");
+    sql.number(WORST as u64).text(" order by k.kind, k.nth");
     let rows = tenants.bind(sqlx::query(sql.finish())).persistent(false).fetch_all(conn).await?;
     let mut found = Kinds::default();
     for row in &rows {

@@ -5,14 +5,18 @@ use std::collections::HashSet;
 use futures_util::FutureExt;
 use sqlx::Row;
 
-use super::check::Told;
+use super::{
+    check::Told,
+    left_behind::{left_behind, spares},
+};
 use crate::{
     catalog::Lookup,
     doctor::{Affected, BuiltIn, Examined, Finding, Subject, text::counted},
     drift::{lease_for_reading, on},
     error::Error,
-    plain::listed,
-    provision::{Provisional, is_unfinished},
+    migrate::LOCK_OF_SCHEMA,
+    plain::{listed, plain},
+    provision::is_unfinished,
     tenant::{Ident, PROVISIONAL, TenantRecord},
 };
 
@@ -25,16 +29,16 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 };
 
 /// How many schemas a finding lists.
-const LISTED: usize = 10;
+pub(super) const LISTED: usize = 10;
 
 /// A schema that may be a tenant's, or be becoming one.
 #[derive(Debug)]
-struct Found {
-    name: Ident,
-    comment: String,
-    tables: i64,
+pub(super) struct Found {
+    pub(super) name: Ident,
+    pub(super) comment: String,
+    pub(super) tables: i64,
     /// Whether a session has the lock of those who create, migrate or drop it.
-    locked: bool,
+    pub(super) locked: bool,
 }
 
 async fn look(subject: &Subject) -> Result<Examined, Error> {
@@ -44,9 +48,10 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     };
     let lookup = subject.fleet().lookup();
     let mut lease = lease_for_reading(subject.fleet()).await?;
-    let rows =
-        on(&mut lease, async |conn| sqlx::query(SCHEMAS).persistent(false).fetch_all(conn).await)
-            .await?;
+    let rows = on(&mut lease, async |conn| {
+        sqlx::query(SCHEMAS).bind(LOCK_OF_SCHEMA).persistent(false).fetch_all(conn).await
+    })
+    .await?;
     drop(lease);
     let mut schemas = Vec::new();
     for row in &rows {
@@ -82,11 +87,6 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     })
 }
 
-fn spares(provisional: &[Found]) -> usize {
-    let kinds = provisional.iter().map(|schema| Provisional::of(&schema.comment));
-    kinds.filter(|kind| *kind == Provisional::Spare).count()
-}
-
 fn without_schema(placed: &[(&TenantRecord, Ident)], schemas: &[Found]) -> Option<Finding> {
     let there: HashSet<_> = schemas.iter().map(|schema| &schema.name).collect();
     let missing =
@@ -95,7 +95,7 @@ fn without_schema(placed: &[(&TenantRecord, Ident)], schemas: &[Found]) -> Optio
     (!missing.is_empty()).then(|| {
         let affected = Affected::new(missing.len(), placed.len());
         let affected = missing.iter().fold(affected, |affected, (record, schema)| {
-            affected.worst(record.id.as_str(), format!("no schema {}", crate::plain::plain(schema.as_str())))
+            affected.worst(record.id.as_str(), format!("no schema {}", plain(schema.as_str())))
         });
         Finding::error(
             "tenants are listed whose schema does not exist",
@@ -149,7 +149,7 @@ fn unfinished(placed: &[(&TenantRecord, Ident)], schemas: &[Found]) -> Option<Fi
     (!tenants.is_empty()).then(|| {
         let affected = Affected::new(tenants.len(), placed.len());
         let affected = tenants.iter().fold(affected, |affected, (record, schema)| {
-            affected.worst(record.id.as_str(), crate::plain::plain(schema.as_str()))
+            affected.worst(record.id.as_str(), plain(schema.as_str()))
         });
         Finding::warning(
             "the creation of tenants was cut off",
@@ -160,66 +160,15 @@ fn unfinished(placed: &[(&TenantRecord, Ident)], schemas: &[Found]) -> Option<Fi
     })
 }
 
-fn left_behind(provisional: &[Found]) -> Vec<Finding> {
-    let of = |wanted: Provisional| {
-        let found = provisional
-            .iter()
-            .filter(|schema| !schema.locked && Provisional::of(&schema.comment) == wanted);
-        found.map(|schema| schema.name.to_string()).collect::<Vec<_>>()
-    };
-    let what = |names: &[String], one: &str, many: &str| {
-        format!("{}: {}", counted(names.len(), one, many), listed(names, LISTED))
-    };
-    let mut findings = Vec::new();
-    let half_made = of(Provisional::HalfMade);
-    if !half_made.is_empty() {
-        findings.push(
-            Finding::warning(
-                what(&half_made, "schema is half made or half dropped", "schemas are half made or half dropped"),
-                "creating or dropping a tenant was cut off; what is left takes space and may hold rows of a dropped tenant",
-            )
-            .how("remove them with Provisioner::fill_spares, which also drops the rest of a tenant; 0 spares will do"),
-        );
-    }
-    let unused = of(Provisional::Unused);
-    if !unused.is_empty() {
-        findings.push(
-            Finding::info(
-                what(&unused, "spare was not used for a day", "spares were not used for a day"),
-                "they are of a release that has ended",
-            )
-            .how("remove them with Provisioner::fill_spares"),
-        );
-    }
-    let kept = of(Provisional::Kept);
-    if !kept.is_empty() {
-        let finding = Finding::info(
-            what(
-                &kept,
-                "schema of a failed creation is kept",
-                "schemas of failed creations are kept",
-            ),
-            "somebody wanted to look at it, and nothing removes it by itself",
-        )
-        .how("drop it after a look");
-        findings.push(kept.iter().take(LISTED).fold(finding, |finding, name| {
-            let mut sql = crate::sql::Shown::default();
-            sql.words("drop schema ").name(name).words(" cascade");
-            finding.sql(sql.finish())
-        }));
-    }
-    findings
-}
-
 /// All schemas but PostgreSQL's, with their tables, and whether somebody has the lock that
-/// [`try_lock`](crate::migrate::try_lock) takes.
+/// [`try_lock`](crate::migrate::try_lock) takes: `$1` tells it from others.
 const SCHEMAS: &str = "\
     with held as materialized (select (l.classid::pg_catalog.int8 operator(pg_catalog.<<) 32) operator(pg_catalog.|) l.objid::pg_catalog.int8 as key from pg_catalog.pg_locks l \
     where l.locktype operator(pg_catalog.=) 'advisory' and l.objsubid operator(pg_catalog.=) 1 and l.granted \
     and l.database operator(pg_catalog.=) (select d.oid from pg_catalog.pg_database d where d.datname operator(pg_catalog.=) pg_catalog.current_database())), \
     t as (select c.relnamespace as schema, pg_catalog.count(*) as tables from pg_catalog.pg_class c where c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) group by c.relnamespace) \
     select s.nspname::pg_catalog.text, coalesce(pg_catalog.obj_description(s.oid, 'pg_namespace'), ''), coalesce(t.tables, 0::pg_catalog.int8), \
-    pg_catalog.hashtextextended(s.nspname::pg_catalog.text, 7234619037115) operator(pg_catalog.=) any (array(select held.key from held)) \
+    pg_catalog.hashtextextended(s.nspname::pg_catalog.text, $1) operator(pg_catalog.=) any (array(select held.key from held)) \
     from pg_catalog.pg_namespace s left join t on t.schema operator(pg_catalog.=) s.oid \
     where not pg_catalog.starts_with(s.nspname::pg_catalog.text, 'pg_') and s.nspname operator(pg_catalog.<>) 'information_schema' \
     order by 1";

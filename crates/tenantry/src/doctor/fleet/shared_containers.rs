@@ -8,7 +8,7 @@ use super::check::Told;
 use crate::{
     doctor::{Affected, BuiltIn, Examined, Finding, Subject, error_in_words, text::counted},
     error::Error,
-    plain::plain,
+    plain::{listed, plain},
     tenant::TenantId,
 };
 
@@ -60,7 +60,7 @@ fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
     let others = |id: &str, all: &[&str]| {
         let others: Vec<_> =
             all.iter().filter(|other| **other != id).map(|other| (*other).to_owned()).collect();
-        crate::plain::listed(&others, 3)
+        listed(&others, 3)
     };
     let shared = by_name.iter().filter(|(_, ids)| ids.len() > 1);
     let shared: Vec<_> = shared
@@ -75,6 +75,7 @@ fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
         )
         .how("give each a container of its own in the catalog, and separate their rows")
     }));
+    by_folded.values_mut().for_each(|alike| alike.sort_unstable());
     let alike =
         by_folded.values().filter(|alike| alike.iter().any(|(_, name)| *name != alike[0].1));
     let alike: Vec<_> = alike
@@ -87,7 +88,7 @@ fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
                     .collect::<Vec<_>>()
             };
             alike.iter().map(move |(id, name)| {
-                (*id, format!("{}, and {}", plain(name), crate::plain::listed(&names(id), 3)))
+                (*id, format!("{}, and {}", plain(name), listed(&names(id), 3)))
             })
         })
         .collect();

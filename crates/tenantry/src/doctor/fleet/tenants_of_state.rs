@@ -13,6 +13,7 @@ use crate::{
     drift::{lease_for_reading, on},
     error::Error,
     plain::plain,
+    provision::LOCK_OF_MAKER,
     tenant::TenantState,
 };
 
@@ -73,7 +74,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
 /// Returns the schemas whose tenants are being made just now: a session has their lock.
 async fn underway(subject: &Subject, schemas: Vec<&str>) -> Result<HashSet<String>, Error> {
     let mut lease = lease_for_reading(subject.fleet()).await?;
-    let query = sqlx::query(UNDERWAY).bind(schemas).persistent(false);
+    let query = sqlx::query(UNDERWAY).bind(schemas).bind(LOCK_OF_MAKER).persistent(false);
     let rows = on(&mut lease, async |conn| query.fetch_all(conn).await).await?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
@@ -83,4 +84,4 @@ const UNDERWAY: &str = "\
     select asked.schema from pg_catalog.unnest($1::pg_catalog.text[]) as asked (schema) \
     where exists (select from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'advisory' and l.objsubid operator(pg_catalog.=) 1 and l.granted \
     and l.database operator(pg_catalog.=) (select d.oid from pg_catalog.pg_database d where d.datname operator(pg_catalog.=) pg_catalog.current_database()) \
-    and ((l.classid::pg_catalog.int8 operator(pg_catalog.<<) 32) operator(pg_catalog.|) l.objid::pg_catalog.int8) operator(pg_catalog.=) pg_catalog.hashtextextended(asked.schema, 7234619037117))";
+    and ((l.classid::pg_catalog.int8 operator(pg_catalog.<<) 32) operator(pg_catalog.|) l.objid::pg_catalog.int8) operator(pg_catalog.=) pg_catalog.hashtextextended(asked.schema, $2))";

@@ -4,7 +4,7 @@ use tenantry::{CatalogFn, FixedCatalog, TenantManager, TenantRecord, doctor::Che
 use super::{CHECKS, lines};
 use crate::{
     doctor::of,
-    support::{TestResult, World, connect, private_server, run},
+    support::{TestResult, World, connect, eventually, private_server, run},
 };
 
 /// Roles of four tenants, of whom `bad` and its likes have more or less than they should.
@@ -81,6 +81,35 @@ async fn without_a_list_of_tenants_nothing_passes() -> TestResult {
     for check in report.checks.iter().filter(|check| check.name != "eventTriggers") {
         assert_eq!(check.status, CheckStatus::Unknown, "{report}");
     }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_not_counted_is_no_pass() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let mut admin = world.admin().await;
+    run(&mut admin, "analyze tenant_acme.users").await;
+    run(&mut admin, "select pg_stat_reset()").await;
+    let manager = world.manager();
+    let doctor = manager.doctor().only(["bloat"]);
+    eventually("the counts are gone", async || {
+        let report = doctor.run().await.expect("the check is known");
+        let unseen = &of(&report, "bloat").unseen;
+        unseen
+            .first()
+            .is_some_and(|unseen| unseen.contains("1 of 1 tables with rows begin at zero"))
+    })
+    .await;
+    manager.close().await;
+
+    let database: String =
+        sqlx::query_scalar("select current_database()::text").fetch_one(&mut admin).await?;
+    run(&mut admin, &format!("alter database \"{database}\" set track_counts to off")).await;
+    let manager = world.manager();
+    let report = manager.doctor().only(["bloat"]).run().await?;
+    assert_eq!(of(&report, "bloat").status, CheckStatus::Unknown, "{report}");
+    assert!(of(&report, "bloat").message.contains("track_counts is off"), "{report}");
     manager.close().await;
     Ok(())
 }
