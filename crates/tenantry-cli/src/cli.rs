@@ -147,9 +147,12 @@ impl Cli {
         let matches = command.try_get_matches_from_mut(arguments);
         let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
         parsed.map_err(|error| {
-            // A reader that has closed the pipe has seen enough.
-            drop(error.print());
-            if error.use_stderr() { ExitCode::from(COULD_NOT_RUN) } else { ExitCode::SUCCESS }
+            let printed = output::written(error.print());
+            match printed {
+                Ok(()) if !error.use_stderr() => ExitCode::SUCCESS,
+                Ok(()) => ExitCode::from(COULD_NOT_RUN),
+                Err(failure) => could_not_run(&failure),
+            }
         })
     }
 
@@ -167,6 +170,7 @@ impl Cli {
         };
         let context = Context::new(&global, settings, Arc::new(self.given), self.name);
         let result = command.run(&context).await;
+        let result = result.map_err(|failure| failure.of_database(|| context.database()));
         context.close().await;
         ended(result, strict)
     }

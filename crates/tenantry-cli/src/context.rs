@@ -52,7 +52,7 @@ impl Context {
         for (variable, nearest) in &settings.unknown_variables {
             let nearest = nearest
                 .and_then(key::find)
-                .map_or_else(String::new, |key| format!("; did you mean {}?", key.variable()));
+                .map_or_else(String::new, |key| format!("; did you mean ${}?", key.variable()));
             output.note(format_args!("${variable} is not a setting{nearest}"));
         }
         Self { settings, output, interrupt, given, name, own: OnceLock::new() }
@@ -78,6 +78,13 @@ impl Context {
         }
         let manager = self.settings.manager()?;
         Ok(self.own.get_or_init(|| manager))
+    }
+
+    /// Says which database the settings name, without its password.
+    pub(crate) fn database(&self) -> Option<String> {
+        let url = self.settings.text(&key::DATABASE_URL).filter(|_| !self.has_given_manager())?;
+        let place = self.settings.place(&key::DATABASE_URL);
+        Some(format!("{place} is {}", redact::url(url)))
     }
 
     /// Returns the migrations of tenants, where there are any.

@@ -9,6 +9,8 @@ pub(crate) enum Exit {
     Warnings,
     /// Problems were found.
     Problems,
+    /// It was interrupted, and has reported what was done until then.
+    Interrupted,
 }
 
 impl Exit {
@@ -17,12 +19,13 @@ impl Exit {
         if fine { Self::Fine } else { Self::Problems }
     }
 
-    /// Returns the exit code: 0 or 1.
+    /// Returns the exit code.
     pub(crate) fn code(self, strict: bool) -> ExitCode {
         match self {
             Self::Fine => ExitCode::SUCCESS,
             Self::Warnings if !strict => ExitCode::SUCCESS,
             Self::Warnings | Self::Problems => ExitCode::from(1),
+            Self::Interrupted => ExitCode::from(COULD_NOT_RUN),
         }
     }
 }

@@ -1,21 +1,33 @@
 use std::{error::Error as StdError, fmt};
 
+use tenantry::ErrorKind;
+
 /// Why a command could not run, in one sentence, with what to do about it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
+    /// Whether the database could not be reached.
+    is_unreachable: bool,
 }
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: message.into(), hint: None, is_unreachable: false }
     }
 
     /// Adds what to do about it.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Adds which database it is, if it could not be reached.
+    pub(crate) fn of_database(self, database: impl FnOnce() -> Option<String>) -> Self {
+        match self.is_unreachable && self.hint.is_none() {
+            true => database().into_iter().fold(self, Self::hint),
+            false => self,
+        }
     }
 
     /// Says what was attempted when this error came.
@@ -48,6 +60,10 @@ impl fmt::Display for Failure {
 
 impl<E: StdError + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::new(chain(&error))
+        let any: &(dyn StdError + 'static) = &error;
+        let is_unreachable = any
+            .downcast_ref::<tenantry::Error>()
+            .is_some_and(|error| error.kind() == ErrorKind::Unavailable);
+        Self { is_unreachable, ..Self::new(chain(&error)) }
     }
 }

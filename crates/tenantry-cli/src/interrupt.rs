@@ -4,6 +4,8 @@ use std::process;
 
 use tokio::sync::watch;
 
+use crate::output;
+
 /// The exit code of a process that a second Ctrl-C has ended, as shells have it: 128 + SIGINT.
 const KILLED: i32 = 130;
 
@@ -17,8 +19,8 @@ impl Interrupt {
         let (sender, receiver) = watch::channel(false);
         tokio::spawn(async move {
             wait_for_signal().await;
-            eprintln!(
-                "stopping: what is under way is brought to its end; Ctrl-C again stops at once"
+            output::tell(
+                "stopping: what is under way is brought to its end; Ctrl-C again stops at once\n",
             );
             sender.send_replace(true);
             wait_for_signal().await;

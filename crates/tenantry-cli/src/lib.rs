@@ -57,3 +57,10 @@ mod selection;
 mod settings;
 
 pub use cli::Cli;
+
+/// Returns the JSON Schema of what each command prints with `--json`, by the name of its file in `docs/schemas`.
+#[doc(hidden)]
+#[must_use]
+pub fn json_schemas() -> std::collections::BTreeMap<&'static str, serde_json::Value> {
+    command::json_schemas()
+}

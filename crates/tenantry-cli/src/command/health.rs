@@ -8,7 +8,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
-    output::{Style, Table},
+    output::{Style, Table, counted},
     selection::Selection,
     settings,
 };
@@ -41,7 +41,7 @@ impl Health {
                 Ok::<_, Failure>(manager.health(options).await)
             })
             .await?;
-        on.output.report(&report, || text(&report, on.output.style()))?;
+        on.output.styled_report(&report, || text(&report, on.output.style()))?;
         Ok(exit_of(&report))
     }
 }
@@ -54,7 +54,7 @@ fn parse_all(ids: &[String]) -> Result<Vec<TenantId>, Failure> {
 
 fn exit_of(report: &HealthReport) -> Exit {
     let degraded = report.pools.iter().any(|pool| pool.status != HealthStatus::Ok);
-    match (report.healthy, degraded) {
+    match (report.healthy && report.unhealthy_pools == 0, degraded) {
         (false, _) => Exit::Problems,
         (true, true) => Exit::Warnings,
         (true, false) => Exit::Fine,
@@ -62,13 +62,14 @@ fn exit_of(report: &HealthReport) -> Exit {
 }
 
 fn text(report: &HealthReport, style: Style) -> String {
-    let word = match report.healthy {
-        true => style.good("healthy"),
-        false => style.error("unhealthy"),
+    let word = match (report.healthy, report.unhealthy_pools) {
+        (true, 0) => style.good("healthy"),
+        _ => style.error("unhealthy"),
     };
+    let tenants = counted(report.total_pools, "tenant");
     let mut lines = vec![format!(
-        "{word}: {} tenants checked, {} degraded, {} unhealthy",
-        report.total_pools, report.degraded_pools, report.unhealthy_pools
+        "{word}: {tenants} checked, {} degraded, {} unhealthy",
+        report.degraded_pools, report.unhealthy_pools
     )];
     if let Some(shared) = &report.shared_db {
         let took = shared.response_time.map_or_else(String::new, |took| format!(" ({took:.1?})"));

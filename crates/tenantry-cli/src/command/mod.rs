@@ -7,6 +7,7 @@ mod drift;
 mod dump;
 mod health;
 mod init;
+mod json_schemas;
 mod man;
 mod metrics;
 mod migrate;
@@ -22,6 +23,7 @@ mod top;
 
 use clap::Subcommand;
 
+pub(crate) use self::json_schemas::json_schemas;
 use crate::{context::Context, exit::Exit, failure::Failure, output::Output};
 
 /// What a command comes to.

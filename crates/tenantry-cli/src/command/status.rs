@@ -7,7 +7,11 @@ use tenantry::{
 };
 
 use super::Ended;
-use crate::{context::Context, exit::Exit, output::Table};
+use crate::{
+    context::Context,
+    exit::Exit,
+    output::{Table, counted},
+};
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
@@ -55,7 +59,7 @@ impl Counts {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{} tenants: {} active", self.total, self.active);
+        let mut text = format!("{}: {} active", counted(self.total, "tenant"), self.active);
         for (count, what) in [(self.suspended, "suspended"), (self.in_the_making, "in the making")]
         {
             if count > 0 {
@@ -157,7 +161,7 @@ fn row(status: &SchemaStatus) -> [String; 6] {
     [
         status.tenant_id.as_deref().unwrap_or("(shared)").to_owned(),
         status.schema.as_deref().unwrap_or("-").to_owned(),
-        status.state.as_str().to_owned(),
+        status.state.as_str().replace('_', " "),
         status.applied.to_string(),
         pending,
         remarks.collect::<Vec<_>>().join("; "),

@@ -1,7 +1,8 @@
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use clap::Args;
 
+use super::tell;
 use crate::failure::Failure;
 
 /// A question before something is destroyed.
@@ -28,8 +29,7 @@ impl Confirm {
             ))
             .hint("give --yes in scripts"));
         }
-        eprint!("{what}: type {word} to go on: ");
-        drop(io::stderr().flush());
+        tell(super::plain(&format!("{what}: type {word} to go on: ")));
         let mut typed = String::new();
         io::stdin()
             .read_line(&mut typed)

@@ -10,6 +10,7 @@ mod table;
 use std::{
     fmt,
     io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use serde::Serialize;
@@ -37,8 +38,18 @@ impl Output {
         Self { json, quiet }
     }
 
-    /// Prints a report: as JSON with `--json`, else as this text.
+    /// Prints a report: as JSON with `--json`, else as this text, without control characters: names and
+    /// errors of the database are in it.
     pub(crate) fn report<R: Serialize>(
+        &self,
+        report: &R,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        self.styled_report(report, || plain(&text()))
+    }
+
+    /// As [`report`](Self::report), for a text with colours, in which the rest is [`plain`].
+    pub(crate) fn styled_report<R: Serialize>(
         &self,
         report: &R,
         text: impl FnOnce() -> String,
@@ -69,14 +80,14 @@ impl Output {
     /// Tells something beside the report, unless that is not wanted.
     pub(crate) fn note(&self, note: impl fmt::Display) {
         if !self.quiet {
-            eprintln!("note: {}", plain(&note.to_string()));
+            tell(format_args!("note: {}\n", plain(&note.to_string())));
         }
     }
 
     /// Warns of something.
     pub(crate) fn warn(&self, warning: impl fmt::Display) {
         let style = Style::of(&io::stderr());
-        eprintln!("{}: {}", style.warning("warning"), plain(&warning.to_string()));
+        tell(format_args!("{}: {}\n", style.warning("warning"), plain(&warning.to_string())));
     }
 
     /// Shows how far many tenants have come, on a terminal.
@@ -85,20 +96,43 @@ impl Output {
     }
 }
 
+/// Returns a number with its noun, such as `1 tenant` or `2 tenants`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// Passes over that the reader of a pipe has seen enough, as `| head` has.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            READER_GONE.store(true, Ordering::Relaxed);
+            Ok(())
+        }
         Err(error) => Err(Failure::while_doing("writing to standard output", &error)),
         Ok(()) => Ok(()),
     }
 }
 
+/// Whether the reader of standard output has closed its end.
+static READER_GONE: AtomicBool = AtomicBool::new(false);
+
+/// Returns `true` once the reader of standard output has closed its end: what prints again and again ends then.
+pub(crate) fn reader_is_gone() -> bool {
+    READER_GONE.load(Ordering::Relaxed)
+}
+
+/// Prints on standard error. A failure has nowhere to be told, and must not end the command as `eprintln!` would.
+pub(crate) fn tell(text: impl fmt::Display) {
+    let mut stderr = io::stderr().lock();
+    drop(write!(stderr, "{text}"));
+    drop(stderr.flush());
+}
+
 /// Prints why a command could not run.
 pub(crate) fn error(failure: &Failure) {
     let style = Style::of(&io::stderr());
-    // A failure of writing this has nowhere to be told.
-    drop(writeln!(io::stderr(), "{}: {}", style.error("error"), plain(&failure.to_string())));
+    tell(format_args!("{}: {}\n", style.error("error"), plain(&failure.to_string())));
 }
 
 /// Lets the library log to standard error, if that is wanted.

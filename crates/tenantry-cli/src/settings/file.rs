@@ -63,7 +63,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
     match error.kind() {
         io::ErrorKind::NotFound => Failure::new(format!("there is no configuration file {path}"))
-            .hint("`tenantry init` writes one"),
+            .hint(format!("`tenantry init --output {path}` writes one")),
         io::ErrorKind::IsADirectory => {
             Failure::new(format!("the configuration {path} is a folder"))
                 .hint(format!("name the file, such as {path}/{NAME}"))

@@ -18,7 +18,8 @@ impl Settings {
         let wrong = |key, error: &(dyn std::error::Error + 'static)| {
             Failure::new(format!("{}: {}", self.place(key), chain(error)))
         };
-        let mut builder = self.builder_at(&self.database_url()?);
+        let url = self.database_url()?;
+        let mut builder = self.builder_at(&url);
         builder = match self.table_catalog().map_err(|error| wrong(&key::TABLE, &error))? {
             Some(catalog) => builder.catalog(catalog),
             None => builder.catalog(SchemaDiscovery::default()),
@@ -30,7 +31,13 @@ impl Settings {
                 .upkeep_credentials(password.into_iter().fold(credentials, Credentials::password));
         }
         builder.build().map_err(|error| {
-            Failure::new(format!("the configuration cannot be used: {}", chain(&error)))
+            // With nothing but the URL it fails only because of that.
+            match TenantManager::builder(&url).build() {
+                Err(error) => wrong(&key::DATABASE_URL, &error),
+                Ok(_) => {
+                    Failure::new(format!("the configuration cannot be used: {}", chain(&error)))
+                }
+            }
         })
     }
 

@@ -104,7 +104,7 @@ impl Settings {
     fn read_flags(&mut self, global: &Global) -> Result<(), Failure> {
         for pair in &global.set {
             let Some((name, text)) = pair.split_once('=') else {
-                return Err(Failure::new(format!("--set {pair} has no value"))
+                return Err(Failure::new(format!("--set {} has no value", shown_key(pair)))
                     .hint("write it as --set pool.max_connections=5"));
             };
             let Some(key) = key::find(name.trim()) else {
@@ -113,6 +113,7 @@ impl Settings {
                     || "`tenantry config` lists all keys".to_owned(),
                     |nearest| format!("did you mean {nearest}?"),
                 );
+                let name = shown_key(name);
                 return Err(Failure::new(format!("--set: unknown key {name}")).hint(hint));
             };
             self.set(key, text, Source::Flag("--set"))?;
@@ -190,6 +191,12 @@ impl Settings {
         };
         Some(base.map_or_else(|| PathBuf::from(path), |base| base.join(path)))
     }
+}
+
+/// Shows what was given as a key, unless it looks like a value: that may be a secret.
+fn shown_key(name: &str) -> &str {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.trim().chars().all(is_key) { name.trim() } else { "***" }
 }
 
 /// Finds variables that are meant as settings and are none.

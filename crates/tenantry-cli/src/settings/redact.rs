@@ -17,7 +17,7 @@ pub(crate) fn url(url: &str) -> String {
         None => place.to_owned(),
     };
     let parameter = |pair: &str| match pair.split_once('=') {
-        Some((key, value)) if is_shown(key) && !value.contains('@') => pair.to_owned(),
+        Some((key, value)) if is_shown(key, value) => pair.to_owned(),
         Some((key, _)) => format!("{key}=***"),
         None => "***".to_owned(),
     };
@@ -27,18 +27,16 @@ pub(crate) fn url(url: &str) -> String {
 }
 
 /// Returns `true` for the parameters that hold no secret.
-fn is_shown(key: &str) -> bool {
-    let shown = [
-        "host",
-        "port",
-        "user",
-        "dbname",
-        "sslmode",
-        "ssl-mode",
-        "application_name",
-        "sslrootcert",
-    ];
-    shown.contains(&key)
+fn is_shown(key: &str, value: &str) -> bool {
+    const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+    match key {
+        "sslmode" | "ssl-mode" => MODES.contains(&value),
+        // What has an @ may be the rest of a password with a ? in it.
+        "host" | "port" | "user" | "dbname" | "application_name" | "sslrootcert" => {
+            !value.contains('@')
+        }
+        _ => false,
+    }
 }
 
 /// Returns `true` if the URL holds a password.

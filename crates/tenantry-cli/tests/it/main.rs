@@ -1,9 +1,16 @@
 //! What the commands promise, tried with the real binary on a real PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "what fails says where, in helpers of tests, too")]
+
+mod bad_input;
 mod dump;
 mod exit_codes;
+mod guide;
 mod help;
 mod init;
+mod interrupt;
+mod json;
+mod pipes;
 mod prepare;
 mod settings;
 mod shell;

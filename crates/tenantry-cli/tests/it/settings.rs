@@ -221,7 +221,7 @@ async fn no_password_is_shown() {
         format!("postgrs://app:{name}@{host}/d"),
         format!("host=127.0.0.1 port=1 password={ODD}"),
         format!("postgres:/app:{name}@{host}/d"),
-        format!("{name}"),
+        name.to_string(),
     ] {
         for command in
             ["config", "config --json", "status", "status --json", "doctor", "health -vvv"]

@@ -257,7 +257,7 @@ impl Fleet {
 async fn make_fleet(url: String) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let folder = Folder::project();
     let manager = TenantManager::builder(&url).catalog(TableCatalog::new()).build()?;
-    TableCatalog::new().create_table(&manager.shared()).await?;
+    TableCatalog::new().create_table(manager.shared()).await?;
     let tenants = Migrations::from_dir(folder.path().join("migrations/tenants"))?;
     let shared = Migrations::from_dir(folder.path().join("migrations/shared"))?;
     let migrator = manager.migrator().tenants(tenants.clone()).shared(shared);

@@ -69,7 +69,8 @@ impl Drift {
             schemas: Schemas::AllTenants,
             reference: Reference::First,
             include: Vec::new(),
-            ignore: Vec::new(),
+            // A tenant has it once something was seeded, which no migration says.
+            ignore: vec![Matching::named("_tenantry_seeds")],
         }
     }
 
@@ -98,7 +99,8 @@ impl Drift {
     }
 
     /// Looks away from objects and attributes like these, be it a difference, a fact beyond the dump or a reference
-    /// across tenants. The report says how many findings that has hidden.
+    /// across tenants. The report says how many findings that has hidden. The table in which Tenantry records seeds is
+    /// always among them.
     pub fn ignore(mut self, matching: Matching) -> Self {
         self.ignore.push(matching);
         self

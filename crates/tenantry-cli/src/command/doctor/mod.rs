@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
-    output::{Annotation, Confirm, Format, Output, Table},
+    output::{Annotation, Confirm, Format, Output, Table, plain, tell},
     settings::{self, key},
 };
 
@@ -83,14 +83,13 @@ impl Doctor {
     }
 
     async fn examine(&self, on: &Context, examination: Examination) -> Ended {
-        let as_text = self.format == Format::Text && !on.output.json;
-        if as_text && !self.fix {
-            on.output.print("🔍 Checking tenantry configuration...\n")?;
-        }
         let progress = on.output.progress("doctor");
         progress.say("examining the configuration, the server and all tenants");
         let report = on.interruptible("the examination has not ended", examination.run()).await?;
         drop(progress);
+        if self.format == Format::Text && !on.output.json && !self.fix {
+            on.output.print("🔍 Checking tenantry configuration...\n")?;
+        }
         match self.fix {
             true => self.fix(on, &examination, &report).await,
             false => self.tell(&on.output, &report),
@@ -120,9 +119,10 @@ impl Doctor {
             return Ok(exit_of(report));
         }
         for (check, finding) in &harmless {
-            eprintln!("[{}] {}", check.name, crate::output::plain(&finding.to_string()));
+            let text = plain(&finding.to_string());
+            tell(format_args!("[{}] {text}\n", check.name));
             for sql in &finding.sql {
-                eprintln!("  {};", crate::output::plain(sql));
+                tell(format_args!("  {};\n", plain(sql)));
             }
         }
         self.confirm.typed("running these statements", "fix")?;

@@ -3,7 +3,10 @@
 use jiff::SignedDuration;
 
 use super::{Look, Proposals};
-use crate::settings::{Key, Value, key, key::Kind};
+use crate::{
+    output::counted,
+    settings::{Key, Value, key, key::Kind},
+};
 
 /// Makes the text: every key with what it is, those with a proposal set, the others commented out with their default.
 pub(super) fn text(proposals: &Proposals, look: &Look) -> String {
@@ -14,10 +17,10 @@ pub(super) fn text(proposals: &Proposals, look: &Look) -> String {
     if let Some(outline) = look.outline() {
         let server = &outline.server;
         text.push_str(&format!(
-            "# Written for the database {}, PostgreSQL {}, with {} schemas.\n",
+            "# Written for the database {}, PostgreSQL {}, with {}.\n",
             comment(&server.database),
             server.version,
-            outline.schemas.len()
+            counted(outline.schemas.len(), "schema")
         ));
     }
     let mut section = "";

@@ -12,10 +12,10 @@ use std::{
 
 use clap::Args;
 
+pub(super) use self::report::InitReport;
 use self::{
     look::Look,
     propose::{Proposal, Proposals},
-    report::InitReport,
 };
 use super::Ended;
 use crate::{

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Look, Proposals, propose::Proposal};
-use crate::output::plain;
+use crate::output::{counted, plain};
 
 /// Result of `init`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -70,7 +70,8 @@ impl InitReport {
         let mut text = format!("wrote {}", self.file);
         match (&self.database, &self.not_looked) {
             (Some(SeenDatabase { name, server_version, schemas }), _) => text.push_str(&format!(
-                "\nlooked at the database {name}: PostgreSQL {server_version}, {schemas} schemas"
+                "\nlooked at the database {name}: PostgreSQL {server_version}, {}",
+                counted(*schemas, "schema")
             )),
             (None, Some(why)) => text.push_str(&format!("\nlooked at no database: {why}")),
             (None, None) => {}

@@ -12,13 +12,14 @@ use tenantry::{
 };
 use tokio::time::{Instant, sleep};
 
-use self::report::MetricsReport;
+pub(in crate::command) use self::report::MetricsReport;
 pub(in crate::command) use self::report::{bytes, seconds};
 use super::Ended;
 use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
+    output,
     scrape::Service,
     settings::{self, key},
 };
@@ -68,15 +69,21 @@ impl Metrics {
         }
         let mut before = None;
         loop {
-            let look =
-                on.interruptible("nothing was read", self.look(on, service.as_ref())).await?;
+            let look = self.look(on, service.as_ref());
+            let look = match before {
+                None => on.interruptible("nothing was read", look).await?,
+                Some(_) => tokio::select! {
+                    look = look => look?,
+                    () = on.interrupt.clone().wait() => return Ok(Exit::Fine),
+                },
+            };
             let report = self.report(on, service.as_ref(), before.as_ref(), &look).await?;
             match (self.prometheus, self.watch && on.output.json) {
                 (true, _) => on.output.print(&prometheus::text(&report))?,
                 (false, true) => on.output.print(&json_line(&report)?)?,
                 (false, false) => on.output.report(&report, || report.text())?,
             }
-            if !self.watch {
+            if !self.watch || output::reader_is_gone() {
                 return Ok(report.exit());
             }
             before = Some(look);

@@ -8,7 +8,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
-    output::{Annotation, Format, Table},
+    output::{Annotation, Format, Table, counted},
 };
 
 /// Arguments of `migrate lint`.
@@ -86,7 +86,7 @@ impl LintReports {
         };
         let errors = count(|report| &report.errors);
         let warnings = count(|report| &report.warnings);
-        let summary = format!("{errors} errors, {warnings} warnings");
+        let summary = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
         if found.is_empty() { summary } else { format!("{found}\n\n{summary}") }
     }
 }

@@ -6,8 +6,11 @@ mod revert;
 mod run;
 
 use clap::{Args, Subcommand};
-use tenantry::migrate::{MigrateOptions, MigrateReport, Progress as Step, Schemas, TenantMigrator};
+use tenantry::migrate::{
+    End, MigrateOptions, MigrateReport, Progress as Step, Schemas, TenantMigrator,
+};
 
+pub(super) use self::lint::{LintReports, RuleView};
 use super::Ended;
 use crate::{context::Context, exit::Exit, failure::Failure};
 
@@ -92,8 +95,11 @@ fn migrator_of(on: &Context, schemas: &Schemas) -> Result<TenantMigrator, Failur
 /// Prints the report of a run.
 fn ended(on: &Context, report: &MigrateReport) -> Ended {
     on.output.report(report, || report.to_string())?;
-    if !report.is_success() {
-        return Ok(Exit::Problems);
-    }
-    Ok(if report.lint.is_empty() { Exit::Fine } else { Exit::Warnings })
+    Ok(match report.is_success() {
+        // One that has failed matters more than that the rest was not begun.
+        false if report.end == End::Stopped && report.failed == 0 => Exit::Interrupted,
+        false => Exit::Problems,
+        true if report.lint.is_empty() => Exit::Fine,
+        true => Exit::Warnings,
+    })
 }

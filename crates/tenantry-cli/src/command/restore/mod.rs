@@ -8,7 +8,8 @@ use std::{path::PathBuf, time::Instant};
 use clap::Args;
 use tenantry::{ErrorKind, TenantId, TenantRecord, clone::CloneReport, outline::ServerOutline};
 
-use self::{clone::Clone, report::RestoreReport, scratch::Scratch};
+pub(super) use self::report::RestoreReport;
+use self::{clone::Clone, scratch::Scratch};
 use super::{Ended, shell::parse};
 use crate::{
     context::Context,

@@ -8,7 +8,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
-    output::{Annotation, Format},
+    output::{Annotation, Format, counted},
 };
 
 /// Arguments of `schema lint`.
@@ -57,7 +57,8 @@ impl LintSchema {
 fn text(found: &[LintFinding]) -> String {
     let mut lines: Vec<_> = found.iter().map(ToString::to_string).collect();
     let count = |severity| found.iter().filter(|finding| finding.severity == severity).count();
-    lines.push(format!("{} errors, {} warnings", count(Severity::Error), count(Severity::Warning)));
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    lines.push(format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")));
     lines.join("\n")
 }
 

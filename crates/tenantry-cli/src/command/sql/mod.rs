@@ -17,6 +17,7 @@ use tenantry::{
     migrate::Schemas,
 };
 
+pub(super) use self::text::SqlReport;
 use self::{
     format::Writer,
     table::TableWriter,
@@ -120,6 +121,7 @@ impl Sql {
         tell(on, &report);
         let exit = match report.end {
             FanOutEnd::ConsumerEnded => Exit::Fine,
+            FanOutEnd::Stopped if report.failed == 0 => Exit::Interrupted,
             _ => Exit::fine_if(report.is_success()),
         };
         Ok(exit)
@@ -137,7 +139,7 @@ impl Sql {
         match self.statement.as_deref() {
             Some("-") => {
                 if io::stdin().is_terminal() {
-                    eprintln!("reading the statement; Ctrl-D ends it");
+                    output::tell("reading the statement; Ctrl-D ends it\n");
                 }
                 let mut text = String::new();
                 io::stdin()
@@ -213,6 +215,7 @@ fn tell(on: &Context, report: &FanOutReport) {
     }
     drop(errors);
     if report.end != FanOutEnd::Completed || !on.output.quiet && io::stderr().is_terminal() {
-        eprintln!("{}", report.to_string().lines().next().unwrap_or_default());
+        let text = report.to_string();
+        output::tell(format_args!("{}\n", text.lines().next().unwrap_or_default()));
     }
 }

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tenantry::fan_out::{Column, FanOutReport, TenantRows};
 
 use super::format::{TENANT, Writer, names};
@@ -126,6 +127,26 @@ impl<W: Write> Writer for JsonWriter<W> {
         self.out.write_all(b"}\n")?;
         self.out.flush()
     }
+}
+
+/// What the rows and the report are as one object.
+#[derive(Debug, JsonSchema)]
+#[expect(dead_code, reason = "it is written piece by piece, as rows come")]
+pub(in crate::command) struct SqlReport {
+    /// A row of a tenant: `tenant`, null for the shared schema, and the columns.
+    rows: Vec<Row>,
+    /// What became of each tenant.
+    report: FanOutReport,
+}
+
+/// A row.
+#[derive(Debug, JsonSchema)]
+#[expect(dead_code, reason = "it is written piece by piece, as rows come")]
+#[schemars(rename = "SqlRow")]
+struct Row {
+    tenant: Option<String>,
+    #[schemars(flatten)]
+    columns: Map<String, Value>,
 }
 
 /// A row as an object whose fields are in the order of the columns.

@@ -1,9 +1,13 @@
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::{context::Context, failure::Failure, settings::key};
 
 /// Reads attributes: an object as JSON, or several `name=value`.
-pub(super) fn read(given: &[String]) -> Result<Value, Failure> {
+pub(super) fn read(on: &Context, given: &[String]) -> Result<Value, Failure> {
+    let is_table = on.settings.text(&key::CATALOG) == Some("table");
+    if !given.is_empty() && !is_table && !on.has_given_manager() {
+        on.output.warn("the attributes are not kept: that needs tenants.catalog = \"table\"");
+    }
     let mut attributes = serde_json::Map::new();
     for text in given {
         if text.trim_start().starts_with('{') {

@@ -47,7 +47,7 @@ impl Clone {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let progress = on.output.progress("clone");
         progress.say("structure");
-        let options = self.options(progress.clone())?;
+        let options = self.options(on, progress.clone())?;
         let provisioner = on.provisioner()?;
         let clone = provisioner.clone_tenant(&*self.from, &*self.to, options);
         let report = on.interruptible("the tenant was not cloned", clone).await?;
@@ -56,10 +56,10 @@ impl Clone {
         Ok(if report.remarks.is_empty() { Exit::Fine } else { Exit::Warnings })
     }
 
-    fn options(&self, progress: Progress) -> Result<CloneOptions, Failure> {
+    fn options(&self, on: &Context, progress: Progress) -> Result<CloneOptions, Failure> {
         let mut options = CloneOptions::default()
             .data(self.data)
-            .attributes(attributes::read(&self.attributes)?)
+            .attributes(attributes::read(on, &self.attributes)?)
             .connections(self.connections)
             .exclude_tables(&self.exclude)
             .on_progress(move |step| progress.say(&step.to_string()));

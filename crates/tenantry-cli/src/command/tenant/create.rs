@@ -40,7 +40,7 @@ pub(crate) struct Create {
 impl Create {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let mut options = CreateOptions::default()
-            .attributes(attributes::read(&self.attributes)?)
+            .attributes(attributes::read(on, &self.attributes)?)
             .use_spare(!self.no_spare)
             .keep_failed(self.keep_failed);
         if let Some(schema) = &self.schema {

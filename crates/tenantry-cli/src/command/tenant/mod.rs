@@ -10,6 +10,7 @@ mod view;
 
 use clap::Subcommand;
 
+pub(super) use self::{show::TenantReport, state::TenantChanged, view::TenantView};
 use super::Ended;
 use crate::context::Context;
 

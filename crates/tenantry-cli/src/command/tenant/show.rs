@@ -72,7 +72,7 @@ impl TenantReport {
             lines.push(("step", step.to_string()));
         }
         if let Some(status) = migrations {
-            let word = status.state.as_str();
+            let word = status.state.as_str().replace('_', " ");
             lines.push((
                 "migrations",
                 format!("{word}, {} applied, {} pending", status.applied, status.pending.len()),

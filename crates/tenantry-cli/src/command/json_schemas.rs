@@ -1,0 +1,75 @@
+//! The JSON Schemas of what the commands print with `--json`.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::Value;
+use tenantry::{
+    HealthReport,
+    clone::CloneReport,
+    doctor::{DoctorReport, FixReport},
+    drift::DriftReport,
+    migrate::{MigrateReport, MigrationPlan},
+    proof::IsolationProof,
+    provision::{Created, DropReport},
+    schema::{LintFinding, SchemaModel},
+};
+
+use super::{
+    config::ConfigReport,
+    drift::TenantRepair,
+    dump::DumpReport,
+    init::InitReport,
+    metrics::MetricsReport,
+    migrate::{LintReports, RuleView},
+    prepare::PrepareReport,
+    restore::RestoreReport,
+    seed::SeedReports,
+    sql::SqlReport,
+    status::StatusReport,
+    tenant::{TenantChanged, TenantReport, TenantView},
+};
+
+/// Returns the JSON Schema of each command's report, by the name of its file in `docs/schemas`.
+///
+/// Commands that print the same report share a schema: `migrate revert`, `mark` and `forget` that of `migrate`,
+/// `tenant suspend`, `resume` and `rename` that of `tenant-changed`.
+pub(crate) fn json_schemas() -> BTreeMap<&'static str, Value> {
+    [
+        ("config", of::<ConfigReport>()),
+        ("doctor", of::<DoctorReport>()),
+        ("doctor-fix", of::<FixReport>()),
+        ("doctor-list", of::<BTreeMap<String, String>>()),
+        ("doctor-prove-isolation", of::<IsolationProof>()),
+        ("drift", of::<DriftReport>()),
+        ("drift-repair", of::<Vec<TenantRepair>>()),
+        ("dump", of::<DumpReport>()),
+        ("health", of::<HealthReport>()),
+        ("init", of::<InitReport>()),
+        ("metrics", of::<MetricsReport>()),
+        ("migrate", of::<MigrateReport>()),
+        ("migrate-dry-run", of::<MigrationPlan>()),
+        ("migrate-lint", of::<LintReports>()),
+        ("migrate-lint-rules", of::<Vec<RuleView>>()),
+        ("prepare", of::<PrepareReport>()),
+        ("restore", of::<RestoreReport>()),
+        ("schema-export", of::<SchemaModel>()),
+        ("schema-lint", of::<Vec<LintFinding>>()),
+        ("seed", of::<SeedReports>()),
+        ("seed-list", of::<Vec<String>>()),
+        ("sql", of::<SqlReport>()),
+        ("status", of::<StatusReport>()),
+        ("tenant-changed", of::<TenantChanged<'_>>()),
+        ("tenant-clone", of::<CloneReport>()),
+        ("tenant-create", of::<Created>()),
+        ("tenant-drop", of::<DropReport>()),
+        ("tenant-list", of::<Vec<TenantView>>()),
+        ("tenant-show", of::<TenantReport>()),
+    ]
+    .into()
+}
+
+fn of<T: JsonSchema>() -> Value {
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    generator.into_root_schema_for::<T>().to_value()
+}
