@@ -1,7 +1,7 @@
 use std::{ffi::OsString, process::Command};
 
 use clap::Args;
-use tenantry::{TenantDb, TenantId, TenantState};
+use tenantry::{ErrorKind, TenantDb, TenantId};
 
 use super::Ended;
 use crate::{context::Context, failure::Failure, postgres::Program};
@@ -58,30 +58,23 @@ impl Shell {
     /// schema alone.
     async fn find(&self, on: &Context, id: &TenantId) -> Result<TenantDb, Failure> {
         let manager = on.manager()?;
-        if !self.suspended {
-            let db = manager.tenant(id.clone()).await.map_err(|error| {
-                let is_suspended = error.kind() == tenantry::ErrorKind::Suspended;
+        let db = match self.suspended {
+            true => manager.tenant_to_authorize(id).await?,
+            false => manager.tenant(id.clone()).await.map_err(|error| {
+                let is_suspended = error.kind() == ErrorKind::Suspended;
                 let failure = Failure::from(error);
                 if is_suspended {
                     failure.hint("--suspended opens it all the same")
                 } else {
                     failure
                 }
-            })?;
-            drop(db.acquire().await?);
-            return Ok(db);
+            })?,
+        };
+        let schema = db.tenant().placement().container().as_str();
+        match manager.database_outline().await?.schema(schema) {
+            Some(_) => Ok(db),
+            None => Err(Failure::new(format!("tenant {id} has no schema {schema}"))),
         }
-        let db = manager.tenant_to_authorize(id).await?;
-        match db.tenant().state() {
-            TenantState::Active => drop(db.acquire().await?),
-            _ => {
-                let schema = db.tenant().placement().container().as_str();
-                if manager.database_outline().await?.schema(schema).is_none() {
-                    return Err(Failure::new(format!("tenant {id} has no schema {schema}")));
-                }
-            }
-        }
-        Ok(db)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::Value;
+
 use crate::support::{Fleet, eventually, execute, value};
 
 /// Rows, a function, an odd table, and a reference to the shared schema and to an extension.
@@ -27,11 +29,12 @@ async fn fill(fleet: &Fleet, schema: &str) {
     .await;
 }
 
-async fn databases(fleet: &Fleet) -> String {
-    let sql = "select coalesce(string_agg(datname, ','), '') from pg_database \
-               where datname like 'tenantry_dev_%' and datname <> current_database() \
-               and shobj_description(oid, 'pg_database') is not null";
-    value(&mut fleet.admin().await, sql).await
+/// How many scratch databases a process has left.
+async fn left_by(fleet: &Fleet, process: u32) -> String {
+    let sql = format!(
+        "select count(*) from pg_database where starts_with(datname, 'tenantry_dev_{process}_')"
+    );
+    value(&mut fleet.admin().await, &sql).await
 }
 
 /// Programs that say they are of a version, and do something else.
@@ -41,13 +44,13 @@ fn fake(fleet: &Fleet, version: &str, script: &str) -> std::path::PathBuf {
             "#!/bin/sh\ncase $1 in --version) echo '{name} (PostgreSQL) {version}'; exit ;; esac\n{script}\n"
         );
         let path = fleet.folder.write(&format!("bin/{name}"), text);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a file");
     }
     fleet.folder.path().join("bin")
 }
 
 fn files(fleet: &Fleet) -> Vec<String> {
-    let entries = std::fs::read_dir(fleet.folder.path()).unwrap().flatten();
+    let entries = std::fs::read_dir(fleet.folder.path()).expect("a folder").flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut names: Vec<_> =
         names.filter(|name| name.contains("dump") || name.contains(".sql")).collect();
@@ -74,7 +77,10 @@ async fn a_tenant_goes_into_a_file_and_comes_back_under_another_id() {
     fleet.run("dump acme --force").await.ended_with(0);
 
     let restore = ["restore", "copy", "--input", "acme.dump"];
-    let report = fleet.tenantry(set.iter().chain(&restore)).run().await.ended_with(0).json();
+    let child = fleet.tenantry(set.iter().chain(&restore)).command.spawn().unwrap();
+    let process = child.id().unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
     assert_eq!(report["tenant"]["schemaName"], "tenant_copy");
     assert_eq!(report["dumpedSchema"], "tenant_acme");
     let same = "(select array_agg(u order by id) from tenant_acme.users u)::text = \
@@ -83,7 +89,7 @@ async fn a_tenant_goes_into_a_file_and_comes_back_under_another_id() {
                 and (select count(*) from tenant_copy._sqlx_migrations) = 2";
     assert_eq!(value(&mut admin, same).await, "true");
     assert_eq!(value(&mut admin, "select state from tenants where id = 'copy'").await, "active");
-    assert_eq!(databases(&fleet).await, "", "the scratch database is removed");
+    assert_eq!(left_by(&fleet, process).await, "0", "the scratch database is removed");
     // A tenant that exists stays.
     fleet.run("restore copy --input acme.dump").await.ended_with(2).says("there is a tenant copy");
     assert_eq!(files(&fleet), ["acme.dump"]);
@@ -105,8 +111,18 @@ async fn a_tenant_is_replaced_once_the_new_one_is_complete() {
     std::fs::write(&broken, &whole[..whole.len() - 200]).unwrap();
     fleet.run("restore acme --input broken.dump --replace --yes").await.ended_with(2);
     assert_eq!(value(&mut admin, "select email from tenant_acme.users").await, "newer");
-    let ran = fleet.run("restore acme --input acme.dump --replace --yes").await.ended_with(0);
-    ran.says("in the place of the old one");
+    // The name is kept back for ten seconds, which nobody needs here.
+    let free = async {
+        let kept = "select to_regclass('tenantry_retired') is not null";
+        eventually("a name is given up", async || value(&mut admin, kept).await == "true").await;
+        for _ in 0..2 {
+            let rows = "select count(*) > 0 from tenantry_retired";
+            eventually("it is kept back", async || value(&mut admin, rows).await == "true").await;
+            execute(&mut admin, "delete from tenantry_retired").await;
+        }
+    };
+    let (ran, ()) = tokio::join!(fleet.run("restore acme --input acme.dump --replace --yes"), free);
+    ran.ended_with(0).says("in the place of the old one");
     assert_eq!(value(&mut admin, "select email from tenant_acme.users").await, "old");
     let row = "select id || attributes::text from tenants where id = 'acme'";
     assert_eq!(value(&mut admin, row).await, "acme{\"a\": 1}");
@@ -187,4 +203,65 @@ async fn an_interrupted_dump_leaves_no_file_and_no_child() {
         !std::fs::read_to_string(&process).is_ok_and(|name| name.trim() == "sleep")
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_interrupted_restore_leaves_no_database_and_no_tenant() {
+    let fleet = Fleet::new().await;
+    let mut admin = fleet.admin().await;
+    fleet.run("dump acme").await.ended_with(0);
+    // It waits for this lock when the dump is in the scratch database, and the clone begins.
+    let mut holder = fleet.admin().await;
+    execute(&mut holder, "begin; lock table tenants in access exclusive mode").await;
+    let args = ["restore", "copy", "--input", "acme.dump", "--no-shared"];
+    let child = fleet.tenantry(args).command.spawn().unwrap();
+    let process = child.id().unwrap();
+    let waits = "select count(*) > 0 from pg_stat_activity where datname = current_database() \
+                 and wait_event_type = 'Lock'";
+    eventually("it waits", async || value(&mut admin, waits).await == "true").await;
+    std::process::Command::new("kill").arg(process.to_string()).status().unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    execute(&mut holder, "rollback").await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("interrupted: "), "{said}");
+    assert_eq!(left_by(&fleet, process).await, "0");
+    assert_eq!(value(&mut admin, "select count(*) from tenants").await, "3");
+}
+
+#[tokio::test]
+async fn no_superuser_is_needed() {
+    let fleet = Fleet::empty().await;
+    let mut admin = fleet.admin().await;
+    let role = format!("ops_{}", std::process::id());
+    let database = fleet.database.name();
+    execute(
+        &mut admin,
+        &format!(
+            "create role {role} login createdb; grant create on database {database} to {role}; \
+             grant create, usage on schema public to {role}; create extension citext; \
+             create extension pg_stat_statements"
+        ),
+    )
+    .await;
+    let url = fleet.url().replace("postgres@", &format!("{role}@"));
+    let run = async |command: &str| {
+        let call = fleet.folder.tenantry(command.split(' ')).url(&url);
+        let call = call.env("TENANTRY_TENANTS_EXTENSION_SCHEMAS", "");
+        call.run().await.ended_with(0)
+    };
+    run("init --output t.toml --create-table --yes").await;
+    run("migrate --shared").await;
+    run("tenant create acme").await;
+    let refers = "alter table tenant_acme.users add plan text references plans, add nick citext";
+    execute(&mut admin, &format!("set role {role}; {refers}; reset role")).await;
+    run("dump acme").await;
+    // The role may not create one of the extensions, and need not.
+    run("restore copy --input acme.dump").await;
+    assert_eq!(value(&mut admin, "select count(*) from tenants").await, "2");
+    let types = "select string_agg(format_type(atttypid, null), ' ' order by attnum) from pg_attribute \
+                 where attrelid = 'tenant_copy.users'::regclass and attnum > 0";
+    assert_eq!(value(&mut admin, types).await, "bigint text text citext");
+    execute(&mut admin, "drop schema tenant_acme cascade; drop schema tenant_copy cascade").await;
+    execute(&mut admin, &format!("drop owned by {role} cascade; drop role {role}")).await;
 }

@@ -122,6 +122,8 @@ impl Tenantry {
         let mut command = Command::new(program);
         command.args(args).current_dir(folder.path()).env_clear().kill_on_drop(true);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // The client programs must be of the server's version.
+        command.envs(std::env::var_os("TENANTRY_PG_BIN").map(|folder| ("TENANTRY_PG_BIN", folder)));
         command.env("HOME", folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { command, stdin: None }

@@ -84,3 +84,23 @@ async fn debug_shows_no_url() {
     let shown = format!("{database:?}");
     assert!(shown.contains(database.name()) && !shown.contains("postgres://"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_database_is_made_on_a_server_that_is_named() {
+    let server = DevDatabase::create().await.unwrap();
+    let database = DevDatabase::create_at(server.url()).await.unwrap();
+    database.create_schemas(["Odd \"name", "public"]).await.unwrap();
+    database.run_script("create table \"Odd \"\"name\".t (); select 1").await.unwrap();
+    database.run_script("create table u (); select 1 / 0").await.unwrap_err();
+    let mut session = connect(database.url()).await;
+    let table =
+        "select to_regclass('\"Odd \"\"name\".t')::text || coalesce(to_regclass('u')::text, '')";
+    assert_eq!(text(&mut session, table).await, "\"Odd \"\"name\".t");
+    let name = database.name().to_owned();
+    database.close().await.unwrap();
+    assert!(!exists(&mut connect(server.url()).await, &name).await);
+    for url in ["postgres://u:geheim@127.0.0.1:1/d", "postgres://u:1/geheim@h/d", "geheim"] {
+        let error = DevDatabase::create_at(url).await.unwrap_err();
+        assert!(!format!("{error:?}").contains("geheim"), "{error:?}");
+    }
+}

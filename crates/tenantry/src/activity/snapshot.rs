@@ -246,7 +246,8 @@ impl Unseen {
 impl fmt::Display for SessionCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { total, active, waiting, idle, idle_in_transaction, unknown } = self;
-        write!(f, "{total} sessions: {active} active ({waiting} waiting), {idle} idle, ")?;
+        let sessions = if *total == 1 { "session" } else { "sessions" };
+        write!(f, "{total} {sessions}: {active} active ({waiting} waiting), {idle} idle, ")?;
         write!(f, "{idle_in_transaction} idle in transaction")?;
         if *unknown > 0 { write!(f, ", {unknown} unknown") } else { Ok(()) }
     }

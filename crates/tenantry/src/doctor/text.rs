@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::plain::is_plain;
+
 use super::{CheckReport, CheckStatus, DoctorHealth, DoctorReport, Finding, FixReport, Severity};
 
 /// How many tenants of a finding a report for people names.
@@ -104,27 +106,21 @@ pub(super) fn millis(duration: Duration) -> String {
     }
 }
 
-/// Makes text safe to print: names in the database may hold line breaks, escape sequences of terminals and characters
-/// that turn the direction of text.
+/// Makes a text one line that is safe to print: names in the database may hold line breaks, escape sequences of
+/// terminals and characters that turn the direction of text.
 pub(super) fn printable(text: String) -> String {
-    if !text.contains(is_unprintable) {
+    if text.chars().all(is_plain) {
         return text;
     }
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
             '\n' | '\r' | '\t' => safe.push(' '),
-            other if is_unprintable(other) => safe.extend(other.escape_unicode()),
+            other if !is_plain(other) => safe.extend(other.escape_unicode()),
             other => safe.push(other),
         }
     }
     safe
-}
-
-fn is_unprintable(character: char) -> bool {
-    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}');
-    turns || character.is_control()
 }
 
 /// Writes a number with a comma between thousands.

@@ -306,8 +306,23 @@ fn serde_name(action: Action) -> &'static str {
     }
 }
 
+impl MigrateReport {
+    /// Writes what came of the shared schema where it was the only one.
+    fn fmt_shared(&self, f: &mut fmt::Formatter<'_>, shared: &TenantMigration) -> fmt::Result {
+        let count = shared.files.len();
+        let files = if count == 1 { "file" } else { "files" };
+        let outcome = shared.outcome.as_str().replace('_', " ");
+        write!(f, "shared schema: {outcome}, {count} {files} in {:.1?}", self.duration)?;
+        shared.error().map_or(Ok(()), |error| write!(f, "\n{error}"))?;
+        if self.lint.is_empty() { Ok(()) } else { write!(f, "\n\n{}", self.lint) }
+    }
+}
+
 impl fmt::Display for MigrateReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(shared), 0) = (&self.shared, self.total) {
+            return self.fmt_shared(f, shared);
+        }
         let done = [
             (self.reverted, "reverted"),
             (self.marked, "marked as applied"),

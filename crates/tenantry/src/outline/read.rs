@@ -48,18 +48,20 @@ const SERVER: &str = "\
       pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int8 operator(pg_catalog.+) \
         coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::pg_catalog.int8";
 
+/// One pass over `pg_class`, which has no index by schema alone.
 const SCHEMAS: &str = "\
-    select n.nspname::pg_catalog.text, \
-      (select pg_catalog.count(*) from pg_catalog.pg_class c \
-       where c.relnamespace operator(pg_catalog.=) n.oid \
-       and c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) \
-       and not c.relispartition \
-       and not exists (select from pg_catalog.pg_depend d \
-         where d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
-         and d.objid operator(pg_catalog.=) c.oid and d.deptype operator(pg_catalog.=) 'e')) \
+    select n.nspname::pg_catalog.text, pg_catalog.count(t.oid) \
     from pg_catalog.pg_namespace n \
+    left join (select c.oid, c.relnamespace from pg_catalog.pg_class c \
+      where c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) \
+      and not c.relispartition \
+      and not exists (select from pg_catalog.pg_depend d \
+        where d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+        and d.objid operator(pg_catalog.=) c.oid and d.deptype operator(pg_catalog.=) 'e')) as t \
+      on t.relnamespace operator(pg_catalog.=) n.oid \
     where n.nspname operator(pg_catalog.!~) '^pg_' \
     and n.nspname operator(pg_catalog.<>) 'information_schema' \
+    group by n.nspname \
     order by 1";
 
 const EXTENSIONS: &str = "\

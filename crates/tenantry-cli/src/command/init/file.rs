@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::{Look, Proposals};
 use crate::{
     output::counted,
-    settings::{Key, Value, key},
+    settings::{Key, Value, key, key::Kind},
 };
 
 /// Makes the text: every key with what it is, those with a proposal set, the others commented out with their default.
@@ -53,7 +53,12 @@ fn comment(text: &str) -> String {
 /// What stands behind a key that is commented out: its default, or what it could be.
 fn example(key: &Key) -> String {
     let default = key.default.and_then(|text| Value::parse(key.kind, text).ok());
-    default.map_or_else(|| "…".to_owned(), |value| toml(&value))
+    match (default, key.kind) {
+        (Some(value), _) => toml(&value),
+        // An empty text is as good as none.
+        (None, Kind::Text | Kind::Path | Kind::DatabaseUrl) => quoted(""),
+        (None, _) => "…".to_owned(),
+    }
 }
 
 /// Writes a value as the file has it.
@@ -99,13 +104,13 @@ mod tests {
             .copied()
             .map(|key| {
                 let value = match key.kind {
-                    key::Kind::Text | key::Kind::Path => Value::Text("a \"b\" \\ \u{1}\nä".into()),
-                    key::Kind::DatabaseUrl => Value::DatabaseUrl("postgres://h/d".into()),
-                    key::Kind::List => Value::List(vec!["a\"".into(), "b".into()]),
-                    key::Kind::Count => Value::Count(7),
-                    key::Kind::Duration => Value::parse(key.kind, "1m 30s").unwrap(),
-                    key::Kind::Switch => Value::Switch(true),
-                    key::Kind::Choice(choices) => Value::Text(choices[0].to_owned()),
+                    Kind::Text | Kind::Path => Value::Text("a \"b\" \\ \u{1}\nä".into()),
+                    Kind::DatabaseUrl => Value::DatabaseUrl("postgres://h/d".into()),
+                    Kind::List => Value::List(vec!["a\"".into(), "b".into()]),
+                    Kind::Count => Value::Count(7),
+                    Kind::Duration => Value::parse(key.kind, "1m 30s").unwrap(),
+                    Kind::Switch => Value::Switch(true),
+                    Kind::Choice(choices) => Value::Text(choices[0].to_owned()),
                 };
                 proposals.add(Proposal { key, value: value.clone(), why: "a\nb = 1".into() });
                 (key.name, value)

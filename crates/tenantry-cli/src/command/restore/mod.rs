@@ -97,13 +97,20 @@ impl Restore {
     ) -> Result<CloneReport, Failure> {
         let Clone { on, scratch, .. } = clone;
         let filled = async {
+            let mut missed = None;
             if !self.no_shared {
                 progress.say("copying the shared schema");
-                scratch.copy_shared(on, server).await?;
+                missed = scratch.copy_shared(on, server).await?;
             }
             progress.say("restoring into a scratch database");
             let flags = [(self.no_owner, "--no-owner"), (self.no_acl, "--no-acl")];
-            scratch.restore(archive, server, &flags, |table| progress.say(table)).await
+            let ran = scratch.restore(archive, server, &flags, |table| progress.say(table)).await;
+            ran.map_err(|failure| match missed {
+                Some(missed) => Failure::new(format!(
+                    "{failure}\n  the shared schema could not be copied completely: {missed}"
+                )),
+                None => failure,
+            })
         };
         on.interruptible("no tenant was made", filled).await?;
         clone.make(existing, progress).await

@@ -1,9 +1,10 @@
 use std::process::Stdio;
 
-use tenantry::outline::ServerOutline;
+use tenantry::{Ident, outline::ServerOutline};
 use tenantry_devdb::DevDatabase;
 
 use crate::{
+    command::dump::pattern,
     context::Context,
     failure::Failure,
     postgres::{Archive, Child, Connection, Program, Ran},
@@ -29,11 +30,14 @@ impl Scratch {
     }
 
     /// Copies what a tenant may refer to: the shared schema with its rows, and the extensions with their schemas.
+    ///
+    /// As much of it as the role may: an extension that only a superuser creates is often of no concern. What could
+    /// not be copied is returned, for the error of a restore that has missed it.
     pub(super) async fn copy_shared(
         &self,
         on: &Context,
         server: &ServerOutline,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<String>, Failure> {
         let outline = on.manager()?.database_outline().await?;
         let shared = on.settings.text(&key::SHARED_SCHEMA).into_iter();
         let extensions = outline.extensions.iter().map(|extension| extension.schema.as_str());
@@ -43,25 +47,24 @@ impl Scratch {
         schemas.dedup();
         schemas.retain(|name| outline.schema(name).is_some());
         if schemas.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mut dump = Child::new(&Program::for_server("pg_dump", server)?, &self.live)
             .arg("--format=custom")
             .arg("--extension=*")
             .stdout(Stdio::piped());
         for schema in schemas {
-            let schema = tenantry::Ident::parse(schema)?;
-            dump = dump.arg(format!("--schema={}", super::super::dump::pattern(&schema)));
+            dump = dump.arg(format!("--schema={}", pattern(&Ident::parse(schema)?)));
         }
         let mut dump = dump.start()?;
-        // The new database has a schema `public` of its own.
-        let restore = self.pg_restore(server)?.arg("--clean").arg("--if-exists");
-        let restore = restore.stdin(dump.take_stdout()?).start()?;
+        let mut restore = self.pg_restore(server)?.stdin(dump.take_stdout()?);
+        for flag in ["--no-owner", "--no-acl", "--no-comments"] {
+            restore = restore.arg(flag);
+        }
+        let restore = restore.start()?;
         let (dumped, restored) = tokio::join!(dump.wait(|_| ()), restore.wait(|_| ()));
-        dumped.and(restored).map(drop).map_err(|failure| {
-            Failure::new(format!("copying the shared schema: {failure}"))
-                .hint("--no-shared leaves it out, for dumps that do not refer to it")
-        })
+        let failed = dumped.and(restored).err().map(|failure| failure.to_string());
+        Ok(failed.filter(|said| !is_about_public_alone(said)))
     }
 
     pub(super) async fn restore(
@@ -72,6 +75,7 @@ impl Scratch {
         on_table: impl FnMut(&str),
     ) -> Result<Ran, Failure> {
         let mut restore = self.pg_restore(server)?.arg("--verbose");
+        restore = restore.arg("--single-transaction").arg("--exit-on-error");
         for (_, flag) in flags.iter().filter(|(is_given, _)| *is_given) {
             restore = restore.arg(flag);
         }
@@ -88,9 +92,8 @@ impl Scratch {
 
     fn pg_restore(&self, server: &ServerOutline) -> Result<Child, Failure> {
         let program = Program::for_server("pg_restore", server)?;
-        let restore = Child::new(&program, &self.connection).arg("--single-transaction");
-        let name = format!("--dbname={}", self.database.name());
-        Ok(restore.arg("--exit-on-error").arg(name))
+        let restore = Child::new(&program, &self.connection);
+        Ok(restore.arg(format!("--dbname={}", self.database.name())))
     }
 
     pub(super) async fn remove(self) -> Result<(), Failure> {
@@ -98,5 +101,25 @@ impl Scratch {
         self.database.close().await.map_err(|error| {
             Failure::while_doing(format_args!("the scratch database {name} is left"), &error)
         })
+    }
+}
+
+/// Returns `true` if the only error is that a new database has a schema `public` already, which says nothing.
+fn is_about_public_alone(said: &str) -> bool {
+    said.contains("schema \"public\" already exists")
+        && said.ends_with("errors ignored on restore: 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_every_database_has_is_no_error() {
+        let said = "pg_restore ended with exit status: 1: could not execute query: ERROR:  schema \"public\" already \
+                    exists; Command was: CREATE SCHEMA public;; warning: errors ignored on restore: ";
+        assert!(is_about_public_alone(&format!("{said}1")));
+        assert!(!is_about_public_alone(&format!("{said}2")));
+        assert!(!is_about_public_alone("pg_dump ended with exit status: 1: permission denied"));
     }
 }

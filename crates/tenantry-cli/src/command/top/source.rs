@@ -18,6 +18,9 @@ use crate::{
 /// How old sizes may be: reading them costs more than all else.
 const SIZES: Duration = Duration::from_secs(60);
 
+/// What the database cannot show unless sessions are named after their tenants.
+const TENANTS_OF_SESSIONS: &str = "the tenants of sessions";
+
 /// A service, if there is one, and the database.
 pub(super) struct Source {
     manager: TenantManager,
@@ -158,6 +161,7 @@ fn sessions(look: &mut Look, activity: &Activity) {
             text: slow.text.clone(),
         })
         .collect();
-    look.unseen
-        .extend(activity.unseen.iter().map(|unseen| format!("{}: {}", unseen.what, unseen.why)));
+    // That sessions are not named is told with what else could tell.
+    let others = activity.unseen.iter().filter(|unseen| unseen.what != TENANTS_OF_SESSIONS);
+    look.unseen.extend(others.map(|unseen| format!("{}: {}", unseen.what, unseen.why)));
 }

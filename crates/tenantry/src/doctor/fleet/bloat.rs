@@ -32,7 +32,7 @@ const QUESTIONS: &[Question] = &[
 async fn look(subject: &Subject) -> Result<Examined, Error> {
     let tenants = match looked_at(subject) {
         Ok(tenants) => tenants,
-        Err(examined) => return Ok(examined),
+        Err(examined) => return Ok(*examined),
     };
     let tenants = &tenants;
     let mut lease = lease_for_reading(subject.fleet()).await?;

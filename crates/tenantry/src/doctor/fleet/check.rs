@@ -36,19 +36,19 @@ pub(super) async fn examine(
 ) -> Result<Examined, Error> {
     let tenants = match looked_at(on) {
         Ok(tenants) => tenants,
-        Err(examined) => return Ok(examined),
+        Err(examined) => return Ok(*examined),
     };
     Ok(ask(on, &tenants, questions).await?.examined(fine, &tenants))
 }
 
 /// Returns the tenants, or what a check says that has none to look at.
-pub(super) fn looked_at(on: &Subject) -> Result<Tenants, Examined> {
+pub(super) fn looked_at(on: &Subject) -> Result<Tenants, Box<Examined>> {
     match on.tenants() {
         Ok(records) => {
             let tenants = Tenants::of(on.fleet(), records);
-            if tenants.is_empty() { Err(Examined::ok("no tenants")) } else { Ok(tenants) }
+            if tenants.is_empty() { Err(Box::new(Examined::ok("no tenants"))) } else { Ok(tenants) }
         }
-        Err(error) => Err(Examined::not_read("the list of tenants", error)),
+        Err(error) => Err(Box::new(Examined::not_read("the list of tenants", error))),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 async fn look(subject: &Subject) -> Result<Examined, Error> {
     let tenants = match looked_at(subject) {
         Ok(tenants) => tenants,
-        Err(examined) => return Ok(examined),
+        Err(examined) => return Ok(*examined),
     };
     let mut lease = lease_for_reading(subject.fleet()).await?;
     let mut sql = Sql::default();

@@ -34,7 +34,7 @@ const LISTED: usize = 20;
 async fn look(subject: &Subject) -> Result<Examined, Error> {
     let tenants = match looked_at(subject) {
         Ok(tenants) => tenants,
-        Err(examined) => return Ok(examined),
+        Err(examined) => return Ok(*examined),
     };
     let shared = subject.fleet().shared_site().schema;
     let schemas: Vec<_> = tenants.iter().map(|tenant| tenant.schema.clone()).collect();

@@ -37,7 +37,7 @@ struct Size {
 async fn look(subject: &Subject) -> Result<Examined, Error> {
     let tenants = match looked_at(subject) {
         Ok(tenants) => tenants,
-        Err(examined) => return Ok(examined),
+        Err(examined) => return Ok(*examined),
     };
     let sizes = read(subject, &tenants).await?;
     Ok(judge(sizes, tenants.len()))

@@ -22,7 +22,7 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
 async fn look(on: &Subject) -> Result<Examined, Error> {
     let tenants = match looked_at(on) {
         Ok(tenants) => tenants,
-        Err(examined) => return Ok(examined),
+        Err(examined) => return Ok(*examined),
     };
     let told = ask(on, &tenants, public_privileges::QUESTIONS).await?;
     let told = told.and(ask(on, &tenants, tenant_roles::QUESTIONS).await?);
