@@ -80,6 +80,15 @@ impl Context {
         Ok(self.own.get_or_init(|| manager))
     }
 
+    /// Makes sure that the database can be reached, before tenants are worked on one by one: without it, each of
+    /// them would fail, and the command would seem to have run.
+    pub(crate) async fn reach(&self) -> Result<(), Failure> {
+        let manager = self.manager()?;
+        let lease = self.interruptible("nothing was begun", manager.shared().acquire()).await?;
+        drop(lease);
+        Ok(())
+    }
+
     /// Says which database the settings name, without its password.
     pub(crate) fn database(&self) -> Option<String> {
         let url = self.settings.text(&key::DATABASE_URL).filter(|_| !self.has_given_manager())?;

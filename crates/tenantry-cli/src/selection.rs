@@ -38,7 +38,7 @@ impl Selection {
             let listed = read_list(list)?;
             if listed.is_empty() {
                 return Err(Failure::new(format!("--tenants {list} names no tenant"))
-                    .hint("leave it out, or use --all, for every tenant"));
+                    .hint("list at least one id, or use --all for every tenant"));
             }
             ids.extend(listed);
         }

@@ -25,7 +25,7 @@ use crate::{
                         privileges. The shared schema, extensions, and the tenant's row in the catalog are not in it."
 )]
 pub(crate) struct Dump {
-    /// The tenant; a suspended one will do
+    /// The tenant; it may be suspended
     #[arg(value_name = "TENANT")]
     id: String,
     /// File to write [default: TENANT.dump or TENANT.sql]

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Init(init::Init),
     /// Show the settings in force, and where each is from
     Config(config::Config),
-    /// Show how far every tenant's schema has come
+    /// Compare every tenant's schema with the migrations
     Status(status::Status),
     /// Apply migrations to tenants' schemas
     Migrate(migrate::Migrate),
@@ -51,7 +51,7 @@ pub(crate) enum Command {
     Schema(schema::Schema),
     /// Find mistakes in the configuration, on the server and in the tenants, and say how to fix them
     Doctor(doctor::Doctor),
-    /// Check whether the database and the tenants are well
+    /// Check the health of the database and the tenants
     Health(health::Health),
     /// Show the load by what a service or the database says
     Metrics(metrics::Metrics),

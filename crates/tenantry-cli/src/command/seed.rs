@@ -58,6 +58,7 @@ impl Seed {
             }
         };
         let chosen = choose(on, known, &self.names)?;
+        on.reach().await?;
         let seeder = on.manager()?.seeder();
         let mut reports = SeedReports { seeds: Vec::new() };
         for (index, seed) in chosen.iter().enumerate() {

@@ -98,9 +98,11 @@ impl Status {
         drop(progress);
         on.output.report(&report, || report.text(self.all))?;
         if report.migrations.is_none() {
-            on.output.note("there are no migrations: set migrations.tenants to their folder");
+            on.output.warn(
+                "there are no migrations to compare with: set migrations.tenants to their folder",
+            );
         }
-        Ok(report.migrations.as_ref().map_or(Exit::Fine, exit_of))
+        Ok(report.migrations.as_ref().map_or(Exit::Warnings, exit_of))
     }
 }
 

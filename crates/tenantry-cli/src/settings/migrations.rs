@@ -34,6 +34,9 @@ impl Settings {
         for schema in self.list(&key::LINT_ALLOW_SCHEMAS) {
             lint = lint.allow_schema(schema);
         }
+        for schema in self.list(&key::EXTENSION_SCHEMAS) {
+            lint = lint.extension_schema(schema);
+        }
         for name in self.list(&key::LINT_OFF) {
             lint = lint.allow(self.rule(name)?);
         }

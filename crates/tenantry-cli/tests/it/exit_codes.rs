@@ -28,7 +28,7 @@ async fn a_sound_fleet_is_fine() {
         "migrate --all --strict",
         "migrate --shared --strict",
         "migrate --all --dry-run --strict",
-        "migrate mark --all --strict",
+        "migrate mark --all --yes --strict",
         "migrate forget --all --dirty --yes --strict",
         "migrate lint --strict",
         "migrate lint --rules --strict",
@@ -175,7 +175,7 @@ async fn without_migrations_or_seeds_that_is_said() {
         folder: Folder::new(),
         database: tenantry_devdb::DevDatabase::create().await.unwrap(),
     };
-    fleet.run("status").await.ended_with(0).says("there are no migrations: set migrations.tenants");
+    fleet.run("status").await.ended_with(0).says("there are no migrations to compare with");
     fleet.run("status -q").await.ended_with(0).never_says("note: ");
     fleet.run("migrate --all").await.ended_with(2).says("there are no migrations");
     fleet.run("migrate lint").await.ended_with(2).says("there are no migrations");

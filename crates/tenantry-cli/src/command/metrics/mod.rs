@@ -45,7 +45,7 @@ pub(crate) struct Metrics {
     /// Add a health check
     #[arg(long)]
     health: bool,
-    /// Add how much room each tenant takes, from the database
+    /// Add the size of each tenant, from the database
     #[arg(long)]
     sizes: bool,
     /// Add the statements that took the most time, from pg_stat_statements

@@ -34,7 +34,7 @@ struct What {
 impl Forget {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let schemas = schemas(self.shared, &self.selection)?;
-        let migrator = migrator_of(on, &schemas)?;
+        let migrator = migrator_of(on, &schemas).await?;
         self.confirm.typed("deleting records of migrations", word(&schemas))?;
         let options = watched(on, "forget", on.settings.migrate_options());
         let report = match self.what {

@@ -1,7 +1,7 @@
 use clap::Args;
 
-use super::{ended, migrator_of, schemas, watched};
-use crate::{command::Ended, context::Context, selection::Selection};
+use super::{ended, migrator_of, revert::word, schemas, watched};
+use crate::{command::Ended, context::Context, output::Confirm, selection::Selection};
 
 /// Arguments of `migrate mark`.
 #[derive(Debug, Args)]
@@ -14,12 +14,15 @@ pub(crate) struct Mark {
     /// The last version that is recorded [default: all]
     #[arg(long, value_name = "VERSION")]
     to: Option<i64>,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 impl Mark {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let schemas = schemas(self.shared, &self.selection)?;
-        let migrator = migrator_of(on, &schemas)?;
+        let migrator = migrator_of(on, &schemas).await?;
+        self.confirm.typed("recording migrations as applied", word(&schemas))?;
         let options = watched(on, "mark", on.settings.migrate_options());
         let report = migrator.mark_applied(schemas, self.to, options).await?;
         ended(on, &report)

@@ -28,7 +28,7 @@ pub(crate) struct Migrate {
 enum MigrateCommand {
     /// Make a migration file
     New(new::New),
-    /// Take migrations back, with their .down.sql files
+    /// Revert migrations with their .down.sql files
     Revert(revert::Revert),
     /// Record migrations as applied without running them
     Mark(mark::Mark),
@@ -81,14 +81,18 @@ fn schemas(shared: bool, selection: &crate::selection::Selection) -> Result<Sche
 }
 
 /// Returns the migrator, if it has the migrations of these schemas.
-fn migrator_of(on: &Context, schemas: &Schemas) -> Result<TenantMigrator, Failure> {
+async fn migrator_of(on: &Context, schemas: &Schemas) -> Result<TenantMigrator, Failure> {
     match schemas {
         Schemas::Shared if on.shared_migrations()?.is_none() => {
             Err(Failure::new("there are no migrations of the shared schema")
                 .hint("set migrations.shared to their folder"))
         }
         Schemas::Shared => on.migrator(),
-        _ => on.needed_migrations().and_then(|_| on.migrator()),
+        _ => {
+            on.needed_migrations()?;
+            on.reach().await?;
+            on.migrator()
+        }
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) struct New {
     /// Make an .up.sql and a .down.sql, so that it can be taken back
     #[arg(long, short)]
     reversible: bool,
+    /// Begin with `-- no-transaction`, as `create index concurrently` needs
+    #[arg(long)]
+    no_transaction: bool,
 }
 
 impl New {
@@ -43,7 +46,9 @@ impl New {
             let file = fs::File::options().write(true).create_new(true).open(&path);
             let about = if *ending == ".down.sql" { "takes it back" } else { &self.name };
             let about = about.replace(['\n', '\r'], " ");
-            file.and_then(|mut file| writeln!(file, "-- {about}"))
+            // sqlx looks for it at the very beginning.
+            let first = if self.no_transaction { "-- no-transaction\n" } else { "" };
+            file.and_then(|mut file| writeln!(file, "{first}-- {about}"))
                 .map_err(|error| cannot(&error))?;
             on.output.print(&path.display().to_string())?;
         }

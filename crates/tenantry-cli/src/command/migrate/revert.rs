@@ -22,7 +22,7 @@ pub(crate) struct Revert {
 impl Revert {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let schemas = schemas(self.shared, &self.selection)?;
-        let migrator = migrator_of(on, &schemas)?;
+        let migrator = migrator_of(on, &schemas).await?;
         let what = format!("taking back everything above version {}", self.to);
         self.confirm.typed(&what, word(&schemas))?;
         let options = watched(on, "revert", on.settings.migrate_options());

@@ -93,7 +93,7 @@ impl Run {
             (true, false) => self.selection.schemas()?,
             (false, false) => self.selection.schemas_to_change()?,
         };
-        let migrator = migrator_of(on, &schemas)?;
+        let migrator = migrator_of(on, &schemas).await?;
         let options = self.options(on);
         if self.dry_run {
             let plan =

@@ -6,10 +6,10 @@ use crate::{command::Ended, context::Context, exit::Exit, output::Table};
 /// Arguments of `tenant list`.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Those of this state alone
+    /// Only tenants in this state
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// Ids alone, one on each line, for `--tenants -` of other commands
+    /// Print only ids, one on each line, for `--tenants -` of other commands
     #[arg(long)]
     ids: bool,
 }
@@ -18,7 +18,7 @@ pub(crate) struct List {
 enum State {
     Active,
     Suspended,
-    /// Their creation has not ended
+    /// Creation has not finished
     InTheMaking,
 }
 

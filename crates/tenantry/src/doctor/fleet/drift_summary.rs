@@ -43,12 +43,27 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     Ok(judge(shapes, &tenants))
 }
 
+const DIFFERENT: &str =
+    "the same statement can fail or behave differently in them, and so can the next migration";
+
+const COMPARE: &str =
+    "see what differs with tenantry drift, which also compares what this summary leaves out";
+
 fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &Tenants) -> Examined {
     let mut shapes: Vec<_> = shapes.into_values().collect();
     shapes.sort_by_key(|places| (std::cmp::Reverse(places.len()), places[0]));
     match &shapes[..] {
         [] => Examined::ok("no schemas"),
         [all] => Examined::ok(format!("one shape in {}", counted(all.len(), "tenant", "tenants"))),
+        [most, next, ..] if most.len() == next.len() => {
+            let shapes = grouped(shapes.len());
+            let finding = Finding::info(
+                "schemas have different shapes, and none of these is the most common",
+                DIFFERENT,
+            );
+            Examined::ok(format!("{shapes} shapes; none is the most common"))
+                .finding(finding.how(COMPARE))
+        }
         [most, others @ ..] => {
             let message = format!(
                 "{} shapes; {} of {} tenants have the most common one",
@@ -67,12 +82,9 @@ fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &Tenants) -> Examined {
                 tenants
                     .fold(affected, |affected, tenant| affected.worst(tenant.id.as_str(), &detail))
             });
-            let finding = Finding::info(
-                "schemas differ from the most common shape",
-                "the same statement can fail or behave differently in them, and so can the next migration",
-            )
-            .how("see what differs with tenantry drift, which also compares what this summary leaves out")
-            .tenants(affected);
+            let finding = Finding::info("schemas differ from the most common shape", DIFFERENT)
+                .how(COMPARE)
+                .tenants(affected);
             Examined::ok(message).finding(finding)
         }
     }
