@@ -1,25 +1,36 @@
 //! Ctrl-C and SIGTERM end a command as cleanly as the library can, and say what was not done.
 
-use std::process;
+use std::{process, time::Duration};
 
 use sqlx::PgConnection;
-use tokio::process::Child;
+use tokio::{io::AsyncReadExt, process::Child, time};
 
 use crate::support::{Fleet, Ran, eventually, execute, value};
 
 /// A command that hangs at a lock.
 struct Hanging {
     child: Child,
+    /// What it has said on standard error.
+    said: String,
 }
 
 impl Hanging {
     /// Starts a command, and waits until that many sessions of it wait for a lock.
     async fn start(fleet: &Fleet, admin: &mut PgConnection, command: &str, waiting: &str) -> Self {
-        let child = fleet.tenantry(command.split(' ')).command.spawn().unwrap();
+        Self::start_words(fleet, admin, command.split(' '), waiting).await
+    }
+
+    async fn start_words<'w>(
+        fleet: &Fleet,
+        admin: &mut PgConnection,
+        words: impl IntoIterator<Item = &'w str>,
+        waiting: &str,
+    ) -> Self {
+        let child = fleet.tenantry(words).command.spawn().unwrap();
         let sql = "select count(*) from pg_stat_activity where datname = current_database() \
                    and wait_event_type = 'Lock'";
         eventually("the command waits", async || value(admin, sql).await == waiting).await;
-        Self { child }
+        Self { child, said: String::new() }
     }
 
     fn signal(&self, name: &str) {
@@ -28,14 +39,25 @@ impl Hanging {
         assert!(sent.success());
     }
 
+    /// Sends the first signal, and waits until the command says that it has heard it.
+    async fn ask_to_stop(&mut self, signal: &str) {
+        self.signal(signal);
+        let stderr = self.child.stderr.as_mut().unwrap();
+        while !self.said.ends_with('\n') {
+            let mut byte = [0];
+            assert_eq!(stderr.read(&mut byte).await.unwrap(), 1, "{}", self.said);
+            self.said.push(char::from(byte[0]));
+        }
+        assert!(self.said.starts_with("stopping: "), "{}", self.said);
+    }
+
     async fn end(self) -> Ran {
-        let output =
-            tokio::time::timeout(std::time::Duration::from_secs(20), self.child.wait_with_output());
+        let output = time::timeout(Duration::from_secs(20), self.child.wait_with_output());
         let output = output.await.expect("the command ends").unwrap();
         Ran {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+            stderr: format!("{}{}", self.said, String::from_utf8(output.stderr).unwrap()),
         }
     }
 }
@@ -54,11 +76,9 @@ async fn a_run_of_migrations_ends_with_the_tenants_under_way() {
         let (fleet, mut admin, mut holder) = gate().await;
         fleet.add_migration("0003_gate", "select pg_advisory_xact_lock(7); create table done ();");
         let command = "migrate --all --concurrency 1 --lock-timeout 30s";
-        let hanging = Hanging::start(&fleet, &mut admin, command, "1").await;
-        hanging.signal(signal);
+        let mut hanging = Hanging::start(&fleet, &mut admin, command, "1").await;
+        hanging.ask_to_stop(signal).await;
         // The library lets the tenant that it is at come to its end.
-        let is_asked = "select 1";
-        value(&mut admin, is_asked).await;
         execute(&mut holder, "commit").await;
         let ran = hanging.end().await;
         assert_eq!(ran.code, Some(2), "{ran:#?}");
@@ -76,15 +96,7 @@ async fn a_second_signal_ends_it_at_once() {
     fleet.add_migration("0003_gate", "select pg_advisory_xact_lock(7); create table done ();");
     let command = "migrate --all --concurrency 1 --lock-timeout 30s";
     let mut hanging = Hanging::start(&fleet, &mut admin, command, "1").await;
-    hanging.signal("INT");
-    // The first has been heard when that is said.
-    let mut said = String::new();
-    let stderr = hanging.child.stderr.as_mut().unwrap();
-    while !said.contains("stopping") {
-        let mut byte = [0];
-        assert_eq!(tokio::io::AsyncReadExt::read(stderr, &mut byte).await.unwrap(), 1);
-        said.push(char::from(byte[0]));
-    }
+    hanging.ask_to_stop("INT").await;
     hanging.signal("INT");
     assert_eq!(hanging.end().await.code, Some(130));
     // The server notices that its client is gone, and nothing is left of the file.
@@ -134,20 +146,10 @@ async fn seeds_clones_and_comparisons_are_given_up_and_leave_nothing_half_done()
 #[tokio::test]
 async fn a_statement_over_all_tenants_tells_which_it_did_not_reach() {
     let (fleet, mut admin, mut holder) = gate().await;
-    let mut call = fleet.tenantry([
-        "sql",
-        "--concurrency",
-        "1",
-        "--lock-timeout",
-        "30s",
-        "select pg_advisory_xact_lock(7)",
-    ]);
-    let child = call.command.spawn().unwrap();
-    let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    eventually("the command waits", async || value(&mut admin, sql).await == "1").await;
-    let hanging = Hanging { child };
-    hanging.signal("INT");
+    let sql = "select pg_advisory_xact_lock(7)";
+    let words = ["sql", "--concurrency", "1", "--lock-timeout", "30s", sql];
+    let mut hanging = Hanging::start_words(&fleet, &mut admin, words, "1").await;
+    hanging.ask_to_stop("INT").await;
     execute(&mut holder, "rollback").await;
-    let ran = hanging.end().await;
-    assert_eq!(ran.code, Some(2), "{ran:#?}");
+    hanging.end().await.ended_with(2).says("1 of 3 done").says("2 not started");
 }
