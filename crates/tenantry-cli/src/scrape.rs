@@ -17,7 +17,7 @@ const MOST: u64 = 64 * 1024 * 1024;
 /// The `/metrics` of a service.
 #[derive(Clone)]
 pub(crate) struct Service {
-    /// Without user and password.
+    /// Without user, password and query.
     shown: String,
     url: String,
     authorization: Option<String>,
@@ -55,7 +55,10 @@ impl Service {
         stripped.map_err(|()| Failure::new("the URL of the metrics has no host"))?;
         let agent =
             ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().new_agent();
-        Ok(Self { shown: url.to_string(), url: url.to_string(), authorization, agent })
+        let full = url.to_string();
+        // A token may be there.
+        url.set_query(None);
+        Ok(Self { shown: url.to_string(), url: full, authorization, agent })
     }
 
     pub(crate) fn shown(&self) -> &str {

@@ -69,6 +69,10 @@ impl Output {
 
     /// Prints annotations for GitHub Actions.
     pub(crate) fn annotate(&self, annotations: &[Annotation]) -> Result<(), Failure> {
+        if self.json {
+            return Err(Failure::new("--json and --format github contradict each other")
+                .hint("leave one of them out"));
+        }
         annotations.iter().try_for_each(|annotation| self.print(&annotation.to_string()))
     }
 

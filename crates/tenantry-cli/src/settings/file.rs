@@ -147,7 +147,7 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, String> 
         Kind::Switch => "must be true or false".to_owned(),
         Kind::Duration => "must be a time in quotes, such as \"5s\"".to_owned(),
         Kind::Choice(choices) => format!("must be \"{}\"", choices.join("\" or \"")),
-        Kind::Text | Kind::Path | Kind::DatabaseUrl => "must be a text in quotes".to_owned(),
+        Kind::Text | Kind::Path | Kind::Url => "must be a text in quotes".to_owned(),
     };
     match (key.kind, value.get_ref()) {
         (Kind::List, DeValue::Array(items)) => {

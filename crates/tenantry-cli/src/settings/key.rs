@@ -26,8 +26,8 @@ pub(crate) enum Kind {
     Duration,
     Switch,
     Choice(&'static [&'static str]),
-    /// A URL of a database: its password is never shown.
-    DatabaseUrl,
+    /// A URL: its password is never shown.
+    Url,
 }
 
 impl Key {
@@ -48,7 +48,7 @@ macro_rules! keys {
 }
 
 keys! {
-    DATABASE_URL: "database.url", Kind::DatabaseUrl, None,
+    DATABASE_URL: "database.url", Kind::Url, None,
         "postgres://user@host:port/database; DATABASE_URL will do as well";
     PASSWORD_FILE: "database.password_file", Kind::Path, None,
         "file whose first line is the password; without it, PGPASSWORD and ~/.pgpass are read";
@@ -90,7 +90,7 @@ keys! {
         "processes that share the server, each with its own budget";
     INSTANCE: "service.instance", Kind::Text, None,
         "name of this process in application_name: tenantry/NAME; cli and the process id unless set";
-    METRICS_URL: "service.metrics_url", Kind::Text, None,
+    METRICS_URL: "service.metrics_url", Kind::Url, None,
         "the service's /metrics, for `metrics` and `top`";
     TENANT_MIGRATIONS: "migrations.tenants", Kind::Path, Some("migrations/tenants"),
         "folder with the migrations of every tenant's schema";

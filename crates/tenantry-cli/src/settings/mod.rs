@@ -150,7 +150,7 @@ impl Settings {
 
     pub(crate) fn text(&self, key: &Key) -> Option<&str> {
         match self.get(key)?.0 {
-            Value::Text(text) | Value::DatabaseUrl(text) => {
+            Value::Text(text) | Value::Url(text) => {
                 Some(text).filter(|text| !text.is_empty()).map(String::as_str)
             }
             _ => None,

@@ -1,21 +1,25 @@
 //! Takes secrets out of what is shown.
 
-/// Shows the URL of a database without its password, also where the URL is not a sound one.
+/// Shows a URL without its password, also where the URL is not a sound one.
 pub(crate) fn url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         // Whatever it is, such as `password=…`: nothing of it is shown.
         return "***".to_owned();
     };
-    let (place, query) =
-        rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
-    // What is before the last @ may be a password with an @ or a slash in it.
-    let place = match place.rsplit_once('@') {
-        Some((login, address)) => match login.split_once(':') {
-            Some((user, _)) => format!("{user}:***@{address}"),
-            None => place.to_owned(),
-        },
-        None => place.to_owned(),
+    // What is before the last @ may be a password with an @, a slash or a ? in it.
+    let (login, address) = match rest.rsplit_once('@') {
+        Some((login, address)) => (Some(login), address),
+        None => (None, rest),
     };
+    let is_odd = |text: &str| text.contains(['?', '/', '@']);
+    let login = match login.map(|login| (login, login.split_once(':'))) {
+        None => String::new(),
+        Some((_, Some((user, _)))) if !is_odd(user) => format!("{user}:***@"),
+        Some((login, None)) if !is_odd(login) => format!("{login}@"),
+        Some(_) => "***@".to_owned(),
+    };
+    let (address, query) =
+        address.split_once('?').map_or((address, None), |(address, query)| (address, Some(query)));
     let parameter = |pair: &str| match pair.split_once('=') {
         Some((key, value)) if is_shown(key, value) => pair.to_owned(),
         Some((key, _)) => format!("{key}=***"),
@@ -23,7 +27,7 @@ pub(crate) fn url(url: &str) -> String {
     };
     let query = query.map(|query| query.split('&').map(parameter).collect::<Vec<_>>().join("&"));
     let query = query.map_or(String::new(), |query| format!("?{query}"));
-    format!("{scheme}://{place}{query}")
+    format!("{scheme}://{login}{address}{query}")
 }
 
 /// Returns `true` for the parameters that hold no secret.
@@ -42,9 +46,8 @@ fn is_shown(key: &str, value: &str) -> bool {
 /// Returns `true` if the URL holds a password.
 pub(crate) fn has_password(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return url.contains("password") };
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let in_place = place.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'));
-    in_place || query.split('&').any(|pair| pair.starts_with("password="))
+    let in_login = rest.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'));
+    in_login || rest.split(['?', '&']).any(|pair| pair.starts_with("password="))
 }
 
 #[cfg(test)]
@@ -61,16 +64,22 @@ mod tests {
             ),
             ("postgres://app:ge@he/im@h/d", "postgres://app:***@h/d"),
             ("postgres:///d?password=geheim&host=/run", "postgres:///d?password=***&host=/run"),
-            ("postgres://app:g?eheim@h/d", "postgres://app:g?***"),
+            ("postgres://app:g?eheim@h/d", "postgres://app:***@h/d"),
+            ("postgres://app:a@geheim?rest@h/d", "postgres://app:***@h/d"),
+            ("postgres://h/d?password=geheim@x", "postgres://***@x"),
+            ("http://me:geheim@h:9/metrics", "http://me:***@h:9/metrics"),
+            ("http://h:9/m?token=geheim", "http://h:9/m?token=***"),
             ("host=h password=geheim", "***"),
         ] {
             let told = url(given);
             assert!(!told.contains("heim"), "{told}");
-            if !given.contains("g?") {
-                assert_eq!(told, shown);
-            }
+            assert_eq!(told, shown);
         }
-        assert!(has_password("postgres://a:b@h/d") && has_password("postgres:///d?password=x"));
+        assert!(
+            has_password("postgres://a:b?c@h/d")
+                && has_password("postgres://a:b@h/d")
+                && has_password("postgres:///d?password=x")
+        );
         assert!(!has_password("postgres://a@h:5432/d"));
     }
 }

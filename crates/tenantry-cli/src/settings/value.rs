@@ -14,7 +14,7 @@ pub(crate) enum Value {
     Count(usize),
     Duration(Duration),
     Switch(bool),
-    DatabaseUrl(String),
+    Url(String),
 }
 
 impl Value {
@@ -27,7 +27,7 @@ impl Value {
         let text = text.trim();
         match kind {
             Kind::Text | Kind::Path => Ok(Self::Text(text.to_owned())),
-            Kind::DatabaseUrl => Ok(Self::DatabaseUrl(text.to_owned())),
+            Kind::Url => Ok(Self::Url(text.to_owned())),
             Kind::List => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Ok(Self::List(parts.map(str::to_owned).collect()))
@@ -67,7 +67,7 @@ impl fmt::Display for Value {
                 Err(_) => write!(f, "{duration:?}"),
             },
             Self::Switch(switch) => switch.fmt(f),
-            Self::DatabaseUrl(url) => f.write_str(&redact::url(url)),
+            Self::Url(url) => f.write_str(&redact::url(url)),
         }
     }
 }
@@ -85,7 +85,7 @@ mod tests {
             (Kind::Switch, "on", "true"),
             (Kind::List, "a, b,,", "a,b"),
             (Kind::Choice(&["schemas", "table"]), "table", "table"),
-            (Kind::DatabaseUrl, "postgres://a:secret@h/d", "postgres://a:***@h/d"),
+            (Kind::Url, "postgres://a:secret@h/d", "postgres://a:***@h/d"),
         ] {
             assert_eq!(Value::parse(kind, text).unwrap().to_string(), shown);
         }

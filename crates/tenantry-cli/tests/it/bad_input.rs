@@ -281,3 +281,68 @@ async fn files_that_are_named_and_not_there_are_told() {
         assert!(ran.stdout.is_empty() && ran.stderr.contains(told), "{command}: {ran:#?}");
     }
 }
+
+#[tokio::test]
+async fn nothing_passes_that_was_not_looked_at() {
+    let folder = Folder::project();
+    let down = "postgres://app:geheim@127.0.0.1:1/saas";
+    for (command, code) in [
+        ("doctor --only foreignObjects,sequences", 1),
+        ("doctor --skip database", 1),
+        ("doctor --only sequences --skip sequences", 2),
+        ("doctor --timeout 0s", 2),
+        ("migrate --tenant acme", 2),
+        ("migrate --tenant acme --dry-run", 2),
+    ] {
+        let ran = folder.tenantry(command.split(' ')).url(down).run().await.ended_with(code);
+        ran.never_says("geheim");
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_is_told_when_rows_cannot_be_printed() {
+    let fleet = Fleet::new().await;
+    let both = ["sql", "select 1", "--json", "--format", "csv"];
+    fleet.tenantry(both).run().await.ended_with(2).says("contradict each other");
+    fleet.run("doctor --json --format github --only tenants").await.ended_with(2);
+    let mut admin = fleet.admin().await;
+    execute(&mut admin, "create table tenant_acme.w (id int)").await;
+    execute(&mut admin, "create table tenant_globex.w (other int)").await;
+    let insert = [
+        "sql",
+        "--write",
+        "--tenants",
+        "acme,globex",
+        "--concurrency",
+        "1",
+        "--format",
+        "csv",
+        "insert into w values (1) returning *",
+    ];
+    let ran = fleet.tenantry(insert).run().await.ended_with(2);
+    ran.says("the columns of globex are others").says("committed in acme");
+    assert_eq!(value(&mut admin, "select count(*)::text from tenant_acme.w").await, "1");
+    assert_eq!(value(&mut admin, "select count(*)::text from tenant_globex.w").await, "0");
+}
+
+#[tokio::test]
+async fn logins_of_metrics_are_not_shown() {
+    let folder = Folder::project();
+    let set = "service.metrics_url=http://me:geheim@127.0.0.1:9/metrics?token=geheim";
+    let ran = folder.tenantry(["config", "--set", set]).run().await.ended_with(0);
+    ran.says("http://me:***@127.0.0.1:9/metrics?token=***").never_says("geheim");
+    let ran = folder.tenantry(["metrics", "--set", set]).run().await.ended_with(2);
+    ran.says("http://127.0.0.1:9/metrics").never_says("geheim");
+}
+
+#[tokio::test]
+async fn a_wave_that_fails_is_the_last() {
+    let fleet = Fleet::new().await;
+    let mut admin = fleet.admin().await;
+    execute(&mut admin, "create table tenant_acme.tags (id int)").await;
+    fleet.add_migration("0009_tags.sql", "create table tags (id bigint primary key);");
+    let ran = fleet.run("migrate --all --wave 1 --concurrency 1").await.ended_with(1);
+    ran.says("not started").says("acme");
+    fleet.run("migrate --all --wave 1 --error-budget 1").await.ended_with(1).says("migrated");
+    fleet.run("doctor --instances 0").await.ended_with(2);
+}

@@ -13,7 +13,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Check, CheckReport, Doctor, DoctorHealth, DoctorReport, Examined, Subject};
+use super::{
+    Check, CheckReport, Doctor, DoctorHealth, DoctorReport, Examined, Subject, error_in_words,
+};
 use crate::{
     error::{Error, ErrorKind},
     health::HealthOptions,
@@ -88,9 +90,10 @@ async fn examine(doctor: &Doctor, check: &Arc<dyn Check>, on: &Subject) -> Check
     let (began, name) = (Instant::now(), check.name());
     let examined = match doctor.given.get(name) {
         Some(given) => given.clone(),
-        None if check.needs_database() && name != DATABASE && on.reached.is_err() => {
-            Examined::skipped(NO_CONNECTION)
-        }
+        None if check.needs_database() && name != DATABASE => match &on.reached {
+            Ok(_) => bounded(check, on, doctor.check_timeout).await,
+            Err(error) => not_reached(error, doctor.selects(DATABASE)),
+        },
         None => bounded(check, on, doctor.check_timeout).await,
     };
     let examined = match doctor.severities.get(name) {
@@ -98,6 +101,16 @@ async fn examine(doctor: &Doctor, check: &Arc<dyn Check>, on: &Subject) -> Check
         None => examined,
     };
     CheckReport::new(name, check.title(), examined, began.elapsed())
+}
+
+/// Says that a check was not run for want of a connection. Where no other check says why, it is an error: a report
+/// without one would be taken for a pass.
+fn not_reached(error: &Error, is_told: bool) -> Examined {
+    match (error.kind(), is_told) {
+        (_, true) => Examined::skipped(NO_CONNECTION),
+        (ErrorKind::Timeout, false) => Examined::unknown("the server did not answer in time"),
+        (_, false) => Examined::error(format!("{NO_CONNECTION}: {}", error_in_words(error))),
+    }
 }
 
 async fn bounded(check: &Arc<dyn Check>, on: &Subject, limit: Duration) -> Examined {

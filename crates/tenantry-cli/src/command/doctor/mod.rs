@@ -32,8 +32,8 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "CHECK=SEVERITY")]
     severity: Vec<String>,
     /// Processes that share the server, each with the whole budget
-    #[arg(long, value_name = "PROCESSES")]
-    instances: Option<usize>,
+    #[arg(long, value_name = "PROCESSES", value_parser = clap::value_parser!(u32).range(1..))]
+    instances: Option<u32>,
     /// How long a check may take
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::duration)]
     timeout: Duration,
@@ -87,6 +87,10 @@ impl Doctor {
         progress.say("examining the configuration, the server and all tenants");
         let report = on.interruptible("the examination has not ended", examination.run()).await?;
         drop(progress);
+        if report.checks.is_empty() {
+            return Err(Failure::new("no check is left to run")
+                .hint("--list lists the checks; see --only, --skip and doctor.skip"));
+        }
         if self.format == Format::Text && !on.output.json && !self.fix {
             on.output.print("🔍 Checking tenantry configuration...\n")?;
         }
@@ -137,7 +141,11 @@ impl Doctor {
     }
 
     fn options(&self, on: &Context, examination: Examination) -> Result<Examination, Failure> {
-        let instances = self.instances.or_else(|| on.settings.count(&key::INSTANCES)).unwrap_or(1);
+        if self.timeout.is_zero() {
+            return Err(Failure::new("--timeout must be longer than zero"));
+        }
+        let given = self.instances.and_then(|given| usize::try_from(given).ok());
+        let instances = given.or_else(|| on.settings.count(&key::INSTANCES)).unwrap_or(1);
         let mut examination = examination.instances(instances).check_timeout(self.timeout);
         if !self.only.is_empty() {
             examination = examination.only(&self.only);

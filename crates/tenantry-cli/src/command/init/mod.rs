@@ -133,7 +133,7 @@ impl Init {
             (true, true) => "as given, with the password: keep the file out of version control",
             (false, _) => "as given",
         };
-        let value = Value::DatabaseUrl(written);
+        let value = Value::Url(written);
         proposals.add(Proposal { key: &key::DATABASE_URL, value, why: why.to_owned() });
         Ok(())
     }

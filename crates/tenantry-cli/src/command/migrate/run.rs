@@ -32,7 +32,7 @@ pub(crate) struct Run {
     /// Tenants that go first; if one of them fails, no other is begun. `a,b` or several times
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     canary: Vec<String>,
-    /// Tenants in a wave: the next wave begins when one has ended without a failure
+    /// Tenants in a wave: the next wave begins when one has ended within --error-budget, which is 0 then unless given
     #[arg(long, value_name = "TENANTS")]
     wave: Option<usize>,
     /// Tenants that may fail before no further one is begun
@@ -128,7 +128,9 @@ impl Run {
         if let Some(wave) = self.wave {
             options = options.wave(wave);
         }
-        if let Some(budget) = self.error_budget {
+        // Without a budget, a wave would never be the last.
+        let budget = self.error_budget.or(self.wave.map(|_| 0));
+        if let Some(budget) = budget {
             options = options.error_budget(budget);
         }
         if self.fail_fast {

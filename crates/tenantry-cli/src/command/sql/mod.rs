@@ -92,6 +92,10 @@ impl Sql {
     pub(crate) async fn run(self, on: &Context) -> Ended {
         let statement = self.statement()?;
         let schemas = self.schemas()?;
+        if let (true, Some(As::Table | As::Csv)) = (on.output.json, self.format) {
+            return Err(Failure::new("--json and --format contradict each other")
+                .hint("leave one of them out, or use --format ndjson"));
+        }
         let format = self.format.unwrap_or(if on.output.json { As::Json } else { As::Table });
         let manager = on.manager()?;
         let out = io::BufWriter::new(io::stdout());
@@ -113,9 +117,7 @@ impl Sql {
         let report = manager.fan_out().run(schemas, &statement, self.options(on), print).await?;
         let mut state = state.lock().map_err(|_| Failure::new("printing has failed"))?;
         if let Some(error) = state.failed.take() {
-            output::written(Err(error))?;
-            // The reader has seen enough.
-            return Ok(Exit::Fine);
+            return self.cut_off(on, error, &report);
         }
         output::written(state.writer.end(&report))?;
         tell(on, &report);
@@ -125,6 +127,31 @@ impl Sql {
             _ => Exit::fine_if(report.is_success()),
         };
         Ok(exit)
+    }
+
+    /// Says what was done when rows could not be printed to the end.
+    fn cut_off(&self, on: &Context, error: io::Error, report: &FanOutReport) -> Ended {
+        if error.kind() == io::ErrorKind::BrokenPipe && !self.write {
+            // The reader has seen enough.
+            return Ok(Exit::Fine);
+        }
+        let why = match error.kind() {
+            io::ErrorKind::BrokenPipe => "the reader of the rows has gone".to_owned(),
+            // The columns of a tenant that fit no table.
+            io::ErrorKind::Other => error.to_string(),
+            _ => format!("writing to standard output: {error}"),
+        };
+        if !self.write {
+            return Err(Failure::new(why));
+        }
+        tell(on, report);
+        let done = report.tenants.iter().filter(|tenant| tenant.outcome.as_str() == "done");
+        let done = done.map(|tenant| tenant.tenant_id.as_deref().unwrap_or("(shared)"));
+        let done = done.collect::<Vec<_>>().join(", ");
+        Err(Failure::new(match done.is_empty() {
+            true => format!("{why}; nothing was committed"),
+            false => format!("{why}; committed in {done}"),
+        }))
     }
 
     fn statement(&self) -> Result<String, Failure> {
