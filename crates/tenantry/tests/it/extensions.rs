@@ -401,8 +401,8 @@ async fn a_statement_that_misses_an_extension_is_explained_in_the_log_alone() ->
         }
         let asked = "select count(*)::text from pg_stat_activity where query like '%named as %' \
                      and state = 'idle' and datname = current_database()";
-        // The session of the look may be taken over at once, and then it is never seen. So this waits for a while,
-        // and the log decides.
+        // The session of the look may be taken over at once, and then it is never seen; and what it found is told a
+        // moment later. So this waits for a while, and the log decides.
         for _ in 0..40 {
             if observe(&mut admin, asked).await == r#"Some("1")"# {
                 break;
@@ -411,6 +411,7 @@ async fn a_statement_that_misses_an_extension_is_explained_in_the_log_alone() ->
         }
         for _ in 0..20 {
             acme.ping().await?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     });
