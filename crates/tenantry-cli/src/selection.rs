@@ -31,7 +31,7 @@ impl Selection {
     ///
     /// # Errors
     ///
-    /// When a list cannot be read, or names nobody: that is not the same as all.
+    /// When a list cannot be read, or is empty: an empty list does not mean all tenants.
     pub(crate) fn ids(&self) -> Result<Option<Vec<String>>, Failure> {
         let mut ids = self.tenant.clone();
         if let Some(list) = &self.tenants {

@@ -18,7 +18,7 @@ impl Confirm {
     ///
     /// # Errors
     ///
-    /// When something else is typed, or nobody is there to ask.
+    /// When something else is typed, or standard input is not a terminal.
     pub(crate) fn typed(self, what: &str, word: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());

@@ -177,7 +177,7 @@ fn push_option(options: &mut String, name: &str, value: &str) {
     }
 }
 
-/// Returns `true` for a host that stands in a URL as it is.
+/// Returns `true` for a host that needs no encoding in a URL.
 fn is_plain_host(host: &str) -> bool {
     !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
 }

@@ -8,7 +8,7 @@ use crate::failure::chain;
 /// How long the database has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What came of the look at the database.
+/// Result of inspecting the database.
 #[derive(Debug)]
 pub(super) enum Look {
     NotWanted,

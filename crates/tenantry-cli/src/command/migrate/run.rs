@@ -89,7 +89,7 @@ impl Run {
     pub(super) async fn run(self, on: &Context) -> Ended {
         let schemas = match (self.dry_run, self.shared) {
             (_, true) => Schemas::Shared,
-            // Looking harms nobody, so that all is the default.
+            // A dry run is safe, so all tenants are the default.
             (true, false) => self.selection.schemas()?,
             (false, false) => self.selection.schemas_to_change()?,
         };

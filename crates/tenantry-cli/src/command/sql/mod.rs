@@ -181,7 +181,7 @@ impl Sql {
     fn schemas(&self) -> Result<Schemas, Failure> {
         match (self.shared, self.selection.is_given()) {
             (true, false) => Ok(Schemas::Shared),
-            // Reading harms nobody, so that all is the default.
+            // Reading is safe, so all tenants are the default.
             (false, false) if self.write => self.selection.schemas_to_change(),
             _ => self.selection.schemas(),
         }

@@ -31,7 +31,7 @@ impl SortBy {
     }
 }
 
-/// What is known of a tenant. What nobody tells is `None`.
+/// Figures of a tenant. Those that neither the service nor the database reports are `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Row {
     pub(super) tenant: String,

@@ -86,7 +86,7 @@ fn looks(
     (receiver, task)
 }
 
-/// Reads keys on a thread, which ends when nobody listens any more.
+/// Reads keys on a thread, which ends when the receiver is dropped.
 fn keys() -> mpsc::Receiver<Pressed> {
     let (sender, receiver) = mpsc::channel(16);
     std::thread::spawn(move || {

@@ -142,7 +142,7 @@ fn row<'a>(look: &'a mut Look, id: &str) -> &'a mut Row {
     look.rows.entry(id.to_owned()).or_default()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody has so many sessions")]
+#[expect(clippy::cast_precision_loss, reason = "session counts are small")]
 fn sessions(look: &mut Look, activity: &Activity) {
     for tenant in &activity.tenants {
         let row = row(look, &tenant.tenant_id);
