@@ -1,6 +1,6 @@
 //! Extensions are found without naming their schema, nothing else is, and what tenants cannot reach is told.
 
-use std::{error::Error as _, time::Duration};
+use std::error::Error as _;
 
 use tenantry::{
     ErrorKind, FixedCatalog, Ident, SchemaDiscovery, TableCatalog, TenantManager, TenantRecord,
@@ -11,9 +11,11 @@ use tenantry::{
 };
 
 use crate::{
-    log::{Format, logged},
+    log::{Format, logged, logged_so_far},
     migrate::Files,
-    support::{TestResult, World, at_rest, code_of, name_of, observe, pid_of, run, try_run},
+    support::{
+        TestResult, World, at_rest, code_of, eventually, name_of, observe, pid_of, run, try_run,
+    },
 };
 
 const INSTALL: &str = "create schema extensions; \
@@ -393,30 +395,20 @@ async fn a_statement_that_misses_an_extension_is_explained_in_the_log_alone() ->
     run(&mut admin, "create extension pg_trgm").await;
     let manager = world.manager();
     let acme = manager.tenant("acme").await?;
+    let hint = "the function similarity belongs to an extension in the schema public";
     let told = logged(Format::Full, async {
         for _ in 0..3 {
             let failed = try_run(&acme, "select similarity('a', 'b')").await.expect_err("unseen");
             assert_eq!(code_of(&failed), "error 42883");
             assert!(!failed.to_string().contains("public"), "{failed}");
         }
-        let asked = "select count(*)::text from pg_stat_activity where query like '%named as %' \
-                     and state = 'idle' and datname = current_database()";
-        // The session of the look may be taken over at once, and then it is never seen; and what it found is told a
-        // moment later. So this waits for a while, and the log decides.
-        for _ in 0..40 {
-            if observe(&mut admin, asked).await == r#"Some("1")"# {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        eventually("it is told", async || logged_so_far().contains(hint)).await;
         for _ in 0..20 {
             acme.ping().await?;
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     });
     let told = told.await;
-    let hint = "the function similarity belongs to an extension in the schema public";
     assert_eq!(told.matches(hint).count(), 1, "{told}");
     manager.close().await;
     Ok(())

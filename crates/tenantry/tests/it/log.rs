@@ -47,6 +47,12 @@ pub(crate) async fn logged(format: Format, what: impl Future<Output = TestResult
     String::from_utf8(bytes).expect("it is UTF-8")
 }
 
+/// Returns what was logged on this thread so far, while [`logged`] is under way.
+pub(crate) fn logged_so_far() -> String {
+    let bytes = BUFFER.with_borrow(|buffer| buffer.as_ref().map(|(_, bytes)| bytes.clone()));
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+}
+
 fn start() {
     let plain = fmt::layer()
         .event_format(PlainFormat::default())
