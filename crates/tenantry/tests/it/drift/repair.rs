@@ -2,7 +2,7 @@
 
 use tenantry::{
     drift::Matching,
-    schema::{Attribute, Hazard},
+    schema::{Attribute, Hazard, Step},
 };
 
 use super::clusters::fleet;
