@@ -168,6 +168,11 @@ struct FromDrizzleMultitenant;
 #[doc = include_str!("../../../docs/migrating.md")]
 struct Migrating;
 
+/// The code of the page about catalogs compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/catalogs.md")]
+struct Catalogs;
+
 /// The code of the page about clones compiles.
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/clone.md")]

@@ -34,7 +34,7 @@ pub struct SchemaDiscovery {
 }
 
 impl SchemaDiscovery {
-    /// Takes every schema for a tenant's that has such a name.
+    /// Treats every schema as a tenant's whose name the template makes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

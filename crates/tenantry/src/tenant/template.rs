@@ -55,7 +55,7 @@ impl NameTemplate {
     /// [schemas can be listed](crate::SchemaDiscovery) by it.
     ///
     /// The inverse is asked for every name that a schema has, and its answer counts only if the first closure
-    /// gives that id the same name: any other schema is nobody's.
+    /// gives that id the same name: any other schema is not a tenant's.
     ///
     /// # Examples
     ///

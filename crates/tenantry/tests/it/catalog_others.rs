@@ -1,4 +1,4 @@
-//! Tenants are read from a table, a view or a query of somebody else's, and nothing is ever changed there.
+//! Tenants are read from another application's table, view or query, and nothing is ever changed there.
 
 use std::time::Duration;
 
@@ -102,13 +102,13 @@ async fn ids_of_any_type_are_read_from_a_view_and_from_a_query() -> TestResult {
         let manager = others.manager(catalog);
         let name = name_of(&manager.tenant(id).await?).await?;
         assert_eq!(name, id, "{what}");
-        for nobody in
-            [others_id, "nobody", "550E8400-E29B-41D4-A716-446655440000", "99999999999999999999"]
+        for unknown in
+            [others_id, "unknown", "550E8400-E29B-41D4-A716-446655440000", "99999999999999999999"]
         {
             assert_eq!(
-                kind(&manager, nobody).await,
+                kind(&manager, unknown).await,
                 Some(ErrorKind::UnknownTenant),
-                "{nobody}: {what}"
+                "{unknown}: {what}"
             );
         }
         manager.close().await;
@@ -176,7 +176,7 @@ async fn a_trigger_of_the_applications_own_is_heard() -> TestResult {
     let catalog = TableCatalog::new().table("customers")?.columns(columns).notify("customers");
     let manager = others.manager(catalog);
     manager.tenant("acme").await?;
-    eventually("somebody listens", async || {
+    eventually("the manager listens", async || {
         let sql = "select count(*)::text from pg_stat_activity where datname = current_database() \
                    and query ilike 'listen%'";
         observe(&mut admin, sql).await == "Some(\"1\")"
@@ -365,6 +365,14 @@ async fn a_row_that_is_wrong_costs_its_own_tenant_alone() -> TestResult {
     }
     assert_eq!(name_of(&manager.tenant("acme").await?).await?, "acme");
     manager.close().await;
+    // A row without an id is told, however many tenants are listed before it.
+    let many = "insert into tenants (slug) select 'x' || n from generate_series(1, 10001) as n; \
+                delete from tenants where slug in ('twice', 'Müller', 'system', 'empty', 'odd')";
+    run(&mut admin, many).await;
+    let many = TableCatalog::new().columns(CatalogColumns::new().id("slug"));
+    assert!(told(&world, many.clone()).await.contains("a row has no id"));
+    run(&mut admin, "delete from tenants where slug is null").await;
+    assert_eq!(told(&world, many).await, "10005 tenants");
     // A query that takes too long is given up, and what the role may not read is told.
     let mut options = CatalogOptions::default();
     options.timeout = Duration::from_millis(200);

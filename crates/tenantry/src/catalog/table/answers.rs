@@ -56,12 +56,12 @@ impl TableCatalog {
 
     /// Asks which columns there are, and makes the statements.
     async fn look(&self, ask: Ask<'_>) -> Result<Arc<Reading>, Error> {
-        let from = self.from(ask.shared_schema);
-        let columns = describe(self.db(ask), from).await;
+        let source = self.source(ask.shared_schema);
+        let columns = describe(self.db(ask), source).await;
         let columns = columns.map_err(|error| self.failed(ask.shared_schema, error))?;
-        let shape = Shape::find(&from.in_words(), self.columns.as_ref(), &columns)
+        let shape = Shape::find(&source.in_words(), self.columns.as_ref(), &columns)
             .map_err(|sentence| Error::new(ErrorKind::Catalog, sentence))?;
-        let reading = Arc::new(Reading::new(from, &shape));
+        let reading = Arc::new(Reading::new(source, &shape));
         self.remembered.set(Some(Arc::clone(&reading)));
         Ok(reading)
     }
@@ -100,13 +100,13 @@ impl TableCatalog {
 
     /// Says in which way a table is none that the library has made. `None` where that is not the reason.
     async fn of_another_shape(&self, ask: Ask<'_>) -> Option<Error> {
-        let from = self.from(ask.shared_schema);
-        let columns = describe(ask.library, from).await.ok()?;
+        let source = self.source(ask.shared_schema);
+        let columns = describe(ask.library, source).await.ok()?;
         let is_there = |field: &Field| columns.iter().any(|column| column.name == field.name());
         let needed =
             [Field::Id, Field::Container, Field::State, Field::CreatedAt, Field::Attributes];
         let lacking = needed.into_iter().find(|field| !is_there(field));
-        let of = from.in_words();
+        let of = source.in_words();
         let sentence = match lacking {
             Some(Field::Id) => missing(&of, Field::Id, Field::Id.name(), &columns),
             Some(field) => format!(
@@ -152,7 +152,7 @@ impl Rows<'_> {
     }
 }
 
-/// Says whether a statement was refused because columns or their types are not what it takes them for.
+/// Returns `true` if a statement was refused because columns or their types have changed since it was made.
 fn is_of_shape(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     matches!(
@@ -161,7 +161,7 @@ fn is_of_shape(error: &sqlx::Error) -> bool {
     )
 }
 
-/// Says that a tenant has two rows.
+/// The error of a tenant that has two rows.
 fn twice(id: &TenantId) -> Error {
     let attempted = "the catalog lists the tenant twice: leave one row for each";
     Error::new(ErrorKind::Catalog, attempted).with_tenant(id)

@@ -12,7 +12,7 @@ mod shape;
 pub use columns::CatalogColumns;
 
 use install::{install, install_for};
-use reading::{From, Remembered};
+use reading::{Remembered, Source};
 
 use crate::{
     db::SharedDb,
@@ -78,9 +78,9 @@ impl TableCatalog {
     ///
     /// The query is one `select`, `with`, `values` or `table`. It stands in a sub-select with a condition on the id:
     /// PostgreSQL uses an index for that where the query is a plain selection, and computes all of it where it has
-    /// `distinct`, `limit`, a window or a set operation. Functions with side effects do not belong into it, and it should
-    /// take no locks. It may take as long as [`CatalogOptions::timeout`](crate::CatalogOptions::timeout) says. The text is part of the
-    /// program: never make it of what a request says.
+    /// `distinct`, `limit`, a window or a set operation. Leave out functions with side effects: they would run with
+    /// each look-up. It is given up after [`CatalogOptions::timeout`](crate::CatalogOptions::timeout). The text is
+    /// part of the program: never build it from a request.
     ///
     /// The query is checked when the manager is built, its columns when it is first used.
     ///
@@ -159,16 +159,16 @@ impl TableCatalog {
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) when the catalog [only reads](Self::columns), or when there is a table of that name that is something else, a view,
-    /// or somebody else's; nothing is changed then. Otherwise what the server answers, such as that the
-    /// role may not create in the shared schema.
+    /// [`Config`](ErrorKind::Config) when the catalog [only reads](Self::columns), or when there is a table of that
+    /// name that has another form, is a view, or belongs to another role; nothing is changed then. Otherwise the
+    /// server's answer, such as that the role may not create in the shared schema.
     ///
     /// # Cancel safety
     ///
     /// When dropped, all of it is there or nothing.
     pub async fn create_table(&self, shared: &SharedDb) -> Result<(), Error> {
         if !self.is_ours() {
-            let of = self.from(shared.schema()).in_words();
+            let of = self.source(shared.schema()).in_words();
             let attempted = format!("{of} is only read: nothing was created");
             return Err(Error::new(ErrorKind::Config, attempted));
         }
@@ -182,15 +182,15 @@ impl TableCatalog {
         Ok(())
     }
 
-    /// Says whether the table is one that is written.
+    /// Returns `true` if the table is one that the library writes.
     fn is_ours(&self) -> bool {
         self.query.is_none() && self.columns.is_none()
     }
 
-    fn from<'a>(&'a self, shared_schema: &'a Ident) -> From<'a> {
+    fn source<'a>(&'a self, shared_schema: &'a Ident) -> Source<'a> {
         match &self.query {
-            Some(query) => From::Query(query::check(query).unwrap_or(query)),
-            None => From::Relation(shared_schema, &self.table),
+            Some(query) => Source::Query(query::check(query).unwrap_or(query)),
+            None => Source::Relation(shared_schema, &self.table),
         }
     }
 }

@@ -112,7 +112,7 @@ impl TableCatalog {
     pub(super) fn failed(&self, shared_schema: &Ident, error: impl Into<Error>) -> Error {
         let error = error.into();
         let code = code_of(&error).unwrap_or_default();
-        let of = self.from(shared_schema).in_words();
+        let of = self.source(shared_schema).in_words();
         let attempted = match (&*code, self.is_ours()) {
             ("42P01" | "3F000", true) => {
                 let table = &self.table;

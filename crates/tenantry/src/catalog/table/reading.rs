@@ -1,5 +1,5 @@
-//! How a table, view or query is read whose columns have names of their own: its shape is asked for once, and the
-//! statements are made of that.
+//! Statements that read a table with other column names, a view or a query: its columns are asked for once, and the
+//! statements are made from them.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use crate::{
 
 /// What is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum From<'a> {
+pub(super) enum Source<'a> {
     Relation(&'a Ident, &'a Ident),
     Query(&'a str),
 }
 
-impl From<'_> {
+impl Source<'_> {
     /// Returns what it is called in sentences.
     pub(super) fn in_words(self) -> String {
         match self {
@@ -42,9 +42,9 @@ impl From<'_> {
 }
 
 /// Asks for the columns. Nothing is read and no function of the query is run: a row of nulls is joined to none.
-pub(super) async fn describe(db: &SharedDb, from: From<'_>) -> sqlx::Result<Vec<Column>> {
+pub(super) async fn describe(db: &SharedDb, source: Source<'_>) -> sqlx::Result<Vec<Column>> {
     let mut sql = Sql::new("select q.* from ");
-    from.to(&mut sql).text(" right join (select) as one on false");
+    source.to(&mut sql).text(" right join (select) as one on false");
     let row: PgRow = sqlx::query(sql.finish()).persistent(false).fetch_one(db).await?;
     let column = |column: &sqlx::postgres::PgColumn| Column {
         name: column.name().to_owned(),
@@ -67,12 +67,12 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Makes the statements. The shape has a column for the id.
-    pub(super) fn new(from: From<'_>, shape: &Shape) -> Self {
+    pub(super) fn new(source: Source<'_>, shape: &Shape) -> Self {
         let (column, id) = shape.of(Field::Id).unwrap_or((Field::Id.name(), Type::Other));
         let begin = || {
             let mut sql = Sql::new("select ");
             fields(&mut sql, shape);
-            from.to(sql.text(" from "));
+            source.to(sql.text(" from "));
             sql
         };
         let compared = |sql: &mut Sql| {
@@ -90,7 +90,8 @@ impl Reading {
         });
         let mut first = begin();
         compared(first.text(" order by "));
-        first.text(" limit $1");
+        // A row without an id is an error, and no later page would come to it.
+        first.text(" nulls first limit $1");
         let mut next = begin();
         compared(next.text(" where "));
         next.text(" operator(pg_catalog.>) $2::pg_catalog.text").text(match id {
@@ -114,7 +115,7 @@ impl Reading {
     }
 }
 
-/// Says whether a text is a UUID as PostgreSQL writes it.
+/// Returns `true` if a text is a UUID as PostgreSQL writes it.
 fn is_uuid(text: &str) -> bool {
     let is_right = |(at, byte): (usize, u8)| match at {
         8 | 13 | 18 | 23 => byte == b'-',

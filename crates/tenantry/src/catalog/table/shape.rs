@@ -182,7 +182,7 @@ mod tests {
              or 'suspended') or boolean (true is active): convert it in a query, or leave the column out"
         );
         for (names, part) in [
-            (named().role("nobody"), "has no column \"nobody\" for the role"),
+            (named().role("login"), "has no column \"login\" for the role"),
             (named().settings("slug"), "must be jsonb, json or text[]"),
             (named().attributes("slug"), "must be jsonb or json"),
             (named().created_at("slug"), "must be timestamptz"),

@@ -102,7 +102,7 @@ impl Hazard {
 /// Returns the hazards of a statement for this object.
 pub(super) fn of(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
     let mut found = of_change(plan, key, sql);
-    // What is created here starts with PostgreSQL's own grants, which nobody relies on yet.
+    // A new object starts with PostgreSQL's default grants, which no role relies on yet.
     if revokes(sql) && !plan.created.contains(key) && !plan.missing.contains(key) {
         found.insert(0, Hazard::RevokesAccess);
     }

@@ -1,5 +1,5 @@
-/// Names that nobody should get as a subdomain, by what they are commonly used for. All are in lower case and sorted
-/// within their line.
+/// Names that no tenant should get as a subdomain, grouped by their usual purpose. All are in lower case, and sorted
+/// within their group.
 pub(super) const RESERVED: &[&str] = &[
     // The site itself and its environments.
     "app",
@@ -101,7 +101,7 @@ pub(super) const RESERVED: &[&str] = &[
     "system",
     "team",
     "terms",
-    // PostgreSQL's, this library's, and what code takes for nobody.
+    // PostgreSQL's, this library's, and words that code takes for no value.
     "catalog",
     "default",
     "false",
