@@ -24,9 +24,23 @@ type Source = Box<dyn StdError + Send + Sync>;
 ///
 /// # Inside sqlx
 ///
-/// [`sqlx::Executor`] leaves only [`sqlx::Error`] to fail with. An acquire that times out is
-/// [`sqlx::Error::PoolTimedOut`] there, a closed manager [`sqlx::Error::PoolClosed`], and every other
-/// error of this type travels inside [`sqlx::Error::Io`]. `Error::from` turns all of them back.
+/// [`sqlx::Executor`] leaves only [`sqlx::Error`] to fail with, and so do
+/// [`TenantDb::acquire`](crate::TenantDb::acquire) and [`TenantDb::begin`](crate::TenantDb::begin), so that
+/// code written for sqlx's pool compiles unchanged. An error of this type travels inside
+/// [`sqlx::Error::Io`], and `Error::from` turns it back with its kind, its tenant and its source. The pool
+/// never returns [`sqlx::Error::PoolTimedOut`], which has no room for a tenant: match on the kind instead.
+///
+/// ```
+/// use tenantry::{Error, ErrorKind};
+///
+/// # async fn example(db: tenantry::TenantDb) -> Result<(), Box<dyn std::error::Error>> {
+/// match db.acquire().await.map_err(Error::from) {
+///     Ok(lease) => drop(lease),
+///     Err(error) if error.kind() == ErrorKind::Timeout => println!("{:?}", error.retry_after()),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors of statements
 ///
@@ -379,12 +393,8 @@ impl From<ParseTenantIdError> for Error {
 
 impl From<Error> for sqlx::Error {
     fn from(error: Error) -> Self {
-        match error.kind() {
-            ErrorKind::Timeout => Self::PoolTimedOut,
-            ErrorKind::Closed => Self::PoolClosed,
-            // Of the variants that can hold an error, the one whose own words are the least wrong.
-            _ => Self::Io(io::Error::other(error)),
-        }
+        // Of the variants that can hold an error, the one whose own words are the least wrong.
+        Self::Io(io::Error::other(error))
     }
 }
 
@@ -458,16 +468,29 @@ mod tests {
     fn survives_the_way_through_sqlx() {
         let id = TenantId::parse("acme").unwrap();
         for kind in [
+            ErrorKind::Timeout,
+            ErrorKind::Closed,
             ErrorKind::Overloaded,
             ErrorKind::Unavailable,
             ErrorKind::TransactionPooler,
             ErrorKind::Catalog,
+            ErrorKind::Database,
         ] {
-            let through = Error::from(sqlx::Error::from(Error::new(kind, "x").with_tenant(&id)));
+            let error = Error::new(kind, "x").with_tenant(&id).with_retry_after(RETRY_AFTER);
+            let error = error.with_source("y").with_class(Some(ErrorClass::Shutdown));
+            let (text, class) = (error.to_string(), error.class());
+            let through = Error::from(sqlx::Error::from(error));
             assert_eq!((through.kind(), through.tenant()), (kind, Some(&id)));
+            assert_eq!(through.retry_after(), Some(RETRY_AFTER));
+            assert_eq!((through.to_string(), through.class()), (text, class));
+            assert_eq!(through.source().map(ToString::to_string), Some("y".into()));
         }
-        for kind in [ErrorKind::Timeout, ErrorKind::Closed] {
-            assert_eq!(Error::from(sqlx::Error::from(Error::new(kind, "x"))).kind(), kind);
+        // sqlx's own pool may stand behind a catalog.
+        for (of_sqlx, kind) in [
+            (sqlx::Error::PoolTimedOut, ErrorKind::Timeout),
+            (sqlx::Error::PoolClosed, ErrorKind::Closed),
+        ] {
+            assert_eq!(Error::from(of_sqlx).kind(), kind);
         }
     }
 

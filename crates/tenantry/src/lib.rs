@@ -1,7 +1,7 @@
 //! Serve any number of PostgreSQL tenants from one bounded pool of connections.
 //!
 //! A [`TenantManager`] turns a tenant id into a [`TenantDb`]: a database handle that can only see that
-//! tenant, and that goes wherever sqlx takes a `&PgPool`.
+//! tenant, and that sqlx accepts as an [`Executor`](sqlx::Executor).
 //!
 //! ```no_run
 //! use tenantry::{Isolation, SchemaDiscovery, TenantManager};
@@ -52,9 +52,21 @@
 //! | `query(…).fetch_all(&pool)`, `query!`, `query_as!`, `QueryBuilder` | the same with `&db` |
 //! | `query(…).fetch(&pool)`, a stream | the same with `&db`; holds a connection until it ends or is dropped |
 //! | `pool.acquire()` | [`db.acquire()`](TenantDb::acquire), a [`Lease`] |
-//! | `pool.begin()`, nested `tx.begin()` | [`db.begin()`](TenantDb::begin), [`tx.begin()`](TenantTransaction::begin) |
+//! | `pool.begin()`, `pool.begin_with(…)` | [`db.begin()`](TenantDb::begin), [`db.begin_with(…)`](TenantDb::begin_with) |
+//! | `conn.begin()`, nested `tx.begin()` | [`lease.begin()`](Lease::begin), [`tx.begin()`](TenantTransaction::begin) |
+//! | `fn f(tx: &mut Transaction<'_, Postgres>)` | [`db.transaction(async \|tx\| f(tx).await)`](TenantDb::transaction) |
+//! | `fn f(conn: &mut PgConnection)` | `f(&mut lease)`, `f(&mut tx)` |
+//! | `fn f(e: impl PgExecutor<'_>)` | `f(&db)`, `f(&mut lease)`, `f(&mut tx)` |
+//! | `fn f<'a>(a: impl Acquire<'a, Database = Postgres>)` | `f(&mut lease)`, `f(&mut tx)`; a `&db` cannot be one |
+//! | a field of type `Transaction<'static, Postgres>` | [`TenantTransaction`] |
+//! | a field of type `PgPool` | [`TenantDb`], one per request |
 //! | `conn.copy_in_raw(…)`, `conn.copy_out_raw(…)` | the same on a [`Lease`] |
 //! | `PgListener` | see below |
+//!
+//! A `&TenantDb` is an `Executor`, not an [`Acquire`](sqlx::Acquire): `Acquire::begin` returns an
+//! [`sqlx::Transaction`], and only sqlx's own pool can make one that owns its connection. `acquire` and
+//! `begin` fail with [`sqlx::Error`], as those of sqlx's pool do. The project's `docs/porting.md` has the
+//! complete table.
 //!
 //! The `query!` macros check statements when the program is compiled, against the database that
 //! `DATABASE_URL` names then. Let that URL have a tenant's schema in its search path, for example with

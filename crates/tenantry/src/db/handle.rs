@@ -50,9 +50,14 @@ impl Handle {
         self.server.acquire(&self.occupant, Purpose::Lease).await
     }
 
-    pub(super) async fn begin(&self) -> Result<TenantTransaction, Error> {
-        let lease = self.server.acquire(&self.occupant, Purpose::Transaction).await?;
-        TenantTransaction::open(lease).await
+    /// Takes a connection for a transaction.
+    pub(super) async fn lease_for_transaction(&self) -> Result<Lease, Error> {
+        self.server.acquire(&self.occupant, Purpose::Transaction).await
+    }
+
+    /// Begins a transaction with this statement, or with a plain `begin`.
+    pub(super) async fn begin(&self, with: Option<SqlStr>) -> sqlx::Result<TenantTransaction> {
+        TenantTransaction::open_with(self.lease_for_transaction().await?, with).await
     }
 
     /// Begins a transaction of upkeep's in the schema.

@@ -4,6 +4,8 @@ mod effect;
 mod elsewhere;
 mod executor;
 mod handle;
+mod in_transaction;
+mod on_connection;
 mod patience;
 mod rows;
 mod shared;

@@ -1,6 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use sqlx::postgres::types::Oid;
+use sqlx::{Postgres, SqlSafeStr, Transaction, postgres::types::Oid};
 
 use super::{Handle, TenantTransaction};
 use crate::{
@@ -102,8 +102,8 @@ impl SharedDb {
     /// # Cancel safety
     ///
     /// Safe, as [`TenantDb::acquire`](crate::TenantDb::acquire) is.
-    pub async fn acquire(&self) -> Result<Lease, Error> {
-        self.handle.lease().await
+    pub async fn acquire(&self) -> sqlx::Result<Lease> {
+        Ok(self.handle.lease().await?)
     }
 
     /// Takes a connection and begins a transaction on it.
@@ -115,8 +115,67 @@ impl SharedDb {
     /// # Cancel safety
     ///
     /// Safe, as [`TenantDb::begin`](crate::TenantDb::begin) is.
-    pub async fn begin(&self) -> Result<TenantTransaction, Error> {
-        self.handle.begin().await
+    pub async fn begin(&self) -> sqlx::Result<TenantTransaction> {
+        self.handle.begin(None).await
+    }
+
+    /// Takes a connection and begins a transaction on it with this statement.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TenantDb::begin_with`](crate::TenantDb::begin_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe, as [`TenantDb::begin`](crate::TenantDb::begin) is.
+    pub async fn begin_with(&self, statement: impl SqlSafeStr) -> sqlx::Result<TenantTransaction> {
+        self.handle.begin(Some(statement.into_sql_str())).await
+    }
+
+    /// Runs work in a transaction: commits when it returns `Ok`, rolls back when it returns `Err` or is
+    /// dropped.
+    ///
+    /// The work gets an [`sqlx::Transaction`], so functions that take `&mut Transaction<'_, Postgres>` or
+    /// `&mut PgConnection` can be called as they are. It may borrow what is around it. Its error is any type
+    /// that is made from an [`sqlx::Error`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sqlx::{Postgres, Transaction};
+    ///
+    /// async fn debit(tx: &mut Transaction<'_, Postgres>, id: i32, by: i64) -> sqlx::Result<()> {
+    ///     let debit = sqlx::query("update accounts set balance = balance - $2 where id = $1");
+    ///     debit.bind(id).bind(by).execute(&mut **tx).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # async fn example(db: tenantry::SharedDb) -> sqlx::Result<()> {
+    /// let amount = 10;
+    /// db.transaction(async |tx: &mut Transaction<'_, Postgres>| {
+    ///     debit(tx, 1, amount).await?;
+    ///     debit(tx, 2, -amount).await
+    /// })
+    /// .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of the work, or those of [`begin`](Self::begin) and
+    /// [`commit`](crate::TenantTransaction::commit). Where the work has passed over the error of a
+    /// statement outside of a savepoint, the commit fails with SQLSTATE 25P02.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the transaction is rolled back in the background, before the connection is used
+    /// again; dropped during the commit, it may have been committed or not.
+    pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
+        E: From<sqlx::Error>,
+    {
+        self.handle.transaction(work).await
     }
 
     /// Takes a connection and asks the server for a sign of life on it.

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use sqlx::{Postgres, SqlSafeStr, Transaction};
+
 use super::{Handle, TenantTransaction};
 use crate::{
     error::Error,
@@ -9,9 +11,13 @@ use crate::{
 
 /// The database of one tenant.
 ///
-/// `&TenantDb` is an [`sqlx::Executor`], so it goes wherever a `&PgPool` goes: `query`, `query_as`,
-/// the `query!` macros, `QueryBuilder`, streams. Every statement takes a connection for just as long
-/// as it runs; holding a `TenantDb` holds none.
+/// `&TenantDb` is an [`sqlx::Executor`]: it works with `query`, `query_as`, the `query!` macros,
+/// `QueryBuilder` and streams. Every statement takes a connection only while it runs; holding a
+/// `TenantDb` holds none.
+///
+/// It is not an [`sqlx::Acquire`], whose `begin` has to return an [`sqlx::Transaction`] that owns its
+/// connection, and only sqlx's own pool can make one. Where a function takes `impl Acquire<'_>`, pass
+/// `&mut *db.acquire().await?` or the `tx` of [`transaction`](Self::transaction).
 ///
 /// A handle is made by the manager once the catalog has named the tenant, cannot be pointed at
 /// another one, and is cheap to clone: move it into a task, and the tenant goes with it. When the
@@ -79,6 +85,9 @@ impl TenantDb {
     ///
     /// # Errors
     ///
+    /// As with sqlx's pool the error is an [`sqlx::Error`], so `?` works in functions that return one.
+    /// [`Error::from`](crate::Error) tells what it is:
+    ///
     /// [`Timeout`](crate::ErrorKind::Timeout) when none became free within the acquire timeout,
     /// [`Overloaded`](crate::ErrorKind::Overloaded) when too many of this tenant wait already,
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when none could be opened,
@@ -90,8 +99,8 @@ impl TenantDb {
     /// # Cancel safety
     ///
     /// Safe: when dropped, the place in the queue, or the connection, goes back to the pool.
-    pub async fn acquire(&self) -> Result<Lease, Error> {
-        self.handle.lease().await
+    pub async fn acquire(&self) -> sqlx::Result<Lease> {
+        Ok(self.handle.lease().await?)
     }
 
     pub(crate) async fn acquire_alive(&self) -> Result<Lease, Error> {
@@ -115,9 +124,81 @@ impl TenantDb {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a transaction that was begun on the way is rolled back before anyone gets the connection.
-    pub async fn begin(&self) -> Result<TenantTransaction, Error> {
-        self.handle.begin().await
+    /// Safe: a transaction that was begun on the way is rolled back before the connection is used again.
+    pub async fn begin(&self) -> sqlx::Result<TenantTransaction> {
+        self.handle.begin(None).await
+    }
+
+    /// Takes a connection and begins a transaction on it with this statement.
+    ///
+    /// The statement may be a literal, or anything else that is an [`sqlx::SqlSafeStr`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(db: tenantry::TenantDb) -> sqlx::Result<()> {
+    /// let mut tx = db.begin_with("begin isolation level serializable read only").await?;
+    /// let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&mut *tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begin`](Self::begin), and [`sqlx::Error::BeginFailed`] when the statement begins no
+    /// transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe, as [`begin`](Self::begin) is.
+    pub async fn begin_with(&self, statement: impl SqlSafeStr) -> sqlx::Result<TenantTransaction> {
+        self.handle.begin(Some(statement.into_sql_str())).await
+    }
+
+    /// Runs work in a transaction: commits when it returns `Ok`, rolls back when it returns `Err` or is
+    /// dropped.
+    ///
+    /// The work gets an [`sqlx::Transaction`], so functions that take `&mut Transaction<'_, Postgres>` or
+    /// `&mut PgConnection` can be called as they are. It may borrow what is around it. Its error is any type
+    /// that is made from an [`sqlx::Error`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use sqlx::{Postgres, Transaction};
+    ///
+    /// async fn debit(tx: &mut Transaction<'_, Postgres>, id: i32, by: i64) -> sqlx::Result<()> {
+    ///     let debit = sqlx::query("update accounts set balance = balance - $2 where id = $1");
+    ///     debit.bind(id).bind(by).execute(&mut **tx).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # async fn example(db: tenantry::TenantDb) -> sqlx::Result<()> {
+    /// let amount = 10;
+    /// db.transaction(async |tx: &mut Transaction<'_, Postgres>| {
+    ///     debit(tx, 1, amount).await?;
+    ///     debit(tx, 2, -amount).await
+    /// })
+    /// .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of the work, or those of [`begin`](Self::begin) and
+    /// [`commit`](crate::TenantTransaction::commit). Where the work has passed over the error of a
+    /// statement outside of a savepoint, the commit fails with SQLSTATE 25P02.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the transaction is rolled back in the background, before the connection is used
+    /// again; dropped during the commit, it may have been committed or not.
+    pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
+        E: From<sqlx::Error>,
+    {
+        self.handle.transaction(work).await
     }
 
     /// Takes a connection and asks the server for a sign of life on it.

@@ -3,7 +3,10 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::{Connection, PgConnection, Postgres, Transaction, postgres::PgTransactionManager};
+use sqlx::{
+    Connection, PgConnection, Postgres, SqlSafeStr, SqlStr, Transaction,
+    postgres::PgTransactionManager, raw_sql,
+};
 use sqlx_core::transaction::TransactionManager;
 
 use crate::{
@@ -14,9 +17,16 @@ use crate::{
 
 /// A transaction on a connection that is bound to one tenant.
 ///
-/// It dereferences to [`sqlx::PgConnection`]: run statements on `&mut *tx`. Without
-/// [`commit`](Self::commit) nothing of it lasts: dropping it rolls back in the background, before
-/// anyone gets the connection.
+/// It dereferences to [`sqlx::PgConnection`]: run statements on `&mut *tx`, as on an
+/// [`sqlx::Transaction`]. `&mut tx` itself is an [`Executor`](sqlx::Executor) and an
+/// [`Acquire`](sqlx::Acquire), too. Without [`commit`](Self::commit), dropping the transaction rolls
+/// it back in the background, before the connection is used again.
+///
+/// It owns its connection and has no lifetime, so it replaces `Transaction<'static, Postgres>` as the
+/// type of a field. A function that takes `&mut Transaction<'_, Postgres>` accepts a
+/// [savepoint](Self::begin) or the argument of [`TenantDb::transaction`](crate::TenantDb::transaction).
+/// No other library can make an `sqlx::Transaction` that owns its connection: sqlx's own pool is the
+/// only source of one.
 ///
 /// # Examples
 ///
@@ -32,6 +42,28 @@ use crate::{
 /// tx.commit().await?;
 /// # Ok(()) }
 /// ```
+///
+/// A repository that holds the transaction:
+///
+/// ```no_run
+/// use tenantry::TenantTransaction;
+///
+/// struct Accounts {
+///     tx: TenantTransaction, // was: Transaction<'static, Postgres>
+/// }
+///
+/// impl Accounts {
+///     async fn debit(&mut self, id: i32) -> sqlx::Result<()> {
+///         let debit = sqlx::query("update accounts set balance = balance - 10 where id = $1");
+///         debit.bind(id).execute(&mut *self.tx).await?;
+///         Ok(())
+///     }
+///
+///     async fn save(self) -> sqlx::Result<()> {
+///         self.tx.commit().await
+///     }
+/// }
+/// ```
 #[must_use = "a transaction is rolled back unless it is committed"]
 #[derive(Debug)]
 pub struct TenantTransaction {
@@ -39,11 +71,16 @@ pub struct TenantTransaction {
 }
 
 impl TenantTransaction {
-    pub(crate) async fn open(mut lease: Lease) -> Result<Self, Error> {
+    pub(crate) async fn open(lease: Lease) -> Result<Self, Error> {
+        Ok(Self::open_with(lease, None).await?)
+    }
+
+    /// Begins with this statement, or with a plain `begin`.
+    pub(super) async fn open_with(mut lease: Lease, begin: Option<SqlStr>) -> sqlx::Result<Self> {
         // The lease counts as changed from here on, so a transaction that was begun without anybody
         // hearing of it is rolled back with everything else. sqlx's own depth would not tell: it is
         // raised only after the answer has come.
-        let begin = lease.begin_sql();
+        let begin = lease.begin_sql(begin);
         let begun = PgTransactionManager::begin(lease.attempt(), begin).await;
         lease.finish(Effect::OnSession, &begun);
         begun?;
@@ -67,40 +104,49 @@ impl TenantTransaction {
     /// # Errors
     ///
     /// What the server answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a savepoint that was set on the way changes nothing.
     pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
         Connection::begin(&mut **self).await
     }
 
-    /// Makes everything that was done last, and gives the connection back.
-    ///
-    /// As everywhere with PostgreSQL, a transaction in which a statement has failed is rolled back by that, and
-    /// the server answers as if all were well. So pass errors on, and roll back to a savepoint where one may be
-    /// passed over.
+    /// Fails, as [`sqlx::Connection::begin_with`] does inside a transaction: a savepoint has no options.
+    /// Pass them to [`TenantDb::begin_with`](crate::TenantDb::begin_with).
     ///
     /// # Errors
     ///
-    /// What the server answers; a deferred constraint fails here, for example, and everything is
-    /// rolled back. When the connection breaks, nobody knows whether it was committed.
+    /// [`sqlx::Error::InvalidSavePointStatement`]. Nothing is sent, and the transaction goes on.
+    pub async fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr,
+    ) -> sqlx::Result<Transaction<'_, Postgres>> {
+        Connection::begin_with(&mut **self, statement).await
+    }
+
+    /// Commits the transaction and gives the connection back.
+    ///
+    /// # Errors
+    ///
+    /// What the server answers. A deferred constraint fails here, for example, and everything is
+    /// rolled back. When the connection breaks, the transaction may have been committed or not.
+    ///
+    /// A transaction in which a statement has failed cannot be committed: the error has SQLSTATE 25P02,
+    /// and everything is rolled back. PostgreSQL itself answers such a `commit` with a silent rollback,
+    /// which sqlx reports as success. To continue after an expected error, roll back to a
+    /// [savepoint](Self::begin).
     ///
     /// # Cancel safety
     ///
     /// When dropped, the transaction may have been committed or not.
     pub async fn commit(mut self) -> sqlx::Result<()> {
-        let committed = PgTransactionManager::commit(&mut self).await;
+        let committed = commit(self.lease.in_use()).await;
         self.lease.finish(Effect::OnSession, &committed);
         if committed.is_ok() {
             self.lease.succeed();
         }
         committed
-    }
-
-    /// Commits what somebody else has done in the transaction, who may have passed over an error.
-    ///
-    /// To `commit` in a transaction that has failed the server answers with a rollback and no error, and
-    /// sqlx does not look. Any other statement is refused.
-    pub(crate) async fn commit_unless_failed(mut self) -> sqlx::Result<()> {
-        sqlx::raw_sql("select 1").execute(&mut *self).await?;
-        self.commit().await
     }
 
     /// Makes everything that was done last, and hands the lease out, with the locks of its session.
@@ -127,6 +173,16 @@ impl TenantTransaction {
     pub async fn rollback(mut self) -> sqlx::Result<()> {
         PgTransactionManager::rollback(&mut self).await
     }
+}
+
+/// Commits a transaction on a connection that is given back afterwards, in one round trip.
+///
+/// `close all` stands for any statement that a failed transaction refuses: the rest of the string is
+/// then not executed, while a lone `commit` would roll back and report success. sqlx, whose count of
+/// open transactions is private, still takes the transaction for open; the rollback that it sends ahead
+/// of the reset ends the empty one that is begun last, instead of causing a warning in the server's log.
+pub(super) async fn commit(conn: &mut PgConnection) -> sqlx::Result<()> {
+    raw_sql("close all; commit; begin").execute(conn).await.map(drop)
 }
 
 impl Deref for TenantTransaction {

@@ -90,7 +90,7 @@ impl Found {
                 return Err(FanOutOutcome::Failed { error: no_session(error), rows: 0 });
             }
         };
-        lease.map_err(|error| match error.kind() {
+        lease.map_err(Error::from).map_err(|error| match error.kind() {
             // It was suspended meanwhile.
             ErrorKind::Suspended => FanOutOutcome::Skipped,
             _ => FanOutOutcome::Failed { error: no_session(&error), rows: 0 },

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryFutureExt, stream};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout_at},
@@ -200,7 +200,7 @@ const LATE: &str = "no answer in time";
 
 /// Takes one of the library's own connections and asks whether the server is there.
 async fn sign_of_life(of: &Subject<'_>, began: Instant, deadline: Instant) -> Answer {
-    let mut acquire = pin!(of.system.acquire());
+    let mut acquire = pin!(of.system.acquire().map_err(Error::from));
     let half = began + deadline.saturating_duration_since(began) / 2;
     let acquired = match timeout_at(half, &mut acquire).await {
         // Whoever probes has a limit, too, and has to hear of it before that.

@@ -4,7 +4,9 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::{Executor, PgConnection, SqlStr, raw_sql};
+use sqlx::{
+    Connection, Executor, PgConnection, Postgres, SqlSafeStr, SqlStr, Transaction, raw_sql,
+};
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -27,8 +29,9 @@ use crate::{
 /// One connection of the pool, bound to one tenant, for as long as this value lives.
 ///
 /// It dereferences to [`sqlx::PgConnection`], so everything that sqlx can do with a connection works
-/// here: `&mut *lease` is an [`Executor`](sqlx::Executor), `copy_in_raw` copies, `begin` opens a
-/// transaction.
+/// here: `copy_in_raw` copies, [`begin`](Self::begin) opens a transaction, and `&mut *lease` or
+/// `&mut lease` is an [`Executor`](sqlx::Executor) and an [`Acquire`](sqlx::Acquire). It replaces
+/// `PoolConnection<Postgres>`.
 ///
 /// # What happens at the end
 ///
@@ -140,6 +143,51 @@ impl Lease {
     #[must_use]
     pub fn backend_pid(&self) -> Option<i32> {
         self.session().backend
+    }
+
+    /// Begins a transaction on the connection, as [`sqlx::Connection::begin`] does.
+    ///
+    /// It is an inherent method, because both [`sqlx::Connection`] and [`sqlx::Acquire`] have one of this
+    /// name. [`TenantDb::begin`](crate::TenantDb::begin) takes a connection and begins in one call.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(db: tenantry::TenantDb) -> sqlx::Result<()> {
+    /// let mut lease = db.acquire().await?;
+    /// let mut tx = lease.begin().await?;
+    /// sqlx::query("delete from drafts").execute(&mut *tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What the server answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe for everything but this lease: when dropped on the way, its session may be inside a
+    /// transaction, which ends with the lease. Drop the lease, too.
+    pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
+        Connection::begin(&mut **self).await
+    }
+
+    /// Begins a transaction with this statement, such as `begin isolation level serializable`.
+    ///
+    /// # Errors
+    ///
+    /// What the server answers, and [`sqlx::Error::BeginFailed`] when the statement begins no
+    /// transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`begin`](Self::begin).
+    pub async fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr,
+    ) -> sqlx::Result<Transaction<'_, Postgres>> {
+        Connection::begin_with(&mut **self, statement).await
     }
 
     /// Returns the span of the lease, at level `DEBUG`, with the tenant and its schema.
@@ -400,17 +448,26 @@ impl Lease {
         self.server.suspect_all();
     }
 
-    /// Returns what begins a transaction, where it is more than that: the transaction pins the schema.
-    pub(crate) fn begin_sql(&self) -> Option<SqlStr> {
+    /// Returns what begins a transaction, where that is more than a plain `begin`: the caller's
+    /// statement, and a pin of the schema where transactions need one.
+    pub(crate) fn begin_sql(&self, begin: Option<SqlStr>) -> Option<SqlStr> {
         let of = &self.occupant;
-        let schema = of.binding.own().first().filter(|_| of.is_always_pinned())?;
-        Some(begin_pinned_sql(of.oid()?, schema))
+        let schema = of.binding.own().first().filter(|_| of.is_always_pinned());
+        match of.oid().zip(schema) {
+            Some((oid, schema)) => Some(begin_pinned_sql(begin.as_ref(), oid, schema)),
+            None => begin,
+        }
     }
 
     /// Begins a transaction: until it is [known to have worked](Self::succeed), what was done on the
     /// connection may have failed.
     pub(crate) fn attempt(&mut self) -> &mut PgConnection {
         self.doubt = Doubt::Failed;
+        self.hand_out()
+    }
+
+    /// Returns the connection of a transaction that was [begun](Self::attempt), for what ends it.
+    pub(crate) fn in_use(&mut self) -> &mut PgConnection {
         self.hand_out()
     }
 

@@ -236,8 +236,15 @@ const WAIT_FOR_PIN: &str = "pg_catalog.pg_advisory_lock_shared(";
 
 /// Begins a transaction that pins a schema until its end, whatever is run in it: the pin of the session
 /// goes with `pg_advisory_unlock_all()`.
-pub(super) fn begin_pinned_sql(oid: SchemaOid, schema: &Ident) -> SqlStr {
-    let mut sql = Sql::new("begin; select ");
+///
+/// The caller's own statement may end in a comment or a semicolon.
+pub(super) fn begin_pinned_sql(begin: Option<&SqlStr>, oid: SchemaOid, schema: &Ident) -> SqlStr {
+    let mut sql = Sql::default();
+    match begin {
+        Some(begin) => sql.vouched(begin, 0..begin.as_str().len()),
+        None => sql.text("begin"),
+    };
+    sql.text("\n; select ");
     lock(&mut sql, "pg_catalog.pg_advisory_xact_lock_shared(", oid, schema);
     sql.finish()
 }

@@ -740,7 +740,8 @@ pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
         | E::Encode(_)
         | E::Decode(_)
         | E::InvalidArgument(_)
-        | E::InvalidSavePointStatement => true,
+        | E::InvalidSavePointStatement
+        | E::BeginFailed => true,
         _ => false,
     }
 }

@@ -153,7 +153,7 @@ impl Seeder {
     async fn seed_at_once(&self, seed: &Seed, site: &Site) -> Result<Ran, Error> {
         let mut tx = TenantTransaction::open(self.fleet.lease_for(site).await?).await?;
         let ran = in_transaction(seed, site, &mut tx).await?;
-        tx.commit_unless_failed().await.map_err(|error| site.occupant.name(error.into()))?;
+        tx.commit().await.map_err(|error| site.occupant.name(error.into()))?;
         Ok(ran.unwrap_or(Ran::Already))
     }
 

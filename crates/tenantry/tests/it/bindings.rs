@@ -2,7 +2,7 @@
 
 use tenantry::{ErrorKind, FixedCatalog, Ident, TenantManager, TenantRecord};
 
-use crate::support::{TestResult, World, code_of, name_of, observe, pid_of, run};
+use crate::support::{TestResult, World, code_of, kind_of, name_of, observe, pid_of, run};
 
 const HOSTILE: &str = r"it's \ 'quoted'; set role none; -- é";
 const SEEN: &str = "select current_user || coalesce(current_setting('app.plan', true), '')";
@@ -78,7 +78,7 @@ async fn a_record_that_does_not_work_harms_nobody_else() -> TestResult {
         let pid = pid_of(&globex).await?;
         for _ in 0..3 {
             let error = acme.acquire().await.expect_err("its session cannot be bound");
-            assert_eq!(error.kind(), ErrorKind::Database);
+            assert_eq!(kind_of(error), ErrorKind::Database);
             assert_eq!(name_of(&globex).await?, "globex");
             assert_eq!(pid_of(&globex).await?, pid, "it cost a connection");
         }

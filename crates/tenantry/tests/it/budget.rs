@@ -10,7 +10,7 @@ use std::{
 };
 
 use sqlx::PgConnection;
-use tenantry::{ErrorKind, TenantDb, TenantManager};
+use tenantry::{Error, ErrorKind, TenantDb, TenantManager};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::support::{
@@ -152,7 +152,7 @@ async fn a_tenant_gets_no_more_than_its_cap() -> TestResult {
     let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
     let held = hold(&acme, 2).await?;
     let error = acme.acquire().await.expect_err("the cap is reached");
-    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(kind_of(error), ErrorKind::Timeout);
     assert_eq!(name_of(&globex).await?, "globex");
     drop(held);
     assert_eq!(name_of(&acme).await?, "acme");
@@ -167,13 +167,14 @@ async fn whoever_waits_too_long_is_told_when_to_come_back() -> TestResult {
     let acme = manager.tenant("acme").await?;
     let _held = hold(&acme, 2).await?;
     let began = Instant::now();
-    let error = acme.acquire().await.expect_err("nothing becomes free");
+    let error = Error::from(acme.acquire().await.expect_err("nothing becomes free"));
     assert!(began.elapsed() >= Duration::from_millis(200));
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Timeout, true));
     assert!(error.retry_after().is_some_and(|after| after > Duration::ZERO));
     assert_eq!(error.tenant().map(tenantry::TenantId::as_str), Some("acme"));
-    let error = name_of(&acme).await.expect_err("nothing becomes free");
-    assert!(matches!(error, sqlx::Error::PoolTimedOut), "{error:?}");
+    let error = Error::from(name_of(&acme).await.expect_err("nothing becomes free"));
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.tenant(), Some(acme.tenant().id()));
     assert!(tenantry::Error::from(error).retry_after().is_some());
     let pool = manager.snapshot();
     assert_eq!((pool.waiting, pool.acquires.timeout), (0, 2));
@@ -191,7 +192,7 @@ async fn one_too_many_in_the_queue_is_refused_at_once() -> TestResult {
         async move { name_of(&acme).await }
     });
     eventually("somebody waits", async || manager.snapshot().waiting == 1).await;
-    let error = acme.acquire().await.expect_err("the queue is full");
+    let error = Error::from(acme.acquire().await.expect_err("the queue is full"));
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Overloaded, true));
     assert!(error.retry_after().is_some());
     assert_eq!(kind_of(name_of(&acme).await.expect_err("full")), ErrorKind::Overloaded);

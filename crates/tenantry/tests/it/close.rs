@@ -23,13 +23,12 @@ async fn after_close_there_is_no_session_and_everything_is_refused() -> TestResu
     manager.close().await;
     eventually("all sessions have ended", async || sessions(&mut admin).await == 0).await;
     assert!(manager.is_closed());
-    assert_eq!(db.acquire().await.expect_err("closed").kind(), ErrorKind::Closed);
-    assert_eq!(db.begin().await.expect_err("closed").kind(), ErrorKind::Closed);
+    assert_eq!(kind_of(db.acquire().await.expect_err("closed")), ErrorKind::Closed);
+    assert_eq!(kind_of(db.begin().await.expect_err("closed")), ErrorKind::Closed);
     assert_eq!(db.ping().await.expect_err("closed").kind(), ErrorKind::Closed);
     assert_eq!(manager.tenant("acme").await.expect_err("closed").kind(), ErrorKind::Closed);
     assert_eq!(manager.tenants().await.expect_err("closed").kind(), ErrorKind::Closed);
     let error = name_of(&db).await.expect_err("closed");
-    assert!(matches!(error, sqlx::Error::PoolClosed), "{error:?}");
     assert_eq!(kind_of(error), ErrorKind::Closed);
     let began = Instant::now();
     manager.close().await;
@@ -147,7 +146,7 @@ async fn waiting_requests_hear_of_the_close() -> TestResult {
     let waiting = tokio::spawn(async move { db.acquire().await.map(drop) });
     eventually("somebody waits", async || manager.snapshot().waiting == 1).await;
     manager.close_within(Duration::from_millis(1)).await;
-    assert_eq!(waiting.await?.expect_err("closed").kind(), ErrorKind::Closed);
+    assert_eq!(kind_of(waiting.await?.expect_err("closed")), ErrorKind::Closed);
     drop(lease);
     Ok(())
 }

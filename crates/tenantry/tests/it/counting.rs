@@ -132,7 +132,7 @@ async fn add_one(manager: &TenantManager, in_transaction: bool) -> Result<(), Fa
     if !in_transaction {
         return add.execute(&db).await.map(drop).map_err(sent);
     }
-    let mut tx = db.begin().await.map_err(not_sent)?;
+    let mut tx = db.begin().await.map_err(tenantry::Error::from).map_err(not_sent)?;
     let step = async {
         add.execute(&mut *tx).await?;
         tx.commit().await

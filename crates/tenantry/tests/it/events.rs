@@ -8,7 +8,8 @@ use std::{
 use crate::{
     log::{Format, logged},
     support::{
-        Heard, TestResult, World, at_rest, eventually, kill, name_of, pid_of, pool_options, run,
+        Heard, TestResult, World, at_rest, eventually, kill, kind_of, name_of, pid_of,
+        pool_options, run,
     },
 };
 use tenantry::{
@@ -508,7 +509,7 @@ async fn no_tenant_pool_begins_after_the_end() -> TestResult {
         manager.close().await;
         for db in [&acme, &globex] {
             let error = db.acquire().await.expect_err("it is closed");
-            assert_eq!(error.kind(), tenantry::ErrorKind::Closed);
+            assert_eq!(kind_of(error), tenantry::ErrorKind::Closed);
         }
         Ok(())
     })

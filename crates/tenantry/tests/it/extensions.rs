@@ -179,7 +179,7 @@ async fn nobody_else_may_create_in_an_extension_schema() -> TestResult {
         run(&mut admin, &format!("grant create on schema extensions to {grantee}")).await;
         let manager = reaching(&world);
         let refused = manager.tenant("acme").await.expect_err("somebody may create");
-        let words = cause_of(&refused).1;
+        let words = cause_of(&refused.into()).1;
         assert!(
             words.contains(&format!("revoke create on schema extensions from {named}")),
             "{words}"
@@ -286,7 +286,7 @@ async fn what_cannot_be_reached_is_named() -> TestResult {
     let acme = manager.tenant("acme").await?;
     for _ in 0..2 {
         let refused = acme.acquire().await.expect_err("it may not use the schema");
-        let words = cause_of(&refused).1;
+        let words = cause_of(&refused.into()).1;
         assert!(words.contains("grant usage on schema ext"), "{words}");
     }
     run(&mut admin, &format!("grant usage on schema ext to {role}")).await;

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::Connection;
 use tenantry::{
     Error, ErrorKind, FixedCatalog, TableCatalog, TenantDb, TenantId, TenantManager, TenantRecord,
     provision::{CreateOptions, DropOptions, Provisioner},
@@ -93,8 +92,10 @@ async fn handles_transactions_and_leases_do_not_reach_the_next_tenant_of_the_nam
             // name was freed too soon, as this test has done.
             sleep(Duration::from_secs(3)).await;
             assert_eq!(refusal(db).await, ErrorKind::StaleHandle);
-            assert!(db.begin().await.is_err_and(|error| error.kind() == ErrorKind::StaleHandle));
-            assert!(db.acquire().await.is_err_and(|error| error.kind() == ErrorKind::StaleHandle));
+            assert!(db.begin().await.is_err_and(|error| kind_of(error) == ErrorKind::StaleHandle));
+            assert!(
+                db.acquire().await.is_err_and(|error| kind_of(error) == ErrorKind::StaleHandle)
+            );
         }
     }
     for manager in [&here, &there] {

@@ -1,7 +1,7 @@
 //! What a tenant leaves half done on a session never reaches the next one.
 
 use futures_util::StreamExt;
-use sqlx::{Connection, Executor};
+use sqlx::Executor;
 use tenantry::{FixedCatalog, Ident, TenantDb, TenantRecord};
 
 use crate::support::{

@@ -61,6 +61,7 @@ mod scope;
 mod secrets;
 mod seed;
 mod session_names;
+mod signatures;
 mod sql_names;
 mod starving;
 mod table_catalog;

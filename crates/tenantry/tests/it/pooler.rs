@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
 use tenantry::{
-    ErrorClass, ErrorKind, Event, HealthOptions, HealthStatus, Pooling, TenantManager, ops::Ops,
-    provision::CreateOptions,
+    Error, ErrorClass, ErrorKind, Event, HealthOptions, HealthStatus, Pooling, TenantManager,
+    ops::Ops, provision::CreateOptions,
 };
 use tenantry_devdb::DevServer;
 use tokio::task::JoinSet;
@@ -88,7 +88,7 @@ async fn load(manager: &TenantManager, requests: usize) -> Tally {
 async fn serves_nothing(manager: &TenantManager) -> TestResult {
     let sentence = "a connection pooler in transaction mode mixes up the sessions of tenants; \
                     connect to PostgreSQL itself or to a pooler in session mode, and restart";
-    let error = manager.shared().acquire().await.expect_err("nothing is served");
+    let error = Error::from(manager.shared().acquire().await.expect_err("nothing is served"));
     assert_eq!(error.kind(), ErrorKind::TransactionPooler);
     assert_eq!(error.to_string(), format!("nothing is served: {sentence}"));
     assert_eq!((error.is_transient(), error.retry_after()), (false, None));

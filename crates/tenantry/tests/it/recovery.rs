@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tenantry::{ErrorKind, TenantManager};
+use tenantry::{Error, ErrorKind, TenantManager};
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -98,7 +98,7 @@ async fn one_dead_connection_found_makes_the_pool_ask_all_others_first() -> Test
                 "begin" => match db.begin().await {
                     Ok(tx) => tx.rollback().await.is_ok(),
                     Err(error) => {
-                        assert_eq!(error.kind(), ErrorKind::Unavailable);
+                        assert_eq!(kind_of(error), ErrorKind::Unavailable);
                         false
                     }
                 },
@@ -220,9 +220,9 @@ async fn a_server_that_is_not_there_is_told_quickly() -> TestResult {
     for _ in 0..3 {
         let error = db.acquire().await.err();
         // The one idle connection may be handed out as it is.
-        assert!(error.is_none_or(|error| error.kind() == ErrorKind::Unavailable));
+        assert!(error.is_none_or(|error| kind_of(error) == ErrorKind::Unavailable));
     }
-    let error = db.acquire().await.expect_err("the server is down");
+    let error = Error::from(db.acquire().await.expect_err("the server is down"));
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient());
     assert_eq!(

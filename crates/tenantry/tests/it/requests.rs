@@ -1,7 +1,6 @@
 //! Everything that a request can do with a handle, to be dropped at any moment.
 
 use futures_util::{StreamExt, future::BoxFuture};
-use sqlx::Connection;
 use tenantry::TenantDb;
 
 use crate::support::{name_of, run};
@@ -87,6 +86,46 @@ pub(crate) const ACTS: &[(&str, Act)] = &[
             own(&db, &name_of(&mut *savepoint).await?);
             savepoint.commit().await?;
             tx.commit().await
+        })
+    }),
+    ("transaction as told", |db| {
+        Box::pin(async move {
+            let mut tx = db.begin_with("begin isolation level repeatable read").await?;
+            own(&db, &name_of(&mut tx).await?);
+            sqlx::query("update users set name = name").execute(&mut tx).await?;
+            tx.commit().await
+        })
+    }),
+    ("lease as told", |db| {
+        Box::pin(async move {
+            let mut lease = db.acquire().await?;
+            let mut tx = lease.begin_with("begin read only").await?;
+            own(&db, &name_of(&mut *tx).await?);
+            tx.commit().await
+        })
+    }),
+    ("closure", |db| {
+        Box::pin(async move {
+            db.transaction(async |tx| {
+                sqlx::query("update users set name = name").execute(&mut **tx).await?;
+                own(&db, &name_of(&mut **tx).await?);
+                Ok(())
+            })
+            .await
+        })
+    }),
+    ("closure that fails", |db| {
+        Box::pin(async move {
+            let failed = db
+                .transaction(async |tx| {
+                    sqlx::query("update users set name = 'wrong'").execute(&mut **tx).await?;
+                    Err::<(), _>(sqlx::Error::RowNotFound)
+                })
+                .await;
+            match failed {
+                Err(sqlx::Error::RowNotFound) => Ok(()),
+                other => other,
+            }
         })
     }),
     ("rollback", |db| {

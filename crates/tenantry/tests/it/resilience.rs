@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use tenantry::{
-    BreakerState, ErrorClass, ErrorKind, Event, ManagerBuilder, TenantManager,
+    BreakerState, Error, ErrorClass, ErrorKind, Event, ManagerBuilder, TenantManager,
     retry::{RetryPolicy, retry},
 };
 use tenantry_devdb::DevServer;
@@ -15,8 +15,8 @@ use crate::{
     counting::{AT_MOST, Counting},
     faults::{Frozen, Mode, Proxy},
     support::{
-        Heard, TestResult, World, at_rest, connect, eventually, eventually_within, name_of,
-        pool_options, private_server, run, sessions, state_of,
+        Heard, TestResult, World, at_rest, connect, eventually, eventually_within, kind_of,
+        name_of, pool_options, private_server, run, sessions, state_of,
     },
 };
 
@@ -158,7 +158,7 @@ async fn an_open_breaker_refuses_at_once_and_those_who_wait_as_well() -> TestRes
     }
     for outcome in waiting.join_all().await {
         if let Err(error) = outcome {
-            assert_eq!(error.kind(), ErrorKind::Unavailable);
+            assert_eq!(kind_of(error), ErrorKind::Unavailable);
         }
     }
     eventually("the breaker is open", async || {
@@ -168,7 +168,7 @@ async fn an_open_breaker_refuses_at_once_and_those_who_wait_as_well() -> TestRes
     .await;
     let began = Instant::now();
     for _ in 0..1_000 {
-        let error = db.acquire().await.expect_err("the server is down");
+        let error = Error::from(db.acquire().await.expect_err("the server is down"));
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.retry_after().is_some() && error.is_transient());
     }
@@ -176,7 +176,7 @@ async fn an_open_breaker_refuses_at_once_and_those_who_wait_as_well() -> TestRes
     let began = Instant::now();
     manager.close().await;
     assert!(began.elapsed() < AT_MOST, "closing waits for the server");
-    assert_eq!(db.acquire().await.map_err(|error| error.kind()).err(), Some(ErrorKind::Closed));
+    assert_eq!(db.acquire().await.err().map(kind_of), Some(ErrorKind::Closed));
     Ok(())
 }
 
@@ -211,7 +211,7 @@ async fn a_tls_handshake_that_is_cut_is_tried_again() -> TestResult {
     let heard = Heard::default();
     let url = format!("{}?sslmode=require", proxy.url());
     let manager = builder(&url).on_event(heard.hook()).build()?;
-    let error = manager.shared().acquire().await.expect_err("the handshake is cut");
+    let error = Error::from(manager.shared().acquire().await.expect_err("the handshake is cut"));
     assert_eq!((error.kind(), error.class()), (ErrorKind::Unavailable, ErrorClass::Connection));
     manager.close().await;
     assert_eq!(heard.retries().len(), 2, "three attempts");

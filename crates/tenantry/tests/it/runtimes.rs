@@ -5,7 +5,7 @@ use std::time::Duration;
 use tenantry::{ErrorKind, TenantDb, TenantManager};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{TestResult, World, name_of, pid_of, sessions};
+use crate::support::{TestResult, World, kind_of, name_of, pid_of, sessions};
 
 fn home() -> Result<Runtime, std::io::Error> {
     Builder::new_multi_thread().worker_threads(1).enable_all().build()
@@ -84,7 +84,7 @@ fn a_manager_whose_runtime_has_ended_fails_and_does_not_hang() -> TestResult {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..40 {
             let db = db.clone();
-            tasks.spawn(async move { db.acquire().await.map(drop).map_err(|error| error.kind()) });
+            tasks.spawn(async move { db.acquire().await.map(drop).map_err(kind_of) });
         }
         for outcome in tokio::time::timeout(patience, tasks.join_all()).await? {
             let idle = outcome.is_ok();
@@ -101,7 +101,7 @@ fn a_manager_whose_runtime_has_ended_fails_and_does_not_hang() -> TestResult {
                     let used = sqlx::query("select 1").execute(&mut *lease);
                     drop(tokio::time::timeout(patience, used).await?);
                 }
-                Err(error) => refused = Some(error.kind()),
+                Err(error) => refused = Some(kind_of(error)),
             }
         }
         assert_eq!(refused, Some(ErrorKind::Closed));

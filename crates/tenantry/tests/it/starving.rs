@@ -86,7 +86,7 @@ async fn the_cap_holds_across_evictions() -> TestResult {
     for _ in 0..3 {
         manager.evict(acme.tenant().id());
         let error = acme.acquire().await.expect_err("it has two already");
-        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!(kind_of(error), ErrorKind::Timeout);
         assert_eq!(manager.snapshot().leased, 2);
     }
     drop(leases);

@@ -4,7 +4,7 @@ use sqlx::{Connection, Executor};
 use tenantry::{ErrorKind, TenantDb};
 
 use crate::support::{
-    TestResult, World, at_rest, code_of, idle_in_transaction, name_of, run, try_run,
+    TestResult, World, at_rest, code_of, idle_in_transaction, kind_of, name_of, run, try_run,
 };
 
 async fn ids(db: &TenantDb) -> sqlx::Result<Vec<i32>> {
@@ -113,7 +113,7 @@ async fn a_transaction_that_cannot_begin_says_why() -> TestResult {
     let impatient = manager_of_impatient.tenant("acme").await?;
     let tx = impatient.begin().await?;
     let error = impatient.begin().await.expect_err("the only connection is in use");
-    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(kind_of(error), ErrorKind::Timeout);
     drop((tx, held));
     manager.close().await;
     manager_of_impatient.close().await;
@@ -148,8 +148,9 @@ async fn a_failed_transaction_that_is_committed_changes_nothing() -> TestResult 
     let mut tx = db.begin().await?;
     add(&mut *tx, 2).await?;
     drop(try_run(&mut *tx, "select 1/0").await);
-    // PostgreSQL answers a commit like this with a rollback and no error.
-    drop(tx.commit().await);
+    // PostgreSQL answers a lone `commit` with a rollback and no error.
+    let error = tx.commit().await.expect_err("the transaction has failed");
+    assert_eq!(code_of(&error), "error 25P02");
     assert_eq!(ids(&db).await?, [1]);
     manager.close().await;
     Ok(())

@@ -2,7 +2,6 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 
-use sqlx::Connection;
 use tokio::task::yield_now;
 
 use super::super::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sqlx::{Connection, Executor, Row, raw_sql};
+use sqlx::{Executor, Row, raw_sql};
 use tokio::time::{Instant, sleep};
 
 use super::{

@@ -373,7 +373,7 @@ async fn read_objects(
 /// Commits what was done, or takes it back. Returns what of the two.
 async fn end(tx: TenantTransaction, done: Result<bool, Error>) -> Result<bool, Error> {
     match done {
-        Ok(true) => tx.commit_unless_failed().await?,
+        Ok(true) => tx.commit().await?,
         Ok(false) => tx.rollback().await?,
         Err(error) => return Err(roll_back(tx, error).await),
     }

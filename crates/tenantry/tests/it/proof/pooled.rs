@@ -7,7 +7,7 @@ use tenantry_devdb::DevServer;
 use super::{not_held, outcome, remains};
 use crate::{
     faults::PgBouncer,
-    support::{TestResult, connect, observe, pool_options, run},
+    support::{TestResult, connect, kind_of, observe, pool_options, run},
 };
 
 fn manager(url: &str) -> TenantManager {
@@ -68,7 +68,7 @@ async fn a_pooler_in_transaction_mode_leaks_and_is_found_to() -> TestResult {
         }
         drop(others);
         // Tenants are served as little as before.
-        let error = manager.shared().acquire().await.err().map(|error| error.kind());
+        let error = manager.shared().acquire().await.err().map(kind_of);
         assert_eq!(error, Some(ErrorKind::TransactionPooler));
         manager.close().await;
         assert_eq!(remains(&mut connect(&server.url()).await).await, [""; 0], "{mode} {size}");
