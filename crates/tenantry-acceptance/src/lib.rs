@@ -21,6 +21,9 @@
 //! | `POST /raw` | the handle, the body | reads at most [`BODY_LIMIT`] bytes, begins, [`work::begin_to_add`], commits | 201, or 413 |
 //! | `POST /forget` | a transaction | [`work::begin_to_add`] | 200 |
 //! | `GET /fail/{how}` | the handle, the path | [`work::fail`] | 200 |
+//! | `GET /mapped/{how}` | the handle, the path | [`work::fail`], whose error is mapped | 200 |
+//! | `GET /wrapped/{how}` | the handle, the path | [`work::fail`], whose error is the source of a [`work::Wrapped`] | 200, or what the adapter finds in that |
+//! | `GET /status/{code}` | the path | | fails with the status, made into the adapter's own error |
 //! | `POST /slow` | the handle | [`work::slow`] | 200 |
 //! | `POST /slow-tx` | a transaction | [`work::slow_in`] | 200 |
 //! | `POST /panic` | a transaction | [`work::begin_to_add`], then panics | nothing |
@@ -75,7 +78,9 @@ macro_rules! suite {
             bound_to_one_tenant, bound_before_anything_is_asked, bound_by_a_session_store,
             bound_outside_of_the_session, bound_and_optional,
             inner_middleware_wins, optional_inner_middleware_takes_the_tenant_away,
-            failing_statements_are_opaque, no_connection_in_time, no_server, closed_manager,
+            failing_statements_are_opaque, refused_statements_can_be_mapped,
+            keep_their_status_under_an_error_of_the_application, a_status_is_a_problem,
+            no_connection_in_time, no_server, closed_manager,
             failing_catalog, missing_middleware,
             thousand_parallel_requests,
             streaming_body, client_that_leaves_a_stream, events_outlive_their_handler,
@@ -123,6 +128,6 @@ mod tests {
             assert!(suite.contains(&case), "{case}");
             count += 1;
         }
-        assert_eq!(count, 44);
+        assert_eq!(count, 47);
     }
 }

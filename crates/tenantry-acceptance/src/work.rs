@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
+use sqlx::postgres::PgQueryResult;
 use tenantry::{Error, TenantDb, TenantTransaction};
 
 /// How many rows [`rows`] has.
@@ -50,6 +51,17 @@ pub async fn begin_to_add(tx: &mut TenantTransaction) -> Result<(), Error> {
     Ok(())
 }
 
+/// The text of a statement that the server refuses for this reason.
+macro_rules! raise_as {
+    ($sqlstate:literal) => {
+        concat!(
+            "do $$ begin raise exception 'secret exception' using errcode = '",
+            $sqlstate,
+            "'; end $$"
+        )
+    };
+}
+
 /// Runs a statement that fails, with words that no client may see: the last segment of the path says
 /// which.
 ///
@@ -62,6 +74,14 @@ pub async fn fail(db: &TenantDb, how: &str) -> Result<(), Error> {
         "no-table" => sqlx::query("select from secret_table").execute(db).await,
         "duplicate" => sqlx::query("insert into users table users").execute(db).await,
         "raised" => sqlx::raw_sql(raise).execute(db).await,
+        "no-row" => {
+            let query = sqlx::query("select from users where name = 'nobody'");
+            query.fetch_one(db).await.map(|_| PgQueryResult::default())
+        }
+        "check" => sqlx::raw_sql(raise_as!("23514")).execute(db).await,
+        "foreign-key" => sqlx::raw_sql(raise_as!("23503")).execute(db).await,
+        "serialization" => sqlx::raw_sql(raise_as!("40001")).execute(db).await,
+        "deadlock" => sqlx::raw_sql(raise_as!("40P01")).execute(db).await,
         "wrong-type" => {
             let query = sqlx::query_scalar::<_, i32>("select name from users");
             return Err(query.fetch_one(db).await.expect_err("a name is no number").into());
@@ -125,3 +145,8 @@ pub async fn is_member(db: &TenantDb, user: Option<&str>) -> Result<bool, Error>
     let query = sqlx::query_scalar("select exists (select from users where name = $1)").bind(user);
     Ok(query.fetch_one(db).await?)
 }
+
+/// An error of an application around one of the library.
+#[derive(Debug, thiserror::Error)]
+#[error("showing the dashboard")]
+pub struct Wrapped(#[from] Error);

@@ -1,24 +1,54 @@
 use std::{error::Error as StdError, fmt};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
-use tenantry::{ErrorKind, admission};
+use tenantry::{ErrorKind, admission::Failure};
 
-use crate::problem::{Problem, status_of};
+use crate::problem::Problem;
 
 /// The error of a handler that talks to the database.
 ///
-/// `?` makes it of every [`sqlx::Error`] and [`tenantry::Error`]. As a response it is a problem
-/// document that says nothing about the database; the log gets everything.
+/// `?` makes it of every [`sqlx::Error`] and [`tenantry::Error`], of a [`StatusCode`] and of a
+/// [`Problem`]. As a response it is a problem document that never has the database's words in it; the
+/// log gets everything.
 ///
-/// | [`ErrorKind`] | status |
-/// |---|---|
-/// | `Timeout`, `Overloaded`, `Unavailable`, `Catalog`, `Closed`, `StaleHandle`, `NameInUse`, `TransactionPooler` | 503 with `Retry-After` |
-/// | `UnknownTenant` | 404 |
-/// | `Suspended` | 403 |
-/// | `InvalidTenantId` | 400 |
-/// | all others | 500 |
+/// # What clients are told
+///
+/// | [`ErrorKind`] | status | [mapped](Self::mapped) |
+/// |---|---|---|
+/// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, `StaleHandle`, `NameInUse`, `Busy`, `TransactionPooler`, a `Catalog` that is transient | 503 with `Retry-After` | |
+/// | `UnknownTenant` | 404 | |
+/// | `Suspended` | 403 | |
+/// | `InvalidTenantId` | 400 | |
+/// | `RowNotFound` | 500 | 404 |
+/// | `UniqueViolation`, `ExclusionViolation` | 500 | 409 |
+/// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation` | 500 | 422 |
+/// | `SerializationFailure`, `Deadlock`, `LockNotAvailable`, `ReadOnly` | 500 | 503 with `Retry-After` |
+/// | all others | 500 | |
+///
+/// The third column is opt-in, because a violated constraint is often a mistake in the program. Opt in
+/// for a statement with `.map_err(DbError::mapped)?`, for a handler by returning [`Mapped`], and for an
+/// application in the `From` of its own error. [`tenantry::admission::statement_problem`] is the table
+/// itself.
 ///
 /// # Examples
+///
+/// ```
+/// use actix_web::{HttpResponse, web::Path};
+/// use tenantry_actix::{Db, DbError};
+///
+/// async fn invite(Db(db): Db, email: Path<String>) -> Result<HttpResponse, DbError> {
+///     let insert = sqlx::query("insert into users (email) values ($1)").bind(email.into_inner());
+///     match insert.execute(&db).await.map_err(DbError::from) {
+///         Ok(_) => Ok(HttpResponse::Created().finish()),
+///         // Invited already.
+///         Err(error) if error.is_unique_violation_of("users_email_key") => {
+///             Ok(HttpResponse::Ok().finish())
+///         }
+///         Err(error) => Err(error),
+///     }
+/// }
+/// # let _ = actix_web::App::new().route("/{email}", actix_web::web::post().to(invite));
+/// ```
 ///
 /// An application's own error, for what its clients should be told:
 ///
@@ -64,38 +94,82 @@ use crate::problem::{Problem, status_of};
 ///     }
 /// }
 /// ```
-#[derive(Debug)]
-pub struct DbError(admission::Rejection);
+pub struct DbError(pub(crate) Failure);
 
 impl DbError {
-    /// Returns what kind of error it is.
+    /// Answers a statement that the database refused with a status of its own instead of 500, as the
+    /// table [above](#what-clients-are-told) says.
+    ///
+    /// It takes whatever `DbError` is made of, so it fits into `map_err`.
     #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        self.error().kind()
+    pub fn mapped(error: impl Into<Self>) -> Self {
+        Self(error.into().0.mapped())
     }
 
-    /// Returns what the database has answered, if it was the database that failed.
-    ///
-    /// It is there to be branched on, such as by
-    /// [`is_unique_violation`](sqlx::error::DatabaseError::is_unique_violation), not to be sent.
+    /// Returns what kind of error it is; `None` for one made of a status or a [`Problem`].
+    #[must_use]
+    pub fn kind(&self) -> Option<ErrorKind> {
+        self.0.kind()
+    }
+
+    /// Returns the error that this one was made of; `None` if that was a status or a [`Problem`].
+    #[must_use]
+    pub fn error(&self) -> Option<&tenantry::Error> {
+        self.0.error()
+    }
+
+    /// Returns what the database has answered, if it was the database that failed. It is there to be
+    /// branched on, not to be sent.
     #[must_use]
     pub fn as_database_error(&self) -> Option<&dyn sqlx::error::DatabaseError> {
-        let source = self.source()?.downcast_ref::<sqlx::Error>()?;
-        source.as_database_error()
+        self.error()?.as_database_error()
+    }
+
+    /// Returns the name of the violated constraint or unique index.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        self.error()?.constraint()
+    }
+
+    /// Returns the name of the table that a violated constraint belongs to.
+    #[must_use]
+    pub fn table(&self) -> Option<&str> {
+        self.error()?.table()
+    }
+
+    /// Returns the name of the column that must not be null.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        self.error()?.column()
+    }
+
+    /// Returns `true` if a query was to return a row and found none.
+    #[must_use]
+    pub fn is_row_not_found(&self) -> bool {
+        self.kind() == Some(ErrorKind::RowNotFound)
+    }
+
+    /// Returns `true` if a row with this key exists already.
+    #[must_use]
+    pub fn is_unique_violation(&self) -> bool {
+        self.kind() == Some(ErrorKind::UniqueViolation)
+    }
+
+    /// Returns `true` if a row with this key exists already, by the constraint or unique index of this
+    /// name.
+    #[must_use]
+    pub fn is_unique_violation_of(&self, constraint: &str) -> bool {
+        self.is_unique_violation() && self.constraint() == Some(constraint)
     }
 
     /// Writes to the log what the response does not say.
     pub(crate) fn log(&self) {
-        self.0.log("request failed");
+        self.0.log();
     }
 
     /// Makes the response.
     pub(crate) fn response(&self) -> HttpResponse {
         Problem::from(self.0.problem()).to_response()
-    }
-
-    fn error(&self) -> &tenantry::Error {
-        self.0.error().expect("it was made of one")
     }
 }
 
@@ -107,13 +181,25 @@ impl From<tenantry::Error> for DbError {
 
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
-        Self::from(tenantry::Error::from(error))
+        tenantry::Error::from(error).into()
+    }
+}
+
+impl From<Problem> for DbError {
+    fn from(problem: Problem) -> Self {
+        Self(problem.into_core().into())
+    }
+}
+
+impl From<StatusCode> for DbError {
+    fn from(status: StatusCode) -> Self {
+        Problem::new(status).into()
     }
 }
 
 impl ResponseError for DbError {
     fn status_code(&self) -> StatusCode {
-        status_of(self.0.kind().status_code())
+        Problem::from(self.0.problem()).status()
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -122,14 +208,20 @@ impl ResponseError for DbError {
     }
 }
 
+impl fmt::Debug for DbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
 impl fmt::Display for DbError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error().fmt(f)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
 impl StdError for DbError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.error().source()
+        self.0.source()
     }
 }

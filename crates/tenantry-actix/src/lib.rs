@@ -217,6 +217,7 @@ mod db;
 mod error;
 mod gate;
 mod lookup;
+mod mapped;
 mod middleware;
 #[cfg(feature = "ops")]
 mod ops;
@@ -225,6 +226,7 @@ mod problem;
 mod rejection;
 pub mod resolve;
 mod respond;
+mod response_for;
 mod tenant_rejection;
 mod tx;
 mod tx_with;
@@ -234,6 +236,7 @@ pub use bound::BoundTo;
 pub use current_tenant::CurrentTenant;
 pub use db::Db;
 pub use error::DbError;
+pub use mapped::Mapped;
 pub use middleware::{TenantMiddleware, TenantService};
 #[cfg(feature = "ops")]
 pub use ops::{OpsScope, OpsService, RegisterError, ops_scope};
@@ -242,6 +245,7 @@ pub use problem::Problem;
 pub use rejection::Rejection;
 pub use resolve::{Resolve, ResolveError};
 pub use respond::{ProblemJson, Respond};
+pub use response_for::{mapped_response_for, response_for};
 pub use tenant_rejection::{TenantRejection, TxRejection};
 /// The handle that the middleware puts into the extensions.
 pub use tenantry::TenantDb;

@@ -62,6 +62,10 @@ impl Problem {
         self.status
     }
 
+    pub(crate) fn into_core(self) -> admission::Problem {
+        self.document
+    }
+
     /// Makes the response: `application/problem+json`, with `Retry-After` where that is known.
     #[must_use]
     pub fn to_response(&self) -> HttpResponse {

@@ -1,9 +1,12 @@
+use std::fmt;
+
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use tenantry::ErrorReport;
 
 use crate::{error::DbError, problem::Problem, rejection::Rejection};
 
 /// Why [`Db`](crate::Db) or [`CurrentTenant`](crate::CurrentTenant) cannot be extracted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantRejection {
     /// The route is in no `TenantMiddleware`: 500. The log says so, the response does not.
@@ -16,6 +19,12 @@ pub enum TenantRejection {
     /// and the handler needs one: 400.
     #[error("the request does not say which tenant it is for")]
     NoTenant,
+}
+
+impl fmt::Debug for TenantRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&ErrorReport::new(self), f)
+    }
 }
 
 impl ResponseError for TenantRejection {
@@ -35,7 +44,7 @@ impl ResponseError for TenantRejection {
 }
 
 /// Why [`Tx`](crate::Tx) cannot be extracted, or the transaction of a [`TxWith`](crate::TxWith).
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TxRejection {
     /// There is no tenant.
@@ -52,6 +61,12 @@ pub enum TxRejection {
     /// The transaction could not be begun; 503 when there was no connection in time.
     #[error(transparent)]
     Begin(#[from] DbError),
+}
+
+impl fmt::Debug for TxRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&ErrorReport::new(self), f)
+    }
 }
 
 impl ResponseError for TxRejection {

@@ -2,23 +2,51 @@ use std::{error::Error as StdError, fmt};
 
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
-use tenantry::{ErrorKind, admission};
-use tenantry_tower::{Problem, RejectionKind};
+use tenantry::{ErrorKind, admission::Failure};
+use tenantry_tower::Problem;
 
 /// The error of a handler that talks to the database.
 ///
-/// `?` makes it of every [`sqlx::Error`] and [`tenantry::Error`]. As a response it is a problem
-/// document that says nothing about the database; the log gets everything.
+/// `?` makes it of every [`sqlx::Error`] and [`tenantry::Error`], of a [`StatusCode`] and of a
+/// [`Problem`]. As a response it is a problem document that never has the database's words in it; the
+/// log gets everything.
 ///
-/// | [`ErrorKind`] | status |
-/// |---|---|
-/// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, `StaleHandle`, `NameInUse`, `TransactionPooler`, a `Catalog` that is transient | 503 with `Retry-After` |
-/// | `UnknownTenant` | 404 |
-/// | `Suspended` | 403 |
-/// | `InvalidTenantId` | 400 |
-/// | all others | 500 |
+/// # What clients are told
+///
+/// | [`ErrorKind`] | status | [mapped](Self::mapped) |
+/// |---|---|---|
+/// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, `StaleHandle`, `NameInUse`, `Busy`, `TransactionPooler`, a `Catalog` that is transient | 503 with `Retry-After` | |
+/// | `UnknownTenant` | 404 | |
+/// | `Suspended` | 403 | |
+/// | `InvalidTenantId` | 400 | |
+/// | `RowNotFound` | 500 | 404 |
+/// | `UniqueViolation`, `ExclusionViolation` | 500 | 409 |
+/// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation` | 500 | 422 |
+/// | `SerializationFailure`, `Deadlock`, `LockNotAvailable`, `ReadOnly` | 500 | 503 with `Retry-After` |
+/// | all others | 500 | |
+///
+/// The third column is opt-in, because a violated constraint is often a mistake in the program. Opt in
+/// for a statement with `.map_err(DbError::mapped)?`, for a handler by returning [`Mapped`], and for an
+/// application in the `From` of its own error. [`tenantry::admission::statement_problem`] is the table
+/// itself.
 ///
 /// # Examples
+///
+/// ```
+/// use axum::{extract::Path, http::StatusCode};
+/// use tenantry_axum::{Db, DbError};
+///
+/// async fn invite(Db(db): Db, Path(email): Path<String>) -> Result<StatusCode, DbError> {
+///     let insert = sqlx::query("insert into users (email) values ($1)").bind(email);
+///     match insert.execute(&db).await.map_err(DbError::from) {
+///         Ok(_) => Ok(StatusCode::CREATED),
+///         // Invited already.
+///         Err(error) if error.is_unique_violation_of("users_email_key") => Ok(StatusCode::OK),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/{email}", axum::routing::post(invite));
+/// ```
 ///
 /// An application's own error, for what its clients should be told:
 ///
@@ -46,56 +74,121 @@ use tenantry_tower::{Problem, RejectionKind};
 ///     }
 /// }
 /// ```
-#[derive(Debug)]
-pub struct DbError(tenantry::Error);
+pub struct DbError(pub(crate) Failure);
 
 impl DbError {
-    /// Returns what kind of error it is.
+    /// Answers a statement that the database refused with a status of its own instead of 500, as the
+    /// table [above](#what-clients-are-told) says.
+    ///
+    /// It takes whatever `DbError` is made of, so it fits into `map_err`.
     #[must_use]
-    pub fn kind(&self) -> ErrorKind {
+    pub fn mapped(error: impl Into<Self>) -> Self {
+        Self(error.into().0.mapped())
+    }
+
+    /// Returns what kind of error it is; `None` for one made of a status or a [`Problem`].
+    #[must_use]
+    pub fn kind(&self) -> Option<ErrorKind> {
         self.0.kind()
+    }
+
+    /// Returns the error that this one was made of; `None` if that was a status or a [`Problem`].
+    #[must_use]
+    pub fn error(&self) -> Option<&tenantry::Error> {
+        self.0.error()
     }
 
     /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        RejectionKind::from(&self.0).status()
+        Problem::from(self.0.problem()).status()
     }
 
-    /// Returns what the database has answered, if it was the database that failed.
-    ///
-    /// It is there to be branched on, such as by
-    /// [`is_unique_violation`](sqlx::error::DatabaseError::is_unique_violation), not to be sent.
+    /// Returns what the database has answered, if it was the database that failed. It is there to be
+    /// branched on, not to be sent.
     #[must_use]
     pub fn as_database_error(&self) -> Option<&dyn sqlx::error::DatabaseError> {
-        let source = self.0.source()?.downcast_ref::<sqlx::Error>()?;
-        source.as_database_error()
+        self.error()?.as_database_error()
+    }
+
+    /// Returns the name of the violated constraint or unique index.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        self.error()?.constraint()
+    }
+
+    /// Returns the name of the table that a violated constraint belongs to.
+    #[must_use]
+    pub fn table(&self) -> Option<&str> {
+        self.error()?.table()
+    }
+
+    /// Returns the name of the column that must not be null.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        self.error()?.column()
+    }
+
+    /// Returns `true` if a query was to return a row and found none.
+    #[must_use]
+    pub fn is_row_not_found(&self) -> bool {
+        self.kind() == Some(ErrorKind::RowNotFound)
+    }
+
+    /// Returns `true` if a row with this key exists already.
+    #[must_use]
+    pub fn is_unique_violation(&self) -> bool {
+        self.kind() == Some(ErrorKind::UniqueViolation)
+    }
+
+    /// Returns `true` if a row with this key exists already, by the constraint or unique index of this
+    /// name.
+    #[must_use]
+    pub fn is_unique_violation_of(&self, constraint: &str) -> bool {
+        self.is_unique_violation() && self.constraint() == Some(constraint)
     }
 }
 
 impl From<tenantry::Error> for DbError {
     fn from(error: tenantry::Error) -> Self {
-        Self(error)
+        Self(error.into())
     }
 }
 
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
-        Self(error.into())
+        tenantry::Error::from(error).into()
+    }
+}
+
+impl From<Problem> for DbError {
+    fn from(problem: Problem) -> Self {
+        Self(problem.into_core().into())
+    }
+}
+
+impl From<StatusCode> for DbError {
+    fn from(status: StatusCode) -> Self {
+        Problem::new(status).into()
     }
 }
 
 impl IntoResponse for DbError {
     fn into_response(self) -> Response {
-        let rejection = admission::Rejection::from(self.0);
-        rejection.log("request failed");
-        Problem::from(rejection.problem()).to_response()
+        self.0.log();
+        Problem::from(self.0.problem()).to_response()
+    }
+}
+
+impl fmt::Debug for DbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 
 impl fmt::Display for DbError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 

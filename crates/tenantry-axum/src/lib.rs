@@ -133,9 +133,11 @@ mod current_tenant;
 mod db;
 mod error;
 mod lookup;
+mod mapped;
 #[cfg(feature = "ops")]
 mod ops;
 mod rejection;
+mod response_for;
 mod tx;
 mod tx_with;
 mod unread;
@@ -143,9 +145,11 @@ mod unread;
 pub use current_tenant::CurrentTenant;
 pub use db::Db;
 pub use error::DbError;
+pub use mapped::Mapped;
 #[cfg(feature = "ops")]
 pub use ops::{OpsRoutes, RegisterError, ops_routes};
 pub use rejection::{TenantRejection, TxRejection, TxWithRejection};
+pub use response_for::{mapped_response_for, response_for};
 pub use tenantry_tower::{
     Authorize, AuthorizeError, BoundTo, NoTenant, Problem, ProblemJson, Rejection, RejectionKind,
     Resolve, ResolveError, Respond, TenantDb, TenantLayer, TenantService, resolve,

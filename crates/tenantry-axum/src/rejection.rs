@@ -1,11 +1,14 @@
+use std::fmt;
+
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
+use tenantry::ErrorReport;
 use tenantry_tower::{Problem, Rejection};
 
 use crate::error::DbError;
 
 /// Why [`Db`](crate::Db) or [`CurrentTenant`](crate::CurrentTenant) cannot be extracted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantRejection {
     /// The route is in no `TenantLayer`: 500. The log says so, the response does not.
@@ -15,6 +18,12 @@ pub enum TenantRejection {
     /// handler needs one: 400.
     #[error("the request does not say which tenant it is for")]
     NoTenant,
+}
+
+impl fmt::Debug for TenantRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&ErrorReport::new(self), f)
+    }
 }
 
 impl TenantRejection {
@@ -41,7 +50,7 @@ impl IntoResponse for TenantRejection {
 }
 
 /// Why [`Tx`](crate::Tx) cannot be extracted, or the transaction of a [`TxWith`](crate::TxWith).
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TxRejection {
     /// There is no tenant.
@@ -57,6 +66,12 @@ pub enum TxRejection {
     /// The transaction could not be begun; 503 when there was no connection in time.
     #[error(transparent)]
     Begin(#[from] DbError),
+}
+
+impl fmt::Debug for TxRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&ErrorReport::new(self), f)
+    }
 }
 
 impl TxRejection {

@@ -62,6 +62,11 @@ impl Problem {
         self.status
     }
 
+    /// Returns the document without the types of the crate `http`, for adapters on top of this one.
+    pub fn into_core(self) -> admission::Problem {
+        self.document
+    }
+
     /// Makes the response: `application/problem+json`, with `Retry-After` where that is known.
     #[must_use]
     pub fn to_response<B: From<String>>(&self) -> Response<B> {

@@ -30,7 +30,6 @@ use crate::problem::{Problem, status_of};
 /// the log, at `warn` for 503 and at `error` for 500, and never into a response. `NotBound` is logged at
 /// `warn` when the caller's session or token belongs to another tenant, and at `info` when there is none.
 /// The other kinds are the caller's doing and are logged at `debug`.
-#[derive(Debug)]
 pub struct Rejection(admission::Rejection);
 
 /// What kind of [`Rejection`] it is.
@@ -147,6 +146,12 @@ impl RejectionKind {
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod class;
 mod classify;
+mod database;
+mod in_chain;
 mod options;
 
 use std::{borrow::Cow, error::Error as StdError, fmt, io, time::Duration};
@@ -12,7 +14,10 @@ pub use class::ErrorClass;
 pub(crate) use classify::class_of;
 pub use options::OptionsError;
 
-use crate::tenant::{ParseTenantIdError, TenantId};
+use crate::{
+    error_report::ErrorReport,
+    tenant::{ParseTenantIdError, TenantId},
+};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -46,8 +51,9 @@ type Source = Box<dyn StdError + Send + Sync>;
 ///
 /// `Error::from` also tells apart why the server refused a statement: a violated constraint is
 /// [`UniqueViolation`](ErrorKind::UniqueViolation) or one of its siblings, a deadlock
-/// [`Deadlock`](ErrorKind::Deadlock), and what has no kind is [`Database`](ErrorKind::Database). The
-/// name of the constraint is in the source, a [`sqlx::Error::Database`].
+/// [`Deadlock`](ErrorKind::Deadlock), a query without its row [`RowNotFound`](ErrorKind::RowNotFound),
+/// and what has no kind is [`Database`](ErrorKind::Database). [`constraint`](Self::constraint) and its
+/// siblings say which constraint, table and column it was.
 ///
 /// ```
 /// use tenantry::{Error, ErrorKind};
@@ -61,7 +67,11 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// }
 /// # }
 /// ```
-#[derive(Debug)]
+///
+/// # In logs
+///
+/// `Debug` prints the message and the sources as a paragraph, as [`ErrorReport`] does, so that a `main`
+/// that returns this error is readable; `{:#?}` prints the structure.
 pub struct Error(Box<Inner>);
 
 #[derive(Debug)]
@@ -131,6 +141,8 @@ pub enum ErrorKind {
     /// The server refused a statement for a reason that has no kind, or sqlx could not encode its
     /// parameters or decode its rows.
     Database,
+    /// A query was to return a row and found none: [`sqlx::Error::RowNotFound`].
+    RowNotFound,
     /// A row with this key exists already: SQLSTATE 23505.
     UniqueViolation,
     /// A row that is referred to does not exist, or is still referred to: SQLSTATE 23503.
@@ -234,6 +246,19 @@ impl Error {
         }))
     }
 
+    /// Makes another error that says the same of the same tenant, without its source.
+    pub(crate) fn without_source(&self) -> Self {
+        let Inner { kind, ref tenant, ref attempted, retry_after, .. } = *self.0;
+        Self(Box::new(Inner {
+            kind,
+            tenant: tenant.clone(),
+            attempted: attempted.clone(),
+            retry_after,
+            class: self.class_of_source(),
+            source: None,
+        }))
+    }
+
     /// Makes another error that says the same, without its source.
     pub(crate) fn again(&self) -> Self {
         Self::new(self.0.kind, self.0.attempted.clone())
@@ -300,6 +325,15 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match f.alternate() {
+            true => f.debug_tuple("Error").field(&self.0).finish(),
+            false => fmt::Debug::fmt(&ErrorReport::new(self), f),
+        }
+    }
+}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
@@ -312,6 +346,7 @@ impl ErrorKind {
         matches!(
             self,
             Self::Database
+                | Self::RowNotFound
                 | Self::UniqueViolation
                 | Self::ForeignKeyViolation
                 | Self::NotNullViolation
@@ -366,6 +401,7 @@ impl ErrorKind {
             Self::Config => "invalid configuration",
             Self::NoTenant => "no tenant in scope",
             Self::Database => "statement failed",
+            Self::RowNotFound => "no row found",
             Self::UniqueViolation => "unique constraint violated",
             Self::ForeignKeyViolation => "foreign key violated",
             Self::NotNullViolation => "column must not be null",
@@ -401,28 +437,39 @@ impl From<Error> for sqlx::Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let attempted = "running a statement";
-        let kind = match error {
+        let error = match error {
             sqlx::Error::Io(inner) => match inner.downcast::<Self>() {
                 Ok(own) => return own,
-                Err(lost) => {
-                    let lost = sqlx::Error::Io(lost);
-                    return Self::new(ErrorKind::Unavailable, attempted).with_source(lost);
-                }
+                Err(lost) => sqlx::Error::Io(lost),
             },
-            sqlx::Error::PoolTimedOut => {
-                return Self::new(ErrorKind::Timeout, "waiting for a connection")
-                    .with_retry_after(RETRY_AFTER);
-            }
-            sqlx::Error::PoolClosed => return Self::new(ErrorKind::Closed, attempted),
-            sqlx::Error::Tls(_) => ErrorKind::Unavailable,
-            ref other if has_code(other, IDLE_IN_TRANSACTION) => ErrorKind::IdleInTransaction,
-            ref other if is_fatal(other) => ErrorKind::Unavailable,
-            ref other => {
-                let code = other.as_database_error().and_then(|error| error.code());
-                code.map_or(ErrorKind::Database, |code| ErrorKind::of_sqlstate(&code))
-            }
+            other => other,
         };
-        Self::new(kind, attempted).with_source(error)
+        match ErrorKind::of_sqlx(&error) {
+            kind @ ErrorKind::Timeout => {
+                Self::new(kind, "waiting for a connection").with_retry_after(RETRY_AFTER)
+            }
+            kind @ ErrorKind::Closed => Self::new(kind, attempted),
+            kind => Self::new(kind, attempted).with_source(error),
+        }
+    }
+}
+
+impl ErrorKind {
+    /// Tells apart what sqlx says.
+    fn of_sqlx(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Io(_) => own(error).map_or(Self::Unavailable, Error::kind),
+            sqlx::Error::Tls(_) => Self::Unavailable,
+            sqlx::Error::PoolTimedOut => Self::Timeout,
+            sqlx::Error::PoolClosed => Self::Closed,
+            sqlx::Error::RowNotFound => Self::RowNotFound,
+            other if has_code(other, IDLE_IN_TRANSACTION) => Self::IdleInTransaction,
+            other if is_fatal(other) => Self::Unavailable,
+            other => {
+                let code = other.as_database_error().and_then(|error| error.code());
+                code.map_or(Self::Database, |code| Self::of_sqlstate(&code))
+            }
+        }
     }
 }
 

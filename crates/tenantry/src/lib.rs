@@ -125,6 +125,7 @@ mod db;
 pub mod doctor;
 pub mod drift;
 mod error;
+mod error_report;
 pub mod event;
 pub mod fan_out;
 mod fleet;
@@ -154,6 +155,7 @@ pub use catalog::{
 };
 pub use db::{SharedDb, TenantDb, TenantTransaction};
 pub use error::{Error, ErrorClass, ErrorKind, OptionsError};
+pub use error_report::ErrorReport;
 #[cfg(feature = "fmt")]
 pub use event::PlainFormat;
 pub use event::{BreakerState, Event, EventOptions, EvictReason};

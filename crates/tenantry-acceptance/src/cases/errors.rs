@@ -25,6 +25,57 @@ pub async fn failing_statements_are_opaque<A: Adapter>() {
     stage.end().await;
 }
 
+/// An application that has opted in answers with a status for each reason, and still without the words of
+/// the database.
+pub async fn refused_statements_can_be_mapped<A: Adapter>() {
+    let stage = Stage::new::<A>(2).await;
+    for (how, status, name) in [
+        ("no-row", 404, "row-not-found"),
+        ("duplicate", 409, "conflict"),
+        ("check", 422, "invalid-data"),
+        ("foreign-key", 422, "invalid-data"),
+        ("serialization", 503, "unavailable"),
+        ("deadlock", 503, "unavailable"),
+    ] {
+        let answer = stage.get(&format!("/mapped/{how}"), "acme").await;
+        assert_eq!((answer.status, answer.problem_type()), (status, name.to_owned()), "{how}");
+        assert_eq!(answer.header("retry-after"), (status == 503).then_some("1"), "{how}");
+        for word in ["secret", "users", "acme"] {
+            assert!(!answer.body.contains(word), "{}", answer.body);
+        }
+        // Whoever has not opted in gets a 500.
+        assert_eq!(stage.get(&format!("/fail/{how}"), "acme").await.status, 500, "{how}");
+    }
+    assert_eq!(stage.get("/mapped/no-table", "acme").await.status, 500);
+    stage.end().await;
+}
+
+/// An error of the application around one of the library keeps its response.
+pub async fn keep_their_status_under_an_error_of_the_application<A: Adapter>() {
+    let stage = Stage::with::<A>(|builder| {
+        builder.max_connections(1).acquire_timeout(Duration::from_millis(300))
+    })
+    .await;
+    let answer = stage.get("/wrapped/duplicate", "acme").await;
+    assert_eq!(answer.status, 500);
+    answer.problem();
+    assert!(!answer.body.contains("users"), "{}", answer.body);
+    let lease = stage.manager.tenant("acme").await.expect("there is such a tenant");
+    let lease = lease.acquire().await.expect("the database is running");
+    stage.get("/wrapped/raised", "globex").await.assert_unavailable();
+    drop(lease);
+    stage.end().await;
+}
+
+/// An application's own status is a problem document as well.
+pub async fn a_status_is_a_problem<A: Adapter>() {
+    let server = serve_offline::<A>(Resolver::Header).await;
+    let answer = get("/status/402").tenant("acme").send(&server).await;
+    assert_eq!(answer.status, 402);
+    let document = r#"{"status":402,"title":"Payment Required","type":"about:blank"}"#;
+    assert_eq!(answer.body, document);
+}
+
 /// 503 while others have all connections, for statements and for transactions.
 pub async fn no_connection_in_time<A: Adapter>() {
     let stage = Stage::with::<A>(|builder| {

@@ -22,8 +22,9 @@ pub use bound::{
 };
 pub use crowds::{hanging_statements_leave_a_place, unknown_ids_hold_nobody_up};
 pub use errors::{
-    closed_manager, failing_catalog, failing_statements_are_opaque, missing_middleware,
-    no_connection_in_time, no_server,
+    a_status_is_a_problem, closed_manager, failing_catalog, failing_statements_are_opaque,
+    keep_their_status_under_an_error_of_the_application, missing_middleware, no_connection_in_time,
+    no_server, refused_statements_can_be_mapped,
 };
 pub use heads::{
     http2_authority, no_empty_label, no_user_in_the_target, one_host, path_in_normal_form,

@@ -15,8 +15,8 @@ use tenantry_acceptance::{
     tenant_of_claim, tenant_of_host, tenant_of_query, work,
 };
 use tenantry_actix::{
-    Authorize, AuthorizeError, CurrentTenant, Db, DbError, Optional, TenantDb, TenantMiddleware,
-    Tx, TxWith, resolve,
+    Authorize, AuthorizeError, CurrentTenant, Db, DbError, Mapped, Optional, TenantDb,
+    TenantMiddleware, Tx, TxWith, resolve, response_for,
 };
 
 struct Actix;
@@ -80,6 +80,9 @@ fn routes(service: &mut web::ServiceConfig, middleware: &TenantMiddleware) {
         .route("/raw", web::post().to(raw))
         .route("/forget", web::post().to(forget))
         .route("/fail/{how}", web::get().to(fail))
+        .route("/mapped/{how}", web::get().to(mapped))
+        .route("/wrapped/{how}", web::get().to(wrapped))
+        .route("/status/{code}", web::get().to(status))
         .route("/slow", web::post().to(slow))
         .route("/slow-tx", web::post().to(slow_in))
         .route("/panic", web::post().to(panics))
@@ -231,6 +234,22 @@ async fn forget(Tx(mut tx): Tx) -> Result<&'static str, DbError> {
 async fn fail(Db(db): Db, how: web::Path<String>) -> Result<&'static str, DbError> {
     work::fail(&db, &how).await?;
     Ok("")
+}
+
+async fn mapped(Db(db): Db, how: web::Path<String>) -> Result<&'static str, Mapped> {
+    work::fail(&db, &how).await?;
+    Ok("")
+}
+
+async fn wrapped(Db(db): Db, how: web::Path<String>) -> HttpResponse {
+    match work::fail(&db, &how).await.map_err(work::Wrapped::from) {
+        Ok(()) => HttpResponse::Ok().finish(),
+        Err(error) => response_for(&error).expect("there is one of the library's in it"),
+    }
+}
+
+async fn status(code: web::Path<u16>) -> Result<&'static str, DbError> {
+    Err(StatusCode::from_u16(*code).expect("the test sends one").into())
 }
 
 async fn slow(Db(db): Db) -> Result<&'static str, DbError> {

@@ -19,8 +19,8 @@ use tenantry_acceptance::{
     tenant_of_claim, tenant_of_host, tenant_of_query, work,
 };
 use tenantry_axum::{
-    Authorize, AuthorizeError, CurrentTenant, Db, DbError, TenantDb, TenantLayer, Tx, TxWith,
-    resolve,
+    Authorize, AuthorizeError, CurrentTenant, Db, DbError, Mapped, TenantDb, TenantLayer, Tx,
+    TxWith, resolve, response_for,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -58,6 +58,9 @@ fn router(app: &App) -> Router {
         .route("/raw", post(raw))
         .route("/forget", post(forget))
         .route("/fail/{how}", get(fail))
+        .route("/mapped/{how}", get(mapped))
+        .route("/wrapped/{how}", get(wrapped))
+        .route("/status/{code}", get(status))
         .route("/slow", post(slow))
         .route("/slow-tx", post(slow_in))
         .route("/panic", post(panics))
@@ -201,6 +204,21 @@ async fn forget(Tx(mut tx): Tx) -> Result<(), DbError> {
 
 async fn fail(Db(db): Db, Path(how): Path<String>) -> Result<(), DbError> {
     Ok(work::fail(&db, &how).await?)
+}
+
+async fn mapped(Db(db): Db, Path(how): Path<String>) -> Result<(), Mapped> {
+    Ok(work::fail(&db, &how).await?)
+}
+
+async fn wrapped(Db(db): Db, Path(how): Path<String>) -> Response {
+    match work::fail(&db, &how).await.map_err(work::Wrapped::from) {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => response_for(&error).expect("there is one of the library's in it"),
+    }
+}
+
+async fn status(Path(code): Path<u16>) -> Result<(), DbError> {
+    Err(StatusCode::from_u16(code).expect("the test sends one").into())
 }
 
 async fn slow(Db(db): Db) -> Result<(), DbError> {

@@ -36,12 +36,14 @@ pub struct Sample {
 }
 
 /// Where a text is none of metrics.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct ExpositionError {
     line: usize,
     problem: &'static str,
 }
+
+crate::error_report::readable_debug!(ExpositionError);
 
 impl ExpositionError {
     /// Returns the number of the line, from 1 on.

@@ -3,7 +3,6 @@ use std::{error::Error as StdError, fmt};
 use crate::error::Error;
 
 /// Why a caller is not let in.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum AuthorizeError {
     /// The caller may not use the tenant: 403.
@@ -13,6 +12,8 @@ pub enum AuthorizeError {
     /// For a failure that is none of tenantry's there is [`Error::catalog`](crate::Error::catalog), a 503.
     Failed(Error),
 }
+
+crate::error_report::readable_debug!(AuthorizeError);
 
 impl From<Error> for AuthorizeError {
     fn from(error: Error) -> Self {

@@ -1,5 +1,13 @@
+use std::{borrow::Cow, time::Duration};
+
 use super::Problem;
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    tenant::TenantId,
+};
+
+/// For errors of load that do not say it themselves.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What kind of [`Rejection`](super::Rejection) it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +68,44 @@ impl RejectionKind {
             Self::Internal => ("about:blank", "Internal Server Error"),
         };
         Problem::new(self.status_code(), title).kind(name, title)
+    }
+}
+
+impl RejectionKind {
+    /// Returns how long the caller should stay away, for [`RejectionKind::Unavailable`].
+    pub(super) fn retry_after(self, known: Option<Duration>) -> Option<Duration> {
+        (self == Self::Unavailable).then(|| known.unwrap_or(RETRY_AFTER))
+    }
+
+    /// Makes the whole problem of this kind.
+    pub(super) fn problem_for(
+        self,
+        tenant: Option<&TenantId>,
+        retry_after: Option<Duration>,
+    ) -> Problem {
+        let problem = self.problem().detail(self.detail(tenant));
+        match self.retry_after(retry_after) {
+            Some(after) => problem.retry_after(after),
+            None => problem,
+        }
+    }
+
+    /// Returns what the client is told, in words that name nothing but the tenant.
+    pub(super) fn detail(self, tenant: Option<&TenantId>) -> Cow<'static, str> {
+        let whose = || match tenant {
+            Some(tenant) => format!("tenant {tenant}"),
+            None => "the tenant".to_owned(),
+        };
+        match self {
+            Self::Missing => "the request does not say which tenant it is for".into(),
+            Self::Malformed => "not a valid tenant id: use 1–63 letters, digits, `-` or `_`".into(),
+            Self::Unknown => format!("{} does not exist", whose()).into(),
+            Self::Suspended => format!("{} is suspended", whose()).into(),
+            Self::Denied => format!("the caller may not use {}", whose()).into(),
+            Self::NotBound => format!("the caller is not signed in to {}", whose()).into(),
+            Self::Unavailable => "the request could not be served in time".into(),
+            Self::Internal => "the request could not be served".into(),
+        }
     }
 }
 

@@ -11,7 +11,8 @@
 //! 4. asks the [manager](crate::TenantManager::tenant_to_authorize), and whoever knows whether the caller
 //!    may use the tenant ([`AuthorizeError`]), and has [`check_authorized`] decide;
 //! 5. leaves the handle with the request, or [`NoTenant`];
-//! 6. turns a [`Rejection`] into a response: a status, a [`Problem`] document, `Retry-After`.
+//! 6. turns a [`Rejection`], or the [`Failure`] of a handler, into a response: a status, a [`Problem`]
+//!    document, `Retry-After`.
 //!
 //! # Examples
 //!
@@ -62,15 +63,18 @@ mod caller_tenant;
 mod no_tenant;
 mod presence;
 
+mod failure;
 mod kind;
 mod problem;
 mod rejection;
+mod statement;
 
 pub use authorize_error::AuthorizeError;
 pub use authorized::check_authorized;
 pub use bound::check_bound;
 pub use caller_tenant::CallerTenant;
 pub use check_head::check_head;
+pub use failure::Failure;
 pub use head::RequestHead;
 pub use header::Header;
 pub use host::Host;
@@ -81,4 +85,5 @@ pub use presence::Presence;
 pub use problem::Problem;
 pub use rejection::Rejection;
 pub use resolve_error::ResolveError;
+pub use statement::statement_problem;
 pub use subdomain::Subdomain;

@@ -1,7 +1,11 @@
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use super::{AuthorizeError, Problem, RejectionKind, ResolveError, bound::NotBound};
-use crate::{error::Error, tenant::TenantId};
+use crate::{
+    error::Error,
+    error_report::{ErrorReport, readable_debug},
+    tenant::TenantId,
+};
 
 /// Why a request was not let in.
 ///
@@ -18,7 +22,6 @@ use crate::{error::Error, tenant::TenantId};
 ///
 /// What is underneath, the database's own words perhaps, is [`source`](StdError::source): it goes to
 /// the [log](Self::log), and never into a response.
-#[derive(Debug)]
 pub struct Rejection {
     kind: RejectionKind,
     tenant: Option<TenantId>,
@@ -31,9 +34,6 @@ enum Cause {
     NotBound(NotBound),
     Core(Error),
 }
-
-/// For errors of load that do not say it themselves.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Rejection {
     /// Makes the rejection of a request without a tenant id.
@@ -83,54 +83,40 @@ impl Rejection {
     /// Returns how long the caller should stay away, for [`RejectionKind::Unavailable`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let known = self.error().and_then(Error::retry_after);
-        (self.kind == RejectionKind::Unavailable).then(|| known.unwrap_or(RETRY_AFTER))
+        self.kind.retry_after(self.error().and_then(Error::retry_after))
     }
 
     /// Returns the rejection as a problem document, safe to be sent to anybody.
     pub fn problem(&self) -> Problem {
-        let problem = self.kind.problem().detail(self.detail());
-        match self.retry_after() {
-            Some(after) => problem.retry_after(after),
-            None => problem,
-        }
+        let known = self.error().and_then(Error::retry_after);
+        self.kind.problem_for(self.tenant(), known).detail(self.detail())
     }
 
     fn detail(&self) -> Cow<'static, str> {
-        let whose = || match &self.tenant {
-            Some(tenant) => format!("tenant {tenant}"),
-            None => "the tenant".to_owned(),
-        };
-        match self.kind {
-            RejectionKind::Missing => "the request does not say which tenant it is for".into(),
-            RejectionKind::Malformed => match &self.cause {
-                Some(Cause::Resolve(error)) => error.to_string().into(),
-                _ => "the tenant id is not one".into(),
-            },
-            RejectionKind::Unknown => format!("{} does not exist", whose()).into(),
-            RejectionKind::Suspended => format!("{} is suspended", whose()).into(),
-            RejectionKind::Denied => format!("the caller may not use {}", whose()).into(),
-            RejectionKind::NotBound => format!("the caller is not signed in to {}", whose()).into(),
-            RejectionKind::Unavailable => "the request could not be served in time".into(),
-            RejectionKind::Internal => "the request could not be served".into(),
+        match &self.cause {
+            Some(Cause::Resolve(error)) => error.to_string().into(),
+            _ => self.kind.detail(self.tenant()),
         }
     }
 
-    /// Writes to the log what the response does not say, after what has come of the request.
+    /// Writes to the log what the response does not say: the tenant and all causes.
     ///
     /// 500 is an error and 503 a warning. A caller with the session or token of another tenant is a
     /// warning too, and one without any is logged at `info`, because a session layer in the wrong place
     /// looks like that. The others are the caller's doing and logged at `debug`.
     pub fn log(&self, outcome: &'static str) {
-        let error: &(dyn StdError + 'static) = self;
+        let tenant = self.tenant().map(TenantId::as_str);
+        let error = tracing::field::display(ErrorReport::new(self));
         match (self.kind, &self.cause) {
-            (RejectionKind::Internal, _) => tracing::error!(error, "{outcome}"),
+            (RejectionKind::Internal, _) => tracing::error!(tenant, error, "{outcome}"),
             (RejectionKind::Unavailable, _)
             | (_, Some(Cause::NotBound(NotBound::OtherTenant(_)))) => {
-                tracing::warn!(error, "{outcome}");
+                tracing::warn!(tenant, error, "{outcome}");
             }
-            (_, Some(Cause::NotBound(NotBound::NoTenant))) => tracing::info!(error, "{outcome}"),
-            _ => tracing::debug!(error, "{outcome}"),
+            (_, Some(Cause::NotBound(NotBound::NoTenant))) => {
+                tracing::info!(tenant, error, "{outcome}");
+            }
+            _ => tracing::debug!(tenant, error, "{outcome}"),
         }
     }
 }
@@ -150,6 +136,8 @@ impl From<Error> for Rejection {
         }
     }
 }
+
+readable_debug!(Rejection);
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,7 +175,7 @@ mod tests {
         for (rejection, status, name, detail) in [
             (Rejection::missing(), 400, "missing-tenant", "does not say which tenant"),
             (malformed, 400, "malformed-tenant", "tenant id is empty"),
-            (core(ErrorKind::InvalidTenantId), 400, "malformed-tenant", "the tenant id is not one"),
+            (core(ErrorKind::InvalidTenantId), 400, "malformed-tenant", "not a valid tenant id"),
             (core(ErrorKind::UnknownTenant), 404, "unknown-tenant", "tenant acme does not exist"),
             (core(ErrorKind::Suspended), 403, "suspended-tenant", "tenant acme is suspended"),
             (denied, 403, "denied-tenant", "the caller may not use tenant acme"),

@@ -4,7 +4,7 @@ use crate::tenant::ParseTenantIdError;
 ///
 /// The messages are sent to the client. They never repeat what the request has said, except for a
 /// single escaped character.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
     /// The text breaks the rules of a [`TenantId`](crate::TenantId).
@@ -32,3 +32,5 @@ pub enum ResolveError {
     #[error("{0}")]
     Other(&'static str),
 }
+
+crate::error_report::readable_debug!(ResolveError);

@@ -30,7 +30,7 @@ pub struct Key {
 }
 
 /// Why a key cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The key has fewer than 16 bytes.
@@ -46,6 +46,8 @@ pub enum KeyError {
         name: String,
     },
 }
+
+crate::error_report::readable_debug!(KeyError);
 
 /// What a digest is for, so that one use says nothing about another.
 #[derive(Debug, Clone, Copy)]

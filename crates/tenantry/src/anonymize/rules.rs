@@ -125,12 +125,14 @@ impl Rule {
 }
 
 /// Invalid rules: the position, what is wrong, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", place(*.position))]
 pub struct RulesError {
     position: Option<(usize, usize)>,
     message: String,
 }
+
+crate::error_report::readable_debug!(RulesError);
 
 fn place(position: Option<(usize, usize)>) -> String {
     position.map_or_else(String::new, |(line, column)| format!("line {line}, column {column}: "))

@@ -3,9 +3,11 @@
 use std::fmt;
 
 /// All rules that do not fit a schema.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.lines())]
 pub struct WrongRules(pub(super) Vec<WrongRule>);
+
+crate::error_report::readable_debug!(WrongRules);
 
 /// A rule that does not fit a schema, and what to do about it.
 ///

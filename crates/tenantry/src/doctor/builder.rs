@@ -42,7 +42,7 @@ pub struct Doctor {
 }
 
 /// No check has this name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no check is named {}; the checks are {}", .unknown.join(", "), .known.join(", "))]
 #[non_exhaustive]
 pub struct UnknownCheck {
@@ -51,6 +51,8 @@ pub struct UnknownCheck {
     /// The names of all checks.
     pub known: Vec<String>,
 }
+
+crate::error_report::readable_debug!(UnknownCheck);
 
 impl Doctor {
     pub(super) fn new(manager: TenantManager) -> Self {

@@ -1,10 +1,12 @@
 /// Which option cannot be used, and what it must be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{option} must {must}")]
 pub struct OptionsError {
     option: &'static str,
     must: String,
 }
+
+crate::error_report::readable_debug!(OptionsError);
 
 impl OptionsError {
     pub(crate) fn new(option: &'static str, must: impl Into<String>) -> Self {

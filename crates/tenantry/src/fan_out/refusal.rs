@@ -1,7 +1,7 @@
 //! Statements that are refused before any tenant is touched.
 
 /// Why a statement is not run on any tenant.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefusedStatement {
     /// The text is empty, or holds nothing but comments.
@@ -32,6 +32,8 @@ pub enum RefusedStatement {
         message: String,
     },
 }
+
+crate::error_report::readable_debug!(RefusedStatement);
 
 /// Keywords that a statement about transactions begins with. `end` ends one, too.
 const TRANSACTIONS: [&str; 8] =

@@ -497,7 +497,7 @@ impl fmt::Debug for ManagerBuilder {
 }
 
 /// Why a manager cannot be built.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// There is no URL.
@@ -538,3 +538,5 @@ pub enum ConfigError {
     #[error("max_connections must be at least 2: the catalog keeps one to listen for changes")]
     NoRoomToListen,
 }
+
+crate::error_report::readable_debug!(ConfigError);

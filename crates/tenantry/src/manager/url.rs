@@ -10,9 +10,11 @@ use sqlx_core::percent_encoding::percent_decode_str;
 /// Why the URL of the database, or an environment variable that goes with it, cannot be used.
 ///
 /// It names the parameter, or the file that is missing, and never shows a value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UrlError(Cow<'static, str>);
+
+crate::error_report::readable_debug!(UrlError);
 
 impl UrlError {
     pub(super) fn new(what: impl Into<Cow<'static, str>>) -> Self {

@@ -499,7 +499,7 @@ impl fmt::Debug for MigrationFile {
 }
 
 /// Why files are no [`Migrations`].
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationsError {
     /// The folder or a file in it cannot be read, or a file has no version before its first `_`.
@@ -538,6 +538,8 @@ pub enum MigrationsError {
         folder: Option<PathBuf>,
     },
 }
+
+crate::error_report::readable_debug!(MigrationsError);
 
 fn and_create(schemas: &[Box<str>]) -> String {
     if schemas.is_empty() {

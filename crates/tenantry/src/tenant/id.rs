@@ -115,7 +115,7 @@ impl fmt::Debug for TenantId {
 /// Why a text is not a [`TenantId`].
 ///
 /// The messages never repeat the text as a whole: it came from outside and may be long or hostile.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseTenantIdError {
     /// The text is empty.
@@ -145,6 +145,8 @@ pub enum ParseTenantIdError {
     #[error("tenant id is a name that PostgreSQL keeps for itself")]
     Reserved,
 }
+
+crate::error_report::readable_debug!(ParseTenantIdError);
 
 #[cfg(test)]
 mod tests {

@@ -136,7 +136,7 @@ impl fmt::Debug for Ident {
 }
 
 /// Why a text is not an [`Ident`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentError {
     /// The name is empty.
@@ -152,6 +152,8 @@ pub enum IdentError {
     #[error("identifier contains a NUL byte")]
     Nul,
 }
+
+crate::error_report::readable_debug!(IdentError);
 
 #[cfg(test)]
 mod tests {

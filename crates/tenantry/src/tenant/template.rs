@@ -175,7 +175,7 @@ impl fmt::Debug for NameTemplate {
 }
 
 /// Why a [`NameTemplate`] cannot be used, or gives no container for an id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TemplateError {
     /// The text must contain `{id}` exactly once.
@@ -195,6 +195,8 @@ pub enum TemplateError {
     #[error("container name does not work as an identifier: {0}")]
     Ident(#[from] IdentError),
 }
+
+crate::error_report::readable_debug!(TemplateError);
 
 #[cfg(test)]
 mod tests {

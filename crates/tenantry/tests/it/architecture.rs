@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["retry", "sql"],
     &["event", "admission"],
     &["config", "error"],
-    &["tenant", "timestamp", "table", "glob", "plain"],
+    &["tenant", "timestamp", "table", "glob", "plain", "error_report"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.
@@ -53,6 +53,7 @@ const PURE: &[&str] = &[
     "plain.rs",
     "tenant/",
     "error/class.rs",
+    "error_report.rs",
     "event/kinds.rs",
     "event/line.rs",
     "event/statement.rs",

@@ -52,6 +52,7 @@ mod pooler;
 mod proof;
 mod provision;
 mod recovery;
+mod refused_statements;
 mod requests;
 mod resilience;
 mod roles;

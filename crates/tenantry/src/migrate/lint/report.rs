@@ -135,11 +135,13 @@ const LINES: usize = 100;
 const TOLD: usize = 20;
 
 /// What must not be in migration files, and was found in them before anything was run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LintError {
     found: Vec<FileFinding>,
     more: usize,
 }
+
+crate::error_report::readable_debug!(LintError);
 
 impl LintError {
     /// Returns every finding, with the name of its file; of each file the first 50.

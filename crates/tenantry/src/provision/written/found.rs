@@ -108,8 +108,10 @@ impl fmt::Display for StoredName {
 
 /// Why a schema is not renamed: places that hold its name as text. It is the
 /// [source](std::error::Error::source) of an error of [`ErrorKind::StoredName`](crate::ErrorKind::StoredName).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoredNames(Vec<StoredName>);
+
+crate::error_report::readable_debug!(StoredNames);
 
 /// Places that a message tells.
 const TOLD: usize = 5;

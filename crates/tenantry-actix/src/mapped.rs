@@ -1,0 +1,58 @@
+use std::{error::Error as StdError, fmt};
+
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+
+use crate::error::DbError;
+
+/// A [`DbError`] that is always [mapped](DbError::mapped): the error type of a handler whose clients are
+/// told of missing rows and violated constraints.
+///
+/// # Examples
+///
+/// Without a user the answer is a 404:
+///
+/// ```no_run
+/// use actix_web::web::{self, Path};
+/// use tenantry_actix::{Db, Mapped};
+///
+/// async fn email_of(Db(db): Db, id: Path<i64>) -> Result<String, Mapped> {
+///     let query = sqlx::query_scalar("select email from users where id = $1").bind(*id);
+///     Ok(query.fetch_one(&db).await?)
+/// }
+/// # let _ = actix_web::App::new().route("/{id}", web::get().to(email_of));
+/// ```
+pub struct Mapped(pub DbError);
+
+impl<E: Into<DbError>> From<E> for Mapped {
+    fn from(error: E) -> Self {
+        Self(DbError::mapped(error))
+    }
+}
+
+impl ResponseError for Mapped {
+    fn status_code(&self) -> StatusCode {
+        self.0.status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.0.error_response()
+    }
+}
+
+impl fmt::Debug for Mapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Mapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Mapped {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}

@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use super::{Problem, RejectionKind};
+use crate::error::ErrorKind;
+
+/// How long a client is asked to wait before it repeats a transaction.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Returns what a client is told of a statement that the database refused, for applications that have
+/// opted in; `None` for kinds that stay a 500.
+///
+/// | [`ErrorKind`] | status | type of the problem |
+/// |---|---|---|
+/// | `RowNotFound` | 404 | `urn:problem-type:tenantry:row-not-found` |
+/// | `UniqueViolation`, `ExclusionViolation` | 409 | `urn:problem-type:tenantry:conflict` |
+/// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation` | 422 | `urn:problem-type:tenantry:invalid-data` |
+/// | `SerializationFailure`, `Deadlock`, `LockNotAvailable`, `ReadOnly` | 503 with `Retry-After` | `urn:problem-type:tenantry:unavailable` |
+///
+/// None of them repeats a word of the database: no value, and no name of a table or constraint.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::{ErrorKind, admission::statement_problem};
+///
+/// let problem = statement_problem(ErrorKind::UniqueViolation).unwrap();
+/// assert_eq!(problem.status_code(), 409);
+/// assert_eq!(statement_problem(ErrorKind::Database), None);
+/// ```
+#[must_use]
+pub fn statement_problem(kind: ErrorKind) -> Option<Problem> {
+    let problem = match kind {
+        ErrorKind::RowNotFound => Problem::new(404, "Not Found")
+            .kind("urn:problem-type:tenantry:row-not-found", "Not found")
+            .detail("what the request asks for does not exist"),
+        ErrorKind::UniqueViolation | ErrorKind::ExclusionViolation => Problem::new(409, "Conflict")
+            .kind("urn:problem-type:tenantry:conflict", "Conflict")
+            .detail("the request conflicts with stored data"),
+        ErrorKind::CheckViolation
+        | ErrorKind::ForeignKeyViolation
+        | ErrorKind::NotNullViolation => Problem::new(422, "Unprocessable Content")
+            .kind("urn:problem-type:tenantry:invalid-data", "Invalid data")
+            .detail("the request breaks a rule of the stored data"),
+        ErrorKind::SerializationFailure
+        | ErrorKind::Deadlock
+        | ErrorKind::LockNotAvailable
+        | ErrorKind::ReadOnly => RejectionKind::Unavailable
+            .problem()
+            .detail("the request was not carried out: send it again")
+            .retry_after(RETRY_AFTER),
+        _ => return None,
+    };
+    Some(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_status() {
+        for (kind, status) in [
+            (ErrorKind::RowNotFound, 404),
+            (ErrorKind::UniqueViolation, 409),
+            (ErrorKind::ExclusionViolation, 409),
+            (ErrorKind::CheckViolation, 422),
+            (ErrorKind::ForeignKeyViolation, 422),
+            (ErrorKind::NotNullViolation, 422),
+            (ErrorKind::SerializationFailure, 503),
+            (ErrorKind::Deadlock, 503),
+            (ErrorKind::LockNotAvailable, 503),
+            (ErrorKind::ReadOnly, 503),
+        ] {
+            let problem = statement_problem(kind).unwrap();
+            assert_eq!(problem.status_code(), status, "{kind:?}");
+            assert_eq!(problem.retry_after_seconds(), (status == 503).then_some(1), "{kind:?}");
+        }
+        // A wrong statement is a mistake in the program, and a refused right one in its setup.
+        for kind in [ErrorKind::Database, ErrorKind::PermissionDenied, ErrorKind::Timeout] {
+            assert_eq!(statement_problem(kind), None, "{kind:?}");
+        }
+    }
+}

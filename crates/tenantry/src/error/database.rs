@@ -1,0 +1,83 @@
+//! What the database says about a statement that it refused.
+
+use std::error::Error as StdError;
+
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
+
+use super::{Error, ErrorKind};
+
+/// What to branch on when the database refuses a statement. Names are those of PostgreSQL
+/// ([error fields](https://www.postgresql.org/docs/current/protocol-error-fields.html)).
+impl Error {
+    /// Returns the database's answer, if it was the database that refused a statement. It is there to be
+    /// branched on and not to be sent to a client.
+    #[must_use]
+    pub fn as_database_error(&self) -> Option<&dyn DatabaseError> {
+        self.source()?.downcast_ref::<sqlx::Error>()?.as_database_error()
+    }
+
+    /// Returns the name of the violated constraint or unique index. PostgreSQL names it for all violations
+    /// but that of `not null`.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        self.as_database_error()?.constraint()
+    }
+
+    /// Returns the name of the table that a violated constraint belongs to, without its schema.
+    #[must_use]
+    pub fn table(&self) -> Option<&str> {
+        self.as_database_error()?.table()
+    }
+
+    /// Returns the name of the column that must not be null.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        self.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.column()
+    }
+
+    /// Returns `true` if the query was to return a row and found none ([`sqlx::Error::RowNotFound`]).
+    #[must_use]
+    pub fn is_row_not_found(&self) -> bool {
+        self.kind() == ErrorKind::RowNotFound
+    }
+
+    /// Returns `true` if a row with this key exists already.
+    #[must_use]
+    pub fn is_unique_violation(&self) -> bool {
+        self.kind() == ErrorKind::UniqueViolation
+    }
+
+    /// Returns `true` if a row with this key exists already, by the constraint or unique index of this
+    /// name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::Error;
+    ///
+    /// # async fn example(db: tenantry::TenantDb) -> Result<&'static str, Error> {
+    /// let insert = sqlx::query("insert into users (email) values ('a@b.c')").execute(&db).await;
+    /// match insert.map_err(Error::from) {
+    ///     Ok(_) => Ok("welcome"),
+    ///     Err(error) if error.is_unique_violation_of("users_email_key") => Ok("that email is taken"),
+    ///     Err(error) => Err(error),
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_unique_violation_of(&self, constraint: &str) -> bool {
+        self.is_unique_violation() && self.constraint() == Some(constraint)
+    }
+
+    /// Returns `true` if a row that is referred to does not exist, or is still referred to.
+    #[must_use]
+    pub fn is_foreign_key_violation(&self) -> bool {
+        self.kind() == ErrorKind::ForeignKeyViolation
+    }
+
+    /// Returns `true` if a check constraint is violated.
+    #[must_use]
+    pub fn is_check_violation(&self) -> bool {
+        self.kind() == ErrorKind::CheckViolation
+    }
+}

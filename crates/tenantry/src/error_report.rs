@@ -1,0 +1,164 @@
+//! Errors as text: for logs, and as the `Debug` output of all public errors.
+
+use std::{error::Error as StdError, fmt};
+
+use crate::plain::is_plain;
+
+/// An error together with its sources, as text for a log or for `main`.
+///
+/// `{}` is one line, `a: b: c`; `{:?}` is a paragraph with a numbered list of causes. A source whose
+/// text its error repeats already is left out, and control characters are escaped, so that a line
+/// stays a line. The text can hold the database's own words: it belongs into a log and not into a
+/// response.
+///
+/// The `Debug` output of this crate's own errors is the same paragraph, so that a `main` that returns
+/// one is readable; `{:#?}` shows their structure.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::{Error, ErrorReport};
+///
+/// let error = Error::catalog(std::io::Error::other("the registry does not answer"));
+/// let report = ErrorReport::new(&error);
+/// let line = "catalog failed: asking the catalog: the registry does not answer";
+/// assert_eq!(report.to_string(), line);
+/// let paragraph = "catalog failed: asking the catalog\n\nCaused by:\n    the registry does not answer";
+/// assert_eq!(format!("{report:?}"), paragraph);
+/// assert_eq!(format!("{error:?}"), paragraph);
+/// ```
+#[derive(Clone, Copy)]
+pub struct ErrorReport<'a>(&'a (dyn StdError + 'static));
+
+impl<'a> ErrorReport<'a> {
+    /// Makes the report of an error. `&*error` is what a `Box<dyn Error>` or an `anyhow::Error` needs.
+    #[must_use]
+    pub fn new(error: &'a (dyn StdError + 'static)) -> Self {
+        Self(error)
+    }
+
+    /// Returns the texts of the sources, without those that are part of the text before.
+    fn causes(self) -> Vec<String> {
+        let mut last = self.0.to_string();
+        let mut causes = Vec::new();
+        for source in chain(self.0).skip(1) {
+            let text = source.to_string();
+            if !last.contains(&text) {
+                causes.push(text.clone());
+                last = text;
+            }
+        }
+        causes
+    }
+}
+
+impl fmt::Display for ErrorReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(f, &self.0.to_string(), None)?;
+        for cause in self.causes() {
+            f.write_str(": ")?;
+            write_escaped(f, &cause, None)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ErrorReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(f, &self.0.to_string(), Some("\n"))?;
+        let causes = self.causes();
+        if !causes.is_empty() {
+            f.write_str("\n\nCaused by:")?;
+        }
+        for (index, cause) in causes.iter().enumerate() {
+            match causes.len() {
+                1 => f.write_str("\n    ")?,
+                _ => write!(f, "\n    {index}: ")?,
+            }
+            write_escaped(f, cause, Some("\n       "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a text with its control characters escaped; line feeds become `line_feed` if that is given.
+fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str, line_feed: Option<&str>) -> fmt::Result {
+    text.chars().try_for_each(|character| match (character, line_feed) {
+        ('\n', Some(line_feed)) => f.write_str(line_feed),
+        _ if is_plain(character) => fmt::Write::write_char(f, character),
+        _ => write!(f, "{}", character.escape_debug()),
+    })
+}
+
+/// Returns an error and its sources, from the outermost on.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// Implements `Debug` for error types as [`ErrorReport`] prints them; `{:#?}` names the type.
+macro_rules! readable_debug {
+    ($($error:ty),+ $(,)?) => {
+        $(
+            impl ::std::fmt::Debug for $error {
+                fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                    let report = $crate::error_report::ErrorReport::new(self);
+                    match f.alternate() {
+                        true => f
+                            .debug_tuple(stringify!($error))
+                            .field(&report.to_string())
+                            .finish(),
+                        false => ::std::fmt::Debug::fmt(&report, f),
+                    }
+                }
+            }
+        )+
+    };
+}
+
+pub(crate) use readable_debug;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        source: Option<Box<Layer>>,
+    }
+
+    readable_debug!(Layer);
+
+    fn layers(texts: &[&'static str]) -> Layer {
+        let (text, rest) = texts.split_first().unwrap();
+        let source = (!rest.is_empty()).then(|| Box::new(layers(rest)));
+        Layer { text, source }
+    }
+
+    #[test]
+    fn is_a_line_or_a_paragraph() {
+        for (texts, line, paragraph) in [
+            (&["alone"][..], "alone", "alone"),
+            (&["a", "b"], "a: b", "a\n\nCaused by:\n    b"),
+            (&["a", "b", "c"], "a: b: c", "a\n\nCaused by:\n    0: b\n    1: c"),
+            // What is repeated is told once.
+            (&["failed: b", "b", "c"], "failed: b: c", "failed: b\n\nCaused by:\n    c"),
+        ] {
+            let error = layers(texts);
+            assert_eq!(ErrorReport::new(&error).to_string(), line);
+            assert_eq!(format!("{error:?}"), paragraph);
+        }
+        assert!(format!("{:#?}", layers(&["a", "b"])).starts_with("Layer("));
+    }
+
+    #[test]
+    fn nothing_in_an_error_can_forge_a_line_of_the_log() {
+        let error = layers(&["a\nb", "c\u{1b}[31m\nd"]);
+        assert_eq!(ErrorReport::new(&error).to_string(), "a\\nb: c\\u{1b}[31m\\nd");
+        let paragraph = "a\nb\n\nCaused by:\n    c\\u{1b}[31m\n       d";
+        assert_eq!(format!("{error:?}"), paragraph);
+    }
+}
