@@ -27,6 +27,7 @@ mod scope;
 mod source;
 mod sqlx_lock;
 mod stage;
+mod standing;
 mod survey;
 mod targets;
 mod tracking;
@@ -41,7 +42,7 @@ pub use lint::{FileFinding, Finding, Lint, LintError, LintReport, Rule};
 pub(crate) use lint::{Of, unescaped};
 pub use migrator::TenantMigrator;
 pub(crate) use migrator::{check_sql, lint_all};
-pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked};
+pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked, WithoutRecords};
 pub use plan::{Action, Problem};
 pub use report::{
     BegunFile, End, FileDone, MigrateReport, MigrationPlan, Outcome, PendingFile, Progress,

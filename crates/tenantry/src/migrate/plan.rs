@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Outcome,
     lint::{Statement, statements},
+    report::Aim,
     source::{MigrationFile, Migrations},
     stage::{Begun, Stage, Way},
 };
@@ -38,6 +39,16 @@ pub(super) enum Job {
 }
 
 impl Job {
+    /// Returns what it does to tenants, for the summary.
+    pub(super) fn aim(self) -> Aim {
+        match self {
+            Self::Apply { .. } => Aim::Migrate,
+            Self::Revert { .. } => Aim::Revert,
+            Self::Mark { .. } => Aim::Mark,
+            Self::ForgetOrphans | Self::ForgetDirty { .. } => Aim::Forget,
+        }
+    }
+
     /// Returns what has come of a schema in which all of it was done.
     pub(super) fn outcome(self) -> Outcome {
         match self {

@@ -78,6 +78,7 @@ const PURE: &[&str] = &[
     "migrate/board.rs",
     "migrate/lint/",
     "migrate/plan.rs",
+    "migrate/standing.rs",
     "migrate/stage.rs",
     "migrate/report.rs",
     "schema/ddl/",

@@ -103,7 +103,7 @@ fn ended(on: &Context, report: &MigrateReport) -> Ended {
         // One that has failed matters more than that the rest was not begun.
         false if report.end == End::Stopped && report.failed == 0 => Exit::Interrupted,
         false => Exit::Problems,
-        true if report.lint.is_empty() => Exit::Fine,
+        true if report.lint.is_empty() && report.doubtful == 0 => Exit::Fine,
         true => Exit::Warnings,
     })
 }

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use tenantry::{
     TenantManager,
     migrate::{
-        FailureReason, Lint, MigrateOptions, MigrateReport, SchemaState, Schemas, TenantMigrator,
+        FailureReason, Lint, MigrateOptions, WithoutRecords, MigrateReport, SchemaState, Schemas, TenantMigrator,
     },
     provision::CreateOptions,
     retry::RetryPolicy,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 fn options() -> MigrateOptions {
-    MigrateOptions::default()
+    MigrateOptions::default().without_records(WithoutRecords::Migrate)
 }
 
 pub(super) const TABLE: (&str, &str) =
