@@ -233,7 +233,7 @@ impl TenantMigrator {
         to: Option<i64>,
         options: MigrateOptions,
     ) -> Result<MigrateReport, Error> {
-        self.run(schemas, Job::Mark { to }, &options).await
+        self.run(schemas, Job::Mark { to, only_first: false }, &options).await
     }
 
     /// Deletes the records of migrations that have no file. What they have made stays.
@@ -410,7 +410,7 @@ impl TenantMigrator {
         Order { fleet: &self.fleet, job, set, options }
     }
 
-    fn set(&self, schemas: &Schemas) -> Result<&Migrations, Error> {
+    pub(super) fn set(&self, schemas: &Schemas) -> Result<&Migrations, Error> {
         let (set, whose) = match schemas {
             Schemas::Shared => (&self.shared, "the shared schema"),
             Schemas::AllTenants | Schemas::Tenants(_) => (&self.tenants, "tenants"),
@@ -473,7 +473,7 @@ impl TenantMigrator {
     /// Checks that there is a file of the version at which a job stops.
     fn check_version(job: Job, set: &Migrations) -> Result<(), Error> {
         let to = match job {
-            Job::Apply { to } | Job::Mark { to } => to,
+            Job::Apply { to } | Job::Mark { to, .. } => to,
             Job::Revert { to } => Some(to),
             Job::ForgetOrphans | Job::ForgetDirty { .. } => None,
         };

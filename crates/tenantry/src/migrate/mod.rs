@@ -5,6 +5,7 @@
 //! [`MigrateReport`] what was, each with every tenant in it.
 
 mod apply;
+mod baseline;
 mod board;
 mod checksum;
 mod collision;
@@ -34,6 +35,7 @@ mod tracking;
 mod turn;
 
 pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
+pub(crate) use baseline::Standing;
 pub(crate) use collision::{Attempts, Collision};
 pub use failure::{Failure, FailureReason};
 pub(crate) use hint::explained_error;

@@ -299,7 +299,7 @@ impl MigrateOptions {
     }
 
     /// Checks that the options do not contradict each other.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let wrong = |option, must: &str| Err(OptionsError::new(option, must));
         let checked = match self {
             Self { concurrency: 0, .. } => wrong("concurrency", "be at least 1"),

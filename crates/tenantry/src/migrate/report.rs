@@ -360,11 +360,9 @@ impl fmt::Display for MigrateReport {
             Aim::Migrate => (self.migrated, "migrated", "up to date"),
             Aim::Revert => (self.reverted, "reverted", "with nothing to revert"),
             Aim::Mark => (self.marked, "marked as applied", "with nothing to mark"),
-            Aim::Forget => (
-                self.forgotten,
-                "with records or failures forgotten",
-                "with nothing to forget",
-            ),
+            Aim::Forget => {
+                (self.forgotten, "with records or failures forgotten", "with nothing to forget")
+            }
         };
         write!(f, "{count} of {} {} {what}", self.total, tenants(self.total))?;
         for (count, what) in [

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     provision::StoredNames,
-    sql::Sql,
+    sql::{Sql, printed_by_server},
     tenant::Ident,
 };
 
@@ -236,6 +236,17 @@ impl Migrations {
         let (hash, needs_steps) = (OnceLock::new(), Arc::default());
         let stored = Arc::default();
         Ok(Self(Arc::new(Set { files, folder, stray, lint, found, stored, hash, needs_steps })))
+    }
+
+    /// Makes one migration of a text.
+    ///
+    /// # Errors
+    ///
+    /// None for a single one; as [`new`](Self::new).
+    pub(crate) fn of_text(version: i64, name: &str, text: String) -> Result<Self, MigrationsError> {
+        let (kind, sql) = (MigrationType::Simple, printed_by_server(text));
+        let migration = Migration::new(version, name.to_owned().into(), kind, sql, false);
+        Self::new(vec![(migration, format!("{version}_{name}.sql"))], None)
     }
 
     /// Sets what the files may name, and which rules they need not keep to. Default: nothing outside the

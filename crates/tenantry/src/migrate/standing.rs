@@ -22,9 +22,9 @@ pub(super) fn put_aside<T>(
     if without_records == WithoutRecords::Migrate {
         return;
     }
-    let have_records = surveyed.iter().any(|(_, recorded)| {
-        recorded.as_ref().is_ok_and(|recorded| !recorded.applied.is_empty())
-    });
+    let have_records = surveyed
+        .iter()
+        .any(|(_, recorded)| recorded.as_ref().is_ok_and(|recorded| !recorded.applied.is_empty()));
     for (_, recorded) in surveyed {
         let tables = recorded.as_ref().map_or(0, |recorded| recorded.tables);
         if tables > 0 {

@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 use tenantry::{
     TenantManager,
     migrate::{
-        FailureReason, Lint, MigrateOptions, WithoutRecords, MigrateReport, SchemaState, Schemas, TenantMigrator,
+        FailureReason, Lint, MigrateOptions, MigrateReport, SchemaState, Schemas, TenantMigrator,
+        WithoutRecords,
     },
     provision::CreateOptions,
     retry::RetryPolicy,

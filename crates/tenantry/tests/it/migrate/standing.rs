@@ -78,6 +78,9 @@ async fn a_version_without_a_file_is_refused_with_the_nearest() -> TestResult {
     }
     // What is nothing to do is said in the words of what was to be done.
     let report = migrator.revert(Schemas::AllTenants, 0, MigrateOptions::default()).await?;
-    assert!(report.to_string().starts_with("0 of 1 tenant reverted, 1 with nothing to revert"), "{report}");
+    assert!(
+        report.to_string().starts_with("0 of 1 tenant reverted, 1 with nothing to revert"),
+        "{report}"
+    );
     Ok(())
 }
