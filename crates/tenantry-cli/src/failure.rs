@@ -51,6 +51,21 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
+/// Says in keys and commands what the library advises in its own words.
+fn hint_of_catalog(message: &str) -> Option<&'static str> {
+    if message.contains("TableCatalog::columns") {
+        Some(
+            "name the columns in the configuration: catalog.columns = [\"id=slug\", \"container=schema_name\"]; see docs/catalogs.md",
+        )
+    } else if message.contains("TableCatalog::create_table") {
+        Some("`tenantry init --create-table` creates it; tenants.table names another one")
+    } else if message.contains("Isolation::schema_with_inverse") {
+        Some("list tenants in a table: tenants.catalog = \"table\"")
+    } else {
+        None
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -61,9 +76,10 @@ impl fmt::Display for Failure {
 impl<E: StdError + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let any: &(dyn StdError + 'static) = &error;
-        let is_unreachable = any
-            .downcast_ref::<tenantry::Error>()
-            .is_some_and(|error| error.kind() == ErrorKind::Unavailable);
-        Self { is_unreachable, ..Self::new(chain(&error)) }
+        let kind = any.downcast_ref::<tenantry::Error>().map(tenantry::Error::kind);
+        let is_unreachable = kind == Some(ErrorKind::Unavailable);
+        let message = chain(&error);
+        let hint = hint_of_catalog(&message).filter(|_| kind == Some(ErrorKind::Catalog));
+        Self { is_unreachable, hint: hint.map(str::to_owned), ..Self::new(message) }
     }
 }

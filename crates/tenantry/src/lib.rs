@@ -139,7 +139,7 @@ mod timestamp;
 mod warmup;
 
 pub use catalog::{
-    Catalog, CatalogFn, CatalogOptions, FixedCatalog, SchemaDiscovery, TableCatalog,
+    Catalog, CatalogColumns, CatalogFn, CatalogOptions, FixedCatalog, SchemaDiscovery, TableCatalog,
 };
 pub use db::{SharedDb, TenantDb, TenantTransaction};
 pub use error::{Error, ErrorClass, ErrorKind, OptionsError};

@@ -62,6 +62,11 @@ impl Sql {
         self.display(format_args!("(\n{condition}\n)"))
     }
 
+    /// Appends the query of an application's catalog in parentheses, on separate lines, so that a comment in it ends there.
+    pub(crate) fn query_of_application(&mut self, query: &str) -> &mut Self {
+        self.display(format_args!("(\n{query}\n)"))
+    }
+
     /// Appends a whole number that may be negative.
     pub(crate) fn integer(&mut self, number: i64) -> &mut Self {
         self.display(number)

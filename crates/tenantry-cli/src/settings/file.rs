@@ -154,6 +154,13 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, String> 
             let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
             texts.collect::<Option<_>>().map(Value::List).ok_or_else(expected)
         }
+        // `[catalog.columns]` with `id = "slug"` says the same as `columns = ["id=slug"]`.
+        (Kind::List, DeValue::Table(pairs)) => {
+            let texts = pairs.iter().map(|(name, value)| {
+                value.get_ref().as_str().map(|text| format!("{}={text}", name.get_ref()))
+            });
+            texts.collect::<Option<_>>().map(Value::List).ok_or_else(expected)
+        }
         (Kind::List | Kind::Count | Kind::Switch, DeValue::String(_)) => Err(expected()),
         (Kind::Count, DeValue::Integer(number)) => Value::parse(key.kind, number.as_str()),
         (Kind::Switch, DeValue::Boolean(switch)) => Ok(Value::Switch(*switch)),
@@ -189,6 +196,16 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_texts_is_a_list_of_pairs() {
+        let text = "[catalog.columns]\nid = \"slug\"\nstate = \"active\"\n";
+        let read = parse(text).unwrap();
+        let shown: Vec<_> =
+            read.iter().map(|(key, value, _)| format!("{}={value}", key.name)).collect();
+        assert_eq!(shown, ["catalog.columns=id=slug,state=active"]);
+        assert!(wrong("[catalog.columns]\nid = 1\n").contains("must be a list of texts"));
+    }
+
+    #[test]
     fn errors_name_the_line_the_key_and_the_nearest() {
         assert_eq!(
             wrong("\n[pool]\nmax_conections = 5"),
@@ -205,7 +222,7 @@ mod tests {
         );
         assert_eq!(
             wrong("[tenants]\ncatalog = \"tabel\""),
-            "2: tenants.catalog must be schemas or table; "
+            "2: tenants.catalog must be schemas or table or query; "
         );
         assert!(wrong("url = 'x'").starts_with("1: unknown key url; did you mean database.url?"));
         assert!(wrong("[pool\n").starts_with("1: not valid TOML: "));

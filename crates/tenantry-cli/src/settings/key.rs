@@ -62,16 +62,24 @@ keys! {
         "shell command that prints its password";
     SCHEMA: "tenants.schema", Kind::Text, Some("tenant_{id}"),
         "name of a tenant's schema";
-    CATALOG: "tenants.catalog", Kind::Choice(&["schemas", "table"]), Some("schemas"),
-        "where tenants are listed: the schemas that exist, or a table";
+    CATALOG: "tenants.catalog", Kind::Choice(&["schemas", "table", "query"]), Some("schemas"),
+        "where tenants are listed: the schemas that exist, a table or view, or a query";
     TABLE: "tenants.table", Kind::Text, Some("tenants"),
-        "the table, in the shared schema, if the catalog is one";
+        "the table or view, in the shared schema, if the catalog is one";
     SHARED_SCHEMA: "tenants.shared_schema", Kind::Text, Some("public"),
         "schema that all tenants share";
     SEE_SHARED: "tenants.see_shared", Kind::Switch, Some("false"),
         "whether tenants find the shared tables without naming the schema";
     EXTENSION_SCHEMAS: "tenants.extension_schemas", Kind::List, Some(""),
         "schemas in which extensions are installed";
+    CATALOG_EXCEPT: "catalog.except", Kind::List, Some(""),
+        "schemas that are never tenants', such as `audit` or `report_*`, if the catalog is the schemas";
+    CATALOG_COLUMNS: "catalog.columns", Kind::List, Some(""),
+        "columns of a table of another shape, such as `id=slug`: it is only read then; see docs/catalogs.md";
+    CATALOG_QUERY: "catalog.query", Kind::Text, None,
+        "select that lists tenants, if the catalog is a query; see docs/catalogs.md";
+    CATALOG_NOTIFY: "catalog.notify", Kind::Text, None,
+        "channel on which changes of such a table are announced with NOTIFY";
     MAX_CONNECTIONS: "pool.max_connections", Kind::Count, Some("20"),
         "connections of one process to the server, at most";
     MAX_CONNECTIONS_PER_TENANT: "pool.max_connections_per_tenant", Kind::Count, None,

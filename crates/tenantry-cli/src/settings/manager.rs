@@ -1,9 +1,6 @@
 //! Makes the manager that the settings describe.
 
-use tenantry::{
-    Credentials, Isolation, ManagerBuilder, PoolOptions, SchemaDiscovery, TableCatalog,
-    TenantManager,
-};
+use tenantry::{Credentials, Isolation, ManagerBuilder, PoolOptions, TenantManager};
 
 use super::{Settings, key};
 use crate::failure::{Failure, chain};
@@ -20,9 +17,9 @@ impl Settings {
         };
         let url = self.database_url()?;
         let mut builder = self.builder_at(&url);
-        builder = match self.table_catalog().map_err(|error| wrong(&key::TABLE, &error))? {
+        builder = match self.table_catalog()? {
             Some(catalog) => builder.catalog(catalog),
-            None => builder.catalog(SchemaDiscovery::default()),
+            None => builder.catalog(self.schema_catalog()?),
         };
         if let Some(user) = self.text(&key::UPKEEP_USER) {
             let credentials = Credentials::new(user);
@@ -52,17 +49,6 @@ impl Settings {
         match self.text(&key::SHARED_SCHEMA) {
             Some(schema) => builder.shared_schema(schema),
             None => builder,
-        }
-    }
-
-    /// Returns the catalog's table, if tenants are listed in one.
-    pub(crate) fn table_catalog(&self) -> Result<Option<TableCatalog>, tenantry::IdentError> {
-        match self.text(&key::CATALOG) {
-            Some("table") => {
-                let name = self.text(&key::TABLE).unwrap_or_default();
-                TableCatalog::new().table(name).map(Some)
-            }
-            _ => Ok(None),
         }
     }
 

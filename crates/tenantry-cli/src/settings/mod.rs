@@ -1,5 +1,6 @@
 //! Settings: flags over environment variables over `tenantry.toml` over defaults.
 
+mod catalog;
 pub(crate) mod file;
 pub(crate) mod key;
 mod manager;

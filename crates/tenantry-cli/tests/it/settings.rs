@@ -288,3 +288,43 @@ async fn a_password_that_cannot_be_read_is_told_with_its_place() {
     let ran = folder.tenantry(["status"]).run().await.ended_with(2);
     ran.says("no database is given").says("DATABASE_URL=postgres://");
 }
+
+#[tokio::test]
+async fn settings_of_another_catalog_are_refused_by_name() {
+    let folder = Folder::new();
+    for (settings, says, help) in [
+        (
+            "[catalog]\nquery = 'select 1 as id'",
+            "catalog.query (tenantry.toml:2) has no effect",
+            "\"query\"",
+        ),
+        ("[catalog]\ncolumns = ['id=slug']", "while tenants.catalog is schemas", "\"table\""),
+        ("[catalog.columns]\nid = 'slug'\n[catalog]\nnotify = 'x'", "has no effect", ""),
+        ("[tenants]\ncatalog = 'query'", "catalog.query is not set", "select slug as id"),
+        (
+            "[tenants]\ncatalog = 'table'\n[catalog]\nexcept = ['audit']",
+            "catalog.except (tenantry.toml:4)",
+            "\"schemas\"",
+        ),
+        (
+            "[tenants]\ncatalog = 'table'\n[catalog]\ncolumns = ['slug']",
+            "\"slug\" names no column",
+            "id=slug",
+        ),
+        (
+            "[tenants]\ncatalog = 'table'\n[catalog.columns]\nplan = 'plan'",
+            "is for nothing that a tenant has",
+            "created_at",
+        ),
+        (
+            "[tenants]\ncatalog = 'query'\n[catalog]\nquery = 'delete from x'",
+            "must be one select",
+            "",
+        ),
+    ] {
+        folder.write("tenantry.toml", settings);
+        let ran =
+            folder.tenantry(["tenant", "list"]).url("postgres://127.0.0.1:1/none").run().await;
+        ran.ended_with(2).says(says).says(help);
+    }
+}

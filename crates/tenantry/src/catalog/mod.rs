@@ -1,7 +1,7 @@
 //! Where tenants are listed, with state and placement.
 //!
 //! A [`Catalog`] answers two questions: who is this tenant, and who are all of them. There is one
-//! that [discovers schemas](SchemaDiscovery) by their name, one that reads a [table](TableCatalog), a
+//! that [discovers schemas](SchemaDiscovery) by their name, one that reads a [table, view or query](TableCatalog), a
 //! [fixed list](FixedCatalog) and a [closure](CatalogFn). The manager remembers the answers for a
 //! while, the negative ones too, and never asks twice at once for one tenant. Ids that wait are asked for
 //! together, and tenants that are known are served while the catalog does not answer: see
@@ -13,7 +13,6 @@ mod desk;
 mod discovery;
 mod fixed;
 mod holders;
-mod install;
 mod listen;
 mod load;
 mod lookup;
@@ -38,7 +37,7 @@ pub(crate) use lookup::Lookup;
 pub use options::CatalogOptions;
 pub use page::Page;
 pub(crate) use rules::{Complete, Decide, Dedicate, Rules, Site};
-pub use table::TableCatalog;
+pub use table::{CatalogColumns, TableCatalog};
 
 use crate::{
     db::SharedDb,

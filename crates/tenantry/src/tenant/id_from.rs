@@ -105,11 +105,11 @@ mod tests {
 
     #[test]
     fn whatever_names_a_tenant_converts_into_an_id() {
-        let id = TenantId::parse("acme").unwrap();
+        let (id, owned) = (TenantId::parse("acme").unwrap(), "acme".to_owned());
         for found in [
             text("acme"),
-            text("acme".to_owned()),
-            text(&"acme".to_owned()),
+            text(&owned),
+            text(owned),
             text(Cow::Borrowed("acme")),
             text(&id),
             text(id.clone()),
@@ -135,6 +135,7 @@ mod tests {
     fn a_uuid_is_its_canonical_text() {
         let uuid = uuid::Uuid::parse_str("550E8400E29B41D4A716446655440000").unwrap();
         assert_eq!(text(uuid), Ok("550e8400-e29b-41d4-a716-446655440000".to_owned()));
-        assert_eq!(text(&uuid), text(uuid));
+        let by_reference = &uuid;
+        assert_eq!(text(by_reference), text(uuid));
     }
 }

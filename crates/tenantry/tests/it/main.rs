@@ -10,6 +10,7 @@ mod bindings;
 mod budget;
 mod cancel;
 mod catalog_cache;
+mod catalog_others;
 mod catalog_stale;
 mod catalog_storm;
 mod clone;

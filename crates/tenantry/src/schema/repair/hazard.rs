@@ -26,6 +26,8 @@ use super::{
 pub enum Hazard {
     /// Rows or values are gone afterwards, or are less precise.
     LosesData,
+    /// Roles lose rights that they have now, such as those that were granted by hand.
+    RevokesAccess,
     /// Every row is written anew: that takes as long as there are rows, and as much space again.
     RewritesTable,
     /// The table is read from one end to the other.
@@ -76,6 +78,7 @@ impl fmt::Display for Hazard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LosesData => f.write_str("LOSES DATA"),
+            Self::RevokesAccess => f.write_str("REVOKES ACCESS"),
             Self::RewritesTable => f.write_str("rewrites the table"),
             Self::ReadsTable => f.write_str("reads the whole table"),
             Self::Locks { relation, mode } => write!(f, "locks {relation} ({mode})"),
@@ -98,6 +101,20 @@ impl Hazard {
 
 /// Returns the hazards of a statement for this object.
 pub(super) fn of(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
+    let mut found = of_change(plan, key, sql);
+    // What is created here starts with PostgreSQL's own grants, which nobody relies on yet.
+    if revokes(sql) && !plan.created.contains(key) && !plan.missing.contains(key) {
+        found.insert(0, Hazard::RevokesAccess);
+    }
+    found
+}
+
+fn revokes(sql: &str) -> bool {
+    let of_defaults = sql.starts_with("alter default privileges ") && sql.contains(" revoke ");
+    sql.starts_with("revoke ") || of_defaults
+}
+
+fn of_change(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
     let object = plan.expected.get(key).or_else(|| plan.actual.get(key));
     let Some(relation) = object.and_then(|object| relation(plan, key, object, sql)) else {
         return of_others(plan, key, sql);

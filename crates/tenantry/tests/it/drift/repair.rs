@@ -2,7 +2,7 @@
 
 use tenantry::{
     drift::Matching,
-    schema::{Attribute, Hazard},
+    schema::{Attribute, Hazard, Step},
 };
 
 use super::clusters::fleet;
@@ -43,6 +43,26 @@ async fn what_is_ignored_stays_when_a_table_is_created_anew() -> TestResult {
     .await;
     assert_eq!(told, "Some(\"mine 7.00 kept t\")");
     run(&mut admin, "drop owned by zq_drift_reader; drop role zq_drift_reader").await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_granted_by_hand_are_not_revoked_silently() -> TestResult {
+    let world = fleet(2).await;
+    let mut admin = world.admin().await;
+    run(
+        &mut admin,
+        "create role zq_drift_hand; grant select on tenant_t1.orders to zq_drift_hand; \
+         alter default privileges in schema tenant_t1 grant select on tables to zq_drift_hand",
+    )
+    .await;
+    let repair = world.manager().drift().against_tenant("t0").repair("t1").await?;
+    let hand = |step: &&Step| step.sql.contains("zq_drift_hand");
+    let revoking: Vec<_> = repair.steps.iter().filter(hand).collect();
+    assert_eq!(revoking.len(), 2, "{repair}");
+    assert!(revoking.iter().all(|step| step.hazards.contains(&Hazard::RevokesAccess)), "{repair}");
+    assert!(repair.to_string().contains("REVOKES ACCESS"), "{repair}");
+    run(&mut admin, "drop owned by zq_drift_hand; drop role zq_drift_hand").await;
     Ok(())
 }
 

@@ -233,7 +233,7 @@ impl Name<'_> {
         let Self { schema, table } = self;
         let attempted = format!(
             "the table {schema}.{table} cannot be made the table of tenants: {why}. Nothing was \
-             changed; name another table with TableCatalog::table"
+             changed; name another table with TableCatalog::table, or only read this one with TableCatalog::columns"
         );
         Error::new(ErrorKind::Config, attempted)
     }

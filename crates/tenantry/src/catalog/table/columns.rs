@@ -1,0 +1,149 @@
+/// Which columns of a table, view or query say what about a tenant, for
+/// [`TableCatalog::columns`](super::TableCatalog::columns).
+///
+/// Only the id is needed. What has no column has its default: the container follows the
+/// [name template](crate::NameTemplate), the tenant is active, and nothing else is on record.
+///
+/// | column | type | meaning |
+/// |---|---|---|
+/// | [`id`](Self::id) | `text`, `uuid`, whole numbers or any other | the tenant's id: the text of the value |
+/// | [`container`](Self::container) | `text` | its schema; null leaves it to the name template |
+/// | [`state`](Self::state) | `text` or `boolean` | `active` or `suspended`; true is active |
+/// | [`created_at`](Self::created_at) | `timestamptz`, `timestamp` or `date` | when it was created |
+/// | [`attributes`](Self::attributes) | `jsonb` or `json` | anything else |
+/// | [`role`](Self::role) | `text` | the role that its sessions take on |
+/// | [`settings`](Self::settings) | `jsonb`, `json` or `text[]` | settings of its sessions: `{"statement_timeout": "5s"}` or `{statement_timeout=5s}` |
+///
+/// Names are those of the database's catalog: not folded, without quotes.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::{CatalogColumns, TableCatalog};
+///
+/// // customers(id uuid, slug text, schema_name text, active boolean, …)
+/// let columns = CatalogColumns::new().id("slug").container("schema_name").state("active");
+/// let catalog = TableCatalog::new().table("customers")?.columns(columns);
+/// # Ok::<(), tenantry::IdentError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct CatalogColumns {
+    names: Vec<(Field, String)>,
+}
+
+/// What a column says about a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Id,
+    Container,
+    State,
+    CreatedAt,
+    Attributes,
+    Role,
+    Settings,
+    Step,
+}
+
+impl Field {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Id,
+        Self::Container,
+        Self::State,
+        Self::CreatedAt,
+        Self::Attributes,
+        Self::Role,
+        Self::Settings,
+        Self::Step,
+    ];
+
+    /// Returns what the column is called unless it is named, which is also what names it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Container => "container",
+            Self::State => "state",
+            Self::CreatedAt => "created_at",
+            Self::Attributes => "attributes",
+            Self::Role => "role",
+            Self::Settings => "settings",
+            Self::Step => "step",
+        }
+    }
+
+    /// Returns what the column is for, in words.
+    pub(super) fn purpose(self) -> &'static str {
+        match self {
+            Self::Id => "the tenant's id",
+            Self::Container => "the name of the tenant's schema",
+            Self::State => "the tenant's state",
+            Self::CreatedAt => "when the tenant was created",
+            Self::Attributes => "the tenant's attributes",
+            Self::Role => "the role of the tenant's sessions",
+            Self::Settings => "the settings of the tenant's sessions",
+            Self::Step => "what the tenant's creation has not come to yet",
+        }
+    }
+}
+
+impl CatalogColumns {
+    /// Reads the column `id`, and nothing else.
+    pub fn new() -> Self {
+        Self { names: vec![(Field::Id, Field::Id.name().to_owned())] }
+    }
+
+    /// Names the column of the id. Default: `id`.
+    pub fn id(self, column: impl Into<String>) -> Self {
+        self.with(Field::Id, column.into())
+    }
+
+    /// Names the column of the schema. Default: none, the name template makes it.
+    pub fn container(self, column: impl Into<String>) -> Self {
+        self.with(Field::Container, column.into())
+    }
+
+    /// Names the column of the state. Default: none, every tenant is active.
+    ///
+    /// A tenant whose state is neither `active` nor `suspended`, or null, is refused. Where states have other names, let
+    /// a [query](super::TableCatalog::query) translate them.
+    pub fn state(self, column: impl Into<String>) -> Self {
+        self.with(Field::State, column.into())
+    }
+
+    /// Names the column of the time when the tenant was created. Default: none.
+    pub fn created_at(self, column: impl Into<String>) -> Self {
+        self.with(Field::CreatedAt, column.into())
+    }
+
+    /// Names the column of the attributes. Default: none.
+    pub fn attributes(self, column: impl Into<String>) -> Self {
+        self.with(Field::Attributes, column.into())
+    }
+
+    /// Names the column of the [role](crate::TenantRecord::role) that sessions take on. Default: none.
+    pub fn role(self, column: impl Into<String>) -> Self {
+        self.with(Field::Role, column.into())
+    }
+
+    /// Names the column of the [settings](crate::TenantRecord::settings) of sessions. Default: none.
+    pub fn settings(self, column: impl Into<String>) -> Self {
+        self.with(Field::Settings, column.into())
+    }
+
+    fn with(mut self, field: Field, column: String) -> Self {
+        self.names.retain(|(of, _)| *of != field);
+        self.names.push((field, column));
+        self
+    }
+
+    /// Returns the column of a field, if it has one.
+    pub(super) fn of(&self, field: Field) -> Option<&str> {
+        self.names.iter().find(|(of, _)| *of == field).map(|(_, column)| column.as_str())
+    }
+}
+
+impl Default for CatalogColumns {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,148 @@
+//! The table that the library makes, reads and writes: its SQL.
+
+use std::error::Error as _;
+
+use serde_json::Value;
+use sqlx::{SqlStr, error::DatabaseError};
+
+use super::TableCatalog;
+use crate::{
+    catalog::{CatalogChange, discovery::failed},
+    error::{Error, ErrorKind},
+    sql::Sql,
+    tenant::{Ident, TenantId, TenantRecord},
+};
+
+/// What ends a select of tenants.
+pub(super) const END: &str = ") as tenant";
+
+impl TableCatalog {
+    /// Appends the name of the table.
+    fn name<'s>(&self, sql: &'s mut Sql, shared_schema: &Ident) -> &'s mut Sql {
+        sql.ident(shared_schema).text(".").ident(&self.table)
+    }
+
+    pub(super) fn write_sql<'c>(
+        &self,
+        shared_schema: &Ident,
+        change: CatalogChange<'c>,
+    ) -> (SqlStr, &'c TenantId) {
+        let mut sql = Sql::new(match change {
+            CatalogChange::Created(_) => "insert into ",
+            CatalogChange::State(..)
+            | CatalogChange::Renamed { .. }
+            | CatalogChange::Step { .. } => "update ",
+            CatalogChange::Dropped(_) => "delete from ",
+        });
+        self.name(&mut sql, shared_schema);
+        let tenant = match change {
+            CatalogChange::Created(record) => {
+                sql.text(" (id, container, state, attributes");
+                sql.text(if record.step.is_some() { ", step) values (" } else { ") values (" });
+                sql.literal(record.id.as_str()).text(", ");
+                container(&mut sql, record);
+                sql.text(", ").literal(record.state.as_str()).text(", ");
+                let attributes = match &record.attributes {
+                    Value::Null => "{}".to_owned(),
+                    other => other.to_string(),
+                };
+                sql.literal(&attributes);
+                if let Some(step) = &record.step {
+                    sql.text(", ").literal(step);
+                }
+                sql.text(")");
+                return (sql.finish(), &record.id);
+            }
+            CatalogChange::State(tenant, state) => {
+                sql.text(" set state = ").literal(state.as_str());
+                tenant
+            }
+            CatalogChange::Renamed { from, to } => {
+                sql.text(" set id = ").literal(to.id.as_str()).text(", container = ");
+                container(&mut sql, to);
+                from
+            }
+            CatalogChange::Step { tenant, to, .. } => {
+                match to {
+                    Some(step) => sql.text(" set step = ").literal(step),
+                    None => sql.text(" set state = 'active', step = null"),
+                };
+                tenant
+            }
+            CatalogChange::Dropped(tenant) => tenant,
+        };
+        sql.text(" where id operator(pg_catalog.=) ").literal(tenant.as_str());
+        if let CatalogChange::Step { from, .. } = change {
+            sql.text(" and step operator(pg_catalog.=) ").literal(from);
+        }
+        (sql.finish(), tenant)
+    }
+
+    /// Begins a select, which [`END`] ends. Where the table has no column `step`, the name stands for the null
+    /// outside.
+    pub(super) fn select(&self, shared_schema: &Ident) -> Sql {
+        let mut sql = Sql::new(
+            "select tenant.* from (select null::pg_catalog.text as step) as nothing \
+             cross join lateral (select id, container, state, attributes, \
+               extract(epoch from created_at)::pg_catalog.float8 as created_at, \
+               step::pg_catalog.text as step, null::pg_catalog.text as role, \
+               null::pg_catalog.jsonb as settings from ",
+        );
+        self.name(&mut sql, shared_schema);
+        sql
+    }
+
+    /// A tenant that is there already is an error of its own.
+    pub(super) fn refusal(
+        &self,
+        shared_schema: &Ident,
+        error: sqlx::Error,
+        change: CatalogChange<'_>,
+    ) -> Error {
+        let taken = error.as_database_error().is_some_and(DatabaseError::is_unique_violation);
+        let adds = matches!(change, CatalogChange::Created(_) | CatalogChange::Renamed { .. });
+        match taken && adds {
+            true => Error::new(ErrorKind::TenantExists, "writing the list of tenants")
+                .with_source(error),
+            false => self.failed(shared_schema, error),
+        }
+    }
+
+    /// Says what to do where the table is missing, or may not be read.
+    pub(super) fn failed(&self, shared_schema: &Ident, error: impl Into<Error>) -> Error {
+        let error = error.into();
+        let code = code_of(&error).unwrap_or_default();
+        let of = self.from(shared_schema).in_words();
+        let attempted = match (&*code, self.is_ours()) {
+            ("42P01" | "3F000", true) => {
+                let table = &self.table;
+                format!(
+                    "there is no table {shared_schema}.{table}: create it with TableCatalog::create_table"
+                )
+            }
+            ("42P01" | "3F000", false) if self.query.is_none() => format!("{of} does not exist"),
+            ("42501", _) => {
+                format!("{of} may not be read by the role of the connection: grant it select")
+            }
+            _ if !self.is_ours() && ["0A", "22", "42"].iter().any(|of| code.starts_with(of)) => {
+                format!("{of} cannot be read")
+            }
+            _ => return failed(error),
+        };
+        Error::new(ErrorKind::Catalog, attempted).with_source(error)
+    }
+}
+
+/// Returns the SQLSTATE of what the server has answered.
+pub(super) fn code_of(error: &Error) -> Option<String> {
+    let answer = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>())?;
+    answer.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned)
+}
+
+/// Appends the container that is on record, or null when it follows the name template.
+fn container(sql: &mut Sql, record: &TenantRecord) {
+    match &record.container {
+        Some(container) => sql.literal(container.as_str()),
+        None => sql.text("null"),
+    };
+}
