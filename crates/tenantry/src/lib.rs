@@ -118,6 +118,7 @@
 pub mod activity;
 pub mod admission;
 pub mod anonymize;
+pub mod baseline;
 pub mod catalog;
 pub mod clone;
 pub mod context;

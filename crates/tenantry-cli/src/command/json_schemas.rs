@@ -6,12 +6,13 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 use tenantry::{
     HealthReport,
+    baseline::BaselineReport,
     clone::CloneReport,
     doctor::{DoctorReport, FixReport},
     drift::DriftReport,
     migrate::{MigrateReport, MigrationPlan},
     proof::IsolationProof,
-    provision::{Created, DropReport},
+    provision::{AdoptReport, Created, DropReport},
     schema::{LintFinding, SchemaModel},
 };
 
@@ -33,7 +34,7 @@ use super::{
 /// Returns the JSON Schema of each command's report, by the name of its file in `docs/schemas`.
 ///
 /// Commands that print the same report share a schema: `migrate revert`, `mark` and `forget` that of `migrate`,
-/// `tenant suspend`, `resume` and `rename` that of `tenant-changed`.
+/// `tenant suspend`, `resume` and `rename` that of `tenant-changed`, `tenant release` that of `tenant-adopt`.
 pub(crate) fn json_schemas() -> BTreeMap<&'static str, Value> {
     [
         ("config", of::<ConfigReport>()),
@@ -48,6 +49,7 @@ pub(crate) fn json_schemas() -> BTreeMap<&'static str, Value> {
         ("init", of::<InitReport>()),
         ("metrics", of::<MetricsReport>()),
         ("migrate", of::<MigrateReport>()),
+        ("migrate-baseline", of::<BaselineReport>()),
         ("migrate-dry-run", of::<MigrationPlan>()),
         ("migrate-lint", of::<LintReports>()),
         ("migrate-lint-rules", of::<Vec<RuleView>>()),
@@ -59,6 +61,7 @@ pub(crate) fn json_schemas() -> BTreeMap<&'static str, Value> {
         ("seed-list", of::<Vec<String>>()),
         ("sql", of::<SqlReport>()),
         ("status", of::<StatusReport>()),
+        ("tenant-adopt", of::<AdoptReport>()),
         ("tenant-changed", of::<TenantChanged<'_>>()),
         ("tenant-clone", of::<CloneReport>()),
         ("tenant-create", of::<Created>()),

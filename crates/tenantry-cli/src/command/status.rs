@@ -109,10 +109,16 @@ impl Status {
 /// Problems are what keeps a schema from being migrated; what is merely pending is a warning.
 pub(super) fn exit_of(plan: &MigrationPlan) -> Exit {
     let shared = plan.shared.as_ref().map(|shared| shared.state);
-    let is_blocked = |state| !matches!(state, SchemaState::UpToDate | SchemaState::Pending);
+    let is_blocked = |state| {
+        !matches!(state, SchemaState::UpToDate | SchemaState::Pending | SchemaState::Doubtful)
+    };
     if plan.blocked > 0 || !plan.lint.is_success() || shared.is_some_and(is_blocked) {
         Exit::Problems
-    } else if plan.pending > 0 || shared == Some(SchemaState::Pending) || !plan.lint.is_empty() {
+    } else if plan.pending > 0
+        || plan.doubtful > 0
+        || shared == Some(SchemaState::Pending)
+        || !plan.lint.is_empty()
+    {
         Exit::Warnings
     } else {
         Exit::Fine
@@ -127,6 +133,9 @@ impl StatusReport {
                 "\nmigrations: {} up to date, {} pending, {} blocked",
                 plan.up_to_date, plan.pending, plan.blocked
             ));
+            if plan.doubtful > 0 {
+                text.push_str(&format!(", {} doubtful", plan.doubtful));
+            }
             let table = table(plan, all);
             if !table.is_empty() {
                 text.push_str(&format!("\n\n{table}"));

@@ -25,7 +25,8 @@ pub use matching::Matching;
 pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
 pub(crate) use survey::{
-    Parts, Settled, lease_for_reading, on, read_once, read_with_fingerprint, subject_of,
+    Parts, Settled, fingerprints, lease_for_reading, on, read_once, read_with_fingerprint,
+    subject_of,
 };
 
 use crate::{

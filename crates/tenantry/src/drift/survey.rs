@@ -54,7 +54,7 @@ pub(super) async fn subject_named(fleet: &Fleet, name: &Arc<str>) -> Result<Subj
 
 /// Computes the fingerprints of all of these schemas, in this order. Those that cannot be read do not keep the
 /// others from it.
-pub(super) async fn fingerprints(
+pub(crate) async fn fingerprints(
     fleet: &Fleet,
     subjects: &[&Subject],
 ) -> Result<Vec<Result<Fingerprint, Error>>, Error> {

@@ -136,7 +136,7 @@ impl Meters {
     /// A schema has ended in a run of the migrator.
     pub(crate) fn migrated(&self, outcome: &'static str, took: Duration) {
         self.upkeep.migrations.with_label_values(&[outcome]).inc();
-        if !matches!(outcome, "up_to_date" | "skipped") {
+        if !matches!(outcome, "up_to_date" | "skipped" | "doubtful") {
             let histogram = &self.upkeep.migration;
             self.time(histogram, took, |timings| timings.migration(outcome, took));
         }

@@ -118,7 +118,7 @@ impl MetricsOptions {
 /// | `tenantry_catalog_stale_total` | counter | look-ups of tenants that were answered by what was known before, because the catalog did not answer | |
 /// | `tenantry_hook_failures_total` | counter | hooks that failed or panicked | |
 /// | `tenantry_events_dropped_total` | counter | events for which a queue had no room | |
-/// | `tenantry_migrations_total{outcome}` | counter | schemas that runs of the migrator have ended with: `migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped` | |
+/// | `tenantry_migrations_total{outcome}` | counter | schemas that runs of the migrator have ended with: `migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped`, `doubtful` | |
 /// | `tenantry_migration_seconds` | histogram | that a schema took in which the migrator had something to do | |
 /// | `tenantry_creations_total{outcome}` | counter | tenants created: `at_once`, `in_steps`, from a `spare`, `resumed`; and creations that have `failed` | |
 /// | `tenantry_creation_seconds` | histogram | that creating a tenant took, the failed ones too | |

@@ -90,6 +90,13 @@ pub enum FailureReason {
     Unreadable,
     /// An index that a file builds concurrently is there and invalid, so the file cannot count as done.
     InvalidIndex,
+    /// The schema holds tables and no migration records, so the files would be run over what is there: record what
+    /// it has with [`TenantMigrator::baseline`](super::TenantMigrator::baseline), or run them all the same with
+    /// [`MigrateOptions::without_records`](super::MigrateOptions::without_records).
+    NeedsBaseline,
+    /// The schema has a tenant's name, holds tables and no migration records, and others have records: it may not
+    /// be a tenant's.
+    Doubtful,
 }
 
 impl FailureReason {
@@ -113,6 +120,8 @@ impl FailureReason {
             Self::Connection => "connection",
             Self::Unreadable => "unreadable",
             Self::InvalidIndex => "invalid_index",
+            Self::NeedsBaseline => "needs_baseline",
+            Self::Doubtful => "doubtful",
         }
     }
 }
@@ -171,6 +180,30 @@ impl Failure {
 
     pub(super) fn schema_missing() -> Self {
         Self::new(FailureReason::SchemaMissing, "the tenant's schema is not there")
+    }
+
+    /// A schema that needs a baseline before files are run in it.
+    pub(super) fn needs_baseline(tables: usize) -> Self {
+        let message = format!(
+            "{}, no migration records: a baseline? `tenantry migrate baseline` records the migrations that it has",
+            counted_tables(tables)
+        );
+        Self::new(FailureReason::NeedsBaseline, message)
+    }
+
+    /// Returns `true` if nothing is done in the schema because of what it holds.
+    pub(super) fn is_put_aside(&self) -> bool {
+        matches!(self.reason, FailureReason::NeedsBaseline | FailureReason::Doubtful)
+    }
+
+    /// A schema that may not be a tenant's.
+    pub(super) fn doubtful(tables: usize) -> Self {
+        let message = format!(
+            "{}, no migration records, while other tenants have them: not a tenant's schema? Except it from the \
+             catalog, or record the migrations that it has with `tenantry migrate baseline`",
+            counted_tables(tables)
+        );
+        Self::new(FailureReason::Doubtful, message)
     }
 
     pub(super) fn search_path() -> Self {
@@ -330,6 +363,10 @@ impl From<sqlx::Error> for Failure {
         let failure = Self::new(reason, message);
         Self { sqlstate, collision, source: Some(Arc::new(error)), ..failure }
     }
+}
+
+fn counted_tables(tables: usize) -> String {
+    format!("{tables} {}", if tables == 1 { "table" } else { "tables" })
 }
 
 /// Says what a file has done that makes the server answer in a way that sqlx cannot read.

@@ -36,7 +36,7 @@ impl TenantMigrator {
             if !worked || end != End::Completed {
                 break;
             }
-            let came = match self.came_since(&known).await {
+            let came = match self.came_since(&known, options).await {
                 Ok(came) => came,
                 Err(error) => {
                     tracing::warn!(
@@ -63,9 +63,15 @@ impl TenantMigrator {
         (end, tenants)
     }
 
-    async fn came_since(&self, known: &HashSet<Arc<str>>) -> Result<Surveyed, Error> {
+    async fn came_since(
+        &self,
+        known: &HashSet<Arc<str>>,
+        options: &MigrateOptions,
+    ) -> Result<Surveyed, Error> {
         let mut targets = targets_of(&self.fleet, &Schemas::AllTenants).await?;
         targets.retain(|target| !known.contains(&target.name));
-        Ok(self.survey_of(targets).await?)
+        let mut surveyed = self.survey_of(targets).await?;
+        self.put_aside(&mut surveyed, &Schemas::AllTenants, options);
+        Ok(surveyed)
     }
 }

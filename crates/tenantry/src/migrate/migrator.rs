@@ -11,6 +11,7 @@ use super::{
     run::Order,
     scope::Scope,
     stage::Way,
+    standing::{Found, put_aside},
     survey::{self, Closer, Recorded},
     targets::{Target, targets_of},
     turn,
@@ -115,6 +116,7 @@ impl TenantMigrator {
         let job = Job::Apply { to: options.to };
         options.check()?;
         let set = self.set(&Schemas::AllTenants)?;
+        Self::check_version(job, set)?;
         let turn = turn::take(&self.fleet, &options).await?;
         let report = self.migrate_in_turn(job, set, &options, began).await;
         if let Some(turn) = turn {
@@ -134,7 +136,7 @@ impl TenantMigrator {
         options: &MigrateOptions,
         began: Instant,
     ) -> Result<MigrateReport, Error> {
-        let surveyed = self.survey(&Schemas::AllTenants).await?;
+        let surveyed = self.survey_for(job, &Schemas::AllTenants, options).await?;
         let mut lint = self.prepare(job, set, &surveyed, options)?;
         let shared = match &self.shared {
             // A version to stop at is one of the tenants' files.
@@ -231,7 +233,7 @@ impl TenantMigrator {
         to: Option<i64>,
         options: MigrateOptions,
     ) -> Result<MigrateReport, Error> {
-        self.run(schemas, Job::Mark { to }, &options).await
+        self.run(schemas, Job::Mark { to, only_first: false }, &options).await
     }
 
     /// Deletes the records of migrations that have no file. What they have made stays.
@@ -318,6 +320,9 @@ impl TenantMigrator {
         let job = Job::Apply { to: options.to };
         let (mut shared, mut lint, mut stray) = (None, LintReport::default(), Vec::new());
         if let (Schemas::AllTenants | Schemas::Shared, Some(set)) = (&schemas, &self.shared) {
+            if schemas == Schemas::Shared {
+                Self::check_version(job, set)?;
+            }
             let surveyed = self.survey(&Schemas::Shared).await?;
             lint.extend(look(Of::Shared, job, set, &surveyed, options));
             shared = self.statuses(set, surveyed, options).await?.into_iter().next();
@@ -327,7 +332,8 @@ impl TenantMigrator {
             Schemas::Shared => Vec::new(),
             _ => {
                 let set = self.set(&schemas)?;
-                let surveyed = self.survey(&schemas).await?;
+                Self::check_version(job, set)?;
+                let surveyed = self.survey_for(job, &schemas, options).await?;
                 lint.extend(look(Of::Tenant, job, set, &surveyed, options));
                 stray.extend_from_slice(set.stray());
                 self.statuses(set, surveyed, options).await?
@@ -368,16 +374,18 @@ impl TenantMigrator {
     ) -> Result<MigrateReport, Error> {
         let began = Instant::now();
         options.check()?;
+        Self::check_version(job, self.set(&schemas)?)?;
         if schemas == Schemas::Shared {
             let (end, shared, lint) = self.run_shared(job, options).await?;
             let report = MigrateReport::new(end, Some(shared), Vec::new(), began.elapsed());
-            return Ok(report.with_lint(lint));
+            return Ok(report.with_lint(lint).with_aim(job.aim()));
         }
         let set = self.set(&schemas)?;
-        let surveyed = self.survey(&schemas).await?;
+        let surveyed = self.survey_for(job, &schemas, options).await?;
         let lint = self.prepare(job, set, &surveyed, options)?;
         let (end, tenants) = self.order(job, set, options).over(surveyed).await;
-        Ok(MigrateReport::new(end, None, tenants, began.elapsed()).with_lint(lint))
+        let report = MigrateReport::new(end, None, tenants, began.elapsed());
+        Ok(report.with_lint(lint).with_aim(job.aim()))
     }
 
     async fn run_shared(
@@ -402,7 +410,7 @@ impl TenantMigrator {
         Order { fleet: &self.fleet, job, set, options }
     }
 
-    fn set(&self, schemas: &Schemas) -> Result<&Migrations, Error> {
+    pub(super) fn set(&self, schemas: &Schemas) -> Result<&Migrations, Error> {
         let (set, whose) = match schemas {
             Schemas::Shared => (&self.shared, "the shared schema"),
             Schemas::AllTenants | Schemas::Tenants(_) => (&self.tenants, "tenants"),
@@ -415,6 +423,36 @@ impl TenantMigrator {
     async fn survey(&self, schemas: &Schemas) -> Result<Surveyed, Error> {
         let targets = targets_of(&self.fleet, schemas).await?;
         Ok(self.survey_of(targets).await?)
+    }
+
+    /// Reads what is recorded in these schemas, and puts those aside in which the job must not run files.
+    async fn survey_for(
+        &self,
+        job: Job,
+        schemas: &Schemas,
+        options: &MigrateOptions,
+    ) -> Result<Surveyed, Error> {
+        let mut surveyed = self.survey(schemas).await?;
+        if matches!(job, Job::Apply { .. }) {
+            self.put_aside(&mut surveyed, schemas, options);
+        }
+        Ok(surveyed)
+    }
+
+    /// Puts tenants' schemas aside that hold tables and have no records.
+    pub(super) fn put_aside(
+        &self,
+        surveyed: &mut Surveyed,
+        schemas: &Schemas,
+        options: &MigrateOptions,
+    ) {
+        let found = match schemas {
+            Schemas::AllTenants if self.fleet.lookup().finds_schemas() => Found::ByName,
+            Schemas::AllTenants | Schemas::Tenants(_) => Found::Listed,
+            // It holds the catalog, and whatever else an application has put there.
+            Schemas::Shared => return,
+        };
+        put_aside(surveyed, found, options.without_records);
     }
 
     /// Reads what is recorded in the schemas of these.
@@ -430,6 +468,16 @@ impl TenantMigrator {
             (target, recorded)
         };
         Ok(targets.into_iter().map(with_record).collect())
+    }
+
+    /// Checks that there is a file of the version at which a job stops.
+    fn check_version(job: Job, set: &Migrations) -> Result<(), Error> {
+        let to = match job {
+            Job::Apply { to } | Job::Mark { to, .. } => to,
+            Job::Revert { to } => Some(to),
+            Job::ForgetOrphans | Job::ForgetDirty { .. } => None,
+        };
+        to.map_or(Ok(()), |version| set.check_version(version))
     }
 
     /// Sees whether the job can be begun at all. Returns what is to be warned of.
@@ -530,7 +578,7 @@ fn status(
             return SchemaStatus {
                 tenant_id,
                 schema,
-                state: SchemaState::Unreachable,
+                state: SchemaState::without(&error),
                 applied: 0,
                 pending: Vec::new(),
                 problems: Vec::new(),

@@ -5,6 +5,7 @@
 //! [`MigrateReport`] what was, each with every tenant in it.
 
 mod apply;
+mod baseline;
 mod board;
 mod checksum;
 mod collision;
@@ -27,12 +28,14 @@ mod scope;
 mod source;
 mod sqlx_lock;
 mod stage;
+mod standing;
 mod survey;
 mod targets;
 mod tracking;
 mod turn;
 
 pub(crate) use apply::{Sent, apply_all, catch_up, run_script, set_limits};
+pub(crate) use baseline::Standing;
 pub(crate) use collision::{Attempts, Collision};
 pub use failure::{Failure, FailureReason};
 pub(crate) use hint::explained_error;
@@ -41,7 +44,7 @@ pub use lint::{FileFinding, Finding, Lint, LintError, LintReport, Rule};
 pub(crate) use lint::{Of, unescaped};
 pub use migrator::TenantMigrator;
 pub(crate) use migrator::{check_sql, lint_all};
-pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked};
+pub use options::{MigrateOptions, OnFailure, TransactionPer, WhenLocked, WithoutRecords};
 pub use plan::{Action, Problem};
 pub use report::{
     BegunFile, End, FileDone, MigrateReport, MigrationPlan, Outcome, PendingFile, Progress,

@@ -47,6 +47,7 @@ pub struct MigrateOptions {
     pub(crate) to: Option<i64>,
     pub(super) allow_out_of_order: bool,
     pub(super) ignore_missing: bool,
+    pub(super) without_records: WithoutRecords,
     pub(super) on_progress: Option<Arc<OnProgress>>,
     pub(super) stop: Option<Shared<BoxFuture<'static, ()>>>,
 }
@@ -87,6 +88,17 @@ pub enum TransactionPer {
     Tenant,
 }
 
+/// What to do about a tenant's schema that holds tables and no migration records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum WithoutRecords {
+    /// Run nothing in it, and report it.
+    #[default]
+    Refuse,
+    /// Run the files over what is there, from the first one on.
+    Migrate,
+}
+
 impl Default for MigrateOptions {
     fn default() -> Self {
         Self {
@@ -104,6 +116,7 @@ impl Default for MigrateOptions {
             to: None,
             allow_out_of_order: false,
             ignore_missing: false,
+            without_records: WithoutRecords::default(),
             on_progress: None,
             stop: None,
         }
@@ -224,6 +237,21 @@ impl MigrateOptions {
         self
     }
 
+    /// Sets what to do about a tenant's schema that holds tables and no migration records. Default: refuse.
+    ///
+    /// Such a schema was filled by another tool, or is not a tenant's: the first file would fail half-way, or add
+    /// its tables to somebody else's. It has [failed](super::FailureReason::NeedsBaseline) until
+    /// [`TenantMigrator::baseline`](super::TenantMigrator::baseline) records what it has. One that
+    /// [`SchemaDiscovery`](crate::SchemaDiscovery) found by its name, while other tenants have records, is reported
+    /// as [doubtful](super::Outcome::Doubtful) by a run over all tenants, and does not fail the run.
+    ///
+    /// Set [`Migrate`](WithoutRecords::Migrate) where the first files can run over existing tables, such as
+    /// `create table if not exists`. A schema without tables is migrated in either case, and so is the shared one.
+    pub fn without_records(mut self, without_records: WithoutRecords) -> Self {
+        self.without_records = without_records;
+        self
+    }
+
     /// Calls a closure whenever a tenant begins, a file is done, and a tenant ends.
     ///
     /// It runs between the tenants, so it should be quick. A panic in it is logged and changes nothing.
@@ -271,7 +299,7 @@ impl MigrateOptions {
     }
 
     /// Checks that the options do not contradict each other.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let wrong = |option, must: &str| Err(OptionsError::new(option, must));
         let checked = match self {
             Self { concurrency: 0, .. } => wrong("concurrency", "be at least 1"),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Outcome,
     lint::{Statement, statements},
+    report::Aim,
     source::{MigrationFile, Migrations},
     stage::{Begun, Stage, Way},
 };
@@ -30,7 +31,11 @@ pub(super) enum Job {
     /// Take back what is above this version.
     Revert { to: i64 },
     /// Record the files up to this version as applied, without running them.
-    Mark { to: Option<i64> },
+    Mark {
+        to: Option<i64>,
+        /// Only where nothing is on record.
+        only_first: bool,
+    },
     /// Delete the records of migrations that have no file.
     ForgetOrphans,
     /// Forget that migrations have failed which were not run to their end, or that they were begun at all.
@@ -38,6 +43,16 @@ pub(super) enum Job {
 }
 
 impl Job {
+    /// Returns what it does to tenants, for the summary.
+    pub(super) fn aim(self) -> Aim {
+        match self {
+            Self::Apply { .. } => Aim::Migrate,
+            Self::Revert { .. } => Aim::Revert,
+            Self::Mark { .. } => Aim::Mark,
+            Self::ForgetOrphans | Self::ForgetDirty { .. } => Aim::Forget,
+        }
+    }
+
     /// Returns what has come of a schema in which all of it was done.
     pub(super) fn outcome(self) -> Outcome {
         match self {
@@ -285,7 +300,8 @@ pub(super) fn steps(
             let above = rows.rev().filter(|row| row.version > to);
             above.map(|row| revertible(set, row).map(step(Action::Reverted))).collect()
         }
-        Job::Mark { to } => {
+        Job::Mark { only_first: true, .. } if !applied.is_empty() => Ok(Vec::new()),
+        Job::Mark { to, .. } => {
             let files = set.files().iter().filter(|file| {
                 let row = row_of(applied, file.version);
                 reaches(to, file.version)

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{Action, Failure, Invalid, LintReport, Problem};
+use super::{Action, Failure, FailureReason, Invalid, LintReport, Problem};
 use crate::{event::serialize_millis, table::Table};
 
 /// What has come of an operation on the schemas of many tenants, with every tenant in it.
@@ -36,6 +36,9 @@ pub struct MigrateReport {
     pub skipped: usize,
     /// Tenants that were not begun.
     pub not_started: usize,
+    /// Schemas that may not be tenants', in which nothing was run: they hold tables and no migration records, while
+    /// other tenants have records.
+    pub doubtful: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
@@ -48,6 +51,19 @@ pub struct MigrateReport {
     /// What the files are warned of.
     #[serde(skip_serializing_if = "LintReport::is_empty")]
     pub lint: LintReport,
+    /// What a tenant has become in which all was done.
+    #[serde(skip)]
+    aim: Aim,
+}
+
+/// What an operation does to tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Aim {
+    #[default]
+    Migrate,
+    Revert,
+    Mark,
+    Forget,
 }
 
 /// How an operation on many tenants has ended.
@@ -137,6 +153,12 @@ pub enum Outcome {
     Skipped,
     /// It was not begun.
     NotStarted,
+    /// Nothing was run in it: the schema has a tenant's name, holds tables and no migration records, and other
+    /// tenants have records, so it may not be a tenant's.
+    Doubtful {
+        /// What was found.
+        error: Failure,
+    },
 }
 
 impl Outcome {
@@ -152,6 +174,7 @@ impl Outcome {
             Self::Failed { .. } => "failed",
             Self::Skipped => "skipped",
             Self::NotStarted => "not_started",
+            Self::Doubtful { .. } => "doubtful",
         }
     }
 }
@@ -225,15 +248,21 @@ impl MigrateReport {
             failed: count("failed"),
             skipped: count("skipped"),
             not_started: count("not_started"),
+            doubtful: count("doubtful"),
             duration,
             shared,
             tenants,
             lint: LintReport::default(),
+            aim: Aim::default(),
         }
     }
 
     pub(super) fn with_lint(self, lint: LintReport) -> Self {
         Self { lint, ..self }
+    }
+
+    pub(super) fn with_aim(self, aim: Aim) -> Self {
+        Self { aim, ..self }
     }
 
     /// Says whether nothing is left to do: no schema has failed, was skipped or not begun.
@@ -262,15 +291,19 @@ impl TenantMigration {
             | Outcome::Reverted
             | Outcome::Marked
             | Outcome::Forgotten
-            | Outcome::UpToDate => true,
+            | Outcome::UpToDate
+            | Outcome::Doubtful { .. } => true,
             Outcome::Failed { .. } | Outcome::Skipped | Outcome::NotStarted => false,
         }
     }
 
-    /// Returns why it has failed, when it has.
+    /// Returns why it has failed, or why it is [doubtful](Outcome::Doubtful).
     #[must_use]
     pub fn error(&self) -> Option<&Failure> {
-        if let Outcome::Failed { error } = &self.outcome { Some(error) } else { None }
+        match &self.outcome {
+            Outcome::Failed { error } | Outcome::Doubtful { error } => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -323,19 +356,21 @@ impl fmt::Display for MigrateReport {
         if let (Some(shared), 0) = (&self.shared, self.total) {
             return self.fmt_shared(f, shared);
         }
-        let done = [
-            (self.reverted, "reverted"),
-            (self.marked, "marked as applied"),
-            (self.forgotten, "with records or failures forgotten"),
-        ];
-        let done = done.into_iter().find(|(count, _)| *count > 0);
-        let (count, what) = done.unwrap_or((self.migrated, "migrated"));
+        let (count, what, nothing) = match self.aim {
+            Aim::Migrate => (self.migrated, "migrated", "up to date"),
+            Aim::Revert => (self.reverted, "reverted", "with nothing to revert"),
+            Aim::Mark => (self.marked, "marked as applied", "with nothing to mark"),
+            Aim::Forget => {
+                (self.forgotten, "with records or failures forgotten", "with nothing to forget")
+            }
+        };
         write!(f, "{count} of {} {} {what}", self.total, tenants(self.total))?;
         for (count, what) in [
-            (self.up_to_date, "up to date"),
+            (self.up_to_date, nothing),
             (self.failed, "failed"),
             (self.skipped, "skipped"),
             (self.not_started, "not started"),
+            (self.doubtful, "doubtful"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
@@ -348,7 +383,7 @@ impl fmt::Display for MigrateReport {
         }
         let mut table = Table::new(["tenant", "outcome", "files done", "why"]);
         for tenant in self.shared.iter().chain(&self.tenants) {
-            if !tenant.is_success() && !matches!(tenant.outcome, Outcome::NotStarted) {
+            if tenant.error().is_some() || matches!(tenant.outcome, Outcome::Skipped) {
                 table.row([
                     name_of(tenant.tenant_id.as_deref()).to_owned(),
                     tenant.outcome.as_str().to_owned(),
@@ -384,6 +419,9 @@ pub struct MigrationPlan {
     pub pending: usize,
     /// Tenants that cannot be migrated as they are.
     pub blocked: usize,
+    /// Schemas that may not be tenants': they hold tables and no migration records, while other tenants have
+    /// records. A run passes them over.
+    pub doubtful: usize,
     /// How long it took to find out.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
@@ -427,7 +465,7 @@ pub struct SchemaStatus {
     /// makes again what a file that it goes on with has left; of the rest it takes no notice.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub invalid: Vec<Invalid>,
-    /// Why it could not be looked at.
+    /// Why it could not be looked at, or why nothing is run in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
@@ -500,6 +538,11 @@ pub enum SchemaState {
     Dirty,
     /// The schema is not there, its tenant is not known, or it cannot be read.
     Unreachable,
+    /// It holds tables and no migration records: nothing is run in it before a baseline.
+    NeedsBaseline,
+    /// It has a tenant's name, holds tables and no migration records, and other tenants have records: it may not be
+    /// a tenant's.
+    Doubtful,
 }
 
 impl SchemaState {
@@ -514,6 +557,17 @@ impl SchemaState {
             Self::ChecksumMismatch => "checksum_mismatch",
             Self::Dirty => "dirty",
             Self::Unreachable => "unreachable",
+            Self::NeedsBaseline => "needs_baseline",
+            Self::Doubtful => "doubtful",
+        }
+    }
+
+    /// Returns the state of a schema that cannot be compared with the files.
+    pub(super) fn without(error: &Failure) -> Self {
+        match error.reason {
+            FailureReason::NeedsBaseline => Self::NeedsBaseline,
+            FailureReason::Doubtful => Self::Doubtful,
+            _ => Self::Unreachable,
         }
     }
 
@@ -539,10 +593,22 @@ impl MigrationPlan {
         let count = |state| tenants.iter().filter(|tenant| tenant.state == state).count();
         let (up_to_date, pending) = (count(SchemaState::UpToDate), count(SchemaState::Pending));
         let total = tenants.len();
-        let blocked = total - up_to_date - pending;
+        let doubtful = count(SchemaState::Doubtful);
+        let blocked = total - up_to_date - pending - doubtful;
         let lint = LintReport::default();
         let stray = Vec::new();
-        Self { total, up_to_date, pending, blocked, duration, shared, tenants, lint, stray }
+        Self {
+            total,
+            up_to_date,
+            pending,
+            blocked,
+            doubtful,
+            duration,
+            shared,
+            tenants,
+            lint,
+            stray,
+        }
     }
 
     pub(super) fn with_stray(self, stray: Vec<Arc<str>>) -> Self {
@@ -553,11 +619,12 @@ impl MigrationPlan {
         Self { lint, ..self }
     }
 
-    /// Says whether there is nothing to do and nothing in the way.
+    /// Returns `true` if there is nothing to do and nothing in the way. Doubtful schemas are not counted.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
         let mut all = self.shared.iter().chain(&self.tenants);
-        self.lint.is_success() && all.all(|schema| schema.state == SchemaState::UpToDate)
+        let is_settled = |state| matches!(state, SchemaState::UpToDate | SchemaState::Doubtful);
+        self.lint.is_success() && all.all(|schema| is_settled(schema.state))
     }
 }
 
@@ -598,6 +665,9 @@ impl fmt::Display for MigrationPlan {
             self.pending,
             self.blocked
         )?;
+        if self.doubtful > 0 {
+            write!(f, ", {} doubtful", self.doubtful)?;
+        }
         for file in &self.stray {
             write!(f, "\n{file} is passed over: it takes back a migration that does not exist")?;
         }

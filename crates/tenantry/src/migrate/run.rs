@@ -91,7 +91,11 @@ impl Order<'_> {
         targets: Vec<(Target, Result<Recorded, Failure>)>,
     ) -> (End, Vec<TenantMigration>) {
         let Self { options, fleet, .. } = self;
-        let sites = targets.iter().filter_map(|(target, _)| target.site.as_ref().ok());
+        let is_ours = |recorded: &Result<Recorded, Failure>| {
+            recorded.as_ref().err().is_none_or(|failure| !failure.is_put_aside())
+        };
+        let ours = targets.iter().filter(|(_, recorded)| is_ours(recorded));
+        let sites = ours.filter_map(|(target, _)| target.site.as_ref().ok());
         let granted: Vec<_> = sites.filter(|site| site.grantee.is_some()).cloned().collect();
         let (mut todo, mut results) = (Vec::new(), Vec::new());
         for (target, recorded) in targets {
@@ -135,6 +139,9 @@ impl Order<'_> {
             // Somebody may be running it just now: whoever has the lock will know.
             Err(error) if error.reason == FailureReason::Dirty => {
                 (Outcome::NotStarted, Some((Presence::Table, Vec::new())))
+            }
+            Err(error) if error.reason == FailureReason::Doubtful => {
+                (Outcome::Doubtful { error }, None)
             }
             Err(error) => (Outcome::Failed { error }, None),
         }

@@ -19,7 +19,12 @@ use super::{
     checksum::{Checksum, of_set},
     lint::{FileFinding, Findings, Lint, LintReport, Of, Subject, check, within_pair},
 };
-use crate::{provision::StoredNames, sql::Sql, tenant::Ident};
+use crate::{
+    error::{Error, ErrorKind},
+    provision::StoredNames,
+    sql::{Sql, printed_by_server},
+    tenant::Ident,
+};
 
 /// The migrations of one kind of schema, in order: those of every tenant, or those of the shared schema.
 ///
@@ -233,6 +238,17 @@ impl Migrations {
         Ok(Self(Arc::new(Set { files, folder, stray, lint, found, stored, hash, needs_steps })))
     }
 
+    /// Makes one migration of a text.
+    ///
+    /// # Errors
+    ///
+    /// None for a single one; as [`new`](Self::new).
+    pub(crate) fn of_text(version: i64, name: &str, text: String) -> Result<Self, MigrationsError> {
+        let (kind, sql) = (MigrationType::Simple, printed_by_server(text));
+        let migration = Migration::new(version, name.to_owned().into(), kind, sql, false);
+        Self::new(vec![(migration, format!("{version}_{name}.sql"))], None)
+    }
+
     /// Sets what the files may name, and which rules they need not keep to. Default: nothing outside the
     /// tenant's own schema, and all rules.
     #[must_use]
@@ -313,6 +329,28 @@ impl Migrations {
     pub(super) fn file(&self, version: i64) -> Option<&MigrationFile> {
         let files = self.files();
         files.binary_search_by_key(&version, |file| file.version).ok().map(|index| &files[index])
+    }
+
+    /// Checks that there is a migration of a version, or that it is 0, which stands before the first.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config), with the nearest versions.
+    pub(crate) fn check_version(&self, version: i64) -> Result<(), Error> {
+        if version == 0 || self.file(version).is_some() {
+            return Ok(());
+        }
+        let files = self.files();
+        let next = files.partition_point(|file| file.version < version);
+        let before = next.checked_sub(1).and_then(|before| files.get(before));
+        let nearest: Vec<_> =
+            before.into_iter().chain(files.get(next)).map(|file| &*file.name).collect();
+        let nearest = match nearest.is_empty() {
+            true => "there are no files".to_owned(),
+            false => format!("the nearest: {}", nearest.join(", ")),
+        };
+        let attempted = format!("there is no migration of version {version}; {nearest}");
+        Err(Error::new(ErrorKind::Config, attempted))
     }
 
     /// Returns where what the files make keeps the name of its schema as text, once that was looked for.

@@ -23,6 +23,8 @@ use crate::{
 pub(super) struct Recorded {
     pub(super) presence: Presence,
     pub(super) applied: Arc<[Applied]>,
+    /// Tables and views in a schema without the table of records; 0 in one that has it.
+    pub(super) tables: usize,
 }
 
 /// Schemas that are looked for in one statement.
@@ -174,11 +176,36 @@ async fn look_for(
             }
             found.push(match presence {
                 Presence::NoSchema => Err(Failure::schema_missing()),
-                _ => Ok(Recorded { presence, applied: Arc::clone(&nothing) }),
+                _ => Ok(Recorded { presence, applied: Arc::clone(&nothing), tables: 0 }),
             });
         }
     }
+    count_tables(lease, schemas, &mut found).await?;
     Ok((found, with_table))
+}
+
+/// Counts the tables in schemas without records. Where each has some, nothing is asked.
+async fn count_tables(
+    lease: &mut Lease,
+    schemas: &[&Ident],
+    found: &mut [Result<Recorded, Failure>],
+) -> Result<(), Failure> {
+    let has_no_records = |place: &usize| {
+        found[*place].as_ref().is_ok_and(|found| found.presence == Presence::NoTable)
+    };
+    let places: Vec<_> = (0..found.len()).filter(has_no_records).collect();
+    for chunk in places.chunks(LOOKED_FOR_AT_ONCE) {
+        let asked: Vec<_> = chunk.iter().map(|place| schemas[*place]).collect();
+        let counts = run(lease, async |conn| tracking::count_tables(conn, &asked).await).await?;
+        for place in chunk {
+            if let (Ok(found), Some(count)) =
+                (&mut found[*place], counts.get(schemas[*place].as_str()))
+            {
+                found.tables = *count;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads one chunk after the other.
@@ -230,7 +257,7 @@ async fn read_chunk(
                     let applied: Arc<[Applied]> = group.applied.into();
                     for place in group.places.iter().filter_map(|place| part.get(*place)) {
                         let (presence, applied) = (Presence::Table, Arc::clone(&applied));
-                        found.push((*place, Ok(Recorded { presence, applied })));
+                        found.push((*place, Ok(Recorded { presence, applied, tables: 0 })));
                     }
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! It is sqlx's own, to the column, so that sqlx-cli can be pointed at a tenant's schema.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{PgConnection, Row, SqlStr, postgres::PgRow};
 
@@ -46,6 +46,34 @@ pub(super) async fn presence(
     );
     let rows = rows.bind(names).persistent(false).fetch_all(conn).await?;
     rows.iter().map(|row| presence_of(row, 0)).collect()
+}
+
+/// Counts the tables and views in each of these schemas that has any, but for those of extensions. A schema in
+/// which the table of records has appeared meanwhile is not among them.
+pub(super) async fn count_tables(
+    conn: &mut PgConnection,
+    schemas: &[&Ident],
+) -> sqlx::Result<HashMap<String, usize>> {
+    let names: Vec<_> = schemas.iter().map(|schema| schema.as_str()).collect();
+    let rows = sqlx::query(
+        "select n.nspname::pg_catalog.text, pg_catalog.count(*) \
+         from pg_catalog.pg_namespace n \
+         join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \
+           and c.relkind operator(pg_catalog.=) any (array['r', 'p', 'f', 'v', 'm']::pg_catalog.\"char\"[]) \
+         where n.nspname operator(pg_catalog.=) any ($1::pg_catalog.text[]::pg_catalog.name[]) \
+           and not exists (select from pg_catalog.pg_depend d \
+             where d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+               and d.objid operator(pg_catalog.=) c.oid \
+               and d.deptype operator(pg_catalog.=) 'e'::pg_catalog.\"char\") \
+         group by n.nspname \
+         having not pg_catalog.bool_or(c.relname operator(pg_catalog.=) '_sqlx_migrations')",
+    );
+    let rows = rows.bind(names).persistent(false).fetch_all(conn).await?;
+    let count = |row: &PgRow| {
+        let count = usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+        Ok((row.try_get(0)?, count))
+    };
+    rows.iter().map(count).collect()
 }
 
 /// Reads two columns that say whether the schema and the table are there.

@@ -35,6 +35,6 @@ pub use options::{CreateOptions, DropOptions};
 pub(crate) use provisional::{Provisional, is_unfinished};
 pub use provisioner::Provisioner;
 pub use report::{Created, DropReport, HowMade, SpareReport};
-pub(crate) use scratch::model_of_migrations;
+pub(crate) use scratch::{each_version, model_of_migrations};
 pub(crate) use underway::LOCK_OF_MAKER;
 pub use written::{NameOutcome, StoredIn, StoredName, StoredNames};

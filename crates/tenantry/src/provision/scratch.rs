@@ -4,7 +4,7 @@ use super::{Provisioner, made::migration, provisional};
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
-    migrate::{MigrateOptions, Migrations, apply_all},
+    migrate::{Failure, MigrateOptions, Migrations, apply_all},
     schema::{
         SchemaModel,
         read::{self, Subject},
@@ -12,6 +12,45 @@ use crate::{
     },
     tenant::Ident,
 };
+
+/// Applies migrations one by one in a scratch schema, and shows what each version makes: at first none, which is the
+/// empty schema. Returns why a file could not be applied, where one could not: what comes after it was not shown.
+pub(crate) async fn each_version(
+    fleet: &Fleet,
+    set: &Migrations,
+    show: &mut (dyn FnMut(Option<i64>, &SchemaModel) + Send),
+) -> Result<Option<Failure>, Error> {
+    let provisioner = Provisioner::new(fleet.clone()).tenants(set.clone());
+    provisioner.remove_left_behind().await?;
+    let site = fleet.site_of(&provisional::new_name());
+    let role = fleet.server().role_of_manager();
+    let mut lease = provisioner.hold_new(&site, role).await?;
+    let subject = Subject { schema: site.schema.clone(), role: None };
+    let shown = async {
+        let versions = set.files().iter().map(|file| Some(file.version()));
+        for version in std::iter::once(None).chain(versions) {
+            if let Some(version) = version {
+                let options = MigrateOptions::default().to(version);
+                if let Err(failure) = apply_all(set, &site, &options, role, &mut lease).await {
+                    return match failure.kind() {
+                        ErrorKind::Unavailable => Err(migration(failure)),
+                        _ => Ok(Some(failure)),
+                    };
+                }
+            }
+            let model = read::details(&mut lease, &[&subject]).await?.into_iter().next();
+            match model {
+                Some(Ok(model)) => show(version, &model),
+                Some(Err(reason)) => return Err(unreadable(&subject, reason)),
+                None => {}
+            }
+        }
+        Ok(None)
+    };
+    let shown = shown.await;
+    provisioner.give_up(Some(lease), &site.schema, false).await;
+    shown
+}
 
 /// Applies migrations up to a version in a scratch schema with a provisional name, and reads what they make. The
 /// schema is removed, and so are those that were left behind by a process that was killed.

@@ -47,7 +47,7 @@ pub enum Change {
 
 impl Change {
     /// Returns the attribute that is different, if not the whole object is.
-    fn attribute(&self) -> Option<Attribute> {
+    pub(crate) fn attribute(&self) -> Option<Attribute> {
         match self {
             Self::Missing | Self::Unexpected => None,
             Self::Changed { attribute, .. } => Some(*attribute),

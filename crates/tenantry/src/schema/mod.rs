@@ -18,7 +18,7 @@ pub(crate) mod tokens;
 pub use attribute::Attribute;
 pub use beyond::{Beyond, BeyondKind};
 pub use compare::{Change, Difference, compare, without_consequences};
-pub(crate) use ddl::{AroundRows, fill, name_of, object_ddl, tables_read, told_with};
+pub(crate) use ddl::{AroundRows, fill, name_of, object_ddl, tables_read, told_with, unqualified};
 pub use export::ModelError;
 pub(crate) use export::keys::{ForeignKey, foreign_keys, primary_key};
 pub(crate) use introspect::unreadable;

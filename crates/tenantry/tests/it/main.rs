@@ -5,6 +5,7 @@ mod support;
 mod activity;
 mod alerts;
 mod architecture;
+mod baseline;
 mod bindings;
 mod budget;
 mod cancel;

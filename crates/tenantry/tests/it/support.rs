@@ -35,6 +35,21 @@ impl World {
         world
     }
 
+    /// As [`with_tenants`](Self::with_tenants), and each schema has the table of migration records, with no record.
+    pub(crate) async fn with_managed_tenants(tenants: &[&str]) -> Self {
+        let world = Self::with_tenants(tenants).await;
+        let mut admin = world.admin().await;
+        for tenant in tenants {
+            let sql = format!(
+                "create table tenant_{tenant}._sqlx_migrations (version bigint primary key, \
+                 description text not null, installed_on timestamptz not null default now(), \
+                 success boolean not null, checksum bytea not null, execution_time bigint not null)"
+            );
+            run(&mut admin, &sql).await;
+        }
+        world
+    }
+
     /// A connection beside the pool, as a superuser.
     pub(crate) async fn admin(&self) -> PgConnection {
         connect(self.database.url()).await

@@ -23,9 +23,14 @@ pub(super) struct Proposals {
 }
 
 /// Folders in which migrations of tenants are found, the first one that is there.
-const TENANT_FOLDERS: [&str; 5] = [
+const TENANT_FOLDERS: [&str; 10] = [
     "migrations/tenants",
     "migrations/tenant",
+    "db/migrations/tenants",
+    "db/migrations/tenant",
+    "db/migrations",
+    "db/migrate",
+    "sql/migrations",
     "drizzle/tenant-migrations",
     "drizzle/tenant",
     "migrations",

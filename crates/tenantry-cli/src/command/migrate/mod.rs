@@ -1,3 +1,4 @@
+mod baseline;
 mod forget;
 mod lint;
 mod mark;
@@ -30,6 +31,8 @@ enum MigrateCommand {
     New(new::New),
     /// Revert migrations with their .down.sql files
     Revert(revert::Revert),
+    /// Record the migrations that existing schemas have, found by comparing; or write the first one of a schema
+    Baseline(baseline::Baseline),
     /// Record migrations as applied without running them
     Mark(mark::Mark),
     /// Delete records of migrations that failed or have no file
@@ -44,6 +47,7 @@ impl Migrate {
             None => self.run.run(on).await,
             Some(MigrateCommand::New(command)) => command.run(on),
             Some(MigrateCommand::Revert(command)) => command.run(on).await,
+            Some(MigrateCommand::Baseline(command)) => command.run(on).await,
             Some(MigrateCommand::Mark(command)) => command.run(on).await,
             Some(MigrateCommand::Forget(command)) => command.run(on).await,
             Some(MigrateCommand::Lint(command)) => command.run(on),
@@ -103,7 +107,7 @@ fn ended(on: &Context, report: &MigrateReport) -> Ended {
         // One that has failed matters more than that the rest was not begun.
         false if report.end == End::Stopped && report.failed == 0 => Exit::Interrupted,
         false => Exit::Problems,
-        true if report.lint.is_empty() => Exit::Fine,
+        true if report.lint.is_empty() && report.doubtful == 0 => Exit::Fine,
         true => Exit::Warnings,
     })
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tenantry::migrate::{
     MigrateOptions, MigrationPlan, OnFailure, SchemaState, Schemas, TransactionPer, WhenLocked,
+    WithoutRecords,
 };
 
 use super::{ended, migrator_of, watched};
@@ -62,6 +63,9 @@ pub(crate) struct Run {
     /// Pass over records of migrations that have no file
     #[arg(long)]
     ignore_missing: bool,
+    /// What to do about a schema that holds tables and no migration records
+    #[arg(long, value_enum, default_value_t = Unrecorded::Refuse)]
+    without_records: Unrecorded,
     /// How the report is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -74,6 +78,15 @@ enum Locked {
     Wait,
     /// Leave it, and say so
     Skip,
+}
+
+/// What to do about a schema that holds tables and no migration records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Unrecorded {
+    /// Run nothing in it, and report it: `migrate baseline` records what it has
+    Refuse,
+    /// Run the files over what is there
+    Migrate,
 }
 
 /// Files that share a transaction.
@@ -148,6 +161,9 @@ impl Run {
         if self.when_locked == Locked::Skip {
             options = options.when_locked(WhenLocked::Skip);
         }
+        if self.without_records == Unrecorded::Migrate {
+            options = options.without_records(WithoutRecords::Migrate);
+        }
         if self.transaction == Transaction::Tenant {
             options = options.transaction(TransactionPer::Tenant);
         }
@@ -162,7 +178,7 @@ impl Run {
         }
         // What is pending is what a dry run is for.
         let exit = status::exit_of(plan);
-        let warns = !plan.lint.is_empty();
+        let warns = !plan.lint.is_empty() || plan.doubtful > 0;
         Ok(if exit == crate::exit::Exit::Warnings && !warns {
             crate::exit::Exit::Fine
         } else {
@@ -176,7 +192,10 @@ fn annotations(plan: &MigrationPlan) -> Vec<Annotation> {
     let mut found = super::lint::annotations(&plan.lint);
     for status in plan.shared.iter().chain(&plan.tenants) {
         let name = status.tenant_id.as_deref().unwrap_or("(shared)");
-        if !matches!(status.state, SchemaState::UpToDate | SchemaState::Pending) {
+        let why = || status.error.iter().map(ToString::to_string).collect::<String>();
+        if status.state == SchemaState::Doubtful {
+            found.push(Annotation::warning(format!("{name} is doubtful"), why()));
+        } else if !matches!(status.state, SchemaState::UpToDate | SchemaState::Pending) {
             let why = status
                 .problems
                 .iter()
@@ -197,7 +216,7 @@ fn annotations(plan: &MigrationPlan) -> Vec<Annotation> {
 /// Tenants that have failed, for a workflow.
 fn failures(report: &tenantry::migrate::MigrateReport) -> Vec<Annotation> {
     let all = report.shared.iter().chain(&report.tenants);
-    let failed = all.filter_map(|tenant| {
+    let failed = all.filter(|tenant| !tenant.is_success()).filter_map(|tenant| {
         let name = tenant.tenant_id.as_deref().unwrap_or("(shared)");
         Some(Annotation::error(format!("{name} was not migrated"), tenant.error()?.to_string()))
     });

@@ -1,3 +1,4 @@
+mod adopt;
 mod attributes;
 mod clone;
 mod create;
@@ -31,6 +32,10 @@ pub(crate) enum Tenant {
     Resume(state::Resume),
     /// Give a tenant another id, and its schema the name that follows from it
     Rename(rename::Rename),
+    /// Make a schema that exists that of a new tenant
+    Adopt(adopt::Adopt),
+    /// Undo an adoption: the schema gets the name back that it had, and the tenant is not listed any more
+    Release(adopt::Release),
     /// Drop a tenant with its schema and all data
     Drop(drop::Drop),
 }
@@ -45,6 +50,8 @@ impl Tenant {
             Self::Suspend(command) => command.run(on).await,
             Self::Resume(command) => command.run(on).await,
             Self::Rename(command) => command.run(on).await,
+            Self::Adopt(command) => command.run(on).await,
+            Self::Release(command) => command.run(on).await,
             Self::Drop(command) => command.run(on).await,
         }
     }

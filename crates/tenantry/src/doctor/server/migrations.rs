@@ -39,7 +39,7 @@ async fn tenants(on: &Subject) -> Result<Examined, Error> {
     let left: Vec<_> =
         left.map(|(count, how)| format!("{} {how}", counted(count, "tenant", "tenants"))).collect();
     let examined = counted_files(set, &left).findings(in_files(&plan.lint, set));
-    Ok(examined.findings(pending(&plan)).findings(blocked(&plan)))
+    Ok(examined.findings(pending(&plan)).findings(blocked(&plan)).findings(doubtful(&plan)))
 }
 
 async fn shared(on: &Subject) -> Result<Examined, Error> {
@@ -94,8 +94,9 @@ fn pending(plan: &MigrationPlan) -> Option<Finding> {
 }
 
 fn blocked(plan: &MigrationPlan) -> Option<Finding> {
-    let of: Vec<_> =
-        of_state(plan, |state| !matches!(state, SchemaState::Pending | SchemaState::UpToDate));
+    let of: Vec<_> = of_state(plan, |state| {
+        !matches!(state, SchemaState::Pending | SchemaState::UpToDate | SchemaState::Doubtful)
+    });
     if of.is_empty() {
         return None;
     }
@@ -105,6 +106,20 @@ fn blocked(plan: &MigrationPlan) -> Option<Finding> {
         "their migration records do not match the files, or their schemas cannot be read",
     );
     Some(finding.how(REPAIR).tenants(tenants))
+}
+
+fn doubtful(plan: &MigrationPlan) -> Option<Finding> {
+    let of: Vec<_> = of_state(plan, |state| state == SchemaState::Doubtful);
+    if of.is_empty() {
+        return None;
+    }
+    let finding = Finding::warning(
+        "schemas have a tenant's name and no migration records",
+        "they are listed and served as tenants, and no migration is run in them",
+    );
+    let how = "except them from the catalog with SchemaDiscovery::except, or record the migrations that they have with \
+               TenantMigrator::baseline";
+    Some(finding.how(how).tenants(affected(plan, &of, detail)))
 }
 
 fn of_state(plan: &MigrationPlan, test: impl Fn(SchemaState) -> bool) -> Vec<&SchemaStatus> {

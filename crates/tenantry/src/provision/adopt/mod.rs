@@ -37,6 +37,9 @@ impl Provisioner {
     /// functions is changed, and the tenant's row is written. Tables are not copied, so it takes a moment
     /// whatever their size.
     ///
+    /// A schema that [has the tenant's name already](Adopt::in_place) is only listed. Migrations that another tool has
+    /// run in it are recorded with [`TenantMigrator::baseline`](crate::migrate::TenantMigrator::baseline).
+    ///
     /// Do it while the service is stopped: a program that goes on looking up tables in the old schema does not
     /// find them any more. See what it would do with a [dry run](Adopt::dry_run) first;
     /// [`release`](Self::release) undoes it.
@@ -71,7 +74,7 @@ impl Provisioner {
 
     async fn adopt_as(&self, record: &TenantRecord, options: &Adopt) -> Result<AdoptReport, Error> {
         let site = self.fleet.site(record)?;
-        let from = source(options)?;
+        let from = source(options, &site.schema)?;
         match self.fleet.record(&record.id).await {
             Err(error) if error.kind() == ErrorKind::UnknownTenant => {}
             Err(error) => return Err(error),
@@ -118,6 +121,12 @@ impl Provisioner {
             let attempted = format!("adopting a schema: there is no schema {from}");
             return Err(Error::new(ErrorKind::Placement, attempted));
         };
+        if *from == site.schema {
+            let moved = move_objects(conn, from, &shared, &options.shared, false).await?;
+            report.moved = moved.moved;
+            report.blockers.extend(moved.missing);
+            return read_objects(conn, from, report).await;
+        }
         let mut sql = Sql::default();
         rename_sql(&mut sql, from, &site.schema);
         sqlx::raw_sql(sql.finish()).execute(&mut *conn).await.map_err(taken)?;
@@ -184,8 +193,10 @@ impl Provisioner {
     async fn release_as(&self, id: &TenantId, options: &Adopt) -> Result<AdoptReport, Error> {
         let record = self.fleet.record(id).await?;
         let site = self.fleet.site(&record)?;
-        let to = source(options)?;
-        self.refuse_beside_other_tenants(id).await?;
+        let to = source(options, &site.schema)?;
+        if to != site.schema {
+            self.refuse_beside_other_tenants(id).await?;
+        }
         let shared = self.fleet.shared_site();
         let mut lease = self.fleet.lease_for(&shared).await?;
         if !options.dry_run {
@@ -203,8 +214,10 @@ impl Provisioner {
             let is_to_be_done = self.is_to_be_done(&report, options)?;
             if is_to_be_done {
                 self.fleet.write(&mut tx, CatalogChange::Dropped(id)).await?;
-                let note = retired::note_sql(&shared.schema, &site.schema, &to);
-                sqlx::raw_sql(note).execute(&mut *tx).await?;
+                if to != site.schema {
+                    let note = retired::note_sql(&shared.schema, &site.schema, &to);
+                    sqlx::raw_sql(note).execute(&mut *tx).await?;
+                }
             }
             Ok(is_to_be_done)
         };
@@ -230,6 +243,9 @@ impl Provisioner {
         let moved = move_objects(conn, &shared, &site.schema, &options.shared, of_library).await?;
         report.moved = moved.moved;
         report.blockers.extend(moved.missing);
+        if *to == site.schema {
+            return read_objects(conn, to, report).await;
+        }
         if let Some(facts) = Facts::read(conn, to).await? {
             for (extension, is_movable) in extensions(conn, to).await? {
                 match is_movable {
@@ -304,8 +320,10 @@ impl Provisioner {
     }
 }
 
-fn source(options: &Adopt) -> Result<Ident, Error> {
-    let schema = Ident::parse(&options.schema).map_err(|error| {
+/// Returns the schema that has the tables, or is to have them again.
+fn source(options: &Adopt, of_tenant: &Ident) -> Result<Ident, Error> {
+    let Some(name) = &options.schema else { return Ok(of_tenant.clone()) };
+    let schema = Ident::parse(name).map_err(|error| {
         let attempted = "adopting a schema: what is given is no name of one";
         Error::new(ErrorKind::Config, attempted).with_source(error)
     })?;

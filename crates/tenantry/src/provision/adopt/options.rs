@@ -14,7 +14,8 @@ use serde_json::Value;
 #[derive(Debug, Clone)]
 #[must_use = "options do nothing until a provisioner gets them"]
 pub struct Adopt {
-    pub(in crate::provision) schema: String,
+    /// None is the schema that has the tenant's name already.
+    pub(in crate::provision) schema: Option<String>,
     pub(in crate::provision) shared: Vec<String>,
     pub(in crate::provision) attributes: Value,
     pub(in crate::provision) dry_run: bool,
@@ -25,8 +26,16 @@ impl Adopt {
     /// Names the schema that has the tables now, such as `public`, as the server stores it: in lower case,
     /// unless it was made in quotes.
     pub fn schema(name: impl Into<String>) -> Self {
+        Self { schema: Some(name.into()), ..Self::in_place() }
+    }
+
+    /// Takes the schema that has the tenant's name already: its row is written into the catalog, and nothing is
+    /// renamed. It is for schemas of tenants that another tool has made, with a catalog that lists none of them.
+    ///
+    /// Extensions that are installed in the schema stay there.
+    pub fn in_place() -> Self {
         Self {
-            schema: name.into(),
+            schema: None,
             shared: Vec::new(),
             attributes: Value::Null,
             dry_run: false,

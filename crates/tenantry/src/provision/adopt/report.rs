@@ -53,7 +53,15 @@ impl fmt::Display for AdoptReport {
         let Self { from, to, tenant_id, .. } = self;
         let count = self.objects.len();
         let objects = if count == 1 { "object" } else { "objects" };
-        writeln!(f, "tenant {tenant_id}: schema {from} {verb} {to}, {count} {objects}")?;
+        match from == to {
+            true => {
+                let verb = if self.dry_run { "would be taken" } else { "was taken" };
+                writeln!(f, "tenant {tenant_id}: schema {to} {verb} as it is, {count} {objects}")?;
+            }
+            false => {
+                writeln!(f, "tenant {tenant_id}: schema {from} {verb} {to}, {count} {objects}")?;
+            }
+        }
         for (what, names) in [
             ("extension moved", &self.extensions),
             ("moved", &self.moved),

@@ -46,6 +46,33 @@ impl SchemaModel {
     }
 }
 
+/// Returns a script that creates everything in the schema that names are looked up in, whatever it is called.
+pub(crate) fn unqualified(model: &SchemaModel) -> String {
+    let mut script = String::from("set local check_function_bodies = off;\n");
+    for (_, statement) in order::statements(model) {
+        script.push_str(&without_schema(&reparsable(&statement), model));
+        script.push_str(";\n");
+    }
+    script
+}
+
+/// Leaves the schema out of the names of its objects. Where it is named by itself, it is the one that names are looked
+/// up in when the script is written.
+fn without_schema(statement: &str, model: &SchemaModel) -> String {
+    const PLACEHOLDER: &str = "{schema}.";
+    let (mut bare, mut rest) = (String::with_capacity(statement.len()), statement);
+    while let Some(at) = rest.find(PLACEHOLDER) {
+        let (before, after) = rest.split_at(at);
+        bare.push_str(before);
+        // In two braces it is a text and no placeholder.
+        let is_text = before.ends_with('{');
+        bare.push_str(if is_text { PLACEHOLDER } else { "" });
+        rest = &after[PLACEHOLDER.len()..];
+    }
+    bare.push_str(rest);
+    fill(&bare, &model.schema, model.role.as_deref())
+}
+
 /// The statements that create a schema, without semicolons.
 #[derive(Debug, Clone)]
 pub(crate) struct AroundRows {

@@ -46,7 +46,7 @@ async fn fleet(world: &World, files: &Files) -> (TenantManager, TenantMigrator) 
 
 #[tokio::test]
 async fn runs_and_plans() -> TestResult {
-    let (world, files) = (World::with_tenants(TENANTS).await, files());
+    let (world, files) = (World::with_managed_tenants(TENANTS).await, files());
     let (manager, migrator) = fleet(&world, &files).await;
 
     let plan = migrator.plan(Schemas::AllTenants, &options()).await?;
@@ -80,7 +80,7 @@ async fn runs_and_plans() -> TestResult {
 
 #[tokio::test]
 async fn jobs_beside_running_files() -> TestResult {
-    let (world, files) = (World::with_tenants(&["acme", "globex"]).await, files());
+    let (world, files) = (World::with_managed_tenants(&["acme", "globex"]).await, files());
     let (manager, migrator) = fleet(&world, &files).await;
     let report = migrator.migrate(["acme", "globex"], options()).await?;
     assert_eq!((report.migrated, report.failed), (1, 1), "{report}");
@@ -103,7 +103,7 @@ async fn jobs_beside_running_files() -> TestResult {
 
 #[tokio::test]
 async fn what_is_wrong_with_files() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[
         ("1_wrong.sql", "create table tenant_acme.notes (id int);\nset search_path = public;\n"),
         ("2_risky.sql", "drop table users;\nlock table users;\n"),

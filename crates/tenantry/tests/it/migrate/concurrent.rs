@@ -8,6 +8,7 @@ use tenantry::{
     TenantManager,
     migrate::{
         FailureReason, Lint, MigrateOptions, MigrateReport, SchemaState, Schemas, TenantMigrator,
+        WithoutRecords,
     },
     provision::CreateOptions,
     retry::RetryPolicy,
@@ -26,7 +27,7 @@ use crate::{
 };
 
 fn options() -> MigrateOptions {
-    MigrateOptions::default()
+    MigrateOptions::default().without_records(WithoutRecords::Migrate)
 }
 
 pub(super) const TABLE: (&str, &str) =

@@ -20,7 +20,7 @@ fn options() -> MigrateOptions {
 
 #[tokio::test]
 async fn a_file_outside_a_transaction_can_have_many_statements() -> TestResult {
-    let world = World::with_tenants(&["acme", "globex"]).await;
+    let world = World::with_managed_tenants(&["acme", "globex"]).await;
     let files = Files::new(&[
         ("0001_a.sql", "create table a (id int, text text);"),
         (
@@ -51,7 +51,7 @@ async fn a_file_outside_a_transaction_can_have_many_statements() -> TestResult {
 #[tokio::test]
 async fn a_file_that_fails_outside_a_transaction_is_dirty_until_somebody_puts_it_right()
 -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let mut admin = world.admin().await;
     run(&mut admin, "insert into tenant_acme.users values (2, 'twice'), (3, 'twice')").await;
     let files = Files::new(&[(
@@ -97,7 +97,7 @@ async fn a_file_that_fails_outside_a_transaction_is_dirty_until_somebody_puts_it
 
 #[tokio::test]
 async fn a_first_statement_that_fails_leaves_nothing_to_put_right() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files =
         Files::new(&[("0001_odd.sql", "-- no-transaction\n\nselect nothing;\nselect 1;\n")]);
     let report = migrator(&world, &files).migrate_all(options()).await?;
@@ -139,7 +139,7 @@ async fn what_was_applied_is_taken_back_the_latest_first() -> TestResult {
 
 #[tokio::test]
 async fn what_has_no_way_back_is_not_taken_back_and_neither_is_what_comes_after_it() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = reversible();
     files.remove("0002_b.down.sql");
     let migrator = migrator(&world, &files);
@@ -153,7 +153,7 @@ async fn what_has_no_way_back_is_not_taken_back_and_neither_is_what_comes_after_
 
 #[tokio::test]
 async fn schemas_that_were_made_in_another_way_are_marked_and_orphans_forgotten() -> TestResult {
-    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let (world, files) = (World::with_managed_tenants(&["acme"]).await, Files::notes());
     let mut admin = world.admin().await;
     run(&mut admin, "create table tenant_acme.notes (id int)").await;
     let before = migrator(&world, &files);
@@ -228,7 +228,7 @@ async fn a_run_that_was_killed_is_gone_on_with_by_the_next() -> TestResult {
 
 #[tokio::test]
 async fn a_statement_that_commits_on_the_way_is_not_run_again() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[(
         "0001_fill.sql",
         "-- no-transaction\ndo $$ begin insert into users values (2, 'x'); commit; \

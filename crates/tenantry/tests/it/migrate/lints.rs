@@ -14,7 +14,7 @@ fn options() -> MigrateOptions {
 
 #[tokio::test]
 async fn what_must_not_be_in_a_file_is_told_before_anything_is_run() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let mut admin = world.admin().await;
     for (text, line, says) in [
         ("create table a (id int);\ncreate table public.b (id int);", 2, "public"),
@@ -34,7 +34,7 @@ async fn what_must_not_be_in_a_file_is_told_before_anything_is_run() -> TestResu
         let error = provisioner.create("new", Default::default()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Migration, "{text}");
     }
-    assert_eq!(tables(&mut admin, "_sqlx_migrations").await, 0);
+    assert_eq!(tables(&mut admin, "a").await, 0);
     Ok(())
 }
 
@@ -61,7 +61,7 @@ async fn files_that_can_never_run_are_refused_without_any_tenant() -> TestResult
 
 #[tokio::test]
 async fn a_file_that_was_applied_is_skipped_and_not_edited() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let mut admin = world.admin().await;
     let files = Files::new(&[("0001_old.sql", "create table a (id int);\nselect public.now();")]);
     run(&mut admin, "create function public.now() returns timestamptz language sql return now()")
@@ -98,7 +98,7 @@ async fn a_file_that_was_applied_is_skipped_and_not_edited() -> TestResult {
 
 #[tokio::test]
 async fn the_file_of_a_dirty_schema_is_looked_into() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[("0001_x.sql", "-- no-transaction\nselect 1;\nselect 1/0;")]);
     assert!(!migrator(&world, &files).migrate_all(options()).await?.is_success());
     let plan = migrator(&world, &files).plan(Schemas::AllTenants, &options()).await?;
@@ -111,7 +111,7 @@ async fn the_file_of_a_dirty_schema_is_looked_into() -> TestResult {
 
 #[tokio::test]
 async fn a_file_in_a_pair_is_run_without_it_and_keeps_its_checksum() -> TestResult {
-    let world = World::with_tenants(&["acme", "globex"]).await;
+    let world = World::with_managed_tenants(&["acme", "globex"]).await;
     let mut admin = world.admin().await;
     let text = "-- psql -f\nBEGIN TRANSACTION;\n\ncreate table a (id int);\nEND; -- done\n";
     let files = Files::new(&[
@@ -149,7 +149,7 @@ fn quoted(text: &str) -> String {
 
 #[tokio::test]
 async fn what_may_hurt_is_told_and_run() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[("0001_a.sql", "create table a (id int); create index on a (id);")]);
     let report = migrator(&world, &files).migrate_all(options()).await?;
     assert!(report.is_success() && report.lint.is_empty(), "{report}");

@@ -8,6 +8,7 @@ mod lints;
 mod plans;
 mod runs;
 mod shared_touch;
+mod standing;
 mod truth;
 
 pub(crate) use files::Files;

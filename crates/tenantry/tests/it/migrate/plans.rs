@@ -85,7 +85,7 @@ async fn a_dry_run_changes_nothing() -> TestResult {
 
 #[tokio::test]
 async fn an_edited_file_is_found_and_nothing_is_run() -> TestResult {
-    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let (world, files) = (World::with_managed_tenants(&["acme"]).await, Files::notes());
     assert!(migrator(&world, &files).migrate_all(options().to(1)).await?.is_success());
     files.write("0001_notes.sql", "create table notes (id bigint);");
     let edited = migrator(&world, &files);
@@ -100,7 +100,7 @@ async fn an_edited_file_is_found_and_nothing_is_run() -> TestResult {
 
 #[tokio::test]
 async fn missing_files_and_those_out_of_order_are_found_and_can_be_allowed() -> TestResult {
-    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let (world, files) = (World::with_managed_tenants(&["acme"]).await, Files::notes());
     assert!(migrator(&world, &files).migrate_all(options()).await?.is_success());
     files.remove("0001_notes.sql");
     files.write("0000_late.sql", "create table late (id int);");
@@ -126,7 +126,7 @@ async fn missing_files_and_those_out_of_order_are_found_and_can_be_allowed() -> 
 
 #[tokio::test]
 async fn line_ends_and_a_byte_order_mark_make_no_other_file() -> TestResult {
-    let world = World::with_tenants(&["acme", "globex"]).await;
+    let world = World::with_managed_tenants(&["acme", "globex"]).await;
     let mut admin = world.admin().await;
     let unix = "create table a (\n  id int\n);\n";
     let windows = unix.replace('\n', "\r\n");
@@ -186,7 +186,7 @@ async fn folders_that_are_none_are_refused_with_their_reason() -> TestResult {
 
 #[tokio::test]
 async fn a_file_of_five_megabytes_is_run() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let mut text = String::from("create table big (id int, text text);\n");
     for row in 0..50_000 {
         text.push_str(&format!("insert into big values ({row}, '{}');\n", "x".repeat(70)));
@@ -242,7 +242,7 @@ async fn what_is_recorded_is_what_sqlx_records() -> TestResult {
 
 #[tokio::test]
 async fn embedded_files_are_the_same_as_those_of_a_folder() -> TestResult {
-    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let (world, files) = (World::with_managed_tenants(&["acme"]).await, Files::notes());
     let embedded = Migrations::embedded(&Migrator::new(files.path()).await?)?;
     let names: Vec<_> = embedded.files().iter().map(|file| file.name()).collect();
     assert_eq!(names, ["1_notes.sql", "2_author.sql"]);

@@ -10,7 +10,7 @@ use tenantry::{
     ErrorKind, TableCatalog,
     migrate::{
         End, FailureReason, MigrateOptions, MigrateReport, OnFailure, Outcome, Progress,
-        TransactionPer, WhenLocked,
+        TransactionPer, WhenLocked, WithoutRecords,
     },
     retry::RetryPolicy,
 };
@@ -22,7 +22,7 @@ use crate::{
 };
 
 fn options() -> MigrateOptions {
-    MigrateOptions::default()
+    MigrateOptions::default().without_records(WithoutRecords::Migrate)
 }
 
 /// Ids of the tenants with this outcome.
@@ -228,7 +228,7 @@ async fn a_signal_lets_what_runs_end_and_reports_the_rest_as_not_started() -> Te
 
 #[tokio::test]
 async fn options_that_contradict_are_refused_and_names_that_are_none_are_reported() -> TestResult {
-    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let (world, files) = (World::with_managed_tenants(&["acme"]).await, Files::notes());
     let migrator = migrator(&world, &files);
     for options in [
         options().concurrency(0),
@@ -342,7 +342,7 @@ async fn a_tenant_that_somebody_has_locked_fails_alone_or_succeeds_when_it_is_fr
 
 #[tokio::test]
 async fn a_lock_that_is_not_to_be_had_among_others_says_how_it_may_be() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let mut admin = world.admin().await;
     run(&mut admin, "begin; select * from tenant_acme.users").await;
     let change = "alter table users add more int;";
@@ -377,7 +377,7 @@ async fn a_lock_on_what_is_recorded_keeps_no_other_tenant_from_being_read() -> T
 
 #[tokio::test]
 async fn a_statement_that_takes_too_long_is_ended() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[("0001_long.sql", "select pg_sleep(30);")]);
     let began = Instant::now();
     let limit = options().statement_timeout(Duration::from_millis(100));
@@ -390,7 +390,7 @@ async fn a_statement_that_takes_too_long_is_ended() -> TestResult {
 
 #[tokio::test]
 async fn several_files_share_a_transaction_when_that_is_asked_for() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[
         ("0001_a.sql", "create table a (id int); -- the end"),
         ("0002_b.sql", "create table b (id int) /* without a semicolon */"),
@@ -443,7 +443,7 @@ async fn a_connection_that_is_lost_in_the_middle_is_replaced_and_nothing_is_done
 
 #[tokio::test]
 async fn the_shared_schema_comes_first_and_stops_the_rest_when_it_fails() -> TestResult {
-    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let (world, files) = (World::with_managed_tenants(&["acme"]).await, Files::notes());
     let shared = Files::new(&[("0001_plans.sql", "create table plans (id int); select 1 / 0;")]);
     let mut admin = world.admin().await;
     let both = |shared: &Files| migrator(&world, &files).shared(shared.read());
@@ -478,7 +478,7 @@ async fn a_suspended_tenant_is_migrated_too() -> TestResult {
 #[tokio::test]
 async fn requests_that_run_meanwhile_see_the_change_and_no_error() -> TestResult {
     let (world, files) = (
-        World::with_tenants(&["acme"]).await,
+        World::with_managed_tenants(&["acme"]).await,
         Files::new(&[(
             "0001_wide.sql",
             "alter table users alter name type varchar(80), add email text;",
@@ -528,7 +528,7 @@ async fn the_budget_holds_and_hooks_hear_of_every_tenant() -> TestResult {
 
 #[tokio::test]
 async fn a_report_is_json_with_every_tenant_in_it() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[("0001_no.sql", "\n  selekt 1;")]);
     let report = migrator(&world, &files).migrate(["acme", "nobody"], options()).await?;
     let json = serde_json::to_value(&report)?;
@@ -555,7 +555,7 @@ async fn a_report_is_json_with_every_tenant_in_it() -> TestResult {
 
 #[tokio::test]
 async fn a_search_path_that_is_changed_in_disguise_is_found_before_anything_lasts() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[(
         "0001_leak.sql",
         "do $$ begin execute 'set local sea' || 'rch_path = public'; end $$; create table leaked (id int);",
@@ -571,7 +571,7 @@ async fn a_search_path_that_is_changed_in_disguise_is_found_before_anything_last
 
 #[tokio::test]
 async fn no_lock_is_left_when_a_run_has_returned() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[("0001_no.sql", "select 1 / 0;")]);
     let (migrator, mut admin) = (migrator(&world, &files), world.admin().await);
     let locks = "select count(*)::text from pg_locks where locktype = 'advisory' and database = \
@@ -608,7 +608,7 @@ async fn what_has_lasted_is_told_although_the_answer_was_lost() -> TestResult {
 
 #[tokio::test]
 async fn without_a_limit_a_statement_takes_as_long_as_it_takes() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[("0001_slow.sql", "select pg_sleep(0.3);")]);
     let name = world.database.name();
     let limit = format!("alter database {name} set statement_timeout = '100ms'");
@@ -620,7 +620,7 @@ async fn without_a_limit_a_statement_takes_as_long_as_it_takes() -> TestResult {
 #[tokio::test]
 async fn a_run_over_all_tenants_lets_another_one_end_first_unless_it_is_told_to_stop() -> TestResult
 {
-    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let (world, files) = (World::with_managed_tenants(&["acme"]).await, Files::notes());
     let mut admin = world.admin().await;
     let lock = "select pg_advisory_lock(hashtextextended('a run of tenantry over all tenants', \
                 7234619037115))";

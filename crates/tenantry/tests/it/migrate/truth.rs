@@ -14,7 +14,7 @@ use tenantry::{
     ErrorKind, Ident, Isolation, TableCatalog,
     migrate::{
         End, FailureReason, MigrateOptions, Migrations, SchemaState, Schemas, TransactionPer,
-        WhenLocked,
+        WhenLocked, WithoutRecords,
     },
     provision::{CreateOptions, DropOptions},
     seed::{Seed, SeedOptions},
@@ -24,7 +24,7 @@ use super::files::{Files, create_schemas, ids, migrator, recorded};
 use crate::support::{TestResult, World, eventually, free_names, observe, run};
 
 fn options() -> MigrateOptions {
-    MigrateOptions::default()
+    MigrateOptions::default().without_records(WithoutRecords::Migrate)
 }
 
 /// Records version 1 of another file, or of ours, in the schemas of some tenants.
@@ -90,7 +90,7 @@ async fn a_tenant_that_another_release_has_migrated_otherwise_is_not_up_to_date(
 
 #[tokio::test]
 async fn a_search_path_that_leads_to_a_schema_called_42_is_found() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let mut admin = world.admin().await;
     run(&mut admin, "create schema \"42\"").await;
     let files = Files::new(&[(
@@ -167,7 +167,7 @@ async fn ids_can_be_numbers_and_schemas_be_called_like_them() -> TestResult {
 
 #[tokio::test]
 async fn the_server_s_defaults_neither_end_a_run_nor_change_what_files_do() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let mut admin = world.admin().await;
     let database = world.database.name();
     let mut defaults = vec![
@@ -258,7 +258,7 @@ async fn an_encoding_that_a_file_sets_does_not_reach_what_comes_after_it() -> Te
         (&files, TransactionPer::Tenant),
         (&outside, TransactionPer::File),
     ] {
-        let world = World::with_tenants(&["acme"]).await;
+        let world = World::with_managed_tenants(&["acme"]).await;
         let manager = world.manager();
         let report = manager
             .migrator()
@@ -292,7 +292,7 @@ async fn an_answer_that_sqlx_cannot_read_is_the_file_s_and_no_lost_connection() 
     let sql = "set client_encoding = 'LATIN1'; create table t (id int); \
                do $$ begin raise exception 'größe'; end $$;";
     for per in [TransactionPer::File, TransactionPer::Tenant] {
-        let world = World::with_tenants(&["acme"]).await;
+        let world = World::with_managed_tenants(&["acme"]).await;
         let (files, mut admin) = (Files::new(&[("0001_it.sql", sql)]), world.admin().await);
         let set = files.read().lint(tenantry::migrate::Lint::default().skip(1));
         let migrator = world.manager().migrator().tenants(set);
@@ -310,7 +310,7 @@ async fn an_answer_that_sqlx_cannot_read_is_the_file_s_and_no_lost_connection() 
 
 #[tokio::test]
 async fn a_run_waits_while_sqlx_s_own_migrator_is_at_work() -> TestResult {
-    let (world, files) = (World::with_tenants(&["acme"]).await, Files::notes());
+    let (world, files) = (World::with_managed_tenants(&["acme"]).await, Files::notes());
     let (migrator, mut sqlx) = (migrator(&world, &files), world.admin().await);
     sqlx.lock().await?;
     let running = tokio::spawn({
@@ -338,7 +338,7 @@ async fn a_run_waits_while_sqlx_s_own_migrator_is_at_work() -> TestResult {
 #[tokio::test]
 async fn a_seed_waits_for_another_of_the_schema_without_keeping_indexes_from_being_built()
 -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let (begun, may_end) = (std::sync::Arc::new(tokio::sync::Notify::new()), {
         std::sync::Arc::new(tokio::sync::Notify::new())
     });
@@ -426,7 +426,7 @@ async fn a_chain_of_errors_says_nothing_twice() -> TestResult {
 
 #[tokio::test]
 async fn a_way_back_of_nothing_is_passed_over_and_named() -> TestResult {
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::notes();
     files.write("0007_gone.down.sql", "drop table gone;");
     let migrator = migrator(&world, &files);
@@ -453,7 +453,7 @@ async fn what_sqlx_toml_says_is_followed_or_refused() -> TestResult {
     assert!(error.to_string().contains("to create ops"), "{error}");
     Migrations::embedded(&Migrator::with_migrations(vec![migration()]))?;
     // Schemas that sqlx has migrated without looking at blanks.
-    let world = World::with_tenants(&["acme"]).await;
+    let world = World::with_managed_tenants(&["acme"]).await;
     let files = Files::new(&[("1_notes.sql", "create table notes (id int);")]);
     let read = |files: &Files| Migrations::from_dir_ignoring(files.path(), [' ', '\n']);
     let report = world.manager().migrator().tenants(read(&files)?).migrate_all(options()).await?;

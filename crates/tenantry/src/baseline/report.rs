@@ -1,0 +1,306 @@
+//! What a baseline has recorded, and in which schemas nothing.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    event::serialize_millis,
+    migrate::{End, Failure, Migrations},
+    table::Table,
+};
+
+/// What a baseline has recorded, or would record, with every tenant in it.
+///
+/// As text it is a summary, with a table of those in which nothing is recorded.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+#[must_use = "it says which tenants have no records yet"]
+pub struct BaselineReport {
+    /// How it has ended.
+    pub end: End,
+    /// Whether nothing was recorded, because it was only to be seen what would be.
+    pub dry_run: bool,
+    /// Tenants that there are, or that were named.
+    pub total: usize,
+    /// Tenants in which migrations are recorded now, without having been run.
+    pub marked: usize,
+    /// Tenants that had records before. They are left as they are.
+    pub has_records: usize,
+    /// Tenants without tables: a run of the migrations makes them.
+    pub empty: usize,
+    /// Tenants in which nothing is recorded, because their schema is not what the migrations make.
+    pub refused: usize,
+    /// Tenants that failed.
+    pub failed: usize,
+    /// Tenants that were not begun.
+    pub not_started: usize,
+    /// How long it took.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub duration: Duration,
+    /// The versions up to which tenants are marked, with how many.
+    pub versions: Vec<BaselineVersion>,
+    /// Why a migration cannot run in a scratch schema: nothing was compared with it and with those after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Failure>,
+    /// Every tenant.
+    pub tenants: Vec<TenantBaseline>,
+}
+
+/// How many tenants have a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct BaselineVersion {
+    /// The last version that is marked.
+    pub version: i64,
+    /// Its file.
+    pub file: Arc<str>,
+    /// Tenants.
+    pub tenants: usize,
+    /// Files after it, which a run applies.
+    pub behind: usize,
+}
+
+/// The baseline of one tenant.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TenantBaseline {
+    /// The tenant, as it was named.
+    pub tenant_id: Arc<str>,
+    /// Its schema, where that is known.
+    #[serde(rename = "schemaName")]
+    pub schema: Option<Arc<str>>,
+    /// What was found.
+    #[serde(flatten)]
+    pub outcome: BaselineOutcome,
+}
+
+/// What a baseline has found of a tenant.
+///
+/// As text it is a remark.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(tag = "outcome", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum BaselineOutcome {
+    /// The migrations up to this version are recorded, and were not run.
+    Marked {
+        /// The version.
+        version: i64,
+    },
+    /// Migrations are recorded already.
+    HasRecords,
+    /// The schema holds nothing.
+    Empty,
+    /// The schema is what another version makes than the one that was named.
+    OtherVersion {
+        /// The versions that make it; none where it is empty.
+        versions: Vec<i64>,
+    },
+    /// Several versions make the same schema, as a file that changes only rows does. Name one of them.
+    Ambiguous {
+        /// The versions.
+        versions: Vec<i64>,
+    },
+    /// No version makes this schema.
+    Unlike {
+        /// The version that is closest; none is the empty schema.
+        nearest: Option<i64>,
+        /// In how many ways it differs from that.
+        differences: usize,
+        /// The first of these ways.
+        first: Vec<String>,
+    },
+    /// A migration cannot run in a scratch schema, so that nothing was compared with it and those after it.
+    Unverified {
+        /// The version that cannot run.
+        version: Option<i64>,
+    },
+    /// It has failed.
+    Failed {
+        /// Why.
+        error: Failure,
+    },
+    /// It was not begun.
+    NotStarted,
+}
+
+impl BaselineOutcome {
+    /// Returns it in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Marked { .. } => "marked",
+            Self::HasRecords => "has_records",
+            Self::Empty => "empty",
+            Self::OtherVersion { .. } => "other_version",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::Unlike { .. } => "unlike",
+            Self::Unverified { .. } => "unverified",
+            Self::Failed { .. } => "failed",
+            Self::NotStarted => "not_started",
+        }
+    }
+
+    /// Returns `true` if the tenant can be migrated now.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Marked { .. } | Self::HasRecords | Self::Empty)
+    }
+
+    fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::OtherVersion { .. }
+                | Self::Ambiguous { .. }
+                | Self::Unlike { .. }
+                | Self::Unverified { .. }
+        )
+    }
+}
+
+fn joined(versions: &[i64]) -> String {
+    versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for BaselineOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Marked { version } => write!(f, "marked as applied up to version {version}"),
+            Self::HasRecords => f.write_str("has migration records already"),
+            Self::Empty => f.write_str("has no tables: run the migrations"),
+            Self::OtherVersion { versions } if versions.is_empty() => f.write_str("has no tables"),
+            Self::OtherVersion { versions } => {
+                write!(f, "has the tables of version {}", joined(versions))
+            }
+            Self::Ambiguous { versions } => write!(
+                f,
+                "versions {} make the same schema: name the one that it has",
+                joined(versions)
+            ),
+            Self::Unlike { nearest, differences, first } => {
+                match nearest {
+                    Some(version) => {
+                        write!(f, "no version makes this schema; nearest is {version}")?
+                    }
+                    None => f.write_str("no version makes this schema; nearest is an empty one")?,
+                }
+                let count = if *differences == 1 { "difference" } else { "differences" };
+                write!(f, ", {differences} {count}: {}", first.join("; "))?;
+                if first.len() < *differences { f.write_str("; …") } else { Ok(()) }
+            }
+            Self::Unverified { version: Some(version) } => {
+                write!(f, "could not be compared: version {version} cannot run in a scratch schema")
+            }
+            Self::Unverified { version: None } => f.write_str("could not be compared"),
+            Self::Failed { error } => write!(f, "{error}"),
+            Self::NotStarted => f.write_str("not started"),
+        }
+    }
+}
+
+impl BaselineReport {
+    pub(super) fn new(
+        end: End,
+        dry_run: bool,
+        tenants: Vec<TenantBaseline>,
+        set: &Migrations,
+        duration: Duration,
+    ) -> Self {
+        let count = |outcome: &str| {
+            tenants.iter().filter(|tenant| tenant.outcome.as_str() == outcome).count()
+        };
+        Self {
+            end,
+            dry_run,
+            total: tenants.len(),
+            marked: count("marked"),
+            has_records: count("has_records"),
+            empty: count("empty"),
+            refused: tenants.iter().filter(|tenant| tenant.outcome.is_refusal()).count(),
+            failed: count("failed"),
+            not_started: count("not_started"),
+            duration,
+            versions: versions(&tenants, set),
+            broken: None,
+            tenants,
+        }
+    }
+
+    pub(super) fn with_broken(self, broken: Option<Failure>) -> Self {
+        Self { broken, ..self }
+    }
+
+    /// Returns `true` if every tenant can be migrated now.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.tenants.iter().all(|tenant| tenant.outcome.is_success())
+    }
+}
+
+fn versions(tenants: &[TenantBaseline], set: &Migrations) -> Vec<BaselineVersion> {
+    let mut counts = BTreeMap::<i64, usize>::new();
+    for tenant in tenants {
+        if let BaselineOutcome::Marked { version } = tenant.outcome {
+            *counts.entry(version).or_default() += 1;
+        }
+    }
+    let version = |(version, tenants): (i64, usize)| {
+        let behind = set.files().iter().filter(|file| file.version() > version).count();
+        let file = set.files().iter().find(|file| file.version() == version);
+        let file = file.map_or_else(|| "".into(), |file| file.name().into());
+        BaselineVersion { version, file, tenants, behind }
+    };
+    counts.into_iter().rev().map(version).collect()
+}
+
+impl fmt::Display for BaselineReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenants = if self.total == 1 { "tenant" } else { "tenants" };
+        let marked = if self.dry_run { "would be marked" } else { "marked" };
+        write!(f, "{} of {} {tenants} {marked} as applied", self.marked, self.total)?;
+        for (count, what) in [
+            (self.has_records, "with records before"),
+            (self.empty, "without tables"),
+            (self.refused, "not marked"),
+            (self.failed, "failed"),
+            (self.not_started, "not started"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        write!(f, " in {:.1?}", self.duration)?;
+        for BaselineVersion { file, tenants, behind, .. } in &self.versions {
+            write!(f, "\n  {tenants} up to {file}")?;
+            match behind {
+                0 => f.write_str(", the last")?,
+                1 => f.write_str(", 1 file behind")?,
+                count => write!(f, ", {count} files behind")?,
+            }
+        }
+        let mut table = Table::new(["tenant", "schema", "outcome", "why"]);
+        for tenant in self.tenants.iter().filter(|tenant| !tenant.outcome.is_success()) {
+            table.row([
+                tenant.tenant_id.to_string(),
+                tenant.schema.as_deref().unwrap_or("-").to_owned(),
+                tenant.outcome.as_str().to_owned(),
+                tenant.outcome.to_string(),
+            ]);
+        }
+        if !table.is_empty() {
+            write!(f, "\n\n{table}")?;
+        }
+        match &self.broken {
+            Some(failure) => write!(f, "\n\nnot to be run in a scratch schema: {failure}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Baseline, BaselineOutcome, BaselineReport, TenantBaseline,
+    likeness::{Likeness, Nearest, without_records},
+};
+use crate::{
+    drift::{fingerprints, read_with_fingerprint, subject_of},
+    error::{Error, ErrorKind},
+    fleet::Fleet,
+    migrate::{
+        End, Failure, MigrateOptions, Outcome, Schemas, Standing, Target, TenantMigration,
+        TenantMigrator,
+    },
+    provision::each_version,
+    schema::{Fingerprint, SchemaModel, read::Subject},
+};
+
+/// How many differences are told of a schema that no version makes.
+const TOLD: usize = 3;
+
+/// A tenant with what is known of it so far.
+struct Entry {
+    target: Target,
+    /// What is decided; none for one that is to be compared.
+    outcome: Option<BaselineOutcome>,
+}
+
+/// Schemas that are alike have one likeness.
+struct Compared {
+    likenesses: Vec<Likeness>,
+    /// By the places of the entries.
+    of: HashMap<usize, usize>,
+    /// Why a file could not be run in the scratch schema.
+    broken: Option<Failure>,
+}
+
+impl TenantMigrator {
+    /// Records which migrations schemas have that were made in another way, without running any: for an existing
+    /// database.
+    ///
+    /// The migrations are run one by one in a scratch schema, which is dropped afterwards. A tenant's schema that is
+    /// what a version makes is recorded as migrated up to that version; with [`Baseline::to`], only where that is the
+    /// version. Nothing is recorded in another, and the report says which version is nearest. Owners, grants and the
+    /// order of columns are not compared, nor are names of schemas. Tenants that have records are left as they are.
+    ///
+    /// Run [`migrate_all`](Self::migrate_all) afterwards: it applies what tenants lack that are behind.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(migrator: tenantry::migrate::TenantMigrator) -> Result<(), tenantry::Error> {
+    /// use tenantry::{baseline::Baseline, migrate::{MigrateOptions, Schemas}};
+    ///
+    /// let options = MigrateOptions::default();
+    /// let report = migrator.baseline(Schemas::AllTenants, Baseline::detected(), options).await?;
+    /// println!("{report}"); // 12 of 12 tenants marked as applied …
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](ErrorKind::Config) when there are no migrations of tenants, none of the version that is named,
+    /// when it is to be unchecked and no version is named, and for the shared schema, whose records
+    /// [`mark_applied`](Self::mark_applied) writes; and when the tenants cannot be listed, the scratch schema cannot be
+    /// made, or the database cannot be reached. A migration that cannot run in the scratch schema is in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, a tenant's records are written as a whole or not at all. The scratch schema may stay; the next
+    /// call removes it.
+    pub async fn baseline(
+        &self,
+        schemas: Schemas,
+        baseline: Baseline,
+        options: MigrateOptions,
+    ) -> Result<BaselineReport, Error> {
+        let began = Instant::now();
+        options.check()?;
+        let set = self.set_of_tenants()?;
+        match baseline {
+            Baseline { to: Some(version), .. }
+                if set.files().iter().all(|f| f.version() != version) =>
+            {
+                set.check_version(version)?;
+                let attempted = "a baseline up to version 0 would record nothing";
+                return Err(Error::new(ErrorKind::Config, attempted));
+            }
+            Baseline { to: None, unchecked: true, .. } => {
+                let attempted = "a baseline that is not checked needs a version";
+                return Err(Error::new(ErrorKind::Config, attempted));
+            }
+            _ => {}
+        }
+        let mut entries: Vec<_> = self.standings(&schemas).await?.into_iter().map(entry).collect();
+        let mut broken = None;
+        match baseline {
+            Baseline { to: Some(version), unchecked: true, .. } => {
+                for entry in &mut entries {
+                    entry.outcome.get_or_insert(BaselineOutcome::Marked { version });
+                }
+            }
+            _ => broken = self.detect(&baseline, &mut entries).await?,
+        }
+        let (end, tenants) = match baseline.dry_run {
+            true => (End::Completed, entries.into_iter().map(settled).collect()),
+            false => self.record(entries, &options).await?,
+        };
+        let report = BaselineReport::new(end, baseline.dry_run, tenants, set, began.elapsed());
+        Ok(report.with_broken(broken))
+    }
+
+    /// Finds out which version each schema has that is not decided yet.
+    async fn detect(
+        &self,
+        baseline: &Baseline,
+        entries: &mut [Entry],
+    ) -> Result<Option<Failure>, Error> {
+        let (fleet, set) = (self.fleet(), self.set_of_tenants()?);
+        let mut compared = groups(fleet, entries).await?;
+        if !compared.likenesses.is_empty() {
+            let likenesses = &mut compared.likenesses;
+            let mut show = |version, made: &SchemaModel| {
+                let made = without_records(made.clone());
+                for likeness in likenesses.iter_mut() {
+                    likeness.compare_with(version, &made);
+                }
+            };
+            compared.broken = each_version(fleet, set, &mut show).await?;
+        }
+        for (place, entry) in entries.iter_mut().enumerate() {
+            if entry.outcome.is_none()
+                && let Some(likeness) = compared.of.get(&place)
+            {
+                let likeness = &compared.likenesses[*likeness];
+                entry.outcome = Some(decide(baseline, likeness, compared.broken.as_ref()));
+            }
+        }
+        Ok(compared.broken)
+    }
+
+    /// Records what was decided, version by version.
+    async fn record(
+        &self,
+        entries: Vec<Entry>,
+        options: &MigrateOptions,
+    ) -> Result<(End, Vec<TenantBaseline>), Error> {
+        let (mut places, mut targets) = (BTreeMap::<i64, Vec<usize>>::new(), BTreeMap::new());
+        let (mut tenants, mut end) = (Vec::new(), End::Completed);
+        for (place, entry) in entries.into_iter().enumerate() {
+            let Entry { target, outcome } = entry;
+            let outcome = outcome.unwrap_or(BaselineOutcome::NotStarted);
+            tenants.push(of_tenant(&target, outcome.clone()));
+            if let BaselineOutcome::Marked { version } = outcome {
+                places.entry(version).or_default().push(place);
+                targets.entry(version).or_insert_with(Vec::new).push(target);
+            }
+        }
+        for (version, targets) in targets {
+            let places = places.remove(&version).unwrap_or_default();
+            let results = match end {
+                End::Completed => {
+                    let (ended, results) = self.record_baseline(version, targets, options).await?;
+                    end = ended;
+                    results.iter().map(|result| outcome_of(result, version)).collect()
+                }
+                _ => vec![BaselineOutcome::NotStarted; places.len()],
+            };
+            for (place, outcome) in places.into_iter().zip(results) {
+                tenants[place].outcome = outcome;
+            }
+        }
+        Ok((end, tenants))
+    }
+}
+
+fn entry((target, standing): (Target, Standing)) -> Entry {
+    let outcome = match standing {
+        Standing::Recorded => Some(BaselineOutcome::HasRecords),
+        Standing::Unrecorded { is_empty: true } => Some(BaselineOutcome::Empty),
+        Standing::Unrecorded { is_empty: false } => None,
+        Standing::Unreadable(error) => Some(BaselineOutcome::Failed { error }),
+    };
+    Entry { target, outcome }
+}
+
+/// Reads one schema of each group of equal ones.
+async fn groups(fleet: &Fleet, entries: &mut [Entry]) -> Result<Compared, Error> {
+    let (mut places, mut subjects) = (Vec::new(), Vec::<Subject>::new());
+    for (place, entry) in entries.iter_mut().enumerate() {
+        if entry.outcome.is_none()
+            && let Ok(site) = &entry.target.site
+        {
+            match subject_of(fleet, site).await {
+                Ok(subject) => {
+                    places.push(place);
+                    subjects.push(subject);
+                }
+                Err(error) => entry.outcome = Some(failed(error)),
+            }
+        }
+    }
+    let mut compared = Compared { likenesses: Vec::new(), of: HashMap::new(), broken: None };
+    if subjects.is_empty() {
+        return Ok(compared);
+    }
+    let mut known = HashMap::<Fingerprint, usize>::new();
+    let prints = fingerprints(fleet, &subjects.iter().collect::<Vec<_>>()).await?;
+    for ((place, subject), print) in places.into_iter().zip(&subjects).zip(prints) {
+        let likeness = match print {
+            Ok(print) if known.contains_key(&print) => Ok(known[&print]),
+            Ok(_) => read_with_fingerprint(fleet, subject).await.map(|(print, model)| {
+                compared.likenesses.push(Likeness::new(model));
+                let likeness = compared.likenesses.len() - 1;
+                known.insert(print, likeness);
+                likeness
+            }),
+            Err(error) => Err(error),
+        };
+        match likeness {
+            Ok(likeness) => drop(compared.of.insert(place, likeness)),
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+            Err(error) => entries[place].outcome = Some(failed(error)),
+        }
+    }
+    Ok(compared)
+}
+
+fn decide(baseline: &Baseline, likeness: &Likeness, broken: Option<&Failure>) -> BaselineOutcome {
+    let exact: Vec<i64> = likeness.exact.iter().flatten().copied().collect();
+    let wanted = baseline.to.filter(|version| exact.contains(version));
+    match (wanted, exact.as_slice()) {
+        (Some(version), _) => BaselineOutcome::Marked { version },
+        (None, []) if !likeness.exact.is_empty() => match baseline.to {
+            Some(_) => BaselineOutcome::OtherVersion { versions: Vec::new() },
+            None => BaselineOutcome::Empty,
+        },
+        (None, []) => match (broken, &likeness.nearest) {
+            (Some(failure), _) => BaselineOutcome::Unverified { version: failure.version },
+            (None, nearest) => unlike(nearest.as_ref()),
+        },
+        (None, _) if baseline.to.is_some() => BaselineOutcome::OtherVersion { versions: exact },
+        (None, [version]) if likeness.exact.len() == 1 => {
+            BaselineOutcome::Marked { version: *version }
+        }
+        (None, _) => BaselineOutcome::Ambiguous { versions: exact },
+    }
+}
+
+fn unlike(nearest: Option<&Nearest>) -> BaselineOutcome {
+    let differences = nearest.map_or(&[][..], |nearest| &nearest.differences);
+    BaselineOutcome::Unlike {
+        nearest: nearest.and_then(|nearest| nearest.version),
+        differences: differences.len(),
+        first: differences.iter().take(TOLD).map(ToString::to_string).collect(),
+    }
+}
+
+fn failed(error: Error) -> BaselineOutcome {
+    BaselineOutcome::Failed { error: Failure::from(error) }
+}
+
+fn settled(entry: Entry) -> TenantBaseline {
+    let outcome = entry.outcome.unwrap_or(BaselineOutcome::NotStarted);
+    of_tenant(&entry.target, outcome)
+}
+
+fn of_tenant(target: &Target, outcome: BaselineOutcome) -> TenantBaseline {
+    TenantBaseline { tenant_id: Arc::clone(&target.name), schema: target.schema(), outcome }
+}
+
+/// Returns what has come of recording a version.
+fn outcome_of(result: &TenantMigration, version: i64) -> BaselineOutcome {
+    match &result.outcome {
+        Outcome::Marked => BaselineOutcome::Marked { version },
+        // Somebody else has recorded something meanwhile.
+        Outcome::UpToDate => BaselineOutcome::HasRecords,
+        Outcome::Failed { error } => BaselineOutcome::Failed { error: error.clone() },
+        _ => BaselineOutcome::NotStarted,
+    }
+}
