@@ -165,12 +165,14 @@ impl Fleet {
         })
     }
 
-    /// Asks the catalog for the role of a tenant that may not exist yet, unless it never has any on record.
+    /// Returns the role of a tenant that may not exist yet: the one on record, unless the catalog never has any, or
+    /// the one that the application gives to it.
     pub(crate) async fn role_on_record(&self, id: &TenantId) -> Result<Option<Ident>, Error> {
-        if !self.lookup.names_roles() {
-            return Ok(None);
-        }
-        Ok(self.lookup.record(&self.asked, id).await?.and_then(|record| record.role))
+        let on_record = match self.lookup.names_roles() {
+            true => self.lookup.record(&self.asked, id).await?.and_then(|record| record.role),
+            false => None,
+        };
+        Ok(on_record.or_else(|| self.lookup.role_by_rule(id)))
     }
 
     pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {

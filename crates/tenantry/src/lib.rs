@@ -100,6 +100,7 @@
 //! | `fmt` | off | `PlainFormat`: a plain line for each event, for tracing-subscriber |
 //! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
 //! | `ops` | off | the module `ops`: what the adapters' routes for health and metrics answer |
+//! | `uuid` | off | `TenantId: From<Uuid>` |
 //! | `schemars` | off | `schemars::JsonSchema` for reports, plans, records and events; use `SchemaSettings::for_serialize`, since they are only written |
 
 pub mod activity;
@@ -158,7 +159,7 @@ pub use pool::{
     SharedPoolSnapshot, TenantPoolSnapshot,
 };
 pub use tenant::{
-    Ident, IdentError, Isolation, NameTemplate, ParseTenantIdError, Placement, TemplateError,
-    Tenant, TenantId, TenantRecord, TenantState,
+    Ident, IdentError, Isolation, NameTemplate, ParseTenantIdError, Placement, SlugError,
+    SlugPolicy, TemplateError, Tenant, TenantId, TenantRecord, TenantState,
 };
 pub use warmup::{TenantWarmUp, WarmUp, WarmUpReport, WarmUpStatus};

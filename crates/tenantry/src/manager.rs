@@ -155,14 +155,19 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// Those of [`tenant`](Self::tenant), but for `InvalidTenantId` and `Suspended`.
+    /// Those of [`tenant`](Self::tenant), except `Suspended`.
     ///
     /// # Cancel safety
     ///
     /// Safe.
-    pub async fn tenant_to_authorize(&self, id: &TenantId) -> Result<TenantDb, Error> {
+    pub async fn tenant_to_authorize<I>(&self, id: I) -> Result<TenantDb, Error>
+    where
+        I: TryInto<TenantId>,
+        I::Error: Into<ParseTenantIdError>,
+    {
+        let id = id.try_into().map_err(Into::into)?;
         self.listen_once();
-        self.0.fleet.tenant_in_any_state(id).await
+        self.0.fleet.tenant_in_any_state(&id).await
     }
 
     /// Returns the shared schema.
@@ -192,16 +197,27 @@ impl TenantManager {
     /// Forgets what the catalog has said about a tenant, so that it is asked again. Until it has answered,
     /// the tenant is not served, whatever [`stale_if_error`](crate::CatalogOptions::stale_if_error) says.
     ///
-    /// Handles that exist stay as they are.
-    pub async fn invalidate(&self, id: &TenantId) {
-        self.0.fleet.lookup().forget(id.as_str());
+    /// Handles that exist stay as they are. For text that is not a valid id nothing can be remembered, and nothing
+    /// happens.
+    pub async fn invalidate<I>(&self, id: I)
+    where
+        I: TryInto<TenantId>,
+    {
+        if let Ok(id) = id.try_into() {
+            self.0.fleet.lookup().forget(id.as_str());
+        }
     }
 
     /// Forgets a tenant pool: its idle connections are unbound, those in use when they come back.
     ///
-    /// Returns whether there was one. Running statements and transactions are not disturbed.
-    pub fn evict(&self, id: &TenantId) -> bool {
-        self.server().evict(&OccupantId::Tenant(id.clone()), EvictReason::Requested)
+    /// Returns `true` if there was one. Text that is not a valid id has none. Running statements and transactions are
+    /// not disturbed.
+    pub fn evict<I>(&self, id: I) -> bool
+    where
+        I: TryInto<TenantId>,
+    {
+        id.try_into()
+            .is_ok_and(|id| self.server().evict(&OccupantId::Tenant(id), EvictReason::Requested))
     }
 
     /// Returns the pool in numbers.

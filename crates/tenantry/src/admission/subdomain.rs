@@ -28,6 +28,8 @@ use crate::tenant::TenantId;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Subdomain {
+    /// The one that was named first.
+    main: String,
     /// Longest first, so that of two that fit the closer one counts.
     domains: Vec<String>,
     ignored: Vec<String>,
@@ -42,8 +44,9 @@ impl Subdomain {
     #[must_use]
     pub fn of(domain: &str) -> Self {
         let ignored = vec!["www".to_owned()];
-        let domains = Vec::new();
-        Self { domains, ignored }.and(domain)
+        let mut resolver = Self { main: String::new(), domains: Vec::new(), ignored }.and(domain);
+        resolver.main.clone_from(&resolver.domains[0]);
+        resolver
     }
 
     /// Reads the label before this domain too.
@@ -66,6 +69,33 @@ impl Subdomain {
     pub fn ignore(mut self, label: &str) -> Self {
         self.ignored.push(label.to_ascii_lowercase());
         self
+    }
+
+    /// Returns the host of a tenant, without a port: the inverse of [`read`](Self::read), for links and redirects.
+    /// It lies below the domain that [`of`](Self::of) was given.
+    ///
+    /// `None` when that host would not lead back to the tenant: the id has an upper-case letter, is a label that is
+    /// [ignored](Self::ignore), names one of the other domains, or makes the host longer than 253 bytes. A
+    /// [`SlugPolicy`](crate::SlugPolicy) that reserves the ignored labels keeps such ids from being given away.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::{TenantId, admission::Subdomain};
+    ///
+    /// let resolver = Subdomain::of("example.com").ignore("api");
+    /// let acme = TenantId::parse("acme")?;
+    /// assert_eq!(resolver.host_of(&acme).as_deref(), Some("acme.example.com"));
+    /// assert_eq!(resolver.host_of(&TenantId::parse("api")?), None);
+    /// # Ok::<(), tenantry::ParseTenantIdError>(())
+    /// ```
+    #[must_use]
+    pub fn host_of(&self, id: &TenantId) -> Option<String> {
+        let host = format!("{id}.{}", self.main);
+        let leads_back = normalize(&host).is_ok_and(|normal| {
+            normal.is_some_and(|normal| self.tenant_of(&normal) == Ok(Some(id.clone())))
+        });
+        leads_back.then_some(host)
     }
 
     /// Reads the tenant id. `None` when the request has none.
@@ -163,6 +193,28 @@ mod tests {
         ] {
             assert_eq!(resolve(&resolver, host), Ok(id.map(str::to_owned)), "{host}");
         }
+    }
+
+    #[test]
+    fn the_host_of_a_tenant_leads_back_to_it() {
+        let resolver = Subdomain::of("Example.com").and("eu.example.com").ignore("api");
+        for (id, host) in [
+            ("acme", Some("acme.example.com")),
+            ("acme-2", Some("acme-2.example.com")),
+            ("a_b", Some("a_b.example.com")),
+            ("Acme", None),
+            ("www", None),
+            ("api", None),
+            ("eu", None),
+        ] {
+            let found = resolver.host_of(&TenantId::parse(id).unwrap());
+            assert_eq!(found.as_deref(), host, "{id}");
+            if let Some(host) = found {
+                assert_eq!(resolve(&resolver, &host), Ok(Some(id.to_owned())));
+            }
+        }
+        let long = Subdomain::of(&format!("{}.test", "x.".repeat(120).trim_end_matches('.')));
+        assert_eq!(long.host_of(&TenantId::parse("acme-and-sons").unwrap()), None);
     }
 
     #[test]

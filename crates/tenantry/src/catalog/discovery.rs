@@ -6,16 +6,65 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    tenant::{Schema, TenantId, TenantRecord},
+    glob::is_like,
+    tenant::{Ident, Isolation, Schema, TenantId, TenantRecord},
 };
 
 /// A catalog that looks at which schemas exist: a tenant is there when its schema is.
 ///
 /// Nothing has to be kept beside the schemas themselves. Tenants found in this way are active and
-/// have no attributes.
-#[derive(Debug, Clone, Copy, Default)]
+/// have no attributes; [`map_records`](crate::ManagerBuilder::map_records) adds roles and settings.
+///
+/// Every schema whose name the [template](crate::NameTemplate) makes counts, so give it a prefix, as in `tenant_{id}`.
+/// Where tenants' schemas have none, [`except`](Self::except) names those of others.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::{Isolation, SchemaDiscovery, TenantManager};
+///
+/// let manager = TenantManager::builder("postgres://app@localhost/saas")
+///     .isolation(Isolation::schema("{id}"))
+///     .catalog(SchemaDiscovery::new().except(["audit", "reporting_*"]));
+/// ```
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct SchemaDiscovery {}
+pub struct SchemaDiscovery {
+    except: Vec<String>,
+}
+
+impl SchemaDiscovery {
+    /// Takes every schema for a tenant's that has such a name.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Leaves these schemas out, beside those named before. `*` stands for any text and `?` for one character.
+    ///
+    /// They are not listed, requests for them fail as [`UnknownTenant`](ErrorKind::UnknownTenant), and no tenant is
+    /// created in one. The shared schema, those of extensions and PostgreSQL's own are never tenants'.
+    #[must_use]
+    pub fn except<N: Into<String>>(mut self, schemas: impl IntoIterator<Item = N>) -> Self {
+        self.except.extend(schemas.into_iter().map(Into::into));
+        self
+    }
+
+    fn leaves_out(&self, schema: &str) -> bool {
+        self.except.iter().any(|pattern| is_like(schema, pattern))
+    }
+
+    /// Returns the schema of a tenant; `None` when it is left out.
+    fn schema_of(
+        &self,
+        record: &TenantRecord,
+        isolation: &Isolation,
+    ) -> Option<Result<Ident, Error>> {
+        let container = container_of(record, isolation);
+        let left_out = container.as_ref().is_ok_and(|schema| self.leaves_out(schema.as_str()));
+        (!left_out).then_some(container)
+    }
+}
 
 impl Catalog for SchemaDiscovery {
     /// A tenant is what its schema is called, so there is nothing to write; there is no place to note
@@ -32,6 +81,10 @@ impl Catalog for SchemaDiscovery {
         true
     }
 
+    fn excludes(&self, schema: &Ident) -> bool {
+        self.leaves_out(schema.as_str())
+    }
+
     fn resolve<'a>(&'a self, ask: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
         one(self.resolve_many(ask, std::slice::from_ref(id)))
     }
@@ -39,7 +92,8 @@ impl Catalog for SchemaDiscovery {
     fn resolve_many<'a>(&'a self, ask: Ask<'a>, ids: &'a [TenantId]) -> Answer<'a, Resolved> {
         Box::pin(async move {
             let records = ids.iter().cloned().map(TenantRecord::new);
-            let placed = records.map(|record| (container_of(&record, ask.isolation), record));
+            let placed = records
+                .filter_map(|record| Some((self.schema_of(&record, ask.isolation)?, record)));
             let placed: Vec<_> = placed.collect();
             let containers = placed.iter().filter_map(|(container, _)| container.as_ref().ok());
             let seen = ask.library.schemas_named(containers).await.map_err(failed)?;
@@ -73,10 +127,13 @@ impl Catalog for SchemaDiscovery {
     fn list_page<'a>(&'a self, ask: Ask<'a>, from: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
             let template = ask.isolation.template();
-            let Some((prefix, suffix)) = template.around_id() else {
-                let attempted = "listing tenants: a naming closure cannot be read backwards";
+            if !template.can_be_read_backwards() {
+                let attempted = "listing tenants: a naming closure cannot be read backwards, give its inverse with \
+                                 Isolation::schema_with_inverse";
                 return Err(Error::new(ErrorKind::Catalog, attempted));
-            };
+            }
+            // A closure may put anything around an id.
+            let (prefix, suffix) = template.around_id().unwrap_or_default();
             let schemas: Vec<String> = sqlx::query_scalar(
                 "select nspname::pg_catalog.text from pg_catalog.pg_namespace \
                  where pg_catalog.starts_with(nspname::pg_catalog.text, $1) \
@@ -95,6 +152,7 @@ impl Catalog for SchemaDiscovery {
             let next = page::next(&schemas, Clone::clone);
             let nobodys = |schema: &String| {
                 ask.shared_schema.as_str() == schema
+                    || self.leaves_out(schema)
                     || ask.extension_schemas.iter().any(|of| of.as_str() == schema)
             };
             let tenants = schemas.iter().filter(|schema| !nobodys(schema));

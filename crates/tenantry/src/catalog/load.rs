@@ -170,6 +170,7 @@ impl Inner {
             let mut resolved = retrier.run(|| self.resolve_once(asked, ids)).await?;
             said.extend(ids.iter().map(|id| {
                 let record = resolved.remove(id).transpose().and_then(|record| check(id, record));
+                let record = record.map(|found| found.map(|record| self.rules.completed(record)));
                 (id.clone(), record.map_err(Arc::new))
             }));
         }
@@ -240,7 +241,7 @@ fn check(id: &TenantId, record: Option<TenantRecord>) -> Result<Option<TenantRec
             let attempted = format!("the catalog answered with tenant {}", record.id);
             Err(Error::new(ErrorKind::Catalog, attempted).with_tenant(id))
         }
-        record => Ok(record.map(TenantRecord::suspended_while_in_the_making)),
+        record => Ok(record),
     }
 }
 

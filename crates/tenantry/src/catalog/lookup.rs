@@ -220,7 +220,7 @@ impl Lookup {
     /// Lists all tenants. Each page may take as long as a look-up.
     pub(crate) async fn list(&self, asked: &Asked) -> Result<Vec<TenantRecord>, Error> {
         let all = page::all(&*self.0.catalog, self.0.ask(asked), Some(self.0.timeout)).await?;
-        Ok(all.into_iter().map(TenantRecord::suspended_while_in_the_making).collect())
+        Ok(all.into_iter().map(|record| self.0.rules.completed(record)).collect())
     }
 
     /// Says whether tables of others are behind those of a tenant.
@@ -255,6 +255,11 @@ impl Lookup {
         self.0.catalog.names_roles()
     }
 
+    /// Returns the role that the application gives to a tenant of which nothing else is on record.
+    pub(crate) fn role_by_rule(&self, id: &TenantId) -> Option<Ident> {
+        self.0.rules.completed(TenantRecord::new(id.clone())).role
+    }
+
     pub(crate) fn channel(&self) -> Option<&str> {
         self.0.catalog.channel()
     }
@@ -278,7 +283,18 @@ impl Lookup {
 
     /// Returns the name of the schema that a tenant is in.
     pub(crate) fn container(&self, record: &TenantRecord) -> Result<Ident, Error> {
-        self.0.rules.container(record)
+        let container = self.0.rules.container(record)?;
+        self.refuse_excluded(record, &container)?;
+        Ok(container)
+    }
+
+    /// Refuses a schema that the catalog leaves out: a tenant in it would never be found again.
+    fn refuse_excluded(&self, record: &TenantRecord, container: &Ident) -> Result<(), Error> {
+        if !self.0.catalog.excludes(container) {
+            return Ok(());
+        }
+        let attempted = "its container is a schema that the catalog leaves out";
+        Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id))
     }
 
     /// Returns `true` if the connections of a tenant are its own.
@@ -293,7 +309,9 @@ impl Lookup {
 
     /// Returns how upkeep reaches a tenant.
     pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
-        self.0.rules.site(record)
+        let site = self.0.rules.site(record)?;
+        self.refuse_excluded(record, &site.schema)?;
+        Ok(site)
     }
 
     /// Returns how upkeep reaches a tenant while its schema has another name.
@@ -322,22 +340,23 @@ impl Lookup {
             extensions: Arc::clone(&rules.extensions),
             dedicate: Dedicate { decide: Arc::new(|_| false), credentials: None },
             runtime: rules.runtime.clone(),
+            complete: None,
         };
-        let catalog = Box::new(SchemaDiscovery::default());
+        let catalog = Box::new(SchemaDiscovery::new());
         Self::new(&CatalogOptions::default(), catalog, rules, retry.clone(), 1)
     }
 
     /// Says whether names of schemas tell whose they are.
     pub(crate) fn can_be_read_backwards(&self) -> bool {
-        self.0.rules.isolation.template().around_id().is_some()
+        self.0.rules.isolation.template().can_be_read_backwards()
     }
 
     /// Says whether a schema has a name that the template gives to tenants.
     pub(crate) fn may_be_a_tenants(&self, schema: &Ident) -> bool {
         let Rules { isolation, shared_schema, .. } = &self.0.rules;
-        let template = isolation.template();
-        let follows = template.around_id().is_some() && template.id_of(schema.as_str()).is_some();
-        follows && schema != shared_schema
+        isolation.template().id_of(schema.as_str()).is_some()
+            && schema != shared_schema
+            && !self.0.catalog.excludes(schema)
     }
 
     /// Says whether the catalog has a place for a tenant that is not whole yet.
@@ -363,7 +382,16 @@ impl Lookup {
         change: CatalogChange<'_>,
     ) -> Result<(), Error> {
         let write = Write { conn, shared_schema: &self.0.rules.shared_schema };
-        self.0.catalog.write(write, change).await
+        match change {
+            // What the application completes need not be on record.
+            CatalogChange::Created(record)
+                if record.role.is_some() && record.role == self.role_by_rule(&record.id) =>
+            {
+                let record = TenantRecord { role: None, ..record.clone() };
+                self.0.catalog.write(write, CatalogChange::Created(&record)).await
+            }
+            change => self.0.catalog.write(write, change).await,
+        }
     }
 
     /// Has the sessions of handles that were looked up drop their prepared statements.

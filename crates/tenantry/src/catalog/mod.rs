@@ -37,7 +37,7 @@ pub(crate) use listen::listen;
 pub(crate) use lookup::Lookup;
 pub use options::CatalogOptions;
 pub use page::Page;
-pub(crate) use rules::{Decide, Dedicate, Rules, Site};
+pub(crate) use rules::{Complete, Decide, Dedicate, Rules, Site};
 pub use table::TableCatalog;
 
 use crate::{
@@ -146,6 +146,14 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
     /// Returns `true` if a tenant is there as soon as its schema is. A schema that is not ready then never
     /// has a tenant's name. Default: `false`.
     fn finds_schemas(&self) -> bool {
+        false
+    }
+
+    /// Returns `true` if a schema is never a tenant's, whatever its name. Default: `false`.
+    ///
+    /// No tenant is created in such a schema, and the doctor does not report it as left over.
+    fn excludes(&self, schema: &Ident) -> bool {
+        let _ = schema;
         false
     }
 

@@ -17,6 +17,9 @@ use crate::{
 /// Decides whether a tenant's connections are its own for good.
 pub(crate) type Decide = Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>;
 
+/// Completes what the catalog has on record about a tenant.
+pub(crate) type Complete = Arc<dyn Fn(TenantRecord) -> TenantRecord + Send + Sync>;
+
 /// Which tenants' connections are their own for good, and how those log in.
 pub(crate) struct Dedicate {
     pub(crate) decide: Decide,
@@ -71,9 +74,23 @@ pub(crate) struct Rules {
     pub(crate) dedicate: Dedicate,
     /// The role of the manager, where upkeep has another one.
     pub(crate) runtime: Option<Ident>,
+    /// What the application adds to each record.
+    pub(crate) complete: Option<Complete>,
 }
 
 impl Rules {
+    /// Returns the record with what the application adds. Who it is, and whether it is whole, stays as it was.
+    pub(super) fn completed(&self, record: TenantRecord) -> TenantRecord {
+        let completed = match &self.complete {
+            None => record,
+            Some(complete) => {
+                let (id, step, schema) = (record.id.clone(), record.step.clone(), record.schema);
+                TenantRecord { id, step, schema, ..complete(record) }
+            }
+        };
+        completed.suspended_while_in_the_making()
+    }
+
     /// Returns the container of a tenant, which is never a schema that belongs to everybody.
     pub(super) fn container(&self, record: &TenantRecord) -> Result<Ident, Error> {
         let container = container_of(record, &self.isolation)?;

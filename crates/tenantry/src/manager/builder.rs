@@ -4,7 +4,9 @@ use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 use super::{TenantManager, instance::session_name, parameters::Connecting, url::UrlError};
 use crate::{
-    catalog::{Asked, Catalog, CatalogOptions, Decide, Dedicate, Lookup, Rules, SchemaDiscovery},
+    catalog::{
+        Asked, Catalog, CatalogOptions, Complete, Decide, Dedicate, Lookup, Rules, SchemaDiscovery,
+    },
     db::{Handle, SharedDb},
     error::{Error, OptionsError},
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
@@ -24,6 +26,7 @@ pub struct ManagerBuilder {
     isolation: Isolation,
     catalog: Box<dyn Catalog>,
     catalog_options: CatalogOptions,
+    complete: Option<Complete>,
     pool: PoolOptions,
     shared_schema: String,
     tenants_see_shared: bool,
@@ -61,8 +64,9 @@ impl ManagerBuilder {
         Self {
             connect,
             isolation: Isolation::default(),
-            catalog: Box::new(SchemaDiscovery::default()),
+            catalog: Box::new(SchemaDiscovery::new()),
             catalog_options: CatalogOptions::default(),
+            complete: None,
             pool: PoolOptions::default(),
             shared_schema: "public".to_owned(),
             tenants_see_shared: false,
@@ -91,6 +95,36 @@ impl ManagerBuilder {
     /// Sets for how long the answers of the catalog are used.
     pub fn catalog_options(mut self, options: CatalogOptions) -> Self {
         self.catalog_options = options;
+        self
+    }
+
+    /// Completes the record of each tenant, whatever catalog it comes from: a role, settings of its sessions, a
+    /// container. Default: records are used unchanged.
+    ///
+    /// The closure runs for each answer of the catalog and does no I/O. It cannot change the id, nor complete a tenant
+    /// whose creation has not ended. The provisioner asks it for the role of a tenant that it creates, with a record
+    /// that holds the id alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::{Ident, TableCatalog, TenantManager};
+    ///
+    /// let manager = TenantManager::builder("postgres://app@localhost/saas")
+    ///     .catalog(TableCatalog::new())
+    ///     .map_records(|record| {
+    ///         let timeout = if record.attributes["plan"] == "gold" { "60s" } else { "5s" };
+    ///         // Without a role of that name, the tenant is not served.
+    ///         let role = Ident::parse(&format!("tenant_{}", record.id));
+    ///         let record = record.setting("statement_timeout", timeout);
+    ///         role.into_iter().fold(record, |record, role| record.role(role))
+    ///     });
+    /// ```
+    pub fn map_records<F>(mut self, complete: F) -> Self
+    where
+        F: Fn(TenantRecord) -> TenantRecord + Send + Sync + 'static,
+    {
+        self.complete = Some(Arc::new(complete));
         self
     }
 
@@ -429,6 +463,7 @@ impl ManagerBuilder {
             tenants_see_shared: self.tenants_see_shared,
             extensions,
             runtime,
+            complete: self.complete,
             dedicate: Dedicate { decide, credentials: self.credentials },
         };
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);

@@ -15,6 +15,10 @@ use super::ident::{self, MAX_BYTES};
 ///
 /// Cloning is cheap; the text is shared.
 ///
+/// Functions that take an id take anything that converts into one: `&str`, `String`, a `TenantId` or a reference to
+/// it, a whole number, and with the feature `uuid` a `Uuid`. A number is its decimal digits, and a negative one is
+/// refused because an id starts with a letter or a digit. A UUID is its 36 lower-case characters with hyphens.
+///
 /// # Examples
 ///
 /// ```
@@ -24,6 +28,7 @@ use super::ident::{self, MAX_BYTES};
 /// assert_eq!(id.as_str(), "acme");
 /// assert!("x,tenant_b".parse::<TenantId>().is_err());
 /// assert_ne!("ACME".parse::<TenantId>()?, id);
+/// assert_eq!(TenantId::try_from(42)?.as_str(), "42");
 /// # Ok::<(), tenantry::ParseTenantIdError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,6 +47,12 @@ impl TenantId {
     pub fn parse(text: &str) -> Result<Self, ParseTenantIdError> {
         check(text)?;
         Ok(Self(text.into()))
+    }
+
+    /// Makes an id of text that is known to be one.
+    pub(super) fn known(text: &str) -> Self {
+        debug_assert!(check(text).is_ok(), "{text:?} is an id");
+        Self(text.into())
     }
 
     /// Returns the id as text.
@@ -74,36 +85,6 @@ impl FromStr for TenantId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text)
-    }
-}
-
-impl TryFrom<&str> for TenantId {
-    type Error = ParseTenantIdError;
-
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for TenantId {
-    type Error = ParseTenantIdError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl TryFrom<&TenantId> for TenantId {
-    type Error = ParseTenantIdError;
-
-    fn try_from(id: &TenantId) -> Result<Self, Self::Error> {
-        Ok(id.clone())
-    }
-}
-
-impl From<std::convert::Infallible> for ParseTenantIdError {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
     }
 }
 

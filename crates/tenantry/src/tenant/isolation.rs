@@ -22,13 +22,27 @@ impl Isolation {
 
     /// Keeps every tenant in a schema of its own, named by a closure.
     ///
-    /// See [`NameTemplate::from_fn`] for what is checked.
+    /// See [`NameTemplate::from_fn`] for what is checked. Names of schemas do not tell whose they are then, so that
+    /// [`SchemaDiscovery`](crate::SchemaDiscovery) cannot list tenants; see
+    /// [`schema_with_inverse`](Self::schema_with_inverse).
     pub fn schema_with<F, N>(name: F) -> Self
     where
         F: Fn(&TenantId) -> N + Send + Sync + 'static,
         N: Into<String>,
     {
         Self::Schema(NameTemplate::from_fn(name))
+    }
+
+    /// Keeps every tenant in a schema of its own, named by a closure whose inverse tells which tenant a schema is for.
+    ///
+    /// See [`NameTemplate::with_inverse`] for what is checked.
+    pub fn schema_with_inverse<F, N, I>(name: F, id_of: I) -> Self
+    where
+        F: Fn(&TenantId) -> N + Send + Sync + 'static,
+        N: Into<String>,
+        I: Fn(&str) -> Option<TenantId> + Send + Sync + 'static,
+    {
+        Self::Schema(NameTemplate::with_inverse(name, id_of))
     }
 
     /// Checks the template against the shared schema.

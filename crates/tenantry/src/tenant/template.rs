@@ -8,17 +8,21 @@ use super::{
 /// Turns a tenant id into the name of its container.
 ///
 /// Either a text with `{id}` in it, or a closure. A text gives different names to different ids by
-/// construction and can be read backwards, so schemas can be listed by it. A closure can do neither:
-/// its names are checked one by one, and two ids that it sends to one container are refused when the
-/// second of them is resolved.
+/// construction and can be read backwards, so schemas can be listed by it. A closure can do neither
+/// [without its inverse](Self::with_inverse): its names are checked one by one, and two ids that it sends
+/// to one container are refused when the second of them is resolved.
 #[derive(Clone)]
 pub struct NameTemplate(Kind);
 
 #[derive(Clone)]
 enum Kind {
     Text(Arc<str>),
-    Closure(Arc<dyn Fn(&TenantId) -> String + Send + Sync>),
+    Closure { name: Arc<Name>, id_of: Option<Arc<IdOf>> },
 }
+
+type Name = dyn Fn(&TenantId) -> String + Send + Sync;
+
+type IdOf = dyn Fn(&str) -> Option<TenantId> + Send + Sync;
 
 const PLACEHOLDER: &str = "{id}";
 
@@ -44,7 +48,38 @@ impl NameTemplate {
         F: Fn(&TenantId) -> N + Send + Sync + 'static,
         N: Into<String>,
     {
-        Self(Kind::Closure(Arc::new(move |id| name(id).into())))
+        Self(Kind::Closure { name: Arc::new(move |id| name(id).into()), id_of: None })
+    }
+
+    /// Makes a template of a closure and its inverse, so that
+    /// [schemas can be listed](crate::SchemaDiscovery) by it.
+    ///
+    /// The inverse is asked for every name that a schema has, and its answer counts only if the first closure
+    /// gives that id the same name: any other schema is nobody's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::{NameTemplate, TenantId};
+    ///
+    /// // The tenant `north-sea` is in the schema `north_sea_db`.
+    /// let template = NameTemplate::with_inverse(
+    ///     |id| format!("{}_db", id.as_str().replace('-', "_")),
+    ///     |name| TenantId::parse(&name.strip_suffix("_db")?.replace('_', "-")).ok(),
+    /// );
+    /// let id = TenantId::parse("north-sea")?;
+    /// assert_eq!(template.id_of("north_sea_db"), Some(id));
+    /// assert_eq!(template.id_of("audit"), None);
+    /// # Ok::<(), tenantry::ParseTenantIdError>(())
+    /// ```
+    pub fn with_inverse<F, N, I>(name: F, id_of: I) -> Self
+    where
+        F: Fn(&TenantId) -> N + Send + Sync + 'static,
+        N: Into<String>,
+        I: Fn(&str) -> Option<TenantId> + Send + Sync + 'static,
+    {
+        let name = Arc::new(move |id: &TenantId| name(id).into());
+        Self(Kind::Closure { name, id_of: Some(Arc::new(id_of)) })
     }
 
     pub(super) fn unchecked(text: &str) -> Self {
@@ -74,7 +109,7 @@ impl NameTemplate {
     pub fn container(&self, id: &TenantId) -> Result<Ident, TemplateError> {
         let name = match &self.0 {
             Kind::Text(text) => text.replace(PLACEHOLDER, id.as_str()),
-            Kind::Closure(closure) => closure(id),
+            Kind::Closure { name, .. } => name(id),
         };
         let container = Ident::parse(&name)?;
         if container.is_reserved_schema()
@@ -88,15 +123,31 @@ impl NameTemplate {
 
     /// Returns the id whose container is called `name`, or nothing when no id has it.
     ///
-    /// A closure cannot be read backwards and always gives nothing.
+    /// A closure without an inverse cannot be read backwards and always gives nothing.
     #[must_use]
     pub fn id_of(&self, name: &str) -> Option<TenantId> {
         if name.starts_with(PROVISIONAL) || self.is_others_scratch(name) {
             return None;
         }
-        let (prefix, suffix) = self.around_id()?;
-        let id = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
-        TenantId::parse(id).ok()
+        match &self.0 {
+            Kind::Text(_) => {
+                let (prefix, suffix) = self.around_id()?;
+                let id = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+                TenantId::parse(id).ok()
+            }
+            Kind::Closure { id_of, .. } => {
+                let id = id_of.as_ref()?(name)?;
+                self.container(&id).is_ok_and(|container| container.as_str() == name).then_some(id)
+            }
+        }
+    }
+
+    /// Returns `true` if names tell whose they are.
+    pub(crate) fn can_be_read_backwards(&self) -> bool {
+        match &self.0 {
+            Kind::Text(_) => self.around_id().is_some(),
+            Kind::Closure { id_of, .. } => id_of.is_some(),
+        }
     }
 
     /// Returns `true` if a name is that of a scratch schema and the template is not for those.
@@ -109,7 +160,7 @@ impl NameTemplate {
     pub(crate) fn around_id(&self) -> Option<(&str, &str)> {
         match &self.0 {
             Kind::Text(text) => text.split_once(PLACEHOLDER),
-            Kind::Closure(_) => None,
+            Kind::Closure { .. } => None,
         }
     }
 }
@@ -118,7 +169,7 @@ impl fmt::Debug for NameTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Text(text) => f.debug_tuple("NameTemplate").field(text).finish(),
-            Kind::Closure(_) => f.debug_tuple("NameTemplate").field(&"<closure>").finish(),
+            Kind::Closure { .. } => f.debug_tuple("NameTemplate").field(&"<closure>").finish(),
         }
     }
 }
@@ -161,6 +212,23 @@ mod tests {
         for other in ["t_Acme", "Acme_v1", "t__v1", "t_a b_v1", "public", "T_Acme_v1"] {
             assert_eq!(template.id_of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn an_inverse_counts_only_where_the_closure_leads_back() {
+        let template = NameTemplate::with_inverse(
+            |id| format!("x_{}", id.as_str().to_lowercase()),
+            |name| match name {
+                "public" => TenantId::parse("shared").ok(),
+                _ => TenantId::parse(name.strip_prefix("x_")?).ok(),
+            },
+        );
+        assert!(template.can_be_read_backwards());
+        assert_eq!(template.id_of("x_acme"), Some(id("acme")));
+        for other in ["x_Acme", "acme", "public", "x_", "tenantry_spare_1"] {
+            assert_eq!(template.id_of(other), None, "{other}");
+        }
+        assert!(!NameTemplate::from_fn(|id| id.to_string()).can_be_read_backwards());
     }
 
     #[test]

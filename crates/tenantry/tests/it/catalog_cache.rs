@@ -97,7 +97,7 @@ async fn many_who_ask_for_one_tenant_ask_the_catalog_once() -> TestResult {
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     manager.tenant("acme").await?;
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    manager.invalidate(&"acme".parse()?).await;
+    manager.invalidate("acme").await;
     manager.tenant("acme").await?;
     assert_eq!(asked.load(Ordering::Relaxed), 2);
     Ok(())
@@ -144,7 +144,7 @@ async fn an_answer_that_was_outdated_while_it_came_is_not_remembered() -> TestRe
         async move { manager.tenant("acme").await.map(drop) }
     });
     eventually("the catalog has read its row", async || asked.load(Ordering::Relaxed) == 1).await;
-    manager.invalidate(&"acme".parse()?).await;
+    manager.invalidate("acme").await;
     gate.add_permits(9);
     look_up.await??;
     manager.tenant("acme").await?;

@@ -139,7 +139,7 @@ async fn a_change_that_was_heard_of_or_made_here_wins_over_what_is_known() -> Te
         kind_of(&manager, "acme").await == Some(ErrorKind::Catalog)
     })
     .await;
-    manager.invalidate(&"globex".parse()?).await;
+    manager.invalidate("globex").await;
     assert_eq!(kind_of(&manager, "globex").await, Some(ErrorKind::Catalog));
     for _ in 0..3 {
         assert_eq!(kind_of(&manager, "acme").await, Some(ErrorKind::Catalog));

@@ -14,6 +14,7 @@ mod catalog_storm;
 mod clone;
 mod close;
 mod counting;
+mod discovery;
 mod doctor;
 mod drift;
 mod errors;

@@ -274,7 +274,7 @@ async fn tenant_labels_are_bounded_and_vanish_with_the_tenant_pool() -> TestResu
     assert_eq!(value(&second, "tenantry_tenant_acquires_total{tenant=\"t7\"}"), Some(1.0));
     check_with_promtool(&second);
     for id in &ids {
-        manager.evict(&tenantry::TenantId::parse(id)?);
+        manager.evict(id);
     }
     eventually("all series are gone", async || series(&text(&registry)) == ["_other"]).await;
     manager.close().await;

@@ -1,0 +1,34 @@
+/// Why a name is not accepted by a [`SlugPolicy`](super::SlugPolicy).
+///
+/// The messages are for the person who signs up: one sentence each, which never repeats the name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SlugError {
+    /// The name is shorter than the policy allows.
+    #[error("use at least {min} characters")]
+    TooShort {
+        /// The length that is needed.
+        min: usize,
+    },
+    /// The name is longer than the policy allows.
+    #[error("use at most {max} characters")]
+    TooLong {
+        /// The length that is allowed.
+        max: usize,
+    },
+    /// The name contains something other than `a–z`, `0–9` and `-`.
+    #[error("use only the letters a-z in lower case, digits and hyphens, not {found:?}")]
+    Character {
+        /// The first character that is not allowed.
+        found: char,
+    },
+    /// The name starts or ends with a hyphen.
+    #[error("start and end with a letter or a digit")]
+    Edge,
+    /// The name contains two hyphens in a row.
+    #[error("use one hyphen at a time")]
+    DoubleHyphen,
+    /// The name is reserved.
+    #[error("this name is reserved, choose another one")]
+    Reserved,
+}
