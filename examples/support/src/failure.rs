@@ -1,15 +1,18 @@
 //! How a program ends.
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    process::{ExitCode, Termination},
+};
 
 /// Turns the result of a program into its exit code. An error is printed to stderr in one line, with its causes.
 pub fn exit_code<T, E>(result: Result<T, E>) -> ExitCode
 where
-    T: Into<Option<ExitCode>>,
+    T: Termination,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     match result {
-        Ok(code) => code.into().unwrap_or(ExitCode::SUCCESS),
+        Ok(value) => value.report(),
         Err(error) => {
             eprintln!("error: {}", in_one_line(&*error.into()));
             ExitCode::FAILURE

@@ -42,11 +42,13 @@ pub(crate) fn commands(manager: TenantManager) -> anyhow::Result<Cli> {
 }
 
 fn tenant_migrations() -> anyhow::Result<Migrations> {
-    Ok(Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?)
+    let users = include_str!("../migrations/tenants/0001_users.sql");
+    Ok(Migrations::from_files([("0001_users.sql", users)])?)
 }
 
 fn shared_migrations() -> anyhow::Result<Migrations> {
-    Ok(Migrations::embedded(&sqlx::migrate!("migrations/shared"))?)
+    let plans = include_str!("../migrations/shared/0001_plans.sql");
+    Ok(Migrations::from_files([("0001_plans.sql", plans)])?)
 }
 
 /// The first users of every tenant. The statement names no schema: the tenant's own is the only one that it
