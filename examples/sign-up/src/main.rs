@@ -7,17 +7,13 @@ mod sign_up;
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::ensure;
 use axum::{
     Router,
     routing::{get, post},
 };
-use example_support::{bind, database, exit_code, show, start_log};
+use example_support::{bind, database, exit_code, migrate, show, start_log};
 use tenantry::{
-    Isolation, TableCatalog, TenantManager,
-    migrate::{MigrateOptions, Migrations},
-    provision::Provisioner,
-    seed::Seed,
+    Isolation, TableCatalog, TenantManager, migrate::Migrations, provision::Provisioner, seed::Seed,
 };
 use tenantry_axum::TenantLayer;
 use tokio::{
@@ -49,8 +45,7 @@ async fn serve() -> anyhow::Result<()> {
     // The tenants that there are get what is new, before anybody is served.
     let migrations = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
     let migrator = manager.migrator().tenants(migrations.clone());
-    let report = migrator.migrate_all(MigrateOptions::default()).await?;
-    ensure!(report.is_success(), "some tenants could not be migrated\n{report}");
+    let report = migrate(&migrator).await?;
     for line in report.to_string().lines().filter(|line| !line.is_empty()) {
         tracing::info!("{line}");
     }

@@ -1,6 +1,7 @@
 //! Runs the program as a person would: over HTTP, with signals, and a second time.
 
 mod alerts;
+mod bad_input;
 mod commands;
 mod compose;
 mod dashboard;

@@ -28,7 +28,8 @@ impl Attempt {
             Some(server.said()).filter(|said| said.contains("\n# Ctrl-C"))
         });
         let blocks = said.split("\n\n").filter_map(|block| block.strip_prefix("# "));
-        blocks.filter_map(|block| block.split_once('\n')).map(Self::read).collect()
+        let blocks = blocks.filter_map(|block| block.split_once('\n'));
+        blocks.filter(|(_, command)| command.starts_with("curl ")).map(Self::read).collect()
     }
 
     fn read((explanation, command): (&str, &str)) -> Self {

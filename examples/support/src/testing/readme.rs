@@ -84,7 +84,7 @@ impl Runner<'_> {
         // `exec`, so that the program and not a shell gets the signals.
         let server = Server::start(self.command(&with_exec(&example.command)));
         run_attempts(&server);
-        for line in example.output.iter().filter(|line| *line != "…") {
+        for line in example.output.iter().filter(|line| !matches!(line.as_str(), "" | "…")) {
             wait_until(&format!("it shows {line:?}:\n{}", server.log()), || {
                 let shown = format!("{}{}", server.said(), server.log());
                 let shown = shown.replace(&server.address().to_string(), SHOWN);
