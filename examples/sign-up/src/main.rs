@@ -45,10 +45,7 @@ async fn serve() -> anyhow::Result<()> {
     // The tenants that there are get what is new, before anybody is served.
     let migrations = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
     let migrator = manager.migrator().tenants(migrations.clone());
-    let report = migrate(&migrator).await?;
-    for line in report.to_string().lines().filter(|line| !line.is_empty()) {
-        tracing::info!("{line}");
-    }
+    migrate(&migrator).await?;
 
     let provisioner = manager.provisioner().tenants(migrations).seed(welcome());
     provisioner.keep_spares(SPARES, Duration::from_secs(30));

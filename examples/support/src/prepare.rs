@@ -57,10 +57,10 @@ pub async fn prepare(
 /// # Cancel safety
 ///
 /// As [`prepare`].
-pub async fn migrate(migrator: &TenantMigrator) -> Result<MigrateReport, PrepareError> {
+pub async fn migrate(migrator: &TenantMigrator) -> Result<(), PrepareError> {
     let report = migrator.migrate_all(MigrateOptions::default()).await?;
     if report.is_success() {
-        return Ok(report);
+        return Ok(());
     }
     for line in report.to_string().lines().filter(|line| !line.is_empty()) {
         tracing::error!("{line}");

@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 
 use example_support::testing::Program;
-use sqlx::{Connection, PgConnection};
 use tenantry_devdb::DevDatabase;
 
 use crate::{TestResult, program};
@@ -62,16 +61,13 @@ async fn a_database_without_the_tables_or_the_rights_is_told() -> TestResult {
     assert!(told.contains(&format!("database \"{missing}\" does not exist")), "{told}");
 
     let role = format!("no_rights_{}", std::process::id());
-    let mut admin = PgConnection::connect(database.url()).await?;
     let create = format!("create role {role} login; revoke create on schema public from public");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut admin).await?;
+    database.run_script(&create).await?;
     let url = database.url().replacen("//postgres", &format!("//{role}"), 1);
     assert_ne!(url, database.url());
     let told = with_database(&url);
-    let drop = format!("drop role {role}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut admin).await?;
+    database.run_script(&format!("drop role {role}")).await?;
     assert!(told.contains("permission denied"), "{told}");
-    admin.close().await?;
     database.close().await?;
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Runs the program as the README shows it.
 
 use example_support::testing::{Program, works_as_shown};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenantry_devdb::DevDatabase;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -14,14 +13,12 @@ const FILES: [&str; 2] = [
 #[tokio::test]
 async fn works_as_the_readme_shows() -> TestResult {
     let database = DevDatabase::create().await?;
-    let mut admin = PgConnection::connect(database.url()).await?;
     for schema in ["tenant_a", "tenant_b"] {
         let set_up =
             format!("create schema {schema}; set search_path = {schema}; {}", FILES.join(";"));
-        sqlx::raw_sql(AssertSqlSafe(set_up)).execute(&mut admin).await?;
+        database.run_script(&set_up).await?;
     }
-    sqlx::raw_sql("drop index tenant_b.orders_customer").execute(&mut admin).await?;
-    admin.close().await?;
+    database.run_script("drop index tenant_b.orders_customer").await?;
     let program = Program::new(env!("CARGO_BIN_EXE_drift-and-clone")).database(database.url());
     tokio::task::spawn_blocking(move || works_as_shown(&program, env!("CARGO_MANIFEST_DIR")))
         .await?;

@@ -20,7 +20,7 @@ struct Example {
 
 /// Runs each command in the `console` blocks of `README.md` in `folder` and compares its output with the one shown.
 ///
-/// `cargo run -p NAME -- ARGUMENTS` runs this program. One that listens stays while the commands after it run, and
+/// `cargo run -p NAME -- ARGUMENTS` runs this program, in the root of the repository. One that listens stays while the commands after it run, and
 /// each line that it prints is tried first; what is shown of it has to be in its output or its log. In what is shown,
 /// `…` stands for any text or, alone, for any number of lines; times and ports may be others.
 ///
@@ -117,6 +117,7 @@ impl Runner<'_> {
         let folders = [self.cargo.0.clone()].into_iter().chain(env::split_paths(&path));
         let mut command = self.program.environment(shell(line));
         command.env("PATH", env::join_paths(folders).expect("the folder has a plain name"));
+        command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
         command
     }
 
