@@ -3,17 +3,13 @@
 //! Run it with `cargo run -p actix-crud` and try the commands that it prints.
 
 mod admin;
-mod database;
+mod data;
 mod error;
 mod plans;
 mod shutdown;
 mod users;
 
-use std::{
-    env,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use actix_web::{
     App, HttpServer,
@@ -22,11 +18,9 @@ use actix_web::{
     middleware::{Next, from_fn},
     web::{self, Data, JsonConfig, PathConfig, get},
 };
-use anyhow::Context as _;
-use tenantry::{Isolation, PlainFormat, SchemaDiscovery, TenantManager, WarmUp};
+use example_support::{bind, database, exit_code, show, start_log};
+use tenantry::{Isolation, SchemaDiscovery, TenantManager, WarmUp};
 use tenantry_actix::{CurrentTenant, OpsService, TenantMiddleware, ops_scope};
-use tenantry_devdb::Database;
-use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
 use crate::shutdown::StopSignals;
@@ -35,26 +29,23 @@ use crate::shutdown::StopSignals;
 const CLOSE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .event_format(PlainFormat::default())
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
-        .init();
-    let address = address()?;
+async fn main() -> ExitCode {
+    exit_code(serve().await)
+}
 
-    let database = Database::given_or_throwaway().await?;
-    if database.is_throwaway() {
-        tracing::info!("DATABASE_URL is not set, so a throwaway PostgreSQL is started");
-    }
+async fn serve() -> anyhow::Result<()> {
+    start_log("info");
+    let listener = bind()?;
+
+    let database = database().await?;
     // Once and here, not in each worker: all of them share one budget of connections.
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(SchemaDiscovery::default())
         .max_connections(10)
         .build()?;
-    database::prepare(&manager).await?;
-    let report = manager.warm_up(database::TENANTS, WarmUp::default()).await;
+    data::prepare(&manager).await?;
+    let report = manager.warm_up(data::TENANTS, WarmUp::default()).await;
     tracing::info!(total = report.total, failed = report.failed, "warmed up");
 
     let (of_workers, ops) = (manager.clone(), ops_scope(manager.clone()));
@@ -66,24 +57,15 @@ async fn main() -> anyhow::Result<()> {
     .h1_allow_half_closed(false)
     .disable_signals()
     .shutdown_timeout(shutdown::DRAIN)
-    .bind(address)?;
+    .listen(listener)?;
     let stop = StopSignals::listen()?;
-    say_what_to_try(server.addrs()[0], some_user(&manager).await);
+    let user = some_user(&manager).await;
+    show(server.addrs()[0], "the tenants are acme and globex", &to_try(user));
     shutdown::serve(server.run(), stop).await?;
 
     manager.close_within(CLOSE).await;
     database.close().await?;
     Ok(())
-}
-
-/// Reads `HOST` and `PORT`. Nobody else's machine can reach the program unless it is told to be
-/// reached: a container has to.
-fn address() -> anyhow::Result<SocketAddr> {
-    let host = env::var("HOST").map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), |host| host.parse());
-    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse());
-    let host = host.context("HOST must be an IP address, 0.0.0.0 for all of this machine's")?;
-    let port = port.context("PORT must be a number up to 65535")?;
-    Ok(SocketAddr::new(host, port))
 }
 
 fn routes(service: &mut web::ServiceConfig, manager: TenantManager, ops: OpsService) {
@@ -125,29 +107,39 @@ async fn some_user(manager: &TenantManager) -> Option<Uuid> {
     first.fetch_optional(&acme).await.ok()?
 }
 
-#[expect(clippy::print_stdout, reason = "a person is to read it and to copy from it")]
-fn say_what_to_try(address: SocketAddr, user: Option<Uuid>) {
+fn to_try(user: Option<Uuid>) -> [(&'static str, String); 14] {
     let user = user.map_or_else(|| "{id}".to_owned(), |id| id.to_string());
-    println!("listening on http://{address}; the tenants are acme and globex. Try:");
-    println!();
-    println!("curl http://{address}/users -H 'x-tenant-id: acme'");
-    println!("curl http://{address}/users -H 'x-tenant-id: globex'");
-    println!("curl -X POST http://{address}/users -H 'x-tenant-id: acme' \\");
-    println!("  -H 'content-type: application/json' \\");
-    println!("  -d '{{\"email\": \"john@acme.com\", \"name\": \"John Doe\"}}'");
-    println!("curl http://{address}/users/{user} -H 'x-tenant-id: acme'");
-    println!("curl -X PUT http://{address}/users/{user} -H 'x-tenant-id: acme' \\");
-    println!("  -H 'content-type: application/json' -d '{{\"name\": \"John Updated\"}}'");
-    println!("curl -X DELETE http://{address}/users/{user} -H 'x-tenant-id: acme'");
-    println!("curl http://{address}/users-async -H 'x-tenant-id: acme'");
-    println!("curl http://{address}/plans");
-    println!("curl http://{address}/health");
-    println!("curl http://{address}/readyz");
-    println!("curl http://{address}/metrics");
-    println!("curl http://{address}/admin/pools");
-    println!();
-    println!("And what is refused: no tenant, and one that does not exist.");
-    println!();
-    println!("curl -i http://{address}/users");
-    println!("curl -i http://{address}/users -H 'x-tenant-id: nobody'");
+    let of_acme = "-H 'x-tenant-id: acme'";
+    let json = "-H 'content-type: application/json'";
+    [
+        ("the users of acme", format!("curl {{url}}/users {of_acme}")),
+        ("the users of globex", "curl {url}/users -H 'x-tenant-id: globex'".to_owned()),
+        (
+            "a new user of acme",
+            format!(
+                "curl -X POST {{url}}/users {of_acme} {json} \\\n  \
+                 -d '{{\"email\": \"john@acme.com\", \"name\": \"John Doe\"}}'"
+            ),
+        ),
+        ("one user", format!("curl {{url}}/users/{user} {of_acme}")),
+        (
+            "the user has another name",
+            format!(
+                "curl -X PUT {{url}}/users/{user} {of_acme} {json} \\\n  \
+                 -d '{{\"name\": \"John Updated\"}}'"
+            ),
+        ),
+        ("the user is gone", format!("curl -X DELETE {{url}}/users/{user} {of_acme}")),
+        (
+            "the users, on a connection that was checked",
+            format!("curl {{url}}/users-async {of_acme}"),
+        ),
+        ("what all tenants share", "curl {url}/plans".to_owned()),
+        ("for people", "curl {url}/health".to_owned()),
+        ("for load balancers", "curl {url}/readyz".to_owned()),
+        ("for Prometheus", "curl {url}/metrics".to_owned()),
+        ("each tenant's connections", "curl {url}/admin/pools".to_owned()),
+        ("no tenant: 400", "curl -i {url}/users".to_owned()),
+        ("an unknown tenant: 404", "curl -i {url}/users -H 'x-tenant-id: nobody'".to_owned()),
+    ]
 }

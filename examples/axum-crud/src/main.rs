@@ -3,7 +3,7 @@
 //! Run it with `cargo run -p axum-crud` and try the commands that it prints. With arguments it has the commands of
 //! `tenantry` on its own database, migrations and seeds: `cargo run -p axum-crud -- migrate --all`.
 
-mod database;
+mod data;
 mod error;
 mod logging;
 mod ops;
@@ -11,14 +11,8 @@ mod plans;
 mod shutdown;
 mod users;
 
-use std::{
-    env,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{env, process::ExitCode, time::Duration};
 
-use anyhow::Context as _;
 use axum::{
     Router,
     extract::Request,
@@ -26,9 +20,9 @@ use axum::{
     response::Response,
     routing::get,
 };
+use example_support::{bind, database, exit_code, show};
 use tenantry::{Isolation, SchemaDiscovery, TenantManager, WarmUp};
 use tenantry_axum::{CurrentTenant, TenantLayer};
-use tenantry_devdb::Database;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -38,61 +32,52 @@ use crate::{logging::LogFormat, shutdown::StopSignals};
 const CLOSE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    if env::args_os().len() > 1 {
-        return run_command().await;
+async fn main() -> ExitCode {
+    match env::args_os().len() {
+        0 | 1 => exit_code(serve().await),
+        _ => exit_code(run_command().await),
     }
+}
+
+async fn serve() -> anyhow::Result<()> {
     let log_format = LogFormat::from_env()?;
     logging::start(log_format)?;
-    let address = address()?;
+    let listener = TcpListener::from_std(bind()?)?;
 
-    let database = Database::given_or_throwaway().await?;
-    if database.is_throwaway() {
-        tracing::info!("DATABASE_URL is not set, so a throwaway PostgreSQL is started");
-    }
+    let database = database().await?;
     let builder = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(SchemaDiscovery::default())
         .max_connections(10);
     let manager = logging::hooks(builder, log_format).build()?;
     let app = app(manager.clone())?;
-    database::prepare(&manager).await?;
+    data::prepare(&manager).await?;
     warm_up(&manager).await;
 
-    let listener = TcpListener::bind(address).await?;
     let stop = StopSignals::listen()?;
-    say_what_to_try(listener.local_addr()?, some_user(&manager).await);
+    let user = some_user(&manager).await;
+    show(listener.local_addr()?, "the tenants are acme and globex", &to_try(user));
     shutdown::serve(listener, app, stop).await?;
 
     manager.close_within(CLOSE).await;
     database.close().await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Runs a command of `tenantry`, such as `migrate --all` or `doctor`, with what this service has compiled in.
 async fn run_command() -> anyhow::Result<ExitCode> {
-    let database = Database::given_or_throwaway().await?;
+    let database = database().await?;
     let manager = TenantManager::builder(database.url()).max_connections(10).build()?;
-    let code = database::commands(manager.clone())?.run().await;
+    let code = data::commands(manager.clone())?.run().await;
     manager.close_within(CLOSE).await;
     database.close().await?;
     Ok(code)
 }
 
-/// Reads `HOST` and `PORT`. Nobody else's machine can reach the program unless it is told to be
-/// reached: a container has to.
-fn address() -> anyhow::Result<SocketAddr> {
-    let host = env::var("HOST").map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), |host| host.parse());
-    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse());
-    let host = host.context("HOST must be an IP address, 0.0.0.0 for all of this machine's")?;
-    let port = port.context("PORT must be a number up to 65535")?;
-    Ok(SocketAddr::new(host, port))
-}
-
 /// Gives each tenant a connection before its first request. A tenant for which there is none is no
 /// reason not to start.
 async fn warm_up(manager: &TenantManager) {
-    let report = manager.warm_up(database::TENANTS, WarmUp::default()).await;
+    let report = manager.warm_up(data::TENANTS, WarmUp::default()).await;
     tracing::info!(
         total = report.total,
         warmed = report.succeeded,
@@ -126,29 +111,39 @@ async fn some_user(manager: &TenantManager) -> Option<Uuid> {
     first.fetch_optional(&acme).await.ok()?
 }
 
-#[expect(clippy::print_stdout, reason = "a person is to read it and to copy from it")]
-fn say_what_to_try(address: SocketAddr, user: Option<Uuid>) {
+fn to_try(user: Option<Uuid>) -> [(&'static str, String); 14] {
     let user = user.map_or_else(|| "{id}".to_owned(), |id| id.to_string());
-    println!("listening on http://{address}; the tenants are acme and globex. Try:");
-    println!();
-    println!("curl http://{address}/users -H 'x-tenant-id: acme'");
-    println!("curl http://{address}/users -H 'x-tenant-id: globex'");
-    println!("curl -X POST http://{address}/users -H 'x-tenant-id: acme' \\");
-    println!("  -H 'content-type: application/json' \\");
-    println!("  -d '{{\"email\": \"john@acme.com\", \"name\": \"John Doe\"}}'");
-    println!("curl http://{address}/users/{user} -H 'x-tenant-id: acme'");
-    println!("curl -X PUT http://{address}/users/{user} -H 'x-tenant-id: acme' \\");
-    println!("  -H 'content-type: application/json' -d '{{\"name\": \"John Updated\"}}'");
-    println!("curl -X DELETE http://{address}/users/{user} -H 'x-tenant-id: acme'");
-    println!("curl http://{address}/users-async -H 'x-tenant-id: acme'");
-    println!("curl http://{address}/plans");
-    println!("curl http://{address}/health");
-    println!("curl http://{address}/readyz");
-    println!("curl http://{address}/metrics");
-    println!("curl http://{address}/admin/pools");
-    println!();
-    println!("And what is refused: no tenant, and one that does not exist.");
-    println!();
-    println!("curl -i http://{address}/users");
-    println!("curl -i http://{address}/users -H 'x-tenant-id: nobody'");
+    let of_acme = "-H 'x-tenant-id: acme'";
+    let json = "-H 'content-type: application/json'";
+    [
+        ("the users of acme", format!("curl {{url}}/users {of_acme}")),
+        ("the users of globex", "curl {url}/users -H 'x-tenant-id: globex'".to_owned()),
+        (
+            "a new user of acme",
+            format!(
+                "curl -X POST {{url}}/users {of_acme} {json} \\\n  \
+                 -d '{{\"email\": \"john@acme.com\", \"name\": \"John Doe\"}}'"
+            ),
+        ),
+        ("one user", format!("curl {{url}}/users/{user} {of_acme}")),
+        (
+            "the user has another name",
+            format!(
+                "curl -X PUT {{url}}/users/{user} {of_acme} {json} \\\n  \
+                 -d '{{\"name\": \"John Updated\"}}'"
+            ),
+        ),
+        ("the user is gone", format!("curl -X DELETE {{url}}/users/{user} {of_acme}")),
+        (
+            "the users, on a connection that was checked",
+            format!("curl {{url}}/users-async {of_acme}"),
+        ),
+        ("what all tenants share", "curl {url}/plans".to_owned()),
+        ("for people", "curl {url}/health".to_owned()),
+        ("for load balancers", "curl {url}/readyz".to_owned()),
+        ("for Prometheus", "curl {url}/metrics".to_owned()),
+        ("each tenant's connections", "curl {url}/admin/pools".to_owned()),
+        ("no tenant: 400", "curl -i {url}/users".to_owned()),
+        ("an unknown tenant: 404", "curl -i {url}/users -H 'x-tenant-id: nobody'".to_owned()),
+    ]
 }

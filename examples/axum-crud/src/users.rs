@@ -3,13 +3,13 @@
 use axum::{Json, extract::Path, http::StatusCode};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use sqlx::{FromRow, Row, postgres::PgRow};
 use tenantry_axum::{Db, TenantDb, TxWith};
 use uuid::Uuid;
 
 use crate::error::AppError;
 
-#[derive(Serialize, FromRow)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct User {
     id: Uuid,
@@ -17,6 +17,19 @@ pub(crate) struct User {
     name: String,
     active: bool,
     created_at: DateTime<Utc>,
+}
+
+/// What `#[derive(FromRow)]` writes. sqlx's macros would compile sqlx a second time, and you wait for the first build.
+impl FromRow<'_, PgRow> for User {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            email: row.try_get("email")?,
+            name: row.try_get("name")?,
+            active: row.try_get("active")?,
+            created_at: row.try_get("created_at")?,
+        })
+    }
 }
 
 #[derive(Deserialize)]

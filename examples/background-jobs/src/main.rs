@@ -2,38 +2,39 @@
 //!
 //! Run it with `cargo run -p background-jobs`. It says what it does, and ends by itself.
 
-mod database;
+mod data;
 mod orders;
 mod queue;
 mod worker;
 
+use std::process::ExitCode;
+
+use example_support::{database, exit_code, say, start_log};
 use tenantry::{
-    Isolation, PlainFormat, TableCatalog, TenantManager,
+    Isolation, TableCatalog, TenantManager,
     provision::{DropOptions, Provisioner},
 };
-use tenantry_devdb::Database;
 use tokio::task::JoinSet;
-use tracing_subscriber::EnvFilter;
 
-use crate::{database::TENANTS, queue::Queue};
+use crate::{data::TENANTS, queue::Queue};
 
 const WORKERS: usize = 3;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .event_format(PlainFormat::default())
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
-        .with_writer(std::io::stderr)
-        .init();
-    let database = Database::given_or_throwaway().await?;
+async fn main() -> ExitCode {
+    exit_code(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
+    start_log("warn");
+    let database = database().await?;
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(TableCatalog::default())
         // For requests, tasks and jobs together: work in the background opens no connection of its own.
         .max_connections(4)
         .build()?;
-    let provisioner = database::prepare(&manager).await?;
+    let provisioner = data::prepare(&manager).await?;
 
     in_spawned_tasks(&manager).await?;
     in_jobs(&manager, &provisioner).await?;
@@ -81,9 +82,4 @@ async fn in_jobs(manager: &TenantManager, provisioner: &Provisioner) -> anyhow::
     }
     say("No job is left.");
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "a person is to read it")]
-fn say(line: impl AsRef<str>) {
-    println!("{}", line.as_ref());
 }

@@ -1,11 +1,11 @@
 //! A worker: takes one job after another, whichever tenant it is for.
 
+use example_support::say;
 use tenantry::{Error, TenantManager};
 
 use crate::{
     orders,
     queue::{ATTEMPTS, Job, Queue},
-    say,
 };
 
 /// Works until there is no job left. Nothing that is wrong with one job or one tenant ends it.

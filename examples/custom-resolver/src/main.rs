@@ -4,22 +4,20 @@
 //! Run it with `cargo run -p custom-resolver` and try the commands that it prints.
 
 mod authenticate;
-mod database;
+mod data;
 mod members;
 mod token;
 
-use std::{env, net::SocketAddr};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
 use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
-use tenantry::{Isolation, PlainFormat, SchemaDiscovery, TenantManager};
+use example_support::{bind, database, exit_code, show, start_log};
+use tenantry::{Isolation, SchemaDiscovery, TenantManager};
 use tenantry_axum::{Db, DbError, TenantLayer, resolve};
-use tenantry_devdb::Database;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     authenticate::authenticate,
@@ -28,28 +26,27 @@ use crate::{
 };
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .event_format(PlainFormat::default())
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
-        .init();
-    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse());
-    let port: u16 = port.context("PORT must be a number up to 65535")?;
+async fn main() -> ExitCode {
+    exit_code(serve().await)
+}
+
+async fn serve() -> anyhow::Result<()> {
+    start_log("info");
+    let listener = TcpListener::from_std(bind()?)?;
     let keys = Keys::from_env()?;
 
-    let database = Database::given_or_throwaway().await?;
+    let database = database().await?;
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(SchemaDiscovery::default())
         .max_connections(10)
         .build()?;
-    database::prepare(&manager).await?;
+    data::prepare(&manager).await?;
 
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    say_what_to_try(listener.local_addr()?, &keys)?;
+    let about = "the tenants are acme and globex";
+    show(listener.local_addr()?, about, &to_try(&keys)?);
     axum::serve(listener, app(manager.clone(), keys))
         .with_graceful_shutdown(async move {
             tokio::select! {
@@ -77,20 +74,18 @@ async fn notes(Db(db): Db) -> Result<Json<Vec<String>>, DbError> {
     Ok(Json(sqlx::query_scalar("select text from notes order by text").fetch_all(&db).await?))
 }
 
-#[expect(clippy::print_stdout, reason = "a person is to read it and to copy from it")]
-fn say_what_to_try(address: SocketAddr, keys: &Keys) -> Result<(), jsonwebtoken::errors::Error> {
-    println!("listening on http://{address}; the tenants are acme and globex. Try:");
-    for (who, sub, tenant) in [
+fn to_try(keys: &Keys) -> Result<Vec<(&'static str, String)>, jsonwebtoken::errors::Error> {
+    let lines = [
         ("ada, a member of acme", "ada", "acme"),
         ("grace, a member of both, for globex", "grace", "globex"),
-        ("ada for globex, of which she is no member: 403", "ada", "globex"),
+        ("ada for globex, of which she is not a member: 403", "ada", "globex"),
         ("ada for a tenant that does not exist: 404", "ada", "nobody"),
-    ] {
+    ];
+    let mut to_try =
+        vec![("no token: 401", "curl -i {url}/notes -H 'x-tenant-id: acme'".to_owned())];
+    for (who, sub, tenant) in lines {
         let token = keys.sign(sub, tenant)?;
-        println!("\n# {who}");
-        println!("curl -i http://{address}/notes -H 'authorization: Bearer {token}'");
+        to_try.push((who, format!("curl -i {{url}}/notes -H 'authorization: Bearer {token}'")));
     }
-    println!("\n# nobody: 401");
-    println!("curl -i http://{address}/notes -H 'x-tenant-id: acme'");
-    Ok(())
+    Ok(to_try)
 }

@@ -1,12 +1,10 @@
 //! A fleet that is migrated, tampered with, looked at, and cloned from.
 
+use example_support::{database, say};
 use tenantry::{
     Isolation, SchemaDiscovery, TenantDb, TenantManager, anonymize::Anonymize, clone::CloneOptions,
     drift::Reference, migrate::Migrations, provision::CreateOptions,
 };
-use tenantry_devdb::Database;
-
-use crate::say;
 
 const TENANTS: usize = 50;
 
@@ -14,7 +12,7 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 #[expect(clippy::disallowed_methods, reason = "the text is what the library has worked out")]
 pub(crate) async fn show() -> anyhow::Result<()> {
-    let database = Database::given_or_throwaway().await?;
+    let database = database().await?;
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
         .catalog(SchemaDiscovery::default())

@@ -41,9 +41,3 @@ async fn main() -> ExitCode {
 
 const USAGE: &str = "usage: drift-and-clone [drift|repair URL A B] [clone URL A B [--data]] \
                      [anonymize URL A B RULES.toml]";
-
-/// Prints a line for whoever runs the example.
-#[expect(clippy::print_stdout, reason = "the output of the program, printed in this place alone")]
-fn say(line: impl std::fmt::Display) {
-    println!("{line}");
-}

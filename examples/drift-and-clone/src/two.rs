@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
+use example_support::say;
 use sqlx::{Connection, PgConnection};
 use tenantry::{
     FixedCatalog, Ident, Isolation, TenantId, TenantManager, TenantRecord,
     clone::CloneOptions,
     schema::{SchemaModel, compare, introspect, repair, without_consequences},
 };
-
-use crate::say;
 
 /// Says what is different in `actual`.
 pub(crate) async fn drift(url: &str, expected: &str, actual: &str) -> anyhow::Result<ExitCode> {

@@ -5,41 +5,35 @@
 mod notes;
 mod sign_up;
 
-use std::{env, net::SocketAddr, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, ensure};
 use axum::{
     Router,
     routing::{get, post},
 };
+use example_support::{bind, database, exit_code, migrate, show, start_log};
 use tenantry::{
-    Isolation, PlainFormat, TableCatalog, TenantManager,
-    migrate::{MigrateOptions, Migrations},
-    provision::Provisioner,
-    seed::Seed,
+    Isolation, TableCatalog, TenantManager, migrate::Migrations, provision::Provisioner, seed::Seed,
 };
 use tenantry_axum::TenantLayer;
-use tenantry_devdb::Database;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tracing_subscriber::EnvFilter;
 
 /// Schemas that are kept ready for whoever signs up next.
 const SPARES: usize = 3;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .event_format(PlainFormat::default())
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
-        .init();
-    let port = env::var("PORT").map_or(Ok(3000), |port| port.parse());
-    let port: u16 = port.context("PORT must be a number up to 65535")?;
+async fn main() -> ExitCode {
+    exit_code(serve().await)
+}
 
-    let database = Database::given_or_throwaway().await?;
+async fn serve() -> anyhow::Result<()> {
+    start_log("info");
+    let listener = TcpListener::from_std(bind()?)?;
+
+    let database = database().await?;
     let catalog = TableCatalog::new();
     let manager = TenantManager::builder(database.url())
         .isolation(Isolation::schema("tenant_{id}"))
@@ -51,19 +45,14 @@ async fn main() -> anyhow::Result<()> {
     // The tenants that there are get what is new, before anybody is served.
     let migrations = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
     let migrator = manager.migrator().tenants(migrations.clone());
-    let report = migrator.migrate_all(MigrateOptions::default()).await?;
-    ensure!(report.is_success(), "some tenants could not be migrated\n{report}");
-    for line in report.to_string().lines().filter(|line| !line.is_empty()) {
-        tracing::info!("{line}");
-    }
+    migrate(&migrator).await?;
 
     let provisioner = manager.provisioner().tenants(migrations).seed(welcome());
     provisioner.keep_spares(SPARES, Duration::from_secs(30));
 
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    say_what_to_try(listener.local_addr()?);
+    show(listener.local_addr()?, "there are no tenants yet", &to_try());
     axum::serve(listener, app(manager.clone(), provisioner))
         .with_graceful_shutdown(async move {
             tokio::select! {
@@ -105,21 +94,21 @@ fn app(manager: TenantManager, provisioner: Provisioner) -> Router {
         .merge(of_a_tenant)
 }
 
-#[expect(clippy::print_stdout, reason = "a person is to read it and to copy from it")]
-fn say_what_to_try(address: SocketAddr) {
-    println!("listening on http://{address}; there are no tenants yet. Try:");
-    println!();
-    println!("# sign up, and be served in the next request");
-    println!("curl -i -X POST http://{address}/sign-up -H 'content-type: application/json' \\");
-    println!("  -d '{{\"id\": \"acme\", \"company\": \"Acme Ltd\"}}'");
-    println!("curl http://{address}/notes -H 'x-tenant-id: acme'");
-    println!("curl -i -X POST http://{address}/notes -H 'x-tenant-id: acme' \\");
-    println!("  -H 'content-type: application/json' -d '{{\"text\": \"the second\"}}'");
-    println!();
-    println!("# the same id again: 409; an id that is none: 400; one that has not signed up: 404");
-    println!("curl -i -X POST http://{address}/sign-up -H 'content-type: application/json' \\");
-    println!("  -d '{{\"id\": \"acme\", \"company\": \"Another\"}}'");
-    println!("curl -i -X POST http://{address}/sign-up -H 'content-type: application/json' \\");
-    println!("  -d '{{\"id\": \"a;drop\", \"company\": \"Bobby\"}}'");
-    println!("curl -i http://{address}/notes -H 'x-tenant-id: globex'");
+fn to_try() -> [(&'static str, String); 6] {
+    let sign_up = |id, company| {
+        format!(
+            "curl -i -X POST {{url}}/sign-up -H 'content-type: application/json' \\\n  \
+             -d '{{\"id\": \"{id}\", \"company\": \"{company}\"}}'"
+        )
+    };
+    let notes = "curl {url}/notes -H 'x-tenant-id: acme'";
+    let note = "-H 'content-type: application/json' -d '{\"text\": \"the second\"}'";
+    [
+        ("sign up", sign_up("acme", "Acme Ltd")),
+        ("and be served in the next request", notes.to_owned()),
+        ("a second note", format!("{notes} \\\n  {note}")),
+        ("the same id again: 409", sign_up("acme", "Another")),
+        ("not a valid id: 400", sign_up("a;drop", "Bobby")),
+        ("nobody has signed up: 404", "curl -i {url}/notes -H 'x-tenant-id: globex'".to_owned()),
+    ]
 }

@@ -11,6 +11,7 @@ mod checksum;
 mod collision;
 mod failure;
 mod hint;
+mod included;
 mod invalid;
 mod latecomers;
 mod lint;

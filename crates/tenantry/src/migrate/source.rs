@@ -30,8 +30,8 @@ use crate::{
 ///
 /// They are what sqlx calls migrations, as they are: files `<version>_<description>.sql`, or
 /// `.up.sql` and `.down.sql`, where a first line `-- no-transaction` keeps a file out of a transaction.
-/// Read them [from a folder](Self::from_dir), or have sqlx [embed](Self::embedded) them when the
-/// program is compiled. Cloning is cheap.
+/// Read them [from a folder](Self::from_dir), have sqlx [embed](Self::embedded) them when the program is
+/// compiled, or [list](Self::from_files) them. Cloning is cheap.
 ///
 /// # Examples
 ///
@@ -190,7 +190,7 @@ impl Migrations {
         Self::new(found.collect(), None)
     }
 
-    fn new(
+    pub(super) fn new(
         found: Vec<(Migration, String)>,
         folder: Option<&Path>,
     ) -> Result<Self, MigrationsError> {
@@ -568,6 +568,12 @@ pub enum MigrationsError {
         table: Box<str>,
         /// Schemas that sqlx would create first.
         create_schemas: Vec<Box<str>>,
+    },
+    /// A name is not that of a migration.
+    #[error("{file:?} is not the name of a migration: files are named <version>_<description>.sql")]
+    Name {
+        /// The name as given.
+        file: Arc<str>,
     },
     /// There is no migration.
     #[error("there is no migration{}", of_folder(folder.as_deref()))]

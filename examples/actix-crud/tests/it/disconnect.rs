@@ -9,7 +9,7 @@ use std::{
 use sqlx::{Connection, PgConnection};
 use tenantry_devdb::DevDatabase;
 
-use crate::{TestResult, server::Server};
+use crate::{TestResult, start};
 
 /// Statements of the program that wait for the lock of a table.
 async fn waiting(admin: &mut PgConnection) -> sqlx::Result<i64> {
@@ -35,7 +35,7 @@ async fn wait_until_waiting(admin: &mut PgConnection, expected: i64) -> TestResu
 #[tokio::test]
 async fn cancels_what_runs_for_it() -> TestResult {
     let database = DevDatabase::create().await?;
-    let server = Server::start(Some(database.url()));
+    let server = start(&database);
     let mut admin = PgConnection::connect(database.url()).await?;
     let mut holder = PgConnection::connect(database.url()).await?;
     let mut lock = holder.begin().await?;

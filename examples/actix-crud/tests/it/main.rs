@@ -2,20 +2,26 @@
 //! answered is what `axum-crud` is asked and answers.
 
 mod disconnect;
-mod server;
 mod shutdown;
 
+use example_support::testing::{Program, Server, works_as_shown};
 use serde_json::{Value, json};
 use tenantry_devdb::DevDatabase;
 
-use crate::server::Server;
-
 type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+fn program() -> Program {
+    Program::new(env!("CARGO_BIN_EXE_actix-crud"))
+}
+
+fn start(database: &DevDatabase) -> Server {
+    program().database(database.url()).start()
+}
 
 #[tokio::test]
 async fn serves_two_tenants_and_starts_a_second_time() -> TestResult {
     let database = DevDatabase::create().await?;
-    let server = Server::start(Some(database.url()));
+    let server = start(&database);
     for tenant in ["acme", "globex"] {
         users_of(&server, tenant);
     }
@@ -25,7 +31,7 @@ async fn serves_two_tenants_and_starts_a_second_time() -> TestResult {
     beside_the_tenants(&server);
     server.stop();
 
-    let again = Server::start(Some(database.url()));
+    let again = start(&database);
     let names = |tenant| {
         let users = again.send("GET", "/users", Some(tenant), None).json();
         let names = users.as_array().unwrap().iter().map(|user| user["name"].clone());
@@ -40,11 +46,10 @@ async fn serves_two_tenants_and_starts_a_second_time() -> TestResult {
     Ok(())
 }
 
+/// On a throwaway database.
 #[test]
-fn needs_no_database_of_its_own() {
-    let server = Server::start(None);
-    assert_eq!(server.send("GET", "/users", Some("acme"), None).status, 200);
-    server.stop();
+fn works_as_the_readme_shows() {
+    works_as_shown(&program(), env!("CARGO_MANIFEST_DIR"));
 }
 
 /// Creates, reads, changes and deletes a user of the same email in each tenant.

@@ -5,15 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use example_support::testing::{Answer, Server, try_send};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tenantry_devdb::DevDatabase;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::{
-    TestResult,
-    server::{Answer, Server, try_send},
-};
+use crate::{TestResult, start};
 
 /// Sends a request that cannot end while the table of users is locked.
 fn create(address: SocketAddr, number: usize) -> JoinHandle<std::io::Result<Answer>> {
@@ -42,7 +40,7 @@ const LOCK: &str = "lock table tenant_acme.users in exclusive mode";
 async fn finishes_all_requests_that_have_begun() -> TestResult {
     const REQUESTS: usize = 12;
     let database = DevDatabase::create().await?;
-    let mut server = Server::start(Some(database.url()));
+    let mut server = start(&database);
     let mut admin = PgConnection::connect(database.url()).await?;
     let mut lock = admin.begin().await?;
     sqlx::raw_sql(LOCK).execute(&mut *lock).await?;

@@ -2,9 +2,10 @@
 
 use std::{io::ErrorKind, process::Command};
 
+use example_support::testing::skip;
 use serde_json::Value;
 
-use crate::ops_files::{list, path, skip, str_of, text, yaml};
+use crate::ops_files::{list, path, str_of, text, yaml};
 
 /// Runs promtool, if there is one.
 fn promtool(arguments: &[&str], file: &str) {

@@ -8,7 +8,7 @@ use tenantry_devdb::DevDatabase;
 use crate::{
     TestResult,
     ops_files::{list, path, replace, str_of, text, yaml},
-    server::Server,
+    start,
 };
 
 fn services(compose: &Value) -> &Map<String, Value> {
@@ -155,7 +155,7 @@ async fn the_health_check_of_the_example_can_tell() -> TestResult {
     let script = replace(script, "$$", "$");
 
     let database = DevDatabase::create().await?;
-    let server = Server::start(Some(database.url()));
+    let server = start(&database, &[]);
     let script = replace(&script, "/3000", &format!("/{}", server.address().port()));
     let check = || Command::new("bash").args(["-c", &script]).output();
     let well = check()?;

@@ -3,6 +3,7 @@
 
 use std::{collections::HashSet, net::SocketAddr, thread};
 
+use example_support::testing::{get, try_send, wait_until};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tenantry_devdb::DevDatabase;
@@ -12,7 +13,7 @@ use crate::{
     TestResult,
     ops_files::{self, list, str_of},
     prometheus::Prometheus,
-    server::{Server, get, try_send, wait_until},
+    start,
 };
 
 const DASHBOARD: &str = "ops/grafana/dashboards/tenantry.json";
@@ -64,7 +65,7 @@ fn each_panel_says_what_it_shows_and_where_from() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_panel_has_data_and_every_alert_something_to_look_at() -> TestResult {
     let database = DevDatabase::create().await?;
-    let server = Server::start_with(Some(database.url()), &[("METRICS_TENANTS", "20")]);
+    let server = start(&database, &[("METRICS_TENANTS", "20")]);
     if let Some(prometheus) = Prometheus::start(server.address()) {
         let admin = PgConnection::connect(database.url()).await?;
         let traffic = tokio::spawn(traffic(server.address(), admin));

@@ -1,6 +1,7 @@
 //! Runs the program as a person would: over HTTP, with signals, and a second time.
 
 mod alerts;
+mod bad_input;
 mod commands;
 mod compose;
 mod dashboard;
@@ -9,20 +10,28 @@ mod operating;
 mod ops_files;
 mod pgbouncer;
 mod prometheus;
-mod server;
 mod shutdown;
 
+use example_support::testing::{Program, Server, works_as_shown};
 use serde_json::{Value, json};
 use tenantry_devdb::DevDatabase;
 
-use crate::server::Server;
-
 type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+fn program() -> Program {
+    Program::new(env!("CARGO_BIN_EXE_axum-crud"))
+}
+
+/// Starts the program on this database, with these variables in its environment.
+fn start(database: &DevDatabase, environment: &[(&str, &str)]) -> Server {
+    let program = program().database(database.url());
+    environment.iter().fold(program, |program, (name, value)| program.env(name, value)).start()
+}
 
 #[tokio::test]
 async fn serves_two_tenants_and_starts_a_second_time() -> TestResult {
     let database = DevDatabase::create().await?;
-    let server = Server::start(Some(database.url()));
+    let server = start(&database, &[]);
     for tenant in ["acme", "globex"] {
         users_of(&server, tenant);
     }
@@ -32,7 +41,7 @@ async fn serves_two_tenants_and_starts_a_second_time() -> TestResult {
     beside_the_tenants(&server);
     server.stop();
 
-    let again = Server::start(Some(database.url()));
+    let again = start(&database, &[]);
     let names = |tenant| {
         let users = again.send("GET", "/users", Some(tenant), None).json();
         let names = users.as_array().unwrap().iter().map(|user| user["name"].clone());
@@ -54,7 +63,7 @@ async fn several_start_at_once_on_an_empty_database() -> TestResult {
         let starting: Vec<_> = (0..3)
             .map(|_| {
                 let url = database.url().to_owned();
-                std::thread::spawn(move || Server::start(Some(&url)))
+                std::thread::spawn(move || program().database(&url).start())
             })
             .collect();
         for server in starting {
@@ -70,31 +79,10 @@ async fn several_start_at_once_on_an_empty_database() -> TestResult {
     Ok(())
 }
 
+/// On a throwaway database.
 #[test]
-fn what_it_prints_can_be_copied_as_it_is() {
-    let server = Server::start(None);
-    let line = server.wait_until_it_says(" -X DELETE ");
-    let (_, rest) = line.split_once("/users/").expect("it is about a user");
-    let (id, _) = rest.split_once(' ').expect("a header follows");
-    let path = format!("/users/{id}");
-    assert_eq!(server.send("GET", &path, Some("acme"), None).json()["name"], "Ada");
-    server.stop();
-}
-
-#[test]
-fn says_in_words_why_it_does_not_start() {
-    let mut command = server::command(None, &[("PORT", "a port")]);
-    let output = command.output().expect("the program starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
-    assert!(said.starts_with("Error: PORT must be a number up to 65535\n"), "{said}");
-}
-
-#[test]
-fn needs_no_database_of_its_own() {
-    let server = Server::start(None);
-    assert_eq!(server.send("GET", "/users", Some("acme"), None).status, 200);
-    server.stop();
+fn works_as_the_readme_shows() {
+    works_as_shown(&program(), env!("CARGO_MANIFEST_DIR"));
 }
 
 /// Creates, reads, changes and deletes a user of the same email in each tenant.

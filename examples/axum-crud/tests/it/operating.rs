@@ -3,15 +3,12 @@
 use serde_json::json;
 use tenantry_devdb::DevDatabase;
 
-use crate::{
-    TestResult,
-    server::{Server, command},
-};
+use crate::{TestResult, program, start};
 
 #[tokio::test]
 async fn health_and_metrics_need_no_tenant_and_name_none() -> TestResult {
     let database = DevDatabase::create().await?;
-    let server = Server::start(Some(database.url()));
+    let server = start(&database, &[]);
     let health = server.get("/health", &[]);
     assert_eq!(health.status, 200);
     let report = health.json();
@@ -43,7 +40,7 @@ async fn health_and_metrics_need_no_tenant_and_name_none() -> TestResult {
 async fn metrics_are_behind_a_password_when_there_is_one() -> TestResult {
     let database = DevDatabase::create().await?;
     let secrets = [("METRICS_USER", "prom"), ("METRICS_PASS", "secret")];
-    let server = Server::start_with(Some(database.url()), &secrets);
+    let server = start(&database, &secrets);
     let without = server.get("/metrics", &[]);
     assert_eq!(without.status, 401);
     assert!(without.head.contains("www-authenticate: basic realm=\"metrics\""), "{}", without.head);
@@ -61,8 +58,13 @@ async fn metrics_are_behind_a_password_when_there_is_one() -> TestResult {
 #[test]
 fn half_a_password_is_a_mistake_that_is_told() {
     for (half, value) in [("METRICS_USER", "prom"), ("METRICS_PASS", "secret")] {
-        let nowhere = Some("postgres://nobody@127.0.0.1:1/nothing");
-        let output = command(nowhere, &[(half, value)]).output().expect("the program starts");
+        let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
+        let output = program()
+            .database(nowhere)
+            .env(half, value)
+            .command()
+            .output()
+            .expect("the program starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
         assert!(said.contains("set both METRICS_USER and METRICS_PASS"), "{said}");
@@ -73,7 +75,7 @@ fn half_a_password_is_a_mistake_that_is_told() {
 #[tokio::test]
 async fn names_the_busiest_tenants_when_asked_to() -> TestResult {
     let database = DevDatabase::create().await?;
-    let server = Server::start_with(Some(database.url()), &[("METRICS_TENANTS", "5")]);
+    let server = start(&database, &[("METRICS_TENANTS", "5")]);
     assert_eq!(server.send("GET", "/users", Some("acme"), None).status, 200);
     let metrics = server.get("/metrics", &[]).body;
     assert!(metrics.contains("tenantry_tenant_acquires_total{tenant=\"acme\"} "), "{metrics}");
@@ -87,22 +89,11 @@ async fn listens_where_it_is_told_to() -> TestResult {
     let database = DevDatabase::create().await?;
     for (host, listens_on) in [(None, "127.0.0.1"), (Some("0.0.0.0"), "0.0.0.0")] {
         let environment: Vec<_> = host.map(|host| ("HOST", host)).into_iter().collect();
-        let server = Server::start_with(Some(database.url()), &environment);
+        let server = start(&database, &environment);
         assert_eq!(server.address().ip().to_string(), listens_on);
         assert_eq!(server.get("/readyz", &[]).status, 200);
         server.stop();
     }
     database.close().await?;
     Ok(())
-}
-
-#[test]
-fn an_address_that_is_none_is_told_before_anything_is_done() {
-    for (name, value) in [("HOST", "localhost:3000"), ("PORT", "70000")] {
-        let output = command(None, &[(name, value)]).output().expect("the program starts");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success());
-        assert!(said.contains(&format!("{name} must be ")), "{said}");
-        assert!(!said.contains("throwaway"), "{said}");
-    }
 }

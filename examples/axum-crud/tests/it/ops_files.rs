@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicUsize, Ordering},
@@ -39,12 +38,6 @@ pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> + Clone {
 
 pub(crate) fn str_of(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("this is no text: {value}"))
-}
-
-/// Says on the real stderr that something was not tested: what a test prints when it passes, nobody
-/// gets to see.
-pub(crate) fn skip(what: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED, and so not tested: {what}");
 }
 
 /// A folder that is gone with the value.

@@ -8,14 +8,15 @@ use std::{
     thread,
 };
 
+use example_support::testing::{get, skip, wait_until};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tenantry_devdb::DevServer;
 
 use crate::{
     TestResult,
-    ops_files::{Folder, list, replace, skip, str_of, text, yaml},
-    server::{Server, get, wait_until},
+    ops_files::{Folder, list, replace, str_of, text, yaml},
+    program,
 };
 
 struct PgBouncer {
@@ -107,7 +108,7 @@ async fn serves_its_tenants_behind_a_pooler_in_session_mode() -> TestResult {
     assert!(PgConnection::connect(&wrong).await.is_err(), "it asks for the password");
     health_check(pooler.port);
 
-    let example = Server::start(Some(&url));
+    let example = program().database(&url).start();
     let address = example.address();
     for tenant in ["acme", "globex"] {
         let new = json!({ "email": format!("john@{tenant}.com"), "name": "John" });

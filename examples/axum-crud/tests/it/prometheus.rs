@@ -7,12 +7,10 @@ use std::{
     thread,
 };
 
+use example_support::testing::{get, skip, wait_until};
 use serde_json::Value;
 
-use crate::{
-    ops_files::{Folder, list, replace, skip, str_of, text},
-    server::{get, wait_until},
-};
+use crate::ops_files::{Folder, list, replace, str_of, text};
 
 pub(crate) struct Prometheus {
     process: Child,

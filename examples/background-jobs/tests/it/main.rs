@@ -1,16 +1,19 @@
 //! Runs the program as a person would, twice on the same database.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
+use example_support::testing::{Program, works_as_shown};
 use sqlx::{Connection, PgConnection};
 use tenantry_devdb::DevDatabase;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-async fn run(database_url: Option<String>) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_background-jobs"));
-    command.env_remove("DATABASE_URL").env_remove("RUST_LOG");
-    command.envs(database_url.map(|url| ("DATABASE_URL", url)));
+fn program() -> Program {
+    Program::new(env!("CARGO_BIN_EXE_background-jobs"))
+}
+
+async fn run(database: &DevDatabase) -> String {
+    let mut command = program().database(database.url()).command();
     let output = tokio::task::spawn_blocking(move || command.output()).await;
     let Output { status, stdout, stderr } =
         output.expect("it does not panic").expect("the program starts");
@@ -24,7 +27,7 @@ async fn fails_the_jobs_of_tenants_that_are_gone_and_no_others() -> TestResult {
     let database = DevDatabase::create().await?;
     let mut admin = PgConnection::connect(database.url()).await?;
     for runs in 1..=2 {
-        let said = run(Some(database.url().to_owned())).await;
+        let said = run(&database).await;
         for (tenant, total) in [("acme", 60), ("globex", 150), ("initech", 30), ("hooli", 10)] {
             let line = format!("  the orders of {tenant} are worth {total}\n");
             assert!(said.contains(&line), "{said}");
@@ -67,12 +70,12 @@ async fn fails_the_jobs_of_tenants_that_are_gone_and_no_others() -> TestResult {
 #[tokio::test]
 async fn takes_again_what_a_worker_has_left_behind() -> TestResult {
     let database = DevDatabase::create().await?;
-    run(Some(database.url().to_owned())).await;
+    run(&database).await;
     let mut admin = PgConnection::connect(database.url()).await?;
     let vanished =
         "update jobs set state = 'running', claimed_at = now() - interval '2 minutes' where id = 1";
     sqlx::query(vanished).execute(&mut admin).await?;
-    let said = run(Some(database.url().to_owned())).await;
+    let said = run(&database).await;
     assert!(said.contains("job 1 of acme is done: an invoice over 60\n"), "{said}");
     let invoices: i64 =
         sqlx::query_scalar("select count(*) from tenant_acme.invoices where job = 1")
@@ -84,7 +87,7 @@ async fn takes_again_what_a_worker_has_left_behind() -> TestResult {
     Ok(())
 }
 
-#[tokio::test]
-async fn needs_no_database_of_its_own() {
-    assert!(run(None).await.ends_with("No job is left.\n"));
+#[test]
+fn works_as_the_readme_shows() {
+    works_as_shown(&program(), env!("CARGO_MANIFEST_DIR"));
 }

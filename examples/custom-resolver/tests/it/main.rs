@@ -1,20 +1,37 @@
 //! Runs the program and sends it good and bad tokens.
 
-mod server;
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use example_support::testing::{Program, Server, works_as_shown};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tenantry_devdb::DevDatabase;
 
-use crate::server::Server;
-
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const SECRET: &str = "a secret of this test, 32 bytes or more";
+
+fn program() -> Program {
+    Program::new(env!("CARGO_BIN_EXE_custom-resolver"))
+}
+
+fn start(database: &DevDatabase) -> Server {
+    program().database(database.url()).env("JWT_SECRET", SECRET).start()
+}
+
+/// Asks for the notes, with a header of a tenant that must not count.
+fn notes(server: &Server, token: Option<&str>, tenant: &str) -> (u16, Value) {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let mut headers = vec![("x-tenant-id", tenant)];
+    headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+    let answer = server.get("/notes", &headers);
+    if answer.status == 401 {
+        assert!(answer.head.contains("\r\nwww-authenticate: bearer"), "{}", answer.head);
+    }
+    (answer.status, answer.json())
+}
 
 fn in_seconds(seconds: i64) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
@@ -37,7 +54,7 @@ fn token(sub: &str, tenant: &str) -> String {
 #[tokio::test]
 async fn gives_each_token_its_own_tenant_and_nothing_else() -> TestResult {
     let database = DevDatabase::create().await?;
-    let server = Server::start(Some(database.url()), SECRET);
+    let server = start(&database);
     for (sub, tenant, status) in [
         ("ada", "acme", 200),
         ("grace", "acme", 200),
@@ -52,7 +69,7 @@ async fn gives_each_token_its_own_tenant_and_nothing_else() -> TestResult {
         ("ada", "", 400),
     ] {
         for forged in ["acme", "globex"] {
-            let (answered, body) = server.notes(Some(&token(sub, tenant)), forged);
+            let (answered, body) = notes(&server, Some(&token(sub, tenant)), forged);
             assert_eq!(answered, status, "{sub} {tenant}: {body}");
             if status == 200 {
                 assert_eq!(body, json!([format!("a note of {tenant}")]));
@@ -69,9 +86,9 @@ async fn gives_each_token_its_own_tenant_and_nothing_else() -> TestResult {
 #[tokio::test]
 async fn refuses_every_token_that_is_not_good() -> TestResult {
     let database = DevDatabase::create().await?;
-    let server = Server::start(Some(database.url()), SECRET);
+    let server = start(&database);
     let good = token("ada", "acme");
-    assert_eq!(server.notes(Some(&good), "acme").0, 200);
+    assert_eq!(notes(&server, Some(&good), "acme").0, 200);
 
     let parts: Vec<_> = good.split('.').collect();
     let other_claims = BASE64.encode(claims("ada", "globex").to_string());
@@ -92,11 +109,11 @@ async fn refuses_every_token_that_is_not_good() -> TestResult {
         ("no token", "acme".to_owned()),
         ("empty", String::new()),
     ] {
-        let (status, body) = server.notes(Some(&bad), "acme");
+        let (status, body) = notes(&server, Some(&bad), "acme");
         assert_eq!(status, 401, "{what}: {body}");
         assert_eq!(body["detail"], "a valid token is needed", "{what}");
     }
-    assert_eq!(server.notes(None, "acme").0, 401);
+    assert_eq!(notes(&server, None, "acme").0, 401);
     server.stop();
     database.close().await?;
     Ok(())
@@ -105,12 +122,12 @@ async fn refuses_every_token_that_is_not_good() -> TestResult {
 #[tokio::test]
 async fn lets_nobody_in_who_was_removed_after_the_token_was_signed() -> TestResult {
     let database = DevDatabase::create().await?;
-    let server = Server::start(Some(database.url()), SECRET);
+    let server = start(&database);
     let ada = token("ada", "acme");
-    assert_eq!(server.notes(Some(&ada), "acme").0, 200);
+    assert_eq!(notes(&server, Some(&ada), "acme").0, 200);
     let mut admin = PgConnection::connect(database.url()).await?;
     sqlx::query("delete from tenant_acme.members where name = 'ada'").execute(&mut admin).await?;
-    assert_eq!(server.notes(Some(&ada), "acme").0, 403);
+    assert_eq!(notes(&server, Some(&ada), "acme").0, 403);
     admin.close().await?;
     server.stop();
     database.close().await?;
@@ -118,8 +135,6 @@ async fn lets_nobody_in_who_was_removed_after_the_token_was_signed() -> TestResu
 }
 
 #[test]
-fn needs_no_database_of_its_own() {
-    let server = Server::start(None, SECRET);
-    assert_eq!(server.notes(Some(&token("ada", "acme")), "acme").0, 200);
-    server.stop();
+fn works_as_the_readme_shows() {
+    works_as_shown(&program(), env!("CARGO_MANIFEST_DIR"));
 }

@@ -1,12 +1,6 @@
 //! What has to be there before the first request: the schemas of the tenants, their tables, and some rows.
 
-use anyhow::ensure;
-use tenantry::{
-    ErrorKind, TenantManager,
-    migrate::{MigrateOptions, Migrations},
-    provision::CreateOptions,
-    seed::Seed,
-};
+use tenantry::{TenantManager, migrate::Migrations, seed::Seed};
 
 /// The tenants of this example.
 pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
@@ -16,17 +10,8 @@ pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
     let tenants = Migrations::embedded(&sqlx::migrate!("../axum-crud/migrations/tenants"))?;
     let shared = Migrations::embedded(&sqlx::migrate!("../axum-crud/migrations/shared"))?;
     let migrator = manager.migrator().tenants(tenants.clone()).shared(shared);
-    let report = migrator.migrate_all(MigrateOptions::default()).await?;
-    ensure!(report.is_success(), "some schemas could not be migrated\n{report}");
-
     let provisioner = manager.provisioner().tenants(tenants).seed(first_users());
-    for tenant in TENANTS {
-        match provisioner.create(tenant, CreateOptions::default()).await {
-            // From an earlier start, or another instance has just created it.
-            Err(error) if error.kind() == ErrorKind::TenantExists => {}
-            created => tracing::info!(tenant, took = ?created?.duration, "created"),
-        }
-    }
+    example_support::prepare(&migrator, &provisioner, TENANTS).await?;
     Ok(())
 }
 

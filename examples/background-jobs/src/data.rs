@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use tenantry::{
     Error, ErrorKind, TableCatalog, TenantManager,
-    migrate::{MigrateOptions, Migrations},
+    migrate::Migrations,
     provision::{CreateOptions, Provisioner},
     seed::Seed,
 };
@@ -20,8 +19,7 @@ pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<Provision
     let tenants = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
     let shared = Migrations::embedded(&sqlx::migrate!("migrations/shared"))?;
     let migrator = manager.migrator().tenants(tenants.clone()).shared(shared);
-    let report = migrator.migrate_all(MigrateOptions::default()).await?;
-    ensure!(report.is_success(), "some schemas could not be migrated\n{report}");
+    example_support::migrate(&migrator).await?;
 
     let provisioner = manager.provisioner().tenants(tenants).seed(first_orders());
     for (tenant, _) in TENANTS {

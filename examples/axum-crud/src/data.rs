@@ -1,12 +1,6 @@
 //! What has to be there before the first request: the schemas of the tenants, their tables, and some rows.
 
-use anyhow::ensure;
-use tenantry::{
-    ErrorKind, TenantManager,
-    migrate::{MigrateOptions, Migrations},
-    provision::CreateOptions,
-    seed::Seed,
-};
+use tenantry::{TenantManager, migrate::Migrations, seed::Seed};
 use tenantry_cli::Cli;
 
 /// The tenants of this example.
@@ -16,17 +10,8 @@ pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
 pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
     let tenants = tenant_migrations()?;
     let migrator = manager.migrator().tenants(tenants.clone()).shared(shared_migrations()?);
-    let report = migrator.migrate_all(MigrateOptions::default()).await?;
-    ensure!(report.is_success(), "some schemas could not be migrated\n{report}");
-
     let provisioner = manager.provisioner().tenants(tenants).seed(first_users());
-    for tenant in TENANTS {
-        match provisioner.create(tenant, CreateOptions::default()).await {
-            // From an earlier start, or another instance has just created it.
-            Err(error) if error.kind() == ErrorKind::TenantExists => {}
-            created => tracing::info!(tenant, took = ?created?.duration, "created"),
-        }
-    }
+    example_support::prepare(&migrator, &provisioner, TENANTS).await?;
     Ok(())
 }
 
@@ -42,11 +27,13 @@ pub(crate) fn commands(manager: TenantManager) -> anyhow::Result<Cli> {
 }
 
 fn tenant_migrations() -> anyhow::Result<Migrations> {
-    Ok(Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?)
+    let users = include_str!("../migrations/tenants/0001_users.sql");
+    Ok(Migrations::from_files([("0001_users.sql", users)])?)
 }
 
 fn shared_migrations() -> anyhow::Result<Migrations> {
-    Ok(Migrations::embedded(&sqlx::migrate!("migrations/shared"))?)
+    let plans = include_str!("../migrations/shared/0001_plans.sql");
+    Ok(Migrations::from_files([("0001_plans.sql", plans)])?)
 }
 
 /// The first users of every tenant. The statement names no schema: the tenant's own is the only one that it

@@ -1,12 +1,6 @@
 //! What has to be there before the first request: the schemas of the tenants, their tables, and some rows.
 
-use anyhow::ensure;
-use tenantry::{
-    ErrorKind, TenantManager,
-    migrate::{MigrateOptions, Migrations},
-    provision::CreateOptions,
-    seed::Seed,
-};
+use tenantry::{TenantManager, migrate::Migrations, seed::Seed};
 
 /// The tenants of this example, each with its members. Grace is a member of both.
 const TENANTS: [(&str, &[&str]); 2] = [("acme", &["ada", "grace"]), ("globex", &["grace", "bob"])];
@@ -15,17 +9,9 @@ const TENANTS: [(&str, &[&str]); 2] = [("acme", &["ada", "grace"]), ("globex", &
 pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
     let tenants = Migrations::embedded(&sqlx::migrate!("migrations/tenants"))?;
     let migrator = manager.migrator().tenants(tenants.clone());
-    let report = migrator.migrate_all(MigrateOptions::default()).await?;
-    ensure!(report.is_success(), "some schemas could not be migrated\n{report}");
-
     let provisioner = manager.provisioner().tenants(tenants).seed(first_rows());
-    for (tenant, _) in TENANTS {
-        match provisioner.create(tenant, CreateOptions::default()).await {
-            // From an earlier start, or another instance has just created it.
-            Err(error) if error.kind() == ErrorKind::TenantExists => {}
-            created => tracing::info!(tenant, took = ?created?.duration, "created"),
-        }
-    }
+    let names = TENANTS.map(|(name, _)| name);
+    example_support::prepare(&migrator, &provisioner, names).await?;
     Ok(())
 }
 

@@ -1,0 +1,13 @@
+//! For the examples' tests: starts a program, sends it requests, and runs the lines that it and its README show.
+
+mod answer;
+mod curl;
+mod program;
+mod readme;
+mod server;
+
+pub use answer::{Answer, get, try_send};
+pub use curl::{Attempt, run_attempts};
+pub use program::Program;
+pub use readme::works_as_shown;
+pub use server::{Server, skip, wait_until};
