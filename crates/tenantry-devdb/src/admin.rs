@@ -91,6 +91,44 @@ impl Admin {
         Ok(names.iter().filter_map(|name| DatabaseName::parse(name).ok()).collect())
     }
 
+    /// The remark on a database, if there is such a database and a remark.
+    pub(crate) async fn remark_of(&mut self, name: &DatabaseName) -> Result<Option<String>, Error> {
+        sqlx::query_scalar(
+            "select pg_catalog.shobj_description(oid, 'pg_database')
+             from pg_catalog.pg_database
+             where datname = $1",
+        )
+        .bind(name.as_str())
+        .fetch_optional(&mut self.connection)
+        .await
+        .map(Option::flatten)
+        .map_err(Error::sql("look for a database"))
+    }
+
+    /// Databases with a remark that start with `prefix` and that nobody is connected to.
+    ///
+    /// PostgreSQL waits five seconds for sessions before it refuses to drop their database.
+    pub(crate) async fn unused_with_prefix(
+        &mut self,
+        prefix: &str,
+    ) -> Result<Vec<(DatabaseName, String)>, Error> {
+        let found: Vec<(String, String)> = sqlx::query_as(
+            "select d.datname::text, remark
+             from pg_catalog.pg_database d
+             cross join lateral pg_catalog.shobj_description(d.oid, 'pg_database') as remark
+             where pg_catalog.starts_with(d.datname::text, $1)
+               and remark is not null
+               and not exists (
+                 select from pg_catalog.pg_stat_activity a where a.datid = d.oid)",
+        )
+        .bind(prefix)
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(Error::sql("list databases"))?;
+        let named = |(name, remark): (String, _)| Some((DatabaseName::parse(&name).ok()?, remark));
+        Ok(found.into_iter().filter_map(named).collect())
+    }
+
     /// Waits for a lock that lasts as long as the session.
     pub(crate) async fn lock(&mut self, number: i64) -> Result<(), Error> {
         sqlx::query("select pg_catalog.pg_advisory_lock($1)")

@@ -51,6 +51,20 @@ impl DatabaseName {
         Self(format!("tenantry_template_{:016x}", hasher.finish()))
     }
 
+    /// The name of the database that the processes of a scope share for a key.
+    pub(crate) fn shared(scope: &str, key: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        Self(format!("{}{:016x}", Self::shared_prefix(scope), hasher.finish()))
+    }
+
+    /// What the names of all databases that a scope shares start with.
+    pub(crate) fn shared_prefix(scope: &str) -> String {
+        let mut hasher = DefaultHasher::new();
+        scope.hash(&mut hasher);
+        format!("tenantry_test_{:08x}_", hasher.finish() >> 32)
+    }
+
     /// The process that owns a database with a [unique](Self::unique) name.
     pub(crate) fn owner(&self) -> Option<u32> {
         self.0.strip_prefix(PREFIX)?.split('_').next()?.parse().ok()
@@ -89,6 +103,15 @@ mod tests {
         assert_eq!(one.owner(), Some(std::process::id()));
         assert_eq!(DatabaseName::parse(one.as_str()).unwrap(), one);
         assert_eq!(DatabaseName::template("x").owner(), None);
+    }
+
+    #[test]
+    fn a_shared_database_is_named_by_scope_and_key() {
+        let name = DatabaseName::shared("billing", "a");
+        assert_eq!(name, DatabaseName::shared("billing", "a"));
+        assert_ne!(name, DatabaseName::shared("billing", "b"));
+        assert_ne!(DatabaseName::shared_prefix("billing"), DatabaseName::shared_prefix("shop"));
+        assert_eq!(DatabaseName::parse(name.as_str()).unwrap(), name);
     }
 
     #[test]

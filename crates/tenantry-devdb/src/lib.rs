@@ -1,7 +1,8 @@
 //! A throwaway PostgreSQL for examples, tests and benches.
 //!
 //! [`DevDatabase`] is a fresh database in a server that many share; [`DevServer`] is a server of
-//! one's own, for tests that stop or freeze it. Both go away with their value. [`Database`] is for programs
+//! one's own, for tests that stop or freeze it. Both go away with their value. [`SharedDatabase`] is one
+//! that all processes of a test run find again. [`Database`] is for programs
 //! that work on a database which they are given, and on a throwaway one if they are given none.
 //!
 //! ```no_run
@@ -77,6 +78,7 @@ mod runtime_dir;
 mod server;
 mod settings;
 mod shared;
+mod shared_database;
 mod template;
 mod version;
 mod watchdog;
@@ -85,4 +87,5 @@ pub use database::DevDatabase;
 pub use error::Error;
 pub use given::Database;
 pub use server::{DevServer, DevServerBuilder};
+pub use shared_database::{SharedDatabase, keep_server_up};
 pub use version::Version;

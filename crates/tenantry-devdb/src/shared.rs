@@ -6,6 +6,7 @@ use std::{
     io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -33,7 +34,7 @@ pub(crate) struct SharedServer {
     home: PathBuf,
     port: u16,
     /// Kept open, which counts this process among the users.
-    _users: File,
+    users: File,
     /// In the process that started the server.
     _cluster: Option<Cluster>,
 }
@@ -68,11 +69,16 @@ impl SharedServer {
         self.port
     }
 
+    /// A hold on the server for a program that is to count as a user while it runs.
+    pub(crate) fn hold(&self) -> Result<Stdio, Error> {
+        self.users.try_clone().map(Stdio::from).map_err(Error::io("hold the server"))
+    }
+
     /// Joins the server in `home`, unless it is not up or is going down.
     fn join_running(home: &Path) -> Option<Self> {
         let port = fs::read_to_string(home.join("ready")).ok()?.trim().parse().ok()?;
         let users = become_user(home)?;
-        is_up(home).then(|| Self { home: home.to_owned(), port, _users: users, _cluster: None })
+        is_up(home).then(|| Self { home: home.to_owned(), port, users, _cluster: None })
     }
 
     fn start(
@@ -90,7 +96,7 @@ impl SharedServer {
         let users = wait_to_become_user(&home)?;
         let port = cluster.port();
         fs::write(home.join("ready"), port.to_string()).map_err(Error::io("tell the port"))?;
-        Ok(Self { home, port, _users: users, _cluster: Some(cluster) })
+        Ok(Self { home, port, users, _cluster: Some(cluster) })
     }
 }
 

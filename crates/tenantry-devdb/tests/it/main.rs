@@ -10,5 +10,6 @@ mod discovery;
 mod folder;
 mod no_server_left;
 mod server;
+mod shared_database;
 mod template;
 mod wait;

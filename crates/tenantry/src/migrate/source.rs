@@ -375,8 +375,10 @@ impl Migrations {
         self.0.needs_steps.store(true, Ordering::Relaxed);
     }
 
-    /// Returns what tells this set of files from every other one, whoever has read them.
-    pub(crate) fn hash(&self) -> &str {
+    /// Returns a hash of the versions and checksums of all files, in hexadecimal: equal sets of files have
+    /// equal hashes, whether they were read from a folder or embedded.
+    #[must_use]
+    pub fn hash(&self) -> &str {
         self.0.hash.get_or_init(|| {
             let files = self.files().iter().map(|file| (file.version, &file.checksum));
             of_set(files).into()

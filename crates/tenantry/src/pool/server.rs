@@ -401,6 +401,11 @@ impl Server {
         self.separation.verdict()
     }
 
+    /// Takes it as known that a connection keeps its session.
+    pub(crate) fn assume_sessions_are_kept(&self) {
+        self.separation.acquit(self.separation.generation());
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }

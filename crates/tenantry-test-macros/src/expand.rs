@@ -1,0 +1,88 @@
+//! The function that the test harness calls.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{FnArg, ItemFn, LitStr};
+
+use crate::arguments::Arguments;
+
+/// Makes a `#[test]` function around the async one.
+pub(crate) fn expand(arguments: &Arguments, function: ItemFn) -> syn::Result<TokenStream> {
+    check(&function)?;
+    let ItemFn { attrs, vis, sig, block } = &function;
+    let (name, inputs, output) = (&sig.ident, &sig.inputs, &sig.output);
+    let call = match inputs.is_empty() {
+        // The tenant is there while the test runs all the same.
+        true => quote!(|_tenant| #name()),
+        false => quote!(#name),
+    };
+    let plan = plan(arguments, name);
+    Ok(quote! {
+        #[::core::prelude::v1::test]
+        #(#attrs)*
+        #vis fn #name() #output {
+            async fn #name(#inputs) #output #block
+            ::tenantry_test::harness::run(#plan, #call)
+        }
+    })
+}
+
+fn check(function: &ItemFn) -> syn::Result<()> {
+    let sig = &function.sig;
+    if sig.asyncness.is_none() {
+        let text = "a test with a tenant is an `async fn`";
+        return Err(syn::Error::new_spanned(sig.fn_token, text));
+    }
+    if !sig.generics.params.is_empty() {
+        return Err(syn::Error::new_spanned(&sig.generics, "a test has no type parameters"));
+    }
+    if let Some(second) = sig.inputs.iter().nth(1) {
+        let text = "a test takes one `TestTenant`, or nothing; `another()` makes a second tenant";
+        return Err(syn::Error::new_spanned(second, text));
+    }
+    match sig.inputs.first() {
+        Some(FnArg::Receiver(receiver)) => {
+            Err(syn::Error::new_spanned(receiver, "a test is a function and not a method"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn plan(arguments: &Arguments, name: &syn::Ident) -> TokenStream {
+    let migrations =
+        arguments.migrations.as_ref().map_or_else(|| quote!("migrations"), |m| quote!(#m));
+    let shared = option(arguments.shared.as_ref());
+    let tenants = option(arguments.tenants.as_ref());
+    let threads = option(arguments.threads.as_ref());
+    let alone = arguments.alone.is_some();
+    let fixtures = arguments.fixtures.iter().flatten().map(fixture);
+    quote! {
+        ::tenantry_test::harness::Plan {
+            name: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
+            migrations: #migrations,
+            shared: #shared,
+            tenants: #tenants,
+            fixtures: &[#(#fixtures),*],
+            alone: #alone,
+            threads: #threads,
+        }
+    }
+}
+
+fn option(value: Option<&impl quote::ToTokens>) -> TokenStream {
+    value.map_or_else(
+        || quote!(::core::option::Option::None),
+        |value| quote!(::core::option::Option::Some(#value)),
+    )
+}
+
+/// The name and the text of a fixture, which the compiler reads relative to the file of the test.
+fn fixture(name: &LitStr) -> TokenStream {
+    let text = name.value();
+    let path = match text.ends_with(".sql") || text.contains('/') {
+        true => text,
+        false => format!("fixtures/{text}.sql"),
+    };
+    let path = LitStr::new(&path, name.span());
+    quote!((#name, ::core::include_str!(#path)))
+}

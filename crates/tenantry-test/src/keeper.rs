@@ -1,0 +1,180 @@
+//! Looks after the database of a run, beside the tests: drops what they leave and makes new spares.
+
+use std::{
+    io::{self, Write as _},
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+    time::Duration,
+};
+
+use sqlx::{Connection as _, PgConnection};
+use tenantry::{Isolation, SchemaDiscovery, provision::Provisioner};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::{
+    Error, TestTenants,
+    keep::{self, Outcome},
+    kit, name, run,
+};
+
+/// Longest time that the end of a test waits for the database to be tidied.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A thread with a runtime of its own: tests and their runtimes come and go.
+///
+/// Its manager, whose connections are there already, makes the tenants of all tests.
+pub(crate) struct Keeper {
+    orders: UnboundedSender<Order>,
+    provisioner: Provisioner,
+}
+
+/// Tests that make a tenant at the same time without waiting for each other.
+const AT_ONCE: usize = 8;
+
+enum Order {
+    /// A test has ended, which had these schemas.
+    Ended { test: String, schemas: Vec<String>, outcome: Outcome },
+    /// Somebody waits until there is nothing left to drop, or to refill either.
+    Tell { done: Sender<()>, refilled: bool },
+    /// A spare was used.
+    Claimed,
+}
+
+impl Keeper {
+    pub(crate) async fn start(tenants: TestTenants, url: String) -> Result<Self, Error> {
+        let (orders, received) = unbounded_channel();
+        let (tell_ready, ready) = tokio::sync::oneshot::channel();
+        let failed = || "starting a thread that looks after the database of the tests";
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let Ok(runtime) = runtime else { return };
+            runtime.block_on(async {
+                let work = Work::start(&tenants, &url).await;
+                let (work, result) = match work {
+                    Ok(work) => {
+                        let provisioner = work.provisioner.clone();
+                        (Some(work), Ok(provisioner))
+                    }
+                    Err(error) => (None, Err(error)),
+                };
+                // Nobody waits when the test was cancelled; the next one finds the keeper at work.
+                drop(tell_ready.send(result));
+                if let Some(work) = work {
+                    work.run(received).await;
+                }
+            });
+        };
+        let thread = thread::Builder::new().name("tenantry-test".to_owned());
+        thread.spawn(work).map_err(Error::from(failed()))?;
+        let provisioner = ready.await.map_err(Error::from(failed()))??;
+        Ok(Self { orders, provisioner })
+    }
+
+    /// Makes tenants whose schemas start with what those of this [process](name::prefix_of_process) do.
+    pub(crate) fn provisioner(&self) -> Provisioner {
+        self.provisioner.clone()
+    }
+
+    /// Has the schemas of a test dropped, or kept when that was asked for.
+    pub(crate) fn test_ended(&self, test: String, schemas: Vec<String>, outcome: Outcome) {
+        self.order(Order::Ended { test, schemas, outcome });
+    }
+
+    /// Has a spare made in place of one that was used.
+    pub(crate) fn claimed(&self) {
+        self.order(Order::Claimed);
+    }
+
+    /// Blocks until everything that was ordered is done.
+    pub(crate) fn wait(&self, refilled: bool) {
+        let (done, told): (_, Receiver<()>) = channel();
+        self.order(Order::Tell { done, refilled });
+        if told.recv_timeout(PATIENCE).is_err() {
+            warn("the schemas of ended tests may not have been dropped");
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // It is received for as long as the process runs.
+        drop(self.orders.send(order));
+    }
+}
+
+/// Writes past the output that is captured for a test: which test that would be is a matter of chance.
+fn warn(text: &str) {
+    drop(writeln!(io::stderr(), "tenantry-test: {text}"));
+}
+
+/// What the thread works with.
+struct Work {
+    conn: PgConnection,
+    provisioner: Provisioner,
+    spares: usize,
+}
+
+impl Work {
+    async fn start(tenants: &TestTenants, url: &str) -> Result<Self, Error> {
+        let failed = "looking after the database of the tests";
+        let mut conn = PgConnection::connect(url).await.map_err(Error::from(failed))?;
+        kit::hold_process(&mut conn).await.map_err(Error::from(failed))?;
+        let isolation = Isolation::schema(&format!("{}{{id}}", name::prefix_of_process()));
+        let manager = tenants.builder(url).isolation(isolation).catalog(SchemaDiscovery::default());
+        let manager = manager.max_connections_per_tenant(AT_ONCE).max_connections(AT_ONCE);
+        let manager = manager.build().map_err(Error::from("configuring the manager"))?;
+        if run::is_throwaway() {
+            manager.assume_sessions_are_kept();
+        }
+        let provisioner = manager.provisioner().tenants(tenants.migrations.clone());
+        Ok(Self { conn, provisioner, spares: tenants.spares })
+    }
+
+    async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+        let (mut dropped, mut refilled_too) = (Vec::new(), Vec::new());
+        let mut swept = false;
+        while let Some(first) = orders.recv().await {
+            let mut claimed = false;
+            let mut next = Some(first);
+            // What tests have left goes before new spares, because a test may wait for it.
+            while let Some(order) = next {
+                match order {
+                    Order::Ended { test, schemas, outcome } => {
+                        self.end(&test, &schemas, outcome).await;
+                    }
+                    Order::Claimed => claimed = true,
+                    Order::Tell { done, refilled: false } => dropped.push(done),
+                    Order::Tell { done, refilled: true } => refilled_too.push(done),
+                }
+                next = orders.try_recv().ok();
+            }
+            tell(&mut dropped);
+            if claimed {
+                // A test finds none, then, and runs its migrations, which says what is wrong.
+                drop(self.provisioner.fill_spares(self.spares).await);
+            }
+            if !std::mem::replace(&mut swept, true) {
+                // Another process may do the same; what stays is found the next time.
+                drop(kit::sweep(&mut self.conn).await);
+            }
+            tell(&mut refilled_too);
+        }
+    }
+
+    async fn end(&mut self, test: &str, schemas: &[String], outcome: Outcome) {
+        for schema in schemas {
+            let ended = match keep::is_kept(outcome) {
+                true => kit::keep_schema(&mut self.conn, schema).await,
+                false => kit::drop_schema(&mut self.conn, schema).await,
+            };
+            if let Err(error) = ended {
+                warn(&format!("test {test} leaves the schema {schema}: {error}"));
+            }
+        }
+    }
+}
+
+fn tell(waiting: &mut Vec<Sender<()>>) {
+    for done in waiting.drain(..) {
+        // It may have given up waiting.
+        let _ = done.send(());
+    }
+}

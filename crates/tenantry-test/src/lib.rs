@@ -1,0 +1,120 @@
+//! A tenant per test: tests of services that use [`tenantry`].
+//!
+//! ```no_run
+//! use tenantry_test::TestTenant;
+//!
+//! #[tenantry_test::test(migrations = "migrations")]
+//! async fn a_user_is_added(t: TestTenant) -> sqlx::Result<()> {
+//!     sqlx::query("insert into users (name) values ('Ann')").execute(&t.db).await?;
+//!     let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&t.db).await?;
+//!     assert_eq!(users, 1);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Each test gets a fresh tenant in a few milliseconds, because tenants are made ahead: `t.db` is its
+//! database, `t.id` its id, `t.manager` the manager for the service under test, [`t.header()`] the
+//! header that names it. It is dropped when the test ends.
+//!
+//! | to | use |
+//! |---|---|
+//! | run code that works on all tenants, or on the shared schema | `#[tenantry_test::test(alone)]`, a database for one test |
+//! | have rows to begin with | `fixtures("users")`, [`TestTenants::fixture`], [`TestTenants::seed`] |
+//! | configure the manager as the service does | `tenants = path`, a function that returns [`TestTenants`] |
+//! | test with two tenants | [`TestTenant::another`] |
+//! | prove that one tenant never sees another one's rows | [`TestTenant::neighbour`] |
+//! | send requests | `TestTenant::request` and `call` (feature `axum`), `actix_request` and `call_actix` (feature `actix`) |
+//! | look at what a failed test has left | `TENANTRY_TEST_KEEP=failed cargo test` |
+//! | do without the attribute | [`TestTenants::tenant`], [`TestTenants::alone`] |
+//!
+//! [`t.header()`]: TestTenant::header
+//!
+//! # The server and the database
+//!
+//! Tests use the server of `TENANTRY_TEST_URL`, else that of `DATABASE_URL`, else a throwaway one that
+//! [`tenantry_devdb`] starts and that all processes of the run share. The role must be allowed to
+//! create databases.
+//!
+//! The first test of a run creates one database, named `tenantry_test_…`, and migrates a few spare
+//! tenants in it; each test takes one. A set of files has its own database, so that a changed
+//! migration is never tested against an old schema. In a given server the database stays, which makes
+//! the next run start faster, and goes an hour after its files have changed. `cargo nextest`, which
+//! starts a process for each test, works in the same way.
+//!
+//! The schema of a test is called `test_<process>_<number>_<test>`. What a killed process leaves is
+//! dropped by the next one.
+//!
+//! # Tests beside each other
+//!
+//! Each test has a manager with a budget of 4 connections, in the runtime of the test. It lists the
+//! test's own tenants alone, so that a test can migrate or count "all" tenants. What tests do have in
+//! common in the database of the run is the shared schema, extensions and roles: a test that
+//! changes those runs `alone`.
+//!
+//! # Features
+//!
+//! | feature | default | what it does |
+//! |---|---|---|
+//! | `axum` | off | `TestTenant::request` and `call`, for axum and other tower services |
+//! | `actix` | off | `TestTenant::actix_request` and `call_actix`, for actix-web |
+
+#[cfg(feature = "actix")]
+mod actix;
+#[cfg(feature = "axum")]
+mod axum;
+mod error;
+#[doc(hidden)]
+pub mod harness;
+mod keep;
+mod keeper;
+mod kit;
+mod name;
+mod neighbour;
+mod run;
+mod tenant;
+mod tenants;
+mod world;
+
+/// Runs an async test with a fresh tenant.
+///
+/// The function takes a [`TestTenant`], or nothing, and returns `()` or a `Result`. It runs in a
+/// runtime of its own, on the test's thread. Other attributes, such as `#[ignore]` or
+/// `#[should_panic]`, work as they do with `#[test]`.
+///
+/// # Arguments
+///
+/// | argument | what it does |
+/// |---|---|
+/// | `migrations = "path"` | the folder of the tenants' migrations, from the package's root; default `"migrations"` |
+/// | `shared = "path"` | the folder of the shared schema's migrations; default: the shared schema is empty |
+/// | `fixtures("users", "a/b.sql")` | SQL that every tenant of the test starts with, in this order: a name stands for `fixtures/<name>.sql` beside the test's file, and a path is relative to that file |
+/// | `tenants = path::to::function` | a function that returns [`TestTenants`], in place of `migrations` |
+/// | `alone` | a database for this test, see [`TestTenants::alone`] |
+/// | `flavor = "multi_thread"` | a runtime with several threads; default `"current_thread"` |
+/// | `worker_threads = 2` | how many threads that has; default 2 |
+///
+/// # Examples
+///
+/// ```no_run
+/// use tenantry::migrate::{Lint, Migrations};
+/// use tenantry_test::{TestTenant, TestTenants};
+///
+/// fn tenants() -> TestTenants {
+///     let migrations = Migrations::from_dir("migrations").unwrap();
+///     TestTenants::new(migrations.lint(Lint::default().allow_schema("public")))
+///         .manager(|builder| builder.extension_schemas(["extensions"]))
+/// }
+///
+/// #[tenantry_test::test(tenants = tenants, alone)]
+/// async fn all_tenants_are_counted(t: TestTenant) -> Result<(), Box<dyn std::error::Error>> {
+///     t.another().await?;
+///     assert_eq!(t.manager.tenants().await?.len(), 2);
+///     Ok(())
+/// }
+/// ```
+pub use tenantry_test_macros::test;
+
+pub use error::Error;
+pub use neighbour::Neighbour;
+pub use tenant::TestTenant;
+pub use tenants::TestTenants;
