@@ -21,20 +21,20 @@
 //! use tenantry::{SchemaDiscovery, TenantManager};
 //! use tenantry_actix::{CurrentTenant, Db, DbError, TenantMiddleware, TxWith};
 //!
-//! # #[cfg(not(feature = "ops"))]
+//! # #[cfg(not(all(feature = "ops", feature = "serve")))]
 //! # fn main() {}
-//! # #[cfg(feature = "ops")]
+//! # #[cfg(all(feature = "ops", feature = "serve"))]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # actix_web::rt::System::new().block_on(run())
 //! # }
-//! # #[cfg(feature = "ops")]
+//! # #[cfg(all(feature = "ops", feature = "serve"))]
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! // Here, and not in the closure below: all workers share one manager.
 //! let manager = TenantManager::builder("postgres://app@localhost/saas")
 //!     .catalog(SchemaDiscovery::default())
 //!     .build()?;
 //! let of_workers = manager.clone();
-//! HttpServer::new(move || {
+//! let server = HttpServer::new(move || {
 //!     // What is outside of the scope needs no tenant: /health, /livez, /readyz, /metrics.
 //!     App::new().service(tenantry_actix::ops_scope(of_workers.clone())).service(
 //!         web::scope("")
@@ -46,10 +46,9 @@
 //! })
 //! // A client that goes away takes its handler along, and the statement that runs for it.
 //! .h1_allow_half_closed(false)
-//! .bind(("127.0.0.1", 3000))?
-//! .run()
-//! .await?;
-//! manager.close().await;
+//! .bind(("127.0.0.1", 3000))?;
+//! // Until SIGTERM or Ctrl-C; then it drains, and closes the manager.
+//! tenantry_actix::serve(server, &manager).await?;
 //! # Ok(()) }
 //!
 //! async fn list_users(Db(db): Db) -> Result<Json<Vec<String>>, DbError> {
@@ -205,6 +204,7 @@
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `ops` | on | [`ops_scope`] and [`OpsScope`]; needs prometheus |
+//! | `serve` | on | [`serve()`] and [`bind`]; needs tokio's signals |
 //!
 //! Of actix-web's own features none is turned on: an application chooses cookies, compression, HTTP/2
 //! and macros itself.
@@ -227,6 +227,8 @@ mod rejection;
 pub mod resolve;
 mod respond;
 mod response_for;
+#[cfg(feature = "serve")]
+mod serve;
 mod tenant_rejection;
 mod tx;
 mod tx_with;
@@ -246,9 +248,13 @@ pub use rejection::Rejection;
 pub use resolve::{Resolve, ResolveError};
 pub use respond::{ProblemJson, Respond};
 pub use response_for::{mapped_response_for, response_for};
+#[cfg(feature = "serve")]
+pub use serve::{Serve, bind, serve};
 pub use tenant_rejection::{TenantRejection, TxRejection};
 /// The handle that the middleware puts into the extensions.
 pub use tenantry::TenantDb;
 pub use tenantry::admission::{AuthorizeError, NoTenant, RejectionKind};
+#[cfg(feature = "serve")]
+pub use tenantry::serve::{ServeEnd, ServeOptions, ServeReport};
 pub use tx::Tx;
 pub use tx_with::TxWith;

@@ -100,8 +100,8 @@
 //! On an open port they give nothing away: tenants, addresses and the words of the database are left
 //! out unless they are asked for.
 //!
-//! At the end, let axum finish what it has begun and then [close](tenantry::TenantManager::close) the
-//! manager: from then on `/readyz` and everything that needs a connection answer 503.
+//! [`serve()`] serves until SIGTERM or Ctrl-C, then turns `/readyz` to 503, lets requests finish within a
+//! deadline, cuts what is left, and [closes](tenantry::TenantManager::close) the manager.
 //!
 //! # Code that cannot be handed a value
 //!
@@ -128,6 +128,7 @@
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `ops` | on | [`ops_routes`] and [`OpsRoutes`]; needs axum itself, and prometheus |
+//! | `serve` | on | [`serve()`] and [`bind`]; needs axum's server for HTTP/1, and tokio's signals |
 
 mod current_tenant;
 mod db;
@@ -138,6 +139,8 @@ mod mapped;
 mod ops;
 mod rejection;
 mod response_for;
+#[cfg(feature = "serve")]
+mod serve;
 mod tx;
 mod tx_with;
 mod unread;
@@ -150,6 +153,10 @@ pub use mapped::Mapped;
 pub use ops::{OpsRoutes, RegisterError, ops_routes};
 pub use rejection::{TenantRejection, TxRejection, TxWithRejection};
 pub use response_for::{mapped_response_for, response_for};
+#[cfg(feature = "serve")]
+pub use serve::{Guarded, GuardedIo, Listening, Serve, bind, serve};
+#[cfg(feature = "serve")]
+pub use tenantry::serve::{ServeEnd, ServeOptions, ServeReport};
 pub use tenantry_tower::{
     Authorize, AuthorizeError, BoundTo, NoTenant, Problem, ProblemJson, Rejection, RejectionKind,
     Resolve, ResolveError, Respond, TenantDb, TenantLayer, TenantService, resolve,

@@ -99,6 +99,7 @@
 //! | try again what failed | [`retry::retry`], [`retry::Retrier`] |
 //! | be ready before the first request | [`TenantManager::warm_up`], [`TenantDb::ready`] |
 //! | answer a probe | [`TenantManager::health`], or the routes of `tenantry-axum` and `tenantry-actix` |
+//! | end without cutting requests off | `serve` of `tenantry-axum` and `tenantry-actix`; [`TenantManager::closing`] for work that has no end |
 //! | be scraped | [`TenantManager::collector`] for Prometheus, [`TenantManager::metrics`] for anything else |
 //! | see how a database is set up | [`TenantManager::database_outline`], [`outline`] |
 //! | see what the database is doing | [`TenantManager::activity`], [`TenantManager::tenant_sizes`] |
@@ -113,6 +114,7 @@
 //! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
 //! | `ops` | off | the module `ops`: what the adapters' routes for health and metrics answer |
 //! | `uuid` | off | `TenantId: From<Uuid>` |
+//! | `serve` | off | the module `serve`: signals and the order of a graceful shutdown, for the adapters' `serve` |
 //! | `schemars` | off | `schemars::JsonSchema` for reports, plans, records and events; use `SchemaSettings::for_serialize`, since they are only written |
 
 pub mod activity;
@@ -145,6 +147,8 @@ pub mod provision;
 pub mod retry;
 pub mod schema;
 pub mod seed;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod sql;
 mod table;
 mod tenant;

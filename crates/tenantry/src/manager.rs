@@ -496,10 +496,68 @@ impl TenantManager {
         self.server().close(patience).await;
     }
 
-    /// Says whether [`close`](Self::close) has been called.
+    /// Returns `true` once [`close`](Self::close) has been called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.server().is_closed()
+    }
+
+    /// Announces that the manager is about to close: [`closing`](Self::closing) resolves, and `/readyz` and
+    /// [`health`](Self::health) report it as unhealthy. Tenants are still served.
+    ///
+    /// Call it when the process is told to stop, before the server drains its requests, and
+    /// [`close`](Self::close) afterwards. `tenantry_axum::serve` and `tenantry_actix::serve` do both.
+    /// Calling it again does nothing.
+    pub fn begin_closing(&self) {
+        self.server().closing().cancel();
+    }
+
+    /// Returns `true` once closing has begun.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.server().closing().is_cancelled()
+    }
+
+    /// Resolves when closing begins, by [`begin_closing`](Self::begin_closing) or [`close`](Self::close); at once
+    /// if it has begun.
+    ///
+    /// Work that has no end by itself selects on it: a websocket, a stream of server-sent events, a worker
+    /// between two jobs. The future borrows nothing and can be moved into a stream or a task.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::{pin::pin, time::Duration};
+    /// use futures_util::future::{Either, select};
+    /// use tenantry::TenantManager;
+    ///
+    /// async fn work(manager: TenantManager) {
+    ///     let mut closing = pin!(manager.closing());
+    ///     loop {
+    ///         let pause = pin!(tokio::time::sleep(Duration::from_secs(60)));
+    ///         if let Either::Left(_) = select(&mut closing, pause).await {
+    ///             return;
+    ///         }
+    ///         // One round of the work.
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        self.server().closing().clone().cancelled_owned()
+    }
+
+    /// Resolves when [`close`](Self::close) has ended: no connection is open, unless a lease has outlived the
+    /// deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        self.server().done().clone().cancelled_owned()
     }
 
     /// Runs a task that [`close`](Self::close) waits for, on the runtime that the connections live on.

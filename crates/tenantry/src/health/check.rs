@@ -354,7 +354,7 @@ fn report(
     let mut status = of_load.max(of_breaker).max(of_shared);
     let pooling = server.pooling();
     let mixed_up = pooling == Pooling::Transaction;
-    if server.is_closed() || mixed_up {
+    if server.closing().is_cancelled() || mixed_up {
         status = HealthStatus::Unhealthy;
     }
     let shared_db = options.include_shared.then_some(SharedHealth {

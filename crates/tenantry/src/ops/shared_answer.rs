@@ -37,7 +37,7 @@ impl SharedAnswer {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        if manager.is_closed() {
+        if manager.is_closing() {
             // It costs nothing to find that out, and must be told at once.
             return look().await;
         }

@@ -78,6 +78,10 @@ pub(crate) struct Server {
     housekeeping: AtomicBool,
     /// What the scheduler knows too, to be read without the lock.
     closed: AtomicBool,
+    /// Ended when closing has begun, be it only announced.
+    closing: CancellationToken,
+    /// Ended when the first close has come to its end.
+    done: CancellationToken,
     emptied: Notify,
 }
 
@@ -150,6 +154,8 @@ impl Server {
             told: Mutex::default(),
             housekeeping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            closing: CancellationToken::new(),
+            done: CancellationToken::new(),
             emptied: Notify::new(),
         })
     }
@@ -375,6 +381,7 @@ impl Server {
     /// When dropped, the pool stays closed; call again to wait on.
     pub(crate) async fn close(self: &Arc<Self>, patience: Duration) {
         let deadline = after(patience);
+        self.closing.cancel();
         self.closed.store(true, Ordering::Relaxed);
         self.change(|state, now| state.scheduler.close(now));
         loop {
@@ -394,6 +401,17 @@ impl Server {
         if timeout_at(last, self.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.tasks.len(), "tasks of the pool did not end in time");
         }
+        self.done.cancel();
+    }
+
+    /// Is cancelled when closing begins; acquires may still be served then.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// Is cancelled when [`close`](Self::close) has ended.
+    pub(crate) fn done(&self) -> &CancellationToken {
+        &self.done
     }
 
     /// Returns what stands between the pool and the server, as far as that is known.

@@ -8,7 +8,7 @@ use std::{
 /// The modules of the crate, top to bottom; those in a row are equals. A module imports from its own
 /// row and from those below.
 const LAYERS: &[&[&str]] = &[
-    &["ops", "doctor", "outline"],
+    &["ops", "serve", "doctor", "outline"],
     &["manager"],
     &[
         "activity",
@@ -94,6 +94,7 @@ const PURE: &[&str] = &[
     "schema/lint/",
     "schema/repair/",
     "seed/report.rs",
+    "serve/report.rs",
     "provision/adopt/options.rs",
     "provision/adopt/report.rs",
     "provision/report.rs",

@@ -1,0 +1,193 @@
+use std::{fmt, io, pin::Pin, time::Duration};
+
+use actix_http::{Request, Response};
+use actix_service::IntoServiceFactory;
+use actix_web::{
+    Error, HttpServer,
+    body::MessageBody,
+    dev::{AppConfig, Server, ServerHandle, Service, ServiceFactory},
+};
+use tenantry::{
+    TenantManager,
+    serve::{ServeOptions, ServeReport, Serving},
+};
+
+/// actix never gives up by itself: the deadline is [`Serve::drain`].
+const NO_LIMIT_OF_ACTIX: u64 = 365 * 24 * 60 * 60;
+
+/// Serves an app until the process is told to stop, then drains it and closes the manager.
+///
+/// It takes an [`HttpServer`] that is bound and not running. Its own signals and its
+/// [`shutdown_timeout`](HttpServer::shutdown_timeout) are replaced. Awaiting it drives the server:
+///
+/// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) begins the end.
+///    [`TenantManager::closing`] resolves, and `/readyz` answers 503.
+/// 2. After the [`ready_delay`](Serve::ready_delay), no connection is accepted any more and idle ones are closed.
+/// 3. Requests under way have the [`drain`](Serve::drain) time. Connections that are left then are cut: half-sent
+///    requests, clients that read slowly, streams without an end. Their handlers are dropped and their
+///    transactions rolled back. How many there were, actix does not tell.
+/// 4. The manager is [closed](TenantManager::close_within).
+///
+/// actix looks once a second whether its workers are done, so draining takes up to a second longer than the last
+/// request. A second signal ends all of it at once, see
+/// [`ServeEnd::Forced`](tenantry::serve::ServeEnd::Forced). A websocket or a stream of server-sent events should
+/// select on [`TenantManager::closing`]; otherwise it is cut at the deadline.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use actix_web::{App, HttpServer, web};
+/// use tenantry::TenantManager;
+/// use tenantry_actix::{Db, DbError, TenantMiddleware};
+///
+/// async fn count(Db(db): Db) -> Result<String, DbError> {
+///     let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&db).await?;
+///     Ok(users.to_string())
+/// }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = tenantry_actix::bind("127.0.0.1:3000")?;
+/// let manager = TenantManager::builder("postgres://app@localhost/saas").build()?;
+/// let of_workers = manager.clone();
+/// let server = HttpServer::new(move || {
+///     App::new()
+///         .wrap(TenantMiddleware::new(of_workers.clone()))
+///         .route("/users", web::get().to(count))
+/// })
+/// .listen(listener)?;
+/// tenantry_actix::serve(server, &manager).drain(Duration::from_secs(10)).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// The future fails when signals cannot be listened to, or the server fails.
+///
+/// # Panics
+///
+/// As [`HttpServer::run`]: outside of a runtime, or when the server is bound to no address.
+///
+/// # Cancel safety
+///
+/// When the future is dropped, the server is stopped at once, and the manager is not closed.
+pub fn serve<F, I, S, B>(server: HttpServer<F, I, S, B>, manager: &TenantManager) -> Serve
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error> + 'static,
+    S::InitError: fmt::Debug,
+    S::Response: Into<Response<B>> + 'static,
+    <S::Service as Service<Request>>::Future: 'static,
+    S::Service: 'static,
+    B: MessageBody + 'static,
+{
+    for address in server.addrs() {
+        tracing::info!("listening on {address}");
+    }
+    let server = server.disable_signals().shutdown_timeout(NO_LIMIT_OF_ACTIX).run();
+    Serve { server, manager: manager.clone(), options: ServeOptions::default() }
+}
+
+/// A server that accepts connections and is not driven yet; made by [`serve()`]. Await it at once.
+#[must_use = "a server must be awaited"]
+pub struct Serve {
+    server: Server,
+    manager: TenantManager,
+    options: ServeOptions,
+}
+
+impl Serve {
+    /// Sets how long requests under way may take once the server stops accepting. Default: 10 s.
+    ///
+    /// Together with [`ready_delay`](Self::ready_delay) and [`close_within`](Self::close_within) it should be less
+    /// than what the orchestrator waits: Kubernetes and `docker stop` kill after 30 s and 10 s by default.
+    pub fn drain(self, limit: Duration) -> Self {
+        self.with(|options| options.drain(limit))
+    }
+
+    /// Sets how long requests are still accepted while `/readyz` answers 503 already. Default: zero.
+    ///
+    /// Behind a load balancer that polls readiness, set it to its interval times its threshold, plus a second.
+    pub fn ready_delay(self, delay: Duration) -> Self {
+        self.with(|options| options.ready_delay(delay))
+    }
+
+    /// Sets how long closing the manager waits for leases after that. Default: 5 s.
+    pub fn close_within(self, limit: Duration) -> Self {
+        self.with(|options| options.close_within(limit))
+    }
+
+    /// Sets whether SIGTERM and Ctrl-C stop the server. Default: `true`.
+    ///
+    /// A program that handles signals itself turns it off and uses [`stop_when`](Self::stop_when).
+    pub fn signals(self, listen: bool) -> Self {
+        self.with(|options| options.signals(listen))
+    }
+
+    /// Stops the server when this future ends, too.
+    pub fn stop_when(self, asked: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.with(|options| options.stop_when(asked))
+    }
+
+    /// Sets all options at once.
+    pub fn options(self, options: ServeOptions) -> Self {
+        self.with(|_| options)
+    }
+
+    /// Returns what pauses and resumes the server.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    fn with(mut self, change: impl FnOnce(ServeOptions) -> ServeOptions) -> Self {
+        self.options = change(self.options);
+        self
+    }
+}
+
+impl IntoFuture for Serve {
+    type Output = io::Result<ServeReport>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { server, manager, options } = self;
+        let serving = ActixServing { handle: server.handle(), server: Some(server) };
+        Box::pin(async move { options.run(&manager, serving).await })
+    }
+}
+
+impl fmt::Debug for Serve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// actix's server, as the shutdown drives it.
+struct ActixServing {
+    /// `None` once it has ended.
+    server: Option<Server>,
+    handle: ServerHandle,
+}
+
+impl Serving for ActixServing {
+    async fn ended(&mut self) -> io::Result<()> {
+        let Some(server) = &mut self.server else { return Ok(()) };
+        let ended = server.await;
+        self.server = None;
+        ended
+    }
+
+    fn drain(&mut self) {
+        // The command is sent at once; what is dropped would wait for its end.
+        drop(self.handle.stop(true));
+    }
+
+    async fn cut(&mut self) -> Option<usize> {
+        // Its workers end at once, and all of their connections and handlers with them.
+        self.server = None;
+        None
+    }
+}

@@ -1,0 +1,115 @@
+//! The connections that are open, so that they can be cut.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+
+/// All connections of one server.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    cut: AtomicBool,
+    open: Mutex<Open>,
+    emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    by: HashMap<u64, Arc<Wakers>>,
+}
+
+/// Who waits for a connection to become readable or writable.
+#[derive(Debug, Default)]
+struct Wakers {
+    read: AtomicWaker,
+    write: AtomicWaker,
+}
+
+/// Which half of a connection is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Half {
+    Read,
+    Write,
+}
+
+/// The place of one connection among the open ones, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    all: Arc<Connections>,
+    number: u64,
+    wakers: Arc<Wakers>,
+}
+
+impl Connections {
+    pub(super) fn enter(self: &Arc<Self>) -> Place {
+        let wakers = Arc::new(Wakers::default());
+        let mut open = self.open();
+        let number = open.next;
+        open.next += 1;
+        open.by.insert(number, Arc::clone(&wakers));
+        drop(open);
+        Place { all: Arc::clone(self), number, wakers }
+    }
+
+    /// Has every read and write fail from now on, those that wait included. Returns how many connections are open.
+    pub(super) fn cut(&self) -> usize {
+        self.cut.store(true, Ordering::SeqCst);
+        let open = self.open();
+        for wakers in open.by.values() {
+            wakers.read.wake();
+            wakers.write.wake();
+        }
+        open.by.len()
+    }
+
+    /// Waits until no connection is open.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.open().by.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        // Nothing panics while it is held.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    pub(super) fn is_cut(&self) -> bool {
+        self.all.cut.load(Ordering::SeqCst)
+    }
+
+    /// Has the task woken when the connection is cut, and says whether it is already.
+    pub(super) fn wait(&self, half: Half, waker: &Waker) -> Poll<()> {
+        match half {
+            Half::Read => self.wakers.read.register(waker),
+            Half::Write => self.wakers.write.register(waker),
+        }
+        if self.is_cut() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.all.open();
+        open.by.remove(&self.number);
+        let is_last = open.by.is_empty();
+        drop(open);
+        if is_last {
+            self.all.emptied.notify_waiters();
+        }
+    }
+}

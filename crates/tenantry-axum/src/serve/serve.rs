@@ -1,0 +1,219 @@
+use std::{convert::Infallible, fmt, io, pin::Pin, sync::Arc, time::Duration};
+
+use axum::{
+    extract::Request,
+    response::Response,
+    serve::{IncomingStream, Listener, ListenerExt, TapIo},
+};
+use tenantry::{
+    TenantManager,
+    serve::{ServeOptions, ServeReport, Serving},
+};
+use tokio::{sync::oneshot, time::timeout};
+use tower_service::Service;
+
+use super::{
+    connections::Connections,
+    guarded::{Guarded, GuardedIo},
+};
+
+/// The listener that an app sees behind [`serve()`].
+///
+/// It is only named where a type for
+/// [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info) is implemented:
+/// `impl Connected<IncomingStream<'_, Listening<UnixListener>>> for …`. `SocketAddr` has it already.
+pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>)>;
+
+/// Serves an app until the process is told to stop, then drains it and closes the manager.
+///
+/// It takes what [`axum::serve`] takes: any [`Listener`] (of TCP, of a Unix socket), and a `Router`, a method router,
+/// or one of them with connect info. Awaiting it runs the server:
+///
+/// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) begins the end.
+///    [`TenantManager::closing`] resolves, and `/readyz` answers 503.
+/// 2. After the [`ready_delay`](Serve::ready_delay), no connection is accepted any more and idle ones are closed.
+/// 3. Requests under way have the [`drain`](Serve::drain) time. Connections that are left then are cut: half-sent
+///    requests, clients that read slowly, streams without an end. Their handlers are dropped and their
+///    transactions rolled back.
+/// 4. The manager is [closed](TenantManager::close_within).
+///
+/// A second signal ends all of it at once, see [`ServeEnd::Forced`](tenantry::serve::ServeEnd::Forced).
+/// A websocket or a stream of server-sent events should select on [`TenantManager::closing`]; otherwise it is
+/// cut at the deadline.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use axum::{Router, routing::get};
+/// use tenantry::TenantManager;
+/// use tenantry_axum::{Db, DbError, TenantLayer};
+///
+/// async fn count(Db(db): Db) -> Result<String, DbError> {
+///     let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&db).await?;
+///     Ok(users.to_string())
+/// }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = tenantry_axum::bind("127.0.0.1:3000").await?;
+/// let manager = TenantManager::builder("postgres://app@localhost/saas").build()?;
+/// let app = Router::new().route("/users", get(count)).layer(TenantLayer::new(manager.clone()));
+/// tenantry_axum::serve(listener, app, &manager).drain(Duration::from_secs(10)).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// The future fails when signals cannot be listened to.
+///
+/// # Cancel safety
+///
+/// When the future is dropped, the manager is not closed and connections that are open are served on, as with
+/// [`axum::serve`].
+pub fn serve<L, M, S>(listener: L, app: M, manager: &TenantManager) -> Serve<L, M>
+where
+    L: Listener,
+    M: for<'a> Service<IncomingStream<'a, Listening<L>>, Error = Infallible, Response = S>,
+{
+    Serve { listener, app, manager: manager.clone(), options: ServeOptions::default() }
+}
+
+/// A server that has not started yet; made by [`serve()`]. Awaiting it runs the server.
+#[must_use = "a server does nothing until it is awaited"]
+pub struct Serve<L, M> {
+    listener: L,
+    app: M,
+    manager: TenantManager,
+    options: ServeOptions,
+}
+
+impl<L: Listener, M> Serve<L, M> {
+    /// Sets how long requests under way may take once the server stops accepting. Default: 10 s.
+    ///
+    /// Together with [`ready_delay`](Self::ready_delay) and [`close_within`](Self::close_within) it should be less
+    /// than what the orchestrator waits: Kubernetes and `docker stop` kill after 30 s and 10 s by default.
+    pub fn drain(self, limit: Duration) -> Self {
+        self.with(|options| options.drain(limit))
+    }
+
+    /// Sets how long requests are still accepted while `/readyz` answers 503 already. Default: zero.
+    ///
+    /// Behind a load balancer that polls readiness, set it to its interval times its threshold, plus a second.
+    pub fn ready_delay(self, delay: Duration) -> Self {
+        self.with(|options| options.ready_delay(delay))
+    }
+
+    /// Sets how long closing the manager waits for leases after that. Default: 5 s.
+    pub fn close_within(self, limit: Duration) -> Self {
+        self.with(|options| options.close_within(limit))
+    }
+
+    /// Sets whether SIGTERM and Ctrl-C stop the server. Default: `true`.
+    ///
+    /// A program that handles signals itself turns it off and uses [`stop_when`](Self::stop_when).
+    pub fn signals(self, listen: bool) -> Self {
+        self.with(|options| options.signals(listen))
+    }
+
+    /// Stops the server when this future ends, too.
+    pub fn stop_when(self, asked: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.with(|options| options.stop_when(asked))
+    }
+
+    /// Sets all options at once.
+    pub fn options(self, options: ServeOptions) -> Self {
+        self.with(|_| options)
+    }
+
+    /// Returns the address that the listener is bound to.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system cannot tell.
+    pub fn local_addr(&self) -> io::Result<L::Addr> {
+        self.listener.local_addr()
+    }
+
+    fn with(mut self, change: impl FnOnce(ServeOptions) -> ServeOptions) -> Self {
+        self.options = change(self.options);
+        self
+    }
+}
+
+impl<L, M, S> IntoFuture for Serve<L, M>
+where
+    L: Listener,
+    L::Addr: fmt::Debug,
+    M: for<'a> Service<IncomingStream<'a, Listening<L>>, Error = Infallible, Response = S>
+        + Send
+        + 'static,
+    for<'a> <M as Service<IncomingStream<'a, Listening<L>>>>::Future: Send,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Output = io::Result<ServeReport>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { listener, app, manager, options } = self;
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!("listening on {address:?}");
+        }
+        let connections = Arc::new(Connections::default());
+        let guarded = Guarded::new(listener, Arc::clone(&connections));
+        let (drain, draining) = oneshot::channel::<()>();
+        let server = axum::serve(guarded.tap_io((|_| ()) as fn(&mut _)), app)
+            .with_graceful_shutdown(async move { drop(draining.await) })
+            .into_future();
+        let serving =
+            AxumServing { server: Some(Box::pin(server)), drain: Some(drain), connections };
+        Box::pin(async move { options.run(&manager, serving).await })
+    }
+}
+
+impl<L: fmt::Debug, M> fmt::Debug for Serve<L, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("listener", &self.listener)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// axum's server, as the shutdown drives it.
+struct AxumServing {
+    /// `None` once it has ended.
+    server: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
+    drain: Option<oneshot::Sender<()>>,
+    connections: Arc<Connections>,
+}
+
+/// How long connections that were cut may take to end: a handler runs on to its next `.await`.
+const LAST_STEP: Duration = Duration::from_secs(1);
+
+impl Serving for AxumServing {
+    async fn ended(&mut self) -> io::Result<()> {
+        if let Some(server) = &mut self.server {
+            let ended = server.await;
+            self.server = None;
+            ended?;
+        }
+        // axum does not wait for connections that were upgraded.
+        self.connections.emptied().await;
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        if let Some(drain) = self.drain.take() {
+            let _ = drain.send(());
+        }
+    }
+
+    async fn cut(&mut self) -> Option<usize> {
+        let cut = self.connections.cut();
+        if timeout(LAST_STEP, self.ended()).await.is_err() {
+            tracing::warn!("some handlers did not end when their connections were cut");
+        }
+        Some(cut)
+    }
+}

@@ -1,0 +1,49 @@
+use std::{
+    fmt::Display,
+    io,
+    net::{TcpListener, ToSocketAddrs},
+};
+
+/// Binds a listener, with an error that says in one line what to do.
+///
+/// Bind before anything else is started, so that a port that is taken is known before a database is asked. The
+/// listener is non-blocking, as tokio and actix want it.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let first = tenantry::serve::bind("127.0.0.1:0")?;
+/// let taken = first.local_addr()?;
+/// let error = tenantry::serve::bind(taken).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     format!("cannot listen on {taken}: another program listens there; stop it or choose another port"),
+/// );
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// When the address cannot be resolved or bound; the [kind](io::Error::kind) is that of the operating system's error.
+pub fn bind(address: impl ToSocketAddrs + Display) -> io::Result<TcpListener> {
+    let bound = TcpListener::bind(&address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| readable(&address, &error))
+}
+
+fn readable(address: &impl Display, error: &io::Error) -> io::Error {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; stop it or choose another port".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege; choose a higher one".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {why}"))
+}

@@ -1,0 +1,85 @@
+//! How serving ended.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+use crate::event::serialize_millis;
+
+/// The result of serving, from the first connection to the closed manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ServeReport {
+    /// How it ended.
+    pub end: ServeEnd,
+    /// Connections that were open at the deadline and were cut. `None` where the framework does not tell how many:
+    /// actix does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<usize>,
+    /// Duration from the order to stop until no connection was left.
+    #[serde(rename = "drainMs", serialize_with = "serialize_millis")]
+    pub drain: Duration,
+    /// Duration of closing the manager after that.
+    #[serde(rename = "closeMs", serialize_with = "serialize_millis")]
+    pub close: Duration,
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ServeEnd {
+    /// Every request under way was answered.
+    Drained,
+    /// Some connections were still open at the deadline, and were cut.
+    Cut,
+    /// A second signal came: connections were cut at once, and the manager was closed without waiting for leases.
+    ///
+    /// The program has one second left to end by itself. Then the process exits with 130 after Ctrl-C or 143 after
+    /// SIGTERM, because a blocking task could hold it otherwise.
+    Forced,
+}
+
+impl ServeReport {
+    /// Returns `true` if no request was cut.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.end == ServeEnd::Drained
+    }
+}
+
+impl fmt::Display for ServeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.end, self.cut) {
+            (ServeEnd::Drained, _) => f.write_str("all requests were answered"),
+            (ServeEnd::Cut, Some(1)) => f.write_str("1 connection was cut at the deadline"),
+            (ServeEnd::Cut, Some(cut)) => write!(f, "{cut} connections were cut at the deadline"),
+            (ServeEnd::Cut, None) => f.write_str("some connections were cut at the deadline"),
+            (ServeEnd::Forced, _) => f.write_str("ended at once by a second signal"),
+        }?;
+        write!(f, "; drained in {:.1?}, closed in {:.1?}", self.drain, self.close)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_was_cut() {
+        let text = |end, cut| {
+            let (drain, close) = (Duration::from_secs(10), Duration::from_millis(2));
+            ServeReport { end, cut, drain, close }.to_string()
+        };
+        for (end, cut, expected) in [
+            (ServeEnd::Drained, Some(0), "all requests were answered"),
+            (ServeEnd::Cut, Some(1), "1 connection was cut at the deadline"),
+            (ServeEnd::Cut, Some(3), "3 connections were cut at the deadline"),
+            (ServeEnd::Cut, None, "some connections were cut at the deadline"),
+            (ServeEnd::Forced, None, "ended at once by a second signal"),
+        ] {
+            assert_eq!(text(end, cut), format!("{expected}; drained in 10.0s, closed in 2.0ms"));
+        }
+    }
+}
