@@ -2,6 +2,7 @@
 
 mod builder;
 mod instance;
+mod overrides;
 mod parameters;
 mod url;
 
@@ -93,7 +94,7 @@ impl TenantManager {
     /// As with libpq, `sslmode=require` with an `sslrootcert` is `verify-ca`, `sslrootcert=system` takes the
     /// certificate authorities that sqlx was compiled with and verifies the host as well, and
     /// `connect_timeout`, in seconds, is [`PoolOptions::connect_timeout`](crate::PoolOptions::connect_timeout),
-    /// unless [`pool_options`](ManagerBuilder::pool_options) are given. Unlike with libpq, a `+` behind the
+    /// unless [`pool_options`](ManagerBuilder::pool_options) set another. Unlike with libpq, a `+` behind the
     /// `?` is a space.
     pub fn builder(database_url: impl AsRef<str>) -> ManagerBuilder {
         ManagerBuilder::new(database_url.as_ref())

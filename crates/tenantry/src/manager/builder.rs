@@ -2,7 +2,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
-use super::{TenantManager, instance::session_name, parameters::Connecting, url::UrlError};
+use super::{
+    TenantManager, instance::session_name, overrides::PoolOverrides, parameters::Connecting,
+    url::UrlError,
+};
 use crate::{
     catalog::{
         Asked, Catalog, CatalogOptions, Complete, Decide, Dedicate, Lookup, Rules, SchemaDiscovery,
@@ -28,6 +31,7 @@ pub struct ManagerBuilder {
     catalog_options: CatalogOptions,
     complete: Option<Complete>,
     pool: PoolOptions,
+    pool_overrides: PoolOverrides,
     shared_schema: String,
     tenants_see_shared: bool,
     extension_schemas: Vec<String>,
@@ -47,9 +51,7 @@ impl ManagerBuilder {
         match Connecting::read(database_url) {
             Ok(Connecting { options, timeout }) => {
                 let mut builder = Self::with(options);
-                if let Some(timeout) = timeout {
-                    builder.pool.connect_timeout = timeout;
-                }
+                builder.pool_overrides.url_connect_timeout = timeout;
                 builder
             }
             Err(error) => Self::from_parsed(Err(error.into())),
@@ -68,6 +70,7 @@ impl ManagerBuilder {
             catalog_options: CatalogOptions::default(),
             complete: None,
             pool: PoolOptions::default(),
+            pool_overrides: PoolOverrides::default(),
             shared_schema: "public".to_owned(),
             tenants_see_shared: false,
             extension_schemas: Vec::new(),
@@ -299,30 +302,36 @@ impl ManagerBuilder {
 
     /// Sets the budget: connections to the server in this process. Default: 20.
     pub fn max_connections(mut self, most: usize) -> Self {
-        self.pool.max_connections = most;
+        self.pool_overrides.max_connections = Some(most);
         self
     }
 
     /// Sets how many connections one tenant may use at a time; see
     /// [`PoolOptions::max_connections_per_tenant`].
     pub fn max_connections_per_tenant(mut self, most: usize) -> Self {
-        self.pool.max_connections_per_tenant = Some(most);
+        self.pool_overrides.max_connections_per_tenant = Some(most);
         self
     }
 
     /// Sets how long an acquire may take. Default: 5 s.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.pool.acquire_timeout = timeout;
+        self.pool_overrides.acquire_timeout = Some(timeout);
         self
     }
 
     /// Sets how often what may succeed the next time is tried again; see [`PoolOptions::retry`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.pool.retry = policy;
+        self.pool_overrides.retry = Some(policy);
         self
     }
 
-    /// Sets everything about the pool at once, what was set before included: call it first.
+    /// Sets the options of the pool.
+    ///
+    /// The builder's setters [`max_connections`](Self::max_connections),
+    /// [`max_connections_per_tenant`](Self::max_connections_per_tenant),
+    /// [`acquire_timeout`](Self::acquire_timeout) and [`retry`](Self::retry) win over these options, before
+    /// or after this call. A `connect_timeout` in the URL is used unless these options have one other than
+    /// the default. A second call replaces the options of the first.
     pub fn pool_options(mut self, options: PoolOptions) -> Self {
         self.pool = options;
         self
@@ -411,7 +420,8 @@ impl ManagerBuilder {
     /// [`ConfigError`] says which setting cannot be used, and why.
     pub fn build(self) -> Result<TenantManager, ConfigError> {
         let connect = self.connect?;
-        self.pool.check()?;
+        let pool = self.pool_overrides.apply(self.pool);
+        pool.check()?;
         self.events.check()?;
         self.catalog_options.check()?;
         self.isolation.check()?;
@@ -424,10 +434,10 @@ impl ManagerBuilder {
         }
         let decide = self.dedicate.unwrap_or_else(|| Arc::new(|_| false));
         let outside = usize::from(self.catalog.channel().is_some());
-        if outside >= self.pool.max_connections {
+        if outside >= pool.max_connections {
             return Err(ConfigError::NoRoomToListen);
         }
-        let name = session_name(&connect, self.instance, self.pool.name_tenants);
+        let name = session_name(&connect, self.instance, pool.name_tenants);
         let connect = connect.application_name(&name);
         // What sqlx would say about statements on handles is told by the pool, with the tenant; for
         // what is handed out it is there for those who ask.
@@ -439,8 +449,8 @@ impl ManagerBuilder {
         let shared = Binding::shared(&shared_schema).reaching(extensions.names());
         let catalog = occupant(OccupantId::Catalog, Class::System, shared.clone());
         let shared = occupant(OccupantId::Shared, Class::Shared, shared);
-        let retry = self.pool.retry.clone();
-        let for_catalog = self.pool.reserve().max(1);
+        let retry = pool.retry.clone();
+        let for_catalog = pool.reserve().max(1);
         let (events, hooks) = (self.events, self.hooks);
         let manager = connect.get_username().to_owned();
         let runtime = self.upkeep.as_ref().filter(|upkeep| upkeep.user() != manager);
@@ -453,7 +463,7 @@ impl ManagerBuilder {
             extensions: Arc::clone(&extensions),
             guard: Guard::Refuses,
         };
-        let server = Server::new(connect.clone(), self.pool, outside, own, events, hooks);
+        let server = Server::new(connect.clone(), pool, outside, own, events, hooks);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked = Asked { library: db(Arc::clone(server.system())), shared: db(catalog) };
         let shared = db(shared);

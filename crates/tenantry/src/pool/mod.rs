@@ -27,6 +27,7 @@ pub(crate) mod scheduler;
 mod scratch;
 mod server;
 mod session;
+mod setters;
 mod snapshot;
 mod standby;
 mod state;
