@@ -72,7 +72,6 @@ pub struct TenantManager(Arc<Inner>);
 
 struct Inner {
     fleet: Fleet,
-    connect: PgConnectOptions,
     checks: Arc<Checks>,
     /// Two warm-ups at once would wait for each other's connections.
     warming: tokio::sync::Mutex<()>,
@@ -105,10 +104,10 @@ impl TenantManager {
         ManagerBuilder::with(connect)
     }
 
-    fn new(fleet: Fleet, connect: PgConnectOptions) -> Self {
+    fn new(fleet: Fleet) -> Self {
         let checks = Arc::new(Checks::default());
         let warming = tokio::sync::Mutex::new(());
-        Self(Arc::new(Inner { fleet, connect, checks, warming }))
+        Self(Arc::new(Inner { fleet, checks, warming }))
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -117,7 +116,7 @@ impl TenantManager {
 
     /// Returns how connections are opened, with the password.
     pub(crate) fn connect_options(&self) -> &PgConnectOptions {
-        &self.0.connect
+        self.server().connector().options()
     }
 
     fn server(&self) -> &Arc<Server> {
@@ -391,7 +390,8 @@ impl TenantManager {
     ///
     /// When dropped, the scratch schemas are removed in the background, which [`close`](Self::close) waits for.
     pub async fn prove_isolation(&self, options: ProofOptions) -> Result<IsolationProof, Error> {
-        let Inner { fleet, connect, .. } = &*self.0;
+        let fleet = &self.0.fleet;
+        let connect = self.connect_options();
         proof::prove(fleet, connect.get_username(), &options).await
     }
 
@@ -510,9 +510,10 @@ impl TenantManager {
         if self.is_closed() {
             return;
         }
-        let Inner { fleet, connect, .. } = &*self.0;
+        let fleet = &self.0.fleet;
         let server = fleet.server();
-        if let Some(listening) = listen(connect, fleet.lookup(), server.shutdown()) {
+        let connector = server.connector();
+        if let Some(listening) = listen(connector, fleet.lookup(), server.shutdown()) {
             server.start();
             server.spawn(listening);
         }

@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+use futures_util::future::BoxFuture;
+use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
 use super::{
     TenantManager, instance::session_name, overrides::PoolOverrides, parameters::Connecting,
@@ -15,11 +16,11 @@ use crate::{
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
     fleet::Fleet,
     pool::{
-        AskForCredentials, Class, Credentials, ExtensionSchemas, Guard, Login, Occupant,
-        OccupantId, Own, PoolOptions, Server,
+        AfterConnect, AskAfterBind, AskAtConnect, AskForCredentials, Class, Connector, Credentials,
+        ExtensionSchemas, Guard, Login, Occupant, OccupantId, Own, PoolOptions, Server,
     },
     retry::RetryPolicy,
-    tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
+    tenant::{Binding, Ident, IdentError, Isolation, TemplateError, Tenant, TenantRecord},
 };
 
 /// Configures a [`TenantManager`].
@@ -40,6 +41,9 @@ pub struct ManagerBuilder {
     dedicate: Option<Decide>,
     credentials: Option<AskForCredentials>,
     upkeep: Option<Credentials>,
+    connect_credentials: Option<AskAtConnect>,
+    after_connect: Option<AfterConnect>,
+    after_bind: Option<AskAfterBind>,
     instance: Option<String>,
 }
 
@@ -79,6 +83,9 @@ impl ManagerBuilder {
             dedicate: None,
             credentials: None,
             upkeep: None,
+            connect_credentials: None,
+            after_connect: None,
+            after_bind: None,
             instance: None,
         }
     }
@@ -279,6 +286,125 @@ impl ManagerBuilder {
         self
     }
 
+    /// Asks for the manager's credentials at each connect, for passwords that expire or rotate: the tokens of
+    /// a cloud's IAM, the leases of a secret store. Default: none, user and password of the URL.
+    ///
+    /// The closure is asked for every connection attempt of the pool, and for the connection that listens to
+    /// the catalog, within [`connect_timeout`](PoolOptions::connect_timeout). An error counts as a failed
+    /// connect: it is retried, and opens the circuit breaker, if its sources are transient or unknown. Cache
+    /// what is expensive to get. Credentials are in no `Debug` output, error or log; the closure's own errors
+    /// are.
+    ///
+    /// [`credentials`](Self::credentials) of a tenant and [`upkeep_credentials`](Self::upkeep_credentials)
+    /// take their place on the connections that they are for. With `upkeep_credentials`, rights are granted to the
+    /// user of the URL: name a role there whose rights every user that the closure returns inherits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tenantry::{Credentials, TenantManager};
+    ///
+    /// async fn token() -> Result<String, std::io::Error> {
+    /// #   unimplemented!()
+    /// }
+    ///
+    /// # fn example() -> Result<(), tenantry::ConfigError> {
+    /// let manager = TenantManager::builder("postgres://app@db.example/saas?sslmode=verify-full")
+    ///     .connect_credentials(async || {
+    ///         Ok::<_, std::io::Error>(Credentials::new("app").password(token().await?))
+    ///     })
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn connect_credentials<F, A, E>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.connect_credentials = Some(Arc::new(move || {
+            let asked = ask();
+            Box::pin(async move { asked.await.map_err(Into::into) })
+        }));
+        self
+    }
+
+    /// Runs a hook on each connection that the pool opens, before anyone gets it. Default: none.
+    ///
+    /// It is for what a reset leaves: a library that is loaded, a check of the server. What
+    /// `set` changes is gone with the first bind; use [`after_bind`](Self::after_bind),
+    /// [`map_records`](Self::map_records) or `options` in the URL for settings. It runs on connections for
+    /// tenants, for the shared schema and for the library's own work, with the login of each, within
+    /// [`connect_timeout`](PoolOptions::connect_timeout).
+    ///
+    /// If it fails or panics, the connection is closed and the connect has failed as
+    /// [`Hook`](crate::ErrorKind::Hook).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
+    /// let manager = tenantry::TenantManager::builder(url)
+    ///     .after_connect(|conn| {
+    ///         Box::pin(async move { sqlx::query("load 'auto_explain'").execute(conn).await.map(drop) })
+    ///     })
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn after_connect<F>(mut self, hook: F) -> Self
+    where
+        F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<()>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.after_connect = Some(Arc::new(hook));
+        self
+    }
+
+    /// Runs a hook on a session that was bound to a tenant, before anyone gets it. Default: none.
+    ///
+    /// It is for settings that depend on the tenant and that a [record](TenantRecord::settings) cannot hold.
+    /// Each bind wipes what the hook has set before, and runs it again; a [hit](crate::Acquires::hit) does not.
+    /// After a lease or a transaction it runs in the background, as part of the reset. A tenant whose
+    /// attributes have changed in the catalog is bound anew.
+    ///
+    /// Afterwards one more round trip checks that search path, role, session user are those of the bind, and
+    /// that no transaction is open. If the hook has changed one of them, fails or panics, the connection is
+    /// closed and the acquire fails as [`Hook`](crate::ErrorKind::Hook). The hook counts within
+    /// [`acquire_timeout`](PoolOptions::acquire_timeout); when that passes, the connection is closed.
+    ///
+    /// A hook that changes how the text of statements is read, such as `TimeZone` or
+    /// `standard_conforming_strings`, costs [kept statements](PoolOptions::keep_statements). The hook must not
+    /// release advisory locks that it has not taken. It does not run for the shared schema, for migrations,
+    /// provisioning, seeds and other upkeep, nor for scratch tenants of the proof of isolation.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
+    /// let manager = tenantry::TenantManager::builder(url)
+    ///     .after_bind(|conn, tenant| {
+    ///         Box::pin(async move {
+    ///             let plan = tenant.attributes()["plan"].as_str().unwrap_or("free");
+    ///             let set = sqlx::query("select pg_catalog.set_config('app.tenant_plan', $1, false)");
+    ///             set.bind(plan).execute(conn).await.map(drop)
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn after_bind<F>(mut self, hook: F) -> Self
+    where
+        F: for<'c> Fn(&'c mut PgConnection, &'c Tenant) -> BoxFuture<'c, sqlx::Result<()>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.after_bind = Some(Arc::new(hook));
+        self
+    }
+
     /// Names this process to the server: all of its sessions have the `application_name`
     /// `tenantry/<instance>`, whatever they are for. Default: the `application_name` of the URL, or of
     /// `PGAPPNAME`; without that the host's name and the process id, such as `web-1.4711`.
@@ -463,7 +589,9 @@ impl ManagerBuilder {
             extensions: Arc::clone(&extensions),
             guard: Guard::Refuses,
         };
-        let server = Server::new(connect.clone(), pool, outside, own, events, hooks);
+        let connector =
+            Connector::new(connect).asking(self.connect_credentials).preparing(self.after_connect);
+        let server = Server::new(connector, pool, outside, own, events, hooks);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked = Asked { library: db(Arc::clone(server.system())), shared: db(catalog) };
         let shared = db(shared);
@@ -474,10 +602,11 @@ impl ManagerBuilder {
             extensions,
             runtime,
             complete: self.complete,
+            after_bind: self.after_bind,
             dedicate: Dedicate { decide, credentials: self.credentials },
         };
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
-        Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup), connect))
+        Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup)))
     }
 }
 

@@ -4,11 +4,13 @@
 //! shell around it. A [`Lease`] is a connection while somebody has it.
 
 mod acquire;
+mod after_bind;
 pub(crate) mod application_name;
 mod backend;
 mod breaker;
 #[cfg(test)]
 mod broken;
+mod connector;
 mod credentials;
 mod extensions;
 mod gate;
@@ -32,9 +34,11 @@ mod snapshot;
 mod standby;
 mod state;
 
+pub(crate) use after_bind::{AfterBind, AskAfterBind};
 pub use breaker::BreakerOptions;
 #[cfg(test)]
 pub(crate) use broken::Broken;
+pub(crate) use connector::{AfterConnect, AskAtConnect, Connector};
 pub use credentials::Credentials;
 pub(crate) use credentials::{AskForCredentials, Login};
 pub(crate) use extensions::ExtensionSchemas;

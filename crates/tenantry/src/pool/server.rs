@@ -11,7 +11,6 @@ use std::{
 
 use futures_util::FutureExt;
 use parking_lot::{Mutex, MutexGuard};
-use sqlx::postgres::PgConnectOptions;
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -22,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Holding, Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
+    connector::Connector,
     credentials::Login,
     extensions::ExtensionSchemas,
     gate::{GateGuard, Gates},
@@ -43,7 +43,7 @@ use crate::{
 /// The pool of one PostgreSQL server: the shell around the scheduler.
 pub(crate) struct Server {
     pub(super) options: PoolOptions,
-    pub(super) connect: PgConnectOptions,
+    pub(super) connector: Connector,
     /// The library's own occupant, for catalog and housekeeping.
     system: Arc<Occupant>,
     /// The library's own occupant for operations on many tenants, bound to none of them.
@@ -110,7 +110,7 @@ const PAGE: usize = 256;
 impl Server {
     /// Makes a pool with `outside` connections of the budget left to something else.
     pub(crate) fn new(
-        connect: PgConnectOptions,
+        connector: Connector,
         options: PoolOptions,
         outside: usize,
         own: Own,
@@ -129,7 +129,7 @@ impl Server {
         let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
         Arc::new(Self {
             options,
-            connect,
+            connector,
             system,
             upkeep: Arc::new(upkeep),
             manager,
@@ -412,6 +412,11 @@ impl Server {
 
     pub(crate) fn options(&self) -> &PoolOptions {
         &self.options
+    }
+
+    /// Returns how connections are opened.
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     pub(crate) fn system(&self) -> &Arc<Occupant> {

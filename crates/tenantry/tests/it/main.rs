@@ -28,6 +28,7 @@ mod faults;
 mod forged;
 mod given_away;
 mod health;
+mod hooks;
 mod identity;
 mod idle_in_transaction;
 mod isolation;
