@@ -25,7 +25,7 @@ use crate::{
     catalog::listen,
     db::{SharedDb, TenantDb},
     drift::Drift,
-    error::Error,
+    error::{Error, OptionsError},
     event::EvictReason,
     fan_out::FanOut,
     fleet::Fleet,
@@ -224,6 +224,34 @@ impl TenantManager {
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         self.server().snapshot(Detail::Tenants)
+    }
+
+    /// Changes the budget of connections while the manager works: a deployment that scales out divides the
+    /// server's connections anew.
+    ///
+    /// A larger budget can be used at once. For a smaller one, idle connections are closed now and leased ones
+    /// when they come back; until then none is opened. What follows from the budget follows again: the
+    /// [reserve](crate::PoolOptions::reserved_connections) and the [cap per
+    /// tenant](crate::PoolOptions::max_connections_per_tenant), unless they were set. Snapshots, metrics and
+    /// health show the new budget.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = tenantry::TenantManager::builder("postgres://app@localhost/saas").build()?;
+    /// manager.resize(40)?;
+    /// assert_eq!(manager.snapshot().max, 40);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`](crate::OptionsError) where [`build`](ManagerBuilder::build) would refuse the budget, such as
+    /// one below a cap that was set. Nothing is changed then.
+    pub fn resize(&self, max_connections: usize) -> Result<(), OptionsError> {
+        self.server().resize(max_connections)
     }
 
     /// Binds a connection to each of these tenants before the first request needs it.

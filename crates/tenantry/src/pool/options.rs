@@ -248,11 +248,6 @@ impl PoolOptions {
         self.breaker.check()
     }
 
-    /// Connections that upkeep may have in use: a cap that is set holds for it, too.
-    pub(crate) fn cap_of_upkeep(&self) -> usize {
-        self.max_connections_per_tenant.unwrap_or(self.max_connections)
-    }
-
     pub(crate) fn reserve(&self) -> usize {
         self.reserved_connections.unwrap_or(usize::from(self.max_connections >= 10))
     }

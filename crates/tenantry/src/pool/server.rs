@@ -4,7 +4,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,7 +35,7 @@ use super::{
     state::{Order, State, Waiter},
 };
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, OptionsError},
     event::{EventOptions, EvictReason, Hooks, Observer},
     tenant::{Binding, Ident, TenantId},
 };
@@ -43,6 +43,10 @@ use crate::{
 /// The pool of one PostgreSQL server: the shell around the scheduler.
 pub(crate) struct Server {
     pub(super) options: PoolOptions,
+    /// The budget now; the options say what it was in the beginning.
+    max_connections: AtomicUsize,
+    /// Connections of the budget that something else uses.
+    outside: usize,
     pub(super) connector: Connector,
     /// The library's own occupant, for catalog and housekeeping.
     system: Arc<Occupant>,
@@ -127,8 +131,11 @@ impl Server {
         let shutdown = CancellationToken::new();
         // Hooks hear of what is told while everything ends, so they are told to end last.
         let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
+        let max_connections = AtomicUsize::new(options.max_connections);
         Arc::new(Self {
             options,
+            max_connections,
+            outside,
             connector,
             system,
             upkeep: Arc::new(upkeep),
@@ -229,7 +236,8 @@ impl Server {
     }
 
     pub(crate) fn snapshot(&self, detail: Detail) -> PoolSnapshot {
-        let mut snapshot = self.state.lock().totals(&self.options, self.outcomes.read());
+        let (max, acquires) = (self.max_connections(), self.outcomes.read());
+        let mut snapshot = self.state.lock().totals(max, &self.options, acquires);
         if detail == Detail::Tenants {
             snapshot.tenants = self.tenant_pools().map(|(_, snapshot)| snapshot).collect();
         }
@@ -350,7 +358,8 @@ impl Server {
 
     /// Connections that upkeep can have at most.
     pub(crate) fn places_for_upkeep(&self) -> usize {
-        self.places_for_tenants().min(self.options.cap_of_upkeep())
+        let cap = self.options.max_connections_per_tenant;
+        self.places_for_tenants().min(cap.unwrap_or(usize::MAX))
     }
 
     /// Connections that one tenant can have at most.
@@ -410,6 +419,31 @@ impl Server {
         self.runtime.get()
     }
 
+    /// Returns the budget.
+    pub(crate) fn max_connections(&self) -> usize {
+        self.max_connections.load(Ordering::Relaxed)
+    }
+
+    /// Changes the budget.
+    pub(crate) fn resize(self: &Arc<Self>, max_connections: usize) -> Result<(), OptionsError> {
+        let options = self.options.clone().max_connections(max_connections);
+        options.check()?;
+        if max_connections <= self.outside {
+            let must = "be at least 2: the catalog keeps one to listen for changes";
+            return Err(OptionsError::new("max_connections", must));
+        }
+        let limits = options.limits(self.outside);
+        if limits.budget > 1 {
+            self.separation.note_room();
+        }
+        self.change(|state, now| {
+            self.max_connections.store(max_connections, Ordering::Relaxed);
+            state.resize(now, limits);
+        });
+        Ok(())
+    }
+
+    /// Returns the options as they were in the beginning.
     pub(crate) fn options(&self) -> &PoolOptions {
         &self.options
     }

@@ -55,6 +55,7 @@ mod provision;
 mod recovery;
 mod requests;
 mod resilience;
+mod resize;
 mod roles;
 mod runtimes;
 mod schema;
