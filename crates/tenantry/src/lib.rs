@@ -155,8 +155,8 @@ pub use metrics::{
     TenantMetrics, UpkeepMetrics,
 };
 pub use pool::{
-    Acquires, BreakerOptions, Credentials, Lease, PoolOptions, PoolSnapshot, Pooling,
-    SharedPoolSnapshot, TenantPoolSnapshot,
+    Acquires, BreakerOptions, Credentials, Lease, LoadBalanceHosts, ParseTargetError, PoolOptions,
+    PoolSnapshot, Pooling, SharedPoolSnapshot, TargetSessionAttrs, TenantPoolSnapshot,
 };
 pub use tenant::{
     Ident, IdentError, Isolation, NameTemplate, ParseTenantIdError, Placement, SlugError,

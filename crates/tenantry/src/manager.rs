@@ -85,9 +85,11 @@ impl TenantManager {
     /// comes from `PGHOST`, `PGPASSWORD` and the like, and from the `.pgpass` file, as
     /// [sqlx](sqlx::postgres::PgConnectOptions) reads them.
     ///
-    /// [`build`](ManagerBuilder::build) refuses what cannot be honoured: unknown parameters, several
-    /// hosts, `target_session_attrs` other than `any`, `channel_binding=require`, files that cannot be
-    /// read. Its error names the parameter. No part of the URL that may be secret shows up in a log or an
+    /// Several [hosts](ManagerBuilder::hosts) are `postgres://app@db1:5432,db2:5433/saas`, or lists in `host` and
+    /// `port`, with `target_session_attrs` and `load_balance_hosts`.
+    ///
+    /// [`build`](ManagerBuilder::build) refuses what cannot be honoured: unknown parameters,
+    /// `channel_binding=require`, files that cannot be read. Its error names the parameter. No part of the URL that may be secret shows up in a log or an
     /// error.
     ///
     /// As with libpq, `sslmode=require` with an `sslrootcert` is `verify-ca`, `sslrootcert=system` takes the
@@ -99,7 +101,8 @@ impl TenantManager {
         ManagerBuilder::new(database_url.as_ref())
     }
 
-    /// Begins to configure a manager for a server that is described by options instead of a URL.
+    /// Begins to configure a manager for a server that is described by options instead of a URL. Several are
+    /// given with [`hosts`](ManagerBuilder::hosts).
     pub fn builder_with(connect: PgConnectOptions) -> ManagerBuilder {
         ManagerBuilder::with(connect)
     }

@@ -65,7 +65,7 @@ impl Listening {
 
     /// Listens until the connection is lost.
     async fn once(&mut self, connector: &Connector, one: &PgPool) -> sqlx::Result<()> {
-        one.set_connect_options(connector.fresh_options(None).await?);
+        one.set_connect_options(connector.primary().await?);
         let mut listener = PgListener::connect_with(one).await?;
         // What was missed is to be known before there is another connection.
         listener.eager_reconnect(false);

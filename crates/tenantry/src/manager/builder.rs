@@ -17,7 +17,8 @@ use crate::{
     fleet::Fleet,
     pool::{
         AfterConnect, AskAfterBind, AskAtConnect, AskForCredentials, Class, Connector, Credentials,
-        ExtensionSchemas, Guard, Login, Occupant, OccupantId, Own, PoolOptions, Server,
+        ExtensionSchemas, Guard, LoadBalanceHosts, Login, Occupant, OccupantId, Own, PoolOptions,
+        Server, TargetSessionAttrs,
     },
     retry::RetryPolicy,
     tenant::{Binding, Ident, IdentError, Isolation, TemplateError, Tenant, TenantRecord},
@@ -26,7 +27,10 @@ use crate::{
 /// Configures a [`TenantManager`].
 #[must_use = "a builder does nothing until build is called"]
 pub struct ManagerBuilder {
-    connect: Result<PgConnectOptions, ConfigError>,
+    /// One for each host, at least one.
+    hosts: Result<Vec<PgConnectOptions>, ConfigError>,
+    target: TargetSessionAttrs,
+    order: LoadBalanceHosts,
     isolation: Isolation,
     catalog: Box<dyn Catalog>,
     catalog_options: CatalogOptions,
@@ -53,8 +57,8 @@ impl ManagerBuilder {
             return Self::from_parsed(Err(ConfigError::NoUrl));
         }
         match Connecting::read(database_url) {
-            Ok(Connecting { options, timeout }) => {
-                let mut builder = Self::with(options);
+            Ok(Connecting { hosts, target, order, timeout }) => {
+                let mut builder = Self { target, order, ..Self::from_parsed(Ok(hosts)) };
                 builder.pool_overrides.url_connect_timeout = timeout;
                 builder
             }
@@ -63,12 +67,14 @@ impl ManagerBuilder {
     }
 
     pub(super) fn with(connect: PgConnectOptions) -> Self {
-        Self::from_parsed(Ok(connect))
+        Self::from_parsed(Ok(vec![connect]))
     }
 
-    fn from_parsed(connect: Result<PgConnectOptions, ConfigError>) -> Self {
+    fn from_parsed(hosts: Result<Vec<PgConnectOptions>, ConfigError>) -> Self {
         Self {
-            connect,
+            hosts,
+            target: TargetSessionAttrs::default(),
+            order: LoadBalanceHosts::default(),
             isolation: Isolation::default(),
             catalog: Box::new(SchemaDiscovery::new()),
             catalog_options: CatalogOptions::default(),
@@ -88,6 +94,55 @@ impl ManagerBuilder {
             after_bind: None,
             instance: None,
         }
+    }
+
+    /// Sets the hosts that a connection can go to, in place of those of the URL, each with its user, database and
+    /// so on. They must be copies of one database, such as a primary and its standbys: what is known of one
+    /// is taken to hold for all.
+    ///
+    /// Each connect tries them [in order](Self::load_balance_hosts) and takes the first that accepts it and
+    /// is what [`target_session_attrs`](Self::target_session_attrs) asks for. Each has an equal share of the
+    /// time that is left of [`connect_timeout`](PoolOptions::connect_timeout). A host that refuses the password
+    /// ends the attempt, as with [libpq]. If none can be used, the error's source tells what each said.
+    ///
+    /// In a URL, write `postgres://app@db1:5432,db2:5433/saas?target_session_attrs=read-write`.
+    ///
+    /// [libpq]: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sqlx::postgres::PgConnectOptions;
+    /// use tenantry::{TargetSessionAttrs, TenantManager};
+    ///
+    /// let options = PgConnectOptions::new().username("app").database("saas");
+    /// let hosts = ["db1", "db2"].map(|host| options.clone().host(host));
+    /// let manager = TenantManager::builder_with(options)
+    ///     .hosts(hosts)
+    ///     .target_session_attrs(TargetSessionAttrs::ReadWrite);
+    /// ```
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = PgConnectOptions>) -> Self {
+        self.hosts = Ok(hosts.into_iter().collect());
+        self
+    }
+
+    /// Sets what a host must be to be connected to. Default: that of the URL or of `PGTARGETSESSIONATTRS`,
+    /// [`Any`](TargetSessionAttrs::Any) otherwise.
+    ///
+    /// It holds for all connections of the pool, those of migrations and provisioning included. The connection
+    /// that listens to the catalog goes to a primary where there are several hosts: a standby does not allow it.
+    /// With standbys, a change that was announced may be read before it was replicated, and is then noticed
+    /// after [`ttl`](CatalogOptions::ttl).
+    pub fn target_session_attrs(mut self, target: TargetSessionAttrs) -> Self {
+        self.target = target;
+        self
+    }
+
+    /// Sets in which order hosts are tried. Default: that of the URL or of `PGLOADBALANCEHOSTS`, as listed
+    /// otherwise.
+    pub fn load_balance_hosts(mut self, order: LoadBalanceHosts) -> Self {
+        self.order = order;
+        self
     }
 
     /// Sets how tenants' data is kept apart. Default: a schema each, named `tenant_{id}`.
@@ -545,7 +600,10 @@ impl ManagerBuilder {
     ///
     /// [`ConfigError`] says which setting cannot be used, and why.
     pub fn build(self) -> Result<TenantManager, ConfigError> {
-        let connect = self.connect?;
+        let hosts = self.hosts?;
+        let Some(connect) = hosts.first() else {
+            return Err(ConfigError::NoUrl);
+        };
         let pool = self.pool_overrides.apply(self.pool);
         pool.check()?;
         self.events.check()?;
@@ -563,13 +621,7 @@ impl ManagerBuilder {
         if outside >= pool.max_connections {
             return Err(ConfigError::NoRoomToListen);
         }
-        let name = session_name(&connect, self.instance, pool.name_tenants);
-        let connect = connect.application_name(&name);
-        // What sqlx would say about statements on handles is told by the pool, with the tenant; for
-        // what is handed out it is there for those who ask.
-        let connect = connect
-            .log_statements(log::LevelFilter::Trace)
-            .log_slow_statements(log::LevelFilter::Trace, self.events.slow_query_threshold);
+        let name = session_name(connect, self.instance, pool.name_tenants);
         let occupant = |id, class, binding| Arc::new(Occupant::new(id, class, binding));
         let system = occupant(OccupantId::System, Class::System, Binding::library());
         let shared = Binding::shared(&shared_schema).reaching(extensions.names());
@@ -579,6 +631,21 @@ impl ManagerBuilder {
         let for_catalog = pool.reserve().max(1);
         let (events, hooks) = (self.events, self.hooks);
         let manager = connect.get_username().to_owned();
+        // What sqlx would say about statements on handles is told by the pool, with the tenant; for
+        // what is handed out it is there for those who ask.
+        let named = hosts.into_iter().map(|host| {
+            host.application_name(&name)
+                .log_statements(log::LevelFilter::Trace)
+                .log_slow_statements(log::LevelFilter::Trace, events.slow_query_threshold)
+        });
+        let connector = Connector {
+            hosts: named.collect(),
+            target: self.target,
+            order: self.order,
+            timeout: pool.connect_timeout,
+            credentials: self.connect_credentials,
+            after_connect: self.after_connect,
+        };
         let runtime = self.upkeep.as_ref().filter(|upkeep| upkeep.user() != manager);
         let runtime = runtime.map(|_| Ident::parse(&manager)).transpose();
         let runtime = runtime.map_err(ConfigError::Role)?;
@@ -589,8 +656,6 @@ impl ManagerBuilder {
             extensions: Arc::clone(&extensions),
             guard: Guard::Refuses,
         };
-        let connector =
-            Connector::new(connect).asking(self.connect_credentials).preparing(self.after_connect);
         let server = Server::new(connector, pool, outside, own, events, hooks);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked = Asked { library: db(Arc::clone(server.system())), shared: db(catalog) };

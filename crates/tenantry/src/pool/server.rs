@@ -185,6 +185,9 @@ impl Server {
     /// Notes that a server in recovery has, or may have, refused a write: another connection may lead
     /// to the primary.
     pub(super) fn leave_standby(&self) {
+        if self.connector.target.wants_standby() {
+            return;
+        }
         if let Some(before) = self.standby.lock().refused(self.now()) {
             self.standby_before.fetch_max(nanos(before), Ordering::Relaxed);
         }

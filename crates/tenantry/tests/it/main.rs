@@ -29,6 +29,7 @@ mod forged;
 mod given_away;
 mod health;
 mod hooks;
+mod hosts;
 mod identity;
 mod idle_in_transaction;
 mod isolation;
