@@ -127,7 +127,13 @@
 //!
 //! | feature | default | what it does |
 //! |---|---|---|
-//! | `ops` | on | [`ops_routes`] and [`OpsRoutes`]; needs axum itself, and prometheus |
+//! | `ops` | on | [`ops_routes`] and [`OpsRoutes`]; needs axum itself |
+//! | `prometheus` | on | `/metrics` and the collector of the manager |
+//! | `tls` | on | TLS to the server, as the same feature of `tenantry` |
+//! | `tls-native-roots` | off | likewise |
+//!
+//! The features of `tenantry` that are on by default are on through this crate, too: turn them off with
+//! `default-features = false` on both.
 
 mod current_tenant;
 mod db;

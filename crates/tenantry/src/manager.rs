@@ -30,7 +30,7 @@ use crate::{
     fan_out::FanOut,
     fleet::Fleet,
     health::{self, Checks, HealthOptions, HealthReport, Subject, UnreachableExtension},
-    metrics::{Metrics, MetricsCollector, MetricsOptions, UpkeepMetrics},
+    metrics::{Metrics, UpkeepMetrics},
     migrate::TenantMigrator,
     pool::{Detail, OccupantId, PoolSnapshot, Server},
     proof::{self, IsolationProof, ProofOptions},
@@ -438,9 +438,13 @@ impl TenantManager {
     /// # Examples
     ///
     /// See [`MetricsCollector`].
+    #[cfg(feature = "prometheus")]
     #[must_use]
-    pub fn collector(&self, options: MetricsOptions) -> MetricsCollector {
-        MetricsCollector::new(self.server(), &self.0.checks, &options)
+    pub fn collector(
+        &self,
+        options: crate::metrics::MetricsOptions,
+    ) -> crate::metrics::MetricsCollector {
+        crate::metrics::MetricsCollector::new(self.server(), &self.0.checks, &options)
     }
 
     /// Sends the pool's figures to OpenTelemetry, under the names of its [semantic
