@@ -205,6 +205,7 @@
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `ops` | on | [`ops_scope`] and [`OpsScope`] |
+//! | `lint` | on | a parser for the lint of migrations, as the same feature of `tenantry` |
 //! | `prometheus` | on | `/metrics` and the collector of the manager |
 //! | `tls` | on | TLS to the server, as the same feature of `tenantry` |
 //! | `tls-native-roots` | off | likewise |

@@ -98,6 +98,7 @@
 //! |---|---|---|
 //! | `tls` | on | TLS to the server through rustls, with the roots of webpki-roots |
 //! | `tls-native-roots` | off | TLS with the roots of the system in their place, read at each connect |
+//! | `lint` | on | a parser of SQL for the [lint](migrate::Lint) of migrations. Without it the lint goes by words: it finds fewer names of other schemas, and nothing that may hurt a running service |
 //! | `prometheus` | on | [`TenantManager::collector`], and `/metrics` of `ops`; [`TenantManager::metrics`] is always there |
 //! | `fmt` | off | `PlainFormat`: a plain line for each event, for tracing-subscriber |
 //! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
@@ -106,8 +107,11 @@
 //! | `schemars` | off | `schemars::JsonSchema` for reports, plans, records and events; use `SchemaSettings::for_serialize`, since they are only written |
 
 #![cfg_attr(
-    not(feature = "prometheus"),
-    allow(dead_code, reason = "some figures are read by the collector alone")
+    not(all(feature = "lint", feature = "prometheus")),
+    allow(
+        dead_code,
+        reason = "some figures are for the collector alone, some rules for the parser"
+    )
 )]
 
 pub mod activity;
