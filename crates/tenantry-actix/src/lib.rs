@@ -203,8 +203,15 @@
 //!
 //! | feature | default | what it does |
 //! |---|---|---|
-//! | `ops` | on | [`ops_scope`] and [`OpsScope`]; needs prometheus |
+//! | `ops` | on | [`ops_scope`] and [`OpsScope`] |
+//! | `lint` | on | a parser for the lint of migrations, as the same feature of `tenantry` |
+//! | `prometheus` | on | `/metrics` and the collector of the manager |
 //! | `serve` | on | [`serve()`] and [`bind`]; needs tokio's signals |
+//! | `tls` | on | TLS to the server, as the same feature of `tenantry` |
+//! | `tls-native-roots` | off | likewise |
+//!
+//! The features of `tenantry` that are on by default are on through this crate, too: turn them off with
+//! `default-features = false` on both.
 //!
 //! Of actix-web's own features none is turned on: an application chooses cookies, compression, HTTP/2
 //! and macros itself.

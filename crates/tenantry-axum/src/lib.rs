@@ -127,8 +127,15 @@
 //!
 //! | feature | default | what it does |
 //! |---|---|---|
-//! | `ops` | on | [`ops_routes`] and [`OpsRoutes`]; needs axum itself, and prometheus |
+//! | `ops` | on | [`ops_routes`] and [`OpsRoutes`]; needs axum itself |
+//! | `lint` | on | a parser for the lint of migrations, as the same feature of `tenantry` |
+//! | `prometheus` | on | `/metrics` and the collector of the manager |
 //! | `serve` | on | [`serve()`] and [`bind`]; needs axum's server for HTTP/1, and tokio's signals |
+//! | `tls` | on | TLS to the server, as the same feature of `tenantry` |
+//! | `tls-native-roots` | off | likewise |
+//!
+//! The features of `tenantry` that are on by default are on through this crate, too: turn them off with
+//! `default-features = false` on both.
 
 mod current_tenant;
 mod db;

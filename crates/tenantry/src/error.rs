@@ -177,6 +177,12 @@ pub enum ErrorKind {
     Clone,
     /// A seed has failed, or has refused.
     Seed,
+    /// A hook of the application that has a connection in hand failed, panicked or left the session in
+    /// another place than the tenant's:
+    /// [`after_bind`](crate::ManagerBuilder::after_bind) or
+    /// [`after_connect`](crate::ManagerBuilder::after_connect). The message names it, and the connection was
+    /// closed.
+    Hook,
 }
 
 impl Error {
@@ -226,6 +232,21 @@ impl Error {
     pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
         self
+    }
+
+    /// Returns the source if it is an error of sqlx that passes the test; otherwise the error unchanged.
+    pub(crate) fn into_source_if(
+        mut self,
+        test: impl Fn(&sqlx::Error) -> bool,
+    ) -> Result<sqlx::Error, Self> {
+        let source = self.0.source.take().map(|source| source.downcast::<sqlx::Error>());
+        match source {
+            Some(Ok(error)) if test(&error) => return Ok(*error),
+            Some(Ok(error)) => self.0.source = Some(error),
+            Some(Err(other)) => self.0.source = Some(other),
+            None => {}
+        }
+        Err(self)
     }
 
     /// Makes an error of [`ErrorKind::Catalog`], for catalogs outside this crate.
@@ -416,6 +437,7 @@ impl ErrorKind {
             Self::Migration => "migration failed",
             Self::Clone => "clone failed",
             Self::Seed => "seed failed",
+            Self::Hook => "hook failed",
         }
     }
 }

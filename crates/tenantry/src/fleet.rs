@@ -150,10 +150,8 @@ impl Fleet {
     pub(crate) async fn list(&self) -> Result<Vec<TenantRecord>, Error> {
         let tenants = self.lookup.list(&self.asked).await?;
         let count = |state| tenants.iter().filter(|tenant| tenant.state == state).count();
-        self.server.observer.meters.listed(&[
-            ("active", count(TenantState::Active)),
-            ("suspended", count(TenantState::Suspended)),
-        ]);
+        let (active, suspended) = (count(TenantState::Active), count(TenantState::Suspended));
+        self.server.observer.meters.listed(active, suspended);
         Ok(tenants)
     }
 

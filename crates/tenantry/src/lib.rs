@@ -110,12 +110,23 @@
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `tls` | on | TLS to the server through rustls, with the roots of webpki-roots |
+//! | `tls-native-roots` | off | TLS with the roots of the system in their place, read at each connect |
+//! | `lint` | on | a parser of SQL for the [lint](migrate::Lint) of migrations. Without it the lint goes by words: it finds fewer names of other schemas, and nothing that may hurt a running service |
+//! | `prometheus` | on | [`TenantManager::collector`], and `/metrics` of `ops`; [`TenantManager::metrics`] is always there |
 //! | `fmt` | off | `PlainFormat`: a plain line for each event, for tracing-subscriber |
 //! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
 //! | `ops` | off | the module `ops`: what the adapters' routes for health and metrics answer |
 //! | `uuid` | off | `TenantId: From<Uuid>` |
 //! | `serve` | off | the module `serve`: signals and the order of a graceful shutdown, for the adapters' `serve` |
 //! | `schemars` | off | `schemars::JsonSchema` for reports, plans, records and events; use `SchemaSettings::for_serialize`, since they are only written |
+
+#![cfg_attr(
+    not(all(feature = "lint", feature = "prometheus")),
+    allow(
+        dead_code,
+        reason = "some figures are for the collector alone, some rules for the parser"
+    )
+)]
 
 pub mod activity;
 pub mod admission;
@@ -169,13 +180,15 @@ pub use health::{
     TenantHealth, Unreachable, UnreachableExtension,
 };
 pub use manager::{ConfigError, ManagerBuilder, TenantManager, UrlError, url_parameters};
+#[cfg(feature = "prometheus")]
+pub use metrics::MetricsCollector;
 pub use metrics::{
-    ConnectionCounts, Metrics, MetricsCollector, MetricsOptions, PoolsMetrics, SharedMetrics,
-    TenantMetrics, UpkeepMetrics,
+    ConnectionCounts, Metrics, MetricsOptions, PoolsMetrics, SharedMetrics, TenantMetrics,
+    UpkeepMetrics,
 };
 pub use pool::{
-    Acquires, BreakerOptions, Credentials, Lease, PoolOptions, PoolSnapshot, Pooling,
-    SharedPoolSnapshot, TenantPoolSnapshot,
+    Acquires, BreakerOptions, Credentials, Lease, LoadBalanceHosts, ParseTargetError, PoolOptions,
+    PoolSnapshot, Pooling, SharedPoolSnapshot, TargetSessionAttrs, TenantPoolSnapshot,
 };
 pub use tenant::{
     Ident, IdentError, Isolation, NameTemplate, ParseTenantIdError, Placement, SlugError,

@@ -2,6 +2,7 @@
 
 mod builder;
 mod instance;
+mod overrides;
 mod parameters;
 mod url;
 
@@ -24,12 +25,12 @@ use crate::{
     catalog::listen,
     db::{SharedDb, TenantDb},
     drift::Drift,
-    error::Error,
+    error::{Error, OptionsError},
     event::EvictReason,
     fan_out::FanOut,
     fleet::Fleet,
     health::{self, Checks, HealthOptions, HealthReport, Subject, UnreachableExtension},
-    metrics::{Metrics, MetricsCollector, MetricsOptions, UpkeepMetrics},
+    metrics::{Metrics, UpkeepMetrics},
     migrate::TenantMigrator,
     pool::{Detail, OccupantId, PoolSnapshot, Server},
     proof::{self, IsolationProof, ProofOptions},
@@ -71,7 +72,6 @@ pub struct TenantManager(Arc<Inner>);
 
 struct Inner {
     fleet: Fleet,
-    connect: PgConnectOptions,
     checks: Arc<Checks>,
     /// Two warm-ups at once would wait for each other's connections.
     warming: tokio::sync::Mutex<()>,
@@ -85,29 +85,32 @@ impl TenantManager {
     /// comes from `PGHOST`, `PGPASSWORD` and the like, and from the `.pgpass` file, as
     /// [sqlx](sqlx::postgres::PgConnectOptions) reads them.
     ///
-    /// [`build`](ManagerBuilder::build) refuses what cannot be honoured: unknown parameters, several
-    /// hosts, `target_session_attrs` other than `any`, `channel_binding=require`, files that cannot be
-    /// read. Its error names the parameter. No part of the URL that may be secret shows up in a log or an
+    /// Several [hosts](ManagerBuilder::hosts) are `postgres://app@db1:5432,db2:5433/saas`, or lists in `host` and
+    /// `port`, with `target_session_attrs` and `load_balance_hosts`.
+    ///
+    /// [`build`](ManagerBuilder::build) refuses what cannot be honoured: unknown parameters,
+    /// `channel_binding=require`, files that cannot be read. Its error names the parameter. No part of the URL that may be secret shows up in a log or an
     /// error.
     ///
     /// As with libpq, `sslmode=require` with an `sslrootcert` is `verify-ca`, `sslrootcert=system` takes the
     /// certificate authorities that sqlx was compiled with and verifies the host as well, and
     /// `connect_timeout`, in seconds, is [`PoolOptions::connect_timeout`](crate::PoolOptions::connect_timeout),
-    /// unless [`pool_options`](ManagerBuilder::pool_options) are given. Unlike with libpq, a `+` behind the
+    /// unless [`pool_options`](ManagerBuilder::pool_options) set another. Unlike with libpq, a `+` behind the
     /// `?` is a space.
     pub fn builder(database_url: impl AsRef<str>) -> ManagerBuilder {
         ManagerBuilder::new(database_url.as_ref())
     }
 
-    /// Begins to configure a manager for a server that is described by options instead of a URL.
+    /// Begins to configure a manager for a server that is described by options instead of a URL. Several are
+    /// given with [`hosts`](ManagerBuilder::hosts).
     pub fn builder_with(connect: PgConnectOptions) -> ManagerBuilder {
         ManagerBuilder::with(connect)
     }
 
-    fn new(fleet: Fleet, connect: PgConnectOptions) -> Self {
+    fn new(fleet: Fleet) -> Self {
         let checks = Arc::new(Checks::default());
         let warming = tokio::sync::Mutex::new(());
-        Self(Arc::new(Inner { fleet, connect, checks, warming }))
+        Self(Arc::new(Inner { fleet, checks, warming }))
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -116,7 +119,7 @@ impl TenantManager {
 
     /// Returns how connections are opened, with the password.
     pub(crate) fn connect_options(&self) -> &PgConnectOptions {
-        &self.0.connect
+        self.server().connector().options()
     }
 
     fn server(&self) -> &Arc<Server> {
@@ -232,6 +235,34 @@ impl TenantManager {
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         self.server().snapshot(Detail::Tenants)
+    }
+
+    /// Changes the budget of connections while the manager works: a deployment that scales out divides the
+    /// server's connections anew.
+    ///
+    /// A larger budget can be used at once. For a smaller one, idle connections are closed now and leased ones
+    /// when they come back; until then none is opened. What follows from the budget follows again: the
+    /// [reserve](crate::PoolOptions::reserved_connections) and the [cap per
+    /// tenant](crate::PoolOptions::max_connections_per_tenant), unless they were set. Snapshots, metrics and
+    /// health show the new budget.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = tenantry::TenantManager::builder("postgres://app@localhost/saas").build()?;
+    /// manager.resize(40)?;
+    /// assert_eq!(manager.snapshot().max, 40);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`](crate::OptionsError) where [`build`](ManagerBuilder::build) would refuse the budget, such as
+    /// one below a cap that was set. Nothing is changed then.
+    pub fn resize(&self, max_connections: usize) -> Result<(), OptionsError> {
+        self.server().resize(max_connections)
     }
 
     /// Binds a connection to each of these tenants before the first request needs it.
@@ -398,7 +429,8 @@ impl TenantManager {
     ///
     /// When dropped, the scratch schemas are removed in the background, which [`close`](Self::close) waits for.
     pub async fn prove_isolation(&self, options: ProofOptions) -> Result<IsolationProof, Error> {
-        let Inner { fleet, connect, .. } = &*self.0;
+        let fleet = &self.0.fleet;
+        let connect = self.connect_options();
         proof::prove(fleet, connect.get_username(), &options).await
     }
 
@@ -414,9 +446,13 @@ impl TenantManager {
     /// # Examples
     ///
     /// See [`MetricsCollector`].
+    #[cfg(feature = "prometheus")]
     #[must_use]
-    pub fn collector(&self, options: MetricsOptions) -> MetricsCollector {
-        MetricsCollector::new(self.server(), &self.0.checks, &options)
+    pub fn collector(
+        &self,
+        options: crate::metrics::MetricsOptions,
+    ) -> crate::metrics::MetricsCollector {
+        crate::metrics::MetricsCollector::new(self.server(), &self.0.checks, &options)
     }
 
     /// Sends the pool's figures to OpenTelemetry, under the names of its [semantic
@@ -575,9 +611,10 @@ impl TenantManager {
         if self.is_closed() {
             return;
         }
-        let Inner { fleet, connect, .. } = &*self.0;
+        let fleet = &self.0.fleet;
         let server = fleet.server();
-        if let Some(listening) = listen(connect, fleet.lookup(), server.shutdown()) {
+        let connector = server.connector();
+        if let Some(listening) = listen(connector, fleet.lookup(), server.shutdown()) {
             server.start();
             server.spawn(listening);
         }

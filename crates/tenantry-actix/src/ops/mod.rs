@@ -2,6 +2,8 @@
 //!
 //! The handlers decide nothing: what is told, and to whom, is the core's to say.
 
+#[cfg(feature = "prometheus")]
+mod registry;
 mod scope;
 mod service;
 

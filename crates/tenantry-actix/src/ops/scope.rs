@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use prometheus::Registry;
 use tenantry::{
     MetricsOptions, TenantManager,
     ops::{Ops, OpsOptions, RegisterError},
@@ -96,7 +95,7 @@ pub fn ops_scope(manager: TenantManager) -> OpsService {
 #[derive(Debug)]
 #[must_use = "it does nothing until it is made a service"]
 pub struct OpsScope {
-    options: OpsOptions,
+    pub(super) options: OpsOptions,
 }
 
 impl OpsScope {
@@ -125,16 +124,6 @@ impl OpsScope {
         Self { options: self.options.metrics(options) }
     }
 
-    /// Lets `/metrics` show a whole registry, in which the collector of the manager is registered.
-    /// Default: the figures of the manager alone.
-    ///
-    /// Two managers have metrics of the same names. To have both in one process, give each a registry
-    /// with a label of its own, see
-    /// [`Registry::new_custom`](prometheus::Registry::new_custom).
-    pub fn registry(self, registry: Registry) -> Self {
-        Self { options: self.options.registry(registry) }
-    }
-
     /// Lets only those read `/metrics` who know a user and a password. Default: everybody.
     ///
     /// Everybody else is answered 401. Basic authentication sends the password as good as in clear:
@@ -151,7 +140,7 @@ impl OpsScope {
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] when the [registry](Self::registry) has metrics of the same names already, as
+    /// [`RegisterError`] when the registry has metrics of the same names already, as
     /// it has when every worker makes the routes anew: make them once and clone them. Without a
     /// registry it does not fail.
     pub fn into_service(self) -> Result<OpsService, RegisterError> {

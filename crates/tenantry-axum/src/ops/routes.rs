@@ -10,7 +10,6 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE},
 };
-use prometheus::Registry;
 use tenantry::{
     MetricsOptions, TenantManager,
     ops::{Answer, Ops, OpsOptions, RegisterError},
@@ -93,7 +92,7 @@ where
 #[derive(Debug)]
 #[must_use = "it does nothing until it is made a router"]
 pub struct OpsRoutes {
-    options: OpsOptions,
+    pub(super) options: OpsOptions,
 }
 
 impl OpsRoutes {
@@ -122,16 +121,6 @@ impl OpsRoutes {
         Self { options: self.options.metrics(options) }
     }
 
-    /// Lets `/metrics` show a whole registry, in which the collector of the manager is registered.
-    /// Default: the figures of the manager alone.
-    ///
-    /// Two managers have metrics of the same names. To have both in one process, give each a registry
-    /// with a label of its own, see
-    /// [`Registry::new_custom`](prometheus::Registry::new_custom).
-    pub fn registry(self, registry: Registry) -> Self {
-        Self { options: self.options.registry(registry) }
-    }
-
     /// Lets only those read `/metrics` who know a user and a password. Default: everybody.
     ///
     /// Everybody else is answered 401. Basic authentication sends the password as good as in clear:
@@ -147,7 +136,7 @@ impl OpsRoutes {
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] when the [registry](Self::registry) has metrics of the same names already.
+    /// [`RegisterError`] when the registry has metrics of the same names already.
     /// Without one it does not fail.
     pub fn into_router<S>(self) -> Result<Router<S>, RegisterError>
     where

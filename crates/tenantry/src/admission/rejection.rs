@@ -225,6 +225,7 @@ mod tests {
             ErrorKind::Migration,
             ErrorKind::Seed,
             ErrorKind::Clone,
+            ErrorKind::Hook,
         ];
         for kind in kinds {
             let problem = core(kind).problem();

@@ -2,12 +2,13 @@ use std::time::Duration;
 
 use sqlx::{
     PgPool,
-    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+    postgres::{PgListener, PgPoolOptions},
 };
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Lookup;
+use crate::pool::Connector;
 
 /// How long to wait before listening is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -18,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Announcements that were made while nobody listened are lost, so everything is in doubt whenever the
 /// connection is lost, and again when there is another one.
 pub(crate) fn listen(
-    options: &PgConnectOptions,
+    connector: &Connector,
     lookup: &Lookup,
     shutdown: &CancellationToken,
 ) -> Option<impl Future<Output = ()> + Send + use<>> {
@@ -28,11 +29,11 @@ pub(crate) fn listen(
     }
     let mut listening =
         Listening { lookup: lookup.clone(), channel: channel.to_owned(), has_heard: false };
-    let (options, shutdown) = (options.clone(), shutdown.clone());
+    let (connector, shutdown) = (connector.clone(), shutdown.clone());
     Some(async move {
         let one = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-        let one = one.connect_lazy_with(options);
-        shutdown.run_until_cancelled(listening.go_on(&one)).await;
+        let one = one.connect_lazy_with(connector.options().clone());
+        shutdown.run_until_cancelled(listening.go_on(&connector, &one)).await;
         // A listener that is dropped hands its connection back in a task of its own; this waits for it.
         one.close().await;
     })
@@ -47,9 +48,9 @@ struct Listening {
 }
 
 impl Listening {
-    async fn go_on(&mut self, one: &PgPool) {
+    async fn go_on(&mut self, connector: &Connector, one: &PgPool) {
         loop {
-            match self.once(one).await {
+            match self.once(connector, one).await {
                 Ok(()) => tracing::warn!(
                     channel = self.channel,
                     "lost the connection that hears of changes of the catalog"
@@ -63,7 +64,8 @@ impl Listening {
     }
 
     /// Listens until the connection is lost.
-    async fn once(&mut self, one: &PgPool) -> sqlx::Result<()> {
+    async fn once(&mut self, connector: &Connector, one: &PgPool) -> sqlx::Result<()> {
+        one.set_connect_options(connector.primary().await?);
         let mut listener = PgListener::connect_with(one).await?;
         // What was missed is to be known before there is another connection.
         listener.eager_reconnect(false);

@@ -341,6 +341,7 @@ impl Lookup {
             dedicate: Dedicate { decide: Arc::new(|_| false), credentials: None },
             runtime: rules.runtime.clone(),
             complete: None,
+            after_bind: None,
         };
         let catalog = Box::new(SchemaDiscovery::new());
         Self::new(&CatalogOptions::default(), catalog, rules, retry.clone(), 1)

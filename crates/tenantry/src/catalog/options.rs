@@ -10,9 +10,9 @@ use crate::error::OptionsError;
 /// use std::time::Duration;
 /// use tenantry::{CatalogOptions, TenantManager};
 ///
-/// let mut options = CatalogOptions::default();
-/// options.ttl = Duration::from_secs(30);
-/// options.stale_if_error = Duration::from_secs(60);
+/// let options = CatalogOptions::default()
+///     .ttl(Duration::from_secs(30))
+///     .stale_if_error(Duration::from_secs(60));
 /// let manager = TenantManager::builder("postgres://app@localhost/saas").catalog_options(options);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,48 @@ pub struct CatalogOptions {
 }
 
 impl CatalogOptions {
+    /// Sets [`capacity`](Self::capacity).
+    #[must_use]
+    pub fn capacity(mut self, tenants: u64) -> Self {
+        self.capacity = tenants;
+        self
+    }
+
+    /// Sets [`ttl`](Self::ttl).
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Sets [`stale_if_error`](Self::stale_if_error).
+    #[must_use]
+    pub fn stale_if_error(mut self, time: Duration) -> Self {
+        self.stale_if_error = time;
+        self
+    }
+
+    /// Sets [`negative_ttl`](Self::negative_ttl).
+    #[must_use]
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.negative_ttl = ttl;
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets [`max_waiting`](Self::max_waiting).
+    #[must_use]
+    pub fn max_waiting(mut self, ids: usize) -> Self {
+        self.max_waiting = ids;
+        self
+    }
+
     /// Checks that the options can be used.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
         if self.timeout.is_zero() {

@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::fixed::container_of;
 use crate::{
     error::{Error, ErrorKind},
-    pool::{AskForCredentials, Class, ExtensionSchemas, Grantee, Login, Occupant, OccupantId},
+    pool::{
+        AfterBind, AskAfterBind, AskForCredentials, Class, ExtensionSchemas, Grantee, Login,
+        Occupant, OccupantId,
+    },
     tenant::{
         Binding, Ident, Isolation, PROVISIONAL, Placement, Schema, Tenant, TenantId, TenantRecord,
         TenantState,
@@ -76,6 +79,8 @@ pub(crate) struct Rules {
     pub(crate) runtime: Option<Ident>,
     /// What the application adds to each record.
     pub(crate) complete: Option<Complete>,
+    /// What the application does to sessions that were bound to a tenant.
+    pub(crate) after_bind: Option<AskAfterBind>,
 }
 
 impl Rules {
@@ -183,11 +188,11 @@ impl Rules {
         let login = self.login(&record, class);
         let occupant = Occupant::new(id, class, binding).of(schema).logging_in(login);
         let occupant = occupant.reaching(&self.extensions);
-        let occupant = Arc::new(match record.state {
-            TenantState::Active => occupant,
-            _ => occupant.suspended(),
-        });
-        let tried = AtomicU64::new(0);
-        Ok(Known { tenant: Tenant::new(record, placement), occupant, tried })
+        let is_active = record.state == TenantState::Active;
+        let tenant = Tenant::new(record, placement);
+        let hook = self.after_bind.clone().map(|hook| AfterBind::new(tenant.clone(), hook));
+        let occupant = occupant.followed_by(hook);
+        let occupant = Arc::new(if is_active { occupant } else { occupant.suspended() });
+        Ok(Known { tenant, occupant, tried: AtomicU64::new(0) })
     }
 }

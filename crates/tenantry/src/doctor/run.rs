@@ -43,7 +43,7 @@ pub(super) async fn run(doctor: &Doctor) -> DoctorReport {
     for (index, check) in first {
         reports.push((index, examine(doctor, check, &subject).await));
     }
-    let budget = doctor.manager.fleet().server().options().max_connections;
+    let budget = doctor.manager.fleet().server().max_connections();
     let at_once = (budget / 3).clamp(1, AT_ONCE);
     let rest = rest.into_iter().map(|(index, check)| {
         let subject = &subject;

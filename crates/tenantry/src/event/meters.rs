@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
-use prometheus::{Histogram, HistogramOpts, IntCounter};
-
-use super::{RetryOf, upkeep::UpkeepMeters};
+use super::{
+    RetryOf,
+    figures::{Counter, Histogram},
+    upkeep::UpkeepMeters,
+};
 use crate::error::ErrorClass;
 
 /// What is counted and timed where it happens. What the pool's own books say is not repeated here.
@@ -17,21 +19,24 @@ pub(crate) struct Meters {
     timed: AtomicBool,
     /// Where durations go beside the histograms.
     timings: OnceLock<Arc<dyn Timings>>,
-    pub(crate) wait: Histogram,
-    pub(crate) hold: Histogram,
-    pub(crate) connect: Histogram,
-    pub(crate) rebind: Histogram,
-    pub(crate) query: Histogram,
-    pub(crate) slow_queries: IntCounter,
-    pub(crate) catalog_hits: IntCounter,
-    pub(crate) catalog_misses: IntCounter,
-    pub(crate) catalog_stale: IntCounter,
-    pub(crate) hook_failures: IntCounter,
-    pub(crate) events_dropped: IntCounter,
+    pub(crate) wait: Times,
+    pub(crate) hold: Times,
+    pub(crate) connect: Times,
+    pub(crate) rebind: Times,
+    pub(crate) query: Times,
+    pub(crate) slow_queries: Counter,
+    pub(crate) catalog_hits: Counter,
+    pub(crate) catalog_misses: Counter,
+    pub(crate) catalog_stale: Counter,
+    pub(crate) hook_failures: Counter,
+    pub(crate) events_dropped: Counter,
     pub(crate) upkeep: UpkeepMeters,
     retries: [AtomicU64; RetryOf::ALL.len()],
     errors: [AtomicU64; ErrorClass::ALL.len()],
 }
+
+/// The durations of one kind.
+pub(crate) type Times = Histogram<14>;
 
 /// Takes durations as they come.
 pub(crate) trait Timings: Send + Sync {
@@ -48,47 +53,17 @@ impl Meters {
         Self {
             timed: AtomicBool::new(false),
             timings: OnceLock::new(),
-            wait: histogram(
-                "tenantry_acquire_wait_seconds",
-                "Time until an acquire had its connection: 0 for one that was there",
-            ),
-            hold: histogram(
-                "tenantry_connection_hold_seconds",
-                "Time that a connection was leased for",
-            ),
-            connect: histogram(
-                "tenantry_connect_seconds",
-                "Time that opening a connection took, without attempts that failed",
-            ),
-            rebind: histogram(
-                "tenantry_rebind_seconds",
-                "Time that resetting a session and binding it to a tenant took",
-            ),
-            query: histogram(
-                "tenantry_query_duration_seconds",
-                "Time that a statement on a handle took",
-            ),
-            slow_queries: counter(
-                "tenantry_slow_queries_total",
-                "Statements on a handle that took as long as the threshold or longer",
-            ),
-            catalog_hits: counter("tenantry_catalog_hits_total", "Look-ups answered by the cache"),
-            catalog_misses: counter(
-                "tenantry_catalog_misses_total",
-                "Look-ups that had to ask the catalog, or to wait for somebody who did",
-            ),
-            catalog_stale: counter(
-                "tenantry_catalog_stale_total",
-                "Look-ups answered by what was known before, because the catalog did not answer",
-            ),
-            hook_failures: counter(
-                "tenantry_hook_failures_total",
-                "Calls of hooks that failed or panicked",
-            ),
-            events_dropped: counter(
-                "tenantry_events_dropped_total",
-                "Events that were not told because a queue was full",
-            ),
+            wait: Histogram::new(BUCKETS),
+            hold: Histogram::new(BUCKETS),
+            connect: Histogram::new(BUCKETS),
+            rebind: Histogram::new(BUCKETS),
+            query: Histogram::new(BUCKETS),
+            slow_queries: Counter::default(),
+            catalog_hits: Counter::default(),
+            catalog_misses: Counter::default(),
+            catalog_stale: Counter::default(),
+            hook_failures: Counter::default(),
+            events_dropped: Counter::default(),
             upkeep: UpkeepMeters::new(),
             retries: Default::default(),
             errors: Default::default(),
@@ -135,7 +110,7 @@ impl Meters {
 
     /// A schema has ended in a run of the migrator.
     pub(crate) fn migrated(&self, outcome: &'static str, took: Duration) {
-        self.upkeep.migrations.with_label_values(&[outcome]).inc();
+        self.upkeep.migrations.inc(outcome);
         if !matches!(outcome, "up_to_date" | "skipped" | "doubtful") {
             let histogram = &self.upkeep.migration;
             self.time(histogram, took, |timings| timings.migration(outcome, took));
@@ -144,22 +119,19 @@ impl Meters {
 
     /// A tenant was created, or could not be.
     pub(crate) fn created(&self, outcome: &'static str, took: Duration) {
-        self.upkeep.creations.with_label_values(&[outcome]).inc();
+        self.upkeep.creations.inc(outcome);
         let histogram = &self.upkeep.creation;
         self.time(histogram, took, |timings| timings.creation(outcome, took));
     }
 
-    /// So many tenants are in these states.
-    pub(crate) fn listed(&self, states: &[(&'static str, usize)]) {
-        for (state, count) in states {
-            let count = i64::try_from(*count).unwrap_or(i64::MAX);
-            self.upkeep.tenants.with_label_values(&[*state]).set(count);
-        }
+    /// So many tenants are active, and so many suspended.
+    pub(crate) fn listed(&self, active: usize, suspended: usize) {
+        self.upkeep.listed(active, suspended);
     }
 
-    fn time(&self, histogram: &Histogram, took: Duration, also: impl FnOnce(&dyn Timings)) {
+    fn time(&self, histogram: &Times, took: Duration, also: impl FnOnce(&dyn Timings)) {
         if self.is_timed() {
-            histogram.observe(took.as_secs_f64());
+            histogram.observe(took);
             if let Some(timings) = self.timings.get() {
                 also(&**timings);
             }
@@ -190,15 +162,6 @@ impl Meters {
 /// From a quarter of a millisecond to the five seconds that an acquire may take.
 const BUCKETS: [f64; 14] =
     [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-
-fn histogram(name: &str, help: &str) -> Histogram {
-    let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
-    Histogram::with_opts(options).expect("name and buckets are constants that are valid")
-}
-
-fn counter(name: &str, help: &str) -> IntCounter {
-    IntCounter::new(name, help).expect("the name is a constant that is valid")
-}
 
 #[cfg(test)]
 mod tests {

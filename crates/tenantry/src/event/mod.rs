@@ -6,6 +6,7 @@
 
 mod breaker_state;
 mod evict_reason;
+mod figures;
 mod hook;
 mod kinds;
 mod line;
@@ -28,6 +29,8 @@ pub use kinds::{
 };
 pub(crate) use kinds::{serialize_millis, serialize_optional_millis};
 pub(crate) use meters::Meters;
+#[cfg(feature = "prometheus")]
+pub(crate) use meters::Times;
 #[cfg(feature = "opentelemetry")]
 pub(crate) use meters::Timings;
 pub(crate) use observer::{Observer, Ran, Whose};
@@ -36,4 +39,3 @@ pub use options::EventOptions;
 pub use plain_format::PlainFormat;
 #[cfg(feature = "opentelemetry")]
 pub(crate) use upkeep::UpkeepMeters;
-pub(crate) use upkeep::{CREATED, MIGRATED};

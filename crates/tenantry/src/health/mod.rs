@@ -9,7 +9,9 @@ mod grade;
 mod options;
 mod report;
 
-pub(crate) use check::{Checks, Subject, Summary};
+#[cfg(feature = "prometheus")]
+pub(crate) use check::Summary;
+pub(crate) use check::{Checks, Subject};
 pub(crate) use extensions::unreachable;
 pub use extensions::{Unreachable, UnreachableExtension};
 pub use grade::HealthStatus;

@@ -1,8 +1,12 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+use futures_util::future::BoxFuture;
+use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
-use super::{TenantManager, instance::session_name, parameters::Connecting, url::UrlError};
+use super::{
+    TenantManager, instance::session_name, overrides::PoolOverrides, parameters::Connecting,
+    url::UrlError,
+};
 use crate::{
     catalog::{
         Asked, Catalog, CatalogOptions, Complete, Decide, Dedicate, Lookup, Rules, SchemaDiscovery,
@@ -12,22 +16,27 @@ use crate::{
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
     fleet::Fleet,
     pool::{
-        AskForCredentials, Class, Credentials, ExtensionSchemas, Guard, Login, Occupant,
-        OccupantId, Own, PoolOptions, Server,
+        AfterConnect, AskAfterBind, AskAtConnect, AskForCredentials, Class, Connector, Credentials,
+        ExtensionSchemas, Guard, LoadBalanceHosts, Login, Occupant, OccupantId, Own, PoolOptions,
+        Server, TargetSessionAttrs,
     },
     retry::RetryPolicy,
-    tenant::{Binding, Ident, IdentError, Isolation, TemplateError, TenantRecord},
+    tenant::{Binding, Ident, IdentError, Isolation, TemplateError, Tenant, TenantRecord},
 };
 
 /// Configures a [`TenantManager`].
 #[must_use = "a builder does nothing until build is called"]
 pub struct ManagerBuilder {
-    connect: Result<PgConnectOptions, ConfigError>,
+    /// One for each host, at least one.
+    hosts: Result<Vec<PgConnectOptions>, ConfigError>,
+    target: TargetSessionAttrs,
+    order: LoadBalanceHosts,
     isolation: Isolation,
     catalog: Box<dyn Catalog>,
     catalog_options: CatalogOptions,
     complete: Option<Complete>,
     pool: PoolOptions,
+    pool_overrides: PoolOverrides,
     shared_schema: String,
     tenants_see_shared: bool,
     extension_schemas: Vec<String>,
@@ -36,6 +45,9 @@ pub struct ManagerBuilder {
     dedicate: Option<Decide>,
     credentials: Option<AskForCredentials>,
     upkeep: Option<Credentials>,
+    connect_credentials: Option<AskAtConnect>,
+    after_connect: Option<AfterConnect>,
+    after_bind: Option<AskAfterBind>,
     instance: Option<String>,
 }
 
@@ -45,11 +57,9 @@ impl ManagerBuilder {
             return Self::from_parsed(Err(ConfigError::NoUrl));
         }
         match Connecting::read(database_url) {
-            Ok(Connecting { options, timeout }) => {
-                let mut builder = Self::with(options);
-                if let Some(timeout) = timeout {
-                    builder.pool.connect_timeout = timeout;
-                }
+            Ok(Connecting { hosts, target, order, timeout }) => {
+                let mut builder = Self { target, order, ..Self::from_parsed(Ok(hosts)) };
+                builder.pool_overrides.url_connect_timeout = timeout;
                 builder
             }
             Err(error) => Self::from_parsed(Err(error.into())),
@@ -57,17 +67,20 @@ impl ManagerBuilder {
     }
 
     pub(super) fn with(connect: PgConnectOptions) -> Self {
-        Self::from_parsed(Ok(connect))
+        Self::from_parsed(Ok(vec![connect]))
     }
 
-    fn from_parsed(connect: Result<PgConnectOptions, ConfigError>) -> Self {
+    fn from_parsed(hosts: Result<Vec<PgConnectOptions>, ConfigError>) -> Self {
         Self {
-            connect,
+            hosts,
+            target: TargetSessionAttrs::default(),
+            order: LoadBalanceHosts::default(),
             isolation: Isolation::default(),
             catalog: Box::new(SchemaDiscovery::new()),
             catalog_options: CatalogOptions::default(),
             complete: None,
             pool: PoolOptions::default(),
+            pool_overrides: PoolOverrides::default(),
             shared_schema: "public".to_owned(),
             tenants_see_shared: false,
             extension_schemas: Vec::new(),
@@ -76,8 +89,60 @@ impl ManagerBuilder {
             dedicate: None,
             credentials: None,
             upkeep: None,
+            connect_credentials: None,
+            after_connect: None,
+            after_bind: None,
             instance: None,
         }
+    }
+
+    /// Sets the hosts that a connection can go to, in place of those of the URL, each with its user, database and
+    /// so on. They must be copies of one database, such as a primary and its standbys: what is known of one
+    /// is taken to hold for all.
+    ///
+    /// Each connect tries them [in order](Self::load_balance_hosts) and takes the first that accepts it and
+    /// is what [`target_session_attrs`](Self::target_session_attrs) asks for. Each has an equal share of the
+    /// time that is left of [`connect_timeout`](PoolOptions::connect_timeout). A host that refuses the password
+    /// ends the attempt, as with [libpq]. If none can be used, the error's source tells what each said.
+    ///
+    /// In a URL, write `postgres://app@db1:5432,db2:5433/saas?target_session_attrs=read-write`.
+    ///
+    /// [libpq]: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sqlx::postgres::PgConnectOptions;
+    /// use tenantry::{TargetSessionAttrs, TenantManager};
+    ///
+    /// let options = PgConnectOptions::new().username("app").database("saas");
+    /// let hosts = ["db1", "db2"].map(|host| options.clone().host(host));
+    /// let manager = TenantManager::builder_with(options)
+    ///     .hosts(hosts)
+    ///     .target_session_attrs(TargetSessionAttrs::ReadWrite);
+    /// ```
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = PgConnectOptions>) -> Self {
+        self.hosts = Ok(hosts.into_iter().collect());
+        self
+    }
+
+    /// Sets what a host must be to be connected to. Default: that of the URL or of `PGTARGETSESSIONATTRS`,
+    /// [`Any`](TargetSessionAttrs::Any) otherwise.
+    ///
+    /// It holds for all connections of the pool, those of migrations and provisioning included. The connection
+    /// that listens to the catalog goes to a primary where there are several hosts: a standby does not allow it.
+    /// With standbys, a change that was announced may be read before it was replicated, and is then noticed
+    /// after [`ttl`](CatalogOptions::ttl).
+    pub fn target_session_attrs(mut self, target: TargetSessionAttrs) -> Self {
+        self.target = target;
+        self
+    }
+
+    /// Sets in which order hosts are tried. Default: that of the URL or of `PGLOADBALANCEHOSTS`, as listed
+    /// otherwise.
+    pub fn load_balance_hosts(mut self, order: LoadBalanceHosts) -> Self {
+        self.order = order;
+        self
     }
 
     /// Sets how tenants' data is kept apart. Default: a schema each, named `tenant_{id}`.
@@ -276,6 +341,125 @@ impl ManagerBuilder {
         self
     }
 
+    /// Asks for the manager's credentials at each connect, for passwords that expire or rotate: the tokens of
+    /// a cloud's IAM, the leases of a secret store. Default: none, user and password of the URL.
+    ///
+    /// The closure is asked for every connection attempt of the pool, and for the connection that listens to
+    /// the catalog, within [`connect_timeout`](PoolOptions::connect_timeout). An error counts as a failed
+    /// connect: it is retried, and opens the circuit breaker, if its sources are transient or unknown. Cache
+    /// what is expensive to get. Credentials are in no `Debug` output, error or log; the closure's own errors
+    /// are.
+    ///
+    /// [`credentials`](Self::credentials) of a tenant and [`upkeep_credentials`](Self::upkeep_credentials)
+    /// take their place on the connections that they are for. With `upkeep_credentials`, rights are granted to the
+    /// user of the URL: name a role there whose rights every user that the closure returns inherits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use tenantry::{Credentials, TenantManager};
+    ///
+    /// async fn token() -> Result<String, std::io::Error> {
+    /// #   unimplemented!()
+    /// }
+    ///
+    /// # fn example() -> Result<(), tenantry::ConfigError> {
+    /// let manager = TenantManager::builder("postgres://app@db.example/saas?sslmode=verify-full")
+    ///     .connect_credentials(async || {
+    ///         Ok::<_, std::io::Error>(Credentials::new("app").password(token().await?))
+    ///     })
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn connect_credentials<F, A, E>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.connect_credentials = Some(Arc::new(move || {
+            let asked = ask();
+            Box::pin(async move { asked.await.map_err(Into::into) })
+        }));
+        self
+    }
+
+    /// Runs a hook on each connection that the pool opens, before anyone gets it. Default: none.
+    ///
+    /// It is for what a reset leaves: a library that is loaded, a check of the server. What
+    /// `set` changes is gone with the first bind; use [`after_bind`](Self::after_bind),
+    /// [`map_records`](Self::map_records) or `options` in the URL for settings. It runs on connections for
+    /// tenants, for the shared schema and for the library's own work, with the login of each, within
+    /// [`connect_timeout`](PoolOptions::connect_timeout).
+    ///
+    /// If it fails or panics, the connection is closed and the connect has failed as
+    /// [`Hook`](crate::ErrorKind::Hook).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
+    /// let manager = tenantry::TenantManager::builder(url)
+    ///     .after_connect(|conn| {
+    ///         Box::pin(async move { sqlx::query("load 'auto_explain'").execute(conn).await.map(drop) })
+    ///     })
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn after_connect<F>(mut self, hook: F) -> Self
+    where
+        F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<()>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.after_connect = Some(Arc::new(hook));
+        self
+    }
+
+    /// Runs a hook on a session that was bound to a tenant, before anyone gets it. Default: none.
+    ///
+    /// It is for settings that depend on the tenant and that a [record](TenantRecord::settings) cannot hold.
+    /// Each bind wipes what the hook has set before, and runs it again; a [hit](crate::Acquires::hit) does not.
+    /// After a lease or a transaction it runs in the background, as part of the reset. A tenant whose
+    /// attributes have changed in the catalog is bound anew.
+    ///
+    /// Afterwards one more round trip checks that search path, role, session user are those of the bind, and
+    /// that no transaction is open. If the hook has changed one of them, fails or panics, the connection is
+    /// closed and the acquire fails as [`Hook`](crate::ErrorKind::Hook). The hook counts within
+    /// [`acquire_timeout`](PoolOptions::acquire_timeout); when that passes, the connection is closed.
+    ///
+    /// A hook that changes how the text of statements is read, such as `TimeZone` or
+    /// `standard_conforming_strings`, costs [kept statements](PoolOptions::keep_statements). The hook must not
+    /// release advisory locks that it has not taken. It does not run for the shared schema, for migrations,
+    /// provisioning, seeds and other upkeep, nor for scratch tenants of the proof of isolation.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(url: &str) -> Result<(), tenantry::ConfigError> {
+    /// let manager = tenantry::TenantManager::builder(url)
+    ///     .after_bind(|conn, tenant| {
+    ///         Box::pin(async move {
+    ///             let plan = tenant.attributes()["plan"].as_str().unwrap_or("free");
+    ///             let set = sqlx::query("select pg_catalog.set_config('app.tenant_plan', $1, false)");
+    ///             set.bind(plan).execute(conn).await.map(drop)
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn after_bind<F>(mut self, hook: F) -> Self
+    where
+        F: for<'c> Fn(&'c mut PgConnection, &'c Tenant) -> BoxFuture<'c, sqlx::Result<()>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.after_bind = Some(Arc::new(hook));
+        self
+    }
+
     /// Names this process to the server: all of its sessions have the `application_name`
     /// `tenantry/<instance>`, whatever they are for. Default: the `application_name` of the URL, or of
     /// `PGAPPNAME`; without that the host's name and the process id, such as `web-1.4711`.
@@ -299,30 +483,36 @@ impl ManagerBuilder {
 
     /// Sets the budget: connections to the server in this process. Default: 20.
     pub fn max_connections(mut self, most: usize) -> Self {
-        self.pool.max_connections = most;
+        self.pool_overrides.max_connections = Some(most);
         self
     }
 
     /// Sets how many connections one tenant may use at a time; see
     /// [`PoolOptions::max_connections_per_tenant`].
     pub fn max_connections_per_tenant(mut self, most: usize) -> Self {
-        self.pool.max_connections_per_tenant = Some(most);
+        self.pool_overrides.max_connections_per_tenant = Some(most);
         self
     }
 
     /// Sets how long an acquire may take. Default: 5 s.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.pool.acquire_timeout = timeout;
+        self.pool_overrides.acquire_timeout = Some(timeout);
         self
     }
 
     /// Sets how often what may succeed the next time is tried again; see [`PoolOptions::retry`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.pool.retry = policy;
+        self.pool_overrides.retry = Some(policy);
         self
     }
 
-    /// Sets everything about the pool at once, what was set before included: call it first.
+    /// Sets the options of the pool.
+    ///
+    /// The builder's setters [`max_connections`](Self::max_connections),
+    /// [`max_connections_per_tenant`](Self::max_connections_per_tenant),
+    /// [`acquire_timeout`](Self::acquire_timeout) and [`retry`](Self::retry) win over these options, before
+    /// or after this call. A `connect_timeout` in the URL is used unless these options have one other than
+    /// the default. A second call replaces the options of the first.
     pub fn pool_options(mut self, options: PoolOptions) -> Self {
         self.pool = options;
         self
@@ -410,8 +600,12 @@ impl ManagerBuilder {
     ///
     /// [`ConfigError`] says which setting cannot be used, and why.
     pub fn build(self) -> Result<TenantManager, ConfigError> {
-        let connect = self.connect?;
-        self.pool.check()?;
+        let hosts = self.hosts?;
+        let Some(connect) = hosts.first() else {
+            return Err(ConfigError::NoUrl);
+        };
+        let pool = self.pool_overrides.apply(self.pool);
+        pool.check()?;
         self.events.check()?;
         self.catalog_options.check()?;
         self.isolation.check()?;
@@ -424,25 +618,34 @@ impl ManagerBuilder {
         }
         let decide = self.dedicate.unwrap_or_else(|| Arc::new(|_| false));
         let outside = usize::from(self.catalog.channel().is_some());
-        if outside >= self.pool.max_connections {
+        if outside >= pool.max_connections {
             return Err(ConfigError::NoRoomToListen);
         }
-        let name = session_name(&connect, self.instance, self.pool.name_tenants);
-        let connect = connect.application_name(&name);
-        // What sqlx would say about statements on handles is told by the pool, with the tenant; for
-        // what is handed out it is there for those who ask.
-        let connect = connect
-            .log_statements(log::LevelFilter::Trace)
-            .log_slow_statements(log::LevelFilter::Trace, self.events.slow_query_threshold);
+        let name = session_name(connect, self.instance, pool.name_tenants);
         let occupant = |id, class, binding| Arc::new(Occupant::new(id, class, binding));
         let system = occupant(OccupantId::System, Class::System, Binding::library());
         let shared = Binding::shared(&shared_schema).reaching(extensions.names());
         let catalog = occupant(OccupantId::Catalog, Class::System, shared.clone());
         let shared = occupant(OccupantId::Shared, Class::Shared, shared);
-        let retry = self.pool.retry.clone();
-        let for_catalog = self.pool.reserve().max(1);
+        let retry = pool.retry.clone();
+        let for_catalog = pool.reserve().max(1);
         let (events, hooks) = (self.events, self.hooks);
         let manager = connect.get_username().to_owned();
+        // What sqlx would say about statements on handles is told by the pool, with the tenant; for
+        // what is handed out it is there for those who ask.
+        let named = hosts.into_iter().map(|host| {
+            host.application_name(&name)
+                .log_statements(log::LevelFilter::Trace)
+                .log_slow_statements(log::LevelFilter::Trace, events.slow_query_threshold)
+        });
+        let connector = Connector {
+            hosts: named.collect(),
+            target: self.target,
+            order: self.order,
+            timeout: pool.connect_timeout,
+            credentials: self.connect_credentials,
+            after_connect: self.after_connect,
+        };
         let runtime = self.upkeep.as_ref().filter(|upkeep| upkeep.user() != manager);
         let runtime = runtime.map(|_| Ident::parse(&manager)).transpose();
         let runtime = runtime.map_err(ConfigError::Role)?;
@@ -453,7 +656,7 @@ impl ManagerBuilder {
             extensions: Arc::clone(&extensions),
             guard: Guard::Refuses,
         };
-        let server = Server::new(connect.clone(), self.pool, outside, own, events, hooks);
+        let server = Server::new(connector, pool, outside, own, events, hooks);
         let db = |occupant| SharedDb::new(Handle::new(Arc::clone(&server), occupant));
         let asked = Asked { library: db(Arc::clone(server.system())), shared: db(catalog) };
         let shared = db(shared);
@@ -464,10 +667,11 @@ impl ManagerBuilder {
             extensions,
             runtime,
             complete: self.complete,
+            after_bind: self.after_bind,
             dedicate: Dedicate { decide, credentials: self.credentials },
         };
         let lookup = Lookup::new(&self.catalog_options, self.catalog, rules, retry, for_catalog);
-        Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup), connect))
+        Ok(TenantManager::new(Fleet::new(server, shared, asked, lookup)))
     }
 }
 

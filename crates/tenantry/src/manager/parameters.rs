@@ -14,12 +14,16 @@ use std::{
 use sqlx::postgres::PgConnectOptions;
 use sqlx_core::percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::url::{Parameter, SEVERAL_HOSTS, UrlError, parameters};
+use super::url::{Parameter, UrlError, parameters};
+use crate::pool::{LoadBalanceHosts, TargetSessionAttrs};
 
 /// What a URL says about the connections to its server.
 #[derive(Clone)]
 pub(super) struct Connecting {
-    pub(super) options: PgConnectOptions,
+    /// One for each host, at least one.
+    pub(super) hosts: Vec<PgConnectOptions>,
+    pub(super) target: TargetSessionAttrs,
+    pub(super) order: LoadBalanceHosts,
     /// The `connect_timeout`.
     pub(super) timeout: Option<Duration>,
 }
@@ -66,18 +70,35 @@ impl Connecting {
         let mode = from_environment("PGSSLMODE", "sslmode");
         let root = from_environment("PGSSLROOTCERT", "sslrootcert");
         let is_root_in_environment = environment("PGSSLROOTCERT").is_some();
+        let mut lists = Vec::new();
+        for (variable, key) in LISTS {
+            let names_host = |other: &Parameter| is_host(key) && is_host(&other.key);
+            if !given.iter().chain(&lists).any(names_host)
+                && let Some(value) = from_environment(variable, key)
+            {
+                lists.push(Parameter::new(key, value));
+            }
+        }
+        given.extend(lists);
         settle_tls(&mut given, mode, root, is_root_in_environment)?;
         settle_rest(&mut given)?;
+        let target = get(&given, "target_session_attrs").and_then(|value| value.parse().ok());
+        let order = match get(&given, "load_balance_hosts") {
+            Some("random") => LoadBalanceHosts::Random,
+            _ => LoadBalanceHosts::Disable,
+        };
         // By the parser and not by setters: only the parser reads the file of passwords.
-        let options = for_sqlx(&given).parse().map_err(|_: sqlx::Error| {
+        let hosts = of_each_host(&given)?.into_iter().map(|of_host| for_sqlx(&of_host).parse());
+        let hosts = hosts.collect::<Result<_, sqlx::Error>>().map_err(|_| {
             UrlError::new("the database URL cannot be read; write postgres://user@host/database")
         })?;
-        Ok(Self { options, timeout: timeout.map(Duration::from_secs) })
+        let (target, timeout) = (target.unwrap_or_default(), timeout.map(Duration::from_secs));
+        Ok(Self { hosts, target, order, timeout })
     }
 }
 
 /// What sqlx reads from the environment, and what it should but does not.
-const VARIABLES: [(&str, &str); 17] = [
+const VARIABLES: [(&str, &str); 18] = [
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
     ("PGPORT", "port"),
@@ -95,7 +116,21 @@ const VARIABLES: [(&str, &str); 17] = [
     ("PGREQUIREPEER", "requirepeer"),
     ("PGREQUIRESSL", "requiressl"),
     ("PGTARGETSESSIONATTRS", "target_session_attrs"),
+    ("PGLOADBALANCEHOSTS", "load_balance_hosts"),
 ];
+
+/// What this module takes from the environment itself, because sqlx knows one host alone.
+const LISTS: [(&str, &str); 5] = [
+    ("PGHOSTADDR", "hostaddr"),
+    ("PGHOST", "host"),
+    ("PGPORT", "port"),
+    ("PGTARGETSESSIONATTRS", "target_session_attrs"),
+    ("PGLOADBALANCEHOSTS", "load_balance_hosts"),
+];
+
+fn is_host(key: &str) -> bool {
+    matches!(key, "host" | "hostaddr")
+}
 
 type Said<T = ()> = Result<T, Cow<'static, str>>;
 
@@ -106,16 +141,26 @@ fn check(key: &str, value: &str) -> Said {
         false => Err(Cow::Owned(format!("must be {}", known.join(", ")))),
     };
     match key {
-        "user" | "password" | "dbname" | "application_name" | "fallback_application_name"
-        | "options" | "sslrootcert" | "sslcert" | "sslkey" => Ok(()),
-        "host" => check_host(value),
-        "hostaddr" if value.contains(',') => Err(SEVERAL_HOSTS.into()),
-        "hostaddr" => value.parse::<IpAddr>().map(drop).map_err(|_| "must be an IP address".into()),
-        "port" if value.parse::<u16>().is_ok_and(|port| port > 0) => Ok(()),
-        "port" => Err("must be a number from 1 to 65535".into()),
-        "sslmode" => {
-            one_of(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])
-        }
+        "user"
+        | "password"
+        | "dbname"
+        | "application_name"
+        | "fallback_application_name"
+        | "options"
+        | "sslrootcert"
+        | "sslcert"
+        | "sslkey" => Ok(()),
+        "host" => value.split(',').try_for_each(check_host),
+        "hostaddr" => value.split(',').try_for_each(|address| {
+            address.parse::<IpAddr>().map(drop).map_err(|_| "must be an IP address".into())
+        }),
+        "port" => value.split(',').try_for_each(|port| {
+            match port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0) {
+                true => Ok(()),
+                false => Err("must be a number from 1 to 65535".into()),
+            }
+        }),
+        "sslmode" => one_of(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]),
         "ssl" => one_of(&["true"]),
         "connect_timeout" => {
             value.parse::<i32>().map(drop).map_err(|_| "must be a number of seconds".into())
@@ -124,12 +169,11 @@ fn check(key: &str, value: &str) -> Said {
             value.parse::<usize>().map(drop).map_err(|_| "must be a number of statements".into())
         }
         "client_encoding" => one_of(&["UTF8", "utf8", "UTF-8", "utf-8", "auto"]),
-        "target_session_attrs" if value != "any" => Err(
-            "must be any: there is one host. After a failover, connections to a standby are replaced \
-             once it has refused a write"
-                .into(),
-        ),
-        "load_balance_hosts" => one_of(&["disable"]),
+        "target_session_attrs" => match value.parse::<TargetSessionAttrs>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string().into()),
+        },
+        "load_balance_hosts" => one_of(&["disable", "random"]),
         "channel_binding" | "gssencmode" if value == "require" => {
             Err("cannot be required: sqlx has none".into())
         }
@@ -139,13 +183,15 @@ fn check(key: &str, value: &str) -> Said {
         "sslcompression" => one_of(&["0"]),
         "sslsni" => one_of(&["1"]),
         "replication" => one_of(&["false", "off", "no", "0"]),
-        "target_session_attrs" => Ok(()),
         "passfile" => Err("is not supported: set the environment variable PGPASSFILE".into()),
         "service" | "servicefile" => {
             Err("is not supported: write what the service has into the URL".into())
         }
         "requiressl" => Err("is not supported: write sslmode=require".into()),
-        "keepalives" | "keepalives_idle" | "keepalives_interval" | "keepalives_count"
+        "keepalives"
+        | "keepalives_idle"
+        | "keepalives_interval"
+        | "keepalives_count"
         | "tcp_user_timeout" => Err(
             "is not supported: PoolOptions::liveness_check_after says when an idle connection is \
              checked"
@@ -179,8 +225,8 @@ fn is_setting(name: &str) -> bool {
 }
 
 fn check_host(host: &str) -> Said {
-    if host.contains(',') {
-        return Err(SEVERAL_HOSTS.into());
+    if host.is_empty() {
+        return Err("has an empty entry in its list".into());
     }
     let address = host.split('%').next().unwrap_or_default();
     let is_name = |c: char| c.is_alphanumeric() || "-_.".contains(c);
@@ -266,6 +312,33 @@ fn take(given: &mut Vec<Parameter>, key: &str) -> Option<String> {
     Some(given.remove(place).value)
 }
 
+/// Returns the parameters of each host: the file of passwords has lines by host.
+fn of_each_host(given: &[Parameter]) -> Result<Vec<Vec<Parameter>>, UrlError> {
+    let key = if get(given, "hostaddr").is_some() { "hostaddr" } else { "host" };
+    let Some(hosts) = get(given, key) else {
+        return Ok(vec![given.to_vec()]);
+    };
+    let hosts: Vec<&str> = hosts.split(',').collect();
+    let ports: Vec<&str> = get(given, "port").unwrap_or_default().split(',').collect();
+    if ports.len() > 1 && ports.len() != hosts.len() {
+        let (hosts, ports) = (hosts.len(), ports.len());
+        return Err(UrlError::new(format!(
+            "the database has {hosts} hosts and {ports} ports: give one port for all, or one for each"
+        )));
+    }
+    let of_host = |(index, host): (usize, &&str)| {
+        let others = |parameter: &&Parameter| parameter.key != key && parameter.key != "port";
+        let mut of_host: Vec<_> = given.iter().filter(others).cloned().collect();
+        let port = ports.get(index).or(ports.first()).copied().unwrap_or_default();
+        of_host.push(Parameter::new(key, (*host).to_owned()));
+        // An empty entry is the default, whatever the environment says, as with libpq.
+        let port = if port.is_empty() && ports.len() > 1 { "5432" } else { port };
+        of_host.push(Parameter::new("port", port.to_owned()));
+        of_host
+    };
+    Ok(hosts.iter().enumerate().map(of_host).collect())
+}
+
 /// Writes a URL that sqlx's parser reads as it is meant, with nothing in it that it does not know.
 fn for_sqlx(given: &[Parameter]) -> String {
     let is_known = |key: &str| {
@@ -316,14 +389,14 @@ mod tests {
 
     fn mode(url: &str) -> String {
         let connecting = read(url, &[]).unwrap_or_else(|error| panic!("{url}: {error}"));
-        format!("{:?}", connecting.options.get_ssl_mode())
+        format!("{:?}", connecting.hosts[0].get_ssl_mode())
     }
 
     #[test]
     fn sqlx_is_told_what_the_url_says() {
         let url =
             "postgres://us%40er:p%2F@h:5433/d%3Fb?application_name=a%26b&options[lock_timeout]=5s";
-        let options = read(url, &[]).unwrap().options;
+        let options = &read(url, &[]).unwrap().hosts[0];
         assert_eq!((options.get_host(), options.get_port()), ("h", 5433));
         assert_eq!(options.get_username(), "us@er");
         assert_eq!(options.get_database(), Some("d?b"));
@@ -340,11 +413,53 @@ mod tests {
             ("postgres:///d?hostaddr=10.0.0.1", "10.0.0.1"),
             ("postgres:///d?host=::1", "::1"),
         ] {
-            assert_eq!(read(url, &[]).unwrap().options.get_host(), host, "{url}");
+            assert_eq!(read(url, &[]).unwrap().hosts[0].get_host(), host, "{url}");
         }
         for url in ["postgres://%2Fvar%2Frun/d", "postgres://h/d?host=/var/run"] {
-            let options = read(url, &[]).unwrap().options;
+            let options = &read(url, &[]).unwrap().hosts[0];
             assert_eq!(options.get_socket().unwrap().to_str(), Some("/var/run"), "{url}");
+        }
+    }
+
+    #[test]
+    fn each_host_has_its_options() {
+        let variables = [("PGHOST", "e1,e2"), ("PGPORT", "9"), ("PGTARGETSESSIONATTRS", "standby")];
+        let found = |url: &str, variables: &[(&str, &str)]| {
+            let connecting = read(url, variables).unwrap_or_else(|error| panic!("{url}: {error}"));
+            let host = |of: &PgConnectOptions| format!("{}:{}", of.get_host(), of.get_port());
+            let hosts: Vec<_> = connecting.hosts.iter().map(host).collect();
+            assert!(connecting.hosts.iter().all(|of| of.get_username() == "u"), "{url}");
+            (hosts.join(" "), connecting.target, connecting.order)
+        };
+        use TargetSessionAttrs as T;
+        let (one, random) = (LoadBalanceHosts::Disable, LoadBalanceHosts::Random);
+        for (url, variables, hosts, target, order) in [
+            (
+                "postgres://u@a:1,b:2/d?target_session_attrs=read-write",
+                &[][..],
+                "a:1 b:2",
+                T::ReadWrite,
+                one,
+            ),
+            ("postgres://u@a,[::1]:2,c/d", &[], "a:5432 ::1:2 c:5432", T::Any, one),
+            (
+                "postgres://u@/d?host=a,b&port=7&load_balance_hosts=random",
+                &[],
+                "a:7 b:7",
+                T::Any,
+                random,
+            ),
+            (
+                "postgres://u@/d?hostaddr=10.0.0.1,10.0.0.2",
+                &[],
+                "10.0.0.1:5432 10.0.0.2:5432",
+                T::Any,
+                one,
+            ),
+            ("postgres://u@/d", &variables, "e1:9 e2:9", T::Standby, one),
+            ("postgres://u@a:1/d?target_session_attrs=any", &variables, "a:1", T::Any, one),
+        ] {
+            assert_eq!(found(url, variables), (hosts.to_owned(), target, order), "{url}");
         }
     }
 
@@ -367,12 +482,14 @@ mod tests {
         for (url, words) in [
             ("mysql://h/d", "scheme"),
             ("host=h password=p", "key=value"),
-            ("postgres://h1,h2/d", "several hosts"),
-            ("postgres://h1:1,h2:2/d", "several hosts"),
-            ("postgres:///d?host=h1,h2", "several hosts"),
+            ("postgres://h1,,h2/d", "host in the database URL has an empty entry"),
+            ("postgres://h1,h2/d?port=1,2,3", "2 hosts and 3 ports"),
+            ("postgres://h1:1,h2:x/d", "port"),
+            ("postgres://h1,h 2/d", "host"),
             ("postgres://h/d?sslmod=verify-full", "sslmod "),
             ("postgres://h/d?sslmode=verify_full", "sslmode in the database URL must be disable"),
-            ("postgres://h/d?target_session_attrs=read-write", "target_session_attrs"),
+            ("postgres://h/d?target_session_attrs=master", "must be any, read-write, read-only"),
+            ("postgres://h/d?load_balance_hosts=yes", "load_balance_hosts"),
             ("postgres://h/d?channel_binding=require", "channel_binding"),
             ("postgres://h/d?sslrootcert=/nowhere/ca.pem", "\"/nowhere/ca.pem\""),
             ("postgres://h/d?sslmode=disable&sslmode=require", "sslmode twice"),
@@ -394,7 +511,7 @@ mod tests {
         for (variable, value) in [
             ("PGSSLMODE", "verify-ful"),
             ("PGPORT", "5432x"),
-            ("PGHOST", "h1,h2"),
+            ("PGHOST", "h1,,h2"),
             ("PGSSLROOTCERT", "/nowhere/ca.pem"),
             ("PGCHANNELBINDING", "require"),
             ("PGREQUIREAUTH", "scram-sha-256"),

@@ -100,13 +100,27 @@ pub(super) fn parameters(url: &str) -> Result<Vec<Parameter>> {
     Ok(found)
 }
 
-/// Reads `user:password@host:port`.
+/// Reads `user:password@host:port,host:port`.
 fn authority_of(authority: &str) -> Result<Vec<Parameter>> {
     let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    if address.contains(',') {
-        return Err(UrlError::new(format!("the database URL {SEVERAL_HOSTS}")));
+    let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+    for address in address.split(',') {
+        let (host, port) = host_of(address)?;
+        hosts.push(decoded("host", host)?);
+        ports.push(port);
     }
+    let has_ports = ports.iter().any(|port| !port.is_empty());
+    Ok(vec![
+        Parameter::new("user", decoded("user", user)?),
+        Parameter::new("password", decoded("password", password)?),
+        Parameter::new("host", hosts.join(",")),
+        Parameter::new("port", if has_ports { ports.join(",") } else { String::new() }),
+    ])
+}
+
+/// Reads `host:port` or `[host]:port`.
+fn host_of(address: &str) -> Result<(&str, &str)> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((host, "")) => (host, ""),
@@ -125,16 +139,8 @@ fn authority_of(authority: &str) -> Result<Vec<Parameter>> {
             "the port in the database URL is none; if that is a password, write %2F for / and %3F for ?",
         ));
     }
-    Ok(vec![
-        Parameter::new("user", decoded("user", user)?),
-        Parameter::new("password", decoded("password", password)?),
-        Parameter::new("host", decoded("host", host)?),
-        Parameter::new("port", port.to_owned()),
-    ])
+    Ok((host, port))
 }
-
-pub(super) const SEVERAL_HOSTS: &str =
-    "names several hosts: give one, such as the address that follows the primary";
 
 /// Reads `key=value&key=value`, in which a `+` is a space.
 fn pairs(query: &str, mut is_safe: bool) -> Result<Vec<Parameter>> {
@@ -226,6 +232,8 @@ mod tests {
             ("postgres://u:p@s:s@h", &[("user", "u"), ("password", "p@s:s"), ("host", "h")]),
             ("postgres://[::1]:5433/d", &[("host", "::1"), ("port", "5433"), ("dbname", "d")]),
             ("postgres://[fe80::1%25eth0]", &[("host", "fe80::1%eth0")]),
+            ("postgres://a:1,[::1]:2,c/", &[("host", "a,::1,c"), ("port", "1,2,")]),
+            ("postgres://a,b/d", &[("host", "a,b"), ("dbname", "d")]),
             ("postgres://%2Fvar%2Frun/d", &[("host", "/var/run"), ("dbname", "d")]),
             (
                 "postgres://localhost/d?host=/run&options=-c+a%3Db",

@@ -11,53 +11,12 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use super::{labels::Labels, runtime::RuntimeFigures};
+use super::{MetricsOptions, labels::Labels, metered, runtime::RuntimeFigures};
 use crate::{
     event::{BreakerState, EvictReason},
     health::{Checks, HealthStatus, Summary},
     pool::{Detail, PoolSnapshot, Server},
 };
-
-/// What is collected.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct MetricsOptions {
-    /// How many tenants have series of their own: the busiest; all others are one series with the
-    /// label `_other`. Default: 0, no tenant labels at all.
-    ///
-    /// Each takes four series, and they vanish with the tenant pool.
-    pub tenant_labels: usize,
-    /// Whether there are figures of the process: memory, file descriptors, CPU. Default: `false`.
-    /// Linux only; elsewhere there are none.
-    ///
-    /// Leave it off where the registry already has a `ProcessCollector`.
-    pub process: bool,
-    /// Whether there are figures of the tokio runtime that owns the connections. Default: `false`.
-    pub runtime: bool,
-}
-
-impl MetricsOptions {
-    /// Sets [`tenant_labels`](Self::tenant_labels).
-    #[must_use]
-    pub fn tenant_labels(mut self, most: usize) -> Self {
-        self.tenant_labels = most;
-        self
-    }
-
-    /// Sets [`process`](Self::process).
-    #[must_use]
-    pub fn process(mut self, process: bool) -> Self {
-        self.process = process;
-        self
-    }
-
-    /// Sets [`runtime`](Self::runtime).
-    #[must_use]
-    pub fn runtime(mut self, runtime: bool) -> Self {
-        self.runtime = runtime;
-        self
-    }
-}
 
 /// The figures of a manager, for a [`prometheus::Registry`]; made by
 /// [`TenantManager::collector`](crate::TenantManager::collector).
@@ -216,22 +175,7 @@ impl Collector for MetricsCollector {
         }
         #[cfg(target_os = "linux")]
         all.extend(self.process.iter().flat_map(Collector::collect));
-        let meters = &server.observer.meters;
-        let histograms =
-            [&meters.wait, &meters.hold, &meters.connect, &meters.rebind, &meters.query];
-        all.extend(histograms.into_iter().flat_map(Collector::collect));
-        let counters = [
-            &meters.slow_queries,
-            &meters.catalog_hits,
-            &meters.catalog_misses,
-            &meters.catalog_stale,
-            &meters.hook_failures,
-            &meters.events_dropped,
-        ];
-        all.extend(counters.into_iter().flat_map(Collector::collect));
-        let upkeep = meters.upkeep.collectors().into_iter().flat_map(Collector::collect);
-        // A family without metrics cannot be written.
-        all.extend(upkeep.filter(|family| !family.get_metric().is_empty()));
+        all.extend(metered::families(&server.observer.meters));
         all
     }
 }

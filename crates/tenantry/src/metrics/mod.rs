@@ -1,14 +1,22 @@
 //! The pool in figures, for people, programs and Prometheus.
 
+#[cfg(feature = "prometheus")]
 mod collector;
+#[cfg(feature = "prometheus")]
 mod labels;
+#[cfg(feature = "prometheus")]
+mod metered;
+mod options;
 #[cfg(feature = "opentelemetry")]
 mod otel;
+#[cfg(feature = "prometheus")]
 mod runtime;
 mod snapshot;
 mod upkeep;
 
-pub use collector::{MetricsCollector, MetricsOptions};
+#[cfg(feature = "prometheus")]
+pub use collector::MetricsCollector;
+pub use options::MetricsOptions;
 #[cfg(feature = "opentelemetry")]
 pub(crate) use otel::register;
 pub use snapshot::{ConnectionCounts, Metrics, PoolsMetrics, SharedMetrics, TenantMetrics};

@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
 
-use prometheus::IntCounterVec;
 use serde::Serialize;
 
-use crate::event::{CREATED, MIGRATED, Meters};
+use crate::event::Meters;
 
 /// Migrations, provisioning and drift in figures, since the manager was built. They come from what this process has done
 /// and asked: to read them asks the database nothing.
@@ -27,14 +26,9 @@ pub struct UpkeepMetrics {
 impl UpkeepMetrics {
     pub(crate) fn read(meters: &Meters) -> Self {
         let of = &meters.upkeep;
-        let read = |counters: &IntCounterVec, labels: &[&'static str]| {
-            let count =
-                |label: &&'static str| (*label, counters.with_label_values(&[*label]).get());
-            labels.iter().map(count).collect()
-        };
         Self {
-            migrations: read(&of.migrations, &MIGRATED),
-            creations: read(&of.creations, &CREATED),
+            migrations: of.migrations.read().collect(),
+            creations: of.creations.read().collect(),
             tenants: of.tenants().into_iter().flatten().collect(),
             spares_ready: of.spares(),
             drifted_tenants: of.drifted(),

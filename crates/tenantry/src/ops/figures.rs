@@ -1,6 +1,42 @@
+//! The figures that `/metrics` shows.
+
 use prometheus::{Registry, TextEncoder, core::Collector};
 
-use crate::metrics::MetricsCollector;
+use super::{Answer, OpsOptions, RegisterError};
+use crate::{
+    manager::TenantManager,
+    metrics::{MetricsCollector, MetricsOptions},
+};
+
+/// Where the figures are to come from: a registry, or the collector alone.
+#[derive(Debug, Default)]
+pub(super) struct Source(Option<Registry>);
+
+impl Source {
+    pub(super) fn figures(
+        self,
+        manager: &TenantManager,
+        options: MetricsOptions,
+    ) -> Result<Figures, RegisterError> {
+        match self.0 {
+            None => Ok(Figures::own(manager, options)),
+            Some(registry) => {
+                let registered = registry.register(Box::new(manager.collector(options)));
+                registered.map_err(RegisterError::new)?;
+                Ok(Figures::Registry(registry))
+            }
+        }
+    }
+}
+
+impl OpsOptions {
+    /// Lets [`Ops::metrics`](super::Ops::metrics) show a whole registry, in which the collector of the manager is
+    /// registered. Default: the figures of the manager alone.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.source = Source(Some(registry));
+        self
+    }
+}
 
 /// Where the figures come from.
 #[derive(Debug)]
@@ -11,15 +47,22 @@ pub(super) enum Figures {
     Registry(Registry),
 }
 
-impl Figures {
-    /// The text format, as prometheus names it, and the charset that it always has.
-    pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The text format, as prometheus names it, and the charset that it always has.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-    pub(super) fn encode(&self) -> prometheus::Result<String> {
+impl Figures {
+    pub(super) fn own(manager: &TenantManager, options: MetricsOptions) -> Self {
+        Self::Own(Box::new(manager.collector(options)))
+    }
+
+    pub(super) fn answer(&self) -> Answer {
         let families = match self {
             Self::Own(collector) => collector.collect(),
             Self::Registry(registry) => registry.gather(),
         };
-        TextEncoder::new().encode_to_string(&families)
+        match TextEncoder::new().encode_to_string(&families) {
+            Ok(text) => Answer::new(200, CONTENT_TYPE, text),
+            Err(error) => Answer::failure(&error, "the metrics cannot be written"),
+        }
     }
 }

@@ -10,9 +10,10 @@
 //! # Examples
 //!
 //! ```
+//! # #[cfg(feature = "prometheus")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use tenantry::{TenantManager, ops::OpsOptions};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let manager = TenantManager::builder("postgres://app@localhost/saas").build()?;
 //! let ops = OpsOptions::new(manager).basic_auth("prometheus", "secret").build()?;
 //!
@@ -20,11 +21,17 @@
 //! assert_eq!(ops.metrics(authorization).status_code(), 200);
 //! assert_eq!(ops.metrics([]).status_code(), 401);
 //! # Ok(()) }
+//! # #[cfg(not(feature = "prometheus"))]
+//! # fn main() {}
 //! ```
 
 mod allowance;
 mod answer;
 mod basic_auth;
+#[cfg(feature = "prometheus")]
+mod figures;
+#[cfg(not(feature = "prometheus"))]
+#[path = "no_figures.rs"]
 mod figures;
 #[expect(clippy::module_inception, reason = "the file is named by the concept it holds")]
 mod ops;

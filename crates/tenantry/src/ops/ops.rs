@@ -86,16 +86,13 @@ impl Ops {
         self.0.readiness.get(&self.0.manager, readiness).await
     }
 
-    /// `/metrics`: the figures in Prometheus' text format 0.0.4; 401 without the
+    /// `/metrics`: the figures in Prometheus' text format 0.0.4; 404 in a build without the feature `prometheus`, 401 without the
     /// [credentials](OpsOptions::basic_auth). It is given every value of `authorization`, as it came.
     pub fn metrics<'a>(&self, authorization: impl IntoIterator<Item = &'a [u8]>) -> Answer {
         if self.0.auth.as_ref().is_some_and(|auth| !auth.admits(authorization)) {
             return Answer::unauthorized(CHALLENGE);
         }
-        match self.0.figures.encode() {
-            Ok(text) => Answer::new(200, Figures::CONTENT_TYPE, text),
-            Err(error) => Answer::failure(&error, "the metrics cannot be written"),
-        }
+        self.0.figures.answer()
     }
 
     fn ask(&self, tenants: HealthOf) -> impl Future<Output = HealthReport> + Send + use<> {

@@ -1,9 +1,10 @@
 use std::{fmt, time::Duration};
 
-use prometheus::Registry;
-
 use super::{
-    Ops, RegisterError, basic_auth::BasicAuth, figures::Figures, ops::Inner,
+    Ops, RegisterError,
+    basic_auth::BasicAuth,
+    figures::{Figures, Source},
+    ops::Inner,
     shared_answer::SharedAnswer,
 };
 use crate::{manager::TenantManager, metrics::MetricsOptions};
@@ -15,7 +16,7 @@ pub struct OpsOptions {
     ping_timeout: Duration,
     tenant_details: bool,
     metrics: MetricsOptions,
-    registry: Option<Registry>,
+    pub(super) source: Source,
     auth: Option<BasicAuth>,
 }
 
@@ -27,7 +28,7 @@ impl OpsOptions {
             ping_timeout: Duration::from_secs(2),
             tenant_details: false,
             metrics: MetricsOptions::default(),
-            registry: None,
+            source: Source::default(),
             auth: None,
         }
     }
@@ -50,46 +51,28 @@ impl OpsOptions {
         self
     }
 
-    /// Lets [`Ops::metrics`] show a whole registry, in which the collector of the manager is
-    /// registered. Default: the figures of the manager alone.
-    pub fn registry(mut self, registry: Registry) -> Self {
-        self.registry = Some(registry);
-        self
-    }
-
     /// Lets only those read [`Ops::metrics`] who know a user and a password. Default: everybody.
     pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.auth = Some(BasicAuth::new(user.as_ref(), password.as_ref()));
         self
     }
 
-    /// Registers the collector, where there is a [registry](Self::registry).
+    /// Registers the collector, where there is a registry.
     ///
     /// # Errors
     ///
     /// [`RegisterError`] when the registry has metrics of the same names already. Without one it does
     /// not fail.
-    pub fn build(self) -> Result<Ops, RegisterError> {
-        let figures = match &self.registry {
-            None => self.own_figures(),
-            Some(registry) => {
-                let collector = self.manager.collector(self.metrics.clone());
-                let registered = registry.register(Box::new(collector));
-                registered.map_err(|source| RegisterError { source })?;
-                Figures::Registry(registry.clone())
-            }
-        };
+    pub fn build(mut self) -> Result<Ops, RegisterError> {
+        let source = std::mem::take(&mut self.source);
+        let figures = source.figures(&self.manager, self.metrics.clone())?;
         Ok(self.with(figures))
     }
 
     /// The collector without a registry, so that nothing can fail.
     pub(super) fn build_alone(self) -> Ops {
-        let figures = self.own_figures();
+        let figures = Figures::own(&self.manager, self.metrics.clone());
         self.with(figures)
-    }
-
-    fn own_figures(&self) -> Figures {
-        Figures::Own(Box::new(self.manager.collector(self.metrics.clone())))
     }
 
     fn with(self, figures: Figures) -> Ops {
@@ -106,7 +89,7 @@ impl fmt::Debug for OpsOptions {
             .field("ping_timeout", &self.ping_timeout)
             .field("tenant_details", &self.tenant_details)
             .field("metrics", &self.metrics)
-            .field("registry", &self.registry.is_some())
+            .field("source", &self.source)
             .field("auth", &self.auth)
             .finish()
     }

@@ -5,7 +5,13 @@
 #[derive(thiserror::Error)]
 #[error("registering the collector: the registry has metrics of the same names already")]
 pub struct RegisterError {
-    pub(super) source: prometheus::Error,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl RegisterError {
+    pub(super) fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { source: Box::new(source) }
+    }
 }
 
 crate::error_report::readable_debug!(RegisterError);

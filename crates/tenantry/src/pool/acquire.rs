@@ -10,6 +10,7 @@ use tokio::{
 use super::{
     Lease,
     credentials::{Credentials, Login},
+    lease::is_of_hook,
     occupant::Occupant,
     scheduler::{TenantKey, Ticket},
     server::Server,
@@ -124,6 +125,9 @@ impl Server {
                 self.separation.pass().await?;
                 return Ok(lease);
             };
+            if is_of_hook(&error) {
+                return Err(error.into());
+            }
             if leaves_session_usable(&error) {
                 if lease.is_retired() {
                     // The tenant pool may know the tenant by another handle's occupant.

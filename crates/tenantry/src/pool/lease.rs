@@ -21,7 +21,7 @@ use super::{
     session::{Doubt, Purpose, Session, leaves_session_usable},
 };
 use crate::{
-    error::{Error, ErrorKind, is_read_only},
+    error::{Error, ErrorKind, is_read_only, own},
     event::{Event, LongLease, PoolError},
     tenant::TenantId,
 };
@@ -51,6 +51,8 @@ pub struct Lease {
     serves: Option<Arc<Occupant>>,
     /// Whether the connection is closed at the end, because nobody else may have it.
     retires: bool,
+    /// Whether the application's hook has begun on the session and not ended.
+    in_hook: bool,
     /// Always there until the lease is dropped.
     session: Option<Session>,
     condition: Condition,
@@ -109,6 +111,7 @@ impl Lease {
             occupant,
             serves: None,
             retires: false,
+            in_hook: false,
             session: Some(session),
             condition,
             doubt: Doubt::None,
@@ -304,6 +307,10 @@ impl Lease {
             true => session.make_ready(&occupant, purpose).await,
             false => session.bind(&occupant, manner, purpose).await,
         };
+        let result = match result {
+            Ok(()) => self.follow_up(&occupant).await,
+            failed => failed,
+        };
         if !bound && result.is_ok() {
             self.server.observer.rebound(occupant.whose(), began.elapsed());
         }
@@ -313,8 +320,24 @@ impl Lease {
                 self.note_answer();
             }
             Err(error) if leaves_session_usable(error) => {}
+            Err(error) if is_of_hook(error) => self.retires = true,
             Err(_) => self.lose(),
         }
+        result
+    }
+
+    /// Runs the application's hook, unless it has run since the session was bound.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped in the middle, the connection is closed.
+    async fn follow_up(&mut self, occupant: &Occupant) -> sqlx::Result<()> {
+        if self.session().is_hooked() {
+            return Ok(());
+        }
+        self.in_hook = true;
+        let result = self.start().follow_up(occupant).await;
+        self.in_hook = false;
         result
     }
 
@@ -519,6 +542,11 @@ impl Lease {
     }
 }
 
+/// Returns `true` if the application's hook has failed, and not the connection.
+pub(super) fn is_of_hook(error: &sqlx::Error) -> bool {
+    own(error).is_some_and(|own| own.kind() == ErrorKind::Hook)
+}
+
 const ALWAYS_THERE: &str = "only dropping the lease takes the session";
 
 impl Deref for Lease {
@@ -563,6 +591,7 @@ impl Drop for Lease {
         }
         let (server, conn) = (Arc::clone(&self.server), self.conn);
         match self.condition {
+            _ if self.in_hook => server.close_busy_lease(conn, session),
             _ if self.retires => server.close_lease(conn, session),
             Condition::Clean if !session.must_be_unpinned() => server.give_back(conn, session),
             Condition::Clean | Condition::Dirty => {

@@ -98,7 +98,8 @@ impl Server {
             .run(|| async {
                 let began = Instant::now();
                 let now = self.now();
-                let open = Session::open(&self.connect, now, &self.separation, &self.extensions);
+                let (separation, extensions) = (&self.separation, &self.extensions);
+                let open = Session::open(&self.connector, None, now, separation, extensions);
                 let session = open.await?;
                 self.observer.meters.connected(began.elapsed());
                 self.note_round_trip(session.round_trip);
@@ -122,8 +123,9 @@ impl Server {
     ) -> Result<Session, Error> {
         let mut returning = Returning { server: Some(Arc::clone(self)), conn };
         say_goodbye(session).await;
-        let connect = credentials.log_in(&self.connect);
-        let open = Session::open(&connect, self.now(), &self.separation, &self.extensions);
+        let (separation, extensions) = (&self.separation, &self.extensions);
+        let login_as = Some(credentials);
+        let open = Session::open(&self.connector, login_as, self.now(), separation, extensions);
         let opened =
             timeout(self.options.connect_timeout, open).await.unwrap_or_else(|_| Err(too_late()));
         let mut session = opened.map_err(|error| {
@@ -182,7 +184,11 @@ impl Server {
         let occupant = if wanted { occupant } else { nobody };
         let (manner, idle, patience) = (self.manner(), Purpose::Idle, self.patience());
         if let Ok(done) = timeout(patience, session.bind(occupant, manner, idle)).await {
-            return self.cleaned(session, done).await;
+            let bound = done.is_ok();
+            return match self.cleaned(session, done).await {
+                Cleaned::Yes if bound => self.follow_up(session, occupant).await,
+                cleaned => cleaned,
+            };
         }
         // Somebody has to ask the server to cancel. Until there is a connection to ask on, reading on
         // may come to an end by itself; when this is the only connection, it has to.
@@ -207,6 +213,26 @@ impl Server {
         }
         match timeout(self.options.cleanup_timeout, session.bind(nobody, manner, idle)).await {
             Ok(done) => self.cleaned(session, done).await,
+            Err(_) => Cleaned::Busy,
+        }
+    }
+
+    /// Runs the application's hook on a session that was bound again in the background, so that the next
+    /// one who gets it is not kept waiting.
+    async fn follow_up(&self, session: &mut Session, occupant: &Occupant) -> Cleaned {
+        if session.is_hooked() {
+            return Cleaned::Yes;
+        }
+        match timeout(self.options.cleanup_timeout, session.follow_up(occupant)).await {
+            Ok(Ok(())) => {
+                session.note_answer(self.now());
+                Cleaned::Yes
+            }
+            Ok(Err(error)) => {
+                let failed = PoolError::new(occupant.tenant(), "running after_bind", &error);
+                self.observer.tell(Event::PoolError(failed));
+                Cleaned::No
+            }
             Err(_) => Cleaned::Busy,
         }
     }
@@ -265,6 +291,12 @@ impl Server {
     pub(super) fn close_lease(self: &Arc<Self>, conn: ConnId, session: Session) {
         let returning = Returning { server: Some(Arc::clone(self)), conn };
         self.spawn(returning.close(session));
+    }
+
+    /// Closes the connection of a lease on which a statement may still be running.
+    pub(super) fn close_busy_lease(self: &Arc<Self>, conn: ConnId, session: Session) {
+        let returning = Returning { server: Some(Arc::clone(self)), conn };
+        self.spawn(returning.close_and_wait(session, CONNECTION_CHECK_INTERVAL));
     }
 
     /// Closes a connection that was idle.

@@ -4,14 +4,17 @@
 //! shell around it. A [`Lease`] is a connection while somebody has it.
 
 mod acquire;
+mod after_bind;
 pub(crate) mod application_name;
 mod backend;
 mod breaker;
 #[cfg(test)]
 mod broken;
+mod connector;
 mod credentials;
 mod extensions;
 mod gate;
+mod hosts;
 mod introduce;
 mod lease;
 mod look;
@@ -27,16 +30,20 @@ pub(crate) mod scheduler;
 mod scratch;
 mod server;
 mod session;
+mod setters;
 mod snapshot;
 mod standby;
 mod state;
 
+pub(crate) use after_bind::{AfterBind, AskAfterBind};
 pub use breaker::BreakerOptions;
 #[cfg(test)]
 pub(crate) use broken::Broken;
+pub(crate) use connector::{AfterConnect, AskAtConnect, Connector};
 pub use credentials::Credentials;
 pub(crate) use credentials::{AskForCredentials, Login};
 pub(crate) use extensions::ExtensionSchemas;
+pub use hosts::{LoadBalanceHosts, ParseTargetError, TargetSessionAttrs};
 pub(crate) use lease::Effect;
 pub use lease::Lease;
 pub(crate) use occupant::{Occupant, OccupantId};

@@ -11,7 +11,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{credentials::Login, extensions::ExtensionSchemas, scheduler::Class, session::SEEN_AS};
+use super::{
+    after_bind::AfterBind, credentials::Login, extensions::ExtensionSchemas, scheduler::Class,
+    session::SEEN_AS,
+};
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     event::Whose,
@@ -35,6 +38,8 @@ pub(crate) struct Occupant {
     is_tenants: bool,
     /// Logs in as somebody else than the manager.
     pub(crate) login: Option<Login>,
+    /// What the application does to a session that was bound to it.
+    pub(super) after_bind: Option<AfterBind>,
     looked: Mutex<Looked>,
     /// Whether a function that its statements can come to reaches into the session.
     unruly: AtomicBool,
@@ -117,6 +122,7 @@ impl Occupant {
             extensions: None,
             is_tenants: false,
             login: None,
+            after_bind: None,
             looked: Mutex::new(looked),
             unruly: AtomicBool::new(false),
             retired: AtomicBool::new(false),
@@ -161,6 +167,11 @@ impl Occupant {
 
     pub(crate) fn logging_in(mut self, login: Option<Login>) -> Self {
         self.login = login;
+        self
+    }
+
+    pub(crate) fn followed_by(mut self, hook: Option<AfterBind>) -> Self {
+        self.after_bind = hook;
         self
     }
 
@@ -293,7 +304,15 @@ impl Occupant {
                 && self.binding == other.binding
                 && self.class == other.class
                 && self.is_tenants == other.is_tenants
+                && self.is_set_up_as(other)
                 && (other.identity.get().is_none() || self.identity == other.identity))
+    }
+
+    fn is_set_up_as(&self, other: &Self) -> bool {
+        match (&self.after_bind, &other.after_bind) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
     }
 
     /// Puts the tenant's name into an error.

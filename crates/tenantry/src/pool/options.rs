@@ -10,7 +10,8 @@ use crate::{error::OptionsError, retry::RetryPolicy};
 /// How the pool of one server behaves.
 ///
 /// Every field has a default that suits a web service. The builder of the manager has setters for
-/// those that are set most often, and [`pool_options`](crate::ManagerBuilder::pool_options) for all.
+/// those that are set most often, which win over
+/// [`pool_options`](crate::ManagerBuilder::pool_options).
 ///
 /// # Examples
 ///
@@ -18,10 +19,12 @@ use crate::{error::OptionsError, retry::RetryPolicy};
 /// use std::time::Duration;
 /// use tenantry::{PoolOptions, TenantManager};
 ///
-/// let mut options = PoolOptions::default();
-/// options.max_connections = 40;
-/// options.statement_timeout = Some(Duration::from_secs(10));
-/// let manager = TenantManager::builder("postgres://app@localhost/saas").pool_options(options);
+/// let options = PoolOptions::default()
+///     .statement_timeout(Duration::from_secs(10))
+///     .max_lifetime(None);
+/// let manager = TenantManager::builder("postgres://app@localhost/saas")
+///     .max_connections(40)
+///     .pool_options(options);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -243,11 +246,6 @@ impl PoolOptions {
         }
         self.retry.check()?;
         self.breaker.check()
-    }
-
-    /// Connections that upkeep may have in use: a cap that is set holds for it, too.
-    pub(crate) fn cap_of_upkeep(&self) -> usize {
-        self.max_connections_per_tenant.unwrap_or(self.max_connections)
     }
 
     pub(crate) fn reserve(&self) -> usize {

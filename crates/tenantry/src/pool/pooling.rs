@@ -62,7 +62,7 @@ pub(crate) enum Guard {
 pub(super) struct Separation {
     guard: Guard,
     /// Whether the budget has room for the second connection of a probe.
-    has_room: bool,
+    has_room: AtomicBool,
     /// Whether an acquire has to stop: on a verdict, or while one is being found.
     stopped: AtomicBool,
     /// Whether the next two connections that are opened are compared.
@@ -115,7 +115,7 @@ impl Separation {
         let has_room = budget > 1;
         Arc::new(Self {
             guard,
-            has_room,
+            has_room: AtomicBool::new(has_room),
             stopped: AtomicBool::new(false),
             probe_due: AtomicBool::new(has_room),
             generation: AtomicU64::new(0),
@@ -166,7 +166,19 @@ impl Separation {
     pub(super) fn probe_again(&self) {
         let inner = self.inner.lock();
         let open = inner.verdict != Pooling::Transaction;
-        self.probe_due.store(self.has_room && open, Ordering::Release);
+        self.probe_due.store(self.has_room() && open, Ordering::Release);
+    }
+
+    fn has_room(&self) -> bool {
+        self.has_room.load(Ordering::Acquire)
+    }
+
+    /// Notes that the budget has room for a second connection. Where it had none, the connection that there
+    /// is was never compared with another one: it is closed before its next use.
+    pub(super) fn note_room(&self) {
+        if !self.has_room.swap(true, Ordering::AcqRel) {
+            self.begin_generation();
+        }
     }
 
     /// Notes that a probe has found nothing, of connections that were opened in this generation.
@@ -195,7 +207,7 @@ impl Separation {
         }
         inner.verdict = Pooling::Unknown;
         self.generation.fetch_add(1, Ordering::AcqRel);
-        self.probe_due.store(self.has_room, Ordering::Release);
+        self.probe_due.store(self.has_room(), Ordering::Release);
     }
 
     /// Brings a new connection to the table.

@@ -79,12 +79,12 @@ impl Server {
             guard: Guard::Notes,
         };
         let events = EventOptions::default().queries(false);
-        Self::new(self.connect.clone(), options, 0, own, events, Hooks::default())
+        Self::new(self.connector.clone(), options, 0, own, events, Hooks::default())
     }
 
     /// Returns how the connections are opened.
     pub(crate) fn connects_to(&self) -> (&str, u16, Option<&str>) {
-        let connect = &self.connect;
+        let connect = self.connector.options();
         (connect.get_host(), connect.get_port(), connect.get_database())
     }
 }

@@ -4,14 +4,13 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::FutureExt;
 use parking_lot::{Mutex, MutexGuard};
-use sqlx::postgres::PgConnectOptions;
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -22,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Holding, Lease, PoolOptions, PoolSnapshot, TenantPoolSnapshot,
+    connector::Connector,
     credentials::Login,
     extensions::ExtensionSchemas,
     gate::{GateGuard, Gates},
@@ -35,7 +35,7 @@ use super::{
     state::{Order, State, Waiter},
 };
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, OptionsError},
     event::{EventOptions, EvictReason, Hooks, Observer},
     tenant::{Binding, Ident, TenantId},
 };
@@ -43,7 +43,11 @@ use crate::{
 /// The pool of one PostgreSQL server: the shell around the scheduler.
 pub(crate) struct Server {
     pub(super) options: PoolOptions,
-    pub(super) connect: PgConnectOptions,
+    /// The budget now; the options say what it was in the beginning.
+    max_connections: AtomicUsize,
+    /// Connections of the budget that something else uses.
+    outside: usize,
+    pub(super) connector: Connector,
     /// The library's own occupant, for catalog and housekeeping.
     system: Arc<Occupant>,
     /// The library's own occupant for operations on many tenants, bound to none of them.
@@ -114,7 +118,7 @@ const PAGE: usize = 256;
 impl Server {
     /// Makes a pool with `outside` connections of the budget left to something else.
     pub(crate) fn new(
-        connect: PgConnectOptions,
+        connector: Connector,
         options: PoolOptions,
         outside: usize,
         own: Own,
@@ -131,9 +135,12 @@ impl Server {
         let shutdown = CancellationToken::new();
         // Hooks hear of what is told while everything ends, so they are told to end last.
         let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
+        let max_connections = AtomicUsize::new(options.max_connections);
         Arc::new(Self {
             options,
-            connect,
+            max_connections,
+            outside,
+            connector,
             system,
             upkeep: Arc::new(upkeep),
             manager,
@@ -184,6 +191,9 @@ impl Server {
     /// Notes that a server in recovery has, or may have, refused a write: another connection may lead
     /// to the primary.
     pub(super) fn leave_standby(&self) {
+        if self.connector.target.wants_standby() {
+            return;
+        }
         if let Some(before) = self.standby.lock().refused(self.now()) {
             self.standby_before.fetch_max(nanos(before), Ordering::Relaxed);
         }
@@ -235,7 +245,8 @@ impl Server {
     }
 
     pub(crate) fn snapshot(&self, detail: Detail) -> PoolSnapshot {
-        let mut snapshot = self.state.lock().totals(&self.options, self.outcomes.read());
+        let (max, acquires) = (self.max_connections(), self.outcomes.read());
+        let mut snapshot = self.state.lock().totals(max, &self.options, acquires);
         if detail == Detail::Tenants {
             snapshot.tenants = self.tenant_pools().map(|(_, snapshot)| snapshot).collect();
         }
@@ -356,7 +367,8 @@ impl Server {
 
     /// Connections that upkeep can have at most.
     pub(crate) fn places_for_upkeep(&self) -> usize {
-        self.places_for_tenants().min(self.options.cap_of_upkeep())
+        let cap = self.options.max_connections_per_tenant;
+        self.places_for_tenants().min(cap.unwrap_or(usize::MAX))
     }
 
     /// Connections that one tenant can have at most.
@@ -433,8 +445,38 @@ impl Server {
         self.runtime.get()
     }
 
+    /// Returns the budget.
+    pub(crate) fn max_connections(&self) -> usize {
+        self.max_connections.load(Ordering::Relaxed)
+    }
+
+    /// Changes the budget.
+    pub(crate) fn resize(self: &Arc<Self>, max_connections: usize) -> Result<(), OptionsError> {
+        let options = self.options.clone().max_connections(max_connections);
+        options.check()?;
+        if max_connections <= self.outside {
+            let must = "be at least 2: the catalog keeps one to listen for changes";
+            return Err(OptionsError::new("max_connections", must));
+        }
+        let limits = options.limits(self.outside);
+        if limits.budget > 1 {
+            self.separation.note_room();
+        }
+        self.change(|state, now| {
+            self.max_connections.store(max_connections, Ordering::Relaxed);
+            state.resize(now, limits);
+        });
+        Ok(())
+    }
+
+    /// Returns the options as they were in the beginning.
     pub(crate) fn options(&self) -> &PoolOptions {
         &self.options
+    }
+
+    /// Returns how connections are opened.
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     pub(crate) fn system(&self) -> &Arc<Occupant> {

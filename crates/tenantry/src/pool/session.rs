@@ -1,19 +1,21 @@
+mod after_bind;
+
 use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, Executor, PgConnection, Row,
-    postgres::{
-        PgConnectOptions, PgDatabaseError, PgRow, PgSeverity, PgTransactionManager, types::Oid,
-    },
+    postgres::{PgDatabaseError, PgRow, PgSeverity, PgTransactionManager, types::Oid},
     raw_sql,
 };
 use sqlx_core::transaction::TransactionManager;
 use tokio::time::{Instant, timeout};
 
+use self::after_bind::Plain;
 use super::{
     PoolOptions,
     backend::Backend,
-    credentials::{Login, LoginOf},
+    connector::Connector,
+    credentials::{Credentials, Login, LoginOf},
     extensions::ExtensionSchemas,
     occupant::{Alike, Occupant, OccupantId},
     pooling::{Identity, Separation},
@@ -38,6 +40,10 @@ pub(crate) struct Session {
     bound_changes: u32,
     /// When the occupant's schema was last seen to have its name.
     seen_as: Instant,
+    /// Whether the application's hook has run since the session was bound, or there is none.
+    hooked: bool,
+    /// What it is like without any tenant's settings, known once a hook has run.
+    plain: Option<Box<Plain>>,
     /// Whether the session holds the pin of the occupant's schema.
     pinned: bool,
     /// Whose own login it is; `None` when it is the manager's.
@@ -191,19 +197,21 @@ type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
 
 impl Session {
     pub(super) async fn open(
-        options: &PgConnectOptions,
+        connector: &Connector,
+        login: Option<&Credentials>,
         now: Time,
         separation: &Arc<Separation>,
         extensions: &ExtensionSchemas,
     ) -> Result<Self> {
         let generation = separation.generation();
-        let mut conn = PgConnection::connect_with(options).await.map_err(no_server)?;
+        let mut conn = connector.connect(login).await.map_err(no_server)?;
         let checks_clients = checks_clients(&mut conn).await?;
         // After the first `set`: some poolers keep the backend of a session that has changed something.
         let asked = Instant::now();
         let (backend, on_standby) = Backend::ask_first(&mut conn).await?.unzip();
         let round_trip = asked.elapsed();
         extensions.check(&mut conn).await?;
+        connector.prepare(&mut conn).await?;
         let mut identity = Box::new(Identity::new(separation, generation, backend));
         identity.standby_since = on_standby.unwrap_or(false).then_some(now);
         Ok(Self {
@@ -213,6 +221,8 @@ impl Session {
             bound: None,
             bound_changes: 0,
             seen_as: Instant::now(),
+            hooked: false,
+            plain: None,
             pinned: false,
             login: None,
             statements: Statements::None,
@@ -226,7 +236,7 @@ impl Session {
             answered: None,
             round_trip,
             wear: Wear::default(),
-            name: options.get_application_name().unwrap_or_default().into(),
+            name: connector.options().get_application_name().unwrap_or_default().into(),
             #[cfg(test)]
             broken: super::Broken::default(),
         })
@@ -287,6 +297,7 @@ impl Session {
             _ => purpose.pin(to),
         };
         self.pinned = false;
+        self.hooked = to.after_bind.is_none();
         while self.conn.is_in_transaction() {
             // Takes sqlx's own count of open transactions down with the rollback.
             PgTransactionManager::start_rollback(&mut self.conn);
@@ -329,7 +340,8 @@ impl Session {
     /// Says whether there is nothing to do on a session that is bound to the occupant before it is used
     /// for this.
     pub(super) fn is_ready_for(&self, occupant: &Occupant, purpose: Purpose, now: Instant) -> bool {
-        self.is_known_as(occupant, now)
+        self.hooked
+            && self.is_known_as(occupant, now)
             && (self.pinned || purpose.pin(occupant) == Pin::No)
             && !(self.borrowed && purpose.wants_own_statements())
     }

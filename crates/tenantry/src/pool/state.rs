@@ -204,6 +204,13 @@ impl State {
         (key, Arc::clone(occupant))
     }
 
+    /// Keeps to other limits from now on.
+    pub(super) fn resize(&mut self, now: Time, limits: Limits) {
+        let places = self.sessions.len().max(limits.budget);
+        self.sessions.resize_with(places, || None);
+        self.scheduler.resize(now, limits);
+    }
+
     /// Forgets the tenant pool of an occupant. Returns whether there was one.
     pub(super) fn evict(&mut self, now: Time, id: &OccupantId, reason: EvictReason) -> bool {
         let key = self.pools.get(id).filter(|pool| !pool.leaving).map(|pool| pool.key);
@@ -564,7 +571,12 @@ impl State {
     }
 
     /// Returns the pool in numbers, without the tenants.
-    pub(super) fn totals(&self, options: &PoolOptions, acquires: Acquires) -> PoolSnapshot {
+    pub(super) fn totals(
+        &self,
+        max: usize,
+        options: &PoolOptions,
+        acquires: Acquires,
+    ) -> PoolSnapshot {
         let counts = self.scheduler.counts();
         let shared = self.pools.get(&OccupantId::Shared).map(|pool| {
             let counts = self.scheduler.tenant_counts(pool.key);
@@ -578,7 +590,7 @@ impl State {
         let beside = [Shared, System, Catalog, Upkeep];
         let beside = beside.iter().filter(|id| self.pools.contains_key(id)).count();
         PoolSnapshot {
-            max: options.max_connections,
+            max,
             total: counts.opening + counts.idle + counts.leased + counts.closing,
             idle: counts.idle,
             leased: counts.leased,

@@ -76,7 +76,7 @@ impl<'a> Ground<'a> {
         seed: u64,
         pids: &'a Mutex<BTreeSet<i32>>,
     ) -> Result<Self, Error> {
-        let connections = fleet.server().options().max_connections;
+        let connections = fleet.server().max_connections();
         let acme = handle(&fleet, mark, "acme")?;
         let globex = handle(&fleet, mark, "globex")?;
         Ok(Self {

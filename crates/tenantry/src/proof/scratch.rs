@@ -100,7 +100,7 @@ impl Inner {
     /// places: the manager has no connection.
     fn places(&self) -> usize {
         match self.places.len() {
-            0 => self.real.server().options().max_connections,
+            0 => self.real.server().max_connections(),
             places => places,
         }
     }

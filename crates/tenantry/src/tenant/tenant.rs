@@ -26,6 +26,15 @@ impl Tenant {
         Self(Arc::new(Parts { id, placement, state, created_at, attributes }))
     }
 
+    /// Returns `true` if both say the same about the same tenant.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let [this, other] = [self, other].map(|tenant| {
+            let Parts { id, placement, state, created_at, attributes } = &*tenant.0;
+            (id, placement, state, created_at, attributes)
+        });
+        this == other
+    }
+
     /// Returns the id by which requests name the tenant.
     #[must_use]
     pub fn id(&self) -> &TenantId {

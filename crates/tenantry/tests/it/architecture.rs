@@ -73,6 +73,7 @@ const PURE: &[&str] = &[
     "warmup/report.rs",
     "pool/application_name.rs",
     "pool/breaker.rs",
+    "pool/hosts.rs",
     "pool/names.rs",
     "pool/outcomes.rs",
     "pool/scheduler/",

@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// A primary and a standby that follows it.
-struct Pair {
-    primary: DevServer,
-    standby: DevServer,
+pub(crate) struct Pair {
+    pub(crate) primary: DevServer,
+    pub(crate) standby: DevServer,
 }
 
 impl Pair {
-    async fn start() -> Result<Self, Box<dyn std::error::Error>> {
+    pub(crate) async fn start() -> Result<Self, Box<dyn std::error::Error>> {
         let primary = DevServer::builder()
             .setting("wal_level", "replica")
             .setting("max_wal_senders", "4")

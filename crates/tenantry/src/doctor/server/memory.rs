@@ -29,7 +29,9 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
             "the tables of tenants cannot be counted: they cannot be listed",
         ));
     };
-    Ok(judge(relations.tables, on.fleet().server().options(), on.instances(), settings))
+    let server = on.fleet().server();
+    let options = server.options().clone().max_connections(server.max_connections());
+    Ok(judge(relations.tables, &options, on.instances(), settings))
 }
 
 fn judge(tables: u64, options: &PoolOptions, instances: usize, settings: &Settings) -> Examined {

@@ -20,8 +20,8 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     let server = on.fleet().server();
     let options = server.options();
     let capacity = Capacity::read(on).await?;
-    let demand = Demand { budget: options.max_connections, instances: on.instances() };
-    let (budget, cap) = (options.max_connections, server.cap_of_a_tenant());
+    let demand = Demand { budget: server.max_connections(), instances: on.instances() };
+    let (budget, cap) = (server.max_connections(), server.cap_of_a_tenant());
     let available = capacity.available();
     let message = format!(
         "{}, at most {cap} per tenant; the server has {available}",

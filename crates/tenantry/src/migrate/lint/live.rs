@@ -4,11 +4,10 @@
 
 use std::collections::HashSet;
 
-use squawk_parser::SyntaxKind as S;
-
 use super::{
     Rule,
     found::Found,
+    parse::SyntaxKind as S,
     piece::{Piece, Within},
     rules::Context,
     tree::{Node, Tree, name_of},

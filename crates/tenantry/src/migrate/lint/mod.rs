@@ -3,7 +3,7 @@
 //!
 //! Statements are parsed one by one. Where the parser does not know one, the lint looks at its tokens, and keeps
 //! to what words say for certain: a statement that is newer than the parser must not keep a deploy from
-//! running. What is put together while a file runs, such as the text of `execute` in a function, it does not see.
+//! running. In a build without the feature `lint` there is no parser, and it goes by tokens alone. What is put together while a file runs, such as the text of `execute` in a function, it does not see.
 //!
 //! A rule is a function in [`rules::RULES`](rules), in a file of its own, and a variant of [`Rule`].
 
@@ -16,6 +16,11 @@ mod literal;
 mod live;
 mod named_in_text;
 mod options;
+#[cfg(feature = "lint")]
+mod parse;
+#[cfg(not(feature = "lint"))]
+#[path = "no_parse.rs"]
+mod parse;
 mod piece;
 mod report;
 mod role;
@@ -26,7 +31,7 @@ mod search_path;
 mod set_config;
 mod statement;
 mod stored_name;
-#[cfg(test)]
+#[cfg(all(test, feature = "lint"))]
 mod tests;
 mod transaction;
 mod tree;

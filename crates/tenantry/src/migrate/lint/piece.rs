@@ -2,9 +2,8 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use squawk_parser::SyntaxKind as S;
-
 use super::{
+    parse::SyntaxKind as S,
     script::{Kind, Script, Token},
     tree::{Language, Tree},
 };

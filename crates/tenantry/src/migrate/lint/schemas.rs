@@ -1,12 +1,11 @@
 //! Names with a schema before them, in files that have one of their own.
 
-use squawk_parser::SyntaxKind as S;
-
 use super::{
     Rule,
     found::Found,
     literal,
     named_in_text::{self, Names},
+    parse::SyntaxKind as S,
     piece::{Piece, Within},
     rules::{Context, Of},
     tree::{Node, Tree, name_of},

@@ -5,9 +5,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use squawk_parser::{EntryPoint, LexedStr, StrStep, SyntaxKind};
-
-use super::script::{Kind, Token};
+use super::{
+    parse::{SyntaxKind, parse},
+    script::{Kind, Token},
+};
 
 /// How deep parentheses and blocks may be in each other, and how many tokens there may be without a comma, in all
 /// those that are open. The parser may call itself for each of these, 2.5 kB deep without optimization, and would
@@ -18,19 +19,19 @@ const LONGEST: usize = 350;
 /// What the parser has made of a text. Nodes are in the order in which they begin; tokens are nodes without
 /// children.
 pub(super) struct Tree<'a> {
-    text: &'a str,
+    pub(super) text: &'a str,
     /// Where the text begins in the one that positions are told in.
-    base: usize,
-    nodes: Vec<Item>,
-    unknown: Vec<Range<usize>>,
+    pub(super) base: usize,
+    pub(super) nodes: Vec<Item>,
+    pub(super) unknown: Vec<Range<usize>>,
 }
 
-struct Item {
-    kind: SyntaxKind,
-    range: Range<usize>,
-    parent: usize,
+pub(super) struct Item {
+    pub(super) kind: SyntaxKind,
+    pub(super) range: Range<usize>,
+    pub(super) parent: usize,
     /// The node after the last one in this.
-    end: usize,
+    pub(super) end: usize,
 }
 
 /// Which language a text is in.
@@ -49,59 +50,7 @@ impl<'a> Tree<'a> {
         }
         let (base, text) = (range.start, text.get(range)?);
         // It is known to stop with a panic where it does not get ahead.
-        catch_unwind(AssertUnwindSafe(|| Self::parse(text, base, language))).ok().flatten()
-    }
-
-    fn parse(text: &'a str, base: usize, language: Language) -> Option<Self> {
-        let lexed = LexedStr::new(text);
-        let entry = match language {
-            Language::Sql => EntryPoint::SourceFile,
-            Language::PlPgSql => EntryPoint::Plpgsql,
-        };
-        let output = entry.parse(&lexed.to_input());
-        let mut nodes: Vec<Item> = Vec::new();
-        let (mut open, mut at, mut last, mut is_known) = (Vec::new(), 0, 0, true);
-        lexed.intersperse_trivia(&output, &mut |step| match step {
-            StrStep::Enter { kind } => {
-                let parent = open.last().copied().unwrap_or(0);
-                open.push(nodes.len());
-                nodes.push(Item { kind, range: at..0, parent, end: 0 });
-            }
-            StrStep::Exit => {
-                let end = nodes.len();
-                if let Some(node) = open.pop().and_then(|index: usize| nodes.get_mut(index)) {
-                    node.end = end;
-                    node.range.end = last.max(node.range.start);
-                }
-            }
-            StrStep::Token { kind, text } => {
-                let range = at..at + text.len();
-                at = range.end;
-                if kind.is_trivia() {
-                    return;
-                }
-                // Those that began with white space begin here.
-                for index in open.iter().rev() {
-                    let node: &mut Item = &mut nodes[*index];
-                    if node.range.end > 0 {
-                        break;
-                    }
-                    node.range = range.clone();
-                }
-                last = range.end;
-                let parent = open.last().copied().unwrap_or(0);
-                nodes.push(Item { kind, range, parent, end: nodes.len() + 1 });
-            }
-            StrStep::Error { .. } => {
-                let within = open.last().map(|index| nodes[*index].kind);
-                let in_body = language == Language::PlPgSql && within == Some(SyntaxKind::ERROR);
-                is_known &= in_body;
-            }
-        });
-        let unknown = nodes.iter().filter(|node| node.kind == SyntaxKind::ERROR);
-        let unknown = unknown.map(|node| node.range.start + base..node.range.end + base).collect();
-        let tree = Self { text, base, nodes, unknown };
-        is_known.then_some(tree)
+        catch_unwind(AssertUnwindSafe(|| parse(text, base, language))).ok().flatten()
     }
 
     /// Returns the parts of a body that the parser does not know, such as `select … into …`.

@@ -176,6 +176,9 @@ impl<W> Scheduler<W> {
     }
 
     pub(super) fn open_in_a_free_place(&mut self) -> Option<ConnId> {
+        if !self.has_place() {
+            return None;
+        }
         let conn = self.free.pop()?;
         self.conn_mut(conn).state = State::Opening { slow: false };
         self.counts.opening += 1;

@@ -9,7 +9,7 @@ use super::{
 impl<W> Scheduler<W> {
     /// Gives a usable connection to whoever comes next, or puts it on its shelf.
     pub(super) fn offer(&mut self, now: Time, conn: ConnId) {
-        if self.closed || self.is_spent(now, conn) {
+        if self.closed || self.is_spent(now, conn) || self.is_over_budget(1) {
             return self.begin_close(conn);
         }
         let Some(key) = self.whose_turn_for(conn) else {
@@ -127,7 +127,7 @@ impl<W> Scheduler<W> {
 
     /// Says whether another connection can be had by opening one, without waiting for long.
     fn can_open_soon(&self) -> bool {
-        self.supply == Supply::Normal && !self.free.is_empty() && self.slow_openings == 0
+        self.supply == Supply::Normal && self.has_place() && self.slow_openings == 0
     }
 
     /// Finds the least recently used idle connection of another tenant.

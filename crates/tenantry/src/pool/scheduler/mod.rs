@@ -22,6 +22,7 @@ mod fair;
 mod limits;
 mod list;
 mod machine;
+mod resize;
 #[cfg(test)]
 mod simulation;
 mod supply;

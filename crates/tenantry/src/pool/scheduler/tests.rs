@@ -45,10 +45,20 @@ struct World {
     names: BTreeMap<usize, Name>,
     /// Whether a connection is being asked for that nobody needs.
     probing: bool,
+    /// What was in use when the limits were last lowered, and has not come back yet.
+    excess: Excess,
     /// Whether a connection was just said to take its time.
     slowly: bool,
     next_waiter: u64,
     next_name: u64,
+}
+
+/// What may be above the limits after these were lowered: it never grows again.
+#[derive(Default)]
+struct Excess {
+    used: usize,
+    leased: usize,
+    by_tenant: BTreeMap<usize, usize>,
 }
 
 /// A tenant pool, by a number that is never used again.
@@ -66,6 +76,7 @@ enum Event {
     Evict(usize),
     Supply(Supply),
     Probe,
+    Resize(Limits),
 }
 
 const CLASSES: [Class; 7] = [
@@ -92,6 +103,7 @@ impl World {
             history: BTreeMap::new(),
             names: BTreeMap::new(),
             probing: false,
+            excess: Excess::default(),
             slowly: false,
             next_waiter: 0,
             next_name: 0,
@@ -135,6 +147,11 @@ impl World {
                 }
             }
             Event::Supply(supply) => self.scheduler.set_supply(self.now, supply),
+            Event::Resize(ref limits) => {
+                self.limits = limits.clone();
+                self.before_resize();
+                self.scheduler.resize(self.now, limits.clone());
+            }
             Event::Probe => self.probing = self.scheduler.open_probe().is_some(),
         }
         self.settle();
@@ -252,18 +269,43 @@ impl World {
         assert_eq!(counts.closing, self.closing.len());
         assert_eq!(counts.waiting, self.waiting.len());
         let used = counts.leased + counts.opening + counts.closing + counts.idle;
-        assert!(used <= self.limits.budget, "the budget is exceeded");
-        assert_eq!(used + self.scheduler.free.len(), self.limits.budget, "a place was lost");
+        assert!(used <= self.limits.budget.max(self.excess.used), "the budget is exceeded");
+        let places = self.scheduler.conns.len();
+        assert_eq!(used + self.scheduler.free.len(), places, "a place was lost");
+        assert!(places >= self.limits.budget, "there are too few places");
+        let serving = used - counts.closing;
+        assert!(serving <= self.limits.budget || counts.idle == 0, "idle above the budget");
         let mut by_tenant = BTreeMap::<usize, usize>::new();
         for (_, key) in self.leases.values() {
             *by_tenant.entry(key.0).or_default() += 1;
         }
         let tenants = by_tenant.iter().filter(|(key, _)| self.names[key].1 != Class::System);
         let mut capped = tenants.clone().filter(|(key, _)| self.names[key].1 != Class::Shared);
-        assert!(capped.all(|(_, leased)| *leased <= self.limits.cap), "cap exceeded");
+        let most = |key| self.excess.by_tenant.get(key).copied().unwrap_or_default();
+        assert!(
+            capped.all(|(key, leased)| *leased <= self.limits.cap.max(most(key))),
+            "cap exceeded"
+        );
         let leased_by_tenants: usize = tenants.map(|(_, leased)| leased).sum();
-        assert!(leased_by_tenants + self.limits.reserve <= self.limits.budget, "reserve is taken");
+        let most = self.limits.places_for_tenants().max(self.excess.leased);
+        assert!(leased_by_tenants <= most, "reserve is taken");
+        self.excess.used = self.excess.used.min(used);
+        self.excess.leased = self.excess.leased.min(leased_by_tenants);
+        for (key, most) in &mut self.excess.by_tenant {
+            *most = (*most).min(by_tenant.get(key).copied().unwrap_or_default());
+        }
         self.check_no_idleness(&by_tenant, leased_by_tenants);
+    }
+
+    /// Notes what is in use before the limits may be lowered.
+    fn before_resize(&mut self) {
+        let counts = self.scheduler.counts();
+        self.excess.used = counts.leased + counts.opening + counts.closing + counts.idle;
+        self.excess.leased = counts.leased_to_tenants;
+        self.excess.by_tenant.clear();
+        for (_, key) in self.leases.values() {
+            *self.excess.by_tenant.entry(key.0).or_default() += 1;
+        }
     }
 
     fn cap_of(&self, class: Class) -> usize {
@@ -298,7 +340,7 @@ impl World {
             );
         } else if eligible {
             let under_way = !self.opening.is_empty() || !self.closing.is_empty();
-            let all_leased = self.leases.len() == self.limits.budget;
+            let all_leased = self.leases.len() >= self.limits.budget;
             assert!(under_way || all_leased, "somebody waits and nothing is done for it");
         }
     }
@@ -342,6 +384,7 @@ fn event() -> impl Strategy<Value = Event> {
             1 => Just(Supply::Cut),
         ].prop_map(Event::Supply),
         1 => Just(Event::Probe),
+        1 => any_limits().prop_map(Event::Resize),
     ]
 }
 
@@ -653,4 +696,33 @@ fn tenants_that_become_quiet_together_are_forgotten_a_few_at_a_time() {
     assert!(scheduler.tick(MS * 5_001));
     assert!(!scheduler.tick(MS * 5_001));
     assert_eq!(scheduler.counts().tenant_pools, 0);
+}
+
+#[test]
+fn a_smaller_budget_takes_idle_connections_first_and_leased_ones_as_they_come_back() {
+    let mut world = World::new(limits(6));
+    for tenant in [3, 3, 3, 4, 4] {
+        world.play(&Event::Acquire(tenant));
+        world.play(&Event::Opened(0, true));
+    }
+    world.play(&Event::Release(0, true));
+    assert_eq!((world.leases.len(), world.scheduler.counts().idle), (4, 1));
+    world.play(&Event::Resize(Limits { reserve: 0, ..limits(2) }));
+    assert_eq!((world.closing.len(), world.scheduler.counts().idle), (1, 0));
+    world.play(&Event::Closed(0));
+    world.play(&Event::Acquire(5));
+    assert_eq!((world.opening.len(), world.waiting.len()), (0, 1), "four are in use");
+    for left in [3, 2] {
+        world.play(&Event::Release(0, true));
+        assert_eq!((world.leases.len(), world.closing.len()), (left, 1));
+        world.play(&Event::Closed(0));
+        assert_eq!(world.waiting.len(), 1);
+    }
+    world.play(&Event::Release(0, true));
+    assert_eq!(world.waiting.len(), 0, "within the budget it is handed on");
+    world.play(&Event::Resize(limits(9)));
+    for _ in 0..6 {
+        world.play(&Event::Acquire(3));
+    }
+    assert_eq!(world.opening.len(), 6, "a larger budget can be used at once");
 }

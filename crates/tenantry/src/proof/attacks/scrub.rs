@@ -22,7 +22,7 @@ const PRISTINE: &str = "begin; rollback; begin; reset session authorization; res
 /// connections.
 pub(in crate::proof) async fn scrub(server: &Arc<Server>, met: &BTreeSet<i32>) {
     let mut leases = Vec::new();
-    while leases.len() < server.options().max_connections {
+    while leases.len() < server.max_connections() {
         match timeout(BRIEFLY, server.acquire_for_upkeep()).await {
             Ok(Ok(lease)) => leases.push(lease),
             _ => break,

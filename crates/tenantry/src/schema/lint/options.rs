@@ -69,6 +69,38 @@ impl LintOptions {
         self
     }
 
+    /// Sets [`table_naming`](Self::table_naming).
+    #[must_use]
+    pub fn table_naming(mut self, style: NameStyle) -> Self {
+        self.table_naming = style;
+        self
+    }
+
+    /// Sets [`column_naming`](Self::column_naming).
+    #[must_use]
+    pub fn column_naming(mut self, style: NameStyle) -> Self {
+        self.column_naming = style;
+        self
+    }
+
+    /// Sets [`timestamps`](Self::timestamps).
+    #[must_use]
+    pub fn timestamps<I>(mut self, columns: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.timestamps = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets [`soft_delete`](Self::soft_delete).
+    #[must_use]
+    pub fn soft_delete(mut self, column: impl Into<String>) -> Self {
+        self.soft_delete = column.into();
+        self
+    }
+
     /// Returns the severity of a rule.
     #[must_use]
     pub fn severity_of(&self, rule: LintRule) -> Severity {

@@ -1,0 +1,222 @@
+//! How connections to the server are opened: to which host, with which credentials and hook.
+
+use std::{error::Error as StdError, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use sqlx::{Connection, Executor, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    credentials::Credentials,
+    hosts::{LoadBalanceHosts, NoHost, Role, TargetSessionAttrs},
+};
+use crate::{
+    error::{Error, ErrorClass, ErrorKind, class_of},
+    retry::chance,
+};
+
+/// Asks for the credentials of the next connection.
+pub(crate) type AskAtConnect = Arc<
+    dyn Fn() -> BoxFuture<'static, Result<Credentials, Box<dyn StdError + Send + Sync>>>
+        + Send
+        + Sync,
+>;
+
+/// Prepares a connection that was opened.
+pub(crate) type AfterConnect =
+    Arc<dyn for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync>;
+
+/// Opens the connections of a manager.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    /// Never empty.
+    pub(crate) hosts: Arc<[PgConnectOptions]>,
+    pub(crate) target: TargetSessionAttrs,
+    pub(crate) order: LoadBalanceHosts,
+    /// What trying all hosts once may take.
+    pub(crate) timeout: Duration,
+    pub(crate) credentials: Option<AskAtConnect>,
+    pub(crate) after_connect: Option<AfterConnect>,
+}
+
+impl Connector {
+    /// Returns the options of the first host as they were configured.
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.hosts[0]
+    }
+
+    pub(super) async fn connect(&self, login: Option<&Credentials>) -> sqlx::Result<PgConnection> {
+        let asked = self.ask().await?;
+        let (_, conn) = self.find(login.or(asked.as_ref()), self.target).await?;
+        Ok(conn)
+    }
+
+    /// Returns the options of a host that can be written to, for a connection that has to be made by
+    /// somebody else. A single host is not asked.
+    ///
+    /// # Errors
+    ///
+    /// An own [`Error`] when the credentials cannot be had, or no host can be written to.
+    pub(crate) async fn primary(&self) -> sqlx::Result<PgConnectOptions> {
+        let asked = self.ask().await?;
+        if let [only] = &*self.hosts {
+            return Ok(with_login(only, asked.as_ref()));
+        }
+        let (index, conn) = self.find(asked.as_ref(), TargetSessionAttrs::Primary).await?;
+        conn.close().await?;
+        Ok(with_login(&self.hosts[index], asked.as_ref()))
+    }
+
+    async fn ask(&self) -> sqlx::Result<Option<Credentials>> {
+        let Some(ask) = &self.credentials else {
+            return Ok(None);
+        };
+        match AssertUnwindSafe(async { ask().await }).catch_unwind().await {
+            Ok(Ok(credentials)) => Ok(Some(credentials)),
+            Ok(Err(error)) => {
+                let attempted = "asking for the credentials of a connection";
+                Err(Error::new(ErrorKind::Unavailable, attempted).with_source(error).into())
+            }
+            Err(_) => Err(Error::new(ErrorKind::Hook, "connect_credentials panicked").into()),
+        }
+    }
+
+    /// Tries the hosts one after the other. Each has an equal share of the time that is left.
+    async fn find(
+        &self,
+        login: Option<&Credentials>,
+        target: TargetSessionAttrs,
+    ) -> sqlx::Result<(usize, PgConnection)> {
+        if let ([only], TargetSessionAttrs::Any) = (&*self.hosts, target) {
+            return Ok((0, PgConnection::connect_with(&with_login(only, login)).await?));
+        }
+        let deadline = Instant::now() + self.timeout;
+        let rounds = target.rounds();
+        let mut left = u32::try_from(self.hosts.len() * rounds.len()).unwrap_or(u32::MAX);
+        let mut tried = Tried::default();
+        for target in rounds {
+            for index in self.order() {
+                let host = with_login(&self.hosts[index], login);
+                let share = deadline.saturating_duration_since(Instant::now()) / left;
+                left -= 1;
+                let opened = timeout(share, open(&host, *target)).await;
+                match opened.unwrap_or_else(|_| Err(sqlx::Error::Io(LATE.into()))) {
+                    Ok(Ok(conn)) => return Ok((index, conn)),
+                    Ok(Err(objection)) => tried.note(&host, ErrorClass::Connection, objection),
+                    // A password that one host refuses is not shown to the others, as with libpq.
+                    Err(error) if class_of(&error) == ErrorClass::Authentication => {
+                        return Err(error);
+                    }
+                    Err(error) => tried.note(&host, class_of(&error), &error.to_string()),
+                }
+            }
+        }
+        Err(tried.error(self.hosts.len()).into())
+    }
+
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.hosts.len()).collect();
+        if self.order == LoadBalanceHosts::Random {
+            order.sort_by_cached_key(|_| chance().to_bits());
+        }
+        order
+    }
+
+    /// Runs the application's hook on a connection that was opened.
+    ///
+    /// # Errors
+    ///
+    /// An own [`Error`] when the hook fails or panics; its own words are the source.
+    pub(super) async fn prepare(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        let Some(hook) = &self.after_connect else {
+            return Ok(());
+        };
+        run_hook("after_connect", async { hook(conn).await }).await?;
+        // What it has prepared was read under settings that the first bind takes off.
+        conn.clear_cached_statements().await
+    }
+}
+
+const LATE: std::io::ErrorKind = std::io::ErrorKind::TimedOut;
+
+fn with_login(host: &PgConnectOptions, login: Option<&Credentials>) -> PgConnectOptions {
+    login.map_or_else(|| host.clone(), |login| login.log_in(host))
+}
+
+/// Connects to a host. The inner error says why it will not do.
+async fn open(
+    host: &PgConnectOptions,
+    target: TargetSessionAttrs,
+) -> sqlx::Result<Result<PgConnection, &'static str>> {
+    let mut conn = PgConnection::connect_with(host).await?;
+    if target == TargetSessionAttrs::Any {
+        return Ok(Ok(conn));
+    }
+    let ask = "select pg_catalog.pg_is_in_recovery(), \
+               pg_catalog.texteq(pg_catalog.current_setting('transaction_read_only'), 'on')";
+    let row = conn.fetch_one(raw_sql(ask)).await?;
+    let role = Role { in_recovery: row.try_get(0)?, read_only: row.try_get(1)? };
+    match target.objection(role) {
+        None => Ok(Ok(conn)),
+        Some(objection) => {
+            // The next host is not to be tried while this one still counts.
+            conn.close().await?;
+            Ok(Err(objection))
+        }
+    }
+}
+
+/// What hosts have said so far.
+#[derive(Default)]
+struct Tried {
+    said: Vec<(String, String)>,
+    class: Option<ErrorClass>,
+}
+
+impl Tried {
+    fn note(&mut self, host: &PgConnectOptions, class: ErrorClass, said: &str) {
+        // It is worth trying again if one of them may come back.
+        if self.class.is_none_or(|class| !class.is_transient()) {
+            self.class = Some(class);
+        }
+        let name = match host.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None if host.get_host().contains(':') => format!("[{}]", host.get_host()),
+            None => host.get_host().to_owned(),
+        };
+        self.said.push((format!("{name}:{}", host.get_port()), said.to_owned()));
+    }
+
+    fn error(self, hosts: usize) -> Error {
+        let attempted = match hosts {
+            1 => "the host cannot be used".to_owned(),
+            _ => format!("none of {hosts} hosts can be used"),
+        };
+        let error = Error::new(ErrorKind::Unavailable, attempted).with_class(self.class);
+        error.with_source(NoHost(self.said))
+    }
+}
+
+/// Runs a hook that has a connection in hand, and names it when it fails or panics.
+pub(super) async fn run_hook(
+    name: &'static str,
+    hook: impl Future<Output = sqlx::Result<()>>,
+) -> Result<(), Error> {
+    match AssertUnwindSafe(hook).catch_unwind().await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Error::new(ErrorKind::Hook, name).with_source(error)),
+        Err(_) => Err(Error::new(ErrorKind::Hook, format!("{name} panicked"))),
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the options: they hold the password.
+        f.debug_struct("Connector")
+            .field("hosts", &self.hosts.len())
+            .field("target", &self.target)
+            .field("credentials", &self.credentials.is_some())
+            .field("after_connect", &self.after_connect.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! Which of several hosts a connection goes to.
+
+use std::{fmt, str::FromStr};
+
+/// What a host must be to be connected to, as libpq's
+/// [`target_session_attrs`](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS).
+///
+/// Anything but [`Any`](Self::Any) costs one more round trip for each connect.
+///
+/// # Examples
+///
+/// ```
+/// use tenantry::TargetSessionAttrs;
+///
+/// assert_eq!("read-write".parse(), Ok(TargetSessionAttrs::ReadWrite));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum TargetSessionAttrs {
+    /// Any host that accepts the connection. The default.
+    #[default]
+    Any,
+    /// Sessions can write: the server is not in recovery, and transactions are read-write by default.
+    ReadWrite,
+    /// Sessions cannot write.
+    ReadOnly,
+    /// The server is not in recovery.
+    Primary,
+    /// The server is in recovery, as a hot standby is.
+    Standby,
+    /// A server in recovery; any other host when there is none.
+    PreferStandby,
+}
+
+/// The text is not one of libpq's values of `target_session_attrs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be any, read-write, read-only, primary, standby or prefer-standby")]
+#[non_exhaustive]
+pub struct ParseTargetError;
+
+impl FromStr for TargetSessionAttrs {
+    type Err = ParseTargetError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTargetError> {
+        Ok(match text {
+            "any" => Self::Any,
+            "read-write" => Self::ReadWrite,
+            "read-only" => Self::ReadOnly,
+            "primary" => Self::Primary,
+            "standby" => Self::Standby,
+            "prefer-standby" => Self::PreferStandby,
+            _ => return Err(ParseTargetError),
+        })
+    }
+}
+
+/// In which order several hosts are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum LoadBalanceHosts {
+    /// In the order in which they are listed, for each connect anew. The default.
+    #[default]
+    Disable,
+    /// In a random order, for each connect anew.
+    Random,
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Role {
+    pub(super) in_recovery: bool,
+    /// Whether transactions only read unless they say otherwise.
+    pub(super) read_only: bool,
+}
+
+impl TargetSessionAttrs {
+    /// Returns what the hosts are asked for, in one round after the other.
+    pub(super) fn rounds(self) -> &'static [Self] {
+        match self {
+            Self::Any => &[Self::Any],
+            Self::ReadWrite => &[Self::ReadWrite],
+            Self::ReadOnly => &[Self::ReadOnly],
+            Self::Primary => &[Self::Primary],
+            Self::Standby => &[Self::Standby],
+            Self::PreferStandby => &[Self::Standby, Self::Any],
+        }
+    }
+
+    /// Returns `true` if a server in recovery is what is wanted, so that a write that it refuses is no
+    /// reason to look for another one.
+    pub(super) fn wants_standby(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::Standby | Self::PreferStandby)
+    }
+
+    /// Returns why a server will not do, or `None` if it will.
+    pub(super) fn objection(self, role: Role) -> Option<&'static str> {
+        let writes = !role.in_recovery && !role.read_only;
+        match self {
+            Self::ReadWrite if role.in_recovery => Some("is in recovery"),
+            Self::ReadWrite if role.read_only => Some("is read-only by default"),
+            Self::ReadOnly if writes => Some("is not read-only"),
+            Self::Primary if role.in_recovery => Some("is in recovery"),
+            Self::Standby if !role.in_recovery => Some("is not in recovery"),
+            _ => None,
+        }
+    }
+}
+
+/// What each host said, where none could be used.
+#[derive(Debug)]
+pub(super) struct NoHost(pub(super) Vec<(String, String)>);
+
+impl fmt::Display for NoHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (host, said)) in self.0.iter().enumerate() {
+            write!(f, "{}{host}: {said}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for NoHost {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_servers_that_libpq_takes() {
+        use TargetSessionAttrs as T;
+        let [primary, read_only, standby] = [(false, false), (false, true), (true, true)]
+            .map(|(in_recovery, read_only)| Role { in_recovery, read_only });
+        for (target, takes) in [
+            (T::Any, [true, true, true]),
+            (T::ReadWrite, [true, false, false]),
+            (T::ReadOnly, [false, true, true]),
+            (T::Primary, [true, true, false]),
+            (T::Standby, [false, false, true]),
+        ] {
+            let taken = [primary, read_only, standby].map(|role| target.objection(role).is_none());
+            assert_eq!(taken, takes, "{target:?}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Other limits while everything goes on.
+
+use super::{
+    Class, Limits, Scheduler, Time,
+    conn::{Conn, Shelf, conn_id},
+    fair::Place,
+};
+
+impl<W> Scheduler<W> {
+    /// Keeps to other limits from now on. A larger budget can be used at once; for a smaller one idle
+    /// connections are closed, and leased ones when they come back. Until then no other is opened.
+    pub(crate) fn resize(&mut self, now: Time, limits: Limits) {
+        self.limits = limits;
+        let places = self.conns.len()..self.limits.budget.max(self.conns.len());
+        self.conns.resize_with(places.end, Conn::free);
+        // Those that there were are used first.
+        self.free.splice(0..0, places.rev().map(conn_id));
+        self.recount_demand();
+        while self.is_over_budget(0)
+            && let Some(conn) = self.least_useful()
+        {
+            self.close_idle(conn);
+        }
+        self.make_room(now);
+    }
+
+    /// Returns `true` if another connection may be opened as far as the budget is concerned.
+    pub(super) fn has_place(&self) -> bool {
+        !self.free.is_empty() && self.conns.len() - self.free.len() < self.limits.budget
+    }
+
+    /// Returns `true` if fewer connections may serve than do, those in hand beside the counted ones.
+    pub(super) fn is_over_budget(&self, in_hand: usize) -> bool {
+        let counts = &self.counts;
+        counts.opening + counts.idle + counts.leased + in_hand > self.limits.budget
+    }
+
+    fn least_useful(&self) -> Option<super::ConnId> {
+        self.find_victim().or_else(|| self.shelf(Shelf::Fresh).front().map(conn_id))
+    }
+
+    /// Works out anew what all queues could make use of: the caps have changed.
+    fn recount_demand(&mut self) {
+        self.demand = 0;
+        for (index, tenant) in &mut self.tenants {
+            if tenant.class == Class::System {
+                continue;
+            }
+            let demand = tenant.demand(&self.limits);
+            self.demand += demand;
+            let first = tenant.queue.first_key_value().filter(|_| demand > 0);
+            let place = first
+                .map(|(arrival, _)| Place::new(tenant.class, tenant.virtual_time, *arrival, index));
+            let before = std::mem::replace(&mut tenant.place, place);
+            if before != place {
+                before.into_iter().for_each(|place| self.ready.remove(place));
+                place.into_iter().for_each(|place| self.ready.insert(place));
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Runs the application's hook on a session that was bound, and checks that it is still the tenant's.
+
+use sqlx::{Executor, Row, SqlStr, raw_sql};
+
+use super::{
+    super::{connector::run_hook, occupant::Occupant, reset::draw},
+    Result, Session, leaves_session_usable, lost,
+};
+use crate::{
+    error::{Error, ErrorKind, own},
+    sql::Sql,
+};
+
+/// What a session is like without any tenant's settings; it holds for as long as the connection lives.
+#[derive(Debug)]
+pub(super) struct Plain {
+    session_user: String,
+    /// The settings that decide how the text of a statement is read.
+    reading: String,
+}
+
+/// The settings that decide how the text of a statement is read, and its constants.
+const READING: [&str; 8] = [
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "array_nulls",
+    "backslash_quote",
+    "default_text_search_config",
+    "standard_conforming_strings",
+    "transform_null_equals",
+];
+
+impl Session {
+    /// Returns `true` if the application's hook has run since the session was bound, or there is none.
+    pub(in super::super) fn is_hooked(&self) -> bool {
+        self.hooked
+    }
+
+    /// Runs the occupant's hook on a session that was bound to it, and checks what it has left.
+    ///
+    /// # Errors
+    ///
+    /// What the server answers when the connection breaks; an own [`Error`] of the kind
+    /// [`Hook`](ErrorKind::Hook) when the hook fails, or leaves the session in another place.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the connection has to be closed.
+    pub(in super::super) async fn follow_up(&mut self, occupant: &Occupant) -> Result<()> {
+        let Some(after_bind) = &occupant.after_bind else {
+            self.hooked = true;
+            return Ok(());
+        };
+        let plain = match self.plain.take() {
+            Some(plain) => plain,
+            None => self.read_plain().await?,
+        };
+        // It may do anything: the next reset is a thorough one, and plans go.
+        (self.touched, self.odd_plans) = (true, true);
+        run_hook("after_bind", after_bind.run(&mut self.conn)).await.map_err(unless_broken)?;
+        self.check_place(occupant, &plain).await?;
+        self.plain = Some(plain);
+        self.hooked = true;
+        Ok(())
+    }
+
+    async fn read_plain(&mut self) -> Result<Box<Plain>> {
+        let row = self.conn.fetch_one(raw_sql(plain_sql())).await?;
+        let (session_user, reading) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(Box::new(Plain { session_user, reading }))
+    }
+
+    /// Checks that the session is where the bind has put it, in one round trip.
+    async fn check_place(&mut self, occupant: &Occupant, plain: &Plain) -> Result<()> {
+        let echo = draw();
+        let rows = match self.conn.fetch_all(raw_sql(place_sql(occupant, echo))).await {
+            Ok(rows) => rows,
+            // A transaction has failed, in which nothing else is answered.
+            Err(error) if leaves_session_usable(&error) => {
+                return Err(left("a transaction that has failed").with_source(error).into());
+            }
+            Err(error) => return Err(error),
+        };
+        let [row] = &rows[..] else {
+            return Err(lost("the answer to a check of the session was lost"));
+        };
+        if row.try_get::<i64, _>(0)? != echo {
+            return Err(lost("the answer to a check of the session was lost"));
+        }
+        let role = occupant.binding.role.as_ref().map_or("none", |role| role.as_str());
+        let holds = [
+            (row.try_get(1)?, "another search_path"),
+            (row.try_get::<&str, _>(2)? == role, "another role"),
+            (row.try_get::<&str, _>(3)? == plain.session_user, "another session user"),
+            (row.try_get(4)?, "an open transaction"),
+        ];
+        if let Some((_, what)) = holds.into_iter().find(|(holds, _)| !holds) {
+            return Err(left(what).into());
+        }
+        if row.try_get::<&str, _>(5)? != plain.reading {
+            // Nobody else's statements are read as those that are prepared from here on.
+            self.handed_out = true;
+        }
+        Ok(())
+    }
+}
+
+fn left(what: &'static str) -> Error {
+    Error::new(ErrorKind::Hook, format!("after_bind left {what}"))
+}
+
+/// The words of the server where the connection broke in the hook: another one may do.
+fn unless_broken(error: Error) -> sqlx::Error {
+    let broken = |error: &sqlx::Error| !leaves_session_usable(error) && own(error).is_none();
+    match error.into_source_if(broken) {
+        Ok(source) => source,
+        Err(error) => error.into(),
+    }
+}
+
+fn plain_sql() -> SqlStr {
+    let mut sql = Sql::new(
+        "select session_user::pg_catalog.text, pg_catalog.string_agg( \
+           pg_catalog.concat(s.reset_val, ''), '/' order by s.name collate \"C\") \
+         from pg_catalog.pg_show_all_settings() s where s.name operator(pg_catalog.=) any (array[",
+    );
+    for (index, name) in READING.iter().enumerate() {
+        sql.text(if index == 0 { "" } else { ", " }).literal(name);
+    }
+    sql.text("])");
+    sql.finish()
+}
+
+fn place_sql(occupant: &Occupant, echo: i64) -> SqlStr {
+    let mut sql = Sql::new("select ");
+    sql.integer(echo).text(
+        ", pg_catalog.texteq(pg_catalog.current_setting('search_path'), pg_catalog.concat_ws(', '",
+    );
+    for schema in &occupant.binding.search_path {
+        sql.text(", pg_catalog.quote_ident(").literal(schema.as_str()).text(")");
+    }
+    if occupant.binding.search_path.is_empty() {
+        sql.text(", '\"\"'");
+    }
+    sql.text(
+        ")), pg_catalog.current_setting('role'), session_user::pg_catalog.text, \
+         pg_catalog.timestamptz_eq(pg_catalog.transaction_timestamp(), \
+         pg_catalog.statement_timestamp()), pg_catalog.concat_ws('/'",
+    );
+    for name in READING {
+        sql.text(", pg_catalog.current_setting(").literal(name).text(")");
+    }
+    sql.text(")");
+    sql.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_listed_in_the_order_in_which_they_are_read() {
+        assert!(READING.is_sorted(), "bytewise, as the collation C has it");
+    }
+}

@@ -1,0 +1,91 @@
+//! The budget can be changed while everything goes on, and is kept all the same.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tenantry::{HealthOptions, Pooling, TableCatalog, TenantManager};
+
+use crate::support::{TestResult, World, at_rest, eventually, name_of, pid_of, sessions};
+
+#[tokio::test]
+async fn a_budget_grows_at_once_and_shrinks_as_connections_come_back() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let mut admin = world.admin().await;
+    let manager = world.with_pool(|options| {
+        options.max_connections = 2;
+        options.acquire_timeout = Duration::from_millis(300);
+    });
+    let db = manager.shared();
+    let held = try_join_all((0..2).map(|_| db.acquire())).await?;
+    assert!(db.acquire().await.is_err(), "two are all that there are");
+
+    let waiting = tokio::spawn({
+        let db = db.clone();
+        async move { db.acquire().await }
+    });
+    eventually("it waits", async || manager.snapshot().waiting == 1).await;
+    manager.resize(6)?;
+    let third = waiting.await??;
+    let more = try_join_all((0..3).map(|_| db.acquire())).await?;
+    let snapshot = manager.snapshot();
+    assert_eq!((snapshot.max, snapshot.places_for_tenants, snapshot.leased), (6, 6, 6));
+    assert_eq!(sessions(&mut admin).await, 6);
+
+    // Idle ones go at once, those in use when they come back.
+    drop(more);
+    at_rest_but(&manager, 3).await;
+    manager.resize(2)?;
+    eventually("idle ones are closed", async || sessions(&mut admin).await == 3).await;
+    assert!(db.acquire().await.is_err(), "three are in use, of two");
+    drop(third);
+    eventually("the third one is closed", async || sessions(&mut admin).await == 2).await;
+    assert!(db.acquire().await.is_err());
+    drop(held);
+    at_rest(&manager).await;
+    for tenant in ["acme", "globex", "acme"] {
+        assert_eq!(name_of(&manager.tenant(tenant).await?).await?, tenant);
+    }
+    assert!(sessions(&mut admin).await <= 2);
+    manager.close().await;
+    Ok(())
+}
+
+async fn at_rest_but(manager: &TenantManager, leased: usize) {
+    eventually("the others have come back", async || manager.snapshot().leased == leased).await;
+}
+
+#[tokio::test]
+async fn a_second_connection_is_compared_with_a_first_one_that_never_was() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.one_session();
+    let db = manager.tenant("acme").await?;
+    let alone = pid_of(&db).await?;
+    assert_eq!(pooling(&manager).await, Pooling::Unknown);
+    manager.resize(4)?;
+    assert_ne!(pid_of(&db).await?, alone);
+    eventually("two were compared", async || pooling(&manager).await == Pooling::Session).await;
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_budget_that_cannot_be_used_is_refused_and_changes_nothing() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world
+        .builder()
+        .catalog(TableCatalog::new())
+        .max_connections(8)
+        .max_connections_per_tenant(4)
+        .build()?;
+    for (budget, words) in [(0, "at least 1"), (3, "at most 3"), (1, ""), (300_000, "at most")] {
+        let error = manager.resize(budget).expect_err("it cannot be used").to_string();
+        assert!(error.contains(words), "{budget}: {error}");
+        assert_eq!(manager.snapshot().max, 8);
+    }
+    manager.close().await;
+    Ok(())
+}
+
+async fn pooling(manager: &TenantManager) -> Pooling {
+    manager.health(HealthOptions::default()).await.pooling
+}
