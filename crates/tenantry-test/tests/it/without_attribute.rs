@@ -62,7 +62,7 @@ fn a_manager_of_a_runtime_that_has_ended_says_so() -> TestResult {
         for _ in 0..10 {
             let asked = manager.tenant(t.id.as_str()).await;
             let asked = match asked {
-                Ok(db) => db.acquire().await.map(drop),
+                Ok(db) => db.acquire().await.map(drop).map_err(tenantry::Error::from),
                 Err(error) => Err(error),
             };
             error = asked.err().or(error);

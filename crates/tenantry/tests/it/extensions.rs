@@ -179,7 +179,7 @@ async fn nobody_else_may_create_in_an_extension_schema() -> TestResult {
         run(&mut admin, &format!("grant create on schema extensions to {grantee}")).await;
         let manager = reaching(&world);
         let refused = manager.tenant("acme").await.expect_err("somebody may create");
-        let words = cause_of(&refused.into()).1;
+        let words = cause_of(&refused).1;
         assert!(
             words.contains(&format!("revoke create on schema extensions from {named}")),
             "{words}"

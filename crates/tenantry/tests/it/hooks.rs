@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use sqlx::{Executor, PgConnection, Postgres};
 use tenantry::{
-    CatalogFn, ErrorKind, FixedCatalog, ManagerBuilder, Tenant, TenantId, TenantManager,
+    CatalogFn, Error, ErrorKind, FixedCatalog, ManagerBuilder, Tenant, TenantId, TenantManager,
     TenantRecord,
 };
 
@@ -148,7 +148,7 @@ async fn a_hook_that_leads_elsewhere_is_refused_by_name() -> TestResult {
         });
         let acme = manager.tenant("acme").await?;
         for call in 1..=2 {
-            let error = acme.acquire().await.expect_err("it leads elsewhere");
+            let error = Error::from(acme.acquire().await.expect_err("it leads elsewhere"));
             assert_eq!(error.kind(), ErrorKind::Hook, "{statement}: {error}");
             let words = format!("hook failed (tenant acme): after_bind left {leaves}");
             assert_eq!(error.to_string(), words, "{statement}");
@@ -185,7 +185,7 @@ async fn a_hook_that_fails_panics_or_hangs_costs_a_connection_and_no_more() -> T
         })
     });
     let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
-    let error = acme.acquire().await.expect_err("there is no such table");
+    let error = Error::from(acme.acquire().await.expect_err("there is no such table"));
     assert_eq!(error.to_string(), "hook failed (tenant acme): after_bind");
     assert!(error.source().is_some_and(|source| source.to_string().contains("public.wrong")));
     assert!(!error.is_transient());

@@ -38,7 +38,7 @@ async fn nothing_that_is_printed_shows_the_password() -> TestResult {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     texts.push(in_full(&error));
     let error = manager.shared().acquire().await.expect_err("nobody listens on port 1");
-    texts.push(in_full(&sqlx::Error::from(error)));
+    texts.push(in_full(&error));
 
     let options = PgConnectOptions::new().username("app").password(PASSWORD);
     let builder = TenantManager::builder_with(options);

@@ -91,14 +91,14 @@ async fn uses(ground: &Ground<'_>, db: &TenantDb) -> Result<String, Stop> {
     note("on the handle", ground.look(db, "").await?.owner());
     match db.acquire().await {
         Ok(mut lease) => note("on a lease", ground.look_on(&mut lease, "").await?.owner()),
-        Err(error) => note("on a lease", &code_of(error.into())?),
+        Err(error) => note("on a lease", &code_of(error)?),
     }
     match db.begin().await {
         Ok(mut tx) => {
             let row = tx.fetch_all(raw_sql(super::turns::OWNER)).await;
             note("in a transaction", &super::super::look::text_of(row)?);
         }
-        Err(error) => note("in a transaction", &code_of(error.into())?),
+        Err(error) => note("in a transaction", &code_of(error)?),
     }
     note("on the handle again", ground.look(db, "").await?.owner());
     Ok(answers.join("; "))
