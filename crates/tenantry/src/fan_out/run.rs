@@ -70,7 +70,7 @@ struct Run<'a, F> {
     ended: CancellationToken,
     /// Whether the columns of some tenant are known, or were asked for.
     knows_columns: AtomicBool,
-    board: Mutex<Board>,
+    board: Mutex<Board<FanOutEnd, (FanOutOutcome, Duration)>>,
 }
 
 /// SQLSTATE of a text that is not one statement.
@@ -182,7 +182,12 @@ where
             let Some(place) = next else { return };
             let began = Instant::now();
             let outcome = self.visit(&self.targets[place]).await;
-            self.board.lock().note(place, outcome, began.elapsed());
+            let failed = matches!(outcome, FanOutOutcome::Failed { .. });
+            let (result, mut board) = ((outcome, began.elapsed()), self.board.lock());
+            match failed {
+                true => board.note_failure(place, result, FanOutEnd::MaxFailures),
+                false => board.note(place, result),
+            }
         }
     }
 
@@ -197,9 +202,10 @@ where
     fn report(self, duration: Duration) -> FanOutReport {
         let (end, results) = self.board.into_inner().into_results();
         let tenants = self.targets.into_iter().zip(results).map(|(target, result)| {
-            let (outcome, duration) = result;
+            let (outcome, duration) = result.unwrap_or((FanOutOutcome::NotStarted, Duration::ZERO));
             TenantFanOut { tenant_id: target.name, outcome, duration }
         });
+        let end = end.unwrap_or(FanOutEnd::Completed);
         FanOutReport::new(end, tenants.collect(), duration)
     }
 }
@@ -230,7 +236,7 @@ where
         let batch = TenantRows { tenant_id, columns: Arc::clone(columns), rows };
         let flow = consume(batch).await;
         if flow.is_break() {
-            board.lock().stop(FanOutEnd::ConsumerEnded);
+            board.lock().cut(FanOutEnd::ConsumerEnded);
             ended.cancel();
         }
         flow
