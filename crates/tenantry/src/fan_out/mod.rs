@@ -17,7 +17,8 @@
 
 pub(crate) mod board;
 mod options;
-pub(crate) mod refusal;
+pub(crate) mod readable;
+mod refusal;
 mod report;
 mod rows;
 mod run;

@@ -9,24 +9,18 @@ use std::{
 
 use futures_util::future::{Either, join_all, select};
 use parking_lot::Mutex;
-use sqlx::{Executor, SqlStr, raw_sql};
+use sqlx::SqlStr;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Column, FanOutEnd, FanOutOptions, FanOutOutcome, FanOutReport, RefusedStatement, TenantFanOut,
-    TenantRows,
+    Column, FanOutEnd, FanOutOptions, FanOutOutcome, FanOutReport, TenantFanOut, TenantRows,
     board::Board,
-    refusal,
+    readable::{self, Reader},
     targets::{Target, targets},
     visit::{Consumer, Statement},
 };
-use crate::{
-    error::{Error, ErrorKind},
-    fleet::Fleet,
-    migrate::Schemas,
-    sql::operators_statement,
-};
+use crate::{error::Error, fleet::Fleet, migrate::Schemas, sql::operators_statement};
 
 /// Runs one statement of an operator's over many tenants.
 ///
@@ -73,9 +67,6 @@ struct Run<'a, F> {
     board: Mutex<Board<FanOutEnd, (FanOutOutcome, Duration)>>,
 }
 
-/// SQLSTATE of a text that is not one statement.
-const SYNTAX_ERROR: &str = "42601";
-
 impl FanOut {
     pub(crate) fn new(fleet: Fleet) -> Self {
         Self { fleet }
@@ -97,7 +88,7 @@ impl FanOut {
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) when an option cannot be used; [`Database`](ErrorKind::Database) with a
+    /// [`Config`](crate::ErrorKind::Config) when an option cannot be used; [`Database`](crate::ErrorKind::Database) with a
     /// [`RefusedStatement`] as its source when the text is refused; and when the tenants cannot be listed, or there
     /// is no connection. What fails after that is in the report.
     ///
@@ -134,26 +125,12 @@ impl FanOut {
         Ok(run.report(began.elapsed()))
     }
 
-    /// Refuses what is not one statement. The server is the judge: it reads the text by the extended protocol,
-    /// which runs nothing.
+    /// Refuses what is not one statement. The server is the judge.
     async fn check(&self, statement: &str) -> Result<SqlStr, Error> {
-        let refuse = |refused: RefusedStatement| {
-            Error::new(ErrorKind::Database, refused.to_string()).with_source(refused)
-        };
-        refusal::check(statement).map_err(refuse)?;
+        readable::check(statement)?;
         let sql = operators_statement(statement);
-        let mut lease = self.fleet.system().acquire().await?;
-        // As it is read later: whether a backslash is one decides where strings end.
-        lease.execute(raw_sql("set standard_conforming_strings to on")).await?;
-        // Whatever else is wrong is so for lack of a tenant's tables, or is told of each tenant.
-        match lease.prepare(sql.clone()).await {
-            Ok(_) => Ok(sql),
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(SYNTAX_ERROR) => {
-                Err(refuse(RefusedStatement::Unreadable { message: error.message().to_owned() }))
-            }
-            Err(sqlx::Error::Database(_) | sqlx::Error::TypeNotFound { .. }) => Ok(sql),
-            Err(error) => Err(error.into()),
-        }
+        Reader::new(&self.fleet).await?.read(&sql).await?;
+        Ok(sql)
     }
 }
 

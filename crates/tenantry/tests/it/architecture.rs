@@ -106,6 +106,7 @@ const PURE: &[&str] = &[
     "provision/written/judge.rs",
     "provision/written/scan.rs",
     "provision/written/search_path.rs",
+    "each/batch.rs",
     "each/report.rs",
     "fan_out/board.rs",
     "fan_out/refusal.rs",

@@ -2,6 +2,7 @@
 
 mod pages;
 mod runs;
+mod surveys;
 
 use tenantry::{FixedCatalog, ManagerBuilder, TenantRecord, TenantState};
 
