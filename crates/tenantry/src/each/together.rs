@@ -18,7 +18,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How many messages are under way at a time.
-const WORKERS: usize = 2;
+const WORKERS: usize = 4;
 
 /// The tenants of a survey that can be asked together.
 pub(super) struct Together<'a> {

@@ -108,7 +108,7 @@ impl TenantManager {
     /// Asks all tenants for one value each with a query: who has open jobs, how many users there are, which version
     /// of the seed is in.
     ///
-    /// Tenants are asked together, some hundred with one message to the server: 500 tenants take a tenth of the time
+    /// Tenants are asked together, some hundred with one message to the server: 500 tenants take a quarter of the time
     /// that they take one by one. The text is one query with one column: `T` is its type, an `Option` where the
     /// value can be null or the query can return no row. A query that returns several rows fails.
     ///
