@@ -54,6 +54,57 @@ async fn at_rest_but(manager: &TenantManager, leased: usize) {
     eventually("the others have come back", async || manager.snapshot().leased == leased).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_resizes_keeps_the_budget_and_serves_everybody() -> TestResult {
+    const MOST: usize = 6;
+    let tenants = ["acme", "globex", "initech"];
+    let world = World::with_tenants(&tenants).await;
+    let mut admin = world.admin().await;
+    let manager = world.with_pool(|options| {
+        options.max_connections = MOST;
+        options.acquire_timeout = Duration::from_secs(20);
+    });
+    let clients: Vec<_> = (0..12)
+        .map(|client| {
+            let (manager, tenant) = (manager.clone(), tenants[client % tenants.len()]);
+            tokio::spawn(async move {
+                for turn in 0..40 {
+                    let db = manager.tenant(tenant).await?;
+                    match (client + turn) % 3 {
+                        0 => drop(db.acquire().await?),
+                        1 => db.begin().await?.rollback().await?,
+                        _ => assert_eq!(name_of(&db).await?, tenant),
+                    }
+                }
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+            })
+        })
+        .collect();
+    let mut budgets = (1..=MOST).rev().chain([MOST, 1, 2, MOST, 1, 3]).cycle();
+    let mut resizes = 0;
+    while !clients.iter().all(tokio::task::JoinHandle::is_finished) {
+        manager.resize(budgets.next().expect("it goes round"))?;
+        resizes += 1;
+        let seen = usize::try_from(sessions(&mut admin).await)?;
+        assert!(seen <= MOST, "{seen} connections, {:?}", manager.snapshot());
+    }
+    for client in clients {
+        client.await?.map_err(|error| error.to_string())?;
+    }
+    assert!(resizes > 10, "it was a storm");
+    manager.resize(2)?;
+    eventually("two are left", async || {
+        let snapshot = manager.snapshot();
+        (snapshot.leased, snapshot.waiting) == (0, 0) && sessions(&mut admin).await <= 2
+    })
+    .await;
+    for tenant in tenants {
+        assert_eq!(name_of(&manager.tenant(tenant).await?).await?, tenant);
+    }
+    manager.close().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_second_connection_is_compared_with_a_first_one_that_never_was() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
