@@ -218,7 +218,7 @@ async fn a_hook_that_puts_another_connection_in_place_is_refused() -> TestResult
         Box::pin(async { Ok(()) })
     });
     let acme = manager.tenant("acme").await?;
-    let error = acme.acquire().await.expect_err("it is not the pool's connection");
+    let error = Error::from(acme.acquire().await.expect_err("it is not the pool's"));
     let words = "hook failed (tenant acme): after_bind left another connection";
     assert_eq!(error.to_string(), words);
     drop(kept.lock().expect("nothing panics").take());
@@ -233,7 +233,7 @@ async fn a_hook_that_puts_another_connection_in_place_is_refused() -> TestResult
 async fn a_hook_that_fails_panics_or_hangs_costs_a_connection_and_no_more() -> TestResult {
     let world = World::with_tenants(&["acme", "globex"]).await;
     let mut admin = world.admin().await;
-    let builder = world.builder().acquire_timeout(Duration::from_millis(400));
+    let builder = world.builder().acquire_timeout(Duration::from_millis(1_500));
     let at_once = Arc::new(AtomicBool::new(false));
     let panics = Arc::clone(&at_once);
     let (manager, calls) = hooked(builder, move |conn, tenant| {
@@ -264,11 +264,11 @@ async fn a_hook_that_fails_panics_or_hangs_costs_a_connection_and_no_more() -> T
     admin
         .execute("create table public.wrong (how text); insert into wrong values ('panic')")
         .await?;
-    let error = acme.acquire().await.expect_err("it panics");
+    let error = Error::from(acme.acquire().await.expect_err("it panics"));
     assert_eq!(error.to_string(), "hook failed (tenant acme): after_bind panicked");
     assert_eq!(name_of(&globex).await?, "globex");
     at_once.store(true, Ordering::Relaxed);
-    let error = acme.acquire().await.expect_err("it panics before it returns a future");
+    let error = Error::from(acme.acquire().await.expect_err("it panics before it has a future"));
     assert_eq!(error.to_string(), "hook failed (tenant acme): after_bind panicked");
     at_once.store(false, Ordering::Relaxed);
     assert_eq!(name_of(&globex).await?, "globex");

@@ -103,14 +103,14 @@ async fn a_host_that_hangs_takes_its_share_of_the_time_and_no_connection() -> Te
     let rest = format!(",127.0.0.1:{port}/{database}?target_session_attrs=primary");
     let url = hung.url().trim_end_matches("/postgres").to_owned() + &rest;
     let options = PoolOptions::default()
-        .connect_timeout(Duration::from_millis(600))
-        .acquire_timeout(Duration::from_secs(2))
+        .connect_timeout(Duration::from_millis(1_500))
+        .acquire_timeout(Duration::from_secs(10))
         .max_connections(1);
     let manager = TenantManager::builder(url).pool_options(options).build()?;
     let began = Instant::now();
     assert_eq!(name_of(&manager.tenant("acme").await?).await?, "acme");
     let took = began.elapsed();
-    assert!((250..600).contains(&took.as_millis()), "{took:?}");
+    assert!((700..1_500).contains(&took.as_millis()), "{took:?}");
     assert_eq!(sessions(&mut admin).await, 1);
     manager.close().await;
     Ok(())
@@ -180,10 +180,13 @@ async fn connections_are_spread_over_hosts_in_a_random_order_alone() -> TestResu
         };
         let hosts = [&one, &other].map(address).join(",");
         let url = format!("postgres://postgres@{hosts}/postgres?load_balance_hosts={order}");
-        // All at one host by chance: once in half a million runs.
-        let manager = TenantManager::builder(url).max_connections(20).build()?;
+        // One of 20 is kept back. All at one host by chance: once in a quarter of a million runs.
+        let manager = TenantManager::builder(url)
+            .max_connections(20)
+            .acquire_timeout(Duration::from_secs(30))
+            .build()?;
         let shared = manager.shared();
-        let leases = try_join_all((0..20).map(|_| shared.acquire())).await?;
+        let leases = try_join_all((0..19).map(|_| shared.acquire())).await?;
         assert_eq!(other.taken() > 0 && one.taken() > 0, both, "{order}");
         drop(leases);
         manager.close().await;
