@@ -62,7 +62,7 @@ pub struct TenantEach<T> {
     /// What happened.
     #[serde(flatten)]
     pub outcome: EachOutcome<T>,
-    /// How long it took, looking the tenant up included.
+    /// How long it took, looking the tenant up included. For tenants that were asked together it is an equal share.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,

@@ -44,7 +44,8 @@ impl<'a> Together<'a> {
         T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
         let able = (0..self.targets.len()).filter(|place| self.occupant(*place).is_some());
-        let batches = Mutex::new(Batches::new(able.collect(), WORKERS));
+        let query = self.question.select.as_str().len();
+        let batches = Mutex::new(Batches::new(able.collect(), WORKERS, query));
         let places = Mutex::new(places);
         join_all((0..WORKERS).map(|_| self.work(&batches, &places))).await;
     }
@@ -95,7 +96,7 @@ impl<'a> Together<'a> {
         let occupants = batch.iter().filter_map(|place| self.occupant(*place).cloned());
         let (occupants, mut answers) = (occupants.collect::<Vec<_>>(), Answers::default());
         if occupants.len() < batch.len() {
-            // One was found to be another tenant just now.
+            // One was found to be another tenant just now: all of them are asked alone.
             return true;
         }
         let asked = lease.ask_each(&occupants, &self.question, &mut answers).await;

@@ -45,12 +45,16 @@ impl Occupant {
     /// All who are asked together are named in one message, which SQL that one of them has written can read
     /// ([`current_query()`](https://www.postgresql.org/docs/current/functions-info.html)). The names of schemas and
     /// roles are no secret: everybody can read them in `pg_namespace` and `pg_roles`. The values of settings are.
+    ///
+    /// Where tables of others are behind its own, it has to be known which schema is pinned: otherwise one that is
+    /// dropped between the reset and the statement would be missed.
     pub(crate) fn can_be_asked_with_others(&self) -> bool {
         self.class == Class::Pooled
             && self.login.is_none()
             && self.after_bind.is_none()
             && self.binding.settings.is_empty()
             && !self.is_retired()
+            && (self.oid().is_some() || !self.is_always_pinned())
     }
 }
 
