@@ -50,7 +50,7 @@ impl Guillotine {
         *self.falls.lock().expect("nobody panics") = Falls::After(messages);
     }
 
-    /// Has the answer to the next message with this text get lost, with its connection.
+    /// Has the answer to the next message with this text, in any case, get lost, with its connection.
     pub(crate) fn lose_answer_to(&self, text: &'static str) {
         *self.falls.lock().expect("nobody panics") = Falls::At(text);
     }
@@ -122,7 +122,8 @@ async fn count(
                     (false, false)
                 }
                 Falls::At(text) => {
-                    let is_it = message.windows(text.len()).any(|part| part == text.as_bytes());
+                    let mut parts = message.windows(text.len());
+                    let is_it = parts.any(|part| part.eq_ignore_ascii_case(text.as_bytes()));
                     if is_it {
                         *falls = Falls::Never;
                     }
