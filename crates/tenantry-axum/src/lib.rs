@@ -186,6 +186,11 @@ struct FromDrizzleMultitenant;
 #[doc = include_str!("../../../docs/migrating.md")]
 struct Migrating;
 
+/// The code of the page about adopting existing databases compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/adopting.md")]
+struct Adopting;
+
 /// The code of the page about catalogs compiles.
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/catalogs.md")]

@@ -5,6 +5,7 @@ mod classify;
 mod database;
 mod in_chain;
 mod options;
+mod texts;
 
 use std::{borrow::Cow, error::Error as StdError, fmt, io, time::Duration};
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails says where, in helpers of tests, too")]
 
+mod adoption;
 mod bad_input;
 mod catalogs;
 mod dump;

@@ -142,6 +142,15 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(change.unwritten()))
     }
 
+    /// Returns `true` if tenants are listed as soon as this catalog has [written](Self::write) that they were created,
+    /// or [find themselves](Self::finds_schemas). Default: `true`.
+    ///
+    /// Where it is `false`, because the list is somebody else's and only read, no schema is
+    /// [adopted](crate::provision::Provisioner::adopt): it would get a tenant's name and no tenant.
+    fn lists_new(&self) -> bool {
+        true
+    }
+
     /// Returns `true` if a tenant is there as soon as its schema is. A schema that is not ready then never
     /// has a tenant's name. Default: `false`.
     fn finds_schemas(&self) -> bool {
