@@ -170,7 +170,7 @@
 //! # Clients that go away
 //!
 //! By default actix runs a handler to its end although the client has closed the connection. What it
-//! asks of the database then occupies a connection for nobody, for as long as it takes. So set
+//! asks of the database then occupies a connection although the response goes nowhere. So set
 //! [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed), as above: the handler is
 //! dropped, its transaction rolled back, and a statement that runs is cancelled. Clients that close only
 //! their sending side and wait for the answer, which is rare, get none then. Over HTTP/2 actix runs every

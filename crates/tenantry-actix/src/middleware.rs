@@ -91,7 +91,7 @@ impl TenantMiddleware {
     ///
     /// Use it wherever callers sign in. Without it, a session cookie of tenant A that is sent with the
     /// header of tenant B is served from B's database, and ids that are the same in every tenant, such
-    /// as that of a seeded administrator, then name somebody else.
+    /// as that of a seeded administrator, then name another person.
     ///
     /// The closure takes the request, as `&ServiceRequest`, and returns the tenant of the caller's
     /// session or token, as a value or a future; see [`BoundTo`] for the types. It can return an `async`
@@ -187,7 +187,7 @@ impl TenantMiddleware {
     /// service is called. Default: everybody may.
     ///
     /// A suspended tenant is asked about too, with a handle on which nothing can be run; that it is
-    /// suspended is told to callers whom the hook lets in, and to nobody else.
+    /// suspended is told only to callers whom the hook lets in.
     ///
     /// It is either a closure or a type that implements [`Authorize`]. Whatever else than `Ok(())` it
     /// ends with, the inner service is not called. A second hook replaces the first.
@@ -202,7 +202,8 @@ impl TenantMiddleware {
     /// The hook gets the [`Switch`](crate::Switch) and the request, as `&ServiceRequest`, and decides before the tenant is
     /// looked up: a refusal, which is a 403, does not reveal whether it exists. It must know the caller from
     /// something that an outer middleware has verified, such as a role in a session or token, and not from what the
-    /// request says by itself. Whoever it lets in may use *every* tenant that it lets them switch to.
+    /// request says by itself. A caller that it lets in may use *every* tenant
+    /// that it allows.
     ///
     /// | of a request that switches | |
     /// |---|---|

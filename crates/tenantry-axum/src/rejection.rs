@@ -108,7 +108,7 @@ impl IntoResponse for TxRejection {
 }
 
 /// Why a [`TxWith`](crate::TxWith) cannot be extracted.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TxWithRejection<R> {
     /// The body's own rejection, whose response is sent as it is.
@@ -117,6 +117,15 @@ pub enum TxWithRejection<R> {
     /// There is no tenant, or no transaction.
     #[error(transparent)]
     Tx(#[from] TxRejection),
+}
+
+impl<R: fmt::Debug> fmt::Debug for TxWithRejection<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body(rejection) => fmt::Debug::fmt(rejection, f),
+            Self::Tx(rejection) => fmt::Debug::fmt(rejection, f),
+        }
+    }
 }
 
 impl<R: IntoResponse> IntoResponse for TxWithRejection<R> {

@@ -210,7 +210,10 @@ impl PoolError {
         error: &sqlx::Error,
     ) -> Self {
         let tenant_id = tenant.cloned();
-        let words = own(error).map_or_else(|| error.to_string(), ToString::to_string);
+        let words = match own(error) {
+            Some(own) => ErrorReport::new(own).to_string(),
+            None => ErrorReport::new(error).to_string(),
+        };
         Self { tenant_id, attempted, class: class_of(error), error: words.into() }
     }
 }
