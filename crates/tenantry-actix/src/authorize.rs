@@ -64,6 +64,7 @@ pub trait Authorize: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), AuthorizeError>>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Verdict> Authorize for F
 where
     F: Fn(&TenantDb, &ServiceRequest) -> Verdict + Send + Sync + 'static,

@@ -27,6 +27,7 @@ impl Respond for ProblemJson {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F> Respond for F
 where
     F: Fn(&Rejection) -> HttpResponse + Send + Sync + 'static,

@@ -56,6 +56,7 @@ pub trait Authorize: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), AuthorizeError>> + Send;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Verdict> Authorize for F
 where
     F: Fn(&TenantDb, &Parts) -> Verdict + Send + Sync + 'static,

@@ -27,6 +27,7 @@ impl<B: From<String>> Respond<B> for ProblemJson {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, B> Respond<B> for F
 where
     F: Fn(&Rejection) -> Response<B>,

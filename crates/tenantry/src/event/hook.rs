@@ -63,6 +63,7 @@ pub struct BlockingMarker;
 #[derive(Debug)]
 pub struct AsyncMarker;
 
+#[diagnostic::do_not_recommend]
 impl<E, F, R> Hook<E, BlockingMarker> for F
 where
     F: Fn(E) -> R + Send + Sync + 'static,
@@ -73,6 +74,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E, F, R> Hook<E, AsyncMarker> for F
 where
     F: Fn(E) -> R + Send + Sync + 'static,

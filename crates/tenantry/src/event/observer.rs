@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     error::{ErrorClass, class_of, own},
+    error_report::ErrorReport,
     tenant::TenantId,
 };
 
