@@ -32,7 +32,7 @@ impl Switch {
     pub fn check(&self, verdict: Result<(), AuthorizeError>) -> Result<(), Rejection> {
         verdict.map_err(|error| {
             if matches!(error, AuthorizeError::Denied) {
-                tracing::warn!(tenant = self.to.as_str(), from = self.from_str(), "switch refused");
+                tracing::warn!(tenant = self.to.as_str(), from = self.origin(), "switch refused");
             }
             Rejection::unauthorized(&self.to, error)
         })
@@ -40,10 +40,10 @@ impl Switch {
 
     /// Logs at `info`, with both tenants, that a request is served after a switch.
     pub fn log(&self) {
-        tracing::info!(tenant = self.to.as_str(), from = self.from_str(), "switched to tenant");
+        tracing::info!(tenant = self.to.as_str(), from = self.origin(), "switched to tenant");
     }
 
-    fn from_str(&self) -> Option<&str> {
+    fn origin(&self) -> Option<&str> {
         self.from.as_ref().map(TenantId::as_str)
     }
 }
@@ -121,7 +121,7 @@ mod tests {
             None => "none".to_owned(),
             Some(Target::Own(id)) => id.to_string(),
             Some(Target::Switched(switch)) => {
-                format!("{}>{}", switch.from_str().unwrap_or_default(), switch.to())
+                format!("{}>{}", switch.origin().unwrap_or_default(), switch.to())
             }
         })
     }
