@@ -1,5 +1,5 @@
 // A session's tenant as text.
-//~ error[E0277]: `Option<&str>` does not say which tenant the caller belongs to
+//~ Option<&str>` does not say which tenant the caller belongs to
 //~ return `Option<TenantId>`
 
 use tenantry_axum::TenantLayer;

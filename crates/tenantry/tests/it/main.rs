@@ -44,7 +44,6 @@ mod leak_statements;
 mod leak_types;
 mod lifetime;
 mod log;
-mod log_users;
 mod logins;
 mod metrics;
 mod migrate;
