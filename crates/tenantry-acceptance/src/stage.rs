@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The tenants `acme`, `globex`, `t1` to `t50`, and `frozen`, which is suspended. Each has a table
-/// `users` that holds the tenant's own name.
+/// `users` that holds the tenant's own name. The shared schema has a table `plans` with the plan `free`.
 const SETUP: &str = "
     create function pg_temp.add(tenant text) returns void language plpgsql as $$
     begin
@@ -24,6 +24,8 @@ const SETUP: &str = "
     end $$;
     select pg_temp.add(t) from unnest(array['acme', 'globex', 'frozen']) t;
     select pg_temp.add('t' || n) from generate_series(1, 50) n;
+    create table public.plans (name text);
+    insert into public.plans values ('free');
 ";
 
 /// An app with a database of its own.

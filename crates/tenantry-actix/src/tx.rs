@@ -10,7 +10,7 @@ use crate::{body, error::DbError, lookup, optional::FromTenant, tenant_rejection
 /// It has begun when the handler starts, and takes a connection until it is committed, rolled back or
 /// dropped. **Without `tx.commit()` nothing lasts**: not when the handler returns early with `?`, not
 /// when it panics, not when another extractor fails, and not when actix drops the handler. The roll-back
-/// then happens in the background, before anybody else gets the connection.
+/// then happens in the background, before the connection is used again.
 ///
 /// Where an [optional](crate::TenantMiddleware::optional) middleware may have found no tenant, take
 /// [`Optional<Tx>`](crate::Optional).

@@ -3,7 +3,6 @@ use std::{error::Error as StdError, fmt};
 use tenantry::{ErrorKind, ErrorReport};
 
 /// Why a command could not run, in one sentence, with what to do about it.
-#[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
@@ -53,6 +52,13 @@ fn hint_of_catalog(message: &str) -> Option<&'static str> {
         Some("list tenants in a table: tenants.catalog = \"table\"")
     } else {
         None
+    }
+}
+
+/// The text, which is what is printed where a failure ends a program or a test.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 
 use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
+use tenantry::{Tenant, TenantDb};
 use tower_service::Service;
 
 use crate::{
@@ -47,6 +48,8 @@ pin_project! {
         Serving {
             #[pin]
             response: S::Future,
+            // Taken when the response is there.
+            tenant: Option<Tenant>,
         },
         Rejected {
             // Taken by the only poll.
@@ -72,7 +75,7 @@ where
     }
 
     pub(crate) fn serving(response: S::Future) -> Self {
-        Self { state: State::Serving { response } }
+        Self { state: State::Serving { response, tenant: None } }
     }
 
     pub(crate) fn rejected(response: S::Response) -> Self {
@@ -95,7 +98,14 @@ where
                     let admitted = ready!(admission.as_mut().poll(cx));
                     next.take().expect(POLLED_AGAIN).go_on(admitted)
                 }
-                StateProj::Serving { response } => return response.poll(cx),
+                StateProj::Serving { response, tenant } => {
+                    let mut response = ready!(response.poll(cx))?;
+                    // That of an inner layer stays.
+                    if let Some(tenant) = tenant.take() {
+                        response.extensions_mut().get_or_insert(tenant);
+                    }
+                    return Poll::Ready(Ok(response));
+                }
                 StateProj::Rejected { response } => {
                     return Poll::Ready(Ok(response.take().expect(POLLED_AGAIN)));
                 }
@@ -115,7 +125,9 @@ impl<S, ReqBody, P> Next<S, ReqBody, P> {
     {
         match admitted {
             Ok(parts) => {
-                State::Serving { response: self.inner.call(Request::from_parts(parts, self.body)) }
+                let tenant = parts.extensions.get::<TenantDb>().map(|db| db.tenant().clone());
+                let response = self.inner.call(Request::from_parts(parts, self.body));
+                State::Serving { response, tenant }
             }
             Err(rejection) => {
                 rejection.log();

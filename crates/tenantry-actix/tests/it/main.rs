@@ -1,5 +1,6 @@
 //! The promises of the crate, each kept over a real socket and against a real PostgreSQL.
 
+mod spans;
 mod support;
 
 mod acceptance;

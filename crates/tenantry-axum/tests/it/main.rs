@@ -1,5 +1,6 @@
 //! The promises of the crate, each kept against a real PostgreSQL.
 
+mod spans;
 mod support;
 
 mod acceptance;
@@ -7,6 +8,7 @@ mod authorize;
 mod bodies;
 mod bound;
 mod errors;
+mod messages;
 mod missing_layer;
 mod nesting;
 #[cfg(feature = "ops")]

@@ -49,6 +49,11 @@ use crate::{
 ///
 /// Implement it to keep tenants anywhere else. It is asked through a cache: an answer may be used for
 /// as long as [`CatalogOptions`] says.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a catalog of tenants",
+    label = "not a `Catalog`",
+    note = "use `SchemaDiscovery`, `TableCatalog` or `FixedCatalog`; wrap a closure in `CatalogFn::new`"
+)]
 pub trait Catalog: fmt::Debug + Send + Sync + 'static {
     /// Looks one tenant up. `None` when there is no such tenant.
     ///

@@ -130,6 +130,11 @@ impl Handle {
         &self.occupant
     }
 
+    /// Returns a handle of the shared schema on the same server.
+    pub(super) fn shared(&self) -> Self {
+        Self::new(Arc::clone(&self.server), Arc::clone(self.server.shared()))
+    }
+
     /// Pings until that succeeds, fails for good, or the policy has had enough.
     pub(super) async fn ready(&self) -> Result<(), Error> {
         let options = self.server.options();

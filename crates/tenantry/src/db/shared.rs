@@ -25,6 +25,10 @@ impl SharedDb {
         Self { handle }
     }
 
+    pub(crate) fn occupant(&self) -> &Arc<Occupant> {
+        self.handle.occupant()
+    }
+
     /// Says of each occupant whether its schema and its role are there and may be used, in one round
     /// trip for all.
     pub(crate) async fn reachable(&self, of: &[Arc<Occupant>]) -> Result<Vec<bool>, Error> {

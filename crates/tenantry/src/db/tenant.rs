@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use sqlx::{Postgres, SqlSafeStr, Transaction};
 
-use super::{Handle, TenantTransaction};
+use super::{Handle, SharedDb, TenantTransaction};
 use crate::{
     error::Error,
     pool::{Lease, Occupant},
@@ -47,6 +47,25 @@ impl TenantDb {
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
+    }
+
+    /// Returns the schema that this tenant shares with the others, as
+    /// [`TenantManager::shared`](crate::TenantManager::shared) does: for code that has the handle and not the
+    /// manager.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(db: tenantry::TenantDb) -> sqlx::Result<()> {
+    /// let plan: String = sqlx::query_scalar("select plan from plans where tenant = $1")
+    ///     .bind(db.tenant().id().as_str())
+    ///     .fetch_one(&db.shared())
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn shared(&self) -> SharedDb {
+        SharedDb::new(self.handle.shared())
     }
 
     /// Returns what makes a session the tenant's, as settings by name: `search_path`, `role` where the tenant has one,

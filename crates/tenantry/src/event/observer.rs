@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     error::{ErrorClass, class_of, own},
+    error_report::ErrorReport,
     tenant::TenantId,
 };
 
@@ -210,7 +211,10 @@ impl PoolError {
         error: &sqlx::Error,
     ) -> Self {
         let tenant_id = tenant.cloned();
-        let words = own(error).map_or_else(|| error.to_string(), ToString::to_string);
+        let words = match own(error) {
+            Some(own) => ErrorReport::new(own).to_string(),
+            None => ErrorReport::new(error).to_string(),
+        };
         Self { tenant_id, attempted, class: class_of(error), error: words.into() }
     }
 }

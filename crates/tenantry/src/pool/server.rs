@@ -50,6 +50,8 @@ pub(crate) struct Server {
     pub(super) connector: Connector,
     /// The library's own occupant, for catalog and housekeeping.
     system: Arc<Occupant>,
+    /// The shared schema as the application uses it; set before there are handles.
+    shared: OnceLock<Arc<Occupant>>,
     /// The library's own occupant for operations on many tenants, bound to none of them.
     pub(super) upkeep: Arc<Occupant>,
     /// The role of the manager, where upkeep has another one.
@@ -142,6 +144,7 @@ impl Server {
             outside,
             connector,
             system,
+            shared: OnceLock::new(),
             upkeep: Arc::new(upkeep),
             manager,
             state,
@@ -481,6 +484,16 @@ impl Server {
 
     pub(crate) fn system(&self) -> &Arc<Occupant> {
         &self.system
+    }
+
+    /// Notes which occupant the shared schema is.
+    pub(crate) fn set_shared(&self, shared: &Arc<Occupant>) {
+        self.shared.get_or_init(|| Arc::clone(shared));
+    }
+
+    /// Returns the occupant that the shared schema is.
+    pub(crate) fn shared(&self) -> &Arc<Occupant> {
+        self.shared.get().expect("a fleet sets it before it makes handles of tenants")
     }
 
     /// Ends when the pool is shut down.
