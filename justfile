@@ -66,6 +66,10 @@ bench-migrate *ARGS:
 bench-clone *ARGS:
     cargo run --release -p tenantry-bench -- clone {{ARGS}}
 
+# How soon a test has its tenants
+bench-test-kit *ARGS:
+    cargo run --release -p tenantry-bench -- test-kit {{ARGS}}
+
 # The documentation, as docs.rs shows it
 doc *ARGS:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{ARGS}}

@@ -153,7 +153,9 @@ impl Work {
             }
             if !std::mem::replace(&mut swept, true) {
                 // Another process may do the same; what stays is found the next time.
-                drop(kit::sweep(&mut self.conn).await);
+                if let Err(error) = kit::sweep(&mut self.conn).await {
+                    warn(&format!("schemas of earlier processes may be left: {error}"));
+                }
             }
             tell(&mut refilled_too);
         }
