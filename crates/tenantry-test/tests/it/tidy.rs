@@ -58,6 +58,17 @@ mod victims {
 
     #[tenantry_test::test(migrations = "migrations/tenants")]
     #[ignore = "another test runs it"]
+    async fn kept_victim(t: TestTenant) -> TestResult {
+        sqlx::query("select * from nowhere").execute(&t.db).await?;
+        Ok(())
+    }
+
+    #[tenantry_test::test(migrations = "migrations/tenants")]
+    #[ignore = "another test runs it"]
+    async fn next_after_the_killed_one() {}
+
+    #[tenantry_test::test(migrations = "migrations/tenants")]
+    #[ignore = "another test runs it"]
     async fn victim_that_is_killed(t: TestTenant) {
         sqlx::query("select 1").execute(&t.db).await.unwrap();
         std::process::abort();
@@ -134,7 +145,7 @@ async fn what_a_killed_process_leaves_goes_with_the_next_one(t: TestTenant) -> T
     // The server may take a moment to notice that the process is gone; the next one finds what is left then.
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let (passed, text) = run("victim_that_passes", "no").await;
+        let (passed, text) = run("next_after_the_killed_one", "no").await;
         assert!(passed, "{text}");
         let left = schemas(&t, "victim-that-is-killed").await;
         if left.is_empty() {
@@ -147,12 +158,12 @@ async fn what_a_killed_process_leaves_goes_with_the_next_one(t: TestTenant) -> T
 #[tenantry_test::test(migrations = "migrations/tenants", alone)]
 async fn a_failed_test_is_kept_when_asked(t: TestTenant) -> TestResult {
     let shared = shop().tenant("looks for what was kept").await?;
-    let (passed, text) = run("victim_that_returns_an_error", "failed").await;
+    let (passed, text) = run("kept_victim", "failed").await;
     assert!(!passed, "{text}");
-    let kept = schemas(&shared, "victim-that-returns").await;
+    let kept = schemas(&shared, "kept-victim").await;
     assert_eq!(kept.len(), 1, "{text}");
     let line = format!("PGOPTIONS='-c search_path=\"{}\"' psql 'postgres://", kept[0]);
-    assert!(text.contains("victim_that_returns_an_error") && text.contains(&line), "{text}");
+    assert!(text.contains("kept_victim") && text.contains(&line), "{text}");
     drop(t);
     // It is for people to look at, and not for the other tests.
     let mut conn = PgConnection::connect(&shared.database_url()).await?;
