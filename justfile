@@ -34,6 +34,10 @@ check-ops:
     promtool check rules ops/alerts.yml
     promtool test rules ops/alerts_test.yml
 
+# The saved queries of the example that checks them at compile time, after a change to one or to a migration
+queries:
+    .ci/queries --write
+
 # The tests of migrations, provisioning and seeds
 test-migrate:
     cargo test -p tenantry --test it -- migrate provision seed
