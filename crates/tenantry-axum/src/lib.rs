@@ -186,6 +186,11 @@ struct FromDrizzleMultitenant;
 #[doc = include_str!("../../../docs/migrating.md")]
 struct Migrating;
 
+/// The code of the page about connecting compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/connecting.md")]
+struct Connecting;
+
 /// The code of the page about catalogs compiles.
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/catalogs.md")]
