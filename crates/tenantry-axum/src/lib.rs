@@ -221,6 +221,11 @@ struct Migrating;
 #[doc = include_str!("../../../docs/adopting.md")]
 struct Adopting;
 
+/// The code of the page about connecting compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/connecting.md")]
+struct Connecting;
+
 /// The code of the page about catalogs compiles.
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/catalogs.md")]
