@@ -19,15 +19,16 @@ use super::{
 
 /// The listener that an app sees behind [`serve()`].
 ///
-/// It is only named where a type for
-/// [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info) is implemented:
-/// `impl Connected<IncomingStream<'_, Listening<UnixListener>>> for …`. `SocketAddr` has it already.
+/// [Connect info](axum::Router::into_make_service_with_connect_info) is the listener's
+/// [`Addr`](Listener::Addr): `SocketAddr` with TCP. For more than that, such as the credentials of a Unix socket's
+/// peer, serve a listener whose `Addr` holds it. axum allows no other type here, since its implementation of
+/// [`Connected`](axum::extract::connect_info::Connected) for [`TapIo`] covers all of them.
 pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>)>;
 
 /// Serves an app until the process is told to stop, then drains it and closes the manager.
 ///
 /// It takes what [`axum::serve`] takes: any [`Listener`] (of TCP, of a Unix socket), and a `Router`, a method router,
-/// or one of them with connect info. Awaiting it runs the server:
+/// or one of them with [connect info](Listening). Awaiting it runs the server:
 ///
 /// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) stops it:
 ///    [`TenantManager::closing`] resolves, and `/readyz` answers 503.

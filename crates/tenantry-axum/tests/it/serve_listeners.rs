@@ -2,13 +2,8 @@
 
 use std::{env, fs, net::SocketAddr, process};
 
-use axum::{
-    Router,
-    extract::{ConnectInfo, connect_info::Connected},
-    routing::get,
-    serve::IncomingStream,
-};
-use tenantry_axum::{Listening, ServeEnd, bind, serve};
+use axum::{Router, extract::ConnectInfo, routing::get};
+use tenantry_axum::{ServeEnd, bind, serve};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixListener, UnixStream},
@@ -40,19 +35,6 @@ async fn the_client_s_address() -> TestResult {
     Ok(())
 }
 
-/// What is known of the program at the other end of a Unix socket.
-#[derive(Clone)]
-struct Peer {
-    process: Option<i32>,
-}
-
-impl Connected<IncomingStream<'_, Listening<UnixListener>>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Listening<UnixListener>>) -> Self {
-        let credentials = stream.io().get_ref().peer_cred();
-        Self { process: credentials.ok().and_then(|of| of.pid()) }
-    }
-}
-
 #[tokio::test]
 async fn unix_sockets() -> TestResult {
     let manager = offline([]);
@@ -64,7 +46,7 @@ async fn unix_sockets() -> TestResult {
     let app = app.into_make_service_with_connect_info::<Peer>();
     let server = tokio::spawn(serve(listener, app, &manager).signals(false).into_future());
 
-    assert_eq!(body(UnixStream::connect(&path).await?).await?, process::id().to_string());
+    assert_eq!(body(UnixStream::connect(&path).await?).await?, "over a file");
     manager.begin_closing();
     assert_eq!(server.await??.end, ServeEnd::Drained);
     fs::remove_file(path)?;
