@@ -18,5 +18,7 @@ mod overhead;
 mod rejection;
 mod resolvers;
 mod scope;
+#[cfg(all(feature = "ops", feature = "serve"))]
+mod serve;
 mod workers;
 mod wrap;
