@@ -98,7 +98,9 @@ fn upgrade(
             }
         }
     });
-    let headers =
-        [(CONNECTION, HeaderValue::from_static("upgrade")), (UPGRADE, "events".parse().unwrap())];
+    let headers = [
+        (CONNECTION, HeaderValue::from_static("upgrade")),
+        (UPGRADE, HeaderValue::from_static("events")),
+    ];
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
