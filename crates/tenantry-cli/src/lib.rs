@@ -55,6 +55,7 @@ mod postgres;
 mod scrape;
 mod selection;
 mod settings;
+mod words;
 
 pub use cli::Cli;
 

@@ -4,6 +4,7 @@ mod builder;
 mod instance;
 mod overrides;
 mod parameters;
+mod upkeep_url;
 mod url;
 
 use std::{
