@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use sqlx::postgres::PgDatabaseError;
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 use crate::error_report::ErrorReport;
 
@@ -50,10 +50,10 @@ fn said(error: &(dyn StdError + 'static)) -> String {
     if let Some(sqlx::Error::Database(error)) = error.downcast_ref() {
         return format!("error returned from database: {}", error.message());
     }
-    match error.downcast_ref::<PgDatabaseError>() {
-        Some(error) => error.message().to_owned(),
-        None => error.to_string(),
-    }
+    // The source of the above is the box.
+    let boxed = error.downcast_ref::<Box<dyn DatabaseError>>().map(|error| error.message());
+    let of_database = error.downcast_ref().map(PgDatabaseError::message).or(boxed);
+    of_database.map_or_else(|| error.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
