@@ -633,9 +633,7 @@ impl ManagerBuilder {
     /// [`ConfigError`] says which setting cannot be used, and why.
     pub fn build(self) -> Result<TenantManager, ConfigError> {
         let hosts = self.hosts?;
-        let Some(connect) = hosts.first() else {
-            return Err(ConfigError::NoUrl);
-        };
+        let connect = hosts.first().ok_or(ConfigError::NoHost)?;
         let upkeep = match &self.upkeep_url {
             Some(url) => Some(upkeep_url::credentials(url, &hosts).map_err(ConfigError::Upkeep)?),
             None => self.upkeep,
@@ -743,6 +741,9 @@ pub enum ConfigError {
     /// There is no URL.
     #[error("the database URL is missing; give one such as postgres://user@host/database")]
     NoUrl,
+    /// [`hosts`](ManagerBuilder::hosts) were set to none.
+    #[error("hosts are empty; give at least one")]
+    NoHost,
     /// The URL, or an environment variable that goes with it, cannot be used.
     #[error("{0}")]
     Url(#[from] UrlError),
