@@ -5,6 +5,7 @@ mod instance;
 mod over_tenants;
 mod overrides;
 mod parameters;
+mod upkeep_url;
 mod url;
 
 use std::{

@@ -225,7 +225,7 @@ async fn recorded(scene: &Scene) {
 /// The new service reads and writes with the rights of its role, and no more.
 async fn served(scene: &Scene) {
     let query = "select slug as id, jsonb_build_object('plan', plan) as attributes from tenants";
-    let manager = TenantManager::builder(&scene.url("runtime"))
+    let manager = TenantManager::builder(scene.url("runtime"))
         .catalog(TableCatalog::query(query))
         .isolation(tenantry::Isolation::schema("customer_{id}"))
         .tenants_see_shared(true)

@@ -6,6 +6,7 @@ mod adoption;
 mod bad_input;
 mod catalogs;
 mod dump;
+mod existing;
 mod exit_codes;
 mod guide;
 mod help;

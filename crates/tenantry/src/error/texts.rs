@@ -1,8 +1,8 @@
 //! What an error and its sources say, without what sqlx adds to them.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, sync::Arc};
 
-use sqlx::postgres::PgDatabaseError;
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 use crate::error_report::ErrorReport;
 
@@ -39,21 +39,27 @@ impl ErrorReport<'_> {
 
 /// Returns the error of this crate that one of sqlx carries, or else the error itself.
 fn without_wrapping<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
-    match error.downcast_ref().and_then(super::own) {
+    match of_sqlx(error).and_then(super::own) {
         Some(own) => own,
         None => error,
     }
 }
 
+/// Returns it as an error of sqlx, which several that wait for one connection share.
+fn of_sqlx<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a sqlx::Error> {
+    let shared = || error.downcast_ref::<Arc<sqlx::Error>>().map(|error| &**error);
+    error.downcast_ref().or_else(shared)
+}
+
 /// Returns what an error says, without a line number of PostgreSQL's source code.
 fn said(error: &(dyn StdError + 'static)) -> String {
-    if let Some(sqlx::Error::Database(error)) = error.downcast_ref() {
+    if let Some(sqlx::Error::Database(error)) = of_sqlx(error) {
         return format!("error returned from database: {}", error.message());
     }
-    match error.downcast_ref::<PgDatabaseError>() {
-        Some(error) => error.message().to_owned(),
-        None => error.to_string(),
-    }
+    // The source of the above is the box.
+    let boxed = error.downcast_ref::<Box<dyn DatabaseError>>().map(|error| error.message());
+    let of_database = error.downcast_ref().map(PgDatabaseError::message).or(boxed);
+    of_database.map_or_else(|| error.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
