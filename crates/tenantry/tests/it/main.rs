@@ -49,6 +49,7 @@ mod log;
 mod logins;
 mod metrics;
 mod migrate;
+mod nested;
 mod opentelemetry;
 mod ops;
 mod outline;
