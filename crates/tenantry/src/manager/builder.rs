@@ -609,9 +609,7 @@ impl ManagerBuilder {
     /// [`ConfigError`] says which setting cannot be used, and why.
     pub fn build(self) -> Result<TenantManager, ConfigError> {
         let hosts = self.hosts?;
-        let Some(connect) = hosts.first() else {
-            return Err(ConfigError::NoUrl);
-        };
+        let connect = hosts.first().ok_or(ConfigError::NoHost)?;
         let pool = self.pool_overrides.apply(self.pool);
         pool.check()?;
         self.events.check()?;
@@ -715,6 +713,9 @@ pub enum ConfigError {
     /// There is no URL.
     #[error("the database URL is missing; give one such as postgres://user@host/database")]
     NoUrl,
+    /// [`hosts`](ManagerBuilder::hosts) were set to none.
+    #[error("hosts are empty; give at least one")]
+    NoHost,
     /// The URL, or an environment variable that goes with it, cannot be used.
     #[error("{0}")]
     Url(#[from] UrlError),

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, panic::AssertUnwindSafe, sync::Arc, tim
 
 use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::{Connection, Executor, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     credentials::Credentials,
@@ -46,8 +46,10 @@ impl Connector {
     }
 
     pub(super) async fn connect(&self, login: Option<&Credentials>) -> sqlx::Result<PgConnection> {
-        let asked = self.ask().await?;
-        let (_, conn) = self.find(login.or(asked.as_ref()), self.target).await?;
+        let deadline = Instant::now() + self.timeout;
+        // Nobody asks in vain where the connection is a tenant's or upkeep's.
+        let asked = if login.is_none() { self.ask().await? } else { None };
+        let (_, conn) = self.find(login.or(asked.as_ref()), self.target, deadline).await?;
         Ok(conn)
     }
 
@@ -56,13 +58,16 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// An own [`Error`] when the credentials cannot be had, or no host can be written to.
+    /// An own [`Error`] when the credentials cannot be had in time, or no host can be written to.
     pub(crate) async fn primary(&self) -> sqlx::Result<PgConnectOptions> {
-        let asked = self.ask().await?;
+        let deadline = Instant::now() + self.timeout;
+        let late = |_| Err(sqlx::Error::Io(LATE.into()));
+        let asked = timeout_at(deadline, self.ask()).await.unwrap_or_else(late)?;
         if let [only] = &*self.hosts {
             return Ok(with_login(only, asked.as_ref()));
         }
-        let (index, conn) = self.find(asked.as_ref(), TargetSessionAttrs::Primary).await?;
+        let (index, conn) =
+            self.find(asked.as_ref(), TargetSessionAttrs::Primary, deadline).await?;
         conn.close().await?;
         Ok(with_login(&self.hosts[index], asked.as_ref()))
     }
@@ -86,11 +91,11 @@ impl Connector {
         &self,
         login: Option<&Credentials>,
         target: TargetSessionAttrs,
+        deadline: Instant,
     ) -> sqlx::Result<(usize, PgConnection)> {
         if let ([only], TargetSessionAttrs::Any) = (&*self.hosts, target) {
             return Ok((0, PgConnection::connect_with(&with_login(only, login)).await?));
         }
-        let deadline = Instant::now() + self.timeout;
         let rounds = target.rounds();
         let mut left = u32::try_from(self.hosts.len() * rounds.len()).unwrap_or(u32::MAX);
         let mut tried = Tried::default();

@@ -3,22 +3,26 @@
 use std::{
     error::Error as _,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
 use sqlx::{Executor, PgConnection, Postgres};
 use tenantry::{
-    CatalogFn, Error, ErrorKind, FixedCatalog, ManagerBuilder, Tenant, TenantId, TenantManager,
-    TenantRecord,
+    CatalogFn, Credentials, Error, ErrorKind, FixedCatalog, ManagerBuilder, TableCatalog, Tenant,
+    TenantId, TenantManager, TenantRecord, retry::RetryPolicy,
 };
 
-use crate::support::{
-    TestResult, World, at_rest, connect, eventually, kind_of, name_of, pid_of, private_server,
-    sessions, state_of,
+use crate::{
+    log::{Format, logged},
+    secrets::in_full,
+    support::{
+        TestResult, World, at_rest, connect, eventually, kill, kind_of, name_of, pid_of,
+        pool_options, private_server, run, sessions, state_of,
+    },
 };
 
 type Done<'c> = BoxFuture<'c, sqlx::Result<()>>;
@@ -162,12 +166,78 @@ async fn a_hook_that_leads_elsewhere_is_refused_by_name() -> TestResult {
     Ok(())
 }
 
+/// Leaves everything that a session can hold beside settings.
+const LITTER: &str = "listen gossip; prepare litter as select 1; create temp table litter (id int); \
+    select pg_advisory_lock(4711); declare litter cursor with hold for select 1";
+
+async fn litter(db: impl Executor<'_, Database = Postgres>) -> sqlx::Result<i64> {
+    let count = "select (select count(*) from pg_listening_channels()) \
+        + (select count(*) from pg_prepared_statements where from_sql) \
+        + (select count(*) from pg_class where relname = 'litter') \
+        + (select count(*) from pg_locks \
+           where locktype = 'advisory' and objid = 4711 and pid = pg_backend_pid()) \
+        + (select count(*) from pg_cursors where name = 'litter')";
+    sqlx::query_scalar(count).fetch_one(db).await
+}
+
+#[tokio::test]
+async fn what_a_hook_leaves_beside_settings_is_the_tenants_alone() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let (manager, _) = hooked(world.builder(), |conn, tenant| {
+        Box::pin(async move {
+            match tenant.id().as_str() {
+                "acme" => sqlx::raw_sql(LITTER).execute(conn).await.map(drop),
+                _ => Ok(()),
+            }
+        })
+    });
+    let (acme, globex) = (manager.tenant("acme").await?, manager.tenant("globex").await?);
+    let pid = pid_of(&acme).await?;
+    for _ in 0..2 {
+        assert_eq!(litter(&acme).await?, 5);
+        assert_eq!(litter(&globex).await?, 0);
+        assert_eq!(pid_of(&globex).await?, pid, "on the same session");
+    }
+    assert_eq!(litter(manager.shared()).await?, 0);
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hook_that_puts_another_connection_in_place_is_refused() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let mut foreign = world.admin().await;
+    foreign.execute("set search_path to tenant_acme").await?;
+    let theirs: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut foreign).await?;
+    let kept = Arc::new(Mutex::new(Some(foreign)));
+    let stolen = Arc::clone(&kept);
+    let (manager, _) = hooked(world.builder(), move |conn, _| {
+        if let Some(foreign) = &mut *stolen.lock().expect("nothing panics") {
+            std::mem::swap(conn, foreign);
+        }
+        Box::pin(async { Ok(()) })
+    });
+    let acme = manager.tenant("acme").await?;
+    let error = Error::from(acme.acquire().await.expect_err("it is not the pool's"));
+    let words = "hook failed (tenant acme): after_bind left another connection";
+    assert_eq!(error.to_string(), words);
+    drop(kept.lock().expect("nothing panics").take());
+    assert_eq!(name_of(&acme).await?, "acme");
+    assert_ne!(pid_of(&acme).await?, theirs);
+    assert_eq!(name_of(&manager.tenant("globex").await?).await?, "globex");
+    manager.close().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_hook_that_fails_panics_or_hangs_costs_a_connection_and_no_more() -> TestResult {
     let world = World::with_tenants(&["acme", "globex"]).await;
     let mut admin = world.admin().await;
-    let builder = world.builder().acquire_timeout(Duration::from_millis(400));
-    let (manager, calls) = hooked(builder, |conn, tenant| {
+    let builder = world.builder().acquire_timeout(Duration::from_millis(1_500));
+    let at_once = Arc::new(AtomicBool::new(false));
+    let panics = Arc::clone(&at_once);
+    let (manager, calls) = hooked(builder, move |conn, tenant| {
+        assert!(!panics.load(Ordering::Relaxed), "as told");
         Box::pin(async move {
             match tenant.id().as_str() {
                 "globex" => Ok(()),
@@ -194,8 +264,13 @@ async fn a_hook_that_fails_panics_or_hangs_costs_a_connection_and_no_more() -> T
     admin
         .execute("create table public.wrong (how text); insert into wrong values ('panic')")
         .await?;
-    let error = acme.acquire().await.expect_err("it panics");
+    let error = Error::from(acme.acquire().await.expect_err("it panics"));
     assert_eq!(error.to_string(), "hook failed (tenant acme): after_bind panicked");
+    assert_eq!(name_of(&globex).await?, "globex");
+    at_once.store(true, Ordering::Relaxed);
+    let error = Error::from(acme.acquire().await.expect_err("it panics before it has a future"));
+    assert_eq!(error.to_string(), "hook failed (tenant acme): after_bind panicked");
+    at_once.store(false, Ordering::Relaxed);
     assert_eq!(name_of(&globex).await?, "globex");
 
     admin.execute("update wrong set how = 'hang'").await?;
@@ -306,8 +381,8 @@ async fn credentials_are_asked_for_at_each_connect() -> TestResult {
             async move {
                 match nth {
                     0 => Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
-                    1 => Ok(tenantry::Credentials::new("first").password("one-secret")),
-                    _ => Ok(tenantry::Credentials::new("second").password("other-secret")),
+                    1 => Ok(Credentials::new("first").password("one-secret")),
+                    _ => Ok(Credentials::new("second").password("other-secret")),
                 }
             }
         })
@@ -319,7 +394,7 @@ async fn credentials_are_asked_for_at_each_connect() -> TestResult {
     };
     assert_eq!(who(&acme).await?, "first");
     let pid = pid_of(&acme).await?;
-    crate::support::kill(&mut admin, pid).await;
+    kill(&mut admin, pid).await;
     eventually("another connection is there", async || {
         who(&acme).await.is_ok_and(|user| user == "second")
     })
@@ -337,5 +412,99 @@ async fn credentials_are_asked_for_at_each_connect() -> TestResult {
     let words: Vec<_> = source.map(ToString::to_string).collect();
     assert!(words.iter().any(|words| words.contains("vault is sealed")), "{words:?}");
     manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn credentials_that_hang_or_panic_end_with_the_connect_and_are_in_no_log() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let log = logged(Format::Full, async {
+        for how in ["hang", "panic", "wrong"] {
+            let options = pool_options(|options| {
+                options.connect_timeout = Duration::from_millis(200);
+                options.acquire_timeout = Duration::from_secs(2);
+                options.retry = RetryPolicy::never();
+            });
+            let healed = Arc::new(AtomicBool::new(false));
+            let is_healed = Arc::clone(&healed);
+            let manager = world
+                .builder()
+                .pool_options(options)
+                .connect_credentials(move || {
+                    let healed = is_healed.load(Ordering::Relaxed);
+                    async move {
+                        match how {
+                            _ if healed => {}
+                            "hang" => std::future::pending().await,
+                            "panic" => panic!("as told"),
+                            _ => return Ok(Credentials::new("nobody_here").password("hunter2")),
+                        }
+                        Ok::<_, std::io::Error>(Credentials::new("postgres").password("hunter2"))
+                    }
+                })
+                .build()?;
+            let began = Instant::now();
+            let error = manager.tenant("acme").await.expect_err("there are no credentials");
+            assert!(began.elapsed() < Duration::from_secs(2), "{how}");
+            let words = in_full(&error);
+            assert!(!words.contains("hunter2"), "{words}");
+            let of_panic = words.contains("connect_credentials panicked");
+            assert_eq!(of_panic, how == "panic", "{words}");
+            assert!(!format!("{manager:?}").contains("hunter2"));
+            healed.store(true, Ordering::Relaxed);
+            eventually("it recovers", async || manager.tenant("acme").await.is_ok()).await;
+            assert_eq!(name_of(&manager.tenant("acme").await?).await?, "acme", "{how}");
+            manager.close().await;
+        }
+        Ok(())
+    })
+    .await;
+    assert!(!log.contains("hunter2"));
+    assert!(log.contains("nobody_here"), "the log is there, with the server's words");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_listens_to_the_catalog_logs_in_with_the_credentials_of_the_moment() -> TestResult {
+    let world = World::new().await;
+    TableCatalog::new().create_table(world.manager().shared()).await?;
+    let mut admin = world.admin().await;
+    let roles = ["old", "new"].map(|which| format!("listener_{which}_{}", std::process::id()));
+    for role in &roles {
+        run(&mut admin, &format!("create role {role} login superuser password 'p'")).await;
+    }
+    let current = Arc::new(Mutex::new(roles[0].clone()));
+    let now = Arc::clone(&current);
+    let manager = world
+        .builder()
+        .catalog(TableCatalog::new())
+        .connect_credentials(move || {
+            let user = now.lock().expect("nothing panics").clone();
+            async { Ok::<_, std::io::Error>(Credentials::new(user).password("p")) }
+        })
+        .build()?;
+    drop(manager.tenant("acme").await);
+    let listener = "select pid, usename::text from pg_stat_activity \
+        where query ilike 'listen %' and datname = current_database()";
+    let mut seen = Vec::new();
+    for role in &roles {
+        *current.lock().expect("nothing panics") = role.clone();
+        for pid in seen.drain(..) {
+            kill(&mut admin, pid).await;
+        }
+        eventually("it listens", async || {
+            let row: Option<(i32, String)> =
+                sqlx::query_as(listener).fetch_optional(&mut admin).await.expect("it can be asked");
+            row.is_some_and(|(pid, user)| {
+                seen = vec![pid];
+                user == *role
+            })
+        })
+        .await;
+    }
+    manager.close().await;
+    for role in &roles {
+        run(&mut admin, &format!("drop role {role}")).await;
+    }
     Ok(())
 }

@@ -111,7 +111,7 @@ async fn figures_say_what_has_happened() -> TestResult {
             options.max_connections = 2;
             options.max_connections_per_tenant = Some(2);
             options.max_waiting_per_tenant = 1;
-            options.acquire_timeout = Duration::from_millis(100);
+            options.acquire_timeout = Duration::from_millis(1_000);
         }))
         .events(tenantry::EventOptions::default().slow_query_threshold(Duration::from_millis(50)))
         .build()?;

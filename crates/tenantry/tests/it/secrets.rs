@@ -17,7 +17,7 @@ use crate::{
 const PASSWORD: &str = "hunter2-very-secret";
 
 /// Everything that an error says, its sources included.
-fn in_full(error: &dyn Error) -> String {
+pub(crate) fn in_full(error: &dyn Error) -> String {
     let mut text = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(error) = source {

@@ -58,7 +58,11 @@ impl Session {
         };
         // It may do anything: the next reset is a thorough one, and plans go.
         (self.touched, self.odd_plans) = (true, true);
-        run_hook("after_bind", after_bind.run(&mut self.conn)).await.map_err(unless_broken)?;
+        self.identity.hand_out();
+        let conn = &mut self.conn;
+        // Within the future, so that a panic before its first await is caught as well.
+        let run = async move { after_bind.run(conn).await };
+        run_hook("after_bind", run).await.map_err(unless_broken)?;
         self.check_place(occupant, &plain).await?;
         self.plain = Some(plain);
         self.hooked = true;
@@ -88,6 +92,9 @@ impl Session {
         if row.try_get::<i64, _>(0)? != echo {
             return Err(lost("the answer to a check of the session was lost"));
         }
+        // The hook may have put another connection in its place, in the same schema of another server.
+        let is_another = |_| sqlx::Error::from(left("another connection"));
+        self.identity.compare(row.try_get(6)?).map_err(is_another)?;
         let role = occupant.binding.role.as_ref().map_or("none", |role| role.as_str());
         let holds = [
             (row.try_get(1)?, "another search_path"),
@@ -151,7 +158,7 @@ fn place_sql(occupant: &Occupant, echo: i64) -> SqlStr {
     for name in READING {
         sql.text(", pg_catalog.current_setting(").literal(name).text(")");
     }
-    sql.text(")");
+    sql.text("), pg_catalog.pg_backend_pid()");
     sql.finish()
 }
 
