@@ -362,7 +362,7 @@ impl Server {
             Stage::Queue => {
                 let mut reason = self.occupancy(occupant);
                 if let Some(nested) = self.nested(occupant) {
-                    reason += &format!("; {nested} and waits for itself");
+                    reason += &format!("; {nested} and may wait for itself");
                 }
                 reason
             }

@@ -10,6 +10,19 @@ use std::{
     thread,
 };
 
+tokio::task_local! {
+    /// The number of the part of the task that is polled.
+    static PART: u64;
+}
+
+static NEXT_PART: AtomicU64 = AtomicU64::new(0);
+
+/// Runs work that others of the same task run beside: what one of them has in hand, none of the others
+/// waits for.
+pub(crate) fn as_part<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    PART.scope(NEXT_PART.fetch_add(1, Ordering::Relaxed), work)
+}
+
 /// A task; or a thread, for code that runs in no task, as that of `block_on` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Holder(NonZeroU64);
@@ -28,9 +41,10 @@ pub(crate) struct Holding<'a>(&'a Held);
 impl Holder {
     pub(crate) fn current() -> Self {
         let mut mix = Mix(0);
-        match tokio::task::try_id() {
-            Some(task) => (0_u64, task).hash(&mut mix),
-            None => (1_u64, thread::current().id()).hash(&mut mix),
+        match (PART.try_with(|part| *part), tokio::task::try_id()) {
+            (Ok(part), _) => (2_u64, part).hash(&mut mix),
+            (Err(_), Some(task)) => (0_u64, task).hash(&mut mix),
+            (Err(_), None) => (1_u64, thread::current().id()).hash(&mut mix),
         }
         Self(NonZeroU64::new(mix.finish()).unwrap_or(NonZeroU64::MAX))
     }
@@ -83,23 +97,22 @@ mod tests {
     async fn tasks_and_threads_are_told_apart_and_stay_the_same() {
         let here = Holder::current();
         assert_eq!(here, Holder::current());
-        let task = async {
-            let before = Holder::current();
-            tokio::task::yield_now().await;
-            (before, Holder::current())
-        };
-        let (one, other) =
-            (tokio::spawn(task).await.unwrap(), tokio::spawn(task_of_its_own()).await);
-        assert_eq!(one.0, one.1);
+        let one = tokio::spawn(twice()).await.unwrap();
+        let other = tokio::spawn(twice()).await.unwrap();
         let thread = thread::spawn(Holder::current).join().unwrap();
-        let all = [here, one.0, other.unwrap(), thread];
+        let (part, beside) = tokio::join!(as_part(twice()), as_part(twice()));
+        let pairs = [one, other, part, beside];
+        assert!(pairs.iter().all(|(before, after)| before == after), "{pairs:?}");
+        let all = [here, thread, one.0, other.0, part.0, beside.0];
         for (index, holder) in all.iter().enumerate() {
             assert!(!all[..index].contains(holder), "{all:?}");
         }
     }
 
-    async fn task_of_its_own() -> Holder {
-        Holder::current()
+    async fn twice() -> (Holder, Holder) {
+        let before = Holder::current();
+        tokio::task::yield_now().await;
+        (before, Holder::current())
     }
 
     #[test]

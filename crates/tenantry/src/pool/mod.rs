@@ -47,7 +47,7 @@ pub(crate) use connector::{AfterConnect, AskAtConnect, Connector};
 pub use credentials::Credentials;
 pub(crate) use credentials::{AskForCredentials, Login};
 pub(crate) use extensions::ExtensionSchemas;
-pub(crate) use holder::Holder;
+pub(crate) use holder::{Holder, as_part};
 pub use hosts::{LoadBalanceHosts, ParseTargetError, TargetSessionAttrs};
 pub(crate) use lease::Effect;
 pub use lease::Lease;

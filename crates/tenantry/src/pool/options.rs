@@ -160,7 +160,8 @@ pub struct PoolOptions {
     /// [`AcquireTimeout`](crate::event::AcquireTimeout) says so.
     ///
     /// A connection counts for the task in which it was acquired until it is dropped. Statements that a task
-    /// runs side by side with `join!` do not count; two leases that are held so do.
+    /// runs side by side with `join!` do not count. Two leases or transactions that are held so do: spawn
+    /// them as tasks.
     pub refuse_nested_acquires: bool,
     /// How often opening a connection is tried again. Default: that of [`RetryPolicy`], 3 attempts.
     ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::{Executor, PgConnection, Postgres, Row, Transaction};
-use tenantry::{Error, ErrorKind, Event, TenantDb, WarmUp};
+use tenantry::{Error, ErrorKind, Event, TenantDb, WarmUp, each::EachOptions};
 
 use crate::{
     log::{Format, logged},
@@ -76,6 +76,29 @@ async fn a_row_of_a_stream_is_in_hand_and_statements_side_by_side_are_not() -> T
     // What the library does in one task is its own affair.
     let report = manager.warm_up(["acme", "globex"], WarmUp::default()).await;
     assert_eq!((report.succeeded + report.already_warm, report.failed), (2, 0), "{report:?}");
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn tenants_that_are_worked_on_side_by_side_do_not_wait_for_one_another() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = world.with_pool(|options| options.refuse_nested_acquires = true);
+    let both = tokio::sync::Barrier::new(2);
+    let options = EachOptions::default().only(["acme", "globex"]);
+    let report = manager
+        .for_each_tenant(options, async |db: TenantDb| {
+            let mut tx = db.begin().await?;
+            // Each has its transaction in hand when the other begins, or the other way round.
+            both.wait().await;
+            let name = name_of(&mut *tx).await?;
+            let refused = name_of(&db).await.map_err(Error::from).map_err(|error| error.kind());
+            assert_eq!(refused, Err(ErrorKind::NestedAcquire), "within one it is nested");
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>(name)
+        })
+        .await?;
+    assert_eq!(report.done, 2, "{report:?}");
     manager.close().await;
     Ok(())
 }
