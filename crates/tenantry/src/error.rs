@@ -119,6 +119,9 @@ pub enum ErrorKind {
     Catalog,
     /// No connection became free before the deadline.
     Timeout,
+    /// The task that asks for a connection has one in hand already, and
+    /// [`refuse_nested_acquires`](crate::PoolOptions::refuse_nested_acquires) is on.
+    NestedAcquire,
     /// Too many requests of this tenant are waiting already.
     Overloaded,
     /// No connection to the server could be opened, or it broke.
@@ -305,7 +308,10 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self.0.kind {
-            ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Closed => ErrorClass::Pool,
+            ErrorKind::Timeout
+            | ErrorKind::NestedAcquire
+            | ErrorKind::Overloaded
+            | ErrorKind::Closed => ErrorClass::Pool,
             ErrorKind::Unavailable => self.class_of_source().unwrap_or(ErrorClass::Connection),
             ErrorKind::StatementTimeout => ErrorClass::Cancelled,
             _ => self.class_of_source().unwrap_or(ErrorClass::Other),
@@ -417,6 +423,7 @@ impl ErrorKind {
             Self::Busy => "tenant is being changed",
             Self::Catalog => "catalog failed",
             Self::Timeout => "no connection in time",
+            Self::NestedAcquire => "nested acquire",
             Self::Overloaded => "too many requests are waiting",
             Self::Unavailable => "database unavailable",
             Self::StatementTimeout => "statement did not end in time",

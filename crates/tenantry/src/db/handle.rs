@@ -57,22 +57,28 @@ impl Handle {
 
     /// Takes a connection to be handed out.
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
+        self.lease_of_library().await.map(in_hand)
+    }
+
+    /// Takes a connection to be handed out to a part of the library that has several in one task.
+    pub(super) async fn lease_of_library(&self) -> Result<Lease, Error> {
         self.server.acquire(&self.occupant, Purpose::Lease).await
     }
 
     /// Takes a connection to be handed out, and waits for so long at most.
     pub(super) async fn lease_within(&self, limit: Duration) -> Result<Lease, Error> {
-        self.server.acquire_within(limit, &self.occupant, Purpose::Lease).await
+        self.server.acquire_within(limit, &self.occupant, Purpose::Lease).await.map(in_hand)
     }
 
     /// Takes a connection to be handed out, if one is idle.
     pub(super) async fn try_lease(&self) -> Result<Option<Lease>, Error> {
-        self.server.try_acquire(&self.occupant, Purpose::Lease).await
+        let taken = self.server.try_acquire(&self.occupant, Purpose::Lease).await;
+        taken.map(|lease| lease.map(in_hand))
     }
 
     /// Takes a connection for a transaction.
     pub(super) async fn lease_for_transaction(&self) -> Result<Lease, Error> {
-        self.server.acquire(&self.occupant, Purpose::Transaction).await
+        self.server.acquire(&self.occupant, Purpose::Transaction).await.map(in_hand)
     }
 
     /// Begins a transaction with this statement, or with a plain `begin`.
@@ -90,6 +96,11 @@ impl Handle {
 
     pub(super) fn role_of_manager(&self) -> Option<&Ident> {
         self.server.role_of_manager()
+    }
+
+    /// Returns `true` if it is noted which task has a connection in hand.
+    pub(super) fn notes_holders(&self) -> bool {
+        !self.occupant.may_nest()
     }
 
     pub(super) async fn ping(&self) -> Result<(), Error> {
@@ -230,6 +241,12 @@ impl Handle {
         running.end(result.as_ref().map(Rows::count));
         result
     }
+}
+
+/// Notes that the task that runs this has a connection in hand.
+fn in_hand(mut lease: Lease) -> Lease {
+    lease.note_holder();
+    lease
 }
 
 /// A statement that is running. Dropping it tells that it has ended.

@@ -110,6 +110,11 @@ impl SharedDb {
         Ok(self.handle.lease().await?)
     }
 
+    /// Takes a connection for a part of the library that has several in one task.
+    pub(crate) async fn acquire_for_library(&self) -> Result<Lease, Error> {
+        self.handle.lease_of_library().await
+    }
+
     /// Takes a connection as [`acquire`](Self::acquire) does, and waits for `limit` at most, as
     /// [`TenantDb::acquire_within`](crate::TenantDb::acquire_within) does.
     ///

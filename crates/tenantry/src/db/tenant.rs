@@ -170,6 +170,11 @@ impl TenantDb {
         Ok(self.handle.try_lease().await?)
     }
 
+    /// Takes a connection for a part of the library that has several in one task.
+    pub(crate) async fn acquire_for_library(&self) -> Result<Lease, Error> {
+        self.handle.lease_of_library().await
+    }
+
     pub(crate) async fn acquire_alive(&self) -> Result<Lease, Error> {
         self.handle.acquire_alive().await
     }

@@ -532,6 +532,13 @@ impl ManagerBuilder {
         self
     }
 
+    /// Refuses a task that has a connection in hand another one; see
+    /// [`PoolOptions::refuse_nested_acquires`]. Default: `false`; `true` in `tenantry-test`.
+    pub fn refuse_nested_acquires(mut self, refuse: bool) -> Self {
+        self.pool_overrides.refuse_nested_acquires = Some(refuse);
+        self
+    }
+
     /// Sets how often what may succeed the next time is tried again; see [`PoolOptions::retry`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.pool_overrides.retry = Some(policy);
@@ -542,8 +549,9 @@ impl ManagerBuilder {
     ///
     /// The builder's setters [`max_connections`](Self::max_connections),
     /// [`max_connections_per_tenant`](Self::max_connections_per_tenant),
-    /// [`acquire_timeout`](Self::acquire_timeout) and [`retry`](Self::retry) win over these options, before
-    /// or after this call. A `connect_timeout` in the URL is used unless these options have one other than
+    /// [`acquire_timeout`](Self::acquire_timeout),
+    /// [`refuse_nested_acquires`](Self::refuse_nested_acquires) and [`retry`](Self::retry) win over these
+    /// options, before or after this call. A `connect_timeout` in the URL is used unless these options have one other than
     /// the default. A second call replaces the options of the first.
     pub fn pool_options(mut self, options: PoolOptions) -> Self {
         self.pool = options;

@@ -1,6 +1,6 @@
 //! The way of an acquire: ask the scheduler, wait, prepare the session, begin again if it is dead.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::oneshot,
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER, own},
     event::{AcquireTimeout, Event, PoolError},
+    tenant::TenantId,
 };
 
 /// What an acquire has come to without waiting.
@@ -42,6 +43,10 @@ enum Stage {
     /// For the server's answer on the connection that it got.
     Session,
 }
+
+/// How long an acquire waits before it is looked whether its task waits for itself: rarely, so that it
+/// costs nothing under load.
+const NOTICE_AFTER: Duration = Duration::from_millis(500);
 
 impl Server {
     /// Takes a connection that is bound to the occupant, ready for this.
@@ -68,6 +73,10 @@ impl Server {
         // While the tenant is renamed or dropped, nobody is told what is true for a moment only.
         let free = self.separation.is_undisputed() && !self.gates.is_closed(occupant.tenant());
         let asked = match free {
+            _ if self.options.refuse_nested_acquires => {
+                let ask = || if free { self.ask(occupant).map(Some) } else { Ok(None) };
+                self.refuse_nested(occupant).and_then(|()| ask())
+            }
             true => self.ask(occupant).map(Some),
             false => Ok(None),
         };
@@ -81,8 +90,19 @@ impl Server {
             Ok(attempt) => {
                 let began = Instant::now();
                 let mut stage = Stage::Queue;
-                let see_through = self.see_through(attempt, occupant, purpose, &mut stage);
-                match timeout(limit, see_through).await {
+                let notice_after = NOTICE_AFTER.min(limit / 2);
+                let ended = {
+                    let through = self.see_through(attempt, occupant, purpose, &mut stage);
+                    let mut through = pin!(through);
+                    match timeout(notice_after, through.as_mut()).await {
+                        Err(_) => {
+                            self.notice_nested(occupant);
+                            timeout(limit - notice_after, through).await
+                        }
+                        ended => ended,
+                    }
+                };
+                match ended {
                     Ok(result) => {
                         if let Ok(lease) = &result {
                             meters.waited(began.elapsed());
@@ -228,6 +248,9 @@ impl Server {
         occupant: &Arc<Occupant>,
         purpose: Purpose,
     ) -> Result<Option<Lease>, Error> {
+        if self.options.refuse_nested_acquires {
+            self.refuse_nested(occupant)?;
+        }
         if self.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "taking a connection"));
         }
@@ -288,6 +311,47 @@ impl Server {
         }
     }
 
+    /// Refuses the acquire of a task that has a connection in hand already.
+    fn refuse_nested(&self, occupant: &Occupant) -> Result<(), Error> {
+        match self.nested(occupant) {
+            None => Ok(()),
+            Some(nested) => {
+                let attempted = format!(
+                    "{nested}; give it back first, or run the statement on it. This program refuses \
+                     nested acquires, because they are deadlocks as soon as the pool is used up \
+                     (PoolOptions::refuse_nested_acquires)"
+                );
+                Err(Error::new(ErrorKind::NestedAcquire, attempted))
+            }
+        }
+    }
+
+    /// Logs, once for each tenant, that a task waits for a connection while it has one in hand.
+    fn notice_nested(&self, occupant: &Occupant) {
+        let tenant = occupant.tenant().map(TenantId::as_str);
+        if let Some(nested) = self.nested(occupant)
+            && self.is_news(&("nested acquire", tenant))
+        {
+            tracing::warn!(
+                target: "tenantry::pool",
+                tenant,
+                "an acquire waits, and {nested}: if no other becomes free, it waits for itself. Run the \
+                 statement on the connection or transaction that the task has"
+            );
+        }
+    }
+
+    /// Says what the task that runs this has in hand, unless the acquire is the library's own.
+    fn nested(&self, occupant: &Occupant) -> Option<String> {
+        if occupant.may_nest() {
+            return None;
+        }
+        let (holds, for_long) = self.held_here()?;
+        let whose = holds.as_ref().and_then(|holds| holds.tenant());
+        let whose = whose.map_or("the shared schema".into(), |tenant| format!("tenant {tenant}"));
+        Some(format!("this task has had a connection of {whose} in hand for {for_long:.1?}"))
+    }
+
     /// The error of an acquire that has taken too long. What it is for, and what was in the way, is told
     /// here: an error of sqlx's has no room for it.
     fn timed_out(&self, occupant: &Occupant, waited: Duration, stage: Stage) -> Error {
@@ -295,7 +359,13 @@ impl Server {
             Stage::Gate => {
                 "the tenant is being renamed or dropped, or a new connection examined".into()
             }
-            Stage::Queue => self.occupancy(occupant),
+            Stage::Queue => {
+                let mut reason = self.occupancy(occupant);
+                if let Some(nested) = self.nested(occupant) {
+                    reason += &format!("; {nested} and may wait for itself");
+                }
+                reason
+            }
             Stage::Credentials => "its credentials did not come".into(),
             Stage::Session => "the server did not answer on the connection".into(),
         };

@@ -13,6 +13,7 @@ use tracing::Span;
 use super::{
     abandoned::{OpenTransaction, Watched},
     credentials::Credentials,
+    holder::Holder,
     maintain::{Returning, say_goodbye},
     occupant::Occupant,
     reset::begin_pinned_sql,
@@ -60,6 +61,8 @@ pub struct Lease {
     doubt: Doubt,
     since: Time,
     used_by: UsedBy,
+    /// Whether the task that has it is noted in the session.
+    held: bool,
     open: OpenTransaction,
     span: Span,
 }
@@ -119,8 +122,17 @@ impl Lease {
             doubt: Doubt::None,
             since,
             used_by: UsedBy::Pool,
+            held: false,
             open: OpenTransaction::None,
             span: Span::none(),
+        }
+    }
+
+    /// Notes that the task that runs this holds the connection from now on.
+    pub(crate) fn note_holder(&mut self) {
+        if !self.occupant.may_nest() {
+            self.held = true;
+            self.session().held.set(Some(Holder::current()));
         }
     }
 
@@ -608,6 +620,9 @@ impl Drop for Lease {
             return;
         };
         self.note_end(&session);
+        if self.held {
+            session.held.set(None);
+        }
         if self.used_by == UsedBy::Caller {
             session.note_handed_out();
         }

@@ -123,6 +123,7 @@ impl Server {
         credentials: &Credentials,
     ) -> Result<Session, Error> {
         let mut returning = Returning { server: Some(Arc::clone(self)), conn };
+        let held = session.held.clone();
         say_goodbye(session).await;
         let (separation, extensions) = (&self.separation, &self.extensions);
         let login_as = Some(credentials);
@@ -138,6 +139,7 @@ impl Server {
             Error::new(ErrorKind::Unavailable, opening).with_source(error)
         })?;
         session.note_login(login.of());
+        session.held = held;
         returning.server = None;
         Ok(session)
     }

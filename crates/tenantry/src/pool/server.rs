@@ -25,6 +25,7 @@ use super::{
     credentials::Login,
     extensions::ExtensionSchemas,
     gate::{GateGuard, Gates},
+    holder::Holder,
     occupant::{Occupant, OccupantId},
     outcomes::Outcomes,
     pooling::{Guard, Pooling, Separation},
@@ -296,6 +297,12 @@ impl Server {
     pub(crate) fn size(&self) -> (usize, usize) {
         let counts = self.state.lock().scheduler.counts();
         (counts.idle + counts.leased, counts.idle)
+    }
+
+    /// Returns the connection that the task that runs this has in hand: whose it is, and for how long.
+    pub(super) fn held_here(&self) -> Option<(Option<Arc<Occupant>>, Duration)> {
+        let (occupant, since) = self.state.lock().held_by(Holder::current())?;
+        Some((occupant, self.now().saturating_sub(since)))
     }
 
     /// Says who has the connections that an occupant waits for.

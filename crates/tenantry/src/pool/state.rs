@@ -12,6 +12,7 @@ use super::{
     Acquires, BreakerOptions, Holding, Lease, PoolOptions, PoolSnapshot, SharedPoolSnapshot,
     TenantPoolSnapshot,
     breaker::{Breaker, Opener},
+    holder::{Held, Holder},
     names::{Names, Page},
     occupant::{Occupant, OccupantId},
     pooling::transaction_pooler,
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) scheduler: Scheduler<Waiter>,
     /// The sessions that are idle, by their connection.
     sessions: Vec<Option<Session>>,
+    /// Who has which connection in hand, as its session notes it.
+    held: Vec<Held>,
     pools: HashMap<OccupantId, Pool>,
     names: Names,
     /// How many pools are there only for the leases and waiters that they still have.
@@ -138,9 +141,11 @@ pub(super) enum Order {
 impl State {
     pub(super) fn new(limits: Limits, breaker: BreakerOptions) -> Self {
         let sessions = (0..limits.budget).map(|_| None).collect();
+        let held = (0..limits.budget).map(|_| Held::default()).collect();
         Self {
             scheduler: Scheduler::new(limits),
             sessions,
+            held,
             pools: HashMap::new(),
             names: Names::default(),
             leaving: 0,
@@ -230,6 +235,7 @@ impl State {
     pub(super) fn resize(&mut self, now: Time, limits: Limits) {
         let places = self.sessions.len().max(limits.budget);
         self.sessions.resize_with(places, || None);
+        self.held.resize_with(places, Held::default);
         self.scheduler.resize(now, limits);
     }
 
@@ -265,6 +271,7 @@ impl State {
         let probe = self.probing.take_if(|probe| *probe == conn).is_some();
         self.partner.take_if(|partner| *partner == conn);
         self.note_success(now, now);
+        self.held[conn.index()] = session.held.clone();
         self.put_session(conn, session);
         self.scheduler.opened(now, conn, expires);
         if probe && self.scheduler.supply() == Supply::Short {
@@ -463,10 +470,11 @@ impl State {
         match self.condemned.filter(|_| why != Refusal::Closed) {
             Some(Condemned::Pooler) => return transaction_pooler(),
             Some(Condemned::Homeless) => {
-                let why = "the runtime on which the pool was first used has ended, and its connections \
-                           with it; use a manager on a runtime that outlives it";
-                let closed = Error::new(ErrorKind::Closed, "taking a connection");
-                return occupant.name(closed.with_source(why));
+                let attempted = "taking a connection: the runtime on which the pool was first used has \
+                                 ended, and its connections with it";
+                let closed = Error::new(ErrorKind::Closed, attempted);
+                return occupant
+                    .name(closed.with_source("use a manager on a runtime that outlives it"));
             }
             None => {}
         }
@@ -584,6 +592,14 @@ impl State {
             text += "; the server is out of connection slots";
         }
         text
+    }
+
+    /// Returns the connection that a task has in hand: whose it is, and since when. The one for longest.
+    pub(super) fn held_by(&self, holder: Holder) -> Option<(Option<Arc<Occupant>>, Time)> {
+        let places = self.held.iter().enumerate().filter(|(_, held)| held.is_by(holder));
+        let leases = places.filter_map(|(place, _)| self.scheduler.lease_at(place));
+        let (key, since) = leases.min_by_key(|(_, since)| *since)?;
+        Some((self.names.get(key).cloned(), since))
     }
 
     /// Says whether the library waits because others have every connection that can be had: every

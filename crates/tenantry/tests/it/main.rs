@@ -50,6 +50,7 @@ mod log;
 mod logins;
 mod metrics;
 mod migrate;
+mod nested;
 mod opentelemetry;
 mod ops;
 mod outline;

@@ -114,6 +114,14 @@ impl<W> Scheduler<W> {
             .filter(|(key, _)| self.tenants[key.0].class != Class::System)
     }
 
+    /// Returns whose lease the connection of a place is, and since when.
+    pub(crate) fn lease_at(&self, place: usize) -> Option<(TenantKey, Time)> {
+        match self.conns.get(place)?.state {
+            State::Leased { tenant, since, .. } => Some((tenant, since)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
