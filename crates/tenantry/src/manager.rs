@@ -481,7 +481,7 @@ impl TenantManager {
     ///
     /// # Examples
     ///
-    /// See [`MetricsCollector`].
+    /// See [`MetricsCollector`](crate::MetricsCollector).
     #[cfg(feature = "prometheus")]
     #[must_use]
     pub fn collector(
@@ -497,7 +497,7 @@ impl TenantManager {
     /// `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`, `.use_time`, and
     /// `db.client.operation.duration`; and, beyond the conventions, `tenantry.migration.duration` and
     /// `tenantry.creation.duration` with the attribute `outcome`, `tenantry.tenants` with `state`, and
-    /// `tenantry.spares`, which mean what [`MetricsCollector`] says. Times are in seconds.
+    /// `tenantry.spares`, which mean what [`MetricsCollector`](crate::MetricsCollector) says. Times are in seconds.
     ///
     /// `pool` is the value of the attribute `db.client.connection.pool.name`, such as `tenantry`.
     ///
