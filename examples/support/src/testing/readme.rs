@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{
-    Program, Server, curl::is_installed, curl::run_attempts, curl::shell, skip, wait_until,
+    Program, Server, curl::is_installed, curl::run_attempts, curl::shell, diff, skip, wait_until,
 };
 
 /// The address in a README.
@@ -22,13 +22,15 @@ struct Example {
 ///
 /// `cargo run -p NAME -- ARGUMENTS` runs this program, in the root of the repository. One that listens stays while the commands after it run, and
 /// each line that it prints is tried first; what is shown of it has to be in its output or its log. In what is shown,
-/// `…` stands for any text or, alone, for any number of lines; times and ports may be others.
+/// `…` stands for any text or, alone, for any number of lines; times and ports may be others. `diff` blocks have to be
+/// the case in the files that they name.
 ///
 /// # Panics
 ///
 /// An output is another one, or there is no command.
 pub fn works_as_shown(program: &Program, folder: &str) {
     let text = fs::read_to_string(Path::new(folder).join("README.md")).expect("there is a README");
+    diff::is_the_case(&text, Path::new(folder));
     let examples = examples(&text);
     assert!(!examples.is_empty(), "the README shows nothing");
     let mut runner = Runner { program, cargo: Cargo::instead_of(program), server: None };
@@ -197,11 +199,11 @@ fn without_times(line: &str) -> String {
         let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
         let (number, after) = number.split_at(end);
         let unit = after.trim_start();
-        let is_time = ["ms", "µs", "s"].iter().any(|name| {
-            unit.strip_prefix(name).is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+        let time = ["ms", "µs", "s"].iter().find_map(|name| {
+            unit.strip_prefix(name).filter(|after| !after.starts_with(char::is_alphanumeric))
         });
-        text = text + before + if is_time { "N" } else { number };
-        rest = after;
+        text = text + before + if time.is_some() { "TIME" } else { number };
+        rest = time.unwrap_or(after);
     }
     text + rest
 }
@@ -217,6 +219,8 @@ mod tests {
         assert!(fits_line("a … c …", "a b c d"));
         assert!(!fits_line("a … c", "a b d"));
         assert!(fits_line("in 12 ms", "in 3 ms"));
+        assert!(fits_line("in 12.1ms (all)", "in 1.3s (all)"));
+        assert!(!fits_line("3 seeds", "4 seeds"));
         let shown = ["one".to_owned(), "…".to_owned(), "four".to_owned()];
         assert!(fits(&shown, &["one", "two", "three", "four"]));
         assert!(!fits(&shown, &["one", "two"]));
