@@ -237,6 +237,23 @@ impl TenantManager {
         self.server().snapshot(Detail::Tenants)
     }
 
+    /// Returns how many connections are open, idle or in use, as `PgPool::size` does.
+    ///
+    /// Those that are being opened or closed are not among them, and neither is the connection on which a
+    /// catalog listens for changes. [`snapshot`](Self::snapshot) tells them apart.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        u32::try_from(self.server().size().0).unwrap_or(u32::MAX)
+    }
+
+    /// Returns how many connections are open and idle, as `PgPool::num_idle` does.
+    ///
+    /// One that was given back a moment ago counts when its session has been reset.
+    #[must_use]
+    pub fn num_idle(&self) -> usize {
+        self.server().size().1
+    }
+
     /// Changes the budget of connections while the manager works: a deployment that scales out divides the
     /// server's connections anew.
     ///

@@ -242,8 +242,10 @@ mod tests {
         let options = EventOptions::default().queue(10);
         let shutdown = CancellationToken::new();
         let observer = Observer::new(options, Hooks::default(), 20, &shutdown);
-        let event =
-            || Event::AcquireTimeout(AcquireTimeout { tenant_id: None, waited: Duration::ZERO });
+        let event = || {
+            let (waited, reason) = (Duration::ZERO, String::new());
+            Event::AcquireTimeout(AcquireTimeout { tenant_id: None, waited, reason })
+        };
         // Twenty tenant pools may begin and end.
         (0..1_000).for_each(|_| observer.queue(event()));
         assert_eq!(observer.untold.lock().len(), 40);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
+    abandoned::{OpenTransaction, Watched},
     credentials::Credentials,
     maintain::{Returning, say_goodbye},
     occupant::Occupant,
@@ -59,6 +60,7 @@ pub struct Lease {
     doubt: Doubt,
     since: Time,
     used_by: UsedBy,
+    open: OpenTransaction,
     span: Span,
 }
 
@@ -117,6 +119,7 @@ impl Lease {
             doubt: Doubt::None,
             since,
             used_by: UsedBy::Pool,
+            open: OpenTransaction::None,
             span: Span::none(),
         }
     }
@@ -499,6 +502,16 @@ impl Lease {
         self.doubt = Doubt::None;
     }
 
+    /// Notes that a transaction was begun that its user has to end.
+    pub(crate) fn note_open(&mut self, watched: Option<Arc<Watched>>) {
+        self.open = OpenTransaction::new(watched);
+    }
+
+    /// Notes that the user of the transaction ends it.
+    pub(crate) fn note_ended(&mut self) {
+        self.open = OpenTransaction::None;
+    }
+
     /// Notes that the connection broke.
     pub(crate) fn lose(&mut self) {
         self.condition = Condition::Broken;
@@ -590,12 +603,13 @@ impl Drop for Lease {
             session.touch();
         }
         let (server, conn) = (Arc::clone(&self.server), self.conn);
+        let open = std::mem::take(&mut self.open);
         match self.condition {
             _ if self.in_hook => server.close_busy_lease(conn, session),
             _ if self.retires => server.close_lease(conn, session),
             Condition::Clean if !session.must_be_unpinned() => server.give_back(conn, session),
             Condition::Clean | Condition::Dirty => {
-                server.clean_later(conn, session, Arc::clone(&self.occupant));
+                server.clean_later(conn, session, Arc::clone(&self.occupant), open);
             }
             Condition::Broken => server.close_lease(conn, session),
         }

@@ -3,6 +3,7 @@
 //! The scheduler decides who gets which connection and does no I/O; the server is the asynchronous
 //! shell around it. A [`Lease`] is a connection while somebody has it.
 
+mod abandoned;
 mod acquire;
 mod after_bind;
 pub(crate) mod application_name;
@@ -35,6 +36,8 @@ mod snapshot;
 mod standby;
 mod state;
 
+pub use abandoned::TransactionWatch;
+pub(crate) use abandoned::Watched;
 pub(crate) use after_bind::{AfterBind, AskAfterBind};
 pub use breaker::BreakerOptions;
 #[cfg(test)]

@@ -292,6 +292,17 @@ impl Server {
         self.state.lock().is_used_up()
     }
 
+    /// Returns how many connections there are that somebody can use or uses, and how many are idle.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let counts = self.state.lock().scheduler.counts();
+        (counts.idle + counts.leased, counts.idle)
+    }
+
+    /// Says who has the connections that an occupant waits for.
+    pub(super) fn occupancy(&self, of: &Occupant) -> String {
+        self.state.lock().occupancy(of)
+    }
+
     /// Returns who has the connections that tenants can have, where these are all in use and somebody
     /// waits.
     pub(crate) fn saturation(&self) -> Option<Vec<Holding>> {

@@ -443,6 +443,14 @@ impl Session {
         self.identity.compare(row.try_get(0)?)
     }
 
+    /// Returns `true` if the transaction that is open has changed something, or has locked rows.
+    pub(super) async fn has_changed(&mut self) -> Result<bool> {
+        let sql =
+            "select pg_catalog.pg_current_xact_id_if_assigned() is not null as tenantry_changed";
+        let rows = self.conn.fetch_all(raw_sql(sql)).await?;
+        row_with("tenantry_changed", &rows).map_or(Ok(false), |row| row.try_get(0))
+    }
+
     /// Notes when the server has answered.
     pub(super) fn note_answer(&mut self, at: Time) {
         self.answered = Some(at);

@@ -97,6 +97,14 @@ pub(super) enum Asked {
     Closed,
 }
 
+/// An idle connection that was taken for somebody.
+pub(super) struct IdleFound {
+    pub(super) conn: ConnId,
+    pub(super) how: How,
+    pub(super) session: Session,
+    pub(super) occupant: Arc<Occupant>,
+}
+
 /// Why nothing is served any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condemned {
@@ -171,6 +179,20 @@ impl State {
             (Acquire::Cut, _) => Asked::Cut(self.refusal(now, Refusal::Cut, &occupant)),
             (Acquire::Closed | Acquire::Waiting(_), _) => Asked::Closed,
         }
+    }
+
+    /// Takes an idle connection for an occupant, if there is one that it may have.
+    pub(super) fn ask_for_idle(
+        &mut self,
+        now: Time,
+        occupant: &Arc<Occupant>,
+    ) -> Option<IdleFound> {
+        if self.scheduler.is_closed() {
+            return None;
+        }
+        let (key, occupant) = self.pool_of(now, occupant);
+        let (conn, how) = self.scheduler.try_acquire(now, key)?;
+        Some(IdleFound { conn, how, session: self.take_session(conn), occupant })
     }
 
     /// Finds or begins the pool of an occupant, and returns the occupant as the pool knows it.
@@ -441,10 +463,10 @@ impl State {
         match self.condemned.filter(|_| why != Refusal::Closed) {
             Some(Condemned::Pooler) => return transaction_pooler(),
             Some(Condemned::Homeless) => {
-                let attempted = "taking a connection: the runtime on which the pool was first used has \
-                                 ended, and its connections with it; use a manager on a runtime that \
-                                 outlives it";
-                return occupant.name(Error::new(ErrorKind::Closed, attempted));
+                let why = "the runtime on which the pool was first used has ended, and its connections \
+                           with it; use a manager on a runtime that outlives it";
+                let closed = Error::new(ErrorKind::Closed, "taking a connection");
+                return occupant.name(closed.with_source(why));
             }
             None => {}
         }
@@ -537,6 +559,31 @@ impl State {
         self.names.read(page, places, |key, occupant| {
             into.push((Arc::clone(occupant), self.scheduler.tenant_counts(key)));
         })
+    }
+
+    /// Says who has the connections that an occupant waits for.
+    pub(super) fn occupancy(&self, of: &Occupant) -> String {
+        let counts = self.scheduler.counts();
+        let (leased, places) = (counts.leased_to_tenants, self.scheduler.places_for_tenants());
+        let mut text = format!("{leased} of {places} connections for tenants are in use");
+        if of.tenant().is_some() {
+            let pool = self.pools.get(&of.id);
+            let own = pool.map_or(0, |pool| self.scheduler.tenant_counts(pool.key).leased);
+            let cap = self.scheduler.cap_of_a_tenant();
+            text += &format!(", {own} by this one, which may have {cap}");
+        }
+        let others = [
+            (counts.opening, "being opened"),
+            (counts.closing, "being closed"),
+            (counts.waiting, "other requests waiting"),
+        ];
+        for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+            text += &format!("; {count} {what}");
+        }
+        if self.scheduler.supply() == Supply::Short {
+            text += "; the server is out of connection slots";
+        }
+        text
     }
 
     /// Says whether the library waits because others have every connection that can be had: every

@@ -43,7 +43,10 @@ impl Transient for sqlx::Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        error::own(self)?.retry_after()
+        match self {
+            Self::PoolTimedOut => Some(error::RETRY_AFTER),
+            _ => error::own(self)?.retry_after(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod acquires;
 mod activity;
 mod alerts;
 mod architecture;
@@ -19,6 +20,7 @@ mod counting;
 mod discovery;
 mod doctor;
 mod drift;
+mod dropped_transactions;
 mod errors;
 mod events;
 mod executor;
