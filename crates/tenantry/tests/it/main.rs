@@ -21,6 +21,7 @@ mod discovery;
 mod doctor;
 mod drift;
 mod dropped_transactions;
+mod each;
 mod errors;
 mod events;
 mod executor;
