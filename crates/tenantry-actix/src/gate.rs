@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use actix_web::{HttpMessage, HttpResponse, dev::ServiceRequest};
 use tenantry::{
-    SharedDb, Tenant, TenantDb, TenantId, TenantManager,
+    SharedDb, TenantDb, TenantId, TenantManager,
     admission::{
         AuthorizeError, NoTenant, Presence, Switch, Target, check_authorized, check_head,
         record_tenant,
@@ -17,6 +17,7 @@ use crate::{
     rejection::Rejection,
     resolve::{Head, Resolve},
     respond::Respond,
+    served::Served,
     switch::Switching,
 };
 
@@ -36,11 +37,11 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Finds the tenant, checks that the caller may use it, and leaves what was found in the request's
-    /// extensions. Returns the tenant, if there is one.
+    /// extensions. `None` if there is no tenant.
     pub(crate) async fn admit(
         &self,
         request: &ServiceRequest,
-    ) -> Result<Option<Tenant>, Rejection> {
+    ) -> Result<Option<Served>, Rejection> {
         check_head(&Head(request))?;
         let to = self.switching.as_ref().map_or(Ok(None), |to| to.resolver.resolve(request));
         match Target::of(self.presence, self.resolver.resolve(request), to)? {
@@ -62,22 +63,21 @@ impl Gate {
         &self,
         target: Target,
         request: &ServiceRequest,
-    ) -> Result<Tenant, Rejection> {
+    ) -> Result<Served, Rejection> {
         record_tenant(target.id());
         let db = match &target {
             Target::Own(id) => self.authorized(id, request).await?,
             Target::Switched(switch) => self.switched(switch, request).await?,
         };
-        let tenant = db.tenant().clone();
+        let served = Served::new(&db, request);
         let mut extensions = request.extensions_mut();
         extensions.remove::<NoTenant>();
-        extensions.insert::<TenantDb>(db);
         match target {
             // That of an outer middleware is about another handle.
             Target::Own(_) => drop(extensions.remove::<Switch>()),
             Target::Switched(switch) => drop(extensions.insert(switch)),
         }
-        Ok(tenant)
+        Ok(served)
     }
 
     async fn authorized(

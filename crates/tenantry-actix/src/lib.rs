@@ -235,6 +235,7 @@ mod respond;
 mod response_for;
 #[cfg(feature = "serve")]
 mod serve;
+mod served;
 mod shared;
 mod switch;
 mod tenant_rejection;

@@ -7,12 +7,12 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpResponse,
+    Error,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 use tenantry::{
-    Tenant, TenantManager,
+    TenantManager,
     admission::{AuthorizeError, Presence, Switch},
 };
 
@@ -332,9 +332,11 @@ where
         let (service, gate) = (Rc::clone(&self.service), Rc::clone(&self.gate));
         Box::pin(async move {
             match gate.admit(&request).await {
-                Ok(tenant) => {
+                Ok(served) => {
                     let mut response = service.call(request).await?;
-                    tell(response.response_mut(), tenant);
+                    if let Some(served) = served {
+                        served.answer(&mut response);
+                    }
                     Ok(response.map_into_left_body())
                 }
                 // A response and not an error, so that outer middlewares (CORS, compression) get it
@@ -345,14 +347,6 @@ where
                 }
             }
         })
-    }
-}
-
-/// Leaves the tenant in the extensions of the response; that of an inner middleware stays.
-fn tell<B>(response: &mut HttpResponse<B>, tenant: Option<Tenant>) {
-    let mut extensions = response.extensions_mut();
-    if let Some(tenant) = tenant.filter(|_| !extensions.contains::<Tenant>()) {
-        extensions.insert(tenant);
     }
 }
 

@@ -23,6 +23,10 @@ use crate::{body, error::DbError, lookup, optional::FromTenant, tenant_rejection
 /// every service on a database, actix drops the handler at once: the transaction is rolled back, and a
 /// statement that runs is cancelled.
 ///
+/// A response with a status of 2xx after a transaction that had changed something and was dropped without
+/// `commit` is logged as a warning, with the tenant and the request's method and path. The same goes for
+/// transactions that are begun on [`Db`](crate::Db).
+///
 /// # One connection at a time
 ///
 /// A handler that has `Tx` and runs statements on [`Db`](crate::Db) as well needs two connections at

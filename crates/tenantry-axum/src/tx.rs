@@ -13,6 +13,10 @@ use crate::{error::DbError, lookup, rejection::TxRejection};
 /// `Option<Tx>` is `None` where an [optional](crate::TenantLayer::optional) layer found no tenant, and
 /// is rejected outside of any layer.
 ///
+/// A response with a status of 2xx after a transaction that had changed something and was dropped without
+/// `commit` is logged as a warning, with the tenant and the request's method and path. The same goes for
+/// transactions that are begun on [`Db`](crate::Db).
+///
 /// # One connection at a time
 ///
 /// A handler that has `Tx` and runs statements on [`Db`](crate::Db) as well needs two connections at

@@ -6,17 +6,17 @@ use std::{
 
 use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
-use tenantry::{Tenant, TenantDb};
 use tower_service::Service;
 
 use crate::{
     rejection::Rejection,
     respond::{ProblemJson, Respond},
+    served::Served,
 };
 
 /// Looking a tenant up and asking whether the caller may use it. One allocation, because the future
 /// of an `async fn` has no name; everything around it is a plain state.
-type Admission = Pin<Box<dyn Future<Output = Result<Parts, Rejection>> + Send>>;
+type Admission = Pin<Box<dyn Future<Output = Result<(Parts, Served), Rejection>> + Send>>;
 
 pin_project! {
     /// The response of a [`TenantService`](crate::TenantService).
@@ -49,7 +49,7 @@ pin_project! {
             #[pin]
             response: S::Future,
             // Taken when the response is there.
-            tenant: Option<Tenant>,
+            served: Option<Served>,
         },
         Rejected {
             // Taken by the only poll.
@@ -75,7 +75,7 @@ where
     }
 
     pub(crate) fn serving(response: S::Future) -> Self {
-        Self { state: State::Serving { response, tenant: None } }
+        Self { state: State::Serving { response, served: None } }
     }
 
     pub(crate) fn rejected(response: S::Response) -> Self {
@@ -98,11 +98,10 @@ where
                     let admitted = ready!(admission.as_mut().poll(cx));
                     next.take().expect(POLLED_AGAIN).go_on(admitted)
                 }
-                StateProj::Serving { response, tenant } => {
+                StateProj::Serving { response, served } => {
                     let mut response = ready!(response.poll(cx))?;
-                    // That of an inner layer stays.
-                    if let Some(tenant) = tenant.take() {
-                        response.extensions_mut().get_or_insert(tenant);
+                    if let Some(served) = served.take() {
+                        served.answer(&mut response);
                     }
                     return Poll::Ready(Ok(response));
                 }
@@ -118,16 +117,18 @@ where
 const POLLED_AGAIN: &str = "a future is not polled again after it has completed";
 
 impl<S, ReqBody, P> Next<S, ReqBody, P> {
-    fn go_on<ResBody>(mut self, admitted: Result<Parts, Rejection>) -> State<S, ReqBody, P>
+    fn go_on<ResBody>(
+        mut self,
+        admitted: Result<(Parts, Served), Rejection>,
+    ) -> State<S, ReqBody, P>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         P: Respond<ResBody>,
     {
         match admitted {
-            Ok(parts) => {
-                let tenant = parts.extensions.get::<TenantDb>().map(|db| db.tenant().clone());
+            Ok((parts, served)) => {
                 let response = self.inner.call(Request::from_parts(parts, self.body));
-                State::Serving { response, tenant }
+                State::Serving { response, served: Some(served) }
             }
             Err(rejection) => {
                 rejection.log();

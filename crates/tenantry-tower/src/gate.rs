@@ -16,6 +16,7 @@ use crate::{
     bound::Bounds,
     rejection::Rejection,
     resolve::{Head, Resolve},
+    served::Served,
     switch::Switching,
 };
 
@@ -45,19 +46,23 @@ impl Gate {
     }
 
     /// Finds the tenant, checks that the caller may use it and puts the handle into the extensions.
-    pub(crate) async fn admit(&self, target: Target, mut parts: Parts) -> Result<Parts, Rejection> {
+    pub(crate) async fn admit(
+        &self,
+        target: Target,
+        mut parts: Parts,
+    ) -> Result<(Parts, Served), Rejection> {
         let db = match &target {
             Target::Own(id) => self.authorized(id, &parts).await?,
             Target::Switched(switch) => self.switched(switch, &parts).await?,
         };
         parts.extensions.remove::<NoTenant>();
-        parts.extensions.insert::<TenantDb>(db);
+        let served = Served::new(&db, &mut parts);
         match target {
             // That of an outer layer is about another handle.
             Target::Own(_) => drop(parts.extensions.remove::<Switch>()),
             Target::Switched(switch) => drop(parts.extensions.insert(switch)),
         }
-        Ok(parts)
+        Ok((parts, served))
     }
 
     async fn authorized(&self, id: &TenantId, parts: &Parts) -> Result<TenantDb, Rejection> {

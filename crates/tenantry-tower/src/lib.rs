@@ -93,6 +93,7 @@ mod problem;
 mod rejection;
 pub mod resolve;
 mod respond;
+mod served;
 mod service;
 mod switch;
 

@@ -9,6 +9,7 @@ mod bodies;
 mod bound;
 mod disconnect;
 mod errors;
+mod forgotten;
 mod missing_middleware;
 mod nesting;
 #[cfg(feature = "ops")]

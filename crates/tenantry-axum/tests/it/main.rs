@@ -8,6 +8,7 @@ mod authorize;
 mod bodies;
 mod bound;
 mod errors;
+mod forgotten;
 mod messages;
 mod missing_layer;
 mod nesting;

@@ -26,6 +26,8 @@ pub(crate) struct Watched(Mutex<Progress>);
 #[derive(Debug, Default)]
 struct Progress {
     succeeded: bool,
+    /// What has succeeded, for the log.
+    what: Option<Arc<str>>,
     /// The transactions of work of which is not known yet whether it has succeeded.
     abandoned: Vec<Abandoned>,
 }
@@ -58,12 +60,27 @@ impl TransactionWatch {
     /// Logs a warning for each that was dropped without `commit` already, and has the pool log one for each
     /// that is dropped later.
     pub fn succeeded(&self) {
+        self.report(None);
+    }
+
+    /// Notes success as [`succeeded`](Self::succeeded) does, and names what has succeeded, such as
+    /// `POST /users`, in the field `request` of the warnings. It is asked for only while there may be
+    /// something to report.
+    pub fn succeeded_as(&self, what: impl FnOnce() -> String) {
+        // Without a handle and an open transaction, nothing can be dropped any more.
+        let may_go_on = Arc::strong_count(&self.0) > 1;
+        let has_dropped = !self.0.0.lock().abandoned.is_empty();
+        self.report((may_go_on || has_dropped).then(|| what().into()));
+    }
+
+    fn report(&self, what: Option<Arc<str>>) {
         let abandoned = {
             let mut progress = self.0.0.lock();
             progress.succeeded = true;
+            progress.what.clone_from(&what);
             std::mem::take(&mut progress.abandoned)
         };
-        abandoned.iter().for_each(Abandoned::warn);
+        abandoned.iter().for_each(|abandoned| abandoned.warn(what.as_deref()));
     }
 }
 
@@ -74,16 +91,18 @@ impl Watched {
         if !progress.succeeded {
             return progress.abandoned.push(abandoned);
         }
+        let what = progress.what.clone();
         drop(progress);
-        abandoned.warn();
+        abandoned.warn(what.as_deref());
     }
 }
 
 impl Abandoned {
-    fn warn(&self) {
+    fn warn(&self, what: Option<&str>) {
         tracing::warn!(
             target: "tenantry::pool",
             tenant = self.tenant.as_ref().map(TenantId::as_str),
+            request = what,
             backend_pid = self.backend_pid,
             "a transaction was dropped without commit, and its changes were rolled back, but the request \
              reported success: call `commit` before the response"

@@ -47,6 +47,7 @@ mod leak_statements;
 mod leak_types;
 mod lifetime;
 mod log;
+mod log_users;
 mod logins;
 mod metrics;
 mod migrate;
