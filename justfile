@@ -34,6 +34,10 @@ check-ops:
     promtool check rules ops/alerts.yml
     promtool test rules ops/alerts_test.yml
 
+# The saved queries of the example that checks them at compile time, after a change to one or to a migration
+queries:
+    .ci/queries --write
+
 # The tests of migrations, provisioning and seeds
 test-migrate:
     cargo test -p tenantry --test it -- migrate provision seed
@@ -65,6 +69,10 @@ bench-migrate *ARGS:
 # Clones and templates against pg_dump, plain copies of rows and migration files, as ratios
 bench-clone *ARGS:
     cargo run --release -p tenantry-bench -- clone {{ARGS}}
+
+# How soon a test has its tenants
+bench-test-kit *ARGS:
+    cargo run --release -p tenantry-bench -- test-kit {{ARGS}}
 
 # The documentation, as docs.rs shows it
 doc *ARGS:

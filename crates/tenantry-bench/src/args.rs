@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Compares clones and templates of tenants with `pg_dump`, plain copies of rows and migration files.
     Clone(CloneArgs),
+    /// Starts tests with the test kit, beside creating a database and connecting to one.
+    TestKit(TestKitArgs),
     /// Migrates all tenants, for the benchmark of migrations, in a process of its own.
     #[command(hide = true)]
     MigrateRunner { url: String },
@@ -145,6 +147,17 @@ pub(crate) struct CloneArgs {
     pub(crate) only: Vec<CloneScenario>,
     #[command(flatten)]
     pub(crate) sizes: CloneSizes,
+}
+
+/// How often to start a test.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct TestKitArgs {
+    /// Writes all figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Rounds, in each of which every kind of test is started once; 3 or more.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) rounds: u32,
 }
 
 /// How much there is to clone. Smaller numbers are for testing the harness: the figures are only

@@ -1,7 +1,7 @@
 //! The benchmark of clones: tenants that are copies of another tenant, or of a template.
 
 mod anonymized;
-mod history;
+pub(crate) mod history;
 mod rows;
 mod server;
 mod source;

@@ -19,6 +19,7 @@ mod schema;
 mod sessions;
 mod stats;
 mod table;
+mod test_kit;
 mod times;
 mod trusted;
 mod world;
@@ -28,7 +29,7 @@ use std::{fs, process::ExitCode};
 use clap::Parser;
 
 use crate::{
-    args::{Args, CloneArgs, Command, HttpArgs, MigrateArgs, PoolArgs, SchemaArgs},
+    args::{Args, CloneArgs, Command, HttpArgs, MigrateArgs, PoolArgs, SchemaArgs, TestKitArgs},
     failure::Failure,
     pool::{Bench, idle_tenant},
     world::World,
@@ -53,6 +54,9 @@ fn run(args: Args) -> Result<String, Failure> {
         http::serve(args, |address| print(&address.to_string()))?;
         return Ok(String::new());
     }
+    if let Command::TestKit(args) = &args.command {
+        return test_kit(args);
+    }
     let runtime = tokio::runtime::Runtime::new()?;
     match args.command {
         Command::Http(args) => runtime.block_on(http(&args)),
@@ -60,7 +64,7 @@ fn run(args: Args) -> Result<String, Failure> {
         Command::Schema(args) => runtime.block_on(schema(&args)),
         Command::Clone(args) => runtime.block_on(clone(&args)),
         Command::MigrateRunner { url } => runtime.block_on(migrate::run_one(&url)),
-        Command::Serve(_) => Ok(String::new()),
+        Command::Serve(_) | Command::TestKit(_) => Ok(String::new()),
         Command::Pool(args) => runtime.block_on(pool(&args)),
         Command::IdleTenants { tenants } => {
             let bytes = runtime.block_on(idle_tenant::measure(tenants))?;
@@ -113,6 +117,14 @@ async fn clone(args: &CloneArgs) -> Result<String, Failure> {
         fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
     Ok(table::render_clone(&report))
+}
+
+fn test_kit(args: &TestKitArgs) -> Result<String, Failure> {
+    let report = test_kit::run(args)?;
+    if let Some(path) = &args.json {
+        fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(table::render_test_kit(&report))
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the program, printed in this place alone")]

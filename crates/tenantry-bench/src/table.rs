@@ -19,7 +19,7 @@ use crate::{
     },
     race::Series,
     report::Report,
-    schema,
+    schema, test_kit,
     times::Times,
 };
 
@@ -105,6 +105,29 @@ pub(crate) fn render_clone(report: &clone::Report) -> String {
         for times in contenders {
             runs.add_row(times_row(scenario, times));
         }
+    }
+    format!("{figures}\n\n{runs}")
+}
+
+/// Renders the figures of the test kit with their targets.
+pub(crate) fn render_test_kit(report: &test_kit::Report) -> String {
+    let ms = |figure, ms: f64| Line::new("test_kit", figure, format!("{ms:.1} ms"));
+    let at_most = |figure, value: f64, most: f64| {
+        ms(figure, value).target(format!("at most {most} ms"), value <= most)
+    };
+    let lines = [
+        at_most("tenant_ms", report.tenant_ms, 15.0),
+        at_most("alone_ms", report.alone_ms, 40.0),
+        ms("create_database_ms", report.create_database_ms),
+        ms("connect_ms", report.connect_ms),
+    ];
+    let mut figures = table(["scenario", "figure", "value", "target", ""]);
+    for line in lines {
+        figures.add_row(line.cells());
+    }
+    let mut runs = table(["scenario", "contender", "median ms", "ms of each round"]);
+    for times in &report.raw.test_kit {
+        runs.add_row(times_row("test_kit", times));
     }
     format!("{figures}\n\n{runs}")
 }

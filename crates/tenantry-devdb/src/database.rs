@@ -205,12 +205,16 @@ impl DevDatabase {
             return Ok(database);
         }
         let template = DatabaseName::template(key);
-        template::ensure(&host, &template, setup).await?;
-        Self::create_in(&host, Content::Template(&template)).await
+        let mut admin = host.admin().await?;
+        template::ensure(&mut admin, &host, &template, setup).await?;
+        Self::create_by(admin, &host, Content::Template(&template)).await
     }
 
     async fn create_in(host: &Host, content: Content<'_>) -> Result<Self, Error> {
-        let mut admin = host.admin().await?;
+        Self::create_by(host.admin().await?, host, content).await
+    }
+
+    async fn create_by(mut admin: Admin, host: &Host, content: Content<'_>) -> Result<Self, Error> {
         abandoned::drop_all(&mut admin).await?;
         let name = DatabaseName::unique();
         // Made before the database is, so that a cancelled or failed creation is undone as well.

@@ -14,25 +14,27 @@ const LOCK: i64 = 0x7465_6e61_6e74_7279;
 
 /// Makes the template unless there is one, whoever else tries to at the same time.
 ///
-/// The lock is the server's, so it holds between tasks, threads and processes alike, and a process
-/// that dies gives it back. It is one lock for all templates: setting up two at a time would not be
+/// The lock is the server's, so it holds between tasks, threads and processes alike. It ends with the
+/// session, also when the process dies. It is one lock for all templates: setting up two at a time would not be
 /// faster by much.
 ///
 /// # Cancel safety
 ///
 /// When cancelled, a half-made template is left, which the next caller replaces.
-pub(crate) async fn ensure<F, Fut>(host: &Host, name: &DatabaseName, setup: F) -> Result<(), Error>
+pub(crate) async fn ensure<F, Fut>(
+    admin: &mut Admin,
+    host: &Host,
+    name: &DatabaseName,
+    setup: F,
+) -> Result<(), Error>
 where
     F: FnOnce(String) -> Fut,
     Fut: Future<Output = Result<(), Error>>,
 {
-    let mut admin = host.admin().await?;
-    let result = match admin.is_template(name).await {
-        Ok(false) => make(&mut admin, host, name, setup).await,
-        other => other.map(drop),
-    };
-    admin.close().await;
-    result
+    if admin.is_template(name).await? {
+        return Ok(());
+    }
+    make(admin, host, name, setup).await
 }
 
 async fn make<F, Fut>(

@@ -1,8 +1,8 @@
 //! The function that the test harness calls.
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{FnArg, ItemFn, LitStr};
+use quote::{quote, quote_spanned};
+use syn::{FnArg, ItemFn, LitStr, ReturnType, spanned::Spanned as _};
 
 use crate::arguments::Arguments;
 
@@ -17,14 +17,36 @@ pub(crate) fn expand(arguments: &Arguments, function: ItemFn) -> syn::Result<Tok
         false => quote!(#name),
     };
     let plan = plan(arguments, name);
+    let takes_tenant = takes_tenant(inputs.first());
+    let run = run(output);
     Ok(quote! {
         #[::core::prelude::v1::test]
         #(#attrs)*
         #vis fn #name() #output {
+            #takes_tenant
             async fn #name(#inputs) #output #block
-            ::tenantry_test::harness::run(#plan, #call)
+            #run(#plan, #call)
         }
     })
+}
+
+/// Has the compiler point at the type of the argument if it is another one.
+fn takes_tenant(argument: Option<&FnArg>) -> Option<TokenStream> {
+    let FnArg::Typed(argument) = argument? else { return None };
+    let of = &argument.ty;
+    Some(quote_spanned! {of.span()=>
+        const _: fn(::tenantry_test::TestTenant) -> #of = |tenant| tenant;
+    })
+}
+
+/// Has the compiler point at the type that the test returns if it is none that a test returns.
+fn run(output: &ReturnType) -> TokenStream {
+    match output {
+        ReturnType::Default => quote!(::tenantry_test::harness::run),
+        ReturnType::Type(_, of) => {
+            quote_spanned!(of.span()=> ::tenantry_test::harness::run::<_, #of>)
+        }
+    }
 }
 
 fn check(function: &ItemFn) -> syn::Result<()> {

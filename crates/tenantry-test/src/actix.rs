@@ -18,7 +18,7 @@ impl TestTenant {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```no_run,test_harness
     /// use actix_web::{App, http::StatusCode, test};
     /// use tenantry_test::TestTenant;
     ///

@@ -15,7 +15,7 @@ impl TestTenant {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```no_run,test_harness
     /// use axum::{Router, body::Body, http::{Method, StatusCode}};
     /// use tenantry_test::TestTenant;
     ///

@@ -9,7 +9,10 @@ use std::{
 
 use sqlx::{Connection as _, PgConnection};
 use tenantry::{Isolation, SchemaDiscovery, provision::Provisioner};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::timeout,
+};
 
 use crate::{
     Error, TestTenants,
@@ -19,6 +22,10 @@ use crate::{
 
 /// Longest time that the end of a test waits for the database to be tidied.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long no test begins or ends before used spares are replaced, unless half of them are gone:
+/// migrations would take the processor and the server from a test that starts.
+const QUIET: Duration = Duration::from_millis(30);
 
 /// A thread with a runtime of its own: tests and their runtimes come and go.
 ///
@@ -130,30 +137,40 @@ impl Work {
 
     async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
         let (mut dropped, mut refilled_too) = (Vec::new(), Vec::new());
-        let mut swept = false;
-        while let Some(first) = orders.recv().await {
-            let mut claimed = false;
-            let mut next = Some(first);
+        let (mut claimed, mut swept) = (0, false);
+        loop {
+            let order = match claimed {
+                0 => orders.recv().await.map(Some),
+                _ => {
+                    timeout(QUIET, orders.recv()).await.map_or(Some(None), |order| order.map(Some))
+                }
+            };
+            let Some(mut next) = order else { return };
+            let is_quiet = next.is_none();
             // What tests have left goes before new spares, because a test may wait for it.
             while let Some(order) = next {
                 match order {
                     Order::Ended { test, schemas, outcome } => {
                         self.end(&test, &schemas, outcome).await;
                     }
-                    Order::Claimed => claimed = true,
+                    Order::Claimed => claimed += 1,
                     Order::Tell { done, refilled: false } => dropped.push(done),
                     Order::Tell { done, refilled: true } => refilled_too.push(done),
                 }
                 next = orders.try_recv().ok();
             }
             tell(&mut dropped);
-            if claimed {
+            let is_due = is_quiet || claimed * 2 >= self.spares || !refilled_too.is_empty();
+            if claimed > 0 && is_due {
+                claimed = 0;
                 // A test finds none, then, and runs its migrations, which says what is wrong.
                 drop(self.provisioner.fill_spares(self.spares).await);
             }
             if !std::mem::replace(&mut swept, true) {
                 // Another process may do the same; what stays is found the next time.
-                drop(kit::sweep(&mut self.conn).await);
+                if let Err(error) = kit::sweep(&mut self.conn).await {
+                    warn(&format!("schemas of earlier processes may be left: {error}"));
+                }
             }
             tell(&mut refilled_too);
         }

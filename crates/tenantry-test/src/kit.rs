@@ -53,7 +53,8 @@ async fn left_behind(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
          where pg_catalog.starts_with(n.nspname::pg_catalog.text, $1)
            and coalesce(
              pg_catalog.substring(note, 'tenantry-test: kept ([0-9]+)')::pg_catalog.int8
-               operator(pg_catalog.<) extract(epoch from pg_catalog.now()) operator(pg_catalog.-) $2,
+               operator(pg_catalog.<)
+               (extract(epoch from pg_catalog.now()) operator(pg_catalog.-) $2),
              true)",
     )
     .bind(name::PREFIX)
@@ -62,9 +63,7 @@ async fn left_behind(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     .await
 }
 
-/// Drops a schema with everything in it.
-///
-/// Sessions of the test that still have locks in it are ended: they are called after the schema's prefix.
+/// Drops a schema with everything in it, and ends the sessions that still hold locks there.
 pub(crate) async fn drop_schema(conn: &mut PgConnection, schema: &str) -> sqlx::Result<()> {
     for lock_timeout in ["200ms", "10s"] {
         let mut tx = conn.begin().await?;
@@ -81,7 +80,8 @@ pub(crate) async fn drop_schema(conn: &mut PgConnection, schema: &str) -> sqlx::
     Ok(())
 }
 
-/// Ends sessions that hold locks on tables of a schema.
+/// Ends sessions that hold locks on tables of a schema. Those that wait for one may be other tests',
+/// which look at all tables of the database.
 async fn end_sessions_in(conn: &mut PgConnection, schema: &str) -> sqlx::Result<()> {
     sqlx::query(
         "select pg_catalog.pg_terminate_backend(pid)
@@ -91,6 +91,10 @@ async fn end_sessions_in(conn: &mut PgConnection, schema: &str) -> sqlx::Result<
            join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) l.relation
            join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
            where n.nspname operator(pg_catalog.=) $1::pg_catalog.text::pg_catalog.name
+             and l.granted
+             and l.database operator(pg_catalog.=) (
+               select d.oid from pg_catalog.pg_database d
+               where d.datname operator(pg_catalog.=) pg_catalog.current_database())
              and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()
          ) holders",
     )

@@ -1,9 +1,9 @@
 //! A tenant per test: tests of services that use [`tenantry`].
 //!
-//! ```no_run
+//! ```test_harness
 //! use tenantry_test::TestTenant;
 //!
-//! #[tenantry_test::test(migrations = "migrations")]
+//! #[tenantry_test::test(migrations = "migrations/tenants")]
 //! async fn a_user_is_added(t: TestTenant) -> sqlx::Result<()> {
 //!     sqlx::query("insert into users (name) values ('Ann')").execute(&t.db).await?;
 //!     let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&t.db).await?;
@@ -95,7 +95,7 @@ mod world;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```no_run,test_harness
 /// use tenantry::migrate::{Lint, Migrations};
 /// use tenantry_test::{TestTenant, TestTenants};
 ///
@@ -118,3 +118,8 @@ pub use error::Error;
 pub use neighbour::Neighbour;
 pub use tenant::TestTenant;
 pub use tenants::TestTenants;
+
+/// The code of the page about testing compiles and runs.
+#[cfg(all(doctest, feature = "axum", feature = "actix"))]
+#[doc = include_str!("../../../docs/testing.md")]
+struct Testing;

@@ -8,7 +8,10 @@ use std::{
 };
 
 use sqlx::{Connection as _, PgConnection};
-use tenantry::{TenantManager, migrate::MigrateOptions};
+use tenantry::{
+    TenantManager,
+    migrate::{MigrateOptions, Migrations},
+};
 use tenantry_devdb::{DevDatabase, SharedDatabase};
 use tokio::sync::OnceCell;
 
@@ -56,6 +59,18 @@ impl Run {
         let keeper = Keeper::start(tenants.clone(), url.clone()).await?;
         Ok(Arc::new(Self { url, keeper }))
     }
+}
+
+/// The first migrations of each key, which know what was found out about them.
+static FOUND_OUT: LazyLock<Mutex<HashMap<String, Migrations>>> = LazyLock::new(Mutex::default);
+
+/// Returns equal migrations that tests of this process have used before, or these.
+///
+/// A set of migrations is searched for what keeps the name of a schema before the first spare is
+/// claimed, which takes longer than the claim.
+pub(crate) fn migrations_used_before(tenants: &TestTenants) -> Migrations {
+    let mut found_out = FOUND_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    found_out.entry(tenants.key()).or_insert_with(|| tenants.migrations.clone()).clone()
 }
 
 /// Creates a database for one test, prepared in the same way.

@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```no_run,test_harness
 /// use tenantry_test::TestTenant;
 ///
 /// #[tenantry_test::test(migrations = "migrations")]

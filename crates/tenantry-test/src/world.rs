@@ -99,7 +99,7 @@ impl World {
         }
         let provisioner = match &place {
             Place::Shared { run, .. } => run.keeper.provisioner(),
-            Place::Alone(_) => manager.provisioner().tenants(tenants.migrations.clone()),
+            Place::Alone(_) => manager.provisioner().tenants(run::migrations_used_before(tenants)),
         };
         let provisioner = tenants.seeds.iter().cloned().fold(provisioner, Provisioner::seed);
         UNDER_WAY.fetch_add(1, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use futures_util::Stream;
 use parking_lot::Mutex;
 use sqlx::PgConnection;
 use tokio::{
@@ -153,6 +154,13 @@ impl Fleet {
         let (active, suspended) = (count(TenantState::Active), count(TenantState::Suspended));
         self.server.observer.meters.listed(active, suspended);
         Ok(tenants)
+    }
+
+    /// Lists all tenants, the suspended ones too, page by page.
+    pub(crate) fn stream(
+        &self,
+    ) -> impl Stream<Item = Result<TenantRecord, Error>> + Send + Unpin + use<> {
+        self.lookup.stream(&self.asked)
     }
 
     /// Asks the catalog for a tenant, past the cache and whatever its state.

@@ -92,6 +92,7 @@
 //! | create, suspend, rename or drop a tenant | [`TenantManager::provisioner`], [`provision`] |
 //! | copy a tenant, with personal data masked | [`provision::Provisioner::clone_tenant`], [`clone`], [`anonymize`] |
 //! | find tenants whose schemas are not what they should be | [`TenantManager::drift`], [`drift`], [`schema`] |
+//! | run code with the database of every tenant | [`TenantManager::for_each_tenant`], [`each`] |
 //! | run one statement over all tenants | [`TenantManager::fan_out`], [`fan_out`] |
 //! | find mistakes in the configuration, on the server and in the tenants' schemas | [`TenantManager::doctor`], [`doctor`] |
 //! | fill schemas with data | [`TenantManager::seeder`], [`seed`] |
@@ -138,6 +139,7 @@ pub mod context;
 mod db;
 pub mod doctor;
 pub mod drift;
+pub mod each;
 mod error;
 mod error_report;
 pub mod event;

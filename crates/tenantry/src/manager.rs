@@ -2,6 +2,7 @@
 
 mod builder;
 mod instance;
+mod over_tenants;
 mod overrides;
 mod parameters;
 mod url;
@@ -180,6 +181,7 @@ impl TenantManager {
     }
 
     /// Lists all tenants that the catalog has, the suspended ones too.
+    /// [`tenants_stream`](Self::tenants_stream) lists them page by page.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 
 mod answer;
 mod curl;
+mod diff;
 mod program;
 mod readme;
 mod server;

@@ -6,7 +6,7 @@ use tenantry::migrate::Migrations;
 use crate::{failure::Failure, trusted::trusted};
 
 /// Tables that are there after all files, without the one that records them.
-pub(super) const TABLES: usize = 10;
+pub(crate) const TABLES: usize = 10;
 
 const FILES: [(&str, &str); 30] = [
     (
@@ -109,7 +109,7 @@ const FILES: [(&str, &str); 30] = [
     ),
 ];
 
-pub(super) fn migrations() -> Result<Migrations, Failure> {
+pub(crate) fn migrations() -> Result<Migrations, Failure> {
     let files = (1..).zip(FILES).map(|(version, (description, text))| {
         let text = trusted(text.to_owned());
         Migration::new(version, description.into(), MigrationType::Simple, text, false)

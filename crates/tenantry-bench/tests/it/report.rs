@@ -223,3 +223,25 @@ fn a_run_of_clones_writes_every_figure() {
         }
     }
 }
+
+#[test]
+fn a_run_of_the_test_kit_writes_every_figure() {
+    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-kit.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_tenantry-bench"))
+        .args(["test-kit", "--rounds", "3", "--json"])
+        .arg(&json)
+        .output()
+        .expect("the benchmark is built");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(&json).expect("it was written")).expect("JSON");
+    let table = String::from_utf8(output.stdout).expect("the table is text");
+    for name in ["tenant_ms", "alone_ms", "create_database_ms", "connect_ms"] {
+        let figure = report[name].as_f64();
+        assert!(figure.is_some_and(|value| value > 0.0 && value.is_finite()), "{name}: {figure:?}");
+        assert!(table.contains(name), "no {name} in {table}");
+    }
+    for contender in report["raw"]["test_kit"].as_array().expect("a list of contenders") {
+        assert_eq!(contender["ms"].as_array().map(Vec::len), Some(3), "{contender}");
+    }
+}

@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```no_run,test_harness
 /// use tenantry_test::TestTenant;
 ///
 /// #[tenantry_test::test(migrations = "migrations")]

@@ -3,6 +3,7 @@
 use std::{
     env,
     process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use sqlx::{Connection as _, PgConnection};
@@ -54,6 +55,17 @@ mod victims {
         let _t = shop().tenant("victim that drops").await.unwrap();
         panic!("in the middle");
     }
+
+    #[tenantry_test::test(migrations = "migrations/tenants")]
+    #[ignore = "another test runs it"]
+    async fn kept_victim(t: TestTenant) -> TestResult {
+        sqlx::query("select * from nowhere").execute(&t.db).await?;
+        Ok(())
+    }
+
+    #[tenantry_test::test(migrations = "migrations/tenants")]
+    #[ignore = "another test runs it"]
+    async fn next_after_the_killed_one() {}
 
     #[tenantry_test::test(migrations = "migrations/tenants")]
     #[ignore = "another test runs it"]
@@ -130,21 +142,28 @@ async fn tests_in_processes_of_their_own_leave_nothing(t: TestTenant) -> TestRes
 async fn what_a_killed_process_leaves_goes_with_the_next_one(t: TestTenant) -> TestResult {
     let (passed, text) = run("victim_that_is_killed", "no").await;
     assert!(!passed, "{text}");
-    let (passed, text) = run("victim_that_passes", "no").await;
-    assert!(passed, "{text}");
-    assert_eq!(schemas(&t, "victim-that-is-killed").await, Vec::<String>::new());
-    Ok(())
+    // The server may take a moment to notice that the process is gone; the next one finds what is left then.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let (passed, text) = run("next_after_the_killed_one", "no").await;
+        assert!(passed, "{text}");
+        let left = schemas(&t, "victim-that-is-killed").await;
+        if left.is_empty() {
+            return Ok(());
+        }
+        assert!(Instant::now() < deadline, "{left:?}");
+    }
 }
 
 #[tenantry_test::test(migrations = "migrations/tenants", alone)]
 async fn a_failed_test_is_kept_when_asked(t: TestTenant) -> TestResult {
     let shared = shop().tenant("looks for what was kept").await?;
-    let (passed, text) = run("victim_that_returns_an_error", "failed").await;
+    let (passed, text) = run("kept_victim", "failed").await;
     assert!(!passed, "{text}");
-    let kept = schemas(&shared, "victim-that-returns").await;
+    let kept = schemas(&shared, "kept-victim").await;
     assert_eq!(kept.len(), 1, "{text}");
     let line = format!("PGOPTIONS='-c search_path=\"{}\"' psql 'postgres://", kept[0]);
-    assert!(text.contains("victim_that_returns_an_error") && text.contains(&line), "{text}");
+    assert!(text.contains("kept_victim") && text.contains(&line), "{text}");
     drop(t);
     // It is for people to look at, and not for the other tests.
     let mut conn = PgConnection::connect(&shared.database_url()).await?;
@@ -174,15 +193,15 @@ async fn a_hundred_tests_beside_each_other() -> TestResult {
         ended?;
     }
     let last = shop().tenant("looks for the rest").await?;
-    super::tidy::settled(&last).await;
+    settled(&last).await;
     Ok(())
 }
 
 /// Waits until the tenants of the hundred tests are gone: other tests may be under way.
 async fn settled(t: &TestTenant) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     while !schemas(t, "one-of-many").await.is_empty() {
-        assert!(std::time::Instant::now() < deadline, "tenants of tests that have ended are left");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        assert!(Instant::now() < deadline, "tenants of tests that have ended are left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use sqlx::PgConnection;
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -221,6 +222,25 @@ impl Lookup {
     pub(crate) async fn list(&self, asked: &Asked) -> Result<Vec<TenantRecord>, Error> {
         let all = page::all(&*self.0.catalog, self.0.ask(asked), Some(self.0.timeout)).await?;
         Ok(all.into_iter().map(|record| self.0.rules.completed(record)).collect())
+    }
+
+    /// Lists all tenants as [`list`](Self::list) does, and reads a page when the one before is used up.
+    pub(crate) fn stream(
+        &self,
+        asked: &Asked,
+    ) -> impl Stream<Item = Result<TenantRecord, Error>> + Send + Unpin + use<> {
+        let first = Some((self.clone(), asked.clone(), None::<String>));
+        let pages = stream::try_unfold(first, |next| async move {
+            let Some((lookup, asked, from)) = next else { return Ok::<_, Error>(None) };
+            let Inner { catalog, rules, timeout, .. } = &*lookup.0;
+            let ask = lookup.0.ask(&asked);
+            let page = page::read(&**catalog, ask, from.as_deref(), Some(*timeout)).await?;
+            let tenants: Vec<_> =
+                page.tenants.into_iter().map(|record| Ok(rules.completed(record))).collect();
+            let next = page.next.map(|from| (lookup.clone(), asked.clone(), Some(from)));
+            Ok(Some((stream::iter(tenants), next)))
+        });
+        pages.try_flatten().boxed()
     }
 
     /// Says whether tables of others are behind those of a tenant.

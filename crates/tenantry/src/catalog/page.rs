@@ -47,19 +47,30 @@ pub(super) async fn all<C: Catalog + ?Sized>(
 ) -> Result<Vec<TenantRecord>, Error> {
     let (mut tenants, mut from) = (Vec::new(), None::<String>);
     loop {
-        let page = catalog.list_page(ask, from.as_deref());
-        let page = match limit {
-            Some(limit) => in_time(limit, page).await?,
-            None => page.await?,
-        };
+        let page = read(catalog, ask, from.as_deref(), limit).await?;
         tenants.extend(page.tenants);
         match page.next {
             None => return Ok(tenants),
-            next if next == from => {
-                let attempted = "listing tenants: a page of the catalog leads to itself";
-                return Err(Error::new(ErrorKind::Catalog, attempted));
-            }
             next => from = next,
         }
     }
+}
+
+/// Reads a page within the limit.
+pub(super) async fn read<C: Catalog + ?Sized>(
+    catalog: &C,
+    ask: Ask<'_>,
+    from: Option<&str>,
+    limit: Option<Duration>,
+) -> Result<Page, Error> {
+    let page = catalog.list_page(ask, from);
+    let page = match limit {
+        Some(limit) => in_time(limit, page).await?,
+        None => page.await?,
+    };
+    if page.next.is_some() && page.next.as_deref() == from {
+        let attempted = "listing tenants: a page of the catalog leads to itself";
+        return Err(Error::new(ErrorKind::Catalog, attempted));
+    }
+    Ok(page)
 }

@@ -15,13 +15,14 @@
 //! language, `dblink` or `postgres_fdw` does elsewhere. It protects from mistakes, and is not a security boundary:
 //! that is the role's privileges.
 
-mod board;
+pub(crate) mod board;
 mod options;
+pub(crate) mod readable;
 mod refusal;
 mod report;
 mod rows;
 mod run;
-mod targets;
+pub(crate) mod targets;
 mod visit;
 
 pub use options::{FanOutMode, FanOutOptions};

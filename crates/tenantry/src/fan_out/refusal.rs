@@ -25,6 +25,21 @@ pub enum RefusedStatement {
         /// What it begins with.
         command: &'static str,
     },
+    /// The statement is not a query that can stand in parentheses, as one value of each tenant must.
+    #[error("the statement is not a query that returns a value: {message}")]
+    NotAQuery {
+        /// What the server says.
+        message: String,
+    },
+    /// The statement has parameters such as `$1`, which nobody binds.
+    #[error("the statement has parameters, and there are no values for them")]
+    Parameters,
+    /// The query returns several columns where one value of each tenant is asked for.
+    #[error("the query returns {columns} columns, and one value of each tenant is asked for")]
+    Columns {
+        /// How many.
+        columns: usize,
+    },
     /// The server cannot read the text as one statement: it holds several, or a syntax error.
     #[error("the server cannot read the text as one statement: {message}")]
     Unreadable {

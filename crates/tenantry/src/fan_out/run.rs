@@ -9,24 +9,18 @@ use std::{
 
 use futures_util::future::{Either, join_all, select};
 use parking_lot::Mutex;
-use sqlx::{Executor, SqlStr, raw_sql};
+use sqlx::SqlStr;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Column, FanOutEnd, FanOutOptions, FanOutOutcome, FanOutReport, RefusedStatement, TenantFanOut,
-    TenantRows,
+    Column, FanOutEnd, FanOutOptions, FanOutOutcome, FanOutReport, TenantFanOut, TenantRows,
     board::Board,
-    refusal,
+    readable::{self, Reader},
     targets::{Target, targets},
     visit::{Consumer, Statement},
 };
-use crate::{
-    error::{Error, ErrorKind},
-    fleet::Fleet,
-    migrate::Schemas,
-    sql::operators_statement,
-};
+use crate::{error::Error, fleet::Fleet, migrate::Schemas, sql::operators_statement};
 
 /// Runs one statement of an operator's over many tenants.
 ///
@@ -70,11 +64,8 @@ struct Run<'a, F> {
     ended: CancellationToken,
     /// Whether the columns of some tenant are known, or were asked for.
     knows_columns: AtomicBool,
-    board: Mutex<Board>,
+    board: Mutex<Board<FanOutEnd, (FanOutOutcome, Duration)>>,
 }
-
-/// SQLSTATE of a text that is not one statement.
-const SYNTAX_ERROR: &str = "42601";
 
 impl FanOut {
     pub(crate) fn new(fleet: Fleet) -> Self {
@@ -97,7 +88,7 @@ impl FanOut {
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) when an option cannot be used; [`Database`](ErrorKind::Database) with a
+    /// [`Config`](crate::ErrorKind::Config) when an option cannot be used; [`Database`](crate::ErrorKind::Database) with a
     /// [`RefusedStatement`] as its source when the text is refused; and when the tenants cannot be listed, or there
     /// is no connection. What fails after that is in the report.
     ///
@@ -134,26 +125,12 @@ impl FanOut {
         Ok(run.report(began.elapsed()))
     }
 
-    /// Refuses what is not one statement. The server is the judge: it reads the text by the extended protocol,
-    /// which runs nothing.
+    /// Refuses what is not one statement. The server is the judge.
     async fn check(&self, statement: &str) -> Result<SqlStr, Error> {
-        let refuse = |refused: RefusedStatement| {
-            Error::new(ErrorKind::Database, refused.to_string()).with_source(refused)
-        };
-        refusal::check(statement).map_err(refuse)?;
+        readable::check(statement)?;
         let sql = operators_statement(statement);
-        let mut lease = self.fleet.system().acquire().await?;
-        // As it is read later: whether a backslash is one decides where strings end.
-        lease.execute(raw_sql("set standard_conforming_strings to on")).await?;
-        // Whatever else is wrong is so for lack of a tenant's tables, or is told of each tenant.
-        match lease.prepare(sql.clone()).await {
-            Ok(_) => Ok(sql),
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(SYNTAX_ERROR) => {
-                Err(refuse(RefusedStatement::Unreadable { message: error.message().to_owned() }))
-            }
-            Err(sqlx::Error::Database(_) | sqlx::Error::TypeNotFound { .. }) => Ok(sql),
-            Err(error) => Err(error.into()),
-        }
+        Reader::new(&self.fleet).await?.read(&sql).await?;
+        Ok(sql)
     }
 }
 
@@ -182,7 +159,12 @@ where
             let Some(place) = next else { return };
             let began = Instant::now();
             let outcome = self.visit(&self.targets[place]).await;
-            self.board.lock().note(place, outcome, began.elapsed());
+            let failed = matches!(outcome, FanOutOutcome::Failed { .. });
+            let (result, mut board) = ((outcome, began.elapsed()), self.board.lock());
+            match failed {
+                true => board.note_failure(place, result, FanOutEnd::MaxFailures),
+                false => board.note(place, result),
+            }
         }
     }
 
@@ -197,9 +179,10 @@ where
     fn report(self, duration: Duration) -> FanOutReport {
         let (end, results) = self.board.into_inner().into_results();
         let tenants = self.targets.into_iter().zip(results).map(|(target, result)| {
-            let (outcome, duration) = result;
+            let (outcome, duration) = result.unwrap_or((FanOutOutcome::NotStarted, Duration::ZERO));
             TenantFanOut { tenant_id: target.name, outcome, duration }
         });
+        let end = end.unwrap_or(FanOutEnd::Completed);
         FanOutReport::new(end, tenants.collect(), duration)
     }
 }
@@ -230,7 +213,7 @@ where
         let batch = TenantRows { tenant_id, columns: Arc::clone(columns), rows };
         let flow = consume(batch).await;
         if flow.is_break() {
-            board.lock().stop(FanOutEnd::ConsumerEnded);
+            board.lock().cut(FanOutEnd::ConsumerEnded);
             ended.cancel();
         }
         flow

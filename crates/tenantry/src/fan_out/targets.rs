@@ -11,17 +11,17 @@ use crate::{
     fleet::Fleet,
     migrate::Schemas,
     pool::Lease,
-    tenant::{TenantId, TenantState},
+    tenant::{TenantId, TenantRecord, TenantState},
 };
 
 /// A schema that the statement is to run in.
-pub(super) struct Target {
-    pub(super) name: Option<Arc<str>>,
-    pub(super) found: Found,
+pub(crate) struct Target {
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) found: Found,
 }
 
 /// What looking it up has come to.
-pub(super) enum Found {
+pub(crate) enum Found {
     Tenant(TenantDb),
     Shared(SharedDb),
     Suspended,
@@ -32,7 +32,7 @@ pub(super) enum Found {
 const LOOKED_UP: usize = 128;
 
 /// Looks up whom the statement is about.
-pub(super) async fn targets(
+pub(crate) async fn targets(
     fleet: &Fleet,
     schemas: Schemas,
     with_shared: bool,
@@ -43,39 +43,55 @@ pub(super) async fn targets(
         targets.push(shared());
     }
     let names = match schemas {
-        Schemas::AllTenants => {
-            let records = fleet.list().await?;
-            let named = |id: &TenantId| Arc::from(id.as_str());
-            records.iter().map(|record| (named(&record.id), record.state)).collect()
-        }
-        Schemas::Tenants(names) => {
-            let mut seen = HashSet::new();
-            let first = names.into_iter().filter(|name| seen.insert(Arc::clone(name)));
-            first.map(|name| (name, TenantState::Active)).collect()
-        }
+        Schemas::AllTenants => named(fleet, None).await?,
+        Schemas::Tenants(names) => named(fleet, Some(names)).await?,
         Schemas::Shared if with_shared => Vec::new(),
         Schemas::Shared => return Ok(vec![shared()]),
     };
-    let look_up = stream::iter(names).map(|(name, state)| async move {
-        let found = match state {
-            TenantState::Active => find(fleet, &name).await,
-            _ => Found::Suspended,
-        };
-        Target { name: Some(name), found }
+    let look_up = stream::iter(names).map(|named| async move {
+        let found = named.find(fleet).await;
+        Target { name: Some(named.name), found }
     });
     targets.extend(look_up.buffered(LOOKED_UP).collect::<Vec<_>>().await);
     Ok(targets)
 }
 
-async fn find(fleet: &Fleet, name: &str) -> Found {
-    let found = match TenantId::parse(name) {
-        Ok(id) => fleet.tenant(&id).await,
-        Err(error) => Err(error.into()),
+/// A tenant that was listed, or named.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) name: Arc<str>,
+    is_suspended: bool,
+}
+
+/// Lists these tenants in the order in which they are named, each once, or all that there are.
+pub(crate) async fn named(fleet: &Fleet, only: Option<Vec<Arc<str>>>) -> Result<Vec<Named>, Error> {
+    let Some(names) = only else {
+        let listed = |record: &TenantRecord| Named {
+            name: record.id.as_str().into(),
+            is_suspended: record.state != TenantState::Active,
+        };
+        return Ok(fleet.list().await?.iter().map(listed).collect());
     };
-    match found {
-        Ok(db) => Found::Tenant(db),
-        Err(error) if error.kind() == ErrorKind::Suspended => Found::Suspended,
-        Err(error) => Found::Nothing(error),
+    let mut seen = HashSet::new();
+    let first = names.into_iter().filter(|name| seen.insert(Arc::clone(name)));
+    Ok(first.map(|name| Named { name, is_suspended: false }).collect())
+}
+
+impl Named {
+    /// Looks it up, unless it is known to be suspended.
+    pub(crate) async fn find(&self, fleet: &Fleet) -> Found {
+        if self.is_suspended {
+            return Found::Suspended;
+        }
+        let found = match TenantId::parse(&self.name) {
+            Ok(id) => fleet.tenant(&id).await,
+            Err(error) => Err(error.into()),
+        };
+        match found {
+            Ok(db) => Found::Tenant(db),
+            Err(error) if error.kind() == ErrorKind::Suspended => Found::Suspended,
+            Err(error) => Found::Nothing(error),
+        }
     }
 }
 

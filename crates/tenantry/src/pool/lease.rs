@@ -18,7 +18,7 @@ use super::{
     scheduler::{Class, ConnId, How, Time},
     scratch::Place,
     server::Server,
-    session::{Doubt, Purpose, Session, leaves_session_usable},
+    session::{Answers, Doubt, Purpose, Question, Session, leaves_session_usable},
 };
 use crate::{
     error::{Error, ErrorKind, is_read_only, own},
@@ -353,6 +353,23 @@ impl Lease {
         let bound = self.start().bind(occupant, manner, Purpose::Upkeep).await;
         self.finish(Effect::OnSession, &bound);
         bound
+    }
+
+    /// Asks each of the occupants for a value, in one round trip. The session is nobody's afterwards.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped in the middle, the session counts as dirty.
+    pub(crate) async fn ask_each(
+        &mut self,
+        occupants: &[Arc<Occupant>],
+        question: &Question,
+        answers: &mut Answers,
+    ) -> sqlx::Result<()> {
+        let manner = self.server.manner();
+        let asked = self.start().ask_each(occupants, question, manner, answers).await;
+        self.finish(Effect::OnSession, &asked);
+        asked
     }
 
     /// Gives a lease for upkeep back without the locks that its session has: whoever tries one of them

@@ -55,6 +55,6 @@ pub(crate) use reset::{PINS, pin_hash};
 pub(crate) use scheduler::Class;
 pub(crate) use scratch::Place;
 pub(crate) use server::{Detail, Own, Server};
-pub(crate) use session::{Purpose, SEEN_AS, Session, leaves_session_usable};
+pub(crate) use session::{Answers, Purpose, Question, SEEN_AS, Session, leaves_session_usable};
 pub(crate) use snapshot::Holding;
 pub use snapshot::{Acquires, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot};

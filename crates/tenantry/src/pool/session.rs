@@ -1,4 +1,5 @@
 mod after_bind;
+mod ask_each;
 
 use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ use sqlx_core::transaction::TransactionManager;
 use tokio::time::{Instant, timeout};
 
 use self::after_bind::Plain;
+pub(crate) use self::ask_each::{Answers, Question};
 use super::{
     PoolOptions,
     backend::Backend,

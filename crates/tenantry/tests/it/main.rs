@@ -19,6 +19,7 @@ mod counting;
 mod discovery;
 mod doctor;
 mod drift;
+mod each;
 mod errors;
 mod events;
 mod executor;

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{
-    Program, Server, curl::is_installed, curl::run_attempts, curl::shell, skip, wait_until,
+    Program, Server, curl::is_installed, curl::run_attempts, curl::shell, diff, skip, wait_until,
 };
 
 /// The address in a README.
@@ -22,13 +22,15 @@ struct Example {
 ///
 /// `cargo run -p NAME -- ARGUMENTS` runs this program, in the root of the repository. One that listens stays while the commands after it run, and
 /// each line that it prints is tried first; what is shown of it has to be in its output or its log. In what is shown,
-/// `…` stands for any text or, alone, for any number of lines; times and ports may be others.
+/// `…` stands for any text or, alone, for any number of lines; times and ports may be others. `diff` blocks have to be
+/// the case in the files that they name.
 ///
 /// # Panics
 ///
 /// An output is another one, or there is no command.
 pub fn works_as_shown(program: &Program, folder: &str) {
     let text = fs::read_to_string(Path::new(folder).join("README.md")).expect("there is a README");
+    diff::is_the_case(&text, Path::new(folder));
     let examples = examples(&text);
     assert!(!examples.is_empty(), "the README shows nothing");
     let mut runner = Runner { program, cargo: Cargo::instead_of(program), server: None };

@@ -525,6 +525,9 @@ const OBJECTS: &str = "\
       join here on here.oid operator(pg_catalog.=) t.typnamespace";
 
 /// Everything else of a schema that is text, or that the server prints as text.
+///
+/// Materialized, because the planner would otherwise test the content before the schema: `pg_get_expr` on
+/// every default in the database, which also waits for locks on the tables of other tenants.
 const TEXTS: &str = "\
     with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1), \
     class as (select c.oid, c.relkind, c.relpartbound from pg_catalog.pg_class c \
@@ -549,7 +552,7 @@ const TEXTS: &str = "\
         from pg_catalog.pg_policy y join class c on c.oid operator(pg_catalog.=) y.polrelid \
       union all select 'pg_catalog.pg_rewrite'::pg_catalog.regclass, r.oid \
         from pg_catalog.pg_rewrite r join class c on c.oid operator(pg_catalog.=) r.ev_class), \
-    written as ( \
+    written as materialized ( \
       select 'body' as place, 'pg_catalog.pg_proc'::pg_catalog.regclass as classid, p.oid, 0 as part, \
           p.prosrc as content, l.lanname::pg_catalog.text as language \
         from proc p join pg_catalog.pg_language l on l.oid operator(pg_catalog.=) p.prolang \

@@ -1,6 +1,8 @@
 //! What a manager that serves requests says of itself.
 
-use tenantry::{HealthOf, HealthOptions, TenantId, Unreachable, WarmUp};
+use tenantry::{
+    HealthOf, HealthOptions, TenantDb, TenantId, Unreachable, WarmUp, each::EachOptions,
+};
 
 use super::judge::check;
 use crate::support::{Heard, TestResult, World, eventually, run};
@@ -48,6 +50,22 @@ async fn health_metrics_warm_up_and_events() -> TestResult {
     for event in heard.all() {
         check(&event);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn work_over_tenants() -> TestResult {
+    let world = World::with_tenants(&["acme", "globex"]).await;
+    let manager = world.manager();
+    let work = async |db: TenantDb| match db.tenant().id().as_str() {
+        "acme" => sqlx::query_scalar::<_, i64>("select count(*) from users").fetch_one(&db).await,
+        _ => sqlx::query_scalar("select 1/0").fetch_one(&db).await,
+    };
+    let options = EachOptions::default().only(["acme", "globex", "nobody"]);
+    let report = manager.for_each_tenant(options, work).await?;
+    assert_eq!((report.done, report.failed), (1, 2), "{report}");
+    check(&report);
+    manager.close().await;
     Ok(())
 }
 

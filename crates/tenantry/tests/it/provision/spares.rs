@@ -8,6 +8,7 @@ use tenantry::{
     provision::{CreateOptions, HowMade},
     seed::Seed,
 };
+use tokio::time::timeout;
 
 use super::with_table;
 use crate::{
@@ -64,6 +65,27 @@ async fn many_at_once_never_get_the_same_spare() -> TestResult {
     }
     assert_eq!((from_spares, manager.tenants().await?.len()), (4, 8));
     assert_eq!(spares(&mut world.admin().await).await, Vec::<String>::new());
+    Ok(())
+}
+
+/// `pg_get_expr` locks the table of a default, and so waits where it is asked about the tables of others.
+#[tokio::test]
+async fn a_tenant_is_created_while_another_ones_tables_are_locked() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    files.write("0003_kind.sql", "alter table notes add kind text not null default 'note';");
+    let (manager, provisioner) = with_table(&world, &files).await;
+    provisioner.create("busy", CreateOptions::default()).await?;
+    provisioner.fill_spares(1).await?;
+    let mut admin = world.admin().await;
+    run(&mut admin, "begin; lock table tenant_busy.notes in access exclusive mode").await;
+    for (id, how) in [("spare", HowMade::Spare), ("new", HowMade::AtOnce)] {
+        // A new one looks for names that are written down, as after a restart of the service.
+        let provisioner = manager.provisioner().tenants(files.read());
+        let create = provisioner.create(id, CreateOptions::default());
+        let created = timeout(Duration::from_secs(10), create).await;
+        assert_eq!(created.map_err(|_| "creating a tenant waits for another one")??.how, how);
+    }
+    run(&mut admin, "rollback").await;
     Ok(())
 }
 

@@ -1,0 +1,24 @@
+//! Work over all tenants.
+//!
+//! [`TenantManager::for_each_tenant`](crate::TenantManager::for_each_tenant) runs a closure with the database of
+//! every tenant, a few tenants at a time, and returns an [`EachReport`] with every tenant in it: one that fails
+//! neither ends the run nor hides another.
+//!
+//! [`TenantManager::survey`](crate::TenantManager::survey) asks all tenants for one value each, with a message for
+//! some hundred tenants at a time.
+//!
+//! To run one statement of an operator's and read its rows as text, use
+//! [`fan_out`](crate::fan_out); it needs no Rust type for the result.
+
+mod batch;
+mod failure;
+mod options;
+mod report;
+mod run;
+mod survey;
+mod together;
+
+pub use options::EachOptions;
+pub use report::{EachEnd, EachFailure, EachOutcome, EachReport, TenantEach};
+pub(crate) use run::for_each;
+pub use survey::Survey;

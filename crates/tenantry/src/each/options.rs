@@ -1,0 +1,92 @@
+use std::{fmt, sync::Arc};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+
+use crate::error::{Error, ErrorKind, OptionsError};
+
+/// How to run work over many tenants.
+///
+/// # Examples
+///
+/// See [`TenantManager::for_each_tenant`](crate::TenantManager::for_each_tenant).
+#[derive(Clone)]
+#[must_use = "options do nothing until a run gets them"]
+pub struct EachOptions {
+    pub(super) only: Option<Vec<Arc<str>>>,
+    pub(super) concurrency: usize,
+    pub(super) max_failures: Option<usize>,
+    pub(super) stop: Option<Shared<BoxFuture<'static, ()>>>,
+}
+
+impl Default for EachOptions {
+    fn default() -> Self {
+        Self { only: None, concurrency: 4, max_failures: None, stop: None }
+    }
+}
+
+impl EachOptions {
+    /// Works on these tenants alone, in this order; one that is named twice counts once. Default: all tenants that
+    /// the catalog lists.
+    ///
+    /// A name that is unknown, or is not a tenant id, is a failure in the report.
+    pub fn only<I>(mut self, tenants: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.only = Some(tenants.into_iter().map(|tenant| tenant.as_ref().into()).collect());
+        self
+    }
+
+    /// Sets how many tenants are worked on at a time, from 1 on. Default: 4, so that requests keep most of the
+    /// budget. The budget of connections is the limit.
+    pub fn concurrency(mut self, tenants: usize) -> Self {
+        self.concurrency = tenants;
+        self
+    }
+
+    /// Sets after how many failed tenants no further one is started, from 1 on. Default: all tenants are tried.
+    ///
+    /// Those that are running then are brought to their end, and may fail, too.
+    pub fn max_failures(mut self, tenants: usize) -> Self {
+        self.max_failures = Some(tenants);
+        self
+    }
+
+    /// Starts no further tenant once this future ends, such as one that waits for SIGINT. Tenants that are running
+    /// are brought to their end, and the rest are reported as not started.
+    ///
+    /// Without it the run stops in the same way when the manager
+    /// [begins to close](crate::TenantManager::closing).
+    pub fn stop_when(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.stop = Some(signal.boxed().shared());
+        self
+    }
+
+    /// Checks that the options can be used.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let wrong = |option| {
+            let wrong = OptionsError::new(option, "be at least 1");
+            let attempted = format!("working on each tenant: {wrong}");
+            Err(Error::new(ErrorKind::Config, attempted).with_source(wrong))
+        };
+        match self {
+            Self { concurrency: 0, .. } => wrong("concurrency"),
+            Self { max_failures: Some(0), .. } => wrong("max_failures"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for EachOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EachOptions")
+            .field("only", &self.only)
+            .field("concurrency", &self.concurrency)
+            .field("max_failures", &self.max_failures)
+            .finish_non_exhaustive()
+    }
+}

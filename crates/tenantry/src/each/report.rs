@@ -1,0 +1,223 @@
+//! The result of working on many tenants.
+
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{error::ErrorClass, event::serialize_millis, table::Table};
+
+/// The result of working on many tenants, with every tenant in it.
+///
+/// As text it is a summary, with a table of the tenants that failed. It is serialised if the values are.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+#[must_use = "it says for which tenants the work failed"]
+pub struct EachReport<T> {
+    /// How the run ended.
+    pub end: EachEnd,
+    /// Tenants that there are, or that were named; a tenant that was named twice counts once.
+    pub total: usize,
+    /// Tenants for which the work succeeded.
+    pub done: usize,
+    /// Tenants for which it failed or panicked, or that could not be looked up.
+    pub failed: usize,
+    /// Suspended tenants, for which it was not started.
+    pub skipped: usize,
+    /// Tenants for which it was not started because the run had stopped.
+    pub not_started: usize,
+    /// Duration of the run.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub duration: Duration,
+    /// Every tenant, in the order of the catalog, or in which they were named.
+    pub tenants: Vec<TenantEach<T>>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EachEnd {
+    /// Every tenant was started.
+    Completed,
+    /// As many tenants had failed as [`max_failures`](super::EachOptions::max_failures) allows.
+    MaxFailures,
+    /// The future of [`stop_when`](super::EachOptions::stop_when) had ended.
+    Stopped,
+    /// The manager had [begun to close](crate::TenantManager::closing).
+    Closing,
+}
+
+/// The result for one tenant.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TenantEach<T> {
+    /// The tenant, as it was named.
+    pub tenant_id: Arc<str>,
+    /// What happened.
+    #[serde(flatten)]
+    pub outcome: EachOutcome<T>,
+    /// How long it took, looking the tenant up included. For tenants that were asked together it is an equal share.
+    #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
+    pub duration: Duration,
+}
+
+/// What happened to one tenant.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EachOutcome<T> {
+    /// The work succeeded.
+    Done {
+        /// What it returned.
+        value: T,
+    },
+    /// The work failed or panicked, or the tenant could not be looked up.
+    Failed {
+        /// Why.
+        error: EachFailure,
+    },
+    /// The tenant is suspended.
+    Skipped,
+    /// The work was not started.
+    NotStarted,
+}
+
+/// Why the work failed for a tenant: for operators, not for clients.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct EachFailure {
+    /// The error and its causes, on one line.
+    pub message: String,
+    /// The SQLSTATE, if the error comes of an answer of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// The class of the first error of this crate or of sqlx among the causes. A transient one is worth another
+    /// try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<ErrorClass>,
+    /// Whether the work panicked.
+    pub panicked: bool,
+    #[serde(skip)]
+    pub(super) error: Arc<dyn StdError + Send + Sync>,
+}
+
+impl EachFailure {
+    /// Returns the error itself, to be downcast or passed to
+    /// [`ErrorKind::in_chain`](crate::ErrorKind::in_chain).
+    ///
+    /// An error that is not an [`std::error::Error`], such as an `anyhow::Error` or a `String`, is
+    /// found as the type into which it converts.
+    #[must_use]
+    pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.error
+    }
+}
+
+impl PartialEq for EachFailure {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |of: &Self| (of.message.clone(), of.sqlstate.clone(), of.class, of.panicked);
+        parts(self) == parts(other)
+    }
+}
+
+impl<T> EachOutcome<T> {
+    /// Returns it in snake case, as JSON names it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Failed { .. } => "failed",
+            Self::Skipped => "skipped",
+            Self::NotStarted => "not_started",
+        }
+    }
+}
+
+impl<T> EachReport<T> {
+    pub(super) fn new(end: EachEnd, tenants: Vec<TenantEach<T>>, duration: Duration) -> Self {
+        let count = |outcome: &str| {
+            tenants.iter().filter(|tenant| tenant.outcome.as_str() == outcome).count()
+        };
+        Self {
+            end,
+            total: tenants.len(),
+            done: count("done"),
+            failed: count("failed"),
+            skipped: count("skipped"),
+            not_started: count("not_started"),
+            duration,
+            tenants,
+        }
+    }
+
+    /// Returns `true` if the work succeeded for every tenant that is not suspended.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.done + self.skipped == self.total
+    }
+
+    /// Returns the tenants for which the work failed, with the reason.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, &EachFailure)> {
+        self.tenants.iter().filter_map(|tenant| match &tenant.outcome {
+            EachOutcome::Failed { error } => Some((&*tenant.tenant_id, error)),
+            _ => None,
+        })
+    }
+
+    /// Returns the tenants for which the work succeeded, with what it returned.
+    pub fn values(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.tenants.iter().filter_map(|tenant| match &tenant.outcome {
+            EachOutcome::Done { value } => Some((&*tenant.tenant_id, value)),
+            _ => None,
+        })
+    }
+
+    /// Returns the tenants for which the work succeeded, with what it returned, by value.
+    pub fn into_values(self) -> impl Iterator<Item = (Arc<str>, T)> {
+        self.tenants.into_iter().filter_map(|tenant| match tenant.outcome {
+            EachOutcome::Done { value } => Some((tenant.tenant_id, value)),
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Display for EachFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.sqlstate {
+            Some(sqlstate) => write!(f, " ({sqlstate})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<T> fmt::Display for EachReport<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} done", self.done, self.total)?;
+        for (count, what) in [
+            (self.failed, "failed"),
+            (self.skipped, "suspended"),
+            (self.not_started, "not started"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        write!(f, " in {:.1?}", self.duration)?;
+        let mut table = Table::new(["tenant", "why"]);
+        for (tenant, error) in self.failures() {
+            table.row([tenant.to_owned(), error.to_string()]);
+        }
+        if table.is_empty() { Ok(()) } else { write!(f, "\n\n{table}") }
+    }
+}

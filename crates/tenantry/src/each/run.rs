@@ -1,0 +1,121 @@
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+
+use futures_util::{
+    FutureExt,
+    future::{Either, join_all, pending, select},
+};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{
+    EachEnd, EachFailure, EachOptions, EachOutcome, EachReport, TenantEach, failure::BoxError,
+};
+use crate::{
+    db::TenantDb,
+    error::{Error, ErrorKind},
+    fan_out::{
+        board::Board,
+        targets::{Found, Named, named},
+    },
+    fleet::Fleet,
+};
+
+/// A run over tenants that were listed.
+struct Run<'a, T, F> {
+    fleet: &'a Fleet,
+    tenants: &'a [Named],
+    work: F,
+    board: Mutex<Board<EachEnd, (EachOutcome<T>, Duration)>>,
+}
+
+/// Works on tenants, and goes on after failures.
+pub(crate) async fn for_each<T, E, F, W>(
+    fleet: &Fleet,
+    options: EachOptions,
+    work: F,
+) -> Result<EachReport<T>, Error>
+where
+    F: Fn(TenantDb) -> W,
+    W: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    let began = Instant::now();
+    options.check()?;
+    if fleet.server().is_closed() {
+        return Err(Error::new(ErrorKind::Closed, "working on each tenant"));
+    }
+    let tenants = named(fleet, options.only.clone()).await?;
+    let board = Mutex::new(Board::new(tenants.len(), options.max_failures));
+    let run = Run { fleet, tenants: &tenants, work, board };
+    run.go(&options).await;
+    let (end, results) = run.board.into_inner().into_results();
+    let tenants = tenants.into_iter().zip(results).map(|(tenant, result)| {
+        let (outcome, duration) = result.unwrap_or((EachOutcome::NotStarted, Duration::ZERO));
+        TenantEach { tenant_id: Arc::clone(&tenant.name), outcome, duration }
+    });
+    let end = end.unwrap_or(EachEnd::Completed);
+    Ok(EachReport::new(end, tenants.collect(), began.elapsed()))
+}
+
+impl<T, E, F, W> Run<'_, T, F>
+where
+    F: Fn(TenantDb) -> W,
+    W: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    async fn go(&self, options: &EachOptions) {
+        let places = self.fleet.server().places_for_tenants().max(1);
+        let workers = options.concurrency.min(places).min(self.tenants.len());
+        let work = join_all((0..workers).map(|_| self.worker()));
+        let stop = pin!(self.told_to_stop(options));
+        if let Either::Left((end, work)) = select(stop, work).await {
+            self.board.lock().stop(end);
+            work.await;
+        }
+    }
+
+    async fn told_to_stop(&self, options: &EachOptions) -> EachEnd {
+        let closing = pin!(self.fleet.server().closing().cancelled());
+        let stop = match options.stop.clone() {
+            Some(stop) => stop.left_future(),
+            None => pending().right_future(),
+        };
+        match select(closing, stop).await {
+            Either::Left(_) => EachEnd::Closing,
+            Either::Right(_) => EachEnd::Stopped,
+        }
+    }
+
+    async fn worker(&self) {
+        loop {
+            let next = self.board.lock().next();
+            let Some(place) = next else { return };
+            let began = Instant::now();
+            let outcome = self.visit(&self.tenants[place]).await;
+            let failed = matches!(outcome, EachOutcome::Failed { .. });
+            let (result, mut board) = ((outcome, began.elapsed()), self.board.lock());
+            match failed {
+                true => board.note_failure(place, result, EachEnd::MaxFailures),
+                false => board.note(place, result),
+            }
+        }
+    }
+
+    /// Looks a tenant up just before its turn: a run may be long, and the tenant suspended meanwhile.
+    async fn visit(&self, tenant: &Named) -> EachOutcome<T> {
+        let db = match tenant.find(self.fleet).await {
+            Found::Tenant(db) => db,
+            Found::Nothing(error) => {
+                return EachOutcome::Failed { error: EachFailure::of(error) };
+            }
+            Found::Suspended | Found::Shared(_) => return EachOutcome::Skipped,
+        };
+        // The call itself may panic, too, before there is a future.
+        let work = AssertUnwindSafe(async { (self.work)(db).await });
+        match work.catch_unwind().await {
+            Ok(Ok(value)) => EachOutcome::Done { value },
+            Ok(Err(error)) => EachOutcome::Failed { error: EachFailure::of(error) },
+            Err(panic) => EachOutcome::Failed { error: EachFailure::of_panic(&*panic) },
+        }
+    }
+}

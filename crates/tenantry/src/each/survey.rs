@@ -1,0 +1,215 @@
+use std::{fmt, future::IntoFuture, marker::PhantomData, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use sqlx::{Decode, Executor, Postgres, Row, SqlStr, Type, raw_sql};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    EachEnd, EachOptions, EachOutcome, EachReport, TenantEach, for_each, together::Together,
+};
+use crate::{
+    db::TenantDb,
+    error::{Error, ErrorKind, OptionsError},
+    fan_out::{
+        RefusedStatement,
+        readable::{self, Reader},
+        targets::{Found, Target, targets},
+    },
+    fleet::Fleet,
+    migrate::Schemas,
+    sql::Sql,
+};
+
+/// A question to the databases of all tenants, with one value of each as the answer.
+///
+/// It is made by [`TenantManager::survey`](crate::TenantManager::survey) and runs when it is awaited.
+#[must_use = "it asks nothing until it is awaited"]
+pub struct Survey<T> {
+    fleet: Fleet,
+    query: SqlStr,
+    only: Option<Vec<Arc<str>>>,
+    statement_timeout: Duration,
+    value: PhantomData<fn() -> T>,
+}
+
+/// How a tenant has ended so far, by its place.
+pub(super) type Places<T> = Vec<Option<(EachOutcome<T>, Duration)>>;
+
+/// How much later than the server the library gives a statement up.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl<T> Survey<T> {
+    pub(crate) fn new(fleet: Fleet, query: SqlStr) -> Self {
+        let statement_timeout = Duration::from_secs(10);
+        Self { fleet, query, only: None, statement_timeout, value: PhantomData }
+    }
+
+    /// Asks these tenants alone, as [`EachOptions::only`] says. Default: all tenants that the catalog lists.
+    pub fn only<I>(mut self, tenants: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.only = Some(tenants.into_iter().map(|tenant| tenant.as_ref().into()).collect());
+        self
+    }
+
+    /// Sets how long the query may take on one tenant, and wait for each lock. Default: 10 s.
+    ///
+    /// Where tenants are asked together, one that takes longer than half a second is asked again by itself, so that
+    /// it does not keep the others waiting.
+    pub fn statement_timeout(mut self, timeout: Duration) -> Self {
+        self.statement_timeout = timeout;
+        self
+    }
+}
+
+impl<T> Survey<T>
+where
+    T: for<'r> Decode<'r, Postgres> + Type<Postgres> + Send + 'static,
+{
+    async fn run(self) -> Result<EachReport<T>, Error> {
+        let began = Instant::now();
+        if self.statement_timeout.is_zero() {
+            let wrong = OptionsError::new("statement_timeout", "be longer than zero");
+            let attempted = format!("surveying tenants: {wrong}");
+            return Err(Error::new(ErrorKind::Config, attempted).with_source(wrong));
+        }
+        let select = self.check().await?;
+        let schemas = self.only.clone().map_or(Schemas::AllTenants, Schemas::Tenants);
+        let targets = targets(&self.fleet, schemas, false).await?;
+        let mut places: Places<T> = targets.iter().map(known).collect();
+        let together = Together::new(&self.fleet, &targets, &select, self.statement_timeout);
+        together.ask(&mut places).await;
+        let end = self.ask_alone(&targets, &mut places, &select).await?;
+        let tenants = targets.into_iter().zip(places).map(|(target, result)| {
+            let (outcome, duration) = result.unwrap_or((EachOutcome::NotStarted, Duration::ZERO));
+            TenantEach { tenant_id: target.name.unwrap_or_default(), outcome, duration }
+        });
+        Ok(EachReport::new(end, tenants.collect(), began.elapsed()))
+    }
+
+    /// Refuses what is not one query, and returns it as a statement that returns one row of one column.
+    ///
+    /// The text is a whole statement, and stands in parentheses: it can neither end the statement nor the
+    /// transaction around it.
+    async fn check(&self) -> Result<SqlStr, Error> {
+        let text = self.query.as_str();
+        let end = text.trim_end_matches(|c: char| c == ';' || c.is_ascii_whitespace()).len();
+        readable::check(text)?;
+        let mut alone = Sql::default();
+        alone.vouched(&self.query, 0..end);
+        let mut select = Sql::new("select ");
+        select.query_of_application(&text[..end]).text(" as tenantry_value");
+        let (alone, select) = (alone.finish(), select.finish());
+        let mut reader = Reader::new(&self.fleet).await?;
+        if let Some(statement) = reader.read(&alone).await? {
+            let columns = sqlx::Statement::columns(&statement).len();
+            if columns > 1 {
+                return Err(readable::refused(RefusedStatement::Columns { columns }));
+            }
+            let parameters = sqlx::Statement::parameters(&statement);
+            if parameters.is_some_and(|of| of.either(<[_]>::len, |count| count) > 0) {
+                return Err(readable::refused(RefusedStatement::Parameters));
+            }
+        }
+        match reader.read(&select).await {
+            Ok(_) => Ok(select),
+            Err(error) => Err(not_a_query(error)),
+        }
+    }
+
+    /// Asks each of those who have not answered through its own handle, as a request would.
+    async fn ask_alone(
+        &self,
+        targets: &[Target],
+        places: &mut Places<T>,
+        select: &SqlStr,
+    ) -> Result<EachEnd, Error> {
+        let open: Vec<_> = (0..places.len()).filter(|place| places[*place].is_none()).collect();
+        if open.is_empty() {
+            return Ok(EachEnd::Completed);
+        }
+        let names = open.iter().filter_map(|place| targets[*place].name.as_deref());
+        let options = EachOptions::default().only(names);
+        let ask = async |db| ask(db, select, self.statement_timeout).await;
+        let report = for_each(&self.fleet, options, ask).await?;
+        for (place, tenant) in open.into_iter().zip(report.tenants) {
+            places[place] = Some((tenant.outcome, tenant.duration));
+        }
+        Ok(report.end)
+    }
+}
+
+/// Returns how a tenant has ended that there is no need to ask. One that was not found is looked up again when it is
+/// asked alone, and says why.
+fn known<T>(target: &Target) -> Option<(EachOutcome<T>, Duration)> {
+    match &target.found {
+        Found::Tenant(_) | Found::Nothing(_) => None,
+        Found::Suspended | Found::Shared(_) => Some((EachOutcome::Skipped, Duration::ZERO)),
+    }
+}
+
+fn not_a_query(error: Error) -> Error {
+    let refused = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    match refused {
+        Some(RefusedStatement::Unreadable { message }) => {
+            readable::refused(RefusedStatement::NotAQuery { message: message.clone() })
+        }
+        _ => error,
+    }
+}
+
+/// Asks one tenant.
+async fn ask<T>(db: TenantDb, select: &SqlStr, limit: Duration) -> sqlx::Result<T>
+where
+    T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+{
+    let mut tx = db.begin_with("begin read only").await?;
+    let answer = timeout(limit.saturating_add(GRACE), async {
+        tx.execute(raw_sql(limits(limit))).await?;
+        let query = sqlx::query(select.clone()).persistent(false);
+        query.fetch_one(&mut *tx).await?.try_get(0)
+    });
+    let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    answer.await.unwrap_or_else(late)
+}
+
+/// Returns what is set before the query. Reading a constant takes the transaction's snapshot: from then on the server
+/// refuses to make it one that writes.
+fn limits(limit: Duration) -> SqlStr {
+    let most = u128::from(i32::MAX.unsigned_abs());
+    let millis = limit.as_nanos().div_ceil(1_000_000).clamp(1, most);
+    let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+    let mut sql = Sql::new("select null; set local standard_conforming_strings to on; ");
+    sql.text("set local statement_timeout to ").number(millis);
+    sql.text("; set local lock_timeout to ").number(millis);
+    sql.finish()
+}
+
+impl<T> IntoFuture for Survey<T>
+where
+    T: for<'r> Decode<'r, Postgres> + Type<Postgres> + Send + 'static,
+{
+    type Output = Result<EachReport<T>, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    /// Asks the tenants.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, queries that are running are cancelled in the background.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<T> fmt::Debug for Survey<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Survey")
+            .field("query", &self.query.as_str())
+            .field("only", &self.only)
+            .field("statement_timeout", &self.statement_timeout)
+            .finish_non_exhaustive()
+    }
+}

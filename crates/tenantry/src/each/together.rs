@@ -1,0 +1,127 @@
+//! Asks many tenants with one message.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use sqlx::{Decode, Postgres, Row, SqlStr, Type, postgres::PgRow};
+use tokio::time::Instant;
+
+use super::{EachOutcome, batch::Batches, survey::Places};
+use crate::{
+    fan_out::targets::{Found, Target},
+    fleet::Fleet,
+    pool::{Answers, Lease, Occupant, Question},
+};
+
+/// How long the query may take on a tenant that is asked together with others.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How many messages are under way at a time.
+const WORKERS: usize = 4;
+
+/// The tenants of a survey that can be asked together.
+pub(super) struct Together<'a> {
+    fleet: &'a Fleet,
+    targets: &'a [Target],
+    question: Question,
+}
+
+impl<'a> Together<'a> {
+    pub(super) fn new(
+        fleet: &'a Fleet,
+        targets: &'a [Target],
+        select: &SqlStr,
+        limit: Duration,
+    ) -> Self {
+        let question = Question { select: select.clone(), limit: limit.min(PATIENCE) };
+        Self { fleet, targets, question }
+    }
+
+    /// Asks all of them, and notes the values. Who has none afterwards has to be asked alone.
+    pub(super) async fn ask<T>(&self, places: &mut Places<T>)
+    where
+        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
+        let able = (0..self.targets.len()).filter(|place| self.occupant(*place).is_some());
+        let query = self.question.select.as_str().len();
+        let batches = Mutex::new(Batches::new(able.collect(), WORKERS, query));
+        let places = Mutex::new(places);
+        join_all((0..WORKERS).map(|_| self.work(&batches, &places))).await;
+    }
+
+    fn occupant(&self, place: usize) -> Option<&'a Arc<Occupant>> {
+        match &self.targets[place].found {
+            Found::Tenant(db) => {
+                Some(db.occupant()).filter(|occupant| occupant.can_be_asked_with_others())
+            }
+            _ => None,
+        }
+    }
+
+    async fn work<T>(&self, batches: &Mutex<Batches>, places: &Mutex<&mut Places<T>>)
+    where
+        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
+        let mut lease: Option<Lease> = None;
+        loop {
+            let closing = self.fleet.server().closing().is_cancelled();
+            let batch = if closing { None } else { batches.lock().next() };
+            let Some(batch) = batch else { return };
+            // The shared schema has no cap, and is served in turn with the tenants.
+            let on = match lease.take() {
+                Some(lease) if !lease.is_spent() => Ok(lease),
+                _ => self.fleet.shared().acquire().await,
+            };
+            // Without a connection each tenant hears why there is none when it is asked alone.
+            let Ok(mut on) = on else { return };
+            if self.ask_batch(&mut on, &batch, batches, places).await {
+                lease = Some(on);
+            }
+        }
+    }
+
+    /// Asks the tenants of a batch. Returns `true` if the connection can be used again.
+    async fn ask_batch<T>(
+        &self,
+        lease: &mut Lease,
+        batch: &[usize],
+        batches: &Mutex<Batches>,
+        places: &Mutex<&mut Places<T>>,
+    ) -> bool
+    where
+        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
+        let began = Instant::now();
+        let occupants = batch.iter().filter_map(|place| self.occupant(*place).cloned());
+        let (occupants, mut answers) = (occupants.collect::<Vec<_>>(), Answers::default());
+        if occupants.len() < batch.len() {
+            // One was found to be another tenant just now: all of them are asked alone.
+            return true;
+        }
+        let asked = lease.ask_each(&occupants, &self.question, &mut answers).await;
+        let answered = answers.rows.len();
+        let each = began.elapsed() / u32::try_from(answered.max(1)).unwrap_or(u32::MAX);
+        let mut usable = 0;
+        for (place, row) in batch.iter().zip(answers.rows) {
+            if let Some(value) = value(row) {
+                usable += 1;
+                places.lock()[*place] = Some((EachOutcome::Done { value }, each));
+            }
+        }
+        match (&asked, usable == batch.len()) {
+            (Ok(()), true) => batches.lock().succeeded(),
+            // Whoever comes behind the one that has failed was not asked.
+            _ => batches.lock().failed(batch.get(answered + 1..).unwrap_or_default()),
+        }
+        asked.is_ok()
+    }
+}
+
+/// Reads a value. What cannot be read in the form of text is read in the binary form when the tenant is asked alone.
+fn value<T>(row: sqlx::Result<PgRow>) -> Option<T>
+where
+    T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+{
+    row.ok()?.try_get("tenantry_value").ok()
+}
