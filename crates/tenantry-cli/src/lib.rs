@@ -35,6 +35,15 @@
 //! `my-service migrate --all`, `my-service seed --all`, `my-service doctor` and all others then do what the
 //! `tenantry` binary does, on this manager.
 //!
+//! # Features
+//!
+//! | feature | default | what it does |
+//! |---|---|---|
+//! | `download` | on | `doctor --demo` and `prepare` fetch server binaries where this machine has none |
+//! | `top` | on | the command `top`, with a crate that draws on terminals |
+//!
+//! A service's own binary is built sooner without them: `default-features = false`.
+//!
 //! # Exit codes
 //!
 //! | code | meaning |

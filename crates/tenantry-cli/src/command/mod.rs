@@ -19,6 +19,7 @@ mod shell;
 mod sql;
 mod status;
 mod tenant;
+#[cfg(feature = "top")]
 mod top;
 
 use clap::Subcommand;
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     /// Show the load by what a service or the database says
     Metrics(metrics::Metrics),
     /// Watch tenants live
+    #[cfg(feature = "top")]
     Top(top::Top),
     /// Run one statement over all tenants
     Sql(sql::Sql),
@@ -95,6 +97,7 @@ impl Command {
             Self::Doctor(command) => command.run(on).await,
             Self::Health(command) => command.run(on).await,
             Self::Metrics(command) => command.run(on).await,
+            #[cfg(feature = "top")]
             Self::Top(command) => command.run(on).await,
             Self::Sql(command) => command.run(on).await,
             Self::Shell(command) => command.run(on).await,

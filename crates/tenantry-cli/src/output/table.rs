@@ -1,6 +1,7 @@
 use std::{env, fmt};
 
 use comfy_table::{Cell, ContentArrangement, TableStyle};
+use rustix::termios::tcgetwinsize;
 
 use super::plain;
 
@@ -51,7 +52,7 @@ fn width() -> Option<u16> {
         return None;
     }
     let told = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    told.or_else(|| crossterm::terminal::size().ok().map(|(columns, _)| columns))
+    told.or_else(|| tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col))
         .filter(|width| *width >= 20)
 }
 

@@ -19,6 +19,8 @@ pub struct Answer {
     pub head: String,
     /// The body.
     pub body: String,
+    /// `head` as it came.
+    as_sent: String,
 }
 
 impl Answer {
@@ -30,6 +32,13 @@ impl Answer {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// Returns the value of the first header of this name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let headers = self.as_sent.lines().filter_map(|line| line.split_once(": "));
+        { headers }.find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
@@ -56,17 +65,35 @@ pub fn try_send(
     talk(address, &format!("{request}\r\n{body}"))
 }
 
-/// Sends a GET. HTTP/1.0 has no chunks, which this client does not put together.
+/// Sends a GET.
 ///
 /// # Errors
 ///
 /// As [`try_send`].
 pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
-    let mut request = format!("GET {path} HTTP/1.0\r\nhost: x\r\n");
+    request(address, "GET", path, headers, "")
+}
+
+/// Sends a request. HTTP/1.0 has no chunks, which this client does not put together.
+///
+/// # Errors
+///
+/// As [`try_send`].
+pub(super) fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Answer> {
+    let mut request = format!("{method} {path} HTTP/1.0\r\nhost: x\r\n");
     for (name, value) in headers {
         request += &format!("{name}: {value}\r\n");
     }
-    talk(address, &(request + "\r\n"))
+    if !body.is_empty() {
+        request += &format!("content-length: {}\r\n", body.len());
+    }
+    talk(address, &format!("{request}\r\n{body}"))
 }
 
 fn talk(address: SocketAddr, request: &str) -> io::Result<Answer> {
@@ -79,5 +106,6 @@ fn talk(address: SocketAddr, request: &str) -> io::Result<Answer> {
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(malformed)?;
     let status = head.get(9..12).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(malformed)?;
-    Ok(Answer { status, head: head.to_lowercase(), body: body.to_owned() })
+    let (head, as_sent) = (head.to_lowercase(), head.to_owned());
+    Ok(Answer { status, head, body: body.to_owned(), as_sent })
 }

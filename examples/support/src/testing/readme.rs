@@ -199,11 +199,11 @@ fn without_times(line: &str) -> String {
         let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
         let (number, after) = number.split_at(end);
         let unit = after.trim_start();
-        let is_time = ["ms", "µs", "s"].iter().any(|name| {
-            unit.strip_prefix(name).is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+        let time = ["ms", "µs", "s"].iter().find_map(|name| {
+            unit.strip_prefix(name).filter(|after| !after.starts_with(char::is_alphanumeric))
         });
-        text = text + before + if is_time { "N" } else { number };
-        rest = after;
+        text = text + before + if time.is_some() { "TIME" } else { number };
+        rest = time.unwrap_or(after);
     }
     text + rest
 }
@@ -219,6 +219,8 @@ mod tests {
         assert!(fits_line("a … c …", "a b c d"));
         assert!(!fits_line("a … c", "a b d"));
         assert!(fits_line("in 12 ms", "in 3 ms"));
+        assert!(fits_line("in 12.1ms (all)", "in 1.3s (all)"));
+        assert!(!fits_line("3 seeds", "4 seeds"));
         let shown = ["one".to_owned(), "…".to_owned(), "four".to_owned()];
         assert!(fits(&shown, &["one", "two", "three", "four"]));
         assert!(!fits(&shown, &["one", "two"]));

@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{Answer, get, try_send};
+use super::{Answer, answer::request, get, try_send};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -122,6 +122,17 @@ impl Server {
     /// Sends a GET with these headers.
     pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         get(self.address, path, headers).expect("the server answers in full")
+    }
+
+    /// Sends a request with these headers and this body.
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        request(self.address, method, path, headers, body).expect("the server answers in full")
     }
 
     /// Sends SIGTERM, unless the program has ended.

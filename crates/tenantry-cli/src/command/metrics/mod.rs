@@ -13,6 +13,7 @@ use tenantry::{
 use tokio::time::{Instant, sleep};
 
 pub(in crate::command) use self::report::MetricsReport;
+#[cfg(feature = "top")]
 pub(in crate::command) use self::report::{bytes, seconds};
 use super::Ended;
 use crate::{

@@ -1,4 +1,4 @@
-//! Tokens: who somebody is and for which tenant, signed by us.
+//! Who a caller is and for which tenant, and tokens that say so, signed by us.
 
 use std::{
     env,
@@ -15,13 +15,21 @@ use serde::{Deserialize, Serialize};
 /// ([RFC 7518, 3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)), in bytes.
 const SHORTEST_SECRET: usize = 32;
 
-/// What a token claims. A value that [`Keys::verify`] has returned is true.
+/// Who somebody is and for which tenant. A value that [`Keys::verify`] has returned, or that signing in has stored in a
+/// session, is true.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Claims {
+pub(crate) struct Caller {
     /// Who.
     pub(crate) sub: String,
     /// For which tenant.
     pub(crate) tenant: String,
+}
+
+/// What a token claims.
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    #[serde(flatten)]
+    caller: Caller,
     /// Until when, in seconds since 1970.
     exp: u64,
 }
@@ -67,13 +75,14 @@ impl Keys {
     pub(crate) fn sign(&self, sub: &str, tenant: &str) -> Result<String, Error> {
         let end = SystemTime::now() + Duration::from_secs(3600);
         let exp = end.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let claims = Claims { sub: sub.to_owned(), tenant: tenant.to_owned(), exp };
+        let caller = Caller { sub: sub.to_owned(), tenant: tenant.to_owned() };
+        let claims = Claims { caller, exp };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.inner.signing)
     }
 
     /// Reads a token that we have signed and that has not expired.
-    pub(crate) fn verify(&self, token: &str) -> Result<Claims, Error> {
+    pub(crate) fn verify(&self, token: &str) -> Result<Caller, Error> {
         let Inner { verifying, validation, .. } = &*self.inner;
-        Ok(jsonwebtoken::decode(token, verifying, validation)?.claims)
+        Ok(jsonwebtoken::decode::<Claims>(token, verifying, validation)?.claims.caller)
     }
 }

@@ -1,4 +1,4 @@
-//! Runs the program and sends it good and bad tokens.
+//! Runs the program and sends it good and bad tokens and cookies.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ type TestResult = Result<(), Box<dyn std::error::Error>>;
 const SECRET: &str = "a secret of this test, 32 bytes or more";
 
 fn program() -> Program {
-    Program::new(env!("CARGO_BIN_EXE_custom-resolver"))
+    Program::new(env!("CARGO_BIN_EXE_sessions"))
 }
 
 fn start(database: &DevDatabase) -> Server {
@@ -26,7 +26,7 @@ fn notes(server: &Server, token: Option<&str>, tenant: &str) -> (u16, Value) {
     let bearer = token.map(|token| format!("Bearer {token}"));
     let mut headers = vec![("x-tenant-id", tenant)];
     headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
-    let answer = server.get("/notes", &headers);
+    let answer = server.get("/api/notes", &headers);
     if answer.status == 401 {
         assert!(answer.head.contains("\r\nwww-authenticate: bearer"), "{}", answer.head);
     }
@@ -129,6 +129,60 @@ async fn lets_nobody_in_who_was_removed_after_the_token_was_signed() -> TestResu
     sqlx::query("delete from tenant_acme.members where name = 'ada'").execute(&mut admin).await?;
     assert_eq!(notes(&server, Some(&ada), "acme").0, 403);
     admin.close().await?;
+    server.stop();
+    database.close().await?;
+    Ok(())
+}
+
+/// Sends a request to the routes for browsers. Returns the status, and the cookie that was set.
+fn browse(
+    server: &Server,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, Option<String>) {
+    let answer = server.request(method, path, headers, body);
+    let cookie = answer.header("set-cookie").and_then(|cookie| cookie.split_once(';'));
+    (answer.status, cookie.map(|(cookie, _)| cookie.to_owned()))
+}
+
+/// Signs in, with the cookie of a session that may have begun before.
+fn sign_in(server: &Server, name: &str, tenant: &str, cookie: &str) -> (u16, Option<String>) {
+    let headers =
+        [("x-tenant-id", tenant), ("content-type", "application/json"), ("cookie", cookie)];
+    browse(server, "POST", "/sign-in", &headers, &json!({ "name": name }).to_string())
+}
+
+#[tokio::test]
+async fn a_cookie_is_good_for_the_tenant_that_it_was_made_for() -> TestResult {
+    let database = DevDatabase::create().await?;
+    let server = start(&database);
+    assert_eq!(sign_in(&server, "bob", "acme", ""), (403, None));
+    assert_eq!(sign_in(&server, "bob", "nobody", ""), (404, None));
+    let (status, cookie) = sign_in(&server, "grace", "acme", "");
+    let cookie = cookie.expect("signing in sets a cookie");
+    assert_eq!(status, 204);
+    let read = |cookie: &str, tenant: &str| {
+        browse(&server, "GET", "/notes", &[("cookie", cookie), ("x-tenant-id", tenant)], "").0
+    };
+    // She is a member of both, and has signed in to one.
+    let answers = ["acme", "globex", "nobody"].map(|tenant| read(&cookie, tenant));
+    assert_eq!(answers, [200, 403, 403]);
+    assert_eq!(browse(&server, "GET", "/notes", &[("cookie", &cookie)], "").0, 400);
+    for none in ["", "id=forged", "id="] {
+        assert_eq!(read(none, "acme"), 401, "{none:?}");
+    }
+    assert_eq!(notes(&server, None, "acme").0, 401, "a cookie is no token");
+
+    // Signing in again makes another session, and the old one is gone.
+    let (status, other) = sign_in(&server, "grace", "globex", &cookie);
+    let other = other.expect("signing in sets a cookie");
+    assert_eq!((status, read(&cookie, "acme")), (204, 401));
+    assert_eq!((read(&other, "globex"), read(&other, "acme")), (200, 403));
+    let headers = [("cookie", other.as_str()), ("x-tenant-id", "globex")];
+    assert_eq!(browse(&server, "POST", "/sign-out", &headers, "").0, 204);
+    assert_eq!(read(&other, "globex"), 401);
     server.stop();
     database.close().await?;
     Ok(())

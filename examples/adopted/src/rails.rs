@@ -1,0 +1,14 @@
+//! What another application has made.
+
+use sqlx::{Connection, PgConnection};
+
+/// Makes the database that is taken over, unless it is there.
+pub(crate) async fn make(url: &str) -> sqlx::Result<()> {
+    let mut conn = PgConnection::connect(url).await?;
+    let is_there = "select to_regclass('public.accounts') is not null";
+    if !sqlx::query_scalar::<_, bool>(is_there).fetch_one(&mut conn).await? {
+        // One message, so that it is one transaction.
+        sqlx::raw_sql(include_str!("../rails.sql")).execute(&mut conn).await?;
+    }
+    conn.close().await
+}

@@ -1,0 +1,23 @@
+//! May they? The hook of the tenant layers.
+
+use axum::http::request::Parts;
+use tenantry_axum::{Authorize, AuthorizeError, TenantDb};
+
+use crate::token::Caller;
+
+/// Lets in whom the tenant's own table has as a member. A session or a token says who was one when it was made;
+/// whoever was removed since then stays out although it is good for an hour.
+pub(crate) struct Members;
+
+impl Authorize for Members {
+    async fn authorize(&self, db: &TenantDb, parts: &Parts) -> Result<(), AuthorizeError> {
+        let caller = parts.extensions.get::<Caller>().ok_or(AuthorizeError::Denied)?;
+        let is_member = is_member(db, &caller.sub).await.map_err(tenantry::Error::from)?;
+        is_member.then_some(()).ok_or(AuthorizeError::Denied)
+    }
+}
+
+pub(crate) async fn is_member(db: &TenantDb, name: &str) -> sqlx::Result<bool> {
+    let exists = sqlx::query_scalar("select exists (select from members where name = $1)");
+    exists.bind(name).fetch_one(db).await
+}

@@ -1,0 +1,45 @@
+//! Signing in to a tenant, and out again.
+
+use axum::{Extension, Json, http::StatusCode};
+use serde::Deserialize;
+use tenantry_axum::{Db, DbError};
+use tower_sessions::Session;
+
+use crate::{members::is_member, token::Caller};
+
+/// The key of the caller in a session.
+pub(crate) const CALLER: &str = "caller";
+
+#[derive(Deserialize)]
+pub(crate) struct SignIn {
+    name: String,
+}
+
+/// Stores who has signed in, and to which tenant. In earnest a password is checked here.
+pub(crate) async fn sign_in(
+    Db(db): Db,
+    Extension(session): Extension<Session>,
+    Json(who): Json<SignIn>,
+) -> Result<StatusCode, DbError> {
+    if !is_member(&db, &who.name).await? {
+        return Err(StatusCode::FORBIDDEN.into());
+    }
+    let caller = Caller { sub: who.name, tenant: db.tenant().id().to_string() };
+    // Another id, so that a session that somebody else has begun cannot become this one.
+    let stored = match session.cycle_id().await {
+        Ok(()) => session.insert(CALLER, caller).await,
+        Err(error) => Err(error),
+    };
+    stored.map(|()| StatusCode::NO_CONTENT).map_err(unavailable)
+}
+
+pub(crate) async fn sign_out(
+    Extension(session): Extension<Session>,
+) -> Result<StatusCode, DbError> {
+    session.flush().await.map(|()| StatusCode::NO_CONTENT).map_err(unavailable)
+}
+
+fn unavailable(error: tower_sessions::session::Error) -> DbError {
+    tracing::error!(%error, "the session cannot be stored");
+    StatusCode::SERVICE_UNAVAILABLE.into()
+}
