@@ -54,6 +54,7 @@ mod adapter;
 pub mod cases;
 mod client;
 mod resolver;
+pub mod serving;
 mod stage;
 pub mod work;
 

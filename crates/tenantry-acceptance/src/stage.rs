@@ -15,7 +15,7 @@ use crate::{
 
 /// The tenants `acme`, `globex`, `t1` to `t50`, and `frozen`, which is suspended. Each has a table
 /// `users` that holds the tenant's own name.
-const SETUP: &str = "
+pub(crate) const SETUP: &str = "
     create function pg_temp.add(tenant text) returns void language plpgsql as $$
     begin
         execute format('create schema %I', 'tenant_' || tenant);
@@ -78,7 +78,7 @@ impl Stage {
     }
 }
 
-fn catalog() -> FixedCatalog {
+pub(crate) fn catalog() -> FixedCatalog {
     let numbered = (1..=50).map(|n| format!("t{n}"));
     let tenants = ["acme", "globex"].into_iter().map(str::to_owned).chain(numbered).map(record);
     FixedCatalog::new(tenants.chain([record("frozen".to_owned()).state(TenantState::Suspended)]))

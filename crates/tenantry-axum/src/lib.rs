@@ -210,3 +210,8 @@ struct Drift;
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/operating.md")]
 struct Operating;
+
+/// The code of the page about serving compiles.
+#[cfg(all(doctest, feature = "ops", feature = "serve"))]
+#[doc = include_str!("../../../docs/serving.md")]
+struct Serving;

@@ -17,6 +17,8 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 #[cfg(feature = "ops")]
 use tokio::task::JoinHandle;
+#[cfg(feature = "serve")]
+use tokio_util::task::TaskTracker;
 
 pub use builder::{ConfigError, ManagerBuilder};
 pub use url::{UrlError, url_parameters};
@@ -76,6 +78,9 @@ struct Inner {
     checks: Arc<Checks>,
     /// Two warm-ups at once would wait for each other's connections.
     warming: tokio::sync::Mutex<()>,
+    /// The servers that have not drained yet: the last of them closes the manager.
+    #[cfg(feature = "serve")]
+    serving: TaskTracker,
 }
 
 impl TenantManager {
@@ -111,7 +116,13 @@ impl TenantManager {
     fn new(fleet: Fleet) -> Self {
         let checks = Arc::new(Checks::default());
         let warming = tokio::sync::Mutex::new(());
-        Self(Arc::new(Inner { fleet, checks, warming }))
+        Self(Arc::new(Inner {
+            fleet,
+            checks,
+            warming,
+            #[cfg(feature = "serve")]
+            serving: TaskTracker::new(),
+        }))
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -121,6 +132,11 @@ impl TenantManager {
     /// Returns how connections are opened, with the password.
     pub(crate) fn connect_options(&self) -> &PgConnectOptions {
         self.server().connector().options()
+    }
+
+    #[cfg(feature = "serve")]
+    pub(crate) fn serving(&self) -> &TaskTracker {
+        &self.0.serving
     }
 
     fn server(&self) -> &Arc<Server> {

@@ -17,5 +17,7 @@ mod overhead;
 mod rejection;
 mod resolvers;
 mod scope;
+#[cfg(all(feature = "ops", feature = "serve"))]
+mod serve;
 mod workers;
 mod wrap;

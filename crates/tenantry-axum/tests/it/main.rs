@@ -16,3 +16,7 @@ mod overhead;
 mod rejection;
 mod resolvers;
 mod scope;
+#[cfg(all(feature = "ops", feature = "serve"))]
+mod serve;
+#[cfg(feature = "serve")]
+mod serve_listeners;
