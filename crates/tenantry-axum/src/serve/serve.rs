@@ -27,7 +27,7 @@ pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>
 
 /// Serves an app until the process is told to stop, then drains it and closes the manager.
 ///
-/// It takes what [`axum::serve`] takes: any [`Listener`] (of TCP, of a Unix socket), and a `Router`, a method router,
+/// It takes what [`axum::serve()`] takes: any [`Listener`] (of TCP, of a Unix socket), and a `Router`, a method router,
 /// or one of them with [connect info](Listening). Awaiting it runs the server:
 ///
 /// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) stops it:
@@ -71,7 +71,7 @@ pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>
 /// # Cancel safety
 ///
 /// When the future is dropped, the manager is not closed and connections that are open are served on, as with
-/// [`axum::serve`].
+/// [`axum::serve()`].
 pub fn serve<L, M, S>(listener: L, app: M, manager: &TenantManager) -> Serve<L, M>
 where
     L: Listener,
