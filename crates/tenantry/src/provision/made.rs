@@ -108,7 +108,7 @@ impl Provisioner {
         keep: bool,
     ) -> Result<(), Error> {
         // What has failed may have failed in a transaction.
-        sqlx::raw_sql("rollback").execute(&mut *lease).await?;
+        leave_transaction(&mut lease).await?;
         match keep {
             true => note_kept(schema, &mut lease).await?,
             false => {
@@ -129,7 +129,8 @@ impl Provisioner {
                 Some(lease) => lease,
                 None => self.fleet.lease_for(&self.fleet.site_of(schema)).await?,
             };
-            let mut sql = Sql::new("rollback; begin; ");
+            leave_transaction(&mut lease).await?;
+            let mut sql = Sql::new("begin; ");
             rename_sql(&mut sql, schema, to);
             provisional::comment(&mut sql, to, Comment::Kept);
             sql.text("commit");
@@ -183,6 +184,15 @@ async fn note_kept(schema: &Ident, conn: &mut PgConnection) -> Result<(), Error>
     let mut sql = Sql::default();
     provisional::comment(&mut sql, schema, Comment::Kept);
     sqlx::raw_sql(sql.finish()).execute(conn).await?;
+    Ok(())
+}
+
+/// Ends whatever transaction is open. Outside of one, a lone `rollback` would log a warning; in one that has failed,
+/// only that is run.
+async fn leave_transaction(conn: &mut PgConnection) -> Result<(), Error> {
+    if sqlx::raw_sql("begin; rollback").execute(&mut *conn).await.is_err() {
+        sqlx::raw_sql("rollback").execute(conn).await?;
+    }
     Ok(())
 }
 

@@ -17,7 +17,9 @@ async fn says_little_unless_asked() -> TestResult {
     for line in log.lines() {
         // On a busy machine, something may be slow.
         let is_slow = line.contains("SLOW_QUERY") || line.contains("LONG_LEASE");
-        let is_expected = is_slow || line.starts_with("[tenantry] MIGRATION ");
+        let is_expected = is_slow
+            || line.starts_with("[tenantry] MIGRATION ")
+            || line.starts_with("[tenantry_axum] listening on ");
         let is_ours =
             ["[axum_crud] ", "[example_support] "].iter().any(|start| line.starts_with(start));
         assert!(is_ours || is_expected, "{log}");
