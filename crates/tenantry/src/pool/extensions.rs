@@ -47,17 +47,18 @@ impl ExtensionSchemas {
         self.unruly.load(Ordering::Relaxed)
     }
 
-    /// Looks at the schemas, on each new connection: whoever owns them may have put something there.
+    /// Looks at the schemas, on each new connection: whoever owns them may have put something there. Returns those that
+    /// are missing: the migrations of the shared schema may be about to create them.
     ///
     /// # Errors
     ///
-    /// An own [`Error`] when one of them is missing, holds something that is not part of an extension, or
-    /// can be written by somebody else.
-    pub(super) async fn check(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+    /// An own [`Error`] when one of them holds something that is not part of an extension, or can be written by
+    /// another role.
+    pub(super) async fn missing(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+        let (mut wrong, mut missing) = (Vec::new(), Vec::new());
         if self.names.is_empty() {
-            return Ok(());
+            return Ok(missing);
         }
-        let mut wrong = Vec::new();
         for row in raw_sql(look_sql(&self.names)).fetch_all(&mut *conn).await? {
             let (schema, there): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
             let (foreign, creators): (Vec<String>, Vec<String>) =
@@ -65,20 +66,37 @@ impl ExtensionSchemas {
             let (tables, unruly): (bool, bool) = (row.try_get(4)?, row.try_get(5)?);
             self.tables.fetch_or(tables, Ordering::Relaxed);
             self.unruly.fetch_or(unruly, Ordering::Relaxed);
-            wrong.extend(refusal(&schema, there, &foreign, &creators));
+            wrong.extend(refusal(&schema, &foreign, &creators));
+            if !there {
+                missing.push(schema);
+            }
         }
         if wrong.is_empty() {
-            return Ok(());
+            return Ok(missing);
         }
         Err(Error::new(ErrorKind::Config, wrong.join("; ")).into())
+    }
+
+    /// Looks again, before a tenant is served on a connection that was opened when a schema was missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`missing`](Self::missing), and when a schema is still missing.
+    pub(super) async fn check(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        let missing = self.missing(conn).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let names = missing.join(", ");
+        let attempted = format!(
+            "the extension schema {names} does not exist; create it in a migration of the shared schema"
+        );
+        Err(Error::new(ErrorKind::Config, attempted).into())
     }
 }
 
 /// Says what is wrong with a schema, if anything is.
-fn refusal(schema: &str, there: bool, foreign: &[String], creators: &[String]) -> Option<String> {
-    if !there {
-        return Some(format!("the extension schema {schema} does not exist"));
-    }
+fn refusal(schema: &str, foreign: &[String], creators: &[String]) -> Option<String> {
     let mut wrong = String::new();
     if !foreign.is_empty() {
         let named = foreign.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
@@ -171,10 +189,9 @@ mod tests {
     #[test]
     fn an_error_names_what_is_in_the_way_and_what_to_do() {
         let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(refusal("ext", true, &[], &[]), None);
-        assert!(refusal("ext", false, &[], &[]).is_some_and(|wrong| wrong.contains("not exist")));
+        assert_eq!(refusal("ext", &[], &[]), None);
         let many: Vec<_> = (0..13).map(|nth| format!("table ext.t{nth}")).collect();
-        let wrong = refusal("ext", true, &many, &texts(&["public"])).expect("it is refused");
+        let wrong = refusal("ext", &many, &texts(&["public"])).expect("it is refused");
         for part in ["table ext.t0, ", "and 3 more", "revoke create on schema ext from public"] {
             assert!(wrong.contains(part), "{wrong}");
         }

@@ -33,7 +33,7 @@ pub(crate) struct Occupant {
     /// first bound, where nobody could tell before.
     identity: OnceLock<Schema>,
     /// What is known of the schemas of extensions that stand behind its own.
-    extensions: Option<Arc<ExtensionSchemas>>,
+    pub(super) extensions: Option<Arc<ExtensionSchemas>>,
     /// Whether it is a tenant's. What is not has the schema of its name, whichever it is.
     is_tenants: bool,
     /// Logs in as somebody else than the manager.

@@ -45,6 +45,8 @@ pub(crate) struct Session {
     seen_as: Instant,
     /// Whether the application's hook has run since the session was bound, or there is none.
     hooked: bool,
+    /// Whether a schema of extensions was missing when it was opened.
+    lacks_extensions: bool,
     /// What it is like without any tenant's settings, known once a hook has run.
     plain: Option<Box<Plain>>,
     /// Whether the session holds the pin of the occupant's schema.
@@ -215,7 +217,7 @@ impl Session {
         let asked = Instant::now();
         let (backend, on_standby) = Backend::ask_first(&mut conn).await?.unzip();
         let round_trip = asked.elapsed();
-        extensions.check(&mut conn).await?;
+        let lacks_extensions = !extensions.missing(&mut conn).await?.is_empty();
         connector.prepare(&mut conn).await?;
         let mut identity = Box::new(Identity::new(separation, generation, backend));
         identity.standby_since = on_standby.unwrap_or(false).then_some(now);
@@ -227,6 +229,7 @@ impl Session {
             bound_changes: 0,
             seen_as: Instant::now(),
             hooked: false,
+            lacks_extensions,
             plain: None,
             pinned: false,
             login: None,
@@ -334,6 +337,12 @@ impl Session {
         self.pinned = pin != Pin::No;
         // Drops statements of others; pins where nobody knew before which schema it is.
         self.make_ready(to, purpose).await?;
+        if self.lacks_extensions
+            && let Some(extensions) = &to.extensions
+        {
+            extensions.check(&mut self.conn).await?;
+            self.lacks_extensions = false;
+        }
         self.bound = Some(Arc::clone(to));
         self.bound_changes = changes;
         self.touched = false;

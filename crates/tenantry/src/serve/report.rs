@@ -8,6 +8,7 @@ use crate::event::serialize_millis;
 
 /// The result of serving, from the first connection to the closed manager.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ServeReport {
@@ -19,14 +20,17 @@ pub struct ServeReport {
     pub cut: Option<usize>,
     /// Duration from the order to stop until no connection was left.
     #[serde(rename = "drainMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub drain: Duration,
     /// Duration of closing the manager after that.
     #[serde(rename = "closeMs", serialize_with = "serialize_millis")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub close: Duration,
 }
 
 /// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ServeEnd {

@@ -89,6 +89,29 @@ async fn extensions_are_reached_in_migrations_handles_leases_and_seeds() -> Test
 }
 
 #[tokio::test]
+async fn the_shared_migrations_can_create_the_schema_of_extensions() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.builder().extension_schemas(["extensions"]).max_connections(2).build()?;
+    let acme = manager.tenant("acme").await?;
+    let early = acme.acquire().await.expect_err("the schema is missing").into();
+    assert!(cause_of(&early).1.contains("extension schema extensions does not exist"), "{early:?}");
+    let shared = Files::new(&[(
+        "0001_extensions.sql",
+        "create schema extensions; create extension hstore with schema extensions;",
+    )]);
+    let tenants = Files::new(&[("0001_tags.sql", "create table tags (all_of hstore);")]);
+    let migrator = manager.migrator().shared(shared.read()).tenants(tenants.read());
+    let report = migrator.migrate_all(MigrateOptions::default()).await?;
+    assert!(report.is_success(), "{report}");
+    // The same connections serve tenants from now on.
+    for _ in 0..4 {
+        sqlx::query("insert into tags values ('a => 1')").execute(&acme).await?;
+    }
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_way_to_make_a_tenant_reaches_extensions() -> TestResult {
     let world = with_extensions(&[]).await;
     let catalog = || TableCatalog::default();
@@ -149,7 +172,8 @@ async fn an_extension_schema_holds_nothing_but_extensions() -> TestResult {
         // What is an extension's passes, as a member of one does.
         run(&mut world.admin().await, "drop schema extensions cascade").await;
         let manager = reaching(&world);
-        let missing = manager.tenant("acme").await.expect_err("the schema is gone");
+        let acme = manager.tenant("acme").await?;
+        let missing = acme.acquire().await.expect_err("the schema is gone").into();
         assert!(cause_of(&missing).1.contains("extensions does not exist"), "{missing:?}");
         manager.close().await;
     }
