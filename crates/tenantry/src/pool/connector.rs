@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     credentials::Credentials,
     hosts::{LoadBalanceHosts, NoHost, Role, TargetSessionAttrs},
+    server::after,
 };
 use crate::{
     error::{Error, ErrorClass, ErrorKind, class_of},
@@ -46,7 +47,7 @@ impl Connector {
     }
 
     pub(super) async fn connect(&self, login: Option<&Credentials>) -> sqlx::Result<PgConnection> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = after(self.timeout);
         // Nobody asks in vain where the connection is a tenant's or upkeep's.
         let asked = if login.is_none() { self.ask().await? } else { None };
         let (_, conn) = self.find(login.or(asked.as_ref()), self.target, deadline).await?;
@@ -60,7 +61,7 @@ impl Connector {
     ///
     /// An own [`Error`] when the credentials cannot be had in time, or no host can be written to.
     pub(crate) async fn primary(&self) -> sqlx::Result<PgConnectOptions> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = after(self.timeout);
         let late = |_| Err(sqlx::Error::Io(LATE.into()));
         let asked = timeout_at(deadline, self.ask()).await.unwrap_or_else(late)?;
         if let [only] = &*self.hosts {
