@@ -152,7 +152,8 @@ pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
     let rated = known.into_iter().map(|other| (likeness(other), other));
     rated
         .filter(|(like, _)| *like >= ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        // Of two that are as near, the first.
+        .min_by(|a, b| b.0.total_cmp(&a.0))
         .map(|(_, name)| name)
 }
 

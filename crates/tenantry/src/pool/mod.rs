@@ -59,7 +59,7 @@ pub(crate) use privileges::{Grantee, grant, keep_to_owner};
 pub(crate) use reset::{PINS, pin_hash};
 pub(crate) use scheduler::Class;
 pub(crate) use scratch::Place;
-pub(crate) use server::{Detail, Own, Server};
+pub(crate) use server::{Detail, Own, Server, after};
 pub(crate) use session::{Answers, Purpose, Question, SEEN_AS, Session, leaves_session_usable};
 pub(crate) use snapshot::Holding;
 pub use snapshot::{Acquires, PoolSnapshot, SharedPoolSnapshot, TenantPoolSnapshot};

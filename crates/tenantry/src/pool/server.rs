@@ -603,7 +603,7 @@ impl Server {
 }
 
 /// Returns the time after a while, however long that is.
-pub(super) fn after(patience: Duration) -> Instant {
+pub(crate) fn after(patience: Duration) -> Instant {
     const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     Instant::now() + patience.min(A_YEAR)
 }

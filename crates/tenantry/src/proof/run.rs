@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
-    pool::Pooling,
+    pool::{Pooling, after},
 };
 
 /// How many leaks of one attack are told in words.
@@ -61,7 +61,7 @@ pub(crate) async fn prove(
             Error::new(ErrorKind::Unavailable, "drawing a seed").with_source(error)
         })?,
     };
-    let deadline = began + options.time_limit;
+    let deadline = after(options.time_limit);
     let proof = Proof { real, options, mark: Mark::draw()?, seed, deadline, pids: Pids::default() };
     let server = real.server();
     let places = server.take_places(MOST_CONNECTIONS).await?;

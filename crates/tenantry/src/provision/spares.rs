@@ -17,7 +17,7 @@ use crate::{
     db::TenantTransaction,
     error::{Error, ErrorKind},
     migrate::{FailureReason, MigrateOptions, apply_all, explained_error, try_lock},
-    pool::grant,
+    pool::{after, grant},
     schema::read::Subject,
     sql::Sql,
     tenant::{Ident, PROVISIONAL},
@@ -316,7 +316,7 @@ impl Provisioner {
     /// Removes a schema that this process has made and given up: the session that has made it may not have
     /// been cleaned yet.
     pub(super) async fn remove_own(&self, schema: &Ident) -> Result<bool, Error> {
-        let deadline = Instant::now() + self.fleet.server().options().cleanup_timeout;
+        let deadline = after(self.fleet.server().options().cleanup_timeout);
         loop {
             match self.remove(schema).await {
                 Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < deadline => {

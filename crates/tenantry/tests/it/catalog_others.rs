@@ -385,3 +385,24 @@ async fn a_row_that_is_wrong_costs_its_own_tenant_alone() -> TestResult {
     assert!(try_run(&mut admin, "select 1").await.is_ok());
     Ok(())
 }
+
+#[tokio::test]
+async fn ids_that_are_equal_are_on_one_page() -> TestResult {
+    let others = Others::new("catalog_pages").await;
+    let mut admin = others.world.admin().await;
+    let list = "create collation public.any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+                create table public.many (slug text collate any_case);
+                insert into many select 't' || lpad(i::text, 6, '0') from generate_series(1, 10000) i;
+                insert into many values ('T010000'), ('t010001'); grant select on many to public";
+    run(&mut admin, list).await;
+    let many = TableCatalog::new().table("many")?.columns(CatalogColumns::new().id("slug"));
+    let manager = others.manager(many);
+    assert_eq!(manager.tenants().await?.len(), 10_002, "a page ends between T010000 and t010000");
+
+    run(&mut admin, "alter table many alter slug type text collate \"C\"; update many set slug = lower(slug)").await;
+    let error = manager.tenants().await.expect_err("t010000 is there twice");
+    assert!(error.to_string().contains("lists the tenant twice"), "{error}");
+    manager.close().await;
+    others.end().await;
+    Ok(())
+}

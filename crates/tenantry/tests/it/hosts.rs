@@ -193,3 +193,12 @@ async fn connections_are_spread_over_hosts_in_a_random_order_alone() -> TestResu
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_connect_may_take_as_long_as_it_likes() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.with_pool(|options| options.connect_timeout = Duration::MAX);
+    assert_eq!(name_of(&manager.tenant("acme").await?).await?, "acme");
+    manager.close().await;
+    Ok(())
+}
