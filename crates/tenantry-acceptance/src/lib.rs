@@ -33,6 +33,23 @@
 //! | `GET /nested/tenant` | the tenant, inside of a second middleware that reads `x-inner` | | its id |
 //! | `GET /nested-optional/tenant` | the tenant if there is one, inside of an optional one that reads `x-inner` | | its id, or `none` |
 //!
+//! `GET /acting/tenant` has a middleware of its own, inside of the one that makes the [`Claim`]: it reads
+//! `x-tenant-id`, is bound to [`tenant_of_claim`], switches to the tenant in `x-act-as-tenant` if
+//! [`work::is_operator`] of the header `x-user` says so, and has a hook that denies everybody but the user
+//! `member`. It answers with the tenant's id and, after a switch, with ` from ` and the other id, or `none`.
+//!
+//! `GET /context/names` and, with an optional middleware, `GET /context-optional/open` have a middleware of
+//! their own that reads `x-tenant-id`, and inside of it the one that puts the tenant in scope. The first
+//! answers with the stream [`work::names_in_context`], the second with `open` if
+//! [`context::current`](tenantry::context::current) fails.
+//!
+//! Where the shared schema is asked for, the answer is that of [`work::plan`]: `GET /plan` inside of the
+//! middleware, `GET /optional/plan` inside of an optional one, `GET /managed/plan` outside of any, where the
+//! application has the manager in its data, and `GET /outside/plan` without that.
+//!
+//! Around all of that is a middleware that copies the id of the [`Tenant`](tenantry::Tenant) in the response's
+//! extensions, if there is one, into the header `x-served-tenant`.
+//!
 //! Outside of every middleware: `GET /outside/db`, `/outside/tx`, `/outside/tenant` take the handle, a
 //! transaction and the tenant, and `GET /outside/open` answers `open`. And `GET /optional/name` has a
 //! middleware of its own, which reads `x-tenant-id` and is optional: the name, or `none`.
@@ -54,6 +71,7 @@ mod adapter;
 pub mod cases;
 mod client;
 mod resolver;
+pub mod serving;
 mod stage;
 pub mod work;
 
@@ -81,9 +99,10 @@ macro_rules! suite {
             failing_statements_are_opaque, refused_statements_can_be_mapped,
             keep_their_status_under_an_error_of_the_application, a_status_is_a_problem,
             no_connection_in_time, no_server, closed_manager,
-            failing_catalog, missing_middleware,
+            failing_catalog, missing_middleware, shared_schema, responses_name_their_tenant,
+            operators_switch, switches_are_asked_for_first, switches_are_off_by_default,
             thousand_parallel_requests,
-            streaming_body, client_that_leaves_a_stream, events_outlive_their_handler,
+            streaming_body, client_that_leaves_a_stream, streams_have_their_tenant_in_scope, events_outlive_their_handler,
             commit_alone_lasts, panicking_handler, client_that_leaves_a_transaction,
             client_that_leaves_a_statement, body_too_large, body_that_ends_too_early,
             half_sent_bodies_hold_no_connection, half_sent_bodies_over_http2,
@@ -115,7 +134,10 @@ mod tests {
             include_str!("cases/nesting.rs"),
             include_str!("cases/refusal.rs"),
             include_str!("cases/resolution.rs"),
+            include_str!("cases/shared.rs"),
             include_str!("cases/streams.rs"),
+            include_str!("cases/switches.rs"),
+            include_str!("cases/told.rs"),
             include_str!("cases/transactions.rs"),
         ];
         let (_, suite) =
@@ -128,6 +150,6 @@ mod tests {
             assert!(suite.contains(&case), "{case}");
             count += 1;
         }
-        assert_eq!(count, 47);
+        assert_eq!(count, 53);
     }
 }

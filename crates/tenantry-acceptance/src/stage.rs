@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// The tenants `acme`, `globex`, `t1` to `t50`, and `frozen`, which is suspended. Each has a table
-/// `users` that holds the tenant's own name.
-const SETUP: &str = "
+/// `users` that holds the tenant's own name. The shared schema has a table `plans` with the plan `free`.
+pub(crate) const SETUP: &str = "
     create function pg_temp.add(tenant text) returns void language plpgsql as $$
     begin
         execute format('create schema %I', 'tenant_' || tenant);
@@ -24,6 +24,8 @@ const SETUP: &str = "
     end $$;
     select pg_temp.add(t) from unnest(array['acme', 'globex', 'frozen']) t;
     select pg_temp.add('t' || n) from generate_series(1, 50) n;
+    create table public.plans (name text);
+    insert into public.plans values ('free');
 ";
 
 /// An app with a database of its own.
@@ -78,7 +80,7 @@ impl Stage {
     }
 }
 
-fn catalog() -> FixedCatalog {
+pub(crate) fn catalog() -> FixedCatalog {
     let numbered = (1..=50).map(|n| format!("t{n}"));
     let tenants = ["acme", "globex"].into_iter().map(str::to_owned).chain(numbered).map(record);
     FixedCatalog::new(tenants.chain([record("frozen".to_owned()).state(TenantState::Suspended)]))

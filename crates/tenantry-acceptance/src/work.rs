@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use sqlx::postgres::PgQueryResult;
-use tenantry::{Error, TenantDb, TenantTransaction};
+use tenantry::{
+    Error, SharedDb, TenantDb, TenantId, TenantTransaction,
+    admission::{AuthorizeError, Switch},
+    context,
+};
 
 /// How many rows [`rows`] has.
 pub const ROWS: usize = 20_000;
@@ -49,6 +53,15 @@ pub async fn add(mut tx: TenantTransaction, name: &str) -> Result<(), Error> {
 pub async fn begin_to_add(tx: &mut TenantTransaction) -> Result<(), Error> {
     sqlx::query("insert into users values ('half done')").execute(&mut **tx).await?;
     Ok(())
+}
+
+/// Reads the name of the only plan, in the shared schema.
+///
+/// # Errors
+///
+/// What the pool or the database says.
+pub async fn plan(shared: &SharedDb) -> Result<String, Error> {
+    Ok(sqlx::query_scalar("select name from plans").fetch_one(shared).await?)
 }
 
 /// The text of a statement that the server refuses for this reason.
@@ -144,6 +157,46 @@ pub fn events(db: TenantDb) -> impl Stream<Item = Result<String, Error>> + Send 
 pub async fn is_member(db: &TenantDb, user: Option<&str>) -> Result<bool, Error> {
     let query = sqlx::query_scalar("select exists (select from users where name = $1)").bind(user);
     Ok(query.fetch_one(db).await?)
+}
+
+/// Reads the name of the tenant in scope, three times, each when the client has read the one before; what is
+/// first is whether there was a scope when the stream was made.
+pub fn names_in_context() -> impl Stream<Item = Result<String, Error>> + Send + 'static {
+    let handler = context::current().map(|db| db.tenant().id().to_string());
+    async_stream::stream! {
+        yield handler;
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+            yield match context::current() {
+                Ok(db) => name(&db).await.map(|name| format!(" {name}")),
+                Err(error) => Err(error),
+            };
+        }
+    }
+}
+
+/// Decides whether a user may act for other tenants.
+///
+/// # Errors
+///
+/// [`AuthorizeError`] unless the user is `operator`; when it is `down`, that could not be found out.
+pub async fn is_operator(user: Option<String>) -> Result<(), AuthorizeError> {
+    tokio::task::yield_now().await;
+    match user.as_deref() {
+        Some("operator") => Ok(()),
+        Some("down") => Err(Error::catalog("secret words").into()),
+        _ => Err(AuthorizeError::Denied),
+    }
+}
+
+/// Describes which tenant is served, and after which switch.
+#[must_use]
+pub fn acting(tenant: &TenantId, switch: Option<&Switch>) -> String {
+    let from = switch.map(|switch| match switch.from() {
+        Some(from) => format!(" from {from}"),
+        None => " from none".to_owned(),
+    });
+    format!("{tenant}{}", from.unwrap_or_default())
 }
 
 /// An error of an application around one of the library.

@@ -45,6 +45,12 @@ use tenantry::{TenantDb, admission::AuthorizeError};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not decide whether a caller may use a tenant",
+    label = "not an authorize hook",
+    note = "use a closure `|db: &TenantDb, request: &ServiceRequest|` that returns an `async move` block with `Result<(), AuthorizeError>`",
+    note = "the block must not borrow from its arguments: implement `Authorize` for a type, with an `async fn`, where it has to"
+)]
 pub trait Authorize: Send + Sync + 'static {
     /// Decides whether the caller that sent this request may use this tenant.
     ///
@@ -58,6 +64,7 @@ pub trait Authorize: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), AuthorizeError>>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Verdict> Authorize for F
 where
     F: Fn(&TenantDb, &ServiceRequest) -> Verdict + Send + Sync + 'static,

@@ -31,7 +31,7 @@ pub(crate) fn refuse(request: &HttpRequest, payload: &mut Payload) -> Result<(),
     }
 }
 
-/// Takes the body away, to be read with somebody watching.
+/// Takes the body away, to be read through a watcher.
 pub(crate) fn watch(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -56,7 +56,7 @@ pub(crate) struct Unread(Weak<Mark>);
 struct Mark;
 
 impl Unread {
-    /// Checks that nobody has the body without having read all of it.
+    /// Checks that no extractor has the body without having read all of it.
     pub(crate) fn check(&self, request: &HttpRequest) -> Result<(), TxRejection> {
         match self.0.strong_count() {
             0 => Ok(()),
@@ -79,12 +79,12 @@ fn announces_body(request: &HttpRequest) -> bool {
         || request.headers().contains_key(TRANSFER_ENCODING)
 }
 
-/// Says whether another extractor has the body already, which may still be arriving.
+/// Returns `true` if another extractor has the body already, which may still be arriving.
 fn is_taken(request: &HttpRequest, payload: &Payload) -> bool {
     matches!(payload, Payload::None) && (announces_body(request) || may_go_on(request))
 }
 
-/// Says whether the request may have a body that no header announces.
+/// Returns `true` if the request may have a body that no header announces.
 fn may_go_on(request: &HttpRequest) -> bool {
     request.version() >= Version::HTTP_2 && !request.headers().contains_key(CONTENT_LENGTH)
         || request.headers().contains_key(UPGRADE)
@@ -116,7 +116,7 @@ mod tests {
 
     fn refused(request: TestRequest, mut payload: Payload) -> bool {
         let refused = refuse(&request.to_http_request(), &mut payload).is_err();
-        assert!(refused || matches!(payload, Payload::None), "somebody else can read it");
+        assert!(refused || matches!(payload, Payload::None), "another extractor can read it");
         refused
     }
 

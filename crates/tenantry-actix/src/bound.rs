@@ -38,12 +38,14 @@ pub enum Value {}
 #[derive(Debug)]
 pub enum Later {}
 
+#[diagnostic::do_not_recommend]
 impl<T: CallerTenant + 'static> BoundTo<Value> for T {
     async fn caller_tenant(self) -> Result<Option<TenantId>, Error> {
         CallerTenant::caller_tenant(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Future<Output: CallerTenant> + 'static> BoundTo<Later> for T {
     async fn caller_tenant(self) -> Result<Option<TenantId>, Error> {
         CallerTenant::caller_tenant(self.await)

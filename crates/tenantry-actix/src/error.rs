@@ -26,7 +26,7 @@ use crate::problem::Problem;
 /// | all others | 500 | |
 ///
 /// The third column is opt-in, because a violated constraint is often a mistake in the program. Opt in
-/// for a statement with `.map_err(DbError::mapped)?`, for a handler by returning [`Mapped`], and for an
+/// for a statement with `.map_err(DbError::mapped)?`, for a handler by returning [`Mapped`](crate::Mapped), and for an
 /// application in the `From` of its own error. [`tenantry::admission::statement_problem`] is the table
 /// itself.
 ///

@@ -9,7 +9,8 @@
 //! | [`Tx`] | a transaction that has begun, for a handler without a body | until the handler ends or commits |
 //! | [`TxWith`] | the body, and a transaction that has begun when all of it was read | likewise |
 //! | [`CurrentTenant`] | the tenant: id and what the catalog records | no |
-//! | [`Optional`] of each but `TxWith` | nothing, where an [optional](TenantMiddleware::optional) middleware found no tenant | |
+//! | [`Shared`] | [`SharedDb`](tenantry::SharedDb), the schema that all tenants share; needs no tenant | for each statement |
+//! | [`Optional`] of `Db`, `Tx`, `CurrentTenant` | nothing, where an [optional](TenantMiddleware::optional) middleware found no tenant | |
 //!
 //! All of them are newtypes to destructure. A handler fails with [`DbError`], into which `?` turns every
 //! error of sqlx and of tenantry, and whose response never has the database's words in it.
@@ -118,6 +119,26 @@
 //! # }
 //! ```
 //!
+//! # What outer middlewares can see
+//!
+//! | where | what | when |
+//! |---|---|---|
+//! | the field `tenant` of the current span, if the span declares it | the id | the request has a valid one, be it refused or not |
+//! | the response's extensions | the [`Tenant`](tenantry::Tenant) | the request was let in |
+//!
+//! So the span of an outer tracing middleware names the tenant, and an access log or a counter reads it from the
+//! response.
+//!
+//! ```
+//! use tenantry::Tenant;
+//!
+//! fn served<B>(response: &actix_web::dev::ServiceResponse<B>) -> Option<String> {
+//!     Some(response.response().extensions().get::<Tenant>()?.id().to_string())
+//! }
+//! ```
+//!
+//! Of nested middlewares the innermost one's tenant is in the response.
+//!
 //! # Where to put it
 //!
 //! Inside of everything that should see rejections (logging, CORS, compression) and of what the
@@ -149,7 +170,7 @@
 //! # Clients that go away
 //!
 //! By default actix runs a handler to its end although the client has closed the connection. What it
-//! asks of the database then occupies a connection for nobody, for as long as it takes. So set
+//! asks of the database then occupies a connection although the response goes nowhere. So set
 //! [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed), as above: the handler is
 //! dropped, its transaction rolled back, and a statement that runs is cancelled. Clients that close only
 //! their sending side and wait for the answer, which is rare, get none then. Over HTTP/2 actix runs every
@@ -172,32 +193,9 @@
 //!
 //! # Code that cannot be handed a value
 //!
-//! Where a callback or somebody else's trait stands between handler and database,
-//! [`tenantry::context`] carries the handle beside the code. A middleware puts it there for all
-//! handlers:
-//!
-//! ```no_run
-//! use actix_web::{
-//!     App, Error,
-//!     body::MessageBody,
-//!     dev::{ServiceRequest, ServiceResponse},
-//!     middleware::{Next, from_fn},
-//! };
-//! use tenantry::context;
-//! use tenantry_actix::{Db, TenantMiddleware};
-//!
-//! async fn in_scope(
-//!     Db(db): Db,
-//!     request: ServiceRequest,
-//!     next: Next<impl MessageBody>,
-//! ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-//!     context::scope(db, next.call(request)).await
-//! }
-//!
-//! # fn example(manager: tenantry::TenantManager) {
-//! let app = App::new().wrap(from_fn(in_scope)).wrap(TenantMiddleware::new(manager));
-//! # }
-//! ```
+//! Where a callback or a foreign trait stands between handler and database, [`tenantry::context`] carries the
+//! handle beside the code. [`ContextMiddleware`] puts it there, for handlers and for the streams that they
+//! answer with.
 //!
 //! # Features
 //!
@@ -219,6 +217,7 @@
 mod authorize;
 mod body;
 mod bound;
+mod context;
 mod current_tenant;
 mod db;
 mod error;
@@ -236,12 +235,16 @@ mod respond;
 mod response_for;
 #[cfg(feature = "serve")]
 mod serve;
+mod served;
+mod shared;
+mod switch;
 mod tenant_rejection;
 mod tx;
 mod tx_with;
 
 pub use authorize::Authorize;
 pub use bound::BoundTo;
+pub use context::{ContextBody, ContextFuture, ContextMiddleware, ContextService};
 pub use current_tenant::CurrentTenant;
 pub use db::Db;
 pub use error::DbError;
@@ -257,10 +260,11 @@ pub use respond::{ProblemJson, Respond};
 pub use response_for::{mapped_response_for, response_for};
 #[cfg(feature = "serve")]
 pub use serve::{Serve, bind, serve};
+pub use shared::Shared;
 pub use tenant_rejection::{TenantRejection, TxRejection};
 /// The handle that the middleware puts into the extensions.
 pub use tenantry::TenantDb;
-pub use tenantry::admission::{AuthorizeError, NoTenant, RejectionKind};
+pub use tenantry::admission::{AuthorizeError, NoTenant, RejectionKind, Switch};
 #[cfg(feature = "serve")]
 pub use tenantry::serve::{ServeEnd, ServeOptions, ServeReport};
 pub use tx::Tx;

@@ -1,7 +1,7 @@
 //! What the middleware has left in the extensions.
 
-use actix_web::{HttpMessage, HttpRequest};
-use tenantry::{TenantDb, admission::NoTenant};
+use actix_web::{HttpMessage, HttpRequest, web::Data};
+use tenantry::{SharedDb, TenantDb, TenantManager, admission::NoTenant};
 
 use crate::tenant_rejection::TenantRejection;
 
@@ -23,4 +23,23 @@ pub(crate) fn optional(request: &HttpRequest) -> Result<Option<TenantDb>, Tenant
         return Err(missing);
     }
     Ok(db.cloned())
+}
+
+/// Returns the shared schema of the innermost middleware, or of the manager that the application has in its
+/// data.
+pub(crate) fn shared(request: &HttpRequest) -> Result<SharedDb, TenantRejection> {
+    let extensions = request.extensions();
+    let of_tenant = extensions.get::<TenantDb>().map(TenantDb::shared);
+    let of_manager = || {
+        let in_data = request.app_data::<Data<TenantManager>>().map(|manager| manager.get_ref());
+        let manager = request.app_data::<TenantManager>().or(in_data)?;
+        Some(manager.shared().clone())
+    };
+    of_tenant.or_else(|| extensions.get::<SharedDb>().cloned()).or_else(of_manager).ok_or_else(
+        || {
+            let missing = TenantRejection::MissingManager;
+            tracing::error!(path = request.path(), "{missing}");
+            missing
+        },
+    )
 }

@@ -11,7 +11,10 @@ use actix_web::{
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use tenantry::{TenantManager, admission::Presence};
+use tenantry::{
+    TenantManager,
+    admission::{AuthorizeError, Presence, Switch},
+};
 
 use crate::{
     authorize::Authorize,
@@ -19,6 +22,7 @@ use crate::{
     gate::Gate,
     resolve::{Header, Resolve},
     respond::{ProblemJson, Respond},
+    switch::Switching,
 };
 
 /// Finds out which tenant a request is for, and refuses requests for which there is none.
@@ -67,6 +71,7 @@ impl TenantMiddleware {
                 resolver: Arc::new(Header::default()),
                 bounds: Bounds::default(),
                 authorize: None,
+                switching: None,
                 presence: Presence::Required,
                 respond: Arc::new(ProblemJson::default()),
             },
@@ -86,7 +91,7 @@ impl TenantMiddleware {
     ///
     /// Use it wherever callers sign in. Without it, a session cookie of tenant A that is sent with the
     /// header of tenant B is served from B's database, and ids that are the same in every tenant, such
-    /// as that of a seeded administrator, then name somebody else.
+    /// as that of a seeded administrator, then name another person.
     ///
     /// The closure takes the request, as `&ServiceRequest`, and returns the tenant of the caller's
     /// session or token, as a value or a future; see [`BoundTo`] for the types. It can return an `async`
@@ -182,7 +187,7 @@ impl TenantMiddleware {
     /// service is called. Default: everybody may.
     ///
     /// A suspended tenant is asked about too, with a handle on which nothing can be run; that it is
-    /// suspended is told to callers whom the hook lets in, and to nobody else.
+    /// suspended is told only to callers whom the hook lets in.
     ///
     /// It is either a closure or a type that implements [`Authorize`]. Whatever else than `Ok(())` it
     /// ends with, the inner service is not called. A second hook replaces the first.
@@ -191,10 +196,60 @@ impl TenantMiddleware {
         self
     }
 
+    /// Lets operators act for a tenant other than their own, by an id that this resolver reads: a header as a
+    /// rule. Default: nothing but the request's own id counts.
+    ///
+    /// The hook gets the [`Switch`](crate::Switch) and the request, as `&ServiceRequest`, and decides before the tenant is
+    /// looked up: a refusal, which is a 403, does not reveal whether it exists. It must know the caller from
+    /// something that an outer middleware has verified, such as a role in a session or token, and not from what the
+    /// request says by itself. A caller that it lets in may use *every* tenant
+    /// that it allows.
+    ///
+    /// | of a request that switches | |
+    /// |---|---|
+    /// | its own id | need not be there; where it is, [`bound_to`](Self::bound_to) compares it with the session or token |
+    /// | [`authorize`](Self::authorize) | is not asked, since an operator is no member of the tenant |
+    /// | an unknown or suspended tenant | 404 and 403, as for everybody |
+    /// | the log | a line at `info` with the fields `tenant` and `from` for each request served, at `warn` for each one refused |
+    /// | the extensions | have the [`Switch`](crate::Switch) beside the handle |
+    ///
+    /// An id to switch to that equals the request's own is no switch. A second call replaces the first.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use actix_web::{HttpMessage, dev::ServiceRequest};
+    /// use tenantry_actix::{AuthorizeError, Switch, TenantMiddleware, resolve::Header};
+    ///
+    /// /// What a middleware outside of this one has verified.
+    /// struct Login {
+    ///     is_support: bool,
+    /// }
+    ///
+    /// # fn example(manager: tenantry::TenantManager) {
+    /// let act_as = Header::from_static("x-act-as-tenant");
+    /// let middleware =
+    ///     TenantMiddleware::new(manager).switch(act_as, |_: &Switch, request: &ServiceRequest| {
+    ///         let extensions = request.extensions();
+    ///         let is_support = extensions.get::<Login>().is_some_and(|login| login.is_support);
+    ///         async move { if is_support { Ok(()) } else { Err(AuthorizeError::Denied) } }
+    ///     });
+    /// # }
+    /// ```
+    pub fn switch<F, V>(mut self, to: impl Resolve, hook: F) -> Self
+    where
+        F: Fn(&Switch, &ServiceRequest) -> V + Send + Sync + 'static,
+        V: Future<Output = Result<(), AuthorizeError>> + 'static,
+    {
+        self.gate.switching = Some(Switching::new(to, hook));
+        self
+    }
+
     /// Lets requests without a tenant id pass, without a handle. By default they are refused.
     ///
     /// An id that *is* there and is malformed, unknown, suspended or not the caller's is refused all
-    /// the same. The request carries [`NoTenant`](crate::NoTenant) instead of a handle.
+    /// the same. The request carries [`NoTenant`](crate::NoTenant) instead of a handle, and the
+    /// [`SharedDb`](tenantry::SharedDb).
     pub fn optional(mut self) -> Self {
         self.gate.presence = Presence::Optional;
         self
@@ -277,7 +332,13 @@ where
         let (service, gate) = (Rc::clone(&self.service), Rc::clone(&self.gate));
         Box::pin(async move {
             match gate.admit(&request).await {
-                Ok(()) => Ok(service.call(request).await?.map_into_left_body()),
+                Ok(served) => {
+                    let mut response = service.call(request).await?;
+                    if let Some(served) = served {
+                        served.answer(&mut response);
+                    }
+                    Ok(response.map_into_left_body())
+                }
                 // A response and not an error, so that outer middlewares (CORS, compression) get it
                 // as they get every other.
                 Err(rejection) => {

@@ -16,8 +16,8 @@ use crate::{lookup, tenant_rejection::TxRejection};
 ///
 /// actix makes a `None` of *every* error of an extractor. `Option<Db>` cannot tell a request without a
 /// tenant from a route whose middleware was forgotten, and `Option<Tx>` is `None` even when the tenant
-/// is there and no connection was to be had in time. Both work, and write an error to the log then; but
-/// the handler goes on as if nobody had asked.
+/// is there and no connection became free in time. Both work, and write an error to the log then; but
+/// the handler runs without its tenant.
 ///
 /// # Examples
 ///
@@ -54,7 +54,12 @@ impl<E: FromTenant> FromRequest for Optional<E> {
     }
 }
 
-/// What can be made of a tenant's handle. Nameable by nobody outside: the extractors are three.
+/// What can be made of a tenant's handle: `Db`, `Tx` and `CurrentTenant`. Not nameable outside of the crate.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be optional",
+    label = "not `Db`, `Tx` or `CurrentTenant`",
+    note = "`Optional` takes `Db`, `Tx` or `CurrentTenant`; `Shared` needs no tenant, and `TxWith` has to have one"
+)]
 pub trait FromTenant: Sized + 'static {
     /// Checks that it may be made for this request.
     fn check(_: &HttpRequest, _: &mut Payload) -> Result<(), TxRejection> {

@@ -6,6 +6,11 @@ use crate::rejection::Rejection;
 ///
 /// It is implemented by [`ProblemJson`] and by closures; see
 /// [`TenantMiddleware::on_rejection`](crate::TenantMiddleware::on_rejection).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not make a response of a rejection",
+    label = "cannot answer a refused request",
+    note = "use a closure `|rejection: &Rejection| -> HttpResponse`"
+)]
 pub trait Respond: Send + Sync + 'static {
     /// Makes the response.
     fn respond(&self, rejection: &Rejection) -> HttpResponse;
@@ -22,6 +27,7 @@ impl Respond for ProblemJson {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F> Respond for F
 where
     F: Fn(&Rejection) -> HttpResponse + Send + Sync + 'static,

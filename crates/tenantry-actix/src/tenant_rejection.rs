@@ -5,7 +5,8 @@ use tenantry::ErrorReport;
 
 use crate::{error::DbError, problem::Problem, rejection::Rejection};
 
-/// Why [`Db`](crate::Db) or [`CurrentTenant`](crate::CurrentTenant) cannot be extracted.
+/// Why [`Db`](crate::Db), [`CurrentTenant`](crate::CurrentTenant) or [`Shared`](crate::Shared) cannot be
+/// extracted.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantRejection {
@@ -15,6 +16,13 @@ pub enum TenantRejection {
          app, scope or resource"
     )]
     MissingMiddleware,
+    /// [`Shared`](crate::Shared) on a route in no `TenantMiddleware`, without a manager in `app_data`: 500.
+    /// The log says so, the response does not.
+    #[error(
+        "Shared(db) needs a TenantMiddleware around this route, or the manager: add \
+         .app_data(manager) to the app"
+    )]
+    MissingManager,
     /// The middleware is [optional](crate::TenantMiddleware::optional), the request has no tenant id,
     /// and the handler needs one: 400.
     #[error("the request does not say which tenant it is for")]
@@ -30,14 +38,16 @@ impl fmt::Debug for TenantRejection {
 impl ResponseError for TenantRejection {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::MissingMiddleware => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::MissingMiddleware | Self::MissingManager => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoTenant => StatusCode::BAD_REQUEST,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
         match self {
-            Self::MissingMiddleware => Problem::new(self.status_code()).to_response(),
+            Self::MissingMiddleware | Self::MissingManager => {
+                Problem::new(self.status_code()).to_response()
+            }
             Self::NoTenant => Rejection::missing().problem().to_response(),
         }
     }

@@ -10,7 +10,7 @@ use crate::{body, error::DbError, lookup, optional::FromTenant, tenant_rejection
 /// It has begun when the handler starts, and takes a connection until it is committed, rolled back or
 /// dropped. **Without `tx.commit()` nothing lasts**: not when the handler returns early with `?`, not
 /// when it panics, not when another extractor fails, and not when actix drops the handler. The roll-back
-/// then happens in the background, before anybody else gets the connection.
+/// then happens in the background, before the connection is used again.
 ///
 /// Where an [optional](crate::TenantMiddleware::optional) middleware may have found no tenant, take
 /// [`Optional<Tx>`](crate::Optional).
@@ -22,6 +22,10 @@ use crate::{body, error::DbError, lookup, optional::FromTenant, tenant_rejection
 /// With [`h1_allow_half_closed(false)`](actix_web::HttpServer::h1_allow_half_closed), as recommended for
 /// every service on a database, actix drops the handler at once: the transaction is rolled back, and a
 /// statement that runs is cancelled.
+///
+/// A response with a status of 2xx after a transaction that had changed something and was dropped without
+/// `commit` is logged as a warning, with the tenant and the request's method and path. The same goes for
+/// transactions that are begun on [`Db`](crate::Db).
 ///
 /// # One connection at a time
 ///

@@ -10,7 +10,8 @@
 //! | [`Tx`] | a transaction that has begun, for a handler without a body | until the handler ends or commits |
 //! | [`TxWith`] | the body, and a transaction that has begun when all of it was read | likewise |
 //! | [`CurrentTenant`] | the tenant: id and what the catalog records | no |
-//! | `Option` of each but `TxWith` | nothing, where an [optional](TenantLayer::optional) layer found no tenant | |
+//! | [`Shared`] | [`SharedDb`](tenantry::SharedDb), the schema that all tenants share; needs no tenant | for each statement |
+//! | `Option` of `Db`, `Tx`, `CurrentTenant` | nothing, where an [optional](TenantLayer::optional) layer found no tenant | |
 //!
 //! All of them are newtypes to destructure, as axum's own are. A handler fails with [`DbError`], into
 //! which `?` turns every error of sqlx and of tenantry, and whose response never has the database's
@@ -61,6 +62,30 @@
 //! A handler that asks for a tenant outside of any layer is a mistake in the program: the client gets
 //! a plain 500, and the log says which layer is missing.
 //!
+//! # Logs and metrics of outer layers
+//!
+//! The layer records the tenant in the field `tenant` of the current span, if that span declares it, and
+//! leaves the [`Tenant`](tenantry::Tenant) in the response's extensions:
+//!
+//! ```no_run
+//! use axum::{Router, extract::Request, middleware::{Next, from_fn}, response::Response};
+//! use tenantry::Tenant;
+//! use tenantry_axum::TenantLayer;
+//! use tracing::{Instrument, field, info, info_span};
+//!
+//! async fn access_log(request: Request, next: Next) -> Response {
+//!     let span = info_span!("request", path = request.uri().path(), tenant = field::Empty);
+//!     let response = next.run(request).instrument(span).await;
+//!     let tenant = response.extensions().get::<Tenant>().map(|tenant| tenant.id().as_str());
+//!     info!(tenant, status = response.status().as_u16(), "served");
+//!     response
+//! }
+//!
+//! # fn example(routes: Router, manager: tenantry::TenantManager) -> Router {
+//! routes.layer(TenantLayer::new(manager)).layer(from_fn(access_log))
+//! # }
+//! ```
+//!
 //! # Sessions and tokens
 //!
 //! A session cookie or token of tenant A can be sent together with the header or host of tenant B.
@@ -105,21 +130,23 @@
 //!
 //! # Code that cannot be handed a value
 //!
-//! Where a callback or somebody else's trait stands between handler and database,
-//! [`tenantry::context`] carries the handle beside the code. A middleware puts it there for all
-//! handlers:
+//! Where a callback or a foreign trait stands between handler and database, [`tenantry::context`] carries the
+//! handle beside the code. [`ContextLayer`] puts it there, for handlers and for the streams that they answer
+//! with:
 //!
 //! ```no_run
-//! use axum::{Router, extract::Request, middleware::{Next, from_fn}, response::Response};
+//! use axum::Router;
 //! use tenantry::context;
-//! use tenantry_axum::{Db, TenantLayer};
+//! use tenantry_axum::{ContextLayer, DbError, TenantLayer};
 //!
-//! async fn in_scope(Db(db): Db, request: Request, next: Next) -> Response {
-//!     context::scope(db, next.run(request)).await
+//! async fn count() -> Result<String, DbError> {
+//!     let db = context::current()?;
+//!     let count: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&db).await?;
+//!     Ok(count.to_string())
 //! }
 //!
 //! # fn example(routes: Router, manager: tenantry::TenantManager) -> Router {
-//! routes.layer(from_fn(in_scope)).layer(TenantLayer::new(manager))
+//! routes.layer(ContextLayer::new()).layer(TenantLayer::new(manager))
 //! # }
 //! ```
 //!
@@ -148,6 +175,7 @@ mod rejection;
 mod response_for;
 #[cfg(feature = "serve")]
 mod serve;
+mod shared;
 mod tx;
 mod tx_with;
 mod unread;
@@ -162,11 +190,13 @@ pub use rejection::{TenantRejection, TxRejection, TxWithRejection};
 pub use response_for::{mapped_response_for, response_for};
 #[cfg(feature = "serve")]
 pub use serve::{Guarded, GuardedIo, Listening, Serve, bind, serve};
+pub use shared::Shared;
 #[cfg(feature = "serve")]
 pub use tenantry::serve::{ServeEnd, ServeOptions, ServeReport};
 pub use tenantry_tower::{
-    Authorize, AuthorizeError, BoundTo, NoTenant, Problem, ProblemJson, Rejection, RejectionKind,
-    Resolve, ResolveError, Respond, TenantDb, TenantLayer, TenantService, resolve,
+    Authorize, AuthorizeError, BoundTo, ContextBody, ContextFuture, ContextLayer, ContextService,
+    NoTenant, Problem, ProblemJson, Rejection, RejectionKind, Resolve, ResolveError, Respond,
+    Switch, TenantDb, TenantLayer, TenantService, resolve,
 };
 pub use tx::Tx;
 pub use tx_with::TxWith;
@@ -185,6 +215,16 @@ struct FromDrizzleMultitenant;
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/migrating.md")]
 struct Migrating;
+
+/// The code of the page about adopting existing databases compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/adopting.md")]
+struct Adopting;
+
+/// The code of the page about connecting compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/connecting.md")]
+struct Connecting;
 
 /// The code of the page about catalogs compiles.
 #[cfg(all(doctest, feature = "ops"))]
@@ -205,3 +245,8 @@ struct Drift;
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/operating.md")]
 struct Operating;
+
+/// The code of the page about serving compiles.
+#[cfg(all(doctest, feature = "ops", feature = "serve"))]
+#[doc = include_str!("../../../docs/serving.md")]
+struct Serving;

@@ -1,7 +1,7 @@
 //! What the layer has left in the extensions.
 
 use http::Extensions;
-use tenantry::TenantDb;
+use tenantry::{SharedDb, TenantDb, TenantManager};
 use tenantry_tower::NoTenant;
 
 use crate::rejection::TenantRejection;
@@ -18,4 +18,13 @@ pub(crate) fn optional(extensions: &Extensions) -> Result<Option<&TenantDb>, Ten
         return Err(TenantRejection::MissingLayer);
     }
     Ok(db)
+}
+
+/// Returns the shared schema of the innermost layer, or of a manager that the application has put there.
+pub(crate) fn shared(extensions: &Extensions) -> Result<SharedDb, TenantRejection> {
+    let of_tenant = extensions.get::<TenantDb>().map(TenantDb::shared);
+    of_tenant
+        .or_else(|| extensions.get::<SharedDb>().cloned())
+        .or_else(|| extensions.get::<TenantManager>().map(|manager| manager.shared().clone()))
+        .ok_or(TenantRejection::MissingManager)
 }

@@ -7,13 +7,21 @@ use tenantry_tower::{Problem, Rejection};
 
 use crate::error::DbError;
 
-/// Why [`Db`](crate::Db) or [`CurrentTenant`](crate::CurrentTenant) cannot be extracted.
+/// Why [`Db`](crate::Db), [`CurrentTenant`](crate::CurrentTenant) or [`Shared`](crate::Shared) cannot be
+/// extracted.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantRejection {
     /// The route is in no `TenantLayer`: 500. The log says so, the response does not.
     #[error("no TenantLayer around this route: add .layer(TenantLayer::new(manager)) after it")]
     MissingLayer,
+    /// [`Shared`](crate::Shared) on a route in no `TenantLayer`, without a manager in an `Extension`: 500.
+    /// The log says so, the response does not.
+    #[error(
+        "Shared(db) needs a TenantLayer around this route, or the manager: add \
+         .layer(Extension(manager)) after the route"
+    )]
+    MissingManager,
     /// The layer is [optional](crate::TenantLayer::optional), the request has no tenant id, and the
     /// handler needs one: 400.
     #[error("the request does not say which tenant it is for")]
@@ -31,7 +39,7 @@ impl TenantRejection {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::MissingLayer => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::MissingLayer | Self::MissingManager => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoTenant => StatusCode::BAD_REQUEST,
         }
     }
@@ -40,7 +48,7 @@ impl TenantRejection {
 impl IntoResponse for TenantRejection {
     fn into_response(self) -> Response {
         match self {
-            Self::MissingLayer => {
+            Self::MissingLayer | Self::MissingManager => {
                 tracing::error!("{self}");
                 Problem::new(self.status()).to_response()
             }
@@ -100,7 +108,7 @@ impl IntoResponse for TxRejection {
 }
 
 /// Why a [`TxWith`](crate::TxWith) cannot be extracted.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TxWithRejection<R> {
     /// The body's own rejection, whose response is sent as it is.
@@ -109,6 +117,15 @@ pub enum TxWithRejection<R> {
     /// There is no tenant, or no transaction.
     #[error(transparent)]
     Tx(#[from] TxRejection),
+}
+
+impl<R: fmt::Debug> fmt::Debug for TxWithRejection<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body(rejection) => fmt::Debug::fmt(rejection, f),
+            Self::Tx(rejection) => fmt::Debug::fmt(rejection, f),
+        }
+    }
 }
 
 impl<R: IntoResponse> IntoResponse for TxWithRejection<R> {

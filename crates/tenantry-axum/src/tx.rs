@@ -8,10 +8,14 @@ use crate::{error::DbError, lookup, rejection::TxRejection};
 /// It has begun when the handler starts, and takes a connection until it is committed, rolled back or
 /// dropped. **Without `tx.commit()` nothing lasts**: not when the handler returns early with `?`, not
 /// when it panics, and not when the client goes away and axum drops the handler. The roll-back then
-/// happens in the background, before anybody else gets the connection.
+/// happens in the background, before the connection is used again.
 ///
 /// `Option<Tx>` is `None` where an [optional](crate::TenantLayer::optional) layer found no tenant, and
 /// is rejected outside of any layer.
+///
+/// A response with a status of 2xx after a transaction that had changed something and was dropped without
+/// `commit` is logged as a warning, with the tenant and the request's method and path. The same goes for
+/// transactions that are begun on [`Db`](crate::Db).
 ///
 /// # One connection at a time
 ///

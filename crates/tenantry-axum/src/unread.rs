@@ -1,4 +1,4 @@
-//! Whether somebody keeps a body that has not been read.
+//! Whether an extractor keeps a body that has not been read.
 
 use std::{
     pin::Pin,
@@ -16,7 +16,7 @@ pub(crate) struct Unread(Weak<Mark>);
 struct Mark;
 
 impl Unread {
-    /// Says whether somebody has the body, and has not read all of it.
+    /// Returns `true` if an extractor has the body and has not read all of it.
     pub(crate) fn is_kept(&self) -> bool {
         self.0.strong_count() > 0
     }

@@ -1,9 +1,8 @@
 use std::{error::Error as StdError, fmt};
 
-use tenantry::ErrorKind;
+use tenantry::{ErrorKind, ErrorReport};
 
 /// Why a command could not run, in one sentence, with what to do about it.
-#[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
@@ -38,17 +37,7 @@ impl Failure {
 
 /// An error with its causes on one line. A cause that its error has told already is left out.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let told = cause.to_string();
-        if !text.contains(&told) {
-            text.push_str(": ");
-            text.push_str(&told);
-        }
-        next = cause.source();
-    }
-    text
+    ErrorReport::new(error).texts().join(": ")
 }
 
 /// Says in keys and commands what the library advises in its own words.
@@ -66,6 +55,13 @@ fn hint_of_catalog(message: &str) -> Option<&'static str> {
     }
 }
 
+/// The text, which is what is printed where a failure ends a program or a test.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -75,8 +71,7 @@ impl fmt::Display for Failure {
 
 impl<E: StdError + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let any: &(dyn StdError + 'static) = &error;
-        let kind = any.downcast_ref::<tenantry::Error>().map(tenantry::Error::kind);
+        let kind = ErrorKind::in_chain(&error);
         let is_unreachable = kind == Some(ErrorKind::Unavailable);
         let message = chain(&error);
         let hint = hint_of_catalog(&message).filter(|_| kind == Some(ErrorKind::Catalog));

@@ -64,6 +64,7 @@ mod postgres;
 mod scrape;
 mod selection;
 mod settings;
+mod words;
 
 pub use cli::Cli;
 

@@ -123,3 +123,8 @@ pub use tenants::TestTenants;
 #[cfg(all(doctest, feature = "axum", feature = "actix"))]
 #[doc = include_str!("../../../docs/testing.md")]
 struct Testing;
+
+/// The code of the page about porting compiles. It stands here because it needs both adapters.
+#[cfg(all(doctest, feature = "axum", feature = "actix"))]
+#[doc = include_str!("../../../docs/porting.md")]
+struct Porting;

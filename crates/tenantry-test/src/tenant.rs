@@ -104,7 +104,7 @@ impl TestTenant {
     /// Notes something that this tenant has been answered, so that
     /// [`assert_blind`](Neighbour::assert_blind) searches it for values of the neighbour.
     ///
-    /// [`call`](Self::call) and [`call_actix`](Self::call_actix) do this with every response.
+    /// `call` and `call_actix` do this with every response.
     pub fn has_read(&self, bytes: impl AsRef<[u8]>) {
         self.world.note_read(format!("what tenant {} has read", self.id), bytes.as_ref());
     }

@@ -114,6 +114,10 @@ impl TestTenants {
     /// Configures the manager of each test as the service does, for example its
     /// [extension schemas](ManagerBuilder::extension_schemas) or its hooks.
     ///
+    /// A test that asks for a second connection while it has one in hand, in a transaction for example,
+    /// fails: under load it would be a deadlock. Turn that off with
+    /// [`refuse_nested_acquires`](ManagerBuilder::refuse_nested_acquires).
+    ///
     /// In the database of the run, the isolation and the catalog remain those of the kit, so that a
     /// test sees no other test's tenants.
     pub fn manager(
@@ -159,6 +163,8 @@ impl TestTenants {
     pub(crate) fn builder(&self, database_url: &str) -> ManagerBuilder {
         let mut pool = PoolOptions::default();
         pool.max_connections = self.max_connections;
+        // What works in a test and is a deadlock under load.
+        pool.refuse_nested_acquires = true;
         // The neighbour has to get at all sessions.
         pool.max_connections_per_tenant = Some(self.max_connections);
         (self.configure)(TenantManager::builder(database_url).pool_options(pool))

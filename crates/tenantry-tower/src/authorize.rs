@@ -37,6 +37,12 @@ use tenantry::{TenantDb, admission::AuthorizeError};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not decide whether a caller may use a tenant",
+    label = "not an authorize hook",
+    note = "use a closure `|db: &TenantDb, parts: &Parts|` that returns an `async move` block with `Result<(), AuthorizeError>`",
+    note = "the block must not borrow from its arguments: implement `Authorize` for a type, with an `async fn`, where it has to"
+)]
 pub trait Authorize: Send + Sync + 'static {
     /// Decides whether the caller that sent these parts may use this tenant.
     ///
@@ -50,6 +56,7 @@ pub trait Authorize: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), AuthorizeError>> + Send;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Verdict> Authorize for F
 where
     F: Fn(&TenantDb, &Parts) -> Verdict + Send + Sync + 'static,

@@ -11,11 +11,12 @@ use tower_service::Service;
 use crate::{
     rejection::Rejection,
     respond::{ProblemJson, Respond},
+    served::Served,
 };
 
 /// Looking a tenant up and asking whether the caller may use it. One allocation, because the future
 /// of an `async fn` has no name; everything around it is a plain state.
-type Admission = Pin<Box<dyn Future<Output = Result<Parts, Rejection>> + Send>>;
+type Admission = Pin<Box<dyn Future<Output = Result<(Parts, Served), Rejection>> + Send>>;
 
 pin_project! {
     /// The response of a [`TenantService`](crate::TenantService).
@@ -47,6 +48,8 @@ pin_project! {
         Serving {
             #[pin]
             response: S::Future,
+            // Taken when the response is there.
+            served: Option<Served>,
         },
         Rejected {
             // Taken by the only poll.
@@ -72,7 +75,7 @@ where
     }
 
     pub(crate) fn serving(response: S::Future) -> Self {
-        Self { state: State::Serving { response } }
+        Self { state: State::Serving { response, served: None } }
     }
 
     pub(crate) fn rejected(response: S::Response) -> Self {
@@ -95,7 +98,13 @@ where
                     let admitted = ready!(admission.as_mut().poll(cx));
                     next.take().expect(POLLED_AGAIN).go_on(admitted)
                 }
-                StateProj::Serving { response } => return response.poll(cx),
+                StateProj::Serving { response, served } => {
+                    let mut response = ready!(response.poll(cx))?;
+                    if let Some(served) = served.take() {
+                        served.answer(&mut response);
+                    }
+                    return Poll::Ready(Ok(response));
+                }
                 StateProj::Rejected { response } => {
                     return Poll::Ready(Ok(response.take().expect(POLLED_AGAIN)));
                 }
@@ -108,14 +117,18 @@ where
 const POLLED_AGAIN: &str = "a future is not polled again after it has completed";
 
 impl<S, ReqBody, P> Next<S, ReqBody, P> {
-    fn go_on<ResBody>(mut self, admitted: Result<Parts, Rejection>) -> State<S, ReqBody, P>
+    fn go_on<ResBody>(
+        mut self,
+        admitted: Result<(Parts, Served), Rejection>,
+    ) -> State<S, ReqBody, P>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         P: Respond<ResBody>,
     {
         match admitted {
-            Ok(parts) => {
-                State::Serving { response: self.inner.call(Request::from_parts(parts, self.body)) }
+            Ok((parts, served)) => {
+                let response = self.inner.call(Request::from_parts(parts, self.body));
+                State::Serving { response, served: Some(served) }
             }
             Err(rejection) => {
                 rejection.log();

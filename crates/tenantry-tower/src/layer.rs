@@ -1,7 +1,10 @@
 use std::{fmt, sync::Arc};
 
 use http::{Response, request::Parts};
-use tenantry::{TenantManager, admission::Presence};
+use tenantry::{
+    TenantManager,
+    admission::{AuthorizeError, Presence, Switch},
+};
 use tower_layer::Layer;
 
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
     resolve::{Header, Resolve},
     respond::ProblemJson,
     service::TenantService,
+    switch::Switching,
 };
 
 /// Finds out which tenant a request is for, and refuses requests for which there is none.
@@ -55,6 +59,7 @@ impl TenantLayer {
                 resolver: Arc::new(Header::default()),
                 bounds: Bounds::default(),
                 authorize: None,
+                switching: None,
                 presence: Presence::Required,
             },
             respond: ProblemJson::default(),
@@ -76,7 +81,7 @@ impl<P> TenantLayer<P> {
     ///
     /// Use it wherever callers sign in. Without it, a session cookie of tenant A that is sent with the
     /// header of tenant B is served from B's database, and ids that are the same in every tenant, such
-    /// as that of a seeded administrator, then name somebody else.
+    /// as that of a seeded administrator, then name another person.
     ///
     /// The closure takes the request, as `&Parts`, and returns the tenant of the caller's session or
     /// token, as a value or a future; see [`BoundTo`] for the types. It can return an `async` block, but
@@ -161,7 +166,7 @@ impl<P> TenantLayer<P> {
     /// service is called. Default: everybody may.
     ///
     /// A suspended tenant is asked about too, with a handle on which nothing can be run; that it is
-    /// suspended is told to callers whom the hook lets in, and to nobody else.
+    /// suspended is told only to callers whom the hook lets in.
     ///
     /// It is either a closure or a type that implements [`Authorize`]. Whatever else than `Ok(())` it
     /// ends with, the inner service is not called. A second hook replaces the first.
@@ -170,10 +175,60 @@ impl<P> TenantLayer<P> {
         self
     }
 
+    /// Lets operators act for a tenant other than their own, by an id that this resolver reads: a header as a
+    /// rule. Default: nothing but the request's own id counts.
+    ///
+    /// The hook gets the [`Switch`](crate::Switch) and the request, as `&Parts`, and decides before the tenant is
+    /// looked up: a refusal, which is a 403, does not reveal whether it exists. It must know the caller from
+    /// something that an outer layer has verified, such as a role in a session or token, and not from what the
+    /// request says by itself. A caller that it lets in may use *every* tenant
+    /// that it allows.
+    ///
+    /// | of a request that switches | |
+    /// |---|---|
+    /// | its own id | need not be there; where it is, [`bound_to`](Self::bound_to) compares it with the session or token |
+    /// | [`authorize`](Self::authorize) | is not asked, since an operator is no member of the tenant |
+    /// | an unknown or suspended tenant | 404 and 403, as for everybody |
+    /// | the log | a line at `info` with the fields `tenant` and `from` for each request served, at `warn` for each one refused |
+    /// | the extensions | have the [`Switch`](crate::Switch) beside the handle |
+    ///
+    /// An id to switch to that equals the request's own is no switch. A second call replaces the first.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use http::request::Parts;
+    /// use tenantry_tower::{AuthorizeError, Switch, TenantLayer, resolve::Header};
+    ///
+    /// /// What a layer outside of this one has verified.
+    /// #[derive(Clone)]
+    /// struct Login {
+    ///     is_support: bool,
+    /// }
+    ///
+    /// # fn example(manager: tenantry::TenantManager) {
+    /// let act_as = Header::from_static("x-act-as-tenant");
+    /// let layer = TenantLayer::new(manager).switch(act_as, |_: &Switch, parts: &Parts| {
+    ///     let login = parts.extensions.get::<Login>();
+    ///     let is_support = login.is_some_and(|login| login.is_support);
+    ///     async move { if is_support { Ok(()) } else { Err(AuthorizeError::Denied) } }
+    /// });
+    /// # }
+    /// ```
+    pub fn switch<F, V>(mut self, to: impl Resolve, hook: F) -> Self
+    where
+        F: Fn(&Switch, &Parts) -> V + Send + Sync + 'static,
+        V: Future<Output = Result<(), AuthorizeError>> + Send + 'static,
+    {
+        self.gate.switching = Some(Switching::new(to, hook));
+        self
+    }
+
     /// Lets requests without a tenant id pass, without a handle. By default they are refused.
     ///
     /// An id that *is* there and is malformed, unknown, suspended or not the caller's is refused all
-    /// the same. The request carries [`NoTenant`](crate::NoTenant) instead of a handle.
+    /// the same. The request carries [`NoTenant`](crate::NoTenant) instead of a handle, and the
+    /// [`SharedDb`](tenantry::SharedDb).
     pub fn optional(mut self) -> Self {
         self.gate.presence = Presence::Optional;
         self

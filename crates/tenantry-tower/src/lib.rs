@@ -56,6 +56,24 @@
 //! # }
 //! ```
 //!
+//! # What outer layers can see
+//!
+//! | where | what | when |
+//! |---|---|---|
+//! | the field `tenant` of the current span, if the span declares it | the id | the request has a valid one, be it refused or not |
+//! | the response's extensions | the [`Tenant`](tenantry::Tenant) | the request was let in |
+//!
+//! So the span of an outer tracing layer names the tenant, and an access log or a counter reads it from the
+//! response. With tower-http's `TraceLayer`:
+//!
+//! ```text
+//! TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
+//!     tracing::info_span!("request", path = request.uri().path(), tenant = tracing::field::Empty)
+//! })
+//! ```
+//!
+//! Of nested layers the innermost one's tenant is in the response.
+//!
 //! # Where to put it
 //!
 //! Inside of everything that should see rejections (tracing, CORS, compression) and of what the
@@ -67,6 +85,7 @@
 
 mod authorize;
 mod bound;
+mod context;
 mod future;
 mod gate;
 mod layer;
@@ -74,10 +93,13 @@ mod problem;
 mod rejection;
 pub mod resolve;
 mod respond;
+mod served;
 mod service;
+mod switch;
 
 pub use authorize::Authorize;
 pub use bound::BoundTo;
+pub use context::{ContextBody, ContextFuture, ContextLayer, ContextService};
 pub use future::ResponseFuture;
 pub use layer::TenantLayer;
 pub use problem::Problem;
@@ -87,4 +109,4 @@ pub use respond::{ProblemJson, Respond};
 pub use service::TenantService;
 /// The handle that the layer puts into the extensions.
 pub use tenantry::TenantDb;
-pub use tenantry::admission::{AuthorizeError, NoTenant};
+pub use tenantry::admission::{AuthorizeError, NoTenant, Switch};

@@ -6,6 +6,11 @@ use crate::rejection::Rejection;
 ///
 /// It is implemented by [`ProblemJson`] and by closures; see
 /// [`TenantLayer::on_rejection`](crate::TenantLayer::on_rejection).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not make a response with a body of type `{B}`",
+    label = "cannot answer a refused request",
+    note = "`ProblemJson`, the default, needs a body that is made from a `String`: set another response with `TenantLayer::on_rejection`"
+)]
 pub trait Respond<B> {
     /// Makes the response.
     fn respond(&self, rejection: &Rejection) -> Response<B>;
@@ -22,6 +27,7 @@ impl<B: From<String>> Respond<B> for ProblemJson {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, B> Respond<B> for F
 where
     F: Fn(&Rejection) -> Response<B>,

@@ -33,6 +33,21 @@ pub async fn scope<F: Future>(db: TenantDb, future: F) -> F::Output {
     CURRENT.scope(db, future).await
 }
 
+/// Runs a closure with a tenant in scope: for code that polls a future, a stream or a response body itself.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn example(db: tenantry::TenantDb) {
+/// use tenantry::context;
+///
+/// let id = context::scope_sync(db, || context::current().map(|db| db.tenant().id().clone()));
+/// # }
+/// ```
+pub fn scope_sync<T>(db: TenantDb, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(db, work)
+}
+
 /// Returns the tenant in scope.
 ///
 /// # Errors

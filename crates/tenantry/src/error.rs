@@ -5,6 +5,7 @@ mod classify;
 mod database;
 mod in_chain;
 mod options;
+mod texts;
 
 use std::{borrow::Cow, error::Error as StdError, fmt, io, time::Duration};
 
@@ -31,9 +32,12 @@ type Source = Box<dyn StdError + Send + Sync>;
 ///
 /// [`sqlx::Executor`] leaves only [`sqlx::Error`] to fail with, and so do
 /// [`TenantDb::acquire`](crate::TenantDb::acquire) and [`TenantDb::begin`](crate::TenantDb::begin), so that
-/// code written for sqlx's pool compiles unchanged. An error of this type travels inside
-/// [`sqlx::Error::Io`], and `Error::from` turns it back with its kind, its tenant and its source. The pool
-/// never returns [`sqlx::Error::PoolTimedOut`], which has no room for a tenant: match on the kind instead.
+/// code written for sqlx's pool compiles unchanged. A timed-out acquire is [`sqlx::Error::PoolTimedOut`] and
+/// a closed manager [`sqlx::Error::PoolClosed`], as they are with sqlx's pool, so code that matches on them
+/// goes on to work. Neither has room for a tenant or a text: the event
+/// [`AcquireTimeout`](crate::Event::AcquireTimeout), a warning in the log, names the tenant and what was in
+/// the way. Every other error of this type travels inside [`sqlx::Error::Io`], and `Error::from` turns it
+/// back with its kind, its tenant and its source.
 ///
 /// ```
 /// use tenantry::{Error, ErrorKind};
@@ -115,6 +119,9 @@ pub enum ErrorKind {
     Catalog,
     /// No connection became free before the deadline.
     Timeout,
+    /// The task that asks for a connection has one in hand already, and
+    /// [`refuse_nested_acquires`](crate::PoolOptions::refuse_nested_acquires) is on.
+    NestedAcquire,
     /// Too many requests of this tenant are waiting already.
     Overloaded,
     /// No connection to the server could be opened, or it broke.
@@ -301,7 +308,10 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self.0.kind {
-            ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Closed => ErrorClass::Pool,
+            ErrorKind::Timeout
+            | ErrorKind::NestedAcquire
+            | ErrorKind::Overloaded
+            | ErrorKind::Closed => ErrorClass::Pool,
             ErrorKind::Unavailable => self.class_of_source().unwrap_or(ErrorClass::Connection),
             ErrorKind::StatementTimeout => ErrorClass::Cancelled,
             _ => self.class_of_source().unwrap_or(ErrorClass::Other),
@@ -413,6 +423,7 @@ impl ErrorKind {
             Self::Busy => "tenant is being changed",
             Self::Catalog => "catalog failed",
             Self::Timeout => "no connection in time",
+            Self::NestedAcquire => "nested acquire",
             Self::Overloaded => "too many requests are waiting",
             Self::Unavailable => "database unavailable",
             Self::StatementTimeout => "statement did not end in time",
@@ -451,14 +462,18 @@ impl From<ParseTenantIdError> for Error {
 
 impl From<Error> for sqlx::Error {
     fn from(error: Error) -> Self {
-        // Of the variants that can hold an error, the one whose own words are the least wrong.
-        Self::Io(io::Error::other(error))
+        match (error.kind(), &error.0.source) {
+            // What people match on. The pool has logged already what does not fit in here.
+            (ErrorKind::Timeout, None) => Self::PoolTimedOut,
+            (ErrorKind::Closed, None) => Self::PoolClosed,
+            // Of the variants that can hold an error, the one whose own words are the least wrong.
+            _ => Self::Io(io::Error::other(error)),
+        }
     }
 }
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        let attempted = "running a statement";
         let error = match error {
             sqlx::Error::Io(inner) => match inner.downcast::<Self>() {
                 Ok(own) => return own,
@@ -466,12 +481,24 @@ impl From<sqlx::Error> for Error {
             },
             other => other,
         };
-        match ErrorKind::of_sqlx(&error) {
-            kind @ ErrorKind::Timeout => {
+        let told = Self::of_sqlx(&error);
+        match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => told,
+            error => told.with_source(error),
+        }
+    }
+}
+
+impl Error {
+    /// Describes an error of sqlx, without it as the source.
+    fn of_sqlx(error: &sqlx::Error) -> Self {
+        let kind = ErrorKind::of_sqlx(error);
+        match error {
+            sqlx::Error::PoolTimedOut => {
                 Self::new(kind, "waiting for a connection").with_retry_after(RETRY_AFTER)
             }
-            kind @ ErrorKind::Closed => Self::new(kind, attempted),
-            kind => Self::new(kind, attempted).with_source(error),
+            sqlx::Error::PoolClosed => Self::new(kind, "taking a connection"),
+            _ => Self::new(kind, "running a statement"),
         }
     }
 }
@@ -537,8 +564,6 @@ mod tests {
     fn survives_the_way_through_sqlx() {
         let id = TenantId::parse("acme").unwrap();
         for kind in [
-            ErrorKind::Timeout,
-            ErrorKind::Closed,
             ErrorKind::Overloaded,
             ErrorKind::Unavailable,
             ErrorKind::TransactionPooler,
@@ -554,13 +579,31 @@ mod tests {
             assert_eq!((through.to_string(), through.class()), (text, class));
             assert_eq!(through.source().map(ToString::to_string), Some("y".into()));
         }
-        // sqlx's own pool may stand behind a catalog.
-        for (of_sqlx, kind) in [
-            (sqlx::Error::PoolTimedOut, ErrorKind::Timeout),
-            (sqlx::Error::PoolClosed, ErrorKind::Closed),
-        ] {
-            assert_eq!(Error::from(of_sqlx).kind(), kind);
-        }
+    }
+
+    #[test]
+    fn is_what_sqlx_s_pool_says_where_there_is_such_a_thing() {
+        let id = TenantId::parse("acme").unwrap();
+        let timeout = Error::new(ErrorKind::Timeout, "waited 5s").with_tenant(&id);
+        let timeout = sqlx::Error::from(timeout.with_retry_after(RETRY_AFTER));
+        assert!(matches!(timeout, sqlx::Error::PoolTimedOut), "{timeout:?}");
+        let timeout = Error::from(timeout);
+        assert_eq!(
+            (timeout.kind(), timeout.retry_after()),
+            (ErrorKind::Timeout, Some(RETRY_AFTER))
+        );
+        assert_eq!((timeout.class(), timeout.is_transient()), (ErrorClass::Pool, true));
+        assert_eq!(timeout.to_string(), "no connection in time: waiting for a connection");
+
+        let closed = sqlx::Error::from(Error::new(ErrorKind::Closed, "taking a connection"));
+        assert!(matches!(closed, sqlx::Error::PoolClosed), "{closed:?}");
+        let closed = Error::from(closed);
+        assert_eq!((closed.kind(), closed.is_transient()), (ErrorKind::Closed, false));
+
+        // What it cannot say is not lost.
+        let ended = Error::new(ErrorKind::Closed, "x").with_source("the runtime has ended");
+        let ended = Error::from(sqlx::Error::from(ended));
+        assert_eq!(ended.source().map(ToString::to_string), Some("the runtime has ended".into()));
     }
 
     #[test]

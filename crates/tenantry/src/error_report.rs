@@ -37,36 +37,22 @@ impl<'a> ErrorReport<'a> {
         Self(error)
     }
 
-    /// Returns the texts of the sources, without those that are part of the text before.
-    fn causes(self) -> Vec<String> {
-        let mut last = self.0.to_string();
-        let mut causes = Vec::new();
-        for source in chain(self.0).skip(1) {
-            let text = source.to_string();
-            if !last.contains(&text) {
-                causes.push(text.clone());
-                last = text;
-            }
-        }
-        causes
+    pub(crate) fn error(self) -> &'a (dyn StdError + 'static) {
+        self.0
     }
 }
 
 impl fmt::Display for ErrorReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, &self.0.to_string(), None)?;
-        for cause in self.causes() {
-            f.write_str(": ")?;
-            write_escaped(f, &cause, None)?;
-        }
-        Ok(())
+        write_escaped(f, &self.texts().join(": "), None)
     }
 }
 
 impl fmt::Debug for ErrorReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, &self.0.to_string(), Some("\n"))?;
-        let causes = self.causes();
+        let texts = self.texts();
+        let (first, causes) = texts.split_first().ok_or(fmt::Error)?;
+        write_escaped(f, first, Some("\n"))?;
         if !causes.is_empty() {
             f.write_str("\n\nCaused by:")?;
         }

@@ -51,6 +51,7 @@ impl fmt::Debug for FirstUse {
 
 impl Fleet {
     pub(crate) fn new(server: Arc<Server>, shared: SharedDb, asked: Asked, lookup: Lookup) -> Self {
+        server.set_shared(shared.occupant());
         let underway = Arc::new(Semaphore::new((server.places_for_upkeep() / 3).max(1)));
         Self {
             server,

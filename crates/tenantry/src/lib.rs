@@ -191,6 +191,7 @@ pub use metrics::{
 pub use pool::{
     Acquires, BreakerOptions, Credentials, Lease, LoadBalanceHosts, ParseTargetError, PoolOptions,
     PoolSnapshot, Pooling, SharedPoolSnapshot, TargetSessionAttrs, TenantPoolSnapshot,
+    TransactionWatch,
 };
 pub use tenant::{
     Ident, IdentError, Isolation, NameTemplate, ParseTenantIdError, Placement, SlugError,

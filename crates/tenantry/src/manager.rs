@@ -5,6 +5,7 @@ mod instance;
 mod over_tenants;
 mod overrides;
 mod parameters;
+mod upkeep_url;
 mod url;
 
 use std::{
@@ -17,6 +18,8 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 #[cfg(feature = "ops")]
 use tokio::task::JoinHandle;
+#[cfg(feature = "serve")]
+use tokio_util::task::TaskTracker;
 
 pub use builder::{ConfigError, ManagerBuilder};
 pub use url::{UrlError, url_parameters};
@@ -76,6 +79,9 @@ struct Inner {
     checks: Arc<Checks>,
     /// Two warm-ups at once would wait for each other's connections.
     warming: tokio::sync::Mutex<()>,
+    /// The servers that have not drained yet: the last of them closes the manager.
+    #[cfg(feature = "serve")]
+    serving: TaskTracker,
 }
 
 impl TenantManager {
@@ -111,7 +117,13 @@ impl TenantManager {
     fn new(fleet: Fleet) -> Self {
         let checks = Arc::new(Checks::default());
         let warming = tokio::sync::Mutex::new(());
-        Self(Arc::new(Inner { fleet, checks, warming }))
+        Self(Arc::new(Inner {
+            fleet,
+            checks,
+            warming,
+            #[cfg(feature = "serve")]
+            serving: TaskTracker::new(),
+        }))
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -121,6 +133,11 @@ impl TenantManager {
     /// Returns how connections are opened, with the password.
     pub(crate) fn connect_options(&self) -> &PgConnectOptions {
         self.server().connector().options()
+    }
+
+    #[cfg(feature = "serve")]
+    pub(crate) fn serving(&self) -> &TaskTracker {
+        &self.0.serving
     }
 
     fn server(&self) -> &Arc<Server> {
@@ -237,6 +254,23 @@ impl TenantManager {
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         self.server().snapshot(Detail::Tenants)
+    }
+
+    /// Returns how many connections are open, idle or in use, as `PgPool::size` does.
+    ///
+    /// Those that are being opened or closed are not among them, and neither is the connection on which a
+    /// catalog listens for changes. [`snapshot`](Self::snapshot) tells them apart.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        u32::try_from(self.server().size().0).unwrap_or(u32::MAX)
+    }
+
+    /// Returns how many connections are open and idle, as `PgPool::num_idle` does.
+    ///
+    /// One that was given back a moment ago counts when its session has been reset.
+    #[must_use]
+    pub fn num_idle(&self) -> usize {
+        self.server().size().1
     }
 
     /// Changes the budget of connections while the manager works: a deployment that scales out divides the
@@ -447,7 +481,7 @@ impl TenantManager {
     ///
     /// # Examples
     ///
-    /// See [`MetricsCollector`].
+    /// See [`MetricsCollector`](crate::MetricsCollector).
     #[cfg(feature = "prometheus")]
     #[must_use]
     pub fn collector(
@@ -463,7 +497,7 @@ impl TenantManager {
     /// `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`, `.use_time`, and
     /// `db.client.operation.duration`; and, beyond the conventions, `tenantry.migration.duration` and
     /// `tenantry.creation.duration` with the attribute `outcome`, `tenantry.tenants` with `state`, and
-    /// `tenantry.spares`, which mean what [`MetricsCollector`] says. Times are in seconds.
+    /// `tenantry.spares`, which mean what [`MetricsCollector`](crate::MetricsCollector) says. Times are in seconds.
     ///
     /// `pool` is the value of the attribute `db.client.connection.pool.name`, such as `tenantry`.
     ///

@@ -6,10 +6,9 @@ mod admin;
 mod data;
 mod error;
 mod plans;
-mod shutdown;
 mod users;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use actix_web::{
     App, HttpServer,
@@ -22,11 +21,6 @@ use example_support::{bind, database, exit_code, show, start_log};
 use tenantry::{Isolation, SchemaDiscovery, TenantManager, WarmUp};
 use tenantry_actix::{CurrentTenant, OpsService, TenantMiddleware, ops_scope};
 use uuid::Uuid;
-
-use crate::shutdown::StopSignals;
-
-/// How long leases may take to come back after that: those of requests that were not finished.
-const CLOSE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -55,15 +49,11 @@ async fn serve() -> anyhow::Result<()> {
     })
     // A client that goes away takes its handler along, and the statement that runs for it.
     .h1_allow_half_closed(false)
-    .disable_signals()
-    .shutdown_timeout(shutdown::DRAIN)
     .listen(listener)?;
-    let stop = StopSignals::listen()?;
     let user = some_user(&manager).await;
     show(server.addrs()[0], "the tenants are acme and globex", &to_try(user));
-    shutdown::serve(server.run(), stop).await?;
-
-    manager.close_within(CLOSE).await;
+    // Until Ctrl-C or SIGTERM; then requests have ten seconds to finish, and the manager is closed.
+    tenantry_actix::serve(server, &manager).await?;
     database.close().await?;
     Ok(())
 }

@@ -8,10 +8,9 @@ mod error;
 mod logging;
 mod ops;
 mod plans;
-mod shutdown;
 mod users;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, process::ExitCode};
 
 use axum::{
     Router,
@@ -26,10 +25,7 @@ use tenantry_axum::{CurrentTenant, TenantLayer};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::{logging::LogFormat, shutdown::StopSignals};
-
-/// How long leases may take to come back after that: those of requests that were not finished.
-const CLOSE: Duration = Duration::from_secs(5);
+use crate::logging::LogFormat;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -54,12 +50,10 @@ async fn serve() -> anyhow::Result<()> {
     data::prepare(&manager).await?;
     warm_up(&manager).await;
 
-    let stop = StopSignals::listen()?;
     let user = some_user(&manager).await;
     show(listener.local_addr()?, "the tenants are acme and globex", &to_try(user));
-    shutdown::serve(listener, app, stop).await?;
-
-    manager.close_within(CLOSE).await;
+    // Until Ctrl-C or SIGTERM; then requests have ten seconds to finish, and the manager is closed.
+    tenantry_axum::serve(listener, app, &manager).await?;
     database.close().await?;
     Ok(())
 }
@@ -69,7 +63,7 @@ async fn run_command() -> anyhow::Result<ExitCode> {
     let database = database().await?;
     let manager = TenantManager::builder(database.url()).max_connections(10).build()?;
     let code = data::commands(manager.clone())?.run().await;
-    manager.close_within(CLOSE).await;
+    manager.close().await;
     database.close().await?;
     Ok(code)
 }

@@ -9,7 +9,10 @@ mod isolation;
 mod nesting;
 mod refusal;
 mod resolution;
+mod shared;
 mod streams;
+mod switches;
+mod told;
 mod transactions;
 
 pub use bodies::{
@@ -36,7 +39,13 @@ pub use refusal::{
     repeats_nothing_hostile, suspension_is_no_strangers_business,
 };
 pub use resolution::{by_claim, by_header, by_host, by_path, by_query, by_subdomain};
-pub use streams::{client_that_leaves_a_stream, events_outlive_their_handler, streaming_body};
+pub use shared::shared_schema;
+pub use streams::{
+    client_that_leaves_a_stream, events_outlive_their_handler, streaming_body,
+    streams_have_their_tenant_in_scope,
+};
+pub use switches::{operators_switch, switches_are_asked_for_first, switches_are_off_by_default};
+pub use told::responses_name_their_tenant;
 pub use transactions::{
     client_that_leaves_a_statement, client_that_leaves_a_transaction, commit_alone_lasts,
     panicking_handler,

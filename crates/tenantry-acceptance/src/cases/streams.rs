@@ -47,3 +47,21 @@ pub async fn events_outlive_their_handler<A: Adapter>() {
     drop(globex);
     stage.end().await;
 }
+
+/// The handler, and what is read after it has returned; requests side by side keep apart.
+pub async fn streams_have_their_tenant_in_scope<A: Adapter>() {
+    let stage = Stage::new::<A>(2).await;
+    let asked =
+        (0..8).map(|n| stage.get("/context/names", if n % 2 == 0 { "acme" } else { "globex" }));
+    for (n, answer) in futures_util::future::join_all(asked).await.into_iter().enumerate() {
+        let name = if n % 2 == 0 { "acme" } else { "globex" };
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.body, format!("{name} {name} {name} {name}"));
+    }
+    // Without a tenant there is no scope, and nothing of the requests before.
+    assert_eq!(get("/context-optional/open").send(&stage.server).await.body, "open");
+    assert_eq!(stage.get("/context-optional/open", "acme").await.body, "");
+    // A refusal goes through the inner middleware's body type.
+    assert_eq!(stage.get("/context/names", "nobody").await.status, 404);
+    stage.end().await;
+}

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,8 +19,17 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(server: &Server) -> Self {
-        let stream = TcpStream::connect(server.address()).await.expect("the server listens");
+        Self::open_at(server.address()).await
+    }
+
+    pub(crate) async fn open_at(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the server listens");
         Self { stream, read: Vec::new() }
+    }
+
+    /// Returns `true` if a server listens at this address.
+    pub(crate) async fn listens_at(address: SocketAddr) -> bool {
+        TcpStream::connect(address).await.is_ok()
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
@@ -43,6 +52,14 @@ impl Connection {
     pub(crate) async fn read_to_end(mut self) -> String {
         let read = timeout(PATIENCE, self.stream.read_to_end(&mut self.read)).await;
         read.expect("the server answers in time").expect("the server answers");
+        self.text()
+    }
+
+    /// Reads until the connection is closed, in order or not. Returns everything that was read.
+    pub(crate) async fn until_closed(&mut self) -> String {
+        let read = timeout(PATIENCE, self.stream.read_to_end(&mut self.read)).await;
+        // A connection that is cut may be reset.
+        let _ = read.expect("the connection is closed in time");
         self.text()
     }
 

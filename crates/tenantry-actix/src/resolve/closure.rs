@@ -21,6 +21,7 @@ use super::{Resolve, ResolveError};
 /// # let request = actix_web::test::TestRequest::get().uri("/?tenant=acme").to_srv_request();
 /// # assert_eq!(resolver().resolve(&request).unwrap().unwrap().as_str(), "acme");
 /// ```
+#[diagnostic::do_not_recommend]
 impl<F> Resolve for F
 where
     F: Fn(&ServiceRequest) -> Result<Option<TenantId>, ResolveError> + Send + Sync + 'static,

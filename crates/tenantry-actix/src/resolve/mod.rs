@@ -44,6 +44,11 @@ pub use header::Header;
 pub use tenantry::admission::{Host, PathPrefix, ResolveError, Subdomain};
 
 /// Reads from a request which tenant it is for.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not read a tenant id from a request",
+    label = "not a resolver",
+    note = "use one of `resolve::{{Header, Subdomain, Host, PathPrefix, Extension}}`, or a closure `|request: &ServiceRequest| -> Result<Option<TenantId>, ResolveError>` whose argument has its type written out"
+)]
 pub trait Resolve: Send + Sync + 'static {
     /// Reads the tenant id. `None` when the request has none.
     ///

@@ -20,13 +20,14 @@ const NO_LIMIT_OF_ACTIX: u64 = 365 * 24 * 60 * 60;
 /// It takes an [`HttpServer`] that is bound and not running. Its own signals and its
 /// [`shutdown_timeout`](HttpServer::shutdown_timeout) are replaced. Awaiting it drives the server:
 ///
-/// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) begins the end.
+/// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) stops it:
 ///    [`TenantManager::closing`] resolves, and `/readyz` answers 503.
 /// 2. After the [`ready_delay`](Serve::ready_delay), no connection is accepted any more and idle ones are closed.
 /// 3. Requests under way have the [`drain`](Serve::drain) time. Connections that are left then are cut: half-sent
 ///    requests, clients that read slowly, streams without an end. Their handlers are dropped and their
 ///    transactions rolled back. How many there were, actix does not tell.
-/// 4. The manager is [closed](TenantManager::close_within).
+/// 4. The manager is [closed](TenantManager::close_within). Of several servers that share a manager, the last to
+///    drain closes it.
 ///
 /// actix looks once a second whether its workers are done, so draining takes up to a second longer than the last
 /// request. A second signal ends all of it at once, see
@@ -124,6 +125,12 @@ impl Serve {
     /// A program that handles signals itself turns it off and uses [`stop_when`](Self::stop_when).
     pub fn signals(self, listen: bool) -> Self {
         self.with(|options| options.signals(listen))
+    }
+
+    /// Sets whether a second signal ends the process. Default: `true`; see
+    /// [`ServeOptions::exit_on_second_signal`].
+    pub fn exit_on_second_signal(self, exit: bool) -> Self {
+        self.with(|options| options.exit_on_second_signal(exit))
     }
 
     /// Stops the server when this future ends, too.

@@ -1,22 +1,23 @@
 //! The cases that every adapter has to pass.
 
 use actix_web::{
-    App as ActixApp, Error, HttpMessage, HttpResponse, HttpServer,
+    App as ActixApp, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer,
     body::MessageBody,
     dev::{ServerHandle, ServiceRequest, ServiceResponse},
-    http::StatusCode,
+    http::{StatusCode, header::HeaderName},
     middleware::{Next, from_fn},
     web::{self, Bytes, JsonConfig},
 };
 use futures_util::TryStreamExt;
 use serde::Deserialize;
+use tenantry::{Tenant, context};
 use tenantry_acceptance::{
     Adapter, App, BODY_LIMIT, Claim, DOMAIN, PATH_PREFIX, Resolver, Server, tenant_in_store,
     tenant_of_claim, tenant_of_host, tenant_of_query, work,
 };
 use tenantry_actix::{
-    Authorize, AuthorizeError, CurrentTenant, Db, DbError, Mapped, Optional, TenantDb,
-    TenantMiddleware, Tx, TxWith, resolve, response_for,
+    Authorize, AuthorizeError, ContextMiddleware, CurrentTenant, Db, DbError, Mapped, Optional,
+    Shared, Switch, TenantDb, TenantMiddleware, Tx, TxWith, resolve, response_for,
 };
 
 struct Actix;
@@ -33,12 +34,20 @@ impl Adapter for Actix {
                 .configure(|service| routes(service, &middleware));
             let bound = |service: &mut web::ServiceConfig| bound(service, &middleware);
             ActixApp::new()
+                .wrap(from_fn(tell))
                 .app_data(JsonConfig::default().limit(BODY_LIMIT))
                 .service(
                     web::scope("/optional")
                         .wrap(middleware.clone().optional())
-                        .route("/name", web::get().to(maybe_name)),
+                        .route("/name", web::get().to(maybe_name))
+                        .route("/plan", web::get().to(plan)),
                 )
+                .service(
+                    web::scope("/managed")
+                        .app_data(app.manager.clone())
+                        .route("/plan", web::get().to(plan)),
+                )
+                .route("/outside/plan", web::get().to(plan))
                 .route("/outside/db", web::get().to(async |_: Db| ""))
                 .route("/outside/tx", web::get().to(async |_: Tx| ""))
                 .route("/outside/tenant", web::get().to(tenant))
@@ -76,6 +85,7 @@ fn routes(service: &mut web::ServiceConfig, middleware: &TenantMiddleware) {
         .route("/t/{tenant}/users/{id}", web::get().to(user))
         .route("/name", web::get().to(name))
         .route("/own-name", web::get().to(own_name))
+        .route("/plan", web::get().to(plan))
         .route("/users", web::post().to(add))
         .route("/raw", web::post().to(raw))
         .route("/forget", web::post().to(forget))
@@ -103,7 +113,38 @@ fn bound(service: &mut web::ServiceConfig, middleware: &TenantMiddleware) {
     let optional = by_claim.clone().optional();
     let guests = web::resource("/guests/tenant").wrap(middleware.clone().authorize(Guests));
     let with_hook = by_claim.clone().authorize(Members);
+    let user = |request: &ServiceRequest| {
+        let user = request.headers().get("x-user").and_then(|user| user.to_str().ok());
+        user.map(str::to_owned)
+    };
+    let act_as = resolve::Header::from_static("x-act-as-tenant");
+    let acting = by_claim
+        .clone()
+        .authorize(move |_: &TenantDb, request: &ServiceRequest| {
+            let is_member = user(request).is_some_and(|user| user == "member");
+            async move { is_member.then_some(()).ok_or(AuthorizeError::Denied) }
+        })
+        .switch(act_as, move |_: &Switch, request: &ServiceRequest| {
+            work::is_operator(user(request))
+        });
+    let names = async || {
+        let names = work::names_in_context().map_ok(Bytes::from).map_err(DbError::from);
+        HttpResponse::Ok().streaming(names)
+    };
+    let open = async || if context::current().is_err() { "open" } else { "" };
+    let in_context = ContextMiddleware::new();
     service
+        .service(
+            web::resource("/context/names").wrap(in_context).wrap(middleware.clone()).get(names),
+        )
+        .service(
+            web::resource("/context-optional/open")
+                .wrap(in_context)
+                .wrap(middleware.clone().optional())
+                .get(open),
+        );
+    service
+        .service(web::resource("/acting/tenant").wrap(acting).wrap(from_fn(verify)).get(acting_for))
         .service(guests.get(tenant))
         .service(web::resource("/bound/name").wrap(with_hook).wrap(from_fn(verify)).get(name))
         .service(
@@ -149,6 +190,20 @@ async fn verify(
     next.call(request).await
 }
 
+/// Stands for an access log.
+async fn tell(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let mut response = next.call(request).await?;
+    let tenant = response.response().extensions().get::<Tenant>().map(|t| t.id().to_string());
+    if let Some(tenant) = tenant {
+        let (name, value) = (HeaderName::from_static("x-served-tenant"), tenant.try_into());
+        response.headers_mut().insert(name, value.expect("an id can be in a header"));
+    }
+    Ok(response)
+}
+
 struct Members;
 
 impl Authorize for Members {
@@ -180,6 +235,10 @@ async fn tenant(CurrentTenant(tenant): CurrentTenant) -> String {
     tenant.id().to_string()
 }
 
+async fn acting_for(CurrentTenant(tenant): CurrentTenant, request: HttpRequest) -> String {
+    work::acting(tenant.id(), request.extensions().get::<Switch>())
+}
+
 async fn maybe_tenant(Optional(tenant): Optional<CurrentTenant>) -> String {
     match tenant {
         Some(CurrentTenant(tenant)) => tenant.id().to_string(),
@@ -198,6 +257,10 @@ async fn user(CurrentTenant(tenant): CurrentTenant, path: web::Path<UserPath>) -
 
 async fn name(Db(db): Db) -> Result<String, DbError> {
     Ok(work::name(&db).await?)
+}
+
+async fn plan(Shared(shared): Shared) -> Result<String, DbError> {
+    Ok(work::plan(&shared).await?)
 }
 
 async fn maybe_name(Optional(db): Optional<Db>) -> Result<String, DbError> {

@@ -1,5 +1,6 @@
 //! The promises of the crate, each kept over a real socket and against a real PostgreSQL.
 
+mod spans;
 mod support;
 
 mod acceptance;
@@ -8,6 +9,7 @@ mod bodies;
 mod bound;
 mod disconnect;
 mod errors;
+mod forgotten;
 mod missing_middleware;
 mod nesting;
 #[cfg(feature = "ops")]
@@ -17,5 +19,7 @@ mod overhead;
 mod rejection;
 mod resolvers;
 mod scope;
+#[cfg(all(feature = "ops", feature = "serve"))]
+mod serve;
 mod workers;
 mod wrap;

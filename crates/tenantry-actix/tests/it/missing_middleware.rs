@@ -1,17 +1,20 @@
 //! A handler outside of the middleware: the log names what is missing, the client learns nothing.
 
 use actix_web::{App, http::StatusCode, web};
-use tenantry_actix::{CurrentTenant, Db, Optional, Tx};
+use tenantry_actix::{CurrentTenant, Db, Optional, Shared, Tx};
 
 use crate::support::{TestResult, get, serve};
 
 #[tokio::test]
 async fn is_a_500_that_the_log_explains() -> TestResult {
-    for path in ["/db", "/tx", "/tenant", "/optional-db", "/optional-tx", "/optional-tenant"] {
+    for path in
+        ["/db", "/tx", "/shared", "/tenant", "/optional-db", "/optional-tx", "/optional-tenant"]
+    {
         let app = serve!({
             App::new()
                 .route("/db", web::get().to(async |_: Db| ""))
                 .route("/tx", web::get().to(async |_: Tx| ""))
+                .route("/shared", web::get().to(async |_: Shared| ""))
                 .route("/tenant", web::get().to(async |_: CurrentTenant| ""))
                 .route("/optional-db", web::get().to(async |_: Optional<Db>| ""))
                 .route("/optional-tx", web::get().to(async |_: Optional<Tx>| ""))

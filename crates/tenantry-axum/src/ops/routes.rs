@@ -52,7 +52,7 @@ where
 /// One tenant in trouble makes none of them fail: a load balancer must not take a whole instance away
 /// because of it. A manager that is [closing](TenantManager::close) is not ready.
 ///
-/// Whoever can reach the routes can call them often without using up connections: each route checks the
+/// Callers can ask the routes often without using up connections: each route checks the
 /// database one time after the other, eight times in a row and then once a second, and those who ask
 /// more often share the last answer. No answer holds the words of the database, nor its address. With [`tenant_details`](Self::tenant_details) and with
 /// [tenant labels](MetricsOptions::tenant_labels) the answers name tenants: then keep the routes to a

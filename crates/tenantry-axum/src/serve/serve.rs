@@ -19,23 +19,25 @@ use super::{
 
 /// The listener that an app sees behind [`serve()`].
 ///
-/// It is only named where a type for
-/// [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info) is implemented:
-/// `impl Connected<IncomingStream<'_, Listening<UnixListener>>> for …`. `SocketAddr` has it already.
+/// [Connect info](axum::Router::into_make_service_with_connect_info) is the listener's
+/// [`Addr`](Listener::Addr): `SocketAddr` with TCP. For more than that, such as the credentials of a Unix socket's
+/// peer, serve a listener whose `Addr` holds it. axum allows no other type here, since its implementation of
+/// [`Connected`](axum::extract::connect_info::Connected) for [`TapIo`] covers all of them.
 pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>)>;
 
 /// Serves an app until the process is told to stop, then drains it and closes the manager.
 ///
-/// It takes what [`axum::serve`] takes: any [`Listener`] (of TCP, of a Unix socket), and a `Router`, a method router,
-/// or one of them with connect info. Awaiting it runs the server:
+/// It takes what [`axum::serve()`] takes: any [`Listener`] (of TCP, of a Unix socket), and a `Router`, a method router,
+/// or one of them with [connect info](Listening). Awaiting it runs the server:
 ///
-/// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) begins the end.
+/// 1. SIGTERM or Ctrl-C (or [`stop_when`](Serve::stop_when), or [`TenantManager::begin_closing`]) stops it:
 ///    [`TenantManager::closing`] resolves, and `/readyz` answers 503.
 /// 2. After the [`ready_delay`](Serve::ready_delay), no connection is accepted any more and idle ones are closed.
 /// 3. Requests under way have the [`drain`](Serve::drain) time. Connections that are left then are cut: half-sent
 ///    requests, clients that read slowly, streams without an end. Their handlers are dropped and their
 ///    transactions rolled back.
-/// 4. The manager is [closed](TenantManager::close_within).
+/// 4. The manager is [closed](TenantManager::close_within). Of several servers that share a manager, the last to
+///    drain closes it.
 ///
 /// A second signal ends all of it at once, see [`ServeEnd::Forced`](tenantry::serve::ServeEnd::Forced).
 /// A websocket or a stream of server-sent events should select on [`TenantManager::closing`]; otherwise it is
@@ -69,7 +71,7 @@ pub type Listening<L> = TapIo<Guarded<L>, fn(&mut GuardedIo<<L as Listener>::Io>
 /// # Cancel safety
 ///
 /// When the future is dropped, the manager is not closed and connections that are open are served on, as with
-/// [`axum::serve`].
+/// [`axum::serve()`].
 pub fn serve<L, M, S>(listener: L, app: M, manager: &TenantManager) -> Serve<L, M>
 where
     L: Listener,
@@ -113,6 +115,12 @@ impl<L: Listener, M> Serve<L, M> {
     /// A program that handles signals itself turns it off and uses [`stop_when`](Self::stop_when).
     pub fn signals(self, listen: bool) -> Self {
         self.with(|options| options.signals(listen))
+    }
+
+    /// Sets whether a second signal ends the process. Default: `true`; see
+    /// [`ServeOptions::exit_on_second_signal`].
+    pub fn exit_on_second_signal(self, exit: bool) -> Self {
+        self.with(|options| options.exit_on_second_signal(exit))
     }
 
     /// Stops the server when this future ends, too.
@@ -188,7 +196,9 @@ struct AxumServing {
     connections: Arc<Connections>,
 }
 
-/// How long connections that were cut may take to end: a handler runs on to its next `.await`.
+/// How long connections that were cut may take to end. A handler runs on to its next `.await`; and hyper does not look
+/// at a connection whose handler has not answered while the client's next request is there already, and so does not
+/// notice the cut.
 const LAST_STEP: Duration = Duration::from_secs(1);
 
 impl Serving for AxumServing {

@@ -1,7 +1,7 @@
 //! The cases that every adapter has to pass.
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::{Body, to_bytes},
     extract::{DefaultBodyLimit, Path, Request},
     http::{StatusCode, request::Parts},
@@ -14,13 +14,14 @@ use axum::{
 };
 use futures_util::TryStreamExt;
 use serde::Deserialize;
+use tenantry::{Tenant, context};
 use tenantry_acceptance::{
     Adapter, App, BODY_LIMIT, Claim, DOMAIN, PATH_PREFIX, Resolver, Server, tenant_in_store,
     tenant_of_claim, tenant_of_host, tenant_of_query, work,
 };
 use tenantry_axum::{
-    Authorize, AuthorizeError, CurrentTenant, Db, DbError, Mapped, TenantDb, TenantLayer, Tx,
-    TxWith, resolve, response_for,
+    Authorize, AuthorizeError, ContextLayer, CurrentTenant, Db, DbError, Mapped, Shared, Switch,
+    TenantDb, TenantLayer, Tx, TxWith, resolve, response_for,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -54,6 +55,7 @@ fn router(app: &App) -> Router {
         .route("/t/{tenant}/users/{id}", get(user))
         .route("/name", get(name))
         .route("/own-name", get(own_name))
+        .route("/plan", get(plan))
         .route("/users", post(add))
         .route("/raw", post(raw))
         .route("/forget", post(forget))
@@ -79,16 +81,28 @@ fn router(app: &App) -> Router {
         .layer(with_resolver(layer.clone(), app.resolver))
         .layer(from_fn(verify))
         .merge(bound(&layer))
+        .merge(acting(&layer))
+        .merge(in_context(&layer))
         .merge(
             Router::new()
                 .route("/guests/tenant", get(tenant))
                 .layer(layer.clone().authorize(Guests)),
         )
-        .merge(Router::new().route("/optional/name", get(maybe_name)).layer(layer.optional()))
+        .merge(
+            Router::new()
+                .route("/optional/name", get(maybe_name))
+                .route("/optional/plan", get(plan))
+                .layer(layer.optional()),
+        )
+        .merge(
+            Router::new().route("/managed/plan", get(plan)).layer(Extension(app.manager.clone())),
+        )
+        .route("/outside/plan", get(plan))
         .route("/outside/db", get(async |_: Db| ()))
         .route("/outside/tx", get(async |_: Tx| ()))
         .route("/outside/tenant", get(tenant))
         .route("/outside/open", get(async || "open"))
+        .layer(from_fn(tell))
 }
 
 /// The routes whose layer compares the tenant with the caller's.
@@ -105,6 +119,39 @@ fn bound(layer: &TenantLayer) -> Router {
         .merge(optional.layer(by_claim.clone().optional()))
         .layer(from_fn(verify))
         .merge(outside.layer(from_fn(verify)).layer(by_claim))
+}
+
+/// The route whose layer lets operators switch.
+fn acting(layer: &TenantLayer) -> Router {
+    let user = |parts: &Parts| {
+        let user = parts.headers.get("x-user").and_then(|user| user.to_str().ok());
+        user.map(str::to_owned)
+    };
+    let act_as = resolve::Header::from_static("x-act-as-tenant");
+    let layer = layer
+        .clone()
+        .bound_to(|parts| tenant_of_claim(parts.extensions.get::<Claim>()))
+        .authorize(move |_: &TenantDb, parts: &Parts| {
+            let is_member = user(parts).is_some_and(|user| user == "member");
+            async move { is_member.then_some(()).ok_or(AuthorizeError::Denied) }
+        })
+        .switch(act_as, move |_: &Switch, parts: &Parts| work::is_operator(user(parts)));
+    let answer = async |CurrentTenant(tenant): CurrentTenant, switch: Option<Extension<Switch>>| {
+        work::acting(tenant.id(), switch.as_deref())
+    };
+    Router::new().route("/acting/tenant", get(answer)).layer(layer).layer(from_fn(verify))
+}
+
+/// The routes that have their tenant in scope.
+fn in_context(layer: &TenantLayer) -> Router {
+    let names = async || Body::from_stream(work::names_in_context());
+    let open = async || if context::current().is_err() { "open" } else { "" };
+    let names = Router::new().route("/context/names", get(names));
+    let open = Router::new().route("/context-optional/open", get(open));
+    names
+        .layer(ContextLayer::new())
+        .layer(layer.clone())
+        .merge(open.layer(ContextLayer::new()).layer(layer.clone().optional()))
 }
 
 fn with_resolver(layer: TenantLayer, resolver: Resolver) -> TenantLayer {
@@ -127,6 +174,17 @@ async fn verify(mut request: Request, next: Next) -> Response {
         request.extensions_mut().insert(Claim { tenant });
     }
     next.run(request).await
+}
+
+/// Stands for an access log.
+async fn tell(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let tenant = response.extensions().get::<Tenant>().map(|tenant| tenant.id().to_string());
+    if let Some(tenant) = tenant {
+        let tenant = tenant.try_into().expect("an id can be in a header");
+        response.headers_mut().insert("x-served-tenant", tenant);
+    }
+    response
 }
 
 struct Members;
@@ -170,6 +228,10 @@ async fn user(CurrentTenant(tenant): CurrentTenant, Path(path): Path<UserPath>) 
 
 async fn name(Db(db): Db) -> Result<String, DbError> {
     Ok(work::name(&db).await?)
+}
+
+async fn plan(Shared(shared): Shared) -> Result<String, DbError> {
+    Ok(work::plan(&shared).await?)
 }
 
 async fn maybe_name(db: Option<Db>) -> Result<String, DbError> {

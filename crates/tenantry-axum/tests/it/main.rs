@@ -1,5 +1,6 @@
 //! The promises of the crate, each kept against a real PostgreSQL.
 
+mod spans;
 mod support;
 
 mod acceptance;
@@ -7,6 +8,8 @@ mod authorize;
 mod bodies;
 mod bound;
 mod errors;
+mod forgotten;
+mod messages;
 mod missing_layer;
 mod nesting;
 #[cfg(feature = "ops")]
@@ -16,3 +19,7 @@ mod overhead;
 mod rejection;
 mod resolvers;
 mod scope;
+#[cfg(all(feature = "ops", feature = "serve"))]
+mod serve;
+#[cfg(feature = "serve")]
+mod serve_listeners;

@@ -1,7 +1,7 @@
 //! A handler outside of the layer: the log names what is missing, the client learns nothing.
 
 use axum::{Router, http::StatusCode, routing::get as on_get};
-use tenantry_axum::{CurrentTenant, Db, TenantLayer, Tx};
+use tenantry_axum::{CurrentTenant, Db, Shared, TenantLayer, Tx};
 
 use crate::support::{Log, TestResult, get, get_without_tenant, offline};
 
@@ -10,11 +10,12 @@ async fn is_a_500_that_the_log_explains() -> TestResult {
     let app = Router::new()
         .route("/db", on_get(async |_: Db| ()))
         .route("/tx", on_get(async |_: Tx| ()))
+        .route("/shared", on_get(async |_: Shared| ()))
         .route("/tenant", on_get(async |_: CurrentTenant| ()))
         .route("/maybe-db", on_get(async |_: Option<Db>| ()))
         .route("/maybe-tx", on_get(async |_: Option<Tx>| ()))
         .route("/maybe-tenant", on_get(async |_: Option<CurrentTenant>| ()));
-    for path in ["/db", "/tx", "/tenant", "/maybe-db", "/maybe-tx", "/maybe-tenant"] {
+    for path in ["/db", "/tx", "/shared", "/tenant", "/maybe-db", "/maybe-tx", "/maybe-tenant"] {
         let log = Log::capture();
         let answer = get(&app, path, "acme").await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");

@@ -23,7 +23,7 @@ pub(crate) use progress::Progress;
 pub(crate) use style::Style;
 pub(crate) use table::Table;
 
-use crate::{args::Global, failure::Failure};
+use crate::{args::Global, failure::Failure, words::translated};
 
 /// How a command prints.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Output {
                 .map_err(|error| Failure::while_doing("writing the report as JSON", &error))?;
             return self.print(&json);
         }
-        self.print(&text())
+        self.print(&translated(&text()))
     }
 
     /// Prints lines on standard output.
@@ -73,7 +73,9 @@ impl Output {
             return Err(Failure::new("--json and --format github contradict each other")
                 .hint("leave one of them out"));
         }
-        annotations.iter().try_for_each(|annotation| self.print(&annotation.to_string()))
+        annotations
+            .iter()
+            .try_for_each(|annotation| self.print(&translated(&annotation.to_string())))
     }
 
     /// Returns the colours of standard output.
@@ -84,14 +86,18 @@ impl Output {
     /// Tells something beside the report, unless that is not wanted.
     pub(crate) fn note(&self, note: impl fmt::Display) {
         if !self.quiet {
-            tell(format_args!("note: {}\n", plain(&note.to_string())));
+            tell(format_args!("note: {}\n", plain(&translated(&note.to_string()))));
         }
     }
 
     /// Warns of something.
     pub(crate) fn warn(&self, warning: impl fmt::Display) {
         let style = Style::of(&io::stderr());
-        tell(format_args!("{}: {}\n", style.warning("warning"), plain(&warning.to_string())));
+        tell(format_args!(
+            "{}: {}\n",
+            style.warning("warning"),
+            plain(&translated(&warning.to_string()))
+        ));
     }
 
     /// Shows how far many tenants have come, on a terminal.
@@ -136,7 +142,7 @@ pub(crate) fn tell(text: impl fmt::Display) {
 /// Prints why a command could not run.
 pub(crate) fn error(failure: &Failure) {
     let style = Style::of(&io::stderr());
-    tell(format_args!("{}: {}\n", style.error("error"), plain(&failure.to_string())));
+    tell(format_args!("{}: {}\n", style.error("error"), plain(&translated(&failure.to_string()))));
 }
 
 /// Lets the library log to standard error, if that is wanted.

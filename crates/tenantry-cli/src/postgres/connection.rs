@@ -156,6 +156,11 @@ impl Settings {
     /// Returns how upkeep reaches the database: as a role of its own, where one is set.
     pub(crate) fn upkeep_connection(&self) -> Result<Connection, Failure> {
         let connection = self.connection()?;
+        if let Some(url) = self.upkeep_url()? {
+            let upkeep = Connection::parse(url)?;
+            let password = upkeep.get("password");
+            return Ok(connection.set("user", upkeep.get("user")).set("password", password));
+        }
         let Some(user) = self.text(&key::UPKEEP_USER) else { return Ok(connection) };
         let password = self.upkeep_password()?;
         Ok(connection.set("user", Some(user)).set("password", password.as_deref()))

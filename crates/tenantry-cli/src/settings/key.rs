@@ -54,8 +54,10 @@ keys! {
         "file whose first line is the password; without it, PGPASSWORD and ~/.pgpass are read";
     PASSWORD_COMMAND: "database.password_command", Kind::Text, None,
         "shell command that prints the password";
+    UPKEEP_URL: "upkeep.url", Kind::Url, None,
+        "URL with the role that migrates and creates tenants: its user and password, on the same server and database";
     UPKEEP_USER: "upkeep.user", Kind::Text, None,
-        "role that migrates and creates tenants, if it is not the one in the URL";
+        "that role without a URL, if it is not the one in database.url";
     UPKEEP_PASSWORD_FILE: "upkeep.password_file", Kind::Path, None,
         "file whose first line is its password";
     UPKEEP_PASSWORD_COMMAND: "upkeep.password_command", Kind::Text, None,

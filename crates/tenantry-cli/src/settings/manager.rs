@@ -21,7 +21,9 @@ impl Settings {
             Some(catalog) => builder.catalog(catalog),
             None => builder.catalog(self.schema_catalog()?),
         };
-        if let Some(user) = self.text(&key::UPKEEP_USER) {
+        if let Some(url) = self.upkeep_url()? {
+            builder = builder.upkeep_url(url);
+        } else if let Some(user) = self.text(&key::UPKEEP_USER) {
             let credentials = Credentials::new(user);
             let password = self.upkeep_password()?;
             builder = builder

@@ -48,6 +48,24 @@ impl Settings {
         }
     }
 
+    /// Returns the URL of upkeep, where one is set.
+    ///
+    /// # Errors
+    ///
+    /// When its user or password is set beside it.
+    pub(crate) fn upkeep_url(&self) -> Result<Option<&str>, Failure> {
+        let url = self.text(&key::UPKEEP_URL);
+        let beside = [&key::UPKEEP_USER, &key::UPKEEP_PASSWORD_FILE, &key::UPKEEP_PASSWORD_COMMAND];
+        match beside.into_iter().find(|key| self.text(key).is_some()) {
+            Some(other) if url.is_some() => Err(Failure::new(format!(
+                "{} and {} are both set: one of them must go",
+                self.place(&key::UPKEEP_URL),
+                self.place(other)
+            ))),
+            _ => Ok(url),
+        }
+    }
+
     /// Returns the password of upkeep, where one is set.
     pub(crate) fn upkeep_password(&self) -> Result<Option<String>, Failure> {
         self.password(&key::UPKEEP_PASSWORD_FILE, &key::UPKEEP_PASSWORD_COMMAND)

@@ -83,7 +83,7 @@ async fn scripts_and_pages_are_made_for_every_command() {
     let folder = Folder::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = folder.tenantry(["completions", shell]).run().await.ended_with(0);
-        assert!(ran.stdout.contains("error-budget") && ran.stderr.is_empty(), "{shell}");
+        assert!(ran.stdout.contains("max-failures") && ran.stderr.is_empty(), "{shell}");
     }
     let ran = folder.tenantry(["man"]).run().await.ended_with(0);
     assert!(ran.stdout.contains(".TH tenantry"), "{ran:?}");

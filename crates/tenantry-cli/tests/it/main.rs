@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails says where, in helpers of tests, too")]
 
+mod adoption;
 mod bad_input;
 mod catalogs;
 mod dump;
+mod existing;
 mod exit_codes;
 mod guide;
 mod help;

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// - that the neighbour's tables are as it has written them, and were at every look;
 /// - that none of its values are in the tables of the test's tenants;
-/// - that none are in the responses of [`TestTenant::call`] and [`TestTenant::call_actix`], and in what was
+/// - that none are in the responses of `TestTenant::call` and `TestTenant::call_actix`, and in what was
 ///   given to [`TestTenant::has_read`].
 ///
 /// It cannot see values that the test reads in other ways, through a handle or over a socket: give

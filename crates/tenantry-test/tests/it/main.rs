@@ -4,6 +4,7 @@
 
 mod attribute;
 mod neighbour;
+mod nested;
 mod requests;
 mod tidy;
 mod without_attribute;

@@ -22,6 +22,7 @@ use super::{Resolve, ResolveError};
 /// # let parts = http::Request::get("/?tenant=acme").body(()).unwrap().into_parts().0;
 /// # assert_eq!(resolver().resolve(&parts).unwrap().unwrap().as_str(), "acme");
 /// ```
+#[diagnostic::do_not_recommend]
 impl<F> Resolve for F
 where
     F: Fn(&Parts) -> Result<Option<TenantId>, ResolveError> + Send + Sync + 'static,

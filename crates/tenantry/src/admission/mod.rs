@@ -6,8 +6,9 @@
 //!
 //! 1. shows the head of a request as a [`RequestHead`], [checks](check_head) it, and asks a resolver:
 //!    [`Header`], [`Host`], [`Subdomain`], [`PathPrefix`] or one of its own;
-//! 2. lets [`Presence`] say what it means when there is no tenant id;
-//! 3. compares it with the tenant of the caller's session or token: [`check_bound`];
+//! 2. lets [`Presence`] say what it means when there is no tenant id, or [`Target`] where operators may
+//!    [`Switch`] to another tenant;
+//! 3. [records](record_tenant) it in the current span, and compares it with the tenant of the caller's session or token: [`check_bound`];
 //! 4. asks the [manager](crate::TenantManager::tenant_to_authorize), and whoever knows whether the caller
 //!    may use the tenant ([`AuthorizeError`]), and has [`check_authorized`] decide;
 //! 5. leaves the handle with the request, or [`NoTenant`];
@@ -62,6 +63,8 @@ mod bound;
 mod caller_tenant;
 mod no_tenant;
 mod presence;
+mod span;
+mod switch;
 
 mod failure;
 mod kind;
@@ -85,5 +88,7 @@ pub use presence::Presence;
 pub use problem::Problem;
 pub use rejection::Rejection;
 pub use resolve_error::ResolveError;
+pub use span::record_tenant;
 pub use statement::statement_problem;
 pub use subdomain::Subdomain;
+pub use switch::{Switch, Target};

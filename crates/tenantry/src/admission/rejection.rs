@@ -206,6 +206,7 @@ mod tests {
         let kinds = [
             ErrorKind::Placement,
             ErrorKind::IdleInTransaction,
+            ErrorKind::NestedAcquire,
             ErrorKind::Config,
             ErrorKind::NoTenant,
             ErrorKind::Database,

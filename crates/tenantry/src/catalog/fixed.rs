@@ -35,6 +35,10 @@ impl FromIterator<TenantRecord> for FixedCatalog {
 }
 
 impl Catalog for FixedCatalog {
+    fn lists_new(&self) -> bool {
+        false
+    }
+
     fn resolve<'a>(&'a self, _: Ask<'a>, id: &'a TenantId) -> Answer<'a, Option<TenantRecord>> {
         let record = self.0.iter().find(|record| record.id == *id).cloned();
         Box::pin(std::future::ready(Ok(record)))

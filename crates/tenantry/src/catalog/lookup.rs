@@ -271,6 +271,10 @@ impl Lookup {
         self.0.catalog.finds_schemas()
     }
 
+    pub(crate) fn lists_new(&self) -> bool {
+        self.0.catalog.lists_new()
+    }
+
     pub(crate) fn names_roles(&self) -> bool {
         self.0.catalog.names_roles()
     }

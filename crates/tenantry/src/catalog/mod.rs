@@ -49,6 +49,11 @@ use crate::{
 ///
 /// Implement it to keep tenants anywhere else. It is asked through a cache: an answer may be used for
 /// as long as [`CatalogOptions`] says.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a catalog of tenants",
+    label = "not a `Catalog`",
+    note = "use `SchemaDiscovery`, `TableCatalog` or `FixedCatalog`; wrap a closure in `CatalogFn::new`"
+)]
 pub trait Catalog: fmt::Debug + Send + Sync + 'static {
     /// Looks one tenant up. `None` when there is no such tenant.
     ///
@@ -140,6 +145,15 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
     fn write<'a>(&'a self, write: Write<'a>, change: CatalogChange<'a>) -> Answer<'a, ()> {
         let _ = write;
         Box::pin(std::future::ready(change.unwritten()))
+    }
+
+    /// Returns `true` if tenants are listed as soon as this catalog has [written](Self::write) that they were created,
+    /// or [find themselves](Self::finds_schemas). Default: `true`.
+    ///
+    /// Where it is `false`, because the list is somebody else's and only read, no schema is
+    /// [adopted](crate::provision::Provisioner::adopt): it would get a tenant's name and no tenant.
+    fn lists_new(&self) -> bool {
+        true
     }
 
     /// Returns `true` if a tenant is there as soon as its schema is. A schema that is not ready then never

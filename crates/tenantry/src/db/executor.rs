@@ -13,7 +13,7 @@ use super::{
     patience::{Late, Patience},
     statement::Statement,
 };
-use crate::pool::{Effect, Session};
+use crate::pool::{Effect, Holder, Session};
 
 type Step = Either<PgQueryResult, PgRow>;
 
@@ -34,6 +34,8 @@ impl Handle {
             let mut next = Some(statement);
             let mut patience = Patience::new(self.limit());
             let (mut rows, mut in_doubt) = (0_u64, false);
+            // The reader of a stream that holds a row has the connection in hand.
+            let mut reader = None;
             let mut running = self.running(sql);
             let mut outcome = Ok(());
             while let Some(statement) = next.take() {
@@ -49,7 +51,10 @@ impl Handle {
                                 again = None;
                                 rows += u64::from(step.is_right());
                                 running.may_end_with(rows);
+                                let reader = *reader.get_or_insert_with(Holder::current);
+                                let holding = self.notes_holders().then(|| session.held.by(reader));
                                 yield step;
+                                drop(holding);
                             }
                             Ok(Ok(None)) => break,
                             Ok(Err(error)) => {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, ErrorClass, ErrorKind, RETRY_AFTER, class_of},
     event::{Observer, Ran, Retry, RetryOf},
-    pool::{Class, Effect, Lease, Occupant, Purpose, Server, Session},
+    pool::{Class, Effect, Lease, Occupant, Purpose, Server, Session, TransactionWatch, Watched},
     retry::Retrier,
     tenant::{Ident, TenantId},
 };
@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct Handle {
     server: Arc<Server>,
     occupant: Arc<Occupant>,
+    /// Who wants to know of transactions that are dropped.
+    watched: Option<Arc<Watched>>,
 }
 
 /// A way to run a statement on a connection.
@@ -33,7 +35,15 @@ pub(super) type Run<T> =
 
 impl Handle {
     pub(crate) fn new(server: Arc<Server>, occupant: Arc<Occupant>) -> Self {
-        Self { server, occupant }
+        Self { server, occupant, watched: None }
+    }
+
+    /// Returns a handle whose transactions are watched.
+    pub(super) fn watched(&self) -> (Self, TransactionWatch) {
+        let (watch, watched) = TransactionWatch::new();
+        let Self { server, occupant, .. } = self;
+        let (server, occupant) = (Arc::clone(server), Arc::clone(occupant));
+        (Self { server, occupant, watched: Some(watched) }, watch)
     }
 
     pub(crate) fn observer(&self) -> &Observer {
@@ -47,17 +57,34 @@ impl Handle {
 
     /// Takes a connection to be handed out.
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
+        self.lease_of_library().await.map(in_hand)
+    }
+
+    /// Takes a connection to be handed out to a part of the library that has several in one task.
+    pub(super) async fn lease_of_library(&self) -> Result<Lease, Error> {
         self.server.acquire(&self.occupant, Purpose::Lease).await
+    }
+
+    /// Takes a connection to be handed out, and waits for so long at most.
+    pub(super) async fn lease_within(&self, limit: Duration) -> Result<Lease, Error> {
+        self.server.acquire_within(limit, &self.occupant, Purpose::Lease).await.map(in_hand)
+    }
+
+    /// Takes a connection to be handed out, if one is idle.
+    pub(super) async fn try_lease(&self) -> Result<Option<Lease>, Error> {
+        let taken = self.server.try_acquire(&self.occupant, Purpose::Lease).await;
+        taken.map(|lease| lease.map(in_hand))
     }
 
     /// Takes a connection for a transaction.
     pub(super) async fn lease_for_transaction(&self) -> Result<Lease, Error> {
-        self.server.acquire(&self.occupant, Purpose::Transaction).await
+        self.server.acquire(&self.occupant, Purpose::Transaction).await.map(in_hand)
     }
 
     /// Begins a transaction with this statement, or with a plain `begin`.
     pub(super) async fn begin(&self, with: Option<SqlStr>) -> sqlx::Result<TenantTransaction> {
-        TenantTransaction::open_with(self.lease_for_transaction().await?, with).await
+        let lease = self.lease_for_transaction().await?;
+        TenantTransaction::open_with(lease, with, self.watched.clone()).await
     }
 
     /// Begins a transaction of upkeep's in the schema.
@@ -69,6 +96,11 @@ impl Handle {
 
     pub(super) fn role_of_manager(&self) -> Option<&Ident> {
         self.server.role_of_manager()
+    }
+
+    /// Returns `true` if it is noted which task has a connection in hand.
+    pub(super) fn notes_holders(&self) -> bool {
+        !self.occupant.may_nest()
     }
 
     pub(super) async fn ping(&self) -> Result<(), Error> {
@@ -128,6 +160,11 @@ impl Handle {
 
     pub(crate) fn occupant(&self) -> &Arc<Occupant> {
         &self.occupant
+    }
+
+    /// Returns a handle of the shared schema on the same server.
+    pub(super) fn shared(&self) -> Self {
+        Self::new(Arc::clone(&self.server), Arc::clone(self.server.shared()))
     }
 
     /// Pings until that succeeds, fails for good, or the policy has had enough.
@@ -206,6 +243,12 @@ impl Handle {
     }
 }
 
+/// Notes that the task that runs this has a connection in hand.
+fn in_hand(mut lease: Lease) -> Lease {
+    lease.note_holder();
+    lease
+}
+
 /// A statement that is running. Dropping it tells that it has ended.
 pub(super) struct Running<'a> {
     handle: &'a Handle,
@@ -235,7 +278,7 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let Handle { server, occupant } = self.handle;
+        let Handle { server, occupant, .. } = self.handle;
         let (whose, sql) = (occupant.whose(), self.sql.as_str());
         let ran = Ran { whose, sql, duration: self.began.elapsed(), outcome: self.if_dropped };
         match occupant.class {

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sqlx::{Postgres, SqlSafeStr, Transaction, postgres::types::Oid};
 
@@ -6,7 +6,7 @@ use super::{Handle, TenantTransaction};
 use crate::{
     error::Error,
     event::Observer,
-    pool::{Lease, Occupant},
+    pool::{Lease, Occupant, TransactionWatch},
     tenant::{Ident, SchemaOid},
 };
 
@@ -23,6 +23,10 @@ pub struct SharedDb {
 impl SharedDb {
     pub(crate) fn new(handle: Handle) -> Self {
         Self { handle }
+    }
+
+    pub(crate) fn occupant(&self) -> &Arc<Occupant> {
+        self.handle.occupant()
     }
 
     /// Says of each occupant whether its schema and its role are there and may be used, in one round
@@ -106,6 +110,38 @@ impl SharedDb {
         Ok(self.handle.lease().await?)
     }
 
+    /// Takes a connection for a part of the library that has several in one task.
+    pub(crate) async fn acquire_for_library(&self) -> Result<Lease, Error> {
+        self.handle.lease_of_library().await
+    }
+
+    /// Takes a connection as [`acquire`](Self::acquire) does, and waits for `limit` at most, as
+    /// [`TenantDb::acquire_within`](crate::TenantDb::acquire_within) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TenantDb::acquire`](crate::TenantDb::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe, as [`TenantDb::acquire`](crate::TenantDb::acquire) is.
+    pub async fn acquire_within(&self, limit: Duration) -> sqlx::Result<Lease> {
+        Ok(self.handle.lease_within(limit).await?)
+    }
+
+    /// Takes a connection if one is idle, as [`TenantDb::try_acquire`](crate::TenantDb::try_acquire) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TenantDb::try_acquire`](crate::TenantDb::try_acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe, as [`TenantDb::acquire`](crate::TenantDb::acquire) is.
+    pub async fn try_acquire(&self) -> sqlx::Result<Option<Lease>> {
+        Ok(self.handle.try_lease().await?)
+    }
+
     /// Takes a connection and begins a transaction on it.
     ///
     /// # Errors
@@ -176,6 +212,13 @@ impl SharedDb {
         E: From<sqlx::Error>,
     {
         self.handle.transaction(work).await
+    }
+
+    /// Returns a handle on the same schema whose transactions are watched, as
+    /// [`TenantDb::watch_transactions`](crate::TenantDb::watch_transactions) does.
+    pub fn watch_transactions(&self) -> (Self, TransactionWatch) {
+        let (handle, watch) = self.handle.watched();
+        (Self { handle }, watch)
     }
 
     /// Takes a connection and asks the server for a sign of life on it.

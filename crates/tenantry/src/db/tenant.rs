@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{Postgres, SqlSafeStr, Transaction};
 
-use super::{Handle, TenantTransaction};
+use super::{Handle, SharedDb, TenantTransaction};
 use crate::{
     error::Error,
-    pool::{Lease, Occupant},
+    pool::{Lease, Occupant, TransactionWatch},
     tenant::Tenant,
 };
 
@@ -47,6 +47,25 @@ impl TenantDb {
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
+    }
+
+    /// Returns the schema that this tenant shares with the others, as
+    /// [`TenantManager::shared`](crate::TenantManager::shared) does: for code that has the handle and not the
+    /// manager.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(db: tenantry::TenantDb) -> sqlx::Result<()> {
+    /// let plan: String = sqlx::query_scalar("select plan from plans where tenant = $1")
+    ///     .bind(db.tenant().id().as_str())
+    ///     .fetch_one(&db.shared())
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn shared(&self) -> SharedDb {
+        SharedDb::new(self.handle.shared())
     }
 
     /// Returns what makes a session the tenant's, as settings by name: `search_path`, `role` where the tenant has one,
@@ -101,6 +120,59 @@ impl TenantDb {
     /// Safe: when dropped, the place in the queue, or the connection, goes back to the pool.
     pub async fn acquire(&self) -> sqlx::Result<Lease> {
         Ok(self.handle.lease().await?)
+    }
+
+    /// Takes a connection as [`acquire`](Self::acquire) does, and waits for `limit` at most, whatever
+    /// [`acquire_timeout`](crate::PoolOptions::acquire_timeout) says.
+    ///
+    /// A short one suits work that has something else to offer, and a long one a job in the background that
+    /// nobody waits for. With [`Duration::ZERO`] it fails unless it gets a connection without waiting at
+    /// all, for the server either; [`try_acquire`](Self::try_acquire) is meant for that.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn example(db: tenantry::TenantDb) -> sqlx::Result<()> {
+    /// let mut lease = db.acquire_within(Duration::from_secs(60)).await?;
+    /// sqlx::query("refresh materialized view totals").execute(&mut *lease).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe, as [`acquire`](Self::acquire) is.
+    pub async fn acquire_within(&self, limit: Duration) -> sqlx::Result<Lease> {
+        Ok(self.handle.lease_within(limit).await?)
+    }
+
+    /// Takes a connection if one is idle; `None` if none is, or if the tenant may have no more.
+    ///
+    /// It never waits in the queue and never opens a connection, but it may send one message to the server
+    /// and wait for the answer: a connection that was last used for another tenant, or has been idle for a
+    /// while, is prepared as every other. It does not overtake requests of the tenant that are waiting.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire), but for
+    /// [`Overloaded`](crate::ErrorKind::Overloaded). [`Timeout`](crate::ErrorKind::Timeout) means that the
+    /// server has not answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe, as [`acquire`](Self::acquire) is.
+    pub async fn try_acquire(&self) -> sqlx::Result<Option<Lease>> {
+        Ok(self.handle.try_lease().await?)
+    }
+
+    /// Takes a connection for a part of the library that has several in one task.
+    pub(crate) async fn acquire_for_library(&self) -> Result<Lease, Error> {
+        self.handle.lease_of_library().await
     }
 
     pub(crate) async fn acquire_alive(&self) -> Result<Lease, Error> {
@@ -199,6 +271,32 @@ impl TenantDb {
         E: From<sqlx::Error>,
     {
         self.handle.transaction(work).await
+    }
+
+    /// Returns a handle on the same database whose transactions are watched: one that is dropped without
+    /// `commit` after it has changed something is logged as a warning, once the work is known to have
+    /// [succeeded](TransactionWatch::succeeded).
+    ///
+    /// The watch covers what [`begin`](Self::begin) and [`begin_with`](Self::begin_with) of that handle and
+    /// its clones begin. It does not cover [`transaction`](Self::transaction), which commits by itself, nor
+    /// one that is begun on a [`Lease`]. It costs nothing until a transaction is dropped; then the server is
+    /// asked in the background, before the rollback, whether it had changed anything. Rows that were locked
+    /// with `select … for update` count as changes.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(db: tenantry::TenantDb) -> sqlx::Result<()> {
+    /// let (db, watch) = db.watch_transactions();
+    /// let mut tx = db.begin().await?;
+    /// sqlx::query("delete from drafts").execute(&mut *tx).await?;
+    /// drop(tx); // a `commit` was forgotten
+    /// watch.succeeded(); // logs "a transaction was dropped without commit, and …"
+    /// # Ok(()) }
+    /// ```
+    pub fn watch_transactions(&self) -> (Self, TransactionWatch) {
+        let (handle, watch) = self.handle.watched();
+        (Self { handle, tenant: self.tenant.clone() }, watch)
     }
 
     /// Takes a connection and asks the server for a sign of life on it.

@@ -11,7 +11,7 @@ use sqlx_core::transaction::TransactionManager;
 
 use crate::{
     error::Error,
-    pool::{Effect, Lease, Occupant},
+    pool::{Effect, Lease, Occupant, Watched},
     tenant::TenantId,
 };
 
@@ -72,11 +72,22 @@ pub struct TenantTransaction {
 
 impl TenantTransaction {
     pub(crate) async fn open(lease: Lease) -> Result<Self, Error> {
-        Ok(Self::open_with(lease, None).await?)
+        Ok(Self::begin_on(lease, None).await?)
     }
 
-    /// Begins with this statement, or with a plain `begin`.
-    pub(super) async fn open_with(mut lease: Lease, begin: Option<SqlStr>) -> sqlx::Result<Self> {
+    /// Begins a transaction of the application's with this statement, or with a plain `begin`. Where it is
+    /// watched, the pool notes when it is dropped after changes.
+    pub(super) async fn open_with(
+        lease: Lease,
+        begin: Option<SqlStr>,
+        watched: Option<Arc<Watched>>,
+    ) -> sqlx::Result<Self> {
+        let mut begun = Self::begin_on(lease, begin).await?;
+        begun.lease.note_open(watched);
+        Ok(begun)
+    }
+
+    async fn begin_on(mut lease: Lease, begin: Option<SqlStr>) -> sqlx::Result<Self> {
         // The lease counts as changed from here on, so a transaction that was begun without anybody
         // hearing of it is rolled back with everything else. sqlx's own depth would not tell: it is
         // raised only after the answer has come.
@@ -141,6 +152,7 @@ impl TenantTransaction {
     ///
     /// When dropped, the transaction may have been committed or not.
     pub async fn commit(mut self) -> sqlx::Result<()> {
+        self.lease.note_ended();
         let committed = commit(self.lease.in_use()).await;
         self.lease.finish(Effect::OnSession, &committed);
         if committed.is_ok() {
@@ -151,6 +163,7 @@ impl TenantTransaction {
 
     /// Makes everything that was done last, and hands the lease out, with the locks of its session.
     pub(crate) async fn commit_and_keep(mut self) -> sqlx::Result<Lease> {
+        self.lease.note_ended();
         let committed = PgTransactionManager::commit(&mut self).await;
         self.lease.finish(Effect::OnSession, &committed);
         committed?;
@@ -160,6 +173,7 @@ impl TenantTransaction {
 
     /// Undoes everything and hands the lease out, with the locks of its session; `None` when it was lost.
     pub(crate) async fn back_out(mut self) -> Option<Lease> {
+        self.lease.note_ended();
         PgTransactionManager::rollback(&mut self).await.is_ok().then_some(self.lease)
     }
 
@@ -171,6 +185,7 @@ impl TenantTransaction {
     ///
     /// What the server answers. The transaction does not last in any case.
     pub async fn rollback(mut self) -> sqlx::Result<()> {
+        self.lease.note_ended();
         PgTransactionManager::rollback(&mut self).await
     }
 }

@@ -18,6 +18,7 @@ use crate::{
         targets::{Found, Named, named},
     },
     fleet::Fleet,
+    pool::as_part,
 };
 
 /// A run over tenants that were listed.
@@ -111,7 +112,7 @@ where
             Found::Suspended | Found::Shared(_) => return EachOutcome::Skipped,
         };
         // The call itself may panic, too, before there is a future.
-        let work = AssertUnwindSafe(async { (self.work)(db).await });
+        let work = AssertUnwindSafe(as_part(async { (self.work)(db).await }));
         match work.catch_unwind().await {
             Ok(Ok(value)) => EachOutcome::Done { value },
             Ok(Err(error)) => EachOutcome::Failed { error: EachFailure::of(error) },

@@ -71,7 +71,7 @@ impl<'a> Together<'a> {
             // The shared schema has no cap, and is served in turn with the tenants.
             let on = match lease.take() {
                 Some(lease) if !lease.is_spent() => Ok(lease),
-                _ => self.fleet.shared().acquire().await,
+                _ => self.fleet.shared().acquire_for_library().await,
             };
             // Without a connection each tenant hears why there is none when it is asked alone.
             let Ok(mut on) = on else { return };

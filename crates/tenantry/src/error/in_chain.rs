@@ -44,10 +44,7 @@ impl Error {
     pub(crate) fn described(error: &(dyn StdError + 'static)) -> Option<Self> {
         match known(error)? {
             Known::Own(error) => Some(error.without_source()),
-            Known::Sqlx(error) => {
-                let own = Self::new(ErrorKind::of_sqlx(error), "running a statement");
-                Some(own.with_class(Some(class_of(error))))
-            }
+            Known::Sqlx(error) => Some(Self::of_sqlx(error).with_class(Some(class_of(error)))),
         }
     }
 }
@@ -121,8 +118,13 @@ mod tests {
             (sqlx::Error::Io(io::ErrorKind::BrokenPipe.into()), ErrorKind::Unavailable),
             (sqlx::Error::ColumnNotFound("x".to_owned()), ErrorKind::Database),
         ] {
+            let described = Error::described(&error).unwrap();
             assert_eq!(ErrorKind::in_chain(&error), Some(kind));
-            assert_eq!(Error::from(error).kind(), kind);
+            let error = Error::from(error);
+            assert_eq!(error.kind(), kind);
+            let of_both = [&described, &error].map(|error| (error.kind(), error.retry_after()));
+            assert_eq!(of_both[0], of_both[1]);
+            assert_eq!(error.retry_after().is_some(), kind == ErrorKind::Timeout);
         }
     }
 }

@@ -10,6 +10,11 @@ use super::{Event, Meters};
 ///
 /// `M` tells the two apart and is inferred. Either may return nothing or a `Result<(), _>`; errors and
 /// panics are counted and logged, and change nothing else.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a hook for `{E}`",
+    label = "expected a closure that takes `{E}`",
+    note = "write `|event| …` or `|event| async move {{ … }}`; either returns nothing or a `Result<(), _>`"
+)]
 pub trait Hook<E, M>: Send + Sync + 'static {
     /// Turns the closure into what the library calls.
     #[doc(hidden)]
@@ -17,6 +22,10 @@ pub trait Hook<E, M>: Send + Sync + 'static {
 }
 
 /// What a [`Hook`] may return.
+#[diagnostic::on_unimplemented(
+    message = "a hook cannot return `{Self}`",
+    label = "a hook returns nothing or a `Result<(), _>`"
+)]
 pub trait HookResult {
     /// Returns what went wrong, if anything did.
     fn failure(self) -> Option<String>;
@@ -54,6 +63,7 @@ pub struct BlockingMarker;
 #[derive(Debug)]
 pub struct AsyncMarker;
 
+#[diagnostic::do_not_recommend]
 impl<E, F, R> Hook<E, BlockingMarker> for F
 where
     F: Fn(E) -> R + Send + Sync + 'static,
@@ -64,6 +74,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E, F, R> Hook<E, AsyncMarker> for F
 where
     F: Fn(E) -> R + Send + Sync + 'static,

@@ -273,6 +273,8 @@ pub struct AcquireTimeout {
     #[serde(rename = "waitedMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub waited: Duration,
+    /// What was in the way, for people: how many connections are in use, and by whom.
+    pub reason: String,
 }
 
 /// A time in which the catalog does not answer and what is known is served.

@@ -103,6 +103,7 @@ impl fmt::Display for Event {
             Self::AcquireTimeout(of) => {
                 out.write_str(" ACQUIRE_TIMEOUT")?;
                 millis(out, "waited", as_millis(of.waited))?;
+                text(out, "reason", &of.reason)?;
             }
             Self::CatalogOutage(of) => {
                 out.write_str(" CATALOG_OUTAGE")?;

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     error::{ErrorClass, class_of, own},
+    error_report::ErrorReport,
     tenant::TenantId,
 };
 
@@ -210,7 +211,10 @@ impl PoolError {
         error: &sqlx::Error,
     ) -> Self {
         let tenant_id = tenant.cloned();
-        let words = own(error).map_or_else(|| error.to_string(), ToString::to_string);
+        let words = match own(error) {
+            Some(own) => ErrorReport::new(own).to_string(),
+            None => ErrorReport::new(error).to_string(),
+        };
         Self { tenant_id, attempted, class: class_of(error), error: words.into() }
     }
 }
@@ -238,8 +242,10 @@ mod tests {
         let options = EventOptions::default().queue(10);
         let shutdown = CancellationToken::new();
         let observer = Observer::new(options, Hooks::default(), 20, &shutdown);
-        let event =
-            || Event::AcquireTimeout(AcquireTimeout { tenant_id: None, waited: Duration::ZERO });
+        let event = || {
+            let (waited, reason) = (Duration::ZERO, String::new());
+            Event::AcquireTimeout(AcquireTimeout { tenant_id: None, waited, reason })
+        };
         // Twenty tenant pools may begin and end.
         (0..1_000).for_each(|_| observer.queue(event()));
         assert_eq!(observer.untold.lock().len(), 40);

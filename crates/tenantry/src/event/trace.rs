@@ -96,6 +96,7 @@ pub(super) fn trace(event: &Event) {
             target: "tenantry::pool",
             tenant,
             waited_ms = as_millis(of.waited),
+            reason = &*of.reason,
             "ACQUIRE_TIMEOUT"
         ),
         Event::CatalogOutage(of) => trace_outage(of),

@@ -5,18 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::figures::{Gauge, Histogram, Outcomes};
 
 /// How a schema has ended in a run of the migrator.
-const MIGRATED: [&str; 7] =
-    ["migrated", "reverted", "marked", "forgotten", "up_to_date", "failed", "skipped"];
+const MIGRATED: [&str; 8] =
+    ["migrated", "reverted", "marked", "forgotten", "up_to_date", "failed", "skipped", "doubtful"];
 
 /// How the creation of a tenant has ended.
-const CREATED: [&str; 5] = ["at_once", "in_steps", "spare", "resumed", "failed"];
+const CREATED: [&str; 7] =
+    ["at_once", "in_steps", "spare", "template", "resumed", "clone", "failed"];
 
 /// Figures of what is done to tenants as a whole. Whatever is only known from a question is as it was when
 /// somebody last had to ask: no figure costs a statement.
 pub(crate) struct UpkeepMeters {
-    pub(crate) migrations: Outcomes<7>,
+    pub(crate) migrations: Outcomes<8>,
     pub(crate) migration: Histogram<14>,
-    pub(crate) creations: Outcomes<5>,
+    pub(crate) creations: Outcomes<7>,
     pub(crate) creation: Histogram<14>,
     has_listed: AtomicBool,
     active: Gauge,

@@ -79,7 +79,7 @@ impl FanOut {
     /// wait on the server and not in memory. When it returns [`ControlFlow::Break`], such as for a closed pipe, the
     /// run stops: statements that are running are cancelled.
     ///
-    /// The text has to be one statement, of any kind that [is not refused](RefusedStatement). Nothing that it
+    /// The text has to be one statement, of any kind that [is not refused](super::RefusedStatement). Nothing that it
     /// leaves on the session lasts: every session is reset afterwards. See the [module](super) for what
     /// the default mode does not stop.
     ///
@@ -89,7 +89,7 @@ impl FanOut {
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config) when an option cannot be used; [`Database`](crate::ErrorKind::Database) with a
-    /// [`RefusedStatement`] as its source when the text is refused; and when the tenants cannot be listed, or there
+    /// [`RefusedStatement`](super::RefusedStatement) as its source when the text is refused; and when the tenants cannot be listed, or there
     /// is no connection. What fails after that is in the report.
     ///
     /// # Cancel safety

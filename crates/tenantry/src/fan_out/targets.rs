@@ -99,14 +99,14 @@ impl Found {
     /// Takes a connection, unless it is known already that there is nothing to do.
     pub(super) async fn session(&self) -> Result<Lease, FanOutOutcome> {
         let lease = match self {
-            Self::Tenant(db) => db.acquire().await,
-            Self::Shared(db) => db.acquire().await,
+            Self::Tenant(db) => db.acquire_for_library().await,
+            Self::Shared(db) => db.acquire_for_library().await,
             Self::Suspended => return Err(FanOutOutcome::Skipped),
             Self::Nothing(error) => {
                 return Err(FanOutOutcome::Failed { error: no_session(error), rows: 0 });
             }
         };
-        lease.map_err(Error::from).map_err(|error| match error.kind() {
+        lease.map_err(|error| match error.kind() {
             // It was suspended meanwhile.
             ErrorKind::Suspended => FanOutOutcome::Skipped,
             _ => FanOutOutcome::Failed { error: no_session(&error), rows: 0 },

@@ -5,7 +5,7 @@ use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
 use super::{
     TenantManager, instance::session_name, overrides::PoolOverrides, parameters::Connecting,
-    url::UrlError,
+    upkeep_url, url::UrlError,
 };
 use crate::{
     catalog::{
@@ -45,6 +45,7 @@ pub struct ManagerBuilder {
     dedicate: Option<Decide>,
     credentials: Option<AskForCredentials>,
     upkeep: Option<Credentials>,
+    upkeep_url: Option<String>,
     connect_credentials: Option<AskAtConnect>,
     after_connect: Option<AfterConnect>,
     after_bind: Option<AskAfterBind>,
@@ -89,6 +90,7 @@ impl ManagerBuilder {
             dedicate: None,
             credentials: None,
             upkeep: None,
+            upkeep_url: None,
             connect_credentials: None,
             after_connect: None,
             after_bind: None,
@@ -338,6 +340,36 @@ impl ManagerBuilder {
     /// ```
     pub fn upkeep_credentials(mut self, credentials: Credentials) -> Self {
         self.upkeep = Some(credentials);
+        self.upkeep_url = None;
+        self
+    }
+
+    /// Gives upkeep the login of a URL, such as the one that migrations have been run with so far: its user and
+    /// password take the place of [`upkeep_credentials`](Self::upkeep_credentials), and the later of the two calls
+    /// counts. Default: none.
+    ///
+    /// The URL must name the server and the database of the manager, which [`build`](Self::build) checks. Its other
+    /// parameters have no effect: connections are made as the manager's URL says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::TenantManager;
+    ///
+    /// # fn example() -> Result<(), tenantry::ConfigError> {
+    /// let manager = TenantManager::builder("postgres://app@db.example/saas")
+    ///     .upkeep_url("postgres://app_owner:secret@db.example/saas")
+    ///     .build()?;
+    /// # drop(manager);
+    /// let elsewhere = TenantManager::builder("postgres://app@db.example/saas")
+    ///     .upkeep_url("postgres://app_owner@other.example/saas")
+    ///     .build();
+    /// assert!(elsewhere.unwrap_err().to_string().contains("another server"));
+    /// # Ok(()) }
+    /// # example().unwrap();
+    /// ```
+    pub fn upkeep_url(mut self, url: impl Into<String>) -> Self {
+        self.upkeep_url = Some(url.into());
         self
     }
 
@@ -500,6 +532,13 @@ impl ManagerBuilder {
         self
     }
 
+    /// Refuses a task that has a connection in hand another one; see
+    /// [`PoolOptions::refuse_nested_acquires`]. Default: `false`; `true` in `tenantry-test`.
+    pub fn refuse_nested_acquires(mut self, refuse: bool) -> Self {
+        self.pool_overrides.refuse_nested_acquires = Some(refuse);
+        self
+    }
+
     /// Sets how often what may succeed the next time is tried again; see [`PoolOptions::retry`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.pool_overrides.retry = Some(policy);
@@ -510,8 +549,9 @@ impl ManagerBuilder {
     ///
     /// The builder's setters [`max_connections`](Self::max_connections),
     /// [`max_connections_per_tenant`](Self::max_connections_per_tenant),
-    /// [`acquire_timeout`](Self::acquire_timeout) and [`retry`](Self::retry) win over these options, before
-    /// or after this call. A `connect_timeout` in the URL is used unless these options have one other than
+    /// [`acquire_timeout`](Self::acquire_timeout),
+    /// [`refuse_nested_acquires`](Self::refuse_nested_acquires) and [`retry`](Self::retry) win over these
+    /// options, before or after this call. A `connect_timeout` in the URL is used unless these options have one other than
     /// the default. A second call replaces the options of the first.
     pub fn pool_options(mut self, options: PoolOptions) -> Self {
         self.pool = options;
@@ -602,6 +642,10 @@ impl ManagerBuilder {
     pub fn build(self) -> Result<TenantManager, ConfigError> {
         let hosts = self.hosts?;
         let connect = hosts.first().ok_or(ConfigError::NoHost)?;
+        let upkeep = match &self.upkeep_url {
+            Some(url) => Some(upkeep_url::credentials(url, &hosts).map_err(ConfigError::Upkeep)?),
+            None => self.upkeep,
+        };
         let pool = self.pool_overrides.apply(self.pool);
         pool.check()?;
         self.events.check()?;
@@ -644,12 +688,12 @@ impl ManagerBuilder {
             credentials: self.connect_credentials,
             after_connect: self.after_connect,
         };
-        let runtime = self.upkeep.as_ref().filter(|upkeep| upkeep.user() != manager);
+        let runtime = upkeep.as_ref().filter(|upkeep| upkeep.user() != manager);
         let runtime = runtime.map(|_| Ident::parse(&manager)).transpose();
         let runtime = runtime.map_err(ConfigError::Role)?;
         let own = Own {
             system,
-            upkeep: self.upkeep.map(Login::upkeeps),
+            upkeep: upkeep.map(Login::upkeeps),
             manager: runtime.clone(),
             extensions: Arc::clone(&extensions),
             guard: Guard::Refuses,
@@ -711,6 +755,9 @@ pub enum ConfigError {
     /// The URL, or an environment variable that goes with it, cannot be used.
     #[error("{0}")]
     Url(#[from] UrlError),
+    /// The [URL of upkeep](ManagerBuilder::upkeep_url) cannot be used.
+    #[error("upkeep: {0}")]
+    Upkeep(#[source] UrlError),
     /// An option cannot be used.
     #[error("option {0}")]
     Option(#[from] OptionsError),

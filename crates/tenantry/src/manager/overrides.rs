@@ -11,6 +11,7 @@ pub(super) struct PoolOverrides {
     pub(super) max_connections: Option<usize>,
     pub(super) max_connections_per_tenant: Option<usize>,
     pub(super) acquire_timeout: Option<Duration>,
+    pub(super) refuse_nested_acquires: Option<bool>,
     pub(super) retry: Option<RetryPolicy>,
     /// The `connect_timeout` of the URL, which is weaker than the options.
     pub(super) url_connect_timeout: Option<Duration>,
@@ -24,6 +25,7 @@ impl PoolOverrides {
         set(&mut pool.max_connections, self.max_connections);
         set(&mut pool.max_connections_per_tenant, self.max_connections_per_tenant.map(Some));
         set(&mut pool.acquire_timeout, self.acquire_timeout);
+        set(&mut pool.refuse_nested_acquires, self.refuse_nested_acquires);
         set(&mut pool.retry, self.retry);
         pool
     }

@@ -79,7 +79,7 @@ use crate::{
 /// | `tenantry_events_dropped_total` | counter | events for which a queue had no room | |
 /// | `tenantry_migrations_total{outcome}` | counter | schemas that runs of the migrator have ended with: `migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped`, `doubtful` | |
 /// | `tenantry_migration_seconds` | histogram | that a schema took in which the migrator had something to do | |
-/// | `tenantry_creations_total{outcome}` | counter | tenants created: `at_once`, `in_steps`, from a `spare`, `resumed`; and creations that have `failed` | |
+/// | `tenantry_creations_total{outcome}` | counter | tenants created: `at_once`, `in_steps`, from a `spare` or a `template`, `resumed`, `clone`; and creations that have `failed` | |
 /// | `tenantry_creation_seconds` | histogram | that creating a tenant took, the failed ones too | |
 /// | `tenantry_tenants{state}` | gauge | tenants: `active`, `suspended`, as they were last listed here: by a run over all of them, a plan, or [`tenants`](crate::TenantManager::tenants) | |
 /// | `tenantry_spares_ready` | gauge | spares that were ready when they were last seen to here, without those used here since | |

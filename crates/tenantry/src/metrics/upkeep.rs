@@ -13,7 +13,7 @@ use crate::event::Meters;
 pub struct UpkeepMetrics {
     /// Schemas that runs of the migrator have ended with, by outcome.
     pub migrations: BTreeMap<&'static str, u64>,
-    /// Tenants created, by how: `at_once`, `in_steps`, from a `spare`, `resumed`; and creations that have `failed`.
+    /// Tenants created, by how: `at_once`, `in_steps`, from a `spare` or a `template`, `resumed`, `clone`; and creations that have `failed`.
     pub creations: BTreeMap<&'static str, u64>,
     /// Tenants by state, `active` and `suspended`, as they were last listed; empty when they were not yet.
     pub tenants: BTreeMap<&'static str, u64>,

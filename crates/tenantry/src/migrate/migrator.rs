@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::{
     BegunFile, End, Failure, LintError, LintReport, MigrateOptions, MigrateReport, MigrationPlan,
     Migrations, Outcome, PendingFile, SchemaState, SchemaStatus, Schemas, TenantMigration,
-    lint::{FileFinding, Lint, Of, Subject, check},
+    lint::{FileFinding, HAS_PARSER, Lint, Of, Subject, check},
     plan::{Applied, Job, goes_on, pending, problems, remark},
     run::Order,
     scope::Scope,
@@ -505,6 +505,9 @@ pub(super) fn look(
     surveyed: &Surveyed,
     options: &MigrateOptions,
 ) -> LintReport {
+    if !HAS_PARSER {
+        tracing::info!("linting migrations by words alone: this build lacks the feature `lint`");
+    }
     let mut scope = Scope::new(job, set, options.leniency());
     for (_, recorded) in surveyed {
         scope.add(recorded.as_ref().ok().map(|recorded| &*recorded.applied));

@@ -1,6 +1,6 @@
 //! The way of an acquire: ask the scheduler, wait, prepare the session, begin again if it is dead.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::oneshot,
@@ -15,11 +15,12 @@ use super::{
     scheduler::{TenantKey, Ticket},
     server::Server,
     session::{Purpose, leaves_session_usable},
-    state::{Answer, Asked},
+    state::{Answer, Asked, IdleFound},
 };
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER, own},
     event::{AcquireTimeout, Event, PoolError},
+    tenant::TenantId,
 };
 
 /// What an acquire has come to without waiting.
@@ -32,14 +33,39 @@ enum Attempt {
     Wait(Waiting),
 }
 
+/// What an acquire waits for.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// Until the tenant was renamed or dropped, or it is known whether sessions are kept.
+    Gate,
+    Queue,
+    Credentials,
+    /// For the server's answer on the connection that it got.
+    Session,
+}
+
+/// How long an acquire waits before it is looked whether its task waits for itself: rarely, so that it
+/// costs nothing under load.
+const NOTICE_AFTER: Duration = Duration::from_millis(500);
+
 impl Server {
     /// Takes a connection that is bound to the occupant, ready for this.
     ///
     /// # Cancel safety
     ///
     /// When dropped, the place in the queue, or the connection, goes back.
-    pub(crate) async fn acquire(
+    pub(crate) fn acquire(
         self: &Arc<Self>,
+        occupant: &Arc<Occupant>,
+        purpose: Purpose,
+    ) -> impl Future<Output = Answer> + Send {
+        self.acquire_within(self.options.acquire_timeout, occupant, purpose)
+    }
+
+    /// Takes a connection as [`acquire`](Self::acquire) does, and waits for so long at most.
+    pub(crate) async fn acquire_within(
+        self: &Arc<Self>,
+        limit: Duration,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
     ) -> Answer {
@@ -47,6 +73,10 @@ impl Server {
         // While the tenant is renamed or dropped, nobody is told what is true for a moment only.
         let free = self.separation.is_undisputed() && !self.gates.is_closed(occupant.tenant());
         let asked = match free {
+            _ if self.options.refuse_nested_acquires => {
+                let ask = || if free { self.ask(occupant).map(Some) } else { Ok(None) };
+                self.refuse_nested(occupant).and_then(|()| ask())
+            }
             true => self.ask(occupant).map(Some),
             false => Ok(None),
         };
@@ -59,8 +89,20 @@ impl Server {
             }
             Ok(attempt) => {
                 let began = Instant::now();
-                let see_through = self.see_through(attempt, occupant, purpose);
-                match timeout(self.options.acquire_timeout, see_through).await {
+                let mut stage = Stage::Queue;
+                let notice_after = NOTICE_AFTER.min(limit / 2);
+                let ended = {
+                    let through = self.see_through(attempt, occupant, purpose, &mut stage);
+                    let mut through = pin!(through);
+                    match timeout(notice_after, through.as_mut()).await {
+                        Err(_) => {
+                            self.notice_nested(occupant);
+                            timeout(limit - notice_after, through).await
+                        }
+                        ended => ended,
+                    }
+                };
+                match ended {
                     Ok(result) => {
                         if let Ok(lease) = &result {
                             meters.waited(began.elapsed());
@@ -68,7 +110,7 @@ impl Server {
                         }
                         result.map(Lease::open_span)
                     }
-                    Err(_) => Err(self.timed_out(occupant)),
+                    Err(_) => Err(self.timed_out(occupant, limit, stage)),
                 }
             }
             Err(error) => Err(error),
@@ -87,13 +129,18 @@ impl Server {
         mut attempt: Option<Attempt>,
         occupant: &Arc<Occupant>,
         purpose: Purpose,
+        stage: &mut Stage,
     ) -> Answer {
         let mut credentials = None;
         loop {
             let mut lease = match attempt {
                 Some(Attempt::Lease(lease)) => lease,
-                Some(Attempt::Wait(waiting)) => waiting.answer().await?,
+                Some(Attempt::Wait(waiting)) => {
+                    *stage = Stage::Queue;
+                    waiting.answer().await?
+                }
                 None => {
+                    *stage = Stage::Gate;
                     self.separation.pass().await?;
                     self.gates.pass(occupant.tenant()).await;
                     attempt = Some(self.ask(occupant)?);
@@ -112,6 +159,7 @@ impl Server {
                     (None, Some(login)) => {
                         // Nobody holds a place in the budget while somebody else's service answers.
                         drop(lease);
+                        *stage = Stage::Credentials;
                         credentials = Some(self.credentials(login).await?);
                         attempt = Some(self.ask(occupant)?);
                         continue;
@@ -119,39 +167,114 @@ impl Server {
                 };
                 lease.log_in(known).await?;
             }
-            let fresh = lease.backend_pid().is_none();
-            let Err(error) = lease.prepare(purpose).await else {
-                // It may have become known meanwhile that nothing is to be served.
-                self.separation.pass().await?;
-                return Ok(lease);
+            *stage = Stage::Session;
+            match self.fit_out(lease, occupant, purpose).await? {
+                Some(lease) => return Ok(lease),
+                None => attempt = None,
+            }
+        }
+    }
+
+    /// Prepares the session of a lease; nothing when its connection turns out to be dead.
+    async fn fit_out(
+        &self,
+        mut lease: Lease,
+        occupant: &Arc<Occupant>,
+        purpose: Purpose,
+    ) -> Result<Option<Lease>, Error> {
+        let fresh = lease.backend_pid().is_none();
+        let Err(error) = lease.prepare(purpose).await else {
+            // It may have become known meanwhile that nothing is to be served.
+            self.separation.pass().await?;
+            return Ok(Some(lease));
+        };
+        if is_of_hook(&error) {
+            return Err(error.into());
+        }
+        if leaves_session_usable(&error) {
+            if lease.is_retired() {
+                // The tenant pool may know the tenant by another handle's occupant.
+                occupant.retire();
+                return Err(occupant.refusal());
+            }
+            if let Some(own) = own(&error).filter(|own| own.kind() == ErrorKind::Config) {
+                return Err(own.again());
+            }
+            let refused = Error::new(ErrorKind::Database, "binding a session");
+            return Err(refused.with_source(error));
+        }
+        if fresh && !lease.is_in_question() {
+            let lost = Error::new(ErrorKind::Unavailable, "binding a session");
+            return Err(lost.with_source(error));
+        }
+        // Nothing of the lease was sent, and the next connection may be better.
+        self.observer.tell(Event::PoolError(PoolError::new(
+            occupant.tenant(),
+            "handing out a connection that was idle",
+            &error,
+        )));
+        Ok(None)
+    }
+
+    /// Takes a connection that is idle now and bound to the occupant, or can be bound to it; nothing when
+    /// there is none. It opens no connection and waits in no queue.
+    ///
+    /// # Cancel safety
+    ///
+    /// When dropped, the connection goes back.
+    pub(crate) async fn try_acquire(
+        self: &Arc<Self>,
+        occupant: &Arc<Occupant>,
+        purpose: Purpose,
+    ) -> Result<Option<Lease>, Error> {
+        let limit = self.options.acquire_timeout;
+        let taken = timeout(limit, self.take_idle_for(occupant, purpose)).await;
+        let taken = taken.unwrap_or_else(|_| Err(self.timed_out(occupant, limit, Stage::Session)));
+        match taken {
+            Ok(lease) => Ok(lease.map(|lease| {
+                self.outcomes.given(lease.how());
+                lease.open_span()
+            })),
+            Err(error) => {
+                self.observer.meters.failed(error.class());
+                self.outcomes.not_given(error.kind());
+                Err(occupant.name(error))
+            }
+        }
+    }
+
+    async fn take_idle_for(
+        self: &Arc<Self>,
+        occupant: &Arc<Occupant>,
+        purpose: Purpose,
+    ) -> Result<Option<Lease>, Error> {
+        if self.options.refuse_nested_acquires {
+            self.refuse_nested(occupant)?;
+        }
+        if self.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "taking a connection"));
+        }
+        if occupant.is_retired() {
+            return Err(occupant.refusal());
+        }
+        if !self.separation.is_undisputed() || self.gates.is_closed(occupant.tenant()) {
+            return Ok(None);
+        }
+        self.start();
+        loop {
+            let (found, now) = self.change(|state, now| (state.ask_for_idle(now, occupant), now));
+            let Some(IdleFound { conn, how, session, occupant: known }) = found else {
+                return Ok(None);
             };
-            if is_of_hook(&error) {
-                return Err(error.into());
+            let lease = Lease::new(Arc::clone(self), conn, how, known, session, now);
+            if !lease.is_current() {
+                lease.retire();
+            } else if !lease.is_logged_in() {
+                // To log in is to open another connection.
+                return Ok(None);
+            } else if let Some(lease) = self.fit_out(lease, occupant, purpose).await? {
+                return Ok(Some(lease));
             }
-            if leaves_session_usable(&error) {
-                if lease.is_retired() {
-                    // The tenant pool may know the tenant by another handle's occupant.
-                    occupant.retire();
-                    return Err(occupant.refusal());
-                }
-                if let Some(own) = own(&error).filter(|own| own.kind() == ErrorKind::Config) {
-                    return Err(own.again());
-                }
-                let refused = Error::new(ErrorKind::Database, "binding a session");
-                return Err(refused.with_source(error));
-            }
-            if fresh && !lease.is_in_question() {
-                let lost = Error::new(ErrorKind::Unavailable, "binding a session");
-                return Err(lost.with_source(error));
-            }
-            // Nothing of the lease was sent, and the next connection may be better.
-            self.observer.tell(Event::PoolError(PoolError::new(
-                occupant.tenant(),
-                "handing out a connection that was idle",
-                &error,
-            )));
-            drop(lease);
-            attempt = None;
         }
     }
 
@@ -188,12 +311,68 @@ impl Server {
         }
     }
 
-    fn timed_out(&self, occupant: &Occupant) -> Error {
-        let waited = self.options.acquire_timeout;
+    /// Refuses the acquire of a task that has a connection in hand already.
+    fn refuse_nested(&self, occupant: &Occupant) -> Result<(), Error> {
+        match self.nested(occupant) {
+            None => Ok(()),
+            Some(nested) => {
+                let attempted = format!(
+                    "{nested}; give it back first, or run the statement on it. This program refuses \
+                     nested acquires, because they are deadlocks as soon as the pool is used up \
+                     (PoolOptions::refuse_nested_acquires)"
+                );
+                Err(Error::new(ErrorKind::NestedAcquire, attempted))
+            }
+        }
+    }
+
+    /// Logs, once for each tenant, that a task waits for a connection while it has one in hand.
+    fn notice_nested(&self, occupant: &Occupant) {
+        let tenant = occupant.tenant().map(TenantId::as_str);
+        if let Some(nested) = self.nested(occupant)
+            && self.is_news(&("nested acquire", tenant))
+        {
+            tracing::warn!(
+                target: "tenantry::pool",
+                tenant,
+                "an acquire waits, and {nested}: if no other becomes free, it waits for itself. Run the \
+                 statement on the connection or transaction that the task has"
+            );
+        }
+    }
+
+    /// Says what the task that runs this has in hand, unless the acquire is the library's own.
+    fn nested(&self, occupant: &Occupant) -> Option<String> {
+        if occupant.may_nest() {
+            return None;
+        }
+        let (holds, for_long) = self.held_here()?;
+        let whose = holds.as_ref().and_then(|holds| holds.tenant());
+        let whose = whose.map_or("the shared schema".into(), |tenant| format!("tenant {tenant}"));
+        Some(format!("this task has had a connection of {whose} in hand for {for_long:.1?}"))
+    }
+
+    /// The error of an acquire that has taken too long. What it is for, and what was in the way, is told
+    /// here: an error of sqlx's has no room for it.
+    fn timed_out(&self, occupant: &Occupant, waited: Duration, stage: Stage) -> Error {
+        let reason = match stage {
+            Stage::Gate => {
+                "the tenant is being renamed or dropped, or a new connection examined".into()
+            }
+            Stage::Queue => {
+                let mut reason = self.occupancy(occupant);
+                if let Some(nested) = self.nested(occupant) {
+                    reason += &format!("; {nested} and may wait for itself");
+                }
+                reason
+            }
+            Stage::Credentials => "its credentials did not come".into(),
+            Stage::Session => "the server did not answer on the connection".into(),
+        };
+        let attempted = format!("waited {waited:?} for a connection: {reason}");
         let tenant_id = occupant.tenant().cloned();
-        self.observer.tell(Event::AcquireTimeout(AcquireTimeout { tenant_id, waited }));
-        Error::new(ErrorKind::Timeout, format!("waited {waited:?} for a connection"))
-            .with_retry_after(RETRY_AFTER)
+        self.observer.tell(Event::AcquireTimeout(AcquireTimeout { tenant_id, waited, reason }));
+        Error::new(ErrorKind::Timeout, attempted).with_retry_after(RETRY_AFTER)
     }
 
     fn queue_full(&self) -> Error {

@@ -33,10 +33,12 @@ pub enum TargetSessionAttrs {
 }
 
 /// The text is not one of libpq's values of `target_session_attrs`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be any, read-write, read-only, primary, standby or prefer-standby")]
 #[non_exhaustive]
 pub struct ParseTargetError;
+
+crate::error_report::readable_debug!(ParseTargetError);
 
 impl FromStr for TargetSessionAttrs {
     type Err = ParseTargetError;

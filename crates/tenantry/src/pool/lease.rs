@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
+    abandoned::{OpenTransaction, Watched},
     credentials::Credentials,
+    holder::Holder,
     maintain::{Returning, say_goodbye},
     occupant::Occupant,
     reset::begin_pinned_sql,
@@ -59,6 +61,9 @@ pub struct Lease {
     doubt: Doubt,
     since: Time,
     used_by: UsedBy,
+    /// Whether the task that has it is noted in the session.
+    held: bool,
+    open: OpenTransaction,
     span: Span,
 }
 
@@ -117,7 +122,17 @@ impl Lease {
             doubt: Doubt::None,
             since,
             used_by: UsedBy::Pool,
+            held: false,
+            open: OpenTransaction::None,
             span: Span::none(),
+        }
+    }
+
+    /// Notes that the task that runs this holds the connection from now on.
+    pub(crate) fn note_holder(&mut self) {
+        if !self.occupant.may_nest() {
+            self.held = true;
+            self.session().held.set(Some(Holder::current()));
         }
     }
 
@@ -516,6 +531,16 @@ impl Lease {
         self.doubt = Doubt::None;
     }
 
+    /// Notes that a transaction was begun that its user has to end.
+    pub(crate) fn note_open(&mut self, watched: Option<Arc<Watched>>) {
+        self.open = OpenTransaction::new(watched);
+    }
+
+    /// Notes that the user of the transaction ends it.
+    pub(crate) fn note_ended(&mut self) {
+        self.open = OpenTransaction::None;
+    }
+
     /// Notes that the connection broke.
     pub(crate) fn lose(&mut self) {
         self.condition = Condition::Broken;
@@ -595,6 +620,9 @@ impl Drop for Lease {
             return;
         };
         self.note_end(&session);
+        if self.held {
+            session.held.set(None);
+        }
         if self.used_by == UsedBy::Caller {
             session.note_handed_out();
         }
@@ -607,12 +635,13 @@ impl Drop for Lease {
             session.touch();
         }
         let (server, conn) = (Arc::clone(&self.server), self.conn);
+        let open = std::mem::take(&mut self.open);
         match self.condition {
             _ if self.in_hook => server.close_busy_lease(conn, session),
             _ if self.retires => server.close_lease(conn, session),
             Condition::Clean if !session.must_be_unpinned() => server.give_back(conn, session),
             Condition::Clean | Condition::Dirty => {
-                server.clean_later(conn, session, Arc::clone(&self.occupant));
+                server.clean_later(conn, session, Arc::clone(&self.occupant), open);
             }
             Condition::Broken => server.close_lease(conn, session),
         }

@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     Lease,
+    abandoned::{Abandoned, OpenTransaction},
     breaker::Opener,
     credentials::{Credentials, Login, LoginOf},
     introduce::Newcomer,
@@ -122,6 +123,7 @@ impl Server {
         credentials: &Credentials,
     ) -> Result<Session, Error> {
         let mut returning = Returning { server: Some(Arc::clone(self)), conn };
+        let held = session.held.clone();
         say_goodbye(session).await;
         let (separation, extensions) = (&self.separation, &self.extensions);
         let login_as = Some(credentials);
@@ -137,6 +139,7 @@ impl Server {
             Error::new(ErrorKind::Unavailable, opening).with_source(error)
         })?;
         session.note_login(login.of());
+        session.held = held;
         returning.server = None;
         Ok(session)
     }
@@ -153,18 +156,22 @@ impl Server {
         });
     }
 
-    /// Brings a session back to order before anyone gets it.
+    /// Brings a session back to order before anyone gets it, and rolls back the transaction that it is in.
     pub(super) fn clean_later(
         self: &Arc<Self>,
         conn: ConnId,
         mut session: Session,
         occupant: Arc<Occupant>,
+        open: OpenTransaction,
     ) {
         let returning = Returning { server: Some(Arc::clone(self)), conn };
         let server = Arc::clone(self);
         // A session that is pinned and no more than that was not altered.
         let altered = self.options.close_altered_sessions && session.is_touched();
         self.spawn(async move {
+            if open.is_of_interest() {
+                server.look_at_abandoned(&mut session, &occupant, open).await;
+            }
             match server.clean(&mut session, &occupant).await {
                 Cleaned::Yes if !altered => returning.give_back(session),
                 Cleaned::Yes | Cleaned::No => returning.close(session).await,
@@ -173,6 +180,20 @@ impl Server {
                 }
             }
         });
+    }
+
+    /// Asks whether a transaction has changed anything, before it is rolled back. What cannot be asked now
+    /// is not told of: the transaction has failed, or a statement of it is still running.
+    async fn look_at_abandoned(
+        &self,
+        session: &mut Session,
+        occupant: &Occupant,
+        open: OpenTransaction,
+    ) {
+        if let Ok(Ok(true)) = timeout(self.patience(), session.has_changed()).await {
+            let (tenant, backend_pid) = (occupant.tenant().cloned(), session.backend);
+            open.was_abandoned(Abandoned { tenant, backend_pid });
+        }
     }
 
     async fn clean(self: &Arc<Self>, session: &mut Session, occupant: &Arc<Occupant>) -> Cleaned {
@@ -325,7 +346,7 @@ impl Server {
                     server.change(|state, now| state.take_idle(now, Session::is_pinned_in_vain));
                 for (conn, mut session, occupant) in pinned {
                     session.unpin();
-                    server.clean_later(conn, session, occupant);
+                    server.clean_later(conn, session, occupant, OpenTransaction::None);
                 }
             }
         });

@@ -3,6 +3,7 @@
 //! The scheduler decides who gets which connection and does no I/O; the server is the asynchronous
 //! shell around it. A [`Lease`] is a connection while somebody has it.
 
+mod abandoned;
 mod acquire;
 mod after_bind;
 pub(crate) mod application_name;
@@ -14,6 +15,7 @@ mod connector;
 mod credentials;
 mod extensions;
 mod gate;
+mod holder;
 mod hosts;
 mod introduce;
 mod lease;
@@ -35,6 +37,8 @@ mod snapshot;
 mod standby;
 mod state;
 
+pub use abandoned::TransactionWatch;
+pub(crate) use abandoned::Watched;
 pub(crate) use after_bind::{AfterBind, AskAfterBind};
 pub use breaker::BreakerOptions;
 #[cfg(test)]
@@ -43,6 +47,7 @@ pub(crate) use connector::{AfterConnect, AskAtConnect, Connector};
 pub use credentials::Credentials;
 pub(crate) use credentials::{AskForCredentials, Login};
 pub(crate) use extensions::ExtensionSchemas;
+pub(crate) use holder::{Holder, as_part};
 pub use hosts::{LoadBalanceHosts, ParseTargetError, TargetSessionAttrs};
 pub(crate) use lease::Effect;
 pub use lease::Lease;

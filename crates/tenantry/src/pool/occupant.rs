@@ -49,6 +49,8 @@ pub(crate) struct Occupant {
     suspended: bool,
     /// Whether a handle of it was asked for.
     met: AtomicBool,
+    /// Whether one task may have connections of it beside others.
+    may_nest: AtomicBool,
     /// Told apart from every other occupant by this number, for as long as the process runs.
     pub(crate) serial: u64,
     tables: AtomicU32,
@@ -128,10 +130,22 @@ impl Occupant {
             retired: AtomicBool::new(false),
             suspended: false,
             met: AtomicBool::new(false),
+            may_nest: AtomicBool::new(matches!(class, Class::System | Class::Upkeep)),
             serial,
             tables,
             changes: AtomicU32::new(0),
         }
+    }
+
+    /// Returns `true` if a task that acquires a connection of it is not asked what it holds already, and
+    /// does not hold this one: the library itself does not wait for itself.
+    pub(crate) fn may_nest(&self) -> bool {
+        self.may_nest.load(Ordering::Relaxed) || self.id == OccupantId::Upkeep
+    }
+
+    /// Lets the library have several connections of it in one task.
+    pub(crate) fn let_nest(&self) {
+        self.may_nest.store(true, Ordering::Relaxed);
     }
 
     /// Returns `true` for the first who asks.

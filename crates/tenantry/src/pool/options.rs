@@ -150,6 +150,19 @@ pub struct PoolOptions {
     /// does not fit. The name is part of the string that binds a session, so it takes no round trip; it costs
     /// about 10 µs a rebind, up to 4 % of a load that does nothing but rebind.
     pub name_tenants: bool,
+    /// Whether a task that has a connection in hand is refused another one, with
+    /// [`NestedAcquire`](crate::ErrorKind::NestedAcquire). Default: `false`. For tests.
+    ///
+    /// A task that holds a lease, a transaction or a row of a stream and asks for a second connection waits
+    /// for itself as soon as every connection is held by tasks that do the same: it works in tests, and
+    /// stops the service under load. Turned on, every such acquire fails at once, a single statement on a
+    /// handle included. In any case a warning is logged when one has waited for half a second, and the event
+    /// [`AcquireTimeout`](crate::event::AcquireTimeout) says so.
+    ///
+    /// A connection counts for the task in which it was acquired until it is dropped. Statements that a task
+    /// runs side by side with `join!` do not count. Two leases or transactions that are held so do: spawn
+    /// them as tasks.
+    pub refuse_nested_acquires: bool,
     /// How often opening a connection is tried again. Default: that of [`RetryPolicy`], 3 attempts.
     ///
     /// A short restart of the server or of a proxy is survived by waiting instead of failing. It ends at
@@ -186,6 +199,7 @@ impl Default for PoolOptions {
             statement_timeout: None,
             idle_in_transaction_timeout: Some(Duration::from_secs(60)),
             name_tenants: false,
+            refuse_nested_acquires: false,
             retry: RetryPolicy::default(),
             breaker: BreakerOptions::default(),
             #[cfg(test)]

@@ -25,6 +25,7 @@ use super::{
     credentials::Login,
     extensions::ExtensionSchemas,
     gate::{GateGuard, Gates},
+    holder::Holder,
     occupant::{Occupant, OccupantId},
     outcomes::Outcomes,
     pooling::{Guard, Pooling, Separation},
@@ -50,6 +51,8 @@ pub(crate) struct Server {
     pub(super) connector: Connector,
     /// The library's own occupant, for catalog and housekeeping.
     system: Arc<Occupant>,
+    /// The shared schema as the application uses it; set before there are handles.
+    shared: OnceLock<Arc<Occupant>>,
     /// The library's own occupant for operations on many tenants, bound to none of them.
     pub(super) upkeep: Arc<Occupant>,
     /// The role of the manager, where upkeep has another one.
@@ -142,6 +145,7 @@ impl Server {
             outside,
             connector,
             system,
+            shared: OnceLock::new(),
             upkeep: Arc::new(upkeep),
             manager,
             state,
@@ -287,6 +291,23 @@ impl Server {
     /// Says whether the library waits because others have every connection that can be had.
     pub(crate) fn is_used_up(&self) -> bool {
         self.state.lock().is_used_up()
+    }
+
+    /// Returns how many connections there are that somebody can use or uses, and how many are idle.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let counts = self.state.lock().scheduler.counts();
+        (counts.idle + counts.leased, counts.idle)
+    }
+
+    /// Returns the connection that the task that runs this has in hand: whose it is, and for how long.
+    pub(super) fn held_here(&self) -> Option<(Option<Arc<Occupant>>, Duration)> {
+        let (occupant, since) = self.state.lock().held_by(Holder::current())?;
+        Some((occupant, self.now().saturating_sub(since)))
+    }
+
+    /// Says who has the connections that an occupant waits for.
+    pub(super) fn occupancy(&self, of: &Occupant) -> String {
+        self.state.lock().occupancy(of)
     }
 
     /// Returns who has the connections that tenants can have, where these are all in use and somebody
@@ -481,6 +502,16 @@ impl Server {
 
     pub(crate) fn system(&self) -> &Arc<Occupant> {
         &self.system
+    }
+
+    /// Notes which occupant the shared schema is.
+    pub(crate) fn set_shared(&self, shared: &Arc<Occupant>) {
+        self.shared.get_or_init(|| Arc::clone(shared));
+    }
+
+    /// Returns the occupant that the shared schema is.
+    pub(crate) fn shared(&self) -> &Arc<Occupant> {
+        self.shared.get().expect("a fleet sets it before it makes handles of tenants")
     }
 
     /// Ends when the pool is shut down.

@@ -19,6 +19,7 @@ use super::{
     connector::Connector,
     credentials::{Credentials, Login, LoginOf},
     extensions::ExtensionSchemas,
+    holder::Held,
     occupant::{Alike, Occupant, OccupantId},
     pooling::{Identity, Separation},
     reset::{Pin, Reset, Terms, Upkeep, bind_sql, draw, pin_sql},
@@ -75,6 +76,8 @@ pub(crate) struct Session {
     wear: Wear,
     /// The name that it was opened under.
     name: Box<str>,
+    /// Who has it in hand.
+    pub(crate) held: Held,
     /// What the last bind has left out.
     #[cfg(test)]
     broken: super::Broken,
@@ -239,6 +242,7 @@ impl Session {
             round_trip,
             wear: Wear::default(),
             name: connector.options().get_application_name().unwrap_or_default().into(),
+            held: Held::default(),
             #[cfg(test)]
             broken: super::Broken::default(),
         })
@@ -443,6 +447,14 @@ impl Session {
             return Err(lost("the answer to a sign of life was lost"));
         };
         self.identity.compare(row.try_get(0)?)
+    }
+
+    /// Returns `true` if the transaction that is open has changed something, or has locked rows.
+    pub(super) async fn has_changed(&mut self) -> Result<bool> {
+        let sql =
+            "select pg_catalog.pg_current_xact_id_if_assigned() is not null as tenantry_changed";
+        let rows = self.conn.fetch_all(raw_sql(sql)).await?;
+        row_with("tenantry_changed", &rows).map_or(Ok(false), |row| row.try_get(0))
     }
 
     /// Notes when the server has answered.

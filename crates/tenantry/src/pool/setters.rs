@@ -153,6 +153,13 @@ impl PoolOptions {
         self
     }
 
+    /// Sets [`refuse_nested_acquires`](Self::refuse_nested_acquires).
+    #[must_use]
+    pub fn refuse_nested_acquires(mut self, refuse: bool) -> Self {
+        self.refuse_nested_acquires = refuse;
+        self
+    }
+
     /// Sets [`retry`](Self::retry).
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {

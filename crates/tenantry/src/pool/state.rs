@@ -12,6 +12,7 @@ use super::{
     Acquires, BreakerOptions, Holding, Lease, PoolOptions, PoolSnapshot, SharedPoolSnapshot,
     TenantPoolSnapshot,
     breaker::{Breaker, Opener},
+    holder::{Held, Holder},
     names::{Names, Page},
     occupant::{Occupant, OccupantId},
     pooling::transaction_pooler,
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) scheduler: Scheduler<Waiter>,
     /// The sessions that are idle, by their connection.
     sessions: Vec<Option<Session>>,
+    /// Who has which connection in hand, as its session notes it.
+    held: Vec<Held>,
     pools: HashMap<OccupantId, Pool>,
     names: Names,
     /// How many pools are there only for the leases and waiters that they still have.
@@ -97,6 +100,14 @@ pub(super) enum Asked {
     Closed,
 }
 
+/// An idle connection that was taken for somebody.
+pub(super) struct IdleFound {
+    pub(super) conn: ConnId,
+    pub(super) how: How,
+    pub(super) session: Session,
+    pub(super) occupant: Arc<Occupant>,
+}
+
 /// Why nothing is served any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condemned {
@@ -130,9 +141,11 @@ pub(super) enum Order {
 impl State {
     pub(super) fn new(limits: Limits, breaker: BreakerOptions) -> Self {
         let sessions = (0..limits.budget).map(|_| None).collect();
+        let held = (0..limits.budget).map(|_| Held::default()).collect();
         Self {
             scheduler: Scheduler::new(limits),
             sessions,
+            held,
             pools: HashMap::new(),
             names: Names::default(),
             leaving: 0,
@@ -173,6 +186,20 @@ impl State {
         }
     }
 
+    /// Takes an idle connection for an occupant, if there is one that it may have.
+    pub(super) fn ask_for_idle(
+        &mut self,
+        now: Time,
+        occupant: &Arc<Occupant>,
+    ) -> Option<IdleFound> {
+        if self.scheduler.is_closed() {
+            return None;
+        }
+        let (key, occupant) = self.pool_of(now, occupant);
+        let (conn, how) = self.scheduler.try_acquire(now, key)?;
+        Some(IdleFound { conn, how, session: self.take_session(conn), occupant })
+    }
+
     /// Finds or begins the pool of an occupant, and returns the occupant as the pool knows it.
     fn pool_of(&mut self, now: Time, occupant: &Arc<Occupant>) -> (TenantKey, Arc<Occupant>) {
         if let Some(Pool { key, occupant: known, leaving: false }) = self.pools.get(&occupant.id) {
@@ -208,6 +235,7 @@ impl State {
     pub(super) fn resize(&mut self, now: Time, limits: Limits) {
         let places = self.sessions.len().max(limits.budget);
         self.sessions.resize_with(places, || None);
+        self.held.resize_with(places, Held::default);
         self.scheduler.resize(now, limits);
     }
 
@@ -243,6 +271,7 @@ impl State {
         let probe = self.probing.take_if(|probe| *probe == conn).is_some();
         self.partner.take_if(|partner| *partner == conn);
         self.note_success(now, now);
+        self.held[conn.index()] = session.held.clone();
         self.put_session(conn, session);
         self.scheduler.opened(now, conn, expires);
         if probe && self.scheduler.supply() == Supply::Short {
@@ -442,9 +471,10 @@ impl State {
             Some(Condemned::Pooler) => return transaction_pooler(),
             Some(Condemned::Homeless) => {
                 let attempted = "taking a connection: the runtime on which the pool was first used has \
-                                 ended, and its connections with it; use a manager on a runtime that \
-                                 outlives it";
-                return occupant.name(Error::new(ErrorKind::Closed, attempted));
+                                 ended, and its connections with it";
+                let closed = Error::new(ErrorKind::Closed, attempted);
+                return occupant
+                    .name(closed.with_source("use a manager on a runtime that outlives it"));
             }
             None => {}
         }
@@ -537,6 +567,39 @@ impl State {
         self.names.read(page, places, |key, occupant| {
             into.push((Arc::clone(occupant), self.scheduler.tenant_counts(key)));
         })
+    }
+
+    /// Says who has the connections that an occupant waits for.
+    pub(super) fn occupancy(&self, of: &Occupant) -> String {
+        let counts = self.scheduler.counts();
+        let (leased, places) = (counts.leased_to_tenants, self.scheduler.places_for_tenants());
+        let mut text = format!("{leased} of {places} connections for tenants are in use");
+        if of.tenant().is_some() {
+            let pool = self.pools.get(&of.id);
+            let own = pool.map_or(0, |pool| self.scheduler.tenant_counts(pool.key).leased);
+            let cap = self.scheduler.cap_of_a_tenant();
+            text += &format!(", {own} by this one, which may have {cap}");
+        }
+        let others = [
+            (counts.opening, "being opened"),
+            (counts.closing, "being closed"),
+            (counts.waiting, "other requests waiting"),
+        ];
+        for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+            text += &format!("; {count} {what}");
+        }
+        if self.scheduler.supply() == Supply::Short {
+            text += "; the server is out of connection slots";
+        }
+        text
+    }
+
+    /// Returns the connection that a task has in hand: whose it is, and since when. The one for longest.
+    pub(super) fn held_by(&self, holder: Holder) -> Option<(Option<Arc<Occupant>>, Time)> {
+        let places = self.held.iter().enumerate().filter(|(_, held)| held.is_by(holder));
+        let leases = places.filter_map(|(place, _)| self.scheduler.lease_at(place));
+        let (key, since) = leases.min_by_key(|(_, since)| *since)?;
+        Some((self.names.get(key).cloned(), since))
     }
 
     /// Says whether the library waits because others have every connection that can be had: every

@@ -129,7 +129,10 @@ impl<'a> Ground<'a> {
 }
 
 fn handle(fleet: &Fleet, mark: &Mark, id: &str) -> Result<TenantDb, Error> {
-    fleet.in_the_making(&TenantRecord::new(TenantId::parse(id)?), &mark.name(id)?)
+    let db = fleet.in_the_making(&TenantRecord::new(TenantId::parse(id)?), &mark.name(id)?)?;
+    // Attacks have several connections at once.
+    db.occupant().let_nest();
+    Ok(db)
 }
 
 /// Returns what an error says about the session, or stops where the error is one of the connection and says

@@ -444,7 +444,7 @@ impl New<'_> {
         self.provisioner.fleet.write(tx, CatalogChange::Created(self.record)).await
     }
 
-    /// Runs the seeds that run in a transaction.
+    /// Runs the seeds that run in a transaction, and the hooks.
     pub(super) async fn seed(
         &self,
         site: &Site,
@@ -458,6 +458,9 @@ impl New<'_> {
         }
         for own in &self.options.seeds {
             in_transaction(own, site, tx).await?;
+        }
+        for hook in &self.provisioner.after_create {
+            hook.run(self.record, tx).await?;
         }
         Ok(run)
     }

@@ -4,6 +4,7 @@
 //! is its schema with all migrations and seeds, and its row in the catalog: all of it or nothing.
 
 mod adopt;
+mod after_create;
 mod answer;
 mod claim;
 mod cloning;

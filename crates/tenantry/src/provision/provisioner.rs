@@ -6,7 +6,9 @@ use std::sync::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell};
 
-use super::{StoredNames, claim::PassedOver, newer::Newer, template::Template};
+use super::{
+    StoredNames, after_create::AfterCreate, claim::PassedOver, newer::Newer, template::Template,
+};
 use crate::{
     error::Error,
     fleet::Fleet,
@@ -40,6 +42,7 @@ pub struct Provisioner {
     pub(super) fleet: Fleet,
     pub(super) migrations: Option<Migrations>,
     pub(super) seeds: Vec<Seed>,
+    pub(super) after_create: Vec<AfterCreate>,
     /// What is found out once for all tenants.
     known: Arc<Known>,
 }
@@ -81,7 +84,13 @@ impl KnownTemplate {
 
 impl Provisioner {
     pub(crate) fn new(fleet: Fleet) -> Self {
-        Self { fleet, migrations: None, seeds: Vec::new(), known: Arc::default() }
+        Self {
+            fleet,
+            migrations: None,
+            seeds: Vec::new(),
+            after_create: Vec::new(),
+            known: Arc::default(),
+        }
     }
 
     /// Sets the migrations of every tenant's schema. Without any, a new tenant's schema is empty.

@@ -6,6 +6,11 @@ use crate::error::{self, Error, ErrorClass};
 ///
 /// Implement it for an application's own error, or give [`Retrier::when`](super::Retrier::when) a
 /// closure instead.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not tell whether a retry may help",
+    label = "not `Transient`",
+    note = "implement `Transient` for the error, or pass a closure to `Retrier::when`"
+)]
 pub trait Transient {
     /// Says whether the same operation may succeed later without anybody changing anything.
     fn is_transient(&self) -> bool;
@@ -38,7 +43,10 @@ impl Transient for sqlx::Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        error::own(self)?.retry_after()
+        match self {
+            Self::PoolTimedOut => Some(error::RETRY_AFTER),
+            _ => error::own(self)?.retry_after(),
+        }
     }
 }
 

@@ -13,6 +13,6 @@ mod what;
 
 pub use options::SeedOptions;
 pub use report::{SeedOutcome, SeedReport, TenantSeed};
-pub(crate) use run::{Ran, in_transaction, outside};
+pub(crate) use run::{Ran, caught, in_transaction, outside};
 pub use seeder::Seeder;
 pub use what::{BoxError, Seed};

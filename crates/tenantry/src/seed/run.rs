@@ -139,7 +139,9 @@ async fn check_schema(conn: &mut PgConnection, seed: &Seed, site: &Site) -> Resu
 }
 
 /// Waits for a seed, and makes an error of its panic.
-async fn caught(seed: impl Future<Output = Result<(), BoxError>>) -> Result<(), BoxError> {
+pub(crate) async fn caught(
+    seed: impl Future<Output = Result<(), BoxError>>,
+) -> Result<(), BoxError> {
     let outcome = AssertUnwindSafe(seed).catch_unwind().await;
     outcome.unwrap_or_else(|_| Err("it has panicked".into()))
 }

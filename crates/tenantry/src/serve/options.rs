@@ -12,7 +12,17 @@ pub struct ServeOptions {
     pub(super) ready_delay: Duration,
     pub(super) close_within: Duration,
     pub(super) signals: bool,
+    pub(super) second_signal: SecondSignal,
     pub(super) stop: Option<BoxFuture<'static, ()>>,
+}
+
+/// What a second signal does to the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SecondSignal {
+    /// The process ends within a second.
+    Exits,
+    /// The server returns at once; the program decides the rest.
+    Returns,
 }
 
 impl Default for ServeOptions {
@@ -22,6 +32,7 @@ impl Default for ServeOptions {
             ready_delay: Duration::ZERO,
             close_within: Duration::from_secs(5),
             signals: true,
+            second_signal: SecondSignal::Exits,
             stop: None,
         }
     }
@@ -55,14 +66,22 @@ impl ServeOptions {
         self
     }
 
+    /// Sets whether a second signal ends the process. Default: `true`.
+    ///
+    /// A second signal always ends serving at once, with [`ServeEnd::Forced`](super::ServeEnd::Forced). The program
+    /// then has one second to end by itself; after that the process exits with 130 (Ctrl-C) or 143 (SIGTERM).
+    /// That holds after serving has ended, too, while the program cleans up. Otherwise a blocking task or a
+    /// destructor could hold the process, and Ctrl-C would do nothing. Destructors that have not run by then do not
+    /// run. With `false` the library never exits the process.
+    pub fn exit_on_second_signal(mut self, exit: bool) -> Self {
+        self.second_signal = if exit { SecondSignal::Exits } else { SecondSignal::Returns };
+        self
+    }
+
     /// Stops the server when this future ends, too.
     pub fn stop_when(mut self, asked: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(asked.boxed());
         self
-    }
-
-    pub(crate) fn longest(&self) -> Duration {
-        self.ready_delay.saturating_add(self.drain).saturating_add(self.close_within)
     }
 }
 
@@ -73,6 +92,7 @@ impl fmt::Debug for ServeOptions {
             .field("ready_delay", &self.ready_delay)
             .field("close_within", &self.close_within)
             .field("signals", &self.signals)
+            .field("second_signal", &self.second_signal)
             .finish_non_exhaustive()
     }
 }

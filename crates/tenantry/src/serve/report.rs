@@ -36,8 +36,8 @@ pub enum ServeEnd {
     Cut,
     /// A second signal came: connections were cut at once, and the manager was closed without waiting for leases.
     ///
-    /// The program has one second left to end by itself. Then the process exits with 130 after Ctrl-C or 143 after
-    /// SIGTERM, because a blocking task could hold it otherwise.
+    /// The program has one second left to end by itself; then the process exits with 130 (Ctrl-C) or 143 (SIGTERM),
+    /// unless [`exit_on_second_signal`](super::ServeOptions::exit_on_second_signal) is off.
     Forced,
 }
 

@@ -1,13 +1,17 @@
-use std::{future::pending, io, pin::pin, process, thread, time::Duration};
+use std::{fmt, future::pending, io, pin::pin, process, thread, time::Duration};
 
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Either, select},
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    runtime,
+    time::{Instant, timeout},
+};
 
 use super::{
     ServeEnd, ServeOptions, ServeReport,
+    options::SecondSignal,
     signals::{Signals, StopSignal},
 };
 use crate::manager::TenantManager;
@@ -53,7 +57,8 @@ impl ServeOptions {
         mut serving: impl Serving,
     ) -> io::Result<ServeReport> {
         let mut signals = if self.signals { Some(Signals::listen()?) } else { None };
-        let Self { drain, ready_delay, close_within, stop, .. } = self;
+        let undrained = manager.serving().token();
+        let Self { drain, ready_delay, close_within, second_signal, stop, .. } = self;
         let stopped = {
             let asked = pin!(asked(&mut signals, stop, manager));
             match select(asked, pin!(serving.ended())).await {
@@ -63,39 +68,54 @@ impl ServeOptions {
         };
         let began = Instant::now();
         manager.begin_closing();
+        let mut stopping = Stopping { signals, second_signal };
         let (end, cut) = match stopped {
             Ok(why) => {
+                if let (Asked::By(_), SecondSignal::Exits) = (&why, second_signal) {
+                    exit_at_next_signal();
+                }
                 tracing::info!(?ready_delay, ?drain, "stopping: {why}");
-                let mut phases = Phases { serving: &mut serving, signals: &mut signals };
-                phases.wind_down(ready_delay, drain).await
+                stopping.wind_down(&mut serving, ready_delay, drain).await
             }
             Err(ended) => (ended.map(|()| ServeEnd::Drained), None),
         };
         let drain = began.elapsed();
-        let end = close(manager, close_within, end, &mut signals).await?;
+        drop(undrained);
+        let end = stopping.close(manager, close_within, end).await?;
         let close = began.elapsed().saturating_sub(drain);
         let report = ServeReport { end, cut, drain, close };
         tracing::info!("stopped: {report}");
         Ok(report)
     }
+}
 
-    /// Returns how long stopping takes at most.
-    #[must_use]
-    pub fn longest_stop(&self) -> Duration {
-        self.longest()
+/// Why the server stops.
+enum Asked {
+    By(StopSignal),
+    StopWhen,
+    Closing,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::By(signal) => signal.fmt(f),
+            Self::StopWhen => f.write_str("the program asks for it"),
+            Self::Closing => f.write_str("the manager is closing"),
+        }
     }
 }
 
-/// Waits until the server is told to stop, and says by what.
+/// Waits until the server is told to stop.
 async fn asked(
     signals: &mut Option<Signals>,
     stop: Option<BoxFuture<'static, ()>>,
     manager: &TenantManager,
-) -> String {
-    let signal = pin!(next(signals).map(|signal| signal.to_string()));
+) -> Asked {
+    let signal = pin!(next(signals).map(Asked::By));
     let stop = async { if let Some(stop) = stop { stop.await } else { pending().await } };
-    let stop = pin!(stop.map(|()| "asked to".to_owned()));
-    let closing = pin!(manager.closing().map(|()| "the manager is closing".to_owned()));
+    let stop = pin!(stop.map(|()| Asked::StopWhen));
+    let closing = pin!(manager.closing().map(|()| Asked::Closing));
     select(signal, select(stop, closing).map(|either| either.factor_first().0))
         .await
         .factor_first()
@@ -110,80 +130,109 @@ async fn next(signals: &mut Option<Signals>) -> StopSignal {
     }
 }
 
-struct Phases<'a, S> {
-    serving: &'a mut S,
-    signals: &'a mut Option<Signals>,
+/// A server that was told to stop.
+struct Stopping {
+    signals: Option<Signals>,
+    second_signal: SecondSignal,
 }
 
-impl<S: Serving> Phases<'_, S> {
+impl Stopping {
     async fn wind_down(
         &mut self,
+        serving: &mut impl Serving,
         ready_delay: Duration,
         drain: Duration,
     ) -> (io::Result<ServeEnd>, Option<usize>) {
         let mut left = Left::Late;
         if !ready_delay.is_zero() {
-            left = self.phase(ready_delay).await;
+            left = self.phase(serving, ready_delay).await;
         }
         if let Left::Late = left {
-            self.serving.drain();
-            left = self.phase(drain).await;
+            serving.drain();
+            left = self.phase(serving, drain).await;
         }
         let end = match left {
             Left::Ended(ended) => return (ended.map(|()| ServeEnd::Drained), Some(0)),
             Left::Late => ServeEnd::Cut,
             Left::Forced(signal) => {
-                force(signal);
-                self.serving.drain();
+                self.force(signal);
+                serving.drain();
                 ServeEnd::Forced
             }
         };
-        let cut = self.serving.cut().await;
+        let cut = serving.cut().await;
         tracing::warn!(connections = cut, "connections were cut");
         (Ok(end), cut)
     }
 
-    async fn phase(&mut self, limit: Duration) -> Left {
-        let (ended, again) = (pin!(self.serving.ended()), pin!(next(self.signals)));
+    async fn phase(&mut self, serving: &mut impl Serving, limit: Duration) -> Left {
+        let (ended, again) = (pin!(serving.ended()), pin!(next(&mut self.signals)));
         match timeout(limit, select(ended, again)).await {
             Ok(Either::Left((ended, _))) => Left::Ended(ended),
             Ok(Either::Right((signal, _))) => Left::Forced(signal),
             Err(_) => Left::Late,
         }
     }
-}
 
-/// Closes the manager, and does not wait for it once the end is forced.
-async fn close(
-    manager: &TenantManager,
-    within: Duration,
-    end: io::Result<ServeEnd>,
-    signals: &mut Option<Signals>,
-) -> io::Result<ServeEnd> {
-    let closing = pin!(manager.close_within(within));
-    if let Ok(ServeEnd::Forced) = end {
-        // One poll refuses new acquires; the rest goes on while the program ends.
-        let _ = closing.now_or_never();
-        return end;
+    /// Closes the manager once no other server of it is draining. Does not wait once the end is forced.
+    async fn close(
+        &mut self,
+        manager: &TenantManager,
+        within: Duration,
+        end: io::Result<ServeEnd>,
+    ) -> io::Result<ServeEnd> {
+        if let Ok(ServeEnd::Forced) = end {
+            // One poll refuses new acquires; the rest goes on while the program ends.
+            let _ = manager.close_within(within).now_or_never();
+            return end;
+        }
+        let closing = pin!(async {
+            manager.serving().close();
+            manager.serving().wait().await;
+            manager.close_within(within).await;
+        });
+        let again = match select(closing, pin!(next(&mut self.signals))).await {
+            Either::Left(((), _)) => return end,
+            Either::Right((signal, _)) => signal,
+        };
+        self.force(again);
+        let _ = manager.close_within(within).now_or_never();
+        end.map(|_| ServeEnd::Forced)
     }
-    match select(closing, pin!(next(signals))).await {
-        Either::Left(((), _)) => end,
-        Either::Right((signal, _)) => {
-            force(signal);
-            end.map(|_| ServeEnd::Forced)
+
+    /// Ends the process soon unless it ends by itself: a blocking task or a destructor may hold it.
+    fn force(&self, signal: StopSignal) {
+        tracing::warn!("{signal} again: ending at once");
+        if self.second_signal == SecondSignal::Returns {
+            return;
+        }
+        let spawned = guard().spawn(move || exit_after_grace(signal));
+        if spawned.is_err() {
+            process::exit(signal.exit_code());
         }
     }
 }
 
-/// Has the process end soon, even if a blocking task or a destructor holds it.
-fn force(signal: StopSignal) {
-    tracing::warn!("{signal} again: ending at once");
-    let guard = thread::Builder::new().name("tenantry-exit".to_owned());
-    let spawned = guard.spawn(move || {
-        thread::sleep(LAST_GRACE);
-        process::exit(signal.exit_code());
-    });
-    if spawned.is_err() {
-        process::exit(signal.exit_code());
+/// Ends the process soon after the next signal.
+///
+/// It watches on its own thread and runtime, so that neither a blocked runtime nor a program that is busy after
+/// serving has ended can swallow the signal: tokio's handlers stay in place once they are installed.
+fn exit_at_next_signal() {
+    let watch = || -> io::Result<()> {
+        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+        let signal = runtime.block_on(async { io::Result::Ok(Signals::listen()?.next().await) })?;
+        exit_after_grace(signal)
+    };
+    if let Err(error) = guard().spawn(watch) {
+        tracing::warn!(%error, "a second signal is only noticed while requests are drained");
     }
+}
+
+fn guard() -> thread::Builder {
+    thread::Builder::new().name("tenantry-exit".to_owned())
+}
+
+fn exit_after_grace(signal: StopSignal) -> ! {
+    thread::sleep(LAST_GRACE);
+    process::exit(signal.exit_code())
 }

@@ -77,7 +77,7 @@ async fn warm(db: &TenantDb, place: bool, ping: bool) -> (WarmUpStatus, Option<L
     // Taking a connection binds it.
     let lease = match ping {
         true => db.acquire_alive().await,
-        false => db.acquire().await.map_err(Error::from),
+        false => db.acquire_for_library().await,
     };
     match lease {
         Ok(lease) if already => (WarmUpStatus::AlreadyWarm, Some(lease)),

@@ -209,3 +209,16 @@ async fn the_first_migration_is_made_of_a_live_schema() -> TestResult {
     run(&mut admin, &format!("drop owned by {role}; drop role {role}")).await;
     Ok(())
 }
+
+#[tokio::test]
+async fn what_the_database_says_is_told_without_a_line_of_its_source() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let db = world.manager().tenant("acme").await?;
+    let error = sqlx::query("select * from absent").execute(&db).await.unwrap_err();
+    assert!(error.to_string().contains("at line"), "sqlx appends it: {error}");
+    let told = tenantry::ErrorReport::new(&error).to_string();
+    assert_eq!(told, "error returned from database: relation \"absent\" does not exist");
+    let told = format!("{:?}", tenantry::Error::from(error));
+    assert!(told.contains("absent") && !told.contains("at line"), "{told}");
+    Ok(())
+}

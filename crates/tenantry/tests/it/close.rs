@@ -29,6 +29,7 @@ async fn after_close_there_is_no_session_and_everything_is_refused() -> TestResu
     assert_eq!(manager.tenant("acme").await.expect_err("closed").kind(), ErrorKind::Closed);
     assert_eq!(manager.tenants().await.expect_err("closed").kind(), ErrorKind::Closed);
     let error = name_of(&db).await.expect_err("closed");
+    assert!(matches!(error, sqlx::Error::PoolClosed), "{error:?}");
     assert_eq!(kind_of(error), ErrorKind::Closed);
     let began = Instant::now();
     manager.close().await;

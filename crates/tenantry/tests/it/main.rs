@@ -2,6 +2,7 @@
 
 mod support;
 
+mod acquires;
 mod activity;
 mod alerts;
 mod architecture;
@@ -19,6 +20,7 @@ mod counting;
 mod discovery;
 mod doctor;
 mod drift;
+mod dropped_transactions;
 mod each;
 mod errors;
 mod events;
@@ -45,9 +47,11 @@ mod leak_statements;
 mod leak_types;
 mod lifetime;
 mod log;
+mod log_users;
 mod logins;
 mod metrics;
 mod migrate;
+mod nested;
 mod opentelemetry;
 mod ops;
 mod outline;

@@ -55,7 +55,7 @@ async fn finishes_all_requests_that_have_begun() -> TestResult {
         assert_eq!(request.await??.status, 201);
     }
     server.wait_for_a_good_end();
-    assert!(server.log().contains("the server has stopped"), "{}", server.log());
+    assert!(server.log().contains("all requests were answered"), "{}", server.log());
 
     let late = sqlx::query_scalar("select count(*) from tenant_acme.users where name = 'Late'");
     let late: i64 = late.fetch_one(&mut admin).await?;

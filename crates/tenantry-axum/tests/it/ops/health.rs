@@ -69,6 +69,8 @@ async fn tells_of_each_tenant_when_asked_to() -> TestResult {
     let app = talkative(&manager)?;
     assert_eq!(report(&app, StatusCode::OK).await["pools"], Value::Array(Vec::new()));
     use_tenants(&manager, &["globex", "acme"]).await;
+    // Else the session of globex may be taken while that of acme is reset.
+    eventually("the sessions are reset", async || manager.snapshot().leased == 0).await;
     let lease = manager.tenant("acme").await?.acquire().await?;
 
     let pools = &report(&app, StatusCode::OK).await["pools"];

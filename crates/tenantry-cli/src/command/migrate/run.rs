@@ -33,14 +33,14 @@ pub(crate) struct Run {
     /// Tenants that go first; if one of them fails, no other is begun. `a,b` or several times
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     canary: Vec<String>,
-    /// Tenants in a wave: the next wave begins when one has ended within --error-budget, which is 0 then unless given
+    /// Tenants in a wave: the next wave begins when one has ended within --max-failures, which is 0 then unless given
     #[arg(long, value_name = "TENANTS")]
     wave: Option<usize>,
     /// Tenants that may fail before no further one is begun
-    #[arg(long, value_name = "TENANTS")]
-    error_budget: Option<usize>,
+    #[arg(long, alias = "error-budget", value_name = "TENANTS")]
+    max_failures: Option<usize>,
     /// Begin no further tenant after the first failure
-    #[arg(long, conflicts_with = "error_budget")]
+    #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
     /// Stop at this version
     #[arg(long, value_name = "VERSION")]
@@ -142,7 +142,7 @@ impl Run {
             options = options.wave(wave);
         }
         // Without a budget, a wave would never be the last.
-        let budget = self.error_budget.or(self.wave.map(|_| 0));
+        let budget = self.max_failures.or(self.wave.map(|_| 0));
         if let Some(budget) = budget {
             options = options.error_budget(budget);
         }

@@ -168,6 +168,10 @@ fn twice(id: &TenantId) -> Error {
 }
 
 impl Catalog for TableCatalog {
+    fn lists_new(&self) -> bool {
+        self.is_ours()
+    }
+
     fn check(&self, _: &Isolation) -> Result<(), Error> {
         let wrong = |what: String| Err(Error::new(ErrorKind::Config, what));
         if let Some(Err(error)) = self.query.as_deref().map(query::check) {

@@ -39,7 +39,8 @@ async fn tenants(on: &Subject) -> Result<Examined, Error> {
     let left: Vec<_> =
         left.map(|(count, how)| format!("{} {how}", counted(count, "tenant", "tenants"))).collect();
     let examined = counted_files(set, &left).findings(in_files(&plan.lint, set));
-    Ok(examined.findings(pending(&plan)).findings(blocked(&plan)).findings(doubtful(&plan)))
+    let examined = examined.findings(pending(&plan)).findings(blocked(&plan));
+    Ok(examined.findings(unrecorded(&plan)).findings(doubtful(&plan)))
 }
 
 async fn shared(on: &Subject) -> Result<Examined, Error> {
@@ -95,7 +96,13 @@ fn pending(plan: &MigrationPlan) -> Option<Finding> {
 
 fn blocked(plan: &MigrationPlan) -> Option<Finding> {
     let of: Vec<_> = of_state(plan, |state| {
-        !matches!(state, SchemaState::Pending | SchemaState::UpToDate | SchemaState::Doubtful)
+        !matches!(
+            state,
+            SchemaState::Pending
+                | SchemaState::UpToDate
+                | SchemaState::NeedsBaseline
+                | SchemaState::Doubtful
+        )
     });
     if of.is_empty() {
         return None;
@@ -106,6 +113,19 @@ fn blocked(plan: &MigrationPlan) -> Option<Finding> {
         "their migration records do not match the files, or their schemas cannot be read",
     );
     Some(finding.how(REPAIR).tenants(tenants))
+}
+
+fn unrecorded(plan: &MigrationPlan) -> Option<Finding> {
+    let of: Vec<_> = of_state(plan, |state| state == SchemaState::NeedsBaseline);
+    if of.is_empty() {
+        return None;
+    }
+    let finding = Finding::error(
+        "tenants have tables and no migration records",
+        "no migration is run in their schemas: it would create tables that exist",
+    );
+    let how = "record the migrations that they have with TenantMigrator::baseline";
+    Some(finding.how(how).tenants(affected(plan, &of, detail)))
 }
 
 fn doubtful(plan: &MigrationPlan) -> Option<Finding> {

@@ -3,7 +3,8 @@
 //!
 //! Statements are parsed one by one. Where the parser does not know one, the lint looks at its tokens, and keeps
 //! to what words say for certain: a statement that is newer than the parser must not keep a deploy from
-//! running. In a build without the feature `lint` there is no parser, and it goes by tokens alone. What is put together while a file runs, such as the text of `execute` in a function, it does not see.
+//! running. In a build without the feature `lint` there is no parser, and it goes by tokens alone. What is put
+//! together while a file runs, such as the text of `execute` in a function, it does not see.
 //!
 //! A rule is a function in [`rules::RULES`](rules), in a file of its own, and a variant of [`Rule`].
 
@@ -42,6 +43,7 @@ pub use finding::{Finding, Rule};
 pub(crate) use found::Findings;
 pub(crate) use lines::line_of;
 pub use options::Lint;
+pub(super) use parse::HAS_PARSER;
 pub use report::{FileFinding, LintError, LintReport};
 pub(crate) use rules::{Of, Subject, check};
 pub(crate) use script::statements;

@@ -3,6 +3,9 @@
 
 use super::tree::{Language, Tree};
 
+/// Whether this build has the parser.
+pub(in super::super) const HAS_PARSER: bool = false;
+
 /// The kinds of nodes that rules look for.
 #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "the parser's own names")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,10 @@ use crate::tenant::Ident;
 /// What the files of tenants may name, beside what is in the tenant's own schema, and which rules they need not
 /// keep to. Default: they name nothing else, and keep to all rules.
 ///
+/// A build without the feature `lint`, which is on by default, has no parser of SQL. The lint then goes by words:
+/// it still finds transaction control, other search paths and roles, and most names of other schemas, but nothing
+/// that may hurt a running service. Each run says so in the log, as `INFO`.
+///
 /// # Examples
 ///
 /// ```

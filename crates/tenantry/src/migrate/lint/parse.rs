@@ -6,6 +6,9 @@ pub(super) use squawk_parser::SyntaxKind;
 
 use super::tree::{Item, Language, Tree};
 
+/// Whether this build has the parser.
+pub(in super::super) const HAS_PARSER: bool = true;
+
 /// Parses a text, which begins at `base` in the one that positions are told in. Returns nothing when the parser does
 /// not know what it is.
 pub(super) fn parse(text: &str, base: usize, language: Language) -> Option<Tree<'_>> {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    Acquire, Action, Class, ConnId, Counts, Limits, Refusal, Released, Supply, TenantCounts,
+    Acquire, Action, Class, ConnId, Counts, How, Limits, Refusal, Released, Supply, TenantCounts,
     TenantKey, Ticket, Time,
     conn::{Conn, State, conn_id},
     fair::{BURST, Ready},
@@ -114,6 +114,14 @@ impl<W> Scheduler<W> {
             .filter(|(key, _)| self.tenants[key.0].class != Class::System)
     }
 
+    /// Returns whose lease the connection of a place is, and since when.
+    pub(crate) fn lease_at(&self, place: usize) -> Option<(TenantKey, Time)> {
+        match self.conns.get(place)?.state {
+            State::Leased { tenant, since, .. } => Some((tenant, since)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
@@ -159,13 +167,7 @@ impl<W> Scheduler<W> {
             && self.may_lease(key)
             && let Some((conn, how)) = self.find_idle(key)
         {
-            self.take_idle(conn);
-            if self.demand == 0 {
-                // What is had while nobody waits is taken from nobody.
-                let virtual_time = self.tenants[key.0].virtual_time;
-                self.ready.advance(virtual_time.saturating_sub(BURST));
-            }
-            self.lease(now, conn, key);
+            self.lease_idle(now, conn, key);
             return Acquire::Granted(conn, how);
         }
         if self.supply == Supply::Cut {
@@ -181,6 +183,28 @@ impl<W> Scheduler<W> {
         });
         self.make_room(now);
         Acquire::Waiting(ticket)
+    }
+
+    /// Asks for a connection that is idle, and neither waits nor has one opened. Where nobody waits, one
+    /// that is bound to another tenant will do.
+    pub(crate) fn try_acquire(&mut self, now: Time, key: TenantKey) -> Option<(ConnId, How)> {
+        if self.closed || !self.tenants[key.0].queue.is_empty() || !self.may_lease(key) {
+            return None;
+        }
+        let anybody_s = || self.find_rebindable(key).filter(|_| self.demand == 0);
+        let (conn, how) = self.find_idle(key).or_else(anybody_s)?;
+        self.lease_idle(now, conn, key);
+        Some((conn, how))
+    }
+
+    fn lease_idle(&mut self, now: Time, conn: ConnId, key: TenantKey) {
+        self.take_idle(conn);
+        if self.demand == 0 {
+            // What is had while nobody waits is taken from nobody.
+            let virtual_time = self.tenants[key.0].virtual_time;
+            self.ready.advance(virtual_time.saturating_sub(BURST));
+        }
+        self.lease(now, conn, key);
     }
 
     /// Takes a waiter out of its queue. Nothing comes back when it has been answered before.

@@ -49,7 +49,10 @@ pub(in crate::proof) async fn sessions(ground: &Ground<'_>) -> Attacked {
     for number in 0..ground.connections {
         let db = if number % 2 == 0 { &ground.acme } else { &ground.globex };
         match timeout(BRIEFLY, db.acquire()).await {
-            Ok(Ok(lease)) => leases.push((db, lease)),
+            Ok(Ok(lease)) => {
+                ground.met(lease.backend_pid());
+                leases.push((db, lease));
+            }
             Ok(Err(error)) if leases.len() < 2 => return Err(error.into()),
             Err(_) if leases.len() < 2 => return Err(Stop::new("waited in vain for a connection")),
             _ => break,

@@ -48,6 +48,7 @@ impl Provisioner {
     ///
     /// [`TenantExists`](ErrorKind::TenantExists) when there is such a tenant, or its schema;
     /// [`StoredName`](ErrorKind::StoredName) when something holds the old name as text and cannot be changed;
+    /// [`Catalog`](ErrorKind::Catalog) when the list of tenants is [only read](crate::catalog::Catalog::lists_new);
     /// [`Placement`](ErrorKind::Placement) when there is no such schema, when it is another tenant's or the
     /// server's, when a shared table does not exist, or when an extension cannot be moved;
     /// [`Busy`](ErrorKind::Busy) when somebody is migrating the schema;
@@ -73,6 +74,7 @@ impl Provisioner {
     }
 
     async fn adopt_as(&self, record: &TenantRecord, options: &Adopt) -> Result<AdoptReport, Error> {
+        self.refuse_list_of_others("adopting")?;
         let site = self.fleet.site(record)?;
         let from = source(options, &site.schema)?;
         match self.fleet.record(&record.id).await {
@@ -105,6 +107,18 @@ impl Provisioner {
         }
         self.fleet.note_change(&self.fleet.shared_site());
         Ok(report)
+    }
+
+    /// Refuses a catalog that is only read: a schema would change its name, and no tenant come or go.
+    fn refuse_list_of_others(&self, doing: &str) -> Result<(), Error> {
+        if self.fleet.lookup().lists_new() {
+            return Ok(());
+        }
+        let attempted = format!(
+            "{doing} a schema: the list of tenants is only read; change the row where it is kept, and name the schema \
+             there"
+        );
+        Err(Error::new(ErrorKind::Catalog, attempted))
     }
 
     /// Gives a schema the tenant's name, and moves what is for all tenants into another one.
@@ -191,6 +205,7 @@ impl Provisioner {
     }
 
     async fn release_as(&self, id: &TenantId, options: &Adopt) -> Result<AdoptReport, Error> {
+        self.refuse_list_of_others("releasing")?;
         let record = self.fleet.record(id).await?;
         let site = self.fleet.site(&record)?;
         let to = source(options, &site.schema)?;

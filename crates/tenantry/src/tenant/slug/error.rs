@@ -1,7 +1,7 @@
 /// Why a name is not accepted by a [`SlugPolicy`](super::SlugPolicy).
 ///
 /// The messages are for the person who signs up: one sentence each, which never repeats the name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SlugError {
     /// The name is shorter than the policy allows.
@@ -32,3 +32,5 @@ pub enum SlugError {
     #[error("this name is reserved, choose another one")]
     Reserved,
 }
+
+crate::error_report::readable_debug!(SlugError);

@@ -145,7 +145,7 @@ async fn what_is_wrong_with_the_server_is_found() -> TestResult {
 
 #[tokio::test]
 async fn what_is_wrong_with_the_configuration_is_found() -> TestResult {
-    let world = World::with_tenants(&["acme", "globex", "initech"]).await;
+    let world = World::with_managed_tenants(&["acme", "globex", "initech"]).await;
     run(&mut world.admin().await, "create table tenant_globex.t (); drop schema public cascade")
         .await;
     let tenants =

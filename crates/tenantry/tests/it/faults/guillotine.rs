@@ -16,8 +16,8 @@ enum Falls {
     Never,
     /// At a message after so many others, on all connections and for ever.
     After(usize),
-    /// At a message with this text, on its connection alone.
-    At(&'static str),
+    /// At a message with one of these texts, on its connection alone.
+    At(&'static [&'static str]),
 }
 
 /// A TCP proxy that cuts connections at a message of the client, which the server still gets. Where all are cut, it
@@ -50,9 +50,9 @@ impl Guillotine {
         *self.falls.lock().expect("nobody panics") = Falls::After(messages);
     }
 
-    /// Has the answer to the next message with this text get lost, with its connection.
-    pub(crate) fn lose_answer_to(&self, text: &'static str) {
-        *self.falls.lock().expect("nobody panics") = Falls::At(text);
+    /// Has the answer to the next message with one of these texts get lost, with its connection.
+    pub(crate) fn lose_answer_to(&self, texts: &'static [&'static str]) {
+        *self.falls.lock().expect("nobody panics") = Falls::At(texts);
     }
 
     /// Says whether the answer that was to be lost is.
@@ -121,8 +121,11 @@ async fn count(
                     *left -= 1;
                     (false, false)
                 }
-                Falls::At(text) => {
-                    let is_it = message.windows(text.len()).any(|part| part == text.as_bytes());
+                Falls::At(texts) => {
+                    let has = |text: &&str| {
+                        message.windows(text.len()).any(|part| part == text.as_bytes())
+                    };
+                    let is_it = texts.iter().any(has);
                     if is_it {
                         *falls = Falls::Never;
                     }

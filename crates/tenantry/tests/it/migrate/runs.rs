@@ -14,6 +14,7 @@ use tenantry::{
     },
     retry::RetryPolicy,
 };
+use tokio::sync::Notify;
 
 use super::files::{Files, create_schemas, ids, migrator, recorded, tables};
 use crate::{
@@ -214,9 +215,17 @@ async fn a_signal_lets_what_runs_end_and_reports_the_rest_as_not_started() -> Te
     let files = Files::new(&[("0001_a.sql", "create table a (id int); select pg_sleep(0.05);")]);
     let mut admin = world.admin().await;
     create_schemas(&mut admin, &ids(60)).await;
-    let stop = tokio::time::sleep(Duration::from_millis(200));
-    let report =
-        migrator(&world, &files).migrate_all(options().concurrency(2).stop_when(stop)).await?;
+    let ended = Arc::new(Notify::new());
+    let stop = Arc::clone(&ended);
+    let options_that_stop = options()
+        .concurrency(2)
+        .on_progress(move |progress| {
+            if let Progress::Ended { .. } = progress {
+                ended.notify_one();
+            }
+        })
+        .stop_when(async move { stop.notified().await });
+    let report = migrator(&world, &files).migrate_all(options_that_stop).await?;
     assert_eq!((report.end, report.failed), (End::Stopped, 0), "{report}");
     assert!(report.migrated > 0 && report.not_started > 0, "{report}");
     assert_eq!(tables(&mut admin, "a").await, i64::try_from(report.migrated)?);

@@ -43,7 +43,8 @@ async fn a_pooler_in_transaction_mode_leaks_and_is_found_to() -> TestResult {
             return Ok(());
         };
         let manager = manager(&pooler.url());
-        let proof = manager.prove_isolation(ProofOptions::default().rounds(4)).await?;
+        // Where the pooler takes turns, each round meets the other tenant's row by chance, half of the time.
+        let proof = manager.prove_isolation(ProofOptions::default().rounds(40)).await?;
         assert!(!proof.isolated && proof.leaked >= 2, "{mode} {size} {round_robin}: {proof}");
         assert_eq!(*outcome(&proof, "pooler"), Outcome::Leaked, "{proof}");
         assert_eq!(*outcome(&proof, "manySessions"), Outcome::Leaked, "{proof}");
@@ -52,7 +53,7 @@ async fn a_pooler_in_transaction_mode_leaks_and_is_found_to() -> TestResult {
         );
         let sessions = proof.attacks.iter().find(|attack| attack.name == "manySessions");
         let observed = sessions.map(|attack| &*attack.observed).unwrap_or_default();
-        assert!(observed.contains("read the row of"), "{observed}");
+        assert!(observed.contains("read the row of"), "{mode} {size} {round_robin}: {proof:#?}");
         assert_eq!((proof.pooling, proof.scratch_removed), (Pooling::Transaction, true), "{proof}");
         // What other clients of the pooler find is as before.
         let mut others = Vec::new();

@@ -428,3 +428,58 @@ async fn the_owner_of_the_database_needs_no_superuser() -> TestResult {
     manager.close().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_schema_that_has_its_name_already_is_listed_and_released() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    let mut admin = world.admin().await;
+    run(&mut admin, "create schema tenant_acme; create table tenant_acme.t as select 7 as x").await;
+    let look = provisioner.adopt("acme", Adopt::in_place().dry_run(true)).await?;
+    assert!(look.is_possible(), "{look}");
+    assert_eq!(manager.tenant("acme").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
+    provisioner.adopt("acme", Adopt::in_place()).await?;
+    let found: i32 =
+        sqlx::query_scalar("select x from t").fetch_one(&manager.tenant("acme").await?).await?;
+    assert_eq!(found, 7);
+    let again = provisioner.adopt("acme", Adopt::in_place()).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::TenantExists);
+    let absent = provisioner.adopt("globex", Adopt::in_place()).await.unwrap_err();
+    assert_eq!(absent.kind(), ErrorKind::Placement, "{absent}");
+    provisioner.release("acme", Adopt::in_place()).await?;
+    assert_eq!(manager.tenant("acme").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
+    assert_eq!(observe(&mut admin, "select x::text from tenant_acme.t").await, "Some(\"7\")");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_of_others_takes_no_schema_and_gives_none_back() -> TestResult {
+    let world = World::new().await;
+    let mut admin = world.admin().await;
+    run(
+        &mut admin,
+        "create table public.tenants as select 'acme' as slug; create schema tenant_acme; create schema old; \
+         create table old.t ()",
+    )
+    .await;
+    let columns = tenantry::CatalogColumns::new().id("slug");
+    for catalog in [
+        TableCatalog::new().columns(columns),
+        TableCatalog::query("select slug as id from tenants"),
+    ] {
+        let manager = world.builder().catalog(catalog).build()?;
+        let provisioner = manager.provisioner();
+        for refused in [
+            provisioner.adopt("globex", Adopt::schema("old")).await,
+            provisioner.adopt("globex", Adopt::in_place().dry_run(true)).await,
+            provisioner.release("acme", Adopt::schema("public")).await,
+        ] {
+            let error = refused.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Catalog);
+            assert!(error.to_string().contains("only read"), "{error}");
+        }
+    }
+    let left = "select count(*)::text from pg_namespace where nspname in ('old', 'tenant_acme')";
+    assert_eq!(observe(&mut admin, left).await, "Some(\"2\")");
+    Ok(())
+}

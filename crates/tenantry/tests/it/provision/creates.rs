@@ -304,3 +304,49 @@ async fn what_was_kept_stays_and_without_files_there_is_nothing() -> TestResult 
     assert!(count(&manager, "empty", NOTES).await.is_err());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_hook_is_part_of_the_creation() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (manager, provisioner) = with_table(&world, &files).await;
+    let provisioner = provisioner.seed(two_notes()).after_create(|record, tx| {
+        Box::pin(async move {
+            let plan = record.attributes["plan"].as_str().ok_or("no plan")?;
+            sqlx::query("insert into notes (id, text) values (3, $1)")
+                .bind(plan)
+                .execute(&mut **tx)
+                .await?;
+            Ok(())
+        })
+    });
+    provisioner.fill_spares(1).await?;
+    let pro = || CreateOptions::default().attributes(json!({ "plan": "pro" }));
+    for (id, options, how) in [
+        ("spare", pro(), HowMade::Spare),
+        ("whole", pro(), HowMade::AtOnce),
+        ("steps", pro().keep_failed(true), HowMade::InSteps),
+    ] {
+        assert_eq!(provisioner.create(id, options).await?.how, how);
+        let found = "select count(*) from notes where text = 'pro'";
+        assert_eq!(
+            (count(&manager, id, NOTES).await?, count(&manager, id, found).await?),
+            (3, 1),
+            "{id}"
+        );
+    }
+    let mut admin = world.admin().await;
+    let before = traces(&mut admin).await;
+    let error = provisioner.create("none", CreateOptions::default()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.tenant().map(ToString::to_string)),
+        (ErrorKind::Seed, Some("none".into()))
+    );
+    let told = tenantry::ErrorReport::new(&error).to_string();
+    assert!(told.ends_with("no plan"), "{told}");
+    assert_eq!(traces(&mut admin).await, before, "nothing is left");
+    let panics = provisioner.after_create(|_, _| Box::pin(async { panic!("it is not sound") }));
+    let error = panics.create("none", pro()).await.unwrap_err();
+    assert!(tenantry::ErrorReport::new(&error).to_string().ends_with("it has panicked"));
+    assert_eq!(manager.tenant("none").await.unwrap_err().kind(), ErrorKind::UnknownTenant);
+    Ok(())
+}

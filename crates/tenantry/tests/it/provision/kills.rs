@@ -265,24 +265,27 @@ async fn a_drop() {
     .await;
 }
 
+/// How transactions are committed: as sqlx does, and in the round trip that gives the connection back.
+const COMMIT: [&str; 2] = ["COMMIT", "close all; commit"];
+
 #[tokio::test]
 async fn the_lost_answer_to_a_commit_is_looked_up() {
     let mut scene = Scene::new(Listed::InTable, Files::notes(), vec![inside()]).await;
     let (guillotine, manager) = scene.behind_guillotine().await;
     let provisioner = scene.provisioner(&manager);
-    guillotine.lose_answer_to("COMMIT");
+    guillotine.lose_answer_to(&COMMIT);
     provisioner.create("a", CreateOptions::default()).await.expect("it was committed");
     assert!(guillotine.has_lost());
-    guillotine.lose_answer_to("COMMIT");
+    guillotine.lose_answer_to(&COMMIT);
     provisioner.suspend("a").await.expect("it was committed");
     assert!(guillotine.has_lost());
     provisioner.resume("a").await.expect("the server runs");
-    guillotine.lose_answer_to("COMMIT");
+    guillotine.lose_answer_to(&COMMIT);
     provisioner.rename("a", "b").await.expect("it was committed");
     assert!(guillotine.has_lost());
     assert_eq!(scene.check("renamed").await, 1);
     manager.tenant("b").await.expect("it is served");
-    guillotine.lose_answer_to("COMMIT");
+    guillotine.lose_answer_to(&COMMIT);
     drop(provisioner.drop_tenant("b", "b", DropOptions::default()).await);
     assert!(guillotine.has_lost());
     assert_eq!(scene.check("dropped").await, 0);

@@ -1,0 +1,18 @@
+//! The tenant in scope while a request is served, its response body included.
+
+mod body;
+mod future;
+mod middleware;
+
+pub use body::ContextBody;
+pub use future::ContextFuture;
+pub use middleware::{ContextMiddleware, ContextService};
+use tenantry::{TenantDb, context};
+
+/// Runs a closure with the tenant in scope, if there is one.
+fn within<T>(db: Option<&TenantDb>, work: impl FnOnce() -> T) -> T {
+    match db {
+        Some(db) => context::scope_sync(db.clone(), work),
+        None => work(),
+    }
+}
