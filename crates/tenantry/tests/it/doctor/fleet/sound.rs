@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The folders of migrations in the examples.
-const EXAMPLES: &[&str] = &["axum-crud", "actix-crud", "background-jobs", "sessions", "sign-up"];
+const EXAMPLES: &[&str] = &["axum-crud", "actix-crud", "worker", "sessions", "sign-up"];
 
 #[tokio::test]
 async fn the_examples_give_no_alarm() -> TestResult {
