@@ -13,14 +13,24 @@ async fn blind() -> Result<(), Box<dyn std::error::Error>> {
     let n = t.neighbour().await?;
     println!("unfilled {:?}", n.unfilled());
     // a leak: everything of the neighbour is read and stored in the test's own tables
-    let rows: Vec<(String, i16, bool)> = sqlx::query_as("select code, n, ok from codes").fetch_all(n.db()).await?;
+    let rows: Vec<(String, i16, bool)> =
+        sqlx::query_as("select code, n, ok from codes").fetch_all(n.db()).await?;
     println!("{rows:?}");
-    for (c, x, o) in &rows { sqlx::query("insert into codes values ($1,$2,$3,'1907-07-07')").bind(c).bind(x).bind(o).execute(&t.db).await?; }
+    for (c, x, o) in &rows {
+        sqlx::query("insert into codes values ($1,$2,$3,'1907-07-07')")
+            .bind(c)
+            .bind(x)
+            .bind(o)
+            .execute(&t.db)
+            .await?;
+    }
     n.assert_not_in(format!("{rows:?}"));
-    let rows: Vec<(i32, String)> = sqlx::query_as("select id, share::text from pct").fetch_all(n.db()).await?;
+    let rows: Vec<(i32, String)> =
+        sqlx::query_as("select id, share::text from pct").fetch_all(n.db()).await?;
     println!("{rows:?}");
     n.assert_not_in(format!("{rows:?}"));
-    let rows: Vec<(i64, String)> = sqlx::query_as("select id, code from mails").fetch_all(n.db()).await?;
+    let rows: Vec<(i64, String)> =
+        sqlx::query_as("select id, code from mails").fetch_all(n.db()).await?;
     println!("{rows:?}");
     n.assert_not_in(format!("{rows:?}"));
     n.assert_blind().await;

@@ -399,7 +399,11 @@ async fn ids_that_are_equal_are_on_one_page() -> TestResult {
     let manager = others.manager(many);
     assert_eq!(manager.tenants().await?.len(), 10_002, "a page ends between T010000 and t010000");
 
-    run(&mut admin, "alter table many alter slug type text collate \"C\"; update many set slug = lower(slug)").await;
+    run(
+        &mut admin,
+        "alter table many alter slug type text collate \"C\"; update many set slug = lower(slug)",
+    )
+    .await;
     let error = manager.tenants().await.expect_err("t010000 is there twice");
     assert!(error.to_string().contains("lists the tenant twice"), "{error}");
     manager.close().await;
