@@ -91,7 +91,7 @@ impl Reading {
         let mut first = begin();
         compared(first.text(" order by "));
         // A row without an id is an error, and no later page would come to it.
-        first.text(" nulls first fetch first ($1) rows with ties");
+        first.text(" nulls first fetch first $1 rows with ties");
         let mut next = begin();
         compared(next.text(" where "));
         next.text(" operator(pg_catalog.>) $2::pg_catalog.text").text(match id {
@@ -102,7 +102,7 @@ impl Reading {
         compared(next.text(" order by "));
         // The next page begins behind the last id: all that are equal to it, in the collation of the column too, are
         // on this page.
-        next.text(" fetch first ($1) rows with ties");
+        next.text(" fetch first $1 rows with ties");
         Self { id, find: find.finish(), first: first.finish(), next: next.finish() }
     }
 
