@@ -1,0 +1,61 @@
+//! A rate limit for each tenant: one that sends too much is refused, and slows down no other.
+//!
+//! Run it with `cargo run -p rate-limits` and try the commands that it prints.
+
+mod limit;
+
+use std::process::ExitCode;
+
+use axum::{Json, Router, routing::get};
+use example_support::{bind, database, exit_code, prepare, show, start_log};
+use tenantry::{Isolation, SchemaDiscovery, TenantManager, migrate::Migrations};
+use tenantry_axum::{Db, DbError, TenantLayer};
+use tokio::net::TcpListener;
+
+use crate::limit::limited;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    exit_code(serve().await)
+}
+
+async fn serve() -> anyhow::Result<()> {
+    start_log("info");
+    let listener = TcpListener::from_std(bind()?)?;
+    let database = database().await?;
+    let manager = TenantManager::builder(database.url())
+        .isolation(Isolation::schema("tenant_{id}"))
+        .catalog(SchemaDiscovery::default())
+        .max_connections(10)
+        .build()?;
+    let migrations = Migrations::embedded(&sqlx::migrate!())?;
+    let migrator = manager.migrator().tenants(migrations.clone());
+    let provisioner = manager.provisioner().tenants(migrations);
+    prepare(&migrator, &provisioner, ["acme", "globex"]).await?;
+
+    let app = app(manager.clone())?;
+    show(listener.local_addr()?, "the tenants are acme and globex", &to_try());
+    tenantry_axum::serve(listener, app, &manager).await?;
+    database.close().await?;
+    Ok(())
+}
+
+fn app(manager: TenantManager) -> anyhow::Result<Router> {
+    let routes = limited(Router::new().route("/notes", get(notes)))?;
+    Ok(routes.route_layer(TenantLayer::new(manager)).route("/health", get(async || "ok")))
+}
+
+async fn notes(Db(db): Db) -> Result<Json<Vec<String>>, DbError> {
+    Ok(Json(sqlx::query_scalar("select text from notes order by text").fetch_all(&db).await?))
+}
+
+fn to_try() -> Vec<(&'static str, String)> {
+    let get = |query, tenant| format!("curl -i '{{url}}/notes{query}' -H 'x-tenant-id: {tenant}'");
+    vec![
+        ("acme sends five requests at once", get("?[1-5]", "acme")),
+        ("the sixth is one too many: 429", get("", "acme")),
+        ("globex is served", get("", "globex")),
+        ("an unknown tenant: 404", get("", "nobody")),
+        ("a route without a tenant has no limit", "curl -i '{url}/health?[1-6]'".to_owned()),
+    ]
+}
