@@ -264,6 +264,8 @@ pub use shared::Shared;
 pub use tenant_rejection::{TenantRejection, TxRejection};
 /// The handle that the middleware puts into the extensions.
 pub use tenantry::TenantDb;
+/// A transaction of a tenant, as [`TenantDb::begin`] and [`Tx`] give it.
+pub use tenantry::TenantTransaction;
 pub use tenantry::admission::{AuthorizeError, NoTenant, RejectionKind, Switch};
 #[cfg(feature = "serve")]
 pub use tenantry::serve::{ServeEnd, ServeOptions, ServeReport};

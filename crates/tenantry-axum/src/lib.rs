@@ -191,6 +191,8 @@ pub use response_for::{mapped_response_for, response_for};
 #[cfg(feature = "serve")]
 pub use serve::{Guarded, GuardedIo, Listening, Serve, bind, serve};
 pub use shared::Shared;
+/// A transaction of a tenant, as [`TenantDb::begin`] and [`Tx`] give it.
+pub use tenantry::TenantTransaction;
 #[cfg(feature = "serve")]
 pub use tenantry::serve::{ServeEnd, ServeOptions, ServeReport};
 pub use tenantry_tower::{

@@ -142,7 +142,8 @@ impl TestTenants {
     ///
     /// When dropped, what was made is dropped with it.
     pub async fn tenant(&self, test: &str) -> Result<TestTenant, Error> {
-        World::shared(self, test).await
+        // Boxed: a test that is a few functions deep would have too deep a type for the compiler.
+        Box::pin(World::shared(self, test)).await
     }
 
     /// Makes a tenant for the test of this name in a database of its own, for code that works on all
@@ -156,7 +157,7 @@ impl TestTenants {
     ///
     /// When dropped, what was made is dropped with it.
     pub async fn alone(&self, test: &str) -> Result<TestTenant, Error> {
-        World::alone(self, test).await
+        Box::pin(World::alone(self, test)).await
     }
 
     /// Begins to configure a manager as the tests' managers are.
