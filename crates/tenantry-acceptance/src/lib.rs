@@ -70,6 +70,7 @@
 mod adapter;
 pub mod cases;
 mod client;
+pub mod messages;
 mod resolver;
 pub mod serving;
 mod stage;

@@ -21,7 +21,7 @@ use tenantry_tower::Problem;
 /// | `InvalidTenantId` | 400 | |
 /// | `RowNotFound` | 500 | 404 |
 /// | `UniqueViolation`, `ExclusionViolation` | 500 | 409 |
-/// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation` | 500 | 422 |
+/// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation`, `InvalidValue` | 500 | 422 |
 /// | `SerializationFailure`, `Deadlock`, `LockNotAvailable`, `ReadOnly` | 500 | 503 with `Retry-After` |
 /// | all others | 500 | |
 ///

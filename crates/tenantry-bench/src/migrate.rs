@@ -232,5 +232,5 @@ fn options() -> MigrateOptions {
 
 /// A report in which a tenant was not seen to gives no figure.
 fn checked(report: MigrateReport) -> Result<MigrateReport, Failure> {
-    if report.is_success() { Ok(report) } else { Err(report.to_string().into()) }
+    Ok(report.into_result()?)
 }

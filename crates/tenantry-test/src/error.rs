@@ -14,10 +14,6 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(attempted: impl Into<String>) -> Self {
-        Self { attempted: attempted.into(), source: None }
-    }
-
     /// Makes an error of another one, with what was attempted before it.
     pub(crate) fn from<E: Into<Source>>(attempted: impl Into<String>) -> impl FnOnce(E) -> Self {
         let attempted = attempted.into();

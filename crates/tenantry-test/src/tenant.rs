@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tenantry::{TenantDb, TenantId, TenantManager};
 
 use crate::{
@@ -57,6 +58,21 @@ impl TestTenant {
     #[must_use]
     pub fn header(&self) -> (&'static str, &str) {
         (self.world.tenants.header, self.id.as_str())
+    }
+
+    /// Returns the [header](Self::header) as a map, for the default headers of an HTTP client:
+    /// `reqwest::Client::builder().default_headers(t.headers())`.
+    ///
+    /// # Panics
+    ///
+    /// When [`TestTenants::header`](crate::TestTenants::header) was given what no header can be called.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let (name, id) = self.header();
+        let header =
+            HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(id).ok());
+        let header = header.unwrap_or_else(|| panic!("a header cannot be called {name:?}"));
+        HeaderMap::from_iter([header])
     }
 
     /// Returns the name of the tenant's schema.

@@ -158,6 +158,10 @@ pub enum ErrorKind {
     NotNullViolation,
     /// A check constraint is violated: SQLSTATE 23514.
     CheckViolation,
+    /// A value does not fit: a text is too long (SQLSTATE 22001), a number too large (22003), a date does not exist
+    /// (22007, 22008), a text cannot be read as the type of its column (22P02, 22P03), or has characters that the
+    /// server or its encoding cannot store, such as NUL (22021, 22P05).
+    InvalidValue,
     /// A row conflicts with another one by an exclusion constraint: SQLSTATE 23P01.
     ExclusionViolation,
     /// The statement and another transaction waited for each other: SQLSTATE 40P01. The transaction
@@ -382,6 +386,7 @@ impl ErrorKind {
                 | Self::ForeignKeyViolation
                 | Self::NotNullViolation
                 | Self::CheckViolation
+                | Self::InvalidValue
                 | Self::ExclusionViolation
                 | Self::Deadlock
                 | Self::SerializationFailure
@@ -399,6 +404,9 @@ impl ErrorKind {
             "23503" => Self::ForeignKeyViolation,
             "23502" => Self::NotNullViolation,
             "23514" => Self::CheckViolation,
+            "22001" | "22003" | "22007" | "22008" | "22021" | "22P02" | "22P03" | "22P05" => {
+                Self::InvalidValue
+            }
             "23P01" => Self::ExclusionViolation,
             "40P01" => Self::Deadlock,
             "40001" => Self::SerializationFailure,
@@ -438,6 +446,7 @@ impl ErrorKind {
             Self::ForeignKeyViolation => "foreign key violated",
             Self::NotNullViolation => "column must not be null",
             Self::CheckViolation => "check constraint violated",
+            Self::InvalidValue => "value does not fit",
             Self::ExclusionViolation => "exclusion constraint violated",
             Self::Deadlock => "deadlock",
             Self::SerializationFailure => "transaction cannot be serialized",

@@ -147,6 +147,7 @@ pub mod fan_out;
 mod fleet;
 mod glob;
 mod health;
+mod incomplete;
 mod manager;
 mod metrics;
 pub mod migrate;
@@ -181,6 +182,7 @@ pub use health::{
     HealthOf, HealthOptions, HealthReport, HealthStatus, Holder, Saturation, SharedHealth,
     TenantHealth, Unreachable, UnreachableExtension,
 };
+pub use incomplete::Incomplete;
 pub use manager::{ConfigError, ManagerBuilder, TenantManager, UrlError, url_parameters};
 #[cfg(feature = "prometheus")]
 pub use metrics::MetricsCollector;

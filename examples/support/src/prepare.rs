@@ -2,26 +2,9 @@
 
 use tenantry::{
     Error, ErrorKind,
-    migrate::{MigrateOptions, MigrateReport, TenantMigrator},
+    migrate::{MigrateOptions, TenantMigrator},
     provision::{CreateOptions, Provisioner},
 };
-
-/// Why the tenants are not ready.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PrepareError {
-    /// Some schemas could not be migrated. The log has the report.
-    #[error("some schemas could not be migrated, first {of}: {why}")]
-    Migrate {
-        /// Which schema was first.
-        of: String,
-        /// What its first file failed with.
-        why: String,
-    },
-    /// Something else failed.
-    #[error(transparent)]
-    Tenantry(#[from] Error),
-}
 
 /// Migrates the schemas that exist, and creates tenants that are missing. Any number of instances may do so at once.
 ///
@@ -36,7 +19,7 @@ pub async fn prepare(
     migrator: &TenantMigrator,
     provisioner: &Provisioner,
     tenants: impl IntoIterator<Item = &str>,
-) -> Result<(), PrepareError> {
+) -> Result<(), Error> {
     migrate(migrator).await?;
     for tenant in tenants {
         match provisioner.create(tenant, CreateOptions::default()).await {
@@ -52,30 +35,17 @@ pub async fn prepare(
 ///
 /// # Errors
 ///
-/// A schema could not be migrated.
+/// A schema could not be migrated. The log has the whole report, the error the first failure.
 ///
 /// # Cancel safety
 ///
 /// As [`prepare`].
-pub async fn migrate(migrator: &TenantMigrator) -> Result<(), PrepareError> {
-    let report = migrator.migrate_all(MigrateOptions::default()).await?;
-    if report.is_success() {
-        return Ok(());
+pub async fn migrate(migrator: &TenantMigrator) -> Result<(), Error> {
+    let migrated = migrator.migrate_all(MigrateOptions::default()).await?.into_result();
+    if let Err(incomplete) = &migrated {
+        for line in incomplete.report().to_string().lines().filter(|line| !line.is_empty()) {
+            tracing::error!("{line}");
+        }
     }
-    for line in report.to_string().lines().filter(|line| !line.is_empty()) {
-        tracing::error!("{line}");
-    }
-    let (of, why) = first_failure(&report);
-    Err(PrepareError::Migrate { of, why })
-}
-
-fn first_failure(report: &MigrateReport) -> (String, String) {
-    let schemas = report.shared.iter().chain(&report.tenants);
-    let failed = schemas.filter_map(|schema| {
-        let of = schema.tenant_id.as_deref().unwrap_or("the shared schema");
-        Some((of.to_owned(), schema.error()?.to_string()))
-    });
-    let not_run =
-        || ("of all".to_owned(), "the files break rules, or the run was stopped".to_owned());
-    { failed }.next().unwrap_or_else(not_run)
+    Ok(migrated.map(drop)?)
 }

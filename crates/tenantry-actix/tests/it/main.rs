@@ -10,6 +10,7 @@ mod bound;
 mod disconnect;
 mod errors;
 mod forgotten;
+mod messages;
 mod missing_middleware;
 mod nesting;
 #[cfg(feature = "ops")]

@@ -62,6 +62,22 @@ async fn a_sound_fleet_is_fine() {
     }
 }
 
+/// A migration of tenants may need what the shared schema does not have yet.
+#[tokio::test]
+async fn a_tenant_beside_a_pending_shared_schema_is_a_warning() {
+    let fleet = Fleet::new().await;
+    let more = "create table regions (name text primary key);";
+    fleet.folder.write("migrations/shared/0002_regions.sql", more);
+    let created = fleet.run("tenant create hooli").await;
+    assert_eq!(created.code, Some(0), "{created:#?}");
+    let warning = "warning: the shared schema is not up to date: run `tenantry migrate --shared`";
+    assert!(created.stderr.contains(warning), "{created:#?}");
+    assert_eq!(fleet.run("tenant create wonka --strict").await.code, Some(1));
+    assert_eq!(fleet.run("migrate --shared").await.code, Some(0));
+    let created = fleet.run("tenant create stark --strict").await;
+    assert_eq!((created.code, &*created.stderr), (Some(0), ""), "{created:#?}");
+}
+
 #[tokio::test]
 async fn what_is_pending_is_a_warning_and_what_is_blocked_a_problem() {
     let fleet = Fleet::new().await;

@@ -3,7 +3,11 @@
 mod poison;
 mod watch;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt, mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sqlx::{Connection as _, PgConnection};
 use tenantry::{TenantDb, TenantId};
@@ -62,7 +66,8 @@ pub struct Neighbour {
     tables: Vec<String>,
     contents: String,
     watch: Arc<Watch>,
-    tasks: JoinSet<()>,
+    /// Until the neighbour is stopped.
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Neighbour {
@@ -81,7 +86,7 @@ impl Neighbour {
         }
         let first = timeout(PATIENCE, watch.first_round()).await;
         first.map_err(Error::from("waiting for the neighbour's first statement"))?;
-        Ok(Self { tenant, poison, unfilled, tables, contents, watch, tasks })
+        Ok(Self { tenant, poison, unfilled, tables, contents, watch, tasks: Mutex::new(tasks) })
     }
 
     /// Returns the neighbour's id.
@@ -149,11 +154,14 @@ impl Neighbour {
 
     /// Stops the neighbour, and checks that the test has neither seen nor changed it.
     ///
+    /// A neighbour that was stopped stays so: a second call checks again, with fewer chances to find something.
+    ///
     /// # Panics
     ///
     /// When it has, with the table or the response in question; or when the tables cannot be read.
-    pub async fn assert_blind(mut self) {
-        self.tasks.shutdown().await;
+    pub async fn assert_blind(&self) {
+        let mut tasks = mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
         let problems = self.problems().await.unwrap_or_else(|error| {
             panic!("looking at the tables of tenants at the end of the test: {error:?}")
         });

@@ -61,6 +61,13 @@ impl Problem {
         self.status
     }
 
+    /// Returns what it says to people, in one line: the detail, or else the title. It is for formats other than
+    /// JSON, such as the message of a gRPC status.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.detail.as_deref().unwrap_or(self.title)
+    }
+
     /// Returns the value of `Retry-After`, if there is to be one: whole seconds, rounded up, at least
     /// one.
     #[must_use]

@@ -214,6 +214,7 @@ mod tests {
             ErrorKind::ForeignKeyViolation,
             ErrorKind::NotNullViolation,
             ErrorKind::CheckViolation,
+            ErrorKind::InvalidValue,
             ErrorKind::ExclusionViolation,
             ErrorKind::Deadlock,
             ErrorKind::SerializationFailure,

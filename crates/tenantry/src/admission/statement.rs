@@ -13,7 +13,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// |---|---|---|
 /// | `RowNotFound` | 404 | `urn:problem-type:tenantry:row-not-found` |
 /// | `UniqueViolation`, `ExclusionViolation` | 409 | `urn:problem-type:tenantry:conflict` |
-/// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation` | 422 | `urn:problem-type:tenantry:invalid-data` |
+/// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation`, `InvalidValue` | 422 | `urn:problem-type:tenantry:invalid-data` |
 /// | `SerializationFailure`, `Deadlock`, `LockNotAvailable`, `ReadOnly` | 503 with `Retry-After` | `urn:problem-type:tenantry:unavailable` |
 ///
 /// None of them repeats a word of the database: no value, and no name of a table or constraint.
@@ -38,6 +38,7 @@ pub fn statement_problem(kind: ErrorKind) -> Option<Problem> {
             .detail("the request conflicts with stored data"),
         ErrorKind::CheckViolation
         | ErrorKind::ForeignKeyViolation
+        | ErrorKind::InvalidValue
         | ErrorKind::NotNullViolation => Problem::new(422, "Unprocessable Content")
             .kind("urn:problem-type:tenantry:invalid-data", "Invalid data")
             .detail("the request breaks a rule of the stored data"),
@@ -66,6 +67,7 @@ mod tests {
             (ErrorKind::CheckViolation, 422),
             (ErrorKind::ForeignKeyViolation, 422),
             (ErrorKind::NotNullViolation, 422),
+            (ErrorKind::InvalidValue, 422),
             (ErrorKind::SerializationFailure, 503),
             (ErrorKind::Deadlock, 503),
             (ErrorKind::LockNotAvailable, 503),

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use serde::Serialize;
 
 use crate::{
+    error::{Error, ErrorKind},
     event::serialize_millis,
+    incomplete::Incomplete,
     migrate::{End, Failure, Migrations},
     table::Table,
 };
@@ -17,7 +19,7 @@ use crate::{
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says which tenants have no records yet"]
+#[must_use = "it says which tenants have no records yet; `into_result` makes them an error"]
 pub struct BaselineReport {
     /// How it has ended.
     pub end: End,
@@ -243,6 +245,20 @@ impl BaselineReport {
     pub fn is_success(&self) -> bool {
         self.tenants.iter().all(|tenant| tenant.outcome.is_success())
     }
+
+    /// Returns the report, or as an error if a tenant cannot be migrated now.
+    ///
+    /// # Errors
+    ///
+    /// [`Incomplete`] with the report, which becomes an [`Error`] of [`ErrorKind::Migration`].
+    pub fn into_result(self) -> Result<Self, Incomplete<Self>> {
+        if self.is_success() {
+            return Ok(self);
+        }
+        let first = self.tenants.iter().find(|tenant| !tenant.outcome.is_success());
+        let first = first.map(|tenant| (tenant.tenant_id.to_string(), tenant.outcome.to_string()));
+        Err(Incomplete::new(self, first))
+    }
 }
 
 fn versions(tenants: &[TenantBaseline], set: &Migrations) -> Vec<BaselineVersion> {
@@ -259,6 +275,12 @@ fn versions(tenants: &[TenantBaseline], set: &Migrations) -> Vec<BaselineVersion
         BaselineVersion { version, file, tenants, behind }
     };
     counts.into_iter().rev().map(version).collect()
+}
+
+impl From<Incomplete<BaselineReport>> for Error {
+    fn from(incomplete: Incomplete<BaselineReport>) -> Self {
+        Self::new(ErrorKind::Migration, "recording a baseline").with_source(incomplete)
+    }
 }
 
 impl fmt::Display for BaselineReport {

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::{error::ErrorClass, event::serialize_millis, table::Table};
+use crate::{error::ErrorClass, event::serialize_millis, incomplete::Incomplete, table::Table};
 
 /// The result of working on many tenants, with every tenant in it.
 ///
@@ -13,7 +13,7 @@ use crate::{error::ErrorClass, event::serialize_millis, table::Table};
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says for which tenants the work failed"]
+#[must_use = "it says for which tenants the work failed; `into_result` makes them an error"]
 pub struct EachReport<T> {
     /// How the run ended.
     pub end: EachEnd,
@@ -164,6 +164,20 @@ impl<T> EachReport<T> {
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.done + self.skipped == self.total
+    }
+
+    /// Returns the report, or as an error if the work failed or was not started for a tenant that is not suspended.
+    ///
+    /// # Errors
+    ///
+    /// [`Incomplete`] with the report.
+    pub fn into_result(self) -> Result<Self, Incomplete<Self>> {
+        if self.is_success() {
+            return Ok(self);
+        }
+        let first = self.failures().next();
+        let first = first.map(|(tenant, why)| (tenant.to_owned(), why.to_string()));
+        Err(Incomplete::new(self, first))
     }
 
     /// Returns the tenants for which the work failed, with the reason.

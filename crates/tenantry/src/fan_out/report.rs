@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::{event::serialize_millis, table::Table};
+use crate::{event::serialize_millis, incomplete::Incomplete, table::Table};
 
 /// The result of running a statement over many tenants, with every tenant in it.
 ///
@@ -13,7 +13,7 @@ use crate::{event::serialize_millis, table::Table};
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says on which tenants the statement failed"]
+#[must_use = "it says on which tenants the statement failed; `into_result` makes them an error"]
 pub struct FanOutReport {
     /// How the run ended.
     pub end: FanOutEnd,
@@ -173,6 +173,28 @@ impl FanOutReport {
     pub fn is_success(&self) -> bool {
         self.done + self.skipped == self.total
     }
+
+    /// Returns the report, or as an error if a tenant that is not suspended is left to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Incomplete`] with the report.
+    pub fn into_result(self) -> Result<Self, Incomplete<Self>> {
+        if self.is_success() {
+            return Ok(self);
+        }
+        let first = self.tenants.iter().find_map(|tenant| match &tenant.outcome {
+            FanOutOutcome::Failed { error, .. } => {
+                Some((name_of(tenant).to_owned(), error.to_string()))
+            }
+            _ => None,
+        });
+        Err(Incomplete::new(self, first))
+    }
+}
+
+fn name_of(tenant: &TenantFanOut) -> &str {
+    tenant.tenant_id.as_deref().unwrap_or("(shared)")
 }
 
 impl fmt::Display for FanOutFailure {
@@ -205,8 +227,7 @@ impl fmt::Display for FanOutReport {
         let mut table = Table::new(["tenant", "why"]);
         for tenant in &self.tenants {
             if let FanOutOutcome::Failed { error, .. } = &tenant.outcome {
-                let name = tenant.tenant_id.as_deref().unwrap_or("(shared)");
-                table.row([name.to_owned(), error.to_string()]);
+                table.row([name_of(tenant).to_owned(), error.to_string()]);
             }
         }
         if table.is_empty() { Ok(()) } else { write!(f, "\n\n{table}") }

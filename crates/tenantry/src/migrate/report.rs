@@ -5,7 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::Serialize;
 
 use super::{Action, Failure, FailureReason, Invalid, LintReport, Problem};
-use crate::{event::serialize_millis, table::Table};
+use crate::{
+    error::{Error, ErrorKind},
+    event::serialize_millis,
+    incomplete::Incomplete,
+    table::Table,
+};
 
 /// What has come of an operation on the schemas of many tenants, with every tenant in it.
 ///
@@ -14,7 +19,7 @@ use crate::{event::serialize_millis, table::Table};
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says which tenants were not migrated"]
+#[must_use = "it says which tenants were not migrated; `into_result` makes them an error"]
 pub struct MigrateReport {
     /// How it has ended.
     pub end: End,
@@ -270,6 +275,32 @@ impl MigrateReport {
     pub fn is_success(&self) -> bool {
         let shared = self.shared.as_ref().is_none_or(TenantMigration::is_success);
         shared && self.tenants.iter().all(TenantMigration::is_success)
+    }
+
+    /// Returns the report, or as an error if something is left to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Incomplete`] with the report, which becomes an [`Error`](crate::Error) of
+    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration).
+    pub fn into_result(self) -> Result<Self, Incomplete<Self>> {
+        if self.is_success() {
+            return Ok(self);
+        }
+        let first =
+            self.shared.iter().chain(&self.tenants).find_map(|tenant| match &tenant.outcome {
+                Outcome::Failed { error } => {
+                    Some((name_of(tenant.tenant_id.as_deref()).to_owned(), error.to_string()))
+                }
+                _ => None,
+            });
+        Err(Incomplete::new(self, first))
+    }
+}
+
+impl From<Incomplete<MigrateReport>> for Error {
+    fn from(incomplete: Incomplete<MigrateReport>) -> Self {
+        Self::new(ErrorKind::Migration, "migrating the tenants").with_source(incomplete)
     }
 }
 

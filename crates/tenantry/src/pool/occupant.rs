@@ -18,12 +18,13 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, RETRY_AFTER},
     event::Whose,
-    tenant::{Binding, Schema, SchemaOid, TenantId},
+    tenant::{Binding, Ident, Schema, SchemaOid, TenantId},
 };
 
 /// Whoever a session can be bound to: a tenant, the shared schema, or the library itself.
 #[derive(Debug)]
 pub(crate) struct Occupant {
+    // There is one for every tenant that was met: what few of them have is boxed.
     pub(crate) id: OccupantId,
     pub(crate) class: Class,
     pub(crate) binding: Binding,
@@ -37,9 +38,9 @@ pub(crate) struct Occupant {
     /// Whether it is a tenant's. What is not has the schema of its name, whichever it is.
     is_tenants: bool,
     /// Logs in as somebody else than the manager.
-    pub(crate) login: Option<Login>,
+    pub(crate) login: Option<Box<Login>>,
     /// What the application does to a session that was bound to it.
-    pub(super) after_bind: Option<AfterBind>,
+    pub(super) after_bind: Option<Box<AfterBind>>,
     looked: Mutex<Looked>,
     /// Whether a function that its statements can come to reaches into the session.
     unruly: AtomicBool,
@@ -114,7 +115,7 @@ impl Occupant {
         let looked = Looked { alike: Alike::Unknown, at: None, took: Duration::ZERO };
         let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
         let tables = AtomicU32::new(TYPICAL_TABLES);
-        let schema = binding.search_path.first().map_or("", |schema| schema.as_str()).into();
+        let schema = binding.search_path.first().map_or_else(Arc::default, Ident::shared);
         Self {
             id,
             class,
@@ -180,12 +181,12 @@ impl Occupant {
     }
 
     pub(crate) fn logging_in(mut self, login: Option<Login>) -> Self {
-        self.login = login;
+        self.login = login.map(Box::new);
         self
     }
 
     pub(crate) fn followed_by(mut self, hook: Option<AfterBind>) -> Self {
-        self.after_bind = hook;
+        self.after_bind = hook.map(Box::new);
         self
     }
 

@@ -394,7 +394,7 @@ impl Session {
 
     /// Says whether it is logged in as the occupant has to be.
     pub(super) fn is_logged_in_for(&self, occupant: &Occupant) -> bool {
-        self.login.as_ref() == occupant.login.as_ref().map(Login::of)
+        self.login.as_ref() == occupant.login.as_deref().map(Login::of)
     }
 
     pub(super) fn note_login(&mut self, of: &LoginOf) {

@@ -4,7 +4,12 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use crate::{error::Error, event::serialize_millis, table::Table};
+use crate::{
+    error::{Error, ErrorKind},
+    event::serialize_millis,
+    incomplete::Incomplete,
+    table::Table,
+};
 
 /// What has come of seeding, with every tenant in it.
 ///
@@ -13,7 +18,7 @@ use crate::{error::Error, event::serialize_millis, table::Table};
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says which tenants were not seeded"]
+#[must_use = "it says which tenants were not seeded; `into_result` makes them an error"]
 pub struct SeedReport {
     /// The name of the seed.
     pub seed: Arc<str>,
@@ -108,6 +113,34 @@ impl SeedReport {
     pub fn is_success(&self) -> bool {
         self.seeded + self.already == self.total
     }
+
+    /// Returns the report, or as an error if a tenant does not have the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`Incomplete`] with the report, which becomes an [`Error`] of [`ErrorKind::Seed`].
+    pub fn into_result(self) -> Result<Self, Incomplete<Self>> {
+        if self.is_success() {
+            return Ok(self);
+        }
+        let first = self.tenants.iter().find_map(|tenant| match &tenant.outcome {
+            SeedOutcome::Failed { error } => {
+                Some((name_of(tenant).to_owned(), Causes(error).to_string()))
+            }
+            _ => None,
+        });
+        Err(Incomplete::new(self, first))
+    }
+}
+
+impl From<Incomplete<SeedReport>> for Error {
+    fn from(incomplete: Incomplete<SeedReport>) -> Self {
+        Self::new(ErrorKind::Seed, "seeding the tenants").with_source(incomplete)
+    }
+}
+
+fn name_of(tenant: &TenantSeed) -> &str {
+    tenant.tenant_id.as_deref().unwrap_or("(shared)")
 }
 
 impl fmt::Display for SeedReport {
@@ -126,8 +159,11 @@ impl fmt::Display for SeedReport {
         let mut table = Table::new(["tenant", "outcome", "why"]);
         for tenant in &self.tenants {
             if let SeedOutcome::Failed { error } = &tenant.outcome {
-                let name = tenant.tenant_id.as_deref().unwrap_or("(shared)");
-                table.row([name.to_owned(), "failed".to_owned(), Causes(error).to_string()]);
+                table.row([
+                    name_of(tenant).to_owned(),
+                    "failed".to_owned(),
+                    Causes(error).to_string(),
+                ]);
             }
         }
         if table.is_empty() { Ok(()) } else { write!(f, "\n\n{table}") }

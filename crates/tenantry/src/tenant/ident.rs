@@ -51,6 +51,11 @@ impl Ident {
         Ok(Self(name.into()))
     }
 
+    /// Returns the name, which is not copied.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// Returns the name as the catalog stores it, without quotes.
     ///
     /// Right for a bind parameter, wrong for SQL text.

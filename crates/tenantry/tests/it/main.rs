@@ -36,6 +36,7 @@ mod hooks;
 mod hosts;
 mod identity;
 mod idle_in_transaction;
+mod incomplete;
 mod isolation;
 mod json_schemas;
 mod kept;

@@ -58,3 +58,28 @@ async fn name_the_constraint() -> TestResult {
     manager.close().await;
     Ok(())
 }
+
+/// Values that a client can send, and that are refused for themselves.
+#[tokio::test]
+async fn a_value_that_does_not_fit_is_of_its_own_kind() -> TestResult {
+    let world = World::with_tenants(&["acme"]).await;
+    let manager = world.manager();
+    let db = manager.tenant("acme").await?;
+    let table = "create table notes (title varchar(3), number smallint, day date, id uuid)";
+    sqlx::raw_sql(table).execute(&db).await?;
+    for (insert, value) in [
+        ("insert into notes (title) values ($1)", "four"),
+        ("insert into notes (title) values ($1)", "a\0b"),
+        ("insert into notes (number) values ($1::text::smallint)", "40000"),
+        ("insert into notes (number) values ($1::text::smallint)", "x"),
+        ("insert into notes (day) values ($1::text::date)", "2026-02-30"),
+        ("insert into notes (day) values ($1::text::date)", "yesterday, perhaps"),
+        ("insert into notes (id) values ($1::text::uuid)", "1"),
+    ] {
+        let refused = sqlx::query(insert).bind(value).execute(&db).await;
+        let error = Error::from(refused.expect_err("it does not fit"));
+        assert_eq!(error.kind(), ErrorKind::InvalidValue, "{insert} {value:?}: {error:?}");
+    }
+    manager.close().await;
+    Ok(())
+}

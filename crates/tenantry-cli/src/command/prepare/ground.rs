@@ -114,10 +114,7 @@ async fn migrate(
     if let Some(shared) = shared {
         counts.1 = shared.files().len();
         let migrator = manager.migrator().shared(shared);
-        let report = migrator.migrate_shared(MigrateOptions::default()).await?;
-        if !report.is_success() {
-            return Err(Failure::new(format!("the shared schema cannot be migrated: {report}")));
-        }
+        drop(migrator.migrate_shared(MigrateOptions::default()).await?.into_result()?);
     }
     let mut provisioner = manager.provisioner();
     if let Some(tenants) = tenants {

@@ -1,5 +1,9 @@
 use clap::Args;
-use tenantry::{Ident, provision::CreateOptions};
+use tenantry::{
+    Ident,
+    migrate::{SchemaState, Schemas},
+    provision::CreateOptions,
+};
 
 use super::attributes;
 use crate::{
@@ -56,6 +60,10 @@ impl Create {
         if on.tenant_migrations()?.is_none() {
             on.output.warn("there are no migrations, so the schema is empty: set migrations.tenants to their folder");
         }
+        let is_shared_ready = is_shared_ready(on).await?;
+        if !is_shared_ready {
+            on.output.warn("the shared schema is not up to date: run `tenantry migrate --shared`");
+        }
         if !self.seed.is_empty() {
             for seed in choose(on, on.seeds()?, &self.seed)? {
                 provisioner = provisioner.seed(seed);
@@ -68,8 +76,19 @@ impl Create {
             .await?;
         drop(progress);
         on.output.report(&created, || created.to_string())?;
-        Ok(if created.remarks.is_empty() { Exit::Fine } else { Exit::Warnings })
+        Ok(if created.remarks.is_empty() && is_shared_ready { Exit::Fine } else { Exit::Warnings })
     }
+}
+
+/// Says whether the shared schema has all that the migrations of a tenant may refer to.
+async fn is_shared_ready(on: &Context) -> Result<bool, Failure> {
+    if on.shared_migrations()?.is_none() {
+        return Ok(true);
+    }
+    let (migrator, options) = (on.migrator()?, on.settings.migrate_options());
+    let plan = migrator.plan(Schemas::Shared, &options);
+    let plan = on.interruptible("the tenant was not created", plan).await?;
+    Ok(plan.shared.is_none_or(|shared| shared.state == SchemaState::UpToDate))
 }
 
 /// Reads a name of the database.

@@ -1,0 +1,22 @@
+//! The messages of `proto/notes.proto`, and what `build.rs` makes of its service.
+
+#![allow(unreachable_pub, reason = "what is generated is public")]
+
+include!(concat!(env!("OUT_DIR"), "/notes.v1.Notes.rs"));
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct NewNote {
+    #[prost(string, tag = "1")]
+    pub text: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ListNotes {}
+
+#[derive(Clone, PartialEq, prost::Message, sqlx::FromRow)]
+pub struct Note {
+    #[prost(int64, tag = "1")]
+    pub id: i64,
+    #[prost(string, tag = "2")]
+    pub text: String,
+}

@@ -1,0 +1,70 @@
+//! gRPC with tonic, through the same layer as HTTP, on the same port.
+//!
+//! Run it with `cargo run -p grpc` and try the commands that it prints.
+
+mod api;
+mod client;
+mod notes;
+mod status;
+
+use std::{env, process::ExitCode};
+
+use axum::{Router, routing::get};
+use example_support::{bind, database, exit_code, prepare, show, start_log};
+use tenantry::{Isolation, SchemaDiscovery, TenantManager, migrate::Migrations};
+use tenantry_axum::TenantLayer;
+use tokio::net::TcpListener;
+
+use crate::api::notes_server::{NotesServer, SERVICE_NAME};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    if arguments.is_empty() {
+        return exit_code(serve().await);
+    }
+    exit_code(client::run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await)
+}
+
+async fn serve() -> anyhow::Result<()> {
+    start_log("info");
+    let listener = TcpListener::from_std(bind()?)?;
+    let database = database().await?;
+    let manager = TenantManager::builder(database.url())
+        .isolation(Isolation::schema("tenant_{id}"))
+        .catalog(SchemaDiscovery::default())
+        .max_connections(4)
+        .build()?;
+    let migrations = Migrations::embedded(&sqlx::migrate!())?;
+    let migrator = manager.migrator().tenants(migrations.clone());
+    let provisioner = manager.provisioner().tenants(migrations);
+    prepare(&migrator, &provisioner, ["acme", "globex"]).await?;
+
+    show(listener.local_addr()?, "the tenants are acme and globex", &to_try());
+    tenantry_axum::serve(listener, app(manager.clone()), &manager).await?;
+    database.close().await?;
+    Ok(())
+}
+
+/// A service of tonic is a route like any other. Only what a refused client is told differs.
+fn app(manager: TenantManager) -> Router {
+    let tenant = TenantLayer::new(manager);
+    let grpc = Router::new()
+        .route_service(&format!("/{SERVICE_NAME}/{{method}}"), NotesServer::new(notes::Service))
+        .route_layer(tenant.clone().on_rejection(status::refuse));
+    let http = Router::new().route("/notes", get(notes::first)).route_layer(tenant);
+    grpc.merge(http)
+}
+
+fn to_try() -> Vec<(&'static str, String)> {
+    let client = |rest| format!("cargo run -p grpc -- {rest}");
+    let http = |tenant| format!("curl -i {{url}}/notes -H 'x-tenant-id: {tenant}'");
+    vec![
+        ("acme adds a note over gRPC", client("add {url} acme hello")),
+        ("lists its notes", client("list {url} acme")),
+        ("and sees them over HTTP", http("acme")),
+        ("globex has none", http("globex")),
+        ("an unknown tenant: 404", http("nobody")),
+        ("which is a status over gRPC", client("list {url} nobody")),
+    ]
+}
