@@ -36,7 +36,7 @@ async fn what_is_refused_is_a_status() -> TestResult {
     for (arguments, code, message) in [
         (&["add", "acme", "a"][..], "already exists", "conflicts with stored data"),
         (&["add", "acme", ""], "invalid argument", "breaks a rule"),
-        (&["list", "nobody"], "entity was not found", "no such tenant"),
+        (&["list", "nobody"], "entity was not found", "does not exist"),
         (&["list", "a b"], "invalid argument", "tenant id"),
     ] {
         let refused = call(&server, arguments).expect_err("it is refused");
