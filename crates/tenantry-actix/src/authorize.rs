@@ -1,5 +1,3 @@
-use std::pin::Pin;
-
 use actix_web::dev::ServiceRequest;
 use tenantry::{TenantDb, admission::AuthorizeError};
 
@@ -76,18 +74,5 @@ where
         request: &ServiceRequest,
     ) -> impl Future<Output = Result<(), AuthorizeError>> {
         self(db, request)
-    }
-}
-
-/// [`Authorize`] behind a pointer.
-pub(crate) trait ErasedAuthorize: Send + Sync {
-    fn authorize<'a>(&'a self, db: &'a TenantDb, request: &'a ServiceRequest) -> Verdict<'a>;
-}
-
-type Verdict<'a> = Pin<Box<dyn Future<Output = Result<(), AuthorizeError>> + 'a>>;
-
-impl<A: Authorize> ErasedAuthorize for A {
-    fn authorize<'a>(&'a self, db: &'a TenantDb, request: &'a ServiceRequest) -> Verdict<'a> {
-        Box::pin(Authorize::authorize(self, db, request))
     }
 }

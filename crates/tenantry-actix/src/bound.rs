@@ -1,14 +1,6 @@
 //! Whose session or token is it?
 
-use std::{fmt, pin::Pin, sync::Arc};
-
-use actix_web::dev::ServiceRequest;
-use tenantry::{
-    Error, TenantId,
-    admission::{CallerTenant, check_bound},
-};
-
-use crate::rejection::Rejection;
+use tenantry::{Error, TenantId, admission::CallerTenant};
 
 /// What a [`TenantMiddleware::bound_to`](crate::TenantMiddleware::bound_to) closure returns.
 ///
@@ -49,41 +41,5 @@ impl<T: CallerTenant + 'static> BoundTo<Value> for T {
 impl<T: Future<Output: CallerTenant> + 'static> BoundTo<Later> for T {
     async fn caller_tenant(self) -> Result<Option<TenantId>, Error> {
         CallerTenant::caller_tenant(self.await)
-    }
-}
-
-/// Closures that each name the tenant of the caller. All of them have to name the requested one.
-#[derive(Clone, Default)]
-pub(crate) struct Bounds(Vec<Arc<Bound>>);
-
-type Bound = dyn Fn(&ServiceRequest) -> Caller + Send + Sync;
-type Caller = Pin<Box<dyn Future<Output = Result<Option<TenantId>, Error>>>>;
-
-impl Bounds {
-    pub(crate) fn add<R, M>(
-        &mut self,
-        caller: impl Fn(&ServiceRequest) -> R + Send + Sync + 'static,
-    ) where
-        R: BoundTo<M>,
-    {
-        self.0.push(Arc::new(move |request| Box::pin(caller(request).caller_tenant())));
-    }
-
-    /// Checks that the caller belongs to this tenant.
-    pub(crate) async fn check(
-        &self,
-        id: &TenantId,
-        request: &ServiceRequest,
-    ) -> Result<(), Rejection> {
-        for bound in &self.0 {
-            check_bound(id, bound(request).await)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Bounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.len().fmt(f)
     }
 }

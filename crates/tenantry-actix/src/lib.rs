@@ -237,7 +237,6 @@ mod response_for;
 mod serve;
 mod served;
 mod shared;
-mod switch;
 mod tenant_rejection;
 mod tx;
 mod tx_with;

@@ -12,17 +12,16 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 use tenantry::{
-    TenantManager,
+    TenantDb, TenantManager,
     admission::{AuthorizeError, Presence, Switch},
 };
 
 use crate::{
     authorize::Authorize,
-    bound::{BoundTo, Bounds},
-    gate::Gate,
+    bound::BoundTo,
+    gate::{self, Gate},
     resolve::{Header, Resolve},
     respond::{ProblemJson, Respond},
-    switch::Switching,
 };
 
 /// Finds out which tenant a request is for, and refuses requests for which there is none.
@@ -60,21 +59,16 @@ use crate::{
 #[must_use = "a middleware does nothing until something is wrapped in it"]
 pub struct TenantMiddleware {
     gate: Gate,
+    respond: Arc<dyn Respond>,
 }
 
 impl TenantMiddleware {
     /// Makes a middleware that finds tenants with this manager.
     pub fn new(manager: TenantManager) -> Self {
+        let header = Header::default();
         Self {
-            gate: Gate {
-                manager,
-                resolver: Arc::new(Header::default()),
-                bounds: Bounds::default(),
-                authorize: None,
-                switching: None,
-                presence: Presence::Required,
-                respond: Arc::new(ProblemJson::default()),
-            },
+            gate: Gate::new(manager, move |request: &ServiceRequest| header.resolve(request)),
+            respond: Arc::new(ProblemJson::default()),
         }
     }
 
@@ -82,7 +76,7 @@ impl TenantMiddleware {
     ///
     /// See [`resolve`](crate::resolve) for what there is; a closure will do as well.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
-        self.gate.resolver = Arc::new(resolver);
+        self.gate.set_resolver(move |request: &ServiceRequest| resolver.resolve(request));
         self
     }
 
@@ -179,7 +173,8 @@ impl TenantMiddleware {
     where
         R: BoundTo<M>,
     {
-        self.gate.bounds.add(caller);
+        self.gate
+            .add_bound(move |request: &ServiceRequest| Box::pin(caller(request).caller_tenant()));
         self
     }
 
@@ -192,7 +187,11 @@ impl TenantMiddleware {
     /// It is either a closure or a type that implements [`Authorize`]. Whatever else than `Ok(())` it
     /// ends with, the inner service is not called. A second hook replaces the first.
     pub fn authorize(mut self, hook: impl Authorize) -> Self {
-        self.gate.authorize = Some(Arc::new(hook));
+        let hook = Arc::new(hook);
+        self.gate.set_authorize(move |db: &TenantDb, request: &ServiceRequest| {
+            let hook = Arc::clone(&hook);
+            Box::pin(async move { hook.authorize(db, request).await })
+        });
         self
     }
 
@@ -241,7 +240,10 @@ impl TenantMiddleware {
         F: Fn(&Switch, &ServiceRequest) -> V + Send + Sync + 'static,
         V: Future<Output = Result<(), AuthorizeError>> + 'static,
     {
-        self.gate.switching = Some(Switching::new(to, hook));
+        self.gate.set_switch(
+            move |request: &ServiceRequest| to.resolve(request),
+            move |switch: &Switch, request: &ServiceRequest| Box::pin(hook(switch, request)),
+        );
         self
     }
 
@@ -251,7 +253,7 @@ impl TenantMiddleware {
     /// the same. The request carries [`NoTenant`](crate::NoTenant) instead of a handle, and the
     /// [`SharedDb`](tenantry::SharedDb).
     pub fn optional(mut self) -> Self {
-        self.gate.presence = Presence::Optional;
+        self.gate.set_presence(Presence::Optional);
         self
     }
 
@@ -278,7 +280,7 @@ impl TenantMiddleware {
     /// # }
     /// ```
     pub fn on_rejection(mut self, respond: impl Respond) -> Self {
-        self.gate.respond = Arc::new(respond);
+        self.respond = Arc::new(respond);
         self
     }
 }
@@ -295,14 +297,13 @@ where
     type Future = Ready<Result<Self::Transform, Self::InitError>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        let gate = Rc::new(self.gate.clone());
-        ready(Ok(TenantService { service: Rc::new(service), gate }))
+        ready(Ok(TenantService { service: Rc::new(service), middleware: Rc::new(self.clone()) }))
     }
 }
 
 impl fmt::Debug for TenantMiddleware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TenantMiddleware").field("gate", &self.gate).finish()
+        f.debug_struct("TenantMiddleware").field("gate", &self.gate).finish_non_exhaustive()
     }
 }
 
@@ -310,7 +311,7 @@ impl fmt::Debug for TenantMiddleware {
 pub struct TenantService<S> {
     /// Shared with the requests that are being admitted.
     service: Rc<S>,
-    gate: Rc<Gate>,
+    middleware: Rc<TenantMiddleware>,
 }
 
 impl<S, B> Service<ServiceRequest> for TenantService<S>
@@ -329,9 +330,9 @@ where
     /// The future may be dropped: it is as safe as the inner service's, the `bound_to` closures' and
     /// the authorize hook's are.
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let (service, gate) = (Rc::clone(&self.service), Rc::clone(&self.gate));
+        let (service, middleware) = (Rc::clone(&self.service), Rc::clone(&self.middleware));
         Box::pin(async move {
-            match gate.admit(&request).await {
+            match gate::admit(&middleware.gate, &request).await {
                 Ok(served) => {
                     let mut response = service.call(request).await?;
                     if let Some(served) = served {
@@ -342,7 +343,8 @@ where
                 // A response and not an error, so that outer middlewares (CORS, compression) get it
                 // as they get every other.
                 Err(rejection) => {
-                    let response = gate.reject(&rejection);
+                    rejection.log();
+                    let response = middleware.respond.respond(&rejection);
                     Ok(request.into_response(response).map_into_right_body())
                 }
             }
@@ -352,6 +354,6 @@ where
 
 impl<S> fmt::Debug for TenantService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TenantService").field("gate", &self.gate).finish_non_exhaustive()
+        f.debug_struct("TenantService").field("gate", &self.middleware.gate).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,3 @@
-use std::pin::Pin;
-
 use http::request::Parts;
 use tenantry::{TenantDb, admission::AuthorizeError};
 
@@ -68,18 +66,5 @@ where
         parts: &Parts,
     ) -> impl Future<Output = Result<(), AuthorizeError>> + Send {
         self(db, parts)
-    }
-}
-
-/// [`Authorize`] behind a pointer.
-pub(crate) trait ErasedAuthorize: Send + Sync {
-    fn authorize<'a>(&'a self, db: &'a TenantDb, parts: &'a Parts) -> Verdict<'a>;
-}
-
-type Verdict<'a> = Pin<Box<dyn Future<Output = Result<(), AuthorizeError>> + Send + 'a>>;
-
-impl<A: Authorize> ErasedAuthorize for A {
-    fn authorize<'a>(&'a self, db: &'a TenantDb, parts: &'a Parts) -> Verdict<'a> {
-        Box::pin(Authorize::authorize(self, db, parts))
     }
 }

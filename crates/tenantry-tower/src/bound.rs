@@ -1,14 +1,6 @@
 //! Whose session or token is it?
 
-use std::{fmt, pin::Pin, sync::Arc};
-
-use http::request::Parts;
-use tenantry::{
-    Error, TenantId,
-    admission::{CallerTenant, check_bound},
-};
-
-use crate::rejection::Rejection;
+use tenantry::{Error, TenantId, admission::CallerTenant};
 
 /// What a [`TenantLayer::bound_to`](crate::TenantLayer::bound_to) closure returns.
 ///
@@ -50,35 +42,5 @@ impl<T: CallerTenant + Send + 'static> BoundTo<Value> for T {
 impl<T: Future<Output: CallerTenant> + Send + 'static> BoundTo<Later> for T {
     async fn caller_tenant(self) -> Result<Option<TenantId>, Error> {
         CallerTenant::caller_tenant(self.await)
-    }
-}
-
-/// Closures that each name the tenant of the caller. All of them have to name the requested one.
-#[derive(Clone, Default)]
-pub(crate) struct Bounds(Vec<Arc<Bound>>);
-
-type Bound = dyn Fn(&Parts) -> Caller + Send + Sync;
-type Caller = Pin<Box<dyn Future<Output = Result<Option<TenantId>, Error>> + Send>>;
-
-impl Bounds {
-    pub(crate) fn add<R, M>(&mut self, caller: impl Fn(&Parts) -> R + Send + Sync + 'static)
-    where
-        R: BoundTo<M>,
-    {
-        self.0.push(Arc::new(move |parts| Box::pin(caller(parts).caller_tenant())));
-    }
-
-    /// Checks that the caller belongs to this tenant.
-    pub(crate) async fn check(&self, id: &TenantId, parts: &Parts) -> Result<(), Rejection> {
-        for bound in &self.0 {
-            check_bound(id, bound(parts).await)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Bounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.len().fmt(f)
     }
 }

@@ -2,20 +2,19 @@ use std::{fmt, sync::Arc};
 
 use http::{Response, request::Parts};
 use tenantry::{
-    TenantManager,
+    TenantDb, TenantManager,
     admission::{AuthorizeError, Presence, Switch},
 };
 use tower_layer::Layer;
 
 use crate::{
     authorize::Authorize,
-    bound::{BoundTo, Bounds},
+    bound::BoundTo,
     gate::Gate,
     rejection::Rejection,
     resolve::{Header, Resolve},
     respond::ProblemJson,
     service::TenantService,
-    switch::Switching,
 };
 
 /// Finds out which tenant a request is for, and refuses requests for which there is none.
@@ -53,15 +52,9 @@ pub struct TenantLayer<P = ProblemJson> {
 impl TenantLayer {
     /// Makes a layer that finds tenants with this manager.
     pub fn new(manager: TenantManager) -> Self {
+        let header = Header::default();
         Self {
-            gate: Gate {
-                manager,
-                resolver: Arc::new(Header::default()),
-                bounds: Bounds::default(),
-                authorize: None,
-                switching: None,
-                presence: Presence::Required,
-            },
+            gate: Gate::new(manager, move |parts: &Parts| header.resolve(parts)),
             respond: ProblemJson::default(),
         }
     }
@@ -72,7 +65,7 @@ impl<P> TenantLayer<P> {
     ///
     /// See [`resolve`](crate::resolve) for what there is; a closure will do as well.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
-        self.gate.resolver = Arc::new(resolver);
+        self.gate.set_resolver(move |parts: &Parts| resolver.resolve(parts));
         self
     }
 
@@ -158,7 +151,7 @@ impl<P> TenantLayer<P> {
     where
         R: BoundTo<M>,
     {
-        self.gate.bounds.add(caller);
+        self.gate.add_bound(move |parts: &Parts| Box::pin(caller(parts).caller_tenant()));
         self
     }
 
@@ -171,7 +164,11 @@ impl<P> TenantLayer<P> {
     /// It is either a closure or a type that implements [`Authorize`]. Whatever else than `Ok(())` it
     /// ends with, the inner service is not called. A second hook replaces the first.
     pub fn authorize(mut self, hook: impl Authorize) -> Self {
-        self.gate.authorize = Some(Arc::new(hook));
+        let hook = Arc::new(hook);
+        self.gate.set_authorize(move |db: &TenantDb, parts: &Parts| {
+            let hook = Arc::clone(&hook);
+            Box::pin(async move { hook.authorize(db, parts).await })
+        });
         self
     }
 
@@ -220,7 +217,10 @@ impl<P> TenantLayer<P> {
         F: Fn(&Switch, &Parts) -> V + Send + Sync + 'static,
         V: Future<Output = Result<(), AuthorizeError>> + Send + 'static,
     {
-        self.gate.switching = Some(Switching::new(to, hook));
+        self.gate.set_switch(
+            move |parts: &Parts| to.resolve(parts),
+            move |switch: &Switch, parts: &Parts| Box::pin(hook(switch, parts)),
+        );
         self
     }
 
@@ -230,7 +230,7 @@ impl<P> TenantLayer<P> {
     /// the same. The request carries [`NoTenant`](crate::NoTenant) instead of a handle, and the
     /// [`SharedDb`](tenantry::SharedDb).
     pub fn optional(mut self) -> Self {
-        self.gate.presence = Presence::Optional;
+        self.gate.set_presence(Presence::Optional);
         self
     }
 

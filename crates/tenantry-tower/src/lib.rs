@@ -95,7 +95,6 @@ pub mod resolve;
 mod respond;
 mod served;
 mod service;
-mod switch;
 
 pub use authorize::Authorize;
 pub use bound::BoundTo;
@@ -103,10 +102,10 @@ pub use context::{ContextBody, ContextFuture, ContextLayer, ContextService};
 pub use future::ResponseFuture;
 pub use layer::TenantLayer;
 pub use problem::Problem;
-pub use rejection::{Rejection, RejectionKind};
+pub use rejection::Rejection;
 pub use resolve::{Resolve, ResolveError};
 pub use respond::{ProblemJson, Respond};
 pub use service::TenantService;
 /// The handle that the layer puts into the extensions.
 pub use tenantry::TenantDb;
-pub use tenantry::admission::{AuthorizeError, NoTenant, Switch};
+pub use tenantry::admission::{AuthorizeError, NoTenant, RejectionKind, Switch};

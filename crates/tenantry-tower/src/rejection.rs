@@ -3,7 +3,7 @@ use std::{error::Error as StdError, fmt, time::Duration};
 use http::StatusCode;
 use tenantry::{
     TenantId,
-    admission::{self, ResolveError},
+    admission::{self, RejectionKind, ResolveError},
 };
 
 use crate::problem::{Problem, status_of};
@@ -32,28 +32,6 @@ use crate::problem::{Problem, status_of};
 /// The other kinds are the caller's doing and are logged at `debug`.
 pub struct Rejection(admission::Rejection);
 
-/// What kind of [`Rejection`] it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RejectionKind {
-    /// The request has no tenant id.
-    Missing,
-    /// The request has something that is not a tenant id, or more than one.
-    Malformed,
-    /// There is no such tenant.
-    Unknown,
-    /// The tenant is suspended.
-    Suspended,
-    /// The caller may not use the tenant.
-    Denied,
-    /// The caller's session or token belongs to another tenant, or to none.
-    NotBound,
-    /// There was no connection in time, or no database, or the program is about to end.
-    Unavailable,
-    /// Something that waiting does not help against.
-    Internal,
-}
-
 impl Rejection {
     /// Makes the rejection of a request without a tenant id.
     #[must_use]
@@ -64,7 +42,7 @@ impl Rejection {
     /// Returns what kind of rejection it is.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
-        self.0.kind().into()
+        self.0.kind()
     }
 
     /// Returns the tenant that was asked for, when there was a well-formed id.
@@ -114,41 +92,6 @@ impl From<tenantry::Error> for Rejection {
     }
 }
 
-impl From<&tenantry::Error> for RejectionKind {
-    fn from(error: &tenantry::Error) -> Self {
-        admission::RejectionKind::from(error).into()
-    }
-}
-
-impl From<admission::RejectionKind> for RejectionKind {
-    fn from(kind: admission::RejectionKind) -> Self {
-        match kind {
-            admission::RejectionKind::Missing => Self::Missing,
-            admission::RejectionKind::Malformed => Self::Malformed,
-            admission::RejectionKind::Unknown => Self::Unknown,
-            admission::RejectionKind::Suspended => Self::Suspended,
-            admission::RejectionKind::Denied => Self::Denied,
-            admission::RejectionKind::NotBound => Self::NotBound,
-            admission::RejectionKind::Unavailable => Self::Unavailable,
-            _ => Self::Internal,
-        }
-    }
-}
-
-impl RejectionKind {
-    /// Returns the status of the response.
-    #[must_use]
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::Missing | Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::Unknown => StatusCode::NOT_FOUND,
-            Self::Suspended | Self::Denied | Self::NotBound => StatusCode::FORBIDDEN,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
-
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
@@ -164,28 +107,5 @@ impl fmt::Display for Rejection {
 impl StdError for Rejection {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use admission::RejectionKind as Core;
-
-    use super::*;
-
-    #[test]
-    fn every_kind_keeps_its_status() {
-        for kind in [
-            Core::Missing,
-            Core::Malformed,
-            Core::Unknown,
-            Core::Suspended,
-            Core::Denied,
-            Core::NotBound,
-            Core::Unavailable,
-            Core::Internal,
-        ] {
-            assert_eq!(RejectionKind::from(kind).status().as_u16(), kind.status_code());
-        }
     }
 }

@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use crate::{
     future::ResponseFuture,
-    gate::Gate,
+    gate::{self, Gate},
     rejection::Rejection,
     respond::{ProblemJson, Respond},
 };
@@ -62,18 +62,18 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        match self.gate.resolve(&parts) {
+        match gate::target(&self.gate, &parts) {
             Ok(Some(target)) => {
                 // The service that has said that it is ready is the one to be called; its clone has
                 // not been asked yet and stays here.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
                 let gate = Arc::clone(&self.gate);
-                let admission = Box::pin(async move { gate.admit(target, parts).await });
+                let admission = Box::pin(async move { gate::admit(&gate, target, parts).await });
                 ResponseFuture::admitting(admission, inner, body, self.respond.clone())
             }
             Ok(None) => {
-                self.gate.without_tenant(&mut parts);
+                gate::without_tenant(&self.gate, &mut parts);
                 ResponseFuture::serving(self.inner.call(Request::from_parts(parts, body)))
             }
             Err(rejection) => self.reject(&rejection),

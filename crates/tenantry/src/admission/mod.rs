@@ -1,19 +1,20 @@
 //! What an adapter for a web framework decides about a request, without the framework.
 //!
 //! An application has no use for this module: it is what `tenantry-tower` and `tenantry-actix` are
-//! made of, and what an adapter for another framework can be made of. Everything here is pure. Such an
-//! adapter
+//! made of, and what an adapter for another framework can be made of. Such an adapter
 //!
-//! 1. shows the head of a request as a [`RequestHead`], [checks](check_head) it, and asks a resolver:
-//!    [`Header`], [`Host`], [`Subdomain`], [`PathPrefix`] or one of its own;
-//! 2. lets [`Presence`] say what it means when there is no tenant id, or [`Target`] where operators may
-//!    [`Switch`] to another tenant;
-//! 3. [records](record_tenant) it in the current span, and compares it with the tenant of the caller's session or token: [`check_bound`];
-//! 4. asks the [manager](crate::TenantManager::tenant_to_authorize), and whoever knows whether the caller
-//!    may use the tenant ([`AuthorizeError`]), and has [`check_authorized`] decide;
-//! 5. leaves the handle with the request, or [`NoTenant`];
-//! 6. turns a [`Rejection`], or the [`Failure`] of a handler, into a response: a status, a [`Problem`]
+//! 1. shows the head of a request as a [`RequestHead`], for resolvers: [`Header`], [`Host`], [`Subdomain`],
+//!    [`PathPrefix`] or one of its own;
+//! 2. has a [`Gate`] find the tenant and let the caller in or not;
+//! 3. leaves the handle with the request, or [`NoTenant`];
+//! 4. turns a [`Rejection`], or the [`Failure`] of a handler, into a response: a status, a [`Problem`]
 //!    document, `Retry-After`.
+//!
+//! The gate [checks](check_head) the head, asks the resolver, lets [`Presence`] say what it means when there is
+//! no tenant id, or [`Target`] where operators may [`Switch`] to another tenant, [records](record_tenant) the id in
+//! the current span, compares it with the tenant of the caller's session or token ([`check_bound`]), asks the
+//! [manager](crate::TenantManager::tenant_to_authorize), and whoever knows whether the caller may use the tenant
+//! ([`AuthorizeError`]), and has [`check_authorized`] decide. Everything but the gate is pure.
 //!
 //! # Examples
 //!
@@ -61,6 +62,7 @@ mod authorize_error;
 mod authorized;
 mod bound;
 mod caller_tenant;
+mod gate;
 mod no_tenant;
 mod presence;
 mod span;
@@ -78,6 +80,7 @@ pub use bound::check_bound;
 pub use caller_tenant::CallerTenant;
 pub use check_head::check_head;
 pub use failure::Failure;
+pub use gate::{Futures, Gate, LocalFutures, SendFutures};
 pub use head::RequestHead;
 pub use header::Header;
 pub use host::Host;

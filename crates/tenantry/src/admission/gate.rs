@@ -1,0 +1,212 @@
+use std::{fmt, pin::Pin, sync::Arc};
+
+use super::{
+    AuthorizeError, Presence, Rejection, RequestHead, ResolveError, Switch, Target,
+    check_authorized, check_bound, check_head, record_tenant,
+};
+use crate::{
+    db::{SharedDb, TenantDb},
+    error::Error,
+    manager::TenantManager,
+    tenant::TenantId,
+};
+
+/// Whether the futures of an application's hooks may leave their thread.
+pub trait Futures: 'static {
+    /// A future behind a pointer.
+    type Boxed<'a, T: 'a>: Future<Output = T> + 'a;
+}
+
+/// They may, as in axum.
+#[derive(Debug)]
+pub enum SendFutures {}
+
+impl Futures for SendFutures {
+    type Boxed<'a, T: 'a> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+}
+
+/// They stay on the worker that has the request, as in actix-web.
+#[derive(Debug)]
+pub enum LocalFutures {}
+
+impl Futures for LocalFutures {
+    type Boxed<'a, T: 'a> = Pin<Box<dyn Future<Output = T> + 'a>>;
+}
+
+type Resolved = Result<Option<TenantId>, ResolveError>;
+type Caller = Result<Option<TenantId>, Error>;
+type Verdict = Result<(), AuthorizeError>;
+
+type Resolve<R> = dyn Fn(&R) -> Resolved + Send + Sync;
+type Bound<R, F> = dyn Fn(&R) -> <F as Futures>::Boxed<'static, Caller> + Send + Sync;
+type Authorize<R, F> =
+    dyn for<'a> Fn(&'a TenantDb, &'a R) -> <F as Futures>::Boxed<'a, Verdict> + Send + Sync;
+type MaySwitch<R, F> = dyn Fn(&Switch, &R) -> <F as Futures>::Boxed<'static, Verdict> + Send + Sync;
+
+/// Lets requests in, with the handle of their tenant: the steps of an adapter in their order.
+///
+/// `R` is the framework's request, and `F` says whether futures of hooks are `Send`. It has no parameter for what
+/// an application sets, so all of this is compiled once, and a middleware can be named.
+pub struct Gate<R: 'static, F: Futures> {
+    manager: TenantManager,
+    presence: Presence,
+    resolver: Arc<Resolve<R>>,
+    bounds: Vec<Arc<Bound<R, F>>>,
+    authorize: Option<Arc<Authorize<R, F>>>,
+    switching: Option<(Arc<Resolve<R>>, Arc<MaySwitch<R, F>>)>,
+}
+
+impl<R: 'static, F: Futures> Gate<R, F> {
+    /// Makes a gate that requires a tenant and lets everybody use it.
+    pub fn new(
+        manager: TenantManager,
+        resolver: impl Fn(&R) -> Resolved + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            manager,
+            presence: Presence::Required,
+            resolver: Arc::new(resolver),
+            bounds: Vec::new(),
+            authorize: None,
+            switching: None,
+        }
+    }
+
+    /// Sets whether a request must have a tenant.
+    pub fn set_presence(&mut self, presence: Presence) {
+        self.presence = presence;
+    }
+
+    /// Sets where the tenant id is read from.
+    pub fn set_resolver(&mut self, resolver: impl Fn(&R) -> Resolved + Send + Sync + 'static) {
+        self.resolver = Arc::new(resolver);
+    }
+
+    /// Adds a closure that names the tenant of the caller's session or token. All of them have to name the
+    /// requested one.
+    pub fn add_bound(
+        &mut self,
+        caller: impl Fn(&R) -> F::Boxed<'static, Caller> + Send + Sync + 'static,
+    ) {
+        self.bounds.push(Arc::new(caller));
+    }
+
+    /// Sets the hook that says whether the caller may use the tenant.
+    pub fn set_authorize<H>(&mut self, hook: H)
+    where
+        H: for<'a> Fn(&'a TenantDb, &'a R) -> F::Boxed<'a, Verdict> + Send + Sync + 'static,
+    {
+        self.authorize = Some(Arc::new(hook));
+    }
+
+    /// Sets where the tenant to switch to is read from, and the hook that says whether the caller may.
+    pub fn set_switch(
+        &mut self,
+        to: impl Fn(&R) -> Resolved + Send + Sync + 'static,
+        hook: impl Fn(&Switch, &R) -> F::Boxed<'static, Verdict> + Send + Sync + 'static,
+    ) {
+        self.switching = Some((Arc::new(to), Arc::new(hook)));
+    }
+
+    /// Returns the shared schema, which a request without a tenant may use.
+    #[must_use]
+    pub fn shared(&self) -> &SharedDb {
+        self.manager.shared()
+    }
+
+    /// Returns the tenant that has to be [admitted](Self::admit); `None` when there is none and none is needed.
+    /// Nothing is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] when the request is malformed, or has no tenant and needs one.
+    pub fn target(
+        &self,
+        head: &impl RequestHead,
+        request: &R,
+    ) -> Result<Option<Target>, Rejection> {
+        check_head(head)?;
+        let to = self.switching.as_ref().map_or(Ok(None), |(resolve, _)| resolve(request));
+        let target = Target::of(self.presence, (self.resolver)(request), to)?;
+        if let Some(target) = &target {
+            record_tenant(target.id());
+        }
+        Ok(target)
+    }
+
+    /// Finds the tenant, and checks that the caller may use it.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] when the caller may not, or when the tenant does not exist or cannot be looked up.
+    ///
+    /// # Cancel safety
+    ///
+    /// As safe as the hooks are.
+    pub async fn admit(&self, target: &Target, request: &R) -> Result<TenantDb, Rejection> {
+        match target {
+            Target::Own(id) => self.admit_own(id, request).await,
+            Target::Switched(switch) => self.admit_switched(switch, request).await,
+        }
+    }
+
+    async fn admit_own(&self, id: &TenantId, request: &R) -> Result<TenantDb, Rejection> {
+        // First, so that a refusal costs no look-up and does not tell whether the tenant exists.
+        self.check_bounds(id, request).await?;
+        let db = self.manager.tenant_to_authorize(id).await?;
+        let verdict = match &self.authorize {
+            Some(hook) => hook(&db, request).await,
+            None => Ok(()),
+        };
+        check_authorized(db.tenant(), verdict)?;
+        Ok(db)
+    }
+
+    async fn admit_switched(&self, switch: &Switch, request: &R) -> Result<TenantDb, Rejection> {
+        if let Some(from) = switch.from() {
+            self.check_bounds(from, request).await?;
+        }
+        let verdict = match &self.switching {
+            Some((_, hook)) => hook(switch, request).await,
+            None => Err(AuthorizeError::Denied),
+        };
+        switch.check(verdict)?;
+        let db = self.manager.tenant(switch.to()).await?;
+        switch.log();
+        Ok(db)
+    }
+
+    /// Checks that the caller belongs to this tenant.
+    async fn check_bounds(&self, id: &TenantId, request: &R) -> Result<(), Rejection> {
+        for caller in &self.bounds {
+            check_bound(id, caller(request).await)?;
+        }
+        Ok(())
+    }
+}
+
+impl<R: 'static, F: Futures> Clone for Gate<R, F> {
+    fn clone(&self) -> Self {
+        let Self { manager, presence, resolver, bounds, authorize, switching } = self;
+        Self {
+            manager: manager.clone(),
+            presence: *presence,
+            resolver: Arc::clone(resolver),
+            bounds: bounds.clone(),
+            authorize: authorize.clone(),
+            switching: switching.clone(),
+        }
+    }
+}
+
+impl<R: 'static, F: Futures> fmt::Debug for Gate<R, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate")
+            .field("manager", &self.manager)
+            .field("bound_to", &self.bounds.len())
+            .field("authorize", &self.authorize.is_some())
+            .field("switch", &self.switching.is_some())
+            .field("presence", &self.presence)
+            .finish_non_exhaustive()
+    }
+}
