@@ -1,7 +1,7 @@
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, ops::Deref};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
-use tenantry::{ErrorKind, admission::Failure};
+use tenantry::admission::Failure;
 
 use crate::problem::Problem;
 
@@ -13,7 +13,7 @@ use crate::problem::Problem;
 ///
 /// # What clients are told
 ///
-/// | [`ErrorKind`] | status | [mapped](Self::mapped) |
+/// | [`ErrorKind`](tenantry::ErrorKind) | status | [mapped](Self::mapped) |
 /// |---|---|---|
 /// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, `StaleHandle`, `NameInUse`, `Busy`, `TransactionPooler`, a `Catalog` that is transient | 503 with `Retry-After` | |
 /// | `UnknownTenant` | 404 | |
@@ -106,70 +106,18 @@ impl DbError {
         Self(error.into().0.mapped())
     }
 
-    /// Returns what kind of error it is; `None` for one made of a status or a [`Problem`].
-    #[must_use]
-    pub fn kind(&self) -> Option<ErrorKind> {
-        self.0.kind()
-    }
-
-    /// Returns the error that this one was made of; `None` if that was a status or a [`Problem`].
-    #[must_use]
-    pub fn error(&self) -> Option<&tenantry::Error> {
-        self.0.error()
-    }
-
-    /// Returns what the database has answered, if it was the database that failed. It is there to be
-    /// branched on, not to be sent.
-    #[must_use]
-    pub fn as_database_error(&self) -> Option<&dyn sqlx::error::DatabaseError> {
-        self.error()?.as_database_error()
-    }
-
-    /// Returns the name of the violated constraint or unique index.
-    #[must_use]
-    pub fn constraint(&self) -> Option<&str> {
-        self.error()?.constraint()
-    }
-
-    /// Returns the name of the table that a violated constraint belongs to.
-    #[must_use]
-    pub fn table(&self) -> Option<&str> {
-        self.error()?.table()
-    }
-
-    /// Returns the name of the column that must not be null.
-    #[must_use]
-    pub fn column(&self) -> Option<&str> {
-        self.error()?.column()
-    }
-
-    /// Returns `true` if a query was to return a row and found none.
-    #[must_use]
-    pub fn is_row_not_found(&self) -> bool {
-        self.kind() == Some(ErrorKind::RowNotFound)
-    }
-
-    /// Returns `true` if a row with this key exists already.
-    #[must_use]
-    pub fn is_unique_violation(&self) -> bool {
-        self.kind() == Some(ErrorKind::UniqueViolation)
-    }
-
-    /// Returns `true` if a row with this key exists already, by the constraint or unique index of this
-    /// name.
-    #[must_use]
-    pub fn is_unique_violation_of(&self, constraint: &str) -> bool {
-        self.is_unique_violation() && self.constraint() == Some(constraint)
-    }
-
-    /// Writes to the log what the response does not say.
-    pub(crate) fn log(&self) {
-        self.0.log();
-    }
-
     /// Makes the response.
     pub(crate) fn response(&self) -> HttpResponse {
         Problem::from(self.0.problem()).to_response()
+    }
+}
+
+/// What is known of the failure, such as its kind and the violated constraint.
+impl Deref for DbError {
+    type Target = Failure;
+
+    fn deref(&self) -> &Failure {
+        &self.0
     }
 }
 

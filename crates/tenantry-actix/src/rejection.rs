@@ -1,16 +1,13 @@
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, ops::Deref};
 
 use actix_web::http::StatusCode;
-use tenantry::{
-    TenantId,
-    admission::{self, RejectionKind, ResolveError},
-};
+use tenantry::admission::{self, RejectionKind, ResolveError};
 
 use crate::problem::{Problem, status_of};
 
 /// Why a request was not let in.
 ///
-/// | [kind](Self::kind) | status | type of the [problem](Self::problem) |
+/// | [kind](admission::Rejection::kind) | status | type of the [problem](Self::problem) |
 /// |---|---|---|
 /// | [`Missing`](RejectionKind::Missing) | 400 | `urn:problem-type:tenantry:missing-tenant` |
 /// | [`Malformed`](RejectionKind::Malformed) | 400 | `urn:problem-type:tenantry:malformed-tenant` |
@@ -39,28 +36,10 @@ impl Rejection {
         Self(admission::Rejection::missing())
     }
 
-    /// Returns what kind of rejection it is.
-    #[must_use]
-    pub fn kind(&self) -> RejectionKind {
-        self.0.kind()
-    }
-
-    /// Returns the tenant that was asked for, when there was a well-formed id.
-    #[must_use]
-    pub fn tenant(&self) -> Option<&TenantId> {
-        self.0.tenant()
-    }
-
     /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         status_of(self.0.kind().status_code())
-    }
-
-    /// Returns how long the caller should stay away, for [`RejectionKind::Unavailable`].
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after()
     }
 
     /// Returns the rejection as a problem document, safe to be sent to anybody.
@@ -71,6 +50,15 @@ impl Rejection {
     /// Writes to the log what the response does not say.
     pub(crate) fn log(&self) {
         self.0.log("request rejected");
+    }
+}
+
+/// What is known of the rejection, such as its kind and the tenant.
+impl Deref for Rejection {
+    type Target = admission::Rejection;
+
+    fn deref(&self) -> &admission::Rejection {
+        &self.0
     }
 }
 

@@ -45,6 +45,50 @@ impl Failure {
         self.error().map(Error::kind)
     }
 
+    /// Returns what the database has answered, if it was the database that failed. It is there to be
+    /// branched on, not to be sent.
+    #[must_use]
+    pub fn as_database_error(&self) -> Option<&dyn sqlx::error::DatabaseError> {
+        self.error()?.as_database_error()
+    }
+
+    /// Returns the name of the violated constraint or unique index.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        self.error()?.constraint()
+    }
+
+    /// Returns the name of the table that a violated constraint belongs to.
+    #[must_use]
+    pub fn table(&self) -> Option<&str> {
+        self.error()?.table()
+    }
+
+    /// Returns the name of the column that must not be null.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        self.error()?.column()
+    }
+
+    /// Returns `true` if a query was to return a row and found none.
+    #[must_use]
+    pub fn is_row_not_found(&self) -> bool {
+        self.kind() == Some(ErrorKind::RowNotFound)
+    }
+
+    /// Returns `true` if a row with this key exists already.
+    #[must_use]
+    pub fn is_unique_violation(&self) -> bool {
+        self.kind() == Some(ErrorKind::UniqueViolation)
+    }
+
+    /// Returns `true` if a row with this key exists already, by the constraint or unique index of this
+    /// name.
+    #[must_use]
+    pub fn is_unique_violation_of(&self, constraint: &str) -> bool {
+        self.is_unique_violation() && self.constraint() == Some(constraint)
+    }
+
     /// Returns the response as a problem document, safe to be sent to anybody.
     pub fn problem(&self) -> Problem {
         match &self.0 {
