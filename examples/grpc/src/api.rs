@@ -1,6 +1,11 @@
 //! The messages of `proto/notes.proto`, and what `build.rs` makes of its service.
 
-#![allow(unreachable_pub, reason = "what is generated is public")]
+#![allow(
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    unreachable_pub,
+    reason = "it is generated"
+)]
 
 include!(concat!(env!("OUT_DIR"), "/notes.v1.Notes.rs"));
 
