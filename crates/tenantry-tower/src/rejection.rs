@@ -1,7 +1,7 @@
 use std::{error::Error as StdError, fmt, ops::Deref};
 
 use http::StatusCode;
-use tenantry::admission::{self, RejectionKind, ResolveError};
+use tenantry::admission::{self, ResolveError};
 
 use crate::problem::{Problem, status_of};
 
@@ -9,14 +9,14 @@ use crate::problem::{Problem, status_of};
 ///
 /// | [kind](admission::Rejection::kind) | status | type of the [problem](Self::problem) |
 /// |---|---|---|
-/// | [`Missing`](RejectionKind::Missing) | 400 | `urn:problem-type:tenantry:missing-tenant` |
-/// | [`Malformed`](RejectionKind::Malformed) | 400 | `urn:problem-type:tenantry:malformed-tenant` |
-/// | [`Unknown`](RejectionKind::Unknown) | 404 | `urn:problem-type:tenantry:unknown-tenant` |
-/// | [`Suspended`](RejectionKind::Suspended) | 403 | `urn:problem-type:tenantry:suspended-tenant` |
-/// | [`Denied`](RejectionKind::Denied) | 403 | `urn:problem-type:tenantry:denied-tenant` |
-/// | [`NotBound`](RejectionKind::NotBound) | 403 | `urn:problem-type:tenantry:not-bound` |
-/// | [`Unavailable`](RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
-/// | [`Internal`](RejectionKind::Internal) | 500 | `about:blank` |
+/// | [`Missing`](crate::RejectionKind::Missing) | 400 | `urn:problem-type:tenantry:missing-tenant` |
+/// | [`Malformed`](crate::RejectionKind::Malformed) | 400 | `urn:problem-type:tenantry:malformed-tenant` |
+/// | [`Unknown`](crate::RejectionKind::Unknown) | 404 | `urn:problem-type:tenantry:unknown-tenant` |
+/// | [`Suspended`](crate::RejectionKind::Suspended) | 403 | `urn:problem-type:tenantry:suspended-tenant` |
+/// | [`Denied`](crate::RejectionKind::Denied) | 403 | `urn:problem-type:tenantry:denied-tenant` |
+/// | [`NotBound`](crate::RejectionKind::NotBound) | 403 | `urn:problem-type:tenantry:not-bound` |
+/// | [`Unavailable`](crate::RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
+/// | [`Internal`](crate::RejectionKind::Internal) | 500 | `about:blank` |
 ///
 /// A stranger can tell from 404 and 403 which tenants exist, but not which of them are suspended: that is
 /// told to callers whom [`bound_to`](crate::TenantLayer::bound_to) and

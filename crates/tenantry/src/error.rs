@@ -17,6 +17,8 @@ pub use options::OptionsError;
 
 use crate::{
     error_report::ErrorReport,
+    manager::ConfigError,
+    migrate::MigrationsError,
     tenant::{ParseTenantIdError, TenantId},
 };
 
@@ -466,6 +468,18 @@ impl From<ParseTenantIdError> for Error {
     fn from(error: ParseTenantIdError) -> Self {
         // The parser's words are part of the message: they never repeat the text as a whole.
         Self::new(ErrorKind::InvalidTenantId, error.to_string()).with_source(error)
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::new(ErrorKind::Config, "building a manager").with_source(error)
+    }
+}
+
+impl From<MigrationsError> for Error {
+    fn from(error: MigrationsError) -> Self {
+        Self::new(ErrorKind::Migration, "reading migrations").with_source(error)
     }
 }
 

@@ -10,8 +10,8 @@ mod status;
 use std::{env, process::ExitCode};
 
 use axum::{Router, routing::get};
-use example_support::{bind, database, exit_code, prepare, show, start_log};
-use tenantry::{Isolation, SchemaDiscovery, TenantManager, migrate::Migrations};
+use example_support::{acme_and_globex, bind, database, exit_code, show, start_log};
+use tenantry::TenantManager;
 use tenantry_axum::TenantLayer;
 use tokio::net::TcpListener;
 
@@ -30,15 +30,7 @@ async fn serve() -> anyhow::Result<()> {
     start_log("info");
     let listener = TcpListener::from_std(bind()?)?;
     let database = database().await?;
-    let manager = TenantManager::builder(database.url())
-        .isolation(Isolation::schema("tenant_{id}"))
-        .catalog(SchemaDiscovery::default())
-        .max_connections(4)
-        .build()?;
-    let migrations = Migrations::embedded(&sqlx::migrate!())?;
-    let migrator = manager.migrator().tenants(migrations.clone());
-    let provisioner = manager.provisioner().tenants(migrations);
-    prepare(&migrator, &provisioner, ["acme", "globex"]).await?;
+    let manager = acme_and_globex(database.url(), &sqlx::migrate!(), 4).await?;
 
     show(listener.local_addr()?, "the tenants are acme and globex", &to_try());
     tenantry_axum::serve(listener, app(manager.clone()), &manager).await?;

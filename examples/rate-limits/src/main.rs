@@ -7,8 +7,8 @@ mod limit;
 use std::process::ExitCode;
 
 use axum::{Json, Router, routing::get};
-use example_support::{bind, database, exit_code, prepare, show, start_log};
-use tenantry::{Isolation, SchemaDiscovery, TenantManager, migrate::Migrations};
+use example_support::{acme_and_globex, bind, database, exit_code, show, start_log};
+use tenantry::TenantManager;
 use tenantry_axum::{Db, DbError, TenantLayer};
 use tokio::net::TcpListener;
 
@@ -23,15 +23,7 @@ async fn serve() -> anyhow::Result<()> {
     start_log("info");
     let listener = TcpListener::from_std(bind()?)?;
     let database = database().await?;
-    let manager = TenantManager::builder(database.url())
-        .isolation(Isolation::schema("tenant_{id}"))
-        .catalog(SchemaDiscovery::default())
-        .max_connections(10)
-        .build()?;
-    let migrations = Migrations::embedded(&sqlx::migrate!())?;
-    let migrator = manager.migrator().tenants(migrations.clone());
-    let provisioner = manager.provisioner().tenants(migrations);
-    prepare(&migrator, &provisioner, ["acme", "globex"]).await?;
+    let manager = acme_and_globex(database.url(), &sqlx::migrate!(), 10).await?;
 
     let app = app(manager.clone())?;
     show(listener.local_addr()?, "the tenants are acme and globex", &to_try());

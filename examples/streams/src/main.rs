@@ -10,8 +10,8 @@ mod socket;
 use std::process::ExitCode;
 
 use axum::{Extension, Json, Router, http::StatusCode, routing::get};
-use example_support::{bind, database, exit_code, prepare, show, start_log};
-use tenantry::{Isolation, SchemaDiscovery, TenantManager, migrate::Migrations};
+use example_support::{acme_and_globex, bind, database, exit_code, show, start_log};
+use tenantry::TenantManager;
 use tenantry_axum::{Mapped, TenantLayer, TxWith};
 use tokio::net::TcpListener;
 
@@ -29,15 +29,7 @@ async fn serve() -> anyhow::Result<()> {
     start_log("info");
     let listener = TcpListener::from_std(bind()?)?;
     let database = database().await?;
-    let manager = TenantManager::builder(database.url())
-        .isolation(Isolation::schema("tenant_{id}"))
-        .catalog(SchemaDiscovery::default())
-        .max_connections(2)
-        .build()?;
-    let migrations = Migrations::embedded(&sqlx::migrate!())?;
-    let migrator = manager.migrator().tenants(migrations.clone());
-    let provisioner = manager.provisioner().tenants(migrations);
-    prepare(&migrator, &provisioner, ["acme", "globex"]).await?;
+    let manager = acme_and_globex(database.url(), &sqlx::migrate!(), 2).await?;
 
     let news = News::default();
     let listening = tokio::spawn(news.clone().listen(database.url().to_owned(), manager.closing()));

@@ -32,6 +32,6 @@ pub use database::database;
 pub use failure::exit_code;
 pub use listen::{ListenError, bind};
 pub use log::start_log;
-pub use prepare::{migrate, prepare};
+pub use prepare::{acme_and_globex, migrate, prepare};
 pub use show::{say, show};
 pub use tenantry_devdb::Database;

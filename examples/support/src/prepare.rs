@@ -1,10 +1,35 @@
 //! What has to be there before the first request.
 
 use tenantry::{
-    Error, ErrorKind,
-    migrate::{MigrateOptions, TenantMigrator},
+    Error, ErrorKind, Isolation, SchemaDiscovery, TenantManager,
+    migrate::{MigrateOptions, Migrations, TenantMigrator},
     provision::{CreateOptions, Provisioner},
 };
+
+/// Makes the manager of a service whose tenants, acme and globex, have a schema each, and prepares both.
+///
+/// # Errors
+///
+/// The files or the URL cannot be used, or as [`prepare`].
+///
+/// # Cancel safety
+///
+/// As [`prepare`].
+pub async fn acme_and_globex(
+    url: &str,
+    files: &sqlx::migrate::Migrator,
+    max_connections: usize,
+) -> Result<TenantManager, Error> {
+    let manager = TenantManager::builder(url)
+        .isolation(Isolation::schema("tenant_{id}"))
+        .catalog(SchemaDiscovery::default())
+        .max_connections(max_connections)
+        .build()?;
+    let files = Migrations::embedded(files)?;
+    let migrator = manager.migrator().tenants(files.clone());
+    prepare(&migrator, &manager.provisioner().tenants(files), ["acme", "globex"]).await?;
+    Ok(manager)
+}
 
 /// Migrates the schemas that exist, and creates tenants that are missing. Any number of instances may do so at once.
 ///

@@ -1,13 +1,10 @@
 //! Serves the shop to two tenants. Run it with `cargo run -p tested-service` and try the commands that it prints.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use example_support::{bind, database, exit_code, prepare, show, start_log};
 use tenantry::{TenantManager, migrate::Migrations, seed::Seed};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
 const TENANTS: [&str; 2] = ["acme", "globex"];
 
@@ -30,19 +27,9 @@ async fn serve() -> anyhow::Result<()> {
     let provisioner = manager.provisioner().tenants(migrations).seed(Seed::sql("ann", CUSTOMER));
     prepare(&migrator, &provisioner, TENANTS).await?;
 
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     show(listener.local_addr()?, "the tenants are acme and globex", &to_try());
-    axum::serve(listener, tested_service::app(manager.clone()))
-        .with_graceful_shutdown(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        })
-        .await?;
-
-    manager.close_within(Duration::from_secs(5)).await;
+    let app = tested_service::app(manager.clone());
+    tenantry_axum::serve(listener, app, &manager).await?;
     database.close().await?;
     Ok(())
 }
