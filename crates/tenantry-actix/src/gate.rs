@@ -3,12 +3,13 @@
 use actix_web::{HttpMessage, dev::ServiceRequest};
 use tenantry::{
     SharedDb, TenantDb,
-    admission::{self, LocalFutures, NoTenant, Switch, Target},
+    admission::{NoTenant, Switch, Target},
+    gate::{self, LocalFutures},
 };
 
 use crate::{rejection::Rejection, resolve::Head, served::Served};
 
-pub(crate) type Gate = admission::Gate<ServiceRequest, LocalFutures>;
+pub(crate) type Gate = gate::Gate<ServiceRequest, LocalFutures>;
 
 /// Finds the tenant, checks that the caller may use it, and leaves what was found in the request's
 /// extensions. `None` if there is no tenant.

@@ -267,6 +267,6 @@ pub use tenantry::TenantDb;
 pub use tenantry::TenantTransaction;
 pub use tenantry::admission::{AuthorizeError, NoTenant, RejectionKind, Switch};
 #[cfg(feature = "serve")]
-pub use tenantry::serve::{ServeEnd, ServeOptions, ServeReport};
+pub use tenantry::serve::{ServeEnd, ServeFuture, ServeOptions, ServeReport};
 pub use tx::Tx;
 pub use tx_with::TxWith;

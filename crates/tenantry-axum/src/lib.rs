@@ -194,7 +194,7 @@ pub use shared::Shared;
 /// A transaction of a tenant, as [`TenantDb::begin`] and [`Tx`] give it.
 pub use tenantry::TenantTransaction;
 #[cfg(feature = "serve")]
-pub use tenantry::serve::{ServeEnd, ServeOptions, ServeReport};
+pub use tenantry::serve::{ServeEnd, ServeFuture, ServeOptions, ServeReport};
 pub use tenantry_tower::{
     Authorize, AuthorizeError, BoundTo, ContextBody, ContextFuture, ContextLayer, ContextService,
     NoTenant, Problem, ProblemJson, Rejection, RejectionKind, Resolve, ResolveError, Respond,

@@ -3,12 +3,13 @@
 use http::request::Parts;
 use tenantry::{
     SharedDb, TenantDb,
-    admission::{self, NoTenant, SendFutures, Switch, Target},
+    admission::{NoTenant, Switch, Target},
+    gate::{self, SendFutures},
 };
 
 use crate::{rejection::Rejection, resolve::Head, served::Served};
 
-pub(crate) type Gate = admission::Gate<Parts, SendFutures>;
+pub(crate) type Gate = gate::Gate<Parts, SendFutures>;
 
 /// Returns the tenant that has to be admitted; `None` when there is none and none is needed.
 pub(crate) fn target(gate: &Gate, parts: &Parts) -> Result<Option<Target>, Rejection> {

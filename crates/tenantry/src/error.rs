@@ -7,7 +7,7 @@ mod in_chain;
 mod options;
 mod texts;
 
-use std::{borrow::Cow, error::Error as StdError, fmt, io, time::Duration};
+use std::{borrow::Cow, convert::Infallible, error::Error as StdError, fmt, io, time::Duration};
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
@@ -17,8 +17,6 @@ pub use options::OptionsError;
 
 use crate::{
     error_report::ErrorReport,
-    manager::ConfigError,
-    migrate::MigrationsError,
     tenant::{ParseTenantIdError, TenantId},
 };
 
@@ -471,15 +469,9 @@ impl From<ParseTenantIdError> for Error {
     }
 }
 
-impl From<ConfigError> for Error {
-    fn from(error: ConfigError) -> Self {
-        Self::new(ErrorKind::Config, "building a manager").with_source(error)
-    }
-}
-
-impl From<MigrationsError> for Error {
-    fn from(error: MigrationsError) -> Self {
-        Self::new(ErrorKind::Migration, "reading migrations").with_source(error)
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -145,6 +145,7 @@ mod error_report;
 pub mod event;
 pub mod fan_out;
 mod fleet;
+pub mod gate;
 mod glob;
 mod health;
 mod incomplete;

@@ -35,7 +35,7 @@ use crate::{
     fleet::Fleet,
     health::{self, Checks, HealthOptions, HealthReport, Subject, UnreachableExtension},
     metrics::{Metrics, UpkeepMetrics},
-    migrate::TenantMigrator,
+    migrate::{MigrateOptions, Migrations, TenantMigrator},
     pool::{Detail, OccupantId, PoolSnapshot, Server},
     proof::{self, IsolationProof, ProofOptions},
     provision::Provisioner,
@@ -511,6 +511,50 @@ impl TenantManager {
         pool: &str,
     ) -> Result<(), Error> {
         crate::metrics::register(self.server(), meter, pool)
+    }
+
+    /// Brings the schemas of all tenants up to date with these files, as `sqlx::migrate!().run(&pool)` does with one
+    /// schema: at the start of a service, before the first request. The report goes to the log.
+    ///
+    /// It is [`migrator`](Self::migrator) with its defaults, and any number of instances may call it at once. What a
+    /// new tenant is created with, the [provisioner](Self::provisioner) is told.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # static FILES: sqlx::migrate::Migrator = sqlx::migrate::Migrator::DEFAULT;
+    /// # async fn example(manager: tenantry::TenantManager) -> Result<(), tenantry::Error> {
+    /// // `&sqlx::migrate!()` in a program that has sqlx's feature `macros`.
+    /// manager.migrate(&FILES).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Migration`](crate::ErrorKind::Migration) when the files cannot be used or a schema could not be migrated: the
+    /// others are, and the source is [`Incomplete`](crate::Incomplete) with the report. Otherwise as
+    /// [`TenantMigrator::migrate_all`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`TenantMigrator::migrate_all`].
+    pub async fn migrate<F>(&self, files: F) -> Result<(), Error>
+    where
+        F: TryInto<Migrations>,
+        Error: From<F::Error>,
+    {
+        let migrator = self.migrator().tenants(files.try_into()?);
+        match migrator.migrate_all(MigrateOptions::default()).await?.into_result() {
+            Ok(report) => tracing::info!(target: "tenantry::migrate", "{report}"),
+            Err(incomplete) => {
+                let report = incomplete.report().to_string();
+                for line in report.lines().filter(|line| !line.is_empty()) {
+                    tracing::error!(target: "tenantry::migrate", "{line}");
+                }
+                return Err(incomplete.into());
+            }
+        }
+        Ok(())
     }
 
     /// Makes what migrates the schemas of all tenants, and the shared one; see

@@ -25,9 +25,9 @@ pub async fn acme_and_globex(
         .catalog(SchemaDiscovery::default())
         .max_connections(max_connections)
         .build()?;
-    let files = Migrations::embedded(files)?;
-    let migrator = manager.migrator().tenants(files.clone());
-    prepare(&migrator, &manager.provisioner().tenants(files), ["acme", "globex"]).await?;
+    manager.migrate(files).await?;
+    let provisioner = manager.provisioner().tenants(Migrations::embedded(files)?);
+    create(&provisioner, ["acme", "globex"]).await?;
     Ok(manager)
 }
 
@@ -46,6 +46,13 @@ pub async fn prepare(
     tenants: impl IntoIterator<Item = &str>,
 ) -> Result<(), Error> {
     migrate(migrator).await?;
+    create(provisioner, tenants).await
+}
+
+async fn create(
+    provisioner: &Provisioner,
+    tenants: impl IntoIterator<Item = &str>,
+) -> Result<(), Error> {
     for tenant in tenants {
         match provisioner.create(tenant, CreateOptions::default()).await {
             // From an earlier start, or another instance has just created it.

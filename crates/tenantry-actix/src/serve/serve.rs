@@ -1,4 +1,4 @@
-use std::{fmt, io, pin::Pin, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use actix_http::{Request, Response};
 use actix_service::IntoServiceFactory;
@@ -9,7 +9,7 @@ use actix_web::{
 };
 use tenantry::{
     TenantManager,
-    serve::{ServeOptions, ServeReport, Serving},
+    serve::{ServeFuture, ServeOptions, ServeReport, Serving},
 };
 
 /// actix never gives up by itself: the deadline is [`Serve::drain`].
@@ -157,7 +157,7 @@ impl Serve {
 
 impl IntoFuture for Serve {
     type Output = io::Result<ServeReport>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+    type IntoFuture = ServeFuture;
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { server, manager, options } = self;

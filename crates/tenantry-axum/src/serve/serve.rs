@@ -7,7 +7,7 @@ use axum::{
 };
 use tenantry::{
     TenantManager,
-    serve::{ServeOptions, ServeReport, Serving},
+    serve::{ServeFuture, ServeOptions, ServeReport, Serving},
 };
 use tokio::{sync::oneshot, time::timeout};
 use tower_service::Service;
@@ -160,7 +160,7 @@ where
     S::Future: Send,
 {
     type Output = io::Result<ServeReport>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+    type IntoFuture = ServeFuture;
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { listener, app, manager, options } = self;

@@ -5,7 +5,7 @@
 //!
 //! 1. shows the head of a request as a [`RequestHead`], for resolvers: [`Header`], [`Host`], [`Subdomain`],
 //!    [`PathPrefix`] or one of its own;
-//! 2. has a [`Gate`] find the tenant and let the caller in or not;
+//! 2. has a [`Gate`](crate::gate::Gate) find the tenant and let the caller in or not;
 //! 3. leaves the handle with the request, or [`NoTenant`];
 //! 4. turns a [`Rejection`], or the [`Failure`] of a handler, into a response: a status, a [`Problem`]
 //!    document, `Retry-After`.
@@ -14,7 +14,7 @@
 //! no tenant id, or [`Target`] where operators may [`Switch`] to another tenant, [records](record_tenant) the id in
 //! the current span, compares it with the tenant of the caller's session or token ([`check_bound`]), asks the
 //! [manager](crate::TenantManager::tenant_to_authorize), and whoever knows whether the caller may use the tenant
-//! ([`AuthorizeError`]), and has [`check_authorized`] decide. Everything but the gate is pure.
+//! ([`AuthorizeError`]), and has [`check_authorized`] decide. Everything here is pure.
 //!
 //! # Examples
 //!
@@ -62,7 +62,6 @@ mod authorize_error;
 mod authorized;
 mod bound;
 mod caller_tenant;
-mod gate;
 mod no_tenant;
 mod presence;
 mod span;
@@ -80,7 +79,6 @@ pub use bound::check_bound;
 pub use caller_tenant::CallerTenant;
 pub use check_head::check_head;
 pub use failure::Failure;
-pub use gate::{Futures, Gate, LocalFutures, SendFutures};
 pub use head::RequestHead;
 pub use header::Header;
 pub use host::Host;

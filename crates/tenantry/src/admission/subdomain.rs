@@ -98,6 +98,36 @@ impl Subdomain {
         leads_back.then_some(host)
     }
 
+    /// Returns a URL in which the tenant's host stands in place of the URL's own, for links in e-mails and redirects.
+    /// Scheme, port, path and query stay.
+    ///
+    /// `None` where [`host_of`](Self::host_of) returns none, and when the text is no URL with a host, or has a user.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tenantry::{TenantId, admission::Subdomain};
+    ///
+    /// let resolver = Subdomain::of("example.com");
+    /// let acme = TenantId::parse("acme")?;
+    /// let link = resolver.url_of(&acme, "https://example.com:8443/confirm?token=t");
+    /// assert_eq!(link.as_deref(), Some("https://acme.example.com:8443/confirm?token=t"));
+    /// # Ok::<(), tenantry::ParseTenantIdError>(())
+    /// ```
+    #[must_use]
+    pub fn url_of(&self, id: &TenantId, url: &str) -> Option<String> {
+        let host = self.host_of(id)?;
+        let (scheme, rest) = url.split_once("://")?;
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if authority.is_empty() || authority.contains('@') {
+            return None;
+        }
+        let port = authority.rfind(':').map_or("", |at| &authority[at..]);
+        // The last colon of an IPv6 address is within brackets.
+        let port = if port.contains(']') { "" } else { port };
+        Some(format!("{scheme}://{host}{port}{path}"))
+    }
+
     /// Reads the tenant id. `None` when the request has none.
     ///
     /// # Errors
@@ -221,5 +251,24 @@ mod tests {
     #[should_panic = "is not a domain"]
     fn refuses_an_empty_domain() {
         let _ = Subdomain::of("");
+    }
+
+    #[test]
+    fn a_link_leads_to_the_tenants_host() {
+        let resolver = Subdomain::of("example.com");
+        let of = |url| resolver.url_of(&TenantId::parse("acme").unwrap(), url);
+        for (url, expected) in [
+            ("http://example.com", Some("http://acme.example.com")),
+            ("http://127.0.0.1:80/a?b=c:d#e", Some("http://acme.example.com:80/a?b=c:d#e")),
+            ("http://[::1]/", Some("http://acme.example.com/")),
+            ("http://[::1]:80?x", Some("http://acme.example.com:80?x")),
+            ("http://user:word@example.com/", None),
+            ("example.com/a", None),
+            ("http:///a", None),
+            ("", None),
+        ] {
+            assert_eq!(of(url).as_deref(), expected, "{url}");
+        }
+        assert_eq!(resolver.url_of(&TenantId::parse("Acme").unwrap(), "http://x"), None);
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         Asked, Catalog, CatalogOptions, Complete, Decide, Dedicate, Lookup, Rules, SchemaDiscovery,
     },
     db::{Handle, SharedDb},
-    error::{Error, OptionsError},
+    error::{Error, ErrorKind, OptionsError},
     event::{Event, EventOptions, Hook, Hooks, Of, PoolCreated, PoolError, PoolEvicted, Retry},
     fleet::Fleet,
     pool::{
@@ -739,6 +739,12 @@ impl fmt::Debug for ManagerBuilder {
             .field("catalog", &self.catalog)
             .field("pool", &self.pool)
             .finish_non_exhaustive()
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::new(ErrorKind::Config, "building a manager").with_source(error)
     }
 }
 

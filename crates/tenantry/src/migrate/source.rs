@@ -444,6 +444,15 @@ impl Migrations {
     }
 }
 
+impl TryFrom<&Migrator> for Migrations {
+    type Error = MigrationsError;
+
+    /// As [`embedded`](Self::embedded).
+    fn try_from(files: &Migrator) -> Result<Self, MigrationsError> {
+        Self::embedded(files)
+    }
+}
+
 impl MigrationFile {
     fn new(migration: Migration, name: Arc<str>) -> Self {
         let transactional = is_transactional(&migration);
@@ -535,6 +544,12 @@ impl fmt::Debug for MigrationFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the text: it can be of any length.
         f.debug_tuple("MigrationFile").field(&self.name).finish()
+    }
+}
+
+impl From<MigrationsError> for Error {
+    fn from(error: MigrationsError) -> Self {
+        Self::new(ErrorKind::Migration, "reading migrations").with_source(error)
     }
 }
 

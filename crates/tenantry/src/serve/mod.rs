@@ -23,7 +23,13 @@ mod report;
 mod run;
 mod signals;
 
+use std::{io, pin::Pin};
+
 pub use bind::bind;
 pub use options::ServeOptions;
 pub use report::{ServeEnd, ServeReport};
 pub use run::Serving;
+
+/// A server that runs while it is polled, until it is told to stop: for a field of a program that makes it in one place
+/// and awaits it in another.
+pub type ServeFuture = Pin<Box<dyn Future<Output = io::Result<ServeReport>> + Send>>;

@@ -8,7 +8,7 @@ use std::{
 /// The modules of the crate, top to bottom; those in a row are equals. A module imports from its own
 /// row and from those below.
 const LAYERS: &[&[&str]] = &[
-    &["ops", "serve", "doctor", "outline"],
+    &["ops", "serve", "gate", "doctor", "outline"],
     &["manager"],
     &[
         "activity",
@@ -34,7 +34,7 @@ const LAYERS: &[&[&str]] = &[
     &["retry", "sql"],
     &["event", "admission"],
     &["config", "error"],
-    &["tenant", "timestamp", "table", "glob", "plain", "error_report"],
+    &["tenant", "timestamp", "table", "glob", "plain", "error_report", "incomplete"],
 ];
 
 /// Files without I/O and without a clock; a folder stands for all that is in it.

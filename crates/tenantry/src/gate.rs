@@ -1,10 +1,15 @@
+//! The steps in which an adapter lets a request in, in their order: what [`admission`](crate::admission) decides, with the
+//! manager asked in between.
+//!
+//! An application has no use for this module.
+
 use std::{fmt, pin::Pin, sync::Arc};
 
-use super::{
-    AuthorizeError, Presence, Rejection, RequestHead, ResolveError, Switch, Target,
-    check_authorized, check_bound, check_head, record_tenant,
-};
 use crate::{
+    admission::{
+        AuthorizeError, Presence, Rejection, RequestHead, ResolveError, Switch, Target,
+        check_authorized, check_bound, check_head, record_tenant,
+    },
     db::{SharedDb, TenantDb},
     error::Error,
     manager::TenantManager,
