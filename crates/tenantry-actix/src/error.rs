@@ -106,6 +106,13 @@ impl DbError {
         Self(error.into().0.mapped())
     }
 
+    /// Returns what the database has answered, if it was the database that failed. It is there to be
+    /// branched on, not to be sent.
+    #[must_use]
+    pub fn as_database_error(&self) -> Option<&dyn sqlx::error::DatabaseError> {
+        self.error()?.as_database_error()
+    }
+
     /// Makes the response.
     pub(crate) fn response(&self) -> HttpResponse {
         Problem::from(self.0.problem()).to_response()

@@ -86,6 +86,13 @@ impl DbError {
         Self(error.into().0.mapped())
     }
 
+    /// Returns what the database has answered, if it was the database that failed. It is there to be
+    /// branched on, not to be sent.
+    #[must_use]
+    pub fn as_database_error(&self) -> Option<&dyn sqlx::error::DatabaseError> {
+        self.error()?.as_database_error()
+    }
+
     /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {

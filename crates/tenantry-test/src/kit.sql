@@ -137,6 +137,7 @@ declare
   problems jsonb := '{}';
   name text;
   bold boolean;
+  has_rows boolean;
   progress boolean := true;
 begin
   while progress loop
@@ -149,6 +150,10 @@ begin
             execute tenantry_test.poison_row(
               format('%I.%I', of_schema, name)::regclass, mark, base, i, bold);
           end loop;
+          execute format('select exists (select from %I.%I)', of_schema, name) into has_rows;
+          if not has_rows then
+            raise exception 'no row is there after the inserts: a rule, a trigger or a policy hides or drops them';
+          end if;
           filled := filled || name;
           progress := true;
           exit;
@@ -163,7 +168,8 @@ begin
 end
 $$;
 
--- What tables hold, as a text that changes when a row does. Names are looked up in the session's search
+-- What tables hold, as a text that changes when a row does; `(x.*)::text` is the row, and never a column that is
+-- called `x`. Names are looked up in the session's search
 -- path, as those of the application are.
 create or replace function tenantry_test.contents(names text[]) returns text
 language plpgsql as $$
@@ -174,7 +180,8 @@ declare
 begin
   foreach name in array names loop
     execute format(
-      'select count(*) || '' rows '' || coalesce(md5(string_agg(r::text, '','' order by r::text)), '''') from %I r',
+      'select count(*) || '' rows '' || coalesce(md5(string_agg(o.whole, '','' order by o.whole)), '''')
+       from (select (tenantry_test_row.*)::text as whole from %I tenantry_test_row) o',
       name) into one;
     result := result || format(E'%I: %s\n', name, one);
   end loop;
@@ -191,7 +198,9 @@ declare
 begin
   foreach name in array tenantry_test.tables_of(of_schema) loop
     return query execute format(
-      'select %L::text, min(left(r::text, 200)) from %I.%I r, unnest($1) t where strpos(r::text, t) > 0 group by t',
+      'select %L::text, min(left(o.whole, 200))
+       from (select (tenantry_test_row.*)::text as whole from %I.%I tenantry_test_row) o, unnest($1) t
+       where strpos(lower(o.whole), lower(t)) > 0 group by t',
       name, of_schema, name) using texts;
   end loop;
 end

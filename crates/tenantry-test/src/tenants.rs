@@ -39,6 +39,8 @@ pub struct TestTenants {
     pub(crate) header: &'static str,
     max_connections: usize,
     configure: Arc<Configure>,
+    /// The type of the closure, which tells configurations apart.
+    configured_by: &'static str,
 }
 
 impl TestTenants {
@@ -54,6 +56,7 @@ impl TestTenants {
             header: "x-tenant-id",
             max_connections: 4,
             configure: Arc::new(|builder| builder),
+            configured_by: "",
         }
     }
 
@@ -120,10 +123,14 @@ impl TestTenants {
     ///
     /// In the database of the run, the isolation and the catalog remain those of the kit, so that a
     /// test sees no other test's tenants.
-    pub fn manager(
-        mut self,
-        configure: impl Fn(ManagerBuilder) -> ManagerBuilder + Send + Sync + 'static,
-    ) -> Self {
+    ///
+    /// Tests with different closures have a database each. Of one closure, let the result not depend on what it captures:
+    /// spares are made with the manager of the test that comes first.
+    pub fn manager<C>(mut self, configure: C) -> Self
+    where
+        C: Fn(ManagerBuilder) -> ManagerBuilder + Send + Sync + 'static,
+    {
+        self.configured_by = std::any::type_name::<C>();
         self.configure = Arc::new(configure);
         self
     }
@@ -175,7 +182,8 @@ impl TestTenants {
     pub(crate) fn key(&self) -> String {
         let shared = self.shared.as_ref().map_or("", Migrations::hash);
         let (version, kit) = (env!("CARGO_PKG_VERSION"), include_str!("kit.sql"));
-        format!("{version} {} {shared} {kit}", self.migrations.hash())
+        let (migrations, by) = (self.migrations.hash(), self.configured_by);
+        format!("{version} {migrations} {shared} {by} {kit}")
     }
 }
 

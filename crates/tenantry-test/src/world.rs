@@ -229,7 +229,9 @@ impl fmt::Debug for World {
 
 /// Returns `true` if the text is somewhere in the bytes.
 pub(crate) fn contains(bytes: &[u8], text: &str) -> bool {
-    !text.is_empty() && bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    // A trigger or a handler may have changed the case.
+    let is_text = |window: &[u8]| window.eq_ignore_ascii_case(text.as_bytes());
+    !text.is_empty() && bytes.windows(text.len()).any(is_text)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -89,15 +89,19 @@ pub async fn slow_readers_are_cut<S: Serves>() {
     assert!(!text.ends_with("0\r\n\r\n"), "all of it arrived");
 }
 
-/// A handler has not answered yet, and its client has sent another request. hyper does not look at such a
-/// connection, and so cannot notice that it is cut; the server goes on all the same.
-pub async fn pipelined_requests_hold_no_server<S: Serves>() {
-    let server = Running::start::<S>(SHORT);
+/// A handler has not answered yet, and its client has sent more: another request, or what is none. hyper does not look
+/// at such a connection, so the handler has to notice by itself that it is cut.
+pub async fn requests_that_more_waits_behind_are_cut<S: Serves>() {
     let request = "GET /never HTTP/1.1\r\nhost: x\r\n\r\n";
-    let mut client = server.connect().await;
-    client.write([request, request].concat().as_bytes()).await;
-    server.wait_until_begun().await;
-    server.stop().cut_report().await;
+    for more in [request, "\r\n"] {
+        let server = Running::start::<S>(SHORT);
+        let mut client = server.connect().await;
+        client.write([request, more].concat().as_bytes()).await;
+        server.wait_until_begun().await;
+        server.stop().cut_report().await;
+        let text = client.until_closed().await;
+        assert!(!text.contains("200 OK"), "{more:?}: {text}");
+    }
 }
 
 /// They say good-bye before the deadline.

@@ -28,7 +28,7 @@ use std::{io, net::TcpListener, sync::Arc};
 pub use connections::{
     endless_streams_are_cut, endless_upgrades_are_cut, half_sent_bodies_are_cut,
     half_sent_bodies_can_be_completed, half_sent_heads_hold_no_server,
-    idle_connections_end_at_once, pipelined_requests_hold_no_server,
+    idle_connections_end_at_once, requests_that_more_waits_behind_are_cut,
     requests_under_way_are_answered, slow_readers_are_cut, streams_that_watch_closing_end,
     upgrades_that_watch_closing_end,
 };
@@ -82,7 +82,7 @@ macro_rules! serving_suite {
         $crate::serving_suite! { $adapter:
             idle_connections_end_at_once, requests_under_way_are_answered,
             half_sent_heads_hold_no_server, half_sent_bodies_are_cut, half_sent_bodies_can_be_completed,
-            slow_readers_are_cut, pipelined_requests_hold_no_server,
+            slow_readers_are_cut, requests_that_more_waits_behind_are_cut,
             streams_that_watch_closing_end, endless_streams_are_cut,
             upgrades_that_watch_closing_end, endless_upgrades_are_cut,
             readiness_goes_first, closing_the_manager_stops_the_server,

@@ -26,11 +26,21 @@ struct Open {
     by: HashMap<u64, Arc<Wakers>>,
 }
 
-/// Who waits for a connection to become readable or writable.
+/// Who waits for a connection to become readable or writable, and who is at work for its client.
 #[derive(Debug, Default)]
 struct Wakers {
     read: AtomicWaker,
     write: AtomicWaker,
+    work: AtomicWaker,
+}
+
+/// Tells those who are at work for a client when its connection is cut.
+///
+/// It knows the one that has looked last. HTTP/1 has one request at a time; of HTTP/2's the connection itself ends all.
+#[derive(Debug, Clone)]
+pub(super) struct Watch {
+    all: Arc<Connections>,
+    wakers: Arc<Wakers>,
 }
 
 /// Which half of a connection is waited for.
@@ -66,6 +76,7 @@ impl Connections {
         for wakers in open.by.values() {
             wakers.read.wake();
             wakers.write.wake();
+            wakers.work.wake();
         }
         open.by.len()
     }
@@ -87,7 +98,19 @@ impl Connections {
     }
 }
 
+impl Watch {
+    /// Returns `true` if the connection is cut, and has the task woken when it is.
+    pub(super) fn is_cut(&self, waker: &Waker) -> bool {
+        self.wakers.work.register(waker);
+        self.all.cut.load(Ordering::SeqCst)
+    }
+}
+
 impl Place {
+    pub(super) fn watch(&self) -> Watch {
+        Watch { all: Arc::clone(&self.all), wakers: Arc::clone(&self.wakers) }
+    }
+
     pub(super) fn is_cut(&self) -> bool {
         self.all.cut.load(Ordering::SeqCst)
     }

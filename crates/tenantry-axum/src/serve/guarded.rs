@@ -10,7 +10,7 @@ use std::{
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connections::{Connections, Half, Place};
+use super::connections::{Connections, Half, Place, Watch};
 
 /// A listener whose connections [`serve()`](super::serve()) can cut at the deadline.
 #[derive(Debug)]
@@ -47,6 +47,10 @@ impl<L: Listener> Listener for Guarded<L> {
 }
 
 impl<T> GuardedIo<T> {
+    pub(super) fn watch(&self) -> Watch {
+        self.place.watch()
+    }
+
     /// Returns the connection as the listener has accepted it.
     pub fn get_ref(&self) -> &T {
         &self.io
@@ -76,7 +80,7 @@ impl<T: Unpin> GuardedIo<T> {
     }
 }
 
-fn cut() -> io::Error {
+pub(super) fn cut() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "cut at the deadline of the shutdown")
 }
 

@@ -1,6 +1,7 @@
 //! Serving with a graceful shutdown. The phases and their order are in [`tenantry::serve`].
 
 mod connections;
+mod cut;
 mod guarded;
 #[expect(clippy::module_inception, reason = "the file is named by the concept it holds")]
 mod serve;

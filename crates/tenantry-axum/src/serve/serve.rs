@@ -14,6 +14,7 @@ use tower_service::Service;
 
 use super::{
     connections::Connections,
+    cut::MakeCuttable,
     guarded::{Guarded, GuardedIo},
 };
 
@@ -170,7 +171,7 @@ where
         let connections = Arc::new(Connections::default());
         let guarded = Guarded::new(listener, Arc::clone(&connections));
         let (drain, draining) = oneshot::channel::<()>();
-        let server = axum::serve(guarded.tap_io((|_| ()) as fn(&mut _)), app)
+        let server = axum::serve(guarded.tap_io((|_| ()) as fn(&mut _)), MakeCuttable(app))
             .with_graceful_shutdown(async move { drop(draining.await) })
             .into_future();
         let serving =
@@ -196,9 +197,7 @@ struct AxumServing {
     connections: Arc<Connections>,
 }
 
-/// How long connections that were cut may take to end. A handler runs on to its next `.await`; and hyper does not look
-/// at a connection whose handler has not answered while the client's next request is there already, and so does not
-/// notice the cut.
+/// How long connections that were cut may take to end. A handler runs on to its next `.await`.
 const LAST_STEP: Duration = Duration::from_secs(1);
 
 impl Serving for AxumServing {

@@ -92,3 +92,27 @@ async fn a_change_on_purpose_is_expected(t: TestTenant) -> TestResult {
     neighbour.assert_blind().await;
     Ok(())
 }
+
+/// Whatever columns are called, and whatever triggers make of the values.
+#[tenantry_test::test(migrations = "migrations/odd")]
+async fn odd_tables_hide_nothing(t: TestTenant) -> TestResult {
+    let neighbour = t.neighbour().await?;
+    let unfilled: Vec<_> = neighbour.unfilled().iter().map(|(table, _)| &**table).collect();
+    assert_eq!(unfilled, ["swallowed"]);
+    neighbour.assert_blind().await;
+    for (read, write, table) in [
+        ("select secret from notes", "insert into notes (id, secret) values (1, $1)", "notes"),
+        ("select name from shouted", "insert into shouted values ($1)", "shouted"),
+    ] {
+        let neighbour = t.neighbour().await?;
+        let value: String = sqlx::query_scalar(read).fetch_one(neighbour.db()).await?;
+        sqlx::query(write).bind(value).execute(&t.db).await?;
+        let told = complaint(neighbour).await;
+        assert!(told.contains(&format!("its values are in {}.{table}", t.schema())), "{told}");
+    }
+    let neighbour = t.neighbour().await?;
+    sqlx::query("update notes set secret = 'x'").execute(neighbour.db()).await?;
+    let told = complaint(neighbour).await;
+    assert!(told.contains("its tables have changed"), "{told}");
+    Ok(())
+}

@@ -45,13 +45,6 @@ impl Failure {
         self.error().map(Error::kind)
     }
 
-    /// Returns what the database has answered, if it was the database that failed. It is there to be
-    /// branched on, not to be sent.
-    #[must_use]
-    pub fn as_database_error(&self) -> Option<&dyn sqlx::error::DatabaseError> {
-        self.error()?.as_database_error()
-    }
-
     /// Returns the name of the violated constraint or unique index.
     #[must_use]
     pub fn constraint(&self) -> Option<&str> {

@@ -245,9 +245,11 @@ fn decide(baseline: &Baseline, likeness: &Likeness, broken: Option<&Failure>) ->
             (None, nearest) => unlike(nearest.as_ref()),
         },
         (None, _) if baseline.to.is_some() => BaselineOutcome::OtherVersion { versions: exact },
-        (None, [version]) if likeness.exact.len() == 1 => {
-            BaselineOutcome::Marked { version: *version }
-        }
+        (None, [version]) if likeness.exact.len() == 1 => match broken {
+            // What later files make was not seen: they may have been run, and have changed rows alone.
+            Some(failure) => BaselineOutcome::Unverified { version: failure.version },
+            None => BaselineOutcome::Marked { version: *version },
+        },
         (None, _) => BaselineOutcome::Ambiguous { versions: exact },
     }
 }

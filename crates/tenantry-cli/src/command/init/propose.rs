@@ -164,10 +164,11 @@ impl Proposals {
 /// Finds the schema that tenants share: `public` if it has tables, else the one that has most of them beside those of
 /// tenants.
 fn shared_schema(outline: &DatabaseOutline, naming: Option<&Naming>) -> Option<(String, String)> {
-    let has_such_a_name = |name: &str| {
-        let template = naming.and_then(|n| tenantry::NameTemplate::parse(&n.template).ok());
-        template.is_some_and(|template| template.id_of(name).is_some())
-    };
+    // A single tenant is too few to tell its naming, so that the default counts.
+    let template = naming.map_or("tenant_{id}", |naming| &naming.template);
+    let template = tenantry::NameTemplate::parse(template).ok();
+    let has_such_a_name =
+        |name: &str| template.as_ref().is_some_and(|template| template.id_of(name).is_some());
     let others = outline.schemas.iter().filter(|schema| !has_such_a_name(&schema.name));
     let candidates: Vec<_> = others.filter(|schema| schema.tables > 0).collect();
     let public = candidates.iter().find(|schema| schema.name == "public");

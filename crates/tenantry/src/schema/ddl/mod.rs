@@ -46,11 +46,17 @@ impl SchemaModel {
     }
 }
 
-/// Returns a script that creates everything in the schema that names are looked up in, whatever it is called.
+/// Returns a script that creates everything in the schema that names are looked up in, whatever it is called, and fills
+/// its materialized views.
 pub(crate) fn unqualified(model: &SchemaModel) -> String {
     let mut script = String::from("set local check_function_bodies = off;\n");
-    for (_, statement) in order::statements(model) {
-        script.push_str(&without_schema(&reparsable(&statement), model));
+    let statements = order::statements(model).into_iter();
+    let created = statements.map(|(_, statement)| reparsable(&statement).into_owned());
+    let views = model.in_order_of_need().into_iter();
+    let views = views.filter(|key| key.kind == ObjectKind::MaterializedView);
+    let filled = views.map(|key| format!("refresh materialized view {}", quoting::own(&key.name)));
+    for statement in created.chain(filled) {
+        script.push_str(&without_schema(&statement, model));
         script.push_str(";\n");
     }
     script

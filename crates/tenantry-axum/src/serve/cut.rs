@@ -1,0 +1,156 @@
+//! Handlers and bodies that end when their connection is cut.
+//!
+//! A cut connection fails at its next read or write. hyper does neither while a handler or a stream is under way and
+//! bytes of the client wait to be read, such as a body that nobody reads: so these look for themselves.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::{
+    Error,
+    body::{Body, HttpBody},
+    extract::Request,
+    response::{IntoResponse, Response},
+    serve::{IncomingStream, Listener},
+};
+use http::StatusCode;
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{connections::Watch, guarded::GuardedIo};
+
+/// Makes the service of each connection so that it ends when the connection is cut.
+#[derive(Clone)]
+pub(super) struct MakeCuttable<M>(pub(super) M);
+
+impl<'a, L, T, M, S> Service<IncomingStream<'a, L>> for MakeCuttable<M>
+where
+    L: Listener<Io = GuardedIo<T>>,
+    M: Service<IncomingStream<'a, L>, Error = Infallible, Response = S>,
+{
+    type Response = Cuttable<S>;
+    type Error = Infallible;
+    type Future = Making<M::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, stream: IncomingStream<'a, L>) -> Self::Future {
+        let watch = stream.io().watch();
+        Making { service: self.0.call(stream), watch: Some(watch) }
+    }
+}
+
+pin_project! {
+    pub(super) struct Making<F> {
+        #[pin]
+        service: F,
+        // Taken when the service is there.
+        watch: Option<Watch>,
+    }
+}
+
+impl<F, S> Future for Making<F>
+where
+    F: Future<Output = Result<S, Infallible>>,
+{
+    type Output = Result<Cuttable<S>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.service.poll(context).map_ok(|service| Cuttable { service, watch: this.watch.take() })
+    }
+}
+
+/// The service of a connection.
+#[derive(Clone)]
+pub(super) struct Cuttable<S> {
+    service: S,
+    watch: Option<Watch>,
+}
+
+impl<S> Service<Request> for Cuttable<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Handling<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        Handling { handler: Some(self.service.call(request)), watch: self.watch.clone() }
+    }
+}
+
+pin_project! {
+    /// A handler, which is dropped when its connection is cut.
+    pub(super) struct Handling<F> {
+        #[pin]
+        handler: Option<F>,
+        watch: Option<Watch>,
+    }
+}
+
+impl<F> Future for Handling<F>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let is_cut = this.watch.as_ref().is_some_and(|watch| watch.is_cut(context.waker()));
+        let Some(handler) = this.handler.as_mut().as_pin_mut().filter(|_| !is_cut) else {
+            // What the handler holds goes before its client is told anything, which it is not any more.
+            this.handler.set(None);
+            return Poll::Ready(Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()));
+        };
+        let watch = &mut *this.watch;
+        handler.poll(context).map_ok(|response| match watch.take() {
+            // A whole body is written at once.
+            Some(watch) if response.body().size_hint().exact().is_none() => {
+                response.map(|body| Body::new(Streamed { body, watch }))
+            }
+            _ => response,
+        })
+    }
+}
+
+/// A body of which more comes, until its connection is cut.
+struct Streamed {
+    body: Body,
+    watch: Watch,
+}
+
+impl HttpBody for Streamed {
+    type Data = <Body as HttpBody>::Data;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Error>>> {
+        if self.watch.is_cut(context.waker()) {
+            self.body = Body::empty();
+            return Poll::Ready(Some(Err(Error::new(super::guarded::cut()))));
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
