@@ -48,6 +48,9 @@ type Authorize<R, F> =
     dyn for<'a> Fn(&'a TenantDb, &'a R) -> <F as Futures>::Boxed<'a, Verdict> + Send + Sync;
 type MaySwitch<R, F> = dyn Fn(&Switch, &R) -> <F as Futures>::Boxed<'static, Verdict> + Send + Sync;
 
+/// Which tenant to switch to, and whether the caller may.
+type Switching<R, F> = (Arc<Resolve<R>>, Arc<MaySwitch<R, F>>);
+
 /// Lets requests in, with the handle of their tenant: the steps of an adapter in their order.
 ///
 /// `R` is the framework's request, and `F` says whether futures of hooks are `Send`. It has no parameter for what
@@ -58,7 +61,7 @@ pub struct Gate<R: 'static, F: Futures> {
     resolver: Arc<Resolve<R>>,
     bounds: Vec<Arc<Bound<R, F>>>,
     authorize: Option<Arc<Authorize<R, F>>>,
-    switching: Option<(Arc<Resolve<R>>, Arc<MaySwitch<R, F>>)>,
+    switching: Option<Switching<R, F>>,
 }
 
 impl<R: 'static, F: Futures> Gate<R, F> {
