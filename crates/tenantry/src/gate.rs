@@ -48,7 +48,7 @@ type Authorize<R, F> =
     dyn for<'a> Fn(&'a TenantDb, &'a R) -> <F as Futures>::Boxed<'a, Verdict> + Send + Sync;
 type MaySwitch<R, F> = dyn Fn(&Switch, &R) -> <F as Futures>::Boxed<'static, Verdict> + Send + Sync;
 
-/// Which tenant to switch to, and whether the caller may.
+/// The resolver of the tenant to switch to, and the hook that authorizes the switch.
 type Switching<R, F> = (Arc<Resolve<R>>, Arc<MaySwitch<R, F>>);
 
 /// Lets requests in, with the handle of their tenant: the steps of an adapter in their order.
@@ -99,7 +99,7 @@ impl<R: 'static, F: Futures> Gate<R, F> {
         self.bounds.push(Arc::new(caller));
     }
 
-    /// Sets the hook that says whether the caller may use the tenant.
+    /// Sets the hook that authorizes callers to use the tenant.
     pub fn set_authorize<H>(&mut self, hook: H)
     where
         H: for<'a> Fn(&'a TenantDb, &'a R) -> F::Boxed<'a, Verdict> + Send + Sync + 'static,
@@ -107,7 +107,7 @@ impl<R: 'static, F: Futures> Gate<R, F> {
         self.authorize = Some(Arc::new(hook));
     }
 
-    /// Sets where the tenant to switch to is read from, and the hook that says whether the caller may.
+    /// Sets the resolver of the tenant to switch to, and the hook that authorizes the switch.
     pub fn set_switch(
         &mut self,
         to: impl Fn(&R) -> Resolved + Send + Sync + 'static,

@@ -1,6 +1,10 @@
 //! What the app's handlers do.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -23,10 +27,40 @@ pub fn late(
     stream::iter([Ok("begun ".into())]).chain(ended)
 }
 
+/// How many streams of [`large`] there are.
+static LARGE: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a stream for as long as the server keeps it.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        LARGE.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        LARGE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Makes 256 MiB.
 pub fn large() -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
     static CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
-    stream::iter((0..4096).map(|_| Ok(Bytes::from_static(&CHUNK))))
+    let counted = Counted::new();
+    stream::iter((0..4096).map(move |_| {
+        let _ = &counted;
+        Ok(Bytes::from_static(&CHUNK))
+    }))
+}
+
+/// Waits until the server has let go of every stream of [`large`].
+pub(super) async fn no_large_is_left() {
+    while LARGE.load(Ordering::SeqCst) > 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Makes events until the manager is closing, and a last one that says so.

@@ -1,7 +1,8 @@
 //! Handlers and bodies that end when their connection is cut.
 //!
-//! A cut connection fails at its next read or write. hyper does neither while a handler or a stream is under way and
-//! bytes of the client wait to be read, such as a body that nobody reads: so these look for themselves.
+//! A cut connection fails at its next read or write. While a handler or a stream is under way and unread bytes of the
+//! client are buffered, such as a body that the handler ignores, hyper does neither. So handlers and streams check for
+//! the cut themselves.
 
 use std::{
     convert::Infallible,

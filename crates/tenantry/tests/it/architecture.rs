@@ -55,6 +55,7 @@ const PURE: &[&str] = &[
     "catalog/table/query.rs",
     "catalog/table/shape.rs",
     "glob.rs",
+    "incomplete.rs",
     "plain.rs",
     "tenant/",
     "error/class.rs",
