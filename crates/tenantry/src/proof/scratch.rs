@@ -27,6 +27,9 @@ pub(super) const SHARED: &str = "shared";
 
 /// Connections of the budget that a proof takes at most.
 pub(super) const MOST_CONNECTIONS: usize = 4;
+/// How many connections clean a pooler's server processes: more than can have used one at a time, which are those of
+/// the attacks and the proof's own.
+const SCRUBBERS: usize = 2 * MOST_CONNECTIONS;
 
 /// How long leases of the attacks are waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -124,7 +127,7 @@ impl Inner {
         server.close(PATIENCE).await;
         let mut pools = self.pools.iter().chain([self.real.server(), &server]);
         if pools.any(|pool| pool.pooling() == Pooling::Transaction) {
-            let server = self.real.server().scratch(self.places().min(MOST_CONNECTIONS));
+            let server = self.real.server().scratch(SCRUBBERS);
             let met = self.pids.lock().clone();
             scrub(&server, &met).await;
             server.close(PATIENCE).await;

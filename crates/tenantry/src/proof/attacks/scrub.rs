@@ -1,10 +1,13 @@
 //! Behind a pooler that shares server sessions, what the attacks have left there would reach other clients.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use sqlx::{Row, raw_sql};
-use tokio::time::timeout;
+use tokio::{
+    sync::Barrier,
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::planting::BRIEFLY;
 use crate::pool::{Lease, Server};
@@ -12,14 +15,22 @@ use crate::pool::{Lease, Server};
 /// How often all connections are used to reach the server processes that were met.
 const ROUNDS: usize = 50;
 
-/// Everything that the library and the attacks have set goes back to what a new session has. From the second
-/// `begin` on it is one transaction, which a pooler leaves on one server process.
-const PRISTINE: &str = "begin; rollback; begin; reset session authorization; reset role; reset all; close all; \
-    unlisten *; discard temp; discard sequences; select pg_catalog.pg_backend_pid() from \
+/// How long a transaction stays open for the others to begin.
+const TOGETHER: Duration = Duration::from_millis(250);
+
+/// Takes a server process, whatever transaction the attacks have left open there.
+const BEGIN: &str = "begin; rollback; begin";
+
+/// Everything that the library and the attacks have set goes back to what a new session has.
+const PRISTINE: &str = "reset session authorization; reset role; reset all; close all; unlisten *; discard temp; \
+    discard sequences; select pg_catalog.pg_backend_pid() from \
     (select pg_catalog.pg_advisory_unlock_all()) unlocked; commit";
 
 /// Takes everything off the server sessions that were met, as far as they can be reached, and closes the
 /// connections.
+///
+/// A pooler may hand out the process that was used last again and again. So all connections begin before the first
+/// one ends: each of them has a process of its own then.
 pub(in crate::proof) async fn scrub(server: &Arc<Server>, met: &BTreeSet<i32>) {
     let mut leases = Vec::new();
     while leases.len() < server.max_connections() {
@@ -28,17 +39,36 @@ pub(in crate::proof) async fn scrub(server: &Arc<Server>, met: &BTreeSet<i32>) {
             _ => break,
         }
     }
-    let (mut clean, mut round) = (BTreeSet::new(), 0);
-    while round < ROUNDS && (round < 2 || !met.is_subset(&clean)) {
-        round += 1;
-        let all = timeout(BRIEFLY, join_all(leases.iter_mut().map(pristine))).await;
-        clean.extend(all.into_iter().flatten().flatten());
+    let mut clean = BTreeSet::new();
+    for round in 1..=ROUNDS {
+        let (all, until) = (Barrier::new(leases.len()), Instant::now() + TOGETHER);
+        let pristine = leases.iter_mut().map(|lease| pristine(lease, &all, until));
+        let reached = timeout(BRIEFLY, join_all(pristine)).await.unwrap_or_default();
+        // Who waits for a process does so because the pooler has no more of them.
+        let met_all_there_are = reached.iter().any(|reached| !reached.together);
+        clean.extend(reached.iter().filter_map(|reached| reached.process));
+        if round > 1 && (met_all_there_are || met.is_subset(&clean)) {
+            break;
+        }
     }
     // As they are now, and not bound again.
     join_all(leases.into_iter().map(|lease| timeout(BRIEFLY, lease.leave_place()))).await;
 }
 
-async fn pristine(lease: &mut Lease) -> Option<i32> {
-    let rows = raw_sql(PRISTINE).fetch_all(&mut **lease).await.ok()?;
-    rows.iter().find_map(|row| row.try_get(0).ok())
+#[derive(Debug, Default)]
+struct Reached {
+    /// The server process that is clean now.
+    process: Option<i32>,
+    /// All connections had a process at the same time.
+    together: bool,
+}
+
+/// Takes a server process, holds it until all have one or it is time, and cleans it.
+async fn pristine(lease: &mut Lease, all: &Barrier, until: Instant) -> Reached {
+    if raw_sql(BEGIN).execute(&mut **lease).await.is_err() {
+        return Reached::default();
+    }
+    let together = timeout_at(until, all.wait()).await.is_ok();
+    let rows = raw_sql(PRISTINE).fetch_all(&mut **lease).await.unwrap_or_default();
+    Reached { process: rows.iter().find_map(|row| row.try_get(0).ok()), together }
 }
