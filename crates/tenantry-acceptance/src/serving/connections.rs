@@ -103,6 +103,16 @@ pub async fn requests_that_more_waits_behind_are_cut<S: Serves>() {
     }
 }
 
+/// The response has begun, and is silent; its client has sent more.
+pub async fn silent_streams_that_more_waits_behind_are_cut<S: Serves>() {
+    let server = Running::start::<S>(SHORT);
+    let mut client = server.send("GET /silent HTTP/1.1").await;
+    client.wait_for("begun", 1).await;
+    client.write(b"GET /quick HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let text = server.stop().cut(client).await;
+    assert!(!text.ends_with("0\r\n\r\n") && !text.contains("quick"), "{text}");
+}
+
 /// They say good-bye before the deadline.
 pub async fn streams_that_watch_closing_end<S: Serves>() {
     says_good_bye::<S>("GET /events HTTP/1.1").await;

@@ -12,6 +12,7 @@
 //! | `GET /large` | streams [`work::large`] | far more than sockets buffer |
 //! | `GET /events` | streams [`work::events`] | events until the manager is closing |
 //! | `GET /endless` | streams [`work::endless`] | events until the client is gone |
+//! | `GET /silent` | streams [`work::silent`] | `begun`, and no more |
 //! | `GET /upgrade/events`, `GET /upgrade/endless` | 101, and streams the same over the upgraded connection | |
 //! | `POST /tx` | behind the tenant middleware: [`work::begin`], tells [`ServedApp::begun`] | never |
 //! | the routes for operators | | |
@@ -29,8 +30,8 @@ pub use connections::{
     endless_streams_are_cut, endless_upgrades_are_cut, half_sent_bodies_are_cut,
     half_sent_bodies_can_be_completed, half_sent_heads_hold_no_server,
     idle_connections_end_at_once, requests_that_more_waits_behind_are_cut,
-    requests_under_way_are_answered, slow_readers_are_cut, streams_that_watch_closing_end,
-    upgrades_that_watch_closing_end,
+    requests_under_way_are_answered, silent_streams_that_more_waits_behind_are_cut,
+    slow_readers_are_cut, streams_that_watch_closing_end, upgrades_that_watch_closing_end,
 };
 pub use order::{
     a_lease_that_is_kept_is_not_waited_for, closing_the_manager_stops_the_server,
@@ -83,6 +84,7 @@ macro_rules! serving_suite {
             idle_connections_end_at_once, requests_under_way_are_answered,
             half_sent_heads_hold_no_server, half_sent_bodies_are_cut, half_sent_bodies_can_be_completed,
             slow_readers_are_cut, requests_that_more_waits_behind_are_cut,
+            silent_streams_that_more_waits_behind_are_cut,
             streams_that_watch_closing_end, endless_streams_are_cut,
             upgrades_that_watch_closing_end, endless_upgrades_are_cut,
             readiness_goes_first, closing_the_manager_stops_the_server,

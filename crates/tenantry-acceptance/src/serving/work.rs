@@ -86,6 +86,11 @@ pub fn endless() -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'stat
     }
 }
 
+/// Says `begun`, and nothing more.
+pub fn silent() -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    stream::iter([Ok("begun ".into())]).chain(stream::pending())
+}
+
 /// Adds a user that must not be there when the transaction is not committed.
 ///
 /// # Errors

@@ -54,6 +54,7 @@ fn routes(service: &mut web::ServiceConfig, app: ServedApp) {
             }),
         )
         .route("/endless", web::get().to(async || stream(StatusCode::OK, work::endless())))
+        .route("/silent", web::get().to(async || stream(StatusCode::OK, work::silent())))
         .route(
             "/upgrade/events",
             web::get().to(async |app: Data<ServedApp>| {

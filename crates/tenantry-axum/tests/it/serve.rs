@@ -51,6 +51,7 @@ fn router(app: ServedApp) -> Router {
             get(async |State(app): State<ServedApp>| stream(work::events(&app.manager))),
         )
         .route("/endless", get(async || stream(work::endless())))
+        .route("/silent", get(async || stream(work::silent())))
         .route(
             "/upgrade/events",
             get(async |State(app): State<ServedApp>, request: Request| {

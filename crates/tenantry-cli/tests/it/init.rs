@@ -39,6 +39,21 @@ async fn a_database_is_looked_at_and_described() {
     fleet.run("init --force --no-look").await.ended_with(0).says("--no-look was given");
 }
 
+/// One schema does not tell how the next one is called, and is not taken for the shared one.
+#[tokio::test]
+async fn a_single_tenant_keeps_the_default_names() {
+    let fleet = Fleet::empty().await;
+    fleet.run("tenant create acme").await.ended_with(0);
+    let report = fleet.run("init --json --output other.toml").await.ended_with(0).json();
+    let proposals = report["proposals"].as_array().unwrap();
+    for (key, value) in [("tenants.schema", "tenant_{id}"), ("tenants.shared_schema", "public")] {
+        let proposed = proposals.iter().find(|proposal| proposal["key"] == key);
+        let proposed = proposed.and_then(|found| found["value"].as_str());
+        assert!(proposed.is_none_or(|proposed| proposed == value), "{key}: {proposals:?}");
+    }
+    fleet.run("--config other.toml tenant list").await.ended_with(0).says("acme");
+}
+
 #[tokio::test]
 async fn a_password_is_written_only_if_that_is_wanted() {
     let folder = Folder::new();

@@ -1,5 +1,7 @@
 //! The same without the attribute.
 
+use std::time::Duration;
+
 use tenantry::{ErrorKind, TenantManager, migrate::Migrations, seed::Seed};
 use tenantry_test::{TestTenant, TestTenants};
 use tokio::runtime::Builder;
@@ -22,6 +24,27 @@ async fn a_tenant_in_any_runtime() -> TestResult {
     assert_eq!(t.header(), ("x-shop", "any-runtime"));
     assert_eq!(t.manager.snapshot().max, 2);
     t.end().await;
+    Ok(())
+}
+
+/// Equal migrations, and managers that differ: each has a database of its own, at the same time.
+#[tokio::test]
+async fn two_configurations_in_one_process() -> TestResult {
+    let hurried = shop().manager(|manager| manager.acquire_timeout(Duration::from_secs(3)));
+    let plain = shop();
+    let (of_hurried, of_plain) =
+        tokio::try_join!(hurried.tenant("a test"), plain.tenant("a test"))?;
+    let mut databases = Vec::new();
+    for t in [&of_hurried, &of_plain] {
+        sqlx::query("insert into users (name) values ('Ann')").execute(&t.db).await?;
+        let sql = "select current_database()::text, (select count(*) from users)";
+        let (database, users): (String, i64) = sqlx::query_as(sql).fetch_one(&t.db).await?;
+        assert_eq!(users, 1);
+        databases.push(database);
+    }
+    assert_ne!(databases[0], databases[1]);
+    of_hurried.end().await;
+    of_plain.end().await;
     Ok(())
 }
 

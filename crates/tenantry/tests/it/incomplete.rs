@@ -48,6 +48,31 @@ async fn what_is_left_to_do_is_an_error_with_the_whole_report() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_manager_migrates_all_or_fails_with_the_report() -> TestResult {
+    let world = World::with_managed_tenants(&["acme", "globex"]).await;
+    let manager = world.manager();
+    let files = Files::notes();
+    manager.migrate(files.read()).await?;
+    manager.migrate(files.read()).await?;
+    for id in ["acme", "globex"] {
+        let note = sqlx::query("insert into notes values (1, 'x', 'Ann')");
+        note.execute(&manager.tenant(id).await?).await?;
+    }
+
+    files.write("9999_only.sql", "alter table notes add only_once int");
+    let already = sqlx::raw_sql("alter table notes add only_once int");
+    already.execute(&manager.tenant("acme").await?).await?;
+    let error = manager.migrate(files.read()).await.expect_err("acme has the column");
+    assert_eq!(error.kind(), ErrorKind::Migration);
+    let source = error.source().and_then(|source| source.downcast_ref());
+    let incomplete: &Incomplete<MigrateReport> = source.ok_or("the report is the source")?;
+    let report = incomplete.report();
+    assert_eq!((report.migrated, report.failed), (1, 1), "{report}");
+    manager.close().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_report_over_tenants_can_be_one() -> TestResult {
     let world = World::with_tenants(&["acme", "globex"]).await;
     let manager = world.manager();
