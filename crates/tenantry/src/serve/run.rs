@@ -6,6 +6,7 @@ use futures_util::{
 };
 use tokio::{
     runtime,
+    sync::oneshot,
     time::{Instant, timeout},
 };
 
@@ -72,7 +73,7 @@ impl ServeOptions {
         let (end, cut) = match stopped {
             Ok(why) => {
                 if let (Asked::By(_), SecondSignal::Exits) = (&why, second_signal) {
-                    exit_at_next_signal();
+                    exit_at_next_signal().await;
                 }
                 tracing::info!(?ready_delay, ?drain, "stopping: {why}");
                 stopping.wind_down(&mut serving, ready_delay, drain).await
@@ -166,10 +167,11 @@ impl Stopping {
     }
 
     async fn phase(&mut self, serving: &mut impl Serving, limit: Duration) -> Left {
-        let (ended, again) = (pin!(serving.ended()), pin!(next(&mut self.signals)));
-        match timeout(limit, select(ended, again)).await {
-            Ok(Either::Left((ended, _))) => Left::Ended(ended),
-            Ok(Either::Right((signal, _))) => Left::Forced(signal),
+        // A signal that has come already is seen first.
+        let (again, ended) = (pin!(next(&mut self.signals)), pin!(serving.ended()));
+        match timeout(limit, select(again, ended)).await {
+            Ok(Either::Left((signal, _))) => Left::Forced(signal),
+            Ok(Either::Right((ended, _))) => Left::Ended(ended),
             Err(_) => Left::Late,
         }
     }
@@ -191,9 +193,9 @@ impl Stopping {
             manager.serving().wait().await;
             manager.close_within(within).await;
         });
-        let again = match select(closing, pin!(next(&mut self.signals))).await {
-            Either::Left(((), _)) => return end,
-            Either::Right((signal, _)) => signal,
+        let again = match select(pin!(next(&mut self.signals)), closing).await {
+            Either::Left((signal, _)) => signal,
+            Either::Right(((), _)) => return end,
         };
         self.force(again);
         let _ = manager.close_within(within).now_or_never();
@@ -213,19 +215,32 @@ impl Stopping {
     }
 }
 
-/// Ends the process soon after the next signal.
+/// Ends the process soon after the next signal. Returns when that signal is listened to.
 ///
 /// It watches on its own thread and runtime, so that neither a blocked runtime nor a program that is busy after
 /// serving has ended can swallow the signal: tokio's handlers stay in place once they are installed.
-fn exit_at_next_signal() {
-    let watch = || -> io::Result<()> {
-        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
-        let signal = runtime.block_on(async { io::Result::Ok(Signals::listen()?.next().await) })?;
-        exit_after_grace(signal)
+async fn exit_at_next_signal() {
+    let (listening, listens) = oneshot::channel();
+    let watch = || match listen() {
+        Ok((runtime, mut signals)) => {
+            let _ = listening.send(Ok(()));
+            exit_after_grace(runtime.block_on(signals.next()))
+        }
+        Err(error) => drop(listening.send(Err(error))),
     };
-    if let Err(error) = guard().spawn(watch) {
+    let listens = match guard().spawn(watch) {
+        Ok(_) => listens.await.unwrap_or(Ok(())),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = listens {
         tracing::warn!(%error, "a second signal is only noticed while requests are drained");
     }
+}
+
+fn listen() -> io::Result<(runtime::Runtime, Signals)> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    let signals = runtime.block_on(async { Signals::listen() })?;
+    Ok((runtime, signals))
 }
 
 fn guard() -> thread::Builder {
