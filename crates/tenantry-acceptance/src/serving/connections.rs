@@ -103,14 +103,23 @@ pub async fn requests_that_more_waits_behind_are_cut<S: Serves>() {
     }
 }
 
-/// The response has begun, and is silent; its client has sent more.
+/// The response has begun, and is silent; its client has sent more: another request, what is none, or a body that
+/// nobody reads.
 pub async fn silent_streams_that_more_waits_behind_are_cut<S: Serves>() {
-    let server = Running::start::<S>(SHORT);
-    let mut client = server.send("GET /silent HTTP/1.1").await;
-    client.wait_for("begun", 1).await;
-    client.write(b"GET /quick HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    let text = server.stop().cut(client).await;
-    assert!(!text.ends_with("0\r\n\r\n") && !text.contains("quick"), "{text}");
+    let body = "x".repeat(1 << 20);
+    for (header, more) in [
+        ("", "GET /quick HTTP/1.1\r\nhost: x\r\n\r\n"),
+        ("", "\r\n"),
+        ("content-length: 1048576\r\n", &*body),
+    ] {
+        let server = Running::start::<S>(SHORT);
+        let mut client = server.connect().await;
+        let head = format!("GET /silent HTTP/1.1\r\nhost: x\r\n{header}\r\n");
+        client.write([&*head, more].concat().as_bytes()).await;
+        client.wait_for("begun", 1).await;
+        let text = server.stop().cut(client).await;
+        assert!(!text.ends_with("0\r\n\r\n") && !text.contains("quick"), "{header}: {text}");
+    }
 }
 
 /// They say good-bye before the deadline.

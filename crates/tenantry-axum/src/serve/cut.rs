@@ -1,8 +1,9 @@
-//! Handlers and bodies that end when their connection is cut.
+//! Handlers that end when their connection is cut.
 //!
-//! A cut connection fails at its next read or write. While a handler or a stream is under way and unread bytes of the
-//! client are buffered, such as a body that the handler ignores, hyper does neither. So handlers and streams check for
-//! the cut themselves.
+//! A cut connection fails at its next read or write. While a handler is under way and unread bytes of the client are
+//! buffered, such as a body that the handler ignores, hyper does neither. So handlers check for the cut themselves. A
+//! streamed body needs no check: the cut wakes the connection as the handler has asked, and hyper, which asks the body
+//! for more, flushes at the same time.
 
 use std::{
     convert::Infallible,
@@ -11,14 +12,11 @@ use std::{
 };
 
 use axum::{
-    Error,
-    body::{Body, HttpBody},
     extract::Request,
     response::{IntoResponse, Response},
     serve::{IncomingStream, Listener},
 };
 use http::StatusCode;
-use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -115,43 +113,6 @@ where
             this.handler.set(None);
             return Poll::Ready(Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()));
         };
-        let watch = &mut *this.watch;
-        handler.poll(context).map_ok(|response| match watch.take() {
-            // A whole body is written at once.
-            Some(watch) if response.body().size_hint().exact().is_none() => {
-                response.map(|body| Body::new(Streamed { body, watch }))
-            }
-            _ => response,
-        })
-    }
-}
-
-/// A body of which more comes, until its connection is cut.
-struct Streamed {
-    body: Body,
-    watch: Watch,
-}
-
-impl HttpBody for Streamed {
-    type Data = <Body as HttpBody>::Data;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Error>>> {
-        if self.watch.is_cut(context.waker()) {
-            self.body = Body::empty();
-            return Poll::Ready(Some(Err(Error::new(super::guarded::cut()))));
-        }
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        handler.poll(context)
     }
 }

@@ -80,7 +80,7 @@ impl<T: Unpin> GuardedIo<T> {
     }
 }
 
-pub(super) fn cut() -> io::Error {
+fn cut() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "cut at the deadline of the shutdown")
 }
 

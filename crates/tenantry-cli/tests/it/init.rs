@@ -43,7 +43,8 @@ async fn a_database_is_looked_at_and_described() {
 #[tokio::test]
 async fn a_single_tenant_keeps_the_default_names() {
     let fleet = Fleet::empty().await;
-    fleet.run("tenant create acme").await.ended_with(0);
+    fleet.run("init --output first.toml --create-table").await.ended_with(0);
+    fleet.run("--config first.toml tenant create acme").await.ended_with(0);
     let report = fleet.run("init --json --output other.toml").await.ended_with(0).json();
     let proposals = report["proposals"].as_array().unwrap();
     for (key, value) in [("tenants.schema", "tenant_{id}"), ("tenants.shared_schema", "public")] {
