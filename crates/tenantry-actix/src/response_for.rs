@@ -53,7 +53,7 @@ pub fn mapped_response_for(error: &(dyn StdError + 'static)) -> Option<HttpRespo
 fn respond(error: &(dyn StdError + 'static), is_mapped: bool) -> Option<HttpResponse> {
     let problem = Failure::respond(error, is_mapped, |error| {
         let of_mapped = || error.downcast_ref::<Mapped>().map(|error| &error.0);
-        error.downcast_ref::<DbError>().or_else(of_mapped).map(|error| &error.0)
+        error.downcast_ref::<DbError>().or_else(of_mapped).map(|error| &**error)
     });
     problem.map(|problem| Problem::from(problem).to_response())
 }

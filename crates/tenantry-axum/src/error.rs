@@ -1,159 +1,92 @@
-use std::{error::Error as StdError, fmt, ops::Deref};
-
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
-use tenantry::admission::Failure;
+use tenantry::db_error_of_framework;
 use tenantry_tower::Problem;
 
-/// The error of a handler that talks to the database.
-///
-/// `?` makes it of every [`sqlx::Error`] and [`tenantry::Error`], of a [`StatusCode`] and of a
-/// [`Problem`]. As a response it is a problem document that never has the database's words in it; the
-/// log gets everything.
-///
-/// # What clients are told
-///
-/// | [`ErrorKind`](tenantry::ErrorKind) | status | [mapped](Self::mapped) |
-/// |---|---|---|
-/// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, `StaleHandle`, `NameInUse`, `Busy`, `TransactionPooler`, a `Catalog` that is transient | 503 with `Retry-After` | |
-/// | `UnknownTenant` | 404 | |
-/// | `Suspended` | 403 | |
-/// | `InvalidTenantId` | 400 | |
-/// | `RowNotFound` | 500 | 404 |
-/// | `UniqueViolation`, `ExclusionViolation` | 500 | 409 |
-/// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation`, `InvalidValue` | 500 | 422 |
-/// | `SerializationFailure`, `Deadlock`, `LockNotAvailable`, `ReadOnly` | 500 | 503 with `Retry-After` |
-/// | all others | 500 | |
-///
-/// The third column is opt-in, because a violated constraint is often a mistake in the program. Opt in
-/// for a statement with `.map_err(DbError::mapped)?`, for a handler by returning [`Mapped`](crate::Mapped), and for an
-/// application in the `From` of its own error. [`tenantry::admission::statement_problem`] is the table
-/// itself.
-///
-/// # Examples
-///
-/// ```
-/// use axum::{extract::Path, http::StatusCode};
-/// use tenantry_axum::{Db, DbError};
-///
-/// async fn invite(Db(db): Db, Path(email): Path<String>) -> Result<StatusCode, DbError> {
-///     let insert = sqlx::query("insert into users (email) values ($1)").bind(email);
-///     match insert.execute(&db).await.map_err(DbError::from) {
-///         Ok(_) => Ok(StatusCode::CREATED),
-///         // Invited already.
-///         Err(error) if error.is_unique_violation_of("users_email_key") => Ok(StatusCode::OK),
-///         Err(error) => Err(error),
-///     }
-/// }
-/// # let _: axum::Router = axum::Router::new().route("/{email}", axum::routing::post(invite));
-/// ```
-///
-/// An application's own error, for what its clients should be told:
-///
-/// ```
-/// use axum::{http::StatusCode, response::{IntoResponse, Response}};
-/// use tenantry_axum::{DbError, Problem};
-///
-/// enum AppError {
-///     NoSuchUser,
-///     Db(DbError),
-/// }
-///
-/// impl<E: Into<DbError>> From<E> for AppError {
-///     fn from(error: E) -> Self {
-///         Self::Db(error.into())
-///     }
-/// }
-///
-/// impl IntoResponse for AppError {
-///     fn into_response(self) -> Response {
-///         match self {
-///             Self::NoSuchUser => Problem::new(StatusCode::NOT_FOUND).to_response(),
-///             Self::Db(error) => error.into_response(),
-///         }
-///     }
-/// }
-/// ```
-pub struct DbError(pub(crate) Failure);
+db_error_of_framework! {
+    /// The error of a handler that talks to the database.
+    ///
+    /// `?` makes it of every [`sqlx::Error`] and [`tenantry::Error`], of a [`StatusCode`] and of a
+    /// [`Problem`]. As a response it is a problem document that never has the database's words in it; the
+    /// log gets everything.
+    ///
+    /// # What clients are told
+    ///
+    /// | [`ErrorKind`](tenantry::ErrorKind) | status | [mapped](Self::mapped) |
+    /// |---|---|---|
+    /// | `Timeout`, `Overloaded`, `Unavailable`, `StatementTimeout`, `Closed`, `StaleHandle`, `NameInUse`, `Busy`, `TransactionPooler`, a `Catalog` that is transient | 503 with `Retry-After` | |
+    /// | `UnknownTenant` | 404 | |
+    /// | `Suspended` | 403 | |
+    /// | `InvalidTenantId` | 400 | |
+    /// | `RowNotFound` | 500 | 404 |
+    /// | `UniqueViolation`, `ExclusionViolation` | 500 | 409 |
+    /// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation`, `InvalidValue` | 500 | 422 |
+    /// | `SerializationFailure`, `Deadlock`, `LockNotAvailable`, `ReadOnly` | 500 | 503 with `Retry-After` |
+    /// | all others | 500 | |
+    ///
+    /// The third column is opt-in, because a violated constraint is often a mistake in the program. Opt in
+    /// for a statement with `.map_err(DbError::mapped)?`, for a handler by returning [`Mapped`](crate::Mapped), and for an
+    /// application in the `From` of its own error. [`tenantry::admission::statement_problem`] is the table
+    /// itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::{extract::Path, http::StatusCode};
+    /// use tenantry_axum::{Db, DbError};
+    ///
+    /// async fn invite(Db(db): Db, Path(email): Path<String>) -> Result<StatusCode, DbError> {
+    ///     let insert = sqlx::query("insert into users (email) values ($1)").bind(email);
+    ///     match insert.execute(&db).await.map_err(DbError::from) {
+    ///         Ok(_) => Ok(StatusCode::CREATED),
+    ///         // Invited already.
+    ///         Err(error) if error.is_unique_violation_of("users_email_key") => Ok(StatusCode::OK),
+    ///         Err(error) => Err(error),
+    ///     }
+    /// }
+    /// # let _: axum::Router = axum::Router::new().route("/{email}", axum::routing::post(invite));
+    /// ```
+    ///
+    /// An application's own error, for what its clients should be told:
+    ///
+    /// ```
+    /// use axum::{http::StatusCode, response::{IntoResponse, Response}};
+    /// use tenantry_axum::{DbError, Problem};
+    ///
+    /// enum AppError {
+    ///     NoSuchUser,
+    ///     Db(DbError),
+    /// }
+    ///
+    /// impl<E: Into<DbError>> From<E> for AppError {
+    ///     fn from(error: E) -> Self {
+    ///         Self::Db(error.into())
+    ///     }
+    /// }
+    ///
+    /// impl IntoResponse for AppError {
+    ///     fn into_response(self) -> Response {
+    ///         match self {
+    ///             Self::NoSuchUser => Problem::new(StatusCode::NOT_FOUND).to_response(),
+    ///             Self::Db(error) => error.into_response(),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub struct DbError(StatusCode, Problem);
+}
 
 impl DbError {
-    /// Answers a statement that the database refused with a status of its own instead of 500, as the
-    /// table [above](#what-clients-are-told) says.
-    ///
-    /// It takes whatever `DbError` is made of, so it fits into `map_err`.
-    #[must_use]
-    pub fn mapped(error: impl Into<Self>) -> Self {
-        Self(error.into().0.mapped())
-    }
-
-    /// Returns what the database has answered, if it was the database that failed. It is there to be
-    /// branched on, not to be sent.
-    #[must_use]
-    pub fn as_database_error(&self) -> Option<&dyn sqlx::error::DatabaseError> {
-        self.error()?.as_database_error()
-    }
-
     /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        Problem::from(self.0.problem()).status()
-    }
-}
-
-/// What is known of the failure, such as its kind and the violated constraint.
-impl Deref for DbError {
-    type Target = Failure;
-
-    fn deref(&self) -> &Failure {
-        &self.0
-    }
-}
-
-impl From<tenantry::Error> for DbError {
-    fn from(error: tenantry::Error) -> Self {
-        Self(error.into())
-    }
-}
-
-impl From<sqlx::Error> for DbError {
-    fn from(error: sqlx::Error) -> Self {
-        tenantry::Error::from(error).into()
-    }
-}
-
-impl From<Problem> for DbError {
-    fn from(problem: Problem) -> Self {
-        Self(problem.into_core().into())
-    }
-}
-
-impl From<StatusCode> for DbError {
-    fn from(status: StatusCode) -> Self {
-        Problem::new(status).into()
+        self.as_problem().status()
     }
 }
 
 impl IntoResponse for DbError {
     fn into_response(self) -> Response {
-        self.0.log();
-        Problem::from(self.0.problem()).to_response()
-    }
-}
-
-impl fmt::Debug for DbError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for DbError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl StdError for DbError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
+        self.log();
+        self.as_problem().to_response()
     }
 }

@@ -1,6 +1,5 @@
-use std::{error::Error as StdError, fmt};
-
 use axum_core::response::{IntoResponse, Response};
+use tenantry::transparent_error;
 
 use crate::error::DbError;
 
@@ -35,20 +34,4 @@ impl IntoResponse for Mapped {
     }
 }
 
-impl fmt::Debug for Mapped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for Mapped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl StdError for Mapped {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}
+transparent_error!(Mapped);

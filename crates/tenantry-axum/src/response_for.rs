@@ -56,7 +56,7 @@ pub fn mapped_response_for(error: &(dyn StdError + 'static)) -> Option<Response>
 fn respond(error: &(dyn StdError + 'static), is_mapped: bool) -> Option<Response> {
     let problem = Failure::respond(error, is_mapped, |error| {
         let of_mapped = || error.downcast_ref::<Mapped>().map(|error| &error.0);
-        error.downcast_ref::<DbError>().or_else(of_mapped).map(|error| &error.0)
+        error.downcast_ref::<DbError>().or_else(of_mapped).map(|error| &**error)
     });
     problem.map(|problem| Problem::from(problem).to_response())
 }

@@ -6,6 +6,8 @@ mod admin;
 mod data;
 mod error;
 mod plans;
+#[path = "../../axum-crud/src/user.rs"]
+mod user;
 mod users;
 
 use std::process::ExitCode;
@@ -17,10 +19,9 @@ use actix_web::{
     middleware::{Next, from_fn},
     web::{self, Data, JsonConfig, PathConfig, get},
 };
-use example_support::{bind, database, exit_code, show, start_log};
+use example_support::{bind, crud, database, exit_code, show, start_log};
 use tenantry::{Isolation, SchemaDiscovery, TenantManager, WarmUp};
 use tenantry_actix::{CurrentTenant, OpsService, TenantMiddleware, ops_scope};
-use uuid::Uuid;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,7 +40,7 @@ async fn serve() -> anyhow::Result<()> {
         .max_connections(10)
         .build()?;
     data::prepare(&manager).await?;
-    let report = manager.warm_up(data::TENANTS, WarmUp::default()).await;
+    let report = manager.warm_up(crud::TENANTS, WarmUp::default()).await;
     tracing::info!(total = report.total, failed = report.failed, "warmed up");
 
     let (of_workers, ops) = (manager.clone(), ops_scope(manager.clone()));
@@ -50,8 +51,7 @@ async fn serve() -> anyhow::Result<()> {
     // A client that goes away takes its handler along, and the statement that runs for it.
     .h1_allow_half_closed(false)
     .listen(listener)?;
-    let user = some_user(&manager).await;
-    show(server.addrs()[0], "the tenants are acme and globex", &to_try(user));
+    show(server.addrs()[0], "the tenants are acme and globex", &crud::to_try(&manager).await);
     // Until Ctrl-C or SIGTERM; then requests have ten seconds to finish, and the manager is closed.
     tenantry_actix::serve(server, &manager).await?;
     database.close().await?;
@@ -88,48 +88,4 @@ async fn log_request(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     tracing::info!(tenant = %tenant.id(), method = %request.method(), path = request.path(), "request");
     next.call(request).await
-}
-
-/// The id of a user of acme, for lines that can be copied as they are.
-async fn some_user(manager: &TenantManager) -> Option<Uuid> {
-    let acme = manager.tenant("acme").await.ok()?;
-    let first = sqlx::query_scalar("select id from users order by created_at, email limit 1");
-    first.fetch_optional(&acme).await.ok()?
-}
-
-fn to_try(user: Option<Uuid>) -> [(&'static str, String); 14] {
-    let user = user.map_or_else(|| "{id}".to_owned(), |id| id.to_string());
-    let of_acme = "-H 'x-tenant-id: acme'";
-    let json = "-H 'content-type: application/json'";
-    [
-        ("the users of acme", format!("curl {{url}}/users {of_acme}")),
-        ("the users of globex", "curl {url}/users -H 'x-tenant-id: globex'".to_owned()),
-        (
-            "a new user of acme",
-            format!(
-                "curl -X POST {{url}}/users {of_acme} {json} \\\n  \
-                 -d '{{\"email\": \"john@acme.com\", \"name\": \"John Doe\"}}'"
-            ),
-        ),
-        ("one user", format!("curl {{url}}/users/{user} {of_acme}")),
-        (
-            "the user has another name",
-            format!(
-                "curl -X PUT {{url}}/users/{user} {of_acme} {json} \\\n  \
-                 -d '{{\"name\": \"John Updated\"}}'"
-            ),
-        ),
-        ("the user is gone", format!("curl -X DELETE {{url}}/users/{user} {of_acme}")),
-        (
-            "the users, on a connection that was checked",
-            format!("curl {{url}}/users-async {of_acme}"),
-        ),
-        ("what all tenants share", "curl {url}/plans".to_owned()),
-        ("for people", "curl {url}/health".to_owned()),
-        ("for load balancers", "curl {url}/readyz".to_owned()),
-        ("for Prometheus", "curl {url}/metrics".to_owned()),
-        ("each tenant's connections", "curl {url}/admin/pools".to_owned()),
-        ("no tenant: 400", "curl -i {url}/users".to_owned()),
-        ("an unknown tenant: 404", "curl -i {url}/users -H 'x-tenant-id: nobody'".to_owned()),
-    ]
 }

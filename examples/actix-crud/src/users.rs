@@ -1,72 +1,37 @@
-//! The users of one tenant. No statement names a tenant or a schema.
+//! The routes of the users of one tenant.
 
 use actix_web::{
     HttpResponse,
     web::{Json, Path},
 };
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
-use tenantry_actix::{Db, TenantDb, TxWith};
+use tenantry_actix::{Db, TxWith};
 use uuid::Uuid;
 
-use crate::error::AppError;
-
-#[derive(Serialize, FromRow)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct User {
-    id: Uuid,
-    email: String,
-    name: String,
-    active: bool,
-    created_at: DateTime<Utc>,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct NewUser {
-    email: String,
-    name: String,
-}
-
-/// What is left out stays as it is.
-#[derive(Deserialize)]
-pub(crate) struct UserChange {
-    email: Option<String>,
-    name: Option<String>,
-    active: Option<bool>,
-}
+use crate::{
+    error::AppError,
+    user::{NewUser, User, UserChange},
+};
 
 pub(crate) async fn list(Db(db): Db) -> Result<Json<Vec<User>>, AppError> {
-    all(&db).await
+    Ok(Json(User::all(&db).await?))
 }
 
-/// Lists users on a handle that has been validated first: when the database does not answer, it is
-/// tried again for a while.
+/// Lists users on a handle that has been validated first: if the database does not answer, it is asked
+/// again for a while.
 pub(crate) async fn list_validated(Db(db): Db) -> Result<Json<Vec<User>>, AppError> {
-    let db = db.ready().await?;
-    all(&db).await
-}
-
-async fn all(db: &TenantDb) -> Result<Json<Vec<User>>, AppError> {
-    let users = sqlx::query_as("select * from users order by created_at, email");
-    Ok(Json(users.fetch_all(db).await?))
+    Ok(Json(User::all(db.ready().await?).await?))
 }
 
 pub(crate) async fn create(
     TxWith(mut tx, Json(new)): TxWith<Json<NewUser>>,
 ) -> Result<HttpResponse, AppError> {
-    let user: User = sqlx::query_as("insert into users (email, name) values ($1, $2) returning *")
-        .bind(new.email)
-        .bind(new.name)
-        .fetch_one(&mut *tx)
-        .await?;
+    let user = User::create(&mut tx, new).await?;
     tx.commit().await?;
     Ok(HttpResponse::Created().json(user))
 }
 
 pub(crate) async fn show(Db(db): Db, id: Path<Uuid>) -> Result<Json<User>, AppError> {
-    let user = sqlx::query_as("select * from users where id = $1").bind(*id);
-    user.fetch_optional(&db).await?.map(Json).ok_or(AppError::NoSuchUser)
+    User::find(&db, *id).await?.map(Json).ok_or(AppError::NoSuchUser)
 }
 
 pub(crate) async fn update(
@@ -74,23 +39,12 @@ pub(crate) async fn update(
     id: Path<Uuid>,
     Json(change): Json<UserChange>,
 ) -> Result<Json<User>, AppError> {
-    let user = sqlx::query_as(
-        "update users
-         set email = coalesce($2, email), name = coalesce($3, name), active = coalesce($4, active)
-         where id = $1
-         returning *",
-    )
-    .bind(*id)
-    .bind(change.email)
-    .bind(change.name)
-    .bind(change.active);
-    user.fetch_optional(&db).await?.map(Json).ok_or(AppError::NoSuchUser)
+    User::update(&db, *id, change).await?.map(Json).ok_or(AppError::NoSuchUser)
 }
 
 pub(crate) async fn delete(Db(db): Db, id: Path<Uuid>) -> Result<HttpResponse, AppError> {
-    let deleted = sqlx::query("delete from users where id = $1").bind(*id).execute(&db).await?;
-    match deleted.rows_affected() {
-        0 => Err(AppError::NoSuchUser),
-        _ => Ok(HttpResponse::NoContent().finish()),
+    match User::delete(&db, *id).await? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(AppError::NoSuchUser),
     }
 }

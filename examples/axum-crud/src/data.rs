@@ -1,10 +1,8 @@
 //! What has to be there before the first request: the schemas of the tenants, their tables, and some rows.
 
-use tenantry::{TenantManager, migrate::Migrations, seed::Seed};
+use example_support::crud::{TENANTS, first_users};
+use tenantry::{TenantManager, migrate::Migrations};
 use tenantry_cli::Cli;
-
-/// The tenants of this example.
-pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
 
 /// Brings what is there up to date, and creates what is missing. Any number of instances may do so at once.
 pub(crate) async fn prepare(manager: &TenantManager) -> anyhow::Result<()> {
@@ -34,22 +32,4 @@ fn tenant_migrations() -> anyhow::Result<Migrations> {
 fn shared_migrations() -> anyhow::Result<Migrations> {
     let plans = include_str!("../migrations/shared/0001_plans.sql");
     Ok(Migrations::from_files([("0001_plans.sql", plans)])?)
-}
-
-/// The first users of every tenant. The statement names no schema: the tenant's own is the only one that it
-/// finds.
-fn first_users() -> Seed {
-    Seed::new("first users", |tx| {
-        Box::pin(async move {
-            let tenant = tx.tenant().map(ToString::to_string).unwrap_or_default();
-            for name in ["Ada", "Grace"] {
-                sqlx::query("insert into users (email, name) values ($1, $2)")
-                    .bind(format!("{}@{tenant}.example", name.to_lowercase()))
-                    .bind(name)
-                    .execute(&mut **tx)
-                    .await?;
-            }
-            Ok(())
-        })
-    })
 }

@@ -8,6 +8,7 @@ mod error;
 mod logging;
 mod ops;
 mod plans;
+mod user;
 mod users;
 
 use std::{env, process::ExitCode};
@@ -19,11 +20,10 @@ use axum::{
     response::Response,
     routing::get,
 };
-use example_support::{bind, database, exit_code, show};
+use example_support::{bind, crud, database, exit_code, show};
 use tenantry::{Isolation, SchemaDiscovery, TenantManager, WarmUp};
 use tenantry_axum::{CurrentTenant, TenantLayer};
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 use crate::logging::LogFormat;
 
@@ -50,8 +50,7 @@ async fn serve() -> anyhow::Result<()> {
     data::prepare(&manager).await?;
     warm_up(&manager).await;
 
-    let user = some_user(&manager).await;
-    show(listener.local_addr()?, "the tenants are acme and globex", &to_try(user));
+    show(listener.local_addr()?, "the tenants are acme and globex", &crud::to_try(&manager).await);
     // Until Ctrl-C or SIGTERM; then requests have ten seconds to finish, and the manager is closed.
     tenantry_axum::serve(listener, app, &manager).await?;
     database.close().await?;
@@ -71,7 +70,7 @@ async fn run_command() -> anyhow::Result<ExitCode> {
 /// Gives each tenant a connection before its first request. A tenant for which there is none is no
 /// reason not to start.
 async fn warm_up(manager: &TenantManager) {
-    let report = manager.warm_up(data::TENANTS, WarmUp::default()).await;
+    let report = manager.warm_up(crud::TENANTS, WarmUp::default()).await;
     tracing::info!(
         total = report.total,
         warmed = report.succeeded,
@@ -96,48 +95,4 @@ async fn log_request(tenant: CurrentTenant, request: Request, next: Next) -> Res
     let CurrentTenant(tenant) = tenant;
     tracing::info!(tenant = %tenant.id(), method = %request.method(), path = request.uri().path(), "request");
     next.run(request).await
-}
-
-/// The id of a user of acme, for lines that can be copied as they are.
-async fn some_user(manager: &TenantManager) -> Option<Uuid> {
-    let acme = manager.tenant("acme").await.ok()?;
-    let first = sqlx::query_scalar("select id from users order by created_at, email limit 1");
-    first.fetch_optional(&acme).await.ok()?
-}
-
-fn to_try(user: Option<Uuid>) -> [(&'static str, String); 14] {
-    let user = user.map_or_else(|| "{id}".to_owned(), |id| id.to_string());
-    let of_acme = "-H 'x-tenant-id: acme'";
-    let json = "-H 'content-type: application/json'";
-    [
-        ("the users of acme", format!("curl {{url}}/users {of_acme}")),
-        ("the users of globex", "curl {url}/users -H 'x-tenant-id: globex'".to_owned()),
-        (
-            "a new user of acme",
-            format!(
-                "curl -X POST {{url}}/users {of_acme} {json} \\\n  \
-                 -d '{{\"email\": \"john@acme.com\", \"name\": \"John Doe\"}}'"
-            ),
-        ),
-        ("one user", format!("curl {{url}}/users/{user} {of_acme}")),
-        (
-            "the user has another name",
-            format!(
-                "curl -X PUT {{url}}/users/{user} {of_acme} {json} \\\n  \
-                 -d '{{\"name\": \"John Updated\"}}'"
-            ),
-        ),
-        ("the user is gone", format!("curl -X DELETE {{url}}/users/{user} {of_acme}")),
-        (
-            "the users, on a connection that was checked",
-            format!("curl {{url}}/users-async {of_acme}"),
-        ),
-        ("what all tenants share", "curl {url}/plans".to_owned()),
-        ("for people", "curl {url}/health".to_owned()),
-        ("for load balancers", "curl {url}/readyz".to_owned()),
-        ("for Prometheus", "curl {url}/metrics".to_owned()),
-        ("each tenant's connections", "curl {url}/admin/pools".to_owned()),
-        ("no tenant: 400", "curl -i {url}/users".to_owned()),
-        ("an unknown tenant: 404", "curl -i {url}/users -H 'x-tenant-id: nobody'".to_owned()),
-    ]
 }

@@ -19,6 +19,7 @@
 //! }
 //! ```
 
+pub mod crud;
 mod database;
 mod failure;
 mod listen;

@@ -2,14 +2,15 @@ use actix_web::{
     HttpRequest, HttpResponse, Resource,
     dev::{AppService, HttpServiceFactory},
     guard::{self, Guard},
-    http::header::{
-        ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE,
+    http::{
+        StatusCode,
+        header::{
+            ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE,
+        },
     },
     web,
 };
 use tenantry::ops::{Answer, Ops};
-
-use crate::problem::status_of;
 
 /// The routes `/health`, `/livez`, `/readyz` and `/metrics`, for
 /// [`App::service`](actix_web::App::service); made by [`ops_scope`](crate::ops_scope) and
@@ -62,7 +63,8 @@ fn get_or_head() -> impl Guard {
 }
 
 fn respond(answer: Answer) -> HttpResponse {
-    let mut response = HttpResponse::build(status_of(answer.status_code()));
+    let status = StatusCode::from_u16(answer.status_code());
+    let mut response = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     response.insert_header((CACHE_CONTROL, Answer::CACHE_CONTROL));
     response.insert_header((CONTENT_TYPE, answer.content_type()));
     if let Some(challenge) = answer.challenge() {

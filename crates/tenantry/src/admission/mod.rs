@@ -68,6 +68,7 @@ mod span;
 mod switch;
 
 mod failure;
+mod framework;
 mod kind;
 mod problem;
 mod rejection;

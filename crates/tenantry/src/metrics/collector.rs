@@ -6,14 +6,19 @@ use std::{
 
 use parking_lot::Mutex;
 use prometheus::{
-    Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 
-use super::{MetricsOptions, labels::Labels, metered, runtime::RuntimeFigures};
+use super::{
+    MetricsOptions,
+    families::{Families, description},
+    labels::Labels,
+    list::{self, Entry},
+    runtime,
+};
 use crate::{
-    event::{BreakerState, EvictReason},
+    event::{BreakerState, EvictReason, Meters},
     health::{Checks, HealthStatus, Summary},
     pool::{Detail, PoolSnapshot, Server},
 };
@@ -42,48 +47,7 @@ use crate::{
 ///
 /// # Metrics
 ///
-/// | metric | type | meaning | of drizzle-multitenant |
-/// |---|---|---|---|
-/// | `tenantry_tenant_pools` | gauge | tenant pools that are remembered | `pool_active_total` |
-/// | `tenantry_tenant_pools_max` | gauge | tenant pools that are remembered at most, those in use aside | `pool_max_total` |
-/// | `tenantry_connections{state}` | gauge | connections: `idle`, `leased`, `pending` (opening or closing) | `pool_connections_total` |
-/// | `tenantry_connections_max` | gauge | the budget | |
-/// | `tenantry_tenant_leases` | gauge | connections that tenants, the shared handle and upkeep have | |
-/// | `tenantry_tenant_leases_max` | gauge | how many they can have: the budget without the reserve and the connection that listens | |
-/// | `tenantry_waiting_requests` | gauge | requests that wait for a connection | `pool_connections_total{state="waiting"}` |
-/// | `tenantry_tenant_connections{tenant,state}` | gauge | connections of the busiest tenants: `idle`, `leased` | `pool_connections_total{tenant,state}` |
-/// | `tenantry_tenant_waiting_requests{tenant}` | gauge | requests of them that wait | the same |
-/// | `tenantry_tenant_acquires_total{tenant}` | counter | connections that they have been given | |
-/// | `tenantry_shared_initialized` | gauge | 1 once the shared schema was used | `shared_initialized` |
-/// | `tenantry_shared_connections{state}` | gauge | connections bound to the shared schema | `shared_connections` |
-/// | `tenantry_shared_waiting_requests` | gauge | requests for it that wait | the same |
-/// | `tenantry_health_status` | gauge | 1 if the last health check found the instance healthy | `health_status` |
-/// | `tenantry_health_pools{status}` | gauge | tenants in the last health check of all that are bound: `ok`, `degraded`, `unhealthy` | `health_pools_total`, `…_degraded`, `…_unhealthy` |
-/// | `tenantry_health_pools_timestamp_seconds` | gauge | when that check was: a readiness probe looks at no tenant | |
-/// | `tenantry_health_check_duration_seconds` | gauge | how long the last health check took | `health_response_time_ms` |
-/// | `tenantry_health_check_timestamp_seconds` | gauge | when it was | |
-/// | `tenantry_acquires_total{outcome}` | counter | connections given: `hit`, `rebind`, `open`; acquires that got none: `timeout`, `refused`, `failed`; each once | |
-/// | `tenantry_acquire_wait_seconds` | histogram | until an acquire had its connection | |
-/// | `tenantry_connection_hold_seconds` | histogram | that a connection was leased for | |
-/// | `tenantry_connect_seconds` | histogram | that opening a connection took | |
-/// | `tenantry_rebind_seconds` | histogram | that resetting and binding a session took | |
-/// | `tenantry_query_duration_seconds` | histogram | that a statement on a handle took | |
-/// | `tenantry_slow_queries_total` | counter | statements above the threshold | |
-/// | `tenantry_errors_total{class}` | counter | acquires, statements on handles and openings that failed, by [`ErrorClass`](crate::ErrorClass) | |
-/// | `tenantry_evictions_total{reason}` | counter | tenant pools that were forgotten | |
-/// | `tenantry_retries_total{of}` | counter | what was tried again: `connect`, `catalog`, `ready` | |
-/// | `tenantry_breaker_state{state}` | gauge | 1 for the state that the circuit breaker is in | |
-/// | `tenantry_catalog_hits_total`, `tenantry_catalog_misses_total` | counter | look-ups of tenants | |
-/// | `tenantry_catalog_stale_total` | counter | look-ups of tenants that were answered by what was known before, because the catalog did not answer | |
-/// | `tenantry_hook_failures_total` | counter | hooks that failed or panicked | |
-/// | `tenantry_events_dropped_total` | counter | events for which a queue had no room | |
-/// | `tenantry_migrations_total{outcome}` | counter | schemas that runs of the migrator have ended with: `migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped`, `doubtful` | |
-/// | `tenantry_migration_seconds` | histogram | that a schema took in which the migrator had something to do | |
-/// | `tenantry_creations_total{outcome}` | counter | tenants created: `at_once`, `in_steps`, from a `spare` or a `template`, `resumed`, `clone`; and creations that have `failed` | |
-/// | `tenantry_creation_seconds` | histogram | that creating a tenant took, the failed ones too | |
-/// | `tenantry_tenants{state}` | gauge | tenants: `active`, `suspended`, as they were last listed here: by a run over all of them, a plan, or [`tenants`](crate::TenantManager::tenants) | |
-/// | `tenantry_spares_ready` | gauge | spares that were ready when they were last seen to here, without those used here since | |
-/// | `tenantry_drifted_tenants` | gauge | tenants whose schemas had drifted when [`Drift::every`](crate::drift::Drift::every) last compared them here; 0 before | |
+#[doc = include_str!("list.md")]
 ///
 /// The health metrics are there once a health check has run, and `tenantry_tenants` once tenants were listed: a
 /// scrape asks the database nothing. With
@@ -96,11 +60,10 @@ pub struct MetricsCollector {
     server: Weak<Server>,
     checks: Weak<Checks>,
     labels: Option<Mutex<Labels>>,
-    runtime: Option<RuntimeFigures>,
+    runtime: bool,
     #[cfg(target_os = "linux")]
     process: Option<prometheus::process_collector::ProcessCollector>,
-    /// Empty figures, for their descriptions.
-    template: Figures,
+    descriptions: Vec<Desc>,
 }
 
 impl MetricsCollector {
@@ -110,15 +73,20 @@ impl MetricsCollector {
         options: &MetricsOptions,
     ) -> Self {
         server.observer.meters.start_timing();
+        let has_labels = options.tenant_labels > 0;
+        let is_collected = |entry: &&Entry| {
+            (has_labels || !entry.labels.contains(&"tenant"))
+                && (options.runtime || !runtime::METRICS.iter().any(|of| of.name == entry.name))
+        };
+        let described = list::ALL.iter().filter(is_collected).map(description);
         Self {
             server: Arc::downgrade(server),
             checks: Arc::downgrade(checks),
-            labels: (options.tenant_labels > 0)
-                .then(|| Mutex::new(Labels::new(options.tenant_labels))),
-            runtime: options.runtime.then(|| RuntimeFigures::new().expect(VALID)),
+            labels: has_labels.then(|| Mutex::new(Labels::new(options.tenant_labels))),
+            runtime: options.runtime,
             #[cfg(target_os = "linux")]
             process: options.process.then(process_collector),
-            template: Figures::new().expect(VALID),
+            descriptions: described.collect::<Result<_, _>>().expect(VALID),
         }
     }
 }
@@ -132,11 +100,7 @@ fn process_collector() -> prometheus::process_collector::ProcessCollector {
 
 impl Collector for MetricsCollector {
     fn desc(&self) -> Vec<&Desc> {
-        let mut all = self.template.desc();
-        if self.labels.is_some() {
-            all.extend(self.template.of_tenants().into_iter().flat_map(Collector::desc));
-        }
-        all.extend(self.runtime.iter().flat_map(RuntimeFigures::desc));
+        let mut all: Vec<_> = self.descriptions.iter().collect();
         #[cfg(target_os = "linux")]
         all.extend(self.process.iter().flat_map(Collector::desc));
         all
@@ -150,32 +114,34 @@ impl Collector for MetricsCollector {
         let labels = self.labels.as_ref().map(|labels| labels.lock());
         let detail = if labels.is_some() { Detail::Tenants } else { Detail::Totals };
         let mut pool = server.snapshot(detail);
-        let tenants = std::mem::take(&mut pool.tenants);
-        // Fresh ones each time: two scrapes at once do not get into each other's way, and what is
-        // gone has no series left.
-        let figures = Figures::new().expect(VALID);
-        figures.read_pool(&pool);
-        figures.read_meters(&server);
-        let mut all = figures.collect();
+        let mut families = Families::default();
+        read_pool(&mut families, &pool);
+        read_meters(&mut families, &server.observer.meters);
         if let Some(last) = checks.last() {
-            all.extend(figures.health(&last));
+            read_health(&mut families, &last);
         }
         if let Some(mut labels) = labels {
-            for (tenant, of) in labels.update(tenants, pool.granted_to_tenants) {
-                let tenant = tenant.as_str();
-                set(&figures.tenant_connections, &[tenant, "idle"], of.idle);
-                set(&figures.tenant_connections, &[tenant, "leased"], of.leased);
-                set(&figures.tenant_waiting, &[tenant], of.waiting);
-                figures.tenant_acquires.with_label_values(&[tenant]).inc_by(of.acquires);
-            }
-            all.extend(figures.of_tenants().into_iter().flat_map(Collector::collect));
+            let tenants = std::mem::take(&mut pool.tenants);
+            let tenants = labels.update(tenants, pool.granted_to_tenants);
+            families.each(
+                &list::TENANT_CONNECTIONS,
+                tenants.iter().flat_map(|(tenant, of)| {
+                    let tenant = tenant.as_str();
+                    [([tenant, "idle"], of.idle as f64), ([tenant, "leased"], of.leased as f64)]
+                }),
+            );
+            let waiting = tenants.iter().map(|(tenant, of)| ([tenant.as_str()], of.waiting as f64));
+            families.each(&list::TENANT_WAITING, waiting);
+            let acquires =
+                tenants.iter().map(|(tenant, of)| ([tenant.as_str()], of.acquires as f64));
+            families.each(&list::TENANT_ACQUIRES, acquires);
         }
-        if self.runtime.is_some() {
-            all.extend(RuntimeFigures::collect(server.runtime()).expect(VALID));
+        if let Some(handle) = server.runtime().filter(|_| self.runtime) {
+            runtime::read(&mut families, &handle.metrics());
         }
+        let mut all = families.into_vec();
         #[cfg(target_os = "linux")]
         all.extend(self.process.iter().flat_map(Collector::collect));
-        all.extend(metered::families(&server.observer.meters));
         all
     }
 }
@@ -188,245 +154,96 @@ impl fmt::Debug for MetricsCollector {
     }
 }
 
-/// Everything that is read off the pool's books when somebody collects.
-struct Figures {
-    pools: IntGauge,
-    pools_max: IntGauge,
-    connections: IntGaugeVec,
-    connections_max: IntGauge,
-    leases: IntGauge,
-    leases_max: IntGauge,
-    waiting: IntGauge,
-    shared_initialized: IntGauge,
-    shared_connections: IntGaugeVec,
-    shared_waiting: IntGauge,
-    breaker: IntGaugeVec,
-    acquires: IntCounterVec,
-    evictions: IntCounterVec,
-    retries: IntCounterVec,
-    errors: IntCounterVec,
-    tenant_connections: IntGaugeVec,
-    tenant_waiting: IntGaugeVec,
-    tenant_acquires: IntCounterVec,
-    health: IntGauge,
-    health_pools: IntGaugeVec,
-    health_pools_timestamp: Gauge,
-    health_duration: Gauge,
-    health_timestamp: Gauge,
+fn read_pool(families: &mut Families, pool: &PoolSnapshot) {
+    let shared = pool.shared.map(|of| (of.idle, of.total - of.idle, of.waiting));
+    let (shared_idle, shared_leased, shared_waiting) = shared.unwrap_or_default();
+    for (entry, value) in [
+        (&list::TENANT_POOLS, pool.tenant_pools),
+        (&list::TENANT_POOLS_MAX, pool.max_tenant_pools),
+        (&list::CONNECTIONS_MAX, pool.max),
+        (&list::TENANT_LEASES, pool.leased_to_tenants),
+        (&list::TENANT_LEASES_MAX, pool.places_for_tenants),
+        (&list::WAITING, pool.waiting),
+        (&list::SHARED_INITIALIZED, usize::from(pool.shared.is_some())),
+        (&list::SHARED_WAITING, shared_waiting),
+    ] {
+        families.one(entry, value as f64);
+    }
+    let pending = pool.total - pool.idle - pool.leased;
+    let states = [("idle", pool.idle), ("leased", pool.leased), ("pending", pending)];
+    families.each(&list::CONNECTIONS, states.map(|(state, count)| ([state], count as f64)));
+    let states = [("idle", shared_idle), ("leased", shared_leased)];
+    families.each(&list::SHARED_CONNECTIONS, states.map(|(state, count)| ([state], count as f64)));
+    let states = BreakerState::ALL.into_iter();
+    let states = states.map(|state| ([state.as_str()], f64::from(state == pool.breaker)));
+    families.each(&list::BREAKER_STATE, states);
+    let acquires = pool.acquires;
+    let outcomes = [
+        ("hit", acquires.hit),
+        ("rebind", acquires.rebind),
+        ("open", acquires.open),
+        ("timeout", acquires.timeout),
+        ("refused", acquires.refused),
+        ("failed", acquires.failed),
+    ];
+    families.each(&list::ACQUIRES, outcomes.map(|(outcome, count)| ([outcome], count as f64)));
+    let reasons = EvictReason::ALL.into_iter().map(|reason| {
+        let count = pool.evictions.get(&reason).copied().unwrap_or_default();
+        ([reason.as_str()], count as f64)
+    });
+    families.each(&list::EVICTIONS, reasons);
 }
 
-impl Figures {
-    fn new() -> prometheus::Result<Self> {
-        let gauge = IntGauge::new::<&str, &str>;
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            IntGaugeVec::new(Opts::new(name, help), labels)
-        };
-        let counters = |name: &str, help: &str, label: &str| {
-            IntCounterVec::new(Opts::new(name, help), &[label])
-        };
-        Ok(Self {
-            pools: gauge("tenantry_tenant_pools", "Tenant pools that are remembered")?,
-            pools_max: gauge(
-                "tenantry_tenant_pools_max",
-                "Tenant pools that are remembered at most, those in use aside",
-            )?,
-            connections: gauges("tenantry_connections", "Connections by state", &["state"])?,
-            connections_max: gauge("tenantry_connections_max", "The budget of connections")?,
-            leases: gauge(
-                "tenantry_tenant_leases",
-                "Connections that tenants, the shared handle and upkeep have",
-            )?,
-            leases_max: gauge(
-                "tenantry_tenant_leases_max",
-                "Connections that tenants, the shared handle and upkeep can have at most",
-            )?,
-            waiting: gauge("tenantry_waiting_requests", "Requests that wait for a connection")?,
-            shared_initialized: gauge(
-                "tenantry_shared_initialized",
-                "1 once the shared schema was used",
-            )?,
-            shared_connections: gauges(
-                "tenantry_shared_connections",
-                "Connections bound to the shared schema by state",
-                &["state"],
-            )?,
-            shared_waiting: gauge(
-                "tenantry_shared_waiting_requests",
-                "Requests that wait for a connection bound to the shared schema",
-            )?,
-            breaker: gauges(
-                "tenantry_breaker_state",
-                "1 for the state that the circuit breaker is in",
-                &["state"],
-            )?,
-            acquires: counters(
-                "tenantry_acquires_total",
-                "Acquires by how they have ended",
-                "outcome",
-            )?,
-            evictions: counters(
-                "tenantry_evictions_total",
-                "Tenant pools that were forgotten, by reason",
-                "reason",
-            )?,
-            retries: counters("tenantry_retries_total", "What was tried again", "of")?,
-            errors: counters("tenantry_errors_total", "Errors by class", "class")?,
-            tenant_connections: gauges(
-                "tenantry_tenant_connections",
-                "Connections of the busiest tenants by state",
-                &["tenant", "state"],
-            )?,
-            tenant_waiting: gauges(
-                "tenantry_tenant_waiting_requests",
-                "Requests of the busiest tenants that wait for a connection",
-                &["tenant"],
-            )?,
-            tenant_acquires: counters(
-                "tenantry_tenant_acquires_total",
-                "Connections that the busiest tenants have been given",
-                "tenant",
-            )?,
-            health: gauge(
-                "tenantry_health_status",
-                "1 if the last health check has found the instance healthy",
-            )?,
-            health_pools: gauges(
-                "tenantry_health_pools",
-                "Tenants in the last health check by status",
-                &["status"],
-            )?,
-            health_pools_timestamp: Gauge::new(
-                "tenantry_health_pools_timestamp_seconds",
-                "When the last health check that looked at tenants began",
-            )?,
-            health_duration: Gauge::new(
-                "tenantry_health_check_duration_seconds",
-                "How long the last health check took",
-            )?,
-            health_timestamp: Gauge::new(
-                "tenantry_health_check_timestamp_seconds",
-                "When the last health check began",
-            )?,
-        })
+/// Reads what was counted and timed where it happened.
+fn read_meters(families: &mut Families, meters: &Meters) {
+    let upkeep = &meters.upkeep;
+    for (entry, times) in [
+        (&list::ACQUIRE_WAIT, &meters.wait),
+        (&list::CONNECTION_HOLD, &meters.hold),
+        (&list::CONNECT, &meters.connect),
+        (&list::REBIND, &meters.rebind),
+        (&list::QUERY_DURATION, &meters.query),
+        (&list::MIGRATION, &upkeep.migration),
+        (&list::CREATION, &upkeep.creation),
+    ] {
+        families.histogram(entry, times);
     }
-
-    /// The figures that are always there.
-    fn always(&self) -> [&dyn Collector; 15] {
-        [
-            &self.pools,
-            &self.pools_max,
-            &self.connections,
-            &self.connections_max,
-            &self.leases,
-            &self.leases_max,
-            &self.waiting,
-            &self.shared_initialized,
-            &self.shared_connections,
-            &self.shared_waiting,
-            &self.breaker,
-            &self.acquires,
-            &self.evictions,
-            &self.retries,
-            &self.errors,
-        ]
+    for (entry, count) in [
+        (&list::SLOW_QUERIES, meters.slow_queries.get()),
+        (&list::CATALOG_HITS, meters.catalog_hits.get()),
+        (&list::CATALOG_MISSES, meters.catalog_misses.get()),
+        (&list::CATALOG_STALE, meters.catalog_stale.get()),
+        (&list::HOOK_FAILURES, meters.hook_failures.get()),
+        (&list::EVENTS_DROPPED, meters.events_dropped.get()),
+        (&list::SPARES_READY, upkeep.spares() as u64),
+        (&list::DRIFTED_TENANTS, upkeep.drifted() as u64),
+    ] {
+        families.one(entry, count as f64);
     }
+    families.each(&list::RETRIES, meters.retries().map(series));
+    families.each(&list::ERRORS, meters.errors().map(series));
+    families.each(&list::MIGRATIONS, upkeep.migrations.read().map(series));
+    families.each(&list::CREATIONS, upkeep.creations.read().map(series));
+    families.each(&list::TENANTS, upkeep.tenants().into_iter().flatten().map(series));
+}
 
-    fn of_tenants(&self) -> [&dyn Collector; 3] {
-        [&self.tenant_connections, &self.tenant_waiting, &self.tenant_acquires]
-    }
+fn series((label, count): (&'static str, u64)) -> ([&'static str; 1], f64) {
+    ([label], count as f64)
+}
 
-    fn of_health(&self) -> [&dyn Collector; 5] {
-        [
-            &self.health,
-            &self.health_pools,
-            &self.health_pools_timestamp,
-            &self.health_duration,
-            &self.health_timestamp,
-        ]
-    }
-
-    fn desc(&self) -> Vec<&Desc> {
-        self.always().into_iter().chain(self.of_health()).flat_map(Collector::desc).collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        self.always().into_iter().flat_map(Collector::collect).collect()
-    }
-
-    fn read_pool(&self, pool: &PoolSnapshot) {
-        self.pools.set(signed(pool.tenant_pools));
-        self.pools_max.set(signed(pool.max_tenant_pools));
-        set(&self.connections, &["idle"], pool.idle);
-        set(&self.connections, &["leased"], pool.leased);
-        set(&self.connections, &["pending"], pool.total - pool.idle - pool.leased);
-        self.connections_max.set(signed(pool.max));
-        self.leases.set(signed(pool.leased_to_tenants));
-        self.leases_max.set(signed(pool.places_for_tenants));
-        self.waiting.set(signed(pool.waiting));
-        self.shared_initialized.set(i64::from(pool.shared.is_some()));
-        let shared = pool.shared.map(|of| (of.idle, of.total - of.idle, of.waiting));
-        let (idle, leased, waiting) = shared.unwrap_or_default();
-        set(&self.shared_connections, &["idle"], idle);
-        set(&self.shared_connections, &["leased"], leased);
-        self.shared_waiting.set(signed(waiting));
-        for state in BreakerState::ALL {
-            set(&self.breaker, &[state.as_str()], usize::from(state == pool.breaker));
-        }
-        let acquires = pool.acquires;
-        for (outcome, count) in [
-            ("hit", acquires.hit),
-            ("rebind", acquires.rebind),
-            ("open", acquires.open),
-            ("timeout", acquires.timeout),
-            ("refused", acquires.refused),
-            ("failed", acquires.failed),
-        ] {
-            self.acquires.with_label_values(&[outcome]).inc_by(count);
-        }
-        for reason in EvictReason::ALL {
-            let count = pool.evictions.get(&reason).copied().unwrap_or_default();
-            self.evictions.with_label_values(&[reason.as_str()]).inc_by(count);
-        }
-    }
-
-    fn read_meters(&self, server: &Server) {
-        let meters = &server.observer.meters;
-        for (of, count) in meters.retries() {
-            self.retries.with_label_values(&[of]).inc_by(count);
-        }
-        for (class, count) in meters.errors() {
-            self.errors.with_label_values(&[class]).inc_by(count);
-        }
-    }
-
-    fn health(&self, last: &Summary) -> Vec<MetricFamily> {
-        self.health.set(i64::from(last.healthy));
-        if let Some(pools) = last.pools {
-            let counts = [pools.ok, pools.degraded, pools.unhealthy];
-            for (status, count) in HealthStatus::ALL.into_iter().zip(counts) {
-                set(&self.health_pools, &[status.as_str()], count);
-            }
-            self.health_pools_timestamp.set(seconds(pools.at));
-        }
-        self.health_duration.set(last.duration.as_secs_f64());
-        self.health_timestamp.set(seconds(last.at));
-        let mut all: Vec<_> = self.of_health().into_iter().flat_map(Collector::collect).collect();
-        if last.pools.is_none() {
-            // No check of those that are bound was made, and a family without metrics cannot be written.
-            all.retain(|family| !family.name().starts_with("tenantry_health_pools"));
-        }
-        all
+fn read_health(families: &mut Families, last: &Summary) {
+    families.one(&list::HEALTH_STATUS, f64::from(last.healthy));
+    families.one(&list::HEALTH_DURATION, last.duration.as_secs_f64());
+    families.one(&list::HEALTH_AT, seconds(last.at));
+    if let Some(pools) = last.pools {
+        let counts = [pools.ok, pools.degraded, pools.unhealthy];
+        let counts = HealthStatus::ALL.into_iter().zip(counts);
+        let counts = counts.map(|(status, count)| ([status.as_str()], count as f64));
+        families.each(&list::HEALTH_POOLS, counts);
+        families.one(&list::HEALTH_POOLS_AT, seconds(pools.at));
     }
 }
 
 fn seconds(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
-
-fn set(gauges: &IntGaugeVec, labels: &[&str], value: usize) {
-    gauges.with_label_values(labels).set(signed(value));
-}
-
-fn signed(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

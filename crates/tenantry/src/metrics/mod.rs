@@ -3,9 +3,15 @@
 #[cfg(feature = "prometheus")]
 mod collector;
 #[cfg(feature = "prometheus")]
-mod labels;
+mod families;
 #[cfg(feature = "prometheus")]
-mod metered;
+mod labels;
+#[cfg(any(feature = "prometheus", feature = "opentelemetry"))]
+#[cfg_attr(
+    not(feature = "prometheus"),
+    allow(dead_code, reason = "OpenTelemetry has some of them")
+)]
+mod list;
 mod options;
 #[cfg(feature = "opentelemetry")]
 mod otel;

@@ -5,6 +5,7 @@ use opentelemetry::{
     metrics::{Histogram, Meter},
 };
 
+use super::list;
 use crate::{
     error::{Error, ErrorKind},
     event::{Timings, UpkeepMeters},
@@ -66,7 +67,7 @@ fn observe_upkeep(server: &Arc<Server>, meter: &Meter, pool: &KeyValue) {
     meter
         .u64_observable_gauge("tenantry.tenants")
         .with_unit("{tenant}")
-        .with_description("The number of tenants in the state of the attribute, as last listed")
+        .with_description(list::TENANTS.help)
         .with_callback(move |observer| {
             let tenants = weak.upgrade().and_then(|server| server.observer.meters.upkeep.tenants());
             for (state, count) in tenants.into_iter().flatten() {
@@ -93,18 +94,8 @@ type UpkeepGauge = (&'static str, &'static str, &'static str, fn(&UpkeepMeters) 
 
 fn upkeep_gauges() -> [UpkeepGauge; 2] {
     [
-        (
-            "tenantry.spares",
-            "{schema}",
-            "The number of spares that are ready, as last seen to",
-            UpkeepMeters::spares,
-        ),
-        (
-            "tenantry.drifted_tenants",
-            "{tenant}",
-            "The number of tenants whose schemas had drifted, as last compared in the background",
-            UpkeepMeters::drifted,
-        ),
+        ("tenantry.spares", "{schema}", list::SPARES_READY.help, UpkeepMeters::spares),
+        ("tenantry.drifted_tenants", "{tenant}", list::DRIFTED_TENANTS.help, UpkeepMeters::drifted),
     ]
 }
 
@@ -174,18 +165,9 @@ impl Times {
                 "db.client.connection.use_time",
                 "The time between obtaining a connection and giving it back",
             ),
-            operation: histogram(
-                "db.client.operation.duration",
-                "The time that a statement on a handle took",
-            ),
-            migration: histogram(
-                "tenantry.migration.duration",
-                "The time that a schema took in which the migrator had something to do",
-            ),
-            creation: histogram(
-                "tenantry.creation.duration",
-                "The time that creating a tenant took",
-            ),
+            operation: histogram("db.client.operation.duration", list::QUERY_DURATION.help),
+            migration: histogram("tenantry.migration.duration", list::MIGRATION.help),
+            creation: histogram("tenantry.creation.duration", list::CREATION.help),
             pool: [pool],
             system: [KeyValue::new("db.system.name", "postgresql")],
         }

@@ -32,16 +32,16 @@ fn assert_is_pinned(image: &str) {
 }
 
 #[test]
-fn has_the_whole_picture_and_the_readme_lists_it() {
+fn has_the_whole_stack_and_the_guide_lists_it() {
     let compose = yaml("docker-compose.yml");
     let mut names: Vec<_> = services(&compose).keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["example", "grafana", "pgbouncer", "postgres", "prometheus"]);
-    let readme = text("README.md");
+    let guide = text("docs/operating.md");
     for (name, service) in services(&compose) {
         let port = str_of(&service["ports"][0]).split(':').nth(1).expect("a port is published");
-        let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
-        let row = row.unwrap_or_else(|| panic!("the README does not list {name}"));
+        let row = guide.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/operating.md does not list {name}"));
         assert!(row.contains(&format!("127.0.0.1:{port}")), "{row}");
     }
 }

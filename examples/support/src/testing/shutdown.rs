@@ -1,17 +1,16 @@
-//! SIGTERM cuts no request that ends in time.
+//! SIGTERM cuts no request that ends in time, and waits for no other.
 
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use example_support::testing::{Answer, Server, try_send};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tenantry_devdb::DevDatabase;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::{TestResult, start};
+use super::{Answer, Server, TestResult, try_send};
 
 /// Sends a request that cannot end while the table of users is locked.
 fn create(address: SocketAddr, number: usize) -> JoinHandle<std::io::Result<Answer>> {
@@ -23,7 +22,7 @@ fn create(address: SocketAddr, number: usize) -> JoinHandle<std::io::Result<Answ
 fn wait_until_busy(server: &Server, requests: u64) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let busy = || {
-        let pools = server.send("GET", "/admin/pools", None, None).json();
+        let pools = server.get("/admin/pools", &[]).json();
         let of_acme = &pools["tenants"][0]["connections"];
         let count = |name: &str| of_acme[name].as_u64().unwrap_or_default();
         count("total") - count("idle") + count("waiting")
@@ -36,8 +35,21 @@ fn wait_until_busy(server: &Server, requests: u64) {
 const LOCK: &str = "lock table tenant_acme.users in exclusive mode";
 
 /// More requests than there are connections, so some of them have none when the signal comes.
-#[tokio::test]
-async fn finishes_all_requests_that_have_begun() -> TestResult {
+///
+/// # Errors
+///
+/// There is no database to work with.
+///
+/// # Panics
+///
+/// The program ends otherwise.
+///
+/// # Cancel safety
+///
+/// It leaves a database behind until the process ends.
+pub async fn finishes_all_requests_that_have_begun(
+    start: impl Fn(&DevDatabase) -> Server,
+) -> TestResult {
     const REQUESTS: usize = 12;
     let database = DevDatabase::create().await?;
     let mut server = start(&database);
@@ -60,6 +72,42 @@ async fn finishes_all_requests_that_have_begun() -> TestResult {
     let late = sqlx::query_scalar("select count(*) from tenant_acme.users where name = 'Late'");
     let late: i64 = late.fetch_one(&mut admin).await?;
     assert_eq!(late, REQUESTS as i64);
+    database.close().await?;
+    Ok(())
+}
+
+/// A request that does not end is cut.
+///
+/// # Errors
+///
+/// There is no database to work with.
+///
+/// # Panics
+///
+/// The program ends otherwise.
+///
+/// # Cancel safety
+///
+/// It leaves a database behind until the process ends.
+pub async fn waits_ten_seconds_for_a_request_and_not_for_ever(
+    start: impl Fn(&DevDatabase) -> Server,
+) -> TestResult {
+    let database = DevDatabase::create().await?;
+    let mut server = start(&database);
+    let mut admin = PgConnection::connect(database.url()).await?;
+    let mut lock = admin.begin().await?;
+    sqlx::raw_sql(LOCK).execute(&mut *lock).await?;
+    let request = create(server.address(), 0);
+    wait_until_busy(&server, 1);
+
+    let told = Instant::now();
+    server.terminate();
+    assert!(request.await?.is_err(), "the request cannot have ended well");
+    let cut_after = told.elapsed();
+    server.wait_for_a_good_end();
+    assert!(cut_after >= Duration::from_secs(10), "{cut_after:?}");
+    assert!(server.log().contains("1 connection was cut"), "{}", server.log());
+    lock.rollback().await?;
     database.close().await?;
     Ok(())
 }
