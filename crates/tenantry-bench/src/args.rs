@@ -2,8 +2,6 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::http::Variant;
-
 /// Side-by-side benchmarks of Tenantry.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -378,4 +376,15 @@ mod tests {
             assert!(seconds(text).is_err(), "{text}");
         }
     }
+}
+
+/// On what the handler works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Variant {
+    /// A `PgPool` at its defaults, and SQL that names the schema.
+    Bare,
+    /// The same without a ping on every acquire.
+    BareNoPing,
+    /// A tenant manager.
+    Tenantry,
 }

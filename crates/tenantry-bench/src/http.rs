@@ -9,10 +9,10 @@ mod wrk;
 
 use serde::Serialize;
 
-pub(crate) use self::{serve::serve, server::Variant};
+pub(crate) use self::serve::serve;
 use self::{server::Server, wrk::Wrk};
 use crate::{
-    args::{Framework, HttpArgs},
+    args::{Framework, HttpArgs, Variant},
     failure::Failure,
     rounds::{Round, interleave},
     sessions::SessionSampler,

@@ -13,7 +13,6 @@ mod migrate;
 mod pool;
 mod popularity;
 mod race;
-mod report;
 mod rounds;
 mod schema;
 mod sessions;

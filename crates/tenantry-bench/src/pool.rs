@@ -11,14 +11,17 @@ pub(crate) mod observability;
 pub(crate) mod one_tenant;
 pub(crate) mod order;
 pub(crate) mod recovery;
+mod report;
 pub(crate) mod unknown_ids;
+
+use report::Raw;
+pub(crate) use report::Report;
 
 use crate::{
     args::{PoolArgs, Scenario},
     failure::Failure,
     popularity::{Popularity, Zipf},
     race::Course,
-    report::{Raw, Report},
     world::World,
 };
 

@@ -6,6 +6,7 @@ use crate::{
     clone,
     http::{self, Figures, HttpReport},
     migrate,
+    pool::Report,
     pool::{
         CONNECTIONS,
         backend_memory::BackendPrivateMb,
@@ -18,7 +19,6 @@ use crate::{
         recovery::Recovery,
     },
     race::Series,
-    report::Report,
     schema, test_kit,
     times::Times,
 };

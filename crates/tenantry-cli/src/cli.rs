@@ -1,14 +1,14 @@
-use std::{env, ffi::OsString, fmt, process::ExitCode, sync::Arc};
+use std::{env, ffi::OsString, process::ExitCode, sync::Arc};
 
 use clap::{CommandFactory, FromArgMatches};
 use tenantry::{TenantManager, doctor::Check, migrate::Migrations, seed::Seed};
 
 use crate::{
-    args::Arguments,
-    command::Ended,
+    command::{Arguments, Ended},
     context::Context,
     exit::COULD_NOT_RUN,
     failure::Failure,
+    given::Given,
     output::{self, Output},
     settings::Settings,
 };
@@ -26,26 +26,6 @@ use crate::{
 pub struct Cli {
     name: Option<String>,
     given: Given,
-}
-
-/// What a service gives to the commands.
-#[derive(Clone, Default)]
-pub(crate) struct Given {
-    pub(crate) manager: Option<TenantManager>,
-    pub(crate) migrations: Option<Migrations>,
-    pub(crate) shared_migrations: Option<Migrations>,
-    pub(crate) seeds: Vec<Seed>,
-    pub(crate) checks: Vec<Arc<dyn Check>>,
-}
-
-impl fmt::Debug for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Given")
-            .field("manager", &self.manager)
-            .field("seeds", &self.seeds)
-            .field("checks", &self.checks.iter().map(|check| check.name()).collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
 }
 
 impl Cli {

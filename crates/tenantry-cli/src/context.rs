@@ -12,9 +12,9 @@ use tenantry::{
 };
 
 use crate::{
-    args::Global,
-    cli::Given,
     failure::Failure,
+    given::Given,
+    global::Global,
     interrupt::Interrupt,
     output::Output,
     postgres::Connection,

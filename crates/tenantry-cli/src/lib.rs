@@ -52,12 +52,13 @@
 //! | 1 | problems were found: drift, failed tenants, an unhealthy database |
 //! | 2 | the command could not run, or was interrupted |
 
-mod args;
 mod cli;
 mod command;
 mod context;
 mod exit;
 mod failure;
+mod given;
+mod global;
 mod interrupt;
 mod output;
 mod postgres;

@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     Error, TestTenants,
     keep::{self, Outcome},
-    kit, name, run,
+    kit, name, server,
 };
 
 /// Longest time that the end of a test waits for the database to be tidied.
@@ -128,7 +128,7 @@ impl Work {
         let manager = tenants.builder(url).isolation(isolation).catalog(SchemaDiscovery::default());
         let manager = manager.max_connections_per_tenant(AT_ONCE).max_connections(AT_ONCE);
         let manager = manager.build().map_err(Error::from("configuring the manager"))?;
-        if run::is_throwaway() {
+        if server::is_throwaway() {
             manager.assume_sessions_are_kept();
         }
         let provisioner = manager.provisioner().tenants(tenants.migrations.clone());

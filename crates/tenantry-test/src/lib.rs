@@ -71,6 +71,7 @@ mod kit;
 mod name;
 mod neighbour;
 mod run;
+mod server;
 mod tenant;
 mod tenants;
 mod world;

@@ -15,10 +15,7 @@ use tenantry::{
 use tenantry_devdb::{DevDatabase, SharedDatabase};
 use tokio::sync::OnceCell;
 
-use crate::{Error, TestTenants, keeper::Keeper, kit};
-
-/// Names a server for tests, in place of `DATABASE_URL`.
-const SERVER: &str = "TENANTRY_TEST_URL";
+use crate::{Error, TestTenants, keeper::Keeper, kit, server};
 
 /// A prepared database, and who looks after it in this process.
 pub(crate) struct Run {
@@ -50,7 +47,7 @@ impl Run {
     async fn start(tenants: &TestTenants, key: &str) -> Result<Arc<Self>, Error> {
         let scope = scope();
         let setup = |url: String| async move { prepare(tenants, &url, tenants.spares).await };
-        let database = match server() {
+        let database = match server::named() {
             Some(server) => SharedDatabase::prepare_at(&server, &scope, key, setup).await,
             None => SharedDatabase::prepare(&scope, key, setup).await,
         };
@@ -78,7 +75,7 @@ pub(crate) async fn database_for_one(tenants: &TestTenants) -> Result<DevDatabas
     // A tenant, another one and a neighbour.
     let setup = |url: String| async move { prepare(tenants, &url, 3).await };
     let failed = "creating a database for one test";
-    let Some(server) = server() else {
+    let Some(server) = server::named() else {
         let database = DevDatabase::from_template_with(&tenants.key(), setup).await;
         return database.map_err(Error::from(failed));
     };
@@ -94,7 +91,7 @@ async fn prepare(tenants: &TestTenants, url: &str, spares: usize) -> Result<(), 
     kit::install(&mut conn).await.map_err(Error::from("installing the kit's functions"))?;
     conn.close().await.map_err(Error::from(failed()))?;
     let manager = tenants.builder(url).build().map_err(Error::from("configuring the manager"))?;
-    if is_throwaway() {
+    if server::is_throwaway() {
         manager.assume_sessions_are_kept();
     }
     let prepared = fill(tenants, &manager, spares).await;
@@ -112,16 +109,6 @@ async fn fill(tenants: &TestTenants, manager: &TenantManager, spares: usize) -> 
     let provisioner = manager.provisioner().tenants(tenants.migrations.clone());
     let filled = provisioner.fill_spares(spares).await;
     filled.map(drop).map_err(Error::from("migrating spare tenants"))
-}
-
-/// Returns `true` if connections lead to a server that was started for tests, and to no pooler.
-pub(crate) fn is_throwaway() -> bool {
-    server().is_none() && env::var_os("DATABASE_URL").is_none_or(|url| url.is_empty())
-}
-
-/// A server that was named for tests alone; `DATABASE_URL` is seen to elsewhere.
-fn server() -> Option<String> {
-    env::var(SERVER).ok().filter(|url| !url.is_empty())
 }
 
 /// Who prepares databases: a test binary of a package.

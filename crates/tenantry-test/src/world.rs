@@ -22,6 +22,7 @@ use crate::{
     keep::{self, Outcome},
     name,
     run::{self, Run},
+    server,
 };
 
 /// How long the end of a test waits for connections that it has not given back.
@@ -94,7 +95,7 @@ impl World {
         manager: TenantManager,
         place: Place,
     ) -> Result<TestTenant, Error> {
-        if run::is_throwaway() {
+        if server::is_throwaway() {
             manager.assume_sessions_are_kept();
         }
         let provisioner = match &place {

@@ -159,6 +159,7 @@ mod plain;
 mod pool;
 pub mod proof;
 pub mod provision;
+mod reading;
 pub mod retry;
 pub mod schema;
 pub mod seed;

@@ -6,9 +6,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tenantry::TenantManager;
 use tokio::net::TcpListener;
 
-use super::{CONNECTIONS, Variant, actix_app, axum_app, query::Bare};
+use super::{CONNECTIONS, actix_app, axum_app, query::Bare};
 use crate::{
-    args::{Framework, ServeArgs},
+    args::{Framework, ServeArgs, Variant},
     failure::Failure,
     world::Tenant,
 };

@@ -6,18 +6,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{args::Framework, failure::Failure};
-
-/// On what the handler works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Variant {
-    /// A `PgPool` at its defaults, and SQL that names the schema.
-    Bare,
-    /// The same without a ping on every acquire.
-    BareNoPing,
-    /// A tenant manager.
-    Tenantry,
-}
+use crate::{
+    args::{Framework, Variant},
+    failure::Failure,
+};
 
 /// A server in a process of its own, which ends with this value.
 #[derive(Debug)]

@@ -3,8 +3,9 @@ use std::io;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use super::Arguments;
 use super::Ended;
-use crate::{args::Arguments, context::Context, exit::Exit, output};
+use crate::{context::Context, exit::Exit, output};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]

@@ -6,8 +6,9 @@ use std::{
 use clap::{Args, CommandFactory};
 use clap_mangen::Man as Page;
 
+use super::Arguments;
 use super::Ended;
-use crate::{args::Arguments, context::Context, exit::Exit, failure::Failure, output};
+use crate::{context::Context, exit::Exit, failure::Failure, output};
 
 /// Arguments of `man`.
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The commands: each parses its arguments, calls the library and prints the report.
 
+mod arguments;
 mod completions;
 mod config;
 mod doctor;
@@ -24,7 +25,7 @@ mod top;
 
 use clap::Subcommand;
 
-pub(crate) use self::json_schemas::json_schemas;
+pub(crate) use self::{arguments::Arguments, json_schemas::json_schemas};
 use crate::{context::Context, exit::Exit, failure::Failure, output::Output};
 
 /// What a command comes to.

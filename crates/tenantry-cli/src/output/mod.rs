@@ -23,7 +23,7 @@ pub(crate) use progress::Progress;
 pub(crate) use style::Style;
 pub(crate) use table::Table;
 
-use crate::{args::Global, failure::Failure, words::translated};
+use crate::{failure::Failure, global::Global, words::translated};
 
 /// How a command prints.
 #[derive(Debug, Clone)]

@@ -8,4 +8,4 @@ mod program;
 pub(crate) use archive::Archive;
 pub(crate) use child::{Child, Ran};
 pub(crate) use connection::Connection;
-pub(crate) use program::{PG_BIN, Program};
+pub(crate) use program::Program;

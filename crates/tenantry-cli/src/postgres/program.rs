@@ -6,10 +6,7 @@ use std::{
 
 use tenantry::outline::ServerOutline;
 
-use crate::failure::Failure;
-
-/// The variable that names the only folder to look into, as for throwaway servers.
-pub(crate) const PG_BIN: &str = "TENANTRY_PG_BIN";
+use crate::{failure::Failure, settings::PG_BIN};
 
 /// Where packages put PostgreSQL's programs; a `*` stands for one folder name.
 const WELL_KNOWN: [&str; 7] = [

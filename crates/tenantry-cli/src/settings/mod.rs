@@ -20,7 +20,10 @@ use std::{
 pub(crate) use key::Key;
 pub(crate) use value::{Value, duration};
 
-use crate::{args::Global, failure::Failure, postgres::PG_BIN};
+use crate::{failure::Failure, global::Global};
+
+/// The variable that names the only folder in which programs of PostgreSQL are looked for, as for throwaway servers.
+pub(crate) const PG_BIN: &str = "TENANTRY_PG_BIN";
 
 /// Where the value of a setting is from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,6 @@ use super::{
     likeness::{Likeness, Nearest, without_records},
 };
 use crate::{
-    drift::{fingerprints, read_with_fingerprint, subject_of},
     error::{Error, ErrorKind},
     fleet::Fleet,
     migrate::{
@@ -18,6 +17,7 @@ use crate::{
         TenantMigrator,
     },
     provision::each_version,
+    reading::{fingerprints, read_with_fingerprint, subject_of},
     schema::{Fingerprint, SchemaModel, read::Subject},
 };
 

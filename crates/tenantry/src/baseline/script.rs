@@ -2,10 +2,10 @@
 
 use super::likeness::{differences, is_of_files, without_records};
 use crate::{
-    drift::read_with_fingerprint,
     error::{Error, ErrorKind},
     migrate::{Failure, Migrations, TenantMigrator},
     provision::each_version,
+    reading::read_with_fingerprint,
     schema::{Attribute, Difference, ObjectKind, SchemaModel, read::Subject, unqualified},
     tenant::Ident,
 };

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::survey::{Parts, Settled, lease_for_reading, on};
 use crate::{
     error::Error,
     fleet::Fleet,
     pool::Lease,
+    reading::{Parts, Settled, lease_for_reading, on},
     schema::{
         Beyond, CrossReference,
         read::{self, ReferenceSearch, Subject},

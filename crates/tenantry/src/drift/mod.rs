@@ -15,7 +15,6 @@ mod matching;
 mod reference;
 mod report;
 mod run;
-mod survey;
 mod text;
 mod watch;
 
@@ -24,15 +23,12 @@ pub use diff::ObjectDiff;
 pub use matching::Matching;
 pub use reference::Reference;
 pub use report::{DriftCluster, DriftReport, DriftStatus, Hidden, ReferenceName, TenantDrift};
-pub(crate) use survey::{
-    Parts, Settled, fingerprints, lease_for_reading, on, read_once, read_with_fingerprint,
-    subject_of,
-};
 
 use crate::{
     error::Error,
     fleet::Fleet,
     migrate::Schemas,
+    reading,
     schema::{Repair, SchemaModel},
 };
 
@@ -159,7 +155,7 @@ impl Drift {
     ///
     /// Safe.
     pub async fn introspect(&self, tenant: impl AsRef<str>) -> Result<SchemaModel, Error> {
-        let subject = survey::subject_named(&self.fleet, &tenant.as_ref().into()).await?;
-        survey::read(&self.fleet, &subject).await
+        let subject = reading::subject_named(&self.fleet, &tenant.as_ref().into()).await?;
+        reading::read(&self.fleet, &subject).await
     }
 }

@@ -10,13 +10,13 @@ use super::{
     besides::{Besides, besides},
     diff::{self, Diffs},
     report::Findings,
-    survey,
 };
 use crate::{
     error::{Error, ErrorKind},
     fleet::Fleet,
     migrate::{Target, recorded_versions, targets_of},
     provision::model_of_migrations,
+    reading,
     schema::{
         self, Difference, Fingerprint, ObjectKey, Repair, SchemaModel, compare, read::Subject,
         without_consequences,
@@ -128,7 +128,7 @@ pub(super) async fn run(drift: &Drift) -> Result<DriftReport, Error> {
 
 pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, Error> {
     let fleet = &drift.fleet;
-    let subject = survey::subject_named(fleet, tenant).await?;
+    let subject = reading::subject_named(fleet, tenant).await?;
     let mut entries = Vec::new();
     if matches!(drift.reference, Reference::First) {
         for target in targets_of(fleet, &drift.schemas).await? {
@@ -150,7 +150,7 @@ pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, E
     let expected = expected.into_values().next().ok_or_else(|| {
         Error::new(ErrorKind::Migration, "finding what the tenant should be like")
     })?;
-    let actual = survey::read(fleet, &subject).await?;
+    let actual = reading::read(fleet, &subject).await?;
     // What a rule hides stays as it is, also where its table is created anew.
     let hidden = compare(&expected.model, &actual).into_iter();
     let hidden: Vec<_> = hidden
@@ -172,7 +172,7 @@ fn subjects(entries: &[Entry]) -> impl Iterator<Item = &Subject> {
 async fn entry(fleet: &Fleet, target: Target) -> Entry {
     let schema = target.schema();
     let subject = match target.site {
-        Ok(site) => survey::subject_of(fleet, &site).await,
+        Ok(site) => reading::subject_of(fleet, &site).await,
         Err(error) => Err(error),
     };
     Entry { name: target.name, schema, subject }
@@ -196,7 +196,7 @@ async fn one(
     let Ok(subject) = &entry.subject else {
         return Err(Error::new(ErrorKind::Placement, "reading its schema"));
     };
-    let (print, model) = survey::read_with_fingerprint(&drift.fleet, subject).await?;
+    let (print, model) = reading::read_with_fingerprint(&drift.fleet, subject).await?;
     // It may have changed since.
     key.1 = print;
     let found = judge(drift, &expected.model, &model);
@@ -286,7 +286,7 @@ async fn expect(
             }
         }
         Reference::Tenant(name) => {
-            tenant(fleet, name, &survey::subject_named(fleet, name).await?).await
+            tenant(fleet, name, &reading::subject_named(fleet, name).await?).await
         }
         Reference::Model(model) => {
             let expected = Expected { model: Arc::clone(model), fingerprint: None };
@@ -316,7 +316,7 @@ async fn tenant(
     name: &Arc<str>,
     subject: &Subject,
 ) -> Result<(ReferenceName, HashMap<Option<i64>, Expected>), Error> {
-    let (print, model) = survey::read_with_fingerprint(fleet, subject).await?;
+    let (print, model) = reading::read_with_fingerprint(fleet, subject).await?;
     let expected = Expected { model: Arc::new(model), fingerprint: Some(print) };
     Ok((ReferenceName::Tenant(Arc::clone(name)), [(None, expected)].into()))
 }
@@ -345,7 +345,7 @@ async fn fingerprints(
     entries: &[Entry],
 ) -> Result<Vec<Result<Fingerprint, Error>>, Error> {
     let subjects: Vec<_> = subjects(entries).collect();
-    let mut prints = survey::fingerprints(fleet, &subjects).await?.into_iter();
+    let mut prints = reading::fingerprints(fleet, &subjects).await?.into_iter();
     let print = |entry: &Entry| match &entry.subject {
         Ok(_) => {
             prints.next().unwrap_or_else(|| Err(Error::new(ErrorKind::Busy, "reading its schema")))

@@ -30,6 +30,7 @@ mod source;
 mod sqlx_lock;
 mod stage;
 mod standing;
+pub(crate) mod stored_names;
 mod survey;
 mod targets;
 mod tracking;

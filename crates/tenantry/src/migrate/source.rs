@@ -18,10 +18,10 @@ use sqlx_core::migrate::{ResolveConfig, resolve_blocking_with_config};
 use super::{
     checksum::{Checksum, of_set},
     lint::{FileFinding, Findings, Lint, LintReport, Of, Subject, check, within_pair},
+    stored_names::StoredNames,
 };
 use crate::{
     error::{Error, ErrorKind},
-    provision::StoredNames,
     sql::{Sql, printed_by_server},
     tenant::Ident,
 };

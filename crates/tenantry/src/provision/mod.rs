@@ -31,6 +31,7 @@ mod template;
 mod underway;
 mod written;
 
+pub use crate::migrate::stored_names::{NameOutcome, StoredIn, StoredName, StoredNames};
 pub use adopt::{Adopt, AdoptReport};
 pub use options::{CreateOptions, DropOptions};
 pub(crate) use provisional::{Provisional, is_unfinished};
@@ -38,4 +39,3 @@ pub use provisioner::Provisioner;
 pub use report::{Created, DropReport, HowMade, SpareReport};
 pub(crate) use scratch::{each_version, model_of_migrations};
 pub(crate) use underway::LOCK_OF_MAKER;
-pub use written::{NameOutcome, StoredIn, StoredName, StoredNames};

@@ -13,10 +13,10 @@ use super::{
 use crate::{
     clone::{PressError, Stamp, different_rows},
     db::TenantTransaction,
-    drift::{read_with_fingerprint, subject_of},
     error::{Error, ErrorKind},
     migrate::{Migrations, try_lock},
     pool::{Lease, grant},
+    reading::{read_with_fingerprint, subject_of},
     schema::{Attribute, ObjectKey, ObjectKind, compare, read::Subject},
     sql::Sql,
     tenant::Ident,

@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
         "each",
         "fan_out",
         "provision",
+        "reading",
         "seed",
         "migrate",
         "warmup",

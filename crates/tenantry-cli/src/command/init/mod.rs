@@ -19,10 +19,10 @@ use self::{
 };
 use super::Ended;
 use crate::{
-    args::Global,
     context::Context,
     exit::Exit,
     failure::Failure,
+    global::Global,
     postgres::Connection,
     settings::{Settings, Source, Value, file as settings_file, key},
 };

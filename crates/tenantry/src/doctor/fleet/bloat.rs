@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     doctor::{BuiltIn, Examined, Finding, Subject, text::grouped},
-    drift::{lease_for_reading, on},
     error::Error,
     plain::plain,
+    reading::{lease_for_reading, on},
     sql::Sql,
 };
 

@@ -9,8 +9,8 @@ use crate::{
         Examined, Finding, Subject,
         text::{counted, grouped},
     },
-    drift::{lease_for_reading, on},
     error::Error,
+    reading::{lease_for_reading, on},
 };
 
 /// A question about all tenants.

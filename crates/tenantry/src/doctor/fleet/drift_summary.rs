@@ -11,8 +11,8 @@ use crate::{
         Affected, BuiltIn, Examined, Finding, Subject,
         text::{counted, grouped},
     },
-    drift::{lease_for_reading, on},
     error::Error,
+    reading::{lease_for_reading, on},
     sql::Sql,
 };
 

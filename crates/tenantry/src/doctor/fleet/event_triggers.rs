@@ -5,9 +5,9 @@ use sqlx::Row;
 
 use crate::{
     doctor::{BuiltIn, Examined, Finding, Subject, text::counted},
-    drift::{lease_for_reading, on},
     error::Error,
     plain::plain,
+    reading::{lease_for_reading, on},
 };
 
 /// The check of event triggers.

@@ -14,9 +14,10 @@ use crate::{
         Affected, BuiltIn, Examined, Finding, Subject,
         text::{counted, grouped},
     },
-    drift::{lease_for_reading, on, references_of},
+    drift::references_of,
     error::Error,
     plain::plain,
+    reading::{lease_for_reading, on},
     schema::{CrossReference, ReferenceKind},
 };
 

@@ -6,8 +6,8 @@ use sqlx::Row;
 use super::{check::looked_at, tenants::Tenants};
 use crate::{
     doctor::{Affected, BuiltIn, Examined, Finding, Subject, text::grouped},
-    drift::{lease_for_reading, on},
     error::Error,
+    reading::{lease_for_reading, on},
     sql::Sql,
 };
 

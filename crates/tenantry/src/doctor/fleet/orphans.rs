@@ -12,11 +12,11 @@ use super::{
 use crate::{
     catalog::Lookup,
     doctor::{Affected, BuiltIn, Examined, Finding, Subject, text::counted},
-    drift::{lease_for_reading, on},
     error::Error,
     migrate::LOCK_OF_SCHEMA,
     plain::{listed, plain},
     provision::is_unfinished,
+    reading::{lease_for_reading, on},
     tenant::{Ident, PROVISIONAL, TenantRecord},
 };
 

@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     doctor::{BuiltIn, Examined, Subject, text::counted},
-    drift::{Parts, Settled, lease_for_reading, on},
     error::Error,
     pool::Lease,
+    reading::{Parts, Settled, lease_for_reading, on},
     sql::Sql,
 };
 

@@ -10,10 +10,10 @@ use crate::{
         Affected, BuiltIn, Examined, Finding, Subject,
         text::{counted, grouped},
     },
-    drift::{lease_for_reading, on},
     error::Error,
     plain::plain,
     provision::LOCK_OF_MAKER,
+    reading::{lease_for_reading, on},
     tenant::TenantState,
 };
 

@@ -5,7 +5,6 @@
 //! name is given away, such a text means the next tenant's tables, so every rename looks for it in its own
 //! transaction: settings are changed, and whatever cannot be changed refuses the rename.
 
-mod found;
 mod judge;
 mod scan;
 mod search;
@@ -13,12 +12,12 @@ mod search_path;
 
 use sqlx::{Connection, PgConnection, Row};
 
-pub use found::{NameOutcome, StoredIn, StoredName, StoredNames};
 pub(super) use search::{Change, Renamed, by_tokens, follow, users_outside};
 
 use super::{Provisioner, provisional};
 use crate::{
     error::{Error, ErrorKind},
+    migrate::stored_names::{NameOutcome, StoredIn, StoredName, StoredNames},
     sql::Sql,
     tenant::Ident,
 };

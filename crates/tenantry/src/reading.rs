@@ -44,7 +44,7 @@ pub(crate) async fn subject_of(fleet: &Fleet, site: &Site) -> Result<Subject, Er
 }
 
 /// Returns how the schema of a tenant that was named is read.
-pub(super) async fn subject_named(fleet: &Fleet, name: &Arc<str>) -> Result<Subject, Error> {
+pub(crate) async fn subject_named(fleet: &Fleet, name: &Arc<str>) -> Result<Subject, Error> {
     let named = Schemas::Tenants(vec![Arc::clone(name)]);
     let target = targets_of(fleet, &named).await?.into_iter().next();
     let target =
@@ -186,7 +186,7 @@ fn changing(subject: &Subject) -> Error {
 }
 
 /// Reads the model of one schema that does not change meanwhile.
-pub(super) async fn read(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel, Error> {
+pub(crate) async fn read(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel, Error> {
     Ok(read_with_fingerprint(fleet, subject).await?.1)
 }
 

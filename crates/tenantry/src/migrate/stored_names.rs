@@ -88,7 +88,7 @@ impl NameOutcome {
 
 impl StoredName {
     /// Has the object called as it is while its schema has another name, or none.
-    pub(in crate::provision) fn under(mut self, now: &Ident, then: Option<&Ident>) -> Self {
+    pub(crate) fn under(mut self, now: &Ident, then: Option<&Ident>) -> Self {
         let then = then.map_or_else(String::new, |schema| format!("{schema}."));
         for name in [format!("{now}."), format!("{}.", now.quoted())] {
             for before in [" ", "(", ","] {
@@ -117,9 +117,9 @@ crate::error_report::readable_debug!(StoredNames);
 const TOLD: usize = 5;
 
 impl StoredNames {
-    pub(in crate::provision) const NONE: Self = Self(Vec::new());
+    pub(crate) const NONE: Self = Self(Vec::new());
 
-    pub(in crate::provision) fn new(names: Vec<StoredName>) -> Self {
+    pub(crate) fn new(names: Vec<StoredName>) -> Self {
         Self(names)
     }
 

@@ -1,20 +1,18 @@
 use serde::Serialize;
 
-use crate::{
-    pool::{
-        backend_memory::{BackendMemory, BackendPrivateMb},
-        fairness::{Fairness, FairnessSeries, Steady},
-        idle_tenant::IdleTenant,
-        layer::Layer,
-        many_tenants::ManyTenants,
-        metrics_text::MetricsText,
-        observability::Observability,
-        one_tenant::OneTenant,
-        order::Order,
-        recovery::Recovery,
-    },
-    race::Series,
+use super::{
+    backend_memory::{BackendMemory, BackendPrivateMb},
+    fairness::{Fairness, FairnessSeries, Steady},
+    idle_tenant::IdleTenant,
+    layer::Layer,
+    many_tenants::ManyTenants,
+    metrics_text::MetricsText,
+    observability::Observability,
+    one_tenant::OneTenant,
+    order::Order,
+    recovery::Recovery,
 };
+use crate::race::Series;
 
 /// All figures, in the shape of the JSON file. A scenario that was not run is left out.
 #[derive(Debug, Default, Serialize)]

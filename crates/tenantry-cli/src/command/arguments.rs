@@ -1,13 +1,12 @@
 //! The command line, as clap reads it.
 
-use std::path::PathBuf;
-
 use clap::{
-    ArgAction, Args, Parser,
+    Parser,
     builder::styling::{AnsiColor, Styles},
 };
 
-use crate::command::Command;
+use super::Command;
+use crate::global::Global;
 
 /// Multi-tenant PostgreSQL from the command line: migrate, inspect and repair all tenants of a server.
 #[derive(Debug, Parser)]
@@ -26,33 +25,6 @@ pub(crate) struct Arguments {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
-    /// Configuration file [default: tenantry.toml in the current folder]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Database; prefer DATABASE_URL, since other users of the machine can see arguments
-    #[arg(long, global = true, value_name = "URL")]
-    pub(crate) database_url: Option<String>,
-    /// Any setting, such as pool.max_connections=5; `tenantry config` lists them
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// Print the report as JSON, and nothing else, on standard output
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Exit with 1 for warnings, too
-    #[arg(long, global = true)]
-    pub(crate) strict: bool,
-    /// No progress and no notes
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-    /// Log what the library does; -vv with statements
-    #[arg(long, short, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
 }
 
 const STYLES: Styles = Styles::styled()
@@ -87,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_example_of_a_pipeline_has_commands_that_exist() {
-        let text = include_str!("../../../docs/ci/tenantry.yml");
+        let text = include_str!("../../../../docs/ci/tenantry.yml");
         let workflow: Workflow = serde_saphyr::from_str(text).unwrap();
         let steps: Vec<_> = workflow.jobs.into_values().flat_map(|job| job.steps).collect();
         assert!(steps.iter().all(|step| step.run.is_some() != step.uses.is_some()));
