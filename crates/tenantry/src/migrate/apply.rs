@@ -17,7 +17,7 @@ use super::{
     survey::run,
     tracking::{self, Locked, Presence},
 };
-use crate::{catalog::Site, pool::Lease, retry::chance, sql::Sql, tenant::Ident};
+use crate::{catalog::Site, pool::Lease, sql::Sql, tenant::Ident};
 
 /// What is to be done in one schema.
 pub(super) struct Work<'a> {
@@ -318,7 +318,7 @@ pub(crate) async fn apply_all(
         if lost || !(failure.is_passing() || failure.collision().is_some()) {
             return Err(failure);
         }
-        let pause = options.retry.delay_after(attempts, chance(), None);
+        let pause = options.retry.delay_after(attempts, fastrand::f64(), None);
         sleep(pause.ok_or(failure)?).await;
         let rollback = "rollback";
         run(lease, async |conn| conn.execute(sqlx::raw_sql(rollback)).await.map(drop)).await?;

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::Failure;
 use crate::{
     error::{Error, ErrorKind},
-    retry::{RetryPolicy, chance},
+    retry::RetryPolicy,
 };
 
 /// A failure that comes, or may come, of what others did at the same moment. The server has rolled everything
@@ -84,7 +84,7 @@ impl Attempts {
             Collision::Possible => 2,
         };
         let policy = RetryPolicy::default().max_attempts(most);
-        policy.initial_delay(Duration::from_millis(50)).delay_after(self.0, chance(), None)
+        policy.initial_delay(Duration::from_millis(50)).delay_after(self.0, fastrand::f64(), None)
     }
 }
 

@@ -26,7 +26,6 @@ use crate::{
     event::{Event, Migrated},
     fleet::Fleet,
     pool::Lease,
-    retry::chance,
 };
 
 /// What is done, and how.
@@ -259,7 +258,7 @@ impl Run<'_> {
                 board.met_nobody();
                 false
             }
-            DoneBy::Others | DoneBy::NotYet => board.met_somebody(turned, chance()),
+            DoneBy::Others | DoneBy::NotYet => board.met_somebody(turned, fastrand::f64()),
             DoneBy::Again => false,
         }
     }
@@ -386,13 +385,13 @@ impl Run<'_> {
         let Order { fleet, options, .. } = self.order;
         let mut board = self.board.lock();
         let attempts = attempts + board.collisions(schema);
-        let pause = options.retry.delay_after(attempts, chance(), None);
+        let pause = options.retry.delay_after(attempts, fastrand::f64(), None);
         let Some(pause) = pause.filter(|_| !fleet.server().is_closed()) else {
             return Again::Never;
         };
         if let Some(how) = error.collision()
             && !alone
-            && board.collided(self.began.elapsed(), schema, how, chance())
+            && board.collided(self.began.elapsed(), schema, how, fastrand::f64())
         {
             return Again::AfterOthers;
         }

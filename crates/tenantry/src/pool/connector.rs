@@ -11,10 +11,7 @@ use super::{
     hosts::{LoadBalanceHosts, NoHost, Role, TargetSessionAttrs},
     server::after,
 };
-use crate::{
-    error::{Error, ErrorClass, ErrorKind, class_of},
-    retry::chance,
-};
+use crate::error::{Error, ErrorClass, ErrorKind, class_of};
 
 /// Asks for the credentials of the next connection.
 pub(crate) type AskAtConnect = Arc<
@@ -123,7 +120,7 @@ impl Connector {
     fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.hosts.len()).collect();
         if self.order == LoadBalanceHosts::Random {
-            order.sort_by_cached_key(|_| chance().to_bits());
+            order.sort_by_cached_key(|_| fastrand::u64(..));
         }
         order
     }

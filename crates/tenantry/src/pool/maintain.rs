@@ -1,11 +1,6 @@
 //! The pool's background work: opening, cleaning, closing, and the regular look around.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
 use tokio::{
@@ -357,8 +352,7 @@ impl Server {
         let Some(lifetime) = self.options.max_lifetime else {
             return Time::MAX;
         };
-        let chance = RandomState::new().hash_one(0_u8) % 1_000;
-        let jitter = lifetime / 10_000 * u32::try_from(chance).unwrap_or_default();
+        let jitter = lifetime / 10_000 * fastrand::u32(..1_000);
         self.now().saturating_add(lifetime.saturating_sub(jitter))
     }
 }

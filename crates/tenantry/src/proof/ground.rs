@@ -122,6 +122,11 @@ impl<'a> Ground<'a> {
         std::mem::take(&mut self.leaks.lock())
     }
 
+    /// Returns a sequence of random numbers that the seed decides, another one for each purpose.
+    pub(super) fn random(&self, purpose: u64) -> fastrand::Rng {
+        fastrand::Rng::with_seed(self.seed.wrapping_add(purpose << 32))
+    }
+
     /// Notes who has answered.
     pub(super) fn met(&self, pid: Option<i32>) {
         self.pids.lock().extend(pid);

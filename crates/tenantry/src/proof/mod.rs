@@ -15,7 +15,6 @@ mod attack;
 mod attacks;
 #[cfg(test)]
 mod broken;
-mod chance;
 mod create;
 mod ground;
 mod leftovers;

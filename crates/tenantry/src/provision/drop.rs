@@ -17,7 +17,6 @@ use crate::{
     error::{Error, ErrorKind},
     migrate::{set_limits, try_lock},
     pool::Lease,
-    retry::chance,
     sql::Sql,
     tenant::{ParseTenantIdError, TenantId, TenantRecord},
 };
@@ -294,7 +293,7 @@ async fn patiently(
         failed += 1;
         let code = error.as_database_error().and_then(|error| error.code());
         let passing = matches!(code.as_deref(), Some("55P03" | "40P01"));
-        match options.retry.delay_after(failed, chance(), None).filter(|_| passing) {
+        match options.retry.delay_after(failed, fastrand::f64(), None).filter(|_| passing) {
             Some(delay) => sleep(delay).await,
             None => return Err(error.into()),
         }

@@ -9,6 +9,5 @@ mod run;
 mod transient;
 
 pub use policy::RetryPolicy;
-pub(crate) use run::chance;
 pub use run::{Retrier, retry};
 pub use transient::Transient;

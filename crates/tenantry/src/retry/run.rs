@@ -1,9 +1,4 @@
-use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -159,7 +154,7 @@ where
         if !when(&error) {
             return Err(error);
         }
-        let Some(delay) = policy.delay_after(failed, chance(), asked(&error)) else {
+        let Some(delay) = policy.delay_after(failed, fastrand::f64(), asked(&error)) else {
             return Err(error);
         };
         if policy.deadline.is_some_and(|deadline| began.elapsed().saturating_add(delay) > deadline)
@@ -169,12 +164,6 @@ where
         on_retry(failed, &error, delay);
         sleep(delay).await;
     }
-}
-
-/// Returns a number from 0 to 1 that nobody needs to be unable to guess.
-pub(crate) fn chance() -> f64 {
-    let sample = u32::try_from(RandomState::new().hash_one(0_u8) >> 32).unwrap_or_default();
-    f64::from(sample) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

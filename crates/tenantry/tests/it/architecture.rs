@@ -134,7 +134,6 @@ const PURE: &[&str] = &[
     "schema/references.rs",
     "schema/tokens.rs",
     "table.rs",
-    "proof/chance.rs",
     "proof/mark.rs",
     "proof/report.rs",
     "proof/text.rs",

@@ -4,10 +4,7 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 
 use tokio::task::yield_now;
 
-use super::super::{
-    chance::Chance,
-    ground::{Attacked, Finding, Ground},
-};
+use super::super::ground::{Attacked, Finding, Ground};
 
 /// Polls a future this many times at most, and drops it if it is not ready by then.
 pub(super) async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
@@ -28,11 +25,11 @@ pub(super) const POLLS: usize = 40;
 
 /// Drops a `BEGIN` at any point of its way, through the pool and on a lease.
 pub(in crate::proof) async fn begin(ground: &Ground<'_>) -> Attacked {
-    let mut chance = Chance::new(ground.seed, 1);
+    let mut random = ground.random(1);
     let mut dropped = 0;
     let before = ground.look(&ground.globex, "").await?;
     for round in 0..ground.options.rounds {
-        let polls = chance.below(POLLS);
+        let polls = random.usize(..POLLS);
         let ended = match round % 3 {
             0 => polled(polls, ground.acme.begin()).await.is_some(),
             1 => {

@@ -5,10 +5,7 @@ use sqlx::{Executor, Row, raw_sql};
 use tokio::time::timeout;
 
 use super::{
-    super::{
-        chance::Chance,
-        ground::{Attacked, Finding, Ground, Stop, code_of},
-    },
+    super::ground::{Attacked, Finding, Ground, Stop, code_of},
     planting::BRIEFLY,
 };
 use crate::{
@@ -58,7 +55,7 @@ pub(in crate::proof) async fn sessions(ground: &Ground<'_>) -> Attacked {
             _ => break,
         }
     }
-    let (mut chance, mut reads) = (Chance::new(ground.seed, 2), 0);
+    let (mut random, mut reads) = (ground.random(2), 0);
     for round in 0..ground.options.rounds {
         if round % 10 == 0 {
             // One after the other: behind a pooler, each is answered by the session that was bound last. Then all at
@@ -72,7 +69,7 @@ pub(in crate::proof) async fn sessions(ground: &Ground<'_>) -> Attacked {
             }
             reads += 2 * leases.len();
         }
-        let at = chance.below(leases.len());
+        let at = random.usize(..leases.len());
         if let Some((db, lease)) = leases.get_mut(at) {
             reads += 1;
             ground.leak_all(read(ground, db, lease, round % 4 == 3).await?);

@@ -7,10 +7,7 @@ use sqlx::{Executor, Row, raw_sql};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{
-        chance::Chance,
-        ground::{Attacked, Finding, Ground, Stop, code_of},
-    },
+    super::ground::{Attacked, Finding, Ground, Stop, code_of},
     cancelled::{POLLS, polled},
     turns::OWNER,
 };
@@ -67,12 +64,12 @@ async fn requests(
     until: Instant,
 ) -> Result<Storm, Stop> {
     let purpose = u64::try_from(number).unwrap_or_default() + 1_000;
-    let mut chance = Chance::new(ground.seed, purpose);
+    let mut random = ground.random(purpose);
     let mut storm = Storm::default();
     while storm.read + storm.dropped + storm.failed < most && Instant::now() < until {
-        let db = if chance.below(2) == 0 { &ground.acme } else { &ground.globex };
-        let polls = if chance.below(2) == 0 { usize::MAX } else { chance.below(POLLS) };
-        match polled(polls, request(db, chance.below(5))).await {
+        let db = if random.usize(..2) == 0 { &ground.acme } else { &ground.globex };
+        let polls = if random.usize(..2) == 0 { usize::MAX } else { random.usize(..POLLS) };
+        match polled(polls, request(db, random.usize(..5))).await {
             None => storm.dropped += 1,
             Some(Ok(owner)) => {
                 storm.read += 1;
