@@ -16,7 +16,7 @@ pub(crate) async fn list(Db(db): Db) -> Result<Json<Vec<User>>, AppError> {
 /// Lists users on a handle that has been validated first: if the database does not answer, it is asked
 /// again for a while.
 pub(crate) async fn list_validated(Db(db): Db) -> Result<Json<Vec<User>>, AppError> {
-    Ok(Json(User::all(db.ready().await?).await?))
+    Ok(Json(User::all(&db.ready().await?).await?))
 }
 
 pub(crate) async fn create(

@@ -8,7 +8,6 @@ pub const TENANTS: [&str; 2] = ["acme", "globex"];
 
 /// The first users of every tenant. The statement names no schema: the tenant's own is the only one that it
 /// finds.
-#[must_use]
 pub fn first_users() -> Seed {
     Seed::new("first users", |tx| {
         Box::pin(async move {

@@ -8,10 +8,13 @@ pub(super) struct Entry {
     pub(super) labels: &'static [&'static str],
     pub(super) help: &'static str,
     /// The values of the last label, for the documentation.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation has it"))]
     pub(super) values: &'static str,
     /// The instrument of OpenTelemetry with the same figure.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation has it"))]
     pub(super) otel: &'static str,
     /// The metric with this meaning in drizzle-multitenant.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation has it"))]
     pub(super) guide: &'static str,
 }
 

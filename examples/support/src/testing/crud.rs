@@ -35,7 +35,7 @@ pub async fn serves_two_tenants_and_starts_a_second_time(
     let again = start(&database);
     let names = |tenant| {
         let users = again.send("GET", "/users", Some(tenant), None).json();
-        let names = users.as_array().unwrap().iter().map(|user| user["name"].clone());
+        let names = users.as_array().expect("a list").iter().map(|user| user["name"].clone());
         Value::from_iter(names)
     };
     assert_eq!(names("acme"), json!(["Ada", "Grace", "John"]));

@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,7 @@ pub struct Server {
     address: SocketAddr,
     log: Text,
     said: Text,
+    readers: [JoinHandle<()>; 2],
 }
 
 /// What a program has written so far.
@@ -34,7 +35,7 @@ impl Text {
         self.0.lock().expect("no thread panics while it holds the text").clone()
     }
 
-    fn read(&self, from: impl Read + Send + 'static) {
+    fn read(&self, from: impl Read + Send + 'static) -> JoinHandle<()> {
         let text = Arc::clone(&self.0);
         thread::spawn(move || {
             for line in BufReader::new(from).lines() {
@@ -43,7 +44,7 @@ impl Text {
                 text.push_str(&line);
                 text.push('\n');
             }
-        });
+        })
     }
 }
 
@@ -61,10 +62,12 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let (log, said) = (Text::default(), Text::default());
-        log.read(child.stderr.take().expect("it is piped"));
-        said.read(child.stdout.take().expect("it is piped"));
+        let readers = [
+            log.read(child.stderr.take().expect("it is piped")),
+            said.read(child.stdout.take().expect("it is piped")),
+        ];
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, address: nowhere, log, said };
+        let mut server = Self { child, address: nowhere, log, said, readers };
         server.address = wait_until("the program listens", || server.listens_on());
         server
     }
@@ -146,7 +149,7 @@ impl Server {
         wait_until("the program listens no more", refused);
     }
 
-    /// Waits until the program ends.
+    /// Waits until the program has ended, and all that it has written is read.
     ///
     /// # Panics
     ///
@@ -154,6 +157,8 @@ impl Server {
     pub fn wait_for_a_good_end(&mut self) {
         let ended = || self.child.try_wait().expect("the program is our child");
         let status = wait_until("the program ends", ended);
+        let read = || self.readers.iter().all(JoinHandle::is_finished).then_some(());
+        wait_until("its output ends", read);
         assert!(status.success(), "{status}: {}", self.log());
     }
 
