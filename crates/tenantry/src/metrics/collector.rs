@@ -18,11 +18,11 @@ use crate::{
     pool::{Detail, PoolSnapshot, Server},
 };
 
-/// The figures of a manager, for a [`prometheus::Registry`]; made by
+/// Metrics of a manager for a [`prometheus::Registry`]; created by
 /// [`TenantManager::collector`](crate::TenantManager::collector).
 ///
-/// Durations are recorded from when the first collector of a manager is made. It keeps no manager
-/// alive: when that is gone, nothing is collected.
+/// Durations are recorded once the first collector of a manager exists. It does not keep the
+/// manager alive: without it, nothing is collected.
 ///
 /// # Examples
 ///
@@ -42,56 +42,55 @@ use crate::{
 ///
 /// # Metrics
 ///
-/// | metric | type | meaning | of drizzle-multitenant |
+/// | metric | type | meaning | in drizzle-multitenant |
 /// |---|---|---|---|
-/// | `tenantry_tenant_pools` | gauge | tenant pools that are remembered | `pool_active_total` |
-/// | `tenantry_tenant_pools_max` | gauge | tenant pools that are remembered at most, those in use aside | `pool_max_total` |
+/// | `tenantry_tenant_pools` | gauge | tenant pools | `pool_active_total` |
+/// | `tenantry_tenant_pools_max` | gauge | maximum number of tenant pools, not counting those in use | `pool_max_total` |
 /// | `tenantry_connections{state}` | gauge | connections: `idle`, `leased`, `pending` (opening or closing) | `pool_connections_total` |
 /// | `tenantry_connections_max` | gauge | the budget | |
-/// | `tenantry_tenant_leases` | gauge | connections that tenants, the shared handle and upkeep have | |
-/// | `tenantry_tenant_leases_max` | gauge | how many they can have: the budget without the reserve and the connection that listens | |
+/// | `tenantry_tenant_leases` | gauge | connections in use by tenants, the shared handle and maintenance | |
+/// | `tenantry_tenant_leases_max` | gauge | the maximum of these: the budget without the reserve and the connection that listens | |
 /// | `tenantry_waiting_requests` | gauge | requests that wait for a connection | `pool_connections_total{state="waiting"}` |
 /// | `tenantry_tenant_connections{tenant,state}` | gauge | connections of the busiest tenants: `idle`, `leased` | `pool_connections_total{tenant,state}` |
-/// | `tenantry_tenant_waiting_requests{tenant}` | gauge | requests of them that wait | the same |
-/// | `tenantry_tenant_acquires_total{tenant}` | counter | connections that they have been given | |
+/// | `tenantry_tenant_waiting_requests{tenant}` | gauge | waiting requests of the busiest tenants | the same |
+/// | `tenantry_tenant_acquires_total{tenant}` | counter | connections granted to the busiest tenants | |
 /// | `tenantry_shared_initialized` | gauge | 1 once the shared schema was used | `shared_initialized` |
 /// | `tenantry_shared_connections{state}` | gauge | connections bound to the shared schema | `shared_connections` |
-/// | `tenantry_shared_waiting_requests` | gauge | requests for it that wait | the same |
+/// | `tenantry_shared_waiting_requests` | gauge | requests that wait for the shared schema | the same |
 /// | `tenantry_health_status` | gauge | 1 if the last health check found the instance healthy | `health_status` |
-/// | `tenantry_health_pools{status}` | gauge | tenants in the last health check of all that are bound: `ok`, `degraded`, `unhealthy` | `health_pools_total`, `…_degraded`, `…_unhealthy` |
-/// | `tenantry_health_pools_timestamp_seconds` | gauge | when that check was: a readiness probe looks at no tenant | |
-/// | `tenantry_health_check_duration_seconds` | gauge | how long the last health check took | `health_response_time_ms` |
-/// | `tenantry_health_check_timestamp_seconds` | gauge | when it was | |
-/// | `tenantry_acquires_total{outcome}` | counter | connections given: `hit`, `rebind`, `open`; acquires that got none: `timeout`, `refused`, `failed`; each once | |
-/// | `tenantry_acquire_wait_seconds` | histogram | until an acquire had its connection | |
-/// | `tenantry_connection_hold_seconds` | histogram | that a connection was leased for | |
-/// | `tenantry_connect_seconds` | histogram | that opening a connection took | |
-/// | `tenantry_rebind_seconds` | histogram | that resetting and binding a session took | |
-/// | `tenantry_query_duration_seconds` | histogram | that a statement on a handle took | |
+/// | `tenantry_health_pools{status}` | gauge | tenants in the last health check of all bound tenants: `ok`, `degraded`, `unhealthy` | `health_pools_total`, `…_degraded`, `…_unhealthy` |
+/// | `tenantry_health_pools_timestamp_seconds` | gauge | time of that check, which a readiness probe does not update | |
+/// | `tenantry_health_check_duration_seconds` | gauge | duration of the last health check | `health_response_time_ms` |
+/// | `tenantry_health_check_timestamp_seconds` | gauge | time of the last health check | |
+/// | `tenantry_acquires_total{outcome}` | counter | acquires that got a connection: `hit`, `rebind`, `open`; acquires that got none: `timeout`, `refused`, `failed` | |
+/// | `tenantry_acquire_wait_seconds` | histogram | time until an acquire got its connection | |
+/// | `tenantry_connection_hold_seconds` | histogram | time that a connection was leased | |
+/// | `tenantry_connect_seconds` | histogram | duration of connects | |
+/// | `tenantry_rebind_seconds` | histogram | duration of session resets and binds | |
+/// | `tenantry_query_duration_seconds` | histogram | duration of statements on handles | |
 /// | `tenantry_slow_queries_total` | counter | statements above the threshold | |
-/// | `tenantry_errors_total{class}` | counter | acquires, statements on handles and openings that failed, by [`ErrorClass`](crate::ErrorClass) | |
-/// | `tenantry_evictions_total{reason}` | counter | tenant pools that were forgotten | |
-/// | `tenantry_retries_total{of}` | counter | what was tried again: `connect`, `catalog`, `ready` | |
-/// | `tenantry_breaker_state{state}` | gauge | 1 for the state that the circuit breaker is in | |
+/// | `tenantry_errors_total{class}` | counter | failed acquires, statements on handles and connects, by [`ErrorClass`](crate::ErrorClass) | |
+/// | `tenantry_evictions_total{reason}` | counter | evicted tenant pools | |
+/// | `tenantry_retries_total{of}` | counter | retries: `connect`, `catalog`, `ready` | |
+/// | `tenantry_breaker_state{state}` | gauge | 1 for the current state of the circuit breaker | |
 /// | `tenantry_catalog_hits_total`, `tenantry_catalog_misses_total` | counter | look-ups of tenants | |
-/// | `tenantry_catalog_stale_total` | counter | look-ups of tenants that were answered by what was known before, because the catalog did not answer | |
+/// | `tenantry_catalog_stale_total` | counter | look-ups of tenants answered from stale cache entries, because the catalog did not answer | |
 /// | `tenantry_hook_failures_total` | counter | hooks that failed or panicked | |
-/// | `tenantry_events_dropped_total` | counter | events for which a queue had no room | |
-/// | `tenantry_migrations_total{outcome}` | counter | schemas that runs of the migrator have ended with: `migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped`, `doubtful` | |
-/// | `tenantry_migration_seconds` | histogram | that a schema took in which the migrator had something to do | |
-/// | `tenantry_creations_total{outcome}` | counter | tenants created: `at_once`, `in_steps`, from a `spare` or a `template`, `resumed`, `clone`; and creations that have `failed` | |
-/// | `tenantry_creation_seconds` | histogram | that creating a tenant took, the failed ones too | |
-/// | `tenantry_tenants{state}` | gauge | tenants: `active`, `suspended`, as they were last listed here: by a run over all of them, a plan, or [`tenants`](crate::TenantManager::tenants) | |
-/// | `tenantry_spares_ready` | gauge | spares that were ready when they were last seen to here, without those used here since | |
-/// | `tenantry_drifted_tenants` | gauge | tenants whose schemas had drifted when [`Drift::every`](crate::drift::Drift::every) last compared them here; 0 before | |
+/// | `tenantry_events_dropped_total` | counter | events dropped because a queue was full | |
+/// | `tenantry_migrations_total{outcome}` | counter | outcomes of schemas in migration runs: `migrated`, `reverted`, `marked`, `forgotten`, `up_to_date`, `failed`, `skipped`, `doubtful` | |
+/// | `tenantry_migration_seconds` | histogram | duration for schemas with pending work for the migrator | |
+/// | `tenantry_creations_total{outcome}` | counter | tenants created: `at_once`, `in_steps`, from a `spare` or a `template`, `resumed`, `clone`; and `failed` creations | |
+/// | `tenantry_creation_seconds` | histogram | duration of creations, including failed ones | |
+/// | `tenantry_tenants{state}` | gauge | tenants: `active`, `suspended`, as last listed in this process: by a run over all of them, a plan, or [`tenants`](crate::TenantManager::tenants) | |
+/// | `tenantry_spares_ready` | gauge | ready spares when this process last checked them, without those it has used since | |
+/// | `tenantry_drifted_tenants` | gauge | drifted tenants in the last comparison of [`Drift::every`](crate::drift::Drift::every) in this process; 0 before | |
 ///
-/// The health metrics are there once a health check has run, and `tenantry_tenants` once tenants were listed: a
-/// scrape asks the database nothing. With
-/// [`process`](MetricsOptions::process) come `process_cpu_seconds_total`, `process_open_fds`,
-/// `process_max_fds`, `process_virtual_memory_bytes`, `process_resident_memory_bytes`,
-/// `process_start_time_seconds` and `process_threads`; with [`runtime`](MetricsOptions::runtime)
-/// `tokio_workers`, `tokio_alive_tasks`, `tokio_global_queue_depth` and
-/// `tokio_worker_busy_seconds_total`.
+/// The health metrics exist once a health check has run, and `tenantry_tenants` once tenants were
+/// listed: a scrape does not query the database. [`process`](MetricsOptions::process) adds
+/// `process_cpu_seconds_total`, `process_open_fds`, `process_max_fds`,
+/// `process_virtual_memory_bytes`, `process_resident_memory_bytes`, `process_start_time_seconds`
+/// and `process_threads`; [`runtime`](MetricsOptions::runtime) adds `tokio_workers`,
+/// `tokio_alive_tasks`, `tokio_global_queue_depth` and `tokio_worker_busy_seconds_total`.
 pub struct MetricsCollector {
     server: Weak<Server>,
     checks: Weak<Checks>,
@@ -99,7 +98,7 @@ pub struct MetricsCollector {
     runtime: Option<RuntimeFigures>,
     #[cfg(target_os = "linux")]
     process: Option<prometheus::process_collector::ProcessCollector>,
-    /// Empty figures, for their descriptions.
+    /// Empty metrics, for their descriptions.
     template: Figures,
 }
 
@@ -146,13 +145,13 @@ impl Collector for MetricsCollector {
         let (Some(server), Some(checks)) = (self.server.upgrade(), self.checks.upgrade()) else {
             return Vec::new();
         };
-        // Locked before the pool is looked at, so that no older look comes after a newer one.
+        // Locked before the pool is read, so that no older snapshot follows a newer one.
         let labels = self.labels.as_ref().map(|labels| labels.lock());
         let detail = if labels.is_some() { Detail::Tenants } else { Detail::Totals };
         let mut pool = server.snapshot(detail);
         let tenants = std::mem::take(&mut pool.tenants);
-        // Fresh ones each time: two scrapes at once do not get into each other's way, and what is
-        // gone has no series left.
+        // New ones for each scrape: concurrent scrapes do not interfere, and series of evicted
+        // tenants disappear.
         let figures = Figures::new().expect(VALID);
         figures.read_pool(&pool);
         figures.read_meters(&server);
@@ -188,7 +187,7 @@ impl fmt::Debug for MetricsCollector {
     }
 }
 
-/// Everything that is read off the pool's books when somebody collects.
+/// Metrics that are read from the pool's counters at collection time.
 struct Figures {
     pools: IntGauge,
     pools_max: IntGauge,
@@ -310,7 +309,7 @@ impl Figures {
         })
     }
 
-    /// The figures that are always there.
+    /// The metrics that always exist.
     fn always(&self) -> [&dyn Collector; 15] {
         [
             &self.pools,
@@ -412,7 +411,7 @@ impl Figures {
         self.health_timestamp.set(seconds(last.at));
         let mut all: Vec<_> = self.of_health().into_iter().flat_map(Collector::collect).collect();
         if last.pools.is_none() {
-            // No check of those that are bound was made, and a family without metrics cannot be written.
+            // No check of bound tenants was made, and a family without metrics cannot be encoded.
             all.retain(|family| !family.name().starts_with("tenantry_health_pools"));
         }
         all

@@ -1,4 +1,4 @@
-//! What was counted and timed where it happened, as Prometheus has it.
+//! Recorded counters and durations in Prometheus' format.
 
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
@@ -6,7 +6,8 @@ use prometheus::proto::{
 
 use crate::event::{Meters, Times};
 
-/// Returns the families of the meters. One without metrics is left out: it cannot be written.
+/// Returns the families of the meters. One without metrics is omitted, because it cannot be
+/// encoded.
 pub(super) fn families(meters: &Meters) -> Vec<MetricFamily> {
     let upkeep = &meters.upkeep;
     let mut all = Vec::with_capacity(HISTOGRAMS.len() + COUNTERS.len() + 5);
@@ -52,10 +53,10 @@ pub(super) fn families(meters: &Meters) -> Vec<MetricFamily> {
     all
 }
 
-/// Name and help of a family, and where its figure is.
+/// Name and help of a family, and its histogram.
 type Histograms = (&'static str, &'static str, fn(&Meters) -> &Times);
 
-/// Name and help of a family, and how its figure is read.
+/// Name and help of a family, and how its value is read.
 type Counters = (&'static str, &'static str, fn(&Meters) -> u64);
 
 const HISTOGRAMS: [Histograms; 7] = [
@@ -165,7 +166,7 @@ fn histogram(name: &str, help: &str, times: &Times) -> MetricFamily {
     let mut all = 0;
     let mut buckets = Vec::new();
     for (bound, count) in times.cumulative() {
-        // Prometheus' text has the bucket without a bound from the number of all.
+        // Prometheus' text format derives the bucket without a bound from the total count.
         all = count;
         if bound.is_finite() {
             let mut bucket = Bucket::default();

@@ -1,4 +1,4 @@
-//! Figures of the tokio runtime that owns the connections.
+//! Metrics of the tokio runtime that owns the connections.
 
 use prometheus::{
     Counter, IntGauge,
@@ -35,7 +35,7 @@ impl RuntimeFigures {
         gauges.into_iter().flat_map(Collector::desc).chain(self.busy.desc()).collect()
     }
 
-    /// Reads the figures of a runtime, and of none when there is none yet.
+    /// Reads the metrics of a runtime; none if there is no runtime yet.
     pub(super) fn collect(runtime: Option<&Handle>) -> prometheus::Result<Vec<MetricFamily>> {
         let Some(runtime) = runtime.map(Handle::metrics) else { return Ok(Vec::new()) };
         let figures = Self::new()?;

@@ -1,9 +1,9 @@
-/// Random choices that a seed decides (SplitMix64).
+/// Random choices determined by a seed (SplitMix64).
 #[derive(Debug, Clone)]
 pub(super) struct Chance(u64);
 
 impl Chance {
-    /// Begins another sequence for each purpose.
+    /// Starts a separate sequence for each purpose.
     pub(super) fn new(seed: u64, purpose: u64) -> Self {
         Self(seed ^ purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
@@ -16,7 +16,7 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// Returns a number below `limit`, or zero where that is zero.
+    /// Returns a number below `limit`, or zero if `limit` is zero.
     pub(super) fn below(&mut self, limit: usize) -> usize {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.next() % limit).unwrap_or_default()

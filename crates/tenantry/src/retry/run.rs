@@ -9,13 +9,13 @@ use tokio::time::{Instant, sleep};
 
 use super::{RetryPolicy, Transient};
 
-/// Runs an operation until it succeeds, fails for good, or the policy has had enough.
+/// Runs an operation until it succeeds, fails permanently, or the policy is exhausted.
 ///
-/// What broke on the way may have been done all the same: nobody knows whether a statement whose
-/// connection was lost was executed. So give it what may be done twice, such as reading, or an insert
+/// A failed attempt may still have taken effect: once the connection breaks, the library cannot
+/// know whether the statement ran. Pass only idempotent operations, such as reads, or an insert
 /// with `on conflict do nothing`.
 ///
-/// The last error is returned. See [`Retrier`] for a hook and for errors of other types.
+/// Returns the last error. See [`Retrier`] for a hook and for other error types.
 ///
 /// # Examples
 ///
@@ -46,7 +46,7 @@ where
     attempt(policy, E::is_transient, E::retry_after, |_, _, _| {}, operation).await
 }
 
-/// A way of trying again, to be used for many operations.
+/// A reusable retry policy with a condition and a hook.
 ///
 /// # Examples
 ///
@@ -71,7 +71,7 @@ pub struct Retrier<E> {
 type OnRetry<E> = dyn Fn(u32, &E, Duration) + Send + Sync;
 
 impl<E: Transient + 'static> Retrier<E> {
-    /// Makes one that tries again what [is transient](Transient).
+    /// Creates a retrier for errors that are [transient](Transient).
     #[must_use]
     pub fn new(policy: RetryPolicy) -> Self {
         Self { asked: E::retry_after, ..Self::when(policy, E::is_transient) }
@@ -79,7 +79,7 @@ impl<E: Transient + 'static> Retrier<E> {
 }
 
 impl<E: 'static> Retrier<E> {
-    /// Makes one that tries again when the closure says so.
+    /// Creates a retrier for errors that the closure accepts.
     #[must_use]
     pub fn when(
         policy: RetryPolicy,
@@ -93,15 +93,15 @@ impl<E: 'static> Retrier<E> {
         }
     }
 
-    /// Sets what is called before each wait, with the number of attempts that have failed, the last
-    /// error and the wait. It runs on the task that retries, so it should be quick.
+    /// Sets a hook that is called before each delay, with the number of failed attempts, the last
+    /// error and the delay. It runs on the task that retries, so it should be quick.
     #[must_use]
     pub fn on_retry(mut self, hook: impl Fn(u32, &E, Duration) + Send + Sync + 'static) -> Self {
         self.on_retry = Arc::new(hook);
         self
     }
 
-    /// Runs an operation until it succeeds, fails for good, or the policy has had enough.
+    /// Runs an operation until it succeeds, fails permanently, or the policy is exhausted.
     ///
     /// # Errors
     ///
@@ -171,7 +171,7 @@ where
     }
 }
 
-/// Returns a number from 0 to 1 that nobody needs to be unable to guess.
+/// Returns a random number from 0 to 1, not suitable for cryptography.
 pub(crate) fn chance() -> f64 {
     let sample = u32::try_from(RandomState::new().hash_one(0_u8) >> 32).unwrap_or_default();
     f64::from(sample) / f64::from(u32::MAX)
