@@ -74,6 +74,10 @@ bench-clone *ARGS:
 bench-test-kit *ARGS:
     cargo run --release -p tenantry-bench -- test-kit {{ARGS}}
 
+# The documentation as a book, in target/book/html; installs mdBook there
+book:
+    .ci/book
+
 # The documentation, as docs.rs shows it
 doc *ARGS:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{ARGS}}

@@ -252,3 +252,38 @@ struct Operating;
 #[cfg(all(doctest, feature = "ops", feature = "serve"))]
 #[doc = include_str!("../../../docs/serving.md")]
 struct Serving;
+
+/// The code of the page compiles.
+#[cfg(all(doctest, feature = "ops", feature = "serve"))]
+#[doc = include_str!("../../../docs/isolation.md")]
+struct IsolationPage;
+
+/// The code of the page compiles.
+#[cfg(all(doctest, feature = "ops", feature = "serve"))]
+#[doc = include_str!("../../../docs/background.md")]
+struct BackgroundPage;
+
+/// The code of the page compiles.
+#[cfg(all(doctest, feature = "ops", feature = "serve"))]
+#[doc = include_str!("../../../docs/deploying.md")]
+struct DeployingPage;
+
+/// The code of the page compiles.
+#[cfg(all(doctest, feature = "ops", feature = "serve"))]
+#[doc = include_str!("../../../docs/configuration.md")]
+struct ConfigurationPage;
+
+/// The code of the page compiles.
+#[cfg(all(doctest, feature = "ops", feature = "serve"))]
+#[doc = include_str!("../../../docs/troubleshooting.md")]
+struct TroubleshootingPage;
+
+/// The code of the page compiles.
+#[cfg(all(doctest, feature = "ops", feature = "serve"))]
+#[doc = include_str!("../../../docs/from-apartment.md")]
+struct FromApartmentPage;
+
+/// The code of the page compiles.
+#[cfg(all(doctest, feature = "ops", feature = "serve"))]
+#[doc = include_str!("../../../docs/from-django-tenants.md")]
+struct FromDjangoTenantsPage;

@@ -244,7 +244,7 @@ pub(crate) enum MigrateScenario {
 }
 
 impl MigrateScenario {
-    /// Says whether it is about tenants that have tables already.
+    /// Returns `true` if the scenario needs tenants with existing tables.
     pub(crate) fn needs_tables(self) -> bool {
         matches!(self, Self::Noop | Self::OneFile | Self::Create | Self::TwoRunners)
     }

@@ -17,30 +17,30 @@ use crate::{
     times::{self, Times},
 };
 
-/// All figures, in the shape of the JSON file. A scenario that was not run is left out.
+/// All figures, in the shape of the JSON file. A scenario that was not run is omitted.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
-    /// How many times as fast the structure of a tenant is cloned as by `pg_dump`, `sed` and `psql`.
+    /// How many times faster the structure of a tenant is cloned than with `pg_dump`, `sed` and `psql`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clone_vs_pg_dump: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clone_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pg_dump_ms: Option<f64>,
-    /// How many times as fast a tenant is cloned with its rows as the rows are copied into prepared tables.
+    /// How many times faster a tenant is cloned with its rows than the rows are copied into prepared tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clone_data_vs_insert_select: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clone_data_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) insert_select_ms: Option<f64>,
-    /// How many times as fast a tenant is cloned with masked rows, without the proof, as with unchanged rows.
+    /// How many times faster a tenant is cloned with masked rows, without the proof, than with unchanged rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) anonymized_vs_plain: Option<f64>,
     /// Milliseconds for the proof that no source value is left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) proof_ms: Option<f64>,
-    /// How many times as fast a tenant is created from a template as from its migration files.
+    /// How many times faster a tenant is created from a template than from its migration files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) template_vs_files: Option<f64>,
     /// Milliseconds for one tenant from a template.

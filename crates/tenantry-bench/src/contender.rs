@@ -1,4 +1,4 @@
-//! What is compared.
+//! The implementations under comparison.
 
 mod in_order;
 mod one_pool;
@@ -13,12 +13,12 @@ pub(crate) use self::{
 };
 use crate::world::Tenant;
 
-/// A way to run one tenant's statement.
+/// A way to run a tenant's statement.
 #[derive(Debug)]
 pub(crate) enum Contender {
     /// A tenant manager.
     Tenantry(Tenantry),
-    /// One that has no say in the order.
+    /// A contender that does not choose the order.
     InOrder(InOrder),
     /// One pool of one tenant.
     OnePool(OnePool),
@@ -38,7 +38,7 @@ pub(crate) enum Ping {
 }
 
 impl Contender {
-    /// Reads the name of one of the tenant's items: which is the tenant's own id.
+    /// Reads the name of one of the tenant's items, which is the tenant's own id.
     pub(crate) async fn name_of_item(&self, tenant: &Tenant, item: i32) -> sqlx::Result<String> {
         match self {
             Self::Tenantry(tenantry) => tenantry.name_of_item(tenant, item).await,
@@ -49,7 +49,7 @@ impl Contender {
         }
     }
 
-    /// Returns how acquires have ended so far, for those that tell.
+    /// Returns the results of acquires so far, if the contender reports them.
     pub(crate) fn acquires(&self) -> Option<Acquires> {
         match self {
             Self::Tenantry(tenantry) => Some(tenantry.acquires()),
@@ -57,7 +57,7 @@ impl Contender {
         }
     }
 
-    /// Begins to record what is to be seen, for those that do.
+    /// Starts recording telemetry, if the contender supports it.
     pub(crate) fn record(&self) -> Option<Recording> {
         match self {
             Self::Tenantry(tenantry) => tenantry.record(),
@@ -76,7 +76,7 @@ impl Contender {
     }
 }
 
-/// How acquires have ended.
+/// The results of acquires.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Acquires {
     pub(crate) hit: u64,

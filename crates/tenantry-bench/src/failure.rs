@@ -1,2 +1,2 @@
-/// Why a benchmark could not be run. A missed target is none.
+/// Why a benchmark could not run. A missed target is not a failure.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;

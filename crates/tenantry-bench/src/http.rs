@@ -1,4 +1,4 @@
-//! The web benchmark: the same handler on a bare pool and on Tenantry, asked over HTTP by `wrk`.
+//! The web benchmark: the same handler on a plain pool and on Tenantry, with `wrk` as the HTTP client.
 
 mod actix_app;
 mod axum_app;
@@ -20,10 +20,10 @@ use crate::{
     world::World,
 };
 
-/// Connections to the database, for everybody.
+/// Connections to the database, for each contender.
 pub(crate) const CONNECTIONS: u32 = 20;
 
-/// Tenants where there are many.
+/// The number of tenants in the scenarios with many.
 const TENANTS: usize = 200;
 
 /// All figures, in the shape of the JSON file.
@@ -38,9 +38,9 @@ pub(crate) struct HttpReport {
 /// The figures of one framework.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figures {
-    /// Requests per second with one tenant, as a share of those on a `PgPool` at its defaults.
+    /// Requests per second with one tenant, relative to a `PgPool` with default settings.
     pub(crate) vs_bare_pgpool: f64,
-    /// The same, of those on a `PgPool` that does not ask for a sign of life on every acquire.
+    /// The same, relative to a `PgPool` without a ping on every acquire.
     pub(crate) vs_bare_pgpool_no_ping: f64,
     pub(crate) rps_bare_pgpool: f64,
     pub(crate) rps_one_tenant: f64,
@@ -48,9 +48,9 @@ pub(crate) struct Figures {
     pub(crate) p99_ms_one_tenant: f64,
     pub(crate) rps_200_tenants: f64,
     pub(crate) p99_ms_200_tenants: f64,
-    /// Most sessions on the database at a time, of the one with 200 tenants.
+    /// The maximum number of concurrent sessions on the database, in the scenario with 200 tenants.
     pub(crate) max_sessions: i64,
-    /// Answers that were not 200 and requests without one, of all of Tenantry's.
+    /// Responses other than 200 and requests without a response, over all of Tenantry's runs.
     pub(crate) errors: u64,
 }
 
@@ -63,7 +63,7 @@ struct Run {
     max_sessions: i64,
 }
 
-/// What is compared: who serves, and how many tenants are asked for.
+/// The comparison: the server, and the number of tenants that are requested.
 const CONTENDERS: [(&str, Variant, usize); 4] = [
     ("bare", Variant::Bare, 1),
     ("bare_no_ping", Variant::BareNoPing, 1),

@@ -13,25 +13,25 @@ use crate::{
     world::{ITEMS, Tenant},
 };
 
-/// What a contender has to do.
+/// The workload of a contender.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
-    /// Tasks that send one request after the other, each as soon as the one before is answered.
+    /// Tasks that send one request after the other, each after the previous response.
     pub(crate) tasks: u64,
     pub(crate) tenants: Arc<[Tenant]>,
     pub(crate) popularity: Arc<Popularity>,
 }
 
-/// What has come of it.
+/// The result of a workload.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// Requests that were answered, and rightly.
+    /// Requests with a correct response.
     pub(crate) answered: u64,
-    /// Requests that failed, or came back with another tenant's row.
+    /// Requests that failed or returned another tenant's row.
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
     pub(crate) elapsed: Duration,
-    /// How long answers took, in microseconds.
+    /// Response times, in microseconds.
     pub(crate) latency: Histogram<u64>,
 }
 
@@ -79,7 +79,7 @@ impl Tally {
     }
 }
 
-/// Has a contender do its work for so long. Equal seeds make equal requests.
+/// Runs a contender's workload for this duration. Equal seeds result in equal requests.
 pub(crate) async fn closed_loop(
     contender: &Arc<Contender>,
     work: &Work,
@@ -119,7 +119,7 @@ async fn one_task(
     tally
 }
 
-/// Says whether the answer is the tenant's own.
+/// Checks that the result belongs to the tenant.
 fn check(answer: sqlx::Result<String>, tenant: &Tenant) -> Result<(), String> {
     match answer {
         Ok(name) if name == tenant.id() => Ok(()),

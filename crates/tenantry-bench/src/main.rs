@@ -1,6 +1,6 @@
-//! Side-by-side benchmarks: Tenantry, and what people use instead, at the same work.
+//! Side-by-side benchmarks of Tenantry and common alternatives, with the same workload.
 //!
-//! See the crate's README for what each scenario does and how to read the table.
+//! The crate's README describes each scenario and how to read the table.
 
 mod args;
 mod clone;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what was asked for and returns what goes to standard output.
+/// Runs the requested benchmark and returns the text for standard output.
 fn run(args: Args) -> Result<String, Failure> {
     if let Command::Serve(args) = &args.command {
         http::serve(args, |address| print(&address.to_string()))?;

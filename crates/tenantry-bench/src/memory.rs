@@ -1,9 +1,9 @@
 use std::{fs, io};
 
-/// Memory that belongs to one process alone.
+/// Memory that belongs to a single process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PrivateMemory {
-    /// All of it, as the kernel counts it: clean and dirty.
+    /// The total as counted by the kernel: clean and dirty.
     pub(crate) bytes: u64,
 }
 
@@ -11,7 +11,7 @@ pub(crate) struct PrivateMemory {
 ///
 /// # Errors
 ///
-/// There is no such process, it belongs to somebody else, or this is not Linux.
+/// If the process does not exist or belongs to another user, or this is not Linux.
 pub(crate) fn private_memory(pid: u32) -> io::Result<PrivateMemory> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     parse(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))

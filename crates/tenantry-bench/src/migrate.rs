@@ -35,40 +35,40 @@ use crate::{
     times::{self, Times},
 };
 
-/// Tenants that Tenantry migrates at a time.
+/// The number of tenants that Tenantry migrates concurrently.
 const CONCURRENCY: usize = 4;
 
-/// All figures, in the shape of the JSON file. A scenario that was not run is left out.
+/// All figures, in the shape of the JSON file. A scenario that was not run is omitted.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
-    /// Milliseconds of a run with nothing to do.
+    /// Milliseconds of a run without pending migrations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noop_ms: Option<f64>,
-    /// Statements that the server executes for it, for each thousand tenants.
+    /// Statements that the server executes for it, per thousand tenants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noop_statements_per_1000: Option<f64>,
-    /// How many times as fast one new file is applied to all tenants as by sqlx in a loop.
+    /// How many times faster one new file is applied to all tenants than with sqlx in a loop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) one_file_speedup_vs_sqlx: Option<f64>,
-    /// How many times as fast a tenant is created as by running all files.
+    /// How many times faster a tenant is created than by running all files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) create_speedup_vs_files: Option<f64>,
-    /// The same where a spare is ready.
+    /// The same if a spare is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) spare_speedup_vs_files: Option<f64>,
-    /// The time of two runners at once, as a multiple of what one takes.
+    /// The time of two concurrent runners, as a multiple of the time of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) two_runners_ratio: Option<f64>,
-    /// Tenants in which a file was run more than once, in all runs of two at once.
+    /// Tenants in which a file was run more than once, in all runs of two concurrent runners.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) applied_twice: Option<usize>,
-    /// Files that tenants could not run because others touched the same thing.
+    /// Files that tenants could not run because others touched the same object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shared_touch_failures: Option<usize>,
-    /// Tenants in which an index was not built concurrently beside a snapshot that somebody held.
+    /// Tenants in which an index was not built concurrently while another session held a snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cic_fleet_dirty: Option<usize>,
-    /// Milliseconds of looking through 2 MB with 20,000 findings.
+    /// Milliseconds for linting 2 MB with 20,000 findings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lint_ms: Option<f64>,
     /// The speed-up where every commit waits for the disk.
@@ -77,7 +77,7 @@ pub(crate) struct Report {
     pub(crate) raw: Raw,
 }
 
-/// What the figures were made of: milliseconds of each run.
+/// The raw data of the figures: milliseconds of each run.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Raw {
     pub(crate) rounds: u32,
@@ -97,13 +97,13 @@ pub(crate) struct Raw {
     pub(crate) create: Vec<Times>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) two_runners: Vec<Times>,
-    /// Files that were run, each in a tenant, in all runs that touched something shared.
+    /// Files that were run, counted per tenant, in all runs that touched a shared object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) touched: Option<usize>,
-    /// Tenants that were to get an index.
+    /// The number of tenants that were to get an index.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) indexed: Option<usize>,
-    /// What each of two runners has said, in each round.
+    /// The reports of the two runners, in each round.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) two_runners_reports: Vec<[Ran; 2]>,
     /// Tenants where every commit waits for the disk.
@@ -170,7 +170,7 @@ async fn run_all(
     Ok(())
 }
 
-/// Runs a scenario that has a server of its own, or none.
+/// Runs a scenario that starts its own server, or needs none.
 async fn run_alone(
     args: &MigrateArgs,
     scenario: MigrateScenario,
@@ -221,7 +221,7 @@ async fn one_file_fsync(args: &MigrateArgs, report: &mut Report) -> Result<(), F
     Ok(())
 }
 
-/// Makes a manager at its defaults, which has no connection yet.
+/// Builds a manager with default settings, without any connection yet.
 fn manager(schemas: &Schemas) -> Result<TenantManager, Failure> {
     Ok(TenantManager::builder_with(schemas.options().clone()).build()?)
 }
@@ -230,7 +230,7 @@ fn options() -> MigrateOptions {
     MigrateOptions::default().concurrency(CONCURRENCY)
 }
 
-/// A report in which a tenant was not seen to gives no figure.
+/// A report with unfinished tenants does not produce a figure.
 fn checked(report: MigrateReport) -> Result<MigrateReport, Failure> {
     Ok(report.into_result()?)
 }

@@ -1,4 +1,4 @@
-//! The pool benchmark: a file for each scenario.
+//! The pool benchmark, with one file per scenario.
 
 pub(crate) mod backend_memory;
 pub(crate) mod catalog_hang;
@@ -28,10 +28,10 @@ use crate::{
 /// Tasks that send requests in the closed-loop scenarios.
 pub(crate) const TASKS: u64 = 32;
 
-/// The budget there: connections for everybody but a pool per tenant, which has many more.
+/// The budget in these scenarios: the connections of each contender except the pool per tenant, which has many more.
 pub(crate) const CONNECTIONS: u32 = 20;
 
-/// How unequal the tenants of `zipf_1000` are.
+/// The skew of the tenants of `zipf_1000`.
 const EXPONENT: f64 = 1.1;
 
 /// The benchmark with the server that it runs on.

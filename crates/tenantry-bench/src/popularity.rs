@@ -1,9 +1,9 @@
-/// Which tenant a request is for.
+/// The distribution of requests over tenants.
 #[derive(Debug, Clone)]
 pub(crate) enum Popularity {
     /// Always the first.
     One,
-    /// Any of so many, with equal chances.
+    /// Any of this many, with equal probability.
     Uniform(usize),
     /// Few of them often, most of them rarely.
     Zipf(Zipf),
@@ -19,7 +19,7 @@ impl Popularity {
     }
 }
 
-/// Zipf's law: the chance of the `k`-th tenant is in proportion to `1 / k^exponent`.
+/// Zipf's law: the probability of the `k`-th tenant is proportional to `1 / k^exponent`.
 #[derive(Debug, Clone)]
 pub(crate) struct Zipf {
     /// The chance of a tenant or one before it.

@@ -21,7 +21,7 @@ pub(crate) struct Entrant {
     pub(crate) work: Work,
 }
 
-/// Where and how long a race is run.
+/// The environment and duration of a race.
 #[derive(Debug)]
 pub(crate) struct Course {
     pub(crate) scenario: &'static str,
@@ -33,17 +33,17 @@ pub(crate) struct Course {
 /// One contender, one round.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Run {
-    /// Requests that were answered rightly.
+    /// Requests per second with a correct response.
     pub(crate) per_second: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
-    /// Requests that failed or came back with another tenant's row.
+    /// Requests that failed or returned another tenant's row.
     pub(crate) errors: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_error: Option<String>,
-    /// Most sessions of the contender on the server at a time.
+    /// The maximum number of concurrent sessions of the contender on the server.
     pub(crate) max_sessions: i64,
-    /// Acquires that found a connection of the tenant, as a share of all.
+    /// The share of acquires that found a connection of the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hit_ratio: Option<f64>,
 }
@@ -99,7 +99,7 @@ pub(crate) async fn race(course: &Course, entrants: &[Entrant]) -> Result<Vec<Se
 
 async fn run(course: &Course, entrant: &Entrant, round: Round) -> Result<Run, Failure> {
     let Entrant { name, contender, work } = entrant;
-    // Within a round everybody gets the same requests.
+    // Within a round all contenders get the same requests.
     let seed = match round {
         Round::WarmUp => 0,
         Round::Measured(round) => u64::from(round) + 1,

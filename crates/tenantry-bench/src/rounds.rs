@@ -1,11 +1,11 @@
 use crate::failure::Failure;
 
-/// Which time a contender runs.
+/// A run of a contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Round {
     /// The first time: connections are opened, caches filled. It does not count.
     WarmUp,
-    /// One that counts, from 0.
+    /// A measured run, numbered from 0.
     Measured(u32),
 }
 

@@ -1,4 +1,4 @@
-//! The benchmark of drift: the schemas of many tenants, fingerprinted and compared.
+//! The benchmark of drift detection: the schemas of many tenants, fingerprinted and compared.
 
 mod defs;
 pub(crate) mod fleet;
@@ -16,24 +16,25 @@ use crate::{
 /// All figures, in the shape of the JSON file.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
-    /// The time to compare all schemas, against one run of PostgreSQL's own functions over the same on one connection.
+    /// The time to compare all schemas, relative to one run of PostgreSQL's own functions over the same schemas on
+    /// one connection.
     pub(crate) fingerprint_vs_defs: f64,
     /// Seconds for 1,000 schemas with 20 tables each.
     pub(crate) fingerprint_1000x20_s: f64,
-    /// How many times as long 2,000 schemas take as 500, divided by four.
+    /// The ratio of the times of 2,000 and of 500 schemas, divided by four.
     pub(crate) fingerprint_growth: f64,
     /// Seconds for 200 tenants with 2 tables each.
     pub(crate) drift_200x2_s: f64,
     /// Seconds for 1,000 tenants with 2 tables each.
     pub(crate) drift_1000x2_s: f64,
-    /// Findings among tenants that are alike.
+    /// Findings among tenants that are equal.
     pub(crate) false_findings: usize,
-    /// Seconds more where one of 1,000 tenants was tampered with.
+    /// The additional seconds if one of 1,000 tenants was tampered with.
     pub(crate) tampered_extra_s: f64,
     pub(crate) raw: Raw,
 }
 
-/// What the figures were made of: milliseconds of each run.
+/// The raw data of the figures: milliseconds of each run.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Raw {
     pub(crate) rounds: u32,
@@ -122,8 +123,8 @@ async fn drift(
     times.await?.pop().ok_or_else(|| "nothing was run".into())
 }
 
-/// Compares all tenants with the first, over a manager at its defaults that has no connection yet, and returns how
-/// many have drifted that should not.
+/// Compares all tenants with the first one, on a new manager with default settings, and returns how many are wrongly
+/// reported as drifted.
 async fn compared(fleet: &Fleet, expected: usize) -> Result<usize, Failure> {
     let manager = fleet.manager()?;
     let report = manager.drift().run().await?;

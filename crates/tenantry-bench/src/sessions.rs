@@ -9,12 +9,12 @@ use tokio::{
 
 use crate::failure::Failure;
 
-/// How long to wait between two looks. One look takes the server well under a millisecond.
+/// The interval between two samples. One sample takes the server well under a millisecond.
 const PAUSE: Duration = Duration::from_millis(40);
 
-/// Counts a contender's sessions on the server, as `pg_stat_activity` shows them, while it runs.
+/// Counts a contender's sessions on the server in `pg_stat_activity` while it runs.
 ///
-/// The contender is known by its application name; the sampler's own connection has another one.
+/// The contender is identified by its application name; the sampler's own connection has a different one.
 pub(crate) struct SessionSampler {
     stop: oneshot::Sender<()>,
     most: JoinHandle<sqlx::Result<i64>>,
@@ -32,9 +32,9 @@ impl SessionSampler {
         Ok(Self { stop, most })
     }
 
-    /// Ends the sampling and returns the most sessions seen at a time.
+    /// Stops the sampling and returns the maximum number of concurrent sessions.
     pub(crate) async fn stop(self) -> Result<i64, Failure> {
-        // It has only gone before when it failed, and then the error is in the task.
+        // The receiver is only gone after a failure, and then the error is in the task.
         let _ = self.stop.send(());
         Ok(self.most.await??)
     }

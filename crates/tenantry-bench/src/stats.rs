@@ -1,6 +1,6 @@
 //! Figures of several runs.
 
-/// Returns the middle of some figures, the mean of the middle two for an even number of them.
+/// Returns the median: for an even number of figures, the mean of the middle two.
 pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = figures.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -14,8 +14,8 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
 
 /// Returns the median of the ratios within each round.
 ///
-/// What runs in one round runs within seconds, so a machine that gets slower from round to round
-/// changes both figures of a ratio. The ratio of two medians may take them from different rounds.
+/// Runs of one round are within seconds of each other, so a machine that slows down from round to round affects both
+/// figures of a ratio. The ratio of two medians could combine different rounds.
 pub(crate) fn ratio(
     ours: impl IntoIterator<Item = f64>,
     theirs: impl IntoIterator<Item = f64>,

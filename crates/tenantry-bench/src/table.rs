@@ -23,7 +23,7 @@ use crate::{
     times::Times,
 };
 
-/// Renders the figures with their targets, then what they were made of.
+/// Renders the figures with their targets, followed by the raw data.
 pub(crate) fn render(report: &Report) -> String {
     let mut figures = table(["scenario", "figure", "value", "target", ""]);
     for line in lines(report) {
@@ -48,7 +48,7 @@ pub(crate) fn render_http(report: &HttpReport) -> String {
     table.to_string()
 }
 
-/// Renders the figures of migrations with their targets, then what they were made of.
+/// Renders the figures of migrations with their targets, followed by the raw data.
 pub(crate) fn render_migrate(report: &migrate::Report) -> String {
     let mut figures = table(["scenario", "figure", "value", "target", ""]);
     for line in migrate_lines(report) {
@@ -88,7 +88,7 @@ pub(crate) fn render_schema(report: &schema::Report) -> String {
     format!("{figures}\n\n{runs}")
 }
 
-/// Renders the figures of clones with their targets, then what they were made of.
+/// Renders the figures of clones with their targets, followed by the raw data.
 pub(crate) fn render_clone(report: &clone::Report) -> String {
     let mut figures = table(["scenario", "figure", "value", "target", ""]);
     for line in clone_lines(report) {
@@ -261,7 +261,7 @@ fn http_lines(framework: &'static str, of: &Figures) -> [Line; 8] {
     ]
 }
 
-/// One figure, as people read it.
+/// One figure in the text report.
 struct Line {
     scenario: &'static str,
     figure: &'static str,
@@ -295,7 +295,7 @@ impl Line {
         [scenario.to_owned(), figure.to_owned(), value, text, mark.to_owned()]
     }
 
-    /// A ratio, which should be at least so much.
+    /// A ratio with a lower bound.
     fn times(scenario: &'static str, figure: &'static str, value: f64) -> Self {
         Self::new(scenario, figure, format!("{value:.2}x"))
     }

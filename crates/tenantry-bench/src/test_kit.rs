@@ -15,7 +15,7 @@ use crate::{
     times::{self, Times},
 };
 
-/// Most time that the kit takes to make spares for the next test.
+/// The timeout for the kit to create spares for the next test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All figures, in the shape of the JSON file.
@@ -39,12 +39,12 @@ pub(crate) struct Raw {
     pub(crate) test_kit: Vec<Times>,
 }
 
-/// Starts tests as the attribute does, each in a runtime with one thread.
+/// Starts tests like the attribute does, each in a runtime with one thread.
 pub(crate) fn run(args: &TestKitArgs) -> Result<Report, Failure> {
     let tenants = TestTenants::new(history::migrations()?);
     let outer = runtime()?;
-    // A test that is under way during the whole run, so that none is the last one, which waits for the
-    // database to be tidied.
+    // A test that runs during the whole benchmark, so that no measured one is the last, which waits for the cleanup
+    // of the database.
     let first = outer.block_on(tenants.tenant("first"))?;
     let url = first.database_url();
     let contenders = ["connect", "create_database", "tenant", "alone"];
@@ -124,7 +124,7 @@ async fn check(tenants: &[&TestTenant]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits until the kit has replaced the spares that the test before has used.
+/// Waits until the kit has replaced the spares that the previous test used.
 async fn spares_are_ready(url: &str) -> Result<(), Failure> {
     let mut conn = PgConnection::connect(url).await?;
     let deadline = Instant::now() + PATIENCE;

@@ -8,7 +8,7 @@ use crate::{
     stats::{self, median},
 };
 
-/// How long a contender took, in each round.
+/// The times of a contender, one per round.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Times {
     pub(crate) contender: &'static str,
@@ -39,7 +39,7 @@ pub(crate) fn find<'t>(all: &'t [Times], contender: &str) -> Option<&'t Times> {
     all.iter().find(|times| times.contender == contender)
 }
 
-/// Returns how many times as long one took as another, within each round, of the rounds the median.
+/// Returns the median over all rounds of the ratio of one contender's time to another's.
 pub(crate) fn ratio(all: &[Times], one: &str, another: &str) -> f64 {
     let ms =
         |contender| find(all, contender).into_iter().flat_map(|times| times.ms.iter().copied());

@@ -1,6 +1,6 @@
 use sqlx::{Executor, PgConnection, SqlSafeStr, SqlStr, raw_sql};
 
-/// Makes SQL of a text that was put together from the benchmark's own constants and numbers.
+/// Converts a text that was assembled from the benchmark's own constants and numbers to SQL.
 #[expect(clippy::disallowed_methods, reason = "nothing in these texts comes from outside")]
 pub(crate) fn trusted(sql: String) -> SqlStr {
     sqlx::AssertSqlSafe(sql).into_sql_str()

@@ -14,7 +14,7 @@ pub(crate) const ITEMS: i32 = 1_000;
 /// The statement that all contenders run: one row by its key.
 pub(crate) const NAME_OF_ITEM: &str = "select name from items where id = $1";
 
-/// Schemas that are created in one transaction. Every table holds a lock until its end.
+/// The number of schemas that are created per transaction. Every table holds a lock until its end.
 const BATCH: usize = 50;
 
 /// The server that all contenders use, and the tenants on it.
@@ -24,7 +24,7 @@ pub(crate) struct World {
     tenants: Vec<Tenant>,
 }
 
-/// A tenant, with a schema `tenant_<id>` in which every row of the table `items` holds its id.
+/// A tenant, with a schema `tenant_<id>` in which every row of the table `items` contains its id.
 #[derive(Debug, Clone)]
 pub(crate) struct Tenant(Arc<Parts>);
 
@@ -43,7 +43,7 @@ impl Tenant {
         Self(Arc::new(Parts { id, schema, set_search_path }))
     }
 
-    /// Returns the one that is there first.
+    /// Returns the first tenant.
     pub(crate) fn first() -> Self {
         Self::new(0)
     }
@@ -63,7 +63,7 @@ impl Tenant {
 }
 
 impl World {
-    /// Starts a private server with room for every contender's sessions at once.
+    /// Starts a private server with enough connection slots for all contenders at once.
     pub(crate) async fn start() -> Result<Self, Failure> {
         let server = DevServer::builder()
             .setting("max_connections", "700")
@@ -89,18 +89,18 @@ impl World {
         self.server.database_url("bench")
     }
 
-    /// Returns how a contender of this name connects. All contenders connect in the same way.
+    /// Returns the connect options of the contender with this name. All contenders connect in the same way.
     pub(crate) fn options(&self, contender: &str) -> PgConnectOptions {
         self.options.clone().application_name(contender)
     }
 
-    /// Creates an empty database beside the one of the tenants, and says how to connect to it.
+    /// Creates an empty database next to the tenants' one, and returns how to connect to it.
     pub(crate) async fn another_database(&self, name: &str) -> Result<PgConnectOptions, Failure> {
         let url = self.server.create_database(name).await?;
         Ok(PgConnectOptions::from_str(&url)?)
     }
 
-    /// Returns so many tenants, and creates those that do not exist yet.
+    /// Returns this many tenants, and creates those that do not exist yet.
     pub(crate) async fn tenants(&mut self, count: usize) -> Result<Arc<[Tenant]>, Failure> {
         let missing: Vec<_> = (self.tenants.len()..count).map(Tenant::new).collect();
         if !missing.is_empty() {
@@ -118,7 +118,7 @@ impl World {
 
 fn create_tenant(tenant: &Tenant) -> String {
     let (schema, id) = (tenant.schema(), tenant.id());
-    // Reading every row once also leaves nothing to be noted on the pages by the first reader.
+    // Reading every row once also sets the hint bits that the first reader would otherwise write.
     format!(
         "create schema {schema}; \
          create table {schema}.items (id int primary key, name text not null); \

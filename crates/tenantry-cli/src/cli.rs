@@ -13,10 +13,10 @@ use crate::{
     settings::Settings,
 };
 
-/// The commands, with what a service gives to them.
+/// The commands, together with what a service provides to them.
 ///
-/// Without anything given they are the `tenantry` binary: everything comes from flags, environment
-/// variables and `tenantry.toml`. What is given wins over those.
+/// Without any customization they are the `tenantry` binary: everything comes from flags, environment variables and
+/// `tenantry.toml`. What the service provides takes precedence.
 ///
 /// # Examples
 ///
@@ -29,21 +29,21 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Makes the commands with nothing given.
+    /// Creates the commands without any customization.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the name of the program, for its help. Default: `tenantry`.
+    /// Sets the name of the program in its help. Default: `tenantry`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Runs all commands on this manager. Default: the settings describe one.
+    /// Runs all commands on this manager. Default: a manager built from the settings.
     ///
-    /// The settings under `database`, `upkeep`, `tenants` and `pool` then have no effect. The manager is not
-    /// closed when a command ends.
+    /// The settings under `database`, `upkeep`, `tenants` and `pool` then have no effect. The manager is not closed
+    /// when a command ends.
     pub fn manager(mut self, manager: TenantManager) -> Self {
         self.given.manager = Some(manager);
         self
@@ -61,32 +61,32 @@ impl Cli {
         self
     }
 
-    /// Adds seeds, such as closures, to those of the settings' folder. One that has the name of a file there
-    /// takes its place.
+    /// Adds seeds, such as closures, to those of the settings' folder. A seed with the same name as a file there
+    /// replaces it.
     pub fn seeds(mut self, seeds: impl IntoIterator<Item = Seed>) -> Self {
         self.given.seeds.extend(seeds);
         self
     }
 
-    /// Adds a check to those of the doctor. One with the name of another replaces it.
+    /// Adds a check to those of the doctor. It replaces an existing check of the same name.
     pub fn check(mut self, check: impl Check) -> Self {
         self.given.checks.push(Arc::new(check));
         self
     }
 
-    /// Runs the command that the arguments of this process name, and returns the exit code: 0 for
-    /// fine, 1 for problems that were found, 2 for a command that could not run.
+    /// Runs the command that this process's arguments name, and returns the exit code: 0 for success, 1 if problems
+    /// were found, 2 if the command could not run.
     ///
     /// Must be called within a tokio runtime.
     ///
     /// # Cancel safety
     ///
-    /// As the library's operations, of which a command is one or a few.
+    /// As the library operations that the command calls.
     pub async fn run(self) -> ExitCode {
         self.run_with(env::args_os()).await
     }
 
-    /// Runs the command that these arguments name; the first is the name of the program.
+    /// Runs the command that these arguments name; the first one is the name of the program.
     ///
     /// # Cancel safety
     ///
@@ -101,8 +101,7 @@ impl Cli {
         }
     }
 
-    /// Runs the command as [`run`](Self::run) does, in a runtime of its own, which is made only for commands
-    /// that need one.
+    /// Runs the command like [`run`](Self::run), in a new runtime, which is created only for commands that need one.
     #[must_use]
     pub fn run_blocking(self) -> ExitCode {
         let arguments = match self.parse(env::args_os()) {

@@ -21,17 +21,17 @@ use crate::{
     settings::{Settings, key, redact},
 };
 
-/// How long leases have to come back when a command ends.
+/// How long to wait for leases to be returned when a command ends.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a command works with.
+/// The context of a command.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
     pub(crate) interrupt: Interrupt,
     given: Arc<Given>,
-    /// The name of the program, where a service has given it one.
+    /// The name of the program, if a service has set one.
     name: Option<String>,
     own: OnceLock<TenantManager>,
 }
@@ -63,12 +63,12 @@ impl Context {
         self.name.as_deref().unwrap_or("tenantry")
     }
 
-    /// Returns `true` if the service has given a manager, so that the settings about it have no effect.
+    /// Returns `true` if the service provided a manager, so that the settings about it have no effect.
     pub(crate) fn has_given_manager(&self) -> bool {
         self.given.manager.is_some()
     }
 
-    /// Returns the manager that was given, or makes the one that the settings describe.
+    /// Returns the given manager, or builds the one that the settings describe.
     pub(crate) fn manager(&self) -> Result<&TenantManager, Failure> {
         if let Some(given) = &self.given.manager {
             return Ok(given);
@@ -80,8 +80,8 @@ impl Context {
         Ok(self.own.get_or_init(|| manager))
     }
 
-    /// Makes sure that the database can be reached, before tenants are worked on one by one: without it, each of
-    /// them would fail, and the command would seem to have run.
+    /// Verifies that the database can be reached before tenants are processed one by one: otherwise each of them
+    /// would fail, and the command would seem to have run.
     pub(crate) async fn reach(&self) -> Result<(), Failure> {
         let manager = self.manager()?;
         let lease = self.interruptible("nothing was begun", manager.shared().acquire()).await?;
@@ -89,14 +89,14 @@ impl Context {
         Ok(())
     }
 
-    /// Says which database the settings name, without its password.
+    /// Returns the database that the settings name, without its password.
     pub(crate) fn database(&self) -> Option<String> {
         let url = self.settings.text(&key::DATABASE_URL).filter(|_| !self.has_given_manager())?;
         let place = self.settings.place(&key::DATABASE_URL);
         Some(format!("{place} is {}", redact::url(url)))
     }
 
-    /// Returns the migrations of tenants, where there are any.
+    /// Returns the tenants' migrations, if there are any.
     pub(crate) fn tenant_migrations(&self) -> Result<Option<Migrations>, Failure> {
         match &self.given.migrations {
             Some(given) => Ok(Some(given.clone())),
@@ -104,7 +104,7 @@ impl Context {
         }
     }
 
-    /// Returns the migrations of the shared schema, where there are any.
+    /// Returns the shared schema's migrations, if there are any.
     pub(crate) fn shared_migrations(&self) -> Result<Option<Migrations>, Failure> {
         match &self.given.shared_migrations {
             Some(given) => Ok(Some(given.clone())),
@@ -122,12 +122,12 @@ impl Context {
         })
     }
 
-    /// Returns how requests reach the database, for programs that connect by themselves.
+    /// Returns the connection of requests, for programs that connect on their own.
     pub(crate) fn connection(&self) -> Result<Connection, Failure> {
         self.settings.connection().map_err(|failure| self.without_url(failure))
     }
 
-    /// Returns how upkeep reaches the database, for programs that connect by themselves.
+    /// Returns the connection for maintenance, for programs that connect on their own.
     pub(crate) fn upkeep_connection(&self) -> Result<Connection, Failure> {
         self.settings.upkeep_connection().map_err(|failure| self.without_url(failure))
     }
@@ -154,7 +154,7 @@ impl Context {
         Ok(migrator)
     }
 
-    /// Returns what creates and changes tenants, with the migrations and seeds of a new one.
+    /// Returns the provisioner, with the migrations and seeds of a new tenant.
     pub(crate) fn provisioner(&self) -> Result<Provisioner, Failure> {
         let mut provisioner = self.manager()?.provisioner();
         if let Some(migrations) = self.tenant_migrations()? {
@@ -163,7 +163,7 @@ impl Context {
         Ok(provisioner)
     }
 
-    /// Returns the seeds of the folder and those that were given, by name.
+    /// Returns the seeds of the folder and the given ones, by name.
     pub(crate) fn seeds(&self) -> Result<Vec<Seed>, Failure> {
         let mut seeds = self.settings.seeds()?;
         seeds.retain(|seed| self.given.seeds.iter().all(|given| given.name() != seed.name()));
@@ -176,11 +176,11 @@ impl Context {
         &self.given.checks
     }
 
-    /// Runs something that can be dropped at any point, until it ends or Ctrl-C comes.
+    /// Runs an operation that can be dropped at any point, until it ends or Ctrl-C is pressed.
     ///
     /// # Errors
     ///
-    /// Its own, and that it was interrupted, with what was not done.
+    /// The operation's error, or that it was interrupted, with what was not done.
     pub(crate) async fn interruptible<T, E>(
         &self,
         not_done: &str,

@@ -1,11 +1,11 @@
 use std::process::ExitCode;
 
-/// How a command that could run has ended.
+/// The result of a command that could run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// Nothing to report.
     Fine,
-    /// Warnings, which count as problems with `--strict`.
+    /// There were warnings, which count as problems with `--strict`.
     Warnings,
     /// Problems were found.
     Problems,
@@ -14,7 +14,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Returns [`Exit::Fine`] if this holds, and [`Exit::Problems`] otherwise.
+    /// Returns [`Exit::Fine`] if `fine` is `true`, and [`Exit::Problems`] otherwise.
     pub(crate) fn fine_if(fine: bool) -> Self {
         if fine { Self::Fine } else { Self::Problems }
     }

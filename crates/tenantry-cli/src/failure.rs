@@ -2,7 +2,7 @@ use std::{error::Error as StdError, fmt};
 
 use tenantry::{ErrorKind, ErrorReport};
 
-/// Why a command could not run, in one sentence, with what to do about it.
+/// Why a command could not run, in one sentence, with a hint on what to do about it.
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
@@ -15,13 +15,13 @@ impl Failure {
         Self { message: message.into(), hint: None, is_unreachable: false }
     }
 
-    /// Adds what to do about it.
+    /// Adds a hint on what to do about it.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Adds which database it is, if it could not be reached.
+    /// Adds the database, if it could not be reached.
     pub(crate) fn of_database(self, database: impl FnOnce() -> Option<String>) -> Self {
         match self.is_unreachable && self.hint.is_none() {
             true => database().into_iter().fold(self, Self::hint),
@@ -29,18 +29,18 @@ impl Failure {
         }
     }
 
-    /// Says what was attempted when this error came.
+    /// Adds what was attempted to an error.
     pub(crate) fn while_doing(what: impl fmt::Display, error: &(dyn StdError + 'static)) -> Self {
         Self::new(format!("{what}: {}", chain(error)))
     }
 }
 
-/// An error with its causes on one line. A cause that its error has told already is left out.
+/// Formats an error with its causes on one line. A cause whose message the error already contains is omitted.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     ErrorReport::new(error).texts().join(": ")
 }
 
-/// Says in keys and commands what the library advises in its own words.
+/// Translates the library's advice to keys and commands.
 fn hint_of_catalog(message: &str) -> Option<&'static str> {
     if message.contains("TableCatalog::columns") {
         Some(
@@ -55,7 +55,7 @@ fn hint_of_catalog(message: &str) -> Option<&'static str> {
     }
 }
 
-/// The text, which is what is printed where a failure ends a program or a test.
+/// Writes the text, which is printed if a failure ends a program or a test.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,4 +1,4 @@
-//! Ctrl-C, and SIGTERM: the first asks a command to end, the second ends the process.
+//! Ctrl-C and SIGTERM: the first signal asks a command to end, the second one terminates the process.
 
 use std::process;
 
@@ -6,15 +6,15 @@ use tokio::sync::watch;
 
 use crate::output;
 
-/// The exit code of a process that a second Ctrl-C has ended, as shells have it: 128 + SIGINT.
+/// The exit code of a process that a second Ctrl-C has terminated, following the convention of shells: 128 + SIGINT.
 const KILLED: i32 = 130;
 
-/// Tells whether the command was asked to end. Cloning is cheap.
+/// Tells a command whether it was asked to end. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Begins to listen. Must be called within a runtime.
+    /// Starts listening. Must be called within a runtime.
     pub(crate) fn listen() -> Self {
         let (sender, receiver) = watch::channel(false);
         tokio::spawn(async move {
@@ -32,7 +32,7 @@ impl Interrupt {
     /// Waits until the command is asked to end.
     pub(crate) async fn wait(mut self) {
         if self.0.wait_for(|asked| *asked).await.is_err() {
-            // Without a listener nothing ever comes.
+            // Without a listener there is never a signal.
             std::future::pending::<()>().await;
         }
     }

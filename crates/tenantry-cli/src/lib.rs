@@ -1,12 +1,12 @@
-//! The command line of [Tenantry](tenantry): the `tenantry` binary, and the same commands for a
-//! service's own binary.
+//! The command line of [Tenantry](tenantry): the `tenantry` binary, and the same commands for a service's own binary.
 //!
-//! The library decides; a command parses, calls and prints. `docs/cli.md` in the repository is the guide.
+//! The library does the work; a command parses its arguments, calls the library and prints the result. The guide is
+//! `docs/cli.md` in the repository.
 //!
 //! # In a service's own binary
 //!
-//! A service that has seeds in Rust, embedded migrations or a catalog of its own gives them to [`Cli`], and
-//! has every command with them:
+//! A service with seeds in Rust, embedded migrations or a custom catalog passes them to [`Cli`], and has all
+//! commands:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -32,23 +32,23 @@
 //! }
 //! ```
 //!
-//! `my-service migrate --all`, `my-service seed --all`, `my-service doctor` and all others then do what the
-//! `tenantry` binary does, on this manager.
+//! `my-service migrate --all`, `my-service seed --all`, `my-service doctor` and all others then work like the
+//! `tenantry` binary, on this manager.
 //!
 //! # Features
 //!
 //! | feature | default | what it does |
 //! |---|---|---|
-//! | `download` | on | `doctor --demo` and `prepare` fetch server binaries where this machine has none |
-//! | `top` | on | the command `top`, with a crate that draws on terminals |
+//! | `download` | on | `doctor --demo` and `prepare` download server binaries if this machine has none |
+//! | `top` | on | the command `top`, with a crate for terminal user interfaces |
 //!
-//! A service's own binary is built sooner without them: `default-features = false`.
+//! Without these features a service's own binary builds faster: `default-features = false`.
 //!
 //! # Exit codes
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | fine; warnings, too, unless `--strict` is given |
+//! | 0 | success, possibly with warnings unless `--strict` is given |
 //! | 1 | problems were found: drift, failed tenants, an unhealthy database |
 //! | 2 | the command could not run, or was interrupted |
 
@@ -69,7 +69,7 @@ mod words;
 
 pub use cli::Cli;
 
-/// Returns the JSON Schema of what each command prints with `--json`, by the name of its file in `docs/schemas`.
+/// Returns the JSON Schema of each command's `--json` output, keyed by the name of its file in `docs/schemas`.
 #[doc(hidden)]
 #[must_use]
 pub fn json_schemas() -> std::collections::BTreeMap<&'static str, serde_json::Value> {

@@ -1,4 +1,4 @@
-//! The `tenantry` binary: the commands of [`tenantry_cli`] with nothing of a service's own.
+//! The `tenantry` binary: the commands of [`tenantry_cli`] without customization.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Asks a service for its metrics over HTTP.
+//! Fetches a service's metrics over HTTP.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::failure::{Failure, chain};
 
-/// How long a service may take to answer.
+/// The timeout for a service's response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The largest answer that is read, in bytes.
@@ -27,7 +27,7 @@ pub(crate) struct Service {
 impl Service {
     /// Reads the URL. A user and a password in it become basic authentication.
     pub(crate) fn new(text: &str) -> Result<Self, Failure> {
-        // The parser's words may repeat the password.
+        // The parser's message can contain the password.
         let mut url = Url::parse(text)
             .map_err(|error| Failure::new(format!("the URL of the metrics: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -50,13 +50,13 @@ impl Service {
                 Some(format!("Basic {}", STANDARD.encode(login)))
             }
         };
-        // Both can only fail for URLs without a host, which http has.
+        // Both can only fail for URLs without a host, which http URLs have.
         let stripped = url.set_username("").and_then(|()| url.set_password(None));
         stripped.map_err(|()| Failure::new("the URL of the metrics has no host"))?;
         let agent =
             ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().new_agent();
         let full = url.to_string();
-        // A token may be there.
+        // It can contain a token.
         url.set_query(None);
         Ok(Self { shown: url.to_string(), url: full, authorization, agent })
     }
@@ -85,7 +85,7 @@ impl Service {
         response.body_mut().with_config().limit(MOST).read_to_string().map_err(failed)
     }
 
-    /// Returns what the metrics say of the pool.
+    /// Returns the pool's figures from the metrics.
     pub(crate) async fn figures(&self) -> Result<ServiceFigures, Failure> {
         let text = self.text().await?;
         let exposition: Exposition = text.parse().map_err(|error| {

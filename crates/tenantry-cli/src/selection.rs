@@ -1,4 +1,4 @@
-//! Which tenants a command is about.
+//! Selects the tenants of a command.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ impl Selection {
     ///
     /// # Errors
     ///
-    /// When a list cannot be read, or is empty: an empty list does not mean all tenants.
+    /// If a list cannot be read or is empty: an empty list does not mean all tenants.
     pub(crate) fn ids(&self) -> Result<Option<Vec<String>>, Failure> {
         let mut ids = self.tenant.clone();
         if let Some(list) = &self.tenants {
@@ -54,7 +54,7 @@ impl Selection {
         Ok(self.ids()?.map_or(Schemas::AllTenants, Schemas::tenants))
     }
 
-    /// As [`schemas`](Self::schemas), for commands that change something: all tenants have to be asked for.
+    /// Like [`schemas`](Self::schemas), for commands that change something: all tenants must be requested explicitly.
     pub(crate) fn schemas_to_change(&self) -> Result<Schemas, Failure> {
         if self.is_given() {
             return self.schemas();

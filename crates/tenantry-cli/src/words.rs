@@ -1,6 +1,6 @@
-//! The library's advice in the words of the command line: keys and commands in the place of Rust items.
+//! Translates the library's advice to the command line: keys and commands instead of Rust items.
 
-/// What the library names, and what it is here.
+/// The library's terms, and their equivalents in the command line.
 const WORDS: [(&str, &str); 14] = [
     (".extension_schemas([\"…\"]) of the manager's builder", "tenants.extension_schemas"),
     ("ManagerBuilder::upkeep_credentials", "upkeep.url"),
@@ -18,7 +18,7 @@ const WORDS: [(&str, &str); 14] = [
     ("with mark_applied", "with `tenantry migrate mark`"),
 ];
 
-/// Translates a text for people. JSON has the library's words.
+/// Translates a text for people. JSON output keeps the library's terms.
 pub(crate) fn translated(text: &str) -> String {
     let has_items =
         text.contains("::") || text.contains("mark_applied") || text.contains("([\"…\"])");

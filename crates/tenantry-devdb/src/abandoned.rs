@@ -1,4 +1,4 @@
-//! Databases whose owner died before it could drop them.
+//! Databases whose owner died before dropping them.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::{Error, admin::Admin, cluster::is_process, database_name::DatabaseName};
 
-/// Tells where a process id means what it says: on one machine, and in one container of it.
+/// Identifies where a process id is valid: one machine, and one container on it.
 static REMARK: LazyLock<String> = LazyLock::new(|| {
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let container = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
@@ -22,9 +22,9 @@ pub(crate) async fn mark(admin: &mut Admin, name: &DatabaseName) -> Result<(), E
     admin.remark(name, &REMARK).await
 }
 
-/// Drops what dead processes left, once a process.
+/// Drops the databases of dead processes, once per process.
 ///
-/// A database that somebody is connected to is spared, and so is what was made on another machine.
+/// Databases with open connections, and databases of other machines, are kept.
 pub(crate) async fn drop_all(admin: &mut Admin) -> Result<(), Error> {
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.swap(true, Ordering::Relaxed) {
@@ -32,7 +32,7 @@ pub(crate) async fn drop_all(admin: &mut Admin) -> Result<(), Error> {
     }
     for name in admin.with_remark(&REMARK).await? {
         if name.owner().is_some_and(|pid| !is_process(pid)) {
-            // Another process may be doing the same, or somebody looks into it.
+            // Another process may be doing the same, or a client is connected to it.
             let _ = admin.drop_unused_database(&name).await;
         }
     }

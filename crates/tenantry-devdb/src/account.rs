@@ -10,12 +10,12 @@ use std::{
 
 use crate::Error;
 
-/// Accounts a server may run under when this process is root, best first.
+/// Accounts that a server can run under if this process is root, best first.
 const UNPRIVILEGED: [&str; 3] = ["postgres", "_postgres", "nobody"];
 
 /// The account a server, its `initdb` and its watchdog run under.
 ///
-/// It is the user's own, unless that is root: PostgreSQL refuses to run as root.
+/// It is the current user, unless that is root: PostgreSQL refuses to run as root.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     instead_of_root: Option<User>,
@@ -44,7 +44,7 @@ impl Account {
         Ok(Self { instead_of_root: Some(user) })
     }
 
-    /// Whether this account can enter only what everybody can enter.
+    /// Returns `true` if this account can only access what is accessible to all users.
     pub(crate) fn is_foreign(&self) -> bool {
         self.instead_of_root.is_some()
     }
@@ -55,7 +55,7 @@ impl Account {
             .map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.uid)
     }
 
-    /// Hands a file or folder that this process made to the account.
+    /// Transfers ownership of a file or folder that this process created to the account.
     pub(crate) fn take_over(&self, path: &Path) -> Result<(), Error> {
         let Some(user) = &self.instead_of_root else {
             return Ok(());
@@ -67,8 +67,8 @@ impl Account {
         )))
     }
 
-    /// A command that runs under the account, out of reach of the terminal's Ctrl-C and untouched
-    /// by the `PG…` variables of the caller's environment.
+    /// Returns a command that runs under the account, does not receive the terminal's Ctrl-C, and does not inherit
+    /// the `PG…` variables of the caller's environment.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>, folder: &Path) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
@@ -76,7 +76,7 @@ impl Account {
                 command.env_remove(name);
             }
         }
-        // Messages are read in one place below, so they must not be translated.
+        // Messages are parsed in one place below, so they must not be translated.
         command.env("LC_ALL", "C").current_dir(folder).process_group(0);
         command.stdin(Stdio::null());
         if let Some(user) = &self.instead_of_root {

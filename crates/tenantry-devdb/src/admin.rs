@@ -1,4 +1,4 @@
-//! What is asked of a server in SQL.
+//! Administrative SQL.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ pub(crate) struct Admin {
     connection: PgConnection,
 }
 
-/// What a new database starts with.
+/// The initial content of a new database.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Content<'a> {
-    /// What the server's own template has, copied in the server's own way.
+    /// The server's default template, copied with the server's default strategy.
     ServerDefault,
-    /// Nothing, copied in the way that is fastest where nothing is forced to disk.
+    /// Nothing, copied with the strategy that is fastest if nothing is forced to disk.
     Empty,
-    /// What a template has, copied in the same fast way.
+    /// A template, copied with the same fast strategy.
     Template(&'a DatabaseName),
 }
 
@@ -28,9 +28,9 @@ impl Admin {
         connect(url).await.map(|connection| Self { connection })
     }
 
-    /// Ends the session politely; without it the server logs a lost connection.
+    /// Closes the session properly; otherwise the server logs a lost connection.
     pub(crate) async fn close(self) {
-        // It ends in any case.
+        // The session ends in any case.
         let _ = self.connection.close().await;
     }
 
@@ -39,8 +39,8 @@ impl Admin {
         name: &DatabaseName,
         content: Content<'_>,
     ) -> Result<(), Error> {
-        // PostgreSQL 15's default, which writes the template through the log, took twice as long
-        // in memory and a tenth longer on a disk.
+        // PostgreSQL 15's default, which writes the template through the log, took twice as long in memory and a
+        // tenth longer on a disk.
         let by_files = match self.connection.server_version_num() {
             Some(version) if version >= 150_000 => " strategy file_copy",
             _ => "",
@@ -55,14 +55,14 @@ impl Admin {
             .map_err(Error::sql(format!("create database {name}")))
     }
 
-    /// Drops a database if there is one, with all sessions in it.
+    /// Drops a database if it exists, with all sessions in it.
     pub(crate) async fn drop_database(&mut self, name: &DatabaseName) -> Result<(), Error> {
         self.run(format!("drop database if exists {name} with (force)"))
             .await
             .map_err(Error::sql(format!("drop database {name}")))
     }
 
-    /// Drops a database unless somebody is connected to it.
+    /// Drops a database unless it has open connections.
     pub(crate) async fn drop_unused_database(&mut self, name: &DatabaseName) -> Result<(), Error> {
         self.run(format!("drop database if exists {name}"))
             .await
@@ -91,7 +91,7 @@ impl Admin {
         Ok(names.iter().filter_map(|name| DatabaseName::parse(name).ok()).collect())
     }
 
-    /// The remark on a database, if there is such a database and a remark.
+    /// Returns the remark on a database, if the database and the remark exist.
     pub(crate) async fn remark_of(&mut self, name: &DatabaseName) -> Result<Option<String>, Error> {
         sqlx::query_scalar(
             "select pg_catalog.shobj_description(oid, 'pg_database')
@@ -105,7 +105,7 @@ impl Admin {
         .map_err(Error::sql("look for a database"))
     }
 
-    /// Databases with a remark that start with `prefix` and that nobody is connected to.
+    /// Returns databases with a remark whose names start with `prefix` and that have no connections.
     ///
     /// PostgreSQL waits five seconds for sessions before it refuses to drop their database.
     pub(crate) async fn unused_with_prefix(
@@ -129,7 +129,7 @@ impl Admin {
         Ok(found.into_iter().filter_map(named).collect())
     }
 
-    /// Waits for a lock that lasts as long as the session.
+    /// Waits for a lock that is held until the end of the session.
     pub(crate) async fn lock(&mut self, number: i64) -> Result<(), Error> {
         sqlx::query("select pg_catalog.pg_advisory_lock($1)")
             .bind(number)
@@ -149,8 +149,8 @@ impl Admin {
             .map_err(Error::sql("look for a template"))
     }
 
-    /// Makes a database a template: nobody can connect to it any more, and who is in is put out,
-    /// because a database with sessions cannot be copied.
+    /// Turns a database into a template: new connections are refused and existing ones are terminated, because a
+    /// database with sessions cannot be copied.
     pub(crate) async fn make_template(&mut self, name: &DatabaseName) -> Result<(), Error> {
         let what = || Error::sql(format!("make database {name} a template"));
         self.run(format!("alter database {name} with allow_connections false"))
@@ -177,20 +177,20 @@ impl Admin {
 pub(crate) async fn run_script(url: String, sql: String) -> Result<(), Error> {
     let mut connection = connect(&url).await?;
     let result = run(&mut connection, sql).await;
-    // What counts is the result of the statements.
+    // Only the result of the statements matters.
     let _ = connection.close().await;
     result.map_err(Error::sql("run the setup SQL"))
 }
 
 async fn connect(url: &str) -> Result<PgConnection, Error> {
-    // The parser's own error may quote the URL and with it the password.
+    // The parser's own error can quote the URL and with it the password.
     let options: PgConnectOptions =
         url.parse().map_err(|_| Error::database_url("it is not a PostgreSQL URL"))?;
     PgConnection::connect_with(&options).await.map_err(Error::sql("connect to the server"))
 }
 
-/// The one place where SQL text that is put together is run: of [`DatabaseName`]s, which are
-/// harmless by construction, or by the developer who calls [`run_script`].
+/// The only place where assembled SQL text is run: from [`DatabaseName`]s, which are harmless by construction, or
+/// from the developer who calls [`run_script`].
 #[expect(
     clippy::disallowed_methods,
     reason = "there are no bind parameters for names, and scripts come from the developer"

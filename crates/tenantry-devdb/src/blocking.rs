@@ -1,10 +1,10 @@
-//! Blocking work in an async world.
+//! Runs blocking work from async code.
 
 use crate::Error;
 
-/// Runs `work`, which starts programs and waits for them, where blocking harms nobody.
+/// Runs `work`, which starts programs and waits for them, on a thread where it can block.
 ///
-/// When the future is dropped, the work goes on and its result is dropped at its end.
+/// If the future is dropped, the work continues and its result is dropped at its end.
 pub(crate) async fn blocking<T, F>(work: F) -> Result<T, Error>
 where
     T: Send + 'static,

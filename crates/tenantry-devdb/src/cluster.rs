@@ -1,4 +1,4 @@
-//! One data folder and the server that runs on it.
+//! A data folder and the server that runs on it.
 
 use std::{
     fs::{self, OpenOptions},
@@ -12,10 +12,10 @@ use std::{
 
 use crate::{Error, account::Account, discover::Binaries, settings::Settings, watchdog::Watchdog};
 
-/// How long a port that somebody else took is waited for when a server starts again.
+/// How long a restarting server waits for its port if another process has taken it.
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the server logs when its port is taken.
+/// The server's log message if its port is taken.
 const NO_PORT: &str = "could not create any TCP/IP sockets";
 
 /// The blocking half of a server; waiting is left to its caller.
@@ -25,21 +25,21 @@ pub(crate) struct Cluster {
     binaries: Binaries,
     home: PathBuf,
     port: u16,
-    /// Ends the server and removes `home` when this value is dropped or the process dies.
+    /// Stops the server and removes `home` when this value is dropped or the process dies.
     watchdog: Watchdog,
 }
 
-/// How a server that runs is stopped.
+/// How to stop a running server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop {
     /// Ends sessions, then shuts down cleanly.
     Fast,
-    /// As a crash: the next start recovers.
+    /// Like a crash: the next start runs recovery.
     Immediate,
 }
 
 impl Cluster {
-    /// Makes a data folder in `home`, which `watchdog` watches, and starts a server on it.
+    /// Creates a data folder in `home`, which `watchdog` watches, and starts a server on it.
     pub(crate) fn create(
         account: Account,
         binaries: Binaries,
@@ -51,7 +51,7 @@ impl Cluster {
         let mut cluster = Self { account, binaries, home, port, watchdog };
         cluster.init(settings)?;
         let mut result = cluster.start_once();
-        // Somebody else may have taken the free port before the server did.
+        // Another process can take the free port before the server does.
         for _ in 0..5 {
             if result.is_ok() || !cluster.log().contains(NO_PORT) {
                 break;
@@ -84,7 +84,7 @@ impl Cluster {
             .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Starts the server on the port it had.
+    /// Starts the server on its previous port.
     pub(crate) fn start(&self) -> Result<(), Error> {
         let deadline = Instant::now() + PORT_PATIENCE;
         loop {
@@ -160,12 +160,12 @@ pub(crate) fn postmaster(home: &Path) -> Option<u32> {
     is_process(pid).then_some(pid)
 }
 
-/// Whether there is a process with this id.
+/// Returns `true` if there is a process with this id.
 pub(crate) fn is_process(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
         return false;
     };
-    // EPERM means that there is one, of another user.
+    // EPERM means that the process exists and belongs to another user.
     rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
 }
 

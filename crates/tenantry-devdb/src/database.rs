@@ -1,4 +1,4 @@
-//! A database of one's own.
+//! A dedicated database.
 
 use std::{fmt, future::Future, thread, time::Duration};
 
@@ -10,14 +10,14 @@ use crate::{
     template,
 };
 
-/// Longest time that dropping a database may take before it is given up.
+/// The timeout for dropping a database.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A fresh database that lives as long as this value.
+/// A fresh database that exists until this value is dropped.
 ///
-/// It is made in the server that `DATABASE_URL` names, or else in a throwaway server that all
-/// processes of a test run share and that goes away some seconds after the last of them. See the
-/// [crate's documentation](crate) for where that server comes from.
+/// It is created in the server that `DATABASE_URL` names, or else in a throwaway server that all processes of a test
+/// run share and that stops some seconds after the last of them. See the [crate's documentation](crate) for where
+/// that server comes from.
 ///
 /// Dropping it drops the database and ends all sessions in it, which blocks for some milliseconds;
 /// [`close`](Self::close) does the same without blocking.
@@ -46,44 +46,44 @@ impl DevDatabase {
     ///
     /// # Errors
     ///
-    /// There is no server to work with, and the message says what to do; or the server named by
-    /// `DATABASE_URL` does not let us create a database.
+    /// If no server is available, in which case the message says what to do; or if the server named by `DATABASE_URL`
+    /// does not allow creating a database.
     ///
     /// # Cancel safety
     ///
-    /// When cancelled, no database is left, or the next process to start here drops it.
+    /// If cancelled, no database is left, or the next process to start here drops it.
     pub async fn create() -> Result<Self, Error> {
         let host = Host::find().await?;
         Self::create_in(&host, host.empty()).await
     }
 
-    /// Creates an empty database in the server of this URL, whatever `DATABASE_URL` says.
+    /// Creates an empty database in the server of this URL, regardless of `DATABASE_URL`.
     ///
-    /// User, password and parameters of the URL are those of the new database's; the role must be allowed to create
-    /// databases. What dead processes of this machine have left there is dropped on the way.
+    /// The new database's URL has the same user, password and parameters; the role must be allowed to create
+    /// databases. Databases that dead processes of this machine have left there are dropped along the way.
     ///
     /// # Errors
     ///
-    /// The URL is not a sound one, the server cannot be reached, or it does not let us create a database. No part of
-    /// the URL is in the error.
+    /// If the URL is invalid, the server cannot be reached, or it does not allow creating a database. The error
+    /// contains no part of the URL.
     ///
     /// # Cancel safety
     ///
-    /// When cancelled, no database is left, or the next process to start here drops it.
+    /// If cancelled, no database is left, or the next process to start here drops it.
     pub async fn create_at(server_url: &str) -> Result<Self, Error> {
         let host = Host::named(server_url)?;
         Self::create_in(&host, host.empty()).await
     }
 
-    /// Creates schemas in it where they are missing. Any name will do.
+    /// Creates schemas in it if they do not exist. Any name is allowed.
     ///
     /// # Errors
     ///
-    /// The server refuses: a name may be one that it keeps for itself.
+    /// If the server refuses, for example because a name is reserved.
     ///
     /// # Cancel safety
     ///
-    /// When cancelled, all of them are created or none.
+    /// If cancelled, either all of them are created or none.
     pub async fn create_schemas<N: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = N>,
@@ -93,44 +93,42 @@ impl DevDatabase {
         admin::run_script(self.url.clone(), sql.collect()).await
     }
 
-    /// Runs SQL of any number of statements in it, in one transaction.
+    /// Runs SQL in it, with any number of statements, in one transaction.
     ///
     /// # Errors
     ///
-    /// What the SQL fails with.
+    /// The error of the SQL.
     ///
     /// # Cancel safety
     ///
-    /// When cancelled, all of it has been done or nothing.
+    /// If cancelled, either everything is done or nothing.
     pub async fn run_script(&self, sql: &str) -> Result<(), Error> {
         admin::run_script(self.url.clone(), sql.to_owned()).await
     }
 
-    /// Creates a database that `setup_sql` has been run in.
+    /// Creates a database in which `setup_sql` has been run.
     ///
-    /// In a shared throwaway server the SQL, any number of statements in one transaction, runs once
-    /// for all tests and processes: it makes a template, and every database is a copy of it.
-    /// In the server named by `DATABASE_URL` it runs for each database, so that nothing is left
-    /// behind there.
+    /// In a shared throwaway server, the SQL (any number of statements in one transaction) runs once for all tests
+    /// and processes: it creates a template, and every database is a copy of it. In the server named by
+    /// `DATABASE_URL` it runs for each database, so that no template is left behind there.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), and what the SQL fails with.
+    /// As for [`create`](Self::create), and errors of the SQL.
     ///
     /// # Cancel safety
     ///
-    /// When cancelled, no database is left, or the next process to start here drops it.
+    /// If cancelled, no database is left, or the next process to start here drops it.
     pub async fn from_template(setup_sql: &str) -> Result<Self, Error> {
         let sql = setup_sql.to_owned();
         Self::from_setup(("sql", setup_sql), |url| admin::run_script(url, sql)).await
     }
 
-    /// Creates a database that `setup` has been run in; it is given the database's URL.
+    /// Creates a database in which `setup` has been run; `setup` gets the database's URL.
     ///
-    /// As [`from_template`](Self::from_template), for what is easier said in Rust. `key` stands for
-    /// what `setup` does: databases with equal keys are copies of one template, for some seconds
-    /// even from one run to the next. So it should change whenever the setup does, for example by
-    /// being its text.
+    /// Like [`from_template`](Self::from_template), for setups that are easier to write in Rust. `key` identifies
+    /// what `setup` does: databases with equal keys are copies of one template, for some seconds even across runs.
+    /// Change it whenever the setup changes, for example by using the setup's text as the key.
     ///
     /// # Examples
     ///
@@ -151,11 +149,11 @@ impl DevDatabase {
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), and what `setup` fails with.
+    /// As for [`create`](Self::create), and errors of `setup`.
     ///
     /// # Cancel safety
     ///
-    /// When cancelled, no database is left, or the next process to start here drops it.
+    /// If cancelled, no database is left, or the next process to start here drops it.
     pub async fn from_template_with<F, Fut, E>(key: &str, setup: F) -> Result<Self, Error>
     where
         F: FnOnce(String) -> Fut,
@@ -166,13 +164,13 @@ impl DevDatabase {
         Self::from_setup(("code", key), setup).await
     }
 
-    /// Returns the database's URL; under `DATABASE_URL` it holds the password given there.
+    /// Returns the database's URL; with `DATABASE_URL`, it contains the password given there.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Returns the database's name, `tenantry_dev_` and what makes it unique.
+    /// Returns the database's name, `tenantry_dev_` and a unique suffix.
     #[must_use]
     pub fn name(&self) -> &str {
         self.name.as_str()
@@ -182,11 +180,11 @@ impl DevDatabase {
     ///
     /// # Errors
     ///
-    /// The server cannot be reached or refuses.
+    /// If the server cannot be reached or refuses.
     ///
     /// # Cancel safety
     ///
-    /// When cancelled, the database is dropped as this value is.
+    /// If cancelled, the database is dropped together with this value.
     pub async fn close(mut self) -> Result<(), Error> {
         drop_database(&self.admin_url, &self.name).await?;
         self.is_dropped = true;
@@ -217,7 +215,7 @@ impl DevDatabase {
     async fn create_by(mut admin: Admin, host: &Host, content: Content<'_>) -> Result<Self, Error> {
         abandoned::drop_all(&mut admin).await?;
         let name = DatabaseName::unique();
-        // Made before the database is, so that a cancelled or failed creation is undone as well.
+        // Created before the database itself, so that a cancelled or failed creation is undone as well.
         let database = Self {
             url: host.database_url(&name),
             admin_url: host.admin_url(),
@@ -231,7 +229,7 @@ impl DevDatabase {
     }
 }
 
-/// Never shows the URL, which may hold a password.
+/// Never shows the URL, which can contain a password.
 impl fmt::Debug for DevDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DevDatabase").field("name", &self.name()).finish_non_exhaustive()
@@ -244,10 +242,10 @@ impl Drop for DevDatabase {
             return;
         }
         let (url, name) = (self.admin_url.clone(), self.name.clone());
-        // A thread of its own, because a runtime cannot block inside another one.
+        // A separate thread, because a runtime cannot block inside another one.
         let result = thread::spawn(move || drop_blocking(&url, &name)).join();
         if let Ok(Err(error)) = result {
-            // Nobody can be given the error, and a panic here would hide the test's own.
+            // There is no caller to return the error to, and a panic here would hide the test's own.
             eprintln!("tenantry-devdb: {error:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Names of databases, made of harmless characters only.
+//! Names of databases, which consist of harmless characters only.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::Error;
 
-/// What the names of databases that are dropped again start with.
+/// The prefix of the names of temporary databases.
 pub(crate) const PREFIX: &str = "tenantry_dev_";
 
 /// A name that needs no escaping; it exists only if it is valid.
@@ -33,8 +33,8 @@ impl DatabaseName {
 
     /// A name that no other database has.
     ///
-    /// The process id in it tells whether the owner lives; the random part keeps apart processes
-    /// of several machines or containers that use one server.
+    /// The process id in it shows whether the owner is alive; the random part distinguishes processes of several
+    /// machines or containers that use one server.
     pub(crate) fn unique() -> Self {
         static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
         static COUNT: AtomicU64 = AtomicU64::new(1);
@@ -43,9 +43,9 @@ impl DatabaseName {
         Self(format!("{PREFIX}{pid}_{n}_{tag:08x}"))
     }
 
-    /// The name of the template that is set up in the way `setup` stands for.
+    /// The name of the template with the setup that `setup` identifies.
     pub(crate) fn template(setup: impl Hash) -> Self {
-        // Every process has to come to the same name, so the hasher's keys must be the fixed ones.
+        // Every process must compute the same name, so the hasher's keys must be the fixed ones.
         let mut hasher = DefaultHasher::new();
         setup.hash(&mut hasher);
         Self(format!("tenantry_template_{:016x}", hasher.finish()))
@@ -58,7 +58,7 @@ impl DatabaseName {
         Self(format!("{}{:016x}", Self::shared_prefix(scope), hasher.finish()))
     }
 
-    /// What the names of all databases that a scope shares start with.
+    /// The prefix of the names of all databases that a scope shares.
     pub(crate) fn shared_prefix(scope: &str) -> String {
         let mut hasher = DefaultHasher::new();
         scope.hash(&mut hasher);
@@ -75,7 +75,7 @@ impl DatabaseName {
     }
 }
 
-/// In double quotes, as SQL wants it.
+/// Writes it in double quotes, as an SQL identifier.
 impl fmt::Display for DatabaseName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0)

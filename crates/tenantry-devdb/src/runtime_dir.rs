@@ -1,4 +1,4 @@
-//! The folder that all throwaway servers of one user live in.
+//! The folder that contains all throwaway servers of a user.
 
 use std::{
     env,
@@ -17,19 +17,19 @@ use crate::{
     watchdog::{Linger, Watchdog},
 };
 
-/// A socket's path may have 103 bytes everywhere; this leaves room for the names below it.
+/// A socket's path can have 103 bytes on every platform; this leaves room for the names below it.
 const LONGEST: usize = 32;
 
-/// Linux's disk in memory. Creating a database there took a tenth of the time on a disk.
+/// Linux's in-memory file system. Creating a database there took a tenth of the time on a disk.
 const MEMORY: &str = "/dev/shm";
 
 /// Containers often have 64 MB there; this many bytes hold a few hundred small databases.
 const LARGE: u64 = 4 << 30;
 
-/// Longest wait for another process that starts a server.
+/// The maximum wait for another process that starts a server.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The folder, checked to belong to nobody else.
+/// The folder, verified to belong to this user only.
 #[derive(Debug)]
 pub(crate) struct RuntimeDir {
     path: PathBuf,
@@ -43,10 +43,10 @@ pub(crate) struct StartLock<'a> {
 }
 
 impl RuntimeDir {
-    /// Opens the folder and makes it first if need be.
+    /// Opens the folder, creating it if necessary.
     ///
-    /// It is in `$TMPDIR` if that is set, else in memory if there is much, else in `/tmp`; never in
-    /// `$XDG_RUNTIME_DIR`, which is small and which an unprivileged server could not enter.
+    /// It is in `$TMPDIR` if that is set, else in memory if there is enough, else in `/tmp`; never in
+    /// `$XDG_RUNTIME_DIR`, which is small and which an unprivileged server could not access.
     pub(crate) fn open(account: &Account) -> Result<Self, Error> {
         let own = rustix::process::geteuid().as_raw();
         let place = Places::of_this_machine().choose(account.is_foreign());
@@ -90,7 +90,7 @@ impl RuntimeDir {
 }
 
 impl StartLock<'_> {
-    /// Folders of servers whose name starts with `prefix`.
+    /// Returns the folders of servers whose name starts with `prefix`.
     pub(crate) fn homes(&self, prefix: &str) -> Result<Vec<PathBuf>, Error> {
         let entries = fs::read_dir(&self.dir.path).map_err(Error::io("list the runtime folder"))?;
         Ok(entries
@@ -101,7 +101,7 @@ impl StartLock<'_> {
             .collect())
     }
 
-    /// Makes an empty folder for a server.
+    /// Creates an empty folder for a server.
     pub(crate) fn new_home(&self, prefix: &str, account: &Account) -> Result<PathBuf, Error> {
         let pid = std::process::id();
         for n in 1.. {
@@ -115,11 +115,11 @@ impl StartLock<'_> {
         unreachable!("the numbers do not end")
     }
 
-    /// Ends servers whose watchdog has been killed, and removes their folders.
+    /// Stops servers whose watchdog was killed, and removes their folders.
     pub(crate) fn clean_up(&self, account: &Account, binaries: &Binaries) -> Result<(), Error> {
         for home in self.homes("")? {
             let result = clean_up(&home, account, binaries);
-            // A living watchdog may be removing the folder this moment.
+            // A living watchdog may be removing the folder at the moment.
             if result.is_err() && home.exists() {
                 return result;
             }
@@ -132,11 +132,11 @@ fn clean_up(home: &Path, account: &Account, binaries: &Binaries) -> Result<(), E
     if Watchdog::is_alive(home)? {
         return Ok(());
     }
-    // A watchdog that nobody holds does its work at once.
+    // A watchdog without users does its work immediately.
     Watchdog::start(account, home, &binaries.program("pg_ctl"), Linger::Not).map(drop)
 }
 
-/// Where a machine has folders for temporary files.
+/// The folders for temporary files on a machine.
 #[derive(Debug)]
 struct Places {
     /// `$TMPDIR`.
@@ -148,13 +148,13 @@ struct Places {
 impl Places {
     fn of_this_machine() -> Self {
         let wanted = env::var_os("TMPDIR").filter(|value| !value.is_empty()).map(PathBuf::from);
-        // Its size counts and not what is free, so that all processes come to the same answer.
+        // The total size counts, not the free space, so that all processes reach the same result.
         let size = rustix::fs::statvfs(MEMORY).map_or(0, |disk| disk.f_blocks * disk.f_frsize);
         let is_large = size >= LARGE && Path::new(MEMORY).is_dir();
         Self { wanted, memory: is_large.then(|| PathBuf::from(MEMORY)) }
     }
 
-    /// The user's wish, unless the server could not work there; then memory, then `/tmp`.
+    /// The user's choice, unless the server could not work there; then memory, then `/tmp`.
     fn choose(self, for_everybody: bool) -> PathBuf {
         let is_usable = |folder: &PathBuf| {
             folder.as_os_str().len() <= LONGEST && !(for_everybody && is_closed(folder))

@@ -1,4 +1,4 @@
-//! A server of one's own.
+//! A dedicated server.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -15,19 +15,18 @@ use crate::{
     watchdog::{Linger, Watchdog},
 };
 
-/// A PostgreSQL server that lives as long as this value.
+/// A PostgreSQL server that runs until this value is dropped.
 ///
-/// It is for tests that stop, freeze or configure a server; where a database is enough,
-/// [`DevDatabase`](crate::DevDatabase) is faster, because many share one server.
-/// `DATABASE_URL` plays no part here: the server is private.
+/// Use it for tests that stop, freeze or configure a server; if a database is enough,
+/// [`DevDatabase`](crate::DevDatabase) is faster, because it uses a shared server. `DATABASE_URL` is ignored: the
+/// server is private.
 ///
-/// The superuser is `postgres`, without a password, over a free loopback port and over a Unix
-/// socket in [`socket_dir`](Self::socket_dir). Nothing is ever forced to disk unless a
-/// [setting](DevServerBuilder::setting) says so.
+/// The superuser is `postgres`, without a password, over a free loopback port and over a Unix socket in
+/// [`socket_dir`](Self::socket_dir). Nothing is forced to disk unless a [setting](DevServerBuilder::setting) enables
+/// it.
 ///
 /// Dropping it stops the server and removes its files, which blocks for about a tenth of a second;
-/// [`close`](Self::close) does the same without blocking. If the process dies instead, of whatever,
-/// a watchdog does it.
+/// [`close`](Self::close) does the same without blocking. If the process dies for any reason, a watchdog does it.
 ///
 /// # Examples
 ///
@@ -50,17 +49,17 @@ impl DevServer {
     ///
     /// # Errors
     ///
-    /// There are no server binaries on this machine (and the feature `download` is off or could
-    /// not fetch any), or they do not run; the message says what to do.
+    /// If this machine has no server binaries (and the feature `download` is off or could not download any), or they
+    /// do not run; the message says what to do.
     ///
     /// # Cancel safety
     ///
-    /// A start that nobody waits for any more is finished and undone in the background.
+    /// If cancelled, the start is completed and undone in the background.
     pub async fn start() -> Result<Self, Error> {
         Self::builder().start().await
     }
 
-    /// Prepares a server with settings of its own.
+    /// Returns a builder for a server with custom settings.
     pub fn builder() -> DevServerBuilder {
         DevServerBuilder { settings: Settings::default() }
     }
@@ -81,12 +80,12 @@ impl DevServer {
     ///
     /// # Errors
     ///
-    /// The name is not made of `a-z`, `0-9` and `_`, there is such a database already, or the
-    /// server is stopped.
+    /// If the name contains characters other than `a-z`, `0-9` and `_`, the database exists already, or the server is
+    /// stopped.
     ///
     /// # Cancel safety
     ///
-    /// When cancelled, the database may or may not have been created.
+    /// If cancelled, the database may or may not have been created.
     pub async fn create_database(&self, name: &str) -> Result<String, Error> {
         let name = DatabaseName::parse(name)?;
         let mut admin = Admin::connect(&self.url()).await?;
@@ -95,7 +94,7 @@ impl DevServer {
         result.map(|()| self.database_url(name.as_str()))
     }
 
-    /// Returns the loopback port, which stays the same over restarts.
+    /// Returns the loopback port, which does not change on a restart.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.cluster.port()
@@ -131,15 +130,15 @@ impl DevServer {
         cluster::last_lines(&self.cluster.log(), 50)
     }
 
-    /// Stops the server, ending every session, and starts it again on the same port and data.
+    /// Stops the server, ending every session, and starts it again with the same port and data.
     ///
     /// # Errors
     ///
-    /// The server does not stop or does not come up again; the message has the end of its log.
+    /// If the server does not stop or does not start again; the message contains the end of its log.
     ///
     /// # Cancel safety
     ///
-    /// Goes on in the background when cancelled.
+    /// If cancelled, it continues in the background.
     pub async fn restart(&self) -> Result<(), Error> {
         let cluster = Arc::clone(&self.cluster);
         blocking(move || {
@@ -149,44 +148,45 @@ impl DevServer {
         .await
     }
 
-    /// Stops the server as a crash would: sessions end without notice and the next start recovers.
+    /// Stops the server as a crash would (`immediate` shutdown): sessions end abruptly and the next start runs
+    /// recovery.
     ///
-    /// What was committed is kept, as the operating system itself does not crash. Does nothing if
-    /// the server is stopped.
+    /// Committed data is kept, because the operating system itself does not crash. Does nothing if the server is
+    /// stopped.
     ///
     /// # Errors
     ///
-    /// The server does not stop.
+    /// If the server does not stop.
     ///
     /// # Cancel safety
     ///
-    /// Goes on in the background when cancelled.
+    /// If cancelled, it continues in the background.
     pub async fn stop_now(&self) -> Result<(), Error> {
         let cluster = Arc::clone(&self.cluster);
         blocking(move || cluster.stop(Stop::Immediate)).await
     }
 
-    /// Starts the server again after [`stop_now`](Self::stop_now), on the same port and data.
+    /// Starts the server again after [`stop_now`](Self::stop_now), with the same port and data.
     ///
     /// # Errors
     ///
-    /// The server runs already or does not come up; the message has the end of its log.
+    /// If the server is already running or does not start; the message contains the end of its log.
     ///
     /// # Cancel safety
     ///
-    /// Goes on in the background when cancelled.
+    /// If cancelled, it continues in the background.
     pub async fn start_again(&self) -> Result<(), Error> {
         let cluster = Arc::clone(&self.cluster);
         blocking(move || cluster.start()).await
     }
 
-    /// Stops the server and removes its files, as dropping does, but without blocking the runtime.
+    /// Stops the server and removes its files, like dropping, but without blocking the runtime.
     ///
     /// # Cancel safety
     ///
-    /// Goes on in the background when cancelled.
+    /// If cancelled, it continues in the background.
     pub async fn close(self) {
-        // The closure cannot fail; an error could only be a panic inside it, told already.
+        // The closure cannot fail; an error can only be a panic inside it, which was already reported.
         let _ = blocking(move || {
             drop(self);
             Ok(())
@@ -205,7 +205,7 @@ impl fmt::Debug for DevServer {
     }
 }
 
-/// Settings of a [`DevServer`] that is about to start.
+/// Builder for a [`DevServer`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `start`"]
 pub struct DevServerBuilder {
@@ -215,9 +215,8 @@ pub struct DevServerBuilder {
 impl DevServerBuilder {
     /// Sets one line of `postgresql.conf`, for example `max_connections` or `fsync`.
     ///
-    /// The defaults are fast and safe for nothing but a throwaway: `fsync` and
-    /// `full_page_writes` are off, `wal_level` is minimal, `max_connections` is 300. Port,
-    /// addresses and socket folder are chosen by the crate.
+    /// The defaults are fast, and only safe for throwaway data: `fsync` and `full_page_writes` are off, `wal_level`
+    /// is minimal, `max_connections` is 300. Port, addresses and socket folder are chosen by the crate.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.set(name.into(), value.into());
         self
@@ -227,11 +226,11 @@ impl DevServerBuilder {
     ///
     /// # Errors
     ///
-    /// As [`DevServer::start`]; a setting that the server does not know fails here too.
+    /// As for [`DevServer::start`], and if the server does not know a setting.
     ///
     /// # Cancel safety
     ///
-    /// A start that nobody waits for any more is finished and undone in the background.
+    /// If cancelled, the start is completed and undone in the background.
     pub async fn start(self) -> Result<DevServer, Error> {
         let binaries = installation::find().await?;
         blocking(move || {

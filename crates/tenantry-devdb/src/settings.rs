@@ -1,4 +1,4 @@
-//! Server settings: fast by default, because nothing here has to survive a crash.
+//! Server settings: fast by default, because no data here needs to survive a crash.
 
 use crate::Error;
 
@@ -8,9 +8,8 @@ const FAST: [(&str, &str); 14] = [
     // Room for several test processes at a time.
     ("max_connections", "300"),
     ("shared_buffers", "128MB"),
-    // A crash of the machine loses the folder anyway, so nothing is forced to disk. A commit still
-    // waits until it is handed to the operating system: else tests that stop the server in mid-run
-    // would lose what they had committed.
+    // A crash of the machine loses the folder anyway, so nothing is forced to disk. A commit still waits until it is
+    // handed to the operating system: otherwise tests that stop the server midway would lose what they had committed.
     ("fsync", "off"),
     ("synchronous_commit", "on"),
     ("full_page_writes", "off"),
@@ -25,7 +24,7 @@ const FAST: [(&str, &str); 14] = [
     ("log_timezone", "UTC"),
 ];
 
-/// Settings as lines of `postgresql.conf`; of two lines for one setting the server takes the last.
+/// Settings as lines of `postgresql.conf`; if a setting occurs twice, the server uses the last line.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Settings {
     lines: Vec<(String, String)>,

@@ -22,13 +22,13 @@ use crate::{
     watchdog::{Linger, Watchdog},
 };
 
-/// Long enough for the next test binary to start, short enough to be gone when one looks.
+/// Long enough for the next test binary to start, and short enough not to be noticed.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// What this process uses; it is never let go, the kernel does that when the process ends.
+/// The server that this process uses; it is never released explicitly, the kernel does that when the process ends.
 static JOINED: Mutex<Option<Arc<SharedServer>>> = Mutex::new(None);
 
-/// This process's part in a shared server.
+/// This process's share in a shared server.
 #[derive(Debug)]
 pub(crate) struct SharedServer {
     home: PathBuf,
@@ -69,12 +69,12 @@ impl SharedServer {
         self.port
     }
 
-    /// A hold on the server for a program that is to count as a user while it runs.
+    /// Returns a handle with which a program counts as a user of the server while it runs.
     pub(crate) fn hold(&self) -> Result<Stdio, Error> {
         self.users.try_clone().map(Stdio::from).map_err(Error::io("hold the server"))
     }
 
-    /// Joins the server in `home`, unless it is not up or is going down.
+    /// Joins the server in `home`, unless it is not running or is shutting down.
     fn join_running(home: &Path) -> Option<Self> {
         let port = fs::read_to_string(home.join("ready")).ok()?.trim().parse().ok()?;
         let users = become_user(home)?;
@@ -108,7 +108,7 @@ fn is_up(home: &Path) -> bool {
     cluster::postmaster(home).is_some()
 }
 
-/// Servers that differ in this are different servers.
+/// Returns a hash of the properties that distinguish servers.
 fn key(binaries: &Binaries) -> u32 {
     let mut hasher = DefaultHasher::new();
     (env!("CARGO_PKG_VERSION"), &binaries.folder, binaries.version).hash(&mut hasher);
@@ -117,16 +117,16 @@ fn key(binaries: &Binaries) -> u32 {
     (hasher.finish() >> 32) as u32
 }
 
-/// Opens the watchdog's fifo; `None` if there is nobody to read it or no more users are taken.
+/// Opens the watchdog's fifo; `None` if no watchdog reads it or no more users are accepted.
 fn become_user(home: &Path) -> Option<File> {
     let path = home.join("users");
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let mut users = OpenOptions::new().write(true).custom_flags(nonblocking).open(&path).ok()?;
     match users.write_all(b"\n") {
-        // A full fifo has lines enough for the watchdog to see that there are users.
+        // A full fifo has enough lines for the watchdog to see that there are users.
         Err(error) if error.kind() != ErrorKind::WouldBlock => None,
-        // The watchdog renames the fifo and then looks for users a last time: if the name is still
-        // there after the fifo has been opened, that look has not been yet.
+        // The watchdog renames the fifo and then checks for users a last time: if the name still exists after the
+        // fifo was opened, that check is still to come.
         _ => path.exists().then_some(users),
     }
 }

@@ -17,17 +17,17 @@ use crate::{
 /// The lock of the process that prepares one; another number than that of templates.
 const LOCK: i64 = 0x7465_6e61_6e74_7274;
 
-/// How long a database is spared after another key was asked for: two sets of tests may take turns.
+/// How long a database is kept after another key was requested: two sets of tests can alternate.
 const OUTDATED: Duration = Duration::from_secs(60 * 60);
 
-/// How the comment on a database that is ready begins; the time follows.
+/// The start of the comment on a ready database; the time follows.
 const READY: &str = "tenantry-devdb: ready";
 
-/// A database that every process with the same scope and key finds again: the tests of a binary,
-/// and the process per test of `cargo nextest`.
+/// A database that every process with the same scope and key shares: the tests of a binary, and the process per test
+/// of `cargo nextest`.
 ///
-/// In a throwaway server it goes away with the server. In the server of `DATABASE_URL` it stays
-/// until a process of the same scope asks for another key, an hour or more later.
+/// In a throwaway server it is removed with the server. In the server of `DATABASE_URL` it stays until a process of
+/// the same scope asks for another key, an hour or more later.
 ///
 /// # Examples
 ///
@@ -52,21 +52,21 @@ pub struct SharedDatabase {
 }
 
 impl SharedDatabase {
-    /// Finds the database of a scope and a key, or creates it and runs `setup`, which is given its URL.
+    /// Finds the database of a scope and a key, or creates it and runs `setup`, which gets its URL.
     ///
-    /// One process at a time prepares; the others wait for it. `scope` names who uses the database,
-    /// for example a crate, and `key` stands for what `setup` does. Databases of the same scope and
-    /// other keys that were prepared more than an hour ago are dropped on the way, unless a process is
-    /// connected to them.
+    /// Only one process at a time prepares the database; the others wait for it. `scope` names the user of the
+    /// database, for example a crate, and `key` identifies what `setup` does. Databases of the same scope and other
+    /// keys that were prepared more than an hour ago are dropped along the way, unless a process is connected to
+    /// them.
     ///
     /// # Errors
     ///
-    /// As [`DevDatabase::create`](crate::DevDatabase::create), and what `setup` fails with. A
-    /// database whose setup has failed is prepared anew by the next caller.
+    /// As for [`DevDatabase::create`](crate::DevDatabase::create), and errors of `setup`. If the setup fails, the
+    /// next caller prepares the database anew.
     ///
     /// # Cancel safety
     ///
-    /// When cancelled, the next caller prepares the database anew.
+    /// If cancelled, the next caller prepares the database anew.
     pub async fn prepare<F, Fut, E>(scope: &str, key: &str, setup: F) -> Result<Self, Error>
     where
         F: FnOnce(String) -> Fut,
@@ -76,11 +76,11 @@ impl SharedDatabase {
         Self::prepare_in(&Host::find().await?, scope, key, setup).await
     }
 
-    /// As [`prepare`](Self::prepare), in the server of this URL, whatever `DATABASE_URL` says.
+    /// Like [`prepare`](Self::prepare), in the server of this URL, regardless of `DATABASE_URL`.
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare), and an unusable URL. No part of the URL is in the error.
+    /// As for [`prepare`](Self::prepare), and if the URL is invalid. The error contains no part of the URL.
     ///
     /// # Cancel safety
     ///
@@ -99,7 +99,7 @@ impl SharedDatabase {
         Self::prepare_in(&Host::named(server_url)?, scope, key, setup).await
     }
 
-    /// Returns the database's URL; in a given server it holds the password given there.
+    /// Returns the database's URL; in a given server, it contains the password given there.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -134,7 +134,7 @@ impl SharedDatabase {
     }
 }
 
-/// Never shows the URL, which may hold a password.
+/// Never shows the URL, which can contain a password.
 impl fmt::Debug for SharedDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedDatabase").field("name", &self.name()).finish_non_exhaustive()
@@ -146,13 +146,13 @@ async fn is_ready(admin: &mut Admin, name: &DatabaseName) -> Result<bool, Error>
     Ok(remark.is_some_and(|remark| remark.starts_with(READY)))
 }
 
-/// Drops databases of the scope that were prepared a while ago for other keys.
+/// Drops databases of the scope that were prepared for other keys some time ago.
 async fn drop_outdated(admin: &mut Admin, scope: &str) -> Result<(), Error> {
     let prefix = DatabaseName::shared_prefix(scope);
     for (name, remark) in admin.unused_with_prefix(&prefix).await? {
         let prepared = remark.strip_prefix(READY).and_then(|time| time.trim().parse().ok());
         if prepared.is_some_and(|at| now().saturating_sub(Duration::from_secs(at)) > OUTDATED) {
-            // Somebody may have connected just now.
+            // A client may have connected just now.
             let _ = admin.drop_unused_database(&name).await;
         }
     }
@@ -192,12 +192,12 @@ where
     admin.remark(name, &format!("{READY} {}", now().as_secs())).await
 }
 
-/// Keeps the throwaway server that this process has joined up for a while after its last user, for
-/// somebody who wants to look at what is in it. Returns `false` if this process has joined none.
+/// Keeps the throwaway server that this process has joined running for a while after its last user, for inspection.
+/// Returns `false` if this process has not joined one.
 ///
 /// # Errors
 ///
-/// The program `sleep`, which stands for the user, cannot be started.
+/// If the program `sleep`, which acts as the user, cannot be started.
 pub fn keep_server_up(duration: Duration) -> Result<bool, Error> {
     let Some(server) = crate::shared::SharedServer::joined() else { return Ok(false) };
     let mut command = Command::new("sleep");

@@ -1,4 +1,4 @@
-//! Databases that others are copied from.
+//! Template databases.
 
 use std::future::Future;
 
@@ -9,18 +9,17 @@ use crate::{
     host::Host,
 };
 
-/// Any number will do that nobody else locks in a database of ours.
+/// Any number that no other code locks in one of our databases.
 const LOCK: i64 = 0x7465_6e61_6e74_7279;
 
-/// Makes the template unless there is one, whoever else tries to at the same time.
+/// Creates the template unless it exists, safely in the presence of concurrent callers.
 ///
-/// The lock is the server's, so it holds between tasks, threads and processes alike. It ends with the
-/// session, also when the process dies. It is one lock for all templates: setting up two at a time would not be
-/// faster by much.
+/// The lock is on the server, so it works across tasks, threads and processes. It is released with the session, even
+/// if the process dies. There is one lock for all templates: setting up two concurrently would not be much faster.
 ///
 /// # Cancel safety
 ///
-/// When cancelled, a half-made template is left, which the next caller replaces.
+/// If cancelled, a half-made template is left, which the next caller replaces.
 pub(crate) async fn ensure<F, Fut>(
     admin: &mut Admin,
     host: &Host,

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Version of a PostgreSQL server, such as 15.14.
 ///
-/// Versions are ordered, so `version >= Version::new(15, 0)` reads as it should.
+/// Versions are ordered: `version >= Version::new(15, 0)`.
 ///
 /// # Examples
 ///
@@ -21,7 +21,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// Makes a version from its two numbers.
+    /// Creates a version from its two numbers.
     #[must_use]
     pub const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor }

@@ -1,4 +1,4 @@
-//! The process that outlives its users and cleans up after them.
+//! The watchdog: a process that outlives the server's users and cleans up after them.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -10,21 +10,21 @@ use std::{
 
 use crate::{Error, account::Account};
 
-/// A shell is on every Unix; a library has no program of its own to start.
+/// Every Unix has a shell, whereas a library cannot ship a separate program.
 const SCRIPT: &str = include_str!("watchdog.sh");
 
-/// How a server is given up when its users have gone.
+/// When to stop a server whose users are gone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Linger {
-    /// At once, when the process that started it has gone or lets go.
+    /// Immediately after the process that started it ends or releases it.
     Not,
-    /// This long after the last process that joined it has gone.
+    /// This long after the last process that joined it has ended.
     For(Duration),
 }
 
-/// Holds a server: as long as this value lives, its watchdog lets the server run.
+/// Keeps a server running: while this value exists, the watchdog does not stop the server.
 ///
-/// The kernel closes the pipe when the process dies, whatever it dies of.
+/// The kernel closes the pipe when the process dies for any reason.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     pipe: Option<PipeWriter>,
@@ -32,9 +32,9 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts the watchdog of the server in `home`, which need not have been started yet.
+    /// Starts the watchdog of the server in `home`, which need not be running yet.
     ///
-    /// It never sees the terminal's Ctrl-C, because it is in a process group of its own.
+    /// It does not receive the terminal's Ctrl-C, because it is in a separate process group.
     pub(crate) fn start(
         account: &Account,
         home: &Path,
@@ -64,10 +64,11 @@ impl Watchdog {
         Ok(Self { pipe: Some(writer), child })
     }
 
-    /// One more hold on the server, for a program that works on it: the watchdog waits for its end.
+    /// Returns another handle on the server, for a program that works on it: the watchdog waits until the program
+    /// ends.
     ///
-    /// Without it, a process killed during a start would have its folder removed while `initdb` goes
-    /// on in it, which leaves shared memory behind.
+    /// Without it, the folder of a process that is killed during a start would be removed while `initdb` continues in
+    /// it, which leaves shared memory behind.
     pub(crate) fn hold(&self) -> Result<Stdio, Error> {
         let pipe = self.pipe.as_ref().expect("the pipe is let go only when this is dropped");
         pipe.try_clone().map(Stdio::from).map_err(Error::io("hold the server"))
@@ -79,11 +80,11 @@ impl Watchdog {
     }
 }
 
-/// Lets go and waits until server and folder are gone.
+/// Releases the server and waits until the server and its folder are gone.
 impl Drop for Watchdog {
     fn drop(&mut self) {
         drop(self.pipe.take());
-        // A failure means that somebody else has waited for the child: it is gone.
+        // A failure means that the child was already waited for: it is gone.
         let _ = self.child.wait();
     }
 }

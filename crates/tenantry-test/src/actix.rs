@@ -1,4 +1,4 @@
-//! Requests to actix-web as the test's tenant.
+//! Requests to actix-web applications as the test's tenant.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use actix_web::{
 use crate::TestTenant;
 
 impl TestTenant {
-    /// Begins a request that carries the tenant's [header](Self::header).
+    /// Starts building a request with the tenant's [header](Self::header).
     ///
     /// # Examples
     ///
@@ -36,15 +36,15 @@ impl TestTenant {
         TestRequest::default().insert_header(self.header())
     }
 
-    /// Sends a request to an application made by [`init_service`](actix_web::test::init_service), and
-    /// reads the response to its end.
+    /// Sends a request to an application created by [`init_service`](actix_web::test::init_service), and reads the
+    /// complete response.
     ///
-    /// The response counts as [read](Self::has_read) by this tenant. An error that a middleware returns
-    /// becomes the response that a client would get.
+    /// The response is recorded as [read](Self::has_read) by this tenant. An error returned by a middleware becomes
+    /// the response that a client would get.
     ///
     /// # Panics
     ///
-    /// When the body of the response fails.
+    /// If the body of the response fails.
     pub async fn call_actix<S, B>(&self, app: &S, request: TestRequest) -> HttpResponse<Bytes>
     where
         S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,

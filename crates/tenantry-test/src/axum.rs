@@ -1,4 +1,4 @@
-//! Requests to axum, or any other tower service, as the test's tenant.
+//! Requests to axum routers, or any other tower service, as the test's tenant.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::TestTenant;
 
 impl TestTenant {
-    /// Begins a request that carries the tenant's [header](Self::header).
+    /// Starts building a request with the tenant's [header](Self::header).
     ///
     /// # Examples
     ///
@@ -35,13 +35,13 @@ impl TestTenant {
         Request::builder().method(method).uri(uri).header(name, id)
     }
 
-    /// Sends a request to a router or another tower service, and reads the response to its end.
+    /// Sends a request to a router or another tower service, and reads the complete response.
     ///
-    /// The response counts as [read](Self::has_read) by this tenant.
+    /// The response is recorded as [read](Self::has_read) by this tenant.
     ///
     /// # Panics
     ///
-    /// When the service or the body of its response fails.
+    /// If the service or the body of its response fails.
     pub async fn call<S, B>(&self, service: &S, request: Request<Body>) -> Response<Bytes>
     where
         S: Service<Request<Body>, Response = Response<B>, Error: fmt::Debug> + Clone,

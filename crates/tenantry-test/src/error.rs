@@ -1,10 +1,10 @@
-//! The crate's one error.
+//! The crate's only error type.
 
 use std::{error::Error as StdError, fmt};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// Says what the kit attempted; the source says why it failed.
+/// The operation that the kit attempted; the source says why it failed.
 ///
 /// `Debug` prints both as text, because this error is mostly seen through `unwrap` in a test or as
 /// a test's result. No message contains a URL or a password.
@@ -14,7 +14,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// Makes an error of another one, with what was attempted before it.
+    /// Wraps another error with what was attempted.
     pub(crate) fn from<E: Into<Source>>(attempted: impl Into<String>) -> impl FnOnce(E) -> Self {
         let attempted = attempted.into();
         move |source| Self { attempted, source: Some(source.into()) }

@@ -1,4 +1,4 @@
-//! What the attribute expands to. Not for direct use: it changes without notice.
+//! Support for the code that the attribute expands to. Not public API: it can change in any release.
 
 use std::{
     future::Future,
@@ -12,7 +12,7 @@ use tokio::{runtime::Builder, task::LocalSet};
 
 use crate::{Error, TestTenant, TestTenants, keep::Outcome, tenants::migrations_of};
 
-/// What the arguments of the attribute say.
+/// The arguments of the attribute.
 #[derive(Debug)]
 pub struct Plan {
     /// The path of the test function.
@@ -21,23 +21,23 @@ pub struct Plan {
     pub migrations: &'static str,
     /// The folder of the migrations of the shared schema.
     pub shared: Option<&'static str>,
-    /// A function that describes the tenants, in place of the folders.
+    /// A function that returns the tenants, instead of the folders.
     pub tenants: Option<fn() -> TestTenants>,
     /// Names and texts of fixtures.
     pub fixtures: &'static [(&'static str, &'static str)],
-    /// Whether the test has a database of its own.
+    /// Whether the test has a separate database.
     pub alone: bool,
-    /// Worker threads of a runtime with several threads.
+    /// The number of worker threads of a multi-threaded runtime.
     pub threads: Option<usize>,
 }
 
-/// What a test may return.
+/// A return type of tests.
 #[diagnostic::on_unimplemented(
     message = "a test returns `()` or a `Result`, not `{Self}`",
     label = "let the test return `()` or a `Result`"
 )]
 pub trait Ending {
-    /// Returns `true` if the test has failed.
+    /// Returns `true` if the test failed.
     fn has_failed(&self) -> bool;
 }
 
@@ -53,11 +53,11 @@ impl<T, E> Ending for Result<T, E> {
     }
 }
 
-/// Runs a test with a tenant in a runtime that ends with the test.
+/// Runs a test with a tenant, in a runtime that ends with the test.
 ///
 /// # Panics
 ///
-/// As the test does, or when there is no tenant for it.
+/// If the test panics, or if no tenant can be created for it.
 pub fn run<F, R>(plan: Plan, test: impl FnOnce(TestTenant) -> F) -> R
 where
     F: Future<Output = R>,
@@ -83,7 +83,7 @@ where
 {
     let tenant = plan.tenant().await.unwrap_or_else(|error| panic!("tenantry-test: {error:?}"));
     let world = Arc::clone(&tenant.world);
-    // What follows runs whether the test panics or not.
+    // The following runs whether or not the test panics.
     let ended = AssertUnwindSafe(async { test(tenant).await }).catch_unwind().await;
     let failed = ended.as_ref().map_or(true, Ending::has_failed);
     world.end(if failed { Outcome::Failed } else { Outcome::Passed }).await;

@@ -1,17 +1,17 @@
-//! Whether the schemas of a test are kept, and how somebody gets at them.
+//! Whether the schemas of a test are kept, and how to access them.
 
 use std::{env, time::Duration};
 
 use tenantry_devdb::keep_server_up;
 use url::Url;
 
-/// The variable that asks for schemas to be kept.
+/// The variable that causes schemas to be kept.
 pub(crate) const VARIABLE: &str = "TENANTRY_TEST_KEEP";
 
-/// How long a throwaway server with a kept schema stays up after the tests.
+/// How long a throwaway server with a kept schema keeps running after the tests.
 const STAY: Duration = Duration::from_secs(15 * 60);
 
-/// How a test has ended.
+/// The outcome of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Passed,
@@ -47,7 +47,7 @@ pub(crate) fn tell(test: &str, database_url: &str, schema: &str) {
 
 fn without_password(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return "postgres://…".to_owned() };
-    // It fails for URLs without a host alone, which have no password either.
+    // It only fails for URLs without a host, which have no password either.
     let _ = url.set_password(None);
     let pairs: Vec<_> =
         url.query_pairs().into_owned().filter(|(key, _)| !key.contains("pass")).collect();

@@ -1,4 +1,4 @@
-//! Looks after the database of a run, beside the tests: drops what they leave and makes new spares.
+//! Maintains the database of a run alongside the tests: drops what they leave behind and creates new spares.
 
 use std::{
     io::{self, Write as _},
@@ -20,28 +20,28 @@ use crate::{
     kit, name, server,
 };
 
-/// Longest time that the end of a test waits for the database to be tidied.
+/// The maximum time that the end of a test waits for the cleanup of the database.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long no test begins or ends before used spares are replaced, unless half of them are gone:
-/// migrations would take the processor and the server from a test that starts.
+/// The idle time without a test starting or ending before used spares are replaced, unless half of them are used:
+/// migrations would take processor and server time from a test that starts.
 const QUIET: Duration = Duration::from_millis(30);
 
-/// A thread with a runtime of its own: tests and their runtimes come and go.
+/// A thread with a separate runtime, because tests and their runtimes come and go.
 ///
-/// Its manager, whose connections are there already, makes the tenants of all tests.
+/// Its manager, which is already connected, creates the tenants of all tests.
 pub(crate) struct Keeper {
     orders: UnboundedSender<Order>,
     provisioner: Provisioner,
 }
 
-/// Tests that make a tenant at the same time without waiting for each other.
+/// The number of tests that can create a tenant concurrently without waiting.
 const AT_ONCE: usize = 8;
 
 enum Order {
-    /// A test has ended, which had these schemas.
+    /// A test with these schemas has ended.
     Ended { test: String, schemas: Vec<String>, outcome: Outcome },
-    /// Somebody waits until there is nothing left to drop, or to refill either.
+    /// A caller waits until there is nothing left to drop, or also nothing to refill.
     Tell { done: Sender<()>, refilled: bool },
     /// A spare was used.
     Claimed,
@@ -64,7 +64,7 @@ impl Keeper {
                     }
                     Err(error) => (None, Err(error)),
                 };
-                // Nobody waits when the test was cancelled; the next one finds the keeper at work.
+                // There is no receiver if the test was cancelled; the next one finds the keeper running.
                 drop(tell_ready.send(result));
                 if let Some(work) = work {
                     work.run(received).await;
@@ -77,22 +77,22 @@ impl Keeper {
         Ok(Self { orders, provisioner })
     }
 
-    /// Makes tenants whose schemas start with what those of this [process](name::prefix_of_process) do.
+    /// Creates tenants whose schemas have the prefix of this [process](name::prefix_of_process).
     pub(crate) fn provisioner(&self) -> Provisioner {
         self.provisioner.clone()
     }
 
-    /// Has the schemas of a test dropped, or kept when that was asked for.
+    /// Drops the schemas of a test, or keeps them if requested.
     pub(crate) fn test_ended(&self, test: String, schemas: Vec<String>, outcome: Outcome) {
         self.order(Order::Ended { test, schemas, outcome });
     }
 
-    /// Has a spare made in place of one that was used.
+    /// Replaces a spare that was used.
     pub(crate) fn claimed(&self) {
         self.order(Order::Claimed);
     }
 
-    /// Blocks until everything that was ordered is done.
+    /// Blocks until all orders are processed.
     pub(crate) fn wait(&self, refilled: bool) {
         let (done, told): (_, Receiver<()>) = channel();
         self.order(Order::Tell { done, refilled });
@@ -102,17 +102,17 @@ impl Keeper {
     }
 
     fn order(&self, order: Order) {
-        // It is received for as long as the process runs.
+        // The receiver exists until the process ends.
         drop(self.orders.send(order));
     }
 }
 
-/// Writes past the output that is captured for a test: which test that would be is a matter of chance.
+/// Writes past the captured output of a test, since it would be arbitrary which test that is.
 fn warn(text: &str) {
     drop(writeln!(io::stderr(), "tenantry-test: {text}"));
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct Work {
     conn: PgConnection,
     provisioner: Provisioner,
@@ -147,7 +147,7 @@ impl Work {
             };
             let Some(mut next) = order else { return };
             let is_quiet = next.is_none();
-            // What tests have left goes before new spares, because a test may wait for it.
+            // Leftovers of tests come before new spares, because a test may wait for their removal.
             while let Some(order) = next {
                 match order {
                     Order::Ended { test, schemas, outcome } => {
@@ -163,11 +163,11 @@ impl Work {
             let is_due = is_quiet || claimed * 2 >= self.spares || !refilled_too.is_empty();
             if claimed > 0 && is_due {
                 claimed = 0;
-                // A test finds none, then, and runs its migrations, which says what is wrong.
+                // A test then finds none, and runs its migrations, which reports the error.
                 drop(self.provisioner.fill_spares(self.spares).await);
             }
             if !std::mem::replace(&mut swept, true) {
-                // Another process may do the same; what stays is found the next time.
+                // Another process may do the same; what is left is found the next time.
                 if let Err(error) = kit::sweep(&mut self.conn).await {
                     warn(&format!("schemas of earlier processes may be left: {error}"));
                 }
@@ -191,7 +191,7 @@ impl Work {
 
 fn tell(waiting: &mut Vec<Sender<()>>) {
     for done in waiting.drain(..) {
-        // It may have given up waiting.
+        // The caller may have stopped waiting.
         let _ = done.send(());
     }
 }

@@ -1,4 +1,4 @@
-//! The kit's own statements, all of them text that is known when it is compiled: see `kit.sql`.
+//! The kit's own statements, all known at compile time: see `kit.sql`.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use sqlx::{Connection as _, Executor as _, PgConnection, Postgres};
 
 use crate::name;
 
-/// How long a schema that was kept is spared.
+/// How long a kept schema is preserved.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What every key of an advisory lock of the kit starts with.
+/// The start of every advisory lock key of the kit.
 const LOCK: i64 = 0x7465_7374 << 32;
 
-/// Installs the kit's functions in a database that tests are to run in.
+/// Installs the kit's functions in a database for tests.
 pub(crate) async fn install(conn: &mut PgConnection) -> sqlx::Result<()> {
     let mut tx = conn.begin().await?;
     tx.execute(sqlx::raw_sql(include_str!("kit.sql"))).await?;
     tx.commit().await
 }
 
-/// Holds the lock that tells others, until the session ends, that this process lives.
+/// Holds the lock that shows until the end of the session that this process is alive.
 pub(crate) async fn hold_process(conn: &mut PgConnection) -> sqlx::Result<()> {
     let key = LOCK | i64::from(*name::PROCESS);
     sqlx::query("select pg_catalog.pg_advisory_lock($1)").bind(key).execute(conn).await.map(drop)
 }
 
-/// Drops the schemas of processes that died before they could.
+/// Drops the schemas of processes that died before they could do so.
 pub(crate) async fn sweep(conn: &mut PgConnection) -> sqlx::Result<()> {
     for schema in left_behind(conn).await? {
         let Some(process) = name::process_of(&schema).filter(|process| *process != *name::PROCESS)
@@ -44,7 +44,7 @@ pub(crate) async fn sweep(conn: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Schemas of tests, but for those that were kept a while ago.
+/// Returns schemas of tests, except those that were kept recently.
 async fn left_behind(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
         "select n.nspname::pg_catalog.text
@@ -63,7 +63,7 @@ async fn left_behind(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     .await
 }
 
-/// Drops a schema with everything in it, and ends the sessions that still hold locks there.
+/// Drops a schema with all its contents, and terminates sessions that still hold locks there.
 pub(crate) async fn drop_schema(conn: &mut PgConnection, schema: &str) -> sqlx::Result<()> {
     for lock_timeout in ["200ms", "10s"] {
         let mut tx = conn.begin().await?;
@@ -80,8 +80,8 @@ pub(crate) async fn drop_schema(conn: &mut PgConnection, schema: &str) -> sqlx::
     Ok(())
 }
 
-/// Ends sessions that hold locks on tables of a schema. Those that wait for one may be other tests',
-/// which look at all tables of the database.
+/// Terminates sessions that hold locks on tables of a schema. Sessions that wait for a lock can belong to other
+/// tests, which read all tables of the database.
 async fn end_sessions_in(conn: &mut PgConnection, schema: &str) -> sqlx::Result<()> {
     sqlx::query(
         "select pg_catalog.pg_terminate_backend(pid)
@@ -108,12 +108,12 @@ fn is_lock_timeout(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
 }
 
-/// Keeps a schema from being swept, for a day.
+/// Protects a schema from being swept, for a day.
 pub(crate) async fn keep_schema(conn: &mut PgConnection, schema: &str) -> sqlx::Result<()> {
     sqlx::query("select tenantry_test.keep_schema($1)").bind(schema).execute(conn).await.map(drop)
 }
 
-/// Fills the tables of a schema with poison, and returns each table with why it could not be filled.
+/// Fills the tables of a schema with poison, and returns each table with the error if it could not be filled.
 pub(crate) async fn poison(
     conn: impl sqlx::Executor<'_, Database = Postgres>,
     schema: &str,
@@ -130,7 +130,7 @@ pub(crate) async fn poison(
         .await
 }
 
-/// What tables hold, looked up in the search path of the session.
+/// Reads the contents of tables, resolved along the search path of the session.
 pub(crate) async fn contents(
     conn: impl sqlx::Executor<'_, Database = Postgres>,
     tables: &[String],
@@ -138,7 +138,7 @@ pub(crate) async fn contents(
     sqlx::query_scalar("select tenantry_test.contents($1)").bind(tables).fetch_one(conn).await
 }
 
-/// Rows of a schema that hold one of these texts, as pairs of table and row.
+/// Finds rows of a schema that contain one of these texts, as pairs of table and row.
 pub(crate) async fn find(
     conn: &mut PgConnection,
     schema: &str,

@@ -1,4 +1,4 @@
-//! Names of tests' tenants and of their schemas: readable, and no two alike.
+//! Readable, unique names of tests' tenants and of their schemas.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -8,22 +8,22 @@ use std::{
     },
 };
 
-/// What the schemas of all tests start with.
+/// The prefix of the schemas of all tests.
 pub(crate) const PREFIX: &str = "test_";
 
-/// Longest part of a test's name in an id: with prefix, process, number and ending it makes 63 bytes.
+/// The maximum length of a test's name in an id: with prefix, process, number and suffix it makes 63 bytes.
 const LONGEST: usize = 32;
 
-/// A number that tells this process from all others which use a database.
+/// A number that distinguishes this process from all others that use a database.
 pub(crate) static PROCESS: LazyLock<u32> =
     LazyLock::new(|| (RandomState::new().hash_one(()) >> 32) as u32);
 
-/// What the schemas of this process start with.
+/// Returns the prefix of the schemas of this process.
 pub(crate) fn prefix_of_process() -> String {
     format!("{PREFIX}{:08x}_", *PROCESS)
 }
 
-/// What the names of one test's tenants start with, behind the prefix of the process.
+/// Returns the prefix of one test's tenants, after that of the process.
 pub(crate) fn unique_number() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     format!("{}_", COUNT.fetch_add(1, Ordering::Relaxed))
@@ -36,8 +36,8 @@ pub(crate) fn process_of(schema: &str) -> Option<u32> {
     (process.len() == 8).then(|| u32::from_str_radix(process, 16).ok()).flatten()
 }
 
-/// A tenant id out of the name of a test such as `users::lists_all`: its last part, in characters
-/// that a host name may have, too.
+/// Converts the name of a test such as `users::lists_all` to a tenant id: its last part, in characters that are also
+/// valid in a host name.
 pub(crate) fn id_of(test: &str) -> String {
     let last = test.rsplit("::").next().unwrap_or(test);
     let words = last.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

@@ -1,4 +1,4 @@
-//! The one database of a run, found by every process of it.
+//! The database of a run, which all its processes share.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::{Error, TestTenants, keeper::Keeper, kit, server};
 
-/// A prepared database, and who looks after it in this process.
+/// A prepared database, and its keeper in this process.
 pub(crate) struct Run {
     pub(crate) url: String,
     pub(crate) keeper: Keeper,
@@ -28,7 +28,7 @@ type Runs = HashMap<String, Arc<OnceCell<Arc<Run>>>>;
 static RUNS: LazyLock<Mutex<Runs>> = LazyLock::new(Mutex::default);
 
 impl Run {
-    /// Finds the database that tests with these tenants run in, or prepares it.
+    /// Finds or prepares the database for tests with these tenants.
     pub(crate) async fn of(tenants: &TestTenants) -> Result<Arc<Self>, Error> {
         let key = tenants.key();
         let cell = {
@@ -58,13 +58,13 @@ impl Run {
     }
 }
 
-/// The first migrations of each key, which know what was found out about them.
+/// The first migrations of each key, which cache what was determined about them.
 static FOUND_OUT: LazyLock<Mutex<HashMap<String, Migrations>>> = LazyLock::new(Mutex::default);
 
 /// Returns equal migrations that tests of this process have used before, or these.
 ///
-/// A set of migrations is searched for what keeps the name of a schema before the first spare is
-/// claimed, which takes longer than the claim.
+/// Before the first spare is claimed, a set of migrations is searched for objects that store the name of a schema,
+/// which takes longer than the claim.
 pub(crate) fn migrations_used_before(tenants: &TestTenants) -> Migrations {
     let mut found_out = FOUND_OUT.lock().unwrap_or_else(PoisonError::into_inner);
     found_out.entry(tenants.key()).or_insert_with(|| tenants.migrations.clone()).clone()
@@ -84,7 +84,7 @@ pub(crate) async fn database_for_one(tenants: &TestTenants) -> Result<DevDatabas
     Ok(database)
 }
 
-/// Has a new database ready for tests: the kit's functions, the shared schema, and spares.
+/// Prepares a new database for tests: the kit's functions, the shared schema, and spares.
 async fn prepare(tenants: &TestTenants, url: &str, spares: usize) -> Result<(), Error> {
     let failed = || "preparing a database for tests";
     let mut conn = PgConnection::connect(url).await.map_err(Error::from(failed()))?;
@@ -111,12 +111,12 @@ async fn fill(tenants: &TestTenants, manager: &TenantManager, spares: usize) -> 
     filled.map(drop).map_err(Error::from("migrating spare tenants"))
 }
 
-/// Who prepares databases: a test binary of a package.
+/// Returns the scope of prepared databases: a test binary of a package.
 fn scope() -> String {
     let package = env::var("CARGO_PKG_NAME").unwrap_or_default();
     let program = env::current_exe().unwrap_or_default();
     let name = program.file_stem().unwrap_or_else(|| Path::new("").as_os_str()).to_string_lossy();
-    // Without the hash that cargo puts behind it.
+    // Without the hash that cargo appends.
     let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name);
     format!("{package} {name}")
 }

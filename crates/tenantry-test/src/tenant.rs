@@ -13,12 +13,12 @@ use crate::{
 
 /// A tenant that exists for one test, with the manager that serves it.
 ///
-/// Its schema is dropped with the last `TestTenant` of the test, also when the test panics; set
-/// `TENANTRY_TEST_KEEP=failed` (or `all`) to keep it and to be told how to look at it.
+/// Its schema is dropped with the last `TestTenant` of the test, even if the test panics; set
+/// `TENANTRY_TEST_KEEP=failed` (or `all`) to keep it and print how to inspect it.
 ///
-/// The manager sees the tenants of this test alone. It belongs to the runtime of the test: a
-/// `static` manager that several tests share loses its connections with the runtime of the first test,
-/// and fails with [`Closed`](tenantry::ErrorKind::Closed) from then on.
+/// The manager sees only the tenants of this test. It belongs to the runtime of the test: a `static` manager that
+/// several tests share loses its connections with the runtime of the first test, and fails with
+/// [`Closed`](tenantry::ErrorKind::Closed) from then on.
 ///
 /// # Examples
 ///
@@ -38,7 +38,7 @@ use crate::{
 pub struct TestTenant {
     /// The tenant's database.
     pub db: TenantDb,
-    /// The tenant's id: the name of the test, in characters that a host name may have.
+    /// The tenant's id: the name of the test, in characters that are valid in a host name.
     pub id: TenantId,
     /// The manager of the test, for the service under test.
     pub manager: TenantManager,
@@ -65,7 +65,7 @@ impl TestTenant {
     ///
     /// # Panics
     ///
-    /// When [`TestTenants::header`](crate::TestTenants::header) was given what no header can be called.
+    /// If [`TestTenants::header`](crate::TestTenants::header) was given an invalid header name.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         let (name, id) = self.header();
@@ -81,14 +81,14 @@ impl TestTenant {
         &self.schema
     }
 
-    /// Returns the URL of the database, for code that connects by itself. In a given server it holds the
+    /// Returns the URL of the database, for code that connects on its own. In a given server, it contains the
     /// password given there.
     #[must_use]
     pub fn database_url(&self) -> String {
         self.world.url()
     }
 
-    /// Makes another tenant of the same manager, with the same migrations, seeds and fixtures.
+    /// Creates another tenant of the same manager, with the same migrations, seeds and fixtures.
     ///
     /// # Errors
     ///
@@ -96,13 +96,13 @@ impl TestTenant {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, what was made is dropped at the end of the test.
+    /// If dropped, a created schema is dropped at the end of the test.
     pub async fn another(&self) -> Result<Self, Error> {
         self.world.make(&format!("-{}", self.world.count() + 1), Kind::Tested).await
     }
 
-    /// Makes a second tenant with poison rows that uses the same connections all the time, to prove that the
-    /// code under test keeps to its own tenant. See [`Neighbour`].
+    /// Creates a second tenant with poison rows that constantly uses the same connections, to prove that the code
+    /// under test only accesses its own tenant. See [`Neighbour`].
     ///
     /// # Errors
     ///
@@ -110,15 +110,15 @@ impl TestTenant {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, what was made is dropped at the end of the test.
+    /// If dropped, a created schema is dropped at the end of the test.
     pub async fn neighbour(&self) -> Result<Neighbour, Error> {
         let ending = format!("-{}-neighbour", self.world.count() + 1);
         let tenant = self.world.make(&ending, Kind::Neighbour).await?;
         Neighbour::move_in(tenant).await
     }
 
-    /// Notes something that this tenant has been answered, so that
-    /// [`assert_blind`](Neighbour::assert_blind) searches it for values of the neighbour.
+    /// Records data that this tenant has received, so that [`assert_blind`](Neighbour::assert_blind) searches it for
+    /// values of the neighbour.
     ///
     /// `call` and `call_actix` do this with every response.
     pub fn has_read(&self, bytes: impl AsRef<[u8]>) {
@@ -132,7 +132,7 @@ impl TestTenant {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the tenants are dropped with this value.
+    /// If dropped, the tenants are dropped with this value.
     pub async fn end(self) {
         self.world.end(Outcome::Passed).await;
     }

@@ -1,4 +1,4 @@
-//! What the tenants of tests are made of.
+//! Configuration of tests' tenants.
 
 use std::{env, fmt, path::Path, sync::Arc};
 
@@ -8,10 +8,10 @@ use crate::{Error, TestTenant, world::World};
 
 type Configure = dyn Fn(ManagerBuilder) -> ManagerBuilder + Send + Sync;
 
-/// Describes the tenants of tests: their migrations, what they start with, and their manager.
+/// Describes the tenants of tests: their migrations, their initial data, and their manager.
 ///
-/// The attribute [`test`](macro@crate::test) makes one out of its arguments, or takes one of yours with
-/// `tenants = path::to::function`. Without the attribute, keep one beside the tests and ask it for a
+/// The attribute [`test`](macro@crate::test) creates one from its arguments, or uses yours with
+/// `tenants = path::to::function`. Without the attribute, share one between the tests and ask it for a
 /// [`tenant`](Self::tenant). Cloning is cheap.
 ///
 /// # Examples
@@ -39,12 +39,12 @@ pub struct TestTenants {
     pub(crate) header: &'static str,
     max_connections: usize,
     configure: Arc<Configure>,
-    /// The type of the closure, which tells configurations apart.
+    /// The type of the closure, which distinguishes configurations.
     configured_by: &'static str,
 }
 
 impl TestTenants {
-    /// Makes tenants whose schemas have these migrations.
+    /// Describes tenants whose schemas have these migrations.
     pub fn new(migrations: Migrations) -> Self {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
@@ -60,28 +60,27 @@ impl TestTenants {
         }
     }
 
-    /// Makes tenants whose schemas have the migrations of a folder, which is looked for in the package
-    /// of the test when the path is relative. The files are read when the test runs, so that a changed
-    /// one needs no build.
+    /// Describes tenants whose schemas have the migrations of a folder. A relative path is resolved against the
+    /// package of the test. The files are read when the test runs, so a changed file needs no rebuild.
     ///
     /// # Errors
     ///
-    /// The folder cannot be read, or has no migration in it.
+    /// If the folder cannot be read or contains no migrations.
     pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self, Error> {
         migrations_of(folder.as_ref()).map(Self::new)
     }
 
     /// Sets the migrations of the shared schema. Default: it is empty.
     ///
-    /// Tests in the database of the run have one shared schema between them, so let them only read
-    /// it. A test that writes to it runs [alone](Self::alone).
+    /// Tests in the database of the run have one shared schema in common, so they should only read it. A test that
+    /// writes to it must run [alone](Self::alone).
     pub fn shared(mut self, migrations: Migrations) -> Self {
         self.shared = Some(migrations);
         self
     }
 
-    /// Adds a seed for every tenant, the [neighbour](TestTenant::neighbour) included. Seeds run in this
-    /// order, after the migrations.
+    /// Adds a seed for every tenant, including the [neighbour](TestTenant::neighbour). Seeds run in this order, after
+    /// the migrations.
     pub fn seed(mut self, seed: Seed) -> Self {
         self.seeds.push(seed.repeatable());
         self
@@ -94,15 +93,15 @@ impl TestTenants {
         self
     }
 
-    /// Sets the budget of the manager of each test. Default: 4 connections, all of which one tenant may
-    /// have. Tests at the same time need as many times that on the server.
+    /// Sets the budget of the manager of each test. Default: 4 connections, all of which one tenant can use.
+    /// Concurrent tests need a multiple of that on the server.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most;
         self
     }
 
-    /// Sets how many tenants are kept ready for tests that start. Default: two for each processor, from
-    /// 4 to 16. A test that finds none waits for its migrations.
+    /// Sets how many tenants are kept ready for tests that start. Default: two per processor, from 4 to 16. A test
+    /// that finds none waits for its migrations.
     pub fn spares(mut self, spares: usize) -> Self {
         self.spares = spares;
         self
@@ -114,18 +113,18 @@ impl TestTenants {
         self
     }
 
-    /// Configures the manager of each test as the service does, for example its
-    /// [extension schemas](ManagerBuilder::extension_schemas) or its hooks.
+    /// Configures the manager of each test like the service does, for example its [extension
+    /// schemas](ManagerBuilder::extension_schemas) or its hooks.
     ///
-    /// A test that asks for a second connection while it has one in hand, in a transaction for example,
-    /// fails: under load it would be a deadlock. Turn that off with
+    /// A test that requests a second connection while it holds one, for example in a transaction, fails: under load
+    /// this would be a deadlock. Turn this off with
     /// [`refuse_nested_acquires`](ManagerBuilder::refuse_nested_acquires).
     ///
-    /// In the database of the run, the isolation and the catalog remain those of the kit, so that a
-    /// test sees no other test's tenants.
+    /// In the database of the run, the kit's isolation and catalog stay in effect, so that a test does not see other
+    /// tests' tenants.
     ///
-    /// Tests with different closures have a database each. Of one closure, let the result not depend on what it captures:
-    /// spares are made with the manager of the test that comes first.
+    /// Tests with different closures have separate databases. The result of a closure should not depend on what it
+    /// captures, because spares are created with the manager of the first test.
     pub fn manager<C>(mut self, configure: C) -> Self
     where
         C: Fn(ManagerBuilder) -> ManagerBuilder + Send + Sync + 'static,
@@ -135,26 +134,26 @@ impl TestTenants {
         self
     }
 
-    /// Makes a tenant for the test of this name, in the one database that all tests of the run share.
+    /// Creates a tenant for the test of this name, in the database that all tests of the run share.
     ///
-    /// It is dropped with the last [`TestTenant`] of the test. The first call of a run prepares the
-    /// database, which takes as long as migrating a few tenants.
+    /// It is dropped with the last [`TestTenant`] of the test. The first call of a run prepares the database, which
+    /// takes as long as migrating a few tenants.
     ///
     /// # Errors
     ///
-    /// There is no server, see [`tenantry_devdb`]; the migrations, seeds or fixtures fail; or the manager
-    /// cannot be configured in this way.
+    /// If no server is available, see [`tenantry_devdb`]; if the migrations, seeds or fixtures fail; or if the
+    /// manager's configuration is invalid.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, what was made is dropped with it.
+    /// If dropped, a created schema is dropped with it.
     pub async fn tenant(&self, test: &str) -> Result<TestTenant, Error> {
-        // Boxed: a test that is a few functions deep would have too deep a type for the compiler.
+        // Boxed: in a test that is a few functions deep, the type would be too deep for the compiler.
         Box::pin(World::shared(self, test)).await
     }
 
-    /// Makes a tenant for the test of this name in a database of its own, for code that works on all
-    /// tenants, on the shared schema or on the whole database.
+    /// Creates a tenant for the test of this name in a separate database, for code that works on all tenants, on the
+    /// shared schema or on the whole database.
     ///
     /// # Errors
     ///
@@ -162,23 +161,23 @@ impl TestTenants {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, what was made is dropped with it.
+    /// If dropped, a created schema is dropped with it.
     pub async fn alone(&self, test: &str) -> Result<TestTenant, Error> {
         Box::pin(World::alone(self, test)).await
     }
 
-    /// Begins to configure a manager as the tests' managers are.
+    /// Starts building a manager like those of the tests.
     pub(crate) fn builder(&self, database_url: &str) -> ManagerBuilder {
         let mut pool = PoolOptions::default();
         pool.max_connections = self.max_connections;
-        // What works in a test and is a deadlock under load.
+        // A second connection works in a test and is a deadlock under load.
         pool.refuse_nested_acquires = true;
-        // The neighbour has to get at all sessions.
+        // The neighbour must be able to use all sessions.
         pool.max_connections_per_tenant = Some(self.max_connections);
         (self.configure)(TenantManager::builder(database_url).pool_options(pool))
     }
 
-    /// What tells a prepared database from others, except for who prepares it.
+    /// Returns the key of the prepared database, without the code that prepares it.
     pub(crate) fn key(&self) -> String {
         let shared = self.shared.as_ref().map_or("", Migrations::hash);
         let (version, kit) = (env!("CARGO_PKG_VERSION"), include_str!("kit.sql"));
@@ -189,7 +188,7 @@ impl TestTenants {
 
 /// Reads the migrations of a folder of the package of the test.
 pub(crate) fn migrations_of(folder: &Path) -> Result<Migrations, Error> {
-    // Cargo tells a test that it runs; a test that is run by hand looks where it is started.
+    // Cargo sets this variable for tests; a test that is run by hand uses the current folder.
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
     let folder = Path::new(&package).join(folder);
     Migrations::from_dir(&folder)

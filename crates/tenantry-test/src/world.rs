@@ -1,4 +1,4 @@
-//! What one test works in: its manager, and the tenants that it has made.
+//! The environment of one test: its manager and its tenants.
 
 use std::{
     fmt,
@@ -25,13 +25,13 @@ use crate::{
     server,
 };
 
-/// How long the end of a test waits for connections that it has not given back.
+/// How long the end of a test waits for connections that were not returned.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Tests of this process that have not ended: the last one waits until everything is tidied.
+/// Running tests of this process: the last one waits for the cleanup.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
-/// One test's part of a database, until the last of its tenants is dropped.
+/// One test's part of a database, which exists until the last of its tenants is dropped.
 pub(crate) struct World {
     pub(crate) test: String,
     pub(crate) tenants: TestTenants,
@@ -44,9 +44,9 @@ pub(crate) struct World {
 }
 
 enum Place {
-    /// In the database of the run, where ids start with a number that no other test has.
+    /// In the database of the run, where ids start with a number that is unique to the test.
     Shared { run: Arc<Run>, number: String },
-    /// In a database that goes away with the test.
+    /// In a database that is dropped with the test.
     Alone(Mutex<Option<DevDatabase>>),
 }
 
@@ -64,7 +64,7 @@ pub(crate) enum Kind {
     Neighbour,
 }
 
-/// Something that the test's tenant has been answered.
+/// Data that the test's tenant has received.
 pub(crate) struct Read {
     pub(crate) what: String,
     pub(crate) bytes: Vec<u8>,
@@ -117,7 +117,7 @@ impl World {
         world.make("", Kind::Tested).await
     }
 
-    /// Makes a tenant that is called after the test.
+    /// Creates a tenant that is named after the test.
     pub(crate) async fn make(
         self: &Arc<Self>,
         ending: &str,
@@ -128,7 +128,7 @@ impl World {
         let record = tenantry::TenantId::parse(&id).map(tenantry::TenantRecord::new);
         let placed = self.manager.placement(&record.map_err(Error::from(failed()))?);
         let schema = placed.map_err(Error::from(failed()))?.container().as_str().to_owned();
-        // Noted before it is made, so that it is dropped when this is cancelled.
+        // Recorded before it is created, so that it is dropped if this is cancelled.
         lock(&self.made).push(Made { schema, kind });
         let fixtures: &[Seed] = if kind == Kind::Tested { &self.tenants.fixtures } else { &[] };
         let provisioner =
@@ -138,7 +138,7 @@ impl World {
             Place::Alone(_) => id.clone(),
         };
         let create = provisioner.create(full_id.as_str(), CreateOptions::default());
-        // The manager connects while the tenant is made. It says itself what goes wrong there.
+        // The manager connects while the tenant is created. Its errors are reported separately.
         let (created, _) = tokio::join!(create, self.manager.tenants());
         let created = created.map_err(Error::from(failed()))?;
         if let (Place::Shared { run, .. }, HowMade::Spare) = (&self.place, created.how) {
@@ -148,12 +148,12 @@ impl World {
         Ok(TestTenant::new(db, &created.schema, Arc::clone(self)))
     }
 
-    /// How many tenants the test has.
+    /// Returns the number of tenants of the test.
     pub(crate) fn count(&self) -> usize {
         lock(&self.made).len()
     }
 
-    /// Schemas of the test's own tenants: all but neighbours.
+    /// Returns the schemas of the test's own tenants: all except neighbours.
     pub(crate) fn tested(&self) -> Vec<String> {
         let made = lock(&self.made);
         let tested = made.iter().filter(|made| made.kind == Kind::Tested);
@@ -170,12 +170,12 @@ impl World {
         }
     }
 
-    /// Notes what the test's tenant has been answered.
+    /// Records data that the test's tenant has received.
     pub(crate) fn note_read(&self, what: String, bytes: &[u8]) {
         lock(&self.read).push(Read { what, bytes: bytes.to_vec() });
     }
 
-    /// Finds the first answer with one of these texts in it.
+    /// Finds the first response that contains one of these texts.
     pub(crate) fn read_with(&self, texts: &[String]) -> Option<(String, String)> {
         let read = lock(&self.read);
         read.iter().find_map(|read| {
@@ -184,7 +184,7 @@ impl World {
         })
     }
 
-    /// Closes the manager and drops what the test has made, or keeps it when that was asked for.
+    /// Closes the manager and drops what the test has created, or keeps it if requested.
     pub(crate) async fn end(&self, outcome: Outcome) {
         self.manager.close_within(PATIENCE).await;
         self.leave(outcome);
@@ -209,7 +209,7 @@ impl World {
             }
         }
         if UNDER_WAY.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // Where every test is a process, nobody else makes a spare in place of the one that was used.
+            // If every test is a process, no other code replaces the spare that was used.
             let refilled = std::env::var_os("NEXTEST").is_some();
             Run::all().iter().for_each(|run| run.keeper.wait(refilled));
         }
@@ -228,7 +228,7 @@ impl fmt::Debug for World {
     }
 }
 
-/// Returns `true` if the text is somewhere in the bytes.
+/// Returns `true` if the bytes contain the text.
 pub(crate) fn contains(bytes: &[u8], text: &str) -> bool {
     // A trigger or a handler may have changed the case.
     let is_text = |window: &[u8]| window.eq_ignore_ascii_case(text.as_bytes());

@@ -1,9 +1,9 @@
-//! A tenant in scope, for code that cannot be handed a value.
+//! Task-scoped access to a tenant, for code that cannot take the handle as an argument.
 //!
-//! Passing a [`TenantDb`] is better: the compiler then sees where the tenant goes. Where a callback
-//! or a trait of somebody else stands in between, [`scope`] puts the handle beside the code and
-//! [`current`] finds it. A scope belongs to one task; [`tokio::spawn`] does not inherit it, so that
-//! nothing runs for a tenant by accident: begin a scope in the new task.
+//! Prefer to pass a [`TenantDb`]: the compiler then checks where the tenant goes. If a third-party
+//! callback or trait is in between, put the handle in scope with [`scope`] and read it with
+//! [`current`]. A scope belongs to one task; [`tokio::spawn`] does not inherit it, so nothing runs
+//! for a tenant by accident: open a new scope in the spawned task.
 
 use crate::{
     db::TenantDb,
@@ -14,7 +14,7 @@ tokio::task_local! {
     static CURRENT: TenantDb;
 }
 
-/// Runs a future with a tenant in scope. Scopes nest, and those of other tasks are not seen.
+/// Runs a future with a tenant in scope. Scopes nest and are not visible to other tasks.
 ///
 /// # Examples
 ///
@@ -33,7 +33,8 @@ pub async fn scope<F: Future>(db: TenantDb, future: F) -> F::Output {
     CURRENT.scope(db, future).await
 }
 
-/// Runs a closure with a tenant in scope: for code that polls a future, a stream or a response body itself.
+/// Runs a closure with a tenant in scope, for code that polls a future, a stream or a response body
+/// itself.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! What can go wrong, and how a caller tells.
+//! Errors and their kinds.
 
 mod class;
 mod classify;
@@ -22,22 +22,22 @@ use crate::{
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// An error of this crate.
+/// The error type of this crate.
 ///
-/// [`kind`](Self::kind) says what a caller can branch on, the message what was attempted, and
-/// [`source`](StdError::source) why it failed. The message never contains a password or a URL; the
-/// source may carry the database's own words, so it belongs into a log and not into a response.
+/// [`kind`](Self::kind) is what a caller branches on, the message describes what was attempted, and
+/// [`source`](StdError::source) is the cause. The message never contains a password or a URL. The
+/// source can contain text from the database, so write it to a log and not into a response.
 ///
 /// # Inside sqlx
 ///
-/// [`sqlx::Executor`] leaves only [`sqlx::Error`] to fail with, and so do
-/// [`TenantDb::acquire`](crate::TenantDb::acquire) and [`TenantDb::begin`](crate::TenantDb::begin), so that
-/// code written for sqlx's pool compiles unchanged. A timed-out acquire is [`sqlx::Error::PoolTimedOut`] and
-/// a closed manager [`sqlx::Error::PoolClosed`], as they are with sqlx's pool, so code that matches on them
-/// goes on to work. Neither has room for a tenant or a text: the event
-/// [`AcquireTimeout`](crate::Event::AcquireTimeout), a warning in the log, names the tenant and what was in
-/// the way. Every other error of this type travels inside [`sqlx::Error::Io`], and `Error::from` turns it
-/// back with its kind, its tenant and its source.
+/// [`sqlx::Executor`] can only fail with [`sqlx::Error`], and so do
+/// [`TenantDb::acquire`](crate::TenantDb::acquire) and [`TenantDb::begin`](crate::TenantDb::begin),
+/// so that code written for sqlx's pool compiles unchanged. As with sqlx's pool, a timed-out
+/// acquire is [`sqlx::Error::PoolTimedOut`] and a closed manager is [`sqlx::Error::PoolClosed`], so
+/// code that matches on them keeps working. Neither variant can carry a tenant or a message: the
+/// event [`AcquireTimeout`](crate::Event::AcquireTimeout), logged as a warning, names the tenant
+/// and the cause. Every other error of this type travels inside [`sqlx::Error::Io`], and
+/// `Error::from` converts it back with its kind, tenant and source.
 ///
 /// ```
 /// use tenantry::{Error, ErrorKind};
@@ -53,11 +53,12 @@ type Source = Box<dyn StdError + Send + Sync>;
 ///
 /// # Errors of statements
 ///
-/// `Error::from` also tells apart why the server refused a statement: a violated constraint is
-/// [`UniqueViolation`](ErrorKind::UniqueViolation) or one of its siblings, a deadlock
-/// [`Deadlock`](ErrorKind::Deadlock), a query without its row [`RowNotFound`](ErrorKind::RowNotFound),
-/// and what has no kind is [`Database`](ErrorKind::Database). [`constraint`](Self::constraint) and its
-/// siblings say which constraint, table and column it was.
+/// `Error::from` also classifies why the server refused a statement: a violated constraint becomes
+/// [`UniqueViolation`](ErrorKind::UniqueViolation) or a related kind, a deadlock
+/// [`Deadlock`](ErrorKind::Deadlock), a query without its row
+/// [`RowNotFound`](ErrorKind::RowNotFound), and anything without a dedicated kind
+/// [`Database`](ErrorKind::Database). [`constraint`](Self::constraint), [`table`](Self::table) and
+/// [`column`](Self::column) name the object.
 ///
 /// ```
 /// use tenantry::{Error, ErrorKind};
@@ -74,8 +75,8 @@ type Source = Box<dyn StdError + Send + Sync>;
 ///
 /// # In logs
 ///
-/// `Debug` prints the message and the sources as a paragraph, as [`ErrorReport`] does, so that a `main`
-/// that returns this error is readable; `{:#?}` prints the structure.
+/// Like [`ErrorReport`], `Debug` prints the message and its sources as a readable paragraph, for a
+/// `main` that returns this error; `{:#?}` prints the structure.
 pub struct Error(Box<Inner>);
 
 #[derive(Debug)]
@@ -84,115 +85,117 @@ struct Inner {
     tenant: Option<TenantId>,
     attempted: Cow<'static, str>,
     retry_after: Option<Duration>,
-    /// What class it is of, where the sources do not tell.
+    /// The class, where the sources do not determine it.
     class: Option<ErrorClass>,
     source: Option<Source>,
 }
 
-/// What kind of [`Error`] it is.
+/// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The text is not a tenant id.
+    /// The text is not a valid tenant id.
     InvalidTenantId,
     /// The catalog does not know the tenant.
     UnknownTenant,
     /// The tenant is suspended.
     Suspended,
-    /// The tenant's container is somebody else's, or has no valid name.
+    /// The tenant has no usable container: it is taken, does not exist, or has no valid name.
     Placement,
-    /// There is such a tenant already, or its container.
+    /// The tenant or its container already exists.
     TenantExists,
-    /// The tenant was renamed, dropped or recreated after the handle was made: get a new one from
-    /// [`TenantManager::tenant`](crate::TenantManager::tenant). No statement was run.
+    /// The tenant was renamed, dropped or recreated after the handle was created. Get a new handle
+    /// from [`TenantManager::tenant`](crate::TenantManager::tenant). No statement was run.
     StaleHandle,
     /// The name of the tenant's schema was released recently, and transactions or leases of the
-    /// previous tenant may still be open: try again after [`retry_after`](Error::retry_after).
+    /// previous tenant may still be open. Retry after [`retry_after`](Error::retry_after).
     NameInUse,
-    /// Something holds the name of the tenant's schema as text, such as the body of a function, and would
-    /// go on meaning the old name after a rename. Nothing was changed; the message names the objects, and
-    /// the source is a [`StoredNames`](crate::provision::StoredNames).
+    /// A database object, such as a function body, refers to the tenant's schema by name as text
+    /// and would keep the old name after a rename. Nothing was changed. The message lists the
+    /// objects, and the source is a [`StoredNames`](crate::provision::StoredNames).
     StoredName,
-    /// Somebody is migrating, renaming or dropping the tenant.
+    /// Another operation is migrating, renaming or dropping the tenant.
     Busy,
-    /// The catalog could not be asked, or not be written.
+    /// The catalog could not be read or written.
     Catalog,
     /// No connection became free before the deadline.
     Timeout,
-    /// The task that asks for a connection has one in hand already, and
+    /// The task already holds a connection, and
     /// [`refuse_nested_acquires`](crate::PoolOptions::refuse_nested_acquires) is on.
     NestedAcquire,
-    /// Too many requests of this tenant are waiting already.
+    /// Too many requests of this tenant are already waiting.
     Overloaded,
-    /// No connection to the server could be opened, or it broke.
+    /// No connection to the server could be established, or the connection broke.
     Unavailable,
-    /// A statement did not end within
-    /// [`statement_timeout`](crate::PoolOptions::statement_timeout). Nobody knows whether it was
-    /// executed, so it is not transient.
+    /// A statement exceeded [`statement_timeout`](crate::PoolOptions::statement_timeout). Whether
+    /// it was executed is unknown, so the error is not transient.
     StatementTimeout,
-    /// The server ended a transaction, and the session with it, because the program left it idle for
-    /// longer than [`idle_in_transaction_timeout`](crate::PoolOptions::idle_in_transaction_timeout)
-    /// (SQLSTATE 25P03). It was rolled back. Wait for clients and other services before a transaction
-    /// begins, not inside of it.
+    /// The server ended the session because a transaction was idle for longer than
+    /// [`idle_in_transaction_timeout`](crate::PoolOptions::idle_in_transaction_timeout) (SQLSTATE
+    /// 25P03). The transaction was rolled back. Wait for clients and other services before a
+    /// transaction begins, not inside it.
     IdleInTransaction,
-    /// A connection pooler in transaction mode stands between the manager and PostgreSQL. It mixes up
-    /// the sessions of tenants, so nothing is served until the process is restarted with a direct
-    /// connection or with a pooler in session mode.
+    /// A connection pooler in transaction mode sits between the manager and PostgreSQL. It mixes up
+    /// tenants' sessions, so the manager serves nothing until the process is restarted with a
+    /// direct connection or a pooler in session mode.
     TransactionPooler,
     /// The manager is closed or closing.
     Closed,
-    /// The configuration contradicts itself.
+    /// The configuration is invalid or contradictory.
     Config,
     /// No tenant is in scope.
     NoTenant,
-    /// The server refused a statement for a reason that has no kind, or sqlx could not encode its
-    /// parameters or decode its rows.
+    /// The server refused a statement for a reason without a dedicated kind, or sqlx could not
+    /// encode its parameters or decode its rows.
     Database,
-    /// A query was to return a row and found none: [`sqlx::Error::RowNotFound`].
+    /// A query expected a row and found none: [`sqlx::Error::RowNotFound`].
     RowNotFound,
-    /// A row with this key exists already: SQLSTATE 23505.
+    /// A row with this key already exists: SQLSTATE 23505.
     UniqueViolation,
-    /// A row that is referred to does not exist, or is still referred to: SQLSTATE 23503.
+    /// A referenced row does not exist, or a row is still referenced: SQLSTATE 23503.
     ForeignKeyViolation,
     /// A column must not be null: SQLSTATE 23502.
     NotNullViolation,
     /// A check constraint is violated: SQLSTATE 23514.
     CheckViolation,
-    /// A value does not fit: a text is too long (SQLSTATE 22001), a number too large (22003), a date does not exist
-    /// (22007, 22008), a text cannot be read as the type of its column (22P02, 22P03), or has characters that the
-    /// server or its encoding cannot store, such as NUL (22021, 22P05).
+    /// A value is not valid for its column: a text is too long (SQLSTATE 22001), a number is out of
+    /// range (22003), a date does not exist (22007, 22008), a text cannot be parsed as the column's
+    /// type (22P02, 22P03), or it has characters that the server or its encoding cannot store, such
+    /// as NUL (22021, 22P05).
     InvalidValue,
-    /// A row conflicts with another one by an exclusion constraint: SQLSTATE 23P01.
+    /// A row conflicts with another one under an exclusion constraint: SQLSTATE 23P01.
     ExclusionViolation,
-    /// The statement and another transaction waited for each other: SQLSTATE 40P01. The transaction
-    /// was rolled back and can be run again as a whole.
+    /// The statement deadlocked with another transaction: SQLSTATE 40P01. The transaction was
+    /// rolled back and can be run again as a whole.
     Deadlock,
-    /// The transaction cannot be serialized with another one: SQLSTATE 40001. It can be run again as
-    /// a whole.
+    /// The transaction could not be serialized with another one: SQLSTATE 40001. It can be run
+    /// again as a whole.
     SerializationFailure,
-    /// A lock could not be acquired in time, or with `nowait` at once: SQLSTATE 55P03.
+    /// A lock could not be acquired in time, or at once with `nowait`: SQLSTATE 55P03.
     LockNotAvailable,
-    /// The server cancelled the statement, by its `statement_timeout` or on request: SQLSTATE 57014.
+    /// The server cancelled the statement, because of its `statement_timeout` or on request:
+    /// SQLSTATE 57014.
     Cancelled,
-    /// The role may not do this: SQLSTATE 42501. Creating a tenant says which right is missing, and of whom.
+    /// The role lacks a privilege: SQLSTATE 42501. When creating a tenant, the message names the
+    /// privilege and the role.
     PermissionDenied,
-    /// The transaction or the server only reads: SQLSTATE 25006.
+    /// The transaction or the server is read-only: SQLSTATE 25006.
     ///
-    /// After a failover a connection may still lead to the former primary. The pool then replaces its
-    /// connections to servers in recovery, and runs a single statement on a handle again.
+    /// After a failover a connection may still lead to the former primary. The pool then replaces
+    /// its connections to servers in recovery, and retries a single statement on a handle.
     ReadOnly,
-    /// Migration files cannot be run as they are, or have failed; the error's source says which, where
-    /// and why.
+    /// Migration files cannot be run, or have failed. The error's source describes the file, the
+    /// place and the cause.
     Migration,
-    /// A clone would not be what its source is, or would hold what it must not; nothing of it was kept.
+    /// A clone would differ from its source, or would contain data it must not contain. Nothing of
+    /// it was kept.
     Clone,
-    /// A seed has failed, or has refused.
+    /// A seed failed or refused to run.
     Seed,
-    /// A hook of the application that has a connection in hand failed, panicked or left the session in
-    /// another place than the tenant's:
+    /// An application hook that uses a connection,
     /// [`after_bind`](crate::ManagerBuilder::after_bind) or
-    /// [`after_connect`](crate::ManagerBuilder::after_connect). The message names it, and the connection was
-    /// closed.
+    /// [`after_connect`](crate::ManagerBuilder::after_connect), failed, panicked or left the
+    /// session outside the tenant. The message names the hook, and the connection was closed.
     Hook,
 }
 
@@ -208,8 +211,8 @@ impl Error {
         }))
     }
 
-    /// Converts the error of a statement that creates or renames a schema, if it failed because of the name; otherwise
-    /// returns it unchanged.
+    /// Converts the error of a statement that creates or renames a schema if the name caused it;
+    /// otherwise returns it unchanged.
     pub(crate) fn schema_taken(error: sqlx::Error) -> Result<Self, sqlx::Error> {
         let code = error.as_database_error().and_then(|error| error.code());
         match code.as_deref() {
@@ -245,7 +248,8 @@ impl Error {
         self
     }
 
-    /// Returns the source if it is an error of sqlx that passes the test; otherwise the error unchanged.
+    /// Returns the source if it is an sqlx error that passes the test; otherwise the error
+    /// unchanged.
     pub(crate) fn into_source_if(
         mut self,
         test: impl Fn(&sqlx::Error) -> bool,
@@ -260,12 +264,12 @@ impl Error {
         Err(self)
     }
 
-    /// Makes an error of [`ErrorKind::Catalog`], for catalogs outside this crate.
+    /// Creates an error of [`ErrorKind::Catalog`], for catalogs outside this crate.
     pub fn catalog(source: impl Into<Source>) -> Self {
         Self::new(ErrorKind::Catalog, "asking the catalog").with_source(source)
     }
 
-    /// Makes one error for each of several callers that waited for the same thing.
+    /// Creates one error for each of several callers that waited for the same thing.
     pub(crate) fn shared(original: &std::sync::Arc<Self>) -> Self {
         let Inner { kind, tenant, attempted, retry_after, class, .. } = &*original.0;
         Self(Box::new(Inner {
@@ -278,7 +282,7 @@ impl Error {
         }))
     }
 
-    /// Makes another error that says the same of the same tenant, without its source.
+    /// Creates a copy with the same message and tenant, without the source.
     pub(crate) fn without_source(&self) -> Self {
         let Inner { kind, ref tenant, ref attempted, retry_after, .. } = *self.0;
         Self(Box::new(Inner {
@@ -291,24 +295,24 @@ impl Error {
         }))
     }
 
-    /// Makes another error that says the same, without its source.
+    /// Creates a copy with the same message, without the source.
     pub(crate) fn again(&self) -> Self {
         Self::new(self.0.kind, self.0.attempted.clone())
     }
 
-    /// Returns what kind of error it is.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the tenant that was asked for, when there was one.
+    /// Returns the tenant that was requested, if any.
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantId> {
         self.0.tenant.as_ref()
     }
 
-    /// Returns what went wrong, coarsely, as metrics and events name it.
+    /// Returns the coarse class of the error, as used in metrics and events.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self.0.kind {
@@ -322,10 +326,10 @@ impl Error {
         }
     }
 
-    /// Says whether the same call may succeed later without anybody changing anything.
+    /// Returns `true` if the same call may succeed later without any intervention.
     ///
-    /// A server that cannot be reached may come back. A password that is refused stays refused, and
-    /// so does a catalog whose table is missing.
+    /// An unreachable server may come back. A refused password stays refused, and so does a missing
+    /// catalog table.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
@@ -343,7 +347,7 @@ impl Error {
         self.0.class.or_else(|| classify::class_in(StdError::source(self)))
     }
 
-    /// Returns how long to wait before trying again, for errors that pass by themselves.
+    /// Returns how long to wait before a retry, for errors that resolve by themselves.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -397,7 +401,7 @@ impl ErrorKind {
         )
     }
 
-    /// Tells apart why the server refused a statement.
+    /// Classifies why the server refused a statement.
     fn of_sqlstate(code: &str) -> Self {
         match code {
             "23505" => Self::UniqueViolation,
@@ -464,7 +468,7 @@ impl ErrorKind {
 
 impl From<ParseTenantIdError> for Error {
     fn from(error: ParseTenantIdError) -> Self {
-        // The parser's words are part of the message: they never repeat the text as a whole.
+        // The message includes the parser's text, which never repeats the whole input.
         Self::new(ErrorKind::InvalidTenantId, error.to_string()).with_source(error)
     }
 }
@@ -478,10 +482,11 @@ impl From<Infallible> for Error {
 impl From<Error> for sqlx::Error {
     fn from(error: Error) -> Self {
         match (error.kind(), &error.0.source) {
-            // What people match on. The pool has logged already what does not fit in here.
+            // Callers match on this variant. The pool has already logged the details that it cannot
+            // carry.
             (ErrorKind::Timeout, None) => Self::PoolTimedOut,
             (ErrorKind::Closed, None) => Self::PoolClosed,
-            // Of the variants that can hold an error, the one whose own words are the least wrong.
+            // Of the variants that can wrap an error, the one whose own message misleads least.
             _ => Self::Io(io::Error::other(error)),
         }
     }
@@ -505,7 +510,7 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
-    /// Describes an error of sqlx, without it as the source.
+    /// Describes an sqlx error without keeping it as the source.
     fn of_sqlx(error: &sqlx::Error) -> Self {
         let kind = ErrorKind::of_sqlx(error);
         match error {
@@ -519,7 +524,7 @@ impl Error {
 }
 
 impl ErrorKind {
-    /// Tells apart what sqlx says.
+    /// Classifies an sqlx error.
     fn of_sqlx(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Io(_) => own(error).map_or(Self::Unavailable, Error::kind),
@@ -537,7 +542,7 @@ impl ErrorKind {
     }
 }
 
-/// Returns the error of this crate that travels inside one of sqlx.
+/// Returns the error of this crate that travels inside an sqlx error.
 pub(crate) fn own(error: &sqlx::Error) -> Option<&Error> {
     match error {
         sqlx::Error::Io(inner) => inner.get_ref()?.downcast_ref(),
@@ -545,7 +550,7 @@ pub(crate) fn own(error: &sqlx::Error) -> Option<&Error> {
     }
 }
 
-/// Returns `true` if a statement would have changed something where only reading is allowed.
+/// Returns `true` if a statement tried to write where only reads are allowed.
 pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
     has_code(error, READ_ONLY)
 }
@@ -556,11 +561,11 @@ fn has_code(error: &sqlx::Error, code: &str) -> bool {
 
 const READ_ONLY: &str = "25006";
 
-/// The server ends a session whose transaction was idle for too long.
+/// SQLSTATE with which the server ends a session whose transaction was idle for too long.
 const IDLE_IN_TRANSACTION: &str = "25P03";
 
-/// Says whether the server ended the session with this error: it is shutting down, was told to end
-/// the session, or has no room for one.
+/// Returns `true` if the server ended the session with this error: it is shutting down, was told to
+/// end the session, or is out of connection slots.
 fn is_fatal(error: &sqlx::Error) -> bool {
     let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
     error.is_some_and(|error: &PgDatabaseError| {
@@ -568,7 +573,7 @@ fn is_fatal(error: &sqlx::Error) -> bool {
     })
 }
 
-/// How long a caller that met an overload is asked to stay away.
+/// How long a caller should wait after an overload.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -615,7 +620,7 @@ mod tests {
         let closed = Error::from(closed);
         assert_eq!((closed.kind(), closed.is_transient()), (ErrorKind::Closed, false));
 
-        // What it cannot say is not lost.
+        // Details that the variant cannot carry are not lost.
         let ended = Error::new(ErrorKind::Closed, "x").with_source("the runtime has ended");
         let ended = Error::from(sqlx::Error::from(ended));
         assert_eq!(ended.source().map(ToString::to_string), Some("the runtime has ended".into()));

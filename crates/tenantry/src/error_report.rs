@@ -4,15 +4,15 @@ use std::{error::Error as StdError, fmt};
 
 use crate::plain::is_plain;
 
-/// An error together with its sources, as text for a log or for `main`.
+/// An error together with its sources, formatted for a log or for `main`.
 ///
-/// `{}` is one line, `a: b: c`; `{:?}` is a paragraph with a numbered list of causes. A source whose
-/// text its error repeats already is left out, and control characters are escaped, so that a line
-/// stays a line. The text can hold the database's own words: it belongs into a log and not into a
-/// response.
+/// `{}` is one line, `a: b: c`; `{:?}` is a paragraph with a numbered list of causes. A source
+/// whose text is already part of its parent's text is omitted, and control characters are escaped,
+/// so a line stays a line. The report can contain text from the database: write it to a log and not
+/// into a response.
 ///
-/// The `Debug` output of this crate's own errors is the same paragraph, so that a `main` that returns
-/// one is readable; `{:#?}` shows their structure.
+/// The `Debug` output of this crate's own errors is the same paragraph, for a `main` that returns
+/// one; `{:#?}` shows their structure.
 ///
 /// # Examples
 ///
@@ -31,7 +31,7 @@ use crate::plain::is_plain;
 pub struct ErrorReport<'a>(&'a (dyn StdError + 'static));
 
 impl<'a> ErrorReport<'a> {
-    /// Makes the report of an error. `&*error` is what a `Box<dyn Error>` or an `anyhow::Error` needs.
+    /// Creates a report of an error. For a `Box<dyn Error>` or an `anyhow::Error`, pass `&*error`.
     #[must_use]
     pub fn new(error: &'a (dyn StdError + 'static)) -> Self {
         Self(error)
@@ -67,7 +67,7 @@ impl fmt::Debug for ErrorReport<'_> {
     }
 }
 
-/// Writes a text with its control characters escaped; line feeds become `line_feed` if that is given.
+/// Writes text with control characters escaped; line feeds become `line_feed` if given.
 fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str, line_feed: Option<&str>) -> fmt::Result {
     text.chars().try_for_each(|character| match (character, line_feed) {
         ('\n', Some(line_feed)) => f.write_str(line_feed),
@@ -76,7 +76,7 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str, line_feed: Option<&str>
     })
 }
 
-/// Returns an error and its sources, from the outermost on.
+/// Returns an error and its sources, outermost first.
 pub(crate) fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -130,7 +130,7 @@ mod tests {
             (&["alone"][..], "alone", "alone"),
             (&["a", "b"], "a: b", "a\n\nCaused by:\n    b"),
             (&["a", "b", "c"], "a: b: c", "a\n\nCaused by:\n    0: b\n    1: c"),
-            // What is repeated is told once.
+            // Repeated text is printed once.
             (&["failed: b", "b", "c"], "failed: b: c", "failed: b\n\nCaused by:\n    c"),
         ] {
             let error = layers(texts);

@@ -20,24 +20,24 @@ use crate::{
     tenant::{Binding, Ident, Isolation, TenantId, TenantRecord, TenantState},
 };
 
-/// How the tenants of a server are found, listed, and worked on. Cloning is cheap.
+/// Finds, lists and works on the tenants of a server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Fleet {
     server: Arc<Server>,
     /// The shared schema as the application uses it.
     shared: SharedDb,
-    /// What the catalog is asked with: with the reserve, and first in line.
+    /// Catalog queries of the library itself: they may use the reserve and go first in the queue.
     asked: Asked,
     lookup: Lookup,
-    /// How many tenants may be in the making for longer than a transaction: each holds up to two connections while
-    /// its seeds need another.
+    /// Limits how many tenants may be in creation for longer than a transaction: each holds up to
+    /// two connections while its seeds need another.
     underway: Arc<Semaphore>,
     first_use: Arc<Mutex<FirstUse>>,
-    /// Ends what watches in the background.
+    /// Cancels the background watcher.
     watch: Arc<Mutex<Option<CancellationToken>>>,
 }
 
-/// Who is told of each tenant that this process gets to know.
+/// Callback for each tenant that this process sees for the first time.
 #[derive(Clone, Default)]
 struct FirstUse(Option<Arc<Tell>>);
 
@@ -64,7 +64,8 @@ impl Fleet {
         }
     }
 
-    /// Makes a fleet of scratch schemas, over a pool that was made for them. The shared schema is one of them.
+    /// Creates a fleet of scratch schemas over a pool that was made for them. The shared schema is
+    /// one of them.
     pub(crate) fn of_scratch(
         &self,
         server: Arc<Server>,
@@ -85,13 +86,14 @@ impl Fleet {
         Self::new(server, shared, asked, lookup)
     }
 
-    /// Tells this from now on of each tenant, when a handle of it is asked for and the catalog was asked just now.
-    /// It replaces what was told before.
+    /// Calls `tell` for each tenant whose handle is requested right after a catalog look-up.
+    /// Replaces the previous callback.
     pub(crate) fn on_first_use(&self, tell: impl Fn(&Self, &TenantId) + Send + Sync + 'static) {
         *self.first_use.lock() = FirstUse(Some(Arc::new(tell)));
     }
 
-    /// Ends what has watched in the background until now, and returns what ends the next. Closing the server does so, too.
+    /// Cancels the current background watcher and returns the token for the next one. Closing the
+    /// server cancels it, too.
     pub(crate) fn next_watch(&self) -> CancellationToken {
         let next = self.server.shutdown().child_token();
         if let Some(last) = self.watch.lock().replace(next.clone()) {
@@ -100,7 +102,7 @@ impl Fleet {
         next
     }
 
-    /// Waits for a place among the tenants that are in the making for longer than a transaction.
+    /// Waits for a slot among the tenants that are in creation for longer than a transaction.
     pub(crate) async fn place_underway(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.underway).acquire_owned().await.ok()
     }
@@ -113,8 +115,9 @@ impl Fleet {
         &self.shared
     }
 
-    /// Returns what the library's own statements run on: with the reserve, and first in line. They name
-    /// every schema, and nothing that an application has created is looked up for them.
+    /// Returns what the library's own statements run on: they may use the reserve and go first in
+    /// the queue. They qualify every name with its schema, so no object of the application is
+    /// resolved for them.
     pub(crate) fn system(&self) -> &SharedDb {
         &self.asked.library
     }
@@ -132,7 +135,8 @@ impl Fleet {
         }
     }
 
-    /// Returns the database of a tenant, on which nothing can be run while the tenant is suspended.
+    /// Returns the database of a tenant in any state. Nothing can run on it while the tenant is
+    /// suspended.
     pub(crate) async fn tenant_in_any_state(&self, id: &TenantId) -> Result<TenantDb, Error> {
         if self.server.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "looking a tenant up").with_tenant(id));
@@ -148,7 +152,7 @@ impl Fleet {
         Ok(TenantDb::new(handle, known.tenant.clone()))
     }
 
-    /// Lists all tenants, the suspended ones too.
+    /// Lists all tenants, including suspended ones.
     pub(crate) async fn list(&self) -> Result<Vec<TenantRecord>, Error> {
         let tenants = self.lookup.list(&self.asked).await?;
         let count = |state| tenants.iter().filter(|tenant| tenant.state == state).count();
@@ -157,14 +161,14 @@ impl Fleet {
         Ok(tenants)
     }
 
-    /// Lists all tenants, the suspended ones too, page by page.
+    /// Lists all tenants, including suspended ones, page by page.
     pub(crate) fn stream(
         &self,
     ) -> impl Stream<Item = Result<TenantRecord, Error>> + Send + Unpin + use<> {
         self.lookup.stream(&self.asked)
     }
 
-    /// Asks the catalog for a tenant, past the cache and whatever its state.
+    /// Reads a tenant from the catalog, bypassing the cache and regardless of its state.
     pub(crate) async fn record(&self, id: &TenantId) -> Result<TenantRecord, Error> {
         let record = self.lookup.record(&self.asked, id).await?;
         record.ok_or_else(|| {
@@ -172,8 +176,8 @@ impl Fleet {
         })
     }
 
-    /// Returns the role of a tenant that may not exist yet: the one on record, unless the catalog never has any, or
-    /// the one that the application gives to it.
+    /// Returns the role of a tenant that may not exist yet: the recorded role if the catalog stores
+    /// roles, otherwise the one that the application assigns.
     pub(crate) async fn role_on_record(&self, id: &TenantId) -> Result<Option<Ident>, Error> {
         let on_record = match self.lookup.names_roles() {
             true => self.lookup.record(&self.asked, id).await?.and_then(|record| record.role),
@@ -186,12 +190,13 @@ impl Fleet {
         self.lookup.site(record)
     }
 
-    /// Returns how upkeep reaches a tenant while its schema has another name.
+    /// Returns the site through which maintenance reaches a tenant whose schema has a temporary
+    /// name.
     pub(crate) fn site_at(&self, record: &TenantRecord, schema: &Ident) -> Site {
         self.lookup.site_at(record, schema)
     }
 
-    /// Returns the database of a tenant that is in the making, which nobody else gets.
+    /// Returns the database of a tenant in creation; no request can get it.
     pub(crate) fn in_the_making(
         &self,
         record: &TenantRecord,
@@ -202,12 +207,12 @@ impl Fleet {
         Ok(TenantDb::new(handle, known.tenant.clone()))
     }
 
-    /// Says whether the catalog has a place for a tenant that is not whole yet.
+    /// Returns `true` if the catalog can record a tenant whose creation is incomplete.
     pub(crate) async fn keeps_steps(&self, conn: &mut PgConnection) -> Result<bool, Error> {
         self.lookup.keeps_steps(conn).await
     }
 
-    /// Returns how upkeep reaches a schema that is no tenant's yet.
+    /// Returns the site through which maintenance reaches a schema that belongs to no tenant yet.
     pub(crate) fn site_of(&self, schema: &Ident) -> Site {
         self.lookup.site_of(schema)
     }
@@ -216,8 +221,8 @@ impl Fleet {
         self.lookup.shared_site()
     }
 
-    /// Returns the role that works on the tables of a site, where that is not the role of upkeep. It may
-    /// have to be asked for, where a tenant has a login of its own.
+    /// Returns the role that works on the tables of a site, if it is not the maintenance role. For
+    /// a tenant with a separate login, the role may have to be asked for.
     pub(crate) async fn role_of(&self, site: &Site) -> Result<Option<Ident>, Error> {
         match &site.grantee {
             Some(grantee) => self.server.role_of(grantee).await,
@@ -225,19 +230,19 @@ impl Fleet {
         }
     }
 
-    /// Takes a connection for upkeep, bound to nobody.
+    /// Checks out an unbound connection for maintenance.
     pub(crate) async fn lease(&self) -> Result<Lease, Error> {
         self.server.acquire_for_upkeep().await
     }
 
-    /// Takes a connection for upkeep and binds it to a site.
+    /// Checks out a connection for maintenance and binds it to a site.
     pub(crate) async fn lease_for(&self, site: &Site) -> Result<Lease, Error> {
         let mut lease = self.lease().await?;
         lease.serve(&site.occupant).await.map_err(|error| site.occupant.name(error.into()))?;
         Ok(lease)
     }
 
-    /// Writes a change of the list of tenants in the transaction that is open on the connection.
+    /// Writes a change to the tenant list in the connection's open transaction.
     pub(crate) async fn write(
         &self,
         conn: &mut PgConnection,
@@ -246,8 +251,8 @@ impl Fleet {
         self.lookup.write(conn, change).await
     }
 
-    /// Has every session of a tenant, or of the shared schema, drop its prepared statements before its
-    /// next use, because tables were changed.
+    /// Makes every session of a tenant, or of the shared schema, drop its prepared statements
+    /// before its next use, because tables were changed.
     pub(crate) fn note_change(&self, site: &Site) {
         match &site.tenant {
             Some(tenant) => {
@@ -262,29 +267,29 @@ impl Fleet {
         }
     }
 
-    /// Forgets a tenant that is not what it was: what the catalog has said of it, and its tenant pool.
+    /// Forgets a tenant that has changed: its catalog entry and its tenant pool.
     pub(crate) fn forget(&self, id: &TenantId) {
         self.lookup.forget(id.as_str());
         self.server.evict(&OccupantId::Tenant(id.clone()), EvictReason::Changed);
     }
 
-    /// Has these tenants forgotten when the guard is dropped, and again when a commit that was given up
-    /// in the middle must have ended: until then nobody knows what is true.
+    /// Forgets these tenants when the guard is dropped, and again once an abandoned commit must
+    /// have ended: until then the outcome is unknown.
     pub(crate) fn forget_after(&self, ids: Vec<TenantId>) -> Forgetting {
         Forgetting { fleet: self.clone(), ids }
     }
 
-    /// Has the handles of a tenant refused that is not there any more under this id, and forgets it.
+    /// Invalidates the handles of a tenant that no longer exists under this id, and forgets it.
     pub(crate) fn retire(&self, id: &TenantId) {
         self.lookup.retire_and_forget(id);
         self.server.retire(id);
     }
 }
 
-/// How long a commit that was given up in the middle may go on, as a rule.
+/// How long an abandoned commit usually takes to end.
 const COMMITTED_BY: Duration = Duration::from_millis(200);
 
-/// Has tenants forgotten when it is dropped, however that comes about.
+/// Guard that forgets tenants when it is dropped, on every path.
 #[derive(Debug)]
 #[must_use = "it forgets when it is dropped"]
 pub(crate) struct Forgetting {

@@ -1,7 +1,7 @@
-//! The steps in which an adapter lets a request in, in their order: what [`admission`](crate::admission) decides, with the
-//! manager asked in between.
+//! Admission steps that the adapters run for a request, in order: the decisions of
+//! [`admission`](crate::admission), with the manager's look-ups in between.
 //!
-//! An application has no use for this module.
+//! Used by the adapters. Applications do not need this module.
 
 use std::{fmt, pin::Pin, sync::Arc};
 
@@ -16,13 +16,13 @@ use crate::{
     tenant::TenantId,
 };
 
-/// Whether the futures of an application's hooks may leave their thread.
+/// Whether the futures of application hooks may move between threads.
 pub trait Futures: 'static {
-    /// A future behind a pointer.
+    /// A boxed future.
     type Boxed<'a, T: 'a>: Future<Output = T> + 'a;
 }
 
-/// They may, as in axum.
+/// Futures are `Send`, as in axum.
 #[derive(Debug)]
 pub enum SendFutures {}
 
@@ -30,7 +30,7 @@ impl Futures for SendFutures {
     type Boxed<'a, T: 'a> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 }
 
-/// They stay on the worker that has the request, as in actix-web.
+/// Futures stay on the worker that has the request, as in actix-web.
 #[derive(Debug)]
 pub enum LocalFutures {}
 
@@ -48,13 +48,14 @@ type Authorize<R, F> =
     dyn for<'a> Fn(&'a TenantDb, &'a R) -> <F as Futures>::Boxed<'a, Verdict> + Send + Sync;
 type MaySwitch<R, F> = dyn Fn(&Switch, &R) -> <F as Futures>::Boxed<'static, Verdict> + Send + Sync;
 
-/// The resolver of the tenant to switch to, and the hook that authorizes the switch.
+/// Resolver of the tenant to switch to, and the hook that authorizes the switch.
 type Switching<R, F> = (Arc<Resolve<R>>, Arc<MaySwitch<R, F>>);
 
-/// Lets requests in, with the handle of their tenant: the steps of an adapter in their order.
+/// Admits requests and returns the handle of their tenant.
 ///
-/// `R` is the framework's request, and `F` says whether futures of hooks are `Send`. It has no parameter for what
-/// an application sets, so all of this is compiled once, and a middleware can be named.
+/// `R` is the framework's request, and `F` decides whether hook futures are `Send`. There is no
+/// type parameter for the application's settings, so the gate is compiled once and a middleware
+/// type can be named.
 pub struct Gate<R: 'static, F: Futures> {
     manager: TenantManager,
     presence: Presence,
@@ -65,7 +66,7 @@ pub struct Gate<R: 'static, F: Futures> {
 }
 
 impl<R: 'static, F: Futures> Gate<R, F> {
-    /// Makes a gate that requires a tenant and lets everybody use it.
+    /// Creates a gate that requires a tenant and admits every caller.
     pub fn new(
         manager: TenantManager,
         resolver: impl Fn(&R) -> Resolved + Send + Sync + 'static,
@@ -85,13 +86,13 @@ impl<R: 'static, F: Futures> Gate<R, F> {
         self.presence = presence;
     }
 
-    /// Sets where the tenant id is read from.
+    /// Sets the resolver that reads the tenant id from a request.
     pub fn set_resolver(&mut self, resolver: impl Fn(&R) -> Resolved + Send + Sync + 'static) {
         self.resolver = Arc::new(resolver);
     }
 
-    /// Adds a closure that names the tenant of the caller's session or token. All of them have to name the
-    /// requested one.
+    /// Adds a closure that returns the tenant of the caller's session or token. All such closures
+    /// must return the requested tenant.
     pub fn add_bound(
         &mut self,
         caller: impl Fn(&R) -> F::Boxed<'static, Caller> + Send + Sync + 'static,
@@ -122,8 +123,8 @@ impl<R: 'static, F: Futures> Gate<R, F> {
         self.manager.shared()
     }
 
-    /// Returns the tenant that has to be [admitted](Self::admit); `None` when there is none and none is needed.
-    /// Nothing is asked.
+    /// Returns the tenant to be [admitted](Self::admit), or `None` if the request has none and
+    /// needs none. Does no look-up.
     ///
     /// # Errors
     ///
@@ -142,15 +143,16 @@ impl<R: 'static, F: Futures> Gate<R, F> {
         Ok(target)
     }
 
-    /// Finds the tenant, and checks that the caller may use it.
+    /// Looks up the tenant and checks that the caller may use it.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] when the caller may not, or when the tenant does not exist or cannot be looked up.
+    /// [`Rejection`] when the caller may not use the tenant, or when the tenant does not exist or
+    /// cannot be looked up.
     ///
     /// # Cancel safety
     ///
-    /// As safe as the hooks are.
+    /// As safe as the hooks.
     pub async fn admit(&self, target: &Target, request: &R) -> Result<TenantDb, Rejection> {
         match target {
             Target::Own(id) => self.admit_own(id, request).await,
@@ -159,7 +161,8 @@ impl<R: 'static, F: Futures> Gate<R, F> {
     }
 
     async fn admit_own(&self, id: &TenantId, request: &R) -> Result<TenantDb, Rejection> {
-        // First, so that a refusal costs no look-up and does not tell whether the tenant exists.
+        // Before the look-up, so that a refusal costs nothing and does not reveal whether the
+        // tenant exists.
         self.check_bounds(id, request).await?;
         let db = self.manager.tenant_to_authorize(id).await?;
         let verdict = match &self.authorize {

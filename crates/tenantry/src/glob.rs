@@ -1,6 +1,7 @@
-//! Patterns of names, as a shell has them.
+//! Shell-style name patterns.
 
-/// Returns `true` if a name fits a pattern with `*` and `?`. It takes at most the product of their lengths in steps.
+/// Returns `true` if a name matches a pattern with `*` and `?`. Takes at most the product of their
+/// lengths in steps.
 pub(crate) fn is_like(name: &str, pattern: &str) -> bool {
     let (name, pattern): (Vec<_>, Vec<_>) = (name.chars().collect(), pattern.chars().collect());
     let (mut at, mut of, mut star) = (0, 0, None);

@@ -1,10 +1,10 @@
-//! A report with something left to do, as an error.
+//! Errors for runs that left tenants unfinished.
 
 use std::{error::Error as StdError, fmt};
 
-/// A run over many tenants after which something is left to do: some failed, or were not started.
+/// A run over many tenants that is incomplete: some tenants failed, or were not started.
 ///
-/// `into_result` of a report makes it, so that `?` does not pass over a failure:
+/// A report's `into_result` returns it, so that `?` does not skip a failure:
 ///
 /// ```no_run
 /// # async fn example(manager: tenantry::TenantManager, files: tenantry::migrate::Migrations) -> Result<(), tenantry::Error> {
@@ -14,27 +14,27 @@ use std::{error::Error as StdError, fmt};
 /// # Ok(()) }
 /// ```
 ///
-/// As text it is one line: the counts, and the first failure. It can hold the database's own words, so it belongs
-/// into a log and not into a response. Nothing is lost: the report is in [`report`](Self::report).
+/// `Display` is one line: the counts and the first failure. It can contain text from the database,
+/// so write it to a log and not into a response. The full report is in [`report`](Self::report).
 pub struct Incomplete<R> {
     report: Box<R>,
-    /// The first tenant that failed, and why.
+    /// The first tenant that failed, with the cause.
     first: Option<(String, String)>,
 }
 
 impl<R: fmt::Display> Incomplete<R> {
-    /// `first` is the first tenant that failed, and why.
+    /// `first` is the first tenant that failed, with the cause.
     pub(crate) fn new(report: R, first: Option<(String, String)>) -> Self {
         Self { report: Box::new(report), first }
     }
 
-    /// Returns the report, with every tenant in it.
+    /// Returns the report, which lists every tenant.
     #[must_use]
     pub fn report(&self) -> &R {
         &self.report
     }
 
-    /// Returns the report by value.
+    /// Consumes the error and returns the report.
     pub fn into_report(self) -> R {
         *self.report
     }
@@ -54,7 +54,7 @@ impl<R: fmt::Display + fmt::Debug> fmt::Debug for Incomplete<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match f.alternate() {
             true => f.debug_tuple("Incomplete").field(&self.report).finish(),
-            // All failures: a `main` that returns it is to say what failed.
+            // All failures, for a `main` that returns this error.
             false => fmt::Display::fmt(&self.report, f),
         }
     }

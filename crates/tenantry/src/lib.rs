@@ -1,7 +1,7 @@
-//! Serve any number of PostgreSQL tenants from one bounded pool of connections.
+//! Serve any number of PostgreSQL tenants from one bounded connection pool.
 //!
-//! A [`TenantManager`] turns a tenant id into a [`TenantDb`]: a database handle that can only see that
-//! tenant, and that sqlx accepts as an [`Executor`](sqlx::Executor).
+//! A [`TenantManager`] turns a tenant id into a [`TenantDb`]: a database handle that can only see
+//! that tenant and that sqlx accepts as an [`Executor`](sqlx::Executor).
 //!
 //! ```no_run
 //! use tenantry::{Isolation, SchemaDiscovery, TenantManager};
@@ -27,62 +27,62 @@
 //! # Ok(()) }
 //! ```
 //!
-//! In a web service the layer of `tenantry-axum` or the middleware of `tenantry-actix` does this for every
-//! request.
+//! In a web service, the layer of `tenantry-axum` or the middleware of `tenantry-actix` does this
+//! for every request.
 //!
 //! # How it works
 //!
-//! There is one set of connections, with one budget. A connection is *bound* to a tenant: its search
-//! path is the tenant's schema. An [acquire](TenantDb::acquire) takes
+//! There is one pool of connections with one budget. A connection is *bound* to a tenant: its
+//! search path is the tenant's schema. An [acquire](TenantDb::acquire) takes
 //!
 //! 1. an idle connection that is bound to this tenant: a **hit**, without a round trip;
-//! 2. else one that is bound to nobody, or a new one while the budget allows;
-//! 3. else the least recently used idle one of another tenant: a **rebind**, in one round trip that takes
-//!    everything off the session that anybody left on it, and puts the new tenant's search path on;
-//! 4. else it **waits**, in a queue that is fair between tenants, until its deadline.
+//! 2. otherwise an unbound connection, or a new one while the budget allows;
+//! 3. otherwise the least recently used idle connection of another tenant: a **rebind**, which
+//!    resets the session and sets the new tenant's search path in one round trip;
+//! 4. otherwise it **waits** until its deadline, in a queue that is fair between tenants.
 //!
-//! Nobody can change the tenant of a connection that somebody has, and a session that may have been
-//! changed is reset before anyone gets it again, the same tenant included. A statement whose future
-//! was dropped in the middle is read to its end or cancelled first.
+//! The tenant of a checked-out connection never changes, and a session that may have been modified
+//! is reset before its next use, even for the same tenant. If the future of a statement is dropped
+//! midway, the pool first reads its response to the end or cancels it.
 //!
 //! # Using sqlx
 //!
 //! | with sqlx | with a tenant |
 //! |---|---|
 //! | `query(…).fetch_all(&pool)`, `query!`, `query_as!`, `QueryBuilder` | the same with `&db` |
-//! | `query(…).fetch(&pool)`, a stream | the same with `&db`; holds a connection until it ends or is dropped |
+//! | `query(…).fetch(&pool)`, a stream | the same with `&db`; holds a connection until the stream ends or is dropped |
 //! | `pool.acquire()` | [`db.acquire()`](TenantDb::acquire), a [`Lease`] |
 //! | `pool.begin()`, `pool.begin_with(…)` | [`db.begin()`](TenantDb::begin), [`db.begin_with(…)`](TenantDb::begin_with) |
 //! | `conn.begin()`, nested `tx.begin()` | [`lease.begin()`](Lease::begin), [`tx.begin()`](TenantTransaction::begin) |
 //! | `fn f(tx: &mut Transaction<'_, Postgres>)` | [`db.transaction(async \|tx\| f(tx).await)`](TenantDb::transaction) |
 //! | `fn f(conn: &mut PgConnection)` | `f(&mut lease)`, `f(&mut tx)` |
 //! | `fn f(e: impl PgExecutor<'_>)` | `f(&db)`, `f(&mut lease)`, `f(&mut tx)` |
-//! | `fn f<'a>(a: impl Acquire<'a, Database = Postgres>)` | `f(&mut lease)`, `f(&mut tx)`; a `&db` cannot be one |
+//! | `fn f<'a>(a: impl Acquire<'a, Database = Postgres>)` | `f(&mut lease)`, `f(&mut tx)`; not `f(&db)` |
 //! | a field of type `Transaction<'static, Postgres>` | [`TenantTransaction`] |
 //! | a field of type `PgPool` | [`TenantDb`], one per request |
 //! | `conn.copy_in_raw(…)`, `conn.copy_out_raw(…)` | the same on a [`Lease`] |
 //! | `PgListener` | see below |
 //!
 //! A `&TenantDb` is an `Executor`, not an [`Acquire`](sqlx::Acquire): `Acquire::begin` returns an
-//! [`sqlx::Transaction`], and only sqlx's own pool can make one that owns its connection. `acquire` and
-//! `begin` fail with [`sqlx::Error`], as those of sqlx's pool do. The project's `docs/porting.md` has the
-//! complete table.
+//! [`sqlx::Transaction`], and only sqlx's own pool can create one that owns its connection.
+//! `acquire` and `begin` fail with [`sqlx::Error`], like those of sqlx's pool. The project's
+//! `docs/porting.md` has the complete table.
 //!
-//! The `query!` macros check statements when the program is compiled, against the database that
-//! `DATABASE_URL` names then. Let that URL have a tenant's schema in its search path, for example with
+//! The `query!` macros check statements at compile time, against the database that `DATABASE_URL`
+//! names. Put a tenant's schema in that URL's search path, for example with
 //! `?options[search_path]=tenant_acme`, or use `cargo sqlx prepare`.
 //!
-//! **LISTEN.** A lease is not the place to listen: it keeps a connection of the budget for as long as
-//! it listens, and the reset at its end stops it. Use one [`PgListener`](sqlx::postgres::PgListener)
-//! of its own per process for all tenants, put the tenant's id into the channel or the payload, and leave
-//! one connection of the server for it. `NOTIFY` works anywhere.
+//! **LISTEN.** Do not listen on a lease: it occupies a connection of the budget while it listens,
+//! and the reset at its end stops it. Use one dedicated [`PgListener`](sqlx::postgres::PgListener)
+//! per process for all tenants, put the tenant id in the channel or the payload, and reserve one
+//! server connection for it. `NOTIFY` works anywhere.
 //!
 //! # Errors
 //!
-//! [`Error`] has a [`kind`](Error::kind) to branch on, says whether it
-//! [is transient](Error::is_transient), and never shows a password. Statements through a handle fail
-//! with [`sqlx::Error`]; `Error::from` tells what the pool meant by it, and a violated constraint from a
-//! deadlock or a server that only reads.
+//! [`Error`] has a [`kind`](Error::kind) to branch on, reports whether it
+//! [is transient](Error::is_transient), and never contains a password. Statements through a handle
+//! fail with [`sqlx::Error`]; `Error::from` recovers the pool's error and distinguishes, for
+//! example, a violated constraint from a deadlock or a read-only server.
 //!
 //! # Operating a service
 //!
@@ -91,35 +91,35 @@
 //! | migrate the schemas of all tenants | [`TenantManager::migrator`], [`migrate`] |
 //! | create, suspend, rename or drop a tenant | [`TenantManager::provisioner`], [`provision`] |
 //! | copy a tenant, with personal data masked | [`provision::Provisioner::clone_tenant`], [`clone`], [`anonymize`] |
-//! | find tenants whose schemas are not what they should be | [`TenantManager::drift`], [`drift`], [`schema`] |
+//! | find tenants whose schemas differ from the expected one | [`TenantManager::drift`], [`drift`], [`schema`] |
 //! | run code with the database of every tenant | [`TenantManager::for_each_tenant`], [`each`] |
 //! | run one statement over all tenants | [`TenantManager::fan_out`], [`fan_out`] |
-//! | find mistakes in the configuration, on the server and in the tenants' schemas | [`TenantManager::doctor`], [`doctor`] |
+//! | find mistakes in the configuration, on the server and in tenant schemas | [`TenantManager::doctor`], [`doctor`] |
 //! | fill schemas with data | [`TenantManager::seeder`], [`seed`] |
-//! | survive a restart of the server | nothing: openings are tried again, a [circuit breaker](BreakerOptions) keeps an outage short; [`PoolOptions::retry`] says how |
-//! | try again what failed | [`retry::retry`], [`retry::Retrier`] |
+//! | survive a server restart | automatic: failed connects are [retried](PoolOptions::retry), and a [circuit breaker](BreakerOptions) keeps an outage short |
+//! | retry failed operations | [`retry::retry`], [`retry::Retrier`] |
 //! | be ready before the first request | [`TenantManager::warm_up`], [`TenantDb::ready`] |
-//! | answer a probe | [`TenantManager::health`], or the routes of `tenantry-axum` and `tenantry-actix` |
-//! | end without cutting requests off | `serve` of `tenantry-axum` and `tenantry-actix`; [`TenantManager::closing`] for work that has no end |
-//! | be scraped | [`TenantManager::collector`] for Prometheus, [`TenantManager::metrics`] for anything else |
-//! | see how a database is set up | [`TenantManager::database_outline`], [`outline`] |
-//! | see what the database is doing | [`TenantManager::activity`], [`TenantManager::tenant_sizes`] |
-//! | see what happens | `tracing` under the targets `tenantry::…`; [`ManagerBuilder::on_event`] and the other hooks |
+//! | answer health probes | [`TenantManager::health`], or the routes of `tenantry-axum` and `tenantry-actix` |
+//! | shut down gracefully | `serve` of `tenantry-axum` and `tenantry-actix`; [`TenantManager::closing`] for work that runs indefinitely |
+//! | export metrics | [`TenantManager::collector`] for Prometheus, [`TenantManager::metrics`] for anything else |
+//! | inspect the structure of a database | [`TenantManager::database_outline`], [`outline`] |
+//! | inspect database activity and size | [`TenantManager::activity`], [`TenantManager::tenant_sizes`] |
+//! | log and trace | `tracing` under the targets `tenantry::…`; [`ManagerBuilder::on_event`] and the other hooks |
 //!
 //! # Features
 //!
 //! | feature | default | what it does |
 //! |---|---|---|
 //! | `tls` | on | TLS to the server through rustls, with the roots of webpki-roots |
-//! | `tls-native-roots` | off | TLS with the roots of the system in their place, read at each connect |
-//! | `lint` | on | a parser of SQL for the [lint](migrate::Lint) of migrations. Without it the lint goes by words: it finds fewer names of other schemas, and nothing that may hurt a running service |
-//! | `prometheus` | on | [`TenantManager::collector`], and `/metrics` of `ops`; [`TenantManager::metrics`] is always there |
+//! | `tls-native-roots` | off | TLS with the system's root certificates instead, read at each connect |
+//! | `lint` | on | an SQL parser for the [lint](migrate::Lint) of migrations. Without it, the lint matches words: it finds fewer references to other schemas and no statement that may disrupt a running service |
+//! | `prometheus` | on | [`TenantManager::collector`], and `/metrics` of `ops`; [`TenantManager::metrics`] is always available |
 //! | `fmt` | off | `PlainFormat`: a plain line for each event, for tracing-subscriber |
-//! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: the pool's figures as `db.client.connection.*` |
-//! | `ops` | off | the module `ops`: what the adapters' routes for health and metrics answer |
+//! | `opentelemetry` | off | `TenantManager::register_opentelemetry`: pool metrics as `db.client.connection.*` |
+//! | `ops` | off | the module `ops`: responses of the adapters' health and metrics routes |
 //! | `uuid` | off | `TenantId: From<Uuid>` |
 //! | `serve` | off | the module `serve`: signals and the order of a graceful shutdown, for the adapters' `serve` |
-//! | `schemars` | off | `schemars::JsonSchema` for reports, plans, records and events; use `SchemaSettings::for_serialize`, since they are only written |
+//! | `schemars` | off | `schemars::JsonSchema` for reports, plans, records and events; use `SchemaSettings::for_serialize`, because these types are only serialized |
 
 #![cfg_attr(
     not(all(feature = "lint", feature = "prometheus")),

@@ -44,13 +44,13 @@ use crate::{
     warmup::{self, WarmUp, WarmUpReport},
 };
 
-/// How long [`TenantManager::close`] waits for leases.
+/// Default time for which [`TenantManager::close`] waits for leases.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Turns a tenant id into a database handle that can only see that tenant.
 ///
-/// One manager serves all tenants of one PostgreSQL server from one bounded set of connections. It
-/// is cheap to clone, and all clones are one manager. Keep it for as long as the program runs, and
+/// One manager serves all tenants of one PostgreSQL server from one bounded pool of connections. It
+/// is cheap to clone; all clones share one state. Keep it for the lifetime of the program and
 /// [`close`](Self::close) it at the end.
 ///
 /// # Examples
@@ -77,39 +77,40 @@ pub struct TenantManager(Arc<Inner>);
 struct Inner {
     fleet: Fleet,
     checks: Arc<Checks>,
-    /// Two warm-ups at once would wait for each other's connections.
+    /// Serializes warm-ups: two at once would wait for each other's connections.
     warming: tokio::sync::Mutex<()>,
-    /// The servers that have not drained yet: the last of them closes the manager.
+    /// Servers that have not drained yet: the last one closes the manager.
     #[cfg(feature = "serve")]
     serving: TaskTracker,
 }
 
 impl TenantManager {
-    /// Begins to configure a manager for the server at this URL.
+    /// Starts configuring a manager for the server at this URL.
     ///
-    /// `postgres://user:password@host:port/database?sslmode=verify-full`, with the parameters of libpq.
-    /// User, password and database are percent-encoded: `p/w` is written `p%2Fw`. What is not in the URL
-    /// comes from `PGHOST`, `PGPASSWORD` and the like, and from the `.pgpass` file, as
-    /// [sqlx](sqlx::postgres::PgConnectOptions) reads them.
+    /// The URL has the form `postgres://user:password@host:port/database?sslmode=verify-full`, with
+    /// the parameters of libpq. User, password and database are percent-encoded: `p/w` is written
+    /// `p%2Fw`. Parts missing from the URL come from `PGHOST`, `PGPASSWORD` and so on, and from the
+    /// `.pgpass` file, as [sqlx](sqlx::postgres::PgConnectOptions) reads them.
     ///
-    /// Several [hosts](ManagerBuilder::hosts) are `postgres://app@db1:5432,db2:5433/saas`, or lists in `host` and
-    /// `port`, with `target_session_attrs` and `load_balance_hosts`.
+    /// List several [hosts](ManagerBuilder::hosts) as `postgres://app@db1:5432,db2:5433/saas`, or
+    /// in the parameters `host` and `port`, with `target_session_attrs` and `load_balance_hosts`.
     ///
-    /// [`build`](ManagerBuilder::build) refuses what cannot be honoured: unknown parameters,
-    /// `channel_binding=require`, files that cannot be read. Its error names the parameter. No part of the URL that may be secret shows up in a log or an
-    /// error.
+    /// [`build`](ManagerBuilder::build) refuses settings that cannot be honoured: unknown
+    /// parameters, `channel_binding=require`, unreadable files. Its error names the parameter.
+    /// Parts of the URL that may be secret never appear in a log or an error.
     ///
-    /// As with libpq, `sslmode=require` with an `sslrootcert` is `verify-ca`, `sslrootcert=system` takes the
-    /// certificate authorities that sqlx was compiled with and verifies the host as well, and
-    /// `connect_timeout`, in seconds, is [`PoolOptions::connect_timeout`](crate::PoolOptions::connect_timeout),
-    /// unless [`pool_options`](ManagerBuilder::pool_options) set another. Unlike with libpq, a `+` behind the
-    /// `?` is a space.
+    /// As with libpq, `sslmode=require` with an `sslrootcert` means `verify-ca`, and
+    /// `sslrootcert=system` uses the certificate authorities that sqlx was compiled with and
+    /// verifies the host as well. `connect_timeout`, in seconds, sets
+    /// [`PoolOptions::connect_timeout`](crate::PoolOptions::connect_timeout), unless
+    /// [`pool_options`](ManagerBuilder::pool_options) set another. Unlike with libpq, a `+` in the
+    /// query string is a space.
     pub fn builder(database_url: impl AsRef<str>) -> ManagerBuilder {
         ManagerBuilder::new(database_url.as_ref())
     }
 
-    /// Begins to configure a manager for a server that is described by options instead of a URL. Several are
-    /// given with [`hosts`](ManagerBuilder::hosts).
+    /// Starts configuring a manager from connect options instead of a URL. For several hosts, use
+    /// [`hosts`](ManagerBuilder::hosts).
     pub fn builder_with(connect: PgConnectOptions) -> ManagerBuilder {
         ManagerBuilder::with(connect)
     }
@@ -130,7 +131,7 @@ impl TenantManager {
         &self.0.fleet
     }
 
-    /// Returns how connections are opened, with the password.
+    /// Returns the connect options, including the password.
     pub(crate) fn connect_options(&self) -> &PgConnectOptions {
         self.server().connector().options()
     }
@@ -144,15 +145,16 @@ impl TenantManager {
         self.0.fleet.server()
     }
 
-    /// Returns the database of a tenant. Takes no connection; asks the catalog, or its cache.
+    /// Returns the database of a tenant. Takes no connection; reads the cache or the catalog.
     ///
     /// # Errors
     ///
-    /// [`InvalidTenantId`](crate::ErrorKind::InvalidTenantId) when the text is no id,
-    /// [`UnknownTenant`](crate::ErrorKind::UnknownTenant) and [`Suspended`](crate::ErrorKind::Suspended) when the
-    /// catalog says so, [`Placement`](crate::ErrorKind::Placement) when the tenant has no container of its
-    /// own, [`Closed`](crate::ErrorKind::Closed) after [`close`](Self::close), and what stands in the way of
-    /// asking the catalog.
+    /// [`InvalidTenantId`](crate::ErrorKind::InvalidTenantId) when the text is not a valid id,
+    /// [`UnknownTenant`](crate::ErrorKind::UnknownTenant) and
+    /// [`Suspended`](crate::ErrorKind::Suspended) when the catalog says so,
+    /// [`Placement`](crate::ErrorKind::Placement) when the tenant has no container of its own,
+    /// [`Closed`](crate::ErrorKind::Closed) after [`close`](Self::close), and connection errors of
+    /// the catalog query.
     ///
     /// # Cancel safety
     ///
@@ -167,12 +169,13 @@ impl TenantManager {
         self.0.fleet.tenant(&id).await
     }
 
-    /// Returns the database of a tenant as [`tenant`](Self::tenant) does, and of a suspended one too, for
-    /// an adapter that asks first whether the caller may use it: others must not hear that it is
-    /// suspended. [`check_authorized`](crate::admission::check_authorized) decides about both.
+    /// Returns the database of a tenant like [`tenant`](Self::tenant), but also of a suspended one.
+    /// For an adapter that checks first whether the caller may use the tenant: other callers must
+    /// not learn that it is suspended. [`check_authorized`](crate::admission::check_authorized)
+    /// decides both.
     ///
-    /// Nothing can be run on the handle of a [suspended](crate::Tenant::state) tenant: every statement and
-    /// acquire fails with [`Suspended`](crate::ErrorKind::Suspended).
+    /// Nothing can run on the handle of a [suspended](crate::Tenant::state) tenant: every statement
+    /// and acquire fails with [`Suspended`](crate::ErrorKind::Suspended).
     ///
     /// # Errors
     ///
@@ -197,30 +200,32 @@ impl TenantManager {
         self.0.fleet.shared()
     }
 
-    /// Lists all tenants that the catalog has, the suspended ones too.
+    /// Lists all tenants in the catalog, including suspended ones.
     /// [`tenants_stream`](Self::tenants_stream) lists them page by page.
     ///
     /// # Errors
     ///
-    /// When the catalog fails, or cannot list.
+    /// When the catalog fails, or cannot list tenants.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, Error> {
         self.0.fleet.list().await
     }
 
-    /// Returns where the data of a tenant lives according to its record. Asks nothing: the container may not exist.
+    /// Returns where the data of a tenant lives according to its record. Does no I/O: the container
+    /// may not exist.
     ///
     /// # Errors
     ///
-    /// [`Placement`](crate::ErrorKind::Placement) when the name template makes no valid name of the id.
+    /// [`Placement`](crate::ErrorKind::Placement) when the name template yields no valid name for
+    /// the id.
     pub fn placement(&self, record: &TenantRecord) -> Result<Placement, Error> {
         self.0.fleet.site(record).map(|site| Placement::schema(site.schema))
     }
 
-    /// Forgets what the catalog has said about a tenant, so that it is asked again. Until it has answered,
-    /// the tenant is not served, whatever [`stale_if_error`](crate::CatalogOptions::stale_if_error) says.
+    /// Discards the cached catalog entry of a tenant, so that the catalog is queried again. Until
+    /// it answers, the tenant is not served, regardless of
+    /// [`stale_if_error`](crate::CatalogOptions::stale_if_error).
     ///
-    /// Handles that exist stay as they are. For text that is not a valid id nothing can be remembered, and nothing
-    /// happens.
+    /// Existing handles are unaffected. Does nothing for text that is not a valid id.
     pub async fn invalidate<I>(&self, id: I)
     where
         I: TryInto<TenantId>,
@@ -230,10 +235,10 @@ impl TenantManager {
         }
     }
 
-    /// Forgets a tenant pool: its idle connections are unbound, those in use when they come back.
+    /// Evicts a tenant pool: idle connections are unbound now, checked-out ones on return.
     ///
-    /// Returns `true` if there was one. Text that is not a valid id has none. Running statements and transactions are
-    /// not disturbed.
+    /// Returns `true` if there was one; `false` for text that is not a valid id. Running statements
+    /// and transactions are not disturbed.
     pub fn evict<I>(&self, id: I) -> bool
     where
         I: TryInto<TenantId>,
@@ -242,45 +247,46 @@ impl TenantManager {
             .is_ok_and(|id| self.server().evict(&OccupantId::Tenant(id), EvictReason::Requested))
     }
 
-    /// Takes it as known that a connection keeps its session, so that the first two connections are not
-    /// compared: for managers that live as long as a test, on a server that was started for tests, or that
-    /// another manager has found to keep sessions. What is noticed later counts all the same.
+    /// Skips the initial check that a connection keeps its session, which compares the first two
+    /// connections. For managers that live as long as a test, on a server started for tests, or one
+    /// that another manager has already found to keep sessions. A violation detected later still
+    /// counts.
     #[doc(hidden)]
     pub fn assume_sessions_are_kept(&self) {
         self.server().assume_sessions_are_kept();
     }
 
-    /// Returns the pool in numbers.
+    /// Returns a snapshot of the pool's counters.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         self.server().snapshot(Detail::Tenants)
     }
 
-    /// Returns how many connections are open, idle or in use, as `PgPool::size` does.
+    /// Returns the number of open connections, idle or in use, like `PgPool::size`.
     ///
-    /// Those that are being opened or closed are not among them, and neither is the connection on which a
-    /// catalog listens for changes. [`snapshot`](Self::snapshot) tells them apart.
+    /// Connections that are being opened or closed are not counted, nor is the connection on which
+    /// a catalog listens for changes. [`snapshot`](Self::snapshot) lists them separately.
     #[must_use]
     pub fn size(&self) -> u32 {
         u32::try_from(self.server().size().0).unwrap_or(u32::MAX)
     }
 
-    /// Returns how many connections are open and idle, as `PgPool::num_idle` does.
+    /// Returns the number of open, idle connections, like `PgPool::num_idle`.
     ///
-    /// One that was given back a moment ago counts when its session has been reset.
+    /// A connection that was just returned counts once its session has been reset.
     #[must_use]
     pub fn num_idle(&self) -> usize {
         self.server().size().1
     }
 
-    /// Changes the budget of connections while the manager works: a deployment that scales out divides the
-    /// server's connections anew.
+    /// Changes the connection budget at run time, for example when a deployment scales out and
+    /// divides the server's connections anew.
     ///
-    /// A larger budget can be used at once. For a smaller one, idle connections are closed now and leased ones
-    /// when they come back; until then none is opened. What follows from the budget follows again: the
-    /// [reserve](crate::PoolOptions::reserved_connections) and the [cap per
-    /// tenant](crate::PoolOptions::max_connections_per_tenant), unless they were set. Snapshots, metrics and
-    /// health show the new budget.
+    /// A larger budget takes effect at once. With a smaller one, idle connections are closed now
+    /// and leased ones on return; until then no new connection is opened. Values derived from the
+    /// budget are derived again: the [reserve](crate::PoolOptions::reserved_connections) and the
+    /// [cap per tenant](crate::PoolOptions::max_connections_per_tenant), unless they were set.
+    /// Snapshots, metrics and health show the new budget.
     ///
     /// # Examples
     ///
@@ -295,19 +301,20 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// [`OptionsError`](crate::OptionsError) where [`build`](ManagerBuilder::build) would refuse the budget, such as
-    /// one below a cap that was set. Nothing is changed then.
+    /// [`OptionsError`](crate::OptionsError) where [`build`](ManagerBuilder::build) would refuse
+    /// the budget, such as a budget below a cap that was set. The pool is then unchanged.
     pub fn resize(&self, max_connections: usize) -> Result<(), OptionsError> {
         self.server().resize(max_connections)
     }
 
     /// Binds a connection to each of these tenants before the first request needs it.
     ///
-    /// A budget of 20 connections, one of which is the library's, keeps at most 19 tenants warm. More
-    /// are looked up and reported as [over budget](crate::WarmUpStatus::OverBudget): warming them would
-    /// take away what was warmed before. So name the most important tenants first. What is warmed is
-    /// held until all are done, so a warm-up that runs beside requests makes them wait. Warm-ups run one
-    /// after the other.
+    /// A budget of 20 connections, one of which is reserved for the library, keeps at most 19
+    /// tenants warm. Further tenants are looked up and reported as
+    /// [over budget](crate::WarmUpStatus::OverBudget), because warming them would evict those
+    /// already warm. List the most important tenants first. Warmed connections are held until all
+    /// are done, so a warm-up that runs beside requests makes them wait. Warm-ups run one after the
+    /// other.
     ///
     /// # Examples
     ///
@@ -315,7 +322,7 @@ impl TenantManager {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the tenants that were warmed up so far stay so.
+    /// When dropped, tenants that are already warm stay warm.
     pub async fn warm_up<I>(&self, tenants: I, options: WarmUp) -> WarmUpReport
     where
         I: IntoIterator,
@@ -326,16 +333,15 @@ impl TenantManager {
         warmup::warm_up(self.server(), &|name| self.find(name), named, &options).await
     }
 
-    /// Warms up the first tenants that the catalog lists, at most so many of them. Suspended ones are
-    /// passed over.
+    /// Warms up the first tenants that the catalog lists, at most `most`. Skips suspended tenants.
     ///
     /// # Errors
     ///
-    /// When the catalog fails, or cannot list.
+    /// When the catalog fails, or cannot list tenants.
     ///
     /// # Cancel safety
     ///
-    /// As [`warm_up`](Self::warm_up).
+    /// Like [`warm_up`](Self::warm_up).
     pub async fn warm_up_all(&self, most: usize, options: WarmUp) -> Result<WarmUpReport, Error> {
         let tenants = self.tenants().await?;
         let active = tenants.iter().filter(|record| record.state == TenantState::Active);
@@ -343,9 +349,9 @@ impl TenantManager {
         Ok(self.warm_up(ids.collect::<Vec<_>>(), options).await)
     }
 
-    /// Finds out how the database and the tenants fare.
+    /// Checks the health of the database and the tenants.
     ///
-    /// It always returns, after about the [ping timeout](HealthOptions::ping_timeout) at the latest.
+    /// Always returns, after about the [ping timeout](HealthOptions::ping_timeout) at the latest.
     ///
     /// # Examples
     ///
@@ -361,15 +367,15 @@ impl TenantManager {
         checks.run(&Subject { server, system, find: &|name| self.find(name) }, &options).await
     }
 
-    /// Lists the extensions of the database that tenants cannot reach without naming their schema: it is
-    /// not one of the [`extension_schemas`](ManagerBuilder::extension_schemas), or a role of a tenant may
-    /// not use it.
+    /// Lists the extensions that tenants cannot reach without naming their schema: the schema is
+    /// not one of the [`extension_schemas`](ManagerBuilder::extension_schemas), or a tenant's role
+    /// may not use it.
     ///
-    /// An extension that no tenant uses may well be there; one with
-    /// [columns of its types](UnreachableExtension::schemas_in_use) is a mistake. Some of these mistakes
-    /// make no error: a column of the type `citext` is compared as `text`, case-sensitively. It reads the
-    /// server's catalogs in one statement, which takes longer with many tables: call it at the start, or
-    /// in a check before a deploy.
+    /// An extension that no tenant uses is harmless; one with
+    /// [columns of its types](UnreachableExtension::schemas_in_use) is a mistake. Some of these
+    /// mistakes raise no error: a column of type `citext` is compared as `text`, case-sensitively.
+    /// Reads the server's catalogs in one statement, which takes longer with many tables: call it
+    /// at startup, or in a check before a deploy.
     ///
     /// # Examples
     ///
@@ -383,7 +389,7 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// When the database cannot be asked.
+    /// When the query fails.
     ///
     /// # Cancel safety
     ///
@@ -392,11 +398,11 @@ impl TenantManager {
         health::unreachable(&self.0.fleet).await
     }
 
-    /// Reads what the database itself says of the load on it: sessions by process, tenant and state, waits, slow
-    /// statements and totals.
+    /// Reads the database's own view of its load: sessions by process, tenant and state, waits,
+    /// slow statements and totals.
     ///
-    /// It takes two cheap statements, whatever the number of tenants, so it can be called every second. What the
-    /// role may not see is listed as [unseen](Activity::unseen).
+    /// Takes two cheap statements, whatever the number of tenants, so it can be called every
+    /// second. Details that the role may not read are listed as [unseen](Activity::unseen).
     ///
     /// # Examples
     ///
@@ -416,7 +422,7 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// When the database cannot be asked.
+    /// When the query fails.
     ///
     /// # Cancel safety
     ///
@@ -425,14 +431,14 @@ impl TenantManager {
         activity::read(&self.0.fleet, &options).await
     }
 
-    /// Reads how much room the tables of each tenant take.
+    /// Reads the disk space that the tables of each tenant take.
     ///
-    /// It lists the tenants and reads a row for every table, so its cost grows with the fleet: ask once a minute, not
-    /// every second.
+    /// Lists the tenants and reads a row for every table, so the cost grows with the fleet: call it
+    /// once a minute, not every second.
     ///
     /// # Errors
     ///
-    /// When the tenants cannot be listed, or the database cannot be asked.
+    /// When the tenants cannot be listed, or the query fails.
     ///
     /// # Cancel safety
     ///
@@ -441,15 +447,17 @@ impl TenantManager {
         activity::read_sizes(&self.0.fleet, method).await
     }
 
-    /// Attacks the isolation of tenants through the configured connection, in scratch schemas, and reports each
-    /// attack with its outcome: evidence for an audit.
+    /// Attacks tenant isolation through the configured connection, in scratch schemas, and reports
+    /// the outcome of each attack: evidence for an audit.
     ///
-    /// The scratch schemas, whose names begin with `tenantry_proof_` and a random number, and up to two roles, are
-    /// created and removed with the login of [upkeep](ManagerBuilder::upkeep_credentials). The attacks take up to 4
-    /// connections of the budget while they run, and two seconds or more. Scratch schemas of a proof that was killed
-    /// are removed by the next one that begins more than an hour later.
+    /// The scratch schemas, whose names begin with `tenantry_proof_` and a random number, and up to
+    /// two roles, are created and removed with the
+    /// [maintenance login](ManagerBuilder::upkeep_credentials). The attacks take up to 4
+    /// connections of the budget while they run, and two seconds or more. Scratch schemas of a
+    /// proof that was killed are removed by the next proof that begins more than an hour later.
     ///
-    /// It is the one thing that runs behind a pooler in transaction mode, where it finds the leak.
+    /// This is the only operation that runs behind a pooler in transaction mode, where it detects
+    /// the leak.
     ///
     /// # Examples
     ///
@@ -458,8 +466,9 @@ impl TenantManager {
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config) when an option cannot be followed,
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) when the login may not create schemas, and what stands
-    /// in the way of taking a connection. An attack that cannot be run is no error: the report says why.
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) when the login may not create
+    /// schemas, and connection errors. An attack that cannot be run is not an error: the report
+    /// gives the reason.
     ///
     /// # Cancel safety
     ///
@@ -470,14 +479,14 @@ impl TenantManager {
         proof::prove(fleet, connect.get_username(), &options).await
     }
 
-    /// Returns the pool in figures, to be serialised.
+    /// Returns the pool's metrics, for serialization.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let upkeep = UpkeepMetrics::read(&self.server().observer.meters);
         Metrics::new(self.snapshot(), upkeep, SystemTime::now())
     }
 
-    /// Makes a collector of the pool's figures for a [`prometheus::Registry`].
+    /// Creates a collector of the pool's metrics for a [`prometheus::Registry`].
     ///
     /// # Examples
     ///
@@ -491,19 +500,21 @@ impl TenantManager {
         crate::metrics::MetricsCollector::new(self.server(), &self.0.checks, &options)
     }
 
-    /// Sends the pool's figures to OpenTelemetry, under the names of its [semantic
-    /// conventions](https://opentelemetry.io/docs/specs/semconv/db/database-metrics/):
-    /// `db.client.connection.count` with the state `idle` or `used`, `.idle.max`, `.idle.min`, `.max`,
-    /// `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`, `.use_time`, and
-    /// `db.client.operation.duration`; and, beyond the conventions, `tenantry.migration.duration` and
-    /// `tenantry.creation.duration` with the attribute `outcome`, `tenantry.tenants` with `state`, and
-    /// `tenantry.spares`, which mean what [`MetricsCollector`](crate::MetricsCollector) says. Times are in seconds.
+    /// Exports the pool's metrics to OpenTelemetry, under the names of its
+    /// [semantic conventions](https://opentelemetry.io/docs/specs/semconv/db/database-metrics/):
+    /// `db.client.connection.count` with the state `idle` or `used`, `.idle.max`, `.idle.min`,
+    /// `.max`, `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`, `.use_time`, and
+    /// `db.client.operation.duration`. Beyond the conventions, it exports
+    /// `tenantry.migration.duration` and `tenantry.creation.duration` with the attribute `outcome`,
+    /// `tenantry.tenants` with `state`, and `tenantry.spares`, as described at
+    /// [`MetricsCollector`](crate::MetricsCollector). Times are in seconds.
     ///
     /// `pool` is the value of the attribute `db.client.connection.pool.name`, such as `tenantry`.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) when it has been called before: everything would be counted twice.
+    /// [`Config`](crate::ErrorKind::Config) when it was called before: everything would be counted
+    /// twice.
     #[cfg(feature = "opentelemetry")]
     pub fn register_opentelemetry(
         &self,
@@ -513,11 +524,13 @@ impl TenantManager {
         crate::metrics::register(self.server(), meter, pool)
     }
 
-    /// Brings the schemas of all tenants up to date with these files, as `sqlx::migrate!().run(&pool)` does with one
-    /// schema: at the start of a service, before the first request. The report goes to the log.
+    /// Migrates the schemas of all tenants with these files, as `sqlx::migrate!().run(&pool)` does
+    /// for one schema. Call it at the start of a service, before the first request. The report goes
+    /// to the log.
     ///
-    /// It is [`migrator`](Self::migrator) with its defaults, and any number of instances may call it at once. What a
-    /// new tenant is created with, the [provisioner](Self::provisioner) is told.
+    /// Equivalent to [`migrator`](Self::migrator) with its defaults. Any number of instances may
+    /// call it concurrently. Tell the [provisioner](Self::provisioner) separately which migrations
+    /// a new tenant is created with.
     ///
     /// # Examples
     ///
@@ -531,13 +544,14 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// [`Migration`](crate::ErrorKind::Migration) when the files cannot be used or a schema could not be migrated: the
-    /// others are, and the source is [`Incomplete`](crate::Incomplete) with the report. Otherwise as
+    /// [`Migration`](crate::ErrorKind::Migration) when the files cannot be used or a schema could
+    /// not be migrated. The other schemas are migrated, and the source is
+    /// [`Incomplete`](crate::Incomplete) with the report. Otherwise like
     /// [`TenantMigrator::migrate_all`].
     ///
     /// # Cancel safety
     ///
-    /// As that of [`TenantMigrator::migrate_all`].
+    /// Like [`TenantMigrator::migrate_all`].
     pub async fn migrate<F>(&self, files: F) -> Result<(), Error>
     where
         F: TryInto<Migrations>,
@@ -557,29 +571,28 @@ impl TenantManager {
         Ok(())
     }
 
-    /// Makes what migrates the schemas of all tenants, and the shared one; see
-    /// [`TenantMigrator`].
+    /// Creates a [`TenantMigrator`] for the schemas of all tenants and the shared schema.
     pub fn migrator(&self) -> TenantMigrator {
         TenantMigrator::new(self.0.fleet.clone())
     }
 
-    /// Makes what runs seeds in the schemas of tenants, and in the shared one; see
-    /// [`Seed`](crate::seed::Seed).
+    /// Creates a [`Seeder`] that runs [seeds](crate::seed::Seed) in tenant schemas and in the
+    /// shared schema.
     pub fn seeder(&self) -> Seeder {
         Seeder::new(self.0.fleet.clone())
     }
 
-    /// Makes what compares the schemas of all tenants; see [`Drift`].
+    /// Creates a [`Drift`], which compares the schemas of all tenants.
     pub fn drift(&self) -> Drift {
         Drift::new(self.0.fleet.clone())
     }
 
-    /// Makes what runs one statement of an operator's over many tenants; see [`FanOut`].
+    /// Creates a [`FanOut`], which runs one operator statement over many tenants.
     pub fn fan_out(&self) -> FanOut {
         FanOut::new(self.0.fleet.clone())
     }
 
-    /// Makes what creates, suspends, renames and drops tenants; see [`Provisioner`].
+    /// Creates a [`Provisioner`], which creates, suspends, renames and drops tenants.
     pub fn provisioner(&self) -> Provisioner {
         Provisioner::new(self.0.fleet.clone())
     }
@@ -589,25 +602,25 @@ impl TenantManager {
     }
 
     /// Closes the manager: refuses new acquires at once, waits up to 30 s for leases to come back,
-    /// closes every connection and ends every background task.
+    /// closes every connection and stops every background task.
     ///
-    /// Calling it again does nothing more. Requests that wait for a connection are told that the
-    /// manager is [`Closed`](crate::ErrorKind::Closed).
+    /// Further calls do nothing more. Requests that wait for a connection fail with
+    /// [`Closed`](crate::ErrorKind::Closed).
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the manager stays closed to new acquires; call it again to wait on.
+    /// When dropped, the manager stays closed to new acquires; call it again to keep waiting.
     pub async fn close(&self) {
         self.close_within(PATIENCE).await;
     }
 
-    /// Closes the manager and waits for leases at most this long.
+    /// Closes the manager and waits at most this long for leases.
     ///
-    /// The connection of a lease that takes longer is closed when the lease ends.
+    /// A connection whose lease takes longer is closed when the lease ends.
     ///
     /// # Cancel safety
     ///
-    /// As [`close`](Self::close).
+    /// Like [`close`](Self::close).
     pub async fn close_within(&self, patience: Duration) {
         self.server().close(patience).await;
     }
@@ -634,11 +647,12 @@ impl TenantManager {
         self.server().closing().is_cancelled()
     }
 
-    /// Resolves when closing begins, by [`begin_closing`](Self::begin_closing) or [`close`](Self::close); at once
-    /// if it has begun.
+    /// Resolves when closing begins, by [`begin_closing`](Self::begin_closing) or
+    /// [`close`](Self::close), or at once if it has begun.
     ///
-    /// Work that has no end by itself selects on it: a websocket, a stream of server-sent events, a worker
-    /// between two jobs. The future borrows nothing and can be moved into a stream or a task.
+    /// Select on it in work that runs indefinitely: a websocket, a stream of server-sent events, a
+    /// worker between two jobs. The future borrows nothing and can be moved into a stream or a
+    /// task.
     ///
     /// # Examples
     ///
@@ -666,8 +680,8 @@ impl TenantManager {
         self.server().closing().clone().cancelled_owned()
     }
 
-    /// Resolves when [`close`](Self::close) has ended: no connection is open, unless a lease has outlived the
-    /// deadline.
+    /// Resolves when [`close`](Self::close) has finished: no connection is open, unless a lease has
+    /// outlived the deadline.
     ///
     /// # Cancel safety
     ///
@@ -676,7 +690,7 @@ impl TenantManager {
         self.server().done().clone().cancelled_owned()
     }
 
-    /// Runs a task that [`close`](Self::close) waits for, on the runtime that the connections live on.
+    /// Spawns a task that [`close`](Self::close) waits for, on the runtime of the connections.
     #[cfg(feature = "ops")]
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
@@ -686,7 +700,7 @@ impl TenantManager {
         self.server().spawn(task)
     }
 
-    /// Starts to listen for changes of the catalog, if it announces them, at the first look-up.
+    /// Starts listening for catalog changes at the first look-up, if the catalog announces them.
     fn listen_once(&self) {
         if self.is_closed() {
             return;

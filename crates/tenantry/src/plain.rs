@@ -1,6 +1,7 @@
-//! Names of objects in text for people.
+//! Object names in human-readable text.
 
-/// Returns `false` for characters that do something to a terminal or to the text around them instead of being seen.
+/// Returns `false` for characters that affect a terminal or the surrounding text instead of being
+/// visible.
 pub(crate) fn is_plain(character: char) -> bool {
     let is_hidden = matches!(
         character,
@@ -14,8 +15,8 @@ pub(crate) fn is_plain(character: char) -> bool {
     !is_hidden && !character.is_control()
 }
 
-/// Writes a name so that it stays on its line: control characters and those that change the direction of text are
-/// escaped.
+/// Writes a name so that it stays on its line: escapes control characters and those that change the
+/// direction of text.
 pub(crate) fn plain(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for character in name.chars() {
@@ -27,7 +28,7 @@ pub(crate) fn plain(name: &str) -> String {
     text
 }
 
-/// Lists so many names at most, and how many more there are.
+/// Lists at most `most` names, and how many more there are.
 pub(crate) fn listed(names: &[String], most: usize) -> String {
     let shown: Vec<_> = names.iter().take(most).map(|name| plain(name)).collect();
     match names.len() - shown.len() {

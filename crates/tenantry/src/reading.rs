@@ -1,4 +1,4 @@
-//! Fingerprints of many schemas, shared between a few connections, and details of single ones.
+//! Fingerprints of many schemas, read over a few connections, and details of single schemas.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
@@ -20,22 +20,23 @@ use crate::{
     sql::Sql,
 };
 
-/// Schemas whose fingerprints are computed in one statement.
+/// The number of schemas that are fingerprinted per statement.
 const AT_ONCE: usize = 100;
 
-/// Statements that compute fingerprints at a time, each on a connection. One more looks at what is no drift.
+/// The number of concurrent fingerprint statements, each on a separate connection. One more connection reads the
+/// facts besides drift.
 const CONCURRENCY: usize = 2;
 
-/// How long a view that a migration has locked is waited for.
+/// How long to wait for a view that a migration has locked.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(2_000);
 
-/// How often a schema is read that keeps changing.
+/// The maximum number of readings of a schema that keeps changing.
 const READINGS: usize = 3;
 
-/// Fingerprints by the places of their schemas.
+/// Fingerprints by the index of their schemas.
 type Found = Vec<(usize, Result<Fingerprint, Error>)>;
 
-/// Returns how a tenant's schema is read.
+/// Returns how to read a tenant's schema.
 pub(crate) async fn subject_of(fleet: &Fleet, site: &Site) -> Result<Subject, Error> {
     let role = fleet.role_of(site).await?;
     // A role that all tenants share belongs to none of them.
@@ -43,7 +44,7 @@ pub(crate) async fn subject_of(fleet: &Fleet, site: &Site) -> Result<Subject, Er
     Ok(Subject { schema: site.schema.clone(), role })
 }
 
-/// Returns how the schema of a tenant that was named is read.
+/// Returns how to read the schema of a named tenant.
 pub(crate) async fn subject_named(fleet: &Fleet, name: &Arc<str>) -> Result<Subject, Error> {
     let named = Schemas::Tenants(vec![Arc::clone(name)]);
     let target = targets_of(fleet, &named).await?.into_iter().next();
@@ -52,8 +53,8 @@ pub(crate) async fn subject_named(fleet: &Fleet, name: &Arc<str>) -> Result<Subj
     subject_of(fleet, &target.site?).await
 }
 
-/// Computes the fingerprints of all of these schemas, in this order. Those that cannot be read do not keep the
-/// others from it.
+/// Computes the fingerprints of all of these schemas, in this order. A schema that cannot be read does not affect the
+/// others.
 pub(crate) async fn fingerprints(
     fleet: &Fleet,
     subjects: &[&Subject],
@@ -92,7 +93,7 @@ async fn reader(
                     for (place, print) in part.zip(prints) {
                         let print = match print {
                             Some(print) => Ok(print),
-                            // Which of the two it is, its details say.
+                            // Reading the details shows which of the two it is.
                             None => Err(why_not(&mut held, subjects[place]).await),
                         };
                         found.push((place, print));
@@ -108,17 +109,17 @@ async fn reader(
     }
 }
 
-/// Places of schemas for a statement about many. What one of them is refused for, all are: they are asked again in two
-/// halves, until it is by itself.
+/// Indexes of schemas for a statement about many. An error about one schema fails the whole statement, so it is split
+/// in halves until the schema is by itself.
 #[derive(Debug)]
 pub(crate) struct Parts(VecDeque<Range<usize>>);
 
-/// How a statement about a part has ended.
+/// The result of a statement about a part.
 pub(crate) enum Settled<T> {
     Answered(T),
     /// The one schema of the part cannot be asked about.
     Refused(usize, Error),
-    /// Its halves come later.
+    /// Its halves follow later.
     Halved,
 }
 
@@ -131,7 +132,7 @@ impl Parts {
         self.0.pop_front()
     }
 
-    /// Fails when the connection is of no use any more.
+    /// Fails if the connection is no longer usable.
     pub(crate) fn settle<T>(
         &mut self,
         part: Range<usize>,
@@ -150,7 +151,7 @@ impl Parts {
     }
 }
 
-/// Computes the fingerprint of a schema for which that was refused: it may only be changing.
+/// Recomputes the fingerprint of a schema after an error: it may just be changing.
 async fn again(lease: &mut Lease, subject: &Subject) -> Result<Fingerprint, Error> {
     for _ in 1..READINGS {
         match fingerprint(lease, subject).await {
@@ -167,12 +168,12 @@ async fn why_not(lease: &mut Lease, subject: &Subject) -> Error {
     match on(lease, async |conn| read::details(conn, &[subject]).await).await.as_deref() {
         Ok([Err(reason)]) => unreadable(subject, *reason),
         Ok(_) => changing(subject),
-        // The connection is lost, which the next statement says, or the schema is being dropped.
+        // Either the connection is lost, which the next statement reports, or the schema is being dropped.
         Err(_) => changing(subject),
     }
 }
 
-/// Returns `true` if a statement found something that was gone when it was to be printed.
+/// Returns `true` if an object that a statement found was gone when it was to be printed.
 fn is_of_change(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     let gone = ["XX000", "42P01", "42704", "42883", "42703", "3F000"];
@@ -190,8 +191,8 @@ pub(crate) async fn read(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel
     Ok(read_with_fingerprint(fleet, subject).await?.1)
 }
 
-/// Reads the model of a schema once. It may be half old and half new if the schema changes meanwhile, so the caller must
-/// compare again.
+/// Reads the model of a schema once. The result can mix old and new if the schema changes meanwhile, so the caller
+/// must compare again.
 pub(crate) async fn read_once(fleet: &Fleet, subject: &Subject) -> Result<SchemaModel, Error> {
     let mut lease = lease_for_reading(fleet).await?;
     for _ in 0..READINGS {
@@ -209,8 +210,8 @@ pub(crate) async fn read_once(fleet: &Fleet, subject: &Subject) -> Result<Schema
 
 /// Reads the model of a schema with the fingerprint that goes with it.
 ///
-/// What the server prints is always of this moment, whatever the snapshot: a schema that is the same before and
-/// after was the same in between.
+/// The server always prints the current definitions, regardless of the snapshot: a schema that is equal before and
+/// after was equal in between.
 pub(crate) async fn read_with_fingerprint(
     fleet: &Fleet,
     subject: &Subject,
@@ -228,7 +229,7 @@ pub(crate) async fn read_with_fingerprint(
     Err(changing(subject))
 }
 
-/// Why a reading has come to nothing.
+/// Why a reading failed.
 enum Unread {
     Refused(sqlx::Error),
     Unreadable(Unreadable),
@@ -254,7 +255,7 @@ async fn fingerprint(lease: &mut Lease, subject: &Subject) -> sqlx::Result<Optio
 
 pub(crate) async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
     let mut lease = fleet.lease().await?;
-    // The statements are large and run once: compiling them would take longer than running them.
+    // The statements are large and run once: JIT compilation would take longer than running them.
     let mut sql = Sql::new(
         "set jit = off; set work_mem = '32MB'; set quote_all_identifiers = off; set datestyle = 'ISO'; \
          set intervalstyle = 'postgres'; set extra_float_digits = 3; set lock_timeout = ",
@@ -264,7 +265,7 @@ pub(crate) async fn lease_for_reading(fleet: &Fleet) -> Result<Lease, Error> {
     Ok(lease)
 }
 
-/// Runs something on a lease for upkeep, and tells the lease how it ended.
+/// Runs an operation on a maintenance lease, and reports its result to the lease.
 pub(crate) async fn on<T>(
     lease: &mut Lease,
     run: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,

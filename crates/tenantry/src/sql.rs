@@ -1,8 +1,7 @@
-//! The one place where SQL text is put together.
+//! The only place that builds SQL text.
 //!
-//! [`Sql`] takes literals of the source code, identifiers and quoted values, and nothing else, so
-//! what comes out of it is safe by construction. No other file of the crate may use
-//! [`sqlx::AssertSqlSafe`].
+//! [`Sql`] accepts only string literals from the source code, identifiers and quoted values, so its
+//! result is safe by construction. No other file of the crate may use [`sqlx::AssertSqlSafe`].
 
 use std::{fmt::Write, ops::Range};
 
@@ -10,7 +9,7 @@ use sqlx::{SqlSafeStr, SqlStr};
 
 use crate::{plain::is_plain, tenant::Ident};
 
-/// SQL text in the making.
+/// SQL text under construction.
 #[derive(Debug, Default)]
 pub(crate) struct Sql(String);
 
@@ -19,7 +18,7 @@ impl Sql {
         Self(text.to_owned())
     }
 
-    /// Appends text of the source code.
+    /// Appends a string literal from the source code.
     pub(crate) fn text(&mut self, text: &'static str) -> &mut Self {
         self.0.push_str(text);
         self
@@ -30,7 +29,7 @@ impl Sql {
         self.display(ident.quoted())
     }
 
-    /// Appends the name of an object, as the catalogs of the server have it, in double quotes.
+    /// Appends an object name, as stored in the server's catalogs, in double quotes.
     pub(crate) fn name(&mut self, name: &str) -> &mut Self {
         self.0.push('"');
         for character in name.chars().filter(|character| *character != '\0') {
@@ -51,23 +50,25 @@ impl Sql {
         self
     }
 
-    /// Appends a text that somebody has vouched for already, such as a migration file, or a part of one.
+    /// Appends text that is already vouched for, such as a migration file, or part of it.
     pub(crate) fn vouched(&mut self, sql: &SqlStr, part: Range<usize>) -> &mut Self {
         self.0.push_str(sql.as_str().get(part).unwrap_or_default());
         self
     }
 
-    /// Appends a condition that the operator has written, on separate lines, so that a comment in it ends there.
+    /// Appends a condition written by the operator, on separate lines, so that a comment in it ends
+    /// there.
     pub(crate) fn operators_condition(&mut self, condition: &str) -> &mut Self {
         self.display(format_args!("(\n{condition}\n)"))
     }
 
-    /// Appends the query of an application's catalog in parentheses, on separate lines, so that a comment in it ends there.
+    /// Appends an application's catalog query in parentheses, on separate lines, so that a comment
+    /// in it ends there.
     pub(crate) fn query_of_application(&mut self, query: &str) -> &mut Self {
         self.display(format_args!("(\n{query}\n)"))
     }
 
-    /// Appends a whole number that may be negative.
+    /// Appends a signed integer.
     pub(crate) fn integer(&mut self, number: i64) -> &mut Self {
         self.display(number)
     }
@@ -86,23 +87,23 @@ impl Sql {
         &self.0
     }
 
-    /// Returns how long the text is so far, in bytes.
+    /// Returns the length of the text so far, in bytes.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Appends a whole number.
+    /// Appends an unsigned integer.
     pub(crate) fn number(&mut self, number: u64) -> &mut Self {
         self.display(number)
     }
 
     /// Appends a string constant.
     ///
-    /// Only for text that must travel in the simple protocol, which has no parameters. Values with a
-    /// backslash use the `E''` form, so that they mean the same whatever
-    /// `standard_conforming_strings` says, as in PostgreSQL's own
-    /// [`quote_literal`](https://www.postgresql.org/docs/current/functions-string.html).
-    /// A NUL byte, which no text of PostgreSQL can hold, ends the value.
+    /// Only for text that must travel in the simple protocol, which has no parameters. Values with
+    /// a backslash use the `E''` form, so that they mean the same under any
+    /// `standard_conforming_strings`, like PostgreSQL's own
+    /// [`quote_literal`](https://www.postgresql.org/docs/current/functions-string.html). A NUL
+    /// byte, which no PostgreSQL text can hold, ends the value.
     pub(crate) fn literal(&mut self, value: &str) -> &mut Self {
         let value = value.split('\0').next().unwrap_or_default();
         self.0.push_str(if value.contains('\\') { " E'" } else { "'" });
@@ -127,7 +128,7 @@ impl Sql {
     }
 }
 
-/// SQL for people to read and run: names that would disturb a terminal are escaped in it.
+/// SQL for people to read and run: names that would disturb a terminal are escaped.
 #[derive(Debug, Default)]
 pub(crate) struct Shown(String);
 
@@ -137,9 +138,9 @@ impl Shown {
         self
     }
 
-    /// Appends the name of an object in double quotes, in the form
-    /// [`U&""`](https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS) where it
-    /// holds characters that are not seen.
+    /// Appends an object name in double quotes, in the form
+    /// [`U&""`](https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS)
+    /// if it has invisible characters.
     pub(crate) fn name(&mut self, name: &str) -> &mut Self {
         let as_it_is = name.chars().all(is_plain);
         self.0.push_str(if as_it_is { "\"" } else { "U&\"" });
@@ -158,7 +159,7 @@ impl Shown {
         self
     }
 
-    /// Appends the name of an object with that of its schema.
+    /// Appends an object name qualified with its schema.
     pub(crate) fn of(&mut self, schema: &Ident, name: &str) -> &mut Self {
         self.name(schema.as_str()).words(".").name(name)
     }
@@ -168,27 +169,28 @@ impl Shown {
     }
 }
 
-/// Vouches for definitions as the server has printed them, and for statements made of these.
+/// Vouches for definitions that the server has printed, and for statements built from them.
 #[expect(clippy::disallowed_methods, reason = "the server's own words, with its own quotes")]
 pub(crate) fn printed_by_server(text: String) -> SqlStr {
     sqlx::AssertSqlSafe(text).into_sql_str()
 }
 
-/// Vouches for SQL that whoever operates the service has written into a file: it is theirs to run, as
-/// sqlx's own migrations are.
+/// Vouches for SQL in a file written by the operator of the service: it is theirs to run, like
+/// sqlx's own migrations.
 #[expect(clippy::disallowed_methods, reason = "a file of the operator's, as sqlx's migrations are")]
 pub(crate) fn operators_file(text: String) -> SqlStr {
     sqlx::AssertSqlSafe(text).into_sql_str()
 }
 
-/// Vouches for the one statement that an operator has asked to be run over tenants, with the operator's rights: it is
-/// the whole message, with nothing of the library's in it.
+/// Vouches for the one statement that an operator asked to run over tenants, with the operator's
+/// privileges: it is the whole message, without any SQL of the library.
 #[expect(clippy::disallowed_methods, reason = "the operator's own statement, verbatim")]
 pub(crate) fn operators_statement(text: &str) -> SqlStr {
     sqlx::AssertSqlSafe(text).into_sql_str()
 }
 
-/// Vouches for a statement of one of the doctor's findings: it is built here or by the operator's own check.
+/// Vouches for a statement in one of the doctor's findings: it is built here or by the operator's
+/// own check.
 #[expect(clippy::disallowed_methods, reason = "built from quoted names, or by the operator's code")]
 pub(crate) fn statement_of_finding(text: &str) -> SqlStr {
     sqlx::AssertSqlSafe(text.to_owned()).into_sql_str()

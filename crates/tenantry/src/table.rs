@@ -1,8 +1,8 @@
-//! Tables of plain text, for reports.
+//! Plain-text tables for reports.
 
 use std::fmt;
 
-/// Rows of text under headings, each column as wide as its longest cell.
+/// Rows of text under headings; each column is as wide as its longest cell.
 #[derive(Debug)]
 pub(crate) struct Table<const COLUMNS: usize> {
     headings: [&'static str; COLUMNS],
@@ -15,7 +15,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 
     pub(crate) fn row(&mut self, cells: [String; COLUMNS]) {
-        // A cell is a line: what the database says can have several.
+        // A cell is one line, but text from the database can have several.
         self.rows.push(cells.map(|cell| cell.replace(['\n', '\r', '\t'], " ")));
     }
 

@@ -1,4 +1,4 @@
-//! Instants as text: RFC 3339, in UTC, to the millisecond.
+//! Timestamps as text: RFC 3339, in UTC, to the millisecond.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ pub(crate) fn serialize<S: Serializer>(
     format!("{:.3}", time.map_err(S::Error::custom)?).serialize(serializer)
 }
 
-/// Serialises as [`serialize`], or as null.
+/// Serialises like [`serialize`], or as null.
 #[expect(clippy::ref_option, reason = "serde hands out a reference to the field")]
 pub(crate) fn serialize_optional<S: Serializer>(
     time: &Option<SystemTime>,

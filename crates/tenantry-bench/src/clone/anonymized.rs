@@ -40,8 +40,8 @@ pub(super) struct Anonymized {
     pub(super) proof_ms: f64,
 }
 
-/// Clones a table of 15 columns with its rows, by `clone_tenant` on a new manager: unchanged, and with ten
-/// columns hashed.
+/// Clones a table of 15 columns with its rows, with `clone_tenant` on a new manager: unchanged, and with ten columns
+/// hashed.
 ///
 /// A plain copy stays within the server. Masked rows go through the client, over two connections. The proof that no
 /// source value is left is not part of `anonymized`.
@@ -94,7 +94,7 @@ fn rules() -> Anonymize {
     HASHED.into_iter().fold(Anonymize::new(), rule)
 }
 
-/// Text values are 12 to 32 characters long, and differ from row to row but for cities.
+/// Text values are 12 to 32 characters long, and differ in each row except for cities.
 fn create(rows: usize) -> Result<String, Failure> {
     let columns: Vec<_> = HASHED.iter().map(|column| format!("{column} text not null")).collect();
     let mut sql = format!(

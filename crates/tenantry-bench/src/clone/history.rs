@@ -1,11 +1,11 @@
-//! Migration files with a history: what some create or add, others change or drop.
+//! Migration files with a history: some create or add objects that others change or drop.
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use tenantry::migrate::Migrations;
 
 use crate::{failure::Failure, trusted::trusted};
 
-/// Tables that are there after all files, without the one that records them.
+/// The number of tables after all files, without the records table.
 pub(crate) const TABLES: usize = 10;
 
 const FILES: [(&str, &str); 30] = [

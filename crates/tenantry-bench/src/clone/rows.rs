@@ -22,12 +22,12 @@ pub(super) struct Copied {
     pub(super) times: Vec<Times>,
 }
 
-/// Clones the tenant by `clone_tenant` with its rows on a new manager, and copies its rows by `insert … select`.
+/// Clones the tenant with its rows with `clone_tenant` on a new manager, and copies its rows with `insert … select`.
 ///
 /// `insert_select` is measured without its tables, which are created before each run by
-/// `create table … (like … including all)`. They have all indexes, which every row is entered into, and no
-/// foreign keys. So it does less than a clone: it neither creates tables nor checks foreign keys,
-/// leaves sequences alone and compares nothing. Both include their connections, and each copies in one transaction.
+/// `create table … (like … including all)`. They have all indexes, which every row is added to, and no foreign keys.
+/// So it does less than a clone: it does not create tables, check foreign keys, set sequences or compare anything.
+/// Both include their connections, and each copies in one transaction.
 pub(super) async fn run(
     server: &Server,
     rounds: u32,

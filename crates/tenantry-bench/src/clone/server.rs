@@ -36,8 +36,8 @@ impl Server {
             .setting("max_connections", "100")
             // It would run in the middle of a measurement, and differently in each.
             .setting("autovacuum", "off")
-            // At `minimal`, rows of a table are not logged in the transaction that creates it, which
-            // would favor whoever creates the tables in the transaction that fills them.
+            // At `minimal`, rows of a table are not logged in the transaction that creates it, which would favor
+            // contenders that create and fill the tables in the same transaction.
             .setting("wal_level", "replica")
             .setting("full_page_writes", "on")
             .start()
@@ -74,7 +74,7 @@ impl Database {
         Ok(PgConnection::connect_with(&self.options).await?)
     }
 
-    /// Builds a manager with default settings, which has no connection yet.
+    /// Builds a manager with default settings, without any connection yet.
     pub(super) fn manager(&self) -> Result<TenantManager, Failure> {
         Ok(TenantManager::builder_with(self.options.clone()).build()?)
     }
@@ -109,7 +109,7 @@ impl Database {
         .await
     }
 
-    /// Drops schemas, and does what autovacuum and the checkpointer would do later.
+    /// Drops schemas, and does the later work of autovacuum and the checkpointer.
     pub(super) async fn drop_schemas(&self, schemas: &[String]) -> Result<(), Failure> {
         let mut conn = self.connect().await?;
         // Every object holds a lock until the end of its transaction.

@@ -30,8 +30,8 @@ const TYPES_AND_FUNCTIONS: &str = "
       as 'select now() - $1';
 ";
 
-/// Creates the schema with its tables, which have a primary key, a unique key, a foreign key, two
-/// more indexes, defaults and a comment each; two enums, four functions, and a view for each ten tables.
+/// Creates the schema with its tables, each with a primary key, a unique key, a foreign key, two more indexes,
+/// defaults and a comment; two enums, four functions, and one view per ten tables.
 pub(super) async fn create(database: &Database, tables: usize) -> Result<(), Failure> {
     let mut sql = format!("create schema {SCHEMA}; set search_path = {SCHEMA}; ");
     sql += TYPES_AND_FUNCTIONS;

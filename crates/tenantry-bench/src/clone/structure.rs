@@ -19,17 +19,17 @@ use crate::{
 /// Tables of each of the other schemas.
 const TABLES_OF_NEIGHBORS: usize = 20;
 
-/// Other schemas that are created in one transaction. Every object holds a lock until its end.
+/// The number of other schemas that are created per transaction. Every object holds a lock until its end.
 const AT_ONCE: usize = 20;
 
-/// The manual way. The names in it come from the environment.
+/// The manual approach. The names in it come from the environment.
 const PIPE: &str =
     r#""$BIN/pg_dump" -s -n "$FROM" "$URL" | sed "s/$FROM/$TO/g" | "$BIN/psql" -q -1 "$URL""#;
 
-/// Clones the structure by `clone_tenant` on a new manager, and by `pg_dump | sed | psql`.
+/// Clones the structure with `clone_tenant` on a new manager, and with `pg_dump | sed | psql`.
 ///
-/// Each run includes its connections. The copy has to have as many objects as its source, and is dropped
-/// after each run, outside the measured time.
+/// Each run includes its connections. The copy must have as many objects as its source, and is dropped after each
+/// run, outside the measured time.
 pub(super) async fn run(
     server: &Server,
     rounds: u32,

@@ -1,4 +1,4 @@
-//! New tenants as copies of a template, against running their files.
+//! New tenants as copies of a template, compared with running their files.
 
 use std::time::Instant;
 

@@ -3,8 +3,8 @@ use tokio::sync::Semaphore;
 use super::Tenantry;
 use crate::world::Tenant;
 
-/// A tenant manager whose requests are let in one after the other, in the order in which they come, as
-/// many as there are connections: nobody waits inside, so the manager has no say in the order.
+/// A tenant manager that admits requests in the order of arrival, as many at a time as there are connections: no
+/// request waits inside, so the manager does not choose the order.
 #[derive(Debug)]
 pub(crate) struct InOrder {
     tenantry: Tenantry,
@@ -13,7 +13,7 @@ pub(crate) struct InOrder {
 
 impl InOrder {
     pub(crate) fn new(tenantry: Tenantry, connections: usize) -> Self {
-        // Tokio's semaphore is fair: whoever has waited longest comes first.
+        // Tokio's semaphore is fair: the longest waiter comes first.
         Self { tenantry, turnstile: Semaphore::new(connections) }
     }
 

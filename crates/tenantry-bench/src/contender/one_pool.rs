@@ -6,7 +6,7 @@ use sqlx::{
 use super::Ping;
 use crate::world::{NAME_OF_ITEM, Tenant};
 
-/// sqlx's own pool, all of whose sessions are one tenant's.
+/// sqlx's pool, all of whose sessions belong to one tenant.
 #[derive(Debug)]
 pub(crate) struct OnePool {
     pool: PgPool,

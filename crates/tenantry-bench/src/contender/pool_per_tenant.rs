@@ -6,16 +6,16 @@ use sqlx::{
 
 use crate::world::{NAME_OF_ITEM, Tenant};
 
-/// Pools that are kept.
+/// The maximum number of pools.
 const POOLS: u64 = 50;
 
 /// Connections of each.
 const CONNECTIONS: u32 = 10;
 
-/// A pool of sqlx's for every tenant, of which the most recently used are kept.
+/// One sqlx pool per tenant, of which the most recently used are kept.
 ///
-/// A pool that is pushed out is dropped and not closed: a request that has it can finish with it. If
-/// it were closed, such requests would fail, and the comparison would be with errors.
+/// An evicted pool is dropped and not closed: a request that has it can finish. If it were closed, such requests
+/// would fail, and the comparison would include errors.
 #[derive(Debug)]
 pub(crate) struct PoolPerTenant {
     options: PgConnectOptions,

@@ -7,11 +7,11 @@ use sqlx::{
 use super::Ping;
 use crate::world::{NAME_OF_ITEM, Tenant};
 
-/// One pool of sqlx's for all tenants, with a `SET search_path` before every statement.
+/// One sqlx pool for all tenants, with a `SET search_path` before every statement.
 ///
-/// This is what is often done, and it is not safe: nothing else of a session is reset, and a
-/// statement that runs without the `SET` reads the tenant of the one before. It is here because it
-/// is the fastest that switching can be: one round trip that does nothing else.
+/// This is common practice, and it is not safe: no other state of the session is reset, and a statement that runs
+/// without the `SET` reads the previous tenant. It is included because it is the fastest possible switch: a single
+/// round trip.
 #[derive(Debug)]
 pub(crate) struct SetEach {
     pool: PgPool,

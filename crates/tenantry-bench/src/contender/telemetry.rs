@@ -9,13 +9,13 @@ use tracing_subscriber::{
 
 use crate::failure::Failure;
 
-/// How often Prometheus would come. It comes every 15 s; this is the harder case.
+/// The scrape interval. Prometheus usually scrapes every 15 s; this is the harder case.
 const SCRAPE_EVERY: Duration = Duration::from_secs(1);
 
-/// What the subscriber of the process lets through: nothing, until somebody records.
+/// The level filter of the process's subscriber: off until recording starts.
 static LEVEL: OnceLock<reload::Handle<LevelFilter, tracing_subscriber::Registry>> = OnceLock::new();
 
-/// Metrics that are scraped, and events at `INFO` that are written to nowhere.
+/// Metrics that are scraped, and events at `INFO` whose output is discarded.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     registry: Registry,
@@ -50,7 +50,7 @@ impl Telemetry {
     }
 }
 
-/// Records for as long as it lives.
+/// Records until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Recording {
     scraping: JoinHandle<()>,
@@ -65,7 +65,7 @@ impl Drop for Recording {
 
 fn set(level: LevelFilter) {
     if let Some(handle) = LEVEL.get() {
-        // It only fails when the subscriber is gone, and then nothing is recorded any more.
+        // It only fails if the subscriber is gone, and then nothing is recorded any more.
         let _ = handle.reload(level);
     }
 }

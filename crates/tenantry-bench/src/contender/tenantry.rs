@@ -12,8 +12,8 @@ use crate::{
 
 /// A tenant manager with all its defaults but the budget.
 ///
-/// The catalog is the default one too: it finds tenants by their schemas, through the pool, and
-/// forgets them after a minute. Every request looks its tenant up, as a web service would.
+/// The catalog is the default, too: it finds tenants by their schemas, through the pool, and caches them for a
+/// minute. Every request looks up its tenant, as a web service would.
 #[derive(Debug)]
 pub(crate) struct Tenantry {
     manager: TenantManager,
@@ -29,7 +29,7 @@ impl Tenantry {
         Self { manager, telemetry: None }
     }
 
-    /// Makes one that is seen while it runs.
+    /// Creates a contender that is observed while it runs.
     pub(crate) fn observed(manager: TenantManager) -> Result<Self, Failure> {
         let telemetry = Some(Telemetry::of(&manager)?);
         Ok(Self { manager, telemetry })

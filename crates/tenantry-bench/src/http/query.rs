@@ -1,4 +1,4 @@
-//! What every handler does: one row by its key, as JSON.
+//! The query of every handler: one row by its key, as JSON.
 
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
@@ -13,7 +13,7 @@ pub(super) struct Item {
     name: String,
 }
 
-/// Reads an item of the tenant whose handle it is.
+/// Reads an item of the handle's tenant.
 pub(super) async fn of_tenant(db: &TenantDb, id: i32) -> sqlx::Result<Item> {
     sqlx::query_as("select id, name from items where id = $1").bind(id).fetch_one(db).await
 }

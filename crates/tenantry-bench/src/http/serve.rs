@@ -1,4 +1,4 @@
-//! The server, in a process of its own.
+//! The server, in a separate process.
 
 use std::{net::SocketAddr, str::FromStr};
 
@@ -13,7 +13,7 @@ use crate::{
     world::Tenant,
 };
 
-/// Serves until the process is ended, and tells its address as soon as it listens.
+/// Serves until the process is terminated, and reports its address as soon as it listens.
 pub(crate) fn serve(args: &ServeArgs, tell: fn(SocketAddr)) -> Result<(), Failure> {
     let options = PgConnectOptions::from_str(&args.url)?.application_name(&args.name);
     match args.framework {

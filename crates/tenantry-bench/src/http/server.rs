@@ -11,7 +11,7 @@ use crate::{
     failure::Failure,
 };
 
-/// A server in a process of its own, which ends with this value.
+/// A server in a separate process, which ends when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
     process: Child,
@@ -19,7 +19,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts this very program as a server, and waits until it listens.
+    /// Starts this program as a server, and waits until it listens.
     pub(super) async fn start(
         framework: Framework,
         variant: Variant,

@@ -5,12 +5,12 @@ use tokio::process::Command;
 
 use crate::failure::Failure;
 
-/// The load generator, and the script that says what it asks for.
+/// The load generator, and the script that generates its requests.
 pub(super) struct Wrk {
     script: PathBuf,
 }
 
-/// What it has found.
+/// Its result.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Answer {
     requests: u64,
@@ -19,10 +19,10 @@ pub(super) struct Answer {
     errors: u64,
 }
 
-/// Connections that ask, each again as soon as it is answered.
+/// Concurrent connections; each sends its next request after a response.
 const CLIENTS: &str = "32";
 
-/// Every request is for a tenant and an item by chance. The last line that it prints is JSON.
+/// Every request is for a random tenant and item. The last line that it prints is JSON.
 const SCRIPT: &str = r#"
 local tenants = tonumber(os.getenv("TENANTRY_BENCH_TENANTS"))
 function request()
@@ -49,7 +49,7 @@ impl Wrk {
         Ok(Self { script })
     }
 
-    /// Asks for so many seconds.
+    /// Sends requests for this many seconds.
     pub(super) async fn run(
         &self,
         port: u16,

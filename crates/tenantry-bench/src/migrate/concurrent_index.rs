@@ -1,4 +1,4 @@
-//! An index that is built concurrently in every tenant, while somebody holds a snapshot.
+//! An index that is built concurrently in every tenant, while another session holds a snapshot.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const TABLE: &str = "create table orders (id bigint primary key, state text not 
 const INDEX: &str =
     "-- no-transaction\ncreate index concurrently if not exists orders_state on orders (state);";
 
-/// Returns in how many tenants the file is recorded, and its index valid, afterwards.
+/// Returns the number of tenants in which the file is recorded and its index is valid afterwards.
 pub(super) async fn run(empty: &Empty, snapshot: Duration) -> Result<usize, Failure> {
     let manager = empty.manager()?;
     let report = manager.migrator().tenants(files(1)?).migrate_all(options()).await?;

@@ -1,4 +1,4 @@
-//! Counts the statements that a server executes, by listening to what it answers.
+//! Counts the statements that a server executes, by parsing its responses.
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::failure::Failure;
 
-/// A port that leads to a server. Whoever connects to it must not ask for TLS.
+/// A port that forwards to a server. Clients must not request TLS.
 #[derive(Debug)]
 pub(super) struct Counter {
     port: u16,
@@ -58,7 +58,7 @@ impl Drop for Counter {
     }
 }
 
-/// Passes on what the server says, message by message: a byte that says what it is, and its length.
+/// Forwards the server's messages: each has a type byte, and its length.
 async fn pass_on(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -80,9 +80,9 @@ async fn pass_on(
     }
 }
 
-/// Says whether a message is the end of one statement. Each has just one such end, of many in one
-/// string, and of prepared ones, too.
+/// Returns `true` if a message ends a statement. Each statement has exactly one such message, including those of
+/// multi-statement strings and prepared ones.
 fn ends_statement(kind: u8) -> bool {
-    // It was done; it was empty; it has failed.
+    // Completed, empty, or failed.
     matches!(kind, b'C' | b'I' | b'E')
 }

@@ -1,4 +1,4 @@
-//! Creating tenants, one after the other.
+//! Sequential creation of tenants.
 
 use std::time::Instant;
 
@@ -16,10 +16,10 @@ use crate::{
     {failure::Failure, trusted},
 };
 
-/// Tables of each tenant: those of the files, and the one that records them.
+/// The number of tables per tenant: those of the files, and the records table.
 const TABLES: usize = 11;
 
-/// Has everybody create so many tenants. They are dropped after each.
+/// Has each contender create this many tenants. They are dropped after each.
 pub(super) async fn run(
     schemas: &Schemas,
     tenants: usize,

@@ -1,4 +1,4 @@
-//! Tenants that have no table yet.
+//! Tenants without tables.
 
 use std::{fmt::Write, str::FromStr};
 
@@ -9,14 +9,14 @@ use tenantry_devdb::DevServer;
 use super::schemas::schema_of;
 use crate::{failure::Failure, trusted};
 
-/// A server of its own, at its defaults, with schemas of tenants.
+/// A dedicated server with default settings and tenants' schemas.
 pub(super) struct Empty {
     server: DevServer,
     options: PgConnectOptions,
 }
 
 impl Empty {
-    /// Starts it, runs something in the shared schema, and makes so many schemas.
+    /// Starts it, runs SQL in the shared schema, and creates this many schemas.
     pub(super) async fn start(tenants: usize, shared: &str) -> Result<Self, Failure> {
         let server = DevServer::builder().setting("max_connections", "100").start().await?;
         let options = PgConnectOptions::from_str(&server.create_database("empty").await?)?;

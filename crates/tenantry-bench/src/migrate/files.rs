@@ -28,24 +28,24 @@ pub(super) const NEW_INDEX: &str = "notes_pinned";
 const CHANGE: &str = "alter table notes add column pinned boolean not null default false; \
                       create index notes_pinned on notes (pinned);";
 
-/// Leaves a row each time that it is run, and nothing keeps a second one out.
+/// Leaves a row each time that it is run, without any constraint against a second one.
 const CHANGE_WITH_TRACE: &str = "alter table notes add column if not exists pinned boolean not null default false; \
      create index if not exists notes_pinned on notes (pinned); \
      insert into audit (name) values ('pinned');";
 
-/// Which files there are. Everybody gets the same ones.
+/// The sets of files. All contenders get the same ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Files {
-    /// Those that all tenants have: 30 files that make ten tables and change each of them twice.
+    /// The files that all tenants have: 30 files that create ten tables and change each of them twice.
     Old,
-    /// One more, which adds a column and an index.
+    /// One more file, which adds a column and an index.
     WithChange,
-    /// One more, which also leaves a row whenever it is run.
+    /// One more file, which also leaves a row whenever it is run.
     WithTrace,
 }
 
 impl Files {
-    /// Returns them as sqlx runs them.
+    /// Returns them in sqlx's form.
     pub(super) fn migrator(self) -> Migrator {
         let mut files = old();
         let new = |text: &str| migration(NEW, "pin notes".to_owned(), text.to_owned());
@@ -57,13 +57,13 @@ impl Files {
         Migrator::with_migrations(files)
     }
 
-    /// Returns them as Tenantry runs them.
+    /// Returns them in Tenantry's form.
     pub(super) fn migrations(self) -> Result<Migrations, Failure> {
         Ok(Migrations::embedded(&self.migrator())?)
     }
 }
 
-/// Returns what makes a schema in which the old files were run.
+/// Returns the statements that create a schema with the old files applied.
 pub(super) fn create(schema: &str) -> String {
     format!("create schema {schema}; set search_path to {schema}; {}", *RUN_AND_RECORDED)
 }

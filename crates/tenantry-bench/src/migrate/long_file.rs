@@ -1,4 +1,4 @@
-//! A file that is long and full of what must not be in it.
+//! A long file full of forbidden statements.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const SIZE: usize = 2_000_000;
 /// Places in it that name another schema.
 const FINDINGS: usize = 20_000;
 
-/// Looks through it once.
+/// Lints it once.
 pub(super) fn run() -> Result<Duration, Failure> {
     let line = "select 'x'::public.state;";
     let padding = SIZE / FINDINGS - line.len() - 1;

@@ -1,4 +1,4 @@
-//! A run with nothing to do, which is what most deploys are.
+//! A run without pending migrations, which is what most deploys are.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::{
     times::{self, Times},
 };
 
-/// What a server has executed for one run.
+/// The number of statements that a server executed for one run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Statements {
     pub(crate) tenants: usize,
@@ -27,7 +27,7 @@ impl Statements {
     }
 }
 
-/// Each round has a manager that has neither a connection nor anything in its caches.
+/// Each round has a new manager without connections or cache entries.
 pub(super) async fn run(schemas: &Schemas, rounds: u32) -> Result<Vec<Times>, Failure> {
     times::run("noop", &["tenantry", "sqlx"], rounds, async |contender, _| {
         if contender == 1 {

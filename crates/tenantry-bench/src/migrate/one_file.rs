@@ -13,14 +13,14 @@ const FEW: usize = 50;
 
 const CONTENDERS: [&str; 4] = ["tenantry", "sqlx", "sqlx_no_lock", "sqlx_no_lock_4"];
 
-/// How long everybody took, and the figure.
+/// The time of each contender, and the figure.
 #[derive(Debug)]
 pub(super) struct OneFile {
     pub(super) times: Vec<Times>,
     pub(super) speedup: f64,
 }
 
-/// Has everybody apply the file to all tenants. It is taken back after each.
+/// Has each contender apply the file to all tenants. It is reverted after each.
 pub(super) async fn run(
     scenario: &str,
     schemas: &Schemas,

@@ -11,10 +11,10 @@ use crate::{
     trusted::{self, trusted},
 };
 
-/// Schemas that are created or changed in one transaction. Every table holds locks until its end.
+/// The number of schemas that are created or changed per transaction. Every table holds locks until its end.
 const BATCH: usize = 50;
 
-/// What changes with every migration, and would grow, since there is no autovacuum.
+/// Catalogs that change with every migration, and would grow, since autovacuum is off.
 const CATALOGS: [&str; 9] = [
     "pg_attrdef",
     "pg_attribute",
@@ -27,14 +27,14 @@ const CATALOGS: [&str; 9] = [
     "pg_type",
 ];
 
-/// A server of its own, with tenants that have all files but the new one.
+/// A dedicated server, with tenants that have all files except the new one.
 pub(super) struct Schemas {
     server: DevServer,
     options: PgConnectOptions,
     tenants: Vec<String>,
 }
 
-/// What a commit waits for.
+/// The durability of a commit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Durability {
     /// The operating system.
@@ -51,7 +51,7 @@ pub(super) fn schema_of(tenant: &str) -> String {
 impl Schemas {
     pub(super) async fn start(tenants: usize, durability: Durability) -> Result<Self, Failure> {
         let mut server = DevServer::builder()
-            // The default, which decides how many locks there is room for.
+            // The default, which determines the size of the lock table.
             .setting("max_connections", "100")
             // It would run in the middle of a measurement, and differently in each.
             .setting("autovacuum", "off");
@@ -84,12 +84,12 @@ impl Schemas {
         self.server.port()
     }
 
-    /// Says whether the files are in memory, where waiting for the disk is no wait.
+    /// Returns `true` if the files are in memory, where waiting for the disk takes no time.
     pub(super) fn is_in_memory(&self) -> bool {
         self.server.data_dir().starts_with("/dev/shm")
     }
 
-    /// Returns how everybody connects.
+    /// Returns the connect options of all contenders.
     pub(super) fn options(&self) -> &PgConnectOptions {
         &self.options
     }
@@ -107,7 +107,7 @@ impl Schemas {
         Ok(PgConnection::connect_with(&self.options).await?)
     }
 
-    /// Returns in how many schemas the new file has left its index.
+    /// Returns the number of schemas that have the new file's index.
     pub(super) async fn changed(&self) -> Result<usize, Failure> {
         let mut conn = self.connect().await?;
         let changed: i64 = sqlx::query_scalar("select count(*) from pg_class where relname = $1")
@@ -135,7 +135,7 @@ impl Schemas {
         Ok(traces)
     }
 
-    /// Takes the new file back by hand, wherever it was run.
+    /// Reverts the new file by hand, wherever it was run.
     pub(super) async fn undo(&self) -> Result<(), Failure> {
         let undo = |schema: &str| {
             format!(
@@ -153,7 +153,7 @@ impl Schemas {
         self.tidy().await
     }
 
-    /// Returns how many tables there are in these tenants' schemas.
+    /// Returns the number of tables in these tenants' schemas.
     pub(super) async fn tables(&self, tenants: &[String]) -> Result<usize, Failure> {
         let schemas: Vec<_> = tenants.iter().map(|tenant| schema_of(tenant)).collect();
         let mut conn = self.connect().await?;
@@ -166,7 +166,7 @@ impl Schemas {
         Ok(usize::try_from(tables)?)
     }
 
-    /// Does what autovacuum and the checkpointer would do some time: it is in nobody's time.
+    /// Does the later work of autovacuum and the checkpointer, outside the measured time.
     async fn tidy(&self) -> Result<(), Failure> {
         let mut conn = self.connect().await?;
         trusted::run(&mut conn, format!("vacuum (analyze) {}", CATALOGS.join(", "))).await?;

@@ -1,4 +1,4 @@
-//! Tenants that are migrated side by side and touch something that all of them share.
+//! Tenants that are migrated concurrently with files that touch a shared object.
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use tenantry::migrate::{Lint, Migrations};
@@ -6,7 +6,7 @@ use tenantry::migrate::{Lint, Migrations};
 use super::{empty::Empty, options};
 use crate::{failure::Failure, trusted::trusted};
 
-/// Each changes a row of a catalog that only one transaction can change at a time.
+/// Each changes a row of a system catalog that only one transaction can change at a time.
 const STATEMENTS: [&str; 5] = [
     "create extension if not exists pg_trgm schema public",
     "create or replace function public.f() returns int language sql as 'select 1'",
@@ -15,13 +15,13 @@ const STATEMENTS: [&str; 5] = [
     "create table if not exists public.x (id int)",
 ];
 
-/// What is in the shared schema before.
+/// The initial content of the shared schema.
 pub(super) const SHARED: &str = "create table public.plans (id int)";
 
-/// Tenants that are migrated at a time.
+/// The number of tenants that are migrated concurrently.
 const CONCURRENCY: usize = 8;
 
-/// What has come of it.
+/// The result of the scenario.
 pub(super) struct Touched {
     pub(super) migrated: usize,
     pub(super) failed: usize,

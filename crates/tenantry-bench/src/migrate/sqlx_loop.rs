@@ -1,4 +1,4 @@
-//! What people write around sqlx's `Migrator`: a loop over the tenants' schemas.
+//! The usual code around sqlx's `Migrator`: a loop over the tenants' schemas.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::{failure::Failure, trusted};
 
 /// Migrates one tenant after the other on one connection that stays open.
 ///
-/// Prepared statements stay, too: the server itself finds their tables again when the search path has
-/// changed, and dropping them would cost a statement each.
+/// Prepared statements are kept, too: the server itself resolves their tables again when the search path has changed,
+/// and dropping them would cost a statement each.
 pub(super) async fn one_connection(
     server: &PgConnectOptions,
     tenants: &[String],
@@ -26,7 +26,7 @@ pub(super) async fn one_connection(
     Ok(())
 }
 
-/// Migrates so many tenants at a time, each on a connection that stays open.
+/// Migrates this many tenants concurrently, each on a connection that stays open.
 pub(super) async fn in_parallel(
     server: &PgConnectOptions,
     tenants: &[String],
@@ -57,7 +57,7 @@ pub(super) async fn in_parallel(
     Ok(())
 }
 
-/// Migrates one tenant on a session that was another's before.
+/// Migrates one tenant on a session that another tenant used before.
 pub(super) async fn one_tenant(
     conn: &mut PgConnection,
     tenant: &str,
@@ -65,7 +65,7 @@ pub(super) async fn one_tenant(
 ) -> Result<(), Failure> {
     let schema = schema_of(tenant);
     trusted::run(conn, format!("set search_path to {schema}")).await?;
-    // All that `Migrator::run` does with a connection, whose future cannot be seen to be `Send`.
+    // Equivalent to `Migrator::run` with a connection, whose future the compiler cannot prove to be `Send`.
     migrator.run_direct(None, conn, false).await?;
     Ok(())
 }

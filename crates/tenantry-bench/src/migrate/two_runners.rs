@@ -1,4 +1,4 @@
-//! Two deploys at once: whether they share the work, and whether a file is ever run twice.
+//! Two concurrent deploys: whether they share the work, and whether a file is ever run twice.
 
 use std::{env, process::Stdio, time::Instant};
 
@@ -12,7 +12,7 @@ use crate::{
     {failure::Failure, rounds::Round},
 };
 
-/// What has come of all rounds.
+/// The results of all rounds.
 #[derive(Debug)]
 pub(super) struct TwoRunners {
     pub(super) times: Vec<Times>,
@@ -21,17 +21,17 @@ pub(super) struct TwoRunners {
     pub(super) applied_twice: usize,
 }
 
-/// What one runner says about itself.
+/// The report of one runner.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ran {
     /// Tenants that it has migrated.
     migrated: usize,
-    /// Tenants in which nothing was left to do.
+    /// Tenants without pending files.
     up_to_date: usize,
     ms: f64,
 }
 
-/// Has one runner migrate all tenants, and two at once, each in a process of its own.
+/// Has one runner migrate all tenants, and then two concurrently, each in a separate process.
 pub(super) async fn run(schemas: &Schemas, rounds: u32) -> Result<TwoRunners, Failure> {
     let (mut reports, mut applied_twice) = (Vec::new(), 0);
     let times = times::run("two_runners", &["one", "two"], rounds, async |contender, round| {
@@ -50,7 +50,7 @@ pub(super) async fn run(schemas: &Schemas, rounds: u32) -> Result<TwoRunners, Fa
     Ok(TwoRunners { times, reports, applied_twice })
 }
 
-/// Returns in how many tenants the file was run more than once.
+/// Returns the number of tenants in which the file was run more than once.
 async fn look(schemas: &Schemas, ran: &[Ran]) -> Result<usize, Failure> {
     let traces = schemas.traces().await?;
     let missing = traces.iter().filter(|rows| **rows == 0).count();

@@ -33,10 +33,10 @@ const CONNECTIONS: usize = 8;
 /// Tables of each tenant, with two indexes each.
 const TABLES: usize = 10;
 
-/// Schemas that are created in one transaction: every table and index holds a lock until its end.
+/// The number of schemas that are created per transaction: every table and index holds a lock until its end.
 const BATCH: usize = 50;
 
-/// How long to wait between two looks at all backends.
+/// The interval between two samples of all backends.
 const PAUSE: Duration = Duration::from_millis(200);
 
 const MB: f64 = 1_000_000.0;
@@ -44,7 +44,7 @@ const MB: f64 = 1_000_000.0;
 /// The most private memory that a backend had at any time, in millions of bytes.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct BackendPrivateMb {
-    /// `None` where the memory of the server's processes cannot be read.
+    /// `None` if the memory of the server's processes cannot be read.
     pub(crate) with_retirement: Option<f64>,
     pub(crate) without: Option<f64>,
 }
@@ -71,11 +71,11 @@ impl BackendMemory {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Backends {
     pub(crate) max_mb: f64,
-    /// The mean of the backends that were there at the end.
+    /// The mean of the backends that existed at the end.
     pub(crate) mean_at_end_mb: f64,
-    /// The sum of the backends that were there at the end.
+    /// The sum of the backends that existed at the end.
     pub(crate) sum_at_end_mb: f64,
-    /// Backends that there have been, one after the other.
+    /// The number of backends over the whole run.
     pub(crate) backends: usize,
     pub(crate) visits_per_second: f64,
     pub(crate) errors: usize,
@@ -150,7 +150,7 @@ fn read_all() -> SqlStr {
     trusted(tables.join(" union all "))
 }
 
-/// Has the manager visit every tenant so many times, in a random order, and watches the backends.
+/// Has the manager visit every tenant this many times, in a random order, and samples the backends.
 async fn visit_all(
     options: PgConnectOptions,
     name: &'static str,
@@ -185,7 +185,7 @@ async fn visit_all(
         errors += failed?;
     }
     let elapsed = began.elapsed().as_secs_f64();
-    // It has only gone before when it failed, and then the error is in the task.
+    // The receiver is only gone after a failure, and then the error is in the task.
     let _ = stop.send(());
     let seen = watch.await??;
     manager.close().await;
@@ -200,7 +200,7 @@ async fn visit_all(
     })
 }
 
-/// Visits tenants until the list is at its end, and returns how many visits have failed.
+/// Visits tenants until the end of the list, and returns how many visits failed.
 async fn visit(manager: TenantManager, order: Arc<[usize]>, next: Arc<AtomicUsize>) -> usize {
     let (statement, mut errors) = (read_all(), 0);
     while let Some(number) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -214,7 +214,7 @@ async fn visit(manager: TenantManager, order: Arc<[usize]>, next: Arc<AtomicUsiz
     errors
 }
 
-/// What was seen of the backends.
+/// Samples of the backends.
 #[derive(Debug, Default)]
 struct Seen {
     /// The most that each backend had.
@@ -237,7 +237,7 @@ async fn watch(
         for pid in backends(&mut conn, name).await? {
             match private_memory(pid) {
                 Ok(memory) => seen.note(pid, memory.bytes),
-                // It has ended since the server was asked.
+                // It has ended since the server was queried.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 // The file was open when it ended.
                 Err(error) if error.raw_os_error() == Some(ENDED) => {}

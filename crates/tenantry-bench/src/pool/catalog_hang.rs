@@ -23,10 +23,10 @@ use crate::{
 /// Known tenants.
 pub(crate) const TENANTS: usize = 20;
 
-/// How long a tenant is remembered: all have to be renewed many times while the catalog hangs.
+/// How long a tenant is cached: all entries must be renewed many times while the catalog hangs.
 const TTL: Duration = Duration::from_secs(2);
 
-/// Returns the throughput while the table of tenants cannot be read, as a share of what it was before.
+/// Returns the throughput while the table of tenants cannot be read, relative to the throughput before.
 pub(crate) async fn run(
     course: &Course,
     hang: Duration,
@@ -58,7 +58,7 @@ pub(crate) async fn run(
         trusted::run(&mut locked, "lock table tenants in access exclusive mode".to_owned()).await?;
         during.push(run_of(&load::closed_loop(&contender, &work, hang, seed).await?));
         locked.rollback().await?;
-        // One that nobody has heard of is asked for in any case: the catalog answers again.
+        // An unknown tenant always causes a catalog lookup: it shows that the catalog responds again.
         let id = format!("nobody-{round}");
         timeout(Duration::from_secs(10), manager.tenant(id.as_str())).await?.err();
     }

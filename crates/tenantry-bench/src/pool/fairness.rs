@@ -1,4 +1,4 @@
-//! Quiet tenants beside one that floods the pool, and steady ones beside a crowd of others.
+//! Quiet tenants next to one that floods the pool, and steady tenants next to a crowd of others.
 
 use std::{
     sync::Arc,
@@ -26,7 +26,7 @@ use crate::{
     world::{Tenant, World},
 };
 
-/// Tenants that ask rarely.
+/// Tenants that send few requests.
 const QUIET: usize = 20;
 
 /// All tenants: the quiet ones, and the one that floods.
@@ -35,36 +35,36 @@ pub(crate) const TENANTS: usize = QUIET + 1;
 /// All tenants of the other scenario: the steady ones, and those of the crowd.
 pub(crate) const TENANTS_WITH_A_CROWD: usize = QUIET + 200;
 
-/// Tasks of the crowd; each asks for one of its tenants by chance as soon as it is answered.
+/// Tasks of the crowd; each requests one of its tenants at random after each response.
 const CROWD: usize = 32;
 
-/// Tasks of the flooding tenant; each asks again as soon as it is answered.
+/// Tasks of the flooding tenant; each sends its next request after a response.
 const FLOOD: usize = 400;
 
 /// Connections of each contender.
 const CONNECTIONS: u32 = 8;
 
-/// How often each quiet tenant asks: 20 times a second.
+/// The interval between requests of each quiet tenant: 20 per second.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Long enough that nothing fails: it is the wait that is measured.
+/// Long enough that nothing fails: the wait itself is measured.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What takes the server 5 ms, nearly without using the processor.
+/// Takes the server 5 ms, nearly without using the processor.
 const STATEMENT: &str = "select pg_sleep(0.005)";
 
-/// How long quiet tenants wait, and what the sum of all answers is.
+/// How long quiet tenants wait, and the total throughput.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Fairness {
     pub(crate) quiet_p50_ms: f64,
     pub(crate) quiet_p99_ms: f64,
     pub(crate) pgpool_quiet_p50_ms: f64,
     pub(crate) pgpool_quiet_p99_ms: f64,
-    /// How many times shorter than with sqlx's pool the wait is, at the 99th percentile.
+    /// How many times shorter the wait is than with sqlx's pool, at the 99th percentile.
     pub(crate) quiet_p99_ratio: f64,
-    /// Answers to everybody, against those of sqlx's pool.
+    /// Total throughput, relative to sqlx's pool.
     pub(crate) total_ratio: f64,
-    /// The same where the tenant that floods may have every connection.
+    /// The same if the flooding tenant can use every connection.
     pub(crate) quiet_p99_ratio_without_cap: f64,
     pub(crate) total_ratio_without_cap: f64,
 }
@@ -75,7 +75,7 @@ pub(crate) struct FairnessRun {
     pub(crate) quiet_p50_ms: f64,
     pub(crate) quiet_p99_ms: f64,
     pub(crate) quiet_answered: u64,
-    /// Answers to everybody.
+    /// Total throughput.
     pub(crate) total_per_second: f64,
     pub(crate) errors: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,11 +109,11 @@ impl FairnessSeries {
     }
 }
 
-/// Whoever runs the statement for a tenant.
+/// Runs the statement for a tenant.
 #[derive(Debug, Clone)]
 enum Sleeper {
     Tenantry(TenantManager),
-    /// One pool for everybody, which does not know of tenants.
+    /// One pool for all tenants, which does not know them.
     Pool(PgPool),
 }
 
@@ -158,18 +158,18 @@ impl Sleeper {
     }
 }
 
-/// How long steady tenants wait beside a crowd, against a pool that serves in the order of arrival.
+/// How long steady tenants wait next to a crowd, relative to a pool that serves in the order of arrival.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Steady {
     pub(crate) steady_p99_ms: f64,
     pub(crate) pgpool_steady_p99_ms: f64,
     pub(crate) steady_p99_vs_fifo: f64,
-    /// Answers to everybody, against those of sqlx's pool.
+    /// Total throughput, relative to sqlx's pool.
     #[serde(rename = "steady_total_ratio")]
     pub(crate) total_ratio: f64,
 }
 
-/// Quiet tenants beside one that floods.
+/// Quiet tenants next to one that floods.
 pub(crate) async fn run(
     course: &Course,
     world: &World,
@@ -208,7 +208,7 @@ pub(crate) async fn run(
     Ok((figures, series))
 }
 
-/// Tenants that ask for less than their share, beside a crowd of others.
+/// Tenants that request less than their share, next to a crowd of others.
 pub(crate) async fn run_with_a_crowd(
     course: &Course,
     world: &World,
@@ -231,13 +231,13 @@ pub(crate) async fn run_with_a_crowd(
     Ok((figures, series))
 }
 
-/// Who asks.
+/// The sources of the requests.
 #[derive(Debug)]
 struct Load {
-    /// Tasks that ask for one of these by chance, again as soon as they are answered.
+    /// Tasks that request one of these at random after each response.
     busy: Arc<[Tenant]>,
     tasks: usize,
-    /// Each asks at fixed times.
+    /// Each sends requests at fixed times.
     quiet: Arc<[Tenant]>,
 }
 
@@ -301,7 +301,7 @@ async fn sum(mut tasks: JoinSet<Result<Tally, Failure>>) -> Result<Tally, Failur
     Ok(total)
 }
 
-/// Asks again as soon as it is answered.
+/// Sends the next request after each response.
 async fn closed_loop(
     sleeper: Sleeper,
     tenants: Arc<[Tenant]>,
@@ -317,7 +317,7 @@ async fn closed_loop(
     Ok(tally)
 }
 
-/// Asks at fixed times, answered or not, and counts the wait from when it meant to ask.
+/// Sends requests at fixed times, regardless of responses, and measures the wait from the intended start.
 async fn open_loop(
     sleeper: Sleeper,
     tenant: Tenant,

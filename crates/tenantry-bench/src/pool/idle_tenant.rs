@@ -1,4 +1,4 @@
-//! The memory that a tenant takes which is known and does nothing.
+//! Memory per known, idle tenant.
 
 use std::{env, process};
 
@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{failure::Failure, memory::private_memory, stats::median};
 
-/// Bytes for each tenant, measured several times.
+/// Bytes per tenant, measured several times.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct IdleTenant {
     pub(crate) tenants: usize,
@@ -25,7 +25,7 @@ impl IdleTenant {
     }
 }
 
-/// Measures in processes of their own: this one's heap has holes that new tenants would fill.
+/// Measures in separate processes: this one's heap has holes that new tenants would fill.
 pub(crate) async fn run(tenants: usize, rounds: u32) -> Result<IdleTenant, Failure> {
     let mut result = IdleTenant { tenants, rounds: Vec::new(), failure: None };
     for round in 0..rounds {
@@ -51,15 +51,15 @@ fn in_a_process(tenants: usize) -> Result<f64, Failure> {
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-/// Has a manager look up so many tenants, and returns by how many bytes the process grew for each.
+/// Has a manager look up this many tenants, and returns by how many bytes the process grew per tenant.
 ///
-/// This counts everything that stays: the id, the record, the placement, the binding, the entry in
-/// the catalog's cache, and the note of whose the container is; and what the allocator adds to that.
-/// No tenant has a connection: a tenant pool exists only while a tenant is served.
+/// This counts everything that stays: the id, the record, the placement, the binding, the entry in the catalog's
+/// cache, and the entry for the owner of the container; and the overhead of the allocator. No tenant has a
+/// connection: a tenant pool exists only while a tenant is served.
 pub(crate) async fn measure(tenants: usize) -> Result<f64, Failure> {
     let mut options = CatalogOptions::default();
     options.capacity = 2 * u64::try_from(tenants)?;
-    // Nothing connects: the catalog says yes to everybody, and nobody asks for a connection.
+    // Nothing connects: the catalog accepts every tenant, and no request needs a connection.
     let manager = TenantManager::builder("postgres://nobody@localhost/none")
         .catalog(CatalogFn::new(|id| async { Ok(Some(TenantRecord::new(id))) }))
         .catalog_options(options)

@@ -1,4 +1,4 @@
-//! The time that the layer adds to a request.
+//! The latency that the layer adds to a request.
 
 use std::time::Instant;
 
@@ -10,11 +10,11 @@ use tower::ServiceExt;
 
 use crate::{failure::Failure, stats::median};
 
-/// Pairs of batches in each round. The two of a pair run one right after the other, and the middle
-/// pair counts: whatever disturbs a few of them leaves no trace.
+/// The number of pairs of batches in each round. The two of a pair run directly after each other, and the median pair
+/// counts: a disturbance of a few pairs has no effect.
 const PAIRS: u32 = 50;
 
-/// Microseconds for each request, with the layer and without it, in each round.
+/// Microseconds per request, with the layer and without it, in each round.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Layer {
     pub(crate) with_us: Vec<f64>,
@@ -30,7 +30,7 @@ impl Layer {
 
 /// Sends requests for a tenant that is in the catalog's cache to a handler that uses no database.
 pub(crate) async fn run(requests: u32, rounds: u32) -> Result<Layer, Failure> {
-    // Nothing connects: the catalog says yes to everybody, and nobody asks for a connection.
+    // Nothing connects: the catalog accepts every tenant, and no request needs a connection.
     let manager = TenantManager::builder("postgres://nobody@localhost/none")
         .catalog(CatalogFn::new(|id| async { Ok(Some(TenantRecord::new(id))) }))
         .build()?;
@@ -55,7 +55,7 @@ pub(crate) async fn run(requests: u32, rounds: u32) -> Result<Layer, Failure> {
     Ok(layer)
 }
 
-/// Sends so many requests, one after the other, and returns the microseconds for each.
+/// Sends this many requests, one after the other, and returns the microseconds per request.
 async fn batch(router: &Router, requests: u32) -> Result<f64, Failure> {
     let began = Instant::now();
     for _ in 0..requests {

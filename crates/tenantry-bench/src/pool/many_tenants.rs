@@ -1,4 +1,4 @@
-//! Many tenants on few connections: what rebinding costs, and what it saves.
+//! Many tenants on few connections: the cost of rebinding, and what it saves.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::{
     world::{Tenant, World},
 };
 
-/// How many times as much work as the others, and at what price.
+/// The throughput relative to the other contenders, and its price.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ManyTenants {
     pub(crate) vs_pool_per_tenant: f64,
     pub(crate) vs_set_each: f64,
-    /// Against a manager that served one tenant all the time, in the same rounds.
+    /// Relative to a manager that always served one tenant, in the same rounds.
     pub(crate) vs_one_tenant: f64,
-    /// Most sessions of the manager at a time.
+    /// The maximum number of concurrent sessions of the manager.
     pub(crate) max_sessions: i64,
     /// The manager's requests that failed or were answered with another tenant's row.
     pub(crate) errors: u64,

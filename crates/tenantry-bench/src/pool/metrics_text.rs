@@ -1,4 +1,4 @@
-//! How long a scrape takes when many tenants are known, and how large it is.
+//! Duration and size of a scrape with many known tenants.
 
 use std::time::Instant;
 
@@ -9,10 +9,10 @@ use tenantry::{CatalogFn, MetricsOptions, TenantManager, TenantRecord};
 
 use crate::{failure::Failure, stats::median};
 
-/// Tenants with series of their own, where there are some.
+/// Tenants with separate series, if there are any.
 const LABELLED: usize = 20;
 
-/// Milliseconds for each scrape, and the bytes of the text.
+/// Milliseconds per scrape, and the size of the text in bytes.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct MetricsText {
     pub(crate) tenants: usize,

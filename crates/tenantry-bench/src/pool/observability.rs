@@ -1,4 +1,4 @@
-//! One tenant: what it costs to be seen.
+//! One tenant: observability overhead.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ use crate::{
 /// The share of the throughput that is left.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Observability {
-    /// With metrics that are scraped, and a subscriber at `INFO`.
+    /// With scraped metrics, and a subscriber at `INFO`.
     pub(crate) vs_silent: f64,
-    /// With a hook that hears of every statement, too.
+    /// With an additional hook that receives every statement.
     pub(crate) with_hook_vs_silent: f64,
 }
 

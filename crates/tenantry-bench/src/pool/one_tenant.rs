@@ -1,4 +1,4 @@
-//! One tenant: what the pool costs where nothing has to be rebound.
+//! One tenant: the overhead of the pool if nothing has to be rebound.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     world::{Tenant, World},
 };
 
-/// How many times as much work as sqlx's own pool.
+/// The throughput relative to sqlx's pool.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct OneTenant {
     pub(crate) vs_pgpool_default: f64,

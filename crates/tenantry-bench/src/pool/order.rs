@@ -1,4 +1,4 @@
-//! Many equal tenants at saturation: whether they are served in the order in which they ask.
+//! Many equal tenants at saturation: whether they are served in the order of their requests.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ use crate::{
 /// Connections of each contender: fewer than there are tasks.
 const CONNECTIONS: u32 = 10;
 
-/// Those of them that tenants may have; one is the library's own.
+/// The connections available to tenants; one is the library's own.
 const FOR_TENANTS: usize = 9;
 
-/// How long requests take, against the same manager with its requests let in one after the other.
+/// How long requests take, relative to the same manager with requests admitted one by one.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Order {
     pub(crate) uniform_p50_vs_fifo: f64,
     pub(crate) uniform_p99_vs_fifo: f64,
-    /// Against a pool of sqlx's with a `SET search_path`, which differs in more than the order.
+    /// Relative to an sqlx pool with a `SET search_path`, which differs in more than the order.
     pub(crate) p50_vs_set_each: f64,
     pub(crate) p99_vs_set_each: f64,
 }

@@ -1,4 +1,4 @@
-//! How soon requests are served again after the server was away.
+//! Time to first response after a server outage.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use tokio::{task::JoinSet, time::sleep};
 
 use crate::{failure::Failure, pool::TASKS, stats::median, trusted};
 
-/// How long the server is away: long enough for the pauses between two probes to be the longest.
+/// How long the server is down: long enough to reach the longest delay between two probes.
 const AWAY: Duration = Duration::from_secs(3);
 
 /// The deadline of a request: the acquire's and the statement's.
@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(4);
 /// Milliseconds, in each round.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Recovery {
-    /// From when the server accepts a connection to the first answer.
+    /// Time to first response after the server accepts connections again.
     pub(crate) first_success_ms: Vec<f64>,
     /// The longest that any request took, the failed ones too.
     pub(crate) longest_request_ms: Vec<f64>,
@@ -43,7 +43,7 @@ impl Recovery {
     }
 }
 
-/// Ends a server of its own without notice, under load, and starts it again.
+/// Stops a dedicated server abruptly under load, and starts it again.
 pub(crate) async fn run(rounds: u32) -> Result<Recovery, Failure> {
     let server = DevServer::start().await?;
     let mut admin = PgConnection::connect(&server.url()).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn run(rounds: u32) -> Result<Recovery, Failure> {
     Ok(recovery)
 }
 
-/// Waits until the server lets somebody in.
+/// Waits until the server accepts a connection.
 async fn accepts(url: String) -> Instant {
     loop {
         if let Ok(conn) = PgConnection::connect(&url).await {
@@ -117,7 +117,7 @@ impl Load {
                     if served {
                         successes.lock().push(Instant::now());
                     }
-                    // As many requests as a service has, not as many as a loop can fail.
+                    // As many requests as a service sends, not as many as a loop can fail.
                     sleep(Duration::from_millis(2)).await;
                 }
                 longest

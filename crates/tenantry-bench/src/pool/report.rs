@@ -14,7 +14,7 @@ use super::{
 };
 use crate::race::Series;
 
-/// All figures, in the shape of the JSON file. A scenario that was not run is left out.
+/// All figures, in the shape of the JSON file. A scenario that was not run is omitted.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +29,7 @@ pub(crate) struct Report {
     pub(crate) layer_overhead_us: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fairness: Option<Fairness>,
-    /// Its figures stand beside those of the others, under their own names.
+    /// Its figures are next to those of the others, under separate names.
     #[serde(flatten)]
     pub(crate) steady: Option<Steady>,
     #[serde(flatten)]
@@ -49,7 +49,7 @@ pub(crate) struct Report {
     pub(crate) raw: Raw,
 }
 
-/// What the figures were made of.
+/// The raw data of the figures.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Raw {
     pub(crate) seconds: f64,

@@ -1,4 +1,4 @@
-//! Known tenants beside clients that guess ids.
+//! Known tenants next to clients that guess ids.
 
 use std::{
     sync::{
@@ -26,20 +26,20 @@ use crate::{
 /// Known tenants.
 pub(crate) const TENANTS: usize = 20;
 
-/// Clients that guess, each again as soon as it is refused.
+/// Clients that guess; each tries again after a refusal.
 const GUESSING: usize = 32;
 
-/// What the clients ask for.
+/// The requests of the clients.
 #[derive(Debug, Clone, Copy)]
 enum Guess {
     /// Another id each time.
     New,
-    /// The same id every time, of which it is remembered that there is no such tenant.
+    /// The same id every time, which is cached as unknown.
     Same,
 }
 
-/// Returns the throughput of known tenants beside clients that ask for ever new ids, as a share of what
-/// it is beside clients that all ask for one.
+/// Returns the throughput of known tenants next to clients that request new ids every time, relative to the
+/// throughput next to clients that all request the same id.
 pub(crate) async fn run(
     course: &Course,
     world: &World,
@@ -93,7 +93,7 @@ fn manager(world: &World, name: &str) -> Result<TenantManager, Failure> {
         .build()?)
 }
 
-/// Clients that ask for tenants that there are not.
+/// Clients that request tenants that do not exist.
 struct Guessing {
     stop: Arc<AtomicBool>,
     clients: JoinSet<()>,

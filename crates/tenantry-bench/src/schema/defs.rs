@@ -1,4 +1,4 @@
-//! What PostgreSQL's own functions take, over the same schemas on one connection.
+//! The time that PostgreSQL's own functions take for the same schemas on one connection.
 
 use sqlx::{Connection, Executor};
 

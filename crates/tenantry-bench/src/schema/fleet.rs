@@ -1,4 +1,4 @@
-//! A server with the schemas of tenants.
+//! A server with tenants' schemas.
 
 use std::{fmt::Write, ops::Range, str::FromStr};
 
@@ -13,7 +13,7 @@ pub(super) struct Fleet {
     options: PgConnectOptions,
 }
 
-/// Schemas that are made in one transaction: each object takes a lock.
+/// The number of schemas that are created per transaction: each object takes a lock.
 const AT_ONCE: usize = 20;
 
 impl Fleet {
@@ -27,7 +27,7 @@ impl Fleet {
         Ok(Self { server, options })
     }
 
-    /// Makes the schemas of more tenants, with so many tables each.
+    /// Creates the schemas of more tenants, with this many tables each.
     pub(super) async fn grow(&self, tenants: Range<usize>, tables: usize) -> Result<(), Failure> {
         let mut conn = self.connect().await?;
         let numbers: Vec<_> = tenants.collect();
@@ -43,7 +43,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Changes one attribute in one tenant, or changes it back.
+    /// Changes one attribute in one tenant, or reverts the change.
     pub(super) async fn tamper(&self, is_tampered: bool) -> Result<(), Failure> {
         let mut conn = self.connect().await?;
         let precision = if is_tampered { 12 } else { 10 };
@@ -72,7 +72,7 @@ impl Fleet {
     }
 }
 
-/// Each table has four columns, a primary key, a check, an index, and a key to the table before it.
+/// Each table has four columns, a primary key, a check, an index, and a foreign key to the previous table.
 pub(crate) fn write_schema(sql: &mut String, tenant: usize, tables: usize) -> Result<(), Failure> {
     write!(sql, "create schema tenant_t{tenant:05}; set search_path = tenant_t{tenant:05}; ")?;
     for table in 1..=tables {

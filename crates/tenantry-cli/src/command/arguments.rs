@@ -1,4 +1,4 @@
-//! The command line, as clap reads it.
+//! The command line, as parsed by clap.
 
 use clap::{
     Parser,

@@ -145,7 +145,7 @@ impl DumpReport {
     }
 }
 
-/// Returns the pattern of `pg_dump` that means this schema and no other: in quotes nothing in it is special.
+/// Returns a `pg_dump` pattern that matches only this schema: within quotes no character is special.
 pub(super) fn pattern(schema: &Ident) -> String {
     schema.quoted().to_string()
 }
@@ -158,7 +158,7 @@ fn exists(path: &Path) -> Failure {
     Failure::new(format!("{} exists", path.display())).hint("--force replaces it")
 }
 
-/// A file in the making, which only this user may read. It is removed unless it is finished.
+/// A temporary file that only this user can read. It is removed unless it is finished.
 #[derive(Debug)]
 struct Partial {
     path: PathBuf,
@@ -180,15 +180,15 @@ impl Partial {
         Ok(Self { path, is_finished: false })
     }
 
-    /// Gives it its name, and returns its size.
+    /// Renames it to the target, and returns its size.
     fn finish(mut self, target: &Path, replace: bool) -> Result<u64, Failure> {
         let named = match replace {
             true => fs::rename(&self.path, target),
-            // A link fails where there is such a file by now.
+            // A link fails if the target file exists by now.
             false => fs::hard_link(&self.path, target).and_then(|()| fs::remove_file(&self.path)),
         };
         let named = match named {
-            // Some file systems have no links.
+            // Some file systems do not support links.
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !target.exists() => {
                 fs::rename(&self.path, target)
             }

@@ -1,4 +1,4 @@
-//! The JSON Schemas of what the commands print with `--json`.
+//! The JSON Schemas of the commands' `--json` output.
 
 use std::collections::BTreeMap;
 

@@ -28,7 +28,7 @@ use clap::Subcommand;
 pub(crate) use self::{arguments::Arguments, json_schemas::json_schemas};
 use crate::{context::Context, exit::Exit, failure::Failure, output::Output};
 
-/// What a command comes to.
+/// The result of a command.
 pub(crate) type Ended = Result<Exit, Failure>;
 
 #[derive(Debug, Subcommand)]
@@ -77,7 +77,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Has the doctor report settings that cannot be read; every other command just fails.
+    /// Lets the doctor report settings that cannot be read; every other command fails.
     pub(crate) fn without_settings(&self, output: &Output, failure: &Failure) -> Option<Ended> {
         match self {
             Self::Doctor(doctor) => Some(doctor.not_configured(output, failure)),

@@ -103,7 +103,7 @@ impl Seed {
     }
 }
 
-/// Finds seeds by name; all, where none is named.
+/// Finds seeds by name; all if none is named.
 pub(super) fn choose(
     on: &Context,
     known: Vec<Step>,

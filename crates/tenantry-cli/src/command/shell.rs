@@ -49,13 +49,13 @@ impl Shell {
             command.arg("-v").arg(format!("PROMPT{number}={id}@%/{mode}{state} "));
         }
         command.arg("-v").arg(format!("TENANT={id}")).args(&self.arguments);
-        // The shell has a connection of its own.
+        // The shell has a separate connection.
         on.close().await;
         replace_by(command)
     }
 
-    /// Finds the tenant, and makes sure that its schema is there: without it, names would be looked up in the shared
-    /// schema alone.
+    /// Finds the tenant, and verifies that its schema exists: otherwise, names would be resolved in the shared
+    /// schema.
     async fn find(&self, on: &Context, id: &TenantId) -> Result<TenantDb, Failure> {
         let manager = on.manager()?;
         let db = match self.suspended {
@@ -83,7 +83,7 @@ pub(super) fn parse(id: &str) -> Result<TenantId, Failure> {
     TenantId::parse(id).map_err(|error| Failure::while_doing(format_args!("{id:?}"), &error))
 }
 
-/// Ends this process and has the program take its place.
+/// Replaces this process by the program.
 fn replace_by(mut command: Command) -> Ended {
     use std::os::unix::process::CommandExt;
     let error = command.exec();

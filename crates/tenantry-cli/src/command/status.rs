@@ -106,7 +106,7 @@ impl Status {
     }
 }
 
-/// Problems are what keeps a schema from being migrated; what is merely pending is a warning.
+/// Anything that prevents a schema from being migrated is a problem; pending files are a warning.
 pub(super) fn exit_of(plan: &MigrationPlan) -> Exit {
     let shared = plan.shared.as_ref().map(|shared| shared.state);
     let is_blocked = |state| {

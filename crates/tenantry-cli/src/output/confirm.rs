@@ -14,11 +14,11 @@ pub(crate) struct Confirm {
 }
 
 impl Confirm {
-    /// Has the operator type a word, such as the id of a tenant, before something is done.
+    /// Asks the operator to type a word, such as the id of a tenant, before an operation.
     ///
     /// # Errors
     ///
-    /// When something else is typed, or standard input is not a terminal.
+    /// If something else is typed, or standard input is not a terminal.
     pub(crate) fn typed(self, what: &str, word: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());

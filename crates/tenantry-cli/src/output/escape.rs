@@ -1,5 +1,5 @@
-/// Escapes control characters but for line breaks, so that a name or an error of the database cannot
-/// move the cursor, colour the terminal or pretend to be another line's start.
+/// Escapes control characters except line breaks, so that a name or an error of the database cannot move the cursor,
+/// color the terminal or forge the start of another line.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! What goes to standard output and to standard error.
+//! Output to standard output and standard error.
 
 mod annotation;
 mod confirm;
@@ -25,7 +25,7 @@ pub(crate) use table::Table;
 
 use crate::{failure::Failure, global::Global, words::translated};
 
-/// How a command prints.
+/// The output options of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     pub(crate) json: bool,
@@ -38,8 +38,8 @@ impl Output {
         Self { json, quiet }
     }
 
-    /// Prints a report: as JSON with `--json`, else as this text, without control characters: names and
-    /// errors of the database are in it.
+    /// Prints a report: as JSON with `--json`, otherwise as this text, without control characters, since it contains
+    /// names and errors of the database.
     pub(crate) fn report<R: Serialize>(
         &self,
         report: &R,
@@ -48,7 +48,7 @@ impl Output {
         self.styled_report(report, || plain(&text()))
     }
 
-    /// As [`report`](Self::report), for a text with colours, in which the rest is [`plain`].
+    /// Like [`report`](Self::report), for a colored text whose other parts are [`plain`].
     pub(crate) fn styled_report<R: Serialize>(
         &self,
         report: &R,
@@ -62,7 +62,7 @@ impl Output {
         self.print(&translated(&text()))
     }
 
-    /// Prints lines on standard output.
+    /// Prints lines to standard output.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         written(writeln!(io::stdout().lock(), "{}", text.trim_end_matches('\n')))
     }
@@ -83,14 +83,14 @@ impl Output {
         Style::of(&io::stdout())
     }
 
-    /// Tells something beside the report, unless that is not wanted.
+    /// Prints a note outside the report, unless `--quiet` is given.
     pub(crate) fn note(&self, note: impl fmt::Display) {
         if !self.quiet {
             tell(format_args!("note: {}\n", plain(&translated(&note.to_string()))));
         }
     }
 
-    /// Warns of something.
+    /// Prints a warning.
     pub(crate) fn warn(&self, warning: impl fmt::Display) {
         let style = Style::of(&io::stderr());
         tell(format_args!(
@@ -100,7 +100,7 @@ impl Output {
         ));
     }
 
-    /// Shows how far many tenants have come, on a terminal.
+    /// Shows the progress over many tenants, on a terminal.
     pub(crate) fn progress(&self, what: &'static str) -> Progress {
         Progress::new(what, !self.quiet)
     }
@@ -112,7 +112,7 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{plural}")
 }
 
-/// Passes over that the reader of a pipe has seen enough, as `| head` has.
+/// Ignores a closed pipe, such as that of `| head`.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -127,12 +127,13 @@ pub(crate) fn written(result: io::Result<()>) -> Result<(), Failure> {
 /// Whether the reader of standard output has closed its end.
 static READER_GONE: AtomicBool = AtomicBool::new(false);
 
-/// Returns `true` once the reader of standard output has closed its end: what prints again and again ends then.
+/// Returns `true` once the reader of standard output has closed its end: commands that print repeatedly then end.
 pub(crate) fn reader_is_gone() -> bool {
     READER_GONE.load(Ordering::Relaxed)
 }
 
-/// Prints on standard error. A failure has nowhere to be told, and must not end the command as `eprintln!` would.
+/// Prints to standard error. A failure cannot be reported anywhere, and must not end the command as `eprintln!`
+/// would.
 pub(crate) fn tell(text: impl fmt::Display) {
     let mut stderr = io::stderr().lock();
     drop(write!(stderr, "{text}"));
@@ -145,7 +146,7 @@ pub(crate) fn error(failure: &Failure) {
     tell(format_args!("{}: {}\n", style.error("error"), plain(&translated(&failure.to_string()))));
 }
 
-/// Lets the library log to standard error, if that is wanted.
+/// Logs the library's events to standard error, if requested.
 pub(crate) fn start_log(verbose: u8) {
     let level = match verbose {
         0 => return,
@@ -155,6 +156,6 @@ pub(crate) fn start_log(verbose: u8) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let format = tracing_subscriber::fmt().event_format(tenantry::PlainFormat::default());
-    // A service may have set up a log already.
+    // A service may already have set up logging.
     drop(format.with_env_filter(filter).with_writer(io::stderr).try_init());
 }

@@ -2,11 +2,11 @@ use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How far a long operation has come, on standard error, where that is a terminal. Cloning is cheap.
+/// Progress of a long operation on standard error, if that is a terminal. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(ProgressBar);
 
-/// How often the line is drawn again though nothing has happened, so that its clock goes on.
+/// The interval at which the line is redrawn without progress, to update its clock.
 const TICK: Duration = Duration::from_millis(200);
 
 impl Progress {
@@ -24,7 +24,7 @@ impl Progress {
         Self(bar)
     }
 
-    /// Says how many of how many are done, and what was done last.
+    /// Sets how many are done, out of how many, and the last one.
     pub(crate) fn set(&self, done: usize, total: usize, last: &str) {
         let (done, total) = (done as u64, total as u64);
         if self.0.length() != Some(total) {
@@ -38,7 +38,7 @@ impl Progress {
         self.say(last);
     }
 
-    /// Says what is being done.
+    /// Shows the current step.
     pub(crate) fn say(&self, what: &str) {
         self.0.set_message(super::plain(what).replace('\n', " "));
     }

@@ -2,7 +2,7 @@ use std::{env, io::IsTerminal};
 
 use clap::builder::styling::{AnsiColor, Style as Ansi};
 
-/// Colours, where a terminal shows them and [`NO_COLOR`](https://no-color.org) is not set.
+/// Colors, if the terminal supports them and [`NO_COLOR`](https://no-color.org) is not set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
     coloured: bool,

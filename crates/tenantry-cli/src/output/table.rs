@@ -5,7 +5,7 @@ use rustix::termios::tcgetwinsize;
 
 use super::plain;
 
-/// A table for people: plain columns, wrapped to the width of the terminal, and as wide as needed elsewhere.
+/// A table for people: plain columns, wrapped to the width of the terminal, or as wide as needed elsewhere.
 #[derive(Debug)]
 pub(crate) struct Table(comfy_table::Table);
 
@@ -14,7 +14,7 @@ impl Table {
         Self::of(&headings)
     }
 
-    /// Makes a table whose columns are not known beforehand.
+    /// Creates a table whose columns are determined at run time.
     pub(crate) fn of<H: AsRef<str>>(headings: &[H]) -> Self {
         let headings = headings.iter().map(|heading| Cell::new(heading.as_ref()));
         let mut table = comfy_table::Table::new();
@@ -35,7 +35,7 @@ impl Table {
         self.cells(&cells);
     }
 
-    /// Adds a row to a table whose columns were not known beforehand.
+    /// Adds a row to such a table.
     pub(crate) fn cells(&mut self, cells: &[String]) {
         self.0.add_row(cells.iter().map(|cell| Cell::new(plain(cell).replace('\n', " "))));
     }

@@ -8,17 +8,17 @@ use std::{
 use super::{Program, program::major};
 use crate::failure::Failure;
 
-/// How `pg_dump`'s archives in the custom format begin.
+/// The start of `pg_dump`'s archives in the custom format.
 const MAGIC: &[u8] = b"PGDMP";
 
-/// The OID of `pg_namespace`, by which a table of contents marks schemas.
+/// The OID of `pg_namespace`, which marks schemas in a table of contents.
 const PG_NAMESPACE: &str = "2615";
 
-/// A dump in PostgreSQL's custom format: where it is from, and what is in it.
+/// A dump in PostgreSQL's custom format: its origin and contents.
 #[derive(Debug)]
 pub(crate) struct Archive {
     pub(crate) path: PathBuf,
-    /// The version of the server that was dumped, such as `17.2`.
+    /// The version of the dumped server, such as `17.2`.
     pub(crate) server_version: String,
     pub(crate) server_major: i32,
     /// The schemas that it makes.
@@ -68,14 +68,14 @@ fn broken(path: &Path, why: &str) -> Failure {
     Failure::new(format!("the dump {} cannot be used: {why}", path.display()))
 }
 
-/// Has `pg_restore` tell something about an archive. It connects to nothing.
+/// Runs `pg_restore` to read information about an archive. It does not connect to a server.
 fn run(program: &Program, path: &Path, what: &str, input: Option<&str>) -> Result<String, Failure> {
     let mut command = Command::new(&program.path);
     command.env("LC_ALL", "C").env_remove("PGCLUSTER").arg(what).arg("--file=-").arg(path);
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-        // It says itself why it does not read.
+        // If it stops reading, its own error message says why.
         drop(stdin.write_all(input.as_bytes()));
     }
     let output = child.wait_with_output()?;
@@ -99,7 +99,7 @@ fn dumped_from(list: &str) -> Option<String> {
     line?.1.split_whitespace().next().map(str::to_owned)
 }
 
-/// Reads the names in statements that create schemas, and of which there are no others in the text.
+/// Parses the names in `create schema` statements; the text has no other statements.
 fn schemas_of(sql: &str) -> Vec<String> {
     const CREATE: &str = "CREATE SCHEMA ";
     let mut schemas = Vec::new();
@@ -115,7 +115,7 @@ fn schemas_of(sql: &str) -> Vec<String> {
     schemas
 }
 
-/// Reads an identifier as the server quotes it, and returns what is behind it.
+/// Parses an identifier as quoted by the server, and returns it with the rest.
 fn identifier(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ' ', '\n'])?;

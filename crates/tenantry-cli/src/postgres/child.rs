@@ -8,20 +8,20 @@ use tokio::{
 use super::{Connection, Program};
 use crate::failure::Failure;
 
-/// How many lines of what a program says are kept for the error.
+/// The number of output lines that are kept for the error.
 const KEPT: usize = 6;
 
-/// A program of PostgreSQL that is about to run to its end, or until the value is dropped.
+/// A PostgreSQL program that runs until it exits or the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Child {
     name: String,
     command: std::process::Command,
 }
 
-/// What a program has done.
+/// The result of a program.
 #[derive(Debug, Default)]
 pub(crate) struct Ran {
-    /// How many tables it has told of.
+    /// The number of tables that it reported.
     pub(crate) tables: usize,
 }
 
@@ -30,7 +30,7 @@ impl Child {
         let mut command = std::process::Command::new(&program.path);
         let connection = connection.clone().set("application_name", Some("tenantry/cli"));
         connection.give_to(&mut command);
-        // What they say is read, and must not be translated.
+        // Its output is parsed, and must not be translated.
         command.env("LC_ALL", "C").arg("--no-password").stdin(Stdio::null());
         let name = program.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self { name, command }
@@ -53,7 +53,8 @@ impl Child {
 
     /// Starts it.
     ///
-    /// It is out of reach of the terminal's Ctrl-C, so that the command decides, and killed when it is dropped.
+    /// It does not receive the terminal's Ctrl-C, so that the command decides, and is killed when the value is
+    /// dropped.
     pub(crate) fn start(mut self) -> Result<Running, Failure> {
         self.command.stderr(Stdio::piped());
         let mut command = process::Command::from(self.command);
@@ -66,11 +67,11 @@ impl Child {
         Ok(Running { name: self.name, child })
     }
 
-    /// Runs it to its end. `on_table` hears of each table when its turn comes.
+    /// Runs it until it exits. `on_table` is called with each table when its turn comes.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the program is killed.
+    /// If dropped, the program is killed.
     pub(crate) async fn run(self, on_table: impl FnMut(&str)) -> Result<Ran, Failure> {
         self.start()?.wait(on_table).await
     }
@@ -84,7 +85,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Takes what it writes to its standard output, for another program to read.
+    /// Takes its standard output, for another program to read.
     pub(crate) fn take_stdout(&mut self) -> Result<Stdio, Failure> {
         let stdout = self.child.stdout.take().map(TryInto::try_into);
         let missing = || Failure::new(format!("{} has no standard output", self.name));
@@ -121,7 +122,7 @@ impl Running {
     }
 }
 
-/// Returns the table that `pg_dump --verbose` and `pg_restore --verbose` come to.
+/// Returns the table in a progress line of `pg_dump --verbose` or `pg_restore --verbose`.
 fn table_of(line: &str) -> Option<&str> {
     let (_, said) = line.split_once(": ")?;
     let table = said

@@ -4,9 +4,9 @@ use tenantry::url_parameters;
 
 use crate::{failure::Failure, settings::Settings, settings::key};
 
-/// Where a database is and who connects to it, as parameters of libpq.
+/// The location of a database and the connecting role, as libpq parameters.
 ///
-/// It is handed to other programs by their environment, where only this user sees it, and never as arguments.
+/// It is passed to other programs through their environment, which only this user can see, and never as arguments.
 #[derive(Clone)]
 pub(crate) struct Connection(Vec<(String, String)>);
 
@@ -34,7 +34,7 @@ const VARIABLES: [(&str, &str); 20] = [
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
 ];
 
-/// Variables that libpq, or Debian's wrapper of its programs, follows and the manager does not.
+/// Variables that libpq, or Debian's wrapper of its programs, uses and the manager does not.
 const FOREIGN: [&str; 6] =
     ["PGSERVICE", "PGSERVICEFILE", "PGCLUSTER", "PGLOADBALANCEHOSTS", "PGOPTIONS", "PGAPPNAME"];
 
@@ -54,7 +54,7 @@ impl Connection {
         self
     }
 
-    /// Adds settings that the session starts with, behind those of the URL.
+    /// Adds settings with which the session starts, after those of the URL.
     pub(crate) fn with_settings<'a>(
         self,
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -68,7 +68,7 @@ impl Connection {
         own
     }
 
-    /// Returns the command-line options of the session, as the server takes them.
+    /// Returns the command-line options of the session, in the server's syntax.
     fn options(&self) -> String {
         let mut options = String::new();
         for (key, value) in &self.0 {
@@ -85,7 +85,7 @@ impl Connection {
         options
     }
 
-    /// Hands it to a program.
+    /// Passes it to a program.
     pub(crate) fn give_to(&self, command: &mut Command) {
         for name in FOREIGN {
             command.env_remove(name);
@@ -101,7 +101,7 @@ impl Connection {
         }
     }
 
-    /// Returns it as a URL, with the password, where there is one.
+    /// Returns it as a URL, with the password, if there is one.
     pub(crate) fn url(&self) -> String {
         let host = self.get("host").filter(|host| is_plain_host(host));
         let in_place: &[&str] = match host {
@@ -122,7 +122,7 @@ impl Connection {
             url.extend(self.get("port").map(|port| format!(":{port}")));
         }
         url.extend(self.get("dbname").map(|name| format!("/{}", encoded(name))));
-        // A password without a user has no place before the host.
+        // Without a user, a password cannot precede the host.
         let is_placed = |key: &str| {
             in_place.contains(&key) && !(key == "password" && self.get("user").is_none())
         };
@@ -132,7 +132,7 @@ impl Connection {
             mark = '?';
         }
         for (key, value) in self.0.iter().filter(|(key, _)| !is_placed(key)) {
-            // The word is one that the parser has let through, or `options[…]`.
+            // The key is one that the parser accepts, or `options[…]`.
             let key = key.replace('[', "%5B").replace(']', "%5D");
             url.push(mark);
             url.push_str(&format!("{key}={}", encoded(value)));
@@ -148,12 +148,12 @@ impl Connection {
 }
 
 impl Settings {
-    /// Returns how requests reach the database.
+    /// Returns the connection of requests.
     pub(crate) fn connection(&self) -> Result<Connection, Failure> {
         Connection::parse(&self.database_url()?)
     }
 
-    /// Returns how upkeep reaches the database: as a role of its own, where one is set.
+    /// Returns the connection for maintenance: with a separate role, if one is set.
     pub(crate) fn upkeep_connection(&self) -> Result<Connection, Failure> {
         let connection = self.connection()?;
         if let Some(url) = self.upkeep_url()? {

@@ -8,7 +8,7 @@ use tenantry::outline::ServerOutline;
 
 use crate::{failure::Failure, settings::PG_BIN};
 
-/// Where packages put PostgreSQL's programs; a `*` stands for one folder name.
+/// Where packages install PostgreSQL's programs; a `*` stands for one folder name.
 const WELL_KNOWN: [&str; 7] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -29,19 +29,19 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Finds the first one of this name: in the folder of `TENANTRY_PG_BIN` alone, if that is set, else on `PATH` and
-    /// where packages put it.
+    /// Finds the first program of this name: only in the folder of `TENANTRY_PG_BIN`, if that is set, otherwise on
+    /// `PATH` and where packages install it.
     pub(crate) fn first(name: &str) -> Result<Self, Failure> {
         all(name).next().ok_or_else(|| missing(name, None))
     }
 
-    /// Finds the newest one of this name.
+    /// Finds the newest program of this name.
     pub(crate) fn newest(name: &str) -> Result<Self, Failure> {
         all(name).max_by_key(|program| program.major).ok_or_else(|| missing(name, None))
     }
 
-    /// Finds the one whose version is the server's, or the next after it: an older one does not work, and a newer one
-    /// writes what an older server may not understand.
+    /// Finds the program whose version is the server's, or the next higher one: an older one does not work, and the
+    /// output of a newer one may not work on an older server.
     pub(crate) fn for_server(name: &str, server: &ServerOutline) -> Result<Self, Failure> {
         choose(name, all(name).collect(), server.major(), &server.version)
     }
@@ -56,7 +56,7 @@ fn choose(name: &str, found: Vec<Program>, needed: i32, server: &str) -> Result<
         .map(|program| format!("{} at {}", program.version, program.path.display()))
         .collect();
     let fitting = found.into_iter().filter(|program| program.major >= needed);
-    // Of equals the first one.
+    // The first one of equal versions.
     fitting.min_by_key(|program| program.major).ok_or_else(|| {
         Failure::new(format!(
             "{name} {needed} or newer is needed, since the server is PostgreSQL {server}; there is {}",
@@ -100,7 +100,7 @@ fn all(name: &str) -> impl Iterator<Item = Program> {
     })
 }
 
-/// Lists the folders that a path with stars stands for, those of the highest version first.
+/// Lists the folders that match a path with stars, the highest version first.
 fn expand(glob: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::from("/")];
     for part in glob.split('/').filter(|part| !part.is_empty()) {

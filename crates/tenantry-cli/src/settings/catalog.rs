@@ -1,11 +1,11 @@
-//! Makes the catalog that the settings describe.
+//! Builds the catalog that the settings describe.
 
 use tenantry::{CatalogColumns, SchemaDiscovery, TableCatalog};
 
 use super::{Key, Settings, key};
 use crate::failure::{Failure, chain};
 
-/// What can be said of a column, for `catalog.columns`.
+/// The kinds of columns that `catalog.columns` can name.
 const COLUMNS: [&str; 7] =
     ["id", "container", "state", "created_at", "attributes", "role", "settings"];
 
@@ -14,7 +14,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// With the key that cannot be used, and where it was set.
+    /// With the invalid key, and where it was set.
     pub(crate) fn table_catalog(&self) -> Result<Option<TableCatalog>, Failure> {
         let kind = self.text(&key::CATALOG).unwrap_or_default();
         if kind == "schemas" {
@@ -43,7 +43,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// When a setting is for another catalog.
+    /// If a setting is for another catalog.
     pub(crate) fn schema_catalog(&self) -> Result<SchemaDiscovery, Failure> {
         self.refuse_beside("schemas", &key::CATALOG_QUERY, "query")?;
         self.refuse_beside("schemas", &key::CATALOG_COLUMNS, "table")?;

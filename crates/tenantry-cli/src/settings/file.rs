@@ -19,19 +19,19 @@ use crate::failure::Failure;
 /// The name of the file in the current folder.
 pub(crate) const NAME: &str = "tenantry.toml";
 
-/// What the file says.
+/// The contents of the file.
 #[derive(Debug, Default)]
 pub(crate) struct File {
     pub(crate) path: PathBuf,
-    /// Settings with the line that each is on.
+    /// Settings with their line numbers.
     pub(crate) settings: Vec<(&'static Key, Value, usize)>,
 }
 
-/// Reads the file that was named, or the one in the current folder, if there is one.
+/// Reads the named file, or the one in the current folder, if it exists.
 ///
 /// # Errors
 ///
-/// With the file, the line, the key, and what it must be.
+/// With the file, the line, the key, and the valid values.
 pub(crate) fn read(named: Option<&Path>) -> Result<Option<File>, Failure> {
     let path = named.unwrap_or(Path::new(NAME));
     let bytes = match fs::read(path) {
@@ -72,7 +72,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     }
 }
 
-/// What is wrong in the file.
+/// An error in the file.
 #[derive(Debug)]
 struct Wrong {
     line: usize,
@@ -154,7 +154,7 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, String> 
             let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
             texts.collect::<Option<_>>().map(Value::List).ok_or_else(expected)
         }
-        // `[catalog.columns]` with `id = "slug"` says the same as `columns = ["id=slug"]`.
+        // `[catalog.columns]` with `id = "slug"` is equivalent to `columns = ["id=slug"]`.
         (Kind::List, DeValue::Table(pairs)) => {
             let texts = pairs.iter().map(|(name, value)| {
                 value.get_ref().as_str().map(|text| format!("{}={text}", name.get_ref()))

@@ -1,4 +1,4 @@
-//! What can be set: the one list that the file, the environment, the flags and the documentation share.
+//! All settings: the single list that the file, the environment, the flags and the documentation share.
 
 /// A setting.
 #[derive(Debug)]
@@ -6,13 +6,13 @@ pub(crate) struct Key {
     /// Its place in the file: table and key, with a dot.
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
-    /// What holds when nothing is set, as it would be written; `None` leaves it unset.
+    /// The default, in the syntax of the file; `None` leaves it unset.
     pub(crate) default: Option<&'static str>,
-    /// What it is, for the file that `init` writes and for `config`.
+    /// Its description, for the file that `init` writes and for `config`.
     pub(crate) about: &'static str,
 }
 
-/// What a setting may be.
+/// The type of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     List,
     /// A whole number from 1 on.
     Count,
-    /// A time such as `5s`, `250ms` or `1m`.
+    /// A duration such as `5s`, `250ms` or `1m`.
     Duration,
     Switch,
     Choice(&'static [&'static str]),
@@ -141,7 +141,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Key> {
     ALL.iter().copied().find(|key| key.name == name)
 }
 
-/// Returns the known name that is most like this one, if one is.
+/// Returns the most similar known name, if there is a similar one.
 pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     const ALIKE: f64 = 0.75;
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
@@ -152,7 +152,7 @@ pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
     let rated = known.into_iter().map(|other| (likeness(other), other));
     rated
         .filter(|(like, _)| *like >= ALIKE)
-        // Of two that are as near, the first.
+        // Of two equally similar names, the first one.
         .min_by(|a, b| b.0.total_cmp(&a.0))
         .map(|(_, name)| name)
 }

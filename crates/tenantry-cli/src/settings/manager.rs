@@ -1,4 +1,4 @@
-//! Makes the manager that the settings describe.
+//! Builds the manager that the settings describe.
 
 use tenantry::{Credentials, Isolation, ManagerBuilder, PoolOptions, TenantManager};
 
@@ -6,11 +6,11 @@ use super::{Settings, key};
 use crate::failure::{Failure, chain};
 
 impl Settings {
-    /// Makes the manager. Does no I/O but for passwords that are in files or come from commands.
+    /// Builds the manager. Does no I/O, except for passwords in files or from commands.
     ///
     /// # Errors
     ///
-    /// With the key that cannot be used, and where it was set.
+    /// With the invalid key, and where it was set.
     pub(crate) fn manager(&self) -> Result<TenantManager, Failure> {
         let wrong = |key, error: &(dyn std::error::Error + 'static)| {
             Failure::new(format!("{}: {}", self.place(key), chain(error)))
@@ -30,7 +30,7 @@ impl Settings {
                 .upkeep_credentials(password.into_iter().fold(credentials, Credentials::password));
         }
         builder.build().map_err(|error| {
-            // With nothing but the URL it fails only because of that.
+            // With only the URL, the URL is the only possible cause of a failure.
             match TenantManager::builder(&url).build() {
                 Err(error) => wrong(&key::DATABASE_URL, &error),
                 Ok(_) => {
@@ -40,7 +40,7 @@ impl Settings {
         })
     }
 
-    /// Begins to configure a manager for another database, with the pool and the names that are set.
+    /// Starts building a manager for another database, with the configured pool and names.
     pub(crate) fn builder_at(&self, url: &str) -> ManagerBuilder {
         let builder = TenantManager::builder(url)
             .pool_options(self.pool_options())

@@ -6,7 +6,7 @@ use super::{Key, Settings, key};
 use crate::failure::{Failure, chain};
 
 impl Settings {
-    /// Reads the migrations of tenants. `None` when the folder is the default's and is not there.
+    /// Reads the tenants' migrations. `None` if the folder is the default one and does not exist.
     pub(crate) fn tenant_migrations(&self) -> Result<Option<Migrations>, Failure> {
         let migrations = self.migrations(&key::TENANT_MIGRATIONS)?;
         migrations.map(|migrations| Ok(migrations.lint(self.lint()?))).transpose()

@@ -25,7 +25,7 @@ use crate::{failure::Failure, global::Global};
 /// The variable that names the only folder in which programs of PostgreSQL are looked for, as for throwaway servers.
 pub(crate) const PG_BIN: &str = "TENANTRY_PG_BIN";
 
-/// Where the value of a setting is from.
+/// The source of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     Default,
@@ -48,10 +48,10 @@ impl fmt::Display for Source {
 /// The settings in force.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// The file, where there is one.
+    /// The file, if there is one.
     pub(crate) file: Option<PathBuf>,
     entries: BTreeMap<&'static str, (Value, Source)>,
-    /// Variables that look like settings and are none.
+    /// Variables that look like settings but are not.
     pub(crate) unknown_variables: Vec<(String, Option<&'static str>)>,
 }
 
@@ -60,7 +60,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// With the place, the key and what it must be.
+    /// With the location, the key and the valid values.
     pub(crate) fn read(global: &Global) -> Result<Self, Failure> {
         let from_variable = env::var_os("TENANTRY_CONFIG").map(PathBuf::from);
         let named =
@@ -135,12 +135,12 @@ impl Settings {
         Ok(())
     }
 
-    /// Returns what a key is set to, and where.
+    /// Returns the value of a key, and where it was set.
     pub(crate) fn get(&self, key: &Key) -> Option<(&Value, &Source)> {
         self.entries.get(key.name).map(|(value, source)| (value, source))
     }
 
-    /// Says where a key was set, for errors about its value.
+    /// Returns where a key was set, for errors about its value.
     pub(crate) fn place(&self, key: &Key) -> String {
         match self.get(key) {
             Some((_, source)) => format!("{} ({source})", key.name),
@@ -186,7 +186,7 @@ impl Settings {
         matches!(self.get(key), Some((Value::Switch(true), _)))
     }
 
-    /// Returns a path. One that the file names is relative to the file's folder.
+    /// Returns a path. A path in the file is relative to the file's folder.
     pub(crate) fn path(&self, key: &Key) -> Option<PathBuf> {
         let path = self.text(key)?;
         let base = match self.get(key)?.1 {
@@ -197,13 +197,13 @@ impl Settings {
     }
 }
 
-/// Shows what was given as a key, unless it looks like a value: that may be a secret.
+/// Shows the text that was given as a key, unless it looks like a value, which could be a secret.
 fn shown_key(name: &str) -> &str {
     let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.trim().chars().all(is_key) { name.trim() } else { "***" }
 }
 
-/// Finds variables that are meant as settings and are none.
+/// Finds variables that look like settings but are not.
 fn unknown_variables() -> Vec<(String, Option<&'static str>)> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let known = |name: &str| {

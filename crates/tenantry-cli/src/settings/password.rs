@@ -6,7 +6,7 @@ use super::{Key, Settings, key};
 use crate::failure::Failure;
 
 impl Settings {
-    /// Returns the password that a file or a command gives; `None` leaves it to the URL, `PGPASSWORD` and `.pgpass`.
+    /// Returns the password from a file or a command; `None` leaves it to the URL, `PGPASSWORD` and `.pgpass`.
     pub(super) fn password(&self, file: &Key, command: &Key) -> Result<Option<String>, Failure> {
         match (self.path(file), self.text(command)) {
             (Some(_), Some(_)) => Err(Failure::new(format!(
@@ -48,11 +48,11 @@ impl Settings {
         }
     }
 
-    /// Returns the URL of upkeep, where one is set.
+    /// Returns the URL of the maintenance role (`upkeep`), if one is set.
     ///
     /// # Errors
     ///
-    /// When its user or password is set beside it.
+    /// If a user or password for it is also set separately.
     pub(crate) fn upkeep_url(&self) -> Result<Option<&str>, Failure> {
         let url = self.text(&key::UPKEEP_URL);
         let beside = [&key::UPKEEP_USER, &key::UPKEEP_PASSWORD_FILE, &key::UPKEEP_PASSWORD_COMMAND];
@@ -66,16 +66,16 @@ impl Settings {
         }
     }
 
-    /// Returns the password of upkeep, where one is set.
+    /// Returns the password of the maintenance role (`upkeep`), if one is set.
     pub(crate) fn upkeep_password(&self) -> Result<Option<String>, Failure> {
         self.password(&key::UPKEEP_PASSWORD_FILE, &key::UPKEEP_PASSWORD_COMMAND)
     }
 
-    /// Returns the URL of the database with the password that was given beside it.
+    /// Returns the URL of the database with the password that was given separately.
     ///
     /// # Errors
     ///
-    /// When there is no URL, or the password cannot be read.
+    /// If there is no URL, or the password cannot be read.
     pub(crate) fn database_url(&self) -> Result<String, Failure> {
         let Some(url) = self.text(&key::DATABASE_URL) else {
             return Err(Failure::new("no database is given").hint(

@@ -1,12 +1,12 @@
-//! Takes secrets out of what is shown.
+//! Redacts secrets in output.
 
-/// Shows a URL without its password, also where the URL is not a sound one.
+/// Shows a URL without its password, even if the URL is invalid.
 pub(crate) fn url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
-        // Whatever it is, such as `password=…`: nothing of it is shown.
+        // For any other text, such as `password=…`, nothing is shown.
         return "***".to_owned();
     };
-    // What is before the last @ may be a password with an @, a slash or a ? in it.
+    // The part before the last @ can be a password that contains an @, a slash or a ?.
     let (login, address) = match rest.rsplit_once('@') {
         Some((login, address)) => (Some(login), address),
         None => (None, rest),
@@ -30,12 +30,12 @@ pub(crate) fn url(url: &str) -> String {
     format!("{scheme}://{login}{address}{query}")
 }
 
-/// Returns `true` for the parameters that hold no secret.
+/// Returns `true` for parameters that contain no secret.
 fn is_shown(key: &str, value: &str) -> bool {
     const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
     match key {
         "sslmode" | "ssl-mode" => MODES.contains(&value),
-        // What has an @ may be the rest of a password with a ? in it.
+        // A value with an @ can be the rest of a password that contains a ?.
         "host" | "port" | "user" | "dbname" | "application_name" | "sslrootcert" => {
             !value.contains('@')
         }
@@ -43,7 +43,7 @@ fn is_shown(key: &str, value: &str) -> bool {
     }
 }
 
-/// Returns `true` if the URL holds a password.
+/// Returns `true` if the URL contains a password.
 pub(crate) fn has_password(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return url.contains("password") };
     let in_login = rest.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'));

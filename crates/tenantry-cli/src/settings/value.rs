@@ -1,4 +1,4 @@
-//! What settings are set to.
+//! Values of settings.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::{key::Kind, redact};
 
-/// What a setting is set to, of its [`Kind`].
+/// The value of a setting, according to its [`Kind`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(String),
@@ -18,11 +18,11 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// Reads what a variable, a flag or a text in the file says.
+    /// Parses a variable, a flag or a text in the file.
     ///
     /// # Errors
     ///
-    /// What it must be instead.
+    /// A description of the valid values.
     pub(crate) fn parse(kind: Kind, text: &str) -> Result<Self, String> {
         let text = text.trim();
         match kind {
@@ -48,7 +48,7 @@ impl Value {
     }
 }
 
-/// Reads a time such as `5s`, `250ms` or `1h 30m`.
+/// Parses a duration such as `5s`, `250ms` or `1h 30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "must be a time such as 5s, 250ms or 1m".to_owned();
     let read: SignedDuration = text.parse().map_err(|_| wrong())?;

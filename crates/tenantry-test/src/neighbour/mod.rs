@@ -1,4 +1,4 @@
-//! A second tenant that must neither be seen nor changed.
+//! A second tenant that the code under test must neither see nor change.
 
 mod poison;
 mod watch;
@@ -19,27 +19,25 @@ use crate::{
     world::{World, contains},
 };
 
-/// How long a neighbour waits for its first turn.
+/// How long a neighbour waits for its first round.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A second tenant that uses the connections of the test's manager all the time, with poison rows in
-/// its tables.
+/// A second tenant that constantly uses the connections of the test's manager, with poison rows in its tables.
 ///
-/// The tables are filled with rows whose texts, UUIDs and numbers appear nowhere else, and whose
-/// generated ids are those that the test's own rows have, too. Then as many tasks as the budget has
-/// connections read the neighbour's tables over and over, so that nearly every statement of the test
-/// runs on a session that belonged to the neighbour a moment ago.
+/// The tables are filled with rows whose texts, UUIDs and numbers occur nowhere else, and whose generated ids also
+/// occur in the test's own rows. Then as many tasks as the budget has connections read the neighbour's tables in a
+/// loop, so that nearly every statement of the test runs on a session that the neighbour used just before.
 ///
-/// [`assert_blind`](Self::assert_blind) at the end of the test checks
+/// [`assert_blind`](Self::assert_blind) at the end of the test checks that
 ///
-/// - that the neighbour's tables are as it has written them, and were at every look;
-/// - that none of its values are in the tables of the test's tenants;
-/// - that none are in the responses of `TestTenant::call` and `TestTenant::call_actix`, and in what was
-///   given to [`TestTenant::has_read`].
+/// - the neighbour's tables are as it wrote them, and were at every read;
+/// - none of its values are in the tables of the test's tenants;
+/// - none are in the responses of `TestTenant::call` and `TestTenant::call_actix`, or in data passed to
+///   [`TestTenant::has_read`].
 ///
-/// It cannot see values that the test reads in other ways, through a handle or over a socket: give
-/// those to `has_read`, or to [`assert_not_in`](Self::assert_not_in). A table whose constraints refuse
-/// the poison stays empty and is listed by [`unfilled`](Self::unfilled). Fixtures are not run for it.
+/// It cannot see values that the test reads in other ways, through a handle or over a socket: pass those to
+/// `has_read`, or to [`assert_not_in`](Self::assert_not_in). A table whose constraints reject the poison stays empty
+/// and is listed by [`unfilled`](Self::unfilled). Fixtures are not run for it.
 ///
 /// # Examples
 ///
@@ -95,20 +93,20 @@ impl Neighbour {
         &self.tenant.id
     }
 
-    /// Returns the neighbour's database, to fill what the poison could not, for example. Do so through
+    /// Returns the neighbour's database, for example to fill tables that the poison could not. Do so through
     /// [`rewrite`](Self::rewrite), which expects the change.
     #[must_use]
     pub fn db(&self) -> &TenantDb {
         &self.tenant.db
     }
 
-    /// Returns the text that all poisoned texts begin with, such as `poison-1f3a9c0b`.
+    /// Returns the text that all poisoned texts start with, such as `poison-1f3a9c0b`.
     #[must_use]
     pub fn mark(&self) -> &str {
         self.poison.mark()
     }
 
-    /// Returns the tables that could not be filled, with the server's reason.
+    /// Returns the tables that could not be filled, with the server's error.
     #[must_use]
     pub fn unfilled(&self) -> &[(String, String)] {
         &self.unfilled
@@ -124,7 +122,7 @@ impl Neighbour {
     ///
     /// # Errors
     ///
-    /// What the closure fails with, or when the tables cannot be read.
+    /// Errors of the closure, and of reading the tables.
     pub async fn rewrite<E>(
         &mut self,
         change: impl AsyncFnOnce(&TenantDb) -> Result<(), E>,
@@ -140,11 +138,11 @@ impl Neighbour {
         Ok(())
     }
 
-    /// Checks that none of the neighbour's values are in something that the test has read.
+    /// Checks that data read by the test contains none of the neighbour's values.
     ///
     /// # Panics
     ///
-    /// When one is.
+    /// If it contains one.
     #[track_caller]
     pub fn assert_not_in(&self, read: impl AsRef<[u8]>) {
         if let Some(found) = self.poison.texts().iter().find(|text| contains(read.as_ref(), text)) {
@@ -154,11 +152,11 @@ impl Neighbour {
 
     /// Stops the neighbour, and checks that the test has neither seen nor changed it.
     ///
-    /// A neighbour that was stopped stays so: a second call checks again, with fewer chances to find something.
+    /// The neighbour is not restarted: a second call checks again, with fewer chances to find something.
     ///
     /// # Panics
     ///
-    /// When it has, with the table or the response in question; or when the tables cannot be read.
+    /// If it has, with the table or the response in question; or if the tables cannot be read.
     pub async fn assert_blind(&self) {
         let mut tasks = mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
@@ -193,7 +191,7 @@ impl Neighbour {
         if let Some((what, text)) = world.read_with(self.poison.texts()) {
             problems.push(format!("its value {text:?} is in {what}"));
         }
-        // What counts is what was found.
+        // Only the findings matter.
         drop(conn.close().await);
         Ok(problems)
     }

@@ -1,4 +1,4 @@
-//! Values that appear nowhere else.
+//! Values that occur nowhere else.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -15,7 +15,7 @@ const BASE: i64 = 1_900_000_000;
 pub(crate) struct Poison {
     mark: String,
     base: i64,
-    /// What gives it away wherever it turns up.
+    /// The texts that reveal it wherever it appears.
     texts: Vec<String>,
 }
 
@@ -35,17 +35,17 @@ impl Poison {
         &self.mark
     }
 
-    /// Texts of which one is in every poisoned value.
+    /// Returns the texts of which every poisoned value contains one.
     pub(crate) fn texts(&self) -> &[String] {
         &self.texts
     }
 
-    /// Fills the tables of a tenant. Returns them, each with why it could not be filled.
+    /// Fills the tables of a tenant. Returns each table with the error if it could not be filled.
     pub(crate) async fn fill(
         &self,
         tenant: &TestTenant,
     ) -> sqlx::Result<Vec<(String, Option<String>)>> {
-        // In the tenant's own session: its triggers look names up in the search path.
+        // In the tenant's own session: its triggers resolve names along the search path.
         kit::poison(&tenant.db, tenant.schema(), &self.mark, self.base, ROWS).await
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the neighbour's tables over and over, and notes the first time that they are not as expected.
+//! Reads the neighbour's tables in a loop, and records the first time that they are not as expected.
 
 use std::{
     sync::{
@@ -16,14 +16,14 @@ use tokio::{
 
 use crate::kit;
 
-/// Leaves the processor to the test now and then.
+/// Yields the processor to the test now and then.
 const BREATH: Duration = Duration::from_micros(500);
 
-/// What the neighbour's tasks share.
+/// State shared by the neighbour's tasks.
 #[derive(Debug)]
 pub(crate) struct Watch {
     tables: Vec<String>,
-    /// What the tables hold; locked by who reads them, and exclusively by who changes them.
+    /// The expected contents of the tables; locked by tasks that read them, and exclusively while they are changed.
     expected: RwLock<String>,
     rounds: AtomicU64,
     began: Notify,
@@ -41,8 +41,8 @@ impl Watch {
         }
     }
 
-    /// Reads the tables until the task is stopped, in one of several ways: by plain statements, which
-    /// leave a session clean, and in transactions that are given up, which do not.
+    /// Reads the tables until the task is stopped, in several ways: with plain statements, which leave a session
+    /// clean, and in abandoned transactions, which do not.
     pub(crate) async fn run(self: Arc<Self>, db: TenantDb, number: usize) {
         loop {
             let round = self.rounds.load(Ordering::Relaxed);
@@ -54,7 +54,7 @@ impl Watch {
             match read {
                 Ok(contents) if contents == *expected => {}
                 Ok(contents) => self.note(changed(&expected, &contents)),
-                // The test may use the pool up, or end the server's sessions.
+                // The test can exhaust the pool, or terminate the server's sessions.
                 Err(error) if error.is_transient() || error.kind() == ErrorKind::Closed => {}
                 Err(error) => self.note(format!("its tables could not be read: {error}")),
             }
@@ -68,12 +68,12 @@ impl Watch {
     async fn read_in_transaction(&self, db: &TenantDb) -> Result<String, tenantry::Error> {
         let mut tx = db.begin().await?;
         let contents = kit::contents(&mut *tx, &self.tables).await?;
-        // Dropped without an end, as by a request whose client has gone.
+        // Dropped without an end, like by a request whose client has disconnected.
         drop(tx);
         Ok(contents)
     }
 
-    /// Ends when the tables have been read once.
+    /// Waits until the tables have been read once.
     pub(crate) async fn first_round(&self) {
         loop {
             let round = self.began.notified();
@@ -88,12 +88,12 @@ impl Watch {
         self.rounds.load(Ordering::Relaxed)
     }
 
-    /// Keeps the tasks from reading until the guard, which holds what is expected, is dropped.
+    /// Keeps the tasks from reading until the guard, which contains the expected contents, is dropped.
     pub(crate) async fn pause(&self) -> RwLockWriteGuard<'_, String> {
         self.expected.write().await
     }
 
-    /// Returns the first thing that was not as expected.
+    /// Returns the first unexpected result.
     pub(crate) fn mishap(&self) -> Option<String> {
         self.mishap.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -103,7 +103,7 @@ impl Watch {
     }
 }
 
-/// Says which of the neighbour's tables have changed.
+/// Describes which of the neighbour's tables have changed.
 pub(crate) fn changed(expected: &str, now: &str) -> String {
     let lines = now.lines().filter(|line| !expected.lines().any(|before| before == *line));
     format!("its tables have changed; now: {}", lines.collect::<Vec<_>>().join(", "))

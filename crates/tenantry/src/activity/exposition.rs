@@ -1,4 +1,4 @@
-//! The text that a service answers a scrape with.
+//! The text format of a metrics endpoint.
 
 use std::str::FromStr;
 
@@ -23,19 +23,19 @@ pub struct Exposition {
     samples: Vec<Sample>,
 }
 
-/// One value.
+/// A single value.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Sample {
     /// The name, such as `tenantry_acquires_total`.
     pub name: String,
-    /// The labels with their values, in the order of the text.
+    /// The labels with their values, in order.
     pub labels: Vec<(String, String)>,
-    /// The value; it may be infinite, or no number.
+    /// The value; it may be infinite, or NaN.
     pub value: f64,
 }
 
-/// Where a text is none of metrics.
+/// Position of an error in a metrics text.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct ExpositionError {
@@ -46,7 +46,7 @@ pub struct ExpositionError {
 crate::error_report::readable_debug!(ExpositionError);
 
 impl ExpositionError {
-    /// Returns the number of the line, from 1 on.
+    /// Returns the line number, starting at 1.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
@@ -54,7 +54,7 @@ impl ExpositionError {
 }
 
 impl Exposition {
-    /// Returns all values, in the order of the text.
+    /// Returns all values, in order.
     #[must_use]
     pub fn samples(&self) -> &[Sample] {
         &self.samples
@@ -112,7 +112,7 @@ fn sample(line: &str) -> Parsed<Sample> {
     }
 }
 
-/// Reads a name, in which one more character may be than in all.
+/// Parses a name, with one additional allowed character.
 fn name(text: &str, more: char) -> Parsed<(&str, &str)> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == more;
     let end = text.find(|c| !allowed(c)).unwrap_or(text.len());
@@ -122,7 +122,7 @@ fn name(text: &str, more: char) -> Parsed<(&str, &str)> {
     }
 }
 
-/// Reads labels up to the brace that ends them.
+/// Parses labels up to the closing brace.
 fn labels(mut rest: &str) -> Parsed<(Vec<(String, String)>, &str)> {
     let mut labels = Vec::new();
     loop {
@@ -145,7 +145,7 @@ fn labels(mut rest: &str) -> Parsed<(Vec<(String, String)>, &str)> {
     }
 }
 
-/// Reads a string up to the quote that ends it.
+/// Parses a string up to the closing quote.
 fn string(text: &str) -> Parsed<(String, &str)> {
     let (mut value, mut chars) = (String::new(), text.chars());
     while let Some(character) = chars.next() {
@@ -154,7 +154,7 @@ fn string(text: &str) -> Parsed<(String, &str)> {
             '\\' => match chars.next() {
                 Some('n') => value.push('\n'),
                 Some(escaped @ ('\\' | '"')) => value.push(escaped),
-                // As Prometheus reads it.
+                // Like Prometheus.
                 Some(other) => value.extend(['\\', other]),
                 None => break,
             },
@@ -165,7 +165,7 @@ fn string(text: &str) -> Parsed<(String, &str)> {
 }
 
 fn number(text: &str) -> Parsed<f64> {
-    // Rust reads what Go writes: `NaN`, `+Inf`, `1e+06`.
+    // Rust parses Go's format: `NaN`, `+Inf`, `1e+06`.
     text.parse().map_err(|_| "the value is no number")
 }
 

@@ -1,4 +1,4 @@
-//! From sessions as the server lists them to sums by application and tenant.
+//! Aggregation of the server's sessions by application and tenant.
 
 use std::{
     cmp::Reverse,
@@ -11,25 +11,25 @@ use super::{
 };
 use crate::pool::application_name::{self, Named};
 
-/// A session as the server lists it.
+/// A session as listed by the server.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Session {
     pub(super) pid: i32,
     pub(super) name: String,
     pub(super) user: String,
     pub(super) state: Option<String>,
-    /// The kind of event that it waits for, and the event.
+    /// The type of the wait event, and the event.
     pub(super) wait: Option<(String, String)>,
     pub(super) in_transaction: Option<Duration>,
     pub(super) in_statement: Option<Duration>,
     pub(super) blocked_by: Option<Vec<i32>>,
     /// The text of a slow statement.
     pub(super) text: Option<String>,
-    /// Whether it is another role's, of which the server tells nothing.
+    /// `true` if it belongs to another role, so the server hides its details.
     pub(super) is_hidden: bool,
 }
 
-/// Everything that the list of sessions says.
+/// All results of the session list.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) sessions: SessionCounts,
@@ -59,7 +59,7 @@ impl Session {
         application_name::read(&self.name).unwrap_or(other)
     }
 
-    /// Returns what it waits for while it runs a statement. An idle one waits for its client.
+    /// Returns its wait event while it runs a statement. An idle session waits for its client.
     fn waits_for(&self) -> Option<&(String, String)> {
         self.wait.as_ref().filter(|_| self.is_active())
     }
@@ -89,7 +89,7 @@ impl Sums {
     }
 }
 
-/// Sums sessions up.
+/// Aggregates sessions.
 pub(super) fn gather(sessions: &[Session], most_slow: usize) -> Gathered {
     let mut all = Sums::default();
     let mut applications = BTreeMap::<_, Sums>::new();

@@ -1,8 +1,8 @@
-//! Distributions as Prometheus counts them.
+//! Prometheus histograms.
 
 use super::Exposition;
 
-/// A histogram of Prometheus': counts of observations that were not above a bound.
+/// A Prometheus histogram: cumulative counts of observations up to each bound.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Histogram {
     /// Bounds with their counts, in ascending order; the last is infinite.
@@ -24,15 +24,15 @@ impl Histogram {
         Self { buckets }
     }
 
-    /// Returns how many observations there were.
+    /// Returns the number of observations.
     #[must_use]
     pub fn count(&self) -> f64 {
         self.buckets.last().map_or(0.0, |(_, count)| *count)
     }
 
-    /// Returns the value that this part of the observations, from 0 to 1, was not above; `None` without
-    /// observations. Between two bounds it is interpolated, as Prometheus' `histogram_quantile` does; above the last
-    /// finite bound it is that bound.
+    /// Returns the quantile `part`, from 0 to 1; `None` without observations. It is interpolated
+    /// between two bounds, like Prometheus' `histogram_quantile`; above the last finite bound it is
+    /// that bound.
     #[must_use]
     pub fn quantile(&self, part: f64) -> Option<f64> {
         let rank = part.clamp(0.0, 1.0) * self.count();
@@ -54,7 +54,7 @@ impl Histogram {
         Some(lower)
     }
 
-    /// Returns what was observed since an earlier one. One that has begun again counts from zero.
+    /// Returns the observations since an earlier histogram. After a restart, it counts from zero.
     pub(super) fn since(&self, before: &Self) -> Self {
         let bounds = |of: &Self| of.buckets.iter().map(|(bound, _)| *bound).collect::<Vec<_>>();
         if self.count() < before.count() || bounds(self) != bounds(before) {

@@ -1,14 +1,15 @@
-//! What the database itself says about its load, and what a service's `/metrics` say.
+//! Activity of the database, and metrics of a service.
 //!
 //! [`TenantManager::activity`](crate::TenantManager::activity) reads PostgreSQL's
-//! [statistics views](https://www.postgresql.org/docs/current/monitoring-stats.html): sessions by process, tenant
-//! and state, waits, slow statements, and totals of the database. It takes two cheap statements, whatever the number
-//! of tenants, so it can be called every second; [`ActivityRates`] compares two of them.
-//! [`TenantManager::tenant_sizes`](crate::TenantManager::tenant_sizes) is a separate call, because it reads a row
-//! for every table.
+//! [statistics views](https://www.postgresql.org/docs/current/monitoring-stats.html): sessions by
+//! process, tenant and state, waits, slow statements, and totals of the database. It takes two
+//! cheap statements, whatever the number of tenants, so it can be called every second;
+//! [`ActivityRates`] compares two results.
+//! [`TenantManager::tenant_sizes`](crate::TenantManager::tenant_sizes) is a separate call, because
+//! it reads a row for every table.
 //!
-//! [`Exposition`] reads the text that a service answers a scrape with, and [`ServiceFigures`] what Tenantry's own
-//! [collector](crate::MetricsCollector) says in it.
+//! [`Exposition`] parses the response of a metrics endpoint, and [`ServiceFigures`] extracts the
+//! metrics of Tenantry's own [collector](crate::MetricsCollector).
 
 mod exposition;
 mod gather;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// What is read of the database's activity.
+/// Options for reading the database's activity.
 ///
 /// # Examples
 ///
@@ -26,7 +26,7 @@ impl Default for ActivityOptions {
 }
 
 impl ActivityOptions {
-    /// Sets how long a statement has to be running to be listed as slow. Default: 1 s.
+    /// Sets how long a statement must have been running to be listed as slow. Default: 1 s.
     pub fn slow_after(mut self, time: Duration) -> Self {
         self.slow_after = time;
         self
@@ -38,18 +38,19 @@ impl ActivityOptions {
         self
     }
 
-    /// Sets after how many characters the text of a statement is cut. Default: 200.
+    /// Sets the number of characters after which the text of a statement is truncated. Default: 200.
     ///
-    /// The text is what the application has sent: literals in it may be personal data.
+    /// The text is as sent by the application: literals in it may be personal data.
     pub fn text_length(mut self, characters: u16) -> Self {
         self.text_length = characters;
         self
     }
 
-    /// Sets how many statements of `pg_stat_statements` are listed, those first that have taken the most time.
-    /// Default: 0, the view is not read.
+    /// Sets how many statements of `pg_stat_statements` are listed, by total time. Default: 0, the
+    /// view is not read.
     ///
-    /// The server reads a file for it that holds the text of all statements: not something to do every second.
+    /// The server reads a file that contains the text of all statements: do not do this every
+    /// second.
     pub fn top_statements(mut self, statements: usize) -> Self {
         self.top_statements = statements;
         self

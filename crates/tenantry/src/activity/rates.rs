@@ -1,4 +1,4 @@
-//! What happens in a second, from two snapshots.
+//! Rates between two snapshots.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Activity, DatabaseTotals};
 use crate::event::serialize_millis;
 
-/// What the database has done per second between two snapshots.
+/// Activity of the database per second between two snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -17,30 +17,30 @@ pub struct ActivityRates {
     #[serde(rename = "elapsedMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub elapsed: Duration,
-    /// Transactions that were committed, per second.
+    /// Committed transactions per second.
     pub commits: f64,
-    /// Transactions that were rolled back, per second.
+    /// Transactions rolled back per second.
     pub rollbacks: f64,
-    /// Blocks that were read from outside the server's own cache, per second.
+    /// Blocks read from outside the server's own cache, per second.
     pub blocks_read: f64,
-    /// Blocks that were found in it, per second.
+    /// Blocks found in the cache, per second.
     pub blocks_hit: f64,
-    /// The part of blocks that were found in it, from 0 to 1; `None` where none was read.
+    /// Share of blocks found in the cache, from 0 to 1; `None` if none was read.
     pub hit_ratio: Option<f64>,
-    /// Rows that queries have read, per second.
+    /// Rows read by queries, per second.
     pub rows_returned: f64,
-    /// Rows that were inserted, updated or deleted, per second.
+    /// Rows inserted, updated or deleted, per second.
     pub rows_changed: f64,
-    /// Bytes that were written to temporary files, per second.
+    /// Bytes written to temporary files, per second.
     pub temp_bytes: f64,
-    /// Deadlocks, per second.
+    /// Deadlocks per second.
     pub deadlocks: f64,
 }
 
 impl ActivityRates {
     /// Compares two snapshots of one database.
     ///
-    /// Returns `None` when no time has passed between them, or the statistics were reset.
+    /// Returns `None` if no time has passed between them, or the statistics were reset.
     #[must_use]
     pub fn between(before: &Activity, after: &Activity) -> Option<Self> {
         let elapsed = after.at.duration_since(before.at).ok()?;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{error::Error, fleet::Fleet};
 
-/// What the server says of itself and of the database.
+/// Properties of the server and the database.
 struct Standing {
     at: SystemTime,
     version: String,
@@ -22,7 +22,7 @@ struct Standing {
     tracks_counts: bool,
 }
 
-/// Reads what the database says of its load.
+/// Reads the database's own view of its load.
 ///
 /// # Cancel safety
 ///
@@ -130,12 +130,13 @@ async fn sessions(fleet: &Fleet, options: &ActivityOptions) -> Result<Vec<Sessio
     Ok(sessions?)
 }
 
-/// Returns a time that the server has told. One whose clock went back has told less than none.
+/// Converts a duration from the server. After a clock change it can be negative.
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
-/// The kind of a session is hidden with the rest where it is another role's; what has a role then is a client.
+/// The kind of another role's session is hidden with the rest; such a session that has a role is a
+/// client.
 const STANDING: &str = "\
     select (extract(epoch from pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000000) \
         ::pg_catalog.int8 as now, \
@@ -156,7 +157,8 @@ const STANDING: &str = "\
     from pg_catalog.pg_stat_database d \
     where d.datname operator(pg_catalog.=) pg_catalog.current_database()";
 
-/// Who blocks whom is asked for those alone who wait for a lock: it stops the lock manager for a moment.
+/// Blockers are queried only for sessions that wait for a lock, because the query briefly stops the
+/// lock manager.
 const SESSIONS: &str = "\
     select a.pid, a.application_name, a.usename::pg_catalog.text, a.state, a.wait_event_type, a.wait_event, \
       extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) a.xact_start) \

@@ -1,4 +1,4 @@
-//! What a service's metrics say of its pool, and what happens in a second.
+//! A service's pool metrics, and their rates.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,54 +7,55 @@ use serde::Serialize;
 use super::{Exposition, Histogram};
 use crate::event::serialize_millis;
 
-/// What the metrics of a service say of its pool: those of Tenantry's [collector](crate::MetricsCollector).
+/// Pool metrics of a service, from Tenantry's [collector](crate::MetricsCollector).
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ServiceFigures {
-    /// The budget of connections.
+    /// The connection budget.
     pub connections_max: f64,
-    /// Connections that are idle.
+    /// Number of idle connections.
     pub idle: f64,
-    /// Connections that are in use.
+    /// Number of connections in use.
     pub leased: f64,
-    /// Requests that wait for a connection.
+    /// Number of requests that wait for a connection.
     pub waiting: f64,
-    /// Tenant pools that are remembered.
+    /// Number of tenant pools.
     pub tenant_pools: f64,
-    /// Acquires so far, by how they ended: `hit`, `rebind`, `open`, `timeout`, `refused`, `failed`.
+    /// Acquires so far, by outcome: `hit`, `rebind`, `open`, `timeout`, `refused`, `failed`.
     pub acquires: BTreeMap<String, f64>,
     /// Errors so far, by class.
     pub errors: BTreeMap<String, f64>,
-    /// The busiest tenants by id, and `_other` for the rest, where the service
-    /// [tells](crate::MetricsOptions::tenant_labels).
+    /// The busiest tenants by id, and `_other` for the rest, if the service
+    /// [reports them](crate::MetricsOptions::tenant_labels).
     pub tenants: BTreeMap<String, ServiceTenant>,
-    /// How long statements on handles took so far.
+    /// Durations of statements on handles so far.
     #[serde(skip)]
     pub queries: Histogram,
-    /// How long acquires took so far.
+    /// Durations of acquires so far.
     #[serde(skip)]
     pub waits: Histogram,
 }
 
-/// What the metrics of a service say of a tenant.
+/// A tenant's metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ServiceTenant {
-    /// Connections that are bound to it and idle.
+    /// Number of idle connections bound to it.
     pub idle: f64,
-    /// Connections that it has in use.
+    /// Number of its connections in use.
     pub leased: f64,
-    /// Its requests that wait for a connection.
+    /// Number of its requests that wait for a connection.
     pub waiting: f64,
-    /// Connections that it was given so far: one for each statement on a handle, transaction or lease.
+    /// Number of connections granted so far: one for each statement on a handle, transaction or
+    /// lease.
     pub acquires: f64,
 }
 
-/// What a service has done per second between two scrapes.
+/// Activity of a service per second between two scrapes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -64,38 +65,38 @@ pub struct ServiceRates {
     #[serde(rename = "elapsedMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub elapsed: Duration,
-    /// Statements on handles, per second.
+    /// Statements on handles per second.
     pub queries: f64,
-    /// Half of them took at most so many seconds; `None` where there was none.
+    /// Median duration of these statements, in seconds; `None` if there was none.
     pub query_p50: Option<f64>,
-    /// 99 % of them took at most so many seconds.
+    /// 99th percentile of their duration, in seconds.
     pub query_p99: Option<f64>,
-    /// 99 % of the acquires took at most so many seconds.
+    /// 99th percentile of the duration of acquires, in seconds.
     pub wait_p99: Option<f64>,
-    /// Acquires per second, by how they ended.
+    /// Acquires per second, by outcome.
     pub acquires: BTreeMap<String, f64>,
-    /// Errors per second, all classes together.
+    /// Errors per second, over all classes.
     pub errors: f64,
     /// The busiest tenants by id.
     pub tenants: BTreeMap<String, ServiceTenantRates>,
 }
 
-/// What a tenant has done per second, and has now.
+/// A tenant's rates and current values.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ServiceTenantRates {
-    /// Connections that it was given, per second: one for each statement on a handle, transaction or lease.
+    /// Connections granted per second: one for each statement on a handle, transaction or lease.
     pub acquires: f64,
-    /// Connections that it has in use now.
+    /// Number of its connections currently in use.
     pub leased: f64,
-    /// Its requests that wait for a connection now.
+    /// Number of its requests that currently wait for a connection.
     pub waiting: f64,
 }
 
 impl ServiceFigures {
-    /// Reads the figures of a pool. `None` if there are none of Tenantry's among the metrics.
+    /// Extracts a pool's metrics. `None` if the text contains no metrics of Tenantry.
     ///
     /// # Examples
     ///
@@ -158,8 +159,8 @@ fn tenants(metrics: &Exposition) -> BTreeMap<String, ServiceTenant> {
 impl ServiceRates {
     /// Compares two scrapes of one service.
     ///
-    /// A counter that has gone back has begun again, with the service, and counts from zero. Returns `None` when no
-    /// time has passed.
+    /// A counter that has decreased was reset by a restart, and counts from zero. Returns `None` if
+    /// no time has passed.
     #[must_use]
     pub fn between(
         before: &ServiceFigures,
@@ -221,7 +222,7 @@ mod tests {
         assert_eq!((rates.queries, rates.query_p50), (50.0, Some(0.001)));
         let p99 = rates.query_p99.unwrap();
         assert!((p99 - 0.00982).abs() < 1e-9, "{p99}");
-        // Above the last bound; nothing at all; and after a restart.
+        // Above the last bound; empty; and after a restart.
         let above =
             ServiceRates::between(&after, &queries([150, 200, 300]), Duration::from_secs(1));
         assert_eq!(above.unwrap().query_p50, Some(0.01));

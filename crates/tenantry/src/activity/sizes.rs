@@ -1,4 +1,4 @@
-//! How much room tenants take.
+//! Disk space of tenants.
 
 use std::{
     cmp::Reverse,
@@ -13,42 +13,42 @@ use tokio::time::Instant;
 use super::Unseen;
 use crate::{error::Error, event::serialize_millis, fleet::Fleet, tenant::TenantId, timestamp};
 
-/// How sizes are found out.
+/// How sizes are determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SizeMethod {
-    /// As of the last `vacuum` or `analyze` of each table, which autovacuum sees to: one statement over the
-    /// server's catalogs, about a second for a million tables and indexes.
+    /// As of the last `vacuum` or `analyze` of each table, by autovacuum or manual: one statement
+    /// over the server's catalogs, about a second for a million tables and indexes.
     #[default]
     Estimate,
-    /// As the files are now. The server looks at every file, and waits up to 2 s for a table that is locked
-    /// exclusively.
+    /// The current size of the files. The server reads the size of every file, and waits up to 2 s
+    /// for a table that is locked exclusively.
     Exact,
 }
 
-/// How much room each tenant's tables take, with their indexes.
+/// Disk space of each tenant's tables, including indexes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantSizes {
-    /// When they were read.
+    /// The time of the reading.
     #[serde(serialize_with = "timestamp::serialize")]
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub at: SystemTime,
-    /// How long reading them took.
+    /// Duration of the reading.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// Whether they are exact, and not estimates.
+    /// `true` if they are exact, not estimates.
     pub is_exact: bool,
     /// Every tenant that the catalog lists, the largest first.
     pub tenants: Vec<TenantSize>,
-    /// What could not be seen.
+    /// Missing information.
     pub unseen: Vec<Unseen>,
 }
 
-/// How much room one tenant's tables take.
+/// Disk space of one tenant's tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -57,18 +57,19 @@ pub struct TenantSize {
     /// The tenant.
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub tenant_id: TenantId,
-    /// Bytes, of tables, indexes and values that are kept apart; `None` where that could not be found out, such as
-    /// for a tenant without a schema.
+    /// Bytes of tables, indexes and TOAST; `None` if unknown, such as for a tenant without a
+    /// schema.
     pub bytes: Option<u64>,
-    /// Rows, always as of the last `vacuum` or `analyze`.
+    /// Number of rows, always as of the last `vacuum` or `analyze`.
     pub rows: u64,
-    /// Tables, with partitions and materialized views.
+    /// Number of tables, including partitions and materialized views.
     pub tables: u64,
-    /// Those of them that were never analyzed: their rows, and in an estimate their bytes, are not counted.
+    /// Number of those that were never analyzed: their rows, and in an estimate their bytes, are
+    /// not counted.
     pub never_analyzed: u64,
 }
 
-/// What the catalogs say of one schema.
+/// Catalog data of one schema.
 #[derive(Debug, Clone, Copy, Default)]
 struct Found {
     bytes: Option<u64>,
@@ -77,7 +78,7 @@ struct Found {
     never_analyzed: u64,
 }
 
-/// How many schemas are looked at in one statement, where every file is.
+/// Number of schemas per statement for exact sizes.
 const PAGE: usize = 500;
 
 /// Reads the sizes of all tenants.
@@ -138,7 +139,8 @@ async fn estimates(fleet: &Fleet) -> Result<HashMap<String, Found>, Error> {
     Ok(found?)
 }
 
-/// Puts the sizes of files in the place of estimates; or says why they cannot be read, and takes the estimates out.
+/// Replaces the estimates by the sizes of the files; if they cannot be read, reports the reason and
+/// removes the estimates.
 async fn exact(
     fleet: &Fleet,
     schemas: &[&str],
@@ -166,8 +168,8 @@ async fn exact(
     Ok(said)
 }
 
-/// Values that are kept apart are in a schema of PostgreSQL's own; their index, which is small, is left out. What
-/// was never analyzed has -1 rows, and before version 14 neither rows nor pages.
+/// TOAST tables are in a schema of PostgreSQL's own; their index, which is small, is omitted. A
+/// table that was never analyzed has -1 rows, and before version 14 neither rows nor pages.
 const ESTIMATES: &str = "\
     select n.nspname::pg_catalog.text as schema, \
       coalesce(pg_catalog.sum(c.relpages::pg_catalog.int8 operator(pg_catalog.+) \

@@ -1,4 +1,4 @@
-//! The activity of a database at an instant.
+//! A snapshot of a database's activity.
 
 use std::{
     fmt,
@@ -14,49 +14,50 @@ use crate::{
     timestamp,
 };
 
-/// What PostgreSQL says of the load on the manager's database, at an instant.
+/// PostgreSQL's own view of the load on the manager's database, at an instant.
 ///
-/// As text it is a summary for people.
+/// `Display` is a summary for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Activity {
-    /// When it was read, by the server's clock.
+    /// The time of the snapshot, by the server's clock.
     #[serde(serialize_with = "timestamp::serialize")]
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub at: SystemTime,
-    /// How long reading it took.
+    /// Duration of the reading.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
     /// The version of the server, such as `17.2`.
     pub server_version: String,
-    /// Connections against the server's limits.
+    /// Connections relative to the server's limits.
     pub connections: Connections,
-    /// All sessions of clients in this database but the one that asked.
+    /// All client sessions in this database, except the one that reads the activity.
     pub sessions: SessionCounts,
-    /// The same by `application_name`, Tenantry's processes first, as `tenantry/<instance>`.
+    /// The same by `application_name`; Tenantry's processes come first, as `tenantry/<instance>`.
     pub applications: Vec<ApplicationActivity>,
-    /// The same by tenant, where sessions [are named](crate::PoolOptions::name_tenants) after theirs.
+    /// The same by tenant, if session names [include it](crate::PoolOptions::name_tenants).
     pub tenants: Vec<TenantActivity>,
-    /// What active sessions wait for, the most frequent first.
+    /// Wait events of active sessions, the most frequent first.
     pub waits: Vec<Wait>,
-    /// Sessions that wait for a lock, and who holds it or is before them.
+    /// Sessions that wait for a lock, with the sessions that hold it or are ahead in its queue.
     pub blocked: Vec<Blocked>,
     /// Statements that have been running for longer than
     /// [`slow_after`](super::ActivityOptions::slow_after), the longest first.
     pub slow: Vec<SlowStatement>,
-    /// Totals of the database since its statistics were reset.
+    /// Totals of the database since its statistics were last reset.
     pub database: DatabaseTotals,
-    /// Statements that have taken the most time, where they were asked for and `pg_stat_statements` can be read.
+    /// The statements with the highest total time, if requested and `pg_stat_statements` is
+    /// readable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statements: Option<Vec<TopStatement>>,
-    /// What could not be seen: its absence above means nothing.
+    /// Missing information: its absence above means nothing.
     pub unseen: Vec<Unseen>,
 }
 
-/// Connections against the server's limits.
+/// Connections relative to the server's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -64,9 +65,10 @@ pub struct Activity {
 pub struct Connections {
     /// The server's `max_connections`.
     pub max: u32,
-    /// How many of them are kept for superusers and for members of `pg_use_reserved_connections`.
+    /// Number of connections reserved for superusers and for members of
+    /// `pg_use_reserved_connections`.
     pub reserved: u32,
-    /// How many clients have, in all databases of the server.
+    /// Number of client connections, in all databases of the server.
     pub used: u32,
 }
 
@@ -76,17 +78,17 @@ pub struct Connections {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SessionCounts {
-    /// All of them.
+    /// Total number.
     pub total: usize,
     /// Sessions that run a statement.
     pub active: usize,
-    /// Those of the active ones that wait, such as for a lock or for the disk.
+    /// Number of active sessions that wait, such as for a lock or for the disk.
     pub waiting: usize,
     /// Sessions that wait for a statement, outside a transaction.
     pub idle: usize,
-    /// Sessions that wait for a statement in a transaction, a failed one included.
+    /// Sessions that wait for a statement in a transaction, including a failed one.
     pub idle_in_transaction: usize,
-    /// Sessions whose state is not known, such as those of other roles.
+    /// Sessions with an unknown state, such as those of other roles.
     pub unknown: usize,
 }
 
@@ -96,23 +98,23 @@ pub struct SessionCounts {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationActivity {
-    /// The `application_name`, without a tenant behind it. Empty where there is none, or it cannot be seen.
+    /// The `application_name`, without the tenant. Empty if it is not set or not visible.
     pub application: String,
-    /// Whether it is a process of Tenantry's.
+    /// `true` if it is a process of Tenantry.
     pub is_tenantry: bool,
     /// Its sessions.
     pub sessions: SessionCounts,
-    /// How long its longest open transaction has lasted.
+    /// Duration of its longest open transaction.
     #[serde(rename = "longestTransactionMs", serialize_with = "serialize_optional_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub longest_transaction: Option<Duration>,
-    /// How long its longest statement has been running.
+    /// Duration of its longest running statement.
     #[serde(rename = "longestStatementMs", serialize_with = "serialize_optional_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub longest_statement: Option<Duration>,
 }
 
-/// The sessions that are bound to one tenant, of all processes.
+/// The sessions that are bound to one tenant, over all processes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -120,32 +122,32 @@ pub struct ApplicationActivity {
 pub struct TenantActivity {
     /// The tenant.
     pub tenant_id: String,
-    /// Whether that may be the beginning of a longer id alone: an `application_name` has 63 bytes.
+    /// `true` if the id may be truncated: an `application_name` has 63 bytes.
     pub is_cut: bool,
     /// Its sessions.
     pub sessions: SessionCounts,
-    /// How long its longest open transaction has lasted.
+    /// Duration of its longest open transaction.
     #[serde(rename = "longestTransactionMs", serialize_with = "serialize_optional_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub longest_transaction: Option<Duration>,
-    /// How long its longest statement has been running.
+    /// Duration of its longest running statement.
     #[serde(rename = "longestStatementMs", serialize_with = "serialize_optional_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub longest_statement: Option<Duration>,
 }
 
-/// Something that active sessions wait for, in PostgreSQL's
-/// [words](https://www.postgresql.org/docs/current/monitoring-stats.html#WAIT-EVENT-TABLE).
+/// A wait event of active sessions, in PostgreSQL's
+/// [terms](https://www.postgresql.org/docs/current/monitoring-stats.html#WAIT-EVENT-TABLE).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Wait {
-    /// What kind of event it is, such as `Lock`.
+    /// The type of the event, such as `Lock`.
     pub event_type: String,
     /// The event, such as `transactionid`.
     pub event: String,
-    /// How many sessions wait for it.
+    /// Number of sessions that wait for it.
     pub sessions: usize,
 }
 
@@ -159,12 +161,12 @@ pub struct Blocked {
     pub pid: i32,
     /// Its application.
     pub application: String,
-    /// The tenant that it is bound to, where its name tells.
+    /// The tenant that it is bound to, if its name includes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<String>,
-    /// What the lock is on, such as `relation`.
+    /// The object of the lock, such as `relation`.
     pub lock: String,
-    /// How long the statement that waits has been running.
+    /// Duration of the waiting statement so far.
     #[serde(rename = "runningMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub running: Duration,
@@ -172,7 +174,7 @@ pub struct Blocked {
     pub by: Vec<i32>,
 }
 
-/// A statement that has been running for long.
+/// A statement that has been running for a long time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -182,58 +184,58 @@ pub struct SlowStatement {
     pub pid: i32,
     /// Its application.
     pub application: String,
-    /// The tenant that its session is bound to, where its name tells.
+    /// The tenant that its session is bound to, if its name includes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<String>,
-    /// The role that is logged in.
+    /// The login role.
     pub user: String,
-    /// How long it has been running.
+    /// Duration of the statement so far.
     #[serde(rename = "runningMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub running: Duration,
-    /// What it waits for, such as `Lock: relation`.
+    /// Its wait event, such as `Lock: relation`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<String>,
-    /// The text of the statement, [cut](super::ActivityOptions::text_length).
+    /// The text of the statement, [truncated](super::ActivityOptions::text_length).
     pub text: String,
 }
 
-/// Totals of a database since its statistics were reset; `pg_stat_database` of PostgreSQL.
+/// Totals of a database since its statistics were reset, from `pg_stat_database`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DatabaseTotals {
-    /// Transactions that were committed.
+    /// Committed transactions.
     pub commits: i64,
-    /// Transactions that were rolled back.
+    /// Transactions rolled back.
     pub rollbacks: i64,
-    /// Blocks that were read from outside the server's own cache.
+    /// Blocks read from outside the server's own cache.
     pub blocks_read: i64,
-    /// Blocks that were found in it.
+    /// Blocks found in the cache.
     pub blocks_hit: i64,
-    /// Rows that queries have read.
+    /// Rows read by queries.
     pub rows_returned: i64,
-    /// Rows that were inserted, updated or deleted.
+    /// Rows inserted, updated or deleted.
     pub rows_changed: i64,
-    /// Bytes that were written to temporary files.
+    /// Bytes written to temporary files.
     pub temp_bytes: i64,
     /// Deadlocks.
     pub deadlocks: i64,
-    /// When the totals were last reset, in microseconds since 1970; `None` for never.
+    /// Time of the last reset, in microseconds since 1970; `None` for never.
     #[serde(skip)]
     pub(super) reset: Option<i64>,
 }
 
-/// Something that could not be seen.
+/// A piece of missing information.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Unseen {
-    /// What.
+    /// The information.
     pub what: String,
-    /// Why, and how it can be seen.
+    /// The reason, and the remedy.
     pub why: String,
 }
 

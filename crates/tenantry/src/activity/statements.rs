@@ -1,4 +1,4 @@
-//! The statements that take the most time, of the extension `pg_stat_statements`.
+//! Statements with the highest total time, from the extension `pg_stat_statements`.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use sqlx::Row;
 
 use crate::{error::Error, event::serialize_millis, fleet::Fleet, sql::Sql};
 
-/// A kind of statement that was run in the database, with its constants replaced: a row of
+/// A normalized statement that was run in the database, with its constants replaced: a row of
 /// [`pg_stat_statements`](https://www.postgresql.org/docs/current/pgstatstatements.html).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TopStatement {
-    /// Its text, [cut](super::ActivityOptions::text_length). The same text run for several tenants, or by several
-    /// roles, counts once.
+    /// Its text, [truncated](super::ActivityOptions::text_length). The same text counts once for
+    /// several tenants or roles.
     pub text: String,
-    /// How often it was run.
+    /// Number of runs.
     pub calls: i64,
-    /// How long all runs took.
+    /// Total duration of all runs.
     #[serde(rename = "totalMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub total: Duration,
-    /// How many rows it has read or changed.
+    /// Number of rows read or changed.
     pub rows: i64,
 }
 
-/// Reads the statements that have taken the most time; or says why they cannot be read.
+/// Reads the statements with the highest total time, or returns the reason why they cannot be read.
 pub(super) async fn read(
     fleet: &Fleet,
     most: usize,
@@ -37,7 +37,7 @@ pub(super) async fn read(
         let why = "the extension pg_stat_statements is not installed in the database";
         return Ok(Err(why.to_owned()));
     };
-    // Of one text there is a row for each tenant and role: their tables are others.
+    // One text has a row for each tenant and role, because their tables differ.
     let mut sql = Sql::new("select pg_catalog.left(s.query, ");
     sql.number(text_length.into()).text(
         ") as text, pg_catalog.sum(s.calls)::pg_catalog.int8 as calls, \
@@ -56,7 +56,7 @@ pub(super) async fn read(
             let statements: Result<_, sqlx::Error> = rows.iter().map(statement).collect();
             Ok(Ok(statements?))
         }
-        // The library is not loaded, the view may not be read, or is that of an old version.
+        // The library is not loaded, or the view is not readable or from an old version.
         Err(sqlx::Error::Database(error)) => Ok(Err(error.message().to_owned())),
         Err(error) => Err(error.into()),
     }
@@ -73,7 +73,7 @@ fn statement(row: &sqlx::postgres::PgRow) -> Result<TopStatement, sqlx::Error> {
     })
 }
 
-/// Returns the schema of the extension, in which nothing but the extension's own view has its name.
+/// Returns the schema of the extension, which contains only the extension's own view of that name.
 async fn schema(fleet: &Fleet) -> Result<Option<String>, Error> {
     let schema = sqlx::query_scalar(
         "select n.nspname::pg_catalog.text from pg_catalog.pg_extension e \

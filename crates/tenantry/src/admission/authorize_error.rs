@@ -2,14 +2,14 @@ use std::{error::Error as StdError, fmt};
 
 use crate::error::Error;
 
-/// Why a caller is not let in.
+/// The reason why a caller is not admitted.
 #[non_exhaustive]
 pub enum AuthorizeError {
     /// The caller may not use the tenant: 403.
     Denied,
-    /// It could not be found out: 503 when it may be found out later, else 500.
+    /// The check failed: 503 if it may succeed later, otherwise 500.
     ///
-    /// For a failure that is none of tenantry's there is [`Error::catalog`](crate::Error::catalog), a 503.
+    /// For a failure outside tenantry, use [`Error::catalog`](crate::Error::catalog), a 503.
     Failed(Error),
 }
 

@@ -6,17 +6,16 @@ use crate::{
     tenant::{Tenant, TenantState},
 };
 
-/// Decides about a request for a tenant after a hook has said whether the caller may use it. Without a
-/// hook, everybody may.
+/// Decides whether a request for a tenant is admitted, after a hook has checked the caller. Without
+/// a hook, every caller is.
 ///
-/// That a tenant is suspended is told to callers who may use it. Others are told what they would be told
-/// if it were not: nobody can find out about tenants of others. A hook that asks the tenant's own
-/// database gets no answer from that of a suspended tenant, so it cannot let anybody in; its callers are
-/// denied.
+/// Only callers who may use a tenant learn that it is suspended. Others get the same answer as if
+/// it were not, so they cannot probe for other tenants. A hook that queries the tenant's own
+/// database gets an error for a suspended tenant and cannot admit anyone; its callers are denied.
 ///
 /// # Errors
 ///
-/// [`Rejection`] unless the hook lets the caller in and the tenant is active.
+/// [`Rejection`] unless the hook admits the caller and the tenant is active.
 pub fn check_authorized(
     tenant: &Tenant,
     verdict: Result<(), AuthorizeError>,
@@ -46,13 +45,14 @@ fn decide(state: TenantState, verdict: Result<(), AuthorizeError>) -> Result<(),
     }
 }
 
-/// Says whether the hook has asked a tenant that is suspended.
+/// Returns `true` if the hook has queried a suspended tenant.
 fn is_of_suspended(error: &Error) -> bool {
     let causes =
         iter::successors(Some(error as &(dyn StdError + 'static)), |&error| error.source());
     causes
         .filter_map(|cause| {
-            // An error of this crate travels through sqlx inside of one of these, which is no cause.
+            // An error of this crate travels through sqlx inside an `io::Error`, which is not part
+            // of the source chain.
             let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             cause.downcast_ref::<Error>().or_else(|| inside?.downcast_ref())
         })

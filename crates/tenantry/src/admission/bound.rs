@@ -1,10 +1,10 @@
 use super::{CallerTenant, Rejection};
 use crate::tenant::TenantId;
 
-/// Checks that the caller's session or token belongs to the tenant that the request is for.
+/// Checks that the caller's session or token belongs to the requested tenant.
 ///
-/// No tenant at all is refused as well. It can mean an anonymous caller, or a session layer that has
-/// not run yet; the two look the same, and the second would let everybody pass.
+/// A missing tenant is refused as well. It can mean an anonymous caller, or a session layer that
+/// has not run yet; the two are indistinguishable, and the second would admit every caller.
 ///
 /// # Examples
 ///
@@ -35,7 +35,7 @@ pub fn check_bound(requested: &TenantId, caller: impl CallerTenant) -> Result<()
     Err(Rejection::not_bound(requested, cause))
 }
 
-/// Why a caller is not bound to the requested tenant. It is for the log only.
+/// The reason why a caller is not bound to the requested tenant. For the log only.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotBound {
     #[error("the caller's session or token belongs to tenant {0}")]

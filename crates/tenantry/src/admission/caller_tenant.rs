@@ -1,11 +1,11 @@
 use crate::{error::Error, tenant::TenantId};
 
-/// The tenant that the caller's session or token belongs to, as an application may report it.
+/// The tenant of the caller's session or token, as reported by an application.
 ///
-/// Implemented for `Option<TenantId>`, and for `Result<Option<TenantId>, Error>` where the look-up can
+/// Implemented for `Option<TenantId>`, and for `Result<Option<TenantId>, Error>` if the look-up can
 /// fail.
 pub trait CallerTenant {
-    /// Returns the tenant. `None` when no session or token names one.
+    /// Returns the tenant. `None` if no session or token contains one.
     ///
     /// # Errors
     ///

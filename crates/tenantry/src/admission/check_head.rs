@@ -1,23 +1,23 @@
 use super::{RequestHead, ResolveError, host::host_of, path::check_encoding};
 
-/// Checks what every request must fulfil, wherever its tenant is read from. An adapter does so first.
+/// Validates a request regardless of where its tenant is read from. An adapter calls it first.
 ///
-/// Proxies, frameworks and routers disagree about such requests, so that one of them would let in what
-/// another has refused:
+/// Proxies, frameworks and routers interpret such requests differently, so one of them could admit
+/// a request that another has refused:
 ///
 /// | malformed | why |
 /// |---|---|
-/// | two `Host` headers, even alike; a `Host` that is none | [RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2) |
-/// | another host in the URI (HTTP/2's `:authority`, HTTP/1's absolute form) than in `Host` | [RFC 9113, 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1); [RFC 9112, 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2) ignores the `Host`, which a proxy may not have done |
-/// | a user in the URI | RFC 9113, 8.3.1, and [RFC 9110, 4.2.4](https://www.rfc-editor.org/rfc/rfc9110#section-4.2.4) |
+/// | two `Host` headers, even if identical; an invalid `Host` | [RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2) |
+/// | a host in the URI (HTTP/2's `:authority`, HTTP/1's absolute form) that differs from `Host` | [RFC 9113, 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1); [RFC 9112, 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2) ignores the `Host`, but a proxy may not have |
+/// | user information in the URI | RFC 9113, 8.3.1, and [RFC 9110, 4.2.4](https://www.rfc-editor.org/rfc/rfc9110#section-4.2.4) |
 /// | a host with an empty label, such as one with two trailing dots; a port above 65535 | [RFC 1035, 2.3.1](https://www.rfc-editor.org/rfc/rfc1035#section-2.3.1) |
 /// | a path in which a letter, a digit, `-`, `.` or `_` is percent-encoded | [RFC 3986, 6.2.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2.2): actix decodes before it routes, axum does not |
 ///
-/// A request without any host passes: it reaches a resolver in HTTP/1.0 and in tests.
+/// A request without any host passes: HTTP/1.0 and tests send such requests.
 ///
 /// # Errors
 ///
-/// [`ResolveError`], whose words may be sent to the client.
+/// [`ResolveError`], whose message may be sent to the client.
 pub fn check_head(head: &impl RequestHead) -> Result<(), ResolveError> {
     host_of(head)?;
     check_encoding(head.path())

@@ -6,22 +6,22 @@ use crate::{
     error_report::{ErrorReport, chain},
 };
 
-/// Why a handler failed: what the `DbError` of an adapter holds.
+/// The reason why a handler failed: the content of an adapter's `DbError`.
 ///
-/// It decides the response and the log line, so that all adapters agree.
+/// It determines the response and the log line, so that all adapters agree.
 pub struct Failure(Why);
 
 enum Why {
     Error {
         error: Error,
-        /// Whether statements that the database refused have a status of their own.
+        /// `true` if statements that the database refused have a dedicated status.
         is_mapped: bool,
     },
     Problem(Problem),
 }
 
 impl Failure {
-    /// Answers refused statements as [`statement_problem`] says. By default they are a 500.
+    /// Answers refused statements according to [`statement_problem`]. By default they are a 500.
     #[must_use]
     pub fn mapped(self) -> Self {
         match self.0 {
@@ -30,7 +30,7 @@ impl Failure {
         }
     }
 
-    /// Returns the error; `None` when the application chose the response itself.
+    /// Returns the error; `None` if the application chose the response itself.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         match &self.0 {
@@ -39,7 +39,7 @@ impl Failure {
         }
     }
 
-    /// Returns what kind of error it is; `None` when the application chose the response itself.
+    /// Returns the kind of the error; `None` if the application chose the response itself.
     #[must_use]
     pub fn kind(&self) -> Option<ErrorKind> {
         self.error().map(Error::kind)
@@ -51,7 +51,7 @@ impl Failure {
         self.error()?.constraint()
     }
 
-    /// Returns the name of the table that a violated constraint belongs to.
+    /// Returns the table of a violated constraint.
     #[must_use]
     pub fn table(&self) -> Option<&str> {
         self.error()?.table()
@@ -63,26 +63,26 @@ impl Failure {
         self.error()?.column()
     }
 
-    /// Returns `true` if a query was to return a row and found none.
+    /// Returns `true` if a query expected a row and found none.
     #[must_use]
     pub fn is_row_not_found(&self) -> bool {
         self.kind() == Some(ErrorKind::RowNotFound)
     }
 
-    /// Returns `true` if a row with this key exists already.
+    /// Returns `true` if a row with this key already exists.
     #[must_use]
     pub fn is_unique_violation(&self) -> bool {
         self.kind() == Some(ErrorKind::UniqueViolation)
     }
 
-    /// Returns `true` if a row with this key exists already, by the constraint or unique index of this
-    /// name.
+    /// Returns `true` if a row with this key already exists, according to the constraint or unique
+    /// index of this name.
     #[must_use]
     pub fn is_unique_violation_of(&self, constraint: &str) -> bool {
         self.is_unique_violation() && self.constraint() == Some(constraint)
     }
 
-    /// Returns the response as a problem document, safe to be sent to anybody.
+    /// Returns the response as a problem document that is safe to send to any client.
     pub fn problem(&self) -> Problem {
         match &self.0 {
             Why::Error { error, is_mapped } => problem_of(error, *is_mapped),
@@ -90,17 +90,17 @@ impl Failure {
         }
     }
 
-    /// Writes to the log what the response does not say: at `error` for a 500, at `warn` for a 503, else at
-    /// `debug`.
+    /// Logs the details that the response omits: at `error` for a 500, at `warn` for a 503,
+    /// otherwise at `debug`.
     pub fn log(&self) {
         log(self, self.error(), self.problem().status_code());
     }
 
-    /// Returns the response for the first error in a chain of sources that is a `Failure` of the adapter,
-    /// an error of this crate or one of sqlx, and writes the whole chain to the log; `None` if there is
-    /// none.
+    /// Returns the response for the first error in a chain of sources that is a `Failure` of the
+    /// adapter, an error of this crate or an sqlx error, and logs the whole chain; `None` if there
+    /// is none.
     ///
-    /// `of_adapter` returns the failure that an error of the adapter holds.
+    /// `of_adapter` returns the failure inside an error of the adapter.
     pub fn respond(
         error: &(dyn StdError + 'static),
         is_mapped: bool,

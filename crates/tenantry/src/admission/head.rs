@@ -1,19 +1,19 @@
-/// What a resolver may read of a request.
+/// The parts of a request that a resolver can read.
 ///
-/// The body is not among it: it has not arrived when a tenant is looked for.
+/// The body is not included: it has not arrived when the tenant is resolved.
 pub trait RequestHead {
-    /// Returns every value of a header, in their order and as they came. The name is in lower case.
+    /// Returns every value of a header, in order and verbatim. The name is in lower case.
     fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]>;
 
-    /// Returns the path, with nothing decoded and without the query.
+    /// Returns the path, not decoded and without the query.
     fn path(&self) -> &str;
 
-    /// Returns the authority in the request's URI as it came, with user and port if it has them:
-    /// HTTP/2's `:authority`, or that of HTTP/1's absolute form.
+    /// Returns the authority in the request's URI verbatim, including user and port: HTTP/2's
+    /// `:authority`, or that of HTTP/1's absolute form.
     fn authority(&self) -> Option<&str>;
 }
 
-/// A head that tests put together.
+/// A request head for tests.
 #[cfg(test)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Head<'a> {

@@ -5,8 +5,8 @@ use crate::tenant::TenantId;
 
 /// Reads the tenant id from a header; `x-tenant-id` by default.
 ///
-/// The header may be there twice if both say the same; if they do not, or if a proxy has joined them
-/// with a comma, the request is malformed. So is an empty one.
+/// The header may occur twice with the same value. Different values, values that a proxy has joined
+/// with a comma, and an empty value make the request malformed.
 ///
 /// # Examples
 ///
@@ -22,17 +22,17 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header of this name, which is in lower case. Any other is never found.
+    /// Reads the header of this name, which must be in lower case; otherwise it is never found.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into() }
     }
 
-    /// Reads the tenant id. `None` when the header is not there.
+    /// Reads the tenant id. `None` if the header is missing.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`] when it is there and is not a tenant id.
+    /// [`ResolveError`] when the value is not a tenant id.
     pub fn read(&self, head: &impl RequestHead) -> Result<Option<TenantId>, ResolveError> {
         let mut values = head.header_values(&self.name);
         let Some(first) = values.next() else {

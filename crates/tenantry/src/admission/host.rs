@@ -3,14 +3,14 @@ use std::{borrow::Cow, fmt, net::Ipv6Addr};
 use super::{RequestHead, ResolveError};
 use crate::tenant::TenantId;
 
-/// Finds the tenant id by the whole host of the request, for domains that are the tenants' own.
+/// Maps the whole host of the request to a tenant id, for tenants with their own domains.
 ///
-/// The closure gets the host in lower case, without port and trailing dot; an IPv6 address keeps its
-/// brackets. `None` means that the host is nobody's.
+/// The closure receives the host in lower case, without port and trailing dot; an IPv6 address
+/// keeps its brackets. It returns `None` for a host that belongs to no tenant.
 ///
 /// The host is that of the request's URI (HTTP/2's `:authority`, HTTP/1's absolute form) or of the
-/// header `Host`; where both are there, they must be the same. `X-Forwarded-Host` is not read: anybody
-/// can send it. See [`check_head`](super::check_head) for what is malformed.
+/// header `Host`; if both are present, they must be equal. `X-Forwarded-Host` is not read, because
+/// any client can send it. See [`check_head`](super::check_head) for malformed requests.
 ///
 /// # Examples
 ///
@@ -33,16 +33,16 @@ impl<F> Host<F>
 where
     F: Fn(&str) -> Option<TenantId> + Send + Sync + 'static,
 {
-    /// Finds the id with a closure, which does no I/O.
+    /// Maps the host with a closure, which must not do I/O.
     pub fn new(find: F) -> Self {
         Self { find }
     }
 
-    /// Finds the tenant id. `None` when the host is nobody's, or when there is none.
+    /// Resolves the tenant id. `None` if the host belongs to no tenant or is missing.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`] when the host is none, or when there are two that differ.
+    /// [`ResolveError`] when the host is invalid, or when there are two that differ.
     pub fn read(&self, head: &impl RequestHead) -> Result<Option<TenantId>, ResolveError> {
         Ok(host_of(head)?.and_then(|host| (self.find)(&host)))
     }
@@ -54,11 +54,12 @@ impl<F> fmt::Debug for Host<F> {
     }
 }
 
-/// Returns the host that a request is for, normalized.
+/// Returns the normalized host of a request.
 ///
-/// [RFC 9112, 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2) has the URI win over another
-/// `Host`, and requires clients to send the same in both. Who sends two hosts hopes that a proxy goes by
-/// one and the service by the other, so the request is refused.
+/// According to [RFC 9112, 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2), the URI
+/// takes precedence over a different `Host`, and clients must send the same in both. A client that
+/// sends two hosts may be relying on a proxy to use one and the service the other, so the request
+/// is refused.
 pub(super) fn host_of(head: &impl RequestHead) -> Result<Option<Cow<'_, str>>, ResolveError> {
     let in_uri = head.authority().map(normalize).transpose()?.flatten();
     let in_header = header(head)?.map(normalize).transpose()?.flatten();
@@ -77,11 +78,11 @@ fn header(head: &impl RequestHead) -> Result<Option<&str>, ResolveError> {
     first.map(|value| str::from_utf8(value).map_err(|_| ResolveError::Host)).transpose()
 }
 
-/// The longest name that DNS allows, in text.
+/// The maximum length of a DNS name in text form.
 const LONGEST: usize = 253;
 
-/// Takes port and trailing dot away and makes it lower case. `None` when it is empty, which the
-/// header may be.
+/// Strips port and trailing dot and converts to lower case. `None` if it is empty, which is allowed
+/// for the header.
 pub(super) fn normalize(authority: &str) -> Result<Option<Cow<'_, str>>, ResolveError> {
     if authority.is_empty() {
         return Ok(None);

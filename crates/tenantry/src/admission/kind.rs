@@ -6,18 +6,18 @@ use crate::{
     tenant::TenantId,
 };
 
-/// For errors of load that do not say it themselves.
+/// For overload errors without a retry delay.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What kind of [`Rejection`](super::Rejection) it is.
+/// The kind of a [`Rejection`](super::Rejection).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
     /// The request has no tenant id.
     Missing,
-    /// The request has something that is not a tenant id, or more than one.
+    /// The request contains an invalid tenant id, or more than one.
     Malformed,
-    /// There is no such tenant.
+    /// The tenant does not exist.
     Unknown,
     /// The tenant is suspended.
     Suspended,
@@ -25,9 +25,9 @@ pub enum RejectionKind {
     Denied,
     /// The caller's session or token belongs to another tenant, or to none.
     NotBound,
-    /// There was no connection in time, or no database, or the program is about to end.
+    /// No connection was available in time, the database is down, or the program is shutting down.
     Unavailable,
-    /// Something that waiting does not help against.
+    /// A permanent failure.
     Internal,
 }
 
@@ -44,7 +44,7 @@ impl RejectionKind {
         }
     }
 
-    /// Begins the problem of this kind.
+    /// Creates the problem of this kind, without details.
     pub(super) fn problem(self) -> Problem {
         let (name, title) = match self {
             Self::Missing => ("urn:problem-type:tenantry:missing-tenant", "No tenant was named"),
@@ -64,7 +64,7 @@ impl RejectionKind {
             Self::Unavailable => {
                 ("urn:problem-type:tenantry:unavailable", "Temporarily unavailable")
             }
-            // Nothing that a client could do something about.
+            // The client cannot do anything about it.
             Self::Internal => ("about:blank", "Internal Server Error"),
         };
         Problem::new(self.status_code(), title).kind(name, title)
@@ -72,12 +72,12 @@ impl RejectionKind {
 }
 
 impl RejectionKind {
-    /// Returns how long the caller should stay away, for [`RejectionKind::Unavailable`].
+    /// Returns the retry delay for the caller, for [`RejectionKind::Unavailable`].
     pub(super) fn retry_after(self, known: Option<Duration>) -> Option<Duration> {
         (self == Self::Unavailable).then(|| known.unwrap_or(RETRY_AFTER))
     }
 
-    /// Makes the whole problem of this kind.
+    /// Creates the complete problem of this kind.
     pub(super) fn problem_for(
         self,
         tenant: Option<&TenantId>,
@@ -90,7 +90,7 @@ impl RejectionKind {
         }
     }
 
-    /// Returns what the client is told, in words that name nothing but the tenant.
+    /// Returns the message for the client, which names only the tenant.
     pub(super) fn detail(self, tenant: Option<&TenantId>) -> Cow<'static, str> {
         let whose = || match tenant {
             Some(tenant) => format!("tenant {tenant}"),
@@ -115,12 +115,12 @@ impl From<&Error> for RejectionKind {
             ErrorKind::InvalidTenantId => Self::Malformed,
             ErrorKind::UnknownTenant => Self::Unknown,
             ErrorKind::Suspended => Self::Suspended,
-            // A closed manager belongs to a program that ends: its successor may answer.
+            // A closed manager belongs to a program that shuts down: its successor may answer.
             ErrorKind::Closed
             | ErrorKind::Unavailable
             | ErrorKind::StatementTimeout
             | ErrorKind::TransactionPooler
-            // The next request is looked up anew.
+            // The next request looks the tenant up again.
             | ErrorKind::StaleHandle => Self::Unavailable,
             _ if error.is_transient() => Self::Unavailable,
             _ => Self::Internal,

@@ -1,20 +1,21 @@
-//! What an adapter for a web framework decides about a request, without the framework.
+//! Framework-independent request handling for adapters of web frameworks.
 //!
-//! An application has no use for this module: it is what `tenantry-tower` and `tenantry-actix` are
-//! made of, and what an adapter for another framework can be made of. Such an adapter
+//! Applications do not need this module: `tenantry-tower` and `tenantry-actix` are built on it, and
+//! an adapter for another framework can be, too. Such an adapter
 //!
-//! 1. shows the head of a request as a [`RequestHead`], for resolvers: [`Header`], [`Host`], [`Subdomain`],
-//!    [`PathPrefix`] or one of its own;
-//! 2. has a [`Gate`](crate::gate::Gate) find the tenant and let the caller in or not;
-//! 3. leaves the handle with the request, or [`NoTenant`];
-//! 4. turns a [`Rejection`], or the [`Failure`] of a handler, into a response: a status, a [`Problem`]
-//!    document, `Retry-After`.
+//! 1. exposes the head of a request as a [`RequestHead`] to resolvers: [`Header`], [`Host`],
+//!    [`Subdomain`], [`PathPrefix`] or a custom one;
+//! 2. asks a [`Gate`](crate::gate::Gate) to find the tenant and to admit or reject the caller;
+//! 3. attaches the handle, or [`NoTenant`], to the request;
+//! 4. converts a [`Rejection`], or the [`Failure`] of a handler, into a response: a status, a
+//!    [`Problem`] document, `Retry-After`.
 //!
-//! The gate [checks](check_head) the head, asks the resolver, lets [`Presence`] say what it means when there is
-//! no tenant id, or [`Target`] where operators may [`Switch`] to another tenant, [records](record_tenant) the id in
-//! the current span, compares it with the tenant of the caller's session or token ([`check_bound`]), asks the
-//! [manager](crate::TenantManager::tenant_to_authorize), and whoever knows whether the caller may use the tenant
-//! ([`AuthorizeError`]), and has [`check_authorized`] decide. Everything here is pure.
+//! The gate [checks](check_head) the head and calls the resolver. [`Presence`] decides whether a
+//! missing tenant id is allowed, and [`Target`] does so if operators may [`Switch`] to another
+//! tenant. The gate then [records](record_tenant) the id in the current span, compares it with the
+//! tenant of the caller's session or token ([`check_bound`]), asks the
+//! [manager](crate::TenantManager::tenant_to_authorize) and the application's hook
+//! ([`AuthorizeError`]), and lets [`check_authorized`] decide. Everything in this module is pure.
 //!
 //! # Examples
 //!

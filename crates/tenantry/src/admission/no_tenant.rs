@@ -1,6 +1,7 @@
-/// Stands in a request's extensions where a tenant is optional and none was found.
+/// Marks a request, in its extensions, whose tenant is optional and missing.
 ///
-/// It tells such a request from one that no middleware has seen, which is a mistake in the program.
+/// It distinguishes such a request from one that no middleware has processed, which is a mistake in
+/// the program.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NoTenant {}

@@ -3,17 +3,17 @@ use std::borrow::Cow;
 use super::{RequestHead, ResolveError};
 use crate::tenant::TenantId;
 
-/// Reads the tenant id from the segment of the path after a prefix: `/t/acme/users`.
+/// Reads the tenant id from the path segment after a prefix: `/t/acme/users`.
 ///
-/// The segment is taken as it is written, nothing is decoded: an id never needs percent-encoding, and
-/// a segment with a `%` in it, such as an encoded slash, is malformed. A path with another prefix, or
-/// with nothing after it, has no tenant.
+/// The segment is not decoded: an id never needs percent-encoding, and a segment that contains a
+/// `%`, such as an encoded slash, is malformed. A path with another prefix, or with nothing after
+/// it, has no tenant.
 ///
-/// A path that has the prefix only once it is decoded, or once slashes are merged, is malformed and not
-/// without a tenant: some routers do that, and would serve `/%74/acme` or `//t/acme` for whatever tenant
-/// a later resolver has found.
+/// A path that has the prefix only after decoding, or after merging slashes, is malformed rather
+/// than without a tenant: some routers do that, and would serve `/%74/acme` or `//t/acme` for the
+/// tenant that a later resolver has found.
 ///
-/// The path is read and left as it is, so the routes have to have the prefix too.
+/// The path is not rewritten, so the routes must include the prefix.
 ///
 /// # Examples
 ///
@@ -30,7 +30,7 @@ pub struct PathPrefix {
 }
 
 impl PathPrefix {
-    /// Reads the segment after this prefix. Slashes at its ends make no difference.
+    /// Reads the segment after this prefix. Leading and trailing slashes are ignored.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
         let prefix = match prefix.trim_matches('/') {
@@ -40,12 +40,12 @@ impl PathPrefix {
         Self { prefix }
     }
 
-    /// Reads the tenant id. `None` when the path has none.
+    /// Reads the tenant id. `None` if the path has none.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`] when the segment is not a tenant id, or the path is written in a way in which a
-    /// router may find one all the same.
+    /// [`ResolveError`] when the segment is not a tenant id, or when a router could find a tenant
+    /// in the path after normalization.
     pub fn read(&self, head: &impl RequestHead) -> Result<Option<TenantId>, ResolveError> {
         let path = head.path();
         let Some(rest) = path.strip_prefix(&*self.prefix) else {
@@ -62,12 +62,12 @@ impl PathPrefix {
     }
 }
 
-/// Refuses a path that encodes what needs no encoding. Some routers decode that first and others do not,
-/// so the path would have two meanings.
+/// Refuses a path that encodes characters without need. Some routers decode them first and others
+/// do not, so the path would have two meanings.
 ///
-/// Those are the unreserved characters of
-/// [RFC 3986, 6.2.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2.2), but for `~`: older
-/// clients encode it in good faith.
+/// These are the unreserved characters of
+/// [RFC 3986, 6.2.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2.2), except `~`, which
+/// older clients encode legitimately.
 pub(super) fn check_encoding(path: &str) -> Result<(), ResolveError> {
     let needless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     match path.split('%').skip(1).filter_map(|rest| octet(rest.as_bytes())).any(needless) {
@@ -76,7 +76,7 @@ pub(super) fn check_encoding(path: &str) -> Result<(), ResolveError> {
     }
 }
 
-/// Returns a path with everything decoded and with slashes merged.
+/// Returns a path with everything decoded and slashes merged.
 fn normal_form(path: &str) -> Cow<'_, [u8]> {
     if !path.contains('%') && !path.contains("//") {
         return Cow::Borrowed(path.as_bytes());

@@ -4,20 +4,19 @@ use crate::tenant::TenantId;
 /// Whether a request must have a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Presence {
-    /// Without one it is refused.
+    /// A request without a tenant is rejected.
     #[default]
     Required,
-    /// Without one it goes on, marked with [`NoTenant`](super::NoTenant).
+    /// A request without a tenant continues, marked with [`NoTenant`](super::NoTenant).
     Optional,
 }
 
 impl Presence {
-    /// Decides about what a resolver has found: a tenant to look up, or none when none is needed.
+    /// Evaluates the result of a resolver: a tenant to look up, or none if none is required.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] when there is no id and there has to be one, and always when there is something
-    /// that is not an id.
+    /// [`Rejection`] when a required id is missing, and always when the id is invalid.
     pub fn check(
         self,
         resolved: Result<Option<TenantId>, ResolveError>,

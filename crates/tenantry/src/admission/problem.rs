@@ -29,27 +29,28 @@ impl Problem {
     /// The content type of the document.
     pub const CONTENT_TYPE: &str = "application/problem+json";
 
-    /// Makes a problem that says no more than its status does: of type `about:blank`, titled with the
-    /// status' own phrase.
+    /// Creates a problem without information beyond its status: of type `about:blank`, titled with
+    /// the status phrase.
     pub fn new(status: u16, phrase: &'static str) -> Self {
         Self { status, kind: "about:blank", title: phrase, detail: None, retry_after: None }
     }
 
-    /// Sets the type, a URI by which clients tell problems apart, and a title for people. Both are
-    /// the same for all problems of a kind.
+    /// Sets the type, a URI that identifies the kind of problem for clients, and a title for
+    /// people. Both are the same for all problems of a kind.
     pub fn kind(mut self, uri: &'static str, title: &'static str) -> Self {
         self.kind = uri;
         self.title = title;
         self
     }
 
-    /// Sets what is to say about this very problem. The client reads it: no words of the database.
+    /// Sets the details of this occurrence. The client reads them: do not include text from the
+    /// database.
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Sets after which time to try again.
+    /// Sets the delay before a retry.
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
@@ -61,21 +62,20 @@ impl Problem {
         self.status
     }
 
-    /// Returns what it says to people, in one line: the detail, or else the title. It is for formats other than
-    /// JSON, such as the message of a gRPC status.
+    /// Returns a one-line message for people: the detail, otherwise the title. For formats other
+    /// than JSON, such as the message of a gRPC status.
     #[must_use]
     pub fn text(&self) -> &str {
         self.detail.as_deref().unwrap_or(self.title)
     }
 
-    /// Returns the value of `Retry-After`, if there is to be one: whole seconds, rounded up, at least
-    /// one.
+    /// Returns the value of `Retry-After`, if it is set: whole seconds, rounded up, at least one.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after.map(whole_seconds)
     }
 
-    /// Writes the document.
+    /// Serializes the document.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut document = json!({
@@ -90,7 +90,7 @@ impl Problem {
     }
 }
 
-/// The status, the title and the detail.
+/// Writes the status, the title and the detail.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status, self.title)?;
@@ -98,7 +98,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Rounds up, so that nobody comes back too early; zero would invite them at once.
+/// Rounds up, so that clients do not return too early; zero would make them retry at once.
 fn whole_seconds(time: Duration) -> u64 {
     let up = u64::from(time.subsec_nanos() > 0);
     time.as_secs().saturating_add(up).max(1)

@@ -7,7 +7,7 @@ use crate::{
     tenant::TenantId,
 };
 
-/// Why a request was not let in.
+/// The reason why a request was not admitted.
 ///
 /// | [kind](Self::kind) | status | type of the [problem](Self::problem) |
 /// |---|---|---|
@@ -20,8 +20,8 @@ use crate::{
 /// | [`Unavailable`](RejectionKind::Unavailable) | 503 | `urn:problem-type:tenantry:unavailable`, with `Retry-After` |
 /// | [`Internal`](RejectionKind::Internal) | 500 | `about:blank` |
 ///
-/// What is underneath, the database's own words perhaps, is [`source`](StdError::source): it goes to
-/// the [log](Self::log), and never into a response.
+/// The cause, possibly with text from the database, is [`source`](StdError::source): it is written
+/// to the [log](Self::log), and never to a response.
 pub struct Rejection {
     kind: RejectionKind,
     tenant: Option<TenantId>,
@@ -36,13 +36,13 @@ enum Cause {
 }
 
 impl Rejection {
-    /// Makes the rejection of a request without a tenant id.
+    /// Creates the rejection of a request without a tenant id.
     #[must_use]
     pub fn missing() -> Self {
         Self { kind: RejectionKind::Missing, tenant: None, cause: None }
     }
 
-    /// Makes the rejection of a caller that was not let in to this tenant.
+    /// Creates the rejection of a caller that was not admitted to this tenant.
     #[must_use]
     pub fn unauthorized(tenant: &TenantId, error: AuthorizeError) -> Self {
         let denied =
@@ -53,25 +53,26 @@ impl Rejection {
         }
     }
 
-    /// Makes the rejection of a caller whose session or token does not belong to this tenant.
+    /// Creates the rejection of a caller whose session or token does not belong to this tenant.
     pub(super) fn not_bound(tenant: &TenantId, cause: NotBound) -> Self {
         let cause = Some(Cause::NotBound(cause));
         Self { kind: RejectionKind::NotBound, tenant: Some(tenant.clone()), cause }
     }
 
-    /// Returns what kind of rejection it is.
+    /// Returns the kind of the rejection.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// Returns the tenant that was asked for, when there was a well-formed id.
+    /// Returns the requested tenant, if the id was well-formed.
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantId> {
         self.tenant.as_ref()
     }
 
-    /// Returns what stood in the way of serving the request, unless it was the request itself.
+    /// Returns the error that prevented the request from being served, unless the request itself
+    /// was the cause.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         match &self.cause {
@@ -80,13 +81,13 @@ impl Rejection {
         }
     }
 
-    /// Returns how long the caller should stay away, for [`RejectionKind::Unavailable`].
+    /// Returns the retry delay for the caller, for [`RejectionKind::Unavailable`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.kind.retry_after(self.error().and_then(Error::retry_after))
     }
 
-    /// Returns the rejection as a problem document, safe to be sent to anybody.
+    /// Returns the rejection as a problem document that is safe to send to any client.
     pub fn problem(&self) -> Problem {
         let known = self.error().and_then(Error::retry_after);
         self.kind.problem_for(self.tenant(), known).detail(self.detail())
@@ -99,11 +100,12 @@ impl Rejection {
         }
     }
 
-    /// Writes to the log what the response does not say: the tenant and all causes.
+    /// Logs the details that the response omits: the tenant and all causes.
     ///
-    /// 500 is an error and 503 a warning. A caller with the session or token of another tenant is a
-    /// warning too, and one without any is logged at `info`, because a session layer in the wrong place
-    /// looks like that. The others are the caller's doing and logged at `debug`.
+    /// A 500 is logged as an error and a 503 as a warning. A caller with the session or token of
+    /// another tenant is also a warning. One without any is logged at `info`, because a misplaced
+    /// session layer looks like that. Other rejections are caused by the caller and logged at
+    /// `debug`.
     pub fn log(&self, outcome: &'static str) {
         let tenant = self.tenant().map(TenantId::as_str);
         let error = tracing::field::display(ErrorReport::new(self));

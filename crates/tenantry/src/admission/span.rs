@@ -2,11 +2,11 @@ use tracing::Span;
 
 use crate::tenant::TenantId;
 
-/// Records the tenant that a request is for in the field `tenant` of the current span, if that span declares
+/// Records the tenant of a request in the field `tenant` of the current span, if that span declares
 /// the field.
 ///
-/// An adapter calls it when it has read the id and before it looks the tenant up: a request that is refused
-/// has the tenant in its span, too.
+/// An adapter calls it after it has read the id and before it looks the tenant up, so that the span
+/// of a rejected request has the tenant, too.
 ///
 /// # Examples
 ///

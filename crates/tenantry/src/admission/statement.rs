@@ -3,11 +3,11 @@ use std::time::Duration;
 use super::{Problem, RejectionKind};
 use crate::error::ErrorKind;
 
-/// How long a client is asked to wait before it repeats a transaction.
+/// Retry delay for a client that should repeat a transaction.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Returns what a client is told of a statement that the database refused, for applications that have
-/// opted in; `None` for kinds that stay a 500.
+/// Returns the client's response for a statement that the database refused, for applications that
+/// have opted in; `None` for kinds that stay a 500.
 ///
 /// | [`ErrorKind`] | status | type of the problem |
 /// |---|---|---|
@@ -16,7 +16,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// | `CheckViolation`, `ForeignKeyViolation`, `NotNullViolation`, `InvalidValue` | 422 | `urn:problem-type:tenantry:invalid-data` |
 /// | `SerializationFailure`, `Deadlock`, `LockNotAvailable`, `ReadOnly` | 503 with `Retry-After` | `urn:problem-type:tenantry:unavailable` |
 ///
-/// None of them repeats a word of the database: no value, and no name of a table or constraint.
+/// No response repeats text from the database: no value, and no name of a table or constraint.
 ///
 /// # Examples
 ///
@@ -77,7 +77,8 @@ mod tests {
             assert_eq!(problem.status_code(), status, "{kind:?}");
             assert_eq!(problem.retry_after_seconds(), (status == 503).then_some(1), "{kind:?}");
         }
-        // A wrong statement is a mistake in the program, and a refused right one in its setup.
+        // An invalid statement is a mistake in the program, and a valid one that is refused is a
+        // mistake in its setup.
         for kind in [ErrorKind::Database, ErrorKind::PermissionDenied, ErrorKind::Timeout] {
             assert_eq!(statement_problem(kind), None, "{kind:?}");
         }

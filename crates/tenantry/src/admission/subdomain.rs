@@ -13,11 +13,11 @@ use crate::tenant::TenantId;
 /// | `acme.test`, `notexample.com`, `127.0.0.1`, `[::1]`: not below the domain | none |
 /// | `a.b.example.com` | malformed |
 ///
-/// Host names know no case, so the id is in lower case; a tenant whose id is not cannot be reached in
-/// this way. A host with two labels is malformed rather than none: who asks for it does not mean
-/// whatever tenant a later resolver would find.
+/// Host names are case-insensitive, so the id is in lower case; a tenant whose id is not cannot be
+/// reached this way. A host with two labels is malformed rather than without a tenant, because its
+/// client does not mean the tenant that a later resolver would find.
 ///
-/// See [`Host`](super::Host) for which host of a request counts.
+/// See [`Host`](super::Host) for how the host of a request is determined.
 ///
 /// # Examples
 ///
@@ -28,9 +28,9 @@ use crate::tenant::TenantId;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Subdomain {
-    /// The one that was named first.
+    /// The first domain.
     main: String,
-    /// Longest first, so that of two that fit the closer one counts.
+    /// Longest first, so that the more specific of two matching domains applies.
     domains: Vec<String>,
     ignored: Vec<String>,
 }
@@ -40,7 +40,7 @@ impl Subdomain {
     ///
     /// # Panics
     ///
-    /// When the text is no host name.
+    /// When the text is not a host name.
     #[must_use]
     pub fn of(domain: &str) -> Self {
         let ignored = vec!["www".to_owned()];
@@ -49,11 +49,11 @@ impl Subdomain {
         resolver
     }
 
-    /// Reads the label before this domain too.
+    /// Also reads the label before this domain.
     ///
     /// # Panics
     ///
-    /// When the text is no host name.
+    /// When the text is not a host name.
     #[must_use]
     pub fn and(mut self, domain: &str) -> Self {
         let Ok(Some(domain)) = normalize(domain) else {
@@ -64,19 +64,20 @@ impl Subdomain {
         self
     }
 
-    /// Takes this label for no tenant, beside `www`.
+    /// Treats this label as no tenant, like `www`.
     #[must_use]
     pub fn ignore(mut self, label: &str) -> Self {
         self.ignored.push(label.to_ascii_lowercase());
         self
     }
 
-    /// Returns the host of a tenant, without a port: the inverse of [`read`](Self::read), for links and redirects.
-    /// It lies below the domain that [`of`](Self::of) was given.
+    /// Returns the host of a tenant, without a port: the inverse of [`read`](Self::read), for links
+    /// and redirects. It is a subdomain of the domain passed to [`of`](Self::of).
     ///
-    /// `None` when that host would not lead back to the tenant: the id has an upper-case letter, is a label that is
-    /// [ignored](Self::ignore), names one of the other domains, or makes the host longer than 253 bytes. A
-    /// [`SlugPolicy`](crate::SlugPolicy) that reserves the ignored labels keeps such ids from being given away.
+    /// Returns `None` if that host would not lead back to the tenant: the id has an upper-case
+    /// letter, is an [ignored](Self::ignore) label, names one of the other domains, or makes the
+    /// host longer than 253 bytes. Reserve the ignored labels in a
+    /// [`SlugPolicy`](crate::SlugPolicy) to prevent such ids.
     ///
     /// # Examples
     ///
@@ -98,10 +99,11 @@ impl Subdomain {
         leads_back.then_some(host)
     }
 
-    /// Returns a URL in which the tenant's host stands in place of the URL's own, for links in e-mails and redirects.
-    /// Scheme, port, path and query stay.
+    /// Replaces the host of a URL with the tenant's host, for links in e-mails and redirects.
+    /// Scheme, port, path and query are kept.
     ///
-    /// `None` where [`host_of`](Self::host_of) returns none, and when the text is no URL with a host, or has a user.
+    /// Returns `None` if [`host_of`](Self::host_of) does, if the text is not a URL with a host, or
+    /// if it contains a user.
     ///
     /// # Examples
     ///
@@ -128,12 +130,12 @@ impl Subdomain {
         Some(format!("{scheme}://{host}{port}{path}"))
     }
 
-    /// Reads the tenant id. `None` when the request has none.
+    /// Reads the tenant id. `None` if the request has none.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`] when the host is none, when there are two that differ, or when what is before
-    /// the domain is not a tenant id.
+    /// [`ResolveError`] when the host is invalid, when there are two that differ, or when the label
+    /// before the domain is not a tenant id.
     pub fn read(&self, head: &impl RequestHead) -> Result<Option<TenantId>, ResolveError> {
         match host_of(head)? {
             Some(host) => self.tenant_of(&host),
@@ -151,7 +153,7 @@ impl Subdomain {
     }
 }
 
-/// Returns what stands before a domain: nothing for the domain itself, `None` for any other host.
+/// Returns the text before a domain: empty for the domain itself, `None` for any other host.
 fn label<'a>(host: &'a str, domain: &str) -> Option<&'a str> {
     let before = host.strip_suffix(domain)?;
     match before {

@@ -3,8 +3,8 @@ use crate::tenant::TenantId;
 
 /// An operator's request for a tenant other than its own.
 ///
-/// An adapter leaves it in the request's extensions when the switch was allowed, so that handlers can show it
-/// and refuse what an operator must not do.
+/// An adapter attaches it to the request's extensions if the switch was allowed, so that handlers
+/// can display it and refuse operations that are not allowed to operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Switch {
     from: Option<TenantId>,
@@ -12,13 +12,13 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// Returns the tenant that the request would be for without the switch; `None` where it names none.
+    /// Returns the tenant of the request without the switch; `None` if it has none.
     #[must_use]
     pub fn from(&self) -> Option<&TenantId> {
         self.from.as_ref()
     }
 
-    /// Returns the tenant that the request is for.
+    /// Returns the tenant of the request after the switch.
     #[must_use]
     pub fn to(&self) -> &TenantId {
         &self.to
@@ -48,17 +48,17 @@ impl Switch {
     }
 }
 
-/// Which tenant a request is for, and why.
+/// The tenant of a request, and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// The one that the request's own id names.
+    /// The tenant named by the request's own id.
     Own(TenantId),
-    /// Another one, if the caller may switch to it.
+    /// Another tenant, if the caller may switch to it.
     Switched(Switch),
 }
 
 impl Target {
-    /// Returns the id of the tenant.
+    /// Returns the tenant's id.
     #[must_use]
     pub fn id(&self) -> &TenantId {
         match self {
@@ -67,8 +67,8 @@ impl Target {
         }
     }
 
-    /// Decides about what two resolvers have found: the request's own tenant, and the one to switch to. An own
-    /// tenant is not required for a switch; switching to the own tenant is none.
+    /// Evaluates the results of two resolvers: the request's own tenant, and the one to switch to.
+    /// A switch does not require an own tenant; a switch to the own tenant has no effect.
     ///
     /// # Examples
     ///
@@ -84,7 +84,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// [`Rejection`] when either is not a tenant id, and when there is none at all and there has to be one.
+    /// [`Rejection`] when either is not a tenant id, and when a required tenant is missing.
     pub fn of(
         presence: Presence,
         own: Result<Option<TenantId>, ResolveError>,

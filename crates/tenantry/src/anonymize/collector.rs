@@ -12,27 +12,28 @@ use super::{
     key::{Purpose, word},
 };
 
-/// The most bytes kept of a value. Longer values are searched for by their beginning.
+/// The maximum number of bytes kept per value. Longer values are searched for by their beginning.
 const MAX_LENGTH: usize = 256;
 
-/// Different source values of six and more characters, each with the column that it was first seen in.
+/// Distinct source values of six or more characters, each with the column in which it was first seen.
 ///
-/// Memory is bounded. When it is full, half of the values are dropped, chosen by their hash, and half of the new ones are ignored
-/// from then on, and so on. The values that remain are a uniform sample.
+/// Memory is bounded. When it is full, half of the values are dropped, chosen by their hash, and half of the new ones
+/// are ignored from then on, and so on. The values that remain are a uniform sample.
 ///
-/// Values are distinguished by a keyed hash of 64 bits, so that crafted values cannot hide others. `Debug` shows none of them.
+/// Values are distinguished by a keyed hash of 64 bits, so that crafted values cannot hide others. `Debug` shows none
+/// of them.
 pub(crate) struct Collector {
     /// The values by their hash.
     values: HashMap<u64, Kept, BuildHasherDefault<Ready>>,
-    /// All values in a row.
+    /// All values, concatenated.
     bytes: Vec<u8>,
     max_bytes: usize,
-    /// A value is kept if so many bits of its hash are 0.
+    /// A value is kept if this many bits of its hash are 0.
     level: u32,
     seeds: [u64; 2],
 }
 
-/// Where a value is, and the number of its column.
+/// The position of a value, and the number of its column.
 #[derive(Clone, Copy)]
 struct Kept {
     start: u32,
@@ -40,7 +41,7 @@ struct Kept {
     origin: u32,
 }
 
-/// What a value costs besides its bytes: its entry, and the room that the map leaves free.
+/// The memory per value in addition to its bytes: its entry, and the free capacity of the map.
 const OVERHEAD: usize = 40;
 
 /// The hash of a number that is a hash already.
@@ -64,7 +65,8 @@ impl Hasher for Ready {
 }
 
 impl Collector {
-    /// Keeps values up to about so many bytes of memory, at most 4 GB. Collectors that are joined later have the same key.
+    /// Creates a collector that uses up to about this many bytes of memory, at most 4 GB. Collectors that are joined
+    /// later must have the same key.
     pub(crate) fn new(max_bytes: usize, key: &Key) -> Self {
         let seed = key.digest(Purpose::Subkey, &[b"collector"]);
         Self {
@@ -76,7 +78,7 @@ impl Collector {
         }
     }
 
-    /// Takes a value of a column, which is known by a number.
+    /// Adds a value of a column, which is identified by a number.
     pub(crate) fn add(&mut self, origin: u32, value: &[u8]) {
         if value.len() < MIN_LENGTH || is_short(value) {
             return;
@@ -87,7 +89,7 @@ impl Collector {
             return;
         }
         let Entry::Vacant(entry) = self.values.entry(hash) else { return };
-        // The bound keeps both numbers small.
+        // The limit keeps both numbers small.
         let (Ok(start), Ok(length)) = (u32::try_from(self.bytes.len()), u16::try_from(value.len()))
         else {
             return;
@@ -104,13 +106,13 @@ impl Collector {
         self.values.len()
     }
 
-    /// Returns the share of values that are kept: 1, 0.5, 0.25 and so on. Below 1 the proof covers a sample only, and the report must
-    /// say so.
+    /// Returns the share of values that are kept: 1, 0.5, 0.25 and so on. Below 1 the proof covers a sample only, and
+    /// the report must say so.
     pub(crate) fn share(&self) -> f64 {
         0.5_f64.powi(self.level.cast_signed())
     }
 
-    /// Makes a search of the values.
+    /// Converts the values to a search.
     pub(crate) fn into_finder(self) -> Finder {
         Finder::new(self.iter())
     }
@@ -123,7 +125,7 @@ impl Collector {
         self.bytes.len() + self.values.len() * OVERHEAD
     }
 
-    /// Keeps the values of a level only.
+    /// Keeps only the values of a level.
     fn forget(&mut self, level: u32) {
         if level == self.level {
             return;
@@ -142,7 +144,7 @@ impl Collector {
         self.bytes = bytes;
     }
 
-    /// Multiplies eight bytes after the other with what came before, and folds the 128 bits of the product.
+    /// Multiplies eight bytes at a time with the previous state, and folds the 128 bits of the product.
     fn hash(&self, value: &[u8]) -> u64 {
         let [start, factor] = self.seeds;
         let fold = |hash: u64, word: u64| {
@@ -168,17 +170,17 @@ fn text_of<'a>(bytes: &'a [u8], kept: &Kept) -> &'a [u8] {
 }
 
 fn takes(level: u32, hash: u64) -> bool {
-    // Not by the bits at either end, which the map goes by.
+    // Does not use the bits at either end, which the map uses.
     (hash << 12).leading_zeros() >= level
 }
 
-/// Returns `true` if there are fewer than six characters, whatever their bytes.
+/// Returns `true` if there are fewer than six characters, regardless of their bytes.
 fn is_short(value: &[u8]) -> bool {
     value.len() < 4 * MIN_LENGTH
         && value.iter().filter(|byte| **byte & 0xc0 != 0x80).count() < MIN_LENGTH
 }
 
-/// Cuts a long value between two characters.
+/// Truncates a long value at a character boundary.
 fn beginning(value: &[u8]) -> &[u8] {
     if value.len() <= MAX_LENGTH {
         return value;

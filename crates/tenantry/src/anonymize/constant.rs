@@ -1,4 +1,4 @@
-//! Constants that stand for every value of a column.
+//! Constants that replace every value of a column.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use super::{
     shape::Shape,
 };
 
-/// Checks that a text is a value of a type, as far as that can be told without a server. The error says what to do.
+/// Checks that a text is a value of a type, as far as this is possible without a server. The error says what to do.
 pub(super) fn check(text: &str, shape: &Shape, data_type: &str) -> Result<(), String> {
     let is_date = |years| {
         matches!(text, "infinity" | "-infinity")

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{SuspicionReason, json_text};
 
-/// How many of some samples look like each thing.
+/// How many samples match each pattern.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     samples: usize,
@@ -18,8 +18,8 @@ struct Counts {
 
 /// Returns what the samples of a column look like.
 ///
-/// An e-mail address or an account number is none by accident, so one is enough. Telephone numbers need a tenth of the samples, and
-/// what random numbers can be, a half.
+/// A value rarely looks like an e-mail address or an account number by accident, so one is enough. Telephone numbers
+/// need a tenth of the samples, and patterns that random numbers can match need half.
 pub(super) fn reasons<'a>(
     samples: impl IntoIterator<Item = &'a str>,
     is_personal_key: impl Fn(&str) -> bool,
@@ -57,7 +57,8 @@ fn holds_email(text: &str) -> bool {
     })
 }
 
-/// A number with a country or an area code, and with blanks or signs between its groups unless it begins with `+`.
+/// Returns `true` for a number with a country or an area code, and with blanks or signs between its groups unless it
+/// starts with `+`.
 fn is_phone(text: &str) -> bool {
     let text = text.trim();
     let rest = text.strip_prefix('+').unwrap_or(text);
@@ -76,7 +77,7 @@ fn is_phone(text: &str) -> bool {
 }
 
 fn holds_iban(text: &str) -> bool {
-    // In groups of four, or in one piece, perhaps amid other words.
+    // In groups of four or in one piece, possibly among other words.
     let compact: String = text.chars().filter(|c| *c != ' ').collect();
     is_iban(&compact) || text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_iban)
 }
@@ -117,7 +118,7 @@ fn is_card(text: &str) -> bool {
     (13..=19).contains(&digits.len()) && digits.first() != Some(&0) && sum.is_multiple_of(10)
 }
 
-/// Returns `true` if a text is JSON that has a key that looks personal.
+/// Returns `true` if a text is JSON with a key that looks personal.
 fn has_key(text: &str, is_personal: &impl Fn(&str) -> bool) -> bool {
     if !text.trim_start().starts_with(['{', '[']) {
         return false;

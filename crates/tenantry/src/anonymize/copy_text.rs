@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-/// How null is written.
+/// The representation of null.
 pub(super) const NULL: &[u8] = b"\\N";
 
 /// Returns the value of a field that is not null.
 ///
-/// See [the format](https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS): PostgreSQL writes a backslash
-/// before a letter, and reads octal and hexadecimal digits after it as well.
+/// See [the format](https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS): PostgreSQL writes a
+/// backslash before a letter, and also reads octal and hexadecimal digits after it.
 pub(super) fn decode(field: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = field.iter().position(|byte| *byte == b'\\') else {
         return Cow::Borrowed(field);
@@ -50,7 +50,7 @@ pub(super) fn decode(field: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(value)
 }
 
-/// Reads some digits at most; returns their number, how many they are, and what follows.
+/// Reads digits up to a maximum; returns their value, their count, and the rest.
 fn digits(text: &[u8], radix: u32, most: usize) -> ((u32, u32), &[u8]) {
     let digit = |byte: &u8| char::from(*byte).to_digit(radix);
     let count = text.iter().take(most).take_while(|byte| digit(byte).is_some()).count();
@@ -59,7 +59,7 @@ fn digits(text: &[u8], radix: u32, most: usize) -> ((u32, u32), &[u8]) {
     ((number, count as u32), rest)
 }
 
-/// Appends a value that is not null as a field.
+/// Appends a non-null value as a field.
 pub(super) fn encode(value: &[u8], out: &mut Vec<u8>) {
     let mut rest = value;
     while let Some(at) = rest.iter().position(|byte| escape(*byte).is_some()) {

@@ -1,4 +1,4 @@
-//! Dates as PostgreSQL writes them, moved by days.
+//! Dates in PostgreSQL's text format, shifted by days.
 
 /// The years that a type holds; the year before 1 is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub(super) struct Years {
 impl Years {
     pub(super) const DATE: Self = Self { from: -4_711, to: 5_874_896 };
     pub(super) const TIMESTAMP: Self = Self { from: -4_711, to: 294_275 };
-    /// Four digits, as ISO 8601 has them.
+    /// Four digits, according to ISO 8601.
     pub(super) const ISO: Self = Self { from: 1, to: 9_999 };
 
     fn contains(self, year: i64) -> bool {
@@ -18,8 +18,8 @@ impl Years {
     }
 }
 
-/// Moves a date with whatever follows it, such as a time, and appends the result. It is moved to the other side where the
-/// type ends. Returns `None` if the text is no date.
+/// Shifts a date with any suffix, such as a time, and appends the result. At the end of the type's range it is
+/// shifted in the opposite direction. Returns `None` if the text is not a date.
 pub(super) fn shift(text: &str, days: i64, years: Years, out: &mut Vec<u8>) -> Option<()> {
     let (text, is_before_christ) = match text.strip_suffix(" BC") {
         Some(text) => (text, true),
@@ -49,7 +49,7 @@ fn number(digits: &str) -> Option<i64> {
     is_number.then(|| digits.parse().ok()).flatten()
 }
 
-/// Returns the days of a month. A leap day of a year before 1 is let through: the arithmetic takes it.
+/// Returns the number of days of a month. A leap day of a year before 1 is accepted: the arithmetic handles it.
 fn days_of(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 || year % 4 == 1 => 29,

@@ -1,4 +1,4 @@
-//! The words that fakes are made of.
+//! The words that fakes are composed of.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ pub(crate) struct Dictionary {
     words: HashSet<String>,
 }
 
-/// The most digits of a number that a fake holds beside words, such as that of a house.
+/// The maximum number of digits of a number that a fake contains next to words, such as a house number.
 const MAX_DIGITS: usize = 5;
 
 impl Dictionary {
@@ -30,7 +30,7 @@ impl Dictionary {
         let mut words: HashSet<_> = words.map(str::to_lowercase).collect();
         for name in EN::NAME_LAST_NAME {
             for suffix in EN::ADDRESS_CITY_SUFFIX {
-                // Of a name with an apostrophe the last word is joined with the suffix.
+                // The last word of a name with an apostrophe is joined with the suffix.
                 let last = words_of(name).last().copied().unwrap_or(name);
                 words.insert(format!("{}{suffix}", last.to_lowercase()));
             }
@@ -38,8 +38,8 @@ impl Dictionary {
         Self { words }
     }
 
-    /// Returns `true` if a fake can contain the value: if each of its words is in the lists or is a short number. Numbers
-    /// alone are not enough, because two of them are hardly ever the same.
+    /// Returns `true` if a fake can contain the value: if each of its words is in the lists or is a short number.
+    /// Numbers alone are not enough, because two of them are hardly ever the same.
     pub(crate) fn holds(&self, value: &str) -> bool {
         let mut has_word = false;
         words(value).all(|word| {

@@ -25,12 +25,13 @@ impl Example {
         self.model
     }
 
-    /// Adds a table; a column is its name, its type, and perhaps words: `not null`, `identity`, `serial`, `generated`.
+    /// Adds a table; a column is its name, its type, and optional words: `not null`, `identity`, `serial`,
+    /// `generated`.
     pub(super) fn table(self, name: &str, columns: &[&str]) -> Self {
         self.columns(ObjectKind::Table, name, columns)
     }
 
-    /// Adds columns to a table that is there already.
+    /// Adds columns to an existing table.
     pub(super) fn columns_of(self, name: &str, columns: &[&str]) -> Self {
         let key = ObjectKey::new(ObjectKind::Table, name);
         let object = self.model.objects.get(&key).cloned();

@@ -1,28 +1,30 @@
-//! Finds any of many values in much text.
+//! Searches a large text for any of many values.
 //!
-//! Each value is indexed by its rarest eight bytes, or six if it is short. A window of that width slides over the text, so the time is
-//! linear; a Bloom filter rules out most positions, and the rest are compared. For a million values this searches 200 MB/s and builds
-//! in 0.6 s; an Aho–Corasick automaton searches 290 MB/s, takes five times the memory and 20 s to build.
+//! Each value is indexed by its rarest eight bytes, or six if it is short. A window of that width slides over the
+//! text, so the time is linear; a Bloom filter rules out most positions, and the rest are compared. For a million
+//! values this searches 200 MB/s and builds in 0.6 s; an Aho–Corasick automaton searches 290 MB/s, takes five times
+//! the memory and 20 s to build.
 
 use std::{collections::HashMap, fmt, ops::Range};
 
 use super::{copy_text, json_text};
 
-/// The fewest bytes and characters of a value that can be looked for.
+/// The minimum number of bytes and characters of a value that can be searched for.
 pub(super) const MIN_LENGTH: usize = 6;
 
 /// Bits of the filter for each value.
 const FILTER_BITS: usize = 16;
 
-/// How often a text is read without its backslashes: JSON in an array in a composite has three kinds of them.
+/// How often a text is searched with another layer of backslashes removed: JSON in an array in a composite has three
+/// layers.
 const MAX_NESTING: usize = 3;
 
 /// A search for values. Letters A to Z match in either case. `Debug` shows no value.
 pub(crate) struct Finder {
-    /// All values in a row, in lower case.
+    /// All values, concatenated, in lower case.
     bytes: Vec<u8>,
     values: Vec<Value>,
-    /// Those that are too short for the wide window, and the others.
+    /// Values that are too short for the wide window, and the others.
     tables: [Table; 2],
     longest: usize,
     /// The end of the text so far, in lower case.
@@ -31,7 +33,7 @@ pub(crate) struct Finder {
     fresh: Vec<u32>,
 }
 
-/// The values that are looked for by windows of one width.
+/// The values that are searched for with windows of one width.
 #[derive(Default)]
 struct Table {
     /// The width of the window, in bits.
@@ -56,7 +58,7 @@ const WIDE: usize = 8;
 struct Value {
     start: u32,
     length: u16,
-    /// Where the window is in the value.
+    /// The position of the window in the value.
     window: u16,
     origin: u32,
     /// The next value in the bucket, plus 1.
@@ -78,7 +80,8 @@ pub(crate) struct Found {
 }
 
 impl Finder {
-    /// Prepares a search of values, each with the number of its column. Those that are too short or too long are left out.
+    /// Prepares a search for values, each with the number of its column. Values that are too short or too long are
+    /// omitted.
     pub(super) fn new<'a>(source: impl Iterator<Item = (&'a [u8], u32)>) -> Self {
         let mut finder = Self {
             bytes: Vec::new(),
@@ -111,7 +114,7 @@ impl Finder {
         finder
     }
 
-    /// Chooses the window that is the rarest among all for each value of some lengths, and enters it.
+    /// Chooses the rarest window for each value of some lengths, and adds it to the index.
     fn index(&mut self, lengths: &Range<usize>) -> Table {
         let is_in = |value: &&mut Value| lengths.contains(&usize::from(value.length));
         let number = self.values.iter_mut().filter(is_in).count();
@@ -162,8 +165,8 @@ impl Finder {
         self.carry = text;
     }
 
-    /// Searches whole lines of `COPY … TO STDOUT`. Fields with backslashes are searched again after removing the escapes of the format,
-    /// and then those of arrays, composites and JSON inside.
+    /// Searches whole lines of `COPY … TO STDOUT`. Fields with backslashes are searched again after removing the
+    /// escapes of the format, and then those of arrays, composites and JSON inside.
     pub(crate) fn feed_rows(&mut self, lines: &[u8]) {
         self.feed(lines);
         self.end_of_text();
@@ -187,7 +190,7 @@ impl Finder {
         }
     }
 
-    /// Ends a text, so that nothing is found across its end.
+    /// Ends a text, so that no match spans its end.
     pub(crate) fn end_of_text(&mut self) {
         self.carry.clear();
     }
@@ -224,7 +227,7 @@ impl Finder {
         }
     }
 
-    /// Returns the columns of the values that were found since this was last asked, one for each value.
+    /// Returns the columns of the values that were found since the last call, one for each value.
     pub(crate) fn take_fresh(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.fresh)
     }
@@ -259,7 +262,7 @@ impl Finder {
         columns
     }
 
-    /// Returns the bytes of memory that it takes.
+    /// Returns its memory usage in bytes.
     #[cfg(test)]
     fn memory(&self) -> usize {
         self.bytes.capacity()
@@ -278,10 +281,10 @@ impl fmt::Debug for Finder {
     }
 }
 
-/// Up to so many hexadecimal digits, a number is likely to occur in longer ones that have nothing to do with it, such as hashes.
+/// Up to this many hexadecimal digits, a number is likely to occur in longer unrelated ones, such as hashes.
 const CHANCE: usize = 12;
 
-/// Returns `true` if a value is a short hexadecimal number, and stands within a longer word.
+/// Returns `true` if a value is a short hexadecimal number within a longer word.
 fn is_chance(text: &[u8], start: usize, length: u16) -> bool {
     let end = start + usize::from(length);
     let value = text.get(start..end).unwrap_or_default();
@@ -298,12 +301,12 @@ fn text_of<'a>(bytes: &'a [u8], value: &Value) -> &'a [u8] {
     bytes.get(start..start + usize::from(value.length)).unwrap_or_default()
 }
 
-/// Takes one layer of backslashes off, with the letters and code points of JSON.
+/// Removes one layer of backslashes, including the letters and code points of JSON.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let (mut plain, mut rest, mut decoded) = (Vec::with_capacity(text.len()), text, Vec::new());
     while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
         plain.extend_from_slice(&rest[..at]);
-        // A pair of surrogates is twelve bytes long.
+        // A surrogate pair is twelve bytes long.
         let length = [12, 6, 2].into_iter().find(|length| {
             let sequence = rest.get(at..at + length);
             sequence.is_some_and(|sequence| json_text::decode(sequence, &mut decoded).is_some())
@@ -321,7 +324,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Returns the places and hashes of all windows of a text, which are at most 64 bits wide.
+/// Returns the positions and hashes of all windows of a text, which are at most 64 bits wide.
 fn windows(text: &[u8], width: u32) -> impl Iterator<Item = (usize, u64)> + '_ {
     let (first, rest) = text.split_at(text.len().min(width as usize / 8 - 1));
     let mut window = first.iter().fold(0_u64, |window, byte| (window << 8) | u64::from(*byte));

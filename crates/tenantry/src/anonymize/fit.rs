@@ -1,4 +1,4 @@
-//! Masks are fitted to types.
+//! Fits masks to types.
 
 use super::{
     DateShiftMask, FakeKind, FakeMask, HashMask, Mask, NoiseMask,
@@ -26,14 +26,14 @@ pub(super) struct Fitting<'a> {
     pub(super) mask: &'a Mask,
 }
 
-/// Why a mask does not fit, and what to do; with the number of the rule.
+/// Why a mask does not fit, and what to do, with the number of the rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Misfit {
     pub(super) rule: usize,
     pub(super) message: String,
 }
 
-/// Makes the mask of a column from the rules for it, in order. At most the last is without a path.
+/// Builds the mask of a column from its rules, in order. Only the last one can be without a path.
 pub(super) fn fit(
     rules: &[Fitting<'_>],
     shape: &Shape,
@@ -107,7 +107,7 @@ pub(super) fn fit(
                 .map(|(name, shape)| fit(&below_field(&rules, name), shape, data_type, column));
             Ok(Masker::Composite(fields.collect::<Result<_, _>>()?))
         }
-        // At any depth there may be nothing.
+        // At any depth there may be no match.
         _ => match rules.iter().find(|rule| !begins_at_any_depth(rule)) {
             None => Ok(Masker::Keep),
             Some(rule) => Err(misfit(
@@ -132,13 +132,13 @@ fn below_field<'a>(rules: &[Fitting<'a>], field: &str) -> Vec<Fitting<'a>> {
     })
 }
 
-/// Returns the rules that lead on below a step, up to the first that ends there.
+/// Returns the rules that continue below a step, up to the first that ends there.
 fn below<'a>(rules: &[Fitting<'a>], takes: impl Fn(&Step) -> bool) -> Vec<Fitting<'a>> {
     let mut below = Vec::new();
     for rule in rules {
         let steps = rule.path.as_ref().map_or(&[][..], Path::steps);
         let rest = match steps {
-            // Any depth stays, and its end is everywhere.
+            // `**` stays active, and can end anywhere.
             [Step::AnyDepth] => &[][..],
             [Step::AnyDepth, next, rest @ ..] if takes(next) => rest,
             [Step::AnyDepth, ..] => steps,
@@ -194,7 +194,7 @@ fn json_mask(mask: &Mask, column: &str) -> Result<JsonMask, String> {
     }
 }
 
-/// Fits a mask to a type that has no parts. The error says what to do.
+/// Fits a mask to a type without parts. The error says what to do.
 fn leaf(mask: &Mask, shape: &Shape, data_type: &str, column: &str) -> Result<Leaf, String> {
     let unfit = |advice: &str| Err(format!("{mask} does not fit {data_type}: {advice}"));
     if shape.is_json() && !matches!(mask, Mask::Constant(_)) {

@@ -1,4 +1,4 @@
-//! Foreign keys, whose two sides are masked alike or not at all.
+//! Foreign keys, whose two sides must be masked in the same way or not at all.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel, export::keys::foreign_keys};
 
-/// Returns the rules by which rows would not find the row that they refer to.
+/// Returns the rules that would break foreign keys.
 pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -> Vec<WrongRule> {
     let mut wrong = Vec::new();
     for key in foreign_keys(model) {
@@ -45,12 +45,12 @@ pub(super) fn check(model: &SchemaModel, tables: &BTreeMap<String, TablePlan>) -
     wrong
 }
 
-/// Returns `true` if values that refer to others still do. `to` is the column that is referred to, if it is masked.
+/// Returns `true` if references still match. `to` is the referenced column, if it is masked.
 fn agree(from: &ColumnPlan, to: Option<&ColumnPlan>, may_be_null: bool, is_single: bool) -> bool {
     if may_be_null && *from.masker() == Masker::Leaf(Leaf::Null) {
         return true;
     }
-    // All values that there were are still there.
+    // All previous values still exist.
     let to = to.filter(|to| !is_single || *to.select() != Select::Shuffle);
     let Some(to) = to else {
         return !from.is_masked() || is_single && *from.select() == Select::Shuffle;

@@ -65,14 +65,15 @@ pub(super) fn uuid(mut digest: [u8; 32], out: &mut Vec<u8>) {
     }
 }
 
-/// Hashes an integer as a column of integers does.
+/// Hashes an integer like a column of integers does.
 pub(super) fn integer(value: &[u8], row: &Row<'_>, out: &mut Vec<u8>) -> Result<Outcome, Unfit> {
     let number: i64 = text(value)?.parse().map_err(|_| Unfit::NotANumber)?;
     out.extend_from_slice(row.keyed.integers.map(number).to_string().as_bytes());
     Ok(if number == 0 { Outcome::Neutral } else { Outcome::Masked })
 }
 
-/// Hashes an integer as a column of integers does, and any other number to 15 digits, which every JSON parser keeps.
+/// Hashes an integer like a column of integers does, and any other number to 15 digits, which every JSON parser
+/// preserves.
 pub(super) fn number(
     value: &[u8],
     attempt: u8,

@@ -7,12 +7,12 @@ use super::key::{Key, Purpose, word};
 /// Rounds of the Feistel network. Four are enough in theory for large domains; small ones need more.
 const ROUNDS: u64 = 8;
 
-/// Maps integers to integers one to one, under a key, so that no integer but 0 is mapped to itself.
+/// A keyed one-to-one mapping of integers in which only 0 is mapped to itself.
 ///
-/// An integer keeps its sign, and it keeps the smallest of PostgreSQL's types that can hold it: what fits
-/// `smallint` is mapped to what fits `smallint`, and so on. That is why a `bigint` column and the `integer` column
-/// that refers to it agree. 0 is mapped to 0: it means "none" in many schemas, and if another integer were mapped
-/// to it, checks such as `id > 0` would fail.
+/// An integer keeps its sign, and still fits the smallest of PostgreSQL's types that can hold it: values of
+/// `smallint` are mapped to values of `smallint`, and so on. That is why a `bigint` column and the `integer` column
+/// that refers to it agree. 0 is mapped to 0: it means "none" in many schemas, and if another integer were mapped to
+/// it, checks such as `id > 0` would fail.
 #[derive(Clone)]
 pub(super) struct IntegerMap {
     keys: (u64, u64),
@@ -62,8 +62,8 @@ impl IntegerMap {
         }
     }
 
-    /// Returns what follows a number in the order that the network makes of its domain: `P⁻¹(P(x) + 1)`. All numbers
-    /// of the domain are one cycle then, and none is its own successor.
+    /// Returns the successor of a number in the order that the network imposes on its domain: `P⁻¹(P(x) + 1)`. All
+    /// numbers of the domain form one cycle, and none is its own successor.
     fn next(&self, number: u64, first: u64) -> u64 {
         let domain = Domain::of(number, first);
         let place = self.walk(number, domain, Self::encrypt);
@@ -71,7 +71,7 @@ impl IntegerMap {
         self.walk(place, domain, Self::decrypt)
     }
 
-    /// Repeats a permutation until its result is in the domain. It ends because the start is in the domain.
+    /// Repeats a permutation until its result is in the domain. It terminates because the start is in the domain.
     fn walk(&self, number: u64, domain: Domain, step: fn(&Self, u64, u32) -> u64) -> u64 {
         let mut number = step(self, number, domain.half);
         while !domain.contains(number) {

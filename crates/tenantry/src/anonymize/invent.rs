@@ -1,7 +1,7 @@
 //! Invented values, from the word lists of the crate `fake`.
 //!
-//! Only the lists are taken from there. What is chosen from them is decided here, so that a mask does not change with the version
-//! of a random number generator.
+//! Only the lists come from that crate. The choice from them is made here, so that a mask does not change with the
+//! version of a random number generator.
 
 use std::fmt::Write;
 
@@ -12,13 +12,13 @@ use super::{
     key::{Chooser, word},
 };
 
-/// Hexadecimal digits that a unique fake carries.
+/// The number of hexadecimal digits in a unique fake.
 const TAG_DIGITS: usize = 12;
 
 /// The longest text that is invented, in characters.
 const MAX_TEXT: usize = 1_000;
 
-/// How many fakes are tried if one is too long.
+/// The number of attempts if a fake is too long.
 const ATTEMPTS: usize = 8;
 
 /// Returns the fewest characters that a column must have room for.
@@ -73,7 +73,7 @@ pub(super) fn fitting(
     }
 }
 
-/// Returns a fake of any length. `length` is the length of the value, which only a text follows.
+/// Returns a fake of any length. `length` is the length of the value, which only affects a text.
 pub(super) fn plain(kind: FakeKind, chooser: &mut Chooser, length: usize) -> String {
     let first = |chooser: &mut Chooser| chooser.one_of(EN::NAME_FIRST_NAME);
     let last = |chooser: &mut Chooser| chooser.one_of(EN::NAME_LAST_NAME);
@@ -154,7 +154,7 @@ fn tagged(
             let mut address = "2001:db8".to_owned();
             let groups = [number >> 48, number >> 32, number >> 16, number];
             for group in groups.into_iter().chain([word(digest, 2), word(digest, 2) >> 16]) {
-                // PostgreSQL shortens zeros, which would make the text another one.
+                // PostgreSQL shortens zeros, which would change the text.
                 let _ = write!(address, ":{:x}", group as u16 | 0x1000);
             }
             address
@@ -214,7 +214,7 @@ fn lower(name: &str) -> String {
     letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// Cuts a text to some characters, and drops what would be a blank or a dot at its end then.
+/// Truncates a text to a number of characters, and drops a trailing blank or dot.
 fn cut(text: String, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text;

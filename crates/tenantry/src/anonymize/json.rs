@@ -1,7 +1,7 @@
 //! Values inside JSON, replaced in place.
 //!
-//! The text is not parsed into a tree: what no rule is for is copied byte by byte, so that the order of keys, keys that are there
-//! twice, blanks and digits that a float could not hold stay.
+//! The text is not parsed into a tree: parts without a rule are copied byte by byte, which preserves the order of
+//! keys, duplicate keys, whitespace and digits that a float could not hold.
 
 use super::{
     json_text::{decode, encode, string_length, value_length},
@@ -11,17 +11,17 @@ use super::{
     tally::Sink,
 };
 
-/// Masks for places in a document. The first whose path leads to a value, or to what holds it, is applied.
+/// Masks for places in a document. The first one whose path leads to a value, or to its container, is applied.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JsonMasker {
     pub(super) rules: Vec<(Path, JsonMask)>,
 }
 
-/// A mask for a place. At an object or an array it is applied to all that is in it.
+/// A mask for a place. On an object or an array it applies to everything inside.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum JsonMask {
     Keep,
-    /// A text of JSON that stands for the whole value.
+    /// A JSON text that replaces the whole value.
     Replace(String),
     /// Masks for strings and numbers. A number without one is masked like a string, and becomes one.
     Scalars {
@@ -88,7 +88,8 @@ struct Frame {
     winner: Option<usize>,
 }
 
-/// A walk over a document. `reached` holds, for each frame and then for the value to come, what is reached of each path.
+/// A walk over a document. For each frame and then for the next value, `reached` contains how much of each path is
+/// matched.
 struct Walk<'a> {
     masker: &'a JsonMasker,
     text: &'a [u8],
@@ -158,8 +159,8 @@ impl Walk<'_> {
         self.value(winner, row, sink, out)
     }
 
-    /// Reads a value, up to the first member of an object or an array. What is reached of the paths is at the end of
-    /// `reached`; it is taken away after a value that is complete.
+    /// Reads a value, up to the first member of an object or an array. The matched parts of the paths are at the end
+    /// of `reached`; they are removed after a complete value.
     fn value(
         &mut self,
         above: Option<usize>,
@@ -246,7 +247,7 @@ impl Walk<'_> {
         self.leave()
     }
 
-    /// Forgets what was reached at a value that is complete.
+    /// Removes what was matched at a complete value.
     fn leave(&mut self) -> Result<(), Unfit> {
         self.reached.truncate(self.reached.len() - self.masker.rules.len());
         Ok(())
@@ -269,7 +270,7 @@ impl Walk<'_> {
     }
 }
 
-/// Hands every string and number of a value that is replaced as a whole to the collector.
+/// Passes every string and number of a value that is replaced as a whole to the collector.
 fn collect_strings(value: &[u8], sink: &mut Sink<'_>, decoded: &mut Vec<u8>) {
     if !sink.collects() {
         return;
@@ -435,7 +436,7 @@ mod tests {
         })
     }
 
-    /// Replaces what `**.a` leads to in a tree.
+    /// Replaces the values at `**.a` in a tree.
     fn expected(json: &serde_json::Value) -> serde_json::Value {
         use serde_json::Value;
         match json {

@@ -50,7 +50,7 @@ pub(super) fn value_length(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Decodes what is between the quotes of a string.
+/// Decodes the text between the quotes of a string.
 pub(super) fn decode(inner: &[u8], value: &mut Vec<u8>) -> Option<()> {
     value.clear();
     let mut rest = inner;
@@ -74,7 +74,7 @@ pub(super) fn decode(inner: &[u8], value: &mut Vec<u8>) -> Option<()> {
                         rest = &rest[6..];
                         char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (low - 0xdc00))?
                     }
-                    // `json` may hold half a pair, which is no character.
+                    // `json` can contain half of a surrogate pair, which is not a character.
                     _ => char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER),
                 };
                 value.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());

@@ -10,8 +10,9 @@ const MIN_BYTES: usize = 16;
 
 /// The secret that hashes, fakes and shifts are derived from.
 ///
-/// With one key, equal values get equal masks in every table and every clone. Anyone with the key can test guesses against the masks,
-/// so keep it as confidential as the source. It is never serialised, and its `Debug` output is redacted.
+/// With one key, equal values get equal masks in every table and every clone. Anyone with the key can test guesses
+/// against the masks, so keep it as confidential as the source. It is never serialised, and its `Debug` output is
+/// redacted.
 ///
 /// # Examples
 ///
@@ -49,12 +50,12 @@ pub enum KeyError {
 
 crate::error_report::readable_debug!(KeyError);
 
-/// What a digest is for, so that one use says nothing about another.
+/// The purpose of a digest; digests for different purposes are independent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
     /// The mask of a value.
     Value = 1,
-    /// What is random about a row.
+    /// The randomness of a row.
     Row = 2,
     /// The shift of a person's dates.
     Shift = 3,

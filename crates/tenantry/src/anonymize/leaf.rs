@@ -13,13 +13,13 @@ use super::{
     template::Template,
 };
 
-/// Hexadecimal digits that keep the hashes of a table's values apart.
+/// The number of hexadecimal digits that keep the hashes of a table's values distinct.
 pub(super) const UNIQUE_DIGITS: usize = 10;
 
 /// How many masks are tried if one equals the value.
 const ATTEMPTS: u8 = 16;
 
-/// What is done with a value.
+/// The operation on a value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Leaf {
     Null,
@@ -64,14 +64,14 @@ pub(super) enum Leaf {
     },
 }
 
-/// What decides a shift.
+/// What determines a shift.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Per {
     Row,
     Column { name: String, at: Option<usize> },
 }
 
-/// The key, and what is derived from it once.
+/// The key, and values derived from it once.
 #[derive(Debug, Clone)]
 pub(super) struct Keyed {
     pub(super) key: Key,
@@ -93,7 +93,7 @@ pub(super) enum Outcome {
     Masked,
     /// It identifies no one and stays: 0 under a hash, an infinite date.
     Neutral,
-    /// The mask is the value itself, such as a constant that the value has already.
+    /// The mask equals the value, such as a constant that the value already has.
     Unchanged,
 }
 
@@ -138,8 +138,8 @@ impl Leaf {
         }
     }
 
-    /// Returns `true` if values that are equal but for their case get different masks only where nothing else
-    /// makes them equal, as in `citext`.
+    /// Returns `true` if values that differ only in case get different masks, except where they count as equal for
+    /// another reason, as in `citext`.
     pub(super) fn keeps_unique_without_case(&self) -> bool {
         match self {
             Self::HashText { digits, .. } => *digits >= UNIQUE_DIGITS,
@@ -149,7 +149,7 @@ impl Leaf {
         }
     }
 
-    /// Returns `true` if equal values get equal masks, wherever they are.
+    /// Returns `true` if equal values get equal masks everywhere.
     pub(super) fn is_joinable(&self) -> bool {
         match self {
             Self::Template { template, .. } => !template.names_row(),
@@ -165,24 +165,24 @@ impl Leaf {
         }
     }
 
-    /// Returns `true` if the mask may hold invented words.
+    /// Returns `true` if the mask can contain invented words.
     pub(super) fn invents(&self) -> bool {
         matches!(self, Self::Fake { .. } | Self::Template { .. })
     }
 
-    /// Returns `true` if no source value can come out as the mask of another row.
+    /// Returns `true` if no source value can be the mask of another row.
     pub(super) fn is_provable(&self) -> bool {
         !matches!(self, Self::Shift { .. } | Self::Noise { .. })
     }
 
-    /// Finds the column that decides a shift among those of a row.
+    /// Finds the column that determines a shift among those of a row.
     pub(super) fn resolve(&mut self, columns: &[String]) {
         if let Self::Shift { per: Per::Column { name, at }, .. } = self {
             *at = columns.iter().position(|column| column == name);
         }
     }
 
-    /// Appends the mask of a value that is not null.
+    /// Appends the mask of a non-null value.
     pub(super) fn mask(
         &self,
         value: &[u8],
@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(masked(&leaf, "ann"), masked(&leaf, "ann"));
         let fakes: HashSet<_> = (0..200).map(|number| masked(&leaf, &number.to_string())).collect();
         assert!(fakes.len() > 100);
-        // What the fake of a fake would be is never the fake itself.
+        // A fake is never its own fake.
         for fake in fakes {
             masked(&leaf, &fake);
         }
@@ -466,7 +466,8 @@ mod tests {
             day(&per_person, &row(&keyed, 1, &one)),
             day(&per_person, &row(&keyed, 2, &two))
         );
-        // Without a person the row decides, and it is known by its key whatever its number is.
+        // Without a person the row determines the shift, and it is identified by its key, independently of its
+        // number.
         assert_eq!(
             day(&per_person, &row(&keyed, 3, &other)),
             day(&shift(Per::Row), &row(&keyed, 9, &other))

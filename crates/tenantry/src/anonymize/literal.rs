@@ -2,16 +2,17 @@
 
 use super::{json_text::string_length, leaf::Unfit};
 
-/// What stands for an element or a field.
+/// The replacement of an element or a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Null,
     Value,
-    /// It stays as it was written.
+    /// It is unchanged.
     Same,
 }
 
-/// Writes an array anew, with each element that is not null replaced by what `each` appends. Dimensions and bounds stay.
+/// Rewrites an array, with each non-null element replaced by what `each` appends. Dimensions and bounds are
+/// unchanged.
 ///
 /// See [the syntax](https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO).
 pub(super) fn rewrite_array(
@@ -75,7 +76,7 @@ pub(super) fn rewrite_array(
     }
 }
 
-/// Writes a composite anew, with each field that is not null replaced by what `each` appends. The first argument is the number
+/// Rewrites a composite, with each non-null field replaced by what `each` appends. The first argument is the number
 /// of the field.
 ///
 /// See [the syntax](https://www.postgresql.org/docs/current/rowtypes.html#ROWTYPES-IO-SYNTAX).
@@ -113,7 +114,7 @@ pub(super) fn rewrite_composite(
     Ok(())
 }
 
-/// Reads a field up to a comma or the end; returns its length as it is written.
+/// Reads a field up to a comma or the end; returns its length as written.
 fn field_length(text: &[u8], field: &mut Vec<u8>) -> Option<usize> {
     field.clear();
     let (mut at, mut in_quotes) = (0, false);
@@ -147,7 +148,7 @@ fn unescape(text: &[u8], value: &mut Vec<u8>) {
     }
 }
 
-/// Appends a value in quotes. An array and a composite both read a backslash before a quote.
+/// Appends a quoted value. Both arrays and composites read a backslash before a quote.
 fn quote(value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for byte in value {

@@ -6,8 +6,8 @@ use super::{DateShiftMask, FakeKind, FakeMask, HashMask, NoiseMask, PartialMask,
 
 /// What happens to the values of a column.
 ///
-/// *Joinable* means that equal values stay equal in every column of every table; *unique* means that different values stay
-/// different. Null stays null under every mask.
+/// *Joinable* means that equal values stay equal in every column of every table; *unique* means that different values
+/// stay different. Null stays null under every mask.
 ///
 /// | mask | fits | joinable | unique |
 /// |---|---|---|---|
@@ -23,8 +23,9 @@ use super::{DateShiftMask, FakeKind, FakeMask, HashMask, NoiseMask, PartialMask,
 /// | [`Shuffle`](Self::Shuffle) | every type, whole values only | no | in a single column |
 /// | [`Sql`](Self::Sql) | every type, whole values only | no | with `unique` |
 ///
-/// A domain is masked like its base type, and an array element by element. Fields of a composite and values inside `json` need a
-/// rule with a path. A number inside `json` becomes a string under a template, a fake or a partial mask.
+/// A domain is masked like its base type, and an array element by element. Fields of a composite and values inside
+/// `json` need a rule with a path. A number inside `json` becomes a string under a template, a fake or a partial
+/// mask.
 ///
 /// # Examples
 ///
@@ -42,12 +43,12 @@ pub enum Mask {
     Keep,
     /// Replaces every value by null.
     Null,
-    /// Replaces every value by the same text. Inside `json`, a text that is valid JSON, such as `42` or `{}`, is inserted verbatim, and
-    /// any other as a string.
+    /// Replaces every value by the same text. Inside `json`, a text that is valid JSON, such as `42` or `{}`, is
+    /// inserted verbatim, and any other as a string.
     Constant(String),
-    /// Replaces every value by a text with placeholders: `{hash}` or `{hash:8}` for hexadecimal digits of the value's hash (32 by
-    /// default), `{row}` for the number of the row in its table, from 1, and each [`FakeKind`], such as `{first_name}`. Write `{{`
-    /// and `}}` for braces.
+    /// Replaces every value by a text with placeholders: `{hash}` or `{hash:8}` for hexadecimal digits of the value's
+    /// hash (32 by default), `{row}` for the number of the row in its table, from 1, and each [`FakeKind`], such as
+    /// `{first_name}`. Write `{{` and `}}` for braces.
     Template(String),
     /// Replaces values by their keyed hash (HMAC-SHA256).
     Hash(HashMask),

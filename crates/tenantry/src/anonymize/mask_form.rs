@@ -9,7 +9,7 @@ use super::{
     template::Template,
 };
 
-/// A mask as it is written: a table in which one key says which mask it is.
+/// A mask in its written form: a table in which one key names the mask.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Written {
@@ -35,7 +35,7 @@ struct Written {
     ignore_case: Option<bool>,
 }
 
-/// A constant, which TOML may write as a number or a truth value.
+/// A constant, which TOML can write as a number or a Boolean.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Scalar {
@@ -58,7 +58,7 @@ impl TryFrom<String> for TemplateText {
     }
 }
 
-/// What a rule can name as a mask.
+/// The masks that a rule can name.
 const SHAPES: &str = r#""keep", "null", "hash", "partial", "shuffle", or a table with one of constant, template, hash, fake, date_shift, noise, partial, sql, such as { fake = "email" }"#;
 
 impl Written {

@@ -6,14 +6,16 @@ use super::FakeKind;
 
 /// Options of [`Mask::Hash`](super::Mask::Hash).
 ///
-/// A text becomes lowercase hexadecimal digits, a `uuid` another `uuid` of version 4, and `bytea` 32 bytes. An integer becomes
-/// another integer of the same sign that fits the same integer types; 0 stays 0. Equal values have equal hashes in every column. If
-/// columns that must join have room for different numbers of digits, set `length` to what fits the shortest.
+/// A text becomes lowercase hexadecimal digits, a `uuid` another `uuid` of version 4, and `bytea` 32 bytes. An
+/// integer becomes another integer of the same sign that fits the same integer types; 0 stays 0. Equal values have
+/// equal hashes in every column. If columns that must join have room for different numbers of digits, set `length` to
+/// what fits the shortest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HashMask {
-    /// The number of hexadecimal digits, 1 to 64. Default: 32, or as many as fit the column. Unique columns need at least 10.
+    /// The number of hexadecimal digits, 1 to 64. Default: 32, or as many as fit the column. Unique columns need at
+    /// least 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<usize>,
     /// A prefix for hashed texts. Default: none.
@@ -59,7 +61,8 @@ impl HashMask {
 pub struct FakeMask {
     /// The kind of value.
     pub kind: FakeKind,
-    /// Whether to include 12 hexadecimal digits of the value's hash, so that different values stay different. Default: `false`.
+    /// Whether to include 12 hexadecimal digits of the value's hash, so that different values stay different.
+    /// Default: `false`.
     pub unique: bool,
     /// Whether texts that differ only in case get the same fake. Default: `false`; always `true` for `citext`.
     pub ignore_case: bool,
@@ -87,17 +90,18 @@ impl FakeMask {
 
 /// Options of [`Mask::DateShift`](super::Mask::DateShift).
 ///
-/// Dates of one row are shifted by the same number of days if their rules have the same `max_days` and `per`. The time of day does
-/// not change. `infinity` and `-infinity` stay and do not count as masked.
+/// Dates of one row are shifted by the same number of days if their rules have the same `max_days` and `per`. The
+/// time of day does not change. `infinity` and `-infinity` stay and do not count as masked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DateShiftMask {
     /// The largest shift in days, in either direction, from 1 to 365,000.
     pub max_days: u32,
-    /// What determines the shift. With `row`, the default, it is the primary key, or the row number in a table without one. With
-    /// the name of a column of the same table, all rows with the same value in that column are shifted equally, in any table, so the
-    /// intervals between a person's dates are preserved. Where that column is null, the row determines the shift.
+    /// What determines the shift. With `row`, the default, it is the primary key, or the row number in a table
+    /// without one. With the name of a column of the same table, all rows with the same value in that column are
+    /// shifted equally, in any table, so the intervals between a person's dates are preserved. Where that column is
+    /// null, the row determines the shift.
     #[serde(default = "row", skip_serializing_if = "is_row")]
     pub per: String,
 }
@@ -128,10 +132,12 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// Options of [`Mask::Noise`](super::Mask::Noise): the largest change, in either direction. Exactly one of the two must be set.
+/// Options of [`Mask::Noise`](super::Mask::Noise): the largest change, in either direction. Exactly one of the two
+/// must be set.
 ///
-/// A number keeps its sign and the precision and scale of its type, and changes by at least one unit of its last digit. `NaN`,
-/// the infinities and, with `percent`, 0 stay and do not count as masked. Equal numbers in different rows change differently.
+/// A number keeps its sign and the precision and scale of its type, and changes by at least one unit of its last
+/// digit. `NaN`, the infinities and, with `percent`, 0 stay and do not count as masked. Equal numbers in different
+/// rows change differently.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -160,8 +166,8 @@ impl NoiseMask {
 
 /// Options of [`Mask::Partial`](super::Mask::Partial).
 ///
-/// The middle of a text is replaced by `with`, which does not reveal its length. A text that is not longer than `first` and `last`
-/// together is replaced completely.
+/// The middle of a text is replaced by `with`, which does not reveal its length. A text that is not longer than
+/// `first` and `last` together is replaced completely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ use super::{
     tally::Sink,
 };
 
-/// What is done with a value of any type.
+/// The mask of a value of any type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Masker {
     Keep,
@@ -20,7 +20,7 @@ pub(super) enum Masker {
 }
 
 impl Masker {
-    /// Returns `true` if values stay as they are.
+    /// Returns `true` if values are unchanged.
     pub(super) fn is_keep(&self) -> bool {
         match self {
             Self::Keep => true,
@@ -60,7 +60,7 @@ impl Masker {
         }
     }
 
-    /// Appends the mask of a value that is not null.
+    /// Appends the mask of a non-null value.
     pub(super) fn mask(
         &self,
         value: &[u8],

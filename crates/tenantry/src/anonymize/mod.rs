@@ -1,8 +1,8 @@
 //! Masks for personal data in copies of tenants.
 //!
 //! [`Anonymize`] holds rules, written in Rust or TOML, that say what happens to which columns. All rules are checked
-//! against a schema before anything is copied. Rows are masked between the source and the copy, so the copy never contains an
-//! original value, not even in a dead row.
+//! against a schema before anything is copied. Rows are masked between the source and the copy, so the copy never
+//! contains an original value, not even in a dead row.
 //!
 //! ```text
 //!   rules ─▶ plan for a schema ─▶ COPY … TO STDOUT ─▶ masks ─▶ COPY … FROM STDIN ─▶ search for source values

@@ -5,9 +5,9 @@ use super::shape::Shape;
 /// What a name refers to. Each kind is expected in different types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// What only a text can be.
+    /// Something that only a text can be.
     Text,
-    /// What a number can be as well: a telephone number, a postcode.
+    /// Something that can also be a number: a telephone number, a postcode.
     TextOrNumber,
     /// A date of birth.
     Date,
@@ -22,7 +22,7 @@ impl Kind {
             Shape::Boolean | Shape::Enum(_) => false,
             Shape::Uuid => false,
             Shape::Date | Shape::Timestamp => self == Self::Date,
-            // An identifier that happens to be called after what it points to.
+            // An identifier that is named after what it refers to.
             Shape::Integer(_) => !is_key && matches!(self, Self::TextOrNumber | Self::Date),
             Shape::Numeric(_) | Shape::Float(_) => self == Self::TextOrNumber,
             Shape::Bytea => self == Self::TextOrBytes,
@@ -45,7 +45,7 @@ pub(super) fn holds_text(shape: &Shape) -> bool {
     }
 }
 
-/// Words that are personal wherever they stand in a name.
+/// Words that are personal anywhere in a name.
 const WORDS: &[(Kind, &str)] = &[
     (
         Kind::Text,
@@ -82,7 +82,7 @@ const WORDS: &[(Kind, &str)] = &[
     ),
 ];
 
-/// Words that are personal in a name without blanks, too, as in `customeremail`.
+/// Words that are also personal in a name without separators, as in `customeremail`.
 const LONG_WORDS: &[(Kind, &str)] = &[
     (
         Kind::Text,
@@ -94,7 +94,7 @@ const LONG_WORDS: &[(Kind, &str)] = &[
     (Kind::TextOrBytes, "password passwort"),
 ];
 
-/// Two words that are personal beside each other.
+/// Pairs of adjacent words that are personal together.
 const PAIRS: &[(&str, &str)] = &[
     ("tax", NUMBERS),
     ("vat", NUMBERS),
@@ -114,7 +114,7 @@ const PAIRS: &[(&str, &str)] = &[
 
 const NUMBERS: &str = "id number no nr code nummer";
 
-/// Things that have a name without being a person.
+/// Things that have a name but are not a person.
 const THINGS: &str = "file table column schema database index constraint host domain server service queue \
      job task worker event class type kind field key method function module package \
      template role group tag category label product plan project bucket folder path \
@@ -163,12 +163,12 @@ pub(super) fn name_of(name: &str) -> Option<Kind> {
     found.first().copied()
 }
 
-/// Returns `true` if a list of words with blanks between them holds a word.
+/// Returns `true` if a space-separated list contains a word.
 pub(super) fn holds(list: &str, word: &str) -> bool {
     list.split_whitespace().any(|known| known == word)
 }
 
-/// Cuts a name at underscores, between small and capital letters, and at digits; in lower case.
+/// Splits a name at underscores, between lower and upper case, and at digits; in lower case.
 fn words_of(name: &str) -> Vec<String> {
     let (mut words, mut word, mut was_lower) = (Vec::new(), String::new(), false);
     for character in name.chars() {

@@ -2,7 +2,7 @@
 
 use super::key::Chooser;
 
-/// How far a number is moved at most.
+/// The maximum change of a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Reach {
     /// A share of the number; 1 is all of it.
@@ -25,16 +25,16 @@ pub(super) enum Number {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moved {
     Done,
-    /// 0 has no share that it could be moved by; `NaN` and infinities have no neighbours.
+    /// 0 has no percentage that it could change by; `NaN` and infinities have no neighbours.
     Stays,
     NotANumber,
 }
 
-/// The digits that are moved; those after them stay.
+/// The number of digits that change; later ones are unchanged.
 const MAX_DIGITS: usize = 30;
 
 impl Number {
-    /// Moves a number and appends the result.
+    /// Changes a number and appends the result.
     pub(super) fn shift(
         self,
         text: &str,
@@ -65,8 +65,8 @@ impl Number {
     }
 }
 
-/// Moves a number that is written as digits. `max` is the highest number that its digits without the point make;
-/// `zeros` are digits at the end that the type rounds away.
+/// Changes a number that is written as digits. `max` is the highest number that its digits without the point can
+/// form; `zeros` is the number of trailing digits that the type rounds away.
 fn shift_decimal(
     text: &str,
     max: Option<i128>,

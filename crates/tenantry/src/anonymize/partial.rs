@@ -1,8 +1,8 @@
-//! Texts of which the ends are shown.
+//! Texts that keep their first and last characters.
 
 use super::PartialMask;
 
-/// Appends a text with its ends alone. Another attempt has a longer middle.
+/// Appends only the ends of a text. Another attempt has a longer middle.
 pub(super) fn partial(
     value: &str,
     mask: &PartialMask,
@@ -17,7 +17,7 @@ pub(super) fn partial(
     };
     let place = |at: usize| value.char_indices().nth(at).map_or(value.len(), |(place, _)| place);
     out.extend_from_slice(&value.as_bytes()[..place(first)]);
-    // Repeated where it stands in the value already.
+    // Repeated if the value already contains it there.
     for _ in 0..=attempt {
         out.extend_from_slice(mask.with.as_bytes());
     }
@@ -33,7 +33,7 @@ pub(super) fn partial(
     }
 }
 
-/// Cuts what was appended since `start` to some characters.
+/// Truncates the text appended since `start` to a number of characters.
 pub(super) fn cut(out: &mut Vec<u8>, start: usize, limit: usize) {
     let is_first = |byte: &u8| byte & 0xc0 != 0x80;
     let end = out[start..].iter().enumerate().filter(|(_, byte)| is_first(byte)).nth(limit);

@@ -1,6 +1,7 @@
 //! Places inside a document, an array or a composite.
 
-/// A path: keys and fields by dots, `[*]` any element of an array, `*` any key or field, `**` any depth.
+/// A path: keys and fields separated by dots, `[*]` for any element of an array, `*` for any key or field, `**` for
+/// any depth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Path {
     steps: Vec<Step>,
@@ -15,7 +16,7 @@ pub(super) enum Step {
     AnyDepth,
 }
 
-/// The places in a path that have been reached on the way to a value, as bits: bit `n` says that `n` steps are done.
+/// The positions in a path that are reached on the way to a value, as bits: bit `n` means that `n` steps are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reached(u64);
 
@@ -23,7 +24,7 @@ pub(super) struct Reached(u64);
 const MAX_STEPS: usize = 60;
 
 impl Path {
-    /// Reads a path. The error says what is wrong and what to write.
+    /// Parses a path. The error says what is wrong and what to write.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
             let example = "write keys with dots, such as contact.email, items[*].name or **.email";
@@ -60,12 +61,12 @@ impl Path {
         Self { steps: steps.to_vec() }
     }
 
-    /// Returns what is reached before any step.
+    /// Returns the position before any step.
     pub(super) fn start(&self) -> Reached {
         self.with_depths(Reached(1))
     }
 
-    /// Returns what is reached below a key.
+    /// Returns the positions below a key.
     pub(super) fn below_key(&self, reached: Reached, key: &str) -> Reached {
         self.advance(reached, |step| match step {
             Step::Key(wanted) => wanted == key,
@@ -74,7 +75,7 @@ impl Path {
         })
     }
 
-    /// Returns what is reached below an element of an array.
+    /// Returns the positions below an array element.
     pub(super) fn below_element(&self, reached: Reached) -> Reached {
         self.advance(reached, |step| matches!(step, Step::AnyElement))
     }
@@ -99,7 +100,7 @@ impl Path {
         self.with_depths(Reached(next))
     }
 
-    /// `**` stands for no step as well.
+    /// `**` also matches zero steps.
     fn with_depths(&self, mut reached: Reached) -> Reached {
         for (at, step) in self.steps.iter().enumerate() {
             if *step == Step::AnyDepth && reached.0 & (1 << at) != 0 {
@@ -110,7 +111,7 @@ impl Path {
     }
 }
 
-/// Reads a key, which is in quotes where it holds a dot, a bracket or a star.
+/// Reads a key, which is quoted if it contains a dot, a bracket or a star.
 fn name(text: &str) -> Option<(Step, &str)> {
     if let Some(after) = text.strip_prefix("**") {
         return Some((Step::AnyDepth, after));

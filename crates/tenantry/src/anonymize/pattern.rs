@@ -1,10 +1,10 @@
-//! Which columns a rule is for.
+//! Patterns that select the columns of a rule.
 
 use crate::glob::is_like;
 
 /// The columns that a rule names: a table, a dot and a column, each with `*` and `?`.
 ///
-/// A name that holds a dot, a quote, `*` or `?` itself is written in double quotes, as in SQL.
+/// A name that contains a dot, a quote, `*` or `?` is written in double quotes, as in SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ColumnPattern {
     table: Part,
@@ -14,7 +14,7 @@ pub(super) struct ColumnPattern {
 /// One of the two names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
-    /// In quotes: nothing in it stands for other characters.
+    /// In quotes: no character is a wildcard.
     Exact(String),
     Glob(String),
 }
@@ -36,7 +36,7 @@ impl Part {
 }
 
 impl ColumnPattern {
-    /// Reads `table.column`. The error says what is wrong and what to write.
+    /// Parses `table.column`. The error says what is wrong and what to write.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
             let example = r#"write table.column, such as users.email, *.email or "a.b".c"#;
@@ -71,7 +71,7 @@ impl ColumnPattern {
     }
 }
 
-/// Reads a name up to the next dot; returns it with what follows.
+/// Reads a name up to the next dot; returns it with the rest.
 fn part(text: &str) -> Option<(Part, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find('.').unwrap_or(text.len());

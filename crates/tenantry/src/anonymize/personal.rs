@@ -118,8 +118,8 @@ impl fmt::Debug for Samples {
 impl Anonymize {
     /// Returns the columns that look personal and have no rule. `keep` is a rule, too.
     ///
-    /// Column names are recognised in English, German, French and Spanish. This is a safety net, not a guarantee: a column can hold
-    /// personal data without looking like it.
+    /// Column names are recognised in English, German, French and Spanish. This is a safety net, not a guarantee: a
+    /// column can hold personal data without looking like it.
     ///
     /// # Examples
     ///

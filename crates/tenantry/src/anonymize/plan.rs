@@ -29,7 +29,7 @@ pub(crate) struct ColumnPlan {
     pub(super) masker: Masker,
     /// The number of the rule that wins, from 1.
     pub(super) rule: Option<usize>,
-    /// What the mask of that rule is called.
+    /// The name of that rule's mask.
     pub(super) mask: String,
     /// The number of the column among all.
     pub(super) origin: u32,
@@ -49,7 +49,7 @@ pub(crate) enum Select {
     Column,
     /// An expression over the row.
     Sql(String),
-    /// Its values, exchanged among the rows of the table.
+    /// Its values, shuffled among the rows of the table.
     Shuffle,
 }
 
@@ -102,7 +102,7 @@ impl TablePlan {
         &self.primary_key
     }
 
-    /// Returns `true` if rows pass a [`RowMasker`](super::RowMasker), or if a column is not read directly.
+    /// Returns `true` if rows pass through a [`RowMasker`](super::RowMasker), or if a column is not read directly.
     pub(crate) fn is_masked(&self) -> bool {
         self.columns.iter().any(ColumnPlan::is_masked)
     }
@@ -134,8 +134,8 @@ impl ColumnPlan {
         self.select != Select::Column || !self.masker.is_keep()
     }
 
-    /// Returns `true` if the clone can be searched for the column's source values. It cannot if the client never sees them (SQL
-    /// expressions), or if one row's mask can be another row's value (shifts, noise, shuffling).
+    /// Returns `true` if the clone can be searched for the column's source values. It cannot if the client never sees
+    /// them (SQL expressions), or if one row's mask can be another row's value (shifts, noise, shuffling).
     pub(crate) fn is_provable(&self) -> bool {
         self.select == Select::Column && self.masker.leaves().into_iter().all(Leaf::is_provable)
     }

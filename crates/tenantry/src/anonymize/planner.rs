@@ -1,4 +1,4 @@
-//! Rules are resolved for the columns of a schema.
+//! Resolves rules for the columns of a schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +21,9 @@ impl Anonymize {
     ///
     /// # Errors
     ///
-    /// All rules that are wrong: a pattern that fits no column, a mask that does not fit the type, that makes null where null is
-    /// refused, that cannot keep a unique constraint, or that differs between the two sides of a foreign key.
+    /// [`WrongRules`] with every rule that is wrong: a pattern that matches no column, or a mask that does not fit
+    /// the type, produces null where null is not allowed, cannot preserve a unique constraint, or differs between the
+    /// two sides of a foreign key.
     pub fn check(&self, model: &SchemaModel) -> Result<(), WrongRules> {
         self.plan(model).map(|_| ())
     }
@@ -90,7 +91,7 @@ impl Anonymize {
     }
 }
 
-/// A rule whose texts have been read.
+/// A rule whose texts have been parsed.
 struct Read<'a> {
     number: usize,
     patterns: Vec<(&'a str, ColumnPattern)>,
@@ -253,7 +254,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Notes the patterns that fit no column.
+    /// Records the patterns that match no column.
     fn unused_patterns(&mut self) {
         for read in &self.rules {
             for (text, pattern) in &read.patterns {
@@ -300,7 +301,7 @@ fn root<'a>(model: &'a SchemaModel, partition: &str) -> Option<&'a str> {
         Some(&*model.objects.get_key_value(&ObjectKey::new(ObjectKind::Table, unquoted))?.0.name)
     };
     let mut top = parent(partition)?;
-    // There are no cycles; a model that was written by hand could hold one.
+    // There are no cycles in a real schema, but a handwritten model can contain one.
     for _ in 0..64 {
         match parent(top) {
             Some(above) => top = above,
@@ -360,7 +361,7 @@ fn is_numbered(column: &Object) -> bool {
     column.get(Attribute::Identity).is_some() || default.contains("nextval(")
 }
 
-/// Returns `true` if a domain, or one that it is based on, refuses null.
+/// Returns `true` if a domain, or one that it is based on, is not null.
 fn domain_is_not_null(model: &SchemaModel, data_type: &str) -> bool {
     domains(model, data_type).iter().any(|(_, domain)| domain.has(Attribute::NotNull))
 }

@@ -33,7 +33,7 @@ impl<'a> Row<'a> {
         self.fields.get(at).copied().filter(|field| *field != copy_text::NULL)
     }
 
-    /// Returns what is random about the row: a hash of its primary key, or of its number where it has none.
+    /// Returns the randomness of the row: a hash of its primary key, or of its number if it has none.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut parts = vec![self.table.as_bytes(), b"\0"];
         let number = self.number.to_be_bytes();
@@ -49,8 +49,8 @@ impl<'a> Row<'a> {
 
 /// Masks the rows of a table.
 ///
-/// It expects what `COPY (select …) TO STDOUT` writes with `client_encoding` UTF8, `DateStyle` ISO and `bytea_output` hex, and writes
-/// what `COPY … FROM STDIN` reads. Fields without a mask are copied byte by byte.
+/// It expects the output of `COPY (select …) TO STDOUT` with `client_encoding` UTF8, `DateStyle` ISO and
+/// `bytea_output` hex, and writes the input of `COPY … FROM STDIN`. Fields without a mask are copied byte by byte.
 #[derive(Debug)]
 pub(crate) struct RowMasker {
     table: String,
@@ -141,11 +141,11 @@ impl RowMasker {
         Self { collector: Some(collector), ..self }
     }
 
-    /// Appends rows with their values masked. The input holds whole lines.
+    /// Appends rows with their values masked. The input consists of complete lines.
     ///
     /// # Errors
     ///
-    /// [`MaskError`] when a value does not have the format of its type. Discard what was appended until then.
+    /// [`MaskError`] if a value does not have the format of its type. Discard what was appended until then.
     pub(crate) fn mask_chunk(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
         out.reserve(input.len() + input.len() / 4);
         let (mut fields, mut mask) = (Vec::with_capacity(self.columns.len()), Vec::new());
@@ -193,7 +193,7 @@ impl RowMasker {
             fields,
             identity: &self.identity,
         };
-        // Where the next field starts, if those before it are copied together.
+        // The start of the next field, if the fields before it are copied together.
         let (mut copied, mut start, mut next) = (0, 0, 0);
         for at in &self.masked {
             let Some(column) = self.columns.get_mut(*at) else { continue };
@@ -362,7 +362,7 @@ mod tests {
         for (column, tally) in masker.tallies() {
             assert_eq!((tally.rows, tally.masked, tally.unchanged), (1, 1, 0), "{column}");
         }
-        // The address, the city and the note; dates and numbers prove nothing, and the others are short.
+        // The address, the city and the note; dates and numbers prove nothing, and the others are too short.
         assert_eq!(masker.into_collector().unwrap().len(), 3);
     }
 

@@ -8,13 +8,13 @@ use super::{Key, KeyError, Mask, path::Path, pattern::ColumnPattern};
 
 /// Rules for masking personal data while a tenant's schema is copied.
 ///
-/// The first rule whose pattern matches a column wins. A rule with a path applies to a place inside the value, so a column can
-/// have several of them. A pattern is `table.column`, where `*` matches any characters and `?` matches one. Matching is
-/// case-sensitive and uses names as the catalog stores them.
+/// The first rule whose pattern matches a column wins. A rule with a path applies to a place inside the value, so a
+/// column can have several of them. A pattern is `table.column`, where `*` matches any characters and `?` matches
+/// one. Matching is case-sensitive and uses names as the catalog stores them.
 ///
-/// A rule for a partitioned table also applies to its partitions. A table that merely inherits from another needs separate rules.
-/// Columns without a rule are copied unchanged. In strict mode, the default, a schema is not cloned while a column without a rule
-/// looks personal; see [`Suspicion`](super::Suspicion).
+/// A rule for a partitioned table also applies to its partitions. A table that merely inherits from another needs
+/// separate rules. Columns without a rule are copied unchanged. In strict mode, the default, a schema is not cloned
+/// while a column without a rule looks personal; see [`Suspicion`](super::Suspicion).
 ///
 /// # Examples
 ///
@@ -94,9 +94,9 @@ pub struct Rule {
     /// applies to columns that match any of them. Each pattern must match at least one column.
     #[serde(deserialize_with = "patterns")]
     pub columns: Vec<String>,
-    /// The place inside the value: keys of `json` and fields of composites, separated by dots; `[*]` is any element of an array, `*`
-    /// any key or field, `**` any depth. A path to an object or array covers every string and number in it. Keys are never masked.
-    /// Default: the whole value.
+    /// The place inside the value: keys of `json` and fields of composites, separated by dots; `[*]` is any element
+    /// of an array, `*` any key or field, `**` any depth. A path to an object or array covers every string and number
+    /// in it. Keys are never masked. Default: the whole value.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "path")]
     pub path: Option<String>,
     /// The mask.
@@ -163,8 +163,8 @@ impl Anonymize {
     ///
     /// # Errors
     ///
-    /// [`RulesError`] when the text is not TOML, or when an option, pattern, path, template or mask is invalid. Whether the rules fit a
-    /// schema is checked by [`check`](Self::check).
+    /// [`RulesError`] when the text is not TOML, or when an option, pattern, path, template or mask is invalid.
+    /// Whether the rules fit a schema is checked by [`check`](Self::check).
     pub fn from_toml(text: &str) -> Result<Self, RulesError> {
         let rules: Self = toml::from_str(text).map_err(|error| {
             let position = error.span().map(|span| {
@@ -219,7 +219,8 @@ impl Anonymize {
         Self { key: Some(key), ..self }
     }
 
-    /// Reads the key from the variable that [`key_env`](Self::key_env) names, unless a key is already set or no variable is named.
+    /// Reads the key from the variable that [`key_env`](Self::key_env) names, unless a key is already set or no
+    /// variable is named.
     ///
     /// # Errors
     ///
@@ -258,7 +259,7 @@ struct Checked(String);
 
 impl<'de> Deserialize<'de> for Checked {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // An error inside of a visitor is told with the place of the pattern, and not of the whole list.
+        // An error inside a visitor is reported with the position of the pattern, and not of the whole list.
         deserializer.deserialize_str(PatternVisitor)
     }
 }

@@ -1,4 +1,4 @@
-//! What values of a type look like to a mask.
+//! The shape of a type's values, as far as masks are concerned.
 
 use crate::schema::{Attribute, ObjectKey, ObjectKind, SchemaModel};
 
@@ -8,9 +8,9 @@ pub(super) enum Shape {
     Text {
         /// The most characters.
         limit: Option<usize>,
-        /// Texts that differ in case only are equal: `citext`.
+        /// Texts that differ only in case are equal: `citext`.
         folds_case: bool,
-        /// Blanks at the end do not count: `character`.
+        /// Trailing blanks are insignificant: `character`.
         is_padded: bool,
     },
     Uuid,
@@ -31,11 +31,11 @@ pub(super) enum Shape {
     Array(Box<Shape>),
     /// The fields with their names.
     Composite(Vec<(String, Shape)>),
-    /// Anything else; no mask but those for all types fits.
+    /// Any other type; only masks for all types fit.
     Other,
 }
 
-/// How deep types are followed. A table can have a column of a type that contains its own row type.
+/// The maximum depth to which types are followed. A table can have a column of a type that contains its own row type.
 const MAX_DEPTH: usize = 16;
 
 impl Shape {

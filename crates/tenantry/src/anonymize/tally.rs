@@ -22,7 +22,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds what was done to other rows of the column.
+    /// Adds the counts of other rows of the column.
     pub(crate) fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.nulls += other.nulls;
@@ -52,7 +52,7 @@ impl Sink<'_> {
         let outcome = leaf.mask(value, row, out)?;
         self.count(outcome);
         if outcome != Outcome::Neutral && leaf.is_provable() {
-            // Blanks at the end are those that fill up `character`.
+            // Trailing blanks are the padding of `character`.
             self.collect(value.trim_ascii_end());
         }
         Ok(outcome)

@@ -23,7 +23,7 @@ enum Part {
 }
 
 impl Template {
-    /// Reads a template. The error says what is wrong and what to write.
+    /// Parses a template. The error says what is wrong and what to write.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
         while let Some(at) = rest.find(['{', '}']) {

@@ -1,4 +1,4 @@
-//! Sample masks, to test the schema's check constraints with.
+//! Sample masks, for testing the schema's check constraints.
 
 use super::{
     Key,
@@ -25,7 +25,7 @@ pub(crate) struct Trial {
     pub(crate) samples: Vec<String>,
 }
 
-/// Values that are masked in a trial.
+/// The number of values masked in a trial.
 const SAMPLES: usize = 64;
 
 impl MaskPlan {
@@ -78,7 +78,7 @@ impl Trial {
     }
 }
 
-/// Returns what a check demands.
+/// Returns the condition of a check constraint.
 fn condition(definition: &str) -> Option<&str> {
     let rest = definition.strip_prefix("CHECK (")?;
     Some(&rest[..rest.rfind(')')?])
@@ -90,7 +90,7 @@ fn has_checks(model: &SchemaModel, data_type: &str) -> bool {
     domains.any(|(name, _)| model.parts_of(ObjectKind::Constraint, name).next().is_some())
 }
 
-/// Returns masks of invented values, unless they depend on the real ones.
+/// Returns masks of made-up values, unless they depend on the real ones.
 fn samples(table: &TablePlan, column: &ColumnPlan, keyed: &Keyed) -> Vec<String> {
     let leaf = match column.masker() {
         Masker::Leaf(leaf) if *column.select() == Select::Column => leaf,
@@ -111,7 +111,7 @@ fn samples(table: &TablePlan, column: &ColumnPlan, keyed: &Keyed) -> Vec<String>
     samples
 }
 
-/// Invents a value that a mask is made of.
+/// Makes up an input value for a mask.
 fn value(shape: &Shape, number: u64) -> Option<String> {
     Some(match shape {
         Shape::Uuid => format!("00000000-0000-4000-8000-{number:012}"),

@@ -1,4 +1,4 @@
-//! What must stay unique.
+//! Uniqueness that masks must preserve.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use crate::schema::{
     lint::index::{Index, column_of},
 };
 
-/// Columns and expressions that no two rows have alike.
+/// Columns and expressions that are unique together.
 #[derive(Debug)]
 struct Unique<'a> {
-    /// What it is called in messages.
+    /// Its name in messages.
     name: &'a str,
     elements: Vec<Element<'a>>,
     nulls_collide: bool,
@@ -30,11 +30,11 @@ enum Element<'a> {
     /// A column in lower or upper case.
     Folded(String),
     Expression(&'a str),
-    /// A column or expression that is compared by something else than equality.
+    /// A column or expression that is compared with an operator other than equality.
     Compared(&'a str),
 }
 
-/// What a mask does to the values of a column.
+/// The effect of a mask on the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
     /// Different values stay different.
@@ -54,7 +54,7 @@ pub(super) fn primary_key(model: &SchemaModel, table: &str) -> Vec<String> {
     elements.into_iter().filter_map(column_of).collect()
 }
 
-/// Returns the rules that cannot keep a unique or exclusion constraint, or a unique index, of a table.
+/// Returns the rules that cannot preserve a unique or exclusion constraint, or a unique index, of a table.
 pub(super) fn check(model: &SchemaModel, table: &TablePlan) -> Vec<WrongRule> {
     if !table.is_masked() {
         return Vec::new();
@@ -183,7 +183,7 @@ impl<'a> Element<'a> {
             ["lower(", "upper("].into_iter().find_map(|function| text.strip_prefix(function));
         let inner = folded.and_then(|rest| rest.split_once(')')).map(|(inner, _)| inner);
         let inner = inner.map(|inner| inner.trim_start_matches('('));
-        // `column_of` lets a sort order follow, which would be an operator here.
+        // `column_of` allows a sort order to follow, which would be an operator here.
         let is_name = |inner: &&str| {
             inner.starts_with('"') == inner.ends_with('"')
                 && (inner.starts_with('"') || !inner.contains(' '))
@@ -229,7 +229,7 @@ impl<'a> Element<'a> {
 }
 
 impl Unique<'_> {
-    /// Returns the columns whose masks can make rows alike.
+    /// Returns the columns whose masks can make rows equal.
     fn colliding<'t>(&self, table: &'t TablePlan, sets: &[Unique<'_>]) -> Vec<&'t ColumnPlan> {
         let elements = self.elements.iter();
         let colliding =
@@ -240,7 +240,7 @@ impl Unique<'_> {
             .collect()
     }
 
-    /// Returns `true` if some of its columns stay unique by themselves: another key of columns that are not null.
+    /// Returns `true` if some of its columns are unique on their own: another key of non-null columns.
     fn holds_another(&self, table: &TablePlan, sets: &[Unique<'_>]) -> bool {
         let own: BTreeSet<_> = self.plain_columns().collect();
         sets.iter().any(|other| {
@@ -270,7 +270,7 @@ impl ColumnPlan {
     }
 }
 
-/// Returns `true` if a unique index over the column in lower case alone keeps texts apart that differ in case only.
+/// Returns `true` if a unique index on the lower-case column alone distinguishes texts that differ only in case.
 fn is_unique_without_case(column: &ColumnPlan, sets: &[Unique<'_>]) -> bool {
     let name = column.name();
     sets.iter().any(|set| {
@@ -279,10 +279,10 @@ fn is_unique_without_case(column: &ColumnPlan, sets: &[Unique<'_>]) -> bool {
     })
 }
 
-/// Returns what a mask does to a column of a set. `without_case` says that texts that differ in case only do not occur.
+/// Returns the effect of a mask on a column of a set. `without_case` means that no texts differ only in case.
 fn effect(column: &ColumnPlan, of: &Unique<'_>, without_case: bool) -> Effect {
     match column.select() {
-        // Values of other rows may meet values of other columns that they did not stand beside.
+        // Values of other rows can be combined with values of other columns that they were not combined with before.
         Select::Shuffle => match of.elements.len() {
             1 => Effect::Distinct,
             _ => Effect::Collides,
@@ -362,7 +362,7 @@ mod tests {
         Mask::Constant("x".to_owned())
     }
 
-    /// Returns `true` if a mask of `t.a` keeps what `add` has made unique.
+    /// Returns `true` if a mask of `t.a` preserves the uniqueness that `add` adds.
     fn keeps(mask: impl Into<Mask>, add: impl FnOnce(Example) -> Example) -> bool {
         let table = ["id bigint not null", "a text", "b text", "c public.citext", "d date"];
         let example = add(Example::new().table("t", &table).constraint("t", "PRIMARY KEY (id)"));
@@ -401,7 +401,7 @@ mod tests {
         for (definition, mask, expected) in [
             ("UNIQUE (a, b)", constant(), false),
             ("UNIQUE (a, b)", HashMask::default().into(), true),
-            // The key alone keeps the rows apart.
+            // The key alone distinguishes the rows.
             ("UNIQUE (a, id)", constant(), true),
             ("UNIQUE (a, b)", Mask::Shuffle, false),
             ("UNIQUE (a, id)", Mask::Shuffle, true),

@@ -11,7 +11,7 @@ crate::error_report::readable_debug!(WrongRules);
 
 /// A rule that does not fit a schema, and what to do about it.
 ///
-/// As text it is a sentence: `rule 3, users.email: hash does not fit boolean: …`.
+/// `Display` writes one sentence: `rule 3, users.email: hash does not fit boolean: …`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct WrongRule {

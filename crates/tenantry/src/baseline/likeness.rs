@@ -1,24 +1,24 @@
-//! Which versions of the migrations make a schema.
+//! Comparison of a schema with the versions of the migrations.
 
 use crate::schema::{
     Attribute, Difference, ObjectKey, ObjectKind, SchemaModel, compare, without_consequences,
 };
 
-/// A schema, compared with what each version makes.
+/// A schema, compared with the result of each version.
 #[derive(Debug)]
 pub(super) struct Likeness {
     model: SchemaModel,
-    /// The versions that make it; none is the empty schema.
+    /// The versions that produce it; `None` is the empty schema.
     pub(super) exact: Vec<Option<i64>>,
-    /// What is closest of the others.
+    /// The closest of the other versions.
     pub(super) nearest: Option<Nearest>,
 }
 
-/// A version that makes something else.
+/// A version that produces a different schema.
 #[derive(Debug)]
 pub(super) struct Nearest {
     pub(super) version: Option<i64>,
-    /// What the schema has that the version does not make, and the other way round.
+    /// Differences in both directions between the schema and the version's result.
     pub(super) differences: Vec<Difference>,
 }
 
@@ -27,7 +27,7 @@ impl Likeness {
         Self { model: without_records(model), exact: Vec::new(), nearest: None }
     }
 
-    /// Compares it with what a version makes.
+    /// Compares it with the result of a version.
     pub(super) fn compare_with(&mut self, version: Option<i64>, made: &SchemaModel) {
         let differences = differences(made, &self.model);
         if differences.is_empty() {
@@ -35,14 +35,14 @@ impl Likeness {
             return;
         }
         let known = self.nearest.as_ref().map_or(usize::MAX, |nearest| nearest.differences.len());
-        // Of two that are as close, the later one has more of the files.
+        // Of two equally close versions, the later one has applied more of the files.
         if differences.len() <= known {
             self.nearest = Some(Nearest { version, differences });
         }
     }
 }
 
-/// Leaves out the table of records, and all that belongs to it.
+/// Removes the table of records, and everything that belongs to it.
 pub(super) fn without_records(mut model: SchemaModel) -> SchemaModel {
     const TABLE: &str = "_sqlx_migrations";
     model.objects.retain(|key, object| {
@@ -52,14 +52,15 @@ pub(super) fn without_records(mut model: SchemaModel) -> SchemaModel {
     model
 }
 
-/// Finds what tells versions apart: not who owns a schema or may use it, nor the order of columns.
+/// Finds the differences that distinguish versions: not the owner or privileges of a schema, nor
+/// the order of columns.
 pub(super) fn differences(made: &SchemaModel, found: &SchemaModel) -> Vec<Difference> {
     let mut all = compare(made, found);
     all.retain(|difference| is_of_files(&difference.object, difference.change.attribute()));
     without_consequences(&all, made, found)
 }
 
-/// Returns `true` if an object, or one of its attributes, is what files make.
+/// Returns `true` if migration files create an object, or one of its attributes.
 pub(super) fn is_of_files(object: &ObjectKey, attribute: Option<Attribute>) -> bool {
     let is_around = matches!(
         object.kind,

@@ -1,4 +1,5 @@
-//! Baselines: tenants whose schemas were made by another tool, recorded as migrated up to the version that they have.
+//! Baselines: schemas created by another tool are recorded as migrated up to the version that they
+//! have.
 //!
 //! ```text
 //!   schemas without records ─▶ groups of equal ones ─▶ details of one of each ─┐
@@ -6,10 +7,10 @@
 //!   the migrations, one by one in a scratch schema ─▶ what each version makes ─┘
 //! ```
 //!
-//! [`TenantMigrator::baseline`](crate::migrate::TenantMigrator::baseline) compares each schema with what the migrations
-//! make, and records those that it has; no file is run in it.
-//! [`TenantMigrator::baseline_script`](crate::migrate::TenantMigrator::baseline_script) writes the first migration of a
-//! schema for which there are no files yet.
+//! [`TenantMigrator::baseline`](crate::migrate::TenantMigrator::baseline) compares each schema with
+//! the result of the migrations, and records those that it already has, without running a file in
+//! it. [`TenantMigrator::baseline_script`](crate::migrate::TenantMigrator::baseline_script) writes
+//! the first migration for a schema that has no files yet.
 
 mod likeness;
 mod options;

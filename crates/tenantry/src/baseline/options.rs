@@ -1,4 +1,4 @@
-/// Which migrations a baseline records.
+/// The migrations that a baseline records.
 ///
 /// # Examples
 ///
@@ -21,28 +21,29 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Finds the version of each tenant by its schema, so that tenants may have different ones.
+    /// Detects the version of each tenant by its schema, so tenants may have different ones.
     pub fn detected() -> Self {
         Self { to: None, unchecked: false, dry_run: false }
     }
 
-    /// Records the migrations up to this version, in schemas that are what these migrations make.
+    /// Records the migrations up to this version, in schemas that match their result.
     pub fn to(version: i64) -> Self {
         Self { to: Some(version), ..Self::detected() }
     }
 
-    /// Records without comparing. Default: `false`.
+    /// Records without a comparison. Default: `false`.
     ///
-    /// It needs a [version](Self::to). It is for migrations that cannot run in a scratch schema, because a role or an
-    /// extension is missing, and for schemas that differ in ways that no later migration minds.
+    /// Requires a [version](Self::to). Use it for migrations that cannot run in a scratch schema,
+    /// because a role or an extension is missing, and for schemas whose differences do not affect
+    /// later migrations.
     pub fn unchecked(mut self, unchecked: bool) -> Self {
         self.unchecked = unchecked;
         self
     }
 
-    /// Only compares, and tells what would be recorded. Default: `false`.
+    /// Only compares, and reports what would be recorded. Default: `false`.
     ///
-    /// The scratch schema is made and dropped in a dry run, too.
+    /// A dry run also creates and drops the scratch schema.
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self

@@ -1,4 +1,4 @@
-//! What a baseline has recorded, and in which schemas nothing.
+//! The result of a baseline.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -12,47 +12,49 @@ use crate::{
     table::Table,
 };
 
-/// What a baseline has recorded, or would record, with every tenant in it.
+/// What a baseline has recorded, or would record, for every tenant.
 ///
-/// As text it is a summary, with a table of those in which nothing is recorded.
+/// `Display` is a summary with a table of the tenants for which nothing is recorded.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says which tenants have no records yet; `into_result` makes them an error"]
 pub struct BaselineReport {
-    /// How it has ended.
+    /// How it ended.
     pub end: End,
-    /// Whether nothing was recorded, because it was only to be seen what would be.
+    /// Whether it was a dry run, which records nothing.
     pub dry_run: bool,
-    /// Tenants that there are, or that were named.
+    /// Number of tenants, or of named tenants.
     pub total: usize,
-    /// Tenants in which migrations are recorded now, without having been run.
+    /// Number of tenants whose migrations are now recorded, without having been run.
     pub marked: usize,
-    /// Tenants that had records before. They are left as they are.
+    /// Number of tenants that already had records. These are unchanged.
     pub has_records: usize,
-    /// Tenants without tables: a run of the migrations makes them.
+    /// Number of tenants without tables: a migration run creates them.
     pub empty: usize,
-    /// Tenants in which nothing is recorded, because their schema is not what the migrations make.
+    /// Number of tenants for which nothing is recorded, because their schema differs from the
+    /// result of the migrations.
     pub refused: usize,
-    /// Tenants that failed.
+    /// Number of tenants that failed.
     pub failed: usize,
-    /// Tenants that were not begun.
+    /// Number of tenants that were not started.
     pub not_started: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// The versions up to which tenants are marked, with how many.
+    /// The versions up to which tenants are marked, with their numbers.
     pub versions: Vec<BaselineVersion>,
-    /// Why a migration cannot run in a scratch schema: nothing was compared with it and with those after it.
+    /// Why a migration cannot run in a scratch schema: there is no comparison with it and later
+    /// ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<Failure>,
     /// Every tenant.
     pub tenants: Vec<TenantBaseline>,
 }
 
-/// How many tenants have a version.
+/// Number of tenants with a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -60,11 +62,11 @@ pub struct BaselineReport {
 pub struct BaselineVersion {
     /// The last version that is marked.
     pub version: i64,
-    /// Its file.
+    /// Its file name.
     pub file: Arc<str>,
-    /// Tenants.
+    /// Number of tenants.
     pub tenants: usize,
-    /// Files after it, which a run applies.
+    /// Number of later files, which a migration run applies.
     pub behind: usize,
 }
 
@@ -74,19 +76,19 @@ pub struct BaselineVersion {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantBaseline {
-    /// The tenant, as it was named.
+    /// The tenant id as given.
     pub tenant_id: Arc<str>,
-    /// Its schema, where that is known.
+    /// Its schema, if known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
-    /// What was found.
+    /// The outcome.
     #[serde(flatten)]
     pub outcome: BaselineOutcome,
 }
 
-/// What a baseline has found of a tenant.
+/// The outcome of a baseline for one tenant.
 ///
-/// As text it is a remark.
+/// `Display` is a remark.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case", rename_all_fields = "camelCase")]
@@ -97,45 +99,47 @@ pub enum BaselineOutcome {
         /// The version.
         version: i64,
     },
-    /// Migrations are recorded already.
+    /// Migrations were already recorded.
     HasRecords,
-    /// The schema holds nothing.
+    /// The schema is empty.
     Empty,
-    /// The schema is what another version makes than the one that was named.
+    /// The schema matches another version than the named one.
     OtherVersion {
-        /// The versions that make it; none where it is empty.
+        /// The matching versions; empty if the schema is empty.
         versions: Vec<i64>,
     },
-    /// Several versions make the same schema, as a file that changes only rows does. Name one of them.
+    /// Several versions produce the same schema, for example because a file changes only rows. Name
+    /// one of them.
     Ambiguous {
         /// The versions.
         versions: Vec<i64>,
     },
-    /// No version makes this schema.
+    /// No version matches this schema.
     Unlike {
-        /// The version that is closest; none is the empty schema.
+        /// The closest version; `None` is the empty schema.
         nearest: Option<i64>,
-        /// In how many ways it differs from that.
+        /// Number of differences from it.
         differences: usize,
-        /// The first of these ways.
+        /// The first differences.
         first: Vec<String>,
     },
-    /// A migration cannot run in a scratch schema, so that nothing was compared with it and those after it.
+    /// A migration cannot run in a scratch schema, so there is no comparison with it and later
+    /// ones.
     Unverified {
         /// The version that cannot run.
         version: Option<i64>,
     },
-    /// It has failed.
+    /// It failed.
     Failed {
-        /// Why.
+        /// The failure.
         error: Failure,
     },
-    /// It was not begun.
+    /// It was not started.
     NotStarted,
 }
 
 impl BaselineOutcome {
-    /// Returns it in snake case, as JSON names it.
+    /// Returns the outcome in snake case, as used in JSON.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -246,7 +250,7 @@ impl BaselineReport {
         self.tenants.iter().all(|tenant| tenant.outcome.is_success())
     }
 
-    /// Returns the report, or as an error if a tenant cannot be migrated now.
+    /// Converts the report into an error if a tenant cannot be migrated now.
     ///
     /// # Errors
     ///

@@ -21,17 +21,17 @@ use crate::{
     schema::{Fingerprint, SchemaModel, read::Subject},
 };
 
-/// How many differences are told of a schema that no version makes.
+/// Number of differences reported for a schema that matches no version.
 const TOLD: usize = 3;
 
-/// A tenant with what is known of it so far.
+/// A tenant and its current state.
 struct Entry {
     target: Target,
-    /// What is decided; none for one that is to be compared.
+    /// The decision; `None` until it is compared.
     outcome: Option<BaselineOutcome>,
 }
 
-/// Schemas that are alike have one likeness.
+/// Identical schemas share one comparison.
 struct Compared {
     likenesses: Vec<Likeness>,
     /// By the places of the entries.
@@ -41,15 +41,16 @@ struct Compared {
 }
 
 impl TenantMigrator {
-    /// Records which migrations schemas have that were made in another way, without running any: for an existing
-    /// database.
+    /// Records which migrations existing schemas already have, without running any: for a database
+    /// that was created in another way.
     ///
-    /// The migrations are run one by one in a scratch schema, which is dropped afterwards. A tenant's schema that is
-    /// what a version makes is recorded as migrated up to that version; with [`Baseline::to`], only where that is the
-    /// version. Nothing is recorded in another, and the report says which version is nearest. Owners, grants and the
-    /// order of columns are not compared, nor are names of schemas. Tenants that have records are left as they are.
+    /// The migrations are run one by one in a scratch schema, which is dropped afterwards. A
+    /// tenant's schema that matches the result of a version is recorded as migrated up to that
+    /// version; with [`Baseline::to`], only if it is that version. Otherwise nothing is recorded,
+    /// and the report names the closest version. Owners, grants, the order of columns and schema
+    /// names are not compared. Tenants that already have records are unchanged.
     ///
-    /// Run [`migrate_all`](Self::migrate_all) afterwards: it applies what tenants lack that are behind.
+    /// Run [`migrate_all`](Self::migrate_all) afterwards: it applies the missing migrations.
     ///
     /// # Examples
     ///
@@ -65,15 +66,16 @@ impl TenantMigrator {
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) when there are no migrations of tenants, none of the version that is named,
-    /// when it is to be unchecked and no version is named, and for the shared schema, whose records
-    /// [`mark_applied`](Self::mark_applied) writes; and when the tenants cannot be listed, the scratch schema cannot be
-    /// made, or the database cannot be reached. A migration that cannot run in the scratch schema is in the report.
+    /// [`Config`](ErrorKind::Config) when there are no tenant migrations, none of the named
+    /// version, when it is unchecked and no version is named, and for the shared schema, whose
+    /// records [`mark_applied`](Self::mark_applied) writes; and when the tenants cannot be listed,
+    /// the scratch schema cannot be created, or the database cannot be reached. A migration that
+    /// cannot run in the scratch schema is in the report.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, a tenant's records are written as a whole or not at all. The scratch schema may stay; the next
-    /// call removes it.
+    /// When dropped, a tenant's records are written completely or not at all. The scratch schema
+    /// may remain; the next call removes it.
     pub async fn baseline(
         &self,
         schemas: Schemas,
@@ -115,7 +117,7 @@ impl TenantMigrator {
         Ok(report.with_broken(broken))
     }
 
-    /// Finds out which version each schema has that is not decided yet.
+    /// Detects the version of each undecided schema.
     async fn detect(
         &self,
         baseline: &Baseline,
@@ -144,7 +146,7 @@ impl TenantMigrator {
         Ok(compared.broken)
     }
 
-    /// Records what was decided, version by version.
+    /// Records the decisions, version by version.
     async fn record(
         &self,
         entries: Vec<Entry>,
@@ -246,7 +248,8 @@ fn decide(baseline: &Baseline, likeness: &Likeness, broken: Option<&Failure>) ->
         },
         (None, _) if baseline.to.is_some() => BaselineOutcome::OtherVersion { versions: exact },
         (None, [version]) if likeness.exact.len() == 1 => match broken {
-            // What later files make was not seen: they may have been run, and have changed rows alone.
+            // The result of later files is unknown: they may have been run, and have changed only
+            // rows.
             Some(failure) => BaselineOutcome::Unverified { version: failure.version },
             None => BaselineOutcome::Marked { version: *version },
         },
@@ -276,11 +279,11 @@ fn of_tenant(target: &Target, outcome: BaselineOutcome) -> TenantBaseline {
     TenantBaseline { tenant_id: Arc::clone(&target.name), schema: target.schema(), outcome }
 }
 
-/// Returns what has come of recording a version.
+/// Returns the outcome of recording a version.
 fn outcome_of(result: &TenantMigration, version: i64) -> BaselineOutcome {
     match &result.outcome {
         Outcome::Marked => BaselineOutcome::Marked { version },
-        // Somebody else has recorded something meanwhile.
+        // Another process has recorded something meanwhile.
         Outcome::UpToDate => BaselineOutcome::HasRecords,
         Outcome::Failed { error } => BaselineOutcome::Failed { error: error.clone() },
         _ => BaselineOutcome::NotStarted,

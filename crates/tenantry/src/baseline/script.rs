@@ -1,4 +1,4 @@
-//! The first migration of a schema for which there are no files yet.
+//! The first migration for a schema that has no files yet.
 
 use super::likeness::{differences, is_of_files, without_records};
 use crate::{
@@ -10,35 +10,36 @@ use crate::{
     tenant::Ident,
 };
 
-/// A migration that makes a schema as it is now.
+/// A migration that recreates a schema in its current form.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 #[must_use = "it is not written anywhere"]
 pub struct BaselineScript {
-    /// The schema that it was made of.
+    /// The schema that it was created from.
     pub schema: String,
-    /// The text of the migration. No schema, owner or grant is named in it.
+    /// The text of the migration. It names no schema, owner or grant.
     pub sql: String,
-    /// Tables that it makes.
+    /// Number of tables that it creates.
     pub tables: usize,
-    /// What the schema has and the migration does not make: grants, default privileges, what is no part of a dump.
+    /// Parts of the schema that the migration does not create: grants, default privileges, objects
+    /// that are not part of a dump.
     pub left_out: Vec<String>,
-    /// How what the migration makes differs from the schema. It is empty when a schema that the migration has made can
-    /// be told from this one by nothing but owners and grants.
+    /// Differences between the migration's result and the schema. Empty if the two differ only in
+    /// owners and grants.
     pub differences: Vec<Difference>,
 }
 
-/// The version and name under which a script is tried.
+/// The version and name under which a script is tested.
 const TRIAL: (i64, &str) = (1, "baseline");
 
 impl TenantMigrator {
-    /// Writes the migration that makes a schema as it is now: the first file of a service whose schemas another tool has
-    /// made, so that new tenants get the same.
+    /// Writes a migration that recreates a schema in its current form: the first file of a service
+    /// whose schemas were created by another tool, so that new tenants get the same.
     ///
-    /// The statements are those of [`SchemaModel::ddl`], without the schema's name, owners and grants; the table
-    /// `_sqlx_migrations` is left out. The text is run in a scratch schema, and what it makes is compared with the
-    /// schema. Names of other schemas stay in it, as those of extensions: tell the
-    /// [`Lint`](crate::migrate::Lint) of them.
+    /// The statements are those of [`SchemaModel::ddl`], without the schema's name, owners and
+    /// grants, and without the table `_sqlx_migrations`. The text is run in a scratch schema, and
+    /// the result is compared with the schema. Names of other schemas, such as those of extensions,
+    /// remain: configure them in the [`Lint`](crate::migrate::Lint).
     ///
     /// # Examples
     ///
@@ -52,13 +53,15 @@ impl TenantMigrator {
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) when it is no name of a schema, [`Placement`](ErrorKind::Placement) when there is no
-    /// such schema, [`Migration`](ErrorKind::Migration) when the text cannot run in a scratch schema, such as one whose
-    /// functions name their schema.
+    /// [`Config`](ErrorKind::Config) when the name is not a valid schema name,
+    /// [`Placement`](ErrorKind::Placement) when there is no such schema,
+    /// [`Migration`](ErrorKind::Migration) when the text cannot run in a scratch schema, for
+    /// example because functions name their schema.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is changed but the scratch schema, which may stay when it is dropped; the next call removes it.
+    /// Only the scratch schema is changed. It may remain when the future is dropped; the next call
+    /// removes it.
     pub async fn baseline_script(&self, schema: &str) -> Result<BaselineScript, Error> {
         let schema = Ident::parse(schema).map_err(|error| {
             let attempted = "writing a baseline: what is given is no name of a schema";
@@ -99,7 +102,7 @@ fn cannot_run(schema: &Ident, failure: Failure) -> Error {
     Error::new(ErrorKind::Migration, attempted).with_source(failure)
 }
 
-/// Returns the statements without what a migration must not say.
+/// Returns the statements without those that a migration must not contain.
 fn text(model: &SchemaModel, left_out: &[String]) -> String {
     let mut bare = model.clone();
     bare.objects.retain(|key, _| is_of_files(key, None));
@@ -115,7 +118,7 @@ fn text(model: &SchemaModel, left_out: &[String]) -> String {
     text
 }
 
-/// Says what of a schema a migration does not make.
+/// Lists the parts of a schema that a migration does not create.
 fn left_out(model: &SchemaModel) -> Vec<String> {
     let has_grants = model
         .objects

@@ -5,50 +5,52 @@ use crate::{
     tenant::{Ident, TenantId, TenantRecord, TenantState},
 };
 
-/// A change of the list of tenants, for [`Catalog::write`](super::Catalog::write).
+/// A change to the list of tenants, for [`Catalog::write`](super::Catalog::write).
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum CatalogChange<'a> {
-    /// A tenant was created. While it has a [step](TenantRecord::step), it is not whole yet; only a catalog that
-    /// [keeps steps](super::Catalog::keeps_steps) is told of such a one.
+    /// A tenant was created. While it has a [step](TenantRecord::step), its creation is incomplete;
+    /// only a catalog that [keeps steps](super::Catalog::keeps_steps) receives such a record.
     Created(&'a TenantRecord),
-    /// A tenant is served from now on, or is not.
+    /// A tenant was activated or suspended.
     State(&'a TenantId, TenantState),
-    /// A tenant has got another id.
+    /// A tenant was renamed.
     Renamed {
-        /// The id that it had.
+        /// Its previous id.
         from: &'a TenantId,
-        /// What it is from now on.
+        /// Its new record.
         to: &'a TenantRecord,
     },
-    /// The creation of a tenant has gone on. Its step was `from`; when it is another one by now, somebody else
-    /// is at it, and [`UnknownTenant`](ErrorKind::UnknownTenant) is the answer. Without a next one it is whole,
-    /// and served from now on.
+    /// The creation of a tenant has advanced. Its previous step was `from`; if the recorded step
+    /// differs, another process is working on it, and the write must fail with
+    /// [`UnknownTenant`](ErrorKind::UnknownTenant). Without a next step it is complete, and active
+    /// from now on.
     Step {
         /// The tenant.
         tenant: &'a TenantId,
-        /// The step that it had.
+        /// The previous step.
         from: &'a str,
-        /// The step that it has from now on.
+        /// The next step.
         to: Option<&'a str>,
     },
-    /// A tenant was dropped. It may not be listed any more: a drop that was interrupted is finished.
+    /// A tenant was dropped. It may already be missing from the list, when an interrupted drop is
+    /// completed.
     Dropped(&'a TenantId),
 }
 
-/// What a [`Catalog`](super::Catalog) writes with.
+/// Context in which a [`Catalog`](super::Catalog) writes.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Write<'a> {
-    /// A connection in the transaction in which the container is changed. Names are not looked up in
-    /// the shared schema: qualify them.
+    /// A connection in the transaction that changes the container. The shared schema is not in its
+    /// search path: qualify names.
     pub conn: &'a mut PgConnection,
     /// The name of the shared schema.
     pub shared_schema: &'a Ident,
 }
 
 impl CatalogChange<'_> {
-    /// What comes of a change in a catalog that writes nothing.
+    /// Returns the result of a change for a catalog that writes nothing.
     pub(super) fn unwritten(self) -> Result<(), Error> {
         let (what, tenant) = match self {
             Self::Created(_) | Self::Dropped(_) => return Ok(()),

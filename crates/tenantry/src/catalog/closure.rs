@@ -8,7 +8,7 @@ use crate::{
 
 type Resolve = dyn Fn(TenantId) -> Answer<'static, Option<TenantRecord>> + Send + Sync;
 
-/// A catalog that is a closure: for tenants that are listed in another service.
+/// A catalog backed by a closure, for tenants that are listed in another service.
 ///
 /// It cannot list all tenants. Up to 100 look-ups run at a time.
 ///
@@ -24,7 +24,7 @@ type Resolve = dyn Fn(TenantId) -> Answer<'static, Option<TenantRecord>> + Send 
 pub struct CatalogFn(Box<Resolve>);
 
 impl CatalogFn {
-    /// Makes a catalog of a closure that looks one tenant up.
+    /// Creates a catalog from a closure that looks up one tenant.
     pub fn new<F, R>(resolve: F) -> Self
     where
         F: Fn(TenantId) -> R + Send + Sync + 'static,

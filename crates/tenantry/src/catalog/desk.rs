@@ -1,5 +1,5 @@
-//! Who waits for which id, and when the catalog is asked for them: all that wait at once, by one of
-//! those who wait.
+//! Batching of catalog look-ups: all waiting ids are asked for together, by one of the waiting
+//! requests.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,12 +18,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::tenant::TenantId;
 
-/// Where ids wait for their answers.
+/// Queue of ids that wait for their answers.
 ///
-/// A bounded number of shares ask the catalog. Whoever waits while one is free takes it, and asks for
-/// all ids that wait. There is no task for it: those whose ids were asked for drive the question, one of
-/// them at a time, and when that one is dropped, another goes on with the same question. It is given up
-/// when nobody waits for it any more.
+/// A bounded number of shares query the catalog. A request that waits while a share is free takes
+/// it, and asks for all waiting ids. There is no separate task: the requests whose ids are part of
+/// the query drive it, one at a time, and if that one is dropped, another continues the same query.
+/// The query is abandoned when no request waits for it.
 pub(super) struct Desk<A> {
     shares: Arc<Semaphore>,
     limits: Limits,
@@ -32,15 +32,15 @@ pub(super) struct Desk<A> {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Questions that are asked at a time.
+    /// Number of concurrent queries.
     pub(super) shares: usize,
-    /// Ids in one question.
+    /// Number of ids per query.
     pub(super) batch: usize,
-    /// New ids that wait.
+    /// Maximum number of waiting new ids.
     pub(super) waiting: usize,
 }
 
-/// Whether an id is looked up before those that nobody has heard of.
+/// Whether an id is looked up before unknown ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rank {
     Known,
@@ -48,18 +48,18 @@ pub(super) enum Rank {
 }
 
 struct Books<A> {
-    /// Where those who ask for an id wait, unless it was forgotten after the catalog was asked.
+    /// The ticket of each requested id, unless the id was forgotten after the query began.
     tickets: HashMap<TenantId, (u64, Weak<Ticket<A>>)>,
-    /// Tickets that wait to be asked for, by [`Rank`], oldest first.
+    /// Tickets that wait to be queried, by [`Rank`], oldest first.
     queues: [BTreeMap<u64, Weak<Ticket<A>>>; 2],
     next: u64,
 }
 
-/// An id that is looked up, for all who wait for it.
+/// A look-up of an id, shared by all requests that wait for it.
 pub(super) struct Ticket<A> {
     pub(super) id: TenantId,
     pub(super) since: Instant,
-    /// Tells tickets apart, and is their order.
+    /// Unique number of the ticket, which defines the order.
     turn: u64,
     rank: Rank,
     desk: Arc<Desk<A>>,
@@ -67,10 +67,10 @@ pub(super) struct Ticket<A> {
     changed: Notify,
 }
 
-/// A place among those who wait for an id.
+/// A place among the requests that wait for an id.
 pub(super) struct Joined<A> {
     pub(super) ticket: Arc<Ticket<A>>,
-    /// Whether nobody waited for it before.
+    /// `true` if no other request waited for it before.
     pub(super) first: bool,
 }
 
@@ -83,24 +83,24 @@ enum State<A> {
 #[derive(Debug, Clone)]
 pub(super) struct Answered<A> {
     pub(super) answer: A,
-    /// Whether the id was forgotten while the catalog was asked: the answer may be older than that.
+    /// `true` if the id was forgotten during the query: the answer may be older than that.
     pub(super) outdated: bool,
 }
 
-/// A question that is under way.
+/// A query that is under way.
 struct Batch {
-    /// Locked by whoever drives it. Nothing once it has ended.
+    /// Locked by the request that drives it. `None` once it has ended.
     work: tokio::sync::Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
-/// Ids that are asked for together. Those that were not answered when it is dropped wait again.
+/// Ids that are queried together. Those not answered when it is dropped wait again.
 pub(super) struct Asking<A> {
     desk: Arc<Desk<A>>,
     tickets: Vec<Weak<Ticket<A>>>,
     pub(super) ids: Vec<TenantId>,
 }
 
-/// Asks the catalog, and [delivers](Asking::deliver) what it has answered.
+/// Queries the catalog, and [delivers](Asking::deliver) its answers.
 pub(super) type Ask<'a, A> = dyn Fn(Asking<A>) -> BoxFuture<'static, ()> + Send + Sync + 'a;
 
 impl<A> Desk<A> {
@@ -110,7 +110,7 @@ impl<A> Desk<A> {
         Arc::new(Self { shares, limits, books: Mutex::new(books) })
     }
 
-    /// Joins those who wait for an id, or is the first. Nothing when too many wait.
+    /// Joins the requests that wait for an id, or is the first. `None` if too many wait.
     pub(super) fn join(self: &Arc<Self>, id: &TenantId, rank: Rank) -> Option<Joined<A>> {
         let mut books = self.books.lock();
         if let Some(ticket) = books.tickets.get(id).and_then(|(_, ticket)| ticket.upgrade()) {
@@ -135,7 +135,7 @@ impl<A> Desk<A> {
         Some(Joined { ticket, first: true })
     }
 
-    /// Forgets an id, such that no answer to a question that was asked before is kept.
+    /// Forgets an id, so that no answer to an earlier query is kept.
     pub(super) fn forget(&self, id: &str, forget: impl FnOnce()) {
         let mut books = self.books.lock();
         let ticket = books.tickets.get(id).and_then(|(_, ticket)| ticket.upgrade());
@@ -143,12 +143,12 @@ impl<A> Desk<A> {
             books.tickets.remove(id);
         }
         forget();
-        // The last one to let go of a ticket takes the lock.
+        // Dropping the last reference to a ticket takes the lock.
         drop(books);
         drop(ticket);
     }
 
-    /// Forgets all ids, such that no answer to a question that was asked before is kept.
+    /// Forgets all ids, so that no answer to an earlier query is kept.
     pub(super) fn forget_all(&self, forget: impl FnOnce()) {
         let mut books = self.books.lock();
         let mut held = Vec::new();
@@ -164,7 +164,7 @@ impl<A> Desk<A> {
         drop(books);
     }
 
-    /// Asks for those who wait, the known ones first.
+    /// Queries the waiting ids, known ones first.
     fn start(self: &Arc<Self>, share: OwnedSemaphorePermit, ask: &Ask<'_, A>) {
         let mut chosen = Vec::new();
         {
@@ -190,7 +190,7 @@ impl<A> Desk<A> {
             work.await;
         });
         let batch = Arc::new(Batch { work: tokio::sync::Mutex::new(Some(work)) });
-        // Nobody drives it to its end before all know that they were asked for.
+        // The query must not finish before all its requests know that they are part of it.
         let held = batch.work.try_lock();
         for ticket in chosen {
             ticket.turn_to(State::Asked(Arc::clone(&batch)));
@@ -200,19 +200,19 @@ impl<A> Desk<A> {
 }
 
 impl<A: Clone> Ticket<A> {
-    /// Waits for the answer, and drives the question when it is this one's turn.
+    /// Waits for the answer, and drives the query when it is this request's turn.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, another one who waits goes on with the same question.
+    /// When dropped, another waiting request continues the same query.
     ///
     /// # Panics
     ///
-    /// When the question panics: in the one who drove it. The others ask anew.
+    /// When the query panics: in the request that drove it. The others query again.
     pub(super) async fn answer(self: &Arc<Self>, ask: &Ask<'_, A>) -> Answered<A> {
         loop {
             let mut changed = pin!(self.changed.notified());
-            // From here on no change is missed.
+            // From here on, no change is missed.
             changed.as_mut().enable();
             let batch = match &*self.state.lock() {
                 State::Answered(answered) => return answered.clone(),
@@ -256,7 +256,7 @@ impl<A> Drop for Ticket<A> {
 }
 
 impl Batch {
-    /// Drives the question to its end, unless somebody does; then waits for that.
+    /// Drives the query to its end, unless another request does; then waits for that.
     async fn drive(&self) {
         let mut work = self.work.lock().await;
         let Some(question) = work.as_mut() else { return };
@@ -270,7 +270,7 @@ impl Batch {
 }
 
 impl<A> Asking<A> {
-    /// Hands over the answer for the id at this place, and has it kept unless it was forgotten
+    /// Delivers the answer for the id at this place, and keeps it unless it was forgotten
     /// meanwhile.
     pub(super) fn deliver(&self, place: usize, answer: A, keep: impl FnOnce()) {
         let Some(ticket) = self.tickets[place].upgrade() else { return };
@@ -325,7 +325,7 @@ mod tests {
         Desk::new(Limits { shares, batch, waiting })
     }
 
-    /// Answers each id with itself after so many turns of the runtime.
+    /// Answers each id with itself after this many turns of the runtime.
     fn echo(turns: usize) -> impl Fn(Asking<String>) -> BoxFuture<'static, ()> + Send + Sync {
         move |asking| {
             Box::pin(async move {
@@ -362,7 +362,7 @@ mod tests {
                         let turns = (client + round) % 4;
                         let asked = ask(&desk, &id, turns);
                         if (client + round).is_multiple_of(3) {
-                            // One that leaves, sooner or later.
+                            // A request that is dropped, sooner or later.
                             let leave = MS * u32::try_from(round % 3).unwrap() / 10;
                             let _ = timeout(leave, asked).await;
                         } else {

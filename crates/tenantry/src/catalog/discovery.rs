@@ -10,13 +10,14 @@ use crate::{
     tenant::{Ident, Isolation, Schema, TenantId, TenantRecord},
 };
 
-/// A catalog that looks at which schemas exist: a tenant is there when its schema is.
+/// A catalog that lists existing schemas: a tenant exists if its schema does.
 ///
-/// Nothing has to be kept beside the schemas themselves. Tenants found in this way are active and
-/// have no attributes; [`map_records`](crate::ManagerBuilder::map_records) adds roles and settings.
+/// No state is kept beside the schemas themselves. All tenants are active and have no attributes;
+/// [`map_records`](crate::ManagerBuilder::map_records) adds roles and settings.
 ///
-/// Every schema whose name the [template](crate::NameTemplate) makes counts, so give it a prefix, as in `tenant_{id}`.
-/// Where tenants' schemas have none, [`except`](Self::except) names those of others.
+/// Every schema whose name matches the [template](crate::NameTemplate) counts, so use a prefix, as
+/// in `tenant_{id}`. If tenants' schemas have none, exclude other schemas with
+/// [`except`](Self::except).
 ///
 /// # Examples
 ///
@@ -34,16 +35,18 @@ pub struct SchemaDiscovery {
 }
 
 impl SchemaDiscovery {
-    /// Treats every schema as a tenant's whose name the template makes.
+    /// Treats every schema whose name matches the template as a tenant's.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Leaves these schemas out, beside those named before. `*` stands for any text and `?` for one character.
+    /// Excludes these schemas, in addition to those excluded before. `*` matches any text and `?`
+    /// one character.
     ///
-    /// They are not listed, requests for them fail as [`UnknownTenant`](ErrorKind::UnknownTenant), and no tenant is
-    /// created in one. The shared schema, those of extensions and PostgreSQL's own are never tenants'.
+    /// They are not listed, requests for them fail as [`UnknownTenant`](ErrorKind::UnknownTenant),
+    /// and no tenant is created in them. The shared schema, the extension schemas and PostgreSQL's
+    /// own are always excluded.
     #[must_use]
     pub fn except<N: Into<String>>(mut self, schemas: impl IntoIterator<Item = N>) -> Self {
         self.except.extend(schemas.into_iter().map(Into::into));
@@ -54,7 +57,7 @@ impl SchemaDiscovery {
         self.except.iter().any(|pattern| is_like(schema, pattern))
     }
 
-    /// Returns the schema of a tenant; `None` when it is left out.
+    /// Returns the schema of a tenant; `None` if it is excluded.
     fn schema_of(
         &self,
         record: &TenantRecord,
@@ -67,8 +70,8 @@ impl SchemaDiscovery {
 }
 
 impl Catalog for SchemaDiscovery {
-    /// A tenant is what its schema is called, so there is nothing to write; there is no place to note
-    /// that one is suspended.
+    /// The schema name identifies the tenant, so there is nothing to write; a suspension cannot be
+    /// recorded.
     fn write<'a>(&'a self, _: Write<'a>, change: CatalogChange<'a>) -> Answer<'a, ()> {
         let written = match change {
             CatalogChange::Renamed { .. } => Ok(()),
@@ -123,7 +126,7 @@ impl Catalog for SchemaDiscovery {
         Box::pin(page::all(self, ask, None))
     }
 
-    /// A page begins after a schema.
+    /// A page begins after a schema name.
     fn list_page<'a>(&'a self, ask: Ask<'a>, from: Option<&'a str>) -> Answer<'a, Page> {
         Box::pin(async move {
             let template = ask.isolation.template();
@@ -162,7 +165,7 @@ impl Catalog for SchemaDiscovery {
     }
 }
 
-/// Keeps what the pool says about itself, and calls everything else a failure of the catalog.
+/// Keeps the pool's own errors, and converts all others to catalog errors.
 pub(super) fn failed(error: impl Into<Error>) -> Error {
     let error = error.into();
     if error.kind().is_of_statement() { Error::catalog(error) } else { error }

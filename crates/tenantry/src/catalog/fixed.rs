@@ -6,7 +6,7 @@ use crate::{
     tenant::{Ident, IdentError, Isolation, TemplateError, TenantId, TenantRecord},
 };
 
-/// A catalog that is a list in the program.
+/// A catalog with a fixed list of tenants.
 ///
 /// # Examples
 ///
@@ -22,7 +22,7 @@ use crate::{
 pub struct FixedCatalog(Vec<TenantRecord>);
 
 impl FixedCatalog {
-    /// Makes a catalog of these tenants.
+    /// Creates a catalog of these tenants.
     pub fn new(tenants: impl IntoIterator<Item = TenantRecord>) -> Self {
         Self(tenants.into_iter().collect())
     }
@@ -72,12 +72,13 @@ impl Catalog for FixedCatalog {
     }
 }
 
-/// Returns the container of a tenant: the one on record, or the one of the template.
+/// Returns the container of a tenant: the recorded one, or that of the template.
 pub(super) fn container_of(record: &TenantRecord, isolation: &Isolation) -> Result<Ident, Error> {
     match &record.container {
         Some(container) => Ok(container.clone()),
         None => isolation.container(&record.id).map_err(|error| {
-            // An id that leaves no room for the rest of the name is a bad id and not a bad catalog.
+            // An id that leaves no room for the rest of the name is an invalid id, not an invalid
+            // catalog.
             let kind = match error {
                 TemplateError::Ident(IdentError::TooLong { .. }) => ErrorKind::InvalidTenantId,
                 _ => ErrorKind::Placement,

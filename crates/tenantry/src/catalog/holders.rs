@@ -10,25 +10,25 @@ use crate::{
     tenant::{Ident, TenantId},
 };
 
-/// Which tenant has which container, for as long as the tenant is remembered or a handle of it is there.
+/// Maps containers to tenants, while a tenant is cached or a handle of it exists.
 #[derive(Default)]
 pub(super) struct Holders(Mutex<Books>);
 
 #[derive(Default)]
 struct Books {
     holders: HashMap<Ident, Holder>,
-    /// How many holders make it worth looking for those that are gone.
+    /// Number of holders at which unused ones are swept.
     sweep_at: usize,
 }
 
-/// Whoever uses a container: what is remembered of a tenant, and handles that are older.
+/// The users of a container: the cached tenant, and older handles.
 struct Holder {
     newest: Weak<Occupant>,
-    /// Usually none, so that a tenant takes no more memory than it has to.
+    /// Usually empty, so that a tenant takes no extra memory.
     older: Vec<Weak<Occupant>>,
 }
 
-/// The fewest holders that are swept.
+/// Minimum number of holders for a sweep.
 const FEW: usize = 128;
 
 impl Holders {
@@ -37,7 +37,7 @@ impl Holders {
         self.0.lock().rival(container, id)
     }
 
-    /// Notes the holder of a container, unless there is another one than the one that has `gone`.
+    /// Records the holder of a container, unless there is another one than the one that is `gone`.
     pub(super) fn claim(
         &self,
         container: &Ident,
@@ -68,8 +68,8 @@ impl Books {
         self.holders.get(container)?.id().filter(|holder| holder != id)
     }
 
-    /// Lets go of holders that are gone, each time that as many have come as there were: so there are
-    /// never more than twice as many as are in use, at a constant cost for each.
+    /// Removes unused holders whenever their number has doubled: so there are never more than twice
+    /// as many as are in use, at a constant amortized cost.
     fn sweep(&mut self) {
         if self.holders.len() < self.sweep_at.max(FEW) {
             return;
@@ -85,7 +85,7 @@ impl Holder {
         self.older.iter().chain([&self.newest])
     }
 
-    /// Returns the tenant that has the container, while anything of it is there.
+    /// Returns the tenant that has the container, while it is in use.
     fn id(&self) -> Option<TenantId> {
         self.all().find_map(Weak::upgrade)?.tenant().cloned()
     }

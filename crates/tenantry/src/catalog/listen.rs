@@ -10,14 +10,15 @@ use tokio_util::sync::CancellationToken;
 use super::Lookup;
 use crate::pool::Connector;
 
-/// How long to wait before listening is tried again.
+/// Delay before listening is retried.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Makes a task that forgets tenants as their changes are announced, until it is told to shut down. No
-/// connection is left then. Nothing when the catalog announces no changes, or somebody listens already.
+/// Creates a task that forgets tenants as their changes are announced, until the shutdown, which
+/// closes its connection. `None` if the catalog announces no changes, or another task already
+/// listens.
 ///
-/// Announcements that were made while nobody listened are lost, so everything is in doubt whenever the
-/// connection is lost, and again when there is another one.
+/// Announcements are lost while no task listens, so everything is in doubt whenever the connection
+/// is lost, and again when it is re-established.
 pub(crate) fn listen(
     connector: &Connector,
     lookup: &Lookup,
@@ -34,13 +35,12 @@ pub(crate) fn listen(
         let one = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let one = one.connect_lazy_with(connector.options().clone());
         shutdown.run_until_cancelled(listening.go_on(&connector, &one)).await;
-        // A listener that is dropped hands its connection back in a task of its own; this waits for it.
+        // A dropped listener returns its connection in a separate task; this waits for it.
         one.close().await;
     })
 }
 
-/// Somebody who listens. When it is dropped, another one may begin: the runtime that it ran on may have
-/// ended.
+/// An active listener. When it is dropped, another one may start: its runtime may have ended.
 struct Listening {
     lookup: Lookup,
     channel: String,
@@ -67,7 +67,7 @@ impl Listening {
     async fn once(&mut self, connector: &Connector, one: &PgPool) -> sqlx::Result<()> {
         one.set_connect_options(connector.primary().await?);
         let mut listener = PgListener::connect_with(one).await?;
-        // What was missed is to be known before there is another connection.
+        // The gap must be known before there is another connection.
         listener.eager_reconnect(false);
         listener.listen(&self.channel).await?;
         self.has_heard = true;

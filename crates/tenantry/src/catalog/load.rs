@@ -1,4 +1,4 @@
-//! How the catalog is asked for many ids at once, and what is made of its answers.
+//! Batched catalog queries, and the handling of their answers.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,11 +25,11 @@ use crate::{
     tenant::{Ident, Schema, SchemaOid, TenantId, TenantRecord, TenantState},
 };
 
-/// What the catalog has said about each of the ids that it was asked for.
+/// The catalog's answer for each of the requested ids.
 pub(super) type Said = HashMap<TenantId, Result<Option<TenantRecord>, Arc<Error>>>;
 
 impl Lookup {
-    /// Asks the catalog, hands the answers over and remembers them.
+    /// Queries the catalog, delivers the answers and caches them.
     pub(super) async fn ask_for(&self, asked: &Asked, asking: Asking<Heard>) {
         let Inner { memory, outage, .. } = &*self.0;
         let began = memory.now();
@@ -64,7 +64,8 @@ impl Lookup {
         }
     }
 
-    /// Asks the catalog for ids, and the server for the schemas that their names stand for now.
+    /// Queries the catalog for ids, and the server for the schemas that their names currently refer
+    /// to.
     async fn heard(&self, asked: &Asked, ids: &[TenantId]) -> Result<Vec<Heard>, Error> {
         let inner = &*self.0;
         let mut said = inner.resolve(asked, ids).await?;
@@ -78,7 +79,7 @@ impl Lookup {
             .into_iter()
             .map(|placed| {
                 let (record, container) = placed?;
-                // A name is given away again; which schema it stands for now makes the handle's
+                // A name can be reused; the schema that it refers to now is part of the handle's
                 // identity.
                 let named = |seen: &HashMap<String, SchemaOid>| {
                     let there = seen.get(container.as_str());
@@ -102,7 +103,7 @@ impl Lookup {
         Ok(all)
     }
 
-    /// Looks up all at once whoever has one of the containers already.
+    /// Looks up, in one batch, the tenants that already have one of the containers.
     async fn see_rivals(
         &self,
         asked: &Asked,
@@ -118,9 +119,9 @@ impl Lookup {
         Ok(())
     }
 
-    /// Notes that a container is this tenant's. When it was another's before, and the catalog says that
-    /// it still is, two tenants would share their data, and this one is refused. If not, what is
-    /// remembered of the other one is out of date.
+    /// Records that a container belongs to this tenant. If it belonged to another one, and the
+    /// catalog confirms that it still does, two tenants would share their data, and this one is
+    /// refused. If not, the cached entry of the other one is outdated.
     async fn claim(
         &self,
         asked: &Asked,
@@ -141,7 +142,7 @@ impl Lookup {
                 {
                     return Ok(Err(collision(id, &rival)));
                 }
-                // Nobody knows what that one has.
+                // The other tenant's container is unknown.
                 Some(Err(error)) => return Ok(Err(Error::shared(error).with_tenant(&rival))),
                 _ => {}
             }
@@ -153,7 +154,7 @@ impl Lookup {
 }
 
 impl Inner {
-    /// Asks the catalog for tenants, and again when it may answer the next time.
+    /// Looks up tenants in the catalog, and retries transient failures.
     pub(super) async fn resolve(&self, asked: &Asked, ids: &[TenantId]) -> Result<Said, Error> {
         let most = self.retry.max_attempts;
         let told = asked.library.clone();
@@ -204,9 +205,9 @@ impl Inner {
         }
     }
 
-    /// Asks which schemas have these names, for a catalog that does not look at schemas itself. It has no
-    /// need of the server, and must not be kept waiting by it: where that has never answered, or does not
-    /// do so soon, the first session that is bound will tell.
+    /// Looks up which schemas have these names, for a catalog that does not inspect schemas itself.
+    /// Such a catalog does not depend on the server and must not be delayed by it: if the server
+    /// has never answered, or does not answer soon, the first session that is bound decides.
     async fn seen_now(
         &self,
         asked: &Asked,
@@ -226,15 +227,15 @@ impl Inner {
     }
 }
 
-/// How long a look at schemas may keep the answer of a catalog back.
+/// How long the look-up of schemas may delay the answer of a catalog.
 const SOON: Duration = Duration::from_millis(500);
 
-/// Whoever has waited for a connection in vain would only wait again.
+/// A request that timed out waiting for a connection would only wait again.
 fn is_worth_another_try(error: &Error) -> bool {
     error.is_transient() && !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Overloaded)
 }
 
-/// Refuses a record that is another tenant's.
+/// Refuses a record that belongs to another tenant.
 fn check(id: &TenantId, record: Option<TenantRecord>) -> Result<Option<TenantRecord>, Error> {
     match record {
         Some(record) if record.id != *id => {

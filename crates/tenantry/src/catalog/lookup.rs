@@ -28,17 +28,17 @@ use crate::{
     tenant::{Ident, Isolation, TenantId, TenantRecord, TenantState},
 };
 
-/// What has come of asking the catalog for one id.
+/// Result of asking the catalog for one id.
 #[derive(Debug, Clone)]
 pub(super) enum Heard {
     Verdict(Verdict),
-    /// The catalog has answered with what cannot be used.
+    /// The catalog has returned an unusable answer.
     Unusable(Arc<Error>),
     /// The catalog has not answered.
     NoAnswer(Arc<Error>),
 }
 
-/// Finds tenants: the catalog behind what is remembered of it. Cloning is cheap.
+/// Finds tenants: the catalog behind its cache. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Lookup(pub(super) Arc<Inner>);
 
@@ -52,26 +52,26 @@ pub(super) struct Inner {
     desk: Arc<Desk<Heard>>,
     max_waiting: usize,
     pub(super) timeout: Duration,
-    /// The library's share of connections. A catalog that is asked with connections has taken its share
-    /// at the desk.
+    /// The library's share of connections. A catalog that uses connections takes its share at the
+    /// desk.
     pub(super) connections: Option<Semaphore>,
     listening: AtomicBool,
 }
 
-/// How many look-ups of a catalog that takes no connections run at a time.
+/// Number of concurrent look-ups in a catalog that takes no connections.
 const ELSEWHERE: usize = 100;
 
 /// How often the catalog is asked again because the tenant was forgotten while it answered.
 const ATTEMPTS: usize = 3;
 
-/// How long a request waits for a tenant to be renewed that can be served without.
+/// How long a request waits for the renewal of a tenant that can be served without it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long after a renewal that has failed the next one is tried.
+/// Delay after a failed renewal before the next attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Lookup {
-    /// Makes one that takes so many connections at most.
+    /// Creates one that takes at most this many connections.
     pub(crate) fn new(
         options: &CatalogOptions,
         catalog: Box<dyn Catalog>,
@@ -100,7 +100,7 @@ impl Lookup {
         }))
     }
 
-    /// Finds a tenant, whatever its state. Callers that ask for one id at once wait for one answer.
+    /// Finds a tenant in any state. Concurrent callers for one id share one answer.
     ///
     /// # Cancel safety
     ///
@@ -140,7 +140,7 @@ impl Lookup {
         }
     }
 
-    /// Waits for the catalog, and again when the tenant was forgotten while it answered.
+    /// Waits for the catalog, and again if the tenant was forgotten while it answered.
     async fn load(&self, asked: &Asked, id: &TenantId, rank: Rank) -> Result<Verdict, Error> {
         let mut answered = self.answer_for(asked, id, rank).await?;
         for _ in 1..ATTEMPTS {
@@ -179,8 +179,7 @@ impl Lookup {
         ticket.answer(&ask).await
     }
 
-    /// Renews what is known of a tenant, and waits for that as long as it is worth it. It goes on
-    /// afterwards.
+    /// Renews the entry of a tenant and waits for a limited time. The renewal continues afterwards.
     async fn renewed(&self, asked: &Asked, known: &Known) -> Option<Heard> {
         let Inner { memory, desk, outage, .. } = &*self.0;
         if known.tried().is_some_and(|tried| memory.now() < tried + PAUSE) {
@@ -192,7 +191,7 @@ impl Lookup {
             let library = asked.library.clone();
             library.spawn(async move { drop(lookup.answer(&asked, &ticket).await) });
         }
-        // Where the runtime of the background has ended, it is this request that renews.
+        // If the background runtime has ended, this request itself renews.
         let goes_on = Arc::strong_count(&ticket) > 1;
         let patience = match outage.is_on() && goes_on {
             true => Duration::ZERO,
@@ -218,13 +217,14 @@ impl Lookup {
         }
     }
 
-    /// Lists all tenants. Each page may take as long as a look-up.
+    /// Lists all tenants. Each page has the timeout of a look-up.
     pub(crate) async fn list(&self, asked: &Asked) -> Result<Vec<TenantRecord>, Error> {
         let all = page::all(&*self.0.catalog, self.0.ask(asked), Some(self.0.timeout)).await?;
         Ok(all.into_iter().map(|record| self.0.rules.completed(record)).collect())
     }
 
-    /// Lists all tenants as [`list`](Self::list) does, and reads a page when the one before is used up.
+    /// Lists all tenants like [`list`](Self::list), and reads a page when the previous one is used
+    /// up.
     pub(crate) fn stream(
         &self,
         asked: &Asked,
@@ -243,24 +243,24 @@ impl Lookup {
         pages.try_flatten().boxed()
     }
 
-    /// Says whether tables of others are behind those of a tenant.
+    /// Returns `true` if a tenant's search path has tables of other schemas.
     pub(crate) fn tenants_see_others(&self) -> bool {
         self.0.rules.tenants_see_shared || self.0.rules.extensions.hold_tables()
     }
 
-    /// Returns the schemas behind a tenant's own in its search path.
+    /// Returns the schemas after a tenant's own in its search path.
     pub(crate) fn schemas_behind(&self) -> Vec<&Ident> {
         let rules = &self.0.rules;
         let shared = rules.tenants_see_shared.then_some(&rules.shared_schema);
         shared.into_iter().chain(rules.extensions.names()).collect()
     }
 
-    /// Returns the schemas of extensions.
+    /// Returns the extension schemas.
     pub(crate) fn extension_schemas(&self) -> &[Ident] {
         self.0.rules.extensions.names()
     }
 
-    /// Returns `true` if names without a schema are looked up in this one as well, for every tenant.
+    /// Returns `true` if unqualified names are also looked up in this schema, for every tenant.
     pub(crate) fn tenants_reach(&self, schema: &Ident) -> bool {
         let rules = &self.0.rules;
         self.extension_schemas().contains(schema)
@@ -279,7 +279,7 @@ impl Lookup {
         self.0.catalog.names_roles()
     }
 
-    /// Returns the role that the application gives to a tenant of which nothing else is on record.
+    /// Returns the role that the application assigns to a tenant without other recorded data.
     pub(crate) fn role_by_rule(&self, id: &TenantId) -> Option<Ident> {
         self.0.rules.completed(TenantRecord::new(id.clone())).role
     }
@@ -288,7 +288,7 @@ impl Lookup {
         self.0.catalog.channel()
     }
 
-    /// Looks a tenant up past what is remembered, whatever its state.
+    /// Looks up a tenant in any state, bypassing the cache.
     pub(crate) async fn record(
         &self,
         asked: &Asked,
@@ -300,19 +300,19 @@ impl Lookup {
         record.map_err(|error| Error::shared(&error).with_tenant(id))
     }
 
-    /// Returns how tenants' data is kept apart.
+    /// Returns how tenants' data is isolated.
     pub(crate) fn isolation(&self) -> &Isolation {
         &self.0.rules.isolation
     }
 
-    /// Returns the name of the schema that a tenant is in.
+    /// Returns the name of a tenant's schema.
     pub(crate) fn container(&self, record: &TenantRecord) -> Result<Ident, Error> {
         let container = self.0.rules.container(record)?;
         self.refuse_excluded(record, &container)?;
         Ok(container)
     }
 
-    /// Refuses a schema that the catalog leaves out: a tenant in it would never be found again.
+    /// Refuses a schema that the catalog excludes: a tenant in it would never be found again.
     fn refuse_excluded(&self, record: &TenantRecord, container: &Ident) -> Result<(), Error> {
         if !self.0.catalog.excludes(container) {
             return Ok(());
@@ -321,29 +321,30 @@ impl Lookup {
         Err(Error::new(ErrorKind::Placement, attempted).with_tenant(&record.id))
     }
 
-    /// Returns `true` if the connections of a tenant are its own.
+    /// Returns `true` if a tenant has dedicated connections.
     pub(crate) fn is_dedicated(&self, record: &TenantRecord) -> bool {
         (self.0.rules.dedicate.decide)(record)
     }
 
-    /// Returns `true` if tenants may have logins of their own.
+    /// Returns `true` if tenants may have separate logins.
     pub(crate) fn has_logins(&self) -> bool {
         self.0.rules.dedicate.credentials.is_some()
     }
 
-    /// Returns how upkeep reaches a tenant.
+    /// Returns the site through which maintenance reaches a tenant.
     pub(crate) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
         let site = self.0.rules.site(record)?;
         self.refuse_excluded(record, &site.schema)?;
         Ok(site)
     }
 
-    /// Returns how upkeep reaches a tenant while its schema has another name.
+    /// Returns the site through which maintenance reaches a tenant whose schema has a temporary
+    /// name.
     pub(crate) fn site_at(&self, record: &TenantRecord, schema: &Ident) -> Site {
         self.0.rules.site_at(record, schema.clone())
     }
 
-    /// Returns a tenant that is in the making, to be used by whoever makes it.
+    /// Returns a tenant in creation, for its creator only.
     pub(crate) fn in_the_making(
         &self,
         record: &TenantRecord,
@@ -353,8 +354,8 @@ impl Lookup {
         self.0.rules.known(record, schema.clone(), None)
     }
 
-    /// Makes one that finds the tenants whose schemas the template names, each by its schema, under the same
-    /// rules otherwise. None of them is dedicated.
+    /// Creates one that finds the tenants whose schemas match the template, each by its schema,
+    /// under the same rules otherwise. None of them is dedicated.
     pub(crate) fn of_scratch(&self, isolation: Isolation, shared_schema: Ident) -> Self {
         let Inner { rules, retry, .. } = &*self.0;
         let rules = Rules {
@@ -371,12 +372,12 @@ impl Lookup {
         Self::new(&CatalogOptions::default(), catalog, rules, retry.clone(), 1)
     }
 
-    /// Says whether names of schemas tell whose they are.
+    /// Returns `true` if a tenant can be derived from the name of its schema.
     pub(crate) fn can_be_read_backwards(&self) -> bool {
         self.0.rules.isolation.template().can_be_read_backwards()
     }
 
-    /// Says whether a schema has a name that the template gives to tenants.
+    /// Returns `true` if the template can produce a schema's name.
     pub(crate) fn may_be_a_tenants(&self, schema: &Ident) -> bool {
         let Rules { isolation, shared_schema, .. } = &self.0.rules;
         isolation.template().id_of(schema.as_str()).is_some()
@@ -384,23 +385,23 @@ impl Lookup {
             && !self.0.catalog.excludes(schema)
     }
 
-    /// Says whether the catalog has a place for a tenant that is not whole yet.
+    /// Returns `true` if the catalog can record a tenant whose creation is incomplete.
     pub(crate) async fn keeps_steps(&self, conn: &mut PgConnection) -> Result<bool, Error> {
         let write = Write { conn, shared_schema: &self.0.rules.shared_schema };
         self.0.catalog.keeps_steps(write).await
     }
 
-    /// Returns how upkeep reaches a schema that is no tenant's yet.
+    /// Returns the site through which maintenance reaches a schema that belongs to no tenant yet.
     pub(crate) fn site_of(&self, schema: &Ident) -> Site {
         self.0.rules.site_of(schema)
     }
 
-    /// Returns how upkeep reaches the shared schema.
+    /// Returns the site through which maintenance reaches the shared schema.
     pub(crate) fn shared_site(&self) -> Site {
         self.0.rules.shared_site()
     }
 
-    /// Writes a change of the list of tenants in the transaction that is open on the connection.
+    /// Writes a change to the tenant list in the connection's open transaction.
     pub(crate) async fn write(
         &self,
         conn: &mut PgConnection,
@@ -408,7 +409,7 @@ impl Lookup {
     ) -> Result<(), Error> {
         let write = Write { conn, shared_schema: &self.0.rules.shared_schema };
         match change {
-            // What the application completes need not be on record.
+            // What the application adds to a record need not be stored.
             CatalogChange::Created(record)
                 if record.role.is_some() && record.role == self.role_by_rule(&record.id) =>
             {
@@ -419,14 +420,14 @@ impl Lookup {
         }
     }
 
-    /// Has the sessions of handles that were looked up drop their prepared statements.
+    /// Makes the sessions of known handles drop their prepared statements.
     pub(crate) fn note_change(&self, id: &TenantId) {
         if let Some(known) = self.0.memory.known(id.as_str()) {
             known.occupant.note_change();
         }
     }
 
-    /// Has the handles that were made of what is remembered of a tenant refused, and forgets it.
+    /// Invalidates the handles created from the cached entry of a tenant, and forgets it.
     pub(crate) fn retire_and_forget(&self, id: &TenantId) {
         if let Some(known) = self.0.memory.known(id.as_str()) {
             known.occupant.retire();
@@ -444,18 +445,18 @@ impl Lookup {
         self.0.desk.forget_all(|| self.0.memory.forget_all());
     }
 
-    /// Has all tenants renewed: changes may have been missed.
+    /// Marks all tenants for renewal: changes may have been missed.
     pub(super) fn doubt_all(&self) {
         self.0.memory.doubt_all();
     }
 
-    /// Notes that somebody listens for changes. Returns whether nobody did.
+    /// Records that a task listens for changes. Returns `true` if none did before.
     pub(super) fn begin_to_listen(&self) -> bool {
         let Inner { listening, .. } = &*self.0;
         !listening.load(Ordering::Relaxed) && !listening.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes that nobody listens any more.
+    /// Records that no task listens any more.
     pub(super) fn end_to_listen(&self) {
         self.0.listening.store(false, Ordering::Relaxed);
     }

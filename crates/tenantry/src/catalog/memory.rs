@@ -1,4 +1,4 @@
-//! What the catalog has said, and for how long that is good.
+//! Cache of the catalog's answers, and their validity.
 
 use std::{
     sync::{
@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use super::{CatalogOptions, desk::Rank, rules::Known};
 use crate::tenant::TenantId;
 
-/// What the catalog has said about an id.
+/// The catalog's answer for an id.
 #[derive(Debug, Clone)]
 pub(super) enum Verdict {
     Known(Arc<Known>),
@@ -22,18 +22,18 @@ pub(super) enum Verdict {
     Suspended(Arc<Known>),
 }
 
-/// What is remembered of an id.
+/// The cached state of an id.
 pub(super) enum Found {
-    /// It is good.
+    /// It is valid.
     Fresh(Verdict),
-    /// It has to be renewed, and is good while the catalog does not answer.
+    /// It must be renewed, and is usable while the catalog does not answer.
     Stale(Arc<Known>),
-    /// The catalog has to be asked.
+    /// The catalog must be queried.
     Nothing(Rank),
 }
 
-/// Remembers tenants, and apart from them the ids that are refused: clients make those up, and they must
-/// not push out what is known.
+/// Caches tenants and, separately, refused ids: clients can invent those, and they must not evict
+/// known tenants.
 pub(super) struct Memory {
     began: Instant,
     ttl: Duration,
@@ -41,13 +41,13 @@ pub(super) struct Memory {
     negative_ttl: Duration,
     tenants: Cache<TenantId, Remembered>,
     refused: Cache<TenantId, Refused>,
-    /// What was asked for until then has to be asked for again; in nanoseconds.
+    /// Entries requested before this time must be requested again; in nanoseconds.
     doubted: AtomicU64,
 }
 
 #[derive(Clone)]
 struct Remembered {
-    /// Nothing when something of it was changed: that there is such a tenant, or was, and no more.
+    /// `None` after a change: only that the tenant exists, or existed, is known.
     known: Option<Arc<Known>>,
     heard: Heard,
 }
@@ -58,20 +58,20 @@ struct Refused {
     heard: Heard,
 }
 
-/// When the catalog was asked, and when it answered; in nanoseconds, for there are many of them.
+/// When the catalog was queried, and when it answered; in nanoseconds, to save memory.
 #[derive(Debug, Clone, Copy)]
 struct Heard {
     asked: u64,
     answered: u64,
 }
 
-/// The longest time for which anything is remembered.
+/// The longest time for which anything is cached.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Memory {
     pub(super) fn new(options: &CatalogOptions) -> Self {
         let CatalogOptions { capacity, ttl, stale_if_error, negative_ttl, .. } = *options;
-        // That there is such a tenant is worth knowing even where it is not served.
+        // The existence of a tenant is worth knowing even if it is not served.
         let kept = ttl.saturating_add(stale_if_error.max(ttl)).min(LONGEST);
         Self {
             began: Instant::now(),
@@ -110,7 +110,7 @@ impl Memory {
         }
     }
 
-    /// Returns since when something is not good any more.
+    /// Returns since when an entry has been invalid.
     fn overdue(&self, heard: Heard, ttl: Duration) -> Option<Duration> {
         let doubted = Duration::from_nanos(self.doubted.load(Ordering::Relaxed));
         let end = Duration::from_nanos(heard.answered).saturating_add(ttl);
@@ -119,12 +119,12 @@ impl Memory {
         self.now().checked_sub(end)
     }
 
-    /// Returns the tenant that is remembered, good or not.
+    /// Returns the cached tenant, valid or not.
     pub(super) fn known(&self, id: &str) -> Option<Arc<Known>> {
         self.tenants.get(id)?.known
     }
 
-    /// Remembers what the catalog has said when it was asked at this time.
+    /// Caches the catalog's answer to a query of this time.
     pub(super) fn note(&self, id: &TenantId, verdict: &Verdict, asked: Duration) {
         let heard = Heard { asked: nanos(asked), answered: nanos(self.now()) };
         match verdict {
@@ -140,7 +140,7 @@ impl Memory {
         }
     }
 
-    /// Forgets what is remembered of an id, but that it is a tenant's.
+    /// Forgets everything about an id except that it is a tenant's.
     pub(super) fn forget(&self, id: &str) {
         self.refused.invalidate(id);
         if let Some(known) = self.known(id) {
@@ -155,7 +155,7 @@ impl Memory {
         self.refused.invalidate_all();
     }
 
-    /// Has everything asked for again: changes may have been missed.
+    /// Marks everything for renewal: changes may have been missed.
     pub(super) fn doubt_all(&self) {
         self.doubted.fetch_max(nanos(self.now()), Ordering::Relaxed);
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::error::OptionsError;
 
-/// How long the catalog may take, and for how long its answers are used.
+/// Timeout and cache options of the catalog.
 ///
 /// # Examples
 ///
@@ -18,47 +18,48 @@ use crate::error::OptionsError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CatalogOptions {
-    /// Tenants that are remembered, at most. Default: 100,000.
+    /// Maximum number of cached tenants. Default: 100,000.
     ///
-    /// As many ids that are refused are remembered beside them, so ids that somebody guesses never push
-    /// a tenant out.
+    /// The same number of refused ids is cached separately, so guessed ids never evict a tenant.
     pub capacity: u64,
-    /// How long a tenant is remembered before the catalog is asked again. Default: 1 min.
+    /// How long a tenant is cached before the catalog is asked again. Default: 1 min.
     ///
-    /// This is also how long a tenant that was suspended is still served, unless the catalog
-    /// announces changes or [`TenantManager::invalidate`](crate::TenantManager::invalidate) is called.
+    /// A suspended tenant is also served for up to this time, unless the catalog announces changes
+    /// or [`TenantManager::invalidate`](crate::TenantManager::invalidate) is called.
     pub ttl: Duration,
-    /// How long a tenant that is known is served after its [`ttl`](Self::ttl) while the catalog does not
-    /// answer. Default: 10 min. Zero turns it off: requests then fail as soon as the `ttl` is over.
+    /// How long a known tenant is served after its [`ttl`](Self::ttl) while the catalog does not
+    /// answer. Default: 10 min. Zero disables it: requests then fail as soon as the `ttl` is over.
     ///
-    /// After the `ttl` a request waits up to 100 ms for the catalog, and none waits while the catalog is
-    /// known not to answer; renewal goes on in the background, once a second. Any answer counts at once:
-    /// a tenant that is suspended or gone is refused. So is one of which a change was announced, or made
-    /// or [invalidated](crate::TenantManager::invalidate) in this process, until the catalog has
-    /// answered. What is remembered of unknown and suspended tenants is never used longer than
-    /// [`negative_ttl`](Self::negative_ttl).
+    /// After the `ttl` a request waits up to 100 ms for the catalog, and does not wait while the
+    /// catalog is known to be down; renewal continues in the background, once a second. Any answer
+    /// takes effect at once: a tenant that is suspended or gone is refused. A tenant with an
+    /// announced change, or one made or [invalidated](crate::TenantManager::invalidate) in this
+    /// process, is refused until the catalog has answered. Entries of unknown and suspended tenants
+    /// are never used longer than [`negative_ttl`](Self::negative_ttl).
     ///
-    /// Where the catalog announces changes and the connection that listens is lost, changes may have been
+    /// If the catalog announces changes and the listening connection is lost, changes may have been
     /// missed: every tenant is renewed at its next request, and this time counts from then.
     pub stale_if_error: Duration,
-    /// How long it is remembered that there is no such tenant, or that it is suspended. Default: 5 s.
+    /// How long an unknown or suspended tenant is cached. Default: 5 s.
     ///
-    /// It keeps a client that repeats itself from reaching the database every time.
+    /// It keeps a client that repeats a request from reaching the database every time.
     pub negative_ttl: Duration,
-    /// How long the catalog may take to answer, with all attempts. Default: 5 s.
+    /// Maximum time for an answer of the catalog, with all attempts. Default: 5 s.
     ///
-    /// A tenant that cannot be looked up is looked up again as
-    /// [`PoolOptions::retry`](crate::PoolOptions::retry) says, within this time. When all tenants are
-    /// listed, each [page](crate::catalog::Page) has as long.
+    /// A failed look-up is retried according to [`PoolOptions::retry`](crate::PoolOptions::retry),
+    /// within this time. When all tenants are listed, it applies to each
+    /// [page](crate::catalog::Page).
     pub timeout: Duration,
-    /// Ids that nobody has heard of yet and that wait to be looked up, at most. Default: 1,000.
+    /// Maximum number of unknown ids that wait for a look-up. Default: 1,000.
     ///
-    /// A request for one more fails at once as [`Overloaded`](crate::ErrorKind::Overloaded). Requests for
-    /// the same id count once, and tenants that are known do not count: they are looked up first.
+    /// A request for a further one fails at once as [`Overloaded`](crate::ErrorKind::Overloaded).
+    /// Requests for the same id count once, and known tenants do not count: they are looked up
+    /// first.
     ///
     /// At most as many look-ups run at a time as the pool has
-    /// [reserved connections](crate::PoolOptions::reserved_connections), and at least one; each takes all
-    /// ids that wait, up to 500. So clients that guess ids take no connection away from tenants.
+    /// [reserved connections](crate::PoolOptions::reserved_connections), and at least one; each
+    /// takes all waiting ids, up to 500. So clients that guess ids take no connection away from
+    /// tenants.
     pub max_waiting: usize,
 }
 
@@ -105,7 +106,7 @@ impl CatalogOptions {
         self
     }
 
-    /// Checks that the options can be used.
+    /// Validates the options.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
         if self.timeout.is_zero() {
             return Err(OptionsError::new("catalog.timeout", "be longer than zero"));

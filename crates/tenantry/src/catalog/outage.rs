@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 
 use crate::event::CatalogOutage;
 
-/// A time in which the catalog does not answer.
+/// An outage of the catalog.
 #[derive(Default)]
 pub(super) struct Outage {
-    /// What the lock says, too, to be read without it.
+    /// Mirrors the locked state, to be read without the lock.
     on: AtomicBool,
     current: Mutex<Option<Current>>,
 }
@@ -24,8 +24,8 @@ struct Current {
     told: bool,
 }
 
-/// An outage that is shorter is nothing to tell of: every other second could have one where one tenant
-/// cannot be looked up and others can.
+/// Shorter outages are not reported: one could occur every other second when one tenant cannot be
+/// looked up and others can.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 impl Outage {
@@ -33,7 +33,7 @@ impl Outage {
         self.on.load(Ordering::Relaxed)
     }
 
-    /// Notes that the catalog did not answer, or with this error.
+    /// Records that the catalog did not answer, or returned this error.
     pub(super) fn note(&self, error: Option<Arc<str>>) {
         let mut current = self.current.lock();
         match &mut *current {
@@ -43,7 +43,8 @@ impl Outage {
         self.on.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that what was known was served instead. Returns what is to be told, once in an outage.
+    /// Records that a cached entry was served instead. Returns the event to be emitted, once per
+    /// outage.
     pub(super) fn served_stale(&self) -> Option<CatalogOutage> {
         let mut current = self.current.lock();
         let outage = current.as_mut().filter(|outage| !outage.told)?;
@@ -53,7 +54,7 @@ impl Outage {
         outage.told.then_some(CatalogOutage { ended: false, duration, error })
     }
 
-    /// Notes that the catalog has answered. Returns what is to be told.
+    /// Records that the catalog has answered. Returns the event to be emitted.
     pub(super) fn end(&self) -> Option<CatalogOutage> {
         if !self.is_on() {
             return None;

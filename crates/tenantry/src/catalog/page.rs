@@ -6,40 +6,40 @@ use crate::{
     tenant::TenantRecord,
 };
 
-/// A part of the list of all tenants.
+/// A page of the list of all tenants.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Page {
-    /// The tenants, the suspended ones too.
+    /// The tenants, including suspended ones.
     pub tenants: Vec<TenantRecord>,
-    /// Where the next page begins, as the catalog itself names it. `None` when this is the last one.
+    /// Start of the next page, as a token of the catalog. `None` on the last page.
     pub next: Option<String>,
 }
 
 impl Page {
-    /// Makes a page that is the last one.
+    /// Creates the last page.
     #[must_use]
     pub fn last(tenants: Vec<TenantRecord>) -> Self {
         Self { tenants, next: None }
     }
 
-    /// Makes a page with another one behind it.
+    /// Creates a page that is followed by another one.
     #[must_use]
     pub fn with_next(tenants: Vec<TenantRecord>, next: impl Into<String>) -> Self {
         Self { tenants, next: Some(next.into()) }
     }
 }
 
-/// How many tenants are on a page of the library's own catalogs.
+/// Number of tenants on a page of the library's own catalogs.
 pub(super) const PAGE: i64 = 10_000;
 
-/// Returns where the next page begins after these rows: after the last one, if they fill a page.
+/// Returns the start of the next page after these rows: after the last one, if they fill a page.
 pub(super) fn next<R>(rows: &[R], name: impl FnOnce(&R) -> String) -> Option<String> {
     let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= PAGE);
     rows.last().filter(|_| full).map(name)
 }
 
-/// Reads all pages, each within the limit.
+/// Reads all pages, each within the timeout.
 pub(super) async fn all<C: Catalog + ?Sized>(
     catalog: &C,
     ask: Ask<'_>,
@@ -56,7 +56,7 @@ pub(super) async fn all<C: Catalog + ?Sized>(
     }
 }
 
-/// Reads a page within the limit.
+/// Reads a page within the timeout.
 pub(super) async fn read<C: Catalog + ?Sized>(
     catalog: &C,
     ask: Ask<'_>,

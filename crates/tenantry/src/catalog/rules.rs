@@ -17,24 +17,24 @@ use crate::{
     },
 };
 
-/// Decides whether a tenant's connections are its own for good.
+/// Decides whether a tenant gets dedicated connections.
 pub(crate) type Decide = Arc<dyn Fn(&TenantRecord) -> bool + Send + Sync>;
 
-/// Completes what the catalog has on record about a tenant.
+/// Completes the catalog's record of a tenant.
 pub(crate) type Complete = Arc<dyn Fn(TenantRecord) -> TenantRecord + Send + Sync>;
 
-/// Which tenants' connections are their own for good, and how those log in.
+/// Which tenants get dedicated connections, and how those log in.
 pub(crate) struct Dedicate {
     pub(crate) decide: Decide,
     pub(crate) credentials: Option<AskForCredentials>,
 }
 
-/// A tenant with its session's identity.
+/// A tenant with the identity of its session.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) tenant: Tenant,
     pub(crate) occupant: Arc<Occupant>,
-    /// When the catalog was last asked in vain to renew it, in nanoseconds.
+    /// When a renewal last failed, in nanoseconds.
     tried: AtomicU64,
 }
 
@@ -44,47 +44,47 @@ impl Known {
         self.tried.store(now, Ordering::Relaxed);
     }
 
-    /// Returns when the catalog was last asked in vain, if it was.
+    /// Returns when a renewal last failed, if it did.
     pub(super) fn tried(&self) -> Option<Duration> {
         let tried = self.tried.load(Ordering::Relaxed);
         (tried > 0).then(|| Duration::from_nanos(tried))
     }
 }
 
-/// A tenant as the library's own upkeep reaches it, whatever its state.
+/// A tenant in any state, as maintenance reaches it.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
-    /// The tenant; `None` for the shared schema, and for one that is no tenant's yet.
+    /// The tenant; `None` for the shared schema, and for a schema that belongs to no tenant yet.
     pub(crate) tenant: Option<TenantId>,
     pub(crate) schema: Ident,
-    /// Binds a session to the schema as the role of the connection, without the tenant's settings.
-    /// Dedicated, when a connection that has served the tenant may serve nobody else.
+    /// Binds a session to the schema with the connection's role, without the tenant's settings.
+    /// Dedicated if a connection that has served the tenant may not serve others.
     pub(crate) occupant: Arc<Occupant>,
-    /// Who works on the tables, where that is not the role of upkeep.
+    /// The role that works on the tables, if it is not the maintenance role.
     pub(crate) grantee: Option<Grantee>,
 }
 
-/// Tables of a schema that upkeep comes across, more or less: those of the library, and what a migration
-/// changes.
+/// Approximate number of tables of a schema that maintenance touches: those of the library, and
+/// those that a migration changes.
 const TABLES_OF_UPKEEP: u32 = 3;
 
-/// What is made of a record.
+/// Rules that turn a record into a tenant.
 pub(crate) struct Rules {
     pub(crate) isolation: Isolation,
     pub(crate) shared_schema: Ident,
     pub(crate) tenants_see_shared: bool,
     pub(crate) extensions: Arc<ExtensionSchemas>,
     pub(crate) dedicate: Dedicate,
-    /// The role of the manager, where upkeep has another one.
+    /// The manager's role, if maintenance uses another one.
     pub(crate) runtime: Option<Ident>,
-    /// What the application adds to each record.
+    /// Completes each record on behalf of the application.
     pub(crate) complete: Option<Complete>,
-    /// What the application does to sessions that were bound to a tenant.
+    /// The application hook for sessions that were bound to a tenant.
     pub(crate) after_bind: Option<AskAfterBind>,
 }
 
 impl Rules {
-    /// Returns the record with what the application adds. Who it is, and whether it is whole, stays as it was.
+    /// Returns the record completed by the application. Its id and step are unchanged.
     pub(super) fn completed(&self, record: TenantRecord) -> TenantRecord {
         let completed = match &self.complete {
             None => record,
@@ -96,7 +96,7 @@ impl Rules {
         completed.suspended_while_in_the_making()
     }
 
-    /// Returns the container of a tenant, which is never a schema that belongs to everybody.
+    /// Returns the container of a tenant, which is never a schema shared by all.
     pub(super) fn container(&self, record: &TenantRecord) -> Result<Ident, Error> {
         let container = container_of(record, &self.isolation)?;
         let everybodys = container.is_reserved_schema()
@@ -110,7 +110,7 @@ impl Rules {
         Ok(container)
     }
 
-    /// Returns an occupant of the library's own, that sees what the tenant of a schema sees.
+    /// Returns a maintenance occupant with the search path of the tenant in a schema.
     fn upkeep(&self, id: OccupantId, class: Class, schema: &Ident) -> Arc<Occupant> {
         let shared = self.tenants_see_shared.then_some(&self.shared_schema);
         let binding = Binding::upkeep(schema, shared).reaching(self.extensions.names());
@@ -119,12 +119,12 @@ impl Rules {
         Arc::new(occupant)
     }
 
-    /// Returns how upkeep reaches a tenant.
+    /// Returns the site through which maintenance reaches a tenant.
     pub(super) fn site(&self, record: &TenantRecord) -> Result<Site, Error> {
         Ok(self.site_at(record, self.container(record)?))
     }
 
-    /// Returns how upkeep reaches a tenant whose schema has this name.
+    /// Returns the site through which maintenance reaches a tenant whose schema has this name.
     pub(super) fn site_at(&self, record: &TenantRecord, schema: Ident) -> Site {
         let (tenant, class) = (record.id.clone(), self.class(record));
         let occupant = self.upkeep(OccupantId::Tenant(tenant.clone()), class, &schema);
@@ -132,13 +132,13 @@ impl Rules {
         Site { tenant: Some(tenant), schema, occupant, grantee }
     }
 
-    /// Returns how upkeep reaches a schema that is no tenant's yet.
+    /// Returns the site through which maintenance reaches a schema that belongs to no tenant yet.
     pub(super) fn site_of(&self, schema: &Ident) -> Site {
         let occupant = self.upkeep(OccupantId::Upkeep, Class::Shared, schema);
         Site { tenant: None, schema: schema.clone(), occupant, grantee: self.runtime() }
     }
 
-    /// Returns how upkeep reaches the shared schema.
+    /// Returns the site through which maintenance reaches the shared schema.
     pub(super) fn shared_site(&self) -> Site {
         let schema = self.shared_schema.clone();
         let binding = Binding::upkeep(&schema, None).reaching(self.extensions.names());
@@ -146,7 +146,7 @@ impl Rules {
         Site { tenant: None, schema, occupant, grantee: self.runtime() }
     }
 
-    /// Returns who works on a tenant's tables, where that is not the role of upkeep.
+    /// Returns the role that works on a tenant's tables, if it is not the maintenance role.
     fn grantee(&self, record: &TenantRecord, class: Class) -> Option<Grantee> {
         match &record.role {
             Some(role) => Some(Grantee::Role(role.clone())),
@@ -158,7 +158,7 @@ impl Rules {
         self.runtime.clone().map(Grantee::Role)
     }
 
-    /// Returns how a tenant's connections log in, where that is not as the manager does.
+    /// Returns the login of a tenant's connections, if it is not the manager's.
     fn login(&self, record: &TenantRecord, class: Class) -> Option<Login> {
         let ask = self.dedicate.credentials.clone().filter(|_| class == Class::Dedicated);
         ask.map(|ask| Login::tenants(record.clone(), ask))
@@ -168,8 +168,8 @@ impl Rules {
         if (self.dedicate.decide)(record) { Class::Dedicated } else { Class::Pooled }
     }
 
-    /// Makes a tenant of its record, where its container is that schema now. `None`
-    /// leaves it to the first session that is bound.
+    /// Creates a tenant from its record. Its container is that schema now; `None` leaves that to
+    /// the first session that is bound.
     pub(super) fn known(
         &self,
         record: TenantRecord,

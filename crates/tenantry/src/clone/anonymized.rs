@@ -1,4 +1,4 @@
-//! What a masked clone is reported with. None of it holds a value of the source.
+//! The report of a masked clone. It contains no values of the source.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{anonymize::Suspicion, event::serialize_millis};
 
-/// What was masked in a clone, and the proof that nothing of it is left.
+/// What was masked in a clone, and the proof that no masked value is left.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -14,9 +14,9 @@ use crate::{anonymize::Suspicion, event::serialize_millis};
 pub struct AnonymizeReport {
     /// The columns that were masked.
     pub columns: Vec<MaskedColumn>,
-    /// What was looked for in the clone, and found.
+    /// The search of the clone for source values, and its results.
     pub proof: Proof,
-    /// Columns that look personal and that no rule is for; strict rules refuse the clone instead.
+    /// Columns that look personal and have no rule; strict rules refuse the clone instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub suspicions: Vec<Suspicion>,
 }
@@ -35,33 +35,33 @@ pub struct MaskedColumn {
     pub rule: usize,
     /// Rows that were copied.
     pub rows: u64,
-    /// Values that were masked. Each element of an array and each value in JSON that the rule is for counts.
+    /// Values that were masked. Each array element and each JSON value that the rule applies to counts.
     pub masked: u64,
     /// Values that identify no person and were kept, such as infinite dates.
     pub neutral: u64,
-    /// Values that are in the clone what they are in the same row of the source: 0, unless the mask gave what was there
-    /// already. `None` when rows cannot be compared.
+    /// Values that are the same in the clone and in the same row of the source: 0, unless the mask equals the
+    /// existing value. `None` if rows cannot be compared.
     pub unchanged: Option<u64>,
 }
 
-/// The search for source values in the whole clone: in all tables and materialized views, in JSON and in arrays, too.
+/// The search for source values in the whole clone: in all tables and materialized views, including JSON and arrays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Proof {
-    /// Different source values of masked columns, of six and more characters, that were looked for.
+    /// Distinct source values of masked columns, with six or more characters, that were searched for.
     pub searched: u64,
-    /// Those of them that prove nothing, because they are in a column with the rule `keep`, or are words that fakes are
-    /// made of.
+    /// Values among these that prove nothing, because they occur in a column with the rule `keep`, or are words that
+    /// fakes are composed of.
     pub excused: u64,
-    /// Where others were found: the clone is refused then, unless the rules are not strict.
+    /// Where the others were found: the clone is then refused, unless the rules are not strict.
     pub found: Vec<Leak>,
-    /// The share of the source values that memory had room for, from 0 to 1.
+    /// The share of the source values that fit in memory, from 0 to 1.
     pub share: f64,
     /// Text of the clone that was searched, in bytes.
     pub bytes: u64,
-    /// Masked columns whose source values cannot be looked for, and why.
+    /// Masked columns whose source values cannot be searched for, with the reason.
     pub not_provable: Vec<String>,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
@@ -77,14 +77,14 @@ pub struct Proof {
 pub struct Leak {
     /// The column that they come from, as `table.column`.
     pub from: String,
-    /// Where they were found first, as `table.column`.
+    /// Where they were first found, as `table.column`.
     pub found_in: String,
     /// How many different values.
     pub values: u64,
 }
 
 impl Proof {
-    /// Returns `true` if every value that was looked for is absent, and none had to be left out for want of memory.
+    /// Returns `true` if every value that was searched for is absent, and none was left out for lack of memory.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.found.is_empty() && self.share >= 1.0

@@ -25,7 +25,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// The schema that is copied, as it was read, and the one that is made.
+/// The source schema, as it was read, and the schema to create.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ends<'a> {
     pub(crate) from: &'a Subject,
@@ -33,13 +33,13 @@ pub(crate) struct Ends<'a> {
     pub(crate) to: &'a Subject,
 }
 
-/// A copy that is being made. Nothing of it lasts before the transaction of the writing connection is committed.
+/// A copy in progress. Nothing of it lasts unless the transaction of the writing connection is committed.
 pub(crate) struct Copying<'a> {
     pub(super) ends: Ends<'a>,
     pub(super) plan: &'a Plan,
     pub(super) options: &'a CloneOptions,
     pub(super) counter: Counter,
-    /// Where the sequences of the source are.
+    /// The positions of the source's sequences.
     pub(super) positions: Vec<sequences::Position>,
     pub(super) masking: Option<Masking>,
     anonymized: Option<AnonymizeReport>,
@@ -50,7 +50,7 @@ pub(crate) struct Copying<'a> {
 /// The connection that reads the source.
 pub(crate) struct Source<'a> {
     pub(crate) conn: &'a mut PgConnection,
-    /// Where expressions of masks find what they name.
+    /// The search path for names in the expressions of masks.
     pub(crate) path: &'a [Ident],
 }
 
@@ -81,7 +81,7 @@ impl<'a> Copying<'a> {
         Way { from: self.ends.from, to: self.ends.to }
     }
 
-    /// Copies within a server, on one connection whose transaction sees one moment.
+    /// Copies within a server, on one connection whose transaction has one snapshot.
     pub(crate) async fn within(mut self, conn: &mut PgConnection) -> Result<Copied, Error> {
         if self.options.data {
             self.hold_source(conn).await?;
@@ -90,7 +90,7 @@ impl<'a> Copying<'a> {
         self.structure(conn).await?;
         self.counter.begin(CloneStage::Rows);
         let subset = Subset::choose(self.way(), self.plan, conn).await?;
-        // Names of the source come out with their schema, and those of the copy are found.
+        // Names of the source are printed with their schema, and names of the copy are resolved.
         set_path(conn, std::slice::from_ref(&self.ends.to.schema)).await?;
         let sizes = self.sizes(conn).await?;
         for table in &self.plan.tables {
@@ -112,8 +112,9 @@ impl<'a> Copying<'a> {
         Ok(self.copied())
     }
 
-    /// Copies with a connection that reads and one that writes, of the same server or not. What need not go through this
-    /// process is copied by the server, from the same snapshot. The reading transaction sees one moment.
+    /// Copies with a connection that reads and one that writes, on the same server or on different ones. Rows that
+    /// need not pass through this process are copied by the server, from the same snapshot. The reading transaction
+    /// has one snapshot.
     pub(crate) async fn across(
         mut self,
         source: &mut Source<'_>,
@@ -171,7 +172,7 @@ impl<'a> Copying<'a> {
         Ok(self.copied())
     }
 
-    /// Lists the rows that are copied, if not all are. Names of the source come out with their schema afterwards.
+    /// Lists the rows to copy, if not all are copied. Afterwards, names of the source are printed with their schema.
     pub(super) async fn choose(&self, source: &mut Source<'_>) -> Result<Subset, Error> {
         let subset = Subset::choose(self.way(), self.plan, source.conn).await?;
         set_path(source.conn, &[]).await?;
@@ -205,7 +206,7 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Proves that nothing that was masked is in the copy.
+    /// Proves that the copy contains no value that was masked.
     pub(super) async fn prove(
         &mut self,
         source: &mut PgConnection,
@@ -224,7 +225,7 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Makes sure that a copy in another server is what its source is.
+    /// Verifies that a copy on another server equals its source.
     pub(super) async fn check_between(
         &mut self,
         reader: &mut PgConnection,
@@ -251,8 +252,8 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Locks the tables of the source against `alter table` until the end of the transaction. The snapshot must come after
-    /// that: a table that is rewritten in between looks empty to an earlier snapshot.
+    /// Locks the tables of the source against `alter table` until the end of the transaction. The snapshot must be
+    /// taken after that: a table that is rewritten in between looks empty to an earlier snapshot.
     pub(super) async fn hold_source(&self, conn: &mut PgConnection) -> Result<(), Error> {
         let mut sql = Sql::default();
         limits_sql(&mut sql, self.options.lock_timeout);
@@ -282,7 +283,7 @@ impl<'a> Copying<'a> {
         })
     }
 
-    /// Creates what comes after the rows.
+    /// Creates the objects that come after the rows.
     async fn finish(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
         self.counter.begin(CloneStage::Indexes);
         let after = &self.plan.statements.after;
@@ -297,12 +298,12 @@ impl<'a> Copying<'a> {
         self.fill(conn).await
     }
 
-    /// Lets sequences continue, and fills materialized views.
+    /// Sets sequences, and populates materialized views.
     pub(super) async fn fill(&mut self, conn: &mut PgConnection) -> Result<(), Error> {
         sequences::set(self.way(), &self.plan.sequences, &self.positions, conn).await?;
         self.counter.begin(CloneStage::Views);
         for view in &self.plan.views {
-            // It is filled as its owner fills it, whatever policies are in the way.
+            // It is populated with its owner's view of the rows, whatever policies apply.
             let mut sql = Sql::new("set local row_security to on; refresh materialized view ");
             qualified(&mut sql, &self.ends.to.schema, view);
             let filled = sqlx::raw_sql(sql.finish()).execute(&mut *conn).await;
@@ -312,7 +313,7 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Tells of expressions that read otherwise.
+    /// Reports expressions that are worded differently.
     pub(super) fn remark(&mut self, compared: verify::Compared) {
         let told = compared.reworded.iter().map(|found| {
             format!("means the same in other words, because the server prints it anew: {found}")
@@ -351,7 +352,7 @@ impl<'a> Copying<'a> {
         Ok(rows.iter().map(size).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Looks for what leads from the copy to the source: it would show one tenant the rows of another.
+    /// Finds references from the copy to the source, which would show one tenant the rows of another.
     pub(super) async fn refuse_references(
         &mut self,
         conn: &mut PgConnection,
@@ -374,7 +375,7 @@ impl<'a> Copying<'a> {
     }
 }
 
-/// What was copied.
+/// The result of a copy.
 #[derive(Debug)]
 pub(crate) struct Copied {
     pub(crate) objects: usize,
@@ -383,7 +384,7 @@ pub(crate) struct Copied {
     pub(crate) remarks: Vec<String>,
 }
 
-/// Copies the rows of a table within a server, and returns how many.
+/// Copies the rows of a table within a server, and returns their number.
 pub(super) async fn insert(
     conn: &mut PgConnection,
     way: Way<'_>,
@@ -395,7 +396,7 @@ pub(super) async fn insert(
     copied.map(|copied| copied.rows_affected()).map_err(|error| failed(attempted(), error))
 }
 
-/// Exports the snapshot of the transaction that is open.
+/// Exports the snapshot of the open transaction.
 pub(super) async fn export(conn: &mut PgConnection) -> Result<String, Error> {
     let snapshot = "select pg_catalog.pg_export_snapshot()";
     Ok(sqlx::raw_sql(snapshot).fetch_one(conn).await?.try_get(0)?)
@@ -417,7 +418,7 @@ async fn set_path(conn: &mut PgConnection, path: &[Ident]) -> Result<(), Error> 
     set.map(drop).map_err(|error| failed("setting up a session".into(), error))
 }
 
-/// Takes the settings back, for what else is done in the transaction.
+/// Restores the settings, for the rest of the transaction.
 async fn restore(conn: &mut PgConnection, before: &Before) -> Result<(), Error> {
     let mut sql = Sql::default();
     before.restore_sql(&mut sql);
@@ -425,7 +426,7 @@ async fn restore(conn: &mut PgConnection, before: &Before) -> Result<(), Error> 
     restored.map(drop).map_err(|error| failed("setting a session back".into(), error))
 }
 
-/// Runs statements as one string, and counts those that have ended.
+/// Runs statements as one string, and counts the completed ones.
 pub(super) async fn run_all(
     conn: &mut PgConnection,
     statements: &[String],

@@ -1,4 +1,4 @@
-//! Says what of a copy has failed.
+//! Describes the part of a copy that failed.
 
 use sqlx::postgres::PgDatabaseError;
 
@@ -31,7 +31,7 @@ pub(super) fn failed_in_secret(attempted: String, error: sqlx::Error) -> Error {
     Error::new(kind, attempted)
 }
 
-/// Refuses a copy that is not what it should be.
+/// Refuses a copy that is not as expected.
 pub(super) fn refused(attempted: impl Into<String>) -> Error {
     Error::new(ErrorKind::Clone, attempted.into())
 }

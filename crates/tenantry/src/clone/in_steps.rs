@@ -1,5 +1,5 @@
-//! Copies a schema in many transactions, where one would need more locks than the server has, or several connections
-//! are to copy rows. Until the end, the copy has another name.
+//! Copies a schema in many transactions, if one transaction would need more locks than the server has, or if several
+//! connections copy rows. The copy has another name until it is complete.
 
 use std::collections::VecDeque;
 
@@ -18,14 +18,14 @@ use super::{
 };
 use crate::{error::Error, pool::Lease, schema::read::Subject, sql::Sql};
 
-/// Statements that are run in one transaction. Each may take some five locks.
+/// The number of statements per transaction. Each can take about five locks.
 const STATEMENTS: usize = 200;
 
-/// Tables whose rows are copied in one transaction.
+/// The number of tables whose rows are copied per transaction.
 const TABLES: usize = 50;
 
 impl Copying<'_> {
-    /// Creates what rows need, in a schema that is there already.
+    /// Creates the objects that rows need, in an existing schema.
     pub(crate) async fn structure_in_steps(
         &mut self,
         conn: &mut PgConnection,
@@ -48,8 +48,8 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Copies rows from one snapshot, which the reading connection exports. Masked rows and subsets stream through this
-    /// process to the first writing connection.
+    /// Copies rows from one snapshot, which the reading connection exports. Masked rows and subsets stream through
+    /// this process to the first writing connection.
     pub(crate) async fn rows_in_steps(
         &mut self,
         source: &mut Source<'_>,
@@ -101,7 +101,7 @@ impl Copying<'_> {
                     let mut sql = Sql::new("begin; ");
                     share_sql(&mut sql, &snapshot);
                     session_sql(&mut sql, limit);
-                    // Types that the copy holds are found in it.
+                    // Types of the copy are resolved in it.
                     sql.text("set local search_path to ").ident(&way.to.schema);
                     let begun = sqlx::raw_sql(sql.finish()).execute(&mut **writer).await;
                     begun.map_err(|e| failed("sharing the snapshot of the source".into(), e))?;
@@ -117,7 +117,7 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Creates what comes after the rows.
+    /// Creates the objects that come after the rows.
     pub(crate) async fn finish_in_steps(
         &mut self,
         conn: &mut PgConnection,
@@ -133,7 +133,7 @@ impl Copying<'_> {
         }
     }
 
-    /// Makes the copy like its source after it has got its name, in the transaction in which it has: texts follow.
+    /// Adjusts texts that contain the copy's name, in the transaction that renames the copy.
     pub(crate) async fn end_in_steps(
         mut self,
         conn: &mut PgConnection,

@@ -6,8 +6,8 @@
 //!                                             COPY between servers)
 //! ```
 //!
-//! This module copies one schema to another name over connections that it is given. Which tenant that is, and that it
-//! is listed in the same transaction, is the [provisioner](crate::provision)'s business.
+//! This module copies one schema to another name over the connections that it is given. The
+//! [provisioner](crate::provision) decides which tenant that is, and adds it to the catalog in the same transaction.
 
 mod anonymized;
 mod copy;

@@ -38,7 +38,7 @@ pub struct CloneOptions {
     pub(super) on_progress: Option<Arc<OnProgress>>,
 }
 
-/// Which rows of a table are copied.
+/// The rows of a table to copy.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Part {
     /// A condition in SQL.
@@ -64,17 +64,17 @@ impl Default for CloneOptions {
 }
 
 impl CloneOptions {
-    /// Copies the rows, too, and lets sequences continue where the source's are. Default: `false`, the structure and
-    /// the migration records alone.
+    /// Copies the rows as well, and lets sequences continue at the source's values. Default: `false`, only the
+    /// structure and the migration records.
     pub fn data(mut self, data: bool) -> Self {
         self.data = data;
         self
     }
 
-    /// Masks personal data on its way into the clone, which has [data](Self::data) then. Default: nothing is masked.
+    /// Masks personal data on its way into the clone, and turns [data](Self::data) on. Default: nothing is masked.
     ///
-    /// The clone is refused when a rule is wrong, when a column looks personal and no rule is for it, unless the rules are
-    /// not [strict](Anonymize::strict), and when a value that was masked is found anywhere in the clone. The report holds the
+    /// The clone fails if a rule is wrong, if a column looks personal and has no rule (unless the rules are not
+    /// [strict](Anonymize::strict)), or if a masked value is found anywhere in the clone. The report contains the
     /// proof.
     ///
     /// # Examples
@@ -97,19 +97,19 @@ impl CloneOptions {
         self.data(true)
     }
 
-    /// Leaves the rows of these tables out; the tables themselves are cloned. `*` stands for any characters, `?` for
+    /// Leaves out the rows of these tables; the tables themselves are cloned. `*` matches any characters, `?` matches
     /// one. Default: none. Rows of other tables that refer to them with a foreign key are left out, too.
     pub fn exclude_tables<N: Into<String>>(mut self, tables: impl IntoIterator<Item = N>) -> Self {
         self.exclude.extend(tables.into_iter().map(Into::into));
         self
     }
 
-    /// Copies only the rows of a table that meet a condition: SQL over its columns, evaluated with the rights of the
-    /// library's own sessions, so it must not come from a tenant. Default: all rows. Several conditions of a table must all
-    /// be met.
+    /// Copies only the rows of a table that meet a condition: SQL over its columns, evaluated with the privileges of
+    /// the library's own sessions, so it must not come from a tenant. Default: all rows. With several conditions for
+    /// a table, all must be met.
     ///
-    /// Foreign keys stay valid. Rows of other tables that refer to a row that is left out are left out, too. A row
-    /// that meets the condition brings along the rows that it refers to.
+    /// Foreign keys stay valid. Rows of other tables that refer to an omitted row are omitted, too. A row that meets
+    /// the condition brings along the rows that it refers to.
     pub fn filter(mut self, table: impl Into<String>, condition: impl Into<String>) -> Self {
         let part = self.parts.entry(table.into()).or_default();
         let condition = condition.into();
@@ -120,33 +120,33 @@ impl CloneOptions {
         self
     }
 
-    /// Copies at most this many rows of a table, the first in the order of its primary key. Default: all. Rows that
-    /// others refer to are copied beyond that. Foreign keys stay valid, as with [`filter`](Self::filter).
+    /// Copies at most this many rows of a table, the first in primary key order. Default: all. Rows that others refer
+    /// to are copied in addition. Foreign keys stay valid, as with [`filter`](Self::filter).
     pub fn limit(mut self, table: impl Into<String>, rows: u64) -> Self {
         self.parts.entry(table.into()).or_default().limit = Some(rows);
         self
     }
 
-    /// Names the clone's schema. Default: the manager's name template does.
+    /// Sets the name of the clone's schema. Default: according to the manager's name template.
     ///
-    /// Only a catalog that has a place for it, such as [`TableCatalog`](crate::TableCatalog), finds the tenant there
-    /// afterwards.
+    /// Requires a catalog that stores the name, such as [`TableCatalog`](crate::TableCatalog). Other catalogs do not
+    /// find the tenant there.
     pub fn container(mut self, schema: Ident) -> Self {
         self.container = Some(schema);
         self
     }
 
-    /// Sets the attributes of the clone in the catalog, where it has a place for them. Default: none; those of the
-    /// source may tell who it is.
+    /// Sets the attributes of the clone in the catalog, if it can store them. Default: none, because the source's
+    /// attributes can reveal its identity.
     pub fn attributes(mut self, attributes: Value) -> Self {
         self.attributes = attributes;
         self
     }
 
-    /// Names the [role](crate::TenantRecord::role) of the clone's sessions, as
-    /// [`CreateOptions::role`](crate::provision::CreateOptions::role) does. What the source's own role owns or was
-    /// granted is this role's in the clone. Required when the source has a role of its own and the catalog does not
-    /// have one on record for the clone.
+    /// Sets the [role](crate::TenantRecord::role) of the clone's sessions, like
+    /// [`CreateOptions::role`](crate::provision::CreateOptions::role). Objects and privileges of the source's own
+    /// role belong to this role in the clone. Required if the source has its own role and the catalog has no role for
+    /// the clone yet.
     pub fn role(mut self, role: Ident) -> Self {
         self.role = Some(role);
         self
@@ -170,8 +170,8 @@ impl CloneOptions {
         self
     }
 
-    /// Calls a closure as the clone proceeds: at the beginning of each stage, after each table, and about every
-    /// megabyte of rows that goes through this process. A panic in it is caught.
+    /// Calls a closure as the clone proceeds: at the start of each stage, after each table, and about every megabyte
+    /// of rows that passes through this process. A panic in it is caught.
     pub fn on_progress(
         mut self,
         progress: impl Fn(&CloneProgress<'_>) + Send + Sync + 'static,

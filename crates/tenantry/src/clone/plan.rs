@@ -1,4 +1,4 @@
-//! What has to be done to copy a schema, worked out from its model.
+//! The plan of a copy, derived from the model of the source.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +14,17 @@ use crate::{
     tenant::Ident,
 };
 
-/// What has to be done to copy a schema.
+/// The plan of a copy.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(super) statements: AroundRows,
-    /// Tables whose rows are copied, those that others refer to first.
+    /// Tables whose rows are copied, with referenced tables first.
     pub(super) tables: Vec<Table>,
     /// Foreign keys between tables of the schema.
     pub(super) references: Vec<ForeignKey>,
-    /// Sequences that continue.
+    /// Sequences to set.
     pub(super) sequences: Vec<String>,
-    /// Materialized views that are filled, each after those that it reads.
+    /// Materialized views to populate, each after those that it reads.
     pub(super) views: Vec<String>,
     pub(crate) objects: usize,
     pub(crate) remarks: Vec<String>,
@@ -36,10 +36,10 @@ pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
     pub(super) primary_key: Vec<String>,
-    /// The table whose rows these are: of a partition, the topmost partitioned table.
+    /// The table that these rows belong to: for a partition, the topmost partitioned table.
     pub(super) unit: String,
     pub(super) rows: Rows,
-    /// Its rows go through this process, to be masked.
+    /// Whether its rows pass through this process, to be masked.
     pub(super) is_masked: bool,
 }
 
@@ -51,18 +51,19 @@ pub(super) struct Column {
     pub(super) read: Read,
 }
 
-/// What the values of a column are to the copy.
+/// How the values of a column are treated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Values {
     /// The same.
     Same,
-    /// Of a type that the schema holds: in the copy it is another type, of this name.
+    /// A value of a type in the schema: the copy has a different type, with this name.
     OfOwnType(String),
-    /// Names of objects, of a type such as `regclass`: what is in the source's schema has to be in that of the copy.
+    /// Names of objects, of a type such as `regclass`: names in the source's schema are replaced by those in the
+    /// copy.
     Names(&'static str),
 }
 
-/// What is read of a column in the source.
+/// How a column is read from the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Read {
     /// Its values.
@@ -73,7 +74,7 @@ pub(super) enum Read {
     Shuffled,
 }
 
-/// Which rows are copied.
+/// The rows to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rows {
     All,
@@ -81,14 +82,14 @@ pub(super) enum Rows {
         condition: Option<String>,
         limit: Option<u64>,
     },
-    /// None, and nothing that refers to one.
+    /// None, and none that refer to one.
     None,
 }
 
-/// The table in which migrations are recorded: its rows belong to the structure.
+/// The table of migration records: its rows are part of the structure.
 const RECORDS: &str = "_sqlx_migrations";
 
-/// Types whose values are names of objects as text, and OIDs as they are stored.
+/// Types whose values are printed as names of objects and stored as OIDs.
 const OBJECT_TYPES: [&str; 10] = [
     "regclass",
     "regcollation",
@@ -103,11 +104,11 @@ const OBJECT_TYPES: [&str; 10] = [
 ];
 
 impl Plan {
-    /// Works it out.
+    /// Creates the plan.
     ///
     /// # Errors
     ///
-    /// When the options name a table that there is not.
+    /// If the options name a table that does not exist.
     pub(crate) fn new(
         model: &SchemaModel,
         options: &CloneOptions,
@@ -146,7 +147,7 @@ impl Plan {
         })
     }
 
-    /// Has masked columns read as their masks need it.
+    /// Reads masked columns in the way that their masks require.
     pub(crate) fn mask(&mut self, masks: &MaskPlan) {
         for table in &mut self.tables {
             let Some(masked) = masks.table(&table.name) else { continue };
@@ -161,9 +162,9 @@ impl Plan {
         }
     }
 
-    /// Returns about how many locks a transaction takes that creates all of it.
+    /// Returns the approximate number of locks of a transaction that creates everything.
     pub(crate) fn locks(&self) -> u64 {
-        // A table has a relation for long values, with an index; its row type is no lock.
+        // A table has a TOAST relation with an index; its row type takes no lock.
         let statements = self.statements.before.iter().chain(&self.statements.after);
         let locks = statements.map(|statement| match statement.split(' ').next() {
             _ if statement.starts_with("create table ") => 4,
@@ -173,7 +174,7 @@ impl Plan {
         locks.sum::<u64>() + 3 * self.tables.len() as u64
     }
 
-    /// Returns `true` if all rows of all tables are copied, so that no foreign key can lead nowhere.
+    /// Returns `true` if all rows of all tables are copied, so that foreign keys stay valid.
     pub(super) fn is_whole(&self) -> bool {
         self.tables.iter().all(|table| table.rows == Rows::All)
     }
@@ -186,7 +187,7 @@ impl Table {
         own: &OwnTypes<'_>,
         options: &CloneOptions,
     ) -> Self {
-        // What is said of a partitioned table holds for its partitions.
+        // Options for a partitioned table apply to its partitions.
         let names = ancestors(model, key, table);
         let is_named = |pattern: &String| names.iter().any(|name| is_like(name, pattern));
         let is_excluded = options.exclude.iter().any(is_named);
@@ -226,7 +227,7 @@ impl Column {
     }
 }
 
-/// Returns the printed type of a column: that of a typed table is its type's, that of a child its parent's.
+/// Returns the printed type of a column: for a typed table that of its type, for a child that of its parent.
 fn type_of<'a>(
     model: &'a SchemaModel,
     table: &Object,
@@ -282,7 +283,7 @@ fn has_rows(table: &Object) -> bool {
     table.get(Attribute::PartitionKey).is_none()
 }
 
-/// Returns the name of a table and of those that it is a partition of, near ones first.
+/// Returns the name of a table and of its partitioned ancestors, nearest first.
 fn ancestors(model: &SchemaModel, key: &ObjectKey, table: &Object) -> Vec<String> {
     let mut names = vec![key.name.clone()];
     let mut next = table.text(Attribute::PartitionOf);
@@ -297,7 +298,7 @@ fn ancestors(model: &SchemaModel, key: &ObjectKey, table: &Object) -> Vec<String
     names
 }
 
-/// Refuses names of tables that there are not: a typing error would copy what should stay.
+/// Refuses names of tables that do not exist: with a typing error, rows would be copied that should not be.
 fn check_names(model: &SchemaModel, options: &CloneOptions) -> Result<(), OptionsError> {
     let asks_for_rows = !options.parts.is_empty() || options.anonymize.is_some();
     if asks_for_rows && !options.data {
@@ -324,7 +325,7 @@ fn check_names(model: &SchemaModel, options: &CloneOptions) -> Result<(), Option
     }
 }
 
-/// Sorts tables so that those that others refer to, or read when rows are inserted, come first; where they refer to one another, by name.
+/// Sorts tables so that those that others refer to, or read when rows are inserted, come first; in a cycle, by name.
 fn parents_first(
     tables: Vec<Table>,
     references: &[ForeignKey],
@@ -358,7 +359,7 @@ fn parents_first(
     order.into_iter().filter_map(|place| tables[place].take()).collect()
 }
 
-/// Returns what a clone cannot hold or keep.
+/// Returns the limitations of a clone.
 fn remarks(model: &SchemaModel, data: bool) -> Vec<String> {
     let outside = model.beyond.iter().filter(|fact| fact.what != BeyondKind::NotPopulated);
     let mut remarks: Vec<String> = outside.map(|fact| format!("not cloned: {fact}")).collect();
@@ -380,16 +381,16 @@ fn remarks(model: &SchemaModel, data: bool) -> Vec<String> {
     remarks
 }
 
-/// Lists the objects with the name of the source's schema in a string. Nothing proves that it means the schema, so it is
-/// copied unchanged.
+/// Lists the objects with a string that contains the name of the source's schema. It may have another meaning, so it
+/// is copied unchanged.
 fn mentions(model: &SchemaModel) -> Vec<String> {
     let name = &model.schema;
     let names = |text: &str| {
-        // What stands between quotes, and what does in a text that stands between quotes.
+        // Text in quotes, and text in quotes within a quoted text.
         let parts: Vec<_> = text.split('\'').collect();
         let mut strings = (1..parts.len()).step_by(2);
         strings.any(|at| {
-            // The name of an object, which is another one.
+            // The name of an object, which is a different one in the copy.
             let is_object = parts.get(at + 1).is_some_and(|after| after.starts_with("::reg"));
             let words = parts[at].split(|c: char| !c.is_alphanumeric() && !"_$-".contains(c));
             !is_object && (parts[at] == name || words.into_iter().any(|word| word == name))

@@ -1,4 +1,4 @@
-//! How far a clone has come.
+//! Progress of a clone.
 
 use std::{
     fmt,
@@ -8,24 +8,24 @@ use std::{
 
 use super::options::OnProgress;
 
-/// How far a clone has come, for [`CloneOptions::on_progress`](super::CloneOptions::on_progress).
+/// Progress of a clone, for [`CloneOptions::on_progress`](super::CloneOptions::on_progress).
 ///
-/// As text it is a line: `rows: 3 of 20 tables, 12000 rows, orders`.
+/// `Display` writes one line: `rows: 3 of 20 tables, 12000 rows, orders`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloneProgress<'a> {
-    /// What is being done.
+    /// The current stage.
     pub stage: CloneStage,
-    /// The table whose rows are being copied, or were copied just now.
+    /// The table whose rows are being copied or were copied last.
     pub table: Option<&'a str>,
-    /// Tables whose rows were copied.
+    /// Tables whose rows were copied so far.
     pub tables: usize,
-    /// Tables whose rows are to be copied.
+    /// Tables whose rows will be copied in total.
     pub tables_total: usize,
-    /// Rows that were copied so far.
+    /// Rows copied so far.
     pub rows: u64,
-    /// Bytes that were copied so far: of rows that go through this process as text, of all others as the server stores
-    /// them in the source.
+    /// Bytes copied so far: as text for rows that pass through this process, and as stored in the source for all
+    /// others.
     pub bytes: u64,
 }
 
@@ -39,9 +39,9 @@ pub enum CloneStage {
     Rows,
     /// Keys, indexes, triggers, policies and privileges are created.
     Indexes,
-    /// Materialized views are filled.
+    /// Materialized views are populated.
     Views,
-    /// Source values that were masked are looked for in the clone.
+    /// The clone is searched for source values that were masked.
     Proof,
     /// The copy is compared with its source.
     Check,

@@ -22,13 +22,12 @@ pub struct CloneReport {
     pub schema: Arc<str>,
     /// Objects that were created: tables, columns, indexes, functions and so on.
     pub objects: usize,
-    /// Tables with the rows that were copied; empty when the structure alone was.
+    /// Tables with the rows that were copied; empty if only the structure was copied.
     pub tables: Vec<ClonedTable>,
     /// What was masked, and the proof, if the clone is [anonymized](super::CloneOptions::anonymize).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymized: Option<AnonymizeReport>,
-    /// What a clone cannot hold or keep, such as a publication of the source's tables, or a text that still names the
-    /// source.
+    /// Limitations of the clone, such as a publication of the source's tables, or a text that still names the source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     /// How long it took.

@@ -9,7 +9,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// Which schema rows come from, and which they go to.
+/// The source and the target schema of rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Way<'a> {
     pub(super) from: &'a Subject,
@@ -36,12 +36,12 @@ pub(super) fn insert_sql(way: Way<'_>, table: &Table, kept: Option<Kept>) -> Sql
     sql.finish()
 }
 
-/// Appends a query of rows in which the names of objects are as in the copy.
+/// Appends a query of rows in which the names of objects are those of the copy.
 pub(super) fn select_sql(sql: &mut Sql, way: Way<'_>, table: &Table) {
     select(sql, way, table, None, false);
 }
 
-/// Reads rows as text. Names of objects come out as those of the copy.
+/// Reads rows as text. Names of objects are those of the copy.
 pub(super) fn copy_out_sql(way: Way<'_>, table: &Table, kept: Option<Kept>) -> SqlStr {
     let mut sql = Sql::new("copy (");
     select(&mut sql, way, table, kept, false);
@@ -101,10 +101,11 @@ fn select(sql: &mut Sql, way: Way<'_>, table: &Table, kept: Option<Kept>, is_typ
     }
 }
 
-/// Appends a query of the places of rows, each with the value of another row.
+/// Appends a query of the physical locations of rows, each with the value of another row.
 ///
-/// Equal values stand together, in an order of values that is random; each row gets what stands as many places further
-/// as the most frequent value has rows. So no row gets its own value, unless more than half of them have the same.
+/// Equal values are adjacent, and the values are in random order; each row gets the value that is as many positions
+/// further as the most frequent value has rows. So no row gets its own value, unless more than half of them have the
+/// same.
 fn shuffled(sql: &mut Sql, way: Way<'_>, table: &Table, column: &Column) {
     let of_table = |sql: &mut Sql, alias: &'static str| {
         sql.text(" from only ");
@@ -128,8 +129,8 @@ fn shuffled(sql: &mut Sql, way: Way<'_>, table: &Table, column: &Column) {
     );
 }
 
-/// Appends the value of a column. One that names an object of the source's schema names that of the copy's afterwards:
-/// neither session has the source's schema in its path, so the name comes out with it.
+/// Appends the value of a column. The name of an object in the source's schema becomes that of the copy's: neither
+/// session has the source's schema in its search path, so the name is printed with it.
 fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
     let of_type = match &column.values {
         Values::OfOwnType(printed) if is_typed => {
@@ -144,7 +145,7 @@ fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
         }
         Values::Names(of_type) => *of_type,
     };
-    // What the server prints before the name, or instead of it.
+    // The text that the server prints before the name, or instead of it.
     let prefix = |sql: &mut Sql, schema: &Ident| {
         sql.text("(pg_catalog.quote_ident(").literal(schema.as_str());
         sql.text(if of_type == "regnamespace" { "))" } else { ") operator(pg_catalog.||) '.')" });
@@ -152,7 +153,7 @@ fn value(sql: &mut Sql, way: Way<'_>, column: &Column, is_typed: bool) {
     let printed = |sql: &mut Sql| {
         sql.text("s.").name(&column.name).text("::pg_catalog.text");
     };
-    // Types of arguments are named with their schemas, too.
+    // Types of arguments are printed with their schemas, too.
     let has_arguments = matches!(of_type, "regprocedure" | "regoperator");
     sql.text(if has_arguments { "pg_catalog.regexp_replace((case when " } else { "(case when " });
     if of_type == "regnamespace" {

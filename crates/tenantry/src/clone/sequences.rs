@@ -1,4 +1,4 @@
-//! Lets the sequences of a copy continue where those of its source are.
+//! Lets the sequences of a copy continue at the source's values.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::{error::Error, sql::Sql};
 /// Sequences that are read in one statement.
 const AT_ONCE: usize = 200;
 
-/// Where a sequence is: its place in the list, its last value, and whether that was given out.
+/// The position of a sequence: its index in the list, its last value, and whether that value was used.
 pub(super) type Position = (i64, i64, bool);
 
 /// Reads where the sequences of the source are.
@@ -34,7 +34,7 @@ pub(super) async fn read(
     Ok(positions)
 }
 
-/// Lets the sequences of the copy continue from there.
+/// Sets the sequences of the copy to these positions.
 pub(super) async fn set(
     way: Way<'_>,
     sequences: &[String],

@@ -1,4 +1,4 @@
-//! What the sessions that copy have set, in their transactions alone.
+//! Settings of the sessions that copy, local to their transactions.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use sqlx::{PgConnection, Row};
 use super::error::failed;
 use crate::{error::Error, sql::Sql};
 
-/// Settings that are the same for every copy. Values have to mean the same to the session that prints them and to the
-/// one that reads them. Where row security would hide rows, an error is better than a smaller copy.
+/// Settings that are the same for every copy. Values must mean the same to the session that prints them and to the
+/// one that reads them. Where row security would hide rows, an error is better than an incomplete copy.
 const SETTINGS: [(&str, &str); 12] = [
     ("row_security", "off"),
     ("check_function_bodies", "off"),
@@ -24,7 +24,7 @@ const SETTINGS: [(&str, &str); 12] = [
     ("quote_all_identifiers", "off"),
 ];
 
-/// What a session had set before.
+/// The previous settings of a session.
 #[derive(Debug)]
 pub(super) struct Before(Vec<String>);
 
@@ -33,7 +33,7 @@ pub(crate) fn in_snapshot_sql(sql: &mut Sql) {
     sql.text("set transaction isolation level repeatable read; ");
 }
 
-/// Appends the limits. No snapshot is taken for them.
+/// Appends the timeouts. This takes no snapshot.
 pub(super) fn limits_sql(sql: &mut Sql, lock_timeout: Duration) {
     let millis = u64::try_from(lock_timeout.as_millis()).unwrap_or(u64::MAX);
     sql.text(
@@ -43,7 +43,7 @@ pub(super) fn limits_sql(sql: &mut Sql, lock_timeout: Duration) {
     sql.number(millis.clamp(1, u64::from(i32::MAX.unsigned_abs()))).text("; ");
 }
 
-/// Appends the settings, and the limits.
+/// Appends the settings and the timeouts.
 pub(super) fn session_sql(sql: &mut Sql, lock_timeout: Duration) {
     limits_sql(sql, lock_timeout);
     for (name, value) in SETTINGS {
@@ -71,7 +71,7 @@ pub(super) async fn set_up(
 }
 
 impl Before {
-    /// Appends what takes the settings back, for whatever else the transaction does. The limits stay off.
+    /// Appends statements that restore the settings for the rest of the transaction. The timeouts stay off.
     pub(super) fn restore_sql(&self, sql: &mut Sql) {
         for ((name, _), value) in SETTINGS.into_iter().zip(&self.0) {
             sql.text("set local ").text(name).text(" to ").literal(value).text("; ");
@@ -79,7 +79,7 @@ impl Before {
     }
 }
 
-/// Appends the end of the limit that PostgreSQL 17 has added. It needs a snapshot.
+/// Appends the removal of the timeout that PostgreSQL 17 added. It takes a snapshot.
 pub(super) fn unlimited_sql(sql: &mut Sql) {
     sql.text(
         "select pg_catalog.set_config(s.name, '0', true) from pg_catalog.pg_settings s \

@@ -1,4 +1,4 @@
-//! Makes many copies of a schema that does not change.
+//! Creates many copies of a schema that does not change.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// A schema that copies are made of, with all that is known of it.
+/// A schema that is copied many times, with everything that is known about it.
 #[derive(Debug)]
 pub(crate) struct Stamp {
     subject: Subject,
@@ -38,7 +38,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Reads what there is to know of a schema.
+    /// Reads a schema completely.
     pub(crate) async fn of(
         conn: &mut PgConnection,
         subject: Subject,
@@ -57,7 +57,7 @@ impl Stamp {
             }
         }
         let positions = sequences::read(way, &plan.sequences, conn).await?;
-        // The others are where a new sequence is.
+        // The others are at the position of a new sequence.
         let positions = positions.into_iter().filter(|(.., is_called)| *is_called).collect();
         let sequences = plan.sequences;
         let is_proved = AtomicBool::new(false);
@@ -68,7 +68,7 @@ impl Stamp {
         &self.subject.schema
     }
 
-    /// Makes a copy in the transaction that is open. `ended` counts statements; the first creates the schema.
+    /// Creates a copy in the open transaction. `ended` counts statements; the first one creates the schema.
     pub(crate) async fn press(
         &self,
         conn: &mut PgConnection,
@@ -81,7 +81,7 @@ impl Stamp {
         Ok(())
     }
 
-    /// Makes sure that a copy is what it should be, the first time: the others are made by the same statements.
+    /// Verifies the first copy: the others are created by the same statements.
     pub(crate) async fn check_once(
         &self,
         conn: &mut PgConnection,
@@ -90,7 +90,7 @@ impl Stamp {
         if self.is_proved.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // What has to be mended has to be mended in each.
+        // If a copy needs repairs, each copy does.
         if !verify::make_alike(conn, &self.model, copy, false).await?.is_mended {
             self.is_proved.store(true, Ordering::Relaxed);
         }
@@ -140,12 +140,12 @@ impl From<sqlx::Error> for PressError {
     }
 }
 
-/// Options that name no table are never wrong.
+/// Options that name no table are always valid.
 fn never(wrong: OptionsError) -> Error {
     Error::new(ErrorKind::Config, wrong.to_string()).with_source(wrong)
 }
 
-/// Finds a table whose rows are not the same in two schemas with the same structure. `except` is not looked at.
+/// Finds a table whose rows differ between two schemas with the same structure. Tables in `except` are skipped.
 pub(crate) async fn different_rows(
     conn: &mut PgConnection,
     model: &SchemaModel,
@@ -160,7 +160,7 @@ pub(crate) async fn different_rows(
         for (index, from) in [one, other].into_iter().enumerate() {
             sql.text(if index == 0 { "(" } else { ") operator(pg_catalog.=) (" });
             sql.text("select coalesce(pg_catalog.array_agg(t::pg_catalog.text order by t::pg_catalog.text collate pg_catalog.\"C\"), '{}') from (");
-            // What names an object of its schema names the same object of the other.
+            // The name of an object in its schema refers to the same object in the other schema.
             select_sql(&mut sql, Way { from, to: one }, table);
             sql.text(") as t");
         }

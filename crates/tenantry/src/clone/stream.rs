@@ -15,17 +15,17 @@ use crate::{
     error::Error,
 };
 
-/// What is collected before it is sent on, in bytes.
+/// The size of a chunk, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// How often progress is told, in bytes.
+/// How often progress is reported, in bytes.
 const TOLD: u64 = 1024 * 1024;
 
-/// Copies the rows of a table. Returns how many, and the masks.
+/// Copies the rows of a table. Returns their number, and the masks.
 ///
-/// While a chunk is masked, on a thread for such work, the one before is sent and the next is read.
+/// While a chunk is masked on a blocking thread, the previous one is sent and the next one is read.
 ///
-/// When dropped in the middle, both sessions are in the middle of a copy, which the pool sees to.
+/// If dropped midway, both sessions are in the middle of a copy, which the pool handles.
 pub(super) async fn stream(
     way: Way<'_>,
     table: &Table,
@@ -37,7 +37,7 @@ pub(super) async fn stream(
 ) -> Result<(u64, Option<RowMasker>), Error> {
     let reading = |error| {
         let attempted = format!("reading the rows of the table {}", table.name);
-        // An expression of a mask may fail with a value in its words.
+        // An expression of a mask can fail with a message that quotes a value.
         match table.is_masked {
             true => failed_in_secret(attempted, error),
             false => failed(attempted, error),
@@ -83,7 +83,7 @@ pub(super) async fn stream(
             Ok((rows, masks.masker))
         }
         Err(error) => {
-            // What the server says to that is that it was aborted.
+            // The server only responds that the copy was aborted.
             drop(copy.abort("the rows could not be read").await);
             Err(error)
         }
@@ -105,7 +105,7 @@ impl<'a> Masks<'a> {
         Self { table, masker, at_work: None }
     }
 
-    /// Takes a chunk and returns one that can be sent: the one before, masked. An empty one is the end.
+    /// Takes a chunk and returns one that can be sent: the previous one, masked. An empty one marks the end.
     async fn exchange(&mut self, chunk: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
         let ready = match self.at_work.take() {
             None => None,

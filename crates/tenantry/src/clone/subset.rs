@@ -1,8 +1,8 @@
-//! Which rows are copied when not all are: foreign keys must not lead nowhere.
+//! Selects the rows to copy if not all are copied, so that foreign keys stay valid.
 //!
-//! The kept rows of each table that matters are listed in a temporary table, by their places. First come the rows that
-//! the options ask for; of tables that refer to those, the rows that refer to kept ones. Then come the rows that these
-//! refer to. Rows that refer to something that is left out in any case go.
+//! The kept rows of each affected table are listed in a temporary table, by their physical location. First come the
+//! rows that the options select; for tables that refer to those, the rows that refer to kept ones. Then the rows that
+//! these refer to are added. Rows that refer to an excluded row are removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// The kept rows of tables: those that are not listed are copied as a whole.
+/// The kept rows of tables: tables that are not listed are copied completely.
 #[derive(Debug, Default)]
 pub(super) struct Subset {
     /// By the unit of a table, which is the topmost table of its partitions.
@@ -30,9 +30,9 @@ pub(super) struct Subset {
 #[derive(Debug)]
 struct Unit {
     kept: Kept,
-    /// Nothing of it was asked for, so it has whatever refers to kept rows.
+    /// The options do not select its rows, so it keeps the rows that refer to kept ones.
     follows: bool,
-    /// No row of it is kept, even if other rows refer to it.
+    /// None of its rows is kept, even if other rows refer to it.
     is_excluded: bool,
 }
 
@@ -79,12 +79,12 @@ impl Subset {
         Ok(subset)
     }
 
-    /// Returns the list of the kept rows of a table, unless all of them are.
+    /// Returns the list of the kept rows of a table, unless all of them are kept.
     pub(super) fn of(&self, table: &Table) -> Option<Kept> {
         self.units.get(&table.unit).map(|unit| unit.kept)
     }
 
-    /// Returns the foreign keys between units of which not all rows are kept.
+    /// Returns the foreign keys between units with omitted rows.
     fn links<'a>(
         &'a self,
         way: Way<'a>,
@@ -102,11 +102,11 @@ impl Subset {
     }
 }
 
-/// A foreign key between tables of which not all rows are kept.
+/// A foreign key between tables with omitted rows.
 struct Link<'a> {
     way: Way<'a>,
     key: &'a ForeignKey,
-    /// For each column, what the server compares a key with a reference to it.
+    /// For each column, the operator with which the server compares a key with a reference to it.
     operators: &'a [SqlStr],
     from: &'a str,
     to: &'a str,
@@ -114,7 +114,7 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// Rows that refer to one that is not kept go.
+    /// Removes rows that refer to a row that is not kept.
     fn shrink(&self) -> SqlStr {
         let mut sql = Sql::new("delete from ");
         self.kept[0].name(&mut sql);
@@ -132,7 +132,7 @@ impl Link<'_> {
         sql.finish()
     }
 
-    /// Rows that kept ones refer to come.
+    /// Adds rows that kept rows refer to.
     fn grow(&self) -> SqlStr {
         let mut sql = Sql::new("insert into ");
         self.kept[1].name(&mut sql);
@@ -157,7 +157,7 @@ impl Link<'_> {
         self.is_referred_to(sql);
     }
 
-    /// Appends that a row `c` refers to a row `p`.
+    /// Appends the condition that a row `c` refers to a row `p`.
     fn is_referred_to(&self, sql: &mut Sql) {
         let columns = self.key.columns.iter().zip(&self.key.to_columns).zip(self.operators);
         for (index, ((column, to), operator)) in columns.enumerate() {
@@ -170,7 +170,7 @@ impl Link<'_> {
 /// The operators of foreign keys, by table and constraint.
 type Operators = BTreeMap<(String, String), Vec<SqlStr>>;
 
-/// Reads with which operators the server compares what foreign keys refer to: those of the types may be in any schema.
+/// Reads the operators with which the server compares foreign keys: those of the types can be in any schema.
 async fn operators(conn: &mut PgConnection, schema: &Ident) -> Result<Operators, Error> {
     let query = sqlx::query_as(
         "select c.relname::pg_catalog.text, k.conname::pg_catalog.text, \
@@ -198,8 +198,8 @@ fn unit_names(plan: &Plan) -> BTreeMap<&str, &str> {
     tables.flat_map(|table| [(&*table.name, &*table.unit), (&*table.unit, &*table.unit)]).collect()
 }
 
-/// Finds the tables of which not all rows are kept: those that the options name, and those that refer to them, near
-/// or far.
+/// Finds the tables with omitted rows: those that the options name, and those that refer to them directly or
+/// indirectly.
 fn units(plan: &Plan) -> BTreeMap<String, Unit> {
     let unit_of = unit_names(plan);
     let asked = |is_asked: fn(&Rows) -> bool| -> BTreeSet<&str> {
@@ -228,7 +228,7 @@ fn units(plan: &Plan) -> BTreeMap<String, Unit> {
     units.collect()
 }
 
-/// Lists the rows of a table that were asked for.
+/// Lists the rows of a table that the options select.
 fn ask_sql(way: Way<'_>, table: &Table, kept: Kept) -> Option<SqlStr> {
     let (condition, limit) = match &table.rows {
         Rows::All => (None, None),

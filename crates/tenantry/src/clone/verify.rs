@@ -17,24 +17,24 @@ use crate::{
     tenant::Ident,
 };
 
-/// Differences that an error names.
+/// The maximum number of differences named in an error.
 const NAMED: usize = 5;
 
-/// What was found when a copy was compared with its source.
+/// The result of comparing a copy with its source.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
-    /// Something had to be made like the source's.
+    /// The copy had to be repaired.
     pub(super) is_mended: bool,
-    /// Expressions that the server prints in other words once it has read them again.
+    /// Expressions that the server prints differently after reading them again.
     pub(super) reworded: Vec<Difference>,
 }
 
-/// Makes sure that a copy holds what its source does, or makes it so: privileges that the defaults of the role that
-/// copies have added go, and texts follow the name of a copy that was renamed.
+/// Verifies that a copy equals its source, and repairs it if necessary: privileges that were added by default
+/// privileges of the copying role are revoked, and texts are adjusted to the name of a renamed copy.
 ///
 /// # Errors
 ///
-/// [`Clone`](ErrorKind::Clone) when they differ all the same.
+/// [`Clone`](ErrorKind::Clone) if they still differ.
 pub(super) async fn make_alike(
     conn: &mut PgConnection,
     source: &SchemaModel,
@@ -48,12 +48,12 @@ pub(super) async fn make_alike(
     replace_routines(conn, source, copy, &first).await?;
     let actual = read(conn, copy).await?;
     let differences = compare(source, &actual);
-    // An expression that only reads otherwise is left alone, unless it holds the name that the copy had.
+    // An expression that is only worded differently is unchanged, unless it contains the copy's previous name.
     let expected = match is_renamed {
         true => source.clone(),
         false => reworded(source, &actual, &differences),
     };
-    // What was copied is not thrown away again.
+    // Copied rows are never dropped again.
     let is_harmless = |step: &&Step| !step.hazards.contains(&Hazard::LosesData);
     for step in repair(&expected, &actual).steps.iter().take_while(is_harmless) {
         run(conn, copy, &step.object, &step.sql).await?;
@@ -66,8 +66,8 @@ pub(super) async fn make_alike(
     }
 }
 
-/// Gives routines the texts of the source. What they give is the same as before: nothing that uses them has to be made
-/// again.
+/// Replaces routines with the texts of the source. Their signatures stay the same: nothing that uses them has to be
+/// recreated.
 async fn replace_routines(
     conn: &mut PgConnection,
     source: &SchemaModel,
@@ -99,8 +99,8 @@ fn reworded(source: &SchemaModel, copy: &SchemaModel, differences: &[Difference]
     expected
 }
 
-/// Returns `true` if both sides have an expression that the server has printed. The copy was made of the source's: where
-/// it is another text, reading and printing it has changed its words.
+/// Returns `true` if both sides have an expression that the server has printed. The copy was created from the
+/// source's: if the text differs, reading and printing it has changed its wording.
 fn is_expression(difference: &Difference) -> bool {
     use Attribute::{
         Body, Check, Default, Definition, GeneratedStored, GeneratedVirtual, PartitionBound, Using,
@@ -112,7 +112,7 @@ fn is_expression(difference: &Difference) -> bool {
             match attribute {
                 Definition | Default | GeneratedStored | GeneratedVirtual | PartitionBound
                 | Using | Check => true,
-                // Only a body in the form of the standard is printed.
+                // The server only prints a body in the SQL standard's form.
                 Body => !is_routine,
                 _ => false,
             }
@@ -121,7 +121,7 @@ fn is_expression(difference: &Difference) -> bool {
     }
 }
 
-/// Runs a statement that makes an object of the copy like the source's.
+/// Runs a statement that makes an object of the copy equal to the source's.
 async fn run(
     conn: &mut PgConnection,
     copy: &Subject,
@@ -136,15 +136,16 @@ async fn run(
     run.map(drop).map_err(|error| failed(attempted(), error))
 }
 
-/// Returns `true` if a difference is the text of a routine, or its settings: where the schema's own name stands.
+/// Returns `true` if a difference concerns the text of a routine, or its settings, which can contain the schema's own
+/// name.
 fn is_text_of_routine(difference: &Difference) -> bool {
     let Change::Changed { attribute, .. } = &difference.change else { return false };
     matches!(difference.object.kind, ObjectKind::Function | ObjectKind::Procedure)
         && matches!(attribute, Attribute::Body | Attribute::Settings)
 }
 
-/// Returns the differences between a source and a copy of it in a server of another version, which describes some
-/// things in other words.
+/// Returns the differences between a source and a copy of it on a server of another version, which describes some
+/// objects in different words.
 pub(super) fn differences(
     source: &SchemaModel,
     copy: &SchemaModel,
@@ -156,7 +157,7 @@ pub(super) fn differences(
 ///
 /// # Errors
 ///
-/// [`Busy`](ErrorKind::Busy) when they have not, because the source is not what it was when it was read.
+/// [`Busy`](ErrorKind::Busy) if they are not equal because the source has changed since it was read.
 pub(super) async fn are_alike(
     conn: &mut PgConnection,
     source: &Subject,
@@ -171,11 +172,11 @@ pub(super) async fn are_alike(
     Ok(is_alike)
 }
 
-/// Makes sure that the source is what it was when it was read.
+/// Verifies that the source is unchanged since it was read.
 ///
 /// # Errors
 ///
-/// [`Busy`](ErrorKind::Busy) when it was changed meanwhile.
+/// [`Busy`](ErrorKind::Busy) if it was changed meanwhile.
 pub(super) async fn is_unchanged(
     conn: &mut PgConnection,
     source: &Subject,
@@ -210,16 +211,16 @@ pub(super) async fn read(conn: &mut PgConnection, copy: &Subject) -> Result<Sche
     }
 }
 
-/// What leads from a copy to its source.
+/// References from a copy to its source.
 #[derive(Debug)]
 pub(super) struct References {
-    /// What the server knows of.
+    /// Dependencies that the server records.
     pub(super) hard: Vec<CrossReference>,
-    /// What only a text says.
+    /// Names in texts.
     pub(super) texts: Vec<CrossReference>,
 }
 
-/// Finds what leads from a copy to its source.
+/// Finds references from a copy to its source.
 pub(super) async fn references(
     conn: &mut PgConnection,
     from: &Ident,
@@ -228,12 +229,12 @@ pub(super) async fn references(
 ) -> Result<References, Error> {
     let schemas = [from.clone(), to.clone()];
     let mut search = ReferenceSearch::new(&schemas, None);
-    // What the copy had of the source would be printed with its schema there, and without it in the source: they would
-    // not be alike.
+    // A reference to the source would be printed with its schema in the copy, and without it in the source, so the
+    // two would not be equal.
     if !is_alike {
         search.dependencies(conn).await?;
     }
-    // The texts of the copy alone.
+    // Only the texts of the copy.
     let mentioned = search.texts(conn, 1..2).await?;
     if !mentioned.is_empty() {
         search.resolve(conn, &mentioned).await?;

@@ -1,6 +1,6 @@
 use crate::pool::Effect;
 
-/// Whether the text can hold one statement only.
+/// Whether the protocol allows only one statement per text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// PostgreSQL itself refuses a second statement.
@@ -9,27 +9,26 @@ pub(super) enum Protocol {
     Simple,
 }
 
-/// What the text of a statement tells.
+/// Properties of a statement, derived from its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// What it may have changed.
+    /// State that it may have changed.
     pub(super) effect: Effect,
-    /// Whether it may be run again after it has failed: it is a single query or change of rows, of which
-    /// nothing lasts then. A procedure, a `do` block or a string of several statements may have committed
-    /// a part of its work.
+    /// `true` if it may be run again after a failure: it is a single query or data change, which
+    /// leaves no effect when it fails. A procedure, a `do` block or a string of several statements
+    /// may have committed part of its work.
     pub(super) repeatable: bool,
-    /// Whether it may make functions or tables.
+    /// `true` if it may create functions or tables.
     pub(super) changes_schema: bool,
 }
 
-/// Reads what a statement may do off its text.
+/// Derives the possible effects of a statement from its text.
 ///
-/// Only what is plainly a query or a change of rows is taken to leave the session alone; everything
-/// else is not, nor what names one of the functions that reach into the session, or calls a function of
-/// another schema, which the pool has not looked at. A mistake in the careful direction costs a reset in
-/// the background. What a function of the tenant's own schema may do is looked at when the tenant is
-/// bound; one that is younger is found out at the next rebind at the latest, which resets the session in
-/// any case.
+/// Only an obvious query or data change is taken to leave the session unchanged. Everything else is
+/// not, nor is a statement that names a function which modifies the session, or calls a function in
+/// another schema, which the pool has not inspected. A false positive costs a reset in the
+/// background. Functions in the tenant's own schema are inspected at the bind; newer ones are
+/// discovered at the next rebind at the latest, which resets the session in any case.
 pub(super) fn read(sql: &str, protocol: Protocol) -> Reading {
     let statement = skip_to_keyword(sql);
     let keyword = statement.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
@@ -59,7 +58,7 @@ fn skip_to_keyword(mut sql: &str) -> &str {
         if let Some(comment) = sql.strip_prefix("--") {
             sql = comment.split_once(['\n', '\r']).map_or("", |(_, rest)| rest);
         } else if let Some(comment) = sql.strip_prefix("/*") {
-            // Comments nest in PostgreSQL. Where one does, no keyword is found: the careful answer.
+            // Comments nest in PostgreSQL. For a nested one, no keyword is found: the safe result.
             let body = comment.split_once("*/").filter(|(body, _)| !body.contains("/*"));
             sql = body.map_or("", |(_, rest)| rest);
         } else {
@@ -68,8 +67,8 @@ fn skip_to_keyword(mut sql: &str) -> &str {
     }
 }
 
-/// Says whether the statement names a function that reaches into the session, or makes a table: an
-/// `into` in a query is one unless it is that of `insert into` or `merge into`.
+/// Returns `true` if the statement names a function that modifies the session, or creates a table:
+/// an `into` in a query does so unless it belongs to `insert into` or `merge into`.
 fn reaches_into_session(statement: &str, query: bool) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let mut previous: &[u8] = b"";
@@ -80,15 +79,15 @@ fn reaches_into_session(statement: &str, query: bool) -> bool {
         };
         let reaches = match word.first().map(u8::to_ascii_lowercase) {
             None => continue,
-            // The last one is of pg_trgm.
+            // The last one belongs to pg_trgm.
             Some(b's') => is(b"set_config") || is(b"setseed") || is(b"set_limit"),
-            // Connections that an extension keeps with the session.
+            // Connections that the extension keeps in the session.
             Some(b'd') => starts(b"dblink"),
-            // These run SQL that they are given as text.
+            // These run SQL passed to them as text.
             Some(b'q') => starts(b"query_to_xml"),
             Some(b'c') => starts(b"cursor_to_xml"),
             Some(b't') => is(b"ts_stat") || is(b"ts_rewrite"),
-            // An update of this view is another way to say `set`.
+            // Updating this view is equivalent to `set`.
             Some(b'p') => {
                 is_advisory_lock(word)
                     || is(b"pg_settings")
@@ -116,10 +115,11 @@ fn is_advisory_lock(word: &[u8]) -> bool {
         .any(|start| word.get(..start.len()).is_some_and(|word| word.eq_ignore_ascii_case(start)))
 }
 
-/// Says whether the statement calls a function, or uses an operator, of another schema than
-/// `pg_catalog`: a name, a dot, a name and a parenthesis, with white space and comments between them.
+/// Returns `true` if the statement calls a function, or uses an operator, of a schema other than
+/// `pg_catalog`: a name, a dot, a name and a parenthesis, with white space and comments between
+/// them.
 ///
-/// Strings are not told apart from the rest: what looks like a call in one is taken for one.
+/// String literals are not recognized: text in one that looks like a call counts as a call.
 fn calls_elsewhere(statement: &str) -> bool {
     if !statement.contains('.') {
         return false;
@@ -138,7 +138,7 @@ fn calls_elsewhere(statement: &str) -> bool {
                     break;
                 }
                 match skip(next).strip_prefix('.') {
-                    // The schema is the last but one.
+                    // The schema is the second to last part.
                     Some(more) => (qualifier, after) = (last, more),
                     None => {
                         let columns = previous.eq_ignore_ascii_case("into");
@@ -163,7 +163,7 @@ fn calls_elsewhere(statement: &str) -> bool {
     false
 }
 
-/// Says whether there are names that are written with escapes, `U&"…"`: nobody can tell what they are.
+/// Returns `true` if there are names written with escapes, `U&"…"`, which cannot be matched.
 fn has_escaped_names(statement: &str) -> bool {
     statement.contains('"') && (statement.contains("U&\"") || statement.contains("u&\""))
 }
@@ -172,7 +172,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '$')
 }
 
-/// Splits a name off, quoted or not. It is empty where there is none.
+/// Splits off a name, quoted or not. It is empty if there is none.
 fn name(text: &str) -> (&str, &str) {
     let end = match text.strip_prefix('"') {
         Some(quoted) => end_of_quoted(quoted) + 1,
@@ -181,7 +181,8 @@ fn name(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// Returns where a quoted name ends, its closing quote included. Two quotes are one in the name.
+/// Returns the end of a quoted name, including its closing quote. Two quotes stand for one in the
+/// name.
 fn end_of_quoted(quoted: &str) -> usize {
     let mut end = 0;
     while let Some(at) = quoted[end..].find('"') {

@@ -1,13 +1,13 @@
-//! Finds out where an object is that a statement has not found: an extension is often in a schema that
-//! tenants do not see.
+//! Locates an object that a statement has not found: an extension is often in a schema outside the
+//! tenants' search path.
 
 use super::SharedDb;
 use crate::{error::Error, tenant::Ident};
 
 impl SharedDb {
-    /// Says where the type, function, operator or table is that an error of this SQLSTATE complains
-    /// about, when it belongs to an extension, or to the shared schema, and is not in the search path.
-    /// `None` when the error is about something else.
+    /// Returns the location of the type, function, operator or table that an error of this SQLSTATE
+    /// reports as missing, if it belongs to an extension or to the shared schema and is not in the
+    /// search path. `None` for other errors.
     ///
     /// It never names another tenant's schema.
     pub(crate) async fn elsewhere(
@@ -42,13 +42,13 @@ impl SharedDb {
     }
 }
 
-/// Says whether the SQLSTATE is that of a name which was not found.
+/// Returns `true` if the SQLSTATE means that a name was not found.
 pub(crate) fn is_of_names(sqlstate: &str) -> bool {
     matches!(sqlstate, "42704" | "42883" | "42P01")
 }
 
-/// Finds what may be names in a message of the server, whatever its language: what is in quotes, what
-/// stands before a parenthesis, and operators. Of a name with a schema, the last part.
+/// Finds possible names in a server message of any language: quoted text, text before a
+/// parenthesis, and operators. Of a qualified name, it returns the last part.
 fn names_in(message: &str) -> Vec<&str> {
     let last = |name: &'_ str| -> usize { name.rfind('.').map_or(0, |dot| dot + 1) };
     let quoted = message.split(['"', '„', '“', '”', '«', '»', '‘', '’']).skip(1).step_by(2);
@@ -59,8 +59,8 @@ fn names_in(message: &str) -> Vec<&str> {
     names.map(str::trim).filter(|name| !name.is_empty()).collect()
 }
 
-/// Finds the first object that has one of these names and is in none of these schemas, an extension's
-/// before one of the shared schema.
+/// Finds the first object that has one of these names and is in none of these schemas; objects of
+/// an extension come before those of the shared schema.
 const FIND: &str = "\
     with named as ( \
       select 'type' as kind, 'pg_catalog.pg_type'::pg_catalog.regclass as classid, oid, \

@@ -1,4 +1,4 @@
-//! [`sqlx::Executor`] for the handles: each statement runs on a lease of its own.
+//! [`sqlx::Executor`] for the handles: each statement runs on a separate lease.
 
 use async_stream::try_stream;
 use futures_util::{TryStreamExt, future::BoxFuture, stream::BoxStream};
@@ -18,8 +18,8 @@ use crate::pool::{Effect, Holder, Session};
 type Step = Either<PgQueryResult, PgRow>;
 
 impl Handle {
-    /// Streams what a statement returns. When the stream is dropped before its end, the session is
-    /// brought back to order in the background.
+    /// Streams the result of a statement. If the stream is dropped early, the session is cleaned up
+    /// in the background.
     fn stream<'e, 'q: 'e>(
         &'e self,
         query: impl Execute<'q, Postgres> + 'q,
@@ -34,7 +34,7 @@ impl Handle {
             let mut next = Some(statement);
             let mut patience = Patience::new(self.limit());
             let (mut rows, mut in_doubt) = (0_u64, false);
-            // The reader of a stream that holds a row has the connection in hand.
+            // A reader that holds a row of the stream also holds the connection.
             let mut reader = None;
             let mut running = self.running(sql);
             let mut outcome = Ok(());
@@ -47,7 +47,7 @@ impl Handle {
                         running.must_go_on();
                         match patience.wait(steps.try_next()).await {
                             Ok(Ok(Some(step))) => {
-                                // Something was delivered: it cannot be run again.
+                                // A row was delivered, so the statement cannot be run again.
                                 again = None;
                                 rows += u64::from(step.is_right());
                                 running.may_end_with(rows);

@@ -20,12 +20,12 @@ use crate::{
     tenant::{Ident, TenantId},
 };
 
-/// What all database handles have in common: a pool, and whose session they want.
+/// Common part of all database handles: the pool, and the occupant whose session they use.
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     server: Arc<Server>,
     occupant: Arc<Occupant>,
-    /// Who wants to know of transactions that are dropped.
+    /// Receives notice of dropped transactions.
     watched: Option<Arc<Watched>>,
 }
 
@@ -50,33 +50,33 @@ impl Handle {
         &self.server.observer
     }
 
-    /// Takes a connection for one statement.
+    /// Checks out a connection for one statement.
     pub(super) async fn acquire(&self) -> Result<Lease, Error> {
         self.server.acquire(&self.occupant, Purpose::Statement).await
     }
 
-    /// Takes a connection to be handed out.
+    /// Checks out a connection to be handed out.
     pub(super) async fn lease(&self) -> Result<Lease, Error> {
         self.lease_of_library().await.map(in_hand)
     }
 
-    /// Takes a connection to be handed out to a part of the library that has several in one task.
+    /// Checks out a connection for a part of the library that holds several in one task.
     pub(super) async fn lease_of_library(&self) -> Result<Lease, Error> {
         self.server.acquire(&self.occupant, Purpose::Lease).await
     }
 
-    /// Takes a connection to be handed out, and waits for so long at most.
+    /// Checks out a connection to be handed out, waiting at most `limit`.
     pub(super) async fn lease_within(&self, limit: Duration) -> Result<Lease, Error> {
         self.server.acquire_within(limit, &self.occupant, Purpose::Lease).await.map(in_hand)
     }
 
-    /// Takes a connection to be handed out, if one is idle.
+    /// Checks out a connection to be handed out, if one is idle.
     pub(super) async fn try_lease(&self) -> Result<Option<Lease>, Error> {
         let taken = self.server.try_acquire(&self.occupant, Purpose::Lease).await;
         taken.map(|lease| lease.map(in_hand))
     }
 
-    /// Takes a connection for a transaction.
+    /// Checks out a connection for a transaction.
     pub(super) async fn lease_for_transaction(&self) -> Result<Lease, Error> {
         self.server.acquire(&self.occupant, Purpose::Transaction).await.map(in_hand)
     }
@@ -87,7 +87,7 @@ impl Handle {
         TenantTransaction::open_with(lease, with, self.watched.clone()).await
     }
 
-    /// Begins a transaction of upkeep's in the schema.
+    /// Begins a maintenance transaction in the schema.
     pub(super) async fn begin_upkeep(&self) -> Result<TenantTransaction, Error> {
         let mut lease = self.server.acquire_for_upkeep().await?;
         lease.serve(&self.occupant).await.map_err(Error::from)?;
@@ -98,7 +98,7 @@ impl Handle {
         self.server.role_of_manager()
     }
 
-    /// Returns `true` if it is noted which task has a connection in hand.
+    /// Returns `true` if the pool tracks which task holds a connection.
     pub(super) fn notes_holders(&self) -> bool {
         !self.occupant.may_nest()
     }
@@ -107,8 +107,8 @@ impl Handle {
         self.acquire_alive().await.map(drop)
     }
 
-    /// Takes a connection on which the server answers. It may take as long again to answer as to get
-    /// the connection.
+    /// Checks out a connection and pings the server on it. The ping may take as long again as the
+    /// acquire.
     pub(super) async fn acquire_alive(&self) -> Result<Lease, Error> {
         let longest = self.server.options().acquire_timeout;
         let limit = self.limit().map_or(longest, |limit| limit.min(longest));
@@ -119,8 +119,8 @@ impl Handle {
         answer.map(|()| lease).map_err(|error| self.occupant.name(error.into()))
     }
 
-    /// Looks in the background where a name is that a statement has not found, and logs it: once for
-    /// each, so that a flood of failing statements asks for nothing.
+    /// Looks up, in the background, where a name is that a statement has not found, and logs it:
+    /// once per name, so that a flood of failing statements causes no further queries.
     fn explain_later(&self, error: &sqlx::Error) {
         let Some(answer) = error.as_database_error() else { return };
         let code = answer.code().filter(|code| is_of_names(code)).map(String::from);
@@ -140,7 +140,7 @@ impl Handle {
         });
     }
 
-    /// Says whether a connection is bound to the occupant now.
+    /// Returns `true` if a connection is currently bound to the occupant.
     pub(super) fn is_warm(&self) -> bool {
         self.server.is_warm(&self.occupant.id)
     }
@@ -167,7 +167,7 @@ impl Handle {
         Self::new(Arc::clone(&self.server), Arc::clone(self.server.shared()))
     }
 
-    /// Pings until that succeeds, fails for good, or the policy has had enough.
+    /// Pings until that succeeds, fails permanently, or the retry policy is exhausted.
     pub(super) async fn ready(&self) -> Result<(), Error> {
         let options = self.server.options();
         let policy = options.retry.clone();
@@ -190,26 +190,26 @@ impl Handle {
         }
     }
 
-    /// Says how long a statement may take.
+    /// Returns the maximum duration of a statement.
     pub(super) fn limit(&self) -> Option<Duration> {
         let options = self.server.options();
         match self.occupant.class {
-            // What the library asks on its own account must end, for others wait for it.
+            // The library's own statements must be limited, because other work waits for them.
             Class::System => Some(options.acquire_timeout),
             _ => options.statement_timeout,
         }
     }
 
-    /// Begins a statement: it is told when it [ends](Running::end), and as cancelled when it is dropped
-    /// before that.
+    /// Begins a statement. Its [end](Running::end) is reported; if dropped before, it is reported
+    /// as cancelled.
     pub(super) fn running(&self, sql: SqlStr) -> Running<'_> {
         Running { handle: self, sql, began: Instant::now(), if_dropped: Err(ErrorClass::Cancelled) }
     }
 
-    /// Runs one statement on a lease of its own.
+    /// Runs one statement on a separate lease.
     ///
-    /// It is run a second time when a prepared statement turned out not to fit the tables any more, or
-    /// when a standby has refused it: no transaction is open, so the first attempt has changed nothing.
+    /// It runs a second time if a prepared statement no longer matches the tables, or if a standby
+    /// refused it: no transaction is open, so the first attempt has changed nothing.
     pub(super) async fn run<T: Rows>(&self, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
         let (effect, sql) = (statement.effect(), statement.text());
         let changes_schema = statement.changes_schema();
@@ -243,13 +243,13 @@ impl Handle {
     }
 }
 
-/// Notes that the task that runs this has a connection in hand.
+/// Records that the current task holds a connection.
 fn in_hand(mut lease: Lease) -> Lease {
     lease.note_holder();
     lease
 }
 
-/// A statement that is running. Dropping it tells that it has ended.
+/// A running statement. Dropping it reports that it has ended.
 pub(super) struct Running<'a> {
     handle: &'a Handle,
     sql: SqlStr,
@@ -265,12 +265,12 @@ impl Running<'_> {
         self.if_dropped = outcome.map_err(class_of);
     }
 
-    /// Notes that its reader has so many rows and may want no more of them.
+    /// Records that its reader has this many rows and may want no more of them.
     pub(super) fn may_end_with(&mut self, rows: u64) {
         self.if_dropped = Ok(rows);
     }
 
-    /// Notes that it is waited for: dropped now, it is cancelled.
+    /// Records that the caller waits for it: if dropped now, it counts as cancelled.
     pub(super) fn must_go_on(&mut self) {
         self.if_dropped = Err(ErrorClass::Cancelled);
     }
@@ -288,10 +288,11 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Waits for an answer as long as it may take, and notes in the lease what came of it.
+/// Waits for a response within the limit, and records the outcome in the lease.
 ///
-/// A statement that did not end in time leaves its session in doubt: it is cancelled in the background.
-/// It is no proof that the connection is lost, but others are asked before their next use.
+/// A statement that times out leaves its session in an unknown state, so it is cancelled in the
+/// background. This does not prove that the connection is lost, but others are checked before their
+/// next use.
 pub(super) async fn in_time<T>(
     lease: &mut Lease,
     patience: &mut Patience,
@@ -310,7 +311,7 @@ pub(super) async fn in_time<T>(
     }
 }
 
-/// Runs a statement, and once more when it did not fit any more.
+/// Runs a statement, and once more if its prepared form no longer matches.
 async fn run_on<T>(session: &mut Session, statement: Statement, run: Run<T>) -> sqlx::Result<T> {
     let again = statement.is_repeatable().then(|| statement.clone());
     let result = run(&mut session.conn, statement).await;
@@ -326,7 +327,7 @@ async fn run_on<T>(session: &mut Session, statement: Statement, run: Run<T>) -> 
     }
 }
 
-/// The error of a statement that did not end in time.
+/// Returns the error of a statement that timed out.
 pub(super) fn late(limit: Duration) -> sqlx::Error {
     let attempted = format!("waited {limit:?} for its answer");
     Error::new(ErrorKind::StatementTimeout, attempted).into()

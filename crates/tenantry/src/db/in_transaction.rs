@@ -1,4 +1,4 @@
-//! Work in a transaction that ends with it.
+//! Transactions around a closure.
 
 use sqlx::{Postgres, Transaction};
 
@@ -8,8 +8,8 @@ use crate::pool::Effect;
 impl Handle {
     /// Runs work in a transaction, commits when it succeeds, and rolls back otherwise.
     ///
-    /// The transaction is one of sqlx's that borrows the lease: dropping the future in the middle drops
-    /// both, and the session is brought back to order as that of any lease.
+    /// It is an sqlx transaction that borrows the lease: dropping the future midway drops both, and
+    /// the session is cleaned up like that of any lease.
     pub(super) async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
@@ -34,7 +34,7 @@ impl Handle {
     }
 }
 
-/// Runs the work and ends the transaction; returns what came of either.
+/// Runs the work and ends the transaction; returns the outcome of both.
 async fn run<T, E, F>(
     mut tx: Transaction<'_, Postgres>,
     work: F,
@@ -44,7 +44,7 @@ where
 {
     match work(&mut tx).await {
         Ok(value) => (Ok(value), commit(&mut tx).await),
-        // Waited for, so that the caller finds every lock released.
+        // Awaited, so that the caller finds every lock released.
         Err(error) => (Err(Some(error)), tx.rollback().await),
     }
 }

@@ -1,4 +1,4 @@
-//! The handles that an application works with.
+//! Database handles for the application.
 
 mod effect;
 mod elsewhere;

@@ -1,4 +1,5 @@
-//! [`sqlx::Executor`] and [`sqlx::Acquire`] for what holds a connection: everything goes to it.
+//! [`sqlx::Executor`] and [`sqlx::Acquire`] for types that hold a connection: they forward
+//! everything to it.
 
 use std::future::ready;
 

@@ -1,4 +1,4 @@
-//! How long a statement may be waited for, summed over the rows of a stream.
+//! Statement timeout, summed over the rows of a stream.
 
 use std::{
     future::poll_fn,
@@ -11,10 +11,11 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// What is left of the time that the server may take for a statement.
+/// The remaining time that the server may take for a statement.
 ///
-/// Only waiting counts: neither the time in which the reader of a stream does not ask for the next row,
-/// nor the time from when there was something to read until the reader came for it.
+/// Only time spent waiting for the server counts: neither the time in which the reader of a stream
+/// does not ask for the next row, nor the time between the arrival of data and the reader's next
+/// poll.
 pub(super) struct Patience(Option<Limit>);
 
 struct Limit {
@@ -28,16 +29,16 @@ struct Limit {
 pub(super) struct Late(pub(super) Duration);
 
 impl Patience {
-    /// Without a limit, it never ends.
+    /// Without a limit, it never expires.
     pub(super) fn new(limit: Option<Duration>) -> Self {
         Self(limit.map(|limit| Limit { limit, left: limit, bell: Arc::default() }))
     }
 
-    /// Waits for the next answer.
+    /// Waits for the next response.
     ///
     /// # Cancel safety
     ///
-    /// As safe as the answer.
+    /// As safe as the response future.
     pub(super) async fn wait<T>(&mut self, answer: impl Future<Output = T>) -> Result<T, Late> {
         let Some(Limit { limit, left, bell }) = &mut self.0 else {
             return Ok(answer.await);
@@ -67,7 +68,7 @@ impl Patience {
     }
 }
 
-/// Wakes the reader, and knows when it rang.
+/// Wakes the reader and records when it did.
 #[derive(Default)]
 struct Bell(Mutex<Rung>);
 
@@ -83,15 +84,15 @@ impl Bell {
         self.0.lock().reader = Some(reader.clone());
     }
 
-    /// Notes that the reader waits from now on.
+    /// Records that the reader waits from now on.
     fn begin(&self) {
         let mut rung = self.0.lock();
-        // If it has rung during the poll, the reader comes back at once.
+        // If the bell rang during the poll, the reader returns at once.
         rung.at = None;
         rung.waiting_since = Some(Instant::now());
     }
 
-    /// Returns how long it took to ring, or has taken so far, since the reader began to wait.
+    /// Returns the time from the start of the wait until the bell rang, or until now.
     fn waited_for(&self) -> Duration {
         let mut rung = self.0.lock();
         let at = rung.at.take();
@@ -142,7 +143,7 @@ mod tests {
             let row = patience.wait(sleep(MS * 5));
             pin_mut!(row);
             assert_eq!(row.as_mut().now_or_never(), None);
-            // The row comes after 5 ms, and its reader is busy for longer.
+            // The row arrives after 5 ms, and its reader is busy for longer.
             sleep(MS * 1_000).await;
             assert_eq!(row.await, Ok(()));
         }

@@ -1,8 +1,8 @@
 use sqlx::postgres::{PgQueryResult, PgRow};
 
-/// What a statement has returned, as far as it can be counted.
+/// Results of a statement, as far as they can be counted.
 pub(super) trait Rows {
-    /// Returns the rows that came back, or else those that were affected.
+    /// Returns the number of returned rows, or otherwise of affected rows.
     fn count(&self) -> u64;
 }
 

@@ -13,8 +13,8 @@ use crate::{
 /// The schema that all tenants share: plans, roles, the table of tenants.
 ///
 /// It has the interface of a [`TenantDb`](crate::TenantDb) and takes its connections from the same
-/// budget. It is a type of its own so that nothing that was written for a tenant can be handed the
-/// shared schema by mistake.
+/// budget. It is a separate type, so that code written for a tenant cannot receive the shared
+/// schema by mistake.
 #[derive(Debug, Clone)]
 pub struct SharedDb {
     pub(super) handle: Handle,
@@ -29,8 +29,7 @@ impl SharedDb {
         self.handle.occupant()
     }
 
-    /// Says of each occupant whether its schema and its role are there and may be used, in one round
-    /// trip for all.
+    /// Checks, in one round trip, for each occupant that its schema and role exist and may be used.
     pub(crate) async fn reachable(&self, of: &[Arc<Occupant>]) -> Result<Vec<bool>, Error> {
         let schemas: Vec<_> = of.iter().map(|occupant| occupant.schema.to_string()).collect();
         let role =
@@ -52,12 +51,12 @@ impl SharedDb {
         reachable.bind(schemas).bind(roles).fetch_all(self).await.map_err(Error::from)
     }
 
-    /// Says whether the server has ever answered.
+    /// Returns `true` if the server has ever answered.
     pub(crate) fn has_answered(&self) -> bool {
         self.handle.has_answered()
     }
 
-    /// Looks up which schemas have these names, in one round trip. What is not in the answer is not there.
+    /// Looks up which schemas have these names, in one round trip. Missing names do not exist.
     pub(crate) async fn schemas_named(
         &self,
         names: impl IntoIterator<Item = &Ident>,
@@ -71,23 +70,24 @@ impl SharedDb {
         Ok(there.into_iter().map(|(name, Oid(oid))| (name, SchemaOid::new(oid))).collect())
     }
 
-    /// Runs a task in the background until the manager is closed. Where there is no runtime for it, or
-    /// none any more, it is dropped.
+    /// Runs a task in the background until the manager is closed. Drops it if there is no runtime,
+    /// or no longer one.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.handle.spawn(task);
     }
 
-    /// Begins a transaction in the schema as upkeep, which may have rights that the manager has not.
+    /// Begins a transaction in the schema with the maintenance login, which may have privileges
+    /// that the manager lacks.
     pub(crate) async fn begin_upkeep(&self) -> Result<TenantTransaction, Error> {
         self.handle.begin_upkeep().await
     }
 
-    /// Returns the role of the manager, where upkeep has another one.
+    /// Returns the manager's role, if maintenance uses another one.
     pub(crate) fn role_of_manager(&self) -> Option<&Ident> {
         self.handle.role_of_manager()
     }
 
-    /// Returns the schema in which names are looked up first.
+    /// Returns the first schema of the search path.
     pub(crate) fn schema(&self) -> &Ident {
         let path = &self.handle.occupant().binding.search_path;
         path.first().expect("every binding that a handle has names a schema")
@@ -97,7 +97,7 @@ impl SharedDb {
         self.handle.observer()
     }
 
-    /// Takes a connection that is bound to the shared schema.
+    /// Acquires a connection that is bound to the shared schema.
     ///
     /// # Errors
     ///
@@ -105,18 +105,18 @@ impl SharedDb {
     ///
     /// # Cancel safety
     ///
-    /// Safe, as [`TenantDb::acquire`](crate::TenantDb::acquire) is.
+    /// Safe, like [`TenantDb::acquire`](crate::TenantDb::acquire).
     pub async fn acquire(&self) -> sqlx::Result<Lease> {
         Ok(self.handle.lease().await?)
     }
 
-    /// Takes a connection for a part of the library that has several in one task.
+    /// Checks out a connection for a part of the library that holds several in one task.
     pub(crate) async fn acquire_for_library(&self) -> Result<Lease, Error> {
         self.handle.lease_of_library().await
     }
 
-    /// Takes a connection as [`acquire`](Self::acquire) does, and waits for `limit` at most, as
-    /// [`TenantDb::acquire_within`](crate::TenantDb::acquire_within) does.
+    /// Acquires a connection like [`acquire`](Self::acquire), but waits at most `limit`; see
+    /// [`TenantDb::acquire_within`](crate::TenantDb::acquire_within).
     ///
     /// # Errors
     ///
@@ -124,12 +124,13 @@ impl SharedDb {
     ///
     /// # Cancel safety
     ///
-    /// Safe, as [`TenantDb::acquire`](crate::TenantDb::acquire) is.
+    /// Safe, like [`TenantDb::acquire`](crate::TenantDb::acquire).
     pub async fn acquire_within(&self, limit: Duration) -> sqlx::Result<Lease> {
         Ok(self.handle.lease_within(limit).await?)
     }
 
-    /// Takes a connection if one is idle, as [`TenantDb::try_acquire`](crate::TenantDb::try_acquire) does.
+    /// Acquires a connection if one is idle; see
+    /// [`TenantDb::try_acquire`](crate::TenantDb::try_acquire).
     ///
     /// # Errors
     ///
@@ -137,12 +138,12 @@ impl SharedDb {
     ///
     /// # Cancel safety
     ///
-    /// Safe, as [`TenantDb::acquire`](crate::TenantDb::acquire) is.
+    /// Safe, like [`TenantDb::acquire`](crate::TenantDb::acquire).
     pub async fn try_acquire(&self) -> sqlx::Result<Option<Lease>> {
         Ok(self.handle.try_lease().await?)
     }
 
-    /// Takes a connection and begins a transaction on it.
+    /// Acquires a connection and begins a transaction on it.
     ///
     /// # Errors
     ///
@@ -150,12 +151,12 @@ impl SharedDb {
     ///
     /// # Cancel safety
     ///
-    /// Safe, as [`TenantDb::begin`](crate::TenantDb::begin) is.
+    /// Safe, like [`TenantDb::begin`](crate::TenantDb::begin).
     pub async fn begin(&self) -> sqlx::Result<TenantTransaction> {
         self.handle.begin(None).await
     }
 
-    /// Takes a connection and begins a transaction on it with this statement.
+    /// Acquires a connection and begins a transaction on it with this statement.
     ///
     /// # Errors
     ///
@@ -163,7 +164,7 @@ impl SharedDb {
     ///
     /// # Cancel safety
     ///
-    /// Safe, as [`TenantDb::begin`](crate::TenantDb::begin) is.
+    /// Safe, like [`TenantDb::begin`](crate::TenantDb::begin).
     pub async fn begin_with(&self, statement: impl SqlSafeStr) -> sqlx::Result<TenantTransaction> {
         self.handle.begin(Some(statement.into_sql_str())).await
     }
@@ -171,9 +172,9 @@ impl SharedDb {
     /// Runs work in a transaction: commits when it returns `Ok`, rolls back when it returns `Err` or is
     /// dropped.
     ///
-    /// The work gets an [`sqlx::Transaction`], so functions that take `&mut Transaction<'_, Postgres>` or
-    /// `&mut PgConnection` can be called as they are. It may borrow what is around it. Its error is any type
-    /// that is made from an [`sqlx::Error`].
+    /// The work receives an [`sqlx::Transaction`], so it can call functions that take
+    /// `&mut Transaction<'_, Postgres>` or `&mut PgConnection` unchanged. It may borrow from its
+    /// environment. Its error is any type that implements `From<sqlx::Error>`.
     ///
     /// # Examples
     ///
@@ -199,13 +200,13 @@ impl SharedDb {
     /// # Errors
     ///
     /// The error of the work, or those of [`begin`](Self::begin) and
-    /// [`commit`](crate::TenantTransaction::commit). Where the work has passed over the error of a
-    /// statement outside of a savepoint, the commit fails with SQLSTATE 25P02.
+    /// [`commit`](crate::TenantTransaction::commit). If the work ignored the error of a statement
+    /// outside a savepoint, the commit fails with SQLSTATE 25P02.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the transaction is rolled back in the background, before the connection is used
-    /// again; dropped during the commit, it may have been committed or not.
+    /// When dropped, the transaction is rolled back in the background, before the connection is
+    /// reused. When dropped during the commit, the transaction may or may not be committed.
     pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
@@ -214,14 +215,14 @@ impl SharedDb {
         self.handle.transaction(work).await
     }
 
-    /// Returns a handle on the same schema whose transactions are watched, as
-    /// [`TenantDb::watch_transactions`](crate::TenantDb::watch_transactions) does.
+    /// Returns a handle on the same schema whose transactions are watched; see
+    /// [`TenantDb::watch_transactions`](crate::TenantDb::watch_transactions).
     pub fn watch_transactions(&self) -> (Self, TransactionWatch) {
         let (handle, watch) = self.handle.watched();
         (Self { handle }, watch)
     }
 
-    /// Takes a connection and asks the server for a sign of life on it.
+    /// Acquires a connection and pings the server on it.
     ///
     /// # Errors
     ///
@@ -230,16 +231,15 @@ impl SharedDb {
         self.handle.ping().await
     }
 
-    /// Validates the handle: makes sure that the database answers, and tries again for a while when it
-    /// does not.
+    /// Validates the handle: checks that the database answers, and retries if it does not.
     ///
-    /// Worth a round trip at the start of work that must not fail half-way for want of a database. How
-    /// often it tries is [`PoolOptions::retry`](crate::PoolOptions::retry), on top of what each opening
-    /// of a connection tries by itself; it ends after the acquire timeout in any case.
+    /// Worth a round trip before work that must not fail halfway because the database is down. The
+    /// number of attempts is set by [`PoolOptions::retry`](crate::PoolOptions::retry), on top of
+    /// the retries of each connect; the call always ends after the acquire timeout.
     ///
     /// # Errors
     ///
-    /// Those of [`acquire`](Self::acquire), of the last attempt.
+    /// Those of [`acquire`](Self::acquire), from the last attempt.
     ///
     /// # Cancel safety
     ///

@@ -7,10 +7,10 @@ use sqlx::{
 use super::effect::{Protocol, Reading, read};
 use crate::pool::Effect;
 
-/// What the protocol has room for.
+/// The protocol's limit.
 const MOST_PARAMETERS: usize = u16::MAX as usize;
 
-/// A query taken apart, so that it can be run again.
+/// A query split into its parts, so that it can be run again.
 #[derive(Clone)]
 pub(super) struct Statement {
     sql: SqlStr,
@@ -37,12 +37,12 @@ impl Statement {
         Ok(Self { sql, arguments, persistent, reading })
     }
 
-    /// Says whether it may be run again after it has failed on a statement that did not fit.
+    /// Returns `true` if it may run again after its prepared statement no longer matched.
     pub(super) fn is_repeatable(&self) -> bool {
         self.reading.repeatable
     }
 
-    /// Says whether functions or tables may be others afterwards.
+    /// Returns `true` if it may change functions or tables.
     pub(super) fn changes_schema(&self) -> bool {
         self.reading.changes_schema
     }
@@ -61,8 +61,8 @@ impl Execute<'_, Postgres> for Statement {
         self.sql
     }
 
-    /// Never: what a statement that was prepared elsewhere knows of its columns may be another
-    /// tenant's. Asking the server for them costs no round trip of its own.
+    /// Always `None`: the column metadata of a statement prepared elsewhere may be that of another
+    /// tenant. Describing it again costs no extra round trip.
     fn statement(&self) -> Option<&PgStatement> {
         None
     }

@@ -12,17 +12,18 @@ use crate::{
 /// The database of one tenant.
 ///
 /// `&TenantDb` is an [`sqlx::Executor`]: it works with `query`, `query_as`, the `query!` macros,
-/// `QueryBuilder` and streams. Every statement takes a connection only while it runs; holding a
-/// `TenantDb` holds none.
+/// `QueryBuilder` and streams. Each statement holds a connection only while it runs; a `TenantDb`
+/// itself holds none.
 ///
-/// It is not an [`sqlx::Acquire`], whose `begin` has to return an [`sqlx::Transaction`] that owns its
-/// connection, and only sqlx's own pool can make one. Where a function takes `impl Acquire<'_>`, pass
-/// `&mut *db.acquire().await?` or the `tx` of [`transaction`](Self::transaction).
+/// It is not an [`sqlx::Acquire`], whose `begin` must return an [`sqlx::Transaction`] that owns its
+/// connection; only sqlx's own pool can create one. For a function that takes `impl Acquire<'_>`,
+/// pass `&mut *db.acquire().await?` or the `tx` of [`transaction`](Self::transaction).
 ///
-/// A handle is made by the manager once the catalog has named the tenant, cannot be pointed at
-/// another one, and is cheap to clone: move it into a task, and the tenant goes with it. When the
-/// tenant is renamed or dropped, the handle is refused from then on as
-/// [`StaleHandle`](crate::ErrorKind::StaleHandle), also when a new tenant has got the name.
+/// The manager creates a handle after it has found the tenant in the catalog. A handle cannot be
+/// pointed at another tenant, and it is cheap to clone: move it into a task, and the tenant goes
+/// with it. When the tenant is renamed or dropped, the handle fails with
+/// [`StaleHandle`](crate::ErrorKind::StaleHandle) from then on, even if a new tenant has the same
+/// name.
 ///
 /// # Examples
 ///
@@ -43,15 +44,15 @@ impl TenantDb {
         Self { handle, tenant }
     }
 
-    /// Returns the tenant whose database this is.
+    /// Returns the tenant of this database.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
     }
 
-    /// Returns the schema that this tenant shares with the others, as
-    /// [`TenantManager::shared`](crate::TenantManager::shared) does: for code that has the handle and not the
-    /// manager.
+    /// Returns the schema shared by all tenants, like
+    /// [`TenantManager::shared`](crate::TenantManager::shared), for code that has the handle but
+    /// not the manager.
     ///
     /// # Examples
     ///
@@ -68,11 +69,12 @@ impl TenantDb {
         SharedDb::new(self.handle.shared())
     }
 
-    /// Returns what makes a session the tenant's, as settings by name: `search_path`, `role` where the tenant has one,
-    /// and the settings on record, in the order in which they are set.
+    /// Returns the settings that bind a session to the tenant, by name: `search_path`, `role` if
+    /// the tenant has one, and the recorded settings, in the order in which they are set.
     ///
-    /// For programs that open a session by themselves, such as `psql` with `PGOPTIONS`. Nothing is asked of the server:
-    /// take a connection first to make sure that the schema exists, or names are looked up in the shared schema alone.
+    /// Use it for programs that open their own session, such as `psql` with `PGOPTIONS`. It does no
+    /// I/O: acquire a connection first to make sure that the schema exists, because otherwise names
+    /// resolve only in the shared schema.
     ///
     /// # Examples
     ///
@@ -93,41 +95,43 @@ impl TenantDb {
         std::iter::once(path).chain(role).chain(binding.settings.iter().cloned()).collect()
     }
 
-    /// Takes a connection that is bound to the tenant.
+    /// Acquires a connection that is bound to the tenant.
     ///
-    /// Right for several statements that need one session, for `COPY`, and for everything that sqlx
-    /// offers on a connection alone. The session is reset afterwards, in the background.
+    /// Use it for several statements that need one session, for `COPY`, and for any sqlx API that
+    /// needs a connection. The session is reset afterwards, in the background.
     ///
-    /// It starts without statements that were prepared for other tenants, and while it lives, the name of
-    /// the tenant's schema is not given to another tenant. Where the connection was last used through a
-    /// handle, that takes one round trip more.
+    /// The session starts without statements prepared for other tenants, and while the lease lives,
+    /// the name of the tenant's schema is not given to another tenant. If the connection was last
+    /// used through a handle, this takes one more round trip.
     ///
     /// # Errors
     ///
-    /// As with sqlx's pool the error is an [`sqlx::Error`], so `?` works in functions that return one.
-    /// [`Error::from`](crate::Error) tells what it is:
+    /// As with sqlx's pool the error is an [`sqlx::Error`], so `?` works in functions that return
+    /// one. [`Error::from`](crate::Error) recovers the kind:
     ///
-    /// [`Timeout`](crate::ErrorKind::Timeout) when none became free within the acquire timeout,
-    /// [`Overloaded`](crate::ErrorKind::Overloaded) when too many of this tenant wait already,
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) when none could be opened,
-    /// [`StaleHandle`](crate::ErrorKind::StaleHandle) when the tenant was renamed, dropped or created anew
-    /// since the handle was made,
-    /// [`TransactionPooler`](crate::ErrorKind::TransactionPooler) behind a pooler in transaction mode, and
-    /// [`Closed`](crate::ErrorKind::Closed) after [`TenantManager::close`](crate::TenantManager::close).
+    /// [`Timeout`](crate::ErrorKind::Timeout) when no connection became free within the acquire
+    /// timeout, [`Overloaded`](crate::ErrorKind::Overloaded) when too many requests of this tenant
+    /// are already waiting, [`Unavailable`](crate::ErrorKind::Unavailable) when no connection could
+    /// be opened, [`StaleHandle`](crate::ErrorKind::StaleHandle) when the tenant was renamed,
+    /// dropped or recreated after the handle was created,
+    /// [`TransactionPooler`](crate::ErrorKind::TransactionPooler) behind a pooler in transaction
+    /// mode, and [`Closed`](crate::ErrorKind::Closed) after
+    /// [`TenantManager::close`](crate::TenantManager::close).
     ///
     /// # Cancel safety
     ///
-    /// Safe: when dropped, the place in the queue, or the connection, goes back to the pool.
+    /// Safe: when dropped, the place in the queue is given up, or the connection returns to the
+    /// pool.
     pub async fn acquire(&self) -> sqlx::Result<Lease> {
         Ok(self.handle.lease().await?)
     }
 
-    /// Takes a connection as [`acquire`](Self::acquire) does, and waits for `limit` at most, whatever
-    /// [`acquire_timeout`](crate::PoolOptions::acquire_timeout) says.
+    /// Acquires a connection like [`acquire`](Self::acquire), but waits at most `limit`, regardless
+    /// of [`acquire_timeout`](crate::PoolOptions::acquire_timeout).
     ///
-    /// A short one suits work that has something else to offer, and a long one a job in the background that
-    /// nobody waits for. With [`Duration::ZERO`] it fails unless it gets a connection without waiting at
-    /// all, for the server either; [`try_acquire`](Self::try_acquire) is meant for that.
+    /// Use a short limit for work that has a fallback, and a long one for background jobs. With
+    /// [`Duration::ZERO`] it fails unless it gets a connection without any wait, including a wait
+    /// for the server; for that, [`try_acquire`](Self::try_acquire) is the better choice.
     ///
     /// # Examples
     ///
@@ -146,31 +150,31 @@ impl TenantDb {
     ///
     /// # Cancel safety
     ///
-    /// Safe, as [`acquire`](Self::acquire) is.
+    /// Safe, like [`acquire`](Self::acquire).
     pub async fn acquire_within(&self, limit: Duration) -> sqlx::Result<Lease> {
         Ok(self.handle.lease_within(limit).await?)
     }
 
-    /// Takes a connection if one is idle; `None` if none is, or if the tenant may have no more.
+    /// Acquires a connection if one is idle; returns `None` if none is, or if the tenant is at its
+    /// limit.
     ///
-    /// It never waits in the queue and never opens a connection, but it may send one message to the server
-    /// and wait for the answer: a connection that was last used for another tenant, or has been idle for a
-    /// while, is prepared as every other. It does not overtake requests of the tenant that are waiting.
+    /// It never waits in the queue and never opens a connection, but it may wait for one round trip
+    /// to the server: a connection that was last used for another tenant, or has been idle for a
+    /// while, is prepared as usual. It does not overtake waiting requests of the tenant.
     ///
     /// # Errors
     ///
-    /// Those of [`acquire`](Self::acquire), but for
-    /// [`Overloaded`](crate::ErrorKind::Overloaded). [`Timeout`](crate::ErrorKind::Timeout) means that the
-    /// server has not answered.
+    /// Those of [`acquire`](Self::acquire), except [`Overloaded`](crate::ErrorKind::Overloaded).
+    /// [`Timeout`](crate::ErrorKind::Timeout) means that the server did not answer.
     ///
     /// # Cancel safety
     ///
-    /// Safe, as [`acquire`](Self::acquire) is.
+    /// Safe, like [`acquire`](Self::acquire).
     pub async fn try_acquire(&self) -> sqlx::Result<Option<Lease>> {
         Ok(self.handle.try_lease().await?)
     }
 
-    /// Takes a connection for a part of the library that has several in one task.
+    /// Checks out a connection for a part of the library that holds several in one task.
     pub(crate) async fn acquire_for_library(&self) -> Result<Lease, Error> {
         self.handle.lease_of_library().await
     }
@@ -187,7 +191,7 @@ impl TenantDb {
         self.handle.occupant()
     }
 
-    /// Takes a connection and begins a transaction on it.
+    /// Acquires a connection and begins a transaction on it.
     ///
     /// # Errors
     ///
@@ -196,14 +200,14 @@ impl TenantDb {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a transaction that was begun on the way is rolled back before the connection is used again.
+    /// Safe: a transaction that has already begun is rolled back before the connection is reused.
     pub async fn begin(&self) -> sqlx::Result<TenantTransaction> {
         self.handle.begin(None).await
     }
 
-    /// Takes a connection and begins a transaction on it with this statement.
+    /// Acquires a connection and begins a transaction on it with this statement.
     ///
-    /// The statement may be a literal, or anything else that is an [`sqlx::SqlSafeStr`].
+    /// The statement is a literal or any other [`sqlx::SqlSafeStr`].
     ///
     /// # Examples
     ///
@@ -217,12 +221,12 @@ impl TenantDb {
     ///
     /// # Errors
     ///
-    /// Those of [`begin`](Self::begin), and [`sqlx::Error::BeginFailed`] when the statement begins no
-    /// transaction.
+    /// Those of [`begin`](Self::begin), and [`sqlx::Error::BeginFailed`] when the statement does
+    /// not begin a transaction.
     ///
     /// # Cancel safety
     ///
-    /// Safe, as [`begin`](Self::begin) is.
+    /// Safe, like [`begin`](Self::begin).
     pub async fn begin_with(&self, statement: impl SqlSafeStr) -> sqlx::Result<TenantTransaction> {
         self.handle.begin(Some(statement.into_sql_str())).await
     }
@@ -230,9 +234,9 @@ impl TenantDb {
     /// Runs work in a transaction: commits when it returns `Ok`, rolls back when it returns `Err` or is
     /// dropped.
     ///
-    /// The work gets an [`sqlx::Transaction`], so functions that take `&mut Transaction<'_, Postgres>` or
-    /// `&mut PgConnection` can be called as they are. It may borrow what is around it. Its error is any type
-    /// that is made from an [`sqlx::Error`].
+    /// The work receives an [`sqlx::Transaction`], so it can call functions that take
+    /// `&mut Transaction<'_, Postgres>` or `&mut PgConnection` unchanged. It may borrow from its
+    /// environment. Its error is any type that implements `From<sqlx::Error>`.
     ///
     /// # Examples
     ///
@@ -258,13 +262,13 @@ impl TenantDb {
     /// # Errors
     ///
     /// The error of the work, or those of [`begin`](Self::begin) and
-    /// [`commit`](crate::TenantTransaction::commit). Where the work has passed over the error of a
-    /// statement outside of a savepoint, the commit fails with SQLSTATE 25P02.
+    /// [`commit`](crate::TenantTransaction::commit). If the work ignored the error of a statement
+    /// outside a savepoint, the commit fails with SQLSTATE 25P02.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the transaction is rolled back in the background, before the connection is used
-    /// again; dropped during the commit, it may have been committed or not.
+    /// When dropped, the transaction is rolled back in the background, before the connection is
+    /// reused. When dropped during the commit, the transaction may or may not be committed.
     pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
@@ -273,14 +277,15 @@ impl TenantDb {
         self.handle.transaction(work).await
     }
 
-    /// Returns a handle on the same database whose transactions are watched: one that is dropped without
-    /// `commit` after it has changed something is logged as a warning, once the work is known to have
-    /// [succeeded](TransactionWatch::succeeded).
+    /// Returns a handle on the same database whose transactions are watched. A transaction that is
+    /// dropped without `commit` after it changed something is logged as a warning, once the work is
+    /// known to have [succeeded](TransactionWatch::succeeded).
     ///
-    /// The watch covers what [`begin`](Self::begin) and [`begin_with`](Self::begin_with) of that handle and
-    /// its clones begin. It does not cover [`transaction`](Self::transaction), which commits by itself, nor
-    /// one that is begun on a [`Lease`]. It costs nothing until a transaction is dropped; then the server is
-    /// asked in the background, before the rollback, whether it had changed anything. Rows that were locked
+    /// The watch covers transactions that [`begin`](Self::begin) and
+    /// [`begin_with`](Self::begin_with) of this handle and its clones start. It does not cover
+    /// [`transaction`](Self::transaction), which commits by itself, or transactions on a [`Lease`].
+    /// It costs nothing until a transaction is dropped; then the pool asks the server in the
+    /// background, before the rollback, whether the transaction had changed anything. Rows locked
     /// with `select … for update` count as changes.
     ///
     /// # Examples
@@ -299,7 +304,7 @@ impl TenantDb {
         (Self { handle, tenant: self.tenant.clone() }, watch)
     }
 
-    /// Takes a connection and asks the server for a sign of life on it.
+    /// Acquires a connection and pings the server on it.
     ///
     /// # Errors
     ///
@@ -308,16 +313,15 @@ impl TenantDb {
         self.handle.ping().await
     }
 
-    /// Validates the handle: makes sure that the database answers, and tries again for a while when it
-    /// does not.
+    /// Validates the handle: checks that the database answers, and retries if it does not.
     ///
-    /// Worth a round trip at the start of work that must not fail half-way for want of a database. How
-    /// often it tries is [`PoolOptions::retry`](crate::PoolOptions::retry), on top of what each opening
-    /// of a connection tries by itself; it ends after the acquire timeout in any case.
+    /// Worth a round trip before work that must not fail halfway because the database is down. The
+    /// number of attempts is set by [`PoolOptions::retry`](crate::PoolOptions::retry), on top of
+    /// the retries of each connect; the call always ends after the acquire timeout.
     ///
     /// # Errors
     ///
-    /// Those of [`acquire`](Self::acquire), of the last attempt.
+    /// Those of [`acquire`](Self::acquire), from the last attempt.
     ///
     /// # Cancel safety
     ///

@@ -18,15 +18,15 @@ use crate::{
 /// A transaction on a connection that is bound to one tenant.
 ///
 /// It dereferences to [`sqlx::PgConnection`]: run statements on `&mut *tx`, as on an
-/// [`sqlx::Transaction`]. `&mut tx` itself is an [`Executor`](sqlx::Executor) and an
-/// [`Acquire`](sqlx::Acquire), too. Without [`commit`](Self::commit), dropping the transaction rolls
-/// it back in the background, before the connection is used again.
+/// [`sqlx::Transaction`]. `&mut tx` itself is also an [`Executor`](sqlx::Executor) and an
+/// [`Acquire`](sqlx::Acquire). If it is dropped without [`commit`](Self::commit), it is rolled back
+/// in the background, before the connection is reused.
 ///
-/// It owns its connection and has no lifetime, so it replaces `Transaction<'static, Postgres>` as the
-/// type of a field. A function that takes `&mut Transaction<'_, Postgres>` accepts a
-/// [savepoint](Self::begin) or the argument of [`TenantDb::transaction`](crate::TenantDb::transaction).
-/// No other library can make an `sqlx::Transaction` that owns its connection: sqlx's own pool is the
-/// only source of one.
+/// It owns its connection and has no lifetime, so it replaces `Transaction<'static, Postgres>` as
+/// the type of a field. A function that takes `&mut Transaction<'_, Postgres>` accepts a
+/// [savepoint](Self::begin) or the argument of
+/// [`TenantDb::transaction`](crate::TenantDb::transaction). Only sqlx's own pool can create an
+/// `sqlx::Transaction` that owns its connection.
 ///
 /// # Examples
 ///
@@ -75,8 +75,8 @@ impl TenantTransaction {
         Ok(Self::begin_on(lease, None).await?)
     }
 
-    /// Begins a transaction of the application's with this statement, or with a plain `begin`. Where it is
-    /// watched, the pool notes when it is dropped after changes.
+    /// Begins an application transaction with this statement, or with a plain `begin`. If it is
+    /// watched, the pool records when it is dropped after changes.
     pub(super) async fn open_with(
         lease: Lease,
         begin: Option<SqlStr>,
@@ -88,9 +88,9 @@ impl TenantTransaction {
     }
 
     async fn begin_on(mut lease: Lease, begin: Option<SqlStr>) -> sqlx::Result<Self> {
-        // The lease counts as changed from here on, so a transaction that was begun without anybody
-        // hearing of it is rolled back with everything else. sqlx's own depth would not tell: it is
-        // raised only after the answer has come.
+        // The lease counts as modified from here on, so a transaction that begins after its future
+        // was dropped is rolled back like everything else. sqlx's own depth counter would not show
+        // it: it is raised only after the response arrives.
         let begin = lease.begin_sql(begin);
         let begun = PgTransactionManager::begin(lease.attempt(), begin).await;
         lease.finish(Effect::OnSession, &begun);
@@ -98,37 +98,38 @@ impl TenantTransaction {
         Ok(Self { lease })
     }
 
-    /// Returns the tenant whose data the transaction changes; nothing for the shared schema.
+    /// Returns the tenant whose data the transaction changes; `None` for the shared schema.
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantId> {
         self.lease.tenant()
     }
 
-    /// Notes whose data the transaction changes from now on, when the schema that it works on was given to
-    /// a tenant.
+    /// Records whose data the transaction changes from now on, when its schema was given to a
+    /// tenant.
     pub(crate) fn now_serves(&mut self, occupant: &Arc<Occupant>) {
         self.lease.now_serves(occupant);
     }
 
-    /// Sets a savepoint, as a transaction inside this one.
+    /// Sets a savepoint, as a nested transaction.
     ///
     /// # Errors
     ///
-    /// What the server answers.
+    /// The server's error.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a savepoint that was set on the way changes nothing.
+    /// Safe: a savepoint that was already set has no effect.
     pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
         Connection::begin(&mut **self).await
     }
 
-    /// Fails, as [`sqlx::Connection::begin_with`] does inside a transaction: a savepoint has no options.
-    /// Pass them to [`TenantDb::begin_with`](crate::TenantDb::begin_with).
+    /// Always fails, like [`sqlx::Connection::begin_with`] inside a transaction: a savepoint has no
+    /// options. Pass them to [`TenantDb::begin_with`](crate::TenantDb::begin_with).
     ///
     /// # Errors
     ///
-    /// [`sqlx::Error::InvalidSavePointStatement`]. Nothing is sent, and the transaction goes on.
+    /// [`sqlx::Error::InvalidSavePointStatement`]. Nothing is sent, and the transaction remains
+    /// open.
     pub async fn begin_with(
         &mut self,
         statement: impl SqlSafeStr,
@@ -136,21 +137,21 @@ impl TenantTransaction {
         Connection::begin_with(&mut **self, statement).await
     }
 
-    /// Commits the transaction and gives the connection back.
+    /// Commits the transaction and returns the connection to the pool.
     ///
     /// # Errors
     ///
-    /// What the server answers. A deferred constraint fails here, for example, and everything is
-    /// rolled back. When the connection breaks, the transaction may have been committed or not.
+    /// The server's error. For example, a deferred constraint fails here, and everything is rolled
+    /// back. If the connection breaks, the transaction may or may not be committed.
     ///
-    /// A transaction in which a statement has failed cannot be committed: the error has SQLSTATE 25P02,
-    /// and everything is rolled back. PostgreSQL itself answers such a `commit` with a silent rollback,
-    /// which sqlx reports as success. To continue after an expected error, roll back to a
-    /// [savepoint](Self::begin).
+    /// A transaction in which a statement has failed cannot be committed: the error has SQLSTATE
+    /// 25P02, and everything is rolled back. PostgreSQL itself answers such a `commit` with a
+    /// silent rollback, which sqlx reports as success. To continue after an expected error, roll
+    /// back to a [savepoint](Self::begin).
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the transaction may have been committed or not.
+    /// When dropped, the transaction may or may not be committed.
     pub async fn commit(mut self) -> sqlx::Result<()> {
         self.lease.note_ended();
         let committed = commit(self.lease.in_use()).await;
@@ -161,7 +162,7 @@ impl TenantTransaction {
         committed
     }
 
-    /// Makes everything that was done last, and hands the lease out, with the locks of its session.
+    /// Commits and returns the lease, with its session-level locks.
     pub(crate) async fn commit_and_keep(mut self) -> sqlx::Result<Lease> {
         self.lease.note_ended();
         let committed = PgTransactionManager::commit(&mut self).await;
@@ -171,31 +172,34 @@ impl TenantTransaction {
         Ok(self.lease)
     }
 
-    /// Undoes everything and hands the lease out, with the locks of its session; `None` when it was lost.
+    /// Rolls back and returns the lease, with its session-level locks; `None` if the connection was
+    /// lost.
     pub(crate) async fn back_out(mut self) -> Option<Lease> {
         self.lease.note_ended();
         PgTransactionManager::rollback(&mut self).await.is_ok().then_some(self.lease)
     }
 
-    /// Undoes everything and gives the connection back.
+    /// Rolls back the transaction and returns the connection to the pool.
     ///
-    /// Dropping does the same without waiting for it.
+    /// Dropping does the same in the background.
     ///
     /// # Errors
     ///
-    /// What the server answers. The transaction does not last in any case.
+    /// The server's error. The transaction is discarded in any case.
     pub async fn rollback(mut self) -> sqlx::Result<()> {
         self.lease.note_ended();
         PgTransactionManager::rollback(&mut self).await
     }
 }
 
-/// Commits a transaction on a connection that is given back afterwards, in one round trip.
+/// Commits a transaction on a connection that is returned to the pool afterwards, in one round
+/// trip.
 ///
-/// `close all` stands for any statement that a failed transaction refuses: the rest of the string is
-/// then not executed, while a lone `commit` would roll back and report success. sqlx, whose count of
-/// open transactions is private, still takes the transaction for open; the rollback that it sends ahead
-/// of the reset ends the empty one that is begun last, instead of causing a warning in the server's log.
+/// `close all` stands for any statement that a failed transaction refuses: the rest of the string
+/// is then not executed, while a lone `commit` would roll back and report success. sqlx, whose
+/// count of open transactions is private, still considers the transaction open. The rollback that
+/// it sends ahead of the reset ends the empty transaction that is begun last, which avoids a
+/// warning in the server's log.
 pub(super) async fn commit(conn: &mut PgConnection) -> sqlx::Result<()> {
     raw_sql("close all; commit; begin").execute(conn).await.map(drop)
 }

@@ -4,26 +4,26 @@ use serde::Serialize;
 
 use super::text::grouped;
 
-/// How many tenants a finding names at most.
+/// The maximum number of tenants named in a finding.
 const NAMED: usize = 20;
 
-/// The tenants that a finding is about: how many, and the worst of them.
+/// The tenants that a finding affects: how many, and the worst of them.
 ///
-/// As text it is `412 of 2,000 tenants`.
+/// `Display` writes `412 of 2,000 tenants`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Affected {
-    /// How many it is about.
+    /// The number of affected tenants.
     pub affected: usize,
-    /// How many were looked at.
+    /// The number of examined tenants.
     pub of: usize,
     /// The worst, at most 20, the worst first.
     pub worst: Vec<AffectedTenant>,
 }
 
-/// One tenant that a finding is about.
+/// A tenant that a finding affects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -36,13 +36,13 @@ pub struct AffectedTenant {
 }
 
 impl Affected {
-    /// Makes one of so many tenants, out of so many that were looked at.
+    /// Creates a count of affected tenants out of the tenants that were examined.
     #[must_use]
     pub fn new(affected: usize, of: usize) -> Self {
         Self { affected, of, worst: Vec::new() }
     }
 
-    /// Names a tenant. Call it with the worst first; tenants beyond 20 are dropped.
+    /// Adds a tenant by name. Call it with the worst first; tenants beyond 20 are dropped.
     #[must_use]
     pub fn worst(mut self, tenant_id: impl Into<String>, detail: impl Into<String>) -> Self {
         if self.worst.len() < NAMED {

@@ -3,9 +3,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use super::{Check, DoctorReport, Examined, FixReport, Severity, built_in, fix, run};
 use crate::{manager::TenantManager, migrate::Migrations};
 
-/// Looks for mistakes in the configuration, on the server and in the tenants' schemas.
+/// Checks the configuration, the server and the tenants' schemas for mistakes.
 ///
-/// It is made by [`TenantManager::doctor`], takes its connections from the manager's budget, and only reads.
+/// Created by [`TenantManager::doctor`]. It takes its connections from the manager's budget, and its checks only
+/// read.
 ///
 /// # Examples
 ///
@@ -31,7 +32,7 @@ pub struct Doctor {
     pub(super) manager: TenantManager,
     pub(super) tenants: Option<Migrations>,
     pub(super) shared: Option<Migrations>,
-    /// What was found out before, by the names of checks.
+    /// Results that were given by the caller, by the names of checks.
     pub(super) given: BTreeMap<String, Examined>,
     pub(super) instances: usize,
     pub(super) checks: Vec<Arc<dyn Check>>,
@@ -41,12 +42,12 @@ pub struct Doctor {
     pub(super) check_timeout: Duration,
 }
 
-/// No check has this name.
+/// There is no check with this name.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no check is named {}; the checks are {}", .unknown.join(", "), .known.join(", "))]
 #[non_exhaustive]
 pub struct UnknownCheck {
-    /// The names that no check has.
+    /// The unknown names.
     pub unknown: Vec<String>,
     /// The names of all checks.
     pub known: Vec<String>,
@@ -70,7 +71,7 @@ impl Doctor {
         }
     }
 
-    /// Sets the migrations of every tenant's schema. Default: none, and the check `migrations` is skipped.
+    /// Sets the migrations of the tenants' schemas. Default: none, and the check `migrations` is skipped.
     pub fn tenants(mut self, migrations: Migrations) -> Self {
         self.tenants = Some(migrations);
         self
@@ -82,35 +83,37 @@ impl Doctor {
         self
     }
 
-    /// Sets what is known about the configuration: the check `configuration`. By default, it says that the manager
+    /// Sets what is known about the configuration: the check `configuration`. By default, it reports that the manager
     /// was configured in the program.
     pub fn configuration(self, examined: Examined) -> Self {
         self.result("configuration", examined)
     }
 
-    /// Reports the migrations of tenants as broken: a folder that cannot be read, with its path and why.
+    /// Reports the tenants' migrations as broken: for example a folder that cannot be read, with its path and the
+    /// reason.
     pub fn tenants_problem(self, problem: impl Into<String>) -> Self {
         self.result("migrations", Examined::error(problem))
     }
 
-    /// Reports the migrations of the shared schema as broken: a folder that cannot be read, with its path and why.
+    /// Reports the shared schema's migrations as broken: for example a folder that cannot be read, with its path and
+    /// the reason.
     pub fn shared_problem(self, problem: impl Into<String>) -> Self {
         self.result("sharedMigrations", Examined::error(problem))
     }
 
-    /// Sets the result of a check that the caller has made itself; the check of this name is not run.
+    /// Sets the result of a check that the caller has performed; the check of this name is not run.
     pub fn result(mut self, check: impl Into<String>, examined: Examined) -> Self {
         self.given.insert(check.into(), examined);
         self
     }
 
-    /// Sets how many processes share the server, each with a budget as this manager's. Default: 1.
+    /// Sets how many processes share the server, each with the same budget as this manager. Default: 1.
     pub fn instances(mut self, instances: usize) -> Self {
         self.instances = instances.max(1);
         self
     }
 
-    /// Adds a check. One with the name of another replaces it.
+    /// Adds a check. It replaces an existing check of the same name.
     pub fn check(mut self, check: impl Check) -> Self {
         let check: Arc<dyn Check> = Arc::new(check);
         match self.checks.iter_mut().find(|known| known.name() == check.name()) {
@@ -120,7 +123,7 @@ impl Doctor {
         self
     }
 
-    /// Runs only the checks with these names. Default: all. Called again, it adds to them.
+    /// Runs only the checks with these names. Default: all. Further calls add to them.
     pub fn only<I>(mut self, names: I) -> Self
     where
         I: IntoIterator,
@@ -130,7 +133,7 @@ impl Doctor {
         self
     }
 
-    /// Leaves out the checks with these names, also where [`only`](Self::only) names them.
+    /// Skips the checks with these names, even if [`only`](Self::only) names them.
     pub fn skip<I>(mut self, names: I) -> Self
     where
         I: IntoIterator,
@@ -140,13 +143,14 @@ impl Doctor {
         self
     }
 
-    /// Counts every warning and every error of a check as this. Findings of [`Severity::Info`] stay so.
+    /// Reports every warning and every error of a check with this severity. Findings of [`Severity::Info`] are
+    /// unchanged.
     pub fn severity(mut self, check: impl Into<String>, severity: Severity) -> Self {
         self.severities.insert(check.into(), severity);
         self
     }
 
-    /// Sets how long each check may take. Default: 30 s. One that takes longer is reported as
+    /// Sets the timeout of each check. Default: 30 s. A check that takes longer is reported as
     /// [`Unknown`](super::CheckStatus::Unknown).
     pub fn check_timeout(mut self, timeout: Duration) -> Self {
         self.check_timeout = timeout;
@@ -160,13 +164,13 @@ impl Doctor {
 
     /// Runs the checks, at most three at once, and reports on each.
     ///
-    /// While the database cannot be reached, the report comes after the
-    /// [connect timeout](crate::PoolOptions::connect_timeout), and checks that need the database are
+    /// If the database cannot be reached, the report is available after the [connect
+    /// timeout](crate::PoolOptions::connect_timeout), and checks that need the database are
     /// [skipped](super::CheckStatus::Skipped).
     ///
     /// # Errors
     ///
-    /// [`UnknownCheck`] when [`only`](Self::only), [`skip`](Self::skip), [`severity`](Self::severity) or
+    /// [`UnknownCheck`] if [`only`](Self::only), [`skip`](Self::skip), [`severity`](Self::severity) or
     /// [`result`](Self::result) names a check that does not exist. Everything else is in the report.
     ///
     /// # Cancel safety
@@ -178,13 +182,13 @@ impl Doctor {
     }
 
     /// Runs the statements of the findings that are [harmless](super::Finding::harmless), one after the other on a
-    /// connection of upkeep, each outside a transaction and with a lock timeout of 5 s, and reports on each.
+    /// maintenance connection, each outside a transaction and with a lock timeout of 5 s, and reports on each.
     ///
-    /// A statement that fails does not stop those of other findings.
+    /// If a statement fails, the statements of other findings are still run.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the statements that have ended stay done, and the one that runs is cancelled.
+    /// If dropped, completed statements stay done, and the running one is cancelled.
     pub async fn fix(&self, report: &DoctorReport) -> FixReport {
         fix::fix(self.manager.fleet(), report).await
     }

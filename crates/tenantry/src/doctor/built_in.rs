@@ -8,12 +8,12 @@ use crate::error::Error;
 pub(crate) struct BuiltIn {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    /// What it reads, to say so when that fails, such as `the sequences`.
+    /// What it reads, for the message if reading fails, such as `the sequences`.
     pub(crate) reads: &'static str,
     pub(crate) look: Look,
 }
 
-/// Looks, or says why it cannot.
+/// Performs the check, or returns why it cannot.
 pub(crate) type Look = for<'a> fn(&'a Subject) -> BoxFuture<'a, Result<Examined, Error>>;
 
 impl Check for BuiltIn {

@@ -4,11 +4,10 @@ pub use futures_util::future::BoxFuture;
 
 use super::{Examined, Subject};
 
-/// One thing that the doctor looks at. Implementations of a service join the built-in ones with
-/// [`Doctor::check`](super::Doctor::check).
+/// A check of the doctor. Add a service's own implementations with [`Doctor::check`](super::Doctor::check).
 ///
-/// The doctor bounds each check in time, runs a few at once, and reports a check that panics as
-/// [`Unknown`](super::CheckStatus::Unknown). A check only reads: what it would change belongs into the SQL of a
+/// The doctor limits the time of each check, runs a few at once, and reports a check that panics as
+/// [`Unknown`](super::CheckStatus::Unknown). A check only reads; put SQL that would change something in a
 /// [`Finding`](super::Finding).
 ///
 /// # Examples
@@ -43,21 +42,21 @@ use super::{Examined, Subject};
 /// }
 /// ```
 pub trait Check: Send + Sync + 'static {
-    /// Returns the stable id of the check in camel case, such as `poolConfig`: the name in JSON, and what
-    /// [`Doctor::only`](super::Doctor::only) and [`Doctor::skip`](super::Doctor::skip) take.
+    /// Returns the stable id of the check in camel case, such as `poolConfig`: the name in JSON, and in
+    /// [`Doctor::only`](super::Doctor::only) and [`Doctor::skip`](super::Doctor::skip).
     fn name(&self) -> &str;
 
-    /// Returns the name for people, such as `Database connection`.
+    /// Returns the human-readable name, such as `Database connection`.
     fn title(&self) -> &str;
 
-    /// Returns `true` if the check asks the database. Default: `true`.
+    /// Returns `true` if the check queries the database. Default: `true`.
     ///
-    /// While the database cannot be reached, such checks are skipped instead of each waiting for it.
+    /// If the database cannot be reached, such checks are skipped instead of each waiting for it.
     fn needs_database(&self) -> bool {
         true
     }
 
-    /// Looks, and says what it found.
+    /// Runs the check and returns its result.
     fn run<'a>(&'a self, on: &'a Subject) -> BoxFuture<'a, Examined>;
 }
 

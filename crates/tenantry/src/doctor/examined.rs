@@ -25,14 +25,14 @@ pub struct Examined {
     status: CheckStatus,
     pub(super) message: String,
     pub(super) text: Option<String>,
-    /// What the line for people begins with, where that is not the title of the check.
+    /// The start of the line in the text report, if it is not the title of the check.
     pub(super) heading: Option<String>,
     pub(super) latency: Option<Duration>,
     pub(super) findings: Vec<Finding>,
     pub(super) unseen: Vec<String>,
 }
 
-/// How a check has ended.
+/// The status of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -44,14 +44,14 @@ pub enum CheckStatus {
     Warn,
     /// Something is broken or unsafe.
     Error,
-    /// The check could not see what it had to look at, and says why.
+    /// The check could not see what it examines, and says why.
     Unknown,
     /// The check was not run, and says why.
     Skipped,
 }
 
 impl CheckStatus {
-    /// Returns it in camel case, as JSON names it.
+    /// Returns the camel-case name that JSON uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl CheckStatus {
         }
     }
 
-    /// Returns the mark at the beginning of a line for people.
+    /// Returns the mark at the start of a line of the text report.
     #[must_use]
     pub fn mark(self) -> char {
         match self {
@@ -83,7 +83,7 @@ impl CheckStatus {
         }
     }
 
-    /// Orders statuses by what a check ends with that has found both.
+    /// Orders statuses: a check with several of them ends with the highest.
     fn rank(self) -> u8 {
         match self {
             Self::Skipped => 0,
@@ -114,27 +114,30 @@ impl Examined {
         }
     }
 
-    /// Nothing is wrong. The message is a short result, such as `42 tenants found`.
+    /// Creates a result without problems. The message is a short summary, such as `42 tenants found`.
     pub fn ok(message: impl Into<String>) -> Self {
         Self::new(CheckStatus::Ok, message)
     }
 
-    /// Something should be changed. With a [`finding`](Self::finding), the report also says why and how.
+    /// Creates a warning: something should be changed. With a [`finding`](Self::finding), the report also says why
+    /// and how.
     pub fn warn(message: impl Into<String>) -> Self {
         Self::new(CheckStatus::Warn, message)
     }
 
-    /// Something is broken or unsafe. With a [`finding`](Self::finding), the report also says why and how.
+    /// Creates an error: something is broken or unsafe. With a [`finding`](Self::finding), the report also says why
+    /// and how.
     pub fn error(message: impl Into<String>) -> Self {
         Self::new(CheckStatus::Error, message)
     }
 
-    /// The check could not look. The message says at what, and what it would need.
+    /// Creates the result of a check that could not examine its subject. The message says what was not examined, and
+    /// what the check needs for it.
     pub fn unknown(message: impl Into<String>) -> Self {
         Self::new(CheckStatus::Unknown, message)
     }
 
-    /// The check could not read what it looks at, such as `sequences`, because of this error.
+    /// Creates the result of a check that could not read its subject, such as `sequences`, because of this error.
     pub(crate) fn not_read(what: &str, error: &Error) -> Self {
         let why = match error.kind() {
             ErrorKind::PermissionDenied => "the role may not".to_owned(),
@@ -143,12 +146,13 @@ impl Examined {
         Self::unknown(format!("could not read {what}: {why}"))
     }
 
-    /// The check does not apply. The message says why.
+    /// Creates the result of a check that does not apply. The message says why.
     pub fn skipped(why: impl Into<String>) -> Self {
         Self::new(CheckStatus::Skipped, why)
     }
 
-    /// Adds a finding, and raises the status to its severity. One of [`Severity::Info`] does not change the status.
+    /// Adds a finding, and raises the status to its severity. A finding of [`Severity::Info`] does not change the
+    /// status.
     pub fn finding(mut self, finding: Finding) -> Self {
         self.raise(CheckStatus::of(finding.severity));
         self.findings.push(finding);
@@ -160,45 +164,46 @@ impl Examined {
         findings.into_iter().fold(self, Self::finding)
     }
 
-    /// Notes what the check could not see, and what it would need for it. A status of [`Ok`](CheckStatus::Ok)
-    /// becomes [`Unknown`](CheckStatus::Unknown).
+    /// Records what the check could not see, and what it needs for it. A status of [`Ok`](CheckStatus::Ok) becomes
+    /// [`Unknown`](CheckStatus::Unknown).
     pub fn unseen(mut self, what: impl Into<String>) -> Self {
         self.raise(CheckStatus::Unknown);
         self.unseen.push(what.into());
         self
     }
 
-    /// Sets what a report for people has instead of the message, such as `Found 42 tenants`.
+    /// Sets the text that the text report shows instead of the message, such as `Found 42 tenants`.
     pub fn in_words(mut self, text: impl Into<String>) -> Self {
         self.text = Some(text.into());
         self
     }
 
-    /// Sets what the line for people begins with, such as `Configuration file found`. Default: the title of the check.
+    /// Sets the start of the line in the text report, such as `Configuration file found`. Default: the title of the
+    /// check.
     pub fn heading(mut self, heading: impl Into<String>) -> Self {
         self.heading = Some(heading.into());
         self
     }
 
-    /// Sets how long the database took to answer: `latencyMs` in JSON.
+    /// Sets how long the database took to respond: `latencyMs` in JSON.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = Some(latency);
         self
     }
 
-    /// Returns how the check has ended.
+    /// Returns the status of the check.
     #[must_use]
     pub fn status(&self) -> CheckStatus {
         self.status
     }
 
-    /// Returns the short result.
+    /// Returns the short summary.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Counts every warning and every error as this.
+    /// Changes every warning and every error to this severity.
     pub(super) fn with_severity(mut self, severity: Severity) -> Self {
         if matches!(self.status, CheckStatus::Warn | CheckStatus::Error) {
             self.status = CheckStatus::of(severity);
@@ -218,7 +223,7 @@ impl Examined {
     }
 }
 
-/// Writes an error with all its sources, once each.
+/// Writes an error with all its sources, without repetitions.
 pub(crate) fn error_in_words(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

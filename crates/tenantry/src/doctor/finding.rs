@@ -4,13 +4,13 @@ use serde::Serialize;
 
 use super::{Affected, text::printable};
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Severity {
-    /// Worth knowing. It changes no status.
+    /// Worth knowing. It does not change the status.
     Info,
     /// Something should be changed.
     Warning,
@@ -19,7 +19,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Returns it in camel case, as JSON names it.
+    /// Returns the camel-case name that JSON uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that a check has found: what, why it matters, and how to fix it.
+/// A finding of a check: what is wrong, why it matters, and how to fix it.
 ///
 /// # Examples
 ///
@@ -54,22 +54,22 @@ impl fmt::Display for Severity {
 #[non_exhaustive]
 #[must_use = "a finding does nothing until it is added to what was examined"]
 pub struct Finding {
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
     /// The fact.
     pub what: String,
     /// Why it matters.
     pub why: String,
-    /// What to do. Empty where there is nothing to do.
+    /// What to do. Empty if there is nothing to do.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub how: String,
-    /// Statements that do it, in order, each one statement.
+    /// SQL statements that fix it, in order, one statement each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sql: Vec<String>,
-    /// Whether the statements cannot do harm: they lose no data, take no lock that others wait for, and can be run
-    /// twice. [`Doctor::fix`](super::Doctor::fix) runs only these.
+    /// Whether the statements are harmless: they lose no data, take no lock that others wait for, and are idempotent.
+    /// [`Doctor::fix`](super::Doctor::fix) runs only these.
     pub harmless: bool,
-    /// The tenants that it is about.
+    /// The affected tenants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenants: Option<Affected>,
 }
@@ -87,34 +87,34 @@ impl Finding {
         }
     }
 
-    /// Something worth knowing: the fact, and why it matters.
+    /// Creates an informational finding: the fact, and why it matters.
     pub fn info(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self::new(Severity::Info, what, why)
     }
 
-    /// Something that should be changed: the fact, and why it matters.
+    /// Creates a finding about something that should be changed: the fact, and why it matters.
     pub fn warning(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self::new(Severity::Warning, what, why)
     }
 
-    /// Something that is broken or unsafe: the fact, and why it matters.
+    /// Creates a finding about something broken or unsafe: the fact, and why it matters.
     pub fn error(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self::new(Severity::Error, what, why)
     }
 
-    /// Sets what to do, in the imperative. It is also a recommendation of the report.
+    /// Sets what to do, in the imperative. The report also lists it as a recommendation.
     pub fn how(mut self, how: impl Into<String>) -> Self {
         self.how = how.into();
         self
     }
 
-    /// Adds a statement that helps to fix it.
+    /// Adds a statement that helps to fix the problem.
     pub fn sql(mut self, sql: impl Into<String>) -> Self {
         self.sql.push(sql.into());
         self
     }
 
-    /// Says that the statements are [`harmless`](Self::harmless).
+    /// Marks the statements as [`harmless`](Self::harmless).
     pub fn harmless(mut self) -> Self {
         self.harmless = true;
         self
@@ -133,7 +133,7 @@ impl Finding {
         self
     }
 
-    /// Sets the tenants that it is about.
+    /// Sets the affected tenants.
     pub fn tenants(mut self, tenants: Affected) -> Self {
         self.tenants = Some(tenants);
         self

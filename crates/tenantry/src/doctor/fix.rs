@@ -1,4 +1,4 @@
-//! Runs the statements of findings that cannot do harm.
+//! Runs the harmless statements of findings.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::{
 
 /// Result of [`Doctor::fix`](super::Doctor::fix), with every statement in it.
 ///
-/// As text it is a line for each statement.
+/// `Display` writes one line per statement.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -22,11 +22,11 @@ use crate::{
 pub struct FixReport {
     /// Statements that were run.
     pub done: usize,
-    /// Statements that have failed, or were not run because one before them of the same finding has.
+    /// Statements that failed, or were not run because an earlier one of the same finding failed.
     pub failed: usize,
     /// Every statement.
     pub statements: Vec<FixedStatement>,
-    /// When it was begun.
+    /// When it was started.
     #[serde(serialize_with = "timestamp::serialize")]
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub timestamp: SystemTime,
@@ -48,7 +48,7 @@ pub struct FixedStatement {
     pub what: String,
     /// The statement.
     pub sql: String,
-    /// Why it has failed or was not run. It may hold the database's own words.
+    /// Why it failed or was not run. It can contain messages of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// How long it took.
@@ -58,7 +58,7 @@ pub struct FixedStatement {
 }
 
 impl FixReport {
-    /// Returns `true` if no statement has failed.
+    /// Returns `true` if no statement failed.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.failed == 0

@@ -1,4 +1,4 @@
-//! The doctor: checks the configuration, the server and all tenants, and says what is wrong and how to fix it.
+//! The doctor: checks the configuration, the server and all tenants, and reports what is wrong and how to fix it.
 //!
 //! ```text
 //!   TenantManager::doctor() ─▶ Doctor ── run ──▶ DoctorReport ── fix ──▶ FixReport
@@ -7,21 +7,21 @@
 //!                  Check, Check, Check, …  ◀── yours, too
 //! ```
 //!
-//! Every [`Check`] is bounded in time, and one that fails, panics or hangs leaves the others alone. A check that
-//! lacks a privilege to look says so: its status is [`Unknown`](CheckStatus::Unknown), never
+//! Every [`Check`] has a timeout, and a check that fails, panics or hangs does not affect the others. A check that
+//! lacks a privilege to examine something reports the status [`Unknown`](CheckStatus::Unknown), never
 //! [`Ok`](CheckStatus::Ok).
 //!
-//! | check | what it looks at |
+//! | check | what it examines |
 //! |---|---|
-//! | `configuration` | where the configuration is from |
-//! | `database` | connection, version, latency; why there is no connection, and what to do |
-//! | `tenants` | how many tenants the catalog lists |
+//! | `configuration` | the source of the configuration |
+//! | `database` | connection, version, latency; why a connect failed, and what to do |
+//! | `tenants` | the number of tenants in the catalog |
 //! | `migrations`, `sharedMigrations` | files, pending and blocked tenants, findings of the lint |
 //! | `isolation` | name template, shared schema, dedicated tenants |
-//! | `poolConfig` | the budget of all instances against the limits of server, role and database |
+//! | `poolConfig` | the budget of all instances compared with the limits of server, role and database |
 //! | `pooler` | whether a pooler is in front of the server, and whether it keeps sessions apart |
-//! | `role` | rights of the role beyond its work, what it owns, schemas that belong to no tenant |
-//! | `searchPath` | defaults of roles and the database (`alter role … set`) that hurt |
+//! | `role` | unnecessary privileges of the role, objects that it owns, schemas that do not belong to a tenant |
+//! | `searchPath` | harmful defaults of roles and the database (`alter role … set`) |
 //! | `extensions` | extensions that tenants cannot reach, and newer versions |
 //! | `tls` | encryption, and whether the server is verified |
 //! | `timeouts` | limits on statements, transactions and idle sessions |
@@ -29,10 +29,10 @@
 //! | `transactionIds` | distance from wraparound, idle replication slots, forgotten prepared transactions |
 //! | `oldSnapshots` | transactions that are idle for over 5 min or open for over an hour |
 //! | `autovacuum` | whether it runs and keeps up |
-//! | `locks` | relations of tenants against the lock table |
+//! | `locks` | relations of tenants compared with the size of the lock table |
 //! | `memory` | memory of backends for the definitions of tables |
 //! | `replication` | a standby, read-only defaults, commits that wait for a standby |
-//! | `settings` | settings that lose data or hide what happens |
+//! | `settings` | settings that can lose data or hide what happens |
 
 mod affected;
 mod builder;
@@ -66,7 +66,7 @@ use std::sync::Arc;
 use crate::manager::TenantManager;
 
 impl TenantManager {
-    /// Makes what looks for mistakes in the configuration, on the server and in the tenants' schemas; see [`Doctor`].
+    /// Creates a [`Doctor`], which checks the configuration, the server and the tenants' schemas for mistakes.
     pub fn doctor(&self) -> Doctor {
         Doctor::new(self.clone())
     }

@@ -1,14 +1,14 @@
-//! The report where there is no manager to examine.
+//! The report if there is no manager to examine.
 
 use std::time::{Duration, SystemTime};
 
 use super::{CheckReport, DoctorHealth, DoctorReport, Examined, built_in};
 
-/// The check that says what is known about the configuration.
+/// The check that reports what is known about the configuration.
 const CONFIGURATION: &str = "configuration";
 
 impl DoctorReport {
-    /// Makes the report for a configuration of which no manager can be made: the check `configuration` fails with
+    /// Creates the report for a configuration that no manager can be built from: the check `configuration` fails with
     /// the reason, and all others are skipped.
     pub fn not_configured(reason: impl Into<String>) -> Self {
         let reason = reason.into();

@@ -15,7 +15,7 @@ use crate::{
 
 /// Result of all checks.
 ///
-/// As text it is a line for each check, the recommendations, a summary of the health, and every finding with its
+/// `Display` writes one line per check, the recommendations, a summary of the health, and every finding with its
 /// reason, its remedy and its SQL.
 ///
 /// ```json
@@ -42,15 +42,15 @@ use crate::{
 pub struct DoctorReport {
     /// Whether no check has the status [`Error`](CheckStatus::Error).
     pub success: bool,
-    /// Every check that was selected, in a fixed order.
+    /// Every selected check, in a fixed order.
     pub checks: Vec<CheckReport>,
     /// What to do, the most important first.
     pub recommendations: Vec<String>,
-    /// How the manager fares.
+    /// The health of the manager.
     pub health: DoctorHealth,
     /// What was examined.
     pub versions: Versions,
-    /// When it was begun.
+    /// When it was started.
     #[serde(serialize_with = "timestamp::serialize")]
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub timestamp: SystemTime,
@@ -68,13 +68,13 @@ pub struct DoctorReport {
 pub struct CheckReport {
     /// The stable id of the check.
     pub name: String,
-    /// The name for people.
+    /// The human-readable name.
     pub title: String,
-    /// How it has ended.
+    /// The status.
     pub status: CheckStatus,
-    /// The result in short.
+    /// A short summary of the result.
     pub message: String,
-    /// How long the database took to answer, where that was measured.
+    /// How long the database took to respond, if this was measured.
     #[serde(
         rename = "latencyMs",
         serialize_with = "serialize_optional_millis",
@@ -82,25 +82,25 @@ pub struct CheckReport {
     )]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub latency: Option<Duration>,
-    /// What was found, the worst first.
+    /// The findings, the worst first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// What the check could not see, and what it would need for it.
+    /// What the check could not see, and what it needs for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
     /// How long the check took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// The result as a report for people has it, where that is not the message.
+    /// The result in the text report, if it is not the message.
     #[serde(skip)]
     pub(super) text: Option<String>,
-    /// What the line for people begins with, where that is not the title.
+    /// The start of the line in the text report, if it is not the title.
     #[serde(skip)]
     pub(super) heading: Option<String>,
 }
 
-/// How the manager fares: the summary of a [`HealthReport`](crate::HealthReport).
+/// The health of the manager: the summary of a [`HealthReport`](crate::HealthReport).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -110,17 +110,17 @@ pub struct DoctorHealth {
     pub healthy: bool,
     /// Tenants that have a tenant pool in this process.
     pub total_pools: usize,
-    /// Those of them that are degraded.
+    /// Degraded pools among these.
     pub degraded_pools: usize,
-    /// Those of them that are unhealthy.
+    /// Unhealthy pools among these.
     pub unhealthy_pools: usize,
-    /// How long the database took to answer; `null` when it did not.
+    /// How long the database took to respond; `null` if it did not.
     #[serde(rename = "sharedDbLatencyMs", serialize_with = "serialize_optional_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub shared_db_latency: Option<Duration>,
 }
 
-/// What was examined, and by what.
+/// What was examined, and with which version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -128,7 +128,7 @@ pub struct DoctorHealth {
 pub struct Versions {
     /// The version of this crate.
     pub tenantry: &'static str,
-    /// The version of the server; `null` when it could not be reached.
+    /// The version of the server; `null` if it could not be reached.
     pub postgresql: Option<String>,
 }
 
@@ -171,13 +171,13 @@ impl DoctorReport {
         self.checks.iter().find(|check| check.name == name)
     }
 
-    /// Returns every finding with the check that it is from, in the order of the checks.
+    /// Returns every finding together with its check, in the order of the checks.
     pub fn findings(&self) -> impl Iterator<Item = (&CheckReport, &Finding)> {
         self.checks.iter().flat_map(|check| check.findings.iter().map(move |of| (check, of)))
     }
 }
 
-/// Collects what to do, each once, the most important first.
+/// Collects recommendations without duplicates, the most important first.
 fn recommendations(checks: &[CheckReport]) -> Vec<String> {
     let mut findings: Vec<_> = checks.iter().flat_map(|check| &check.findings).collect();
     findings.sort_by_key(|finding| Reverse(finding.severity));

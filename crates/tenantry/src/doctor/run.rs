@@ -1,4 +1,4 @@
-//! Runs the checks: each bounded, and none at the mercy of another.
+//! Runs the checks, each with a timeout and independently of the others.
 
 use std::{
     any::Any,
@@ -22,13 +22,13 @@ use crate::{
     manager::TenantManager,
 };
 
-/// How many checks run at a time, at most: they share the budget with requests.
+/// The maximum number of concurrent checks: they share the budget with requests.
 const AT_ONCE: usize = 3;
 
 /// The check that says why the database cannot be reached.
 pub(super) const DATABASE: &str = "database";
 
-/// Why a check was skipped that needs the database.
+/// Why a check that needs the database was skipped.
 pub(super) const NO_CONNECTION: &str = "no connection to the database";
 
 pub(super) async fn run(doctor: &Doctor) -> DoctorReport {
@@ -36,7 +36,7 @@ pub(super) async fn run(doctor: &Doctor) -> DoctorReport {
     let checks = doctor.checks.iter().filter(|check| doctor.selects(check.name()));
     let checks: Vec<_> = checks.cloned().collect();
     let subject = subject(doctor).await;
-    // Alone, so that the latency is that of a server with nothing else to do for the doctor.
+    // Runs alone, so that the latency is not affected by other checks.
     let (first, rest): (Vec<_>, Vec<_>) =
         checks.iter().enumerate().partition(|(_, check)| check.name() == DATABASE);
     let mut reports = Vec::with_capacity(checks.len());
@@ -59,7 +59,7 @@ pub(super) async fn run(doctor: &Doctor) -> DoctorReport {
     DoctorReport::new(reports, health, version, timestamp, began.elapsed())
 }
 
-/// Finds out once what all checks need.
+/// Determines once what all checks need.
 async fn subject(doctor: &Doctor) -> Subject {
     let manager = doctor.manager.clone();
     let late = |attempted| Error::new(ErrorKind::Timeout, attempted);
@@ -103,8 +103,8 @@ async fn examine(doctor: &Doctor, check: &Arc<dyn Check>, on: &Subject) -> Check
     CheckReport::new(name, check.title(), examined, began.elapsed())
 }
 
-/// Says that a check was not run for want of a connection. Where no other check says why, it is an error: a report
-/// without one would be taken for a pass.
+/// Reports that a check was not run because there was no connection. If no other check says why, it is an error: a
+/// report without one would look like success.
 fn not_reached(error: &Error, is_told: bool) -> Examined {
     match (error.kind(), is_told) {
         (_, true) => Examined::skipped(NO_CONNECTION),
@@ -114,7 +114,7 @@ fn not_reached(error: &Error, is_told: bool) -> Examined {
 }
 
 async fn bounded(check: &Arc<dyn Check>, on: &Subject, limit: Duration) -> Examined {
-    // The call itself may panic, too, before there is a future.
+    // The call itself can panic, too, before there is a future.
     let run = AssertUnwindSafe(async { check.run(on).await }).catch_unwind();
     match timeout(limit, run).await {
         Ok(Ok(examined)) => examined,
@@ -129,7 +129,7 @@ fn words_of(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("without a message")
 }
 
-/// Summarises how the manager fares.
+/// Summarizes the health of the manager.
 async fn health(on: &Subject, limit: Duration) -> DoctorHealth {
     let manager: &TenantManager = &on.manager;
     if on.reached.is_err() {

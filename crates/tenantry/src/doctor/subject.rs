@@ -11,22 +11,22 @@ use crate::{
     tenant::TenantRecord,
 };
 
-/// What a [`Check`](super::Check) may use.
+/// The context that a [`Check`](super::Check) runs in.
 #[derive(Debug)]
 pub struct Subject {
     pub(super) manager: TenantManager,
     pub(super) migrations: Option<Migrations>,
     pub(super) shared_migrations: Option<Migrations>,
     pub(super) instances: usize,
-    /// The version of the server, once it has answered.
+    /// The version of the server, once it has responded.
     pub(super) reached: Result<ServerVersion, Error>,
     pub(super) tenants: Result<Arc<[TenantRecord]>, Error>,
-    /// Read when the first check asks.
+    /// Read when the first check needs them.
     pub(super) settings: OnceCell<Settings>,
     pub(super) relations: OnceCell<Relations>,
 }
 
-/// The version of a server, as it says itself.
+/// The version of a server, as it reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerVersion {
@@ -51,28 +51,28 @@ impl Subject {
         &self.manager
     }
 
-    /// Returns all tenants, the suspended ones too. They were listed once for all checks.
+    /// Returns all tenants, including suspended ones. They are listed once for all checks.
     ///
     /// # Errors
     ///
-    /// Why they could not be listed.
+    /// The error of listing the tenants.
     pub fn tenants(&self) -> Result<&[TenantRecord], &Error> {
         self.tenants.as_ref().map(|tenants| &**tenants)
     }
 
-    /// Returns the migrations of every tenant's schema, where they are known.
+    /// Returns the migrations of the tenants' schemas, if they are known.
     #[must_use]
     pub fn migrations(&self) -> Option<&Migrations> {
         self.migrations.as_ref()
     }
 
-    /// Returns the migrations of the shared schema, where they are known.
+    /// Returns the migrations of the shared schema, if they are known.
     #[must_use]
     pub fn shared_migrations(&self) -> Option<&Migrations> {
         self.shared_migrations.as_ref()
     }
 
-    /// Returns how many processes share the server, each with a budget as the manager's. At least 1.
+    /// Returns how many processes share the server, each with the same budget as the manager. At least 1.
     #[must_use]
     pub fn instances(&self) -> usize {
         self.instances
@@ -82,7 +82,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// Why the server could not be reached. Checks that need the database are not run then.
+    /// The error of connecting to the server. Checks that need the database are not run then.
     pub fn server_version(&self) -> Result<&ServerVersion, &Error> {
         self.reached.as_ref()
     }
@@ -96,14 +96,15 @@ impl Subject {
         self.settings.get_or_try_init(|| Settings::read(self.fleet())).await
     }
 
-    /// Returns how many relations tenants have, counted once for all checks. `None` where tenants cannot be listed.
+    /// Returns the number of relations of the tenants, counted once for all checks. `None` if tenants cannot be
+    /// listed.
     pub(crate) async fn relations(&self) -> Result<Option<&Relations>, Error> {
         let Ok(tenants) = self.tenants() else { return Ok(None) };
         let counted = self.relations.get_or_try_init(|| Relations::read(self.fleet(), tenants));
         counted.await.map(Some)
     }
 
-    /// Asks the server for its version.
+    /// Queries the version of the server.
     pub(super) async fn reach(fleet: &Fleet) -> Result<ServerVersion, Error> {
         let asked = sqlx::query_as(VERSION).persistent(false).fetch_one(fleet.system()).await;
         let (name, number): (String, String) = asked?;

@@ -1,4 +1,4 @@
-//! The doctor's results for people.
+//! The doctor's results as text.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use crate::plain::is_plain;
 
 use super::{CheckReport, CheckStatus, DoctorHealth, DoctorReport, Finding, FixReport, Severity};
 
-/// How many tenants of a finding a report for people names.
+/// The maximum number of tenants per finding that the text report names.
 const NAMED: usize = 5;
 
 impl fmt::Display for DoctorReport {
@@ -106,8 +106,8 @@ pub(super) fn millis(duration: Duration) -> String {
     }
 }
 
-/// Makes a text one line that is safe to print: names in the database may hold line breaks, escape sequences of
-/// terminals and characters that turn the direction of text.
+/// Makes a text printable in one line: names in the database can contain line breaks, terminal escape sequences and
+/// characters that change the text direction.
 pub(super) fn printable(text: String) -> String {
     if text.chars().all(is_plain) {
         return text;
@@ -136,7 +136,7 @@ pub(super) fn grouped(number: impl TryInto<u64>) -> String {
     text
 }
 
-/// Writes a count and the thing that is counted, in the singular or the plural.
+/// Writes a count and its noun, in the singular or the plural.
 pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }

@@ -1,4 +1,4 @@
-//! What a report says of all schemas besides drift: what is beyond the dump, and references across tenants.
+//! Report sections about all schemas besides drift: facts beyond the dump, and references across tenants.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,21 +14,21 @@ use crate::{
     tenant::Ident,
 };
 
-/// Schemas that are asked about in one statement.
+/// The number of schemas per statement.
 const AT_ONCE: usize = 1_000;
 
-/// What there is to say of schemas, by their places.
+/// Facts about schemas, by their index.
 #[derive(Debug)]
 pub(super) struct Besides {
     pub(super) beyond: Vec<Vec<Beyond>>,
     pub(super) references: Vec<Vec<CrossReference>>,
     /// References from the shared schema.
     pub(super) shared: Vec<CrossReference>,
-    /// Schemas that could not be looked at.
+    /// Schemas that could not be examined.
     pub(super) refused: BTreeMap<usize, Error>,
 }
 
-/// Looks at all of these schemas, in a few statements over one connection.
+/// Examines all of these schemas, with a few statements over one connection.
 pub(super) async fn besides(fleet: &Fleet, subjects: &[&Subject]) -> Result<Besides, Error> {
     let mut lease = lease_for_reading(fleet).await?;
     let mut refused = BTreeMap::new();
@@ -62,12 +62,12 @@ pub(super) async fn besides(fleet: &Fleet, subjects: &[&Subject]) -> Result<Besi
     Ok(Besides { beyond, references, shared: of_shared, refused })
 }
 
-/// References from the schemas of tenants, and from the shared one, into those of tenants.
+/// References from tenants' schemas, and from the shared one, into tenants' schemas.
 #[derive(Debug)]
 pub(crate) struct References {
     /// All that were found, in order.
     pub(crate) all: Vec<CrossReference>,
-    /// Schemas whose texts could not be read, by their places.
+    /// Schemas whose texts could not be read, by their index.
     pub(crate) refused: BTreeMap<usize, Error>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) async fn references_of(
             Settled::Answered(found) => mentions.extend(found),
             Settled::Refused(place, error) => match places.get(search.name(place)) {
                 Some(place) => drop(refused.insert(*place, error)),
-                // The shared schema is everybody's.
+                // The shared schema does not belong to a tenant.
                 None => return Err(error),
             },
             Settled::Halved => {}

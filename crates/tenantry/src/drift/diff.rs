@@ -1,4 +1,4 @@
-//! How the statements that create an object differ, as a unified diff.
+//! Differences between the statements that create an object, as a unified diff.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,21 +14,21 @@ use crate::schema::{
     told_with,
 };
 
-/// Lines around a change that are shown.
+/// The number of context lines around a change.
 const CONTEXT: usize = 3;
 
-/// Lines of one diff that are kept.
+/// The maximum number of lines in one diff.
 const MOST_LINES: usize = 200;
 
-/// Lines of all diffs of a cluster that are kept.
+/// The maximum number of lines in all diffs of a cluster.
 const MOST_LINES_OF_ALL: usize = 1_000;
 
-/// Lines with an own name that each line with one is compared with.
+/// The maximum number of lines with the own schema's name that a line is compared with.
 const MOST_PAIRS: usize = 200;
 
 /// The unified diff of the statements that create one object.
 ///
-/// The schema's own name is left out where it qualifies a name; elsewhere it is `{schema}`, and `{role}` is the
+/// The schema's own name is omitted where it qualifies a name; elsewhere it is `{schema}`, and `{role}` is the
 /// tenant's own role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -41,7 +41,7 @@ pub struct ObjectDiff {
     pub object: ObjectKey,
     /// The diff, with the reference as `expected` and three lines of context.
     pub diff: String,
-    /// Lines that were left out at the end, beyond 200 of one object and 1,000 of all.
+    /// Lines omitted at the end, beyond 200 of one object and 1,000 in total.
     #[serde(skip_serializing_if = "is_none_left_out")]
     pub lines_left_out: usize,
 }
@@ -59,7 +59,7 @@ pub(super) fn is_none_left_out(count: &usize) -> bool {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Diffs {
     pub(super) shown: Arc<[ObjectDiff]>,
-    /// Objects whose diffs were left out.
+    /// Objects whose diffs were omitted.
     pub(super) left_out: usize,
 }
 
@@ -109,7 +109,7 @@ fn lines(model: &SchemaModel, object: &ObjectKey) -> Vec<String> {
     lines.collect()
 }
 
-/// Returns the lines of a unified diff; none where both are alike.
+/// Returns the lines of a unified diff; none if both are equal.
 fn unified(
     object: &ObjectKey,
     (left, left_own): (&[String], Own<'_>),
@@ -122,7 +122,7 @@ fn unified(
     if changed.is_empty() {
         return Vec::new();
     }
-    // Where nothing but the own name before a dot tells two lines apart, it is shown.
+    // If two lines differ only by their own schema's name before a dot, the difference is shown.
     let removed = changed.iter().flat_map(|operation| &left[operation.old_range()]);
     let removed: BTreeSet<_> = removed.map(|line| bare(line)).collect();
     let mut added = changed.iter().flat_map(|operation| &right[operation.new_range()]);
@@ -149,7 +149,7 @@ fn unified(
     lines
 }
 
-/// Where a hunk is: its first line and how many there are, as `diff -u` writes it.
+/// Formats the position of a hunk, its first line and length, like `diff -u`.
 fn place(start: usize, end: usize) -> String {
     match end - start {
         0 => format!("{start},0"),
@@ -158,7 +158,7 @@ fn place(start: usize, end: usize) -> String {
     }
 }
 
-/// Gives each line a number; lines that are alike but for the own names have the same.
+/// Assigns numbers to lines; lines that are equal apart from their own schema's name get the same number.
 fn numbers(
     (left, left_own): (&[String], Own<'_>),
     (right, right_own): (&[String], Own<'_>),
@@ -182,7 +182,7 @@ fn numbers(
             |(other, _): &&(&String, &usize)| tokens::alike(other, left_own, line, right_own, true);
         let of_names = || {
             let id = blanked.get(&tokens::blank(line, right_own, true)).copied();
-            // A name of one side may be a word of the other.
+            // One side's schema name may be a word on the other side.
             id.or_else(|| Some(*with_names.iter().take(MOST_PAIRS).find(alike)?.1))
         };
         let next = known.len();
@@ -193,13 +193,13 @@ fn numbers(
     (left_ids, right_ids)
 }
 
-/// Takes the own schema's name away where it qualifies a name.
+/// Removes the own schema's name where it qualifies a name.
 fn bare(line: &str) -> String {
     let parts = line.split("{{schema}").map(|part| part.replace("{schema}.", ""));
     parts.collect::<Vec<_>>().join("{schema}").replace("{{role}", "{role}")
 }
 
-/// Shows characters that a terminal would act on.
+/// Shows characters that a terminal would interpret.
 fn visible(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     for character in line.chars() {
@@ -211,7 +211,7 @@ fn visible(line: &str) -> String {
     text
 }
 
-/// Returns a difference as it is when the other side is what is expected.
+/// Returns a difference with the expected and the actual side swapped.
 pub(super) fn seen_from_the_other(difference: Difference) -> Difference {
     let change = match difference.change {
         Change::Missing => Change::Unexpected,
@@ -223,7 +223,7 @@ pub(super) fn seen_from_the_other(difference: Difference) -> Difference {
     Difference { change, ..difference }
 }
 
-/// Returns the schema as it would be without these differences, which were hidden.
+/// Returns the schema without these differences, which were hidden.
 pub(super) fn without(
     actual: &SchemaModel,
     hidden: &[Difference],
@@ -255,7 +255,7 @@ pub(super) fn without(
     model
 }
 
-/// Puts a column behind the one that it is expected to come after.
+/// Moves a column behind the one that it is expected to follow.
 fn put_in_order(model: &mut SchemaModel, column: &ObjectKey, expected: &SchemaModel) {
     let holder = told_with(expected, column);
     let order = expected.get(&holder).map_or(&[][..], |object| object.list(Attribute::ColumnOrder));
@@ -345,7 +345,7 @@ mod tests {
         );
         assert_eq!(texts(&["from tenant_a.x"], &["from tenant_b.x"]), Vec::<String>::new());
         assert_eq!(texts(&["from tenant_a.x"], &["from tenant_a.x;"]).len(), 5);
-        // What is the own name on one side only is a word.
+        // If only one side has its own schema's name, it is treated as a word.
         let (a, b) = (["tenant_b.x from tenant_a.x"], ["tenant_b.x from tenant_b.x"]);
         assert_eq!(texts(&a, &b), Vec::<String>::new());
         assert_eq!(texts(&["from tenant_a.x"], &["from other.x"]).len(), 5);

@@ -1,4 +1,4 @@
-//! Which differences are looked at.
+//! Rules that select differences.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{
     schema::{Attribute, Change, Difference, ObjectKey, ObjectKind},
 };
 
-/// Matches findings by what they are about: everything that is set must fit.
+/// Matches findings by their subject: everything that is set must match.
 ///
 /// # Examples
 ///
@@ -35,10 +35,10 @@ pub struct Matching {
     /// The kind of object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ObjectKind>,
-    /// The name of the object, or of the table that it is a part of; `*` stands for any characters, `?` for one.
+    /// The name of the object, or of the table that it is part of; `*` matches any characters, `?` matches one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The attribute. An object that is missing or not expected has none, nor has a fact beyond the dump or a reference.
+    /// The attribute. A missing or unexpected object has none, nor does a fact beyond the dump or a reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<Attribute>,
 }
@@ -50,8 +50,8 @@ impl Matching {
         Self { kind: Some(kind), ..Self::default() }
     }
 
-    /// Matches objects by their name, by the name of the table that they are a part of, or by both with a dot in between,
-    /// as `orders.total`.
+    /// Matches objects by their name, by the name of the table that they belong to, or by both with a dot in between,
+    /// such as `orders.total`.
     #[must_use]
     pub fn named(pattern: impl Into<String>) -> Self {
         Self { name: Some(pattern.into()), ..Self::default() }
@@ -63,19 +63,19 @@ impl Matching {
         Self { attribute: Some(attribute), ..Self::default() }
     }
 
-    /// Narrows it to objects by their name, or by the name of the table that they are a part of.
+    /// Restricts the rule to objects with this name, or that belong to a table with this name.
     #[must_use]
     pub fn and_named(self, pattern: impl Into<String>) -> Self {
         Self { name: Some(pattern.into()), ..self }
     }
 
-    /// Narrows it to an attribute.
+    /// Restricts the rule to an attribute.
     #[must_use]
     pub fn and_attribute(self, attribute: Attribute) -> Self {
         Self { attribute: Some(attribute), ..self }
     }
 
-    /// Returns `true` if a difference fits.
+    /// Returns `true` if a difference matches.
     #[must_use]
     pub fn matches(&self, difference: &Difference) -> bool {
         let attribute = match difference.change {
@@ -85,7 +85,7 @@ impl Matching {
         self.fits(&difference.object, attribute)
     }
 
-    /// Returns `true` if something fits that is said of an object as a whole, or of one of its attributes.
+    /// Returns `true` if the rule matches an object as a whole, or one of its attributes.
     pub(super) fn fits(&self, object: &ObjectKey, attribute: Option<Attribute>) -> bool {
         let named = |pattern: &str| {
             let of = object.of.as_deref();

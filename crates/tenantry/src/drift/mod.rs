@@ -1,8 +1,8 @@
-//! Drift: finds tenants whose schemas are not what they should be.
+//! Drift detection: finds tenants whose schemas differ from a reference.
 //!
-//! Two schemas are alike when PostgreSQL's `pg_dump` shows them alike, but for their names. The server computes a
-//! fingerprint of every schema, a few hundred in a statement; only one schema of each group of equal ones is read
-//! in full.
+//! Two schemas are equal if PostgreSQL's `pg_dump` writes the same output for them, apart from their names. The
+//! server computes a fingerprint of every schema, a few hundred per statement; only one schema of each group of equal
+//! ones is read in full.
 //!
 //! ```text
 //!   fingerprints of all schemas ─▶ groups of equal ones ─▶ details of one of each ─▶ compare ─▶ report
@@ -32,11 +32,11 @@ use crate::{
     schema::{Repair, SchemaModel},
 };
 
-/// Compares the schemas of tenants with a reference.
+/// Compares tenants' schemas with a reference.
 ///
-/// It is made by [`TenantManager::drift`](crate::TenantManager::drift) and takes its connections from the manager's
-/// budget: three at most. Without other wishes it compares all tenants with the first that the catalog lists.
-/// Suspended tenants are compared, too. Cloning is cheap.
+/// Created by [`TenantManager::drift`](crate::TenantManager::drift). It takes its connections from the manager's
+/// budget: three at most. By default, it compares all tenants with the first that the catalog lists. Suspended
+/// tenants are included. Cloning is cheap.
 ///
 /// # Examples
 ///
@@ -66,65 +66,64 @@ impl Drift {
             schemas: Schemas::AllTenants,
             reference: Reference::First,
             include: Vec::new(),
-            // A tenant has it once something was seeded, which no migration says.
+            // A tenant has this table once it was seeded, independently of migrations.
             ignore: vec![Matching::named("_tenantry_seeds")],
         }
     }
 
-    /// Sets what the tenants are compared with. The default is [`Reference::First`].
+    /// Sets the reference of the comparison. Default: [`Reference::First`].
     pub fn against(mut self, reference: Reference) -> Self {
         self.reference = reference;
         self
     }
 
-    /// Compares with a tenant.
+    /// Uses a tenant as the reference.
     pub fn against_tenant(self, tenant: impl AsRef<str>) -> Self {
         self.against(Reference::Tenant(tenant.as_ref().into()))
     }
 
-    /// Sets which tenants are compared. The default is all.
+    /// Sets which tenants are compared. Default: all.
     pub fn of(mut self, schemas: Schemas) -> Self {
         self.schemas = schemas;
         self
     }
 
-    /// Looks at nothing but objects and attributes like these. May be called several times; one that matches is
+    /// Compares only objects and attributes that match this rule. Can be called several times; one matching rule is
     /// enough.
     pub fn include(mut self, matching: Matching) -> Self {
         self.include.push(matching);
         self
     }
 
-    /// Looks away from objects and attributes like these, be it a difference, a fact beyond the dump or a reference
-    /// across tenants. The report says how many findings that has hidden. The table in which Tenantry records seeds is
-    /// always among them.
+    /// Ignores objects and attributes that match this rule: differences, facts beyond the dump and references across
+    /// tenants. The report states how many findings were hidden. Tenantry's table of seed records is always ignored.
     pub fn ignore(mut self, matching: Matching) -> Self {
         self.ignore.push(matching);
         self
     }
 
-    /// Compares, and reports on every tenant.
+    /// Runs the comparison, and reports on every tenant.
     ///
     /// # Errors
     ///
-    /// When there is no reference: the tenant is not known, its schema cannot be read, the migrations fail. When
-    /// the tenants cannot be listed, the shared schema cannot be searched for references, or the database cannot be
-    /// reached. A tenant that cannot be read is an entry of the report.
+    /// If the reference is not available: the tenant is unknown, its schema cannot be read, or the migrations fail.
+    /// Also if the tenants cannot be listed, the shared schema cannot be searched for references, or the database
+    /// cannot be reached. A tenant that cannot be read is an entry of the report, not an error.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, a scratch schema in which migrations were being applied may be left. The next comparison
+    /// If dropped, a scratch schema in which migrations were being applied can be left behind. The next comparison
     /// with migrations removes it, as does [`fill_spares`](crate::provision::Provisioner::fill_spares).
     pub async fn run(&self) -> Result<DriftReport, Error> {
         run::run(self).await
     }
 
-    /// Works out the SQL that brings a tenant to the reference with its rows kept, and runs none of it. What the rules
-    /// hide stays as it is.
+    /// Generates the SQL that makes a tenant equal to the reference while keeping its rows, without running it.
+    /// Differences that the rules hide are not repaired.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run), and when the tenant is not known or its schema cannot be read.
+    /// As for [`run`](Self::run), and if the tenant is unknown or its schema cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -145,11 +144,11 @@ impl Drift {
         run::repair(self, &tenant.as_ref().into()).await
     }
 
-    /// Reads everything that the schema of a tenant holds.
+    /// Reads everything in a tenant's schema.
     ///
     /// # Errors
     ///
-    /// When the tenant is not known, its schema cannot be read, or the database cannot be reached.
+    /// If the tenant is unknown, its schema cannot be read, or the database cannot be reached.
     ///
     /// # Cancel safety
     ///

@@ -1,23 +1,23 @@
-//! What tenants are compared with.
+//! The reference of a comparison.
 
 use std::sync::Arc;
 
 use crate::{migrate::Migrations, schema::SchemaModel};
 
-/// What the schemas of tenants are compared with.
+/// The reference that tenants' schemas are compared with.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Reference {
-    /// The first of the tenants that are compared and have a schema's name.
+    /// The first of the compared tenants that has a schema name.
     #[default]
     First,
-    /// A tenant, by its id. It need not be among those that are compared.
+    /// A tenant, by its id. It need not be one of the compared tenants.
     Tenant(Arc<str>),
-    /// What these migrations make: they are applied in a scratch schema, which is removed afterwards.
+    /// The result of these migrations: they are applied in a scratch schema, which is removed afterwards.
     Migrations(Migrations),
-    /// What these migrations make up to the version that each tenant has on record, so that a tenant that is merely
-    /// behind has no drift.
+    /// The result of these migrations up to each tenant's recorded version, so that a tenant that is merely behind
+    /// has no drift.
     Recorded(Migrations),
-    /// A model, such as one that was saved in a file.
+    /// A model, such as one loaded from a file.
     Model(Arc<SchemaModel>),
 }

@@ -17,20 +17,20 @@ use crate::{
     schema::{Beyond, CrossReference, Difference},
 };
 
-/// Result of a comparison, with every tenant in it.
+/// Result of a comparison, for every tenant.
 ///
-/// As text it is a summary with the clusters of tenants that have the same findings, and a unified diff of each object
-/// that differs. The text is bounded: it says what it leaves out, and the fields have all of it.
+/// `Display` writes a summary with the clusters of tenants that have the same findings, and a unified diff of each
+/// object that differs. The text is bounded and states what it omits; the fields are complete.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says which tenants have drifted"]
 pub struct DriftReport {
-    /// What the tenants were compared with.
+    /// The reference of the comparison.
     #[serde(flatten)]
     pub reference: ReferenceName,
-    /// Tenants that there are, or that were named.
+    /// Tenants in total.
     pub total: usize,
     /// Tenants without a finding.
     pub no_drift: usize,
@@ -42,13 +42,13 @@ pub struct DriftReport {
     pub details: Vec<TenantDrift>,
     /// Tenants with the same findings, the largest cluster first.
     pub clusters: Vec<DriftCluster>,
-    /// What in the shared schema refers to a tenant that was compared.
+    /// References from the shared schema to a compared tenant.
     #[serde(skip_serializing_if = "is_empty")]
     pub shared_references: Arc<[CrossReference]>,
     /// How many findings each of the rules has hidden.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<Hidden>,
-    /// When it was begun.
+    /// When it was started.
     #[serde(serialize_with = "crate::timestamp::serialize")]
     #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
     pub timestamp: SystemTime,
@@ -62,7 +62,7 @@ fn is_empty<T>(list: &Arc<[T]>) -> bool {
     list.is_empty()
 }
 
-/// What tenants were compared with.
+/// The reference of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -71,10 +71,10 @@ pub enum ReferenceName {
     /// A tenant, by its id.
     #[serde(rename = "referenceTenant")]
     Tenant(Arc<str>),
-    /// What the migrations make, up to this version.
+    /// The result of the migrations, up to this version.
     #[serde(rename = "referenceVersion")]
     Migrations(i64),
-    /// What the migrations make up to the version that each tenant has on record; this one is the latest.
+    /// The result of the migrations up to each tenant's recorded version; this one is the latest.
     #[serde(rename = "latestVersion")]
     Recorded(i64),
     /// A model, read from this schema.
@@ -101,38 +101,38 @@ impl fmt::Display for ReferenceName {
 pub struct TenantDrift {
     /// The tenant, as it was named.
     pub tenant_id: Arc<str>,
-    /// Its schema, where that is known.
+    /// Its schema, if it is known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
-    /// How it compares.
+    /// The result of the comparison.
     pub status: DriftStatus,
-    /// What is different from the reference. What follows from another finding is not listed: a missing table is
-    /// one finding, not one for each of its columns.
+    /// The differences from the reference. Consequences of other findings are not listed: a missing table is one
+    /// finding, not one for each of its columns.
     #[serde(rename = "issues")]
     pub findings: Arc<[Difference]>,
-    /// What is worth knowing about its schema and no part of a dump. It is never drift.
+    /// Facts about its schema that are not part of a dump. They are never drift.
     #[serde(skip_serializing_if = "is_empty")]
     pub beyond: Arc<[Beyond]>,
-    /// What refers to another tenant that was compared, too.
+    /// References to other compared tenants.
     #[serde(skip_serializing_if = "is_empty")]
     pub references: Arc<[CrossReference]>,
-    /// The version on record, where the tenant was compared with what that version makes.
+    /// The recorded version, if the tenant was compared with the result of that version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// Why its schema could not be read. It may hold the database's own words.
+    /// Why its schema could not be read. It can contain messages of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// How a tenant compares with the reference.
+/// The result of comparing a tenant with the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DriftStatus {
-    /// It is alike.
+    /// It is equal.
     Same,
-    /// It is what its own recorded version makes, which is not the latest.
+    /// It equals the result of its own recorded version, which is not the latest.
     Behind,
     /// There are findings.
     Drifted,
@@ -141,7 +141,7 @@ pub enum DriftStatus {
 }
 
 impl DriftStatus {
-    /// Returns it in snake case, as JSON names it.
+    /// Returns the snake-case name that JSON uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -161,55 +161,55 @@ impl DriftStatus {
 pub struct DriftCluster {
     /// The tenants.
     pub tenants: Vec<Arc<str>>,
-    /// What is different from the reference.
+    /// The differences from the reference.
     #[serde(rename = "issues")]
     pub findings: Arc<[Difference]>,
-    /// How the statements differ that create the objects which the findings are about.
+    /// Diffs of the statements that create the objects of the findings.
     pub diffs: Arc<[ObjectDiff]>,
-    /// Objects whose diffs were left out, beyond 1,000 lines in all.
+    /// Objects whose diffs were omitted, beyond 1,000 lines in total.
     #[serde(skip_serializing_if = "is_none_left_out")]
     pub diffs_left_out: usize,
 }
 
-/// A rule, and how many findings it has hidden, counted once for each tenant.
+/// A rule, and how many findings it has hidden, counted once per tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Hidden {
-    /// The rule; `None` for what no rule has included.
+    /// The rule; `None` for findings that no rule includes.
     pub rule: Option<Matching>,
-    /// How many.
+    /// The number of hidden findings.
     pub differences: usize,
 }
 
-/// What was found in all tenants.
+/// The findings of all tenants.
 #[derive(Debug)]
 pub(super) struct Findings {
     pub(super) details: Vec<TenantDrift>,
-    /// Those of each tenant.
+    /// The differences of each tenant.
     pub(super) diffs: Vec<Diffs>,
     pub(super) shared_references: Arc<[CrossReference]>,
     pub(super) hidden: Vec<Hidden>,
 }
 
 impl DriftReport {
-    /// Returns `true` if every tenant was read and is alike, or merely behind, and nothing refers to another tenant.
+    /// Returns `true` if every tenant was read and is equal or merely behind, and nothing refers to another tenant.
     ///
-    /// A reference makes no difference where all tenants have it, or to a dump, but it breaks the isolation. What is
-    /// beyond the dump changes nothing.
+    /// A reference into another tenant is not a difference if all tenants have it, and `pg_dump` shows it as equal,
+    /// but it breaks the isolation. Facts beyond the dump do not affect the result.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.with_drift == 0 && self.error == 0 && self.references().next().is_none()
     }
 
-    /// Returns every reference from one tenant's schema, or the shared one, into another tenant's.
+    /// Returns every reference from a tenant's schema, or from the shared one, into another tenant's schema.
     pub fn references(&self) -> impl Iterator<Item = &CrossReference> {
         let of_tenants = self.details.iter().flat_map(|tenant| tenant.references.iter());
         of_tenants.chain(self.shared_references.iter())
     }
 
-    /// Counts, and puts tenants with the same findings together.
+    /// Counts, and groups tenants with the same findings.
     pub(super) fn new(
         reference: ReferenceName,
         found: Findings,

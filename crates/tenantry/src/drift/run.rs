@@ -30,14 +30,14 @@ struct Entry {
     subject: Result<Subject, Error>,
 }
 
-/// What a group of tenants is compared with.
+/// The reference of a group of tenants.
 struct Expected {
     model: Arc<SchemaModel>,
-    /// What is equal to this needs no comparison.
+    /// A schema with this fingerprint needs no comparison.
     fingerprint: Option<Fingerprint>,
 }
 
-/// What is different in a schema, and what the rules have hidden of it.
+/// The differences of a schema, and how many the rules have hidden.
 #[derive(Clone, Default)]
 struct Compared {
     findings: Arc<[Difference]>,
@@ -151,7 +151,7 @@ pub(super) async fn repair(drift: &Drift, tenant: &Arc<str>) -> Result<Repair, E
         Error::new(ErrorKind::Migration, "finding what the tenant should be like")
     })?;
     let actual = reading::read(fleet, &subject).await?;
-    // What a rule hides stays as it is, also where its table is created anew.
+    // Differences that a rule hides stay, even if their table is recreated.
     let hidden = compare(&expected.model, &actual).into_iter();
     let hidden: Vec<_> = hidden
         .filter(|difference| drift.hides(|rule| rule.matches(difference)).is_some())
@@ -178,7 +178,7 @@ async fn entry(fleet: &Fleet, target: Target) -> Entry {
     Entry { name: target.name, schema, subject }
 }
 
-/// Finds what is different in a schema, or takes it from another one that is alike.
+/// Finds the differences of a schema, or reuses those of an equal one.
 async fn one(
     drift: &Drift,
     entry: &Entry,
@@ -226,7 +226,7 @@ fn judge(drift: &Drift, expected: &SchemaModel, actual: &SchemaModel) -> Compare
 }
 
 impl Drift {
-    /// Returns how many rules there are that can hide something: not to be included is one.
+    /// Returns the number of rules that can hide something, including those of `include`.
     fn rules(&self) -> usize {
         self.include.len().min(1) + self.ignore.len()
     }
@@ -265,7 +265,7 @@ fn hidden_by(drift: &Drift, counts: &[usize]) -> Vec<Hidden> {
     hidden.map(|(rule, differences)| Hidden { rule, differences: *differences }).collect()
 }
 
-/// Reads what the tenants are compared with, by the version that they have on record where that matters.
+/// Reads the references of the tenants, by their recorded version if that is relevant.
 async fn expect(
     drift: &Drift,
     entries: &[Entry],
@@ -276,7 +276,7 @@ async fn expect(
     let known = |model: SchemaModel| Expected { model: Arc::new(model), fingerprint: None };
     match &drift.reference {
         Reference::First => {
-            // One without a schema's name cannot be what the others should be.
+            // A tenant without a schema name cannot be the reference.
             let first =
                 entries.iter().find_map(|entry| Some((entry, entry.subject.as_ref().ok()?)));
             match first {
@@ -321,7 +321,7 @@ async fn tenant(
     Ok((ReferenceName::Tenant(Arc::clone(name)), [(None, expected)].into()))
 }
 
-/// Reads which version each tenant has on record, 0 for none.
+/// Reads the recorded version of each tenant, 0 for none.
 async fn versions(
     fleet: &Fleet,
     entries: &[Entry],

@@ -1,4 +1,4 @@
-//! The report as people read it. However much is wrong with a fleet, it stays readable.
+//! The human-readable report. It stays readable even if many tenants have drifted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use crate::{
     table::Table,
 };
 
-/// Tenants of a cluster that are named; the others are counted.
+/// The number of tenants of a cluster that are named; the others are counted.
 const NAMED: usize = 5;
 
 /// Clusters that are shown, the largest ones.
@@ -129,7 +129,7 @@ fn write_diff(f: &mut Formatter<'_>, diff: &ObjectDiff, room: &mut usize) -> fmt
     }
 }
 
-/// Writes what refers to another tenant.
+/// Writes the references to other tenants.
 fn write_references(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result {
     let count = report.references().count();
     if count == 0 {
@@ -145,7 +145,7 @@ fn write_references(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result 
     }
 }
 
-/// Writes a line for each kind of what is beyond the dump.
+/// Writes a line for each kind of fact beyond the dump.
 fn write_beyond(f: &mut Formatter<'_>, report: &DriftReport) -> fmt::Result {
     let mut kinds = BTreeMap::<BeyondKind, (usize, BTreeSet<&Beyond>)>::new();
     for tenant in &report.details {

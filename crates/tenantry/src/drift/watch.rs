@@ -1,4 +1,4 @@
-//! Compares again and again, in the background.
+//! Periodic comparisons in the background.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +14,7 @@ use crate::{
     schema::CrossReference,
 };
 
-/// What each tenant was found to have the last time, in words.
+/// The findings of each tenant in the last comparison, as text.
 type Known = HashMap<Arc<str>, HashSet<String>>;
 
 /// The shortest interval.
@@ -23,21 +23,21 @@ const SHORTEST: Duration = Duration::from_secs(1);
 impl Drift {
     /// Compares now, and again at this interval, until the manager is closed.
     ///
-    /// It runs in the background, as a task that [`TenantManager::close`](crate::TenantManager::close) ends, on
-    /// connections that requests do not wait for. Each finding, and each reference across tenants, that was not there
-    /// the last time is an [`Event::Drifted`]: one that goes away and comes back is told twice. A reference of the
-    /// shared schema is told of the tenant that it leads to. The gauge `tenantry_drifted_tenants` says how many tenants
-    /// have drifted. What goes wrong is logged, and tried again the next time.
+    /// Runs as a background task that [`TenantManager::close`](crate::TenantManager::close) stops, on connections
+    /// that requests do not wait for. Each finding, and each reference across tenants, that is new since the last
+    /// comparison is an [`Event::Drifted`]; a finding that disappears and comes back is reported again. A reference
+    /// of the shared schema is reported for the tenant that it refers to. The gauge `tenantry_drifted_tenants` counts
+    /// the tenants that have drifted. Failures are logged, and retried at the next interval.
     ///
-    /// A manager watches once: a second call, also on another `Drift`, replaces the first and tells what it finds anew.
-    /// Called on a manager that is closed it does nothing.
+    /// A manager has one watch: a second call, also on another `Drift`, replaces the first and reports its findings
+    /// anew. On a closed manager it does nothing.
     ///
-    /// The interval is from the beginning of one comparison to the beginning of the next, and a second at least. At most
-    /// half of the time is spent comparing: after a comparison that takes longer than that, the next one waits as long as
-    /// it took.
+    /// The interval is measured from the start of one comparison to the start of the next, and is at least one
+    /// second. Comparisons take at most half of the time: after one that takes longer than that, the next starts
+    /// after a pause of the same length.
     ///
-    /// It needs a Tokio runtime: the one that the manager was first used in, or else the one that it is called in.
-    /// Without any, it does nothing but log that.
+    /// It needs a Tokio runtime: the one in which the manager was first used, or else the current one. Without a
+    /// runtime, it only logs that there is none.
     pub fn every(&self, interval: Duration) {
         let server = self.fleet.server();
         if server.is_closed() {
@@ -72,7 +72,7 @@ impl Drift {
         }
     }
 
-    /// Tells of the findings that were not there the last time.
+    /// Reports the findings that are new since the last comparison.
     fn tell_new(&self, report: &DriftReport, known: &mut Known) {
         let observer = &self.fleet.server().observer;
         let drifted = i64::try_from(report.with_drift).unwrap_or(i64::MAX);
@@ -85,7 +85,7 @@ impl Drift {
         for tenant in &report.details {
             let before = known.remove(&tenant.tenant_id).unwrap_or_default();
             if tenant.status == DriftStatus::Error {
-                // Nothing is known of it today.
+                // There is no new information about it.
                 now.insert(Arc::clone(&tenant.tenant_id), before);
                 continue;
             }
@@ -106,7 +106,7 @@ impl Drift {
     }
 }
 
-/// Returns how long to wait after a comparison that took this long.
+/// Returns the pause after a comparison of this duration.
 fn pause(interval: Duration, took: Duration) -> Duration {
     interval.max(SHORTEST).saturating_sub(took).max(took)
 }

@@ -1,21 +1,21 @@
-//! How many tenants are asked together.
+//! Batch sizes of surveys.
 
 use std::collections::VecDeque;
 
-/// How many tenants are asked with one message at most.
+/// Maximum number of tenants per message.
 const MOST: usize = 128;
 
-/// How long a message may be, in bytes, and how much of that the reset for each tenant takes.
+/// Maximum size of a message, and the size of the reset per tenant, in bytes.
 const LONGEST: usize = 512 * 1024;
 const RESET: usize = 1024;
 
-/// How many tenants are worth a second message beside the first.
+/// Minimum number of tenants that justify a second concurrent message.
 const LEAST: usize = 16;
 
-/// Tenants that are to be asked together, by their places.
+/// Batches of tenants that are queried together, by their places.
 ///
-/// One that fails ends the message, and those behind it have to be asked again. So the batches get smaller while
-/// tenants fail, and once one tenant at a time is left, each is asked by itself, as quickly as without batches.
+/// A failure ends the message, and the tenants after it have to be queried again. So batches get
+/// smaller while tenants fail, down to one tenant at a time, which is as fast as without batches.
 #[derive(Debug)]
 pub(super) struct Batches {
     waiting: VecDeque<usize>,
@@ -24,14 +24,14 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Makes batches for so many workers, and for a query of so many bytes.
+    /// Creates batches for this many workers, and for a query of this many bytes.
     pub(super) fn new(waiting: VecDeque<usize>, workers: usize, query: usize) -> Self {
         let most = (LONGEST / query.saturating_add(RESET)).min(MOST);
         let size = waiting.len().div_ceil(workers.max(1)).max(LEAST).min(most);
         Self { waiting, size, most }
     }
 
-    /// Returns whom to ask next.
+    /// Returns the next batch.
     pub(super) fn next(&mut self) -> Option<Vec<usize>> {
         if self.size < 2 || self.waiting.is_empty() {
             return None;
@@ -40,12 +40,13 @@ impl Batches {
         Some(self.waiting.drain(..most).collect())
     }
 
-    /// Notes that all of a batch have answered.
+    /// Records that a whole batch has answered.
     pub(super) fn succeeded(&mut self) {
         self.size = (self.size * 2).min(self.most);
     }
 
-    /// Notes that one has failed, or has given an answer that cannot be used, and puts those back who were not asked.
+    /// Records a failure or an unusable answer in a batch, and puts back the tenants that were not
+    /// queried.
     pub(super) fn failed(&mut self, unasked: &[usize]) {
         self.size /= 2;
         for place in unasked.iter().rev() {

@@ -1,4 +1,4 @@
-//! Why the work failed for a tenant, in words.
+//! Failures of the work for a tenant.
 
 use std::{any::Any, error::Error as StdError, sync::Arc};
 
@@ -8,10 +8,10 @@ use crate::{
     error_report::{ErrorReport, chain},
 };
 
-/// An error of the application, whatever its type.
+/// Any error of the application.
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The work has panicked.
+/// The work panicked.
 #[derive(Debug, thiserror::Error)]
 #[error("the work panicked: {0}")]
 struct Panicked(String);
@@ -36,7 +36,7 @@ impl EachFailure {
     }
 }
 
-/// Returns the SQLSTATE of an error of sqlx.
+/// Returns the SQLSTATE of an sqlx error.
 fn sqlstate(error: &(dyn StdError + 'static)) -> Option<String> {
     let of_sqlx = error
         .downcast_ref::<sqlx::Error>()

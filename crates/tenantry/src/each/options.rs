@@ -7,7 +7,7 @@ use futures_util::{
 
 use crate::error::{Error, ErrorKind, OptionsError};
 
-/// How to run work over many tenants.
+/// Options for work over many tenants.
 ///
 /// # Examples
 ///
@@ -28,10 +28,10 @@ impl Default for EachOptions {
 }
 
 impl EachOptions {
-    /// Works on these tenants alone, in this order; one that is named twice counts once. Default: all tenants that
-    /// the catalog lists.
+    /// Works only on these tenants, in this order; duplicates are ignored. Default: all tenants
+    /// that the catalog lists.
     ///
-    /// A name that is unknown, or is not a tenant id, is a failure in the report.
+    /// An unknown or invalid id is a failure in the report.
     pub fn only<I>(mut self, tenants: I) -> Self
     where
         I: IntoIterator,
@@ -41,32 +41,33 @@ impl EachOptions {
         self
     }
 
-    /// Sets how many tenants are worked on at a time, from 1 on. Default: 4, so that requests keep most of the
-    /// budget. The budget of connections is the limit.
+    /// Sets how many tenants are processed concurrently, at least 1. Default: 4, so that requests
+    /// keep most of the budget. The connection budget is the limit.
     pub fn concurrency(mut self, tenants: usize) -> Self {
         self.concurrency = tenants;
         self
     }
 
-    /// Sets after how many failed tenants no further one is started, from 1 on. Default: all tenants are tried.
+    /// Sets the number of failed tenants after which no further one is started, at least 1.
+    /// Default: all tenants are tried.
     ///
-    /// Those that are running then are brought to their end, and may fail, too.
+    /// Tenants that are already running are completed, and may fail, too.
     pub fn max_failures(mut self, tenants: usize) -> Self {
         self.max_failures = Some(tenants);
         self
     }
 
-    /// Starts no further tenant once this future ends, such as one that waits for SIGINT. Tenants that are running
-    /// are brought to their end, and the rest are reported as not started.
+    /// Starts no further tenant once this future completes, such as one that waits for SIGINT.
+    /// Running tenants are completed, and the rest are reported as not started.
     ///
-    /// Without it the run stops in the same way when the manager
+    /// Without it, the run stops in the same way when the manager
     /// [begins to close](crate::TenantManager::closing).
     pub fn stop_when(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(signal.boxed().shared());
         self
     }
 
-    /// Checks that the options can be used.
+    /// Validates the options.
     pub(super) fn check(&self) -> Result<(), Error> {
         let wrong = |option| {
             let wrong = OptionsError::new(option, "be at least 1");

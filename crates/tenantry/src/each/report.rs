@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::{error::ErrorClass, event::serialize_millis, incomplete::Incomplete, table::Table};
 
-/// The result of working on many tenants, with every tenant in it.
+/// The result of work over many tenants, with every tenant.
 ///
-/// As text it is a summary, with a table of the tenants that failed. It is serialised if the values are.
+/// `Display` is a summary with a table of the failed tenants. It implements `Serialize` if the
+/// values do.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -17,21 +18,21 @@ use crate::{error::ErrorClass, event::serialize_millis, incomplete::Incomplete, 
 pub struct EachReport<T> {
     /// How the run ended.
     pub end: EachEnd,
-    /// Tenants that there are, or that were named; a tenant that was named twice counts once.
+    /// Number of distinct tenants.
     pub total: usize,
-    /// Tenants for which the work succeeded.
+    /// Number of tenants for which the work succeeded.
     pub done: usize,
-    /// Tenants for which it failed or panicked, or that could not be looked up.
+    /// Number of tenants for which it failed or panicked, or that could not be looked up.
     pub failed: usize,
-    /// Suspended tenants, for which it was not started.
+    /// Number of suspended tenants, for which it was not started.
     pub skipped: usize,
-    /// Tenants for which it was not started because the run had stopped.
+    /// Number of tenants for which it was not started because the run had stopped.
     pub not_started: usize,
     /// Duration of the run.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// Every tenant, in the order of the catalog, or in which they were named.
+    /// Every tenant, in the order of the catalog, or in the given order.
     pub tenants: Vec<TenantEach<T>>,
 }
 
@@ -43,11 +44,11 @@ pub struct EachReport<T> {
 pub enum EachEnd {
     /// Every tenant was started.
     Completed,
-    /// As many tenants had failed as [`max_failures`](super::EachOptions::max_failures) allows.
+    /// The limit of [`max_failures`](super::EachOptions::max_failures) was reached.
     MaxFailures,
-    /// The future of [`stop_when`](super::EachOptions::stop_when) had ended.
+    /// The future of [`stop_when`](super::EachOptions::stop_when) completed.
     Stopped,
-    /// The manager had [begun to close](crate::TenantManager::closing).
+    /// The manager [began to close](crate::TenantManager::closing).
     Closing,
 }
 
@@ -57,18 +58,18 @@ pub enum EachEnd {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantEach<T> {
-    /// The tenant, as it was named.
+    /// The tenant id as given.
     pub tenant_id: Arc<str>,
-    /// What happened.
+    /// The outcome.
     #[serde(flatten)]
     pub outcome: EachOutcome<T>,
-    /// How long it took, looking the tenant up included. For tenants that were asked together it is an equal share.
+    /// Duration, including the look-up of the tenant. For tenants queried together, an equal share.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
-/// What happened to one tenant.
+/// The outcome for one tenant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -76,12 +77,12 @@ pub struct TenantEach<T> {
 pub enum EachOutcome<T> {
     /// The work succeeded.
     Done {
-        /// What it returned.
+        /// Its return value.
         value: T,
     },
     /// The work failed or panicked, or the tenant could not be looked up.
     Failed {
-        /// Why.
+        /// The failure.
         error: EachFailure,
     },
     /// The tenant is suspended.
@@ -98,11 +99,11 @@ pub enum EachOutcome<T> {
 pub struct EachFailure {
     /// The error and its causes, on one line.
     pub message: String,
-    /// The SQLSTATE, if the error comes of an answer of the server.
+    /// The SQLSTATE, if the error comes from the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
-    /// The class of the first error of this crate or of sqlx among the causes. A transient one is worth another
-    /// try.
+    /// The class of the first error of this crate or of sqlx among the causes. A transient one is
+    /// worth a retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<ErrorClass>,
     /// Whether the work panicked.
@@ -112,11 +113,11 @@ pub struct EachFailure {
 }
 
 impl EachFailure {
-    /// Returns the error itself, to be downcast or passed to
+    /// Returns the original error, to be downcast or passed to
     /// [`ErrorKind::in_chain`](crate::ErrorKind::in_chain).
     ///
-    /// An error that is not an [`std::error::Error`], such as an `anyhow::Error` or a `String`, is
-    /// found as the type into which it converts.
+    /// An error that is not an [`std::error::Error`], such as an `anyhow::Error` or a `String`,
+    /// appears as the type into which it converts.
     #[must_use]
     pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.error
@@ -131,7 +132,7 @@ impl PartialEq for EachFailure {
 }
 
 impl<T> EachOutcome<T> {
-    /// Returns it in snake case, as JSON names it.
+    /// Returns the outcome in snake case, as used in JSON.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -166,7 +167,8 @@ impl<T> EachReport<T> {
         self.done + self.skipped == self.total
     }
 
-    /// Returns the report, or as an error if the work failed or was not started for a tenant that is not suspended.
+    /// Converts the report into an error if the work failed or was not started for a tenant that is
+    /// not suspended.
     ///
     /// # Errors
     ///
@@ -180,7 +182,7 @@ impl<T> EachReport<T> {
         Err(Incomplete::new(self, first))
     }
 
-    /// Returns the tenants for which the work failed, with the reason.
+    /// Returns the tenants for which the work failed, with the failure.
     pub fn failures(&self) -> impl Iterator<Item = (&str, &EachFailure)> {
         self.tenants.iter().filter_map(|tenant| match &tenant.outcome {
             EachOutcome::Failed { error } => Some((&*tenant.tenant_id, error)),
@@ -188,7 +190,7 @@ impl<T> EachReport<T> {
         })
     }
 
-    /// Returns the tenants for which the work succeeded, with what it returned.
+    /// Returns the tenants for which the work succeeded, with its return value.
     pub fn values(&self) -> impl Iterator<Item = (&str, &T)> {
         self.tenants.iter().filter_map(|tenant| match &tenant.outcome {
             EachOutcome::Done { value } => Some((&*tenant.tenant_id, value)),
@@ -196,7 +198,7 @@ impl<T> EachReport<T> {
         })
     }
 
-    /// Returns the tenants for which the work succeeded, with what it returned, by value.
+    /// Returns the tenants for which the work succeeded, with its return value, by value.
     pub fn into_values(self) -> impl Iterator<Item = (Arc<str>, T)> {
         self.tenants.into_iter().filter_map(|tenant| match tenant.outcome {
             EachOutcome::Done { value } => Some((tenant.tenant_id, value)),

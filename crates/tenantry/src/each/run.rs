@@ -21,7 +21,7 @@ use crate::{
     pool::as_part,
 };
 
-/// A run over tenants that were listed.
+/// A run over listed tenants.
 struct Run<'a, T, F> {
     fleet: &'a Fleet,
     tenants: &'a [Named],
@@ -29,7 +29,7 @@ struct Run<'a, T, F> {
     board: Mutex<Board<EachEnd, (EachOutcome<T>, Duration)>>,
 }
 
-/// Works on tenants, and goes on after failures.
+/// Runs work for each tenant, and continues after failures.
 pub(crate) async fn for_each<T, E, F, W>(
     fleet: &Fleet,
     options: EachOptions,
@@ -102,7 +102,8 @@ where
         }
     }
 
-    /// Looks a tenant up just before its turn: a run may be long, and the tenant suspended meanwhile.
+    /// Looks up a tenant just before its turn: a run may be long, and the tenant suspended
+    /// meanwhile.
     async fn visit(&self, tenant: &Named) -> EachOutcome<T> {
         let db = match tenant.find(self.fleet).await {
             Found::Tenant(db) => db,

@@ -20,9 +20,9 @@ use crate::{
     sql::Sql,
 };
 
-/// A question to the databases of all tenants, with one value of each as the answer.
+/// A query of one value from each tenant.
 ///
-/// It is made by [`TenantManager::survey`](crate::TenantManager::survey) and runs when it is awaited.
+/// Created by [`TenantManager::survey`](crate::TenantManager::survey); it runs when it is awaited.
 #[must_use = "it asks nothing until it is awaited"]
 pub struct Survey<T> {
     fleet: Fleet,
@@ -32,10 +32,10 @@ pub struct Survey<T> {
     value: PhantomData<fn() -> T>,
 }
 
-/// How a tenant has ended so far, by its place.
+/// The outcome of each tenant so far, by place.
 pub(super) type Places<T> = Vec<Option<(EachOutcome<T>, Duration)>>;
 
-/// How much later than the server the library gives a statement up.
+/// How much longer than the server the library waits for a statement.
 const GRACE: Duration = Duration::from_secs(10);
 
 impl<T> Survey<T> {
@@ -44,7 +44,8 @@ impl<T> Survey<T> {
         Self { fleet, query, only: None, statement_timeout, value: PhantomData }
     }
 
-    /// Asks these tenants alone, as [`EachOptions::only`] says. Default: all tenants that the catalog lists.
+    /// Queries only these tenants, like [`EachOptions::only`]. Default: all tenants that the
+    /// catalog lists.
     pub fn only<I>(mut self, tenants: I) -> Self
     where
         I: IntoIterator,
@@ -54,10 +55,10 @@ impl<T> Survey<T> {
         self
     }
 
-    /// Sets how long the query may take on one tenant, and wait for each lock. Default: 10 s.
+    /// Sets how long the query may take per tenant, and wait for each lock. Default: 10 s.
     ///
-    /// Where tenants are asked together, one that takes longer than half a second is asked again by itself, so that
-    /// it does not keep the others waiting.
+    /// In a batch, a query that takes longer than half a second is run again separately, so that it
+    /// does not delay the other tenants.
     pub fn statement_timeout(mut self, timeout: Duration) -> Self {
         self.statement_timeout = timeout;
         self
@@ -89,10 +90,11 @@ where
         Ok(EachReport::new(end, tenants.collect(), began.elapsed()))
     }
 
-    /// Refuses what is not one query, and returns it as a statement that returns one row of one column.
+    /// Refuses text that is not one query, and returns it as a statement that returns one row of
+    /// one column.
     ///
-    /// The text is a whole statement, and stands in parentheses: it can neither end the statement nor the
-    /// transaction around it.
+    /// The text is a whole statement, and is put in parentheses: it can end neither the statement
+    /// nor the transaction around it.
     async fn check(&self) -> Result<SqlStr, Error> {
         let text = self.query.as_str();
         let end = text.trim_end_matches(|c: char| c == ';' || c.is_ascii_whitespace()).len();
@@ -119,7 +121,7 @@ where
         }
     }
 
-    /// Asks each of those who have not answered through its own handle, as a request would.
+    /// Queries each of the remaining tenants through its own handle, like a request.
     async fn ask_alone(
         &self,
         targets: &[Target],
@@ -141,8 +143,8 @@ where
     }
 }
 
-/// Returns how a tenant has ended that there is no need to ask. One that was not found is looked up again when it is
-/// asked alone, and says why.
+/// Returns the outcome of a tenant that need not be queried. One that was not found is looked up
+/// again when it is queried separately, which yields the error.
 fn known<T>(target: &Target) -> Option<(EachOutcome<T>, Duration)> {
     match &target.found {
         Found::Tenant(_) | Found::Nothing(_) => None,
@@ -160,7 +162,7 @@ fn not_a_query(error: Error) -> Error {
     }
 }
 
-/// Asks one tenant.
+/// Queries one tenant.
 async fn ask<T>(db: TenantDb, select: &SqlStr, limit: Duration) -> sqlx::Result<T>
 where
     T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
@@ -175,8 +177,8 @@ where
     answer.await.unwrap_or_else(late)
 }
 
-/// Returns what is set before the query. Reading a constant takes the transaction's snapshot: from then on the server
-/// refuses to make it one that writes.
+/// Returns the settings before the query. Reading a constant takes the transaction's snapshot: from
+/// then on the server refuses to make it read-write.
 fn limits(limit: Duration) -> SqlStr {
     let most = u128::from(i32::MAX.unsigned_abs());
     let millis = limit.as_nanos().div_ceil(1_000_000).clamp(1, most);
@@ -194,11 +196,11 @@ where
     type Output = Result<EachReport<T>, Error>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    /// Asks the tenants.
+    /// Queries the tenants.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, queries that are running are cancelled in the background.
+    /// When dropped, running queries are cancelled in the background.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
     }

@@ -1,4 +1,4 @@
-//! Asks many tenants with one message.
+//! Queries many tenants with one message.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,13 +14,13 @@ use crate::{
     pool::{Answers, Lease, Occupant, Question},
 };
 
-/// How long the query may take on a tenant that is asked together with others.
+/// How long the query may take on a tenant that is queried in a batch.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How many messages are under way at a time.
+/// Number of concurrent messages.
 const WORKERS: usize = 4;
 
-/// The tenants of a survey that can be asked together.
+/// The tenants of a survey that can be queried together.
 pub(super) struct Together<'a> {
     fleet: &'a Fleet,
     targets: &'a [Target],
@@ -38,7 +38,8 @@ impl<'a> Together<'a> {
         Self { fleet, targets, question }
     }
 
-    /// Asks all of them, and notes the values. Who has none afterwards has to be asked alone.
+    /// Queries all of them, and records the values. Tenants without a value afterwards must be
+    /// queried separately.
     pub(super) async fn ask<T>(&self, places: &mut Places<T>)
     where
         T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
@@ -73,7 +74,7 @@ impl<'a> Together<'a> {
                 Some(lease) if !lease.is_spent() => Ok(lease),
                 _ => self.fleet.shared().acquire_for_library().await,
             };
-            // Without a connection each tenant hears why there is none when it is asked alone.
+            // Without a connection, each tenant gets the error when it is queried separately.
             let Ok(mut on) = on else { return };
             if self.ask_batch(&mut on, &batch, batches, places).await {
                 lease = Some(on);
@@ -81,7 +82,7 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// Asks the tenants of a batch. Returns `true` if the connection can be used again.
+    /// Queries the tenants of a batch. Returns `true` if the connection can be used again.
     async fn ask_batch<T>(
         &self,
         lease: &mut Lease,
@@ -96,7 +97,7 @@ impl<'a> Together<'a> {
         let occupants = batch.iter().filter_map(|place| self.occupant(*place).cloned());
         let (occupants, mut answers) = (occupants.collect::<Vec<_>>(), Answers::default());
         if occupants.len() < batch.len() {
-            // One was found to be another tenant just now: all of them are asked alone.
+            // One of them turned out to be a different tenant: all of them are queried separately.
             return true;
         }
         let asked = lease.ask_each(&occupants, &self.question, &mut answers).await;
@@ -111,14 +112,15 @@ impl<'a> Together<'a> {
         }
         match (&asked, usable == batch.len()) {
             (Ok(()), true) => batches.lock().succeeded(),
-            // Whoever comes behind the one that has failed was not asked.
+            // Tenants after the failed one were not queried.
             _ => batches.lock().failed(batch.get(answered + 1..).unwrap_or_default()),
         }
         asked.is_ok()
     }
 }
 
-/// Reads a value. What cannot be read in the form of text is read in the binary form when the tenant is asked alone.
+/// Decodes a value. A type that cannot be decoded from text is read in binary form when the tenant
+/// is queried separately.
 fn value<T>(row: sqlx::Result<PgRow>) -> Option<T>
 where
     T: for<'r> Decode<'r, Postgres> + Type<Postgres>,

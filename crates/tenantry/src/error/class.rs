@@ -2,46 +2,48 @@ use std::io;
 
 use serde::Serialize;
 
-/// What went wrong, coarsely: the label of error counters, and what decides whether to try again.
+/// The coarse class of an error: the label of error counters, and the basis for retry decisions.
 ///
-/// It is read off the SQLSTATE
-/// ([PostgreSQL, appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)) and the
-/// kind of an I/O error, never off a message: messages are translated, and change.
+/// It is derived from the SQLSTATE
+/// ([PostgreSQL, appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)) and
+/// the kind of an I/O error, never from a message: messages are translated, and change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// The connection could not be made, or broke: a refused, reset or timed-out socket, a name that
-    /// does not resolve, a TLS handshake that was cut off, a first answer that is none, SQLSTATE class 08
-    /// of a pooler. Transient.
+    /// The connection could not be established, or broke: a refused, reset or timed-out socket, a
+    /// name that does not resolve, an interrupted TLS handshake, an invalid first response,
+    /// SQLSTATE class 08 from a pooler. Transient.
     ///
-    /// Class 08 from PostgreSQL itself is [`Other`](Self::Other): it comes over a connection that works.
+    /// Class 08 from PostgreSQL itself is [`Other`](Self::Other): it arrives over a working
+    /// connection.
     Connection,
-    /// The server has no room for another connection: 53300. Transient.
+    /// The server is out of connection slots: 53300. Transient.
     TooManyConnections,
-    /// The server is starting or stopping, or ended the session: 57P01, 57P02, 57P03. Transient.
+    /// The server is starting or stopping, or terminated the session: 57P01, 57P02, 57P03.
+    /// Transient.
     Shutdown,
-    /// Not let in: class 28.
+    /// The server refused the login: class 28.
     Authentication,
-    /// The two ends cannot agree on TLS, such as over a certificate.
+    /// The TLS negotiation failed, for example because of a certificate.
     Tls,
-    /// Another transaction was in the way: class 40. The transaction may succeed when it is run
-    /// again as a whole, which only its owner can do.
+    /// The transaction conflicted with another one: class 40. It may succeed when it is run again
+    /// as a whole, which only its owner can do.
     Conflict,
-    /// The statement was cancelled or took too long: 57014, the limit of the pool, or a caller that
-    /// went away.
+    /// The statement was cancelled or took too long: 57014, the statement timeout of the pool, or a
+    /// caller that disconnected.
     Cancelled,
-    /// The server is out of something: the rest of class 53, and class 54.
+    /// The server is out of a resource: the rest of class 53, and class 54.
     Resources,
     /// A constraint was violated: class 23.
     Constraint,
-    /// A value cannot be what it should be: class 22.
+    /// A value is invalid: class 22.
     Data,
-    /// The statement is wrong, or not allowed: class 42.
+    /// The statement is invalid or not allowed: class 42.
     Syntax,
-    /// The pool had no connection to give: too late, too many waiting, closed. Transient, unless it
-    /// is closed.
+    /// The pool could not provide a connection: a timeout, too many waiting requests, a closed
+    /// pool. Transient, unless the pool is closed.
     Pool,
     /// Anything else, such as parameters that sqlx cannot encode.
     Other,
@@ -65,7 +67,7 @@ impl ErrorClass {
         Self::Other,
     ];
 
-    /// Returns the class in snake case, as metrics and events name it.
+    /// Returns the class in snake case, as used in metrics and events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,7 +87,7 @@ impl ErrorClass {
         }
     }
 
-    /// Says whether connecting again may succeed without anybody changing anything.
+    /// Returns `true` if another connect may succeed without any intervention.
     #[must_use]
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Connection | Self::TooManyConnections | Self::Shutdown | Self::Pool)
@@ -112,8 +114,9 @@ impl ErrorClass {
 
     /// Classifies an I/O error.
     ///
-    /// What does not go away by itself is listed, and not what does: a name that cannot be resolved
-    /// has no kind that could be named. Certificates that are refused come as invalid data.
+    /// The list contains the permanent kinds, because some transient ones, such as a name that
+    /// cannot be resolved, have no stable kind to match. Refused certificates are reported as
+    /// invalid data.
     pub(crate) fn of_io(kind: io::ErrorKind) -> Self {
         use io::ErrorKind as K;
         match kind {

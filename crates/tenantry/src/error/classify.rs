@@ -1,4 +1,4 @@
-//! Finds the class of an error, however deep the one that tells it is.
+//! Finds the class of an error anywhere in its source chain.
 
 use std::{error::Error as StdError, io, sync::Arc};
 
@@ -6,7 +6,7 @@ use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 use super::{Error, ErrorClass, own};
 
-/// Classifies an error of sqlx.
+/// Classifies an sqlx error.
 pub(crate) fn class_of(error: &sqlx::Error) -> ErrorClass {
     match error {
         sqlx::Error::Database(error) => of_answer(&**error),
@@ -18,24 +18,24 @@ pub(crate) fn class_of(error: &sqlx::Error) -> ErrorClass {
             cut.map_or(ErrorClass::Tls, |error| ErrorClass::of_io(error.kind()))
         }
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => ErrorClass::Pool,
-        // `Protocol` among them: sqlx says it of a statement that it does not send, or of an answer that
-        // it does not understand. Both would happen again.
+        // Includes `Protocol`: sqlx returns it for a statement that it does not send, or for a
+        // response that it does not understand. Both would happen again.
         _ => ErrorClass::Other,
     }
 }
 
-/// Classifies what the server, or a pooler before it, has answered.
+/// Classifies a response of the server, or of a pooler in front of it.
 ///
-/// A server that raises an error of class 08 says so on a connection that works: it does not
-/// understand the statement's message, or a foreign server is away. It names the routine; poolers,
-/// which say in this way that their server is away, do not.
+/// A server that raises an error of class 08 does so over a working connection: it does not
+/// understand the statement's message, or a foreign server is down. Its errors name a routine.
+/// Those of poolers, which use class 08 to report that their server is down, do not.
 fn of_answer(error: &dyn DatabaseError) -> ErrorClass {
     let class = error.code().map_or(ErrorClass::Other, |code| ErrorClass::of_sqlstate(&code));
     let raised = error.try_downcast_ref::<PgDatabaseError>().is_some_and(|e| e.routine().is_some());
     if class == ErrorClass::Connection && raised { ErrorClass::Other } else { class }
 }
 
-/// Finds the first error of sqlx or of the operating system in a chain of sources.
+/// Returns the class of the first sqlx or operating system error in a chain of sources.
 pub(super) fn class_in(source: Option<&(dyn StdError + 'static)>) -> Option<ErrorClass> {
     find(source, |error| {
         let of_sqlx = error

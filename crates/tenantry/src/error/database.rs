@@ -1,4 +1,4 @@
-//! What the database says about a statement that it refused.
+//! Details of the database's error for a refused statement.
 
 use std::error::Error as StdError;
 
@@ -6,24 +6,24 @@ use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 use super::{Error, ErrorKind};
 
-/// What to branch on when the database refuses a statement. Names are those of PostgreSQL
+/// Details to branch on when the database refuses a statement. Names are those of PostgreSQL
 /// ([error fields](https://www.postgresql.org/docs/current/protocol-error-fields.html)).
 impl Error {
-    /// Returns the database's answer, if it was the database that refused a statement. It is there to be
-    /// branched on and not to be sent to a client.
+    /// Returns the database error, if the database refused a statement. Branch on it; do not send
+    /// it to a client.
     #[must_use]
     pub fn as_database_error(&self) -> Option<&dyn DatabaseError> {
         self.source()?.downcast_ref::<sqlx::Error>()?.as_database_error()
     }
 
-    /// Returns the name of the violated constraint or unique index. PostgreSQL names it for all violations
-    /// but that of `not null`.
+    /// Returns the name of the violated constraint or unique index. PostgreSQL reports it for all
+    /// violations except `not null`.
     #[must_use]
     pub fn constraint(&self) -> Option<&str> {
         self.as_database_error()?.constraint()
     }
 
-    /// Returns the name of the table that a violated constraint belongs to, without its schema.
+    /// Returns the table of a violated constraint, without its schema.
     #[must_use]
     pub fn table(&self) -> Option<&str> {
         self.as_database_error()?.table()
@@ -35,20 +35,20 @@ impl Error {
         self.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.column()
     }
 
-    /// Returns `true` if the query was to return a row and found none ([`sqlx::Error::RowNotFound`]).
+    /// Returns `true` if the query expected a row and found none ([`sqlx::Error::RowNotFound`]).
     #[must_use]
     pub fn is_row_not_found(&self) -> bool {
         self.kind() == ErrorKind::RowNotFound
     }
 
-    /// Returns `true` if a row with this key exists already.
+    /// Returns `true` if a row with this key already exists.
     #[must_use]
     pub fn is_unique_violation(&self) -> bool {
         self.kind() == ErrorKind::UniqueViolation
     }
 
-    /// Returns `true` if a row with this key exists already, by the constraint or unique index of this
-    /// name.
+    /// Returns `true` if a row with this key already exists, according to the constraint or unique
+    /// index of this name.
     ///
     /// # Examples
     ///
@@ -69,7 +69,7 @@ impl Error {
         self.is_unique_violation() && self.constraint() == Some(constraint)
     }
 
-    /// Returns `true` if a row that is referred to does not exist, or is still referred to.
+    /// Returns `true` if a referenced row does not exist, or a row is still referenced.
     #[must_use]
     pub fn is_foreign_key_violation(&self) -> bool {
         self.kind() == ErrorKind::ForeignKeyViolation

@@ -1,4 +1,4 @@
-//! Finds an error of this crate or of sqlx under the errors of an application.
+//! Finds an error of this crate or of sqlx in an application's error chain.
 
 use std::{error::Error as StdError, io, sync::Arc};
 
@@ -9,8 +9,8 @@ impl ErrorKind {
     /// Returns the kind of the first error of this crate or of sqlx in a chain of
     /// [sources](StdError::source), the error itself included; `None` if there is none.
     ///
-    /// A type of `thiserror` whose variant is `#[error(transparent)]` leaves the error itself out of the
-    /// chain: match on the variant there.
+    /// With a `thiserror` type, a variant marked `#[error(transparent)]` removes the inner error
+    /// from the chain: match on the variant there.
     ///
     /// # Examples
     ///
@@ -39,8 +39,8 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// Describes an error if it is one of this crate or of sqlx: its kind, class, tenant and time to
-    /// wait, without its sources.
+    /// Describes an error if it is one of this crate or of sqlx: kind, class, tenant and retry
+    /// delay, without its sources.
     pub(crate) fn described(error: &(dyn StdError + 'static)) -> Option<Self> {
         match known(error)? {
             Known::Own(error) => Some(error.without_source()),
@@ -55,7 +55,8 @@ enum Known<'a> {
 }
 
 fn known<'a>(error: &'a (dyn StdError + 'static)) -> Option<Known<'a>> {
-    // An error of this crate travels through sqlx inside of an `io::Error`, which is no source.
+    // An error of this crate travels through sqlx inside an `io::Error`, which is not part of the
+    // chain.
     let carried =
         error.downcast_ref::<io::Error>().and_then(|error| error.get_ref()?.downcast_ref());
     let own = error
@@ -104,7 +105,7 @@ mod tests {
         }
         let unknown = under(io::Error::other("x"));
         assert_eq!(ErrorKind::in_chain(&unknown), None);
-        // The outer of two says what the application has to do with.
+        // The outer error determines what the application has to handle.
         let catalog = under(Error::catalog(sqlx::Error::RowNotFound));
         assert_eq!(ErrorKind::in_chain(&catalog), Some(ErrorKind::Catalog));
     }

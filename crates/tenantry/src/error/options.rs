@@ -1,4 +1,4 @@
-/// Which option cannot be used, and what it must be.
+/// An invalid option, and the values that it accepts.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{option} must {must}")]
 pub struct OptionsError {

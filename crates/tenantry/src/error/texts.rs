@@ -1,4 +1,4 @@
-//! What an error and its sources say, without what sqlx adds to them.
+//! Texts of an error and its sources, without what sqlx adds.
 
 use std::{error::Error as StdError, sync::Arc};
 
@@ -7,11 +7,12 @@ use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 use crate::error_report::ErrorReport;
 
 impl ErrorReport<'_> {
-    /// Returns the text of the error and of each source, without those that are part of the text before.
+    /// Returns the text of the error and of each source, skipping texts that are part of the
+    /// previous one.
     ///
-    /// An error of this crate that travels inside one of sqlx stands for both, and what the database says
-    /// is without the line of PostgreSQL's own source code that sqlx appends. Control characters are
-    /// as they come.
+    /// An error of this crate inside an sqlx error is listed once, and database errors omit the
+    /// line number of PostgreSQL's source code that sqlx appends. Control characters are not
+    /// escaped.
     ///
     /// # Examples
     ///
@@ -37,7 +38,7 @@ impl ErrorReport<'_> {
     }
 }
 
-/// Returns the error of this crate that one of sqlx carries, or else the error itself.
+/// Returns the error of this crate that an sqlx error carries, otherwise the error itself.
 fn without_wrapping<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     match of_sqlx(error).and_then(super::own) {
         Some(own) => own,
@@ -45,18 +46,18 @@ fn without_wrapping<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdErro
     }
 }
 
-/// Returns it as an error of sqlx, which several that wait for one connection share.
+/// Downcasts to an sqlx error, which several requests waiting for one connection can share.
 fn of_sqlx<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a sqlx::Error> {
     let shared = || error.downcast_ref::<Arc<sqlx::Error>>().map(|error| &**error);
     error.downcast_ref().or_else(shared)
 }
 
-/// Returns what an error says, without a line number of PostgreSQL's source code.
+/// Returns the error's text, without the line number of PostgreSQL's source code.
 fn said(error: &(dyn StdError + 'static)) -> String {
     if let Some(sqlx::Error::Database(error)) = of_sqlx(error) {
         return format!("error returned from database: {}", error.message());
     }
-    // The source of the above is the box.
+    // The source of the error above is the box.
     let boxed = error.downcast_ref::<Box<dyn DatabaseError>>().map(|error| error.message());
     let of_database = error.downcast_ref().map(PgDatabaseError::message).or(boxed);
     of_database.map_or_else(|| error.to_string(), str::to_owned)

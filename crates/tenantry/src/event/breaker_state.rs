@@ -1,18 +1,18 @@
 use serde::Serialize;
 
-/// Whether connections to the server are being opened.
+/// The state of the circuit breaker for connects to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BreakerState {
-    /// They are, when they are needed.
+    /// Connections are opened on demand.
     #[default]
     Closed,
-    /// They are not, because too many attempts in a row have failed. Who needs one is refused at
-    /// once, and told when to come back.
+    /// Connects are suspended because too many attempts in a row have failed. Requests that need a
+    /// new connection fail at once, with a time to retry after.
     Open,
-    /// One is being opened, to see whether the server is back.
+    /// One connect probes whether the server is back.
     HalfOpen,
 }
 
@@ -20,7 +20,7 @@ impl BreakerState {
     /// All states.
     pub(crate) const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
 
-    /// Returns the state in snake case, as metrics and events name it.
+    /// Returns the state in snake case, as used in metrics and events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

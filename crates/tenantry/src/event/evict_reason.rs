@@ -1,16 +1,16 @@
 use serde::Serialize;
 
-/// Why a tenant pool was forgotten.
+/// The reason why a tenant pool was evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EvictReason {
-    /// It had not been used for the time that tenant pools are kept.
+    /// It was not used for the time that tenant pools are kept.
     Ttl,
-    /// There were more tenant pools than are kept, and it was the least recently used.
+    /// There were more tenant pools than the limit, and it was the least recently used.
     Capacity,
-    /// Somebody asked for it.
+    /// The application requested it.
     Requested,
     /// The tenant's placement has changed.
     Changed,
@@ -23,7 +23,7 @@ impl EvictReason {
     pub(crate) const ALL: [Self; 5] =
         [Self::Ttl, Self::Capacity, Self::Requested, Self::Changed, Self::Closed];
 
-    /// Returns the reason in snake case, as metrics and logs name it.
+    /// Returns the reason in snake case, as used in metrics and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

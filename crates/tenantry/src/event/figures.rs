@@ -1,12 +1,12 @@
-//! Counters, gauges and histograms, as somebody who collects them reads them. No lock, and no allocation
-//! after they were made.
+//! Lock-free counters, gauges and histograms, in the form that a collector reads. They do not
+//! allocate after their creation.
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
     time::Duration,
 };
 
-/// A number that only grows.
+/// A monotonic counter.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -24,7 +24,7 @@ impl Counter {
     }
 }
 
-/// A number as it was last set.
+/// A value that can go up and down.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge(AtomicI64);
 
@@ -38,8 +38,8 @@ impl Gauge {
     }
 }
 
-/// A counter for each outcome. All are there from the beginning: one that appears with its first event hides
-/// that event from Prometheus' `rate`.
+/// A counter for each outcome. All exist from the start: a counter that first appears with its
+/// first event hides that event from Prometheus' `rate`.
 #[derive(Debug)]
 pub(crate) struct Outcomes<const N: usize> {
     names: [&'static str; N],
@@ -62,13 +62,13 @@ impl<const N: usize> Outcomes<N> {
     }
 }
 
-/// Durations by how long they are.
+/// A histogram of durations.
 #[derive(Debug)]
 pub(crate) struct Histogram<const N: usize> {
-    /// The longest of each bucket, in seconds.
+    /// The upper bound of each bucket, in seconds.
     bounds: [f64; N],
     buckets: [Counter; N],
-    /// Those that are longer than all bounds.
+    /// Number of durations above all bounds.
     longer: Counter,
     /// In nanoseconds.
     sum: Counter,
@@ -87,7 +87,7 @@ impl<const N: usize> Histogram<N> {
         self.sum.inc_by(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Returns how many are not longer than each bound; the last one is of all.
+    /// Returns the cumulative count for each bound; the last entry is the total.
     pub(crate) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
         let counts = self.buckets.iter().chain([&self.longer]).map(Counter::get);
         let cumulative = counts.scan(0, |sum, count| {
@@ -97,7 +97,7 @@ impl<const N: usize> Histogram<N> {
         self.bounds.into_iter().chain([f64::INFINITY]).zip(cumulative)
     }
 
-    /// Returns the sum of all, in seconds.
+    /// Returns the sum of all durations, in seconds.
     pub(crate) fn sum(&self) -> f64 {
         Duration::from_nanos(self.sum.get()).as_secs_f64()
     }

@@ -6,28 +6,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Event, Meters};
 
-/// A closure that hears of events: an ordinary one, which may block, or one that returns a future.
+/// A closure that receives events: a synchronous one, which may block, or one that returns a
+/// future.
 ///
-/// `M` tells the two apart and is inferred. Either may return nothing or a `Result<(), _>`; errors and
-/// panics are counted and logged, and change nothing else.
+/// `M` distinguishes the two and is inferred. Either may return nothing or a `Result<(), _>`;
+/// errors and panics are counted and logged, with no other effect.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a hook for `{E}`",
     label = "expected a closure that takes `{E}`",
     note = "write `|event| …` or `|event| async move {{ … }}`; either returns nothing or a `Result<(), _>`"
 )]
 pub trait Hook<E, M>: Send + Sync + 'static {
-    /// Turns the closure into what the library calls.
+    /// Converts the closure into the form that the library calls.
     #[doc(hidden)]
     fn into_call(self) -> Call<E>;
 }
 
-/// What a [`Hook`] may return.
+/// The return type of a [`Hook`].
 #[diagnostic::on_unimplemented(
     message = "a hook cannot return `{Self}`",
     label = "a hook returns nothing or a `Result<(), _>`"
 )]
 pub trait HookResult {
-    /// Returns what went wrong, if anything did.
+    /// Returns the error message if the hook failed.
     fn failure(self) -> Option<String>;
 }
 
@@ -45,11 +46,11 @@ impl<E: std::fmt::Display> HookResult for Result<(), E> {
 
 type Failure = Option<String>;
 
-/// What a hook has become.
+/// The callable form of a hook.
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "closures have none")]
 pub enum Call<E> {
-    /// It may block, so it runs where that does no harm.
+    /// It may block, so it runs on a blocking thread.
     Blocking(Box<dyn Fn(E) -> Failure + Send + Sync>),
     /// It runs in the worker's task.
     Async(Box<dyn Fn(E) -> BoxFuture<'static, Failure> + Send + Sync>),
@@ -86,27 +87,28 @@ where
     }
 }
 
-/// Which events a hook is for.
+/// The events that a hook receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
-    /// All of them, each statement included.
+    /// All events, including each statement.
     All,
-    /// A kind that is rare.
+    /// One rare kind of event.
     OneKind,
 }
 
-/// The hooks that were asked for, until the manager is built.
+/// The registered hooks, until the manager is built.
 #[derive(Default)]
 pub(crate) struct Hooks(Vec<(Of, Worker)>);
 
-/// Takes the events that it is for.
+/// Processes the events of one hook.
 struct Worker {
     wants: fn(&Event) -> bool,
     call: Call<Event>,
 }
 
 impl Hooks {
-    /// Adds a hook for those events that `wants` accepts; `pick` makes of them what the hook takes.
+    /// Adds a hook for the events that `wants` accepts; `pick` converts them to the hook's
+    /// argument.
     pub(crate) fn add<E: 'static, M>(
         &mut self,
         of: Of,
@@ -126,7 +128,7 @@ impl Hooks {
         self.0.push((of, Worker { wants, call }));
     }
 
-    /// Gives each hook its queue. The futures take the queues' other ends.
+    /// Creates a queue for each hook. The returned futures drain the queues.
     pub(super) fn start(
         self,
         queue: usize,
@@ -147,7 +149,7 @@ impl Hooks {
     }
 }
 
-/// A hook as those see it who have something to tell.
+/// The sending side of a hook.
 pub(super) struct Listener {
     pub(super) of: Of,
     wants: fn(&Event) -> bool,
@@ -155,7 +157,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Queues the event if the hook is for it. Returns whether there was room.
+    /// Queues the event if the hook receives it. Returns `false` if the queue is full.
     pub(super) fn tell(&self, event: &Event) -> bool {
         if !(self.wants)(event) {
             return true;
@@ -164,19 +166,19 @@ impl Listener {
     }
 }
 
-/// Returns how many events a queue has room for that is not to lose what is told of tenant pools: all
-/// of them may end at once, and each is told once.
+/// Returns the queue length that loses no event about tenant pools: all of them may end at once,
+/// and each is reported once.
 pub(super) fn room_for_pools(queue: usize, tenant_pools: usize) -> usize {
     queue.max(tenant_pools.saturating_mul(2)).min(LONGEST_QUEUE)
 }
 
-/// The longest queue that there can be.
+/// The maximum queue length.
 pub(super) const LONGEST_QUEUE: usize = tokio::sync::Semaphore::MAX_PERMITS;
 
-/// Events that a hook takes in one go.
+/// Number of events that a hook processes per batch.
 const BATCH: usize = 64;
 
-/// Calls one hook with one event after the other, until the shutdown; then with those left.
+/// Calls one hook with one event at a time until the shutdown, then with the remaining events.
 async fn work(
     call: Call<Event>,
     mut events: mpsc::Receiver<Event>,
@@ -187,7 +189,7 @@ async fn work(
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         if shutdown.run_until_cancelled(events.recv_many(&mut batch, BATCH)).await.is_none() {
-            // What is told from here on is refused; what was told before is still in the queue.
+            // Refuses new events; those already queued remain.
             events.close();
             events.recv_many(&mut batch, BATCH).await;
         }
@@ -202,12 +204,12 @@ async fn work(
     }
 }
 
-/// Calls a hook with these events and returns what went wrong.
+/// Calls a hook with these events and returns the failures.
 async fn run(call: Arc<Call<Event>>, events: Vec<Event>) -> Vec<String> {
     if let Call::Async(call) = &*call {
         let mut failures = Vec::new();
         for event in events {
-            // Making the future may panic as well as running it.
+            // Creating the future may panic as well as running it.
             let called = AssertUnwindSafe(async { call(event).await }).catch_unwind().await;
             failures.extend(called.unwrap_or_else(|panic| Some(words_of(&*panic))));
         }
@@ -221,7 +223,7 @@ async fn run(call: Arc<Call<Event>>, events: Vec<Event>) -> Vec<String> {
         };
         events.into_iter().filter_map(one).collect()
     });
-    // It can only fail when the runtime ends, and then nobody listens any more.
+    // It can only fail when the runtime shuts down, and then nothing receives the result.
     blocking.await.unwrap_or_default()
 }
 

@@ -5,15 +5,16 @@ use serde::{Serialize, Serializer};
 use super::{BreakerState, EvictReason};
 use crate::{error::ErrorClass, tenant::TenantId};
 
-/// Something that has happened.
+/// Something that happened.
 ///
-/// Every event goes to [`tracing`](https://docs.rs/tracing), under the targets `tenantry::query`, `tenantry::pool`,
-/// `tenantry::server`, `tenantry::migrate` and `tenantry::drift`, and to the [hooks](crate::ManagerBuilder::on_event) that asked for it. As JSON
-/// it is an object with `type`, and durations in milliseconds; as text it is a line such as
+/// Every event goes to [`tracing`](https://docs.rs/tracing), under the targets `tenantry::query`,
+/// `tenantry::pool`, `tenantry::server`, `tenantry::migrate` and `tenantry::drift`, and to the
+/// registered [hooks](crate::ManagerBuilder::on_event). As JSON it is an object with `type` and
+/// with durations in milliseconds; as text it is a line such as
 /// `tenant=acme POOL_CREATED schema=tenant_acme`.
 ///
-/// It never holds a bound value, a password or a URL. The texts of errors are the database's own:
-/// they belong into a log and not into a response.
+/// It never contains a bound value, a password or a URL. Error texts come from the database
+/// verbatim: write them to a log and not into a response.
 ///
 /// # Examples
 ///
@@ -35,40 +36,42 @@ use crate::{error::ErrorClass, tenant::TenantId};
 #[non_exhaustive]
 #[cfg_attr(feature = "schemars", schemars(description = "Something that has happened."))]
 pub enum Event {
-    /// A statement on a handle has ended. Level `DEBUG`.
+    /// A statement on a handle ended. Level `DEBUG`.
     Query(Query),
-    /// The same, when it took at least the
-    /// [threshold](crate::EventOptions::slow_query_threshold). Level `WARN`.
+    /// A statement took at least the [threshold](crate::EventOptions::slow_query_threshold). Level
+    /// `WARN`.
     SlowQuery(Query),
-    /// A connection or transaction that was handed out was held for at least that long. What ran on it
-    /// is not known here. Level `WARN`.
+    /// A lease or transaction was held for at least the
+    /// [threshold](crate::EventOptions::slow_query_threshold). The statements on it are not known
+    /// here. Level `WARN`.
     LongLease(LongLease),
-    /// A tenant has asked for its first connection since it was last forgotten. Level `DEBUG`.
+    /// A tenant acquired its first connection since its pool was last evicted. Level `DEBUG`.
     PoolCreated(PoolCreated),
-    /// A tenant pool was forgotten. Level `DEBUG`.
+    /// A tenant pool was evicted. Level `DEBUG`.
     PoolEvicted(PoolEvicted),
-    /// A connection could not be opened, was lost, or could not be reset. Level `WARN`.
+    /// A connect failed, or a connection was lost or could not be reset. Level `WARN`.
     PoolError(PoolError),
     /// A connection was bound to another tenant. Level `TRACE`.
     Rebind(Rebind),
-    /// A tenant was warmed up, or was not. Level `DEBUG`.
+    /// A tenant was warmed up, or could not be. Level `DEBUG`.
     #[serde(rename = "warmup")]
     WarmUp(WarmedUp),
-    /// Something is tried again. Level `WARN`.
+    /// A failed operation is retried. Level `WARN`.
     #[serde(rename = "connection_retry")]
     Retry(Retry),
-    /// Opening connections was suspended, is probed, or goes on. Level `WARN` when it trips, `INFO` when
-    /// it closes, `DEBUG` for the probes in between.
+    /// The circuit breaker changed its state. Level `WARN` when it trips, `INFO` when it closes,
+    /// `DEBUG` for the probes in between.
     Breaker(BreakerChange),
-    /// A request has waited for a connection in vain. Level `WARN`.
+    /// A request timed out waiting for a connection. Level `WARN`.
     AcquireTimeout(AcquireTimeout),
-    /// The catalog does not answer, and tenants that are known are served without it; or it answers
-    /// again. Told once in an outage of at least a second. Level `WARN`, `INFO` when it ends.
+    /// The catalog does not answer, and known tenants are served from the cache; or it answers
+    /// again. Emitted once per outage of at least a second. Level `WARN`, `INFO` when it ends.
     CatalogOutage(CatalogOutage),
-    /// A tenant was migrated, or was to be. Level `INFO`, `WARN` when that failed.
+    /// A tenant's migration ended. Level `INFO`, `WARN` when it failed.
     #[serde(rename = "migration")]
     Migrated(Migrated),
-    /// A tenant's schema was found to differ from the reference in a way that it did not before. Level `WARN`.
+    /// A tenant's schema differs from the reference in a way that is new since the last comparison.
+    /// Level `WARN`.
     Drifted(Drifted),
 }
 
@@ -80,24 +83,24 @@ pub enum Event {
 pub struct Query {
     /// The tenant; `None` for the shared schema.
     pub tenant_id: Option<TenantId>,
-    /// The schema in which names are looked up first.
+    /// The first schema of the search path.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
-    /// The text on one line, shortened. Never a bound value.
+    /// The statement on one line, truncated. Never contains a bound value.
     #[serde(rename = "query")]
     pub statement: String,
-    /// How long it ran, from when its connection was ready to when its last row was read, or its
-    /// stream was dropped.
+    /// Duration from the time its connection was ready until its last row was read or its stream
+    /// was dropped.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// Rows returned, or else affected.
+    /// Number of rows returned, otherwise of rows affected.
     pub rows: u64,
-    /// What went wrong, if anything did. A stream that is dropped between two rows has no error.
+    /// Class of the error, if any. A stream that is dropped between two rows has no error.
     pub error: Option<ErrorClass>,
 }
 
-/// A connection or transaction that was held for long.
+/// A lease or transaction that was held for a long time.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -105,10 +108,10 @@ pub struct Query {
 pub struct LongLease {
     /// The tenant; `None` for the shared schema.
     pub tenant_id: Option<TenantId>,
-    /// The schema in which names are looked up first.
+    /// The first schema of the search path.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
-    /// The process id of the session at the server.
+    /// Process id of the server session.
     pub backend_pid: Option<i32>,
     /// How long it was held.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
@@ -116,7 +119,7 @@ pub struct LongLease {
     pub duration: Duration,
 }
 
-/// A tenant pool that has begun.
+/// A tenant pool that was created.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -129,7 +132,7 @@ pub struct PoolCreated {
     pub schema: Arc<str>,
 }
 
-/// A tenant pool that was forgotten.
+/// A tenant pool that was evicted.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -140,7 +143,7 @@ pub struct PoolEvicted {
     /// Its schema.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
-    /// Why.
+    /// The reason.
     pub reason: EvictReason,
 }
 
@@ -150,13 +153,13 @@ pub struct PoolEvicted {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PoolError {
-    /// The tenant that had the connection; `None` when it is the shared schema's or nobody's.
+    /// The tenant that had the connection; `None` for the shared schema or an unbound connection.
     pub tenant_id: Option<TenantId>,
-    /// What was attempted.
+    /// The operation that failed.
     pub attempted: &'static str,
-    /// What went wrong, coarsely.
+    /// Class of the error.
     pub class: ErrorClass,
-    /// What went wrong, in the database's or the system's own words.
+    /// The error text of the database or the operating system, verbatim.
     pub error: Arc<str>,
 }
 
@@ -166,9 +169,9 @@ pub struct PoolError {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Rebind {
-    /// The tenant that has it now; `None` for the shared schema.
+    /// The tenant that it is bound to now; `None` for the shared schema.
     pub tenant_id: Option<TenantId>,
-    /// The schema in which names are looked up first.
+    /// The first schema of the search path.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
     /// How long it took.
@@ -177,15 +180,15 @@ pub struct Rebind {
     pub duration: Duration,
 }
 
-/// A tenant that was warmed up, or was not.
+/// The result of warming up a tenant.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct WarmedUp {
-    /// The tenant, as it was named; it may be no valid id.
+    /// The tenant id as given, which may be invalid.
     pub tenant_id: Arc<str>,
-    /// What came of it, in snake case.
+    /// The result, in snake case.
     pub status: &'static str,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
@@ -193,31 +196,31 @@ pub struct WarmedUp {
     pub duration: Duration,
 }
 
-/// Something that is tried again.
+/// A retry of a failed operation.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Retry {
-    /// What is tried again.
+    /// The operation that is retried.
     pub of: RetryOf,
-    /// The tenant that it is for, where it is for one.
+    /// The tenant, if the operation is for one.
     pub tenant_id: Option<TenantId>,
-    /// How many attempts have failed.
+    /// Number of failed attempts so far.
     pub attempt: u32,
-    /// How many there may be.
+    /// Maximum number of attempts.
     pub max_attempts: u32,
-    /// How long until the next.
+    /// Delay until the next attempt.
     #[serde(rename = "delayMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub delay: Duration,
-    /// What went wrong, coarsely.
+    /// Class of the error.
     pub class: ErrorClass,
-    /// What went wrong, in the database's or the system's own words.
+    /// The error text of the database or the operating system, verbatim.
     pub error: Arc<str>,
 }
 
-/// What is tried again.
+/// The kind of operation that is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -225,16 +228,16 @@ pub struct Retry {
 pub enum RetryOf {
     /// Opening a connection.
     Connect,
-    /// Asking the catalog.
+    /// A catalog query.
     Catalog,
-    /// Validating a handle.
+    /// Validation of a handle.
     Ready,
 }
 
 impl RetryOf {
     pub(crate) const ALL: [Self; 3] = [Self::Connect, Self::Catalog, Self::Ready];
 
-    /// Returns it in snake case, as metrics and events name it.
+    /// Returns the operation in snake case, as used in metrics and events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -245,23 +248,23 @@ impl RetryOf {
     }
 }
 
-/// A change of the circuit breaker.
+/// A state change of the circuit breaker.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct BreakerChange {
-    /// The state that it is in now.
+    /// The new state.
     pub state: BreakerState,
-    /// How long until the server is probed, when it is open.
+    /// Time until the server is probed, if the breaker is open.
     #[serde(rename = "retryAfterMs", serialize_with = "serialize_optional_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub retry_after: Option<Duration>,
-    /// Probes that have failed since it tripped.
+    /// Number of failed probes since the breaker tripped.
     pub failed_probes: u32,
 }
 
-/// A request that has waited for a connection in vain.
+/// A request that timed out waiting for a connection.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -269,71 +272,71 @@ pub struct BreakerChange {
 pub struct AcquireTimeout {
     /// The tenant; `None` for the shared schema.
     pub tenant_id: Option<TenantId>,
-    /// How long it has waited.
+    /// How long it waited.
     #[serde(rename = "waitedMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub waited: Duration,
-    /// What was in the way, for people: how many connections are in use, and by whom.
+    /// The cause in human-readable form: how many connections are in use, and by which tenants.
     pub reason: String,
 }
 
-/// A time in which the catalog does not answer and what is known is served.
+/// An outage of the catalog, during which known tenants are served from the cache.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CatalogOutage {
-    /// Whether the catalog answers again.
+    /// `true` if the catalog answers again.
     pub ended: bool,
-    /// How long it has not answered so far, or how long it had not.
+    /// Duration of the outage, so far or in total.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// What it answered instead, in the database's or the system's own words. `None` when it has not
-    /// answered at all.
+    /// The catalog's error, verbatim. `None` if it has not answered at all.
     pub error: Option<Arc<str>>,
 }
 
-/// A tenant that was migrated, or was to be.
+/// The result of migrating a tenant.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Migrated {
-    /// The tenant, as it was named; `None` is the shared schema.
+    /// The tenant id as given; `None` for the shared schema.
     pub tenant_id: Option<Arc<str>>,
-    /// Its schema, where that is known.
+    /// Its schema, if known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
-    /// What came of it, in snake case.
+    /// The outcome, in snake case.
     pub outcome: &'static str,
-    /// Migrations that were done, whatever came afterwards.
+    /// Number of migrations applied, even if a later one failed.
     pub files: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// Why it has failed, in the database's own words.
+    /// The error text of the database, verbatim, if it failed.
     pub error: Option<Arc<str>>,
 }
 
-/// A finding about a tenant's schema, or a reference across tenants, that was not there at the last comparison.
+/// A finding about a tenant's schema, or a reference across tenants, that is new since the last
+/// comparison.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Drifted {
-    /// The tenant, as it was named.
+    /// The tenant id as given.
     pub tenant_id: Arc<str>,
-    /// Its schema, where that is known.
+    /// Its schema, if known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
-    /// What is different, or refers to another tenant, as a sentence.
+    /// The difference, or the reference to another tenant, as a sentence.
     pub finding: Arc<str>,
 }
 
 impl Event {
-    /// Returns the tenant that it is about, if it is about one.
+    /// Returns the tenant of the event, if it has one.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         let id = match self {
@@ -354,9 +357,9 @@ impl Event {
     }
 }
 
-/// Milliseconds, which exist on the wire only.
+/// Converts to milliseconds, the unit of the JSON output.
 pub(crate) fn as_millis(duration: Duration) -> f64 {
-    // Three digits: what is below a microsecond is noise.
+    // Three decimals: differences below a microsecond are noise.
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 

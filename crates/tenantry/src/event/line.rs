@@ -1,10 +1,10 @@
-//! How an event looks as a line of text.
+//! Events as lines of text.
 
 use std::fmt::{self, Write};
 
 use super::{Event, kinds::as_millis};
 
-/// Writes ` name=value`, in quotes where the value could be taken for more than one word.
+/// Writes ` name=value`, quoted if the value could be read as more than one word.
 pub(super) fn text(out: &mut impl Write, name: &str, value: &str) -> fmt::Result {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:/%+".contains(c);
     let always = matches!(name, "query" | "error");
@@ -22,7 +22,7 @@ pub(super) fn text(out: &mut impl Write, name: &str, value: &str) -> fmt::Result
     out.write_char('"')
 }
 
-/// Writes ` name=12ms`, and parts of a millisecond where there are few.
+/// Writes ` name=12ms`, with fractions of a millisecond for short durations.
 pub(super) fn millis(out: &mut impl Write, name: &str, millis: f64) -> fmt::Result {
     match millis {
         ..10.0 => write!(out, " {name}={millis:.1}ms"),
@@ -34,7 +34,7 @@ fn optional(out: &mut impl Write, name: &str, value: Option<&str>) -> fmt::Resul
     value.map_or(Ok(()), |value| text(out, name, value))
 }
 
-/// A line such as `tenant=acme POOL_EVICTED schema=tenant_acme reason=ttl`.
+/// Writes a line such as `tenant=acme POOL_EVICTED schema=tenant_acme reason=ttl`.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = String::new();

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::error::ErrorClass;
 
-/// What is counted and timed where it happens. What the pool's own books say is not repeated here.
+/// Metrics that are recorded as events happen. They do not duplicate the pool's own counters.
 pub(crate) struct Meters {
-    /// Nothing is timed until somebody collects.
+    /// Durations are measured only once something collects them.
     timed: AtomicBool,
-    /// Where durations go beside the histograms.
+    /// Additional recipient of durations, beside the histograms.
     timings: OnceLock<Arc<dyn Timings>>,
     pub(crate) wait: Times,
     pub(crate) hold: Times,
@@ -35,10 +35,10 @@ pub(crate) struct Meters {
     errors: [AtomicU64; ErrorClass::ALL.len()],
 }
 
-/// The durations of one kind.
+/// A histogram for one kind of duration.
 pub(crate) type Times = Histogram<14>;
 
-/// Takes durations as they come.
+/// Receives durations as they are measured.
 pub(crate) trait Timings: Send + Sync {
     fn wait(&self, took: Duration);
     fn hold(&self, took: Duration);
@@ -70,17 +70,17 @@ impl Meters {
         }
     }
 
-    /// Says whether durations are of interest.
+    /// Returns `true` if durations are measured.
     pub(crate) fn is_timed(&self) -> bool {
         self.timed.load(Ordering::Relaxed)
     }
 
-    /// Begins to time.
+    /// Starts measuring durations.
     pub(crate) fn start_timing(&self) {
         self.timed.store(true, Ordering::Relaxed);
     }
 
-    /// Sends durations to somebody else, too. Only the first one to ask gets them.
+    /// Sends durations to an additional recipient. Only the first caller is accepted.
     #[cfg_attr(not(feature = "opentelemetry"), expect(dead_code, reason = "its only caller"))]
     pub(crate) fn send_to(&self, timings: Arc<dyn Timings>) -> bool {
         let first = self.timings.set(timings).is_ok();
@@ -108,7 +108,7 @@ impl Meters {
         self.time(&self.query, took, |timings| timings.query(took));
     }
 
-    /// A schema has ended in a run of the migrator.
+    /// Records the outcome of a schema in a migration run.
     pub(crate) fn migrated(&self, outcome: &'static str, took: Duration) {
         self.upkeep.migrations.inc(outcome);
         if !matches!(outcome, "up_to_date" | "skipped" | "doubtful") {
@@ -117,14 +117,14 @@ impl Meters {
         }
     }
 
-    /// A tenant was created, or could not be.
+    /// Records the creation of a tenant, or its failure.
     pub(crate) fn created(&self, outcome: &'static str, took: Duration) {
         self.upkeep.creations.inc(outcome);
         let histogram = &self.upkeep.creation;
         self.time(histogram, took, |timings| timings.creation(outcome, took));
     }
 
-    /// So many tenants are active, and so many suspended.
+    /// Records the numbers of active and suspended tenants.
     pub(crate) fn listed(&self, active: usize, suspended: usize) {
         self.upkeep.listed(active, suspended);
     }
@@ -146,20 +146,20 @@ impl Meters {
         self.errors[class as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was tried again so far, by what it was.
+    /// Returns the number of retries so far, by operation.
     pub(crate) fn retries(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = RetryOf::ALL.iter().zip(&self.retries);
         counts.map(|(of, count)| (of.as_str(), count.load(Ordering::Relaxed)))
     }
 
-    /// What has failed so far, by class.
+    /// Returns the number of errors so far, by class.
     pub(crate) fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = ErrorClass::ALL.iter().zip(&self.errors);
         counts.map(|(class, count)| (class.as_str(), count.load(Ordering::Relaxed)))
     }
 }
 
-/// From a quarter of a millisecond to the five seconds that an acquire may take.
+/// From a quarter of a millisecond to five seconds, the default acquire timeout.
 const BUCKETS: [f64; 14] =
     [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 

@@ -1,8 +1,8 @@
-//! What happens, told once: to tracing, to hooks, and to the counters.
+//! Events: reported once, to tracing, to hooks, and to the counters.
 //!
-//! An [`Event`] goes to `tracing` and to the hooks that were given to the
-//! [builder](crate::ManagerBuilder::on_event). Hooks run in tasks of their own, behind queues, so that
-//! one that is slow, fails or panics delays and changes nothing.
+//! An [`Event`] goes to `tracing` and to the hooks registered with the
+//! [builder](crate::ManagerBuilder::on_event). Hooks run in separate tasks behind queues, so a hook
+//! that is slow, fails or panics does not affect requests.
 
 mod breaker_state;
 mod evict_reason;

@@ -26,24 +26,24 @@ use crate::{
     tenant::TenantId,
 };
 
-/// Where everything that happens is told.
+/// Central recipient of all events.
 pub(crate) struct Observer {
     pub(crate) meters: Arc<Meters>,
     options: EventOptions,
     listeners: Vec<Listener>,
-    /// What the hooks run in, until somebody starts it.
+    /// The hooks' worker futures, until they are spawned.
     workers: Mutex<Vec<BoxFuture<'static, ()>>>,
-    /// Whether the last event did not reach all hooks.
+    /// `true` if the last event did not reach all hooks.
     overflowing: AtomicBool,
-    /// What has happened to the pool and is still to be told, oldest first.
+    /// Pool events that have not been delivered yet, oldest first.
     untold: Mutex<VecDeque<Event>>,
-    /// How much of that there may be: a subscriber that hangs must not use up the memory.
+    /// Maximum length of that queue: a hanging subscriber must not exhaust memory.
     most_untold: usize,
-    /// Held by whoever tells of it.
+    /// Held by the thread that delivers them.
     telling: Mutex<()>,
 }
 
-/// Whose session something happened on.
+/// The session on which something happened.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Whose<'a> {
     pub(crate) tenant: Option<&'a TenantId>,
@@ -56,12 +56,12 @@ pub(crate) struct Ran<'a> {
     pub(crate) whose: Whose<'a>,
     pub(crate) sql: &'a str,
     pub(crate) duration: Duration,
-    /// How many rows, or what went wrong.
+    /// Number of rows, or the class of the error.
     pub(crate) outcome: Result<u64, ErrorClass>,
 }
 
 impl Observer {
-    /// Makes one for a pool of so many tenant pools at most.
+    /// Creates an observer for a pool of at most this many tenant pools.
     pub(crate) fn new(
         options: EventOptions,
         hooks: Hooks,
@@ -83,12 +83,13 @@ impl Observer {
         }
     }
 
-    /// Takes what the hooks run in. Whoever takes it has to run it.
+    /// Takes the hooks' worker futures. The caller must run them.
     pub(crate) fn take_workers(&self) -> Vec<BoxFuture<'static, ()>> {
         std::mem::take(&mut self.workers.lock())
     }
 
-    /// Tells everybody. A subscriber of `tracing` that panics is counted, and changes nothing else.
+    /// Delivers an event to all recipients. A panicking `tracing` subscriber is counted, with no
+    /// other effect.
     pub(crate) fn tell(&self, event: Event) {
         if catch_unwind(AssertUnwindSafe(|| trace(&event))).is_err() {
             self.meters.hook_failures.inc();
@@ -107,10 +108,10 @@ impl Observer {
         }
     }
 
-    /// Adds an event to those that are told in this order. Whoever adds one calls
-    /// [`tell_in_order`](Self::tell_in_order) afterwards, and holds no lock then.
+    /// Adds an event to the ordered queue. The caller must call
+    /// [`tell_in_order`](Self::tell_in_order) afterwards, without holding a lock.
     ///
-    /// When too many are waiting already, it is counted as dropped.
+    /// If the queue is full, the event is counted as dropped.
     pub(crate) fn queue(&self, event: Event) {
         let mut untold = self.untold.lock();
         if untold.len() < self.most_untold {
@@ -120,10 +121,10 @@ impl Observer {
         }
     }
 
-    /// Tells what was queued, in the order in which it was: one thread does it for all.
+    /// Delivers queued events in order; one thread does so on behalf of all.
     pub(crate) fn tell_in_order(&self) {
         while !self.untold.lock().is_empty() {
-            // Whoever is telling goes on until nothing is left.
+            // The thread that delivers continues until the queue is empty.
             let Some(_telling) = self.telling.try_lock() else { return };
             loop {
                 let Some(event) = self.untold.lock().pop_front() else { break };
@@ -132,7 +133,7 @@ impl Observer {
         }
     }
 
-    /// Tells of a statement of the application's, if anybody wants to know.
+    /// Emits an event for a statement of the application, if there is a recipient.
     pub(crate) fn query(&self, ran: &Ran<'_>) {
         self.meters.queried(ran.duration);
         self.own_query(ran);
@@ -143,8 +144,8 @@ impl Observer {
         }
     }
 
-    /// Counts a statement that failed, and tells of one that was slow: all that is told of the
-    /// library's own.
+    /// Counts a failed statement of the library and reports a slow one; nothing else is reported
+    /// about the library's own statements.
     pub(crate) fn own_query(&self, ran: &Ran<'_>) {
         if let Err(class) = ran.outcome {
             self.meters.failed(class);
@@ -166,7 +167,7 @@ impl Observer {
         }
     }
 
-    /// Tells that a session was bound, if anybody wants to know.
+    /// Emits an event for a bind, if there is a recipient.
     pub(crate) fn rebound(&self, whose: Whose<'_>, duration: Duration) {
         self.meters.rebound(duration);
         if self.is_heard() || tracing::enabled!(target: "tenantry::pool", Level::TRACE) {
@@ -178,18 +179,18 @@ impl Observer {
         }
     }
 
-    /// Tells that something is tried again.
+    /// Emits an event for a retry.
     pub(crate) fn retrying(&self, retry: Retry) {
         self.meters.retried(retry.of);
         self.tell(Event::Retry(retry));
     }
 
-    /// Says whether a statement took long enough, or a lease was held for long enough, to be told.
+    /// Returns `true` if the duration of a statement or lease reaches the threshold.
     pub(crate) fn is_slow(&self, took: Duration) -> bool {
         took >= self.options.slow_query_threshold
     }
 
-    /// Says whether a hook listens to everything.
+    /// Returns `true` if a hook receives all events.
     fn is_heard(&self) -> bool {
         self.listeners.iter().any(|listener| listener.of == Of::All)
     }

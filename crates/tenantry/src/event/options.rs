@@ -3,29 +3,30 @@ use std::time::Duration;
 use super::hook::LONGEST_QUEUE;
 use crate::error::OptionsError;
 
-/// What is told about statements, and how.
+/// Options for events about statements and leases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventOptions {
-    /// Whether there is an event for every statement on a handle. Default: `true`.
+    /// Whether every statement on a handle emits an event. Default: `true`.
     ///
-    /// It is built only where somebody wants it: a hook for all events, or a subscriber of `tracing`
-    /// at `DEBUG`. Slow statements are told in any case.
+    /// The event is built only if there is a recipient: a hook for all events, or a `tracing`
+    /// subscriber at `DEBUG`. Slow statements are always reported.
     ///
-    /// What runs on a [`Lease`](crate::Lease) or in a transaction goes straight to sqlx, which tells
-    /// of it at `TRACE` under the target `sqlx::query`; see [`Lease::span`](crate::Lease::span). What
-    /// the library asks on its own account is told when it is slow.
+    /// Statements on a [`Lease`](crate::Lease) or in a transaction go straight to sqlx, which logs
+    /// them at `TRACE` under the target `sqlx::query`; see [`Lease::span`](crate::Lease::span). The
+    /// library's own statements are reported only when they are slow.
     pub queries: bool,
-    /// From which duration on a statement is slow, and a lease that was handed out long. Default: 1 s.
+    /// Duration from which a statement counts as slow, and a lease as long. Default: 1 s.
     pub slow_query_threshold: Duration,
-    /// Characters of a statement that are told, at most. Default: 200.
+    /// Maximum number of characters of a statement in an event. Default: 200.
     pub statement_length: usize,
-    /// Events that may wait for one hook. Default: 1,024; for hooks of one kind at least twice the number
-    /// of tenant pools, so that none is left out when all of them end at once.
+    /// Maximum number of events that wait for one hook. Default: 1,024; for hooks of one kind at
+    /// least twice the number of tenant pools, so that none is lost when all of them end at once.
     ///
-    /// More are left out, which is logged once each time that it begins, and counted by the metric
-    /// `tenantry_events_dropped_total`: a hook that is slower than the service must not use up its
-    /// memory. A subscriber of `tracing` that hangs has the room of hooks of one kind.
+    /// Further events are dropped, counted by the metric `tenantry_events_dropped_total`, and
+    /// logged once each time that dropping starts: a hook that is slower than the service must not
+    /// exhaust its memory. A hanging `tracing` subscriber has a queue of the size of hooks of one
+    /// kind.
     pub queue: usize,
 }
 
@@ -69,11 +70,11 @@ impl EventOptions {
         self
     }
 
-    /// Checks that the options can be used.
+    /// Validates the options.
     ///
     /// # Errors
     ///
-    /// [`OptionsError`] names the option and what it must be.
+    /// [`OptionsError`] names the option and the accepted values.
     pub fn check(&self) -> Result<(), OptionsError> {
         match self.queue {
             0 => Err(OptionsError::new("queue", "be at least 1")),

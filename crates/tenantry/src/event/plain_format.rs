@@ -22,8 +22,8 @@ use super::line;
 /// [my_app] listening port=3000
 /// ```
 ///
-/// In front stands the crate that speaks. Control characters are escaped, so that whatever is in a
-/// value, a line stays a line.
+/// The line starts with the crate that emitted the event. Control characters are escaped, so that a
+/// line stays a line, whatever the values contain.
 ///
 /// # Examples
 ///
@@ -58,7 +58,7 @@ where
     }
 }
 
-/// The parts of a line, each with a space in front.
+/// The parts of a line, each with a leading space.
 #[derive(Default)]
 struct Parts {
     tenant: String,
@@ -67,7 +67,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Returns where a field belongs. Writing into a `String` does not fail.
+    /// Returns the part for a field. Writing to a `String` does not fail.
     fn place(&mut self, field: &Field) -> &mut String {
         if field.name() == "tenant" { &mut self.tenant } else { &mut self.rest }
     }

@@ -1,7 +1,7 @@
-/// Puts a statement on one line of at most so many characters.
+/// Formats a statement as one line of at most this many characters.
 ///
-/// White space is folded to one space, and control characters are left out: a log line stays one
-/// line, whatever is in the text.
+/// White space is collapsed to one space, and control characters are dropped, so that a log line
+/// stays one line.
 pub(super) fn shorten(sql: &str, most: usize) -> String {
     let mut short = String::with_capacity(sql.len().min(most.saturating_add(1)));
     let (mut count, mut space) = (0, false);

@@ -1,10 +1,10 @@
-//! Events as `tracing` sees them.
+//! Events in `tracing`.
 
 use tracing::{debug, info, trace, warn};
 
 use super::{BreakerState, CatalogOutage, Event, Migrated, kinds::as_millis};
 
-/// Hands an event to the subscriber. The message is the word that the line of text has, too.
+/// Emits an event to the subscriber. The message is the same word as in the text line.
 pub(super) fn trace(event: &Event) {
     let tenant = event.tenant();
     match event {

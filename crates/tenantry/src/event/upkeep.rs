@@ -1,19 +1,19 @@
-//! What is counted of migrations and provisioning.
+//! Metrics of migrations and provisioning.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::figures::{Gauge, Histogram, Outcomes};
 
-/// How a schema has ended in a run of the migrator.
+/// Outcomes of a schema in a migration run.
 const MIGRATED: [&str; 8] =
     ["migrated", "reverted", "marked", "forgotten", "up_to_date", "failed", "skipped", "doubtful"];
 
-/// How the creation of a tenant has ended.
+/// Outcomes of a tenant's creation.
 const CREATED: [&str; 7] =
     ["at_once", "in_steps", "spare", "template", "resumed", "clone", "failed"];
 
-/// Figures of what is done to tenants as a whole. Whatever is only known from a question is as it was when
-/// somebody last had to ask: no figure costs a statement.
+/// Metrics of operations on whole tenants. Values that need a query are from the last time another
+/// operation ran it: no metric costs a statement.
 pub(crate) struct UpkeepMeters {
     pub(crate) migrations: Outcomes<8>,
     pub(crate) migration: Histogram<14>,
@@ -41,7 +41,7 @@ impl UpkeepMeters {
         }
     }
 
-    /// Notes how many tenants are active and suspended.
+    /// Records how many tenants are active and suspended.
     pub(super) fn listed(&self, active: usize, suspended: usize) {
         let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.active.set(signed(active));
@@ -49,7 +49,7 @@ impl UpkeepMeters {
         self.has_listed.store(true, Ordering::Release);
     }
 
-    /// How many tenants are in a state, when they were listed.
+    /// Returns the number of tenants by state, if they have been listed.
     pub(crate) fn tenants(&self) -> Option<[(&'static str, u64); 2]> {
         let states = [("active", &self.active), ("suspended", &self.suspended)];
         let count = |gauge: &Gauge| u64::try_from(gauge.get()).unwrap_or_default();

@@ -1,6 +1,7 @@
-//! Who is next, and when to stop.
+//! The queue of tenants, and when to stop.
 
-/// Who is next, and the results so far. `E` says why a run stops early, `R` how it ended for a tenant.
+/// The queue of tenants, and the results so far. `E` is the reason for an early stop, `R` the
+/// result for a tenant.
 pub(crate) struct Board<E, R> {
     next: usize,
     failures: usize,
@@ -24,24 +25,24 @@ impl<E, R> Board<E, R> {
         Some(self.next - 1)
     }
 
-    /// Starts no more. Where all were started, nothing was stopped.
+    /// Starts no more tenants. If all were started, nothing was stopped.
     pub(crate) fn stop(&mut self, end: E) {
         if self.next < self.results.len() {
             self.cut(end);
         }
     }
 
-    /// Starts no more, and nobody hears of what is still running.
+    /// Starts no more tenants, and discards the results of running ones.
     pub(crate) fn cut(&mut self, end: E) {
         self.end.get_or_insert(end);
     }
 
-    /// Notes how it ended for a tenant.
+    /// Records the result for a tenant.
     pub(crate) fn note(&mut self, place: usize, result: R) {
         self.results[place] = Some(result);
     }
 
-    /// Notes that it failed for a tenant, which may be one too many.
+    /// Records a failure for a tenant, which may exceed the limit.
     pub(crate) fn note_failure(&mut self, place: usize, result: R, one_too_many: E) {
         self.failures += 1;
         if self.max_failures.is_some_and(|most| self.failures >= most) {
@@ -50,7 +51,7 @@ impl<E, R> Board<E, R> {
         self.note(place, result);
     }
 
-    /// Returns why it ended early, if it did, and the result of every tenant that was started.
+    /// Returns the reason for an early stop, if any, and the result of every started tenant.
     pub(crate) fn into_results(self) -> (Option<E>, Vec<Option<R>>) {
         (self.end, self.results)
     }

@@ -7,7 +7,7 @@ use futures_util::{
 
 use crate::error::{Error, ErrorKind, OptionsError};
 
-/// How to run a statement over many tenants.
+/// Options for a statement over many tenants.
 ///
 /// # Examples
 ///
@@ -24,19 +24,19 @@ pub struct FanOutOptions {
     pub(super) stop: Option<Shared<BoxFuture<'static, ()>>>,
 }
 
-/// What a statement may do, and what is opened around it.
+/// What a statement may do, and the transaction around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FanOutMode {
-    /// It runs in a transaction that only reads, and is rolled back.
-    /// [Not everything](super) is a change of tables.
+    /// It runs in a read-only transaction that is rolled back. This does not prevent
+    /// [every side effect](super).
     #[default]
     ReadOnly,
-    /// It runs in a transaction for each tenant, which is committed once the statement has succeeded and its rows
-    /// are handed over.
+    /// It runs in a transaction per tenant, which is committed once the statement has succeeded and
+    /// its rows are delivered.
     Write,
     /// It runs without a transaction around it, as `vacuum`, `reindex … concurrently` and
-    /// `create index concurrently` must. What it has done before it fails may last.
+    /// `create index concurrently` require. Effects before a failure may persist.
     WriteOutsideTransaction,
 }
 
@@ -67,16 +67,17 @@ impl FanOutOptions {
         self
     }
 
-    /// Sets on how many tenants the statement runs at a time, from 1 on. Default: 8. The budget of connections is
-    /// the limit.
+    /// Sets on how many tenants the statement runs concurrently, at least 1. Default: 8. The
+    /// connection budget is the limit.
     pub fn concurrency(mut self, tenants: usize) -> Self {
         self.concurrency = tenants;
         self
     }
 
-    /// Sets after how many failed tenants no further one is started, from 1 on. Default: all tenants are tried.
+    /// Sets the number of failed tenants after which no further one is started, at least 1.
+    /// Default: all tenants are tried.
     ///
-    /// Those that are running then are brought to their end, and may fail, too.
+    /// Tenants that are already running are completed, and may fail, too.
     pub fn max_failures(mut self, tenants: usize) -> Self {
         self.max_failures = Some(tenants);
         self
@@ -84,8 +85,9 @@ impl FanOutOptions {
 
     /// Sets how long the statement may take on one tenant. Default: 30 s.
     ///
-    /// It is PostgreSQL's `statement_timeout`, in whole milliseconds, rounded up. The server counts until the last
-    /// row is sent, so the time in which a slow consumer holds the rows back counts as well.
+    /// It sets PostgreSQL's `statement_timeout`, in whole milliseconds, rounded up. The server
+    /// counts until the last row is sent, so the time in which a slow consumer holds back the rows
+    /// counts as well.
     pub fn statement_timeout(mut self, timeout: Duration) -> Self {
         self.statement_timeout = timeout;
         self
@@ -99,14 +101,14 @@ impl FanOutOptions {
         self
     }
 
-    /// Starts no further tenant once this future ends, such as one that waits for SIGINT. Tenants that are running
-    /// are brought to their end, and the rest are reported as not started.
+    /// Starts no further tenant once this future completes, such as one that waits for SIGINT.
+    /// Running tenants are completed, and the rest are reported as not started.
     pub fn stop_when(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(signal.boxed().shared());
         self
     }
 
-    /// Checks that the options can be used.
+    /// Validates the options.
     pub(super) fn check(&self) -> Result<(), Error> {
         let wrong = |option, must: &str| {
             let wrong = OptionsError::new(option, must);

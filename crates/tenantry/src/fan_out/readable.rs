@@ -1,4 +1,4 @@
-//! Has the server read a text as one statement, which runs nothing.
+//! Lets the server parse a text as one statement, without running it.
 
 use sqlx::{Executor, SqlStr, postgres::PgStatement, raw_sql};
 
@@ -12,19 +12,20 @@ use crate::{
 /// SQLSTATE of a text that is not one statement.
 const SYNTAX_ERROR: &str = "42601";
 
-/// Reads texts by the extended protocol, which takes one statement at a time.
+/// Parses texts through the extended protocol, which accepts one statement at a time.
 pub(crate) struct Reader(Lease);
 
 impl Reader {
     pub(crate) async fn new(fleet: &Fleet) -> Result<Self, Error> {
         let mut lease = fleet.system().acquire().await?;
-        // As it is read later: whether a backslash is one decides where strings end.
+        // As in the later run: the setting decides whether a backslash escapes, and so where
+        // strings end.
         lease.execute(raw_sql("set standard_conforming_strings to on")).await?;
         Ok(Self(lease))
     }
 
-    /// Refuses what is not one statement. Where something else is wrong, it is so for lack of a tenant's tables, or
-    /// is told of each tenant: there is no statement then.
+    /// Refuses a text that is not one statement. Other errors are caused by a tenant's missing
+    /// tables, or are reported for each tenant: then the result is `None`.
     pub(crate) async fn read(&mut self, sql: &SqlStr) -> Result<Option<PgStatement>, Error> {
         match self.0.prepare(sql.clone()).await {
             Ok(statement) => Ok(Some(statement)),
@@ -38,7 +39,7 @@ impl Reader {
     }
 }
 
-/// Refuses what should not be run on any tenant, by the keyword that it begins with.
+/// Refuses, by its first keyword, a statement that must not run on any tenant.
 pub(crate) fn check(statement: &str) -> Result<(), Error> {
     refusal::check(statement).map_err(refused)
 }

@@ -1,65 +1,67 @@
 //! Statements that are refused before any tenant is touched.
 
-/// Why a statement is not run on any tenant.
+/// The reason why a statement is refused for all tenants.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefusedStatement {
-    /// The text is empty, or holds nothing but comments.
+    /// The text is empty, or contains only comments.
     #[error("the text holds no statement")]
     Empty,
-    /// The text holds a NUL character, which no SQL can.
+    /// The text contains a NUL character, which SQL does not allow.
     #[error("the text holds a NUL character")]
     Nul,
-    /// The statement begins, ends or divides a transaction.
+    /// The statement begins or ends a transaction, or sets a savepoint.
     #[error("{command}: each tenant's transaction is opened and ended around the statement")]
     Transaction {
-        /// What it begins with, such as `commit`.
+        /// Its first keyword, such as `commit`.
         command: &'static str,
     },
-    /// The statement is `copy`, whose rows travel in another way.
+    /// The statement is `copy`, whose rows use another protocol.
     #[error("copy is not supported here: use select to read and insert to write rows")]
     Copy,
-    /// The statement is `load` or `prepare`, of which something would be left behind.
+    /// The statement is `load` or `prepare`, which would leave state behind.
     #[error("{command}: it would leave something on the server that outlives the statement")]
     LeavesSomething {
-        /// What it begins with.
+        /// Its first keyword.
         command: &'static str,
     },
-    /// The statement is not a query that can stand in parentheses, as one value of each tenant must.
+    /// The statement is not a query that can be put in parentheses, which one value of each tenant
+    /// requires.
     #[error("the statement is not a query that returns a value: {message}")]
     NotAQuery {
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// The statement has parameters such as `$1`, which nobody binds.
+    /// The statement has parameters such as `$1`, which are not bound.
     #[error("the statement has parameters, and there are no values for them")]
     Parameters,
-    /// The query returns several columns where one value of each tenant is asked for.
+    /// The query returns several columns, but one value per tenant is required.
     #[error("the query returns {columns} columns, and one value of each tenant is asked for")]
     Columns {
-        /// How many.
+        /// Number of columns.
         columns: usize,
     },
-    /// The server cannot read the text as one statement: it holds several, or a syntax error.
+    /// The server cannot parse the text as one statement: it contains several, or a syntax error.
     #[error("the server cannot read the text as one statement: {message}")]
     Unreadable {
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
 }
 
 crate::error_report::readable_debug!(RefusedStatement);
 
-/// Keywords that a statement about transactions begins with. `end` ends one, too.
+/// First keywords of transaction commands, including `end`.
 const TRANSACTIONS: [&str; 8] =
     ["abort", "begin", "commit", "end", "release", "rollback", "savepoint", "start"];
 
-/// Of `prepare`, `prepare transaction` leaves a transaction behind that nobody ends.
+/// `prepare` includes `prepare transaction`, which would leave an open transaction behind.
 const LEAVES_SOMETHING: [&str; 2] = ["load", "prepare"];
 
-/// Refuses what should not be run on any tenant, by the keyword that it begins with.
+/// Refuses, by its first keyword, a statement that must not run on any tenant.
 ///
-/// It need not be complete: every session is reset after the statement. It tells of a mistake early.
+/// It need not be complete, because every session is reset after the statement. It reports mistakes
+/// early.
 pub(super) fn check(text: &str) -> Result<(), RefusedStatement> {
     if text.contains('\0') {
         return Err(RefusedStatement::Nul);
@@ -85,7 +87,7 @@ pub(super) fn check(text: &str) -> Result<(), RefusedStatement> {
     }
 }
 
-/// Skips what may stand before the first keyword: white space, comments, and semicolons after nothing.
+/// Skips text before the first keyword: white space, comments, and leading semicolons.
 fn skip_to_keyword(mut text: &str) -> &str {
     loop {
         let is_space = |c| matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' | ';');
@@ -100,7 +102,7 @@ fn skip_to_keyword(mut text: &str) -> &str {
     }
 }
 
-/// Returns what comes behind a comment that has begun. Comments nest.
+/// Returns the text after a comment that has begun. Comments nest.
 fn after_comment(mut text: &str) -> &str {
     let mut depth = 1_usize;
     while depth > 0 {

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::{event::serialize_millis, incomplete::Incomplete, table::Table};
 
-/// The result of running a statement over many tenants, with every tenant in it.
+/// The result of a statement over many tenants, with every tenant.
 ///
-/// As text it is a summary, with a table of the tenants that failed.
+/// `Display` is a summary with a table of the failed tenants.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -17,26 +17,26 @@ use crate::{event::serialize_millis, incomplete::Incomplete, table::Table};
 pub struct FanOutReport {
     /// How the run ended.
     pub end: FanOutEnd,
-    /// Tenants that there are, or that were named, and the shared schema where it was asked for; a tenant that was
-    /// named twice counts once.
+    /// Number of distinct tenants, plus the shared schema if included.
     pub total: usize,
-    /// Tenants on which the statement succeeded.
+    /// Number of tenants on which the statement succeeded.
     pub done: usize,
-    /// Tenants on which it failed.
+    /// Number of tenants on which it failed.
     pub failed: usize,
-    /// Tenants that are suspended, on which it was not run.
+    /// Number of suspended tenants, on which it was not run.
     pub skipped: usize,
-    /// Tenants on which it was cancelled because the consumer had ended.
+    /// Number of tenants on which it was cancelled because the consumer had ended.
     pub interrupted: usize,
-    /// Tenants that were not started.
+    /// Number of tenants that were not started.
     pub not_started: usize,
-    /// Rows that were handed over.
+    /// Number of delivered rows.
     pub rows: u64,
     /// Duration of the run.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// Every tenant, in the order of the catalog, or in which they were named; the shared schema comes first.
+    /// Every tenant, in the order of the catalog, or in the given order; the shared schema comes
+    /// first.
     pub tenants: Vec<TenantFanOut>,
 }
 
@@ -48,11 +48,11 @@ pub struct FanOutReport {
 pub enum FanOutEnd {
     /// Every tenant was started.
     Completed,
-    /// As many tenants had failed as [`max_failures`](super::FanOutOptions::max_failures) allows.
+    /// The limit of [`max_failures`](super::FanOutOptions::max_failures) was reached.
     MaxFailures,
-    /// The future of [`stop_when`](super::FanOutOptions::stop_when) had ended.
+    /// The future of [`stop_when`](super::FanOutOptions::stop_when) completed.
     Stopped,
-    /// The consumer of the rows had ended.
+    /// The consumer of the rows ended.
     ConsumerEnded,
 }
 
@@ -62,18 +62,18 @@ pub enum FanOutEnd {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantFanOut {
-    /// The tenant, as it was named; `None` for the shared schema.
+    /// The tenant id as given; `None` for the shared schema.
     pub tenant_id: Option<Arc<str>>,
-    /// What happened.
+    /// The outcome.
     #[serde(flatten)]
     pub outcome: FanOutOutcome,
-    /// How long it took, waiting for a connection included.
+    /// Duration, including the wait for a connection.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
-/// What happened to the statement on one tenant.
+/// The outcome of the statement on one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -81,51 +81,51 @@ pub struct TenantFanOut {
 pub enum FanOutOutcome {
     /// It succeeded.
     Done {
-        /// Rows that it returned, all of them handed over.
+        /// Number of returned rows, all of them delivered.
         rows: u64,
-        /// Rows that it changed or returned, as the server counts them.
+        /// Number of rows that it changed or returned, as counted by the server.
         affected: u64,
     },
-    /// It failed, or there was no connection for it.
+    /// It failed, or no connection was available.
     Failed {
-        /// Why.
+        /// The failure.
         error: FanOutFailure,
-        /// Rows that were handed over before.
+        /// Number of rows delivered before.
         rows: u64,
     },
     /// The tenant is suspended.
     Skipped,
-    /// The consumer ended while the statement was running. It is cancelled and rolled back; outside a transaction,
-    /// it may have come to its end.
+    /// The consumer ended while the statement was running. It is cancelled and rolled back; outside
+    /// a transaction, it may have completed.
     Interrupted {
-        /// Rows that were handed over before.
+        /// Number of rows delivered before.
         rows: u64,
     },
     /// It was not started.
     NotStarted,
 }
 
-/// Why a statement failed on a tenant, in the words of the database: for operators, not for clients.
+/// The database's error for a statement on a tenant, verbatim: for operators, not for clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct FanOutFailure {
-    /// The SQLSTATE, where the server has answered.
+    /// The SQLSTATE, if the server returned the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
-    /// What went wrong.
+    /// The message.
     pub message: String,
-    /// What the server says beyond that.
+    /// The server's detail message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What the server advises.
+    /// The server's hint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
 impl FanOutOutcome {
-    /// Returns it in snake case, as JSON names it.
+    /// Returns the outcome in snake case, as used in JSON.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -137,7 +137,7 @@ impl FanOutOutcome {
         }
     }
 
-    /// Returns how many rows were handed over.
+    /// Returns the number of delivered rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
         match self {
@@ -174,7 +174,8 @@ impl FanOutReport {
         self.done + self.skipped == self.total
     }
 
-    /// Returns the report, or as an error if a tenant that is not suspended is left to do.
+    /// Converts the report into an error if the statement did not succeed on every tenant that is
+    /// not suspended.
     ///
     /// # Errors
     ///

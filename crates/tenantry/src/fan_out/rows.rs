@@ -1,20 +1,21 @@
-//! Rows as they are handed over.
+//! Delivery of rows.
 
 use std::sync::Arc;
 
 /// Some of the rows that the statement has returned for one tenant.
 ///
-/// The rows of a tenant arrive in their order; batches of different tenants may alternate.
+/// The rows of a tenant arrive in order; batches of different tenants may alternate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TenantRows {
-    /// The tenant, as it was named; `None` for the shared schema.
+    /// The tenant id as given; `None` for the shared schema.
     pub tenant_id: Option<Arc<str>>,
-    /// The columns, the same for all batches of a tenant. Those of another tenant may differ.
+    /// The columns, identical for all batches of a tenant. Those of another tenant may differ.
     pub columns: Arc<[Column]>,
-    /// The rows, each with a value for every column: PostgreSQL's own text of it, `None` where it is null.
+    /// The rows, each with a value for every column: PostgreSQL's text representation, `None` for
+    /// null.
     ///
-    /// There are none in a batch that is there for its columns alone: the first tenants of a run may have no row.
+    /// A batch that only announces columns has no rows: the first tenants of a run may have none.
     pub rows: Vec<Vec<Option<String>>>,
 }
 
@@ -22,19 +23,19 @@ pub struct TenantRows {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Column {
-    /// Its name. Several columns may have one name.
+    /// Its name. Names need not be unique.
     pub name: Arc<str>,
-    /// The name of its type, such as `INT8`; `None` for types that are not PostgreSQL's own.
+    /// The name of its type, such as `INT8`; `None` for types that are not built in.
     pub type_name: Option<Arc<str>>,
 }
 
-/// How many rows are handed over at once, at most.
+/// Maximum number of rows per batch.
 const MOST_ROWS: usize = 256;
 
-/// From how much text on rows are handed over, in bytes.
+/// Amount of text from which a batch is delivered, in bytes.
 const ENOUGH_TEXT: usize = 64 * 1024;
 
-/// Rows that wait to be handed over.
+/// Rows that wait for delivery.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     rows: Vec<Vec<Option<String>>>,

@@ -22,10 +22,10 @@ use super::{
 };
 use crate::{error::Error, fleet::Fleet, migrate::Schemas, sql::operators_statement};
 
-/// Runs one statement of an operator's over many tenants.
+/// Runs one operator statement over many tenants.
 ///
-/// It is made by [`TenantManager::fan_out`](crate::TenantManager::fan_out) and takes its connections from the
-/// manager's budget. Cloning is cheap.
+/// Created by [`TenantManager::fan_out`](crate::TenantManager::fan_out); it takes its connections
+/// from the manager's budget. Cheap to clone.
 ///
 /// # Examples
 ///
@@ -53,16 +53,17 @@ pub struct FanOut {
     fleet: Fleet,
 }
 
-/// A run over schemas that were looked up.
+/// A run over resolved schemas.
 struct Run<'a, F> {
     statement: Statement,
     options: &'a FanOutOptions,
     targets: Vec<Target>,
-    /// One batch is handed over at a time: who has the next waits, and reads no further meanwhile.
+    /// One batch is delivered at a time: a tenant with the next one waits, and reads nothing
+    /// meanwhile.
     consume: tokio::sync::Mutex<F>,
-    /// Ended when the consumer has.
+    /// Cancelled when the consumer has ended.
     ended: CancellationToken,
-    /// Whether the columns of some tenant are known, or were asked for.
+    /// `true` once the columns of a tenant are known, or were requested.
     knows_columns: AtomicBool,
     board: Mutex<Board<FanOutEnd, (FanOutOutcome, Duration)>>,
 }
@@ -72,30 +73,32 @@ impl FanOut {
         Self { fleet }
     }
 
-    /// Runs a statement in these schemas, and hands its rows over while they arrive.
+    /// Runs a statement in these schemas, and delivers its rows while they arrive.
     ///
-    /// All values are handed over as text, as `psql` shows them. The closure is called with one
-    /// [batch](TenantRows) of bounded size at a time. While its future is pending, all tenants are held back: rows
-    /// wait on the server and not in memory. When it returns [`ControlFlow::Break`], such as for a closed pipe, the
-    /// run stops: statements that are running are cancelled.
+    /// All values are delivered as text, as `psql` shows them. The closure receives one
+    /// [batch](TenantRows) of bounded size at a time. While its future is pending, all tenants are
+    /// paused: rows wait on the server and not in memory. When it returns [`ControlFlow::Break`],
+    /// for example because of a closed pipe, the run stops, and running statements are cancelled.
     ///
-    /// The text has to be one statement, of any kind that [is not refused](super::RefusedStatement). Nothing that it
-    /// leaves on the session lasts: every session is reset afterwards. See the [module](super) for what
-    /// the default mode does not stop.
+    /// The text must be one statement, of any kind that [is not refused](super::RefusedStatement).
+    /// Session state that it leaves does not persist: every session is reset afterwards. See the
+    /// [module](super) for the limits of the default mode.
     ///
-    /// Suspended tenants are reported as skipped. One that is not known, or is no tenant id, has failed in the
+    /// Suspended tenants are reported as skipped. An unknown or invalid id is a failure in the
     /// report.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) when an option cannot be used; [`Database`](crate::ErrorKind::Database) with a
-    /// [`RefusedStatement`](super::RefusedStatement) as its source when the text is refused; and when the tenants cannot be listed, or there
-    /// is no connection. What fails after that is in the report.
+    /// [`Config`](crate::ErrorKind::Config) when an option cannot be used;
+    /// [`Database`](crate::ErrorKind::Database) with a
+    /// [`RefusedStatement`](super::RefusedStatement) as its source when the text is refused; and
+    /// when the tenants cannot be listed, or no connection is available. Later failures are in the
+    /// report.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, statements that are running are cancelled in the background, and rolled back unless they run
-    /// outside a transaction or are being committed. Tenants that were done stay so.
+    /// When dropped, running statements are cancelled in the background, and rolled back unless
+    /// they run outside a transaction or are being committed. Tenants that are done stay done.
     pub async fn run<F, A>(
         &self,
         schemas: Schemas,
@@ -125,7 +128,7 @@ impl FanOut {
         Ok(run.report(began.elapsed()))
     }
 
-    /// Refuses what is not one statement. The server is the judge.
+    /// Refuses a text that is not one statement, as decided by the server.
     async fn check(&self, statement: &str) -> Result<SqlStr, Error> {
         readable::check(statement)?;
         let sql = operators_statement(statement);
@@ -187,7 +190,7 @@ where
     }
 }
 
-/// Hands the rows of one tenant over.
+/// Delivers the rows of one tenant.
 struct Deliver<'a, F> {
     run: &'a Run<'a, F>,
     target: &'a Target,

@@ -1,4 +1,4 @@
-//! Whom a statement is about.
+//! The targets of a statement.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -14,13 +14,13 @@ use crate::{
     tenant::{TenantId, TenantRecord, TenantState},
 };
 
-/// A schema that the statement is to run in.
+/// A schema in which the statement runs.
 pub(crate) struct Target {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) found: Found,
 }
 
-/// What looking it up has come to.
+/// The result of looking it up.
 pub(crate) enum Found {
     Tenant(TenantDb),
     Shared(SharedDb),
@@ -28,10 +28,10 @@ pub(crate) enum Found {
     Nothing(Error),
 }
 
-/// How many tenants are looked up at a time: a catalog answers many of them at once.
+/// Number of tenants per look-up: a catalog answers many of them at once.
 const LOOKED_UP: usize = 128;
 
-/// Looks up whom the statement is about.
+/// Looks up the targets of the statement.
 pub(crate) async fn targets(
     fleet: &Fleet,
     schemas: Schemas,
@@ -56,14 +56,14 @@ pub(crate) async fn targets(
     Ok(targets)
 }
 
-/// A tenant that was listed, or named.
+/// A listed or named tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
     pub(crate) name: Arc<str>,
     is_suspended: bool,
 }
 
-/// Lists these tenants in the order in which they are named, each once, or all that there are.
+/// Lists these tenants in the given order, without duplicates, or all tenants.
 pub(crate) async fn named(fleet: &Fleet, only: Option<Vec<Arc<str>>>) -> Result<Vec<Named>, Error> {
     let Some(names) = only else {
         let listed = |record: &TenantRecord| Named {
@@ -96,7 +96,7 @@ impl Named {
 }
 
 impl Found {
-    /// Takes a connection, unless it is known already that there is nothing to do.
+    /// Acquires a connection, unless the outcome is already known.
     pub(super) async fn session(&self) -> Result<Lease, FanOutOutcome> {
         let lease = match self {
             Self::Tenant(db) => db.acquire_for_library().await,

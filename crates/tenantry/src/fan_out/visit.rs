@@ -21,37 +21,37 @@ use crate::{
     sql::Sql,
 };
 
-/// What is run on every tenant.
+/// The statement that runs on every tenant.
 #[derive(Debug)]
 pub(super) struct Statement {
     sql: SqlStr,
-    /// What comes before it.
+    /// The statements before it.
     begin: SqlStr,
     mode: FanOutMode,
-    /// How long the server may be silent: it ends the statement itself before.
+    /// How long the server may be silent; it cancels the statement itself before that.
     patience: Duration,
 }
 
-/// How much later than the server the library gives a statement up.
+/// How much longer than the server the library waits for a statement.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Who gets the rows of a tenant.
+/// The recipient of a tenant's rows.
 pub(super) trait Consumer {
-    /// Hands rows over, and waits until there is room for more.
+    /// Delivers rows, and waits until there is room for more.
     async fn take(
         &self,
         columns: &Arc<[Column]>,
         rows: Vec<Vec<Option<String>>>,
     ) -> ControlFlow<()>;
 
-    /// Returns `true` for the first who asks, while nobody's columns are known.
+    /// Returns `true` for the first caller, while no columns are known.
     fn wants_columns(&self) -> bool;
 
-    /// Is cancelled when the consumer has ended.
+    /// Cancelled when the consumer has ended.
     fn ended(&self) -> &CancellationToken;
 }
 
-/// Why a statement has not come to its end.
+/// The reason why a statement did not complete.
 enum Cut {
     Failed(sqlx::Error),
     /// The consumer has ended.
@@ -64,7 +64,7 @@ impl From<sqlx::Error> for Cut {
     }
 }
 
-/// What has arrived so far.
+/// Counts of what has arrived so far.
 #[derive(Default)]
 struct Counted {
     rows: u64,
@@ -84,12 +84,13 @@ impl Statement {
 
     /// Runs it on a session that is bound to the tenant.
     ///
-    /// Whatever it leaves on the session is reset before anyone gets that again, a transaction that is open
-    /// included.
+    /// State that it leaves in the session, including an open transaction, is reset before the next
+    /// use.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, it is cancelled in the background and rolled back, unless it was being committed.
+    /// When dropped, it is cancelled in the background and rolled back, unless it was being
+    /// committed.
     pub(super) async fn run(&self, mut lease: Lease, consumer: &impl Consumer) -> FanOutOutcome {
         let mut counted = Counted::default();
         let ran = self.run_on(lease.attempt(), consumer, &mut counted).await;
@@ -100,7 +101,7 @@ impl Statement {
                 lease.succeed();
                 FanOutOutcome::Done { rows, affected }
             }
-            // It is still being sent: the lease that is dropped here has it read to its end or cancelled.
+            // It is still being sent: dropping the lease here reads it to its end or cancels it.
             Err(Cut::Interrupted) => FanOutOutcome::Interrupted { rows },
             Err(Cut::Failed(error)) => {
                 let failed = Err::<(), _>(error);
@@ -123,8 +124,8 @@ impl Statement {
             self.in_time(conn.execute(raw_sql("commit"))).await?;
         }
         if counted.rows == 0 && consumer.wants_columns() {
-            // sqlx shows the columns of a text result with its rows alone. That they cannot be told changes nothing:
-            // the statement has succeeded.
+            // sqlx returns the columns of a text result only with its rows. A failure to describe
+            // them is ignored: the statement has succeeded.
             let described = self.in_time(conn.prepare(self.sql.clone())).await;
             let columns = described.as_ref().map_or(&[][..], sqlx::Statement::columns);
             if !columns.is_empty() && consumer.take(&named(columns), Vec::new()).await.is_break() {
@@ -134,7 +135,7 @@ impl Statement {
         Ok(())
     }
 
-    /// Hands the rows over as they come.
+    /// Delivers the rows as they arrive.
     async fn stream(
         &self,
         conn: &mut PgConnection,
@@ -176,18 +177,19 @@ impl Statement {
         }
     }
 
-    /// Waits for the server, which has a limit of its own and may be gone.
+    /// Waits for the server, which has its own limit but may be gone.
     async fn in_time<T>(&self, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
         let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
         timeout(self.patience, answer).await.unwrap_or_else(late)
     }
 }
 
-/// Returns what is sent before the statement, as one string.
+/// Returns the statements to send before it, as one string.
 ///
 /// Reading a constant takes the transaction's snapshot: from then on the server refuses to make it
-/// [read and write](https://www.postgresql.org/docs/current/sql-set-transaction.html). The text is read, and its
-/// result written, under the library's settings, as when it was checked, whatever a tenant's settings are.
+/// [read-write](https://www.postgresql.org/docs/current/sql-set-transaction.html). The text is
+/// parsed, and its result formatted, under the library's settings, as when it was checked, whatever
+/// a tenant's settings are.
 fn begin(mode: FanOutMode, statement_timeout: Duration, lock_timeout: Duration) -> SqlStr {
     let limits = (millis(statement_timeout), millis(lock_timeout));
     let mut sql = Sql::default();
@@ -202,7 +204,7 @@ fn begin(mode: FanOutMode, statement_timeout: Duration, lock_timeout: Duration) 
     sql.finish()
 }
 
-/// Returns a time as a setting of the server has it, which is never zero: that would be no limit.
+/// Formats a duration as a server setting, never zero, which would mean no limit.
 fn millis(time: Duration) -> u64 {
     let most = u128::from(i32::MAX.unsigned_abs());
     let millis = time.as_nanos().div_ceil(1_000_000).clamp(1, most);
@@ -217,13 +219,13 @@ fn named(columns: &[PgColumn]) -> Arc<[Column]> {
     columns.iter().map(column).collect()
 }
 
-/// Returns the name of a type that is PostgreSQL's own; of others, a text result has the number alone.
+/// Returns the name of a built-in type; for others, a text result contains only the number.
 fn type_name(of: &PgTypeInfo) -> Option<Arc<str>> {
     let name = of.name();
     (name != "?").then(|| name.into())
 }
 
-/// Returns the values of a row, as the server has written them.
+/// Returns the values of a row, as formatted by the server.
 fn texts(row: &PgRow) -> sqlx::Result<Vec<Option<String>>> {
     let text = |column| {
         let value = row.try_get_raw(column)?;
@@ -236,7 +238,7 @@ fn texts(row: &PgRow) -> sqlx::Result<Vec<Option<String>>> {
     (0..row.len()).map(text).collect()
 }
 
-/// Says why there was no session to run the statement on.
+/// Describes why there was no session for the statement.
 pub(super) fn no_session(error: &Error) -> FanOutFailure {
     let mut message = error.to_string();
     let mut source = StdError::source(error);

@@ -26,29 +26,29 @@ use crate::{
     warmup::Tenants,
 };
 
-/// The health checks of a manager. They run one after the other, and those who ask for the same
-/// while one runs share the next: whoever can reach a health endpoint cannot use up connections.
+/// The health checks of a manager. They run one after the other, and concurrent requests for the
+/// same check share the next one: clients of a health endpoint cannot exhaust the connections.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
-    /// Whose turn it is to ask the database for a sign of life. It is short, so that a probe that asks
-    /// for no more does not wait for those who look at all tenants.
+    /// Serializes pings. It is held briefly, so that a probe that needs only a ping does not wait
+    /// for a check of all tenants.
     ping: Mutex<Option<Pinged>>,
-    /// Whose turn it is to look at the tenants.
+    /// Serializes checks of the tenants.
     look: Mutex<Option<Look>>,
     last: parking_lot::Mutex<Option<Summary>>,
 }
 
-/// What the last check has found, for metrics.
+/// Result of the last check, for metrics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Summary {
     pub(crate) healthy: bool,
-    /// What the last check of all that are bound has found: one of nobody says nothing of them.
+    /// Result of the last check of all bound tenants; a check without tenants does not change it.
     pub(crate) pools: Option<PoolCounts>,
     pub(crate) duration: Duration,
     pub(crate) at: SystemTime,
 }
 
-/// How many tenants fare how.
+/// Number of tenants by health status.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolCounts {
     pub(crate) ok: usize,
@@ -57,7 +57,7 @@ pub(crate) struct PoolCounts {
     pub(crate) at: SystemTime,
 }
 
-/// What is to be checked.
+/// The subject of a check.
 pub(crate) struct Subject<'a> {
     pub(crate) server: &'a Arc<Server>,
     /// The shared schema, with connections of the reserve.
@@ -65,32 +65,32 @@ pub(crate) struct Subject<'a> {
     pub(crate) find: &'a Tenants<'a>,
 }
 
-/// What came of asking the database.
+/// Result of a ping.
 #[derive(Debug, Clone, Copy)]
 enum Answer {
-    /// It has answered, and this is how long that took.
+    /// It has answered after this time.
     In(Duration),
-    /// Every connection is in use: nobody knows.
+    /// Every connection is in use: the result is unknown.
     Busy,
-    /// It has not answered, or with an error.
+    /// It has not answered, or has returned an error.
     None(&'static str),
 }
 
-/// An answer, and when it was asked for.
+/// A result, and the start of its ping.
 #[derive(Debug, Clone, Copy)]
 struct Pinged {
     began: Instant,
     answer: Answer,
 }
 
-/// A look at all tenants that have a tenant pool.
+/// A check of all tenants that have a tenant pool.
 #[derive(Debug, Clone)]
 struct Look {
     began: Instant,
     tenants: Arc<[Seen]>,
 }
 
-/// What is known of one tenant.
+/// The known state of one tenant.
 #[derive(Debug, Clone)]
 struct Seen {
     id: TenantId,
@@ -139,10 +139,10 @@ impl Checks {
         report
     }
 
-    /// Asks the database for a sign of life.
+    /// Pings the database.
     async fn ping(&self, of: &Subject<'_>, asked: Instant, deadline: Instant) -> Answer {
         let Ok(mut turn) = timeout_at(deadline, self.ping.lock()).await else {
-            // Those before have waited for the same answer.
+            // Earlier callers have already waited for the same answer.
             return Answer::None(LATE);
         };
         match *turn {
@@ -156,7 +156,7 @@ impl Checks {
         }
     }
 
-    /// Looks at all tenants that have a tenant pool.
+    /// Checks all tenants that have a tenant pool.
     async fn look(
         &self,
         of: &Subject<'_>,
@@ -172,7 +172,7 @@ impl Checks {
         let began = Instant::now();
         let tenants = bound(of.server);
         let Ok(mut turn) = turn else {
-            // Too many look at once: what the pool itself knows has to do.
+            // Too many checks at once: the pool's own state must suffice.
             return tenants.into();
         };
         let tenants: Arc<[Seen]> = with_answers(of, tenants, answer, deadline).await.into();
@@ -180,7 +180,7 @@ impl Checks {
         tenants
     }
 
-    /// Asks about some tenants, when nobody else does.
+    /// Checks some tenants, unless another check is running.
     async fn ask_about(
         &self,
         of: &Subject<'_>,
@@ -195,15 +195,15 @@ impl Checks {
     }
 }
 
-/// Why there was no answer.
+/// The reason for a missing answer.
 const LATE: &str = "no answer in time";
 
-/// Takes one of the library's own connections and asks whether the server is there.
+/// Pings the server on one of the library's own connections.
 async fn sign_of_life(of: &Subject<'_>, began: Instant, deadline: Instant) -> Answer {
     let mut acquire = pin!(of.system.acquire().map_err(Error::from));
     let half = began + deadline.saturating_duration_since(began) / 2;
     let acquired = match timeout_at(half, &mut acquire).await {
-        // Whoever probes has a limit, too, and has to hear of it before that.
+        // The prober has a timeout, too, and needs an answer before that.
         Err(_) if of.server.is_used_up() => return Answer::Busy,
         Err(_) => timeout_at(deadline, acquire).await,
         acquired => acquired,
@@ -213,7 +213,7 @@ async fn sign_of_life(of: &Subject<'_>, began: Instant, deadline: Instant) -> An
         Ok(Err(error)) if !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Overloaded) => {
             return Answer::None(in_words(&error));
         }
-        // No tenant may make the others look dead by holding everything there is.
+        // A tenant that uses every connection must not make the others look dead.
         _ if of.server.is_used_up() => return Answer::Busy,
         _ => return Answer::None("no connection in time"),
     };
@@ -224,7 +224,7 @@ async fn sign_of_life(of: &Subject<'_>, began: Instant, deadline: Instant) -> An
     }
 }
 
-/// Asks about the schemas and roles of all these tenants at once.
+/// Checks the schemas and roles of all these tenants at once.
 async fn with_answers(
     of: &Subject<'_>,
     mut seen: Vec<Seen>,
@@ -256,13 +256,13 @@ async fn with_answers(
     seen
 }
 
-/// The longest that a check may take: the clock cannot tell of every later time.
+/// Maximum duration of a check, which the clock can represent.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How many tenants are looked up at a time.
+/// Number of concurrent tenant look-ups.
 const LOOKUPS: usize = 4;
 
-/// Returns those that have a tenant pool, by name.
+/// Returns the tenants that have a tenant pool, by name.
 fn bound(server: &Server) -> Vec<Seen> {
     let mut seen: Vec<_> = server
         .tenant_pools()
@@ -277,7 +277,7 @@ fn bound(server: &Server) -> Vec<Seen> {
     seen
 }
 
-/// Looks these up.
+/// Looks up these tenants.
 async fn found(of: &Subject<'_>, ids: &[TenantId], deadline: Instant) -> Vec<Seen> {
     let seen = stream::iter(ids.to_vec()).map(|id| {
         let pool = of.server.tenant_pool(&id);
@@ -315,7 +315,7 @@ fn grade(server: &Server, tenant: &Seen, options: &HealthOptions) -> TenantHealt
     }
 }
 
-/// Why requests of one tenant wait.
+/// The reason why requests of one tenant wait.
 const AT_ITS_CAP: &str = "it has as many connections as one tenant may have";
 
 fn of_answer(
@@ -387,10 +387,10 @@ fn report(
     }
 }
 
-/// How many holders a report names.
+/// Maximum number of holders in a report.
 const NAMED: usize = 5;
 
-/// Picks those who hold most.
+/// Returns those who hold the most connections.
 fn holders(mut holdings: Vec<Holding>) -> Vec<Holder> {
     holdings.sort_by_key(|of| Reverse((of.connections, of.longest)));
     holdings.truncate(NAMED);
@@ -410,7 +410,7 @@ fn holders(mut holdings: Vec<Holding>) -> Vec<Holder> {
     named.collect()
 }
 
-/// Says what is wrong without the database's words: a report may be read by anybody.
+/// Describes an error without text from the database, because any client may read a report.
 fn in_words(error: &Error) -> &'static str {
     match error.kind() {
         ErrorKind::UnknownTenant => "unknown tenant",

@@ -1,4 +1,4 @@
-//! Which extensions tenants cannot reach.
+//! Extensions that tenants cannot reach.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::{error::Error, fleet::Fleet, tenant::Ident};
 
-/// An extension whose types, functions and operators tenants do not find without naming its schema.
+/// An extension whose types, functions and operators tenants cannot find unqualified.
 ///
-/// As text it is a line such as `citext: the schema public is not in the search path of tenants; 12
+/// `Display` is a line such as `citext: the schema public is not in the search path of tenants; 12
 /// schemas have columns of its types, such as tenant_acme.users.email`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -19,17 +19,18 @@ pub struct UnreachableExtension {
     pub extension: String,
     /// The schema in which it is installed.
     pub schema: String,
-    /// Why it cannot be reached.
+    /// The reason why it cannot be reached.
     pub reason: Unreachable,
-    /// Schemas that have columns of one of its types. Where there is one, it is in use: comparing a
-    /// `citext` column finds the operators of `text` instead, without an error.
+    /// Number of schemas that have columns of one of its types. If it is not zero, the extension is
+    /// in use: comparing a `citext` column resolves to the operators of `text` instead, without an
+    /// error.
     pub schemas_in_use: usize,
     /// One of these columns, with its schema and table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
 }
 
-/// Why an [extension](UnreachableExtension) cannot be reached.
+/// The reason why an [extension](UnreachableExtension) cannot be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -38,7 +39,7 @@ pub enum Unreachable {
     /// Its schema is not in the search path: add it to
     /// [`extension_schemas`](crate::ManagerBuilder::extension_schemas).
     NotInSearchPath,
-    /// These roles may not use its schema, so that PostgreSQL passes over it: grant usage on it to them.
+    /// These roles may not use its schema, so PostgreSQL skips it: grant them usage on it.
     NoUsage {
         /// The roles.
         roles: Vec<String>,
@@ -49,7 +50,7 @@ pub enum Unreachable {
 pub(crate) async fn unreachable(fleet: &Fleet) -> Result<Vec<UnreachableExtension>, Error> {
     let lookup = fleet.lookup();
     let path: Vec<_> = lookup.schemas_behind().into_iter().map(Ident::to_string).collect();
-    // A catalog that cannot list cannot tell of roles.
+    // A catalog that cannot list tenants has no roles to check.
     let records = fleet.list().await.unwrap_or_default();
     let roles = records.iter().filter_map(|record| record.role.as_ref());
     let roles: Vec<_> = roles.map(Ident::to_string).collect::<BTreeSet<_>>().into_iter().collect();
@@ -58,8 +59,8 @@ pub(crate) async fn unreachable(fleet: &Fleet) -> Result<Vec<UnreachableExtensio
     Ok(rows.into_iter().map(UnreachableExtension::from).collect())
 }
 
-/// Extension, schema, whether that is in the search path, roles without usage, schemas with columns, one
-/// of the columns.
+/// Extension, schema, whether that is in the search path, roles without usage, number of schemas
+/// with columns, one of the columns.
 type Row = (String, String, bool, Vec<String>, i64, Option<String>);
 
 impl From<Row> for UnreachableExtension {
@@ -91,7 +92,7 @@ impl fmt::Display for UnreachableExtension {
     }
 }
 
-/// Types are members of the extension; arrays and domains over them are not, and count as they do.
+/// Types are members of the extension; arrays and domains over them are not, but count the same.
 const FIND: &str = "\
     with role as (select oid, rolname from pg_catalog.pg_roles \
         where rolname operator(pg_catalog.=) any ($2::pg_catalog.text[]) \

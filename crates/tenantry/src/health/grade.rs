@@ -4,17 +4,17 @@ use serde::Serialize;
 
 use crate::event::BreakerState;
 
-/// How something fares, from good to bad.
+/// Health status, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HealthStatus {
-    /// Nothing is wrong.
+    /// No problem.
     Ok,
-    /// It works, but not as it should: requests wait, nine tenths of the connections that tenants can
-    /// have are in use, a ping took more than half of its timeout, or it is just being seen whether the
-    /// server is back.
+    /// It works with limitations: requests wait, nine tenths of the connections available to
+    /// tenants are in use, a ping took more than half of its timeout, or the circuit breaker is
+    /// half open.
     Degraded,
     /// It does not work: there was no answer, or an error.
     Unhealthy,
@@ -23,7 +23,7 @@ pub enum HealthStatus {
 impl HealthStatus {
     pub(crate) const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Unhealthy];
 
-    /// Returns the status in snake case, as JSON and metrics name it.
+    /// Returns the status in snake case, as used in JSON and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,13 +33,13 @@ impl HealthStatus {
         }
     }
 
-    /// Grades how busy something is.
+    /// Grades the load.
     pub(super) fn of_load(in_use: usize, cap: usize, waiting: usize) -> Self {
         let nearly_full = in_use.saturating_mul(10) >= cap.saturating_mul(9);
         if waiting > 0 || nearly_full { Self::Degraded } else { Self::Ok }
     }
 
-    /// Grades an answer by the time that it took.
+    /// Grades an answer by its duration.
     pub(super) fn of_answer(took: Duration, timeout: Duration) -> Self {
         if took > timeout / 2 { Self::Degraded } else { Self::Ok }
     }

@@ -1,7 +1,7 @@
-//! Whether the database can be reached, and how the tenants fare.
+//! Health of the database and of the tenants.
 //!
-//! One tenant in trouble is reported and makes nothing else unhealthy: a load balancer must not take
-//! a whole instance away because of it.
+//! A tenant with problems is reported but makes nothing else unhealthy: a load balancer must not
+//! remove a whole instance because of it.
 
 mod check;
 mod extensions;

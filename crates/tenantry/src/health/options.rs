@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::tenant::TenantId;
 
-/// What a health check looks at.
+/// Options for a health check.
 ///
 /// # Examples
 ///
@@ -19,26 +19,27 @@ use crate::tenant::TenantId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HealthOptions {
-    /// Which tenants. Default: those that have a tenant pool now.
+    /// The tenants to check. Default: those that currently have a tenant pool.
     pub tenants: HealthOf,
-    /// Whether the database is asked. Default: `true`.
+    /// Whether the database is queried. Default: `true`.
     ///
-    /// It takes one or two round trips, however many tenants there are, and all checks together take two
-    /// connections at a time at most. Without it only what the pool knows is told.
+    /// It takes one or two round trips, however many tenants there are, and all concurrent checks
+    /// use at most two connections together. If disabled, only the pool's own state is reported.
     pub ping: bool,
-    /// How long the database may take to answer. Default: 5 s. More than half of it is degraded.
+    /// Timeout for the database's answer. Default: 5 s. An answer after more than half of it is
+    /// degraded.
     pub ping_timeout: Duration,
-    /// Whether the shared database is in the report. Default: `true`.
+    /// Whether the report includes the shared database. Default: `true`.
     pub include_shared: bool,
 }
 
-/// Which tenants a health check looks at.
+/// The tenants that a health check covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HealthOf {
-    /// Those that have a tenant pool now.
+    /// Those that currently have a tenant pool.
     Bound,
-    /// None: whether the instance can serve requests at all, as a readiness probe asks.
+    /// None: only whether the instance can serve requests at all, for a readiness probe.
     Nobody,
     /// These, whether or not they have a tenant pool.
     These(Vec<TenantId>),

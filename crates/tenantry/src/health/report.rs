@@ -10,9 +10,9 @@ use crate::{
     timestamp,
 };
 
-/// How the manager and its tenants fare.
+/// Health of the manager and its tenants.
 ///
-/// As JSON it is what a health endpoint answers with:
+/// Its JSON form is the response of a health endpoint:
 ///
 /// ```json
 /// {
@@ -41,34 +41,36 @@ use crate::{
     schemars(description = "The state of the manager and its tenants.")
 )]
 pub struct HealthReport {
-    /// Whether requests can be served: the database answers, connections are being opened, no pooler
-    /// in transaction mode was found, and the manager is not closing. No single tenant changes it.
+    /// Whether requests can be served: the database answers, the circuit breaker is not open, no
+    /// pooler in transaction mode was found, and the manager is not closing. It does not depend on
+    /// any single tenant.
     pub healthy: bool,
-    /// The worst of all that concerns everybody: the shared database, the breaker, the load.
+    /// The worst status of everything that affects all tenants: the shared database, the breaker,
+    /// the load.
     pub status: HealthStatus,
     /// The tenants.
     pub pools: Vec<TenantHealth>,
-    /// The shared database, unless it was left out.
+    /// The shared database, unless excluded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_db: Option<SharedHealth>,
-    /// Whether connections are being opened.
+    /// The state of the circuit breaker.
     pub breaker: BreakerState,
-    /// Whether tenants' sessions are known to be kept apart between the manager and the server.
-    /// [`Pooling::Unknown`] changes nothing else in the report; [`Pooling::Transaction`] makes it
-    /// unhealthy.
+    /// Whether sessions are known to be kept separate between the manager and the server.
+    /// [`Pooling::Unknown`] has no effect on the rest of the report; [`Pooling::Transaction`] makes
+    /// it unhealthy.
     pub pooling: Pooling,
-    /// Why nothing is served, where it takes a change of the configuration; `saturated` where requests
-    /// wait because tenants have every connection that they can have.
+    /// The reason why nothing is served, if it requires a configuration change; `saturated` if
+    /// requests wait because tenants use every connection available to them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// Who has the connections, while the pool is saturated.
+    /// The holders of the connections, while the pool is saturated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saturation: Option<Saturation>,
-    /// Tenants in the report.
+    /// Number of tenants in the report.
     pub total_pools: usize,
-    /// Those of them that are degraded.
+    /// Number of degraded tenants.
     pub degraded_pools: usize,
-    /// Those of them that are unhealthy.
+    /// Number of unhealthy tenants.
     pub unhealthy_pools: usize,
     /// When the check began.
     #[serde(serialize_with = "timestamp::serialize")]
@@ -80,13 +82,13 @@ pub struct HealthReport {
     pub duration: Duration,
 }
 
-/// The reason in the report of a pool that is saturated.
+/// The reason in the report of a saturated pool.
 pub(crate) const SATURATED: &str = "saturated";
 
-/// Tenants have every connection that they can have, and requests wait.
+/// Tenants use every connection available to them, and requests wait.
 ///
-/// Holds of milliseconds mean that there is more to do than the budget allows. A hold of many seconds is
-/// a statement without an end, or a transaction that somebody keeps open.
+/// Hold times of milliseconds mean that the load exceeds the budget. A hold time of many seconds is
+/// a statement that does not end, or a transaction that is kept open.
 ///
 /// ```json
 /// {
@@ -103,35 +105,36 @@ pub(crate) const SATURATED: &str = "saturated";
     schemars(description = "Tenants have every connection that they can have, and requests wait.")
 )]
 pub struct Saturation {
-    /// Connections that tenants, the shared handle and upkeep can have together: the budget without
-    /// the reserve and the connection that listens to the catalog.
+    /// Connections that tenants, the shared handle and maintenance can use together: the budget
+    /// without the reserve and the connection that listens for catalog changes.
     pub places: usize,
-    /// Requests that wait.
+    /// Number of waiting requests.
     pub waiting: usize,
-    /// The five who have most, the one with the most connections first.
+    /// The five largest holders, in descending order of connections.
     pub holders: Vec<Holder>,
 }
 
-/// Who has connections, and for how long.
+/// A holder of connections.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Holder {
-    /// The tenant. Absent where names are not told, and for a tenant that was evicted meanwhile.
+    /// The tenant. Absent if names are hidden, and for a tenant that was evicted meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<TenantId>,
-    /// `tenant`, `shared` for the shared handle, or `upkeep` for migrations, provisioning and seeds.
+    /// `tenant`, `shared` for the shared handle, or `upkeep` for migrations, provisioning and
+    /// seeds.
     pub what: &'static str,
-    /// Connections that it has now, those that are being cleaned after it included.
+    /// Number of its connections, including those being cleaned up after it.
     pub connections: usize,
-    /// How long it has had the one that it has had longest.
+    /// The longest time that it has held one of them.
     #[serde(rename = "longestHoldMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub longest_hold: Duration,
 }
 
-/// How one tenant fares.
+/// Health of one tenant.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -139,38 +142,38 @@ pub struct Holder {
 pub struct TenantHealth {
     /// The tenant.
     pub tenant_id: TenantId,
-    /// How it fares.
+    /// Its status.
     pub status: HealthStatus,
-    /// Connections bound to it.
+    /// Number of connections bound to it.
     pub total_connections: usize,
-    /// Those of them that nobody has.
+    /// Number of those that are idle.
     pub idle_connections: usize,
-    /// Requests of it that wait.
+    /// Number of its requests that wait.
     pub waiting_requests: usize,
-    /// What is wrong, where that is known. Never in the database's words.
+    /// The problem, if known. Never contains text from the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
 }
 
-/// How the shared database fares.
+/// Health of the shared database.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SharedHealth {
-    /// How it fares.
+    /// Its status.
     pub status: HealthStatus,
-    /// How long it took to answer, a connection included; nothing when it did not or was not asked.
+    /// Response time, including the acquire; `None` if it did not answer or was not asked.
     #[serde(rename = "responseTimeMs", serialize_with = "serialize_optional_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub response_time: Option<Duration>,
-    /// What is wrong, where that is known. Never in the database's words.
+    /// The problem, if known. Never contains text from the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
 }
 
 impl HealthReport {
-    /// Takes the tenants out and leaves their numbers: for whoever must not learn their names.
+    /// Removes the tenants but keeps their counts, for readers who must not learn the names.
     pub fn without_tenants(mut self) -> Self {
         self.pools.clear();
         if let Some(saturation) = &mut self.saturation {

@@ -27,7 +27,7 @@ use crate::{
 /// Configures a [`TenantManager`].
 #[must_use = "a builder does nothing until build is called"]
 pub struct ManagerBuilder {
-    /// One for each host, at least one.
+    /// One entry per host, at least one.
     hosts: Result<Vec<PgConnectOptions>, ConfigError>,
     target: TargetSessionAttrs,
     order: LoadBalanceHosts,
@@ -98,14 +98,16 @@ impl ManagerBuilder {
         }
     }
 
-    /// Sets the hosts that a connection can go to, in place of those of the URL, each with its user, database and
-    /// so on. They must be copies of one database, such as a primary and its standbys: what is known of one
-    /// is taken to hold for all.
+    /// Sets the hosts to connect to, replacing those of the URL, each with its own user, database
+    /// and so on. They must be copies of one database, such as a primary and its standbys: what the
+    /// manager learns from one is taken to hold for all.
     ///
-    /// Each connect tries them [in order](Self::load_balance_hosts) and takes the first that accepts it and
-    /// is what [`target_session_attrs`](Self::target_session_attrs) asks for. Each has an equal share of the
-    /// time that is left of [`connect_timeout`](PoolOptions::connect_timeout). A host that refuses the password
-    /// ends the attempt, as with [libpq]. If none can be used, the error's source tells what each said.
+    /// Each connect tries them [in order](Self::load_balance_hosts) and takes the first host that
+    /// accepts the connection and satisfies [`target_session_attrs`](Self::target_session_attrs).
+    /// Each host gets an equal share of the remaining
+    /// [`connect_timeout`](PoolOptions::connect_timeout). A host that refuses the password ends the
+    /// attempt, as with [libpq]. If no host can be used, the error's source lists the reason for
+    /// each.
     ///
     /// In a URL, write `postgres://app@db1:5432,db2:5433/saas?target_session_attrs=read-write`.
     ///
@@ -128,49 +130,49 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets what a host must be to be connected to. Default: that of the URL or of `PGTARGETSESSIONATTRS`,
-    /// [`Any`](TargetSessionAttrs::Any) otherwise.
+    /// Sets the role that a host must have. Default: the value in the URL or
+    /// `PGTARGETSESSIONATTRS`, otherwise [`Any`](TargetSessionAttrs::Any).
     ///
-    /// It holds for all connections of the pool, those of migrations and provisioning included. The connection
-    /// that listens to the catalog goes to a primary where there are several hosts: a standby does not allow it.
-    /// With standbys, a change that was announced may be read before it was replicated, and is then noticed
-    /// after [`ttl`](CatalogOptions::ttl).
+    /// It applies to all connections of the pool, including those of migrations and provisioning.
+    /// With several hosts, the connection that listens for catalog changes goes to a primary,
+    /// because a standby does not support `LISTEN`. With standbys, a change may be announced before
+    /// it is replicated; the manager then notices it after [`ttl`](CatalogOptions::ttl).
     pub fn target_session_attrs(mut self, target: TargetSessionAttrs) -> Self {
         self.target = target;
         self
     }
 
-    /// Sets in which order hosts are tried. Default: that of the URL or of `PGLOADBALANCEHOSTS`, as listed
-    /// otherwise.
+    /// Sets the order in which hosts are tried. Default: the value in the URL or
+    /// `PGLOADBALANCEHOSTS`, otherwise as listed.
     pub fn load_balance_hosts(mut self, order: LoadBalanceHosts) -> Self {
         self.order = order;
         self
     }
 
-    /// Sets how tenants' data is kept apart. Default: a schema each, named `tenant_{id}`.
+    /// Sets how tenants' data is isolated. Default: one schema per tenant, named `tenant_{id}`.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = isolation;
         self
     }
 
-    /// Sets where tenants are listed. Default: [`SchemaDiscovery`].
+    /// Sets the catalog that lists the tenants. Default: [`SchemaDiscovery`].
     pub fn catalog(mut self, catalog: impl Catalog) -> Self {
         self.catalog = Box::new(catalog);
         self
     }
 
-    /// Sets for how long the answers of the catalog are used.
+    /// Sets how long catalog answers are cached.
     pub fn catalog_options(mut self, options: CatalogOptions) -> Self {
         self.catalog_options = options;
         self
     }
 
-    /// Completes the record of each tenant, whatever catalog it comes from: a role, settings of its sessions, a
-    /// container. Default: records are used unchanged.
+    /// Adds a role, session settings or a container to the record of each tenant, whatever the
+    /// catalog. Default: records are used unchanged.
     ///
-    /// The closure runs for each answer of the catalog and does no I/O. It cannot change the id, nor complete a tenant
-    /// whose creation has not ended. The provisioner asks it for the role of a tenant that it creates, with a record
-    /// that holds the id alone.
+    /// The closure runs for each answer of the catalog and must not do I/O. It cannot change the id
+    /// or complete a tenant whose creation is unfinished. The provisioner calls it for the role of
+    /// a tenant that it creates, with a record that holds only the id.
     ///
     /// # Examples
     ///
@@ -201,16 +203,17 @@ impl ManagerBuilder {
         self
     }
 
-    /// Lets tenants find the tables and functions of the shared schema without naming it. Default:
+    /// Lets tenants use the tables and functions of the shared schema unqualified. Default:
     /// `false`.
     ///
-    /// By default a tenant's search path is its own schema alone, so that a table that is missing
-    /// there is an error and never somebody else's table of the same name. Statements can name the
-    /// shared schema in any case: `join public.plans`.
+    /// By default, a tenant's search path is only its own schema, so a missing table is an error
+    /// and never resolves to another table of the same name. Statements can always qualify the
+    /// shared schema: `join public.plans`.
     ///
-    /// With it, a session that outlived its tenant's schema would find the shared schema's tables. So
-    /// every statement makes sure that the schema is there, which costs a second round trip, and
-    /// renaming or dropping a tenant waits for its transactions and leases, up to 5 s.
+    /// When enabled, a session that outlives its tenant's schema would resolve to the shared
+    /// schema's tables. So every statement checks that the schema exists, which costs a second
+    /// round trip, and renaming or dropping a tenant waits up to 5 s for its transactions and
+    /// leases.
     pub fn tenants_see_shared(mut self, see: bool) -> Self {
         self.tenants_see_shared = see;
         self
@@ -218,27 +221,28 @@ impl ManagerBuilder {
 
     /// Sets the schemas in which extensions are installed. Default: none.
     ///
-    /// They stand behind the tenant's schema, and behind the shared one, in the search path of handles,
-    /// leases, migrations, provisioning and seeds: types, operators, operator classes and functions of
-    /// extensions are found without naming the schema. Without that, `uuid_generate_v4()`,
-    /// `gin_trgm_ops` and `%` are errors, and a column of the type `citext` is compared case-sensitively
-    /// *without* an error. Files may also name these schemas.
-    /// [`unreachable_extensions`](TenantManager::unreachable_extensions) lists what is missing here.
+    /// They follow the tenant's schema, and the shared one, in the search path of handles, leases,
+    /// migrations, provisioning and seeds, so that types, operators, operator classes and functions
+    /// of extensions resolve unqualified. Without them, `uuid_generate_v4()`, `gin_trgm_ops` and
+    /// `%` are errors, and a column of type `citext` is compared case-sensitively *without* an
+    /// error. Files may also name these schemas.
+    /// [`unreachable_extensions`](TenantManager::unreachable_extensions) lists missing ones.
     ///
-    /// Nothing of a tenant is ever found in them, because they must hold nothing else. Each new
-    /// connection checks that, and is refused as [`Config`](crate::ErrorKind::Config) when
+    /// These schemas must contain only extensions, so no tenant's object is ever found in them.
+    /// Each new connection checks that and is refused as [`Config`](crate::ErrorKind::Config) when
     ///
     /// - a schema does not exist,
-    /// - a schema holds anything that is not part of an extension; the error names it,
-    /// - a role other than the schema's owner or a superuser may create in it.
+    /// - a schema contains an object that is not part of an extension; the error names it,
+    /// - a role other than the schema's owner or a superuser may create objects in it.
     ///
-    /// A tenant whose [role](TenantRecord::role) may not use one of them is refused as well: PostgreSQL would
-    /// pass over the schema silently.
+    /// A tenant whose [role](TenantRecord::role) may not use one of them is refused as well:
+    /// PostgreSQL would silently skip the schema.
     ///
-    /// `public` will do if it passes, and is not the [shared schema](Self::shared_schema) at the same time
-    /// as soon as that has tables.
+    /// `public` is possible if it passes these checks and is not also the
+    /// [shared schema](Self::shared_schema) with tables in it.
     ///
-    /// A schema in which an extension has tables, such as PostGIS, costs what
+    /// A schema in which an extension has tables, such as that of PostGIS, costs as much as
+    /// [`tenants_see_shared`](Self::tenants_see_shared).
     /// [`tenants_see_shared`](Self::tenants_see_shared) costs.
     ///
     /// # Examples
@@ -258,10 +262,10 @@ impl ManagerBuilder {
         self
     }
 
-    /// Decides which tenants get *dedicated* connections: ones that are never bound to anybody else.
+    /// Decides which tenants get *dedicated* connections, which are never bound to another tenant.
     /// Default: none.
     ///
-    /// It costs such a tenant a new connection where others take over an idle one.
+    /// Such a tenant pays for a new connection where others take over an idle one.
     pub fn dedicate(
         mut self,
         decide: impl Fn(&TenantRecord) -> bool + Send + Sync + 'static,
@@ -270,20 +274,22 @@ impl ManagerBuilder {
         self
     }
 
-    /// Gives [dedicated](Self::dedicate) tenants a login of their own: their connections log in with
-    /// these credentials instead of the manager's. Default: none, all log in as the manager.
+    /// Gives [dedicated](Self::dedicate) tenants separate logins: their connections log in with
+    /// these credentials instead of the manager's. Default: none, all connections log in as the
+    /// manager.
     ///
-    /// This is what contains SQL that a tenant has written: whatever it does on its session, such as
-    /// `reset role`, it has the rights of its own login and no more. A [role](TenantRecord::role) that
-    /// the session takes on does not contain it. The login needs the rights to use its tenant's schema
-    /// and none on any other; migrations, seeds and provisioning go on to work as the manager,
-    /// or as [upkeep](Self::upkeep_credentials), and give the login the rights to use its tenant's schema.
+    /// A separate login confines SQL written by a tenant: whatever it does on its session, such as
+    /// `reset role`, it has only the privileges of that login. A [role](TenantRecord::role) that
+    /// the session takes on does not confine it. The login needs privileges on its tenant's schema and
+    /// none on any other. Migrations, seeds and provisioning still run as the manager, or with the
+    /// [maintenance login](Self::upkeep_credentials), and grant the login the privileges on its
+    /// tenant's schema.
     ///
-    /// The closure is asked for each connection, within
-    /// [`connect_timeout`](PoolOptions::connect_timeout), so a password can be changed at any time. It gets
-    /// the record of the tenant; `Ok(None)` means that the manager's login will do. Credentials are in no
-    /// `Debug` output, error or log, and never in the catalog's table. Such a connection counts in the
-    /// budget like any other.
+    /// The closure is called for each connection, within
+    /// [`connect_timeout`](PoolOptions::connect_timeout), so a password can be changed at any time.
+    /// It receives the tenant's record; `Ok(None)` selects the manager's login. Credentials appear
+    /// in no `Debug` output, error or log, and never in the catalog's table. Such a connection
+    /// counts toward the budget like any other.
     ///
     /// # Examples
     ///
@@ -314,18 +320,19 @@ impl ManagerBuilder {
         self
     }
 
-    /// Gives upkeep a login of its own: migrations, provisioning, seeds in a transaction and
-    /// [`TableCatalog::create_table`](crate::TableCatalog::create_table) log in with these credentials
-    /// instead of the manager's. Default: none.
+    /// Gives maintenance a separate login: migrations, provisioning, seeds in a transaction and
+    /// [`TableCatalog::create_table`](crate::TableCatalog::create_table) log in with these
+    /// credentials instead of the manager's. Default: none.
     ///
-    /// The role that serves requests then needs no right to create or change tables, and owns nothing.
-    /// The role of upkeep needs the right to create in the database, and in the shared schema, and owns
-    /// what it makes. Whoever works on a tenant's tables gets usage on the schema and the rights to read
-    /// and change rows, as part of creating and migrating: the tenant's [role](TenantRecord::role), its
-    /// [login](Self::credentials), or the manager's role where it has neither.
+    /// The role that serves requests then needs no privilege to create or change tables, and owns
+    /// nothing. The maintenance role needs `CREATE` on the database and on the shared schema, and
+    /// owns the objects it creates. Creating and migrating a tenant grants usage on the schema and
+    /// the privileges to read and change rows to the role that works on its tables: the tenant's
+    /// [role](TenantRecord::role), its [login](Self::credentials), or the manager's role if it has
+    /// neither.
     ///
-    /// These connections count in the budget like any other. Schemas that another role owns have to be
-    /// given to the role of upkeep first: `reassign owned by app to owner`.
+    /// These connections count toward the budget like any other. First transfer schemas that
+    /// another role owns to the maintenance role: `reassign owned by app to owner`.
     ///
     /// # Examples
     ///
@@ -344,12 +351,12 @@ impl ManagerBuilder {
         self
     }
 
-    /// Gives upkeep the login of a URL, such as the one that migrations have been run with so far: its user and
-    /// password take the place of [`upkeep_credentials`](Self::upkeep_credentials), and the later of the two calls
-    /// counts. Default: none.
+    /// Gives maintenance the login of a URL, such as the one that migrations have used so far. Its
+    /// user and password replace [`upkeep_credentials`](Self::upkeep_credentials); the later of the
+    /// two calls wins. Default: none.
     ///
-    /// The URL must name the server and the database of the manager, which [`build`](Self::build) checks. Its other
-    /// parameters have no effect: connections are made as the manager's URL says.
+    /// The URL must name the manager's server and database, which [`build`](Self::build) checks.
+    /// Its other parameters have no effect: connections use the parameters of the manager's URL.
     ///
     /// # Examples
     ///
@@ -373,18 +380,20 @@ impl ManagerBuilder {
         self
     }
 
-    /// Asks for the manager's credentials at each connect, for passwords that expire or rotate: the tokens of
-    /// a cloud's IAM, the leases of a secret store. Default: none, user and password of the URL.
+    /// Asks for the manager's credentials at each connect, for passwords that expire or rotate:
+    /// cloud IAM tokens, leases of a secret store. Default: none; user and password come from the
+    /// URL.
     ///
-    /// The closure is asked for every connection attempt of the pool, and for the connection that listens to
-    /// the catalog, within [`connect_timeout`](PoolOptions::connect_timeout). An error counts as a failed
-    /// connect: it is retried, and opens the circuit breaker, if its sources are transient or unknown. Cache
-    /// what is expensive to get. Credentials are in no `Debug` output, error or log; the closure's own errors
-    /// are.
+    /// The closure is called for every connection attempt of the pool, and for the connection that
+    /// listens for catalog changes, within [`connect_timeout`](PoolOptions::connect_timeout). An
+    /// error counts as a failed connect: it is retried, and opens the circuit breaker, if its
+    /// sources are transient or unknown. Cache credentials that are expensive to get. Credentials
+    /// appear in no `Debug` output, error or log; the closure's own errors do.
     ///
-    /// [`credentials`](Self::credentials) of a tenant and [`upkeep_credentials`](Self::upkeep_credentials)
-    /// take their place on the connections that they are for. With `upkeep_credentials`, rights are granted to the
-    /// user of the URL: name a role there whose rights every user that the closure returns inherits.
+    /// [`credentials`](Self::credentials) of a tenant and
+    /// [`upkeep_credentials`](Self::upkeep_credentials) take precedence on their connections. With
+    /// `upkeep_credentials`, privileges are granted to the user in the URL: name a role there whose
+    /// privileges every user that the closure returns inherits.
     ///
     /// # Examples
     ///
@@ -416,15 +425,15 @@ impl ManagerBuilder {
         self
     }
 
-    /// Runs a hook on each connection that the pool opens, before anyone gets it. Default: none.
+    /// Runs a hook on each new connection, before its first use. Default: none.
     ///
-    /// It is for what a reset leaves: a library that is loaded, a check of the server. What
-    /// `set` changes is gone with the first bind; use [`after_bind`](Self::after_bind),
-    /// [`map_records`](Self::map_records) or `options` in the URL for settings. It runs on connections for
-    /// tenants, for the shared schema and for the library's own work, with the login of each, within
-    /// [`connect_timeout`](PoolOptions::connect_timeout).
+    /// Use it for state that survives a reset: a loaded library, a check of the server. Changes
+    /// made with `set` are lost at the first bind; for settings, use
+    /// [`after_bind`](Self::after_bind), [`map_records`](Self::map_records) or `options` in the
+    /// URL. It runs on connections for tenants, for the shared schema and for the library's own
+    /// work, each with its login, within [`connect_timeout`](PoolOptions::connect_timeout).
     ///
-    /// If it fails or panics, the connection is closed and the connect has failed as
+    /// If it fails or panics, the connection is closed and the connect fails as
     /// [`Hook`](crate::ErrorKind::Hook).
     ///
     /// # Examples
@@ -449,22 +458,27 @@ impl ManagerBuilder {
         self
     }
 
-    /// Runs a hook on a session that was bound to a tenant, before anyone gets it. Default: none.
+    /// Runs a hook on a session that was just bound to a tenant, before its first use. Default:
+    /// none.
     ///
-    /// It is for settings that depend on the tenant and that a [record](TenantRecord::settings) cannot hold.
-    /// Each bind wipes what the hook has set before, and runs it again; a [hit](crate::Acquires::hit) does not.
-    /// After a lease or a transaction it runs in the background, as part of the reset. A tenant whose
-    /// attributes have changed in the catalog is bound anew.
+    /// Use it for settings that depend on the tenant and that a [record](TenantRecord::settings)
+    /// cannot hold. Each bind resets what the hook has set and runs it again; a
+    /// [hit](crate::Acquires::hit) does not. After a lease or a transaction it runs in the
+    /// background, as part of the reset. A tenant whose attributes have changed in the catalog is
+    /// bound again.
     ///
-    /// Afterwards one more round trip checks that search path, role, session user are those of the bind, and
-    /// that no transaction is open. If the hook has changed one of them, fails or panics, the connection is
-    /// closed and the acquire fails as [`Hook`](crate::ErrorKind::Hook). The hook counts within
-    /// [`acquire_timeout`](PoolOptions::acquire_timeout); when that passes, the connection is closed.
+    /// Afterwards, one more round trip checks that the search path, role and session user are still
+    /// those of the bind, and that no transaction is open. If the hook has changed one of them,
+    /// fails or panics, the connection is closed and the acquire fails as
+    /// [`Hook`](crate::ErrorKind::Hook). The hook's time counts toward
+    /// [`acquire_timeout`](PoolOptions::acquire_timeout); when that expires, the connection is
+    /// closed.
     ///
-    /// A hook that changes how the text of statements is read, such as `TimeZone` or
-    /// `standard_conforming_strings`, costs [kept statements](PoolOptions::keep_statements). The hook must not
-    /// release advisory locks that it has not taken. It does not run for the shared schema, for migrations,
-    /// provisioning, seeds and other upkeep, nor for scratch tenants of the proof of isolation.
+    /// A hook that changes how the text of statements is parsed, such as `TimeZone` or
+    /// `standard_conforming_strings`, disables [kept statements](PoolOptions::keep_statements) for
+    /// the session. The hook must not release advisory locks that it has not taken. It does not run
+    /// for the shared schema, for migrations, provisioning, seeds and other maintenance, or for
+    /// scratch tenants of the isolation proof.
     ///
     /// # Examples
     ///
@@ -493,12 +507,12 @@ impl ManagerBuilder {
     }
 
     /// Names this process to the server: all of its sessions have the `application_name`
-    /// `tenantry/<instance>`, whatever they are for. Default: the `application_name` of the URL, or of
-    /// `PGAPPNAME`; without that the host's name and the process id, such as `web-1.4711`.
+    /// `tenantry/<instance>`, whatever their purpose. Default: the `application_name` in the URL or
+    /// `PGAPPNAME`, otherwise the host name and process id, such as `web-1.4711`.
     ///
-    /// So `application_name=web` in the URL makes it `tenantry/web`. PostgreSQL keeps 63 bytes: a longer name is
-    /// cut. Slashes and whatever is not printable ASCII become `_`.
-    /// [`PoolOptions::name_tenants`] puts the tenant behind it.
+    /// For example, `application_name=web` in the URL makes it `tenantry/web`. PostgreSQL truncates
+    /// names to 63 bytes. Slashes and characters that are not printable ASCII become `_`.
+    /// [`PoolOptions::name_tenants`] appends the tenant.
     ///
     /// # Examples
     ///
@@ -513,7 +527,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets the budget: connections to the server in this process. Default: 20.
+    /// Sets the budget: the maximum number of connections to the server from this process. Default: 20.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.pool_overrides.max_connections = Some(most);
         self
@@ -526,20 +540,20 @@ impl ManagerBuilder {
         self
     }
 
-    /// Sets how long an acquire may take. Default: 5 s.
+    /// Sets the maximum time that an acquire may take. Default: 5 s.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.pool_overrides.acquire_timeout = Some(timeout);
         self
     }
 
-    /// Refuses a task that has a connection in hand another one; see
+    /// Refuses a connection to a task that already holds one; see
     /// [`PoolOptions::refuse_nested_acquires`]. Default: `false`; `true` in `tenantry-test`.
     pub fn refuse_nested_acquires(mut self, refuse: bool) -> Self {
         self.pool_overrides.refuse_nested_acquires = Some(refuse);
         self
     }
 
-    /// Sets how often what may succeed the next time is tried again; see [`PoolOptions::retry`].
+    /// Sets the retry policy for transient failures; see [`PoolOptions::retry`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.pool_overrides.retry = Some(policy);
         self
@@ -550,30 +564,31 @@ impl ManagerBuilder {
     /// The builder's setters [`max_connections`](Self::max_connections),
     /// [`max_connections_per_tenant`](Self::max_connections_per_tenant),
     /// [`acquire_timeout`](Self::acquire_timeout),
-    /// [`refuse_nested_acquires`](Self::refuse_nested_acquires) and [`retry`](Self::retry) win over these
-    /// options, before or after this call. A `connect_timeout` in the URL is used unless these options have one other than
-    /// the default. A second call replaces the options of the first.
+    /// [`refuse_nested_acquires`](Self::refuse_nested_acquires) and [`retry`](Self::retry) override
+    /// these options, whether called before or after. A `connect_timeout` in the URL applies unless
+    /// these options set a value other than the default. A second call replaces the options of the
+    /// first.
     pub fn pool_options(mut self, options: PoolOptions) -> Self {
         self.pool = options;
         self
     }
 
-    /// Sets what is told about statements.
+    /// Sets which statements emit events, and how.
     pub fn events(mut self, options: EventOptions) -> Self {
         self.events = options;
         self
     }
 
-    /// Calls a hook for every [`Event`], each statement included: a logger of one's own, or a reporter
-    /// of errors.
+    /// Calls a hook for every [`Event`], including each statement: a custom logger, or an error
+    /// reporter.
     ///
-    /// Hooks run beside the requests, each behind a [queue](EventOptions::queue) of its own and one
-    /// event after the other. They may block or return a future. One that fails or panics is counted
-    /// and logged, and changes nothing else; [`close`](TenantManager::close) waits until the queues are
-    /// empty, for a while. A second hook does not replace the first.
+    /// Hooks run beside the requests. Each hook has a [queue](EventOptions::queue) and processes
+    /// one event at a time. It may block or return a future. A hook that fails or panics is counted
+    /// and logged, with no other effect; [`close`](TenantManager::close) waits a limited time until
+    /// the queues are empty. A second hook does not replace the first.
     ///
-    /// A hook that holds the manager keeps it alive until it is closed. It must not wait for
-    /// [`close`](TenantManager::close), which waits for the hook.
+    /// A hook that holds the manager keeps it alive until the manager is closed. It must not wait
+    /// for [`close`](TenantManager::close), which waits for the hook.
     ///
     /// # Examples
     ///
@@ -593,7 +608,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Calls a hook when a tenant pool has begun; see [`on_event`](Self::on_event).
+    /// Calls a hook when a tenant pool is created; see [`on_event`](Self::on_event).
     pub fn on_pool_created<M>(mut self, hook: impl Hook<PoolCreated, M>) -> Self {
         let wants = |event: &Event| matches!(event, Event::PoolCreated(_));
         let pick = |event| if let Event::PoolCreated(of) = event { Some(of) } else { None };
@@ -601,7 +616,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Calls a hook when a tenant pool was forgotten, once each; see [`on_event`](Self::on_event).
+    /// Calls a hook once when a tenant pool is evicted; see [`on_event`](Self::on_event).
     pub fn on_pool_evicted<M>(mut self, hook: impl Hook<PoolEvicted, M>) -> Self {
         let wants = |event: &Event| matches!(event, Event::PoolEvicted(_));
         let pick = |event| if let Event::PoolEvicted(of) = event { Some(of) } else { None };
@@ -609,10 +624,10 @@ impl ManagerBuilder {
         self
     }
 
-    /// Calls a hook when a connection could not be opened, was lost or could not be reset; see
+    /// Calls a hook when a connect fails, or a connection is lost or cannot be reset; see
     /// [`on_event`](Self::on_event).
     ///
-    /// Statements that fail are no matter of the pool: they are in [`Event::Query`].
+    /// Failed statements are not pool errors: they are reported as [`Event::Query`].
     pub fn on_error<M>(mut self, hook: impl Hook<PoolError, M>) -> Self {
         let wants = |event: &Event| matches!(event, Event::PoolError(_));
         let pick = |event| if let Event::PoolError(of) = event { Some(of) } else { None };
@@ -620,7 +635,7 @@ impl ManagerBuilder {
         self
     }
 
-    /// Calls a hook before something is tried again; see [`on_event`](Self::on_event).
+    /// Calls a hook before each retry; see [`on_event`](Self::on_event).
     pub fn on_retry<M>(mut self, hook: impl Hook<Retry, M>) -> Self {
         let wants = |event: &Event| matches!(event, Event::Retry(_));
         let pick = |event| if let Event::Retry(of) = event { Some(of) } else { None };
@@ -628,17 +643,17 @@ impl ManagerBuilder {
         self
     }
 
-    /// Checks the configuration and makes the manager. Does no I/O: the first connection is opened
-    /// when it is needed.
+    /// Checks the configuration and creates the manager. Does no I/O: the first connection is
+    /// opened on demand.
     ///
     /// The sessions' `application_name` is `tenantry/<instance>`; see [`instance`](Self::instance).
     ///
-    /// Call it inside the runtime that is to own the connections; outside of any, it is the runtime
-    /// of the first acquire.
+    /// Call it inside the runtime that should own the connections; otherwise, they belong to the
+    /// runtime of the first acquire.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] says which setting cannot be used, and why.
+    /// [`ConfigError`] names the setting that cannot be used, and the reason.
     pub fn build(self) -> Result<TenantManager, ConfigError> {
         let hosts = self.hosts?;
         let connect = hosts.first().ok_or(ConfigError::NoHost)?;
@@ -673,8 +688,8 @@ impl ManagerBuilder {
         let for_catalog = pool.reserve().max(1);
         let (events, hooks) = (self.events, self.hooks);
         let manager = connect.get_username().to_owned();
-        // What sqlx would say about statements on handles is told by the pool, with the tenant; for
-        // what is handed out it is there for those who ask.
+        // The pool logs statements on handles itself, with the tenant; sqlx's own log remains
+        // available for connections that are handed out.
         let named = hosts.into_iter().map(|host| {
             host.application_name(&name)
                 .log_statements(log::LevelFilter::Trace)
@@ -717,7 +732,7 @@ impl ManagerBuilder {
     }
 }
 
-/// Reads the names of the schemas of extensions, each once.
+/// Parses the names of the extension schemas, without duplicates.
 fn extension_schemas(names: &[String]) -> Result<Vec<Ident>, ConfigError> {
     let mut schemas = Vec::new();
     for name in names {
@@ -748,20 +763,20 @@ impl From<ConfigError> for Error {
     }
 }
 
-/// Why a manager cannot be built.
+/// The reason why a manager cannot be built.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// There is no URL.
     #[error("the database URL is missing; give one such as postgres://user@host/database")]
     NoUrl,
-    /// [`hosts`](ManagerBuilder::hosts) were set to none.
+    /// [`hosts`](ManagerBuilder::hosts) was called with an empty list.
     #[error("hosts are empty; give at least one")]
     NoHost,
-    /// The URL, or an environment variable that goes with it, cannot be used.
+    /// The URL, or a related environment variable, cannot be used.
     #[error("{0}")]
     Url(#[from] UrlError),
-    /// The [URL of upkeep](ManagerBuilder::upkeep_url) cannot be used.
+    /// The [maintenance URL](ManagerBuilder::upkeep_url) cannot be used.
     #[error("upkeep: {0}")]
     Upkeep(#[source] UrlError),
     /// An option cannot be used.
@@ -770,25 +785,25 @@ pub enum ConfigError {
     /// The name template cannot be used.
     #[error("{0}")]
     Template(#[from] TemplateError),
-    /// The name of the shared schema is no identifier.
+    /// The name of the shared schema is not a valid identifier.
     #[error("shared schema: {0}")]
     SharedSchema(#[source] IdentError),
-    /// The name of a schema of extensions is no identifier.
+    /// The name of an extension schema is not a valid identifier.
     #[error("extension schema: {0}")]
     ExtensionSchema(#[source] IdentError),
-    /// The schema is PostgreSQL's own, and is searched in any case or must not be.
+    /// The schema belongs to PostgreSQL: it is always searched or must not be.
     #[error("extension schema {schema}: it is PostgreSQL's own; leave it out")]
     NoExtensionSchema {
         /// The schema.
         schema: Ident,
     },
-    /// The user that the manager logs in as is no identifier.
+    /// The user that the manager logs in as is not a valid identifier.
     #[error("user of the database: {0}")]
     Role(#[source] IdentError),
-    /// The catalog contradicts itself.
+    /// The catalog's configuration is contradictory.
     #[error("catalog: {0}")]
     Catalog(#[source] Error),
-    /// There are credentials for dedicated tenants, and no tenant is dedicated.
+    /// Credentials for dedicated tenants are set, but no tenant is dedicated.
     #[error("credentials are for dedicated tenants only: say which those are with dedicate")]
     CredentialsOfNobody,
     /// The catalog announces changes, and the budget has no connection left beside the one that

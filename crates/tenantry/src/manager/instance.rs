@@ -1,10 +1,10 @@
-//! How this process is named to the server.
+//! The name under which this process appears on the server.
 
 use sqlx::postgres::PgConnectOptions;
 
 use crate::pool::application_name;
 
-/// Returns the name of the sessions of this process.
+/// Returns the `application_name` of this process's sessions.
 pub(super) fn session_name(
     connect: &PgConnectOptions,
     instance: Option<String>,
@@ -12,7 +12,7 @@ pub(super) fn session_name(
 ) -> String {
     let wished = || {
         let name = connect.get_application_name()?;
-        // What another manager has been called before.
+        // The prefix is already there if the name came from another manager.
         Some(name.strip_prefix(application_name::PREFIX).unwrap_or(name).to_owned())
     };
     let instance = instance.or_else(wished).filter(|name| !name.trim().is_empty());
@@ -22,7 +22,7 @@ pub(super) fn session_name(
     application_name::of_instance(&instance, names_tenants)
 }
 
-/// Returns the name of this host, as far as it is known without asking the network.
+/// Returns this host's name, as far as it is known without a network query.
 fn host() -> String {
     let of_kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let of_file = || std::fs::read_to_string("/etc/hostname").ok();

@@ -1,4 +1,4 @@
-//! Work over all tenants.
+//! Operations over all tenants.
 
 use std::error::Error as StdError;
 
@@ -14,12 +14,12 @@ use crate::{
 };
 
 impl TenantManager {
-    /// Lists all tenants that the catalog has, the suspended ones too, page by page.
+    /// Lists all tenants in the catalog, including suspended ones, page by page.
     ///
-    /// It is for fleets that are too large to hold in memory at once: a page of the library's own catalogs has at
-    /// most 10,000 tenants. A connection is taken to read a page, and given back before the first tenant of it is
-    /// handed over, so a slow consumer keeps none. Tenants that are created or renamed meanwhile may be missing, and
-    /// a renamed one may be there twice.
+    /// Use it for fleets that are too large to hold in memory at once: the library's own catalogs
+    /// return at most 10,000 tenants per page. It takes a connection to read a page and returns it
+    /// before it yields the page's first tenant, so a slow consumer holds none. Tenants that are
+    /// created or renamed meanwhile may be missing, and a renamed one may appear twice.
     ///
     /// # Examples
     ///
@@ -36,7 +36,7 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// When the catalog fails, or cannot list. The stream ends with the first error.
+    /// When the catalog fails, or cannot list tenants. The stream ends with the first error.
     ///
     /// # Cancel safety
     ///
@@ -47,19 +47,23 @@ impl TenantManager {
         self.fleet().stream()
     }
 
-    /// Runs work with the database of every tenant, a few tenants at a time, and goes on after failures.
+    /// Runs work with the database of every tenant, a few tenants at a time, and continues after
+    /// failures.
     ///
-    /// It is for what needs code: reading and writing back, calling other services, several statements. Suspended
-    /// tenants are skipped and reported as such. The report has every tenant in it, with the value or the error of
-    /// the work. A panic of the work is that tenant's failure.
+    /// Use it for tasks that need code: read-modify-write, calls to other services, several
+    /// statements. Suspended tenants are skipped and reported as such. The report lists every
+    /// tenant, with the value or the error of the work. A panic in the work is reported as that
+    /// tenant's failure.
     ///
-    /// The work takes its connections as requests of the tenant do: it waits in the same fair queue, under the same
-    /// limits. When the manager [begins to close](Self::closing), no further tenant is started. All of the work runs
-    /// in the task that polls the returned future; spawn inside of it what computes for long.
+    /// The work acquires connections like the tenant's requests: in the same fair queue, under the
+    /// same limits. When the manager [begins to close](Self::closing), no further tenant is
+    /// started. All of the work runs in the task that polls the returned future; spawn long
+    /// computations inside it.
     ///
-    /// The work is an async closure, or a closure that returns a future. It can borrow what is around it; the returned
-    /// future is `Send` if those of the work are. The error of the work is any type that converts into a boxed error: [`sqlx::Error`], [`Error`],
-    /// `anyhow::Error`, a `String`.
+    /// The work is an async closure, or a closure that returns a future. It can borrow from its
+    /// environment; the returned future is `Send` if those of the work are. The error of the work
+    /// is any type that converts into a boxed error: [`sqlx::Error`], [`Error`], `anyhow::Error`, a
+    /// `String`.
     ///
     /// # Examples
     ///
@@ -85,13 +89,15 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) when an option cannot be used, [`Closed`](crate::ErrorKind::Closed) after
-    /// [`close`](Self::close), and when the tenants cannot be listed. What fails after that is in the report.
+    /// [`Config`](crate::ErrorKind::Config) when an option cannot be used,
+    /// [`Closed`](crate::ErrorKind::Closed) after [`close`](Self::close), and when the tenants
+    /// cannot be listed. Later failures are in the report.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the work that is running is dropped with it, as when a request is cancelled: open transactions
-    /// are rolled back, and connections go back to the pool. Tenants that were done stay so.
+    /// When dropped, the running work is dropped with it, as when a request is cancelled: open
+    /// transactions are rolled back, and connections return to the pool. Tenants that are done stay
+    /// done.
     pub async fn for_each_tenant<T, E, F, W>(
         &self,
         options: EachOptions,
@@ -105,18 +111,20 @@ impl TenantManager {
         self.listen_once();
         each::for_each(self.fleet(), options, work).await
     }
-    /// Asks all tenants for one value each with a query: who has open jobs, how many users there are, which version
-    /// of the seed is in.
+    /// Runs a query that returns one value per tenant: who has open jobs, how many users there are,
+    /// which version of the seed is applied.
     ///
-    /// Tenants are asked together, some hundred with one message to the server: 500 tenants take a quarter of the time
-    /// that they take one by one. The text is one query with one column: `T` is its type, an `Option` where the
-    /// value can be null or the query can return no row. A query that returns several rows fails.
+    /// Tenants are queried in batches of up to 128 per message to the server: 500 tenants take a
+    /// quarter of the time that they take one by one. The text is one query with one column: `T` is
+    /// its type, an `Option` if the value can be null or the query can return no row. A query that
+    /// returns several rows fails.
     ///
-    /// Every tenant is asked as it is served: in its schema, with its role, and on a session that is reset before. The
-    /// query runs in a transaction that only reads and is rolled back;
-    /// [`fan_out`](crate::fan_out#what-the-read-only-mode-does-not-stop) lists what that does not stop. Tenants with
-    /// settings, a login or dedicated connections are asked one by one, four at a time, and so are tenants for which
-    /// the query has failed: one without the table hides no other. Suspended tenants are skipped.
+    /// Every tenant is queried as it is served: in its schema, with its role, and on a session that
+    /// was reset. The query runs in a read-only transaction that is rolled back;
+    /// [`fan_out`](crate::fan_out#what-the-read-only-mode-does-not-stop) lists what that does not
+    /// stop. Tenants with settings, a login or dedicated connections are queried one by one, four
+    /// at a time. So are tenants in a batch that failed: one tenant without the table hides no
+    /// other result. Suspended tenants are skipped.
     ///
     /// # Examples
     ///
@@ -131,14 +139,15 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// [`Database`](crate::ErrorKind::Database) with a [`RefusedStatement`](crate::fan_out::RefusedStatement) as its
-    /// source when the text is not one query of one column without parameters,
-    /// [`Config`](crate::ErrorKind::Config) when an option cannot be used, and when the tenants cannot be listed, or
-    /// there is no connection. What fails after that is in the report.
+    /// [`Database`](crate::ErrorKind::Database) with a
+    /// [`RefusedStatement`](crate::fan_out::RefusedStatement) as its source when the text is not
+    /// one query of one column without parameters, [`Config`](crate::ErrorKind::Config) when an
+    /// option cannot be used, and when the tenants cannot be listed or no connection is available.
+    /// Later failures are in the report.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, queries that are running are cancelled in the background.
+    /// When dropped, running queries are cancelled in the background.
     pub fn survey<T>(&self, query: impl SqlSafeStr) -> Survey<T> {
         Survey::new(self.fleet().clone(), query.into_sql_str())
     }

@@ -1,11 +1,11 @@
-//! Options of the pool that the builder or the URL sets one by one.
+//! Pool options that the builder or the URL sets individually.
 
 use std::time::Duration;
 
 use crate::{pool::PoolOptions, retry::RetryPolicy};
 
-/// What is merged into [`PoolOptions`] when a manager is built, so that the order of the builder's calls
-/// does not matter.
+/// Values merged into [`PoolOptions`] when a manager is built, so that the order of the builder's
+/// calls does not matter.
 #[derive(Debug, Default)]
 pub(super) struct PoolOverrides {
     pub(super) max_connections: Option<usize>,
@@ -13,7 +13,7 @@ pub(super) struct PoolOverrides {
     pub(super) acquire_timeout: Option<Duration>,
     pub(super) refuse_nested_acquires: Option<bool>,
     pub(super) retry: Option<RetryPolicy>,
-    /// The `connect_timeout` of the URL, which is weaker than the options.
+    /// The `connect_timeout` of the URL, which the options override.
     pub(super) url_connect_timeout: Option<Duration>,
 }
 

@@ -1,7 +1,7 @@
-//! What parameters of a connection may be, and how sqlx is told.
+//! Connection parameters: validation, and translation for sqlx.
 //!
-//! What cannot be honoured is refused. sqlx leaves out what it does not know, and a `verify-full` that
-//! is left out is a connection that nobody has verified.
+//! Parameters that cannot be honoured are refused. sqlx ignores unknown parameters, and an ignored
+//! `verify-full` is an unverified connection.
 
 use std::{
     borrow::Cow,
@@ -17,10 +17,10 @@ use sqlx_core::percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::url::{Parameter, UrlError, parameters};
 use crate::pool::{LoadBalanceHosts, TargetSessionAttrs};
 
-/// What a URL says about the connections to its server.
+/// The connection settings in a URL.
 #[derive(Clone)]
 pub(super) struct Connecting {
-    /// One for each host, at least one.
+    /// One entry per host, at least one.
     pub(super) hosts: Vec<PgConnectOptions>,
     pub(super) target: TargetSessionAttrs,
     pub(super) order: LoadBalanceHosts,
@@ -29,7 +29,7 @@ pub(super) struct Connecting {
 }
 
 impl Connecting {
-    /// Reads a URL, and what the environment has for parameters that are not in it.
+    /// Parses a URL, and reads missing parameters from the environment.
     pub(super) fn read(url: &str) -> Result<Self, UrlError> {
         Self::read_with(url, |name| env::var(name).ok())
     }
@@ -87,7 +87,7 @@ impl Connecting {
             Some("random") => LoadBalanceHosts::Random,
             _ => LoadBalanceHosts::Disable,
         };
-        // By the parser and not by setters: only the parser reads the file of passwords.
+        // With the parser and not with setters, because only the parser reads the password file.
         let hosts = of_each_host(&given)?.into_iter().map(|of_host| for_sqlx(&of_host).parse());
         let hosts = hosts.collect::<Result<_, sqlx::Error>>().map_err(|_| {
             UrlError::new("the database URL cannot be read; write postgres://user@host/database")
@@ -97,7 +97,7 @@ impl Connecting {
     }
 }
 
-/// What sqlx reads from the environment, and what it should but does not.
+/// Environment variables that sqlx reads, and those that it should read but does not.
 const VARIABLES: [(&str, &str); 18] = [
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
@@ -119,7 +119,7 @@ const VARIABLES: [(&str, &str); 18] = [
     ("PGLOADBALANCEHOSTS", "load_balance_hosts"),
 ];
 
-/// What this module takes from the environment itself, because sqlx knows one host alone.
+/// Variables that this module reads itself, because sqlx supports only one host.
 const LISTS: [(&str, &str); 5] = [
     ("PGHOSTADDR", "hostaddr"),
     ("PGHOST", "host"),
@@ -134,7 +134,7 @@ fn is_host(key: &str) -> bool {
 
 type Said<T = ()> = Result<T, Cow<'static, str>>;
 
-/// Checks one parameter. What is left out here afterwards is as sqlx does it in any case.
+/// Checks one parameter. Those not rejected or rewritten here behave as in sqlx.
 fn check(key: &str, value: &str) -> Said {
     let one_of = |known: &'static [&'static str]| match known.contains(&value) {
         true => Ok(()),
@@ -236,7 +236,7 @@ fn check_host(host: &str) -> Said {
     Err("must be a host, an IP address or the folder of a socket".into())
 }
 
-/// Checks that a file can be read, because sqlx does not say which one it could not.
+/// Checks that a file can be read, because sqlx does not name the file that it could not read.
 fn check_file(key: &str, value: &str, may_be_shown: bool) -> Said {
     let is_file = matches!(key, "sslrootcert" | "sslcert" | "sslkey");
     let is_other = value.is_empty() || (key == "sslrootcert" && value == "system");
@@ -256,7 +256,7 @@ fn check_file(key: &str, value: &str, may_be_shown: bool) -> Said {
     }
 }
 
-/// Says what sqlx has to do to be as strict as libpq.
+/// Makes sqlx as strict about TLS as libpq.
 fn settle_tls(
     given: &mut Vec<Parameter>,
     mode: Option<String>,
@@ -279,7 +279,7 @@ fn settle_tls(
         (Some("system"), Some(_)) => {
             return Err(UrlError::new("sslrootcert=system needs sslmode=verify-full"));
         }
-        // libpq verifies what it has a certificate for.
+        // libpq verifies the server whenever it has a root certificate.
         (Some(_), Some("require")) => "verify-ca",
         _ => return Ok(()),
     };
@@ -312,7 +312,7 @@ fn take(given: &mut Vec<Parameter>, key: &str) -> Option<String> {
     Some(given.remove(place).value)
 }
 
-/// Returns the parameters of each host: the file of passwords has lines by host.
+/// Returns the parameters of each host, because the password file has entries per host.
 fn of_each_host(given: &[Parameter]) -> Result<Vec<Vec<Parameter>>, UrlError> {
     let key = if get(given, "hostaddr").is_some() { "hostaddr" } else { "host" };
     let Some(hosts) = get(given, key) else {
@@ -331,7 +331,7 @@ fn of_each_host(given: &[Parameter]) -> Result<Vec<Vec<Parameter>>, UrlError> {
         let mut of_host: Vec<_> = given.iter().filter(others).cloned().collect();
         let port = ports.get(index).or(ports.first()).copied().unwrap_or_default();
         of_host.push(Parameter::new(key, (*host).to_owned()));
-        // An empty entry is the default, whatever the environment says, as with libpq.
+        // As with libpq, an empty entry is the default port, regardless of the environment.
         let port = if port.is_empty() && ports.len() > 1 { "5432" } else { port };
         of_host.push(Parameter::new("port", port.to_owned()));
         of_host
@@ -339,7 +339,7 @@ fn of_each_host(given: &[Parameter]) -> Result<Vec<Vec<Parameter>>, UrlError> {
     Ok(hosts.iter().enumerate().map(of_host).collect())
 }
 
-/// Writes a URL that sqlx's parser reads as it is meant, with nothing in it that it does not know.
+/// Writes a URL that sqlx parses as intended, without parameters that sqlx does not know.
 fn for_sqlx(given: &[Parameter]) -> String {
     let is_known = |key: &str| {
         key.starts_with("options[")

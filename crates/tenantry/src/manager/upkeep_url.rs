@@ -1,4 +1,4 @@
-//! The login of upkeep, taken from a URL.
+//! The maintenance login, taken from a URL.
 
 use sqlx::postgres::PgConnectOptions;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::pool::Credentials;
 
-/// Reads the user and the password of a URL, which must name the hosts and the database of the manager.
+/// Reads the user and password of a URL, which must name the manager's hosts and database.
 pub(super) fn credentials(url: &str, hosts: &[PgConnectOptions]) -> Result<Credentials, UrlError> {
     let found = parameters(url)?;
     let value = |key| found.iter().find(|parameter| parameter.key == key);
@@ -25,12 +25,12 @@ pub(super) fn credentials(url: &str, hosts: &[PgConnectOptions]) -> Result<Crede
     Ok(password.into_iter().fold(credentials, Credentials::password))
 }
 
-/// Returns where connections go, in any order.
+/// Returns the addresses and databases of the hosts, sorted for comparison.
 fn places(hosts: &[PgConnectOptions]) -> Vec<(String, u16, String)> {
     let place = |options: &PgConnectOptions| {
         let socket = options.get_socket().map(|path| path.display().to_string());
         let host = socket.unwrap_or_else(|| options.get_host().to_owned());
-        // The server takes the name of the user where none is given.
+        // The database defaults to the user name.
         let database = options.get_database().unwrap_or_else(|| options.get_username());
         (host, options.get_port(), database.to_owned())
     };

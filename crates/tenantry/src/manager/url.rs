@@ -1,15 +1,15 @@
-//! Takes the URL of the database apart, without a word of it in an error that may be secret.
+//! Parses the database URL without leaking secrets into errors.
 //!
-//! sqlx's parser is not asked first: it takes what follows a `/`, `?` or `#` in a password for
-//! something else, and writes what it does not know into the log.
+//! sqlx's parser does not run first: it misreads a `/`, `?` or `#` in a password, and logs
+//! parameters that it does not know.
 
 use std::borrow::Cow;
 
 use sqlx_core::percent_encoding::percent_decode_str;
 
-/// Why the URL of the database, or an environment variable that goes with it, cannot be used.
+/// The reason why the database URL, or a related environment variable, cannot be used.
 ///
-/// It names the parameter, or the file that is missing, and never shows a value.
+/// It names the parameter or the missing file, and never shows a value.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UrlError(Cow<'static, str>);
@@ -22,31 +22,32 @@ impl UrlError {
     }
 }
 
-/// A parameter of the connection.
+/// A connection parameter.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Parameter {
     pub(super) key: Cow<'static, str>,
     pub(super) value: String,
-    /// Whether key and value can be shown, because they are no part of a password.
+    /// `true` if key and value can be shown, because they are not part of a password.
     pub(super) is_safe: bool,
 }
 
 type Result<T> = std::result::Result<T, UrlError>;
 
-/// Takes a database URL apart into parameters under the names of [libpq], for programs that are started beside the
-/// manager, such as `psql` and `pg_dump`: `user`, `password`, `host`, `port`, `dbname`, `sslmode` and so on. Values are
-/// decoded. What the URL leaves out is not there; libpq and sqlx take it from `PGHOST`, `PGPASSWORD`, `.pgpass` and
-/// the like.
+/// Splits a database URL into parameters with the names of [libpq], for programs that run beside
+/// the manager, such as `psql` and `pg_dump`: `user`, `password`, `host`, `port`, `dbname`,
+/// `sslmode` and so on. Values are decoded. Parameters missing from the URL are missing from the
+/// result; libpq and sqlx take them from `PGHOST`, `PGPASSWORD`, `.pgpass` and so on.
 ///
-/// The password is among them: do not print them, and do not pass them as arguments, which all users of a machine can
-/// see. libpq reads most of them from [environment variables], too.
+/// The password is included: do not print the parameters or pass them as arguments, which are
+/// visible to all users of a machine. libpq also reads most of them from [environment variables].
 ///
 /// [libpq]: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 /// [environment variables]: https://www.postgresql.org/docs/current/libpq-envars.html
 ///
 /// # Errors
 ///
-/// [`UrlError`] when the URL is not a sound one, as [`TenantManager::builder`](super::TenantManager::builder) has it.
+/// [`UrlError`] when [`TenantManager::builder`](super::TenantManager::builder) would refuse the
+/// URL.
 ///
 /// # Examples
 ///
@@ -61,7 +62,7 @@ pub fn url_parameters(url: &str) -> std::result::Result<Vec<(String, String)>, U
     Ok(parameters.into_iter().map(|found| (found.key.into_owned(), found.value)).collect())
 }
 
-/// Reads the parameters that a URL has, in their order, under the names that libpq has for them.
+/// Parses the parameters of a URL, in order, under their libpq names.
 pub(super) fn parameters(url: &str) -> Result<Vec<Parameter>> {
     let url = url.trim();
     let Some((scheme, rest)) = url.split_once("://") else {
@@ -92,7 +93,7 @@ pub(super) fn parameters(url: &str) -> Result<Vec<Parameter>> {
     let mut found = authority_of(authority)?;
     found.push(Parameter::new("dbname", decoded("database", database)?));
     found.retain(|parameter| !parameter.value.is_empty());
-    // An @ that is encoded may be the one before the host, and the query a part of the password.
+    // An encoded @ may be the one before the host, and the query then part of the password.
     let is_safe = !(authority.contains(':') && query.contains("%40"));
     let named = pairs(query, is_safe)?;
     found.retain(|parameter| named.iter().all(|other| other.key != parameter.key));
@@ -100,7 +101,7 @@ pub(super) fn parameters(url: &str) -> Result<Vec<Parameter>> {
     Ok(found)
 }
 
-/// Reads `user:password@host:port,host:port`.
+/// Parses `user:password@host:port,host:port`.
 fn authority_of(authority: &str) -> Result<Vec<Parameter>> {
     let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
@@ -119,7 +120,7 @@ fn authority_of(authority: &str) -> Result<Vec<Parameter>> {
     ])
 }
 
-/// Reads `host:port` or `[host]:port`.
+/// Parses `host:port` or `[host]:port`.
 fn host_of(address: &str) -> Result<(&str, &str)> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
@@ -142,7 +143,7 @@ fn host_of(address: &str) -> Result<(&str, &str)> {
     Ok((host, port))
 }
 
-/// Reads `key=value&key=value`, in which a `+` is a space.
+/// Parses `key=value&key=value`, where a `+` is a space.
 fn pairs(query: &str, mut is_safe: bool) -> Result<Vec<Parameter>> {
     let mut found: Vec<Parameter> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -157,7 +158,7 @@ fn pairs(query: &str, mut is_safe: bool) -> Result<Vec<Parameter>> {
             let key = if is_safe && is_word(&key) { &key } else { "a parameter" };
             return Err(UrlError::new(format!("the database URL has {key} twice")));
         }
-        // What follows a password may be a part of it, behind an & that should be a %26.
+        // Parameters after a password may be part of it, behind an & that should be %26.
         let follows = is_safe && key != "password";
         found.push(Parameter { is_safe: is_safe && is_word(&key), key, value });
         is_safe = follows;
@@ -165,7 +166,7 @@ fn pairs(query: &str, mut is_safe: bool) -> Result<Vec<Parameter>> {
     Ok(found)
 }
 
-/// Returns the name that libpq has for a parameter for which sqlx has several.
+/// Returns the libpq name of a parameter for which sqlx accepts several.
 fn known_as(key: &str) -> Option<&'static str> {
     match key {
         "ssl-mode" => Some("sslmode"),
@@ -228,7 +229,7 @@ mod tests {
                 "postgres://us%40er:p%2Fa%3Fs%23s@h/d%20b",
                 &[("user", "us@er"), ("password", "p/a?s#s"), ("host", "h"), ("dbname", "d b")],
             ),
-            // As other parsers of URLs read it.
+            // Other URL parsers read it the same way.
             ("postgres://u:p@s:s@h", &[("user", "u"), ("password", "p@s:s"), ("host", "h")]),
             ("postgres://[::1]:5433/d", &[("host", "::1"), ("port", "5433"), ("dbname", "d")]),
             ("postgres://[fe80::1%25eth0]", &[("host", "fe80::1%eth0")]),

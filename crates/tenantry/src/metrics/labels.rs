@@ -2,28 +2,28 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{pool::TenantPoolSnapshot, tenant::TenantId};
 
-/// Which tenants have series of their own, and what was counted in them.
+/// The tenants that have separate series, and their counts.
 ///
-/// What is acquired while a tenant has a series counts there, all else under `other`: so no counter
-/// ever goes back, whoever comes into the first K and whoever leaves.
+/// Acquires count in a tenant's series while it has one, and otherwise under `other`: so no counter
+/// ever decreases, whichever tenants enter or leave the top K.
 #[derive(Debug)]
 pub(super) struct Labels {
     most: usize,
     series: HashMap<TenantId, Series>,
-    /// What was counted in series that are gone.
+    /// Counts of series that are gone.
     gone: u64,
     other: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Series {
-    /// What the tenant pool had counted when the series began.
+    /// The tenant pool's count when the series began.
     base: u64,
-    /// What it had counted when it was last looked at.
+    /// Its count at the last update.
     last: u64,
 }
 
-/// What one series says.
+/// Values of one series.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Figures {
     pub(super) idle: usize,
@@ -32,8 +32,8 @@ pub(super) struct Figures {
     pub(super) acquires: u64,
 }
 
-/// The label of all tenants without a series of their own. It is no tenant id that could be one of
-/// those: ids do not begin with an underscore.
+/// The label of all tenants without a separate series. It cannot be a tenant id, because ids do not
+/// begin with an underscore.
 pub(super) const OTHER: &str = "_other";
 
 impl Labels {
@@ -41,9 +41,9 @@ impl Labels {
         Self { most, series: HashMap::new(), gone: 0, other: 0 }
     }
 
-    /// Brings the series up to date and returns what they say, `OTHER` last.
+    /// Updates the series and returns their values, `OTHER` last.
     ///
-    /// `granted` is what all tenants have acquired so far.
+    /// `granted` is the number of acquires of all tenants so far.
     pub(super) fn update(
         &mut self,
         mut pools: Vec<TenantPoolSnapshot>,
@@ -59,7 +59,7 @@ impl Labels {
             pools.iter().map(|of| (of.tenant.to_string(), self.figures(of))).collect();
         all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let in_series: u64 = all.iter().map(|(_, figures)| figures.acquires).sum();
-        // Never back, even where an acquire was counted between two looks.
+        // Never decreases, even if an acquire was counted between two updates.
         self.other = self.other.max(granted.saturating_sub(in_series + self.gone));
         let mut others = Figures { acquires: self.other, ..Figures::default() };
         for of in rest {
@@ -71,7 +71,7 @@ impl Labels {
         all
     }
 
-    /// Ends the series of those who are not in `pools`, or whose tenant pool is a new one.
+    /// Ends the series of tenants that are not in `pools`, or whose tenant pool is a new one.
     fn drop_series(&mut self, pools: &[TenantPoolSnapshot]) {
         let stay: HashSet<_> = pools
             .iter()
@@ -133,7 +133,7 @@ mod tests {
         let all = labels.update(pools(), 76);
         assert_eq!(names(&all), ["b", "c", OTHER]);
         assert_eq!(all[2].1, Figures { idle: 2, leased: 0, waiting: 0, acquires: 76 });
-        // From here on b and c are counted by themselves; b's pool is forgotten.
+        // From here on b and c have separate series; b's pool is evicted.
         let all = labels.update(vec![pool("a", 5), pool("c", 30), pool("d", 1)], 86);
         assert_eq!(names(&all), ["a", "c", OTHER]);
         assert_eq!(all.iter().map(|(_, of)| of.acquires).collect::<Vec<_>>(), [0, 10, 76]);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the tenants do, nothing is counted twice or lost, and no counter goes back.
+        /// Whatever the tenants do, nothing is counted twice or lost, and no counter decreases.
         #[test]
         fn no_counter_goes_back(
             steps in prop::collection::vec(prop::collection::vec((0_usize..6, 0_u64..9, any::<bool>()), 0..6), 1..20),

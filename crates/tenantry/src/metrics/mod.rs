@@ -1,4 +1,4 @@
-//! The pool in figures, for people, programs and Prometheus.
+//! Metrics of the pool, for people, programs and Prometheus.
 
 #[cfg(feature = "prometheus")]
 mod collector;

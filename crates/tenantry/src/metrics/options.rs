@@ -1,18 +1,18 @@
-/// What is collected.
+/// Options for the collected metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct MetricsOptions {
-    /// How many tenants have series of their own: the busiest; all others are one series with the
+    /// Number of tenants with separate series: the busiest ones; all others are one series with the
     /// label `_other`. Default: 0, no tenant labels at all.
     ///
-    /// Each takes four series, and they vanish with the tenant pool.
+    /// Each tenant takes four series, which disappear with the tenant pool.
     pub tenant_labels: usize,
-    /// Whether there are figures of the process: memory, file descriptors, CPU. Default: `false`.
-    /// Linux only; elsewhere there are none.
+    /// Whether to collect process metrics: memory, file descriptors, CPU. Default: `false`. Linux
+    /// only.
     ///
-    /// Leave it off where the registry already has a `ProcessCollector`.
+    /// Do not enable it if the registry already has a `ProcessCollector`.
     pub process: bool,
-    /// Whether there are figures of the tokio runtime that owns the connections. Default: `false`.
+    /// Whether to collect metrics of the tokio runtime that owns the connections. Default: `false`.
     pub runtime: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::{
     pool::{Detail, PoolSnapshot, Server},
 };
 
-/// Begins to send the figures of a pool to a meter, for as long as the pool is there.
+/// Starts sending a pool's metrics to a meter, during the lifetime of the pool.
 pub(crate) fn register(server: &Arc<Server>, meter: &Meter, pool: &str) -> Result<(), Error> {
     let pool = KeyValue::new("db.client.connection.pool.name", pool.to_owned());
     let times = Times::new(meter, pool.clone());
@@ -61,7 +61,7 @@ pub(crate) fn register(server: &Arc<Server>, meter: &Meter, pool: &str) -> Resul
     Ok(())
 }
 
-/// Begins to send what is known of tenants, spares and drift.
+/// Starts sending the metrics of tenants, spares and drift.
 fn observe_upkeep(server: &Arc<Server>, meter: &Meter, pool: &KeyValue) {
     let (weak, attribute) = (Arc::downgrade(server), pool.clone());
     meter
@@ -89,7 +89,7 @@ fn observe_upkeep(server: &Arc<Server>, meter: &Meter, pool: &KeyValue) {
     }
 }
 
-/// Name, unit and description of a gauge of upkeep, and how it is read.
+/// Name, unit and description of a maintenance gauge, and how it is read.
 type UpkeepGauge = (&'static str, &'static str, &'static str, fn(&UpkeepMeters) -> usize);
 
 fn upkeep_gauges() -> [UpkeepGauge; 2] {
@@ -99,7 +99,7 @@ fn upkeep_gauges() -> [UpkeepGauge; 2] {
     ]
 }
 
-/// Name, description and unit of a level, and how it is read.
+/// Name, description and unit of a gauge, and how it is read.
 type Level = (&'static str, &'static str, &'static str, fn(&PoolSnapshot, usize) -> usize);
 
 fn levels() -> [Level; 4] {
@@ -135,7 +135,7 @@ fn signed(value: usize) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// The histograms, which are fed as things happen.
+/// The histograms, which are updated as events happen.
 struct Times {
     create: Histogram<f64>,
     wait: Histogram<f64>,

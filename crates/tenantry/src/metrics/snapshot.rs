@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::UpkeepMetrics;
 use crate::{pool::PoolSnapshot, tenant::TenantId, timestamp};
 
-/// The pool in figures, at one instant, to be serialised.
+/// Metrics of the pool at an instant, for serialization.
 ///
 /// ```json
 /// {
@@ -29,7 +29,7 @@ use crate::{pool::PoolSnapshot, tenant::TenantId, timestamp};
 /// }
 /// ```
 ///
-/// See [`PoolSnapshot`] for counters as well.
+/// [`PoolSnapshot`] also contains counters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -44,29 +44,29 @@ pub struct Metrics {
     pub connections: ConnectionCounts,
     /// The budget.
     pub max_connections: usize,
-    /// What was done to tenants as a whole.
+    /// Operations on whole tenants.
     pub upkeep: UpkeepMetrics,
-    /// When it was so.
+    /// The time of the snapshot.
     #[serde(serialize_with = "timestamp::serialize")]
     #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
     pub timestamp: SystemTime,
 }
 
-/// The tenant pools in figures.
+/// Metrics of the tenant pools.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PoolsMetrics {
-    /// How many are remembered.
+    /// Number of tenant pools.
     pub total: usize,
-    /// How many are remembered at most, those in use aside.
+    /// Maximum number of tenant pools, not counting those in use.
     pub max_pools: usize,
-    /// Each of them, by name.
+    /// The tenant pools, by name.
     pub tenants: Vec<TenantMetrics>,
 }
 
-/// One tenant pool in figures.
+/// Metrics of one tenant pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -80,7 +80,7 @@ pub struct TenantMetrics {
     pub connections: ConnectionCounts,
 }
 
-/// The shared schema in figures.
+/// Metrics of the shared schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -92,17 +92,17 @@ pub struct SharedMetrics {
     pub connections: ConnectionCounts,
 }
 
-/// Connections in figures.
+/// Numbers of connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionCounts {
-    /// Those that there are.
+    /// Number of connections.
     pub total: usize,
-    /// Those of them that nobody has.
+    /// Number of those that are idle.
     pub idle: usize,
-    /// Requests that wait for one.
+    /// Number of requests that wait for one.
     pub waiting: usize,
 }
 

@@ -4,22 +4,25 @@ use serde::Serialize;
 
 use crate::event::Meters;
 
-/// Migrations, provisioning and drift in figures, since the manager was built. They come from what this process has done
-/// and asked: to read them asks the database nothing.
+/// Metrics of migrations, provisioning and drift since the manager was built. They cover operations
+/// of this process: reading them does not query the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct UpkeepMetrics {
-    /// Schemas that runs of the migrator have ended with, by outcome.
+    /// Outcomes of schemas in migration runs.
     pub migrations: BTreeMap<&'static str, u64>,
-    /// Tenants created, by how: `at_once`, `in_steps`, from a `spare` or a `template`, `resumed`, `clone`; and creations that have `failed`.
+    /// Tenants created: `at_once`, `in_steps`, from a `spare` or a `template`, `resumed`, `clone`;
+    /// and `failed` creations.
     pub creations: BTreeMap<&'static str, u64>,
-    /// Tenants by state, `active` and `suspended`, as they were last listed; empty when they were not yet.
+    /// Tenants by state, `active` and `suspended`, as last listed; empty if they were not listed
+    /// yet.
     pub tenants: BTreeMap<&'static str, u64>,
-    /// Spares that were ready when they were last seen to, without those used here since.
+    /// Ready spares when this process last checked them, without those it has used since.
     pub spares_ready: usize,
-    /// Tenants whose schemas had drifted when [`Drift::every`](crate::drift::Drift::every) last compared them; 0 before.
+    /// Drifted tenants in the last comparison of [`Drift::every`](crate::drift::Drift::every); 0
+    /// before.
     pub drifted_tenants: usize,
 }
 

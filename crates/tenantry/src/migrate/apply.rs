@@ -1,4 +1,4 @@
-//! Migrates one schema: takes its lock, looks what is recorded, and does what is left to do.
+//! Migrates one schema: takes its lock, re-reads the migration records, and applies what is left.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -19,35 +19,35 @@ use super::{
 };
 use crate::{catalog::Site, pool::Lease, sql::Sql, tenant::Ident};
 
-/// What is to be done in one schema.
+/// The work to do in one schema.
 pub(super) struct Work<'a> {
     pub(super) job: Job,
     pub(super) set: &'a Migrations,
     pub(super) site: &'a Site,
     pub(super) options: &'a MigrateOptions,
-    /// What was found when all schemas were looked at.
+    /// What the survey of all schemas found.
     pub(super) presence: Presence,
 }
 
-/// What came of it, when nothing went wrong.
+/// The result of the work, if nothing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Worked {
     /// Nothing is left to do.
     Done,
-    /// Somebody else is migrating the schema.
+    /// Another run has locked the schema.
     Locked,
 }
 
-/// Does the work on a lease, which keeps the schema's lock until it is given back or serves another. `role`
-/// works on the tables, where that is not the role of the lease.
+/// Does the work on a lease, which keeps the schema's lock until it is released or serves another tenant. `role` gets
+/// privileges on the tables if it is not the role of the lease.
 ///
-/// What was done is told to `done` as soon as it lasts. When the connection is lost, nobody knows whether what
-/// had been sent lasts: it is kept in `lost`, and the next attempt finds it out.
+/// Completed steps are reported to `done` as soon as they are durable. If the connection is lost, the outcome of the
+/// steps that were sent is unknown: they are kept in `lost`, and the next attempt checks them.
 ///
 /// # Cancel safety
 ///
-/// When dropped, the file that was being run is rolled back by the server, or committed as a whole; one
-/// outside a transaction is left dirty, with what is known of it. The next run goes on from there.
+/// If dropped, the server rolls back the running file or has committed it as a whole; a file outside a transaction is
+/// left dirty, with a record of its progress. The next run continues from there.
 pub(super) async fn work(
     work: &Work<'_>,
     role: Option<&Ident>,
@@ -57,11 +57,11 @@ pub(super) async fn work(
 ) -> Result<Worked, Failure> {
     let Work { job, set, site, options, .. } = *work;
     if !lease.is_serving(&site.occupant) {
-        // A lease that serves it already may have its lock.
+        // A lease that already serves the schema can hold its lock.
         lease.serve(&site.occupant).await?;
     }
     let found = match lock(work, lease, work.presence).await {
-        // The table has gone since, or the schema has.
+        // The table or the schema has been dropped since.
         Err(Failure { sqlstate: Some(code), .. }) if code == "42P01" => {
             lock(work, lease, Presence::NoTable).await?
         }
@@ -72,7 +72,8 @@ pub(super) async fn work(
     }
     let found = match (found.presence, work.presence) {
         (Presence::NoSchema, _) => return Err(Failure::schema_missing()),
-        // Somebody has made it since; the lock is taken once more, which the session's end gives back.
+        // Another session has created the table since. The lock is taken a second time; the end of the session
+        // releases it.
         (Presence::Table, Presence::NoTable) => lock(work, lease, Presence::Table).await?,
         _ => found,
     };
@@ -105,7 +106,7 @@ pub(super) async fn work(
     Ok(Worked::Done)
 }
 
-/// Makes a failure of a problem, with what is on record of it.
+/// Converts a problem to a failure, using the migration records.
 fn explained(problem: Problem, set: &Migrations, applied: &[Applied]) -> Failure {
     let row = applied.iter().find(|row| row.version == problem.version());
     match (&problem, row.and_then(|row| remark(set, row))) {
@@ -118,7 +119,7 @@ fn explained(problem: Problem, set: &Migrations, applied: &[Applied]) -> Failure
     }
 }
 
-/// Says whether what is on record is what a step leaves.
+/// Returns `true` if the records show the result of a step.
 fn was_done(step: &Step, applied: &[Applied]) -> bool {
     let row = applied.iter().find(|row| row.version == step.version);
     match step.action {
@@ -140,7 +141,7 @@ async fn lock(work: &Work<'_>, lease: &mut Lease, presence: Presence) -> Result<
     run(lease, async |conn| Locked::from_rows(&sqlx::raw_sql(sql).fetch_all(conn).await?)).await
 }
 
-/// Puts steps together that are done in one transaction.
+/// Groups steps that share a transaction.
 fn batches<'s>(set: &Migrations, steps: &'s [Step], per: TransactionPer) -> Vec<&'s [Step]> {
     let alone = |step: &Step| !is_transactional(set, step);
     let together = |before: &Step, next: &Step| match (before.action, next.action) {
@@ -161,7 +162,7 @@ fn is_transactional(set: &Migrations, step: &Step) -> bool {
     }
 }
 
-/// What is run of a migration: the file or the way back.
+/// The part of a migration that is run: the up or the down file.
 #[derive(Clone, Copy)]
 pub(super) struct Script<'a> {
     pub(super) file: &'a MigrationFile,
@@ -185,13 +186,13 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// Returns what is sent.
+    /// Returns the SQL to send.
     pub(super) fn text(&self) -> &'a str {
         self.sql.as_str().get(self.body.clone()).unwrap_or_default()
     }
 
-    /// Puts into a failure which file it was and where; what was sent began with the byte `from` of the
-    /// [text](Self::text) after `before` others.
+    /// Adds to a failure which file and position it concerns; the sent text started at byte `from` of the
+    /// [text](Self::text), after `before` others.
     pub(super) fn blame(
         &self,
         failure: Failure,
@@ -213,7 +214,7 @@ struct Batch<'a> {
     work: &'a Work<'a>,
     steps: &'a [Step],
     presence: Presence,
-    /// What was on record before.
+    /// The records before the work.
     applied: &'a [Applied],
 }
 
@@ -238,10 +239,10 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Runs the steps and what records them in one transaction, sent as one string.
+    /// Runs the steps and the statements that record them in one transaction, sent as one string.
     ///
-    /// The table of the records is locked first: the schema cannot be dropped before the end, so nothing
-    /// that a file makes can end up in another schema of the search path.
+    /// The records table is locked first: the schema cannot be dropped before the end, so no object of a file can end
+    /// up in another schema of the search path.
     async fn run_together(&self, lease: &mut Lease) -> Result<(), Failure> {
         self.check_marked(lease).await?;
         let schema = &self.work.site.schema;
@@ -265,7 +266,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Runs a file that cannot be in a transaction, or what is left of it.
+    /// Runs a file that cannot run in a transaction, or the rest of it.
     async fn run_outside(&self, lease: &mut Lease, step: &Step) -> Result<(), Failure> {
         let Some(script) = Script::of(self.work.set, step) else {
             return Ok(());
@@ -283,7 +284,7 @@ impl Batch<'_> {
         file.run(lease).await
     }
 
-    /// Checks that what is recorded without being run can be used.
+    /// Checks that the indexes of files that are recorded without being run are valid.
     async fn check_marked(&self, lease: &mut Lease) -> Result<(), Failure> {
         let Work { set, site, .. } = self.work;
         for step in self.steps.iter().filter(|step| step.action == Action::Marked) {
@@ -296,7 +297,7 @@ impl Batch<'_> {
     }
 }
 
-/// Applies what a schema has not, on a lease that serves it. Returns how many files that were.
+/// Applies the files that a schema lacks, on a lease that serves it. Returns the number of files.
 pub(crate) async fn apply_all(
     set: &Migrations,
     site: &Site,
@@ -313,7 +314,7 @@ pub(crate) async fn apply_all(
             Ok(worked) => break worked,
             Err(failure) => failure,
         };
-        // Who has the lease has to see to what was lost.
+        // The holder of the lease must deal with the lost steps.
         let lost = failure.reason == FailureReason::Connection;
         if lost || !(failure.is_passing() || failure.collision().is_some()) {
             return Err(failure);
@@ -331,8 +332,8 @@ pub(crate) async fn apply_all(
     }
 }
 
-/// Applies what a schema has not in the transaction that is open. Returns whether that could be done: not
-/// when it has other files, or needs one that cannot be in a transaction.
+/// Applies the files that a schema lacks within the open transaction. Returns whether this was possible: not if the
+/// schema has different files, or needs one that cannot run in a transaction.
 pub(crate) async fn catch_up(
     conn: &mut PgConnection,
     set: &Migrations,
@@ -354,7 +355,7 @@ pub(crate) async fn catch_up(
     Ok(true)
 }
 
-/// Where the steps stand in a text that is sent.
+/// Positions of the steps in a text that is sent.
 pub(crate) struct Sent {
     places: Vec<Place>,
     /// Statements before the first of them.
@@ -363,12 +364,12 @@ pub(crate) struct Sent {
 
 struct Place {
     step: Step,
-    /// Where the file begins, in bytes.
+    /// The byte position of the file.
     begins: usize,
 }
 
 impl Sent {
-    /// Appends what gives a new schema all files and their records.
+    /// Appends the statements that give a new schema all files and their records.
     pub(crate) fn all(sql: &mut Sql, set: &Migrations, schema: &Ident) -> Self {
         tracking::create(sql, schema);
         let versions = set.files().iter().map(|file| file.version);
@@ -378,14 +379,14 @@ impl Sent {
         Self::write(sql, set, schema, &steps)
     }
 
-    /// Appends steps, and after them what records them.
+    /// Appends steps, followed by the statements that record them.
     fn write(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]) -> Self {
         let before = statements(sql.as_str()).len();
         let mut places = Vec::new();
         for step in steps {
             places.push(Place { step: *step, begins: sql.len() });
             if let Some(script) = Script::of(set, step) {
-                // A comment at the end of the file must not reach what follows.
+                // Ends a comment at the end of the file.
                 sql.vouched(script.sql, script.body.clone()).text("\n;\n");
             }
         }
@@ -394,8 +395,8 @@ impl Sent {
         Self { places, before }
     }
 
-    /// Puts into a failure in which file it was and where, when this was sent and so many statements had
-    /// ended.
+    /// Adds to a failure which file and position it concerns, given the sent text and the number of completed
+    /// statements.
     pub(crate) fn blame(
         &self,
         set: &Migrations,
@@ -422,14 +423,14 @@ impl Sent {
         }
     }
 
-    /// Says whether it was the check of the search path, after all files.
+    /// Returns `true` if it was the search path check after all files.
     fn is_check(&self, set: &Migrations, ended: usize) -> bool {
         let scripts = self.places.iter().filter_map(|place| Script::of(set, &place.step));
         let lengths = scripts.map(|script| statements(script.text()).len());
         ended == self.before + lengths.sum::<usize>()
     }
 
-    /// Finds the file that was being run when so many statements had ended.
+    /// Finds the file that was running after this number of completed statements.
     fn place_after(&self, set: &Migrations, ended: usize) -> Option<&Place> {
         let mut left = ended.checked_sub(self.before)?;
         self.places.iter().find(|place| {
@@ -442,7 +443,7 @@ impl Sent {
     }
 }
 
-/// Appends what records steps that were done.
+/// Appends the statements that record completed steps.
 fn write_records(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]) {
     let applied = steps.iter().filter(|step| step.action == Action::Applied);
     let mut applied = applied.filter_map(|step| set.file(step.version)).peekable();
@@ -462,7 +463,7 @@ fn write_records(sql: &mut Sql, set: &Migrations, schema: &Ident, steps: &[Step]
     }
 }
 
-/// Runs a string of many statements, and counts those that have ended.
+/// Runs a string of several statements, and counts the completed ones.
 pub(crate) async fn run_script(
     conn: &mut PgConnection,
     sql: SqlStr,
@@ -475,7 +476,7 @@ pub(crate) async fn run_script(
     Ok(())
 }
 
-/// Appends the limits of what comes after.
+/// Appends the timeouts for the following statements.
 pub(crate) fn set_limits(
     sql: &mut Sql,
     set: &'static str,
@@ -483,12 +484,12 @@ pub(crate) fn set_limits(
     statement: Option<Duration>,
 ) {
     limit_locks(sql, set, lock);
-    // Zero is no limit, whatever the database or the role has.
+    // Zero means no limit, overriding any setting of the database or the role.
     let statement = statement.map_or(0, millis);
     sql.text(set).text("statement_timeout = ").number(statement).text("; ");
 }
 
-/// Appends how long what comes after may wait for a lock.
+/// Appends the lock timeout for the following statements.
 pub(super) fn limit_locks(sql: &mut Sql, set: &'static str, limit: Duration) {
     sql.text(set).text("lock_timeout = ").number(millis(limit)).text("; ");
 }
@@ -499,7 +500,7 @@ fn millis(limit: Duration) -> u64 {
     u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).clamp(1, most)
 }
 
-/// Has the server read a text as it was written, whatever a file before it has set.
+/// Resets the client encoding, which an earlier file may have changed, so that the server reads the text correctly.
 pub(super) async fn reset_encoding(lease: &mut Lease, sql: &SqlStr) -> Result<(), Failure> {
     if sql.as_str().is_ascii() {
         return Ok(());

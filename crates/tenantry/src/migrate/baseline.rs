@@ -1,4 +1,4 @@
-//! What recording a baseline needs of the migrator: which schemas have no records, and the records themselves.
+//! The migrator's part in recording a baseline: finds schemas without records and writes the records.
 
 use super::{
     End, Failure, MigrateOptions, Migrations, Schemas, TenantMigration, TenantMigrator,
@@ -11,14 +11,14 @@ use crate::{
     fleet::Fleet,
 };
 
-/// What a schema has on record.
+/// The state of a schema's migration records.
 #[derive(Debug)]
 pub(crate) enum Standing {
     /// Migrations are recorded.
     Recorded,
     /// Nothing is recorded.
     Unrecorded {
-        /// There is nothing that a migration could have made.
+        /// The schema has no objects that a migration could have created.
         is_empty: bool,
     },
     /// It could not be read.
@@ -35,7 +35,7 @@ impl TenantMigrator {
         self.set(&Schemas::AllTenants)
     }
 
-    /// Finds out which tenants have records.
+    /// Determines which tenants have records.
     pub(crate) async fn standings(
         &self,
         schemas: &Schemas,
@@ -59,7 +59,7 @@ impl TenantMigrator {
         Ok(standing.collect())
     }
 
-    /// Records the files up to a version in schemas that still have no record when their lock is held.
+    /// Records the files up to a version in schemas that still have no records once their lock is held.
     pub(crate) async fn record_baseline(
         &self,
         to: i64,

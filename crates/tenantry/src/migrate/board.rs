@@ -1,4 +1,4 @@
-//! Who is next, and when to stop: the decisions of a run over many schemas.
+//! The scheduler of a run over many schemas: which tenant comes next, and when to stop.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -10,18 +10,18 @@ use super::{Collision, End, FailureReason, OnFailure, Outcome};
 /// The time since the run began.
 pub(super) type Time = Duration;
 
-/// What all workers of a run share.
+/// State shared by all workers of a run.
 #[derive(Debug)]
 pub(super) struct Board {
-    /// Who is next, by their places.
+    /// The next schemas, by their index.
     queue: VecDeque<usize>,
-    /// Who is left alone for a while, and until when; the first is due first.
+    /// Schemas that are postponed, with the time until then; the earliest first.
     later: VecDeque<(Time, usize)>,
-    /// Schemas that are migrated when no other is.
+    /// Schemas that are migrated while no other is.
     alone: VecDeque<usize>,
     /// How often schemas have collided with others.
     collisions: HashMap<usize, u32>,
-    /// How many schemas in a row have failed in the same way when no other was migrated.
+    /// The number of consecutive schemas that failed in the same way while no other was being migrated.
     alone_in_vain: u32,
     /// Schemas that are being migrated.
     at_work: usize,
@@ -30,47 +30,48 @@ pub(super) struct Board {
     error_budget: Option<usize>,
     failed: usize,
     done: usize,
-    /// How many schemas in a row were somebody else's.
+    /// The number of consecutive schemas that another run had locked or migrated.
     in_vain: usize,
-    /// How often the queue was turned around.
+    /// How often the direction of the queue was reversed.
     turned: u32,
-    /// Whether somebody is looking who has been seen to by others.
+    /// Whether a worker is reviewing which schemas other runs have migrated.
     reviewing: bool,
     review_began: Time,
     next_review: Time,
 }
 
-/// Where a worker turns next.
+/// What a worker does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// A schema, and how often the queue had been turned when it came.
     Schema(usize, u32),
     /// A schema while no other is being migrated.
     Alone(usize),
-    /// Those that are left are left alone until then.
+    /// All remaining schemas are postponed until then.
     Wait(Time),
     Nothing,
 }
 
-/// How many schemas have to be left for a look at all of them at once: each by itself is two round trips.
+/// The minimum number of remaining schemas for a combined review; checking them one by one takes two round trips
+/// each.
 const WORTH_A_REVIEW: usize = 32;
 
-/// How many schemas in a row have to be somebody else's for a look at all that are left.
+/// The number of consecutive schemas taken by another run that triggers a review of all remaining ones.
 const OFTEN: usize = 8;
 
-/// How long the others wait for a review before they ask again.
+/// How long the other workers wait for a review before they ask again.
 const REVIEW: Duration = Duration::from_millis(5);
 
-/// How long a schema that somebody else migrates is left alone before the next look.
+/// How long a schema that another run has locked is postponed.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
-/// How long a schema that has collided with others is left alone, at least and at most.
+/// Bounds of the delay after a collision.
 const SCATTER: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
-/// After how many collisions a schema is migrated while no other is.
+/// The number of collisions after which a schema is migrated while no other is.
 const OFTEN_ENOUGH: u32 = 2;
 
-/// How many schemas in a row may fail alone until it is taken to be their own fault.
+/// The number of consecutive schemas that can fail while running alone until the failure is attributed to them.
 const IN_VAIN: u32 = 3;
 
 impl Board {
@@ -95,20 +96,20 @@ impl Board {
         }
     }
 
-    /// Puts schemas into the queue.
+    /// Adds schemas to the queue.
     pub(super) fn add(&mut self, schemas: &[usize]) {
         self.queue.extend(schemas);
     }
 
-    /// Says where a worker turns next. It [comes back](Self::leave) from a schema before it asks again.
+    /// Returns what a worker does next. It [comes back](Self::leave) from a schema before it asks again.
     ///
-    /// Those that want to be alone come last, when the others have run out of work.
+    /// Schemas that must run alone come last, when the other workers have run out of work.
     pub(super) fn next(&mut self, now: Time) -> Next {
         if self.stop.is_some() {
             return Next::Nothing;
         }
         if self.reviewing {
-            // What is next in the queue is likely done.
+            // The next schema in the queue is probably done.
             return Next::Wait(now + REVIEW);
         }
         let due = self.later.pop_front_if(|(until, _)| self.queue.is_empty() && *until <= now);
@@ -116,7 +117,7 @@ impl Board {
             Some(schema) => Next::Schema(schema, self.turned),
             None => match (self.later.front(), self.alone.front()) {
                 (Some(&(until, _)), _) => return Next::Wait(until),
-                // Whoever comes back last sees to it.
+                // The last worker to come back handles it.
                 (None, Some(&schema)) if self.at_work == 0 => {
                     self.alone.pop_front();
                     Next::Alone(schema)
@@ -128,13 +129,13 @@ impl Board {
         next
     }
 
-    /// Notes that a worker has come back from a schema.
+    /// Records that a worker has come back from a schema.
     pub(super) fn leave(&mut self) {
         self.at_work -= 1;
     }
 
-    /// Returns who is still in the queue, if that many are that looking at all of them at once pays, and if
-    /// nobody else is looking.
+    /// Returns the schemas still in the queue, if there are enough for a combined review and no other worker is doing
+    /// one.
     pub(super) fn begin_review(&mut self, now: Time) -> Option<Vec<usize>> {
         let enough = self.queue.len() >= WORTH_A_REVIEW && now >= self.next_review;
         let pays = enough && !self.reviewing && self.stop.is_none();
@@ -143,17 +144,17 @@ impl Board {
         pays.then(|| self.queue.iter().copied().collect())
     }
 
-    /// Takes those out of the queue that somebody else has seen to. Returns those that were in it.
+    /// Removes the schemas that another run has migrated from the queue. Returns those that were in it.
     pub(super) fn end_review(&mut self, now: Time, done: &HashSet<usize>) -> Vec<usize> {
         (self.reviewing, self.in_vain) = (false, 0);
-        // Most of the time is for work.
+        // Ensures that most of the time is spent on migrations.
         self.next_review = now + now.saturating_sub(self.review_began) * 3;
         let (gone, left) = self.queue.drain(..).partition(|schema| done.contains(schema));
         self.queue = left;
         Vec::from(gone)
     }
 
-    /// Notes that somebody else is migrating the schema.
+    /// Records that another run has locked the schema.
     pub(super) fn postpone(&mut self, now: Time, schema: usize) {
         self.put_off(now + LOOK_AGAIN, schema);
     }
@@ -163,11 +164,10 @@ impl Board {
         self.later.insert(place, (until, schema));
     }
 
-    /// Notes that a schema has collided with others: it is tried again after the rest, and while no other is
-    /// migrated when it has collided before, or when it may be its own fault. Returns `false` if there is no
-    /// point in that.
+    /// Records that a schema has collided with others: it is retried after the rest, and while no other is being
+    /// migrated if it has collided before or if the failure may be its own. Returns `false` if a retry is pointless.
     ///
-    /// `chance` is from 0 to 1, and keeps those apart that have met.
+    /// `chance` is between 0 and 1, and spreads retries of schemas that have collided.
     pub(super) fn collided(
         &mut self,
         now: Time,
@@ -194,12 +194,12 @@ impl Board {
         self.collisions.get(&schema).copied().unwrap_or_default()
     }
 
-    /// Notes whether a schema has collided although no other was being migrated.
+    /// Records whether a schema collided although no other was being migrated.
     pub(super) fn was_alone(&mut self, collided: bool) {
         self.alone_in_vain = if collided { self.alone_in_vain + 1 } else { 0 };
     }
 
-    /// Takes out those that have collided and will not be tried again, because the run has stopped.
+    /// Removes the collided schemas that will not be retried because the run has stopped.
     pub(super) fn given_up(&mut self) -> Vec<usize> {
         if self.stop.is_none() {
             return Vec::new();
@@ -209,15 +209,15 @@ impl Board {
         self.alone.drain(..).chain(collided).collect()
     }
 
-    /// Notes that somebody else has seen to a schema, or is doing so, and goes on with the next: we turn around
-    /// and come from the other side, so that the two meet once and not at every schema. Returns whether that
-    /// has happened so often that all that are left should be looked at.
+    /// Records that another run has migrated a schema, or is doing so, and continues with the next one: the direction
+    /// is reversed, so that the two runs meet once and not at every schema. Returns `true` if this has happened so
+    /// often that all remaining schemas should be reviewed.
     ///
-    /// `chance` is from 0 to 1. Two who begin together meet at once, and if both turned they would go on
-    /// meeting: so half of the time we do not.
+    /// `chance` is between 0 and 1. Two runs that start together meet immediately, and if both reversed their
+    /// direction they would keep meeting: so half of the time we do not.
     pub(super) fn met_somebody(&mut self, turned: u32, chance: f64) -> bool {
         self.in_vain += 1;
-        // Workers that were on their way meet the same one.
+        // Workers that were already in progress meet the same run.
         if turned == self.turned && chance < 0.5 {
             self.turned += 1;
             self.queue.make_contiguous().reverse();
@@ -225,18 +225,18 @@ impl Board {
         self.in_vain >= OFTEN
     }
 
-    /// Notes that a schema was ours.
+    /// Records that no other run had handled a schema.
     pub(super) fn met_nobody(&mut self) {
         self.in_vain = 0;
     }
 
-    /// Notes what came of a schema. Returns how many have ended.
+    /// Records the result of a schema. Returns how many have ended.
     pub(super) fn ended(&mut self, outcome: &Outcome) -> usize {
         self.done += 1;
         if let Outcome::Failed { error } = outcome {
             self.failed += 1;
             if error.reason == FailureReason::ReadOnly {
-                // It would be the same with every other.
+                // It would fail in the same way for all others.
                 self.stop(End::ReadOnly);
             } else if self.on_failure == OnFailure::Abort {
                 self.stop(End::Aborted);
@@ -247,7 +247,7 @@ impl Board {
         self.done
     }
 
-    /// Begins no further schema. The first reason stays.
+    /// Stops starting schemas. The first reason is kept.
     pub(super) fn stop(&mut self, end: End) {
         self.stop.get_or_insert(end);
     }
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(board.next(MS * 100), Next::Nothing);
     }
 
-    /// Goes to every schema that is due, and back at once.
+    /// Visits every schema that is due, and comes back immediately.
     fn all_due(board: &mut Board, now: Time) -> Vec<Next> {
         let one = || match board.next(now) {
             Next::Nothing | Next::Wait(_) => None,

@@ -2,7 +2,7 @@ use sqlx::migrate::{Migration, MigrationType};
 
 use crate::sql::operators_file;
 
-/// What tells whether a file is still the one that was applied: SHA-384 of its text, as sqlx records it.
+/// The checksum that detects changes of an applied file: SHA-384 of its text, as sqlx records it.
 ///
 /// A file that was checked out with other line ends is the same file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,18 +21,18 @@ impl Checksum {
         Self { recorded, other_line_ends: others.map(digest).collect() }
     }
 
-    /// Returns what is recorded when the file is applied.
+    /// Returns the value that is recorded when the file is applied.
     pub(super) fn recorded(&self) -> &[u8] {
         &self.recorded
     }
 
-    /// Says whether this is what was recorded when the file was applied.
+    /// Returns `true` if this is the recorded checksum.
     pub(super) fn is(&self, recorded: &[u8]) -> bool {
         self.recorded == recorded || self.other_line_ends.iter().any(|other| other == recorded)
     }
 }
 
-/// Tells sets of files apart, in 16 digits. It is the same with other line ends.
+/// Returns a hash of a set of files in 16 digits. It does not depend on the line endings.
 pub(super) fn of_set<'f>(files: impl Iterator<Item = (i64, &'f Checksum)>) -> String {
     let mut text = String::new();
     for (version, checksum) in files {
@@ -43,7 +43,7 @@ pub(super) fn of_set<'f>(files: impl Iterator<Item = (i64, &'f Checksum)>) -> St
     digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Has sqlx compute the checksum of a text, so that it is sqlx's in any case.
+/// Has sqlx compute the checksum of a text, so that the two always agree.
 pub(super) fn digest(text: String) -> Vec<u8> {
     let sql = operators_file(text);
     Migration::new(0, "".into(), MigrationType::Simple, sql, false).checksum.to_vec()

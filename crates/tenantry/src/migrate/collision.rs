@@ -1,4 +1,4 @@
-//! Tells statements that were in each other's way from statements that are wrong.
+//! Distinguishes statements that conflicted with one another from statements that are wrong.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -11,17 +11,17 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// A failure that comes, or may come, of what others did at the same moment. The server has rolled everything
-/// back, so it can be tried again.
+/// A failure that is, or may be, caused by concurrent work of other sessions. The server has rolled everything back,
+/// so it can be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Collision {
-    /// Two transactions wrote the same thing at once: a row, or the entry of an object in a catalog.
+    /// Two transactions wrote the same thing concurrently: a row, or a catalog entry of an object.
     Certain,
-    /// Others may have caused it, or the statement fails in any case: one attempt without others tells.
+    /// Either other sessions caused it, or the statement always fails: one attempt without concurrency shows which.
     Possible,
 }
 
-/// What is said of an object that exists: a schema, a table, anything else, a function.
+/// SQLSTATEs for objects that already exist: a schema, a table, any other object, a function.
 const ALREADY_EXISTS: [&str; 4] = ["42P06", "42P07", "42710", "42723"];
 
 impl Collision {
@@ -33,20 +33,20 @@ impl Collision {
         match error.code() {
             code if code.starts_with("40") => Some(Self::Certain),
             "23505" if error.schema() == Some("pg_catalog") => {
-                // Two equal labels in one `create type … as enum`; nobody else can write to that type.
+                // Two equal labels in one `create type … as enum`; no other session can write to that type.
                 let of_file = error.constraint() == Some("pg_enum_typid_label_index");
                 (!of_file).then_some(Self::Certain)
             }
             "XX000" if is_overtaken(error.message()) => Some(Self::Certain),
-            // 53200 is also said when there is no room in the table of locks, which all sessions share.
+            // The server also reports 53200 if its lock table, which all sessions share, is full.
             code if ALREADY_EXISTS.contains(&code) || code == "53200" => Some(Self::Possible),
             _ => None,
         }
     }
 
-    /// Finds it in an error, or in its sources.
+    /// Finds a collision in an error or in its sources.
     pub(crate) fn within(error: &Error) -> Option<Self> {
-        // Whoever creates the same tenant collides on purpose.
+        // A concurrent creation of the same tenant collides by design.
         let of_name = matches!(error.kind(), ErrorKind::TenantExists | ErrorKind::NameInUse);
         let mut next = error.source().filter(|_| !of_name);
         while let Some(error) = next {
@@ -62,13 +62,13 @@ impl Collision {
     }
 }
 
-/// Attempts at something that is rolled back as a whole when it fails.
+/// Attempts at an operation that is rolled back completely when it fails.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts(u32);
 
 impl Attempts {
-    /// Waits a little after an attempt that has collided with others. Returns `false`, at once, when there should
-    /// not be another.
+    /// Waits briefly after an attempt that has collided with others. Returns `false` immediately if there should not
+    /// be another attempt.
     pub(crate) async fn go_on_after<T>(&mut self, outcome: &Result<T, Error>) -> bool {
         self.0 += 1;
         match self.pause(outcome.as_ref().err().and_then(Collision::within)) {
@@ -88,20 +88,20 @@ impl Attempts {
     }
 }
 
-/// Returns `true` if the entry of a catalog has gone, or was written, since the statement has read it.
+/// Returns `true` if a catalog entry was deleted or updated after the statement read it.
 fn is_overtaken(message: &str) -> bool {
     ["tuple concurrently ", "cache lookup failed for ", "could not open relation with OID "]
         .iter()
         .any(|start| message.starts_with(start))
 }
 
-/// Returns `true` if something was to be made that exists.
+/// Returns `true` if an object to be created already exists.
 pub(super) fn is_already_there(sqlstate: Option<&str>) -> bool {
     sqlstate.is_some_and(|code| ALREADY_EXISTS.contains(&code))
 }
 
-/// Returns `true` if a text expects that what it makes may exist: only then does "already exists" come of
-/// somebody else.
+/// Returns `true` if a text expects that its objects can exist: only then does "already exists" indicate a concurrent
+/// session.
 pub(super) fn expects_others(sql: &str) -> bool {
     let words: Vec<_> = sql.split_ascii_whitespace().map(str::to_ascii_lowercase).collect();
     let words = words.join(" ");

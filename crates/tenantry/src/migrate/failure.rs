@@ -14,35 +14,35 @@ use crate::{
     tenant::Ident,
 };
 
-/// Why a tenant was not migrated, in words for whoever operates the service.
+/// Why a tenant was not migrated, in words for the operator.
 ///
-/// The message holds the database's own words: it belongs into a log and not into a response.
+/// The message can contain messages of the database: log it, but do not send it to clients.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Failure {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub reason: FailureReason,
-    /// The migration, where it is one.
+    /// The migration, if the failure concerns one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
     /// The file that was run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<Arc<str>>,
-    /// Where in the file, from 1 on; only where the server has told.
+    /// The line in the file, from 1; only if the server reported a position.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// The SQLSTATE, where the server has answered.
+    /// The SQLSTATE, if the server responded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
     /// What went wrong.
     pub message: String,
-    /// Whether trying it again is of no use, whatever it is.
+    /// Whether a retry is pointless.
     #[serde(skip)]
     for_good: bool,
-    /// What may help.
-    // In an `Arc`, because a failure is the error of many functions and must not be large.
+    /// A hint.
+    // In an `Arc` to keep the failure small, because many functions return it as an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<Arc<String>>,
     #[serde(skip)]
@@ -51,56 +51,56 @@ pub struct Failure {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What kind of [`Failure`] it is.
+/// The kind of a [`Failure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureReason {
-    /// There is no such tenant, the text is no id, or it has no container of its own.
+    /// The tenant does not exist, the text is not a tenant id, or the tenant has no separate container.
     Tenant,
-    /// The tenant's schema is not there.
+    /// The tenant's schema does not exist.
     SchemaMissing,
-    /// A migration was begun and not run to its end.
+    /// A migration was started and has not completed.
     Dirty,
     /// A file was edited after it was applied.
     ChecksumMismatch,
-    /// A migration was applied that has no file.
+    /// An applied migration has no file.
     MissingFile,
-    /// A file comes before one that was applied already.
+    /// A file comes before one that was already applied.
     OutOfOrder,
-    /// A migration has no way back.
+    /// A migration cannot be reverted.
     Irreversible,
-    /// Names are not looked up in the schema any more: a file has changed the search path, or somebody has
-    /// dropped or renamed the schema.
+    /// Names are no longer resolved in the schema: a file has changed the search path, or another session has dropped
+    /// or renamed the schema.
     SearchPath,
     /// A statement failed.
     Statement,
-    /// The role may not do this: SQLSTATE 42501.
+    /// The role lacks a privilege: SQLSTATE 42501.
     Permission,
-    /// A lock was not to be had in time, as often as it was tried.
+    /// A lock could not be acquired in time, in any attempt.
     LockTimeout,
-    /// A statement took longer than it may.
+    /// A statement exceeded its timeout.
     StatementTimeout,
-    /// The database takes no changes: it is a standby, or set to be read only.
+    /// The database is read-only: it is a standby, or configured as read-only.
     ReadOnly,
-    /// There was no connection, or it was lost, as often as it was tried.
+    /// There was no connection, or it was lost, in every attempt.
     Connection,
-    /// What is recorded in the schema cannot be read.
+    /// The migration records in the schema cannot be read.
     Unreadable,
-    /// An index that a file builds concurrently is there and invalid, so the file cannot count as done.
+    /// An index that a file builds concurrently exists and is invalid, so the file cannot count as done.
     InvalidIndex,
-    /// The schema holds tables and no migration records, so the files would be run over what is there: record what
-    /// it has with [`TenantMigrator::baseline`](super::TenantMigrator::baseline), or run them all the same with
-    /// [`MigrateOptions::without_records`](super::MigrateOptions::without_records).
+    /// The schema holds tables but no migration records, so the files would run over existing tables: record its
+    /// contents with [`TenantMigrator::baseline`](super::TenantMigrator::baseline), or run the files nevertheless
+    /// with [`MigrateOptions::without_records`](super::MigrateOptions::without_records).
     NeedsBaseline,
-    /// The schema has a tenant's name, holds tables and no migration records, and others have records: it may not
-    /// be a tenant's.
+    /// The schema has a tenant's name and holds tables but no migration records, while others have records: it may
+    /// not belong to a tenant.
     Doubtful,
 }
 
 impl FailureReason {
-    /// Returns it in snake case, as JSON names it.
+    /// Returns the snake-case name that JSON uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -142,34 +142,34 @@ impl Failure {
         }
     }
 
-    /// Returns the error that it was made of, such as an [`sqlx::Error`] with all that the server has said. It is
-    /// not among the [sources](StdError::source), since the message says the same.
+    /// Returns the underlying error, such as an [`sqlx::Error`] with the full server message. It is not one of the
+    /// [sources](StdError::source), since the message already contains it.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
 
-    /// Returns the class of what it was made of.
+    /// Returns the class of the underlying error.
     pub(crate) fn class(&self) -> Option<ErrorClass> {
         let cause = self.cause()?;
         let of_sqlx = cause.downcast_ref().map(class_of);
         of_sqlx.or_else(|| cause.downcast_ref::<Error>().map(Error::class))
     }
 
-    /// Returns what may help: where the type, function, operator or table is that was not found, when it
-    /// belongs to an extension or to the shared schema; what a statement outside a transaction has left half made; or
-    /// how a lock may be had.
+    /// Returns a hint, if there is one: where the missing type, function, operator or table is, when it belongs to an
+    /// extension or to the shared schema; what a statement outside a transaction left half done; or how to get the
+    /// lock.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_ref().map(|hint| hint.as_str())
     }
 
-    /// Puts in what may help.
+    /// Adds a hint.
     pub(super) fn with_hint(self, hint: Option<String>) -> Self {
         Self { hint: hint.map(Arc::new), ..self }
     }
 
-    /// Puts in what may help when a lock was not to be had in a transaction that runs this text.
+    /// Adds a hint if a transaction that runs this text could not acquire a lock.
     pub(super) fn with_hint_on_locks(self, text: &str) -> Self {
         let waits_for_lock =
             self.reason == FailureReason::LockTimeout && statements(text).len() > 1;
@@ -191,12 +191,12 @@ impl Failure {
         Self::new(FailureReason::NeedsBaseline, message)
     }
 
-    /// Returns `true` if nothing is done in the schema because of what it holds.
+    /// Returns `true` if the schema is set aside because of its contents.
     pub(super) fn is_put_aside(&self) -> bool {
         matches!(self.reason, FailureReason::NeedsBaseline | FailureReason::Doubtful)
     }
 
-    /// A schema that may not be a tenant's.
+    /// Creates the failure of a schema that may not belong to a tenant.
     pub(super) fn doubtful(tables: usize) -> Self {
         let message = format!(
             "{}, no migration records, while other tenants have them: not a tenant's schema? Except it from the \
@@ -220,12 +220,12 @@ impl Failure {
         Self::new(FailureReason::InvalidIndex, message)
     }
 
-    /// Puts in what else is known.
+    /// Adds a remark.
     pub(super) fn with_remark(self, remark: &str) -> Self {
         Self { message: format!("{} ({remark})", self.message), ..self }
     }
 
-    /// Puts in why the first attempt has failed, when that was something else.
+    /// Adds the failure of the first attempt, if it was a different one.
     pub(super) fn after(self, first: Option<Self>) -> Self {
         match first.map(|first| first.to_string()) {
             Some(first) if first != self.to_string() && !self.message.contains(&first) => {
@@ -235,7 +235,7 @@ impl Failure {
         }
     }
 
-    /// Puts in that it is not to be tried again.
+    /// Marks the failure as not to be retried.
     pub(super) fn for_good(self) -> Self {
         Self { for_good: true, collision: None, ..self }
     }
@@ -244,23 +244,23 @@ impl Failure {
         Self { reason, ..self }
     }
 
-    /// Puts in which file it was.
+    /// Adds the file that failed.
     pub(super) fn in_file(self, version: i64, name: &Arc<str>) -> Self {
         Self { version: Some(version), file: Some(Arc::clone(name)), ..self }
     }
 
-    /// Puts in the line of a byte of the file's text.
+    /// Adds the line of a byte in the file's text.
     pub(super) fn at(self, text: &str, byte: usize) -> Self {
         let line = (byte <= text.len()).then(|| line_of(text, byte));
         Self { line, ..self }
     }
 
-    /// Puts in the line of a byte of the file's text, unless the server has told a better one.
+    /// Adds the line of a byte in the file's text, unless the server reported a more precise one.
     pub(super) fn or_at(self, text: &str, byte: usize) -> Self {
         if self.line.is_some() { self } else { self.at(text, byte) }
     }
 
-    /// Returns the byte of what was sent that the server has pointed at, if it has.
+    /// Returns the byte position in the sent text that the server reported, if any.
     pub(super) fn byte_in(&self, sent: &str) -> Option<usize> {
         let error = self.source.as_ref()?.downcast_ref::<sqlx::Error>()?.as_database_error()?;
         match error.try_downcast_ref::<PgDatabaseError>()?.position()? {
@@ -273,7 +273,7 @@ impl Failure {
         }
     }
 
-    /// Returns what kind of error it is.
+    /// Returns the kind of error.
     pub(crate) fn kind(&self) -> ErrorKind {
         match self.reason {
             FailureReason::Connection => ErrorKind::Unavailable,
@@ -282,23 +282,23 @@ impl Failure {
         }
     }
 
-    /// Returns whether others were in the way, when everything was rolled back.
+    /// Returns whether concurrent work was in the way, if everything was rolled back.
     pub(crate) fn collision(&self) -> Option<Collision> {
         self.collision
     }
 
-    /// Makes a failure of an error that came of this text.
+    /// Converts an error caused by this text to a failure.
     pub(crate) fn in_text(error: sqlx::Error, sql: &str) -> Self {
         Self::from(error).unless_plain(sql)
     }
 
-    /// Takes "already exists" at its word, unless the text that failed expects that others make the same.
+    /// Treats "already exists" as a plain failure, unless the failed text expects that its objects can exist.
     pub(super) fn unless_plain(self, sql: &str) -> Self {
         let plain = is_already_there(self.sqlstate.as_deref()) && !expects_others(sql);
         if plain { Self { collision: None, ..self } } else { self }
     }
 
-    /// Says whether the same may succeed in a while without anybody changing anything.
+    /// Returns `true` if the same operation can succeed later without any change.
     pub(super) fn is_passing(&self) -> bool {
         let passes = matches!(self.reason, FailureReason::LockTimeout | FailureReason::Connection)
             || self.collision == Some(Collision::Certain);
@@ -307,7 +307,7 @@ impl Failure {
 }
 
 impl Failure {
-    /// Says whether it is for what else happens at the server, and not for the statement or the data.
+    /// Returns `true` if the cause is the state of the server, and not the statement or the data.
     pub(super) fn is_of_circumstances(&self) -> bool {
         match self.reason {
             FailureReason::LockTimeout
@@ -316,7 +316,7 @@ impl Failure {
             | FailureReason::Connection
             | FailureReason::InvalidIndex => true,
             _ if self.collision.is_some() => true,
-            // Something that there is too little of, or that an operator has done.
+            // A resource shortage, or an intervention by an operator.
             _ => self
                 .sqlstate
                 .as_deref()
@@ -349,7 +349,7 @@ impl From<sqlx::Error> for Failure {
         let message = is_of_file.map_or(message, str::to_owned);
         let lost = !leaves_session_usable(&error);
         let reason = match sqlstate.as_deref() {
-            // sqlx gives the connection up, but it is the statement that is wrong.
+            // sqlx closes the connection, but the statement is the cause.
             _ if is_of_file.is_some() => FailureReason::Statement,
             _ if lost => FailureReason::Connection,
             Some("42501") => FailureReason::Permission,
@@ -369,7 +369,7 @@ fn counted_tables(tables: usize) -> String {
     format!("{tables} {}", if tables == 1 { "table" } else { "tables" })
 }
 
-/// Says what a file has done that makes the server answer in a way that sqlx cannot read.
+/// Describes what in a file causes a response that sqlx cannot read.
 fn unreadable_answer(error: &sqlx::Error) -> Option<&'static str> {
     let sqlx::Error::Protocol(words) = error else { return None };
     [
@@ -409,7 +409,7 @@ impl From<&Error> for Failure {
     }
 }
 
-/// A line such as `0003_index.sql, line 12: column "x" does not exist (42703)`.
+/// Writes a line such as `0003_index.sql, line 12: column "x" does not exist (42703)`.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
@@ -426,18 +426,18 @@ impl fmt::Display for Failure {
 }
 
 impl Error {
-    /// Puts in a failure as the source.
+    /// Adds a failure as the source.
     pub(crate) fn because_of(self, failure: Failure) -> Self {
         self.with_class(failure.class()).with_source(failure)
     }
 }
 
 impl StdError for Failure {
-    /// Returns what is behind the [cause](Self::cause), whose words the message has already.
+    /// Returns the source of the [cause](Self::cause), whose text the message already contains.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         let cause = self.cause()?;
         match cause.downcast_ref::<sqlx::Error>() {
-            // Its words are those of its sources, too, unless it brings an error of this crate.
+            // Its text contains that of its sources, unless it wraps an error of this crate.
             Some(error) => own(error).and_then(StdError::source),
             None => cause.source(),
         }

@@ -8,17 +8,17 @@ use sqlx::{
 use super::{Migrations, MigrationsError};
 
 impl Migrations {
-    /// Takes files by name and text: what `include_str!` has put into the program.
+    /// Creates migrations from names and texts, such as those from `include_str!`.
     ///
-    /// It does what `sqlx::migrate!` with [`embedded`](Self::embedded) does, for a list that is kept by hand. sqlx's
-    /// macros compile sqlx a second time, for the compiler to run; a program that uses none of them is built
-    /// sooner. Checksums are the same either way.
+    /// Equivalent to `sqlx::migrate!` with [`embedded`](Self::embedded), for a list that you maintain yourself.
+    /// sqlx's macros compile sqlx a second time for the build host; a program that uses none of them builds faster.
+    /// Checksums are the same either way.
     ///
     /// # Errors
     ///
-    /// [`Name`](MigrationsError::Name) when a name is not `<version>_<description>.sql` with `.up` or `.down` before
-    /// the ending where there is a way back; [`SameVersion`](MigrationsError::SameVersion) and
-    /// [`Empty`](MigrationsError::Empty) as [`from_dir`](Self::from_dir).
+    /// [`Name`](MigrationsError::Name) if a name is not `<version>_<description>.sql`, or `.up.sql` and `.down.sql`
+    /// for reversible migrations; [`SameVersion`](MigrationsError::SameVersion) and [`Empty`](MigrationsError::Empty)
+    /// as for [`from_dir`](Self::from_dir).
     ///
     /// # Examples
     ///
@@ -50,7 +50,7 @@ impl Migrations {
     }
 }
 
-/// Reads a name as sqlx reads those of a folder.
+/// Parses a file name like sqlx does.
 fn read(name: &str, text: &'static str) -> Option<Migration> {
     let (version, rest) = name.split_once('_').filter(|(_, rest)| rest.ends_with(".sql"))?;
     let version = version.parse().ok()?;

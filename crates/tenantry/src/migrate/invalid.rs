@@ -1,4 +1,4 @@
-//! What PostgreSQL keeps in a schema and does not use, or does not vouch for.
+//! Invalid objects: those that PostgreSQL keeps in a schema but does not use or does not vouch for.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -7,23 +7,23 @@ use sqlx::{PgConnection, Row};
 
 use crate::tenant::Ident;
 
-/// Something in a schema that was not made to its end, or is declared so.
+/// Something in a schema that is incomplete or not validated.
 ///
-/// As text it is a remark.
+/// `Display` writes a remark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Invalid {
-    /// An index that no query uses, though writes may keep it up: building or dropping it concurrently was cut
-    /// off, or it waits for indexes of partitions.
+    /// An index that no query uses, although writes may maintain it: its creation or removal was interrupted, or it
+    /// waits for indexes of partitions.
     Index {
         /// The table.
         table: Arc<str>,
         /// The index.
         index: Arc<str>,
     },
-    /// A partition that was detached concurrently, and not to the end.
+    /// A partition whose concurrent detaching has not completed.
     PendingDetach {
         /// The partitioned table.
         table: Arc<str>,
@@ -53,7 +53,7 @@ impl fmt::Display for Invalid {
     }
 }
 
-/// Finds what is invalid in these schemas, in one statement for all of them.
+/// Finds invalid objects in these schemas, with one statement for all of them.
 pub(super) async fn find(
     conn: &mut PgConnection,
     schemas: &[&Ident],

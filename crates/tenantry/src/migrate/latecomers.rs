@@ -1,4 +1,4 @@
-//! Tenants that come while a run over all of them is under way.
+//! Tenants that are created while a run over all tenants is under way.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::error::Error;
 
-/// How often a run looks for tenants that have come meanwhile, at most.
+/// The maximum number of times that a run looks for new tenants.
 const LOOKS: usize = 10;
 
 impl TenantMigrator {
-    /// Does the job in all of these, and then in those that have come meanwhile, until there are none: an instance
-    /// of the release before makes tenants with its own files as long as it runs.
+    /// Does the job in all of these schemas, and then in those of tenants created meanwhile, until there are none: an
+    /// instance of the previous release creates tenants with its own files while it runs.
     pub(super) async fn over_all(
         &self,
         job: Job,
@@ -30,7 +30,7 @@ impl TenantMigrator {
         };
         let mut known: HashSet<_> = names(&surveyed).into_iter().collect();
         let (mut end, mut tenants) = self.order(job, set, options).over(surveyed).await;
-        // A run in which nothing is to do is such a look itself.
+        // A run without pending work already is such a look.
         let worked = tenants.iter().any(|tenant| !matches!(tenant.outcome, Outcome::UpToDate));
         for _ in 0..LOOKS {
             if !worked || end != End::Completed {

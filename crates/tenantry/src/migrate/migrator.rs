@@ -22,27 +22,27 @@ use crate::{
     fleet::Fleet,
 };
 
-/// Migrates the schemas of all tenants, and the shared one.
+/// Migrates all tenants' schemas and the shared schema.
 ///
-/// It is made by [`TenantManager::migrator`](crate::TenantManager::migrator) and takes its connections
-/// from the manager's budget. Cloning is cheap.
+/// Created by [`TenantManager::migrator`](crate::TenantManager::migrator). It takes its connections from the
+/// manager's budget. Cloning is cheap.
 ///
 /// # How it works
 ///
 /// ```text
-///   list tenants ─▶ read what is recorded in all of them ─▶ compare with the files ─▶ lint what is to run
-///                   (4 statements for 1,000 tenants)         nothing to do: done
-///                                                                   │
-///        canary ─▶ wave ─▶ wave ─▶ …                                ▼
-///        each tenant: bind · lock and look again · begin, record, file, commit (one string)
+///   list tenants ─▶ read all migration records ─▶ compare with the files ─▶ lint the pending files
+///                   (4 statements for 1,000 tenants)   nothing pending: done
+///                                                             │
+///        canary ─▶ wave ─▶ wave ─▶ …                          ▼
+///        each tenant: bind · lock and re-read · begin, record, file, commit (one string)
 /// ```
 ///
-/// A deploy with nothing to do costs a few statements, whatever the number of tenants. What is recorded is
-/// sqlx's own table `_sqlx_migrations` in each schema. A file and its record are in one transaction, so
-/// a run that was killed in the middle is gone on with by running it again. Two runs at once never
-/// collide: a lock for each schema keeps them apart, and each looks again once it has it.
+/// A deploy without pending migrations costs a few statements in total, whatever the number of tenants. Migrations
+/// are recorded in sqlx's table `_sqlx_migrations` in each schema. A file and its record share a transaction, so a
+/// run that was killed is resumed by running it again. Concurrent runs are safe: each schema has a lock, and the lock
+/// holder re-reads the migration records.
 ///
-/// Suspended tenants are migrated, too: one that is resumed must not be behind.
+/// Suspended tenants are migrated as well, so that they are up to date when they are resumed.
 ///
 /// # Examples
 ///
@@ -70,7 +70,7 @@ pub struct TenantMigrator {
     shared: Option<Migrations>,
 }
 
-/// Schemas with what is recorded in them.
+/// Schemas with their migration records.
 pub(super) type Surveyed = Vec<(Target, Result<Recorded, Failure>)>;
 
 impl TenantMigrator {
@@ -78,7 +78,7 @@ impl TenantMigrator {
         Self { fleet, tenants: None, shared: None }
     }
 
-    /// Sets the migrations of every tenant's schema.
+    /// Sets the migrations of the tenants' schemas.
     pub fn tenants(mut self, migrations: Migrations) -> Self {
         self.tenants = Some(migrations.reaching(self.fleet.lookup().extension_schemas()));
         self
@@ -90,27 +90,28 @@ impl TenantMigrator {
         self
     }
 
-    /// Migrates the shared schema, if there are migrations of it, and then every tenant's.
+    /// Migrates the shared schema, if it has migrations, and then every tenant's.
     ///
-    /// When the shared schema fails, no tenant is begun.
+    /// If the shared schema fails, no tenant is started.
     ///
-    /// An instance of the release before may make tenants with its own files afterwards. Once a run has come to its
-    /// end, each tenant that this manager gets to know later is looked at once, in the background, and migrated with
-    /// these files and options where files are all that it lacks. Not after a run [to](MigrateOptions::to) a version.
+    /// Instances of the previous release can still create tenants with their own, older files afterwards. Once a run
+    /// has completed, this manager checks each tenant that it discovers later, once and in the background, and
+    /// migrates it with these files and options if it only lacks files. A run [to](MigrateOptions::to) a version does
+    /// not do this.
     ///
     /// # Errors
     ///
-    /// Only when nothing was begun: [`Config`](ErrorKind::Config) when an option cannot be used,
-    /// [`Migration`](ErrorKind::Migration) when there is something in the files that must not be there
-    /// (a [`LintError`](super::LintError) as the source; without any tenant, all files are looked into), and when the tenants cannot be listed or the
-    /// database cannot be reached. What fails after that is in the report.
+    /// Only if nothing was started: [`Config`](ErrorKind::Config) if an option is invalid;
+    /// [`Migration`](ErrorKind::Migration) if the files contain forbidden statements (with a
+    /// [`LintError`](super::LintError) as the source; if there are no tenants, all files are checked); and any error
+    /// of listing the tenants or reaching the database. Later failures are in the report.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, a file that was being run is rolled back or committed as a whole, and one outside a
-    /// transaction is left dirty. Running it again goes on from there, unless the statement that was cut off is one
-    /// of which nobody knows how much it did, such as `call`. To end early and get the report,
-    /// use [`stop_when`](MigrateOptions::stop_when).
+    /// If dropped, a file that was running in a transaction is either committed or rolled back, and one outside a
+    /// transaction is left dirty. Another run continues from there, unless the interrupted statement is one whose
+    /// progress cannot be known, such as `call`. To end early and get the report, use
+    /// [`stop_when`](MigrateOptions::stop_when).
     pub async fn migrate_all(&self, options: MigrateOptions) -> Result<MigrateReport, Error> {
         let began = Instant::now();
         let job = Job::Apply { to: options.to };
@@ -139,7 +140,7 @@ impl TenantMigrator {
         let surveyed = self.survey_for(job, &Schemas::AllTenants, options).await?;
         let mut lint = self.prepare(job, set, &surveyed, options)?;
         let shared = match &self.shared {
-            // A version to stop at is one of the tenants' files.
+            // A target version refers to the tenants' files.
             Some(_) => Some(self.run_shared(Job::Apply { to: None }, options).await?),
             None => None,
         };
@@ -157,10 +158,9 @@ impl TenantMigrator {
         Ok(MigrateReport::new(end, shared, tenants, began.elapsed()).with_lint(lint))
     }
 
-    /// Migrates the schemas of these tenants. The shared one is left as it is.
+    /// Migrates the schemas of the given tenants. The shared schema is not migrated.
     ///
-    /// One that is not known, or is no tenant id, has failed in the report. One that is named twice counts
-    /// once.
+    /// An unknown tenant or an invalid tenant id is reported as failed. A tenant that is named twice counts once.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl TenantMigrator {
         self.run(Schemas::tenants(tenants), Job::Apply { to: options.to }, &options).await
     }
 
-    /// Migrates the shared schema alone.
+    /// Migrates only the shared schema.
     ///
     /// # Errors
     ///
@@ -194,8 +194,8 @@ impl TenantMigrator {
         self.run(Schemas::Shared, Job::Apply { to: options.to }, &options).await
     }
 
-    /// Takes back what is above a version, the latest first, with the files' `.down.sql`. With 0,
-    /// everything above 0.
+    /// Reverts all migrations above a version, the latest first, with their `.down.sql` files. 0 reverts everything
+    /// above version 0.
     ///
     /// # Errors
     ///
@@ -213,12 +213,12 @@ impl TenantMigrator {
         self.run(schemas, Job::Revert { to }, &options).await
     }
 
-    /// Records the files up to a version, or all, as applied, without running them: for schemas that
-    /// were made in another way, or put right by hand.
+    /// Records the files up to a version, or all files, as applied without running them: for schemas that were
+    /// created in another way or repaired by hand.
     ///
-    /// A version that is dirty counts as done afterwards, and one whose file was edited is recorded with
-    /// the file as it is now. A tenant in which an index is invalid that such a file builds concurrently has
-    /// [failed](super::FailureReason::InvalidIndex), and nothing of it is recorded.
+    /// A dirty version counts as applied afterwards, and a version whose file was edited is recorded with the file's
+    /// current checksum. A tenant with an invalid index that such a file builds concurrently is reported as
+    /// [failed](super::FailureReason::InvalidIndex), and nothing is recorded for it.
     ///
     /// # Errors
     ///
@@ -236,7 +236,7 @@ impl TenantMigrator {
         self.run(schemas, Job::Mark { to, only_first: false }, &options).await
     }
 
-    /// Deletes the records of migrations that have no file. What they have made stays.
+    /// Deletes the records of migrations that have no file. The objects that they created stay.
     ///
     /// # Errors
     ///
@@ -253,17 +253,17 @@ impl TenantMigrator {
         self.run(schemas, Job::ForgetOrphans, &options).await
     }
 
-    /// Forgets that migrations have failed which were begun outside a transaction, so that the next run goes on with
-    /// the statement that has failed. Those before it are not run again.
+    /// Clears the failure of migrations outside a transaction, so that the next run continues with the failed
+    /// statement. Earlier statements are not run again.
     ///
-    /// See to what it failed over first. An index that it builds concurrently, and a constraint that it declares `not
-    /// valid`, may stay half made: the next run drops those before it makes them. An index that was made or repaired by
-    /// hand meanwhile counts as made.
+    /// Fix the cause of the failure first. An index that the statement builds concurrently, and a constraint that it
+    /// declares `not valid`, can stay half made: the next run drops and recreates them. An index that was created or
+    /// repaired by hand meanwhile counts as created.
     ///
-    /// The file may have been edited, but for the statements that were run. When those were, or the record does not
-    /// say which they are, or one of them made something that has gone with its session, the record is deleted and
-    /// the next run begins with the first statement; [`BegunFile::remark`](super::BegunFile::remark) says so before. A
-    /// migration that was being taken back is gone on with by [`revert`](Self::revert).
+    /// The file can be edited, except for the statements that already ran. If those were edited, if the record does
+    /// not identify them, or if one of them created something that ended with its session, the record is deleted and
+    /// the next run starts with the first statement; [`BegunFile::remark`](super::BegunFile::remark) announces this.
+    /// To continue a migration that was being reverted, call [`revert`](Self::revert).
     ///
     /// # Errors
     ///
@@ -280,8 +280,8 @@ impl TenantMigrator {
         self.run(schemas, Job::ForgetDirty { whole: false }, &options).await
     }
 
-    /// Deletes the records of migrations that were begun outside a transaction and not run to their end, so that the
-    /// next run begins with their first statement: for schemas in which somebody has undone by hand what was done.
+    /// Deletes the records of migrations outside a transaction that have not completed, so that the next run starts
+    /// with their first statement: for schemas whose partial changes were undone by hand.
     ///
     /// # Errors
     ///
@@ -298,14 +298,13 @@ impl TenantMigrator {
         self.run(schemas, Job::ForgetDirty { whole: true }, &options).await
     }
 
-    /// Finds out what a run would do, with everything that stands in its way, and writes nothing: the dry
-    /// run, and the status.
+    /// Computes what a run would do and what blocks it, without writing anything: the dry run, and the status.
     ///
-    /// For all tenants the shared schema is looked at, too, where there are migrations of it.
+    /// For all tenants, the plan includes the shared schema if it has migrations.
     ///
     /// # Errors
     ///
-    /// When the tenants cannot be listed, or the database cannot be reached.
+    /// If the tenants cannot be listed or the database cannot be reached.
     ///
     /// # Cancel safety
     ///
@@ -343,7 +342,7 @@ impl TenantMigrator {
         Ok(plan.with_lint(lint).with_stray(stray))
     }
 
-    /// Compares schemas with the files, and looks closer at them.
+    /// Compares schemas with the files, and reads additional information.
     async fn statuses(
         &self,
         set: &Migrations,
@@ -419,13 +418,13 @@ impl TenantMigrator {
         set.as_ref().ok_or_else(none)
     }
 
-    /// Reads what is recorded in these schemas.
+    /// Reads the migration records of these schemas.
     async fn survey(&self, schemas: &Schemas) -> Result<Surveyed, Error> {
         let targets = targets_of(&self.fleet, schemas).await?;
         Ok(self.survey_of(targets).await?)
     }
 
-    /// Reads what is recorded in these schemas, and puts those aside in which the job must not run files.
+    /// Reads the migration records of these schemas, and sets aside those in which the job must not run files.
     async fn survey_for(
         &self,
         job: Job,
@@ -439,7 +438,7 @@ impl TenantMigrator {
         Ok(surveyed)
     }
 
-    /// Puts tenants' schemas aside that hold tables and have no records.
+    /// Sets aside tenants' schemas that hold tables but no records.
     pub(super) fn put_aside(
         &self,
         surveyed: &mut Surveyed,
@@ -449,13 +448,13 @@ impl TenantMigrator {
         let found = match schemas {
             Schemas::AllTenants if self.fleet.lookup().finds_schemas() => Found::ByName,
             Schemas::AllTenants | Schemas::Tenants(_) => Found::Listed,
-            // It holds the catalog, and whatever else an application has put there.
+            // It holds the catalog, and possibly other tables of the application.
             Schemas::Shared => return,
         };
         put_aside(surveyed, found, options.without_records);
     }
 
-    /// Reads what is recorded in the schemas of these.
+    /// Reads the migration records of these targets.
     pub(super) async fn survey_of(&self, targets: Vec<Target>) -> Result<Surveyed, Failure> {
         let sites: Vec<_> = targets.iter().filter_map(|target| target.site.as_ref().ok()).collect();
         let schemas: Vec<_> = sites.iter().map(|site| &site.schema).collect();
@@ -470,7 +469,7 @@ impl TenantMigrator {
         Ok(targets.into_iter().map(with_record).collect())
     }
 
-    /// Checks that there is a file of the version at which a job stops.
+    /// Checks that the target version of a job has a file.
     fn check_version(job: Job, set: &Migrations) -> Result<(), Error> {
         let to = match job {
             Job::Apply { to } | Job::Mark { to, .. } => to,
@@ -480,7 +479,7 @@ impl TenantMigrator {
         to.map_or(Ok(()), |version| set.check_version(version))
     }
 
-    /// Sees whether the job can be begun at all. Returns what is to be warned of.
+    /// Checks that the job can start. Returns the warnings.
     fn prepare(
         &self,
         job: Job,
@@ -497,7 +496,7 @@ impl TenantMigrator {
     }
 }
 
-/// Looks for what breaks a rule in the files, each according to what a job does with it in these schemas.
+/// Lints the files, each according to what the job does with it in these schemas.
 pub(super) fn look(
     of: Of,
     job: Job,
@@ -515,7 +514,7 @@ pub(super) fn look(
     set.look(of, &|version| scope.fate(version))
 }
 
-/// Makes an error of what keeps files from being run, and returns the warnings otherwise.
+/// Returns an error if findings block a run, and the warnings otherwise.
 fn refuse(report: LintReport, hint: &str) -> Result<LintReport, Error> {
     if report.is_success() {
         return Ok(report);
@@ -529,18 +528,18 @@ fn refuse(report: LintReport, hint: &str) -> Result<LintReport, Error> {
     })
 }
 
-/// Looks for what must not be in any of the files, all of which a new schema gets.
+/// Lints all files, because a new schema gets all of them.
 pub(crate) fn lint_all(of: Of, set: &Migrations) -> Result<(), Error> {
     let report = match of {
         Of::Tenant => set.check(),
         Of::Shared => set.check_shared(),
     };
-    // Nobody has looked which of them were applied somewhere.
+    // It is unknown which of them were already applied.
     let advice = report.advice();
     refuse(report, advice).map(drop)
 }
 
-/// Looks for what must not be in a file of SQL that is run in a transaction in one schema.
+/// Lints a SQL file that runs in a transaction in one schema.
 pub(crate) fn check_sql(
     site: &Site,
     name: &Arc<str>,

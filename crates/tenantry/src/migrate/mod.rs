@@ -1,8 +1,8 @@
-//! Migrations of the schemas of thousands of tenants.
+//! Migrations for the schemas of thousands of tenants.
 //!
-//! [`TenantManager::migrator`](crate::TenantManager::migrator) makes a [`TenantMigrator`];
-//! [`Migrations`] are the files, as sqlx knows them. A [`MigrationPlan`] says what would be done, a
-//! [`MigrateReport`] what was, each with every tenant in it.
+//! [`TenantManager::migrator`](crate::TenantManager::migrator) creates a [`TenantMigrator`]; [`Migrations`] are the
+//! files, in sqlx's format. A [`MigrationPlan`] lists what a run would do, a [`MigrateReport`] what it did, for every
+//! tenant.
 
 mod apply;
 mod baseline;

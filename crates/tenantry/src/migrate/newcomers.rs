@@ -1,4 +1,4 @@
-//! Tenants that an instance of the release before has made since all tenants were migrated.
+//! Tenants that an instance of the previous release has created since the last run over all tenants.
 
 use std::{
     collections::HashSet,
@@ -21,16 +21,16 @@ use super::{
 };
 use crate::{error::Error, fleet::Fleet, tenant::TenantId};
 
-/// How long those that are met gather before they are looked at together.
+/// How long newly discovered tenants are collected before they are checked together.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// How many are looked at together.
+/// The maximum number of tenants that are checked together.
 const TOGETHER: usize = 250;
 
-/// How many wait to be looked at. Those that come on top of that are looked at when they are met again.
+/// The maximum number of tenants in the queue. Tenants beyond that are checked when they are discovered again.
 const WAITING: usize = 10_000;
 
-/// What this process has done to all tenants, and those that it has met since.
+/// The last run over all tenants in this process, and the tenants discovered since.
 struct Newcomers {
     set: Migrations,
     options: MigrateOptions,
@@ -40,14 +40,14 @@ struct Newcomers {
 
 #[derive(Default)]
 struct Met {
-    /// Hashes of their ids: no other look is needed at these.
+    /// Hashes of their ids: these need not be checked again.
     seen: HashSet<u64>,
     waiting: Vec<TenantId>,
     is_attended: bool,
 }
 
 impl TenantMigrator {
-    /// Has each tenant that this process meets from now on looked at once, and migrated where it is behind.
+    /// Checks each tenant that this process discovers from now on once, and migrates it if it is behind.
     pub(super) fn attend_newcomers(
         &self,
         set: &Migrations,
@@ -87,7 +87,7 @@ impl Newcomers {
         }
     }
 
-    /// Looks at those that wait until there are none.
+    /// Checks the queued tenants until there are none.
     async fn attend(&self, migrator: &TenantMigrator) {
         loop {
             sleep(GATHER).await;
@@ -143,7 +143,7 @@ impl Newcomers {
         Ok(())
     }
 
-    /// Says whether a tenant lacks files and nothing else. One without any record may be none of ours.
+    /// Returns `true` if a tenant lacks files and has no other problem. A schema without any records may not be ours.
     fn is_behind(&self, recorded: &Recorded) -> bool {
         let (set, applied) = (&self.set, &recorded.applied);
         !applied.is_empty()

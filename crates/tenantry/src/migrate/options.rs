@@ -11,7 +11,7 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// How to migrate many tenants.
+/// Options for a migration run.
 ///
 /// # Examples
 ///
@@ -54,48 +54,48 @@ pub struct MigrateOptions {
 
 type OnProgress = dyn Fn(&Progress<'_>) + Send + Sync;
 
-/// What a tenant that fails means for the others.
+/// How the failure of a tenant affects the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// Nothing: they are migrated.
+    /// The other tenants are migrated.
     #[default]
     Continue,
-    /// No further one is begun; those that are under way are brought to their end.
+    /// No further tenant is started; those in progress are completed.
     Abort,
 }
 
-/// What to do about a tenant that somebody else is migrating.
+/// How to treat a tenant that another run has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WhenLocked {
-    /// See to the others first, then wait until it is free and do what is left to do.
+    /// Migrate the other tenants first, then wait for the lock and apply what is left.
     #[default]
     Wait,
-    /// Leave it alone, and say so.
+    /// Skip the tenant and report it.
     Skip,
 }
 
-/// How many files share a transaction.
+/// How files are grouped into transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TransactionPer {
-    /// Each file has one of its own: what was applied before a failure stays.
+    /// One transaction per file: files applied before a failure stay applied.
     #[default]
     File,
-    /// All that are pending in a tenant have one together: all of them are applied or none. A file that
-    /// cannot be in a transaction still is by itself, and what comes before it is committed first.
+    /// One transaction for all pending files of a tenant: all of them are applied or none. A file that cannot run in
+    /// a transaction runs separately, after the files before it are committed.
     Tenant,
 }
 
-/// What to do about a tenant's schema that holds tables and no migration records.
+/// How to treat a tenant's schema that holds tables but no migration records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WithoutRecords {
     /// Run nothing in it, and report it.
     #[default]
     Refuse,
-    /// Run the files over what is there, from the first one on.
+    /// Run the files over the existing tables, starting with the first.
     Migrate,
 }
 
@@ -124,29 +124,28 @@ impl Default for MigrateOptions {
 }
 
 impl MigrateOptions {
-    /// Sets how many tenants are migrated at a time, from 1 on. Default: 8.
+    /// Sets how many tenants are migrated concurrently. Minimum: 1. Default: 8.
     ///
-    /// Each takes one connection of the [budget](crate::PoolOptions::max_connections), so the budget is
-    /// the limit, and requests are served with what is left. Those that wait for a connection have their
-    /// turn between two tenants.
+    /// Each takes one connection of the [budget](crate::PoolOptions::max_connections), so the budget is the limit,
+    /// and requests are served with the rest. Requests that wait for a connection get their turn between two tenants.
     pub fn concurrency(mut self, tenants: usize) -> Self {
         self.concurrency = tenants;
         self
     }
 
-    /// Sets what a tenant that fails means for the others. Default: nothing.
+    /// Sets how the failure of a tenant affects the others. Default: [`Continue`](OnFailure::Continue).
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
         self.on_failure = on_failure;
         self
     }
 
-    /// Begins no further tenant once more than so many have failed. Default: no limit.
+    /// Stops starting tenants once more than this number have failed. Default: no limit.
     pub fn error_budget(mut self, failures: usize) -> Self {
         self.error_budget = Some(failures);
         self
     }
 
-    /// Migrates these tenants before all others, and none of the others unless all of these succeed.
+    /// Migrates these tenants first. The others are not started unless all of these succeed.
     pub fn canary<I>(mut self, tenants: I) -> Self
     where
         I: IntoIterator,
@@ -156,130 +155,130 @@ impl MigrateOptions {
         self
     }
 
-    /// Migrates in waves of so many tenants, from 1 on: each begins when the one before has ended within
-    /// the [error budget](Self::error_budget). Default: one wave.
+    /// Migrates in waves of this many tenants (minimum 1). A wave starts when the previous one has ended within the
+    /// [error budget](Self::error_budget). Default: a single wave.
     pub fn wave(mut self, tenants: usize) -> Self {
         self.wave = Some(tenants);
         self
     }
 
-    /// Sets what to do about a tenant that somebody else is migrating. Default: wait.
+    /// Sets how to treat a tenant that another run has locked. Default: [`Wait`](WhenLocked::Wait).
     ///
-    /// A run over all tenants that waits lets another one that is under way end first, for up to 30 s, and then
-    /// works beside it.
+    /// With `Wait`, a run over all tenants first waits up to 30 s for another such run to end, and then works
+    /// alongside it.
     pub fn when_locked(mut self, when_locked: WhenLocked) -> Self {
         self.when_locked = when_locked;
         self
     }
 
-    /// Sets how long a statement may wait for a lock. Default: 2 s.
+    /// Sets the lock timeout of statements. Default: 2 s.
     ///
-    /// Short, because everything that comes to a table waits behind a migration that waits for it. What
-    /// was refused is [tried again](Self::retry).
+    /// It is short because later statements queue behind the migration's lock request. A statement that times out is
+    /// [retried](Self::retry).
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
         self
     }
 
-    /// Sets how long a statement may wait for other transactions while nobody has to wait for it. Default: 1 h.
+    /// Sets the lock timeout of statements that wait for other transactions without blocking them. Default: 1 h.
     ///
-    /// It is the [lock timeout](Self::lock_timeout) of `create index concurrently`, `drop index concurrently`,
-    /// `reindex … concurrently` and `refresh materialized view concurrently` in files outside a transaction. They
-    /// wait until every transaction has ended that is older, such as a report or a backup, and reads and
-    /// writes go on meanwhile. What has waited for so long has failed, and the next run tries it again. A
-    /// `set lock_timeout` in the file itself goes before.
+    /// This is the [lock timeout](Self::lock_timeout) of `create index concurrently`, `drop index concurrently`,
+    /// `reindex … concurrently` and `refresh materialized view concurrently` in files outside a transaction. These
+    /// statements wait until every older transaction has ended, such as a report or a backup, while reads and writes
+    /// continue. A statement that times out has failed, and the next run retries it. A `set lock_timeout` in the file
+    /// takes precedence.
     pub fn concurrent_timeout(mut self, timeout: Duration) -> Self {
         self.concurrent_timeout = timeout;
         self
     }
 
-    /// Sets how long a statement of a file may take. Default: as long as it takes.
+    /// Sets the statement timeout for the files. Default: none.
     pub fn statement_timeout(mut self, timeout: Duration) -> Self {
         self.statement_timeout = Some(timeout);
         self
     }
 
-    /// Sets how often a tenant is tried again after a lock that was not to be had, a deadlock, a race with
-    /// another session on a shared object, a connection that was lost or could not be had. Default: 5 attempts,
-    /// from 250 ms on.
+    /// Sets how often a tenant is retried after a lock timeout, a deadlock, a race with another session on a shared
+    /// object, a lost connection, or a failed connect. Default: 5 attempts, starting with a delay of 250 ms.
     ///
-    /// After a deadlock or a race it is tried again after the other tenants, and the second time while no other
-    /// tenant of the run is being migrated.
+    /// After a deadlock or a race, the tenant is retried after the other tenants; the second time, no other tenant of
+    /// the run is migrated at the same time.
     ///
-    /// Nothing is applied twice by that: each attempt begins by looking what is recorded.
+    /// Nothing is applied twice: each attempt re-reads the migration records first.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Sets how many files share a transaction. Default: each has its own.
+    /// Sets how files are grouped into transactions. Default: one transaction per file.
     pub fn transaction(mut self, per: TransactionPer) -> Self {
         self.transaction = per;
         self
     }
 
-    /// Applies files up to this version. Default: all.
+    /// Applies files up to and including this version. Default: all.
     pub fn to(mut self, version: i64) -> Self {
         self.to = Some(version);
         self
     }
 
-    /// Applies files although later ones were applied before, as two branches of a project can bring
-    /// about. Default: `false`.
+    /// Applies files even if later ones were applied before, which happens when branches are merged. Default:
+    /// `false`.
     pub fn allow_out_of_order(mut self, allow: bool) -> Self {
         self.allow_out_of_order = allow;
         self
     }
 
-    /// Migrates although versions were applied that have no file. Default: `false`.
+    /// Migrates even if applied versions have no file. Default: `false`.
     pub fn ignore_missing(mut self, ignore: bool) -> Self {
         self.ignore_missing = ignore;
         self
     }
 
-    /// Sets what to do about a tenant's schema that holds tables and no migration records. Default: refuse.
+    /// Sets how to treat a tenant's schema that holds tables but no migration records. Default:
+    /// [`Refuse`](WithoutRecords::Refuse).
     ///
-    /// Such a schema was filled by another tool, or is not a tenant's: the first file would fail half-way, or add
-    /// its tables to somebody else's. It has [failed](super::FailureReason::NeedsBaseline) until
-    /// [`TenantMigrator::baseline`](super::TenantMigrator::baseline) records what it has. One that
-    /// [`SchemaDiscovery`](crate::SchemaDiscovery) found by its name, while other tenants have records, is reported
-    /// as [doubtful](super::Outcome::Doubtful) by a run over all tenants, and does not fail the run.
+    /// Such a schema was filled by another tool or does not belong to a tenant: the first file would fail half-way,
+    /// or add its tables to a foreign schema. It is reported as [failed](super::FailureReason::NeedsBaseline) until
+    /// [`TenantMigrator::baseline`](super::TenantMigrator::baseline) records its contents. If
+    /// [`SchemaDiscovery`](crate::SchemaDiscovery) found it by its name while other tenants have records, a run over
+    /// all tenants reports it as [doubtful](super::Outcome::Doubtful) and does not fail.
     ///
-    /// Set [`Migrate`](WithoutRecords::Migrate) where the first files can run over existing tables, such as
-    /// `create table if not exists`. A schema without tables is migrated in either case, and so is the shared one.
+    /// Set [`Migrate`](WithoutRecords::Migrate) if the first files can run over existing tables, such as
+    /// `create table if not exists`. A schema without tables is always migrated, and so is the shared one.
     pub fn without_records(mut self, without_records: WithoutRecords) -> Self {
         self.without_records = without_records;
         self
     }
 
-    /// Calls a closure whenever a tenant begins, a file is done, and a tenant ends.
+    /// Calls a closure whenever a tenant starts, a file is done, and a tenant ends.
     ///
-    /// It runs between the tenants, so it should be quick. A panic in it is logged and changes nothing.
+    /// It runs between the tenants, so it should be quick. A panic in it is logged and otherwise ignored.
     pub fn on_progress(mut self, progress: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(progress));
         self
     }
 
-    /// Begins no further tenant once this future ends, such as one that waits for SIGINT. What is under
-    /// way is brought to its end, and the rest is reported as not started.
+    /// Stops starting tenants once this future resolves, for example on SIGINT. Tenants in progress are completed,
+    /// and the rest is reported as not started.
     pub fn stop_when(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(signal.boxed().shared());
         self
     }
 
-    /// Options for a schema that somebody waits for: whatever waits for a lock or for other transactions is given
-    /// up after five times this long.
+    /// Options for a schema that a caller waits for: waiting for locks or for other transactions is limited to five
+    /// times this duration.
     pub(crate) fn within(lock_timeout: Duration) -> Self {
         let concurrent_timeout = lock_timeout.saturating_mul(5);
         Self { lock_timeout, concurrent_timeout, ..Self::default() }
     }
 
-    /// Says whether the run was told to stop.
+    /// Returns `true` if the run was told to stop.
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.clone().is_some_and(|stop| stop.now_or_never().is_some())
     }
 
-    /// Returns those for tenants that are migrated in passing: beside requests, and heard of by nobody.
+    /// Returns options for migrations in the background: alongside requests, and without progress reports.
     pub(super) fn in_background(self) -> Self {
         let defaults = Self::default();
         Self {

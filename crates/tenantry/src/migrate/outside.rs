@@ -1,7 +1,7 @@
-//! Runs a file that cannot be in a transaction, statement by statement, so that another run can go on with it.
+//! Runs a file that cannot run in a transaction, statement by statement, so that another run can resume it.
 //!
-//! What can be in a transaction shares it with the note that it has ended. What cannot is noted before, and what it
-//! has left half made is taken away before it is run again.
+//! A statement that can run in a transaction shares one with the record of its completion. For any other, the record
+//! is written first, and what it left half made is removed before it is run again.
 
 use std::{ops::Range, time::Duration};
 
@@ -25,37 +25,37 @@ pub(super) struct Outside<'a> {
     pub(super) script: Script<'a>,
     pub(super) way: Way,
     pub(super) options: &'a MigrateOptions,
-    /// What another run has left on record of it.
+    /// The record that another run has left.
     pub(super) begun: Option<&'a Begun>,
-    /// Whether the table of the records has to be made.
+    /// Whether the records table must be created.
     pub(super) create_table: bool,
-    /// What tells the statements that have ended from others, by their number.
+    /// Fingerprints of the completed statements, by their number.
     pub(super) prints: Vec<Print>,
 }
 
 /// A statement of the file.
 struct Part<'a> {
     index: usize,
-    /// Where it is in the file's text.
+    /// Its position in the file's text.
     place: &'a Range<usize>,
     kind: &'a Statement,
     doubt: Before,
 }
 
-/// How the session is set.
+/// The settings of the session.
 struct State {
-    /// Whether the file leaves it to us how long to wait for locks.
+    /// Whether the file leaves the lock timeout to us.
     limits_are_ours: bool,
-    /// The statement with which a transaction of the file's own has begun.
+    /// The statement that started the file's own transaction.
     transaction: Option<usize>,
 }
 
 impl Outside<'_> {
-    /// Runs what was not run yet.
+    /// Runs the statements that were not run yet.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, what is on record says where to go on.
+    /// If dropped, the record says where to continue.
     pub(super) async fn run(&self, lease: &mut Lease) -> Result<(), Failure> {
         let began = Instant::now();
         let text = self.script.text();
@@ -64,7 +64,7 @@ impl Outside<'_> {
             places.iter().map(|place| Statement::read(&text[place.clone()])).collect();
         let from = match self.begun {
             None => Resume { from: 0, doubt: Doubt::None },
-            // Who has planned this has looked whether it can go on.
+            // The planner has checked that it can be continued.
             Some(begun) => begun.resume(self.way, &kinds).ok_or_else(|| self.stuck(begun))?,
         };
         self.begin(lease).await?;
@@ -78,7 +78,7 @@ impl Outside<'_> {
             };
             let part = Part { index, place, kind, doubt };
             if index < from.from && !matches!(kind, Statement::Setting { .. }) {
-                // What came after it may have renamed or dropped it.
+                // A later statement may have renamed or dropped it.
                 let only_built = || kinds[index..from.from].iter().all(builds_index);
                 if from.doubt == Doubt::ByHand && only_built() {
                     let restored = self.restore(lease, &part, &state).await;
@@ -114,7 +114,7 @@ impl Outside<'_> {
         failure.or_at(self.script.sql.as_str(), self.script.body.start + place.start)
     }
 
-    /// Sets the limits, and notes that the file was begun.
+    /// Sets the timeouts, and records the start of the file.
     async fn begin(&self, lease: &mut Lease) -> Result<(), Failure> {
         let (schema, Script { file, .. }) = (self.schema, self.script);
         let mut sql = Sql::default();
@@ -159,14 +159,14 @@ impl Outside<'_> {
                 self.send(lease, part, sql, true).await
             }
             Statement::Fleeting => self.send(lease, part, Sql::default(), true).await,
-            // To run them once more does no harm.
+            // Running them again is harmless.
             Statement::Setting { .. } | Statement::Begin | Statement::End => {
                 self.send(lease, part, Sql::default(), false).await
             }
         }
     }
 
-    /// Says how long to wait for locks, and notes that the statement is begun.
+    /// Sets the lock timeout, and records the start of the statement.
     async fn prepare(
         &self,
         lease: &mut Lease,
@@ -175,14 +175,14 @@ impl Outside<'_> {
     ) -> Result<(), Failure> {
         let mut sql = Sql::default();
         limit(&mut sql, part, state, self.options.concurrent_timeout);
-        // What is in doubt is noted already, and when that was tells what was made since.
+        // A statement in doubt is already recorded, and the time of that record shows what was created since.
         if part.doubt != Before::SinceRecord {
             self.note(&mut sql, part.index, Next::Begun);
         }
         execute(lease, sql).await
     }
 
-    /// Runs what works in several transactions, unless all of it was done before.
+    /// Runs a statement that works in several transactions, unless it is already completely done.
     async fn run_concurrent(
         &self,
         lease: &mut Lease,
@@ -195,7 +195,7 @@ impl Outside<'_> {
             let sent = self.send(lease, part, Sql::default(), false).await;
             let waited_long = began.elapsed() >= self.options.concurrent_timeout;
             sent.map_err(|failure| match failure.reason {
-                // It has had all the time that there is.
+                // It has used the full timeout.
                 FailureReason::LockTimeout if concurrent.blocks_nobody() && waited_long => {
                     failure.for_good()
                 }
@@ -210,8 +210,8 @@ impl Outside<'_> {
         Ok(cured)
     }
 
-    /// Builds an index again that was dropped since its statement has ended: whoever has seen to a failure by hand
-    /// may have taken back more than what had failed. The record goes on saying where the file has failed.
+    /// Rebuilds an index that was dropped after its statement completed: repairing a failure by hand can revert more
+    /// than the failed part. The record still says where the file failed.
     async fn restore(
         &self,
         lease: &mut Lease,
@@ -239,7 +239,7 @@ impl Outside<'_> {
         Remains { schema: self.schema, record, patience }
     }
 
-    /// Sends a statement after what `sql` has; together with the note that it has ended, if that is wanted.
+    /// Sends a statement after the text in `sql`, optionally together with the record of its completion.
     async fn send(
         &self,
         lease: &mut Lease,
@@ -258,7 +258,7 @@ impl Outside<'_> {
         sent.map_err(|failure| self.script.blame(failure, &sql, before, part.place.start))
     }
 
-    /// Notes that a statement has ended.
+    /// Records the completion of a statement.
     async fn note_part(
         &self,
         lease: &mut Lease,
@@ -282,8 +282,8 @@ impl Outside<'_> {
         Stage { way: self.way, ended, next, print }
     }
 
-    /// Notes why a statement has failed, and whether another run may go on with it. When nothing was done at
-    /// all, nothing stays on record.
+    /// Records why a statement failed, and whether another run can continue. If nothing was done at all, the record
+    /// is removed.
     async fn note_failure(
         &self,
         lease: &mut Lease,
@@ -298,7 +298,7 @@ impl Outside<'_> {
             return failure;
         }
         if state.transaction.is_some() {
-            // When it cannot be ended, nothing can be recorded either.
+            // If the transaction cannot be ended, nothing can be recorded either.
             execute(lease, Sql::new("rollback")).await.ok();
         }
         let mut sql = Sql::default();
@@ -308,7 +308,7 @@ impl Outside<'_> {
             || match part.kind {
                 Statement::Concurrent(concurrent) => {
                     let found = self.remains().half_made(lease, concurrent).await;
-                    // When that cannot be told, something may be there.
+                    // If that cannot be determined, something may be left.
                     let is_whole = matches!(found, Ok(None));
                     left = found.ok().flatten();
                     is_whole
@@ -327,7 +327,7 @@ impl Outside<'_> {
                 _ => Next::Failed,
             };
             let description = match self.begun {
-                // What has failed first is kept until it is done.
+                // The first failure is kept until the file is done.
                 Some(begun) if begun.has_note(index, &file.description) => {
                     begun.description.clone()
                 }
@@ -347,7 +347,7 @@ impl Outside<'_> {
                 "why a migration has failed could not be recorded"
             );
         }
-        // Nobody knows how much of it was done.
+        // Its progress is unknown.
         let unknown = !is_whole && *part.kind == Statement::Other;
         let failure = if unknown { failure.for_good() } else { failure };
         match left.filter(|_| !failure.is_of_circumstances()) {
@@ -364,7 +364,7 @@ impl Outside<'_> {
         }
     }
 
-    /// Takes back the note that the file was begun.
+    /// Removes the record of the file's start.
     fn take_back(&self, sql: &mut Sql) {
         let Script { file, .. } = self.script;
         match self.way {
@@ -380,8 +380,8 @@ impl Outside<'_> {
             .in_file(file.version, name)
     }
 
-    /// Checks that names are still looked up in the schema: between two statements anybody can drop or rename
-    /// it, and what comes next would be about another one.
+    /// Checks that names are still resolved in the schema: between two statements another session can drop or rename
+    /// it, and the next statement would then affect another schema.
     async fn check_schema(&self, lease: &mut Lease) -> Result<(), Failure> {
         let current = "select pg_catalog.current_schema()::pg_catalog.text";
         let row = run(lease, async |conn| sqlx::raw_sql(current).fetch_one(conn).await).await?;
@@ -393,7 +393,8 @@ impl Outside<'_> {
     }
 }
 
-/// Checks that no index is invalid which a file builds concurrently: it is about to be recorded without being run.
+/// Checks that no index which a file builds concurrently is invalid: the file is about to be recorded without being
+/// run.
 pub(super) async fn check_built(
     lease: &mut Lease,
     schema: &Ident,
@@ -416,7 +417,7 @@ pub(super) async fn check_built(
     Ok(())
 }
 
-/// How long a note is at most, in characters.
+/// The maximum length of a note, in characters.
 const LONGEST_NOTE: usize = 500;
 
 fn note_of(failure: &Failure, left: Option<&str>, index: usize, statements: usize) -> String {
@@ -447,7 +448,7 @@ async fn execute_str(lease: &mut Lease, sql: SqlStr) -> Result<(), Failure> {
     run(lease, async |conn| conn.execute(sqlx::raw_sql(sql)).await.map(drop)).await
 }
 
-/// Says how long a statement waits that blocks nobody meanwhile, unless the file says so itself.
+/// Sets the lock timeout of a statement that blocks no others while it waits, unless the file sets it.
 fn limit(sql: &mut Sql, part: &Part<'_>, state: &State, patience: Duration) {
     if state.limits_are_ours && part.kind.blocks_nobody() {
         limit_locks(sql, "set ", patience);

@@ -1,4 +1,4 @@
-//! What is to be done in a schema: the files compared with what is recorded there.
+//! Compares the files with a schema's migration records and plans what to do.
 
 use std::fmt;
 
@@ -12,33 +12,33 @@ use super::{
     stage::{Begun, Stage, Way},
 };
 
-/// What is recorded of one migration in a schema.
+/// The record of one migration in a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Applied {
     pub(super) version: i64,
-    /// Whether it was run to its end.
+    /// Whether it has completed.
     pub(super) success: bool,
     pub(super) checksum: Vec<u8>,
-    /// How far it has come, when it was not and that was looked for.
+    /// Its progress, if it has not completed and the progress was read.
     pub(super) begun: Option<Begun>,
 }
 
-/// What is wanted of the schemas.
+/// The task of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {
-    /// Run what was not run yet, up to this version.
+    /// Run the files that were not run yet, up to this version.
     Apply { to: Option<i64> },
-    /// Take back what is above this version.
+    /// Revert everything above this version.
     Revert { to: i64 },
     /// Record the files up to this version as applied, without running them.
     Mark {
         to: Option<i64>,
-        /// Only where nothing is on record.
+        /// Only if there are no records.
         only_first: bool,
     },
     /// Delete the records of migrations that have no file.
     ForgetOrphans,
-    /// Forget that migrations have failed which were not run to their end, or that they were begun at all.
+    /// Clear the failures of migrations that have not completed, or delete their records.
     ForgetDirty { whole: bool },
 }
 
@@ -53,7 +53,7 @@ impl Job {
         }
     }
 
-    /// Returns what has come of a schema in which all of it was done.
+    /// Returns the outcome of a schema in which everything was done.
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Apply { .. } => Outcome::Migrated,
@@ -64,29 +64,29 @@ impl Job {
     }
 }
 
-/// What is put up with.
+/// Problems that are tolerated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Leniency {
     pub(super) out_of_order: bool,
     pub(super) missing: bool,
 }
 
-/// One thing to do.
+/// A single step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) action: Action,
     pub(super) version: i64,
-    /// What stays on record of what is forgotten.
+    /// The record that remains after clearing a failure.
     pub(super) kept: Kept,
 }
 
-/// What stays on record of a file that was begun and not run to its end, when it is forgotten that it has failed.
+/// What remains of the record of an unfinished file after its failure is cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
     Nothing,
-    /// How far it counts as run.
+    /// The progress that remains recorded.
     Stage(Stage),
-    /// All of it: a run goes on with the file in any case.
+    /// All of it: a run continues the file in any case.
     All,
 }
 
@@ -102,18 +102,18 @@ pub enum Action {
     Reverted,
     /// It was recorded as applied without being run.
     Marked,
-    /// Its record was deleted; or it was forgotten that it had failed, so that the next run goes on with it.
+    /// Its record was deleted; or its failure was cleared, so that the next run continues it.
     Forgotten,
 }
 
-/// Why a schema cannot be migrated as it is.
+/// A reason why a schema cannot be migrated in its current state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "problem", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Problem {
-    /// A migration was begun and not run to its end, outside a transaction. [`begun`] says which statement has
-    /// failed, and whether the next run goes on with it.
+    /// A migration outside a transaction was started and has not completed. [`begun`] says which statement failed,
+    /// and whether the next run continues it.
     ///
     /// [`begun`]: super::SchemaStatus::begun
     Dirty {
@@ -125,19 +125,19 @@ pub enum Problem {
         /// Its version.
         version: i64,
     },
-    /// A migration was applied that has no file.
+    /// An applied migration has no file.
     MissingFile {
         /// Its version.
         version: i64,
     },
-    /// A file was not applied, and one that comes after it was.
+    /// A file was not applied, although a later one was.
     OutOfOrder {
         /// Its version.
         version: i64,
         /// The latest version that was applied.
         after: i64,
     },
-    /// There is no way back of a migration.
+    /// A migration cannot be reverted.
     Irreversible {
         /// Its version.
         version: i64,
@@ -188,7 +188,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Finds everything that keeps a schema from being migrated, the worst first.
+/// Finds everything that prevents a schema from being migrated, the worst first.
 pub(super) fn problems(set: &Migrations, applied: &[Applied], lenient: Leniency) -> Vec<Problem> {
     let mut found = Vec::new();
     let versions = |found: &mut Vec<Problem>, problem: &dyn Fn(&Applied) -> Option<Problem>| {
@@ -222,7 +222,7 @@ pub(super) fn pending<'a>(
     set.files().iter().filter(|file| row_of(applied, file.version).is_none())
 }
 
-/// Returns what is sent of a file in a direction, when that is outside a transaction.
+/// Returns the text of a file for a direction, if it runs outside a transaction.
 fn text_outside(file: &MigrationFile, way: Way) -> Option<&str> {
     let (sql, body, transactional) = match (way, &file.down) {
         (Way::Up, _) => (&file.sql, &file.body, file.transactional),
@@ -232,21 +232,21 @@ fn text_outside(file: &MigrationFile, way: Way) -> Option<&str> {
     sql.as_str().get(body.clone()).filter(|_| !transactional)
 }
 
-/// Says whether a run may go on with a file that was begun outside a transaction and not run to its end.
+/// Returns `true` if a run can continue an unfinished file outside a transaction.
 pub(super) fn goes_on(set: &Migrations, row: &Applied, way: Way) -> bool {
     let file = set.file(row.version).filter(|file| file.checksum.is(&row.checksum));
     let text = file.and_then(|file| text_outside(file, way));
     let (Some(begun), Some(text)) = (&row.begun, text) else { return false };
     let read = statements(text).into_iter().map(|place| Statement::read(&text[place]));
-    // The checksum is that of the way up.
+    // The checksum is that of the up file.
     let is_it = way == Way::Up || begun.is_of(text);
     is_it && begun.resume(way, &read.collect::<Vec<_>>()).is_some()
 }
 
-/// Returns what stays on record of a file when it is forgotten that it has failed.
+/// Returns what remains of a file's record after its failure is cleared.
 fn kept(set: &Migrations, row: &Applied) -> Kept {
     match goes_on(set, row, Way::Up) || goes_on(set, row, Way::Down) {
-        // What was made since the record was written is told by the record's age.
+        // The age of the record shows what was created since.
         true => Kept::All,
         false => seen_to(set, row).map_or(Kept::Nothing, Kept::Stage),
     }
@@ -258,8 +258,7 @@ fn seen_to(set: &Migrations, row: &Applied) -> Option<Stage> {
     begun.seen_to(text_outside(file, begun.stage()?.way)?, is_edited)
 }
 
-/// Says what has come of a file that was begun and not run to its end, and what forgetting that comes to, where it
-/// is not to go on.
+/// Describes the progress of an unfinished file, and the effect of clearing its failure if a run cannot continue it.
 pub(super) fn remark(set: &Migrations, row: &Applied) -> Option<String> {
     let file = set.file(row.version);
     let remark = row.begun.as_ref()?.remark(file.map_or("", |file| &file.description));
@@ -275,7 +274,7 @@ pub(super) fn remark(set: &Migrations, row: &Applied) -> Option<String> {
     })
 }
 
-/// Returns what a job comes to in a schema.
+/// Returns the steps of a job in a schema.
 pub(super) fn steps(
     job: Job,
     set: &Migrations,
@@ -289,7 +288,7 @@ pub(super) fn steps(
             if let Some(problem) = problems(set, applied, lenient).into_iter().next() {
                 return Err(problem);
             }
-            // Whatever was begun and not done can be gone on with.
+            // Any unfinished file can be continued.
             let files = set.files().iter().filter(|file| {
                 let row = row_of(applied, file.version);
                 reaches(to, file.version) && row.is_none_or(|row| !row.success)
@@ -324,8 +323,8 @@ pub(super) fn steps(
     }
 }
 
-/// Returns `true` if what is recorded since leaves nothing to do for somebody who was to apply these versions, in
-/// ascending order: `since` holds what is recorded from the first of them on.
+/// Returns `true` if the newer records leave nothing to do for a worker that was to apply these versions, in
+/// ascending order: `since` contains the records starting with the first of them.
 pub(super) fn were_applied(
     set: &Migrations,
     versions: &[i64],
@@ -356,7 +355,7 @@ fn reaches(to: Option<i64>, version: i64) -> bool {
     to.is_none_or(|to| version <= to)
 }
 
-/// Rows are in the order of their versions.
+/// Rows are ordered by version.
 fn row_of(applied: &[Applied], version: i64) -> Option<&Applied> {
     applied.binary_search_by_key(&version, |row| row.version).ok().map(|index| &applied[index])
 }

@@ -1,4 +1,4 @@
-//! Gives those who work on the tables of schemas their rights, where that was not done yet.
+//! Grants the privileges on a schema's tables to the roles that work on them, unless this was done before.
 
 use sqlx::{Executor, PgConnection, Row};
 
@@ -15,9 +15,8 @@ use crate::{
     tenant::Ident,
 };
 
-/// Gives a role its rights before files are run, so that what they make is covered by its default
-/// privileges, and what they revoke stays revoked. The table of the records is made before that: it is
-/// nobody's but its owner's.
+/// Grants a role its privileges before files are run, so that default privileges cover the objects they create, and
+/// privileges they revoke stay revoked. The records table is created before that: only its owner has access.
 pub(super) async fn prepare(
     lease: &mut Lease,
     schema: &Ident,
@@ -27,7 +26,7 @@ pub(super) async fn prepare(
     let mut sql = Sql::default();
     if presence != Presence::Table {
         tracking::create(&mut sql, schema);
-        // The schema may have default privileges already.
+        // The schema can already have default privileges.
         keep_to_owner(&mut sql, schema, "_sqlx_migrations");
     }
     grant(&mut sql, schema, role);
@@ -37,10 +36,10 @@ pub(super) async fn prepare(
     .await
 }
 
-/// Gives all those their rights who lack them because nothing was to be run in their schemas, such as a
-/// role that was put on record after the tenant was created. Who lacks them is one statement for all.
+/// Grants the privileges to roles that lack them because their schemas had no pending files, such as a role that was
+/// set after the tenant was created. One statement finds them all.
 ///
-/// What does not work is logged: the schemas are up to date all the same.
+/// Errors are logged: the schemas are up to date nevertheless.
 pub(super) async fn catch_up(fleet: &Fleet, sites: &[Site]) {
     let mut named = Vec::new();
     for site in sites {
@@ -79,15 +78,14 @@ fn failed(site: &Site, error: &Error) {
     );
 }
 
-/// What was found out about a role in a schema.
+/// The state of a role in a schema.
 struct Found {
     place: usize,
     /// Whether it was not given its rights yet.
     lacks: bool,
-    /// Whether it can put something into the schema, or onto the table of the records, that the next
-    /// migration runs.
+    /// Whether the role can add objects to the schema, or to the records table, that the next migration would run.
     plants: bool,
-    /// Whether there is no such role.
+    /// Whether the role does not exist.
     missing: bool,
 }
 
@@ -99,7 +97,7 @@ fn lacking<'a>(
     lacking.filter_map(|found| named.get(found.place)).map(|(site, role)| (*site, role))
 }
 
-/// How many schemas a warning names.
+/// The maximum number of schemas named in a warning.
 const NAMED: usize = 5;
 
 fn warn(named: &[(&Site, Ident)], found: &[Found]) {
@@ -163,7 +161,7 @@ async fn look(conn: &mut PgConnection, named: &[(&Site, Ident)]) -> sqlx::Result
     rows.iter().map(found).collect()
 }
 
-/// Gives a role its rights, unless somebody is migrating the schema, who does the same.
+/// Grants a role its privileges, unless a migration run has locked the schema and does the same.
 async fn grant_alone(conn: &mut PgConnection, schema: &Ident, role: &Ident) -> sqlx::Result<()> {
     let mut sql = Sql::new("select ");
     try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", schema);

@@ -1,4 +1,4 @@
-//! Finds what a statement has left half made that works in several transactions, and takes it away.
+//! Finds and removes what a statement that works in several transactions has left half made.
 
 use std::time::Duration;
 
@@ -13,37 +13,37 @@ use super::{
 };
 use crate::{pool::Lease, sql::Sql, tenant::Ident};
 
-/// What is known of a statement before it is run.
+/// What is known about a statement before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
-    /// It was not run yet.
+    /// It has not run yet.
     NotRun,
-    /// It may have been run since the record was last written.
+    /// It may have run since the record was last written.
     SinceRecord,
-    /// It may have been run at any time.
+    /// It may have run at any time.
     AnyTime,
 }
 
-/// Where and how remains are looked for.
+/// Where and how to look for remains.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Remains<'a> {
     pub(super) schema: &'a Ident,
     /// The version of the file, where it is on record.
     pub(super) record: Option<i64>,
-    /// How long to wait for somebody who is building just now.
+    /// How long to wait for another session that is building the index.
     pub(super) patience: Duration,
 }
 
-/// What is to be done after remains were looked for.
+/// How to proceed after looking for remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cured {
     /// The statement can be run.
     Ready,
-    /// There is nothing left to run: it has done everything.
+    /// The statement is already completely done.
     Done,
 }
 
-/// An index that a statement may have made.
+/// An index that a statement may have created.
 #[derive(Debug)]
 struct Index {
     schema: Ident,
@@ -51,26 +51,26 @@ struct Index {
     is_valid: bool,
     /// Whether it was made after the record was last written.
     is_new: bool,
-    /// Whether somebody else is building it, or another on its table.
+    /// Whether another session is building it, or another index on its table.
     in_work: bool,
     table: String,
     columns: Vec<Option<String>>,
     is_unique: bool,
     method: String,
     is_partial: bool,
-    /// Whether it is of the statement's table, and has not only the name that the statement gives.
+    /// Whether it is on the statement's table, and does not just have the statement's index name.
     is_of_table: bool,
 }
 
-/// How long until the next look whether somebody has ended who is building.
+/// The interval for checking whether the other session has finished building.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Remains<'_> {
-    /// Takes away what a statement has left half made, so that it can be run.
+    /// Removes what a statement has left half made, so that it can run again.
     ///
     /// # Cancel safety
     ///
-    /// Safe: what was not taken away is found the next time.
+    /// Safe: anything not yet removed is found the next time.
     pub(super) async fn cure(
         &self,
         lease: &mut Lease,
@@ -84,13 +84,13 @@ impl Remains<'_> {
                     index.is_valid
                         && index.may_be(made)
                         && match before {
-                            // Somebody else has built one like it, which is ours only by its name.
+                            // Another session has built a similar index, which is ours only if the names match.
                             Before::NotRun => waited && made.name.is_some(),
                             Before::SinceRecord => waited || index.is_new,
                             Before::AnyTime => made.is_known(),
                         }
                 });
-                // What exists is passed over by the statement itself.
+                // The statement itself skips an existing object.
                 let is_done = is_done && !made.if_not_exists;
                 Ok(if is_done { Cured::Done } else { Cured::Ready })
             }
@@ -117,7 +117,7 @@ impl Remains<'_> {
         }
     }
 
-    /// Says whether an index that a statement has built under its own name is not there.
+    /// Returns `true` if an index that a statement has built under an explicit name is missing.
     pub(super) async fn lacks(
         &self,
         lease: &mut Lease,
@@ -129,7 +129,7 @@ impl Remains<'_> {
         Ok(self.find(lease, statement).await?.is_empty())
     }
 
-    /// Checks that an index is not there, or can be used.
+    /// Checks that an index is valid or does not exist.
     pub(super) async fn check(
         &self,
         lease: &mut Lease,
@@ -144,7 +144,7 @@ impl Remains<'_> {
         }
     }
 
-    /// Returns what a statement that has failed has left half made.
+    /// Returns what a failed statement has left half made.
     pub(super) async fn half_made(
         &self,
         lease: &mut Lease,
@@ -166,8 +166,8 @@ impl Remains<'_> {
         }))
     }
 
-    /// Drops the invalid ones among the indexes that a statement has made. Returns the valid ones, and whether
-    /// somebody else was waited for who has been building.
+    /// Drops the invalid indexes that a statement has created. Returns the valid ones, and whether it had to wait for
+    /// another session that was building.
     async fn drop_invalid(
         &self,
         lease: &mut Lease,
@@ -187,7 +187,7 @@ impl Remains<'_> {
                 sleep(LOOK_AGAIN).await;
                 continue;
             }
-            // What is invalid in a snapshot may have been completed before its builder was looked for.
+            // An index that is invalid in a snapshot may have been completed before its builder was looked for.
             let seen_before = seen.replace(invalid.len());
             if seen_before.is_none() && !invalid.is_empty() {
                 continue;
@@ -206,7 +206,7 @@ impl Remains<'_> {
         }
     }
 
-    /// Finds the indexes that a statement may have made, or was to drop.
+    /// Finds the indexes that a statement may have created, or was to drop.
     async fn find(&self, lease: &mut Lease, statement: &Concurrent) -> Result<Vec<Index>, Failure> {
         let mut sql = Sql::new(
             "select n.nspname::pg_catalog.text, c.relname::pg_catalog.text, \
@@ -266,7 +266,7 @@ impl Remains<'_> {
         let rows = rows.await?;
         let mut found = Vec::new();
         for row in &rows {
-            // The names are the server's own: they cannot be too long.
+            // The names come from the server, so they are not too long.
             found.extend(Index::from_row(row).map_err(Failure::from)?);
         }
         if let Concurrent::CreateIndex(made) = statement
@@ -278,8 +278,8 @@ impl Remains<'_> {
     }
 }
 
-/// Appends which indexes `create index concurrently` may have made; without a name, those of its table. The one of
-/// its name may be of another table.
+/// Appends a condition for the indexes that `create index concurrently` may have created; without a name, those of
+/// its table. The index of its name can be on another table.
 fn made_by(sql: &mut Sql, made: &NewIndex) {
     let Some(name) = &made.name else {
         regclass(sql.text("i.indrelid operator(pg_catalog.=) "), &made.table);
@@ -293,18 +293,18 @@ fn made_by(sql: &mut Sql, made: &NewIndex) {
     regclass(sql, &made.table).text(")");
 }
 
-/// What is left at least of a table's name in that of an index for which PostgreSQL has chosen it, in bytes.
+/// The minimum part of a table's name that remains in an index name chosen by PostgreSQL, in bytes.
 const KEPT: usize = 28;
 
 impl NewIndex {
-    /// Says whether what is known of it tells it from every other index that a file may make. Neither of expressions
-    /// nor of the rows that it is of more is known than that there are some.
+    /// Returns `true` if its known properties distinguish it from every other index that a file can create.
+    /// Expressions and conditions are only known to exist.
     fn is_known(&self) -> bool {
         self.name.is_some() || !self.is_partial && self.columns.iter().all(Option::is_some)
     }
 }
 
-/// Appends which invalid indexes `reindex concurrently` may have left.
+/// Appends a condition for the invalid indexes that `reindex concurrently` may have left.
 fn made_anew_by(sql: &mut Sql, reindexed: &Reindexed) {
     sql.text("not i.indisvalid and c.relname operator(pg_catalog.~) '_cc(new|old)[0-9]*$'");
     match reindexed {
@@ -349,7 +349,7 @@ fn with_partitions(sql: &mut Sql, name: &Name) {
     regclass(sql, name).text(") p");
 }
 
-/// Appends what finds a relation by its name along the search path, as the statement does.
+/// Appends an expression that finds a relation by its name along the search path, as the statement does.
 fn regclass<'s>(sql: &'s mut Sql, name: &Name) -> &'s mut Sql {
     sql.text("pg_catalog.to_regclass(").literal(&name.to_string()).text(")")
 }
@@ -380,7 +380,7 @@ impl Index {
         }))
     }
 
-    /// Makes the failure of a statement that would pass this index of another table over, or be refused for it.
+    /// Creates the failure of a statement that would skip this index of another table, or be refused because of it.
     fn in_the_way(&self, made: &NewIndex) -> Failure {
         let Self { name, table, .. } = self;
         let message = format!(
@@ -391,14 +391,14 @@ impl Index {
         Failure::new(FailureReason::InvalidIndex, message)
     }
 
-    /// Says whether it is what a statement makes, as far as that can be told.
+    /// Returns `true` if it can be the index that a statement creates, as far as this can be determined.
     fn may_be(&self, made: &NewIndex) -> bool {
         self.columns == made.columns
             && (self.is_unique, self.is_partial) == (made.is_unique, made.is_partial)
             && self.method == made.method
     }
 
-    /// Says whether PostgreSQL may have chosen its name: `orders_total_idx`, `orders_total_idx1`.
+    /// Returns `true` if PostgreSQL may have chosen its name: `orders_total_idx`, `orders_total_idx1`.
     fn has_chosen_name(&self) -> bool {
         let (name, table) = (self.name.as_str(), self.table.as_str());
         let kept = (0..=KEPT.min(table.len())).rev().find(|end| table.is_char_boundary(*end));
@@ -410,7 +410,7 @@ impl Index {
         let mut sql = Sql::new("drop index concurrently if exists ");
         sql.ident(&self.schema).text(".").ident(&self.name);
         match execute(lease, sql).await {
-            // What `reindex` leaves of the index of large values can be dropped by a superuser alone.
+            // Only a superuser can drop what `reindex` leaves of a TOAST index.
             Err(failure)
                 if failure.sqlstate.as_deref() == Some("42501")
                     && self.schema.as_str() == "pg_toast" =>
@@ -471,7 +471,7 @@ async fn detaching(
     Ok(Some(Attached { table, partition, pending }))
 }
 
-/// Appends what drops a constraint that is not valid and would be in the way of one of its name, if there is one.
+/// Appends statements that drop an invalid constraint of this name, if there is one.
 pub(super) async fn drop_not_valid(
     lease: &mut Lease,
     constraint: &Constraint,
@@ -495,7 +495,7 @@ pub(super) async fn drop_not_valid(
     Ok(())
 }
 
-/// Reads two names, which are the server's own.
+/// Reads two names, which come from the server.
 fn names(row: &PgRow, column: usize) -> Result<Option<[Ident; 2]>, Failure> {
     let name = |column| row.try_get::<String, _>(column).map_err(Failure::from);
     let (first, second) = (Ident::parse(&name(column)?), Ident::parse(&name(column + 1)?));

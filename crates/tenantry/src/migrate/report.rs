@@ -1,4 +1,4 @@
-//! What has come of migrating, and what would come of it.
+//! Results of migration runs, and plans.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,51 +12,51 @@ use crate::{
     table::Table,
 };
 
-/// What has come of an operation on the schemas of many tenants, with every tenant in it.
+/// Result of an operation on the schemas of many tenants, for every tenant.
 ///
-/// As text it is a summary, with a table of those that were not seen to.
+/// `Display` writes a summary, with a table of the unfinished tenants.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says which tenants were not migrated; `into_result` makes them an error"]
 pub struct MigrateReport {
-    /// How it has ended.
+    /// How the operation ended.
     pub end: End,
-    /// Tenants that there are, or that were named; one that was named twice counts once.
+    /// Tenants in total; a tenant that was named twice counts once.
     pub total: usize,
-    /// Tenants in which files were applied, to the end.
+    /// Tenants in which all pending files were applied.
     pub migrated: usize,
-    /// Tenants in which migrations were taken back, to the end.
+    /// Tenants in which all requested migrations were reverted.
     pub reverted: usize,
     /// Tenants in which files were recorded as applied without being run.
     pub marked: usize,
-    /// Tenants in which records were deleted, or the failures in them.
+    /// Tenants in which records were deleted, or failures cleared.
     pub forgotten: usize,
-    /// Tenants in which nothing was to be done.
+    /// Tenants without pending work.
     pub up_to_date: usize,
-    /// Tenants that failed. What was done before the failure is in their files.
+    /// Tenants that failed. Their `files` list what was done before the failure.
     pub failed: usize,
-    /// Tenants that were left to somebody else, who is migrating them.
+    /// Tenants that were skipped because another run has locked them.
     pub skipped: usize,
-    /// Tenants that were not begun.
+    /// Tenants that were not started.
     pub not_started: usize,
-    /// Schemas that may not be tenants', in which nothing was run: they hold tables and no migration records, while
-    /// other tenants have records.
+    /// Schemas that may not belong to tenants and in which nothing was run: they hold tables but no migration
+    /// records, while other tenants have records.
     pub doubtful: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// The shared schema, where it was part of it.
+    /// The shared schema, if it was included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared: Option<TenantMigration>,
-    /// Every tenant, in the order of the catalog, or in which they were named.
+    /// Every tenant, in the order of the catalog or of their names in the call.
     pub tenants: Vec<TenantMigration>,
-    /// What the files are warned of.
+    /// Warnings about the files.
     #[serde(skip_serializing_if = "LintReport::is_empty")]
     pub lint: LintReport,
-    /// What a tenant has become in which all was done.
+    /// The outcome of a tenant in which everything was done.
     #[serde(skip)]
     aim: Aim,
 }
@@ -71,30 +71,30 @@ pub(super) enum Aim {
     Forget,
 }
 
-/// How an operation on many tenants has ended.
+/// How an operation on many tenants ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum End {
-    /// Every tenant was seen to, or has failed.
+    /// Every tenant was processed, or failed.
     Completed,
-    /// The shared schema has failed, so no tenant was begun.
+    /// The shared schema failed, so no tenant was started.
     SharedFailed,
-    /// A tenant of those that go first has failed, so none of the others was begun.
+    /// A canary failed, so none of the other tenants was started.
     CanaryFailed,
-    /// A tenant has failed, and that was to stop the others.
+    /// A tenant failed, and the run was configured to stop then.
     Aborted,
-    /// More tenants have failed than the error budget allows.
+    /// More tenants failed than the error budget allows.
     OverBudget,
-    /// The database takes no changes: it is a standby, or set to be read only.
+    /// The database is read-only: it is a standby, or configured as read-only.
     ReadOnly,
-    /// It was told to stop.
+    /// The run was told to stop.
     Stopped,
 }
 
 impl End {
-    /// Returns it in snake case, as JSON names it.
+    /// Returns the snake-case name that JSON uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl End {
     }
 }
 
-/// What has come of one tenant, or of the shared schema.
+/// Result for one tenant, or for the shared schema.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -117,49 +117,49 @@ impl End {
 pub struct TenantMigration {
     /// The tenant, as it was named; `None` for the shared schema.
     pub tenant_id: Option<Arc<str>>,
-    /// Its schema, where that is known.
+    /// Its schema, if it is known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
-    /// What came of it.
+    /// The outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// What was done, in this order. It has lasted, whatever came afterwards.
+    /// What was done, in this order. It is durable, regardless of later failures.
     pub files: Vec<FileDone>,
-    /// How often it was tried; 0 when there was no need to.
+    /// The number of attempts; 0 if none was necessary.
     pub attempts: u32,
-    /// How long it took, with the time that it waited for others.
+    /// How long it took, including waits for other runs.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
-/// What came of a tenant.
+/// Outcome for a tenant.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Every file that was to be applied was applied.
+    /// Every pending file was applied.
     Migrated,
-    /// Every migration that was to be taken back was taken back.
+    /// Every requested migration was reverted.
     Reverted,
     /// Files were recorded as applied, and not run.
     Marked,
-    /// Records were deleted, or the failures in them.
+    /// Records were deleted, or failures cleared.
     Forgotten,
-    /// There was nothing to do; somebody else may have done it meanwhile.
+    /// There was nothing to do; another run may have done it meanwhile.
     UpToDate,
-    /// It has failed.
+    /// It failed.
     Failed {
-        /// Why.
+        /// The reason.
         error: Failure,
     },
-    /// Somebody else is migrating it.
+    /// Another run has locked it.
     Skipped,
-    /// It was not begun.
+    /// It was not started.
     NotStarted,
-    /// Nothing was run in it: the schema has a tenant's name, holds tables and no migration records, and other
-    /// tenants have records, so it may not be a tenant's.
+    /// Nothing was run in it: the schema has a tenant's name and holds tables but no migration records, while other
+    /// tenants have records, so it may not belong to a tenant.
     Doubtful {
         /// What was found.
         error: Failure,
@@ -167,7 +167,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Returns it in snake case, as events and JSON name it.
+    /// Returns the snake-case name that events and JSON use.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -194,22 +194,22 @@ pub struct FileDone {
     pub version: i64,
     /// What was done.
     pub action: Action,
-    /// Its file, where there is one.
+    /// Its file, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<Arc<str>>,
-    /// How long it took; of files that were run together, all of them.
+    /// How long it took; for files that share a transaction, the total.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
 }
 
-/// Something that has happened on the way, for [`on_progress`](super::MigrateOptions::on_progress).
+/// A progress notification for [`on_progress`](super::MigrateOptions::on_progress).
 ///
-/// As text it is a line.
+/// `Display` writes one line.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Progress<'a> {
-    /// A tenant has begun; `None` is the shared schema.
+    /// A tenant was started; `None` is the shared schema.
     Started {
         /// The tenant.
         tenant: Option<&'a str>,
@@ -223,11 +223,11 @@ pub enum Progress<'a> {
     },
     /// A tenant has ended.
     Ended {
-        /// What came of it.
+        /// Its result.
         tenant: &'a TenantMigration,
-        /// Tenants that have ended so far, this one included.
+        /// Tenants that have ended so far, including this one.
         done: usize,
-        /// Tenants that there are.
+        /// Tenants in total.
         total: usize,
     },
 }
@@ -270,14 +270,14 @@ impl MigrateReport {
         Self { aim, ..self }
     }
 
-    /// Says whether nothing is left to do: no schema has failed, was skipped or not begun.
+    /// Returns `true` if nothing is left to do: no schema failed, was skipped or was not started.
     #[must_use]
     pub fn is_success(&self) -> bool {
         let shared = self.shared.as_ref().is_none_or(TenantMigration::is_success);
         shared && self.tenants.iter().all(TenantMigration::is_success)
     }
 
-    /// Returns the report, or as an error if something is left to do.
+    /// Returns the report, or an error that contains it if something is left to do.
     ///
     /// # Errors
     ///
@@ -314,7 +314,7 @@ impl TenantMigration {
         Self { tenant_id, schema, outcome, files, attempts, duration }
     }
 
-    /// Says whether nothing is left to do.
+    /// Returns `true` if nothing is left to do.
     #[must_use]
     pub fn is_success(&self) -> bool {
         match self.outcome {
@@ -328,7 +328,7 @@ impl TenantMigration {
         }
     }
 
-    /// Returns why it has failed, or why it is [doubtful](Outcome::Doubtful).
+    /// Returns why it failed, or why it is [doubtful](Outcome::Doubtful).
     #[must_use]
     pub fn error(&self) -> Option<&Failure> {
         match &self.outcome {
@@ -338,7 +338,7 @@ impl TenantMigration {
     }
 }
 
-/// What the shared schema is called where tenants have their ids.
+/// The label of the shared schema in places where tenants have their ids.
 fn name_of(tenant: Option<&str>) -> &str {
     tenant.unwrap_or("(shared)")
 }
@@ -371,7 +371,7 @@ fn serde_name(action: Action) -> &'static str {
 }
 
 impl MigrateReport {
-    /// Writes what came of the shared schema where it was the only one.
+    /// Writes the result of the shared schema if it was the only one.
     fn fmt_shared(&self, f: &mut fmt::Formatter<'_>, shared: &TenantMigration) -> fmt::Result {
         let count = shared.files.len();
         let files = if count == 1 { "file" } else { "files" };
@@ -434,38 +434,38 @@ fn tenants(count: usize) -> &'static str {
     if count == 1 { "tenant" } else { "tenants" }
 }
 
-/// What would come of migrating: every tenant's schema compared with the files. Nothing was written.
+/// What a run would do: every tenant's schema compared with the files. Nothing was written.
 ///
-/// As text it is a table.
+/// `Display` writes a table.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct MigrationPlan {
-    /// Tenants that there are, or that were named; one that was named twice counts once.
+    /// Tenants in total; a tenant that was named twice counts once.
     pub total: usize,
-    /// Tenants in which nothing is to be done.
+    /// Tenants without pending work.
     pub up_to_date: usize,
-    /// Tenants with files that were not applied, and nothing in the way.
+    /// Tenants with pending files and without problems.
     pub pending: usize,
-    /// Tenants that cannot be migrated as they are.
+    /// Tenants that cannot be migrated in their current state.
     pub blocked: usize,
-    /// Schemas that may not be tenants': they hold tables and no migration records, while other tenants have
-    /// records. A run passes them over.
+    /// Schemas that may not belong to tenants: they hold tables but no migration records, while other tenants have
+    /// records. A run skips them.
     pub doubtful: usize,
-    /// How long it took to find out.
+    /// How long the comparison took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// The shared schema, where there are migrations of it.
+    /// The shared schema, if it has migrations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared: Option<SchemaStatus>,
     /// Every tenant.
     pub tenants: Vec<SchemaStatus>,
-    /// What was found in the files: a run would refuse them for the errors.
+    /// Findings in the files: errors block a run.
     #[serde(skip_serializing_if = "LintReport::is_empty")]
     pub lint: LintReport,
-    /// Files that are ways back of migrations that do not exist. They are passed over.
+    /// Down files without a migration. They are ignored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stray: Vec<Arc<str>>,
 }
@@ -478,32 +478,32 @@ pub struct MigrationPlan {
 pub struct SchemaStatus {
     /// The tenant, as it was named; `None` for the shared schema.
     pub tenant_id: Option<Arc<str>>,
-    /// Its schema, where that is known.
+    /// Its schema, if it is known.
     #[serde(rename = "schemaName")]
     pub schema: Option<Arc<str>>,
-    /// What is to be said of it first.
+    /// Its most important state.
     pub state: SchemaState,
     /// Migrations that were applied.
     pub applied: usize,
     /// Files that were not applied, in order.
     pub pending: Vec<PendingFile>,
-    /// What keeps it from being migrated, the worst first.
+    /// What prevents it from being migrated, the worst first.
     pub problems: Vec<Problem>,
-    /// Files that were begun outside a transaction and not run to their end.
+    /// Files outside a transaction that were started and have not completed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub begun: Vec<BegunFile>,
-    /// Indexes, partitions and constraints that are not what they should be in the end. A run takes away and
-    /// makes again what a file that it goes on with has left; of the rest it takes no notice.
+    /// Indexes, partitions and constraints that are invalid or incomplete. A run recreates those that belong to a
+    /// file that it continues, and ignores the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub invalid: Vec<Invalid>,
-    /// Why it could not be looked at, or why nothing is run in it.
+    /// Why it could not be read, or why nothing is run in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
 
-/// A file that was begun outside a transaction and not run to its end, or is being run just now.
+/// A file outside a transaction that was started and has not completed, or is running at the moment.
 ///
-/// As text it is a remark.
+/// `Display` writes a remark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -511,13 +511,13 @@ pub struct SchemaStatus {
 pub struct BegunFile {
     /// Its version.
     pub version: i64,
-    /// Its file, where there is one.
+    /// Its file, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<Arc<str>>,
-    /// Which statement has failed first and why, and what it has left half made; or how far it has come. It says so, too,
-    /// when [`forget_dirty`](super::TenantMigrator::forget_dirty) has the file start over.
+    /// Which statement first failed and why, and what it left half made; or the progress. Also states if
+    /// [`forget_dirty`](super::TenantMigrator::forget_dirty) makes the file start over.
     pub remark: String,
-    /// Whether the next run goes on with it; else somebody has to put the schema right.
+    /// Whether the next run continues it; otherwise the schema must be repaired by hand.
     pub goes_on: bool,
 }
 
@@ -537,7 +537,7 @@ impl fmt::Display for BegunFile {
     }
 }
 
-/// A file that was not applied.
+/// A file that was not applied yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -549,7 +549,7 @@ pub struct PendingFile {
     pub file: Arc<str>,
 }
 
-/// How a schema compares with the files, in a word.
+/// A one-word comparison of a schema with the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -559,25 +559,25 @@ pub enum SchemaState {
     UpToDate,
     /// Some files were not applied yet.
     Pending,
-    /// A file was not applied, and one that comes after it was.
+    /// A file was not applied, although a later one was.
     OutOfOrder,
-    /// A migration was applied that has no file.
+    /// An applied migration has no file.
     MissingFile,
     /// A file is not the one that was applied.
     ChecksumMismatch,
-    /// A migration was begun outside a transaction and not run to its end, or is being run just now.
+    /// A migration outside a transaction was started and has not completed, or is running at the moment.
     Dirty,
-    /// The schema is not there, its tenant is not known, or it cannot be read.
+    /// The schema does not exist, its tenant is unknown, or it cannot be read.
     Unreachable,
-    /// It holds tables and no migration records: nothing is run in it before a baseline.
+    /// It holds tables but no migration records: nothing is run in it before a baseline.
     NeedsBaseline,
-    /// It has a tenant's name, holds tables and no migration records, and other tenants have records: it may not be
-    /// a tenant's.
+    /// It has a tenant's name and holds tables but no migration records, while other tenants have records: it may not
+    /// belong to a tenant.
     Doubtful,
 }
 
 impl SchemaState {
-    /// Returns it in snake case, as JSON names it.
+    /// Returns the snake-case name that JSON uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -602,7 +602,7 @@ impl SchemaState {
         }
     }
 
-    /// Returns what is to be said first of a schema.
+    /// Returns the most important state of a schema.
     pub(super) fn of(problems: &[Problem], pending: &[PendingFile]) -> Self {
         match problems.first() {
             Some(Problem::Dirty { .. }) => Self::Dirty,
@@ -650,7 +650,7 @@ impl MigrationPlan {
         Self { lint, ..self }
     }
 
-    /// Returns `true` if there is nothing to do and nothing in the way. Doubtful schemas are not counted.
+    /// Returns `true` if there is nothing to do and nothing blocks a run. Doubtful schemas are not counted.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
         let mut all = self.shared.iter().chain(&self.tenants);

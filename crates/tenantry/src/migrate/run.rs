@@ -1,4 +1,4 @@
-//! Goes over many schemas: so many at a time, stage by stage, until all are seen to or it is to stop.
+//! Runs a job over many schemas, stage by stage and with limited concurrency, until all are done or it has to stop.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -28,7 +28,7 @@ use crate::{
     pool::Lease,
 };
 
-/// What is done, and how.
+/// What to do, and how.
 pub(super) struct Order<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) job: Job,
@@ -41,42 +41,42 @@ struct Run<'a> {
     order: &'a Order<'a>,
     began: Instant,
     todo: Vec<Option<Todo>>,
-    /// What has come of each so far.
+    /// The result of each schema so far.
     results: Mutex<Vec<TenantMigration>>,
     board: Mutex<Board>,
 }
 
-/// A schema in which something is to be done.
+/// A schema with pending work.
 struct Todo {
     site: Site,
     presence: Presence,
-    /// The versions that are to be applied; empty when it is something else.
+    /// The versions to apply; empty for other jobs.
     versions: Vec<i64>,
-    /// Steps of which nobody knows whether they last, because the answer was lost.
+    /// Steps whose outcome is unknown, because the response was lost.
     lost: Mutex<Vec<Step>>,
-    /// Why it is to be tried again after others.
+    /// Why it is to be retried after others.
     collided: Mutex<Option<Failure>>,
 }
 
-/// Who has seen to a schema.
+/// Which run has handled a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DoneBy {
     Us,
     Others,
-    /// Somebody else is seeing to it.
+    /// Another run is working on it.
     NotYet,
-    /// It has collided with others, and is tried again after them.
+    /// It collided with others, and is retried after them.
     Again,
 }
 
-/// Whether a schema that has failed is tried again.
+/// Whether a failed schema is retried.
 enum Again {
     In(Duration),
     AfterOthers,
     Never,
 }
 
-/// Schemas that have to be done with before others begin.
+/// Schemas that must be completed before later stages start.
 struct Stage {
     schemas: Vec<usize>,
     /// Whether none of the others begins unless all of these succeed.
@@ -84,7 +84,7 @@ struct Stage {
 }
 
 impl Order<'_> {
-    /// Does the job in all of these schemas, and says how that has ended.
+    /// Does the job in all of these schemas, and returns the results.
     pub(super) async fn over(
         &self,
         targets: Vec<(Target, Result<Recorded, Failure>)>,
@@ -122,7 +122,7 @@ impl Order<'_> {
         (end, run.results.into_inner())
     }
 
-    /// Sees whether anything is to be done in a schema at all.
+    /// Determines whether there is anything to do in a schema.
     fn look(&self, recorded: Result<Recorded, Failure>) -> (Outcome, Option<(Presence, Vec<i64>)>) {
         let steps = recorded.and_then(|recorded| {
             let steps = steps(self.job, self.set, &recorded.applied, self.options.leniency())?;
@@ -135,7 +135,7 @@ impl Order<'_> {
                 let versions = applied.map(|step| step.version).collect();
                 (Outcome::NotStarted, Some((presence, versions)))
             }
-            // Somebody may be running it just now: whoever has the lock will know.
+            // Another run may be executing it at the moment: the lock holder will know.
             Err(error) if error.reason == FailureReason::Dirty => {
                 (Outcome::NotStarted, Some((Presence::Table, Vec::new())))
             }
@@ -168,7 +168,7 @@ impl Run<'_> {
         }
     }
 
-    /// Puts those that go first before all others, and those in waves.
+    /// Splits the schemas into stages: the canaries first, then the waves.
     fn stages(&self) -> Vec<Stage> {
         let options = self.order.options;
         let results = self.results.lock();
@@ -188,10 +188,10 @@ impl Run<'_> {
         stage.schemas.iter().all(|schema| results[*schema].is_success())
     }
 
-    /// Works off the queue, which has so many schemas in it.
+    /// Processes the queue, which has this number of schemas.
     async fn work_off(&self, open: usize) {
         let Order { fleet, options, .. } = self.order;
-        // One may have the lock that tells others of this run.
+        // One connection can hold the lock that announces this run.
         let places = fleet.server().places_for_upkeep();
         let places = places.saturating_sub(1).max(1);
         let workers = options.concurrency.min(places).min(open);
@@ -215,7 +215,7 @@ impl Run<'_> {
         }
     }
 
-    /// Takes one schema after the other, and keeps its connection while nobody waits for one.
+    /// Processes one schema after the other, and keeps its connection while no request waits for one.
     async fn worker(&self) {
         let mut lease = None;
         loop {
@@ -223,7 +223,7 @@ impl Run<'_> {
             match next {
                 Next::Nothing => return settle(lease.take()).await,
                 Next::Wait(until) => {
-                    // Whoever waits holds nothing, neither a connection nor a lock.
+                    // While waiting, a worker holds neither a connection nor a lock.
                     settle(lease.take()).await;
                     sleep_until(self.began + until).await;
                 }
@@ -237,7 +237,7 @@ impl Run<'_> {
                         settle(lease.take()).await;
                         self.review().await;
                     }
-                    // Others that wait have their turn.
+                    // Gives other waiting tasks their turn.
                     let waited_for = self.order.fleet.server().is_waited_for();
                     if waited_for || lease.as_ref().is_some_and(Lease::is_spent) {
                         settle(lease.take()).await;
@@ -247,7 +247,7 @@ impl Run<'_> {
         }
     }
 
-    /// Notes who has seen to a schema. Returns whether all that are left should be looked at.
+    /// Records which run has handled a schema. Returns `true` if all remaining schemas should be reviewed.
     fn note_who(&self, schema: usize, by: DoneBy, turned: u32) -> bool {
         let mut board = self.board.lock();
         if by == DoneBy::NotYet {
@@ -332,8 +332,7 @@ impl Run<'_> {
         by
     }
 
-    /// Looks at all that are left at once, because somebody else is at work, who may have seen to many of
-    /// them.
+    /// Reviews all remaining schemas at once, because another run is active and may have handled many of them.
     async fn review(&self) {
         let Some(left) = self.board.lock().begin_review(self.began.elapsed()) else { return };
         let places = left.into_iter().filter_map(|place| Some((place, self.todo[place].as_ref()?)));
@@ -343,7 +342,7 @@ impl Run<'_> {
             .filter_map(|(_, todo)| Some((&todo.site.schema, *todo.versions.first()?)))
             .collect();
         let Order { fleet, set, options, .. } = self.order;
-        // What cannot be told now is found out by whoever comes to it.
+        // Anything that cannot be determined now is determined when the schema's turn comes.
         let found = survey::read_from(fleet, &schemas).await.unwrap_or_default();
         let done = places.iter().zip(found).filter_map(|((place, todo), found)| {
             let done = were_applied(set, &todo.versions, &found?, options.leniency());
@@ -380,7 +379,7 @@ impl Run<'_> {
         worked
     }
 
-    /// Says whether there is to be another attempt after so many of this turn, and when.
+    /// Decides whether and when to retry after this number of attempts.
     fn again(&self, error: &Failure, (schema, alone): (usize, bool), attempts: u32) -> Again {
         let Order { fleet, options, .. } = self.order;
         let mut board = self.board.lock();
@@ -398,7 +397,7 @@ impl Run<'_> {
         if error.is_passing() { Again::In(pause) } else { Again::Never }
     }
 
-    /// Counts and tells what has come of a schema.
+    /// Counts and reports the result of a schema.
     fn note_end(&self, schema: usize) {
         let (result, total) = {
             let results = self.results.lock();

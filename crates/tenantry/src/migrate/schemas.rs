@@ -1,19 +1,19 @@
 use std::sync::Arc;
 
-/// Which schemas an operation is about.
+/// The schemas that an operation works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Schemas {
-    /// Those of all tenants that the catalog lists.
+    /// The schemas of all tenants that the catalog lists.
     AllTenants,
-    /// Those of these tenants. One that is named twice counts once.
+    /// The schemas of these tenants. A tenant that is named twice counts once.
     Tenants(Vec<Arc<str>>),
-    /// The shared one.
+    /// The shared schema.
     Shared,
 }
 
 impl Schemas {
-    /// The schemas of these tenants.
+    /// Selects the schemas of these tenants.
     pub fn tenants<I>(tenants: I) -> Self
     where
         I: IntoIterator,

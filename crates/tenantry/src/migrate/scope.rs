@@ -1,4 +1,4 @@
-//! What a job does with each file, over all schemas.
+//! What a job does with each file, across all schemas.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::{
     source::{Fate, Migrations, Will},
 };
 
-/// Which files are run somewhere, and which were applied somewhere.
+/// Which files will be run in any schema, and which were applied in any.
 pub(super) struct Scope<'a> {
     job: Job,
     set: &'a Migrations,
@@ -23,13 +23,13 @@ impl<'a> Scope<'a> {
         Self { job, set, lenient, schemas: 0, run, applied }
     }
 
-    /// Adds a schema with what is recorded in it, when that could be read.
+    /// Adds a schema with its records, if they could be read.
     pub(super) fn add(&mut self, recorded: Option<&[Applied]>) {
         self.schemas += 1;
         let Some(recorded) = recorded else { return };
         self.applied.extend(recorded.iter().filter(|row| row.success).map(|row| row.version));
         match self.job {
-            // What keeps this schema from being migrated may be put right by the time that it is.
+            // Problems that block this schema may be fixed by the time it is migrated.
             Job::Apply { to } => {
                 let pending = pending(self.set, recorded).map(|file| file.version);
                 let dirty = recorded.iter().filter(|row| !row.success).map(|row| row.version);
@@ -43,7 +43,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Returns what becomes of a file. Where there is no schema yet, the next one gets all of them.
+    /// Returns what happens to a file. If there is no schema yet, the next one gets all files.
     pub(super) fn fate(&self, version: i64) -> Fate {
         let is_run = self.run.contains(&version);
         let will = match self.job {
@@ -51,7 +51,7 @@ impl<'a> Scope<'a> {
             Job::Revert { .. } if is_run => Will::Revert,
             _ => Will::Rest,
         };
-        // Only a run that goes forward has anything to say of files that it leaves alone.
+        // Only a forward run has findings about files that it does not touch.
         let applied = self.applied.contains(&version) && matches!(self.job, Job::Apply { .. });
         Fate { applied, will }
     }

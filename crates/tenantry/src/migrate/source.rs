@@ -26,12 +26,11 @@ use crate::{
     tenant::Ident,
 };
 
-/// The migrations of one kind of schema, in order: those of every tenant, or those of the shared schema.
+/// The migrations of one kind of schema, in order: the tenants' schemas or the shared schema.
 ///
-/// They are what sqlx calls migrations, as they are: files `<version>_<description>.sql`, or
-/// `.up.sql` and `.down.sql`, where a first line `-- no-transaction` keeps a file out of a transaction.
-/// Read them [from a folder](Self::from_dir), have sqlx [embed](Self::embedded) them when the program is
-/// compiled, or [list](Self::from_files) them. Cloning is cheap.
+/// The format is sqlx's, unchanged: files `<version>_<description>.sql`, or `.up.sql` and `.down.sql`, where a first
+/// line `-- no-transaction` runs a file outside a transaction. Read them [from a folder](Self::from_dir), have sqlx
+/// [embed](Self::embedded) them at compile time, or [list](Self::from_files) them. Cloning is cheap.
 ///
 /// # Examples
 ///
@@ -49,27 +48,27 @@ use crate::{
 #[derive(Clone)]
 pub struct Migrations(Arc<Set>);
 
-/// Where sqlx records migrations, and so do we.
+/// sqlx's records table, which we use as well.
 const TABLE: &str = "_sqlx_migrations";
 
 #[derive(Clone)]
 struct Set {
     files: Vec<MigrationFile>,
-    /// Where they were read from, unless they are embedded.
+    /// The folder that they were read from, unless they are embedded.
     folder: Option<PathBuf>,
-    /// Ways back of migrations that do not exist.
+    /// Down files without a migration.
     stray: Vec<Arc<str>>,
     lint: Lint,
-    /// What was found in the files, of tenants and of the shared schema.
+    /// Lint findings, for tenants' schemas and for the shared schema.
     found: [OnceLock<Arc<[Found]>>; 2],
-    /// Where what the files make keeps the name of its schema as text, once that was looked for.
+    /// Places where objects of the files store their schema's name as text, once this was searched.
     stored: Arc<OnceLock<StoredNames>>,
     hash: OnceLock<Arc<str>>,
-    /// All files in one transaction were refused, and one after the other they were not.
+    /// Whether the server refused all files in one transaction, but not one by one.
     needs_steps: Arc<AtomicBool>,
 }
 
-/// What was found in a file.
+/// Findings in a file.
 struct Found {
     version: i64,
     file: Arc<str>,
@@ -77,7 +76,7 @@ struct Found {
     findings: Findings,
 }
 
-/// What is to be done with a file, as far as a lint is concerned.
+/// What happens to a file, as far as the lint is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fate {
     /// Whether it was applied in a schema.
@@ -87,15 +86,15 @@ pub(crate) struct Fate {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Will {
-    /// The file is run, and its way back may be.
+    /// The file is run, and its down file can be.
     Run,
-    /// The way back is run.
+    /// The down file is run.
     Revert,
     /// Nothing of it is run.
     Rest,
 }
 
-/// One migration: what to run, and what to run to take it back.
+/// A migration: the SQL to apply it, and the SQL to revert it, if any.
 #[derive(Clone)]
 pub struct MigrationFile {
     pub(super) version: i64,
@@ -109,7 +108,7 @@ pub struct MigrationFile {
     pub(super) down: Option<Down>,
 }
 
-/// The way back of a migration.
+/// The down file of a migration.
 #[derive(Debug, Clone)]
 pub(super) struct Down {
     pub(super) name: Arc<str>,
@@ -120,25 +119,24 @@ pub(super) struct Down {
 }
 
 impl Migrations {
-    /// Reads the files of a folder, as `sqlx::migrate!` does when a program is compiled. Files whose
-    /// names are not of that form are passed over, as sqlx does. A `.down.sql` that has no `.up.sql` is warned of.
+    /// Reads the files of a folder, as `sqlx::migrate!` does at compile time. Like sqlx, it ignores files whose names
+    /// do not have that form. It logs a warning for a `.down.sql` without an `.up.sql`.
     ///
-    /// No `sqlx.toml` is read: at run time nobody knows where it lies. A service that has one with
-    /// `ignored-chars` [embeds](Self::embedded) its files, or [says so](Self::from_dir_ignoring).
+    /// No `sqlx.toml` is read, because its location is unknown at run time. A service that has one with
+    /// `ignored-chars` should [embed](Self::embedded) its files or [pass the characters](Self::from_dir_ignoring).
     ///
-    /// It reads with the functions of the standard library, which block: call it while the program
-    /// starts.
+    /// It reads with the blocking functions of the standard library: call it at startup.
     ///
     /// # Errors
     ///
-    /// [`MigrationsError`] when a file cannot be read, when two have one version, and when there is no migration
-    /// at all, since the folder is likely another one then.
+    /// [`MigrationsError`] if a file cannot be read, if two files have the same version, or if the folder has no
+    /// migrations, which usually means that it is the wrong folder.
     pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self, MigrationsError> {
         Self::from_dir_ignoring(folder, [])
     }
 
-    /// Reads the files of a folder, and leaves characters out of their checksums: those of `ignored-chars` in the
-    /// `sqlx.toml` of a service whose schemas were migrated by sqlx. Otherwise as [`from_dir`](Self::from_dir).
+    /// Reads the files of a folder, ignoring some characters in their checksums: those of `ignored-chars` in the
+    /// `sqlx.toml` of a service whose schemas were migrated by sqlx. Otherwise like [`from_dir`](Self::from_dir).
     ///
     /// # Errors
     ///
@@ -160,17 +158,17 @@ impl Migrations {
         Self::new(found.collect(), Some(folder))
     }
 
-    /// Takes the migrations that `sqlx::migrate!` has embedded.
+    /// Uses the migrations that `sqlx::migrate!` has embedded.
     ///
-    /// What else a [`Migrator`] can be told plays no part here: whether it locks the database, or
-    /// ignores missing files. The [`MigrateOptions`](super::MigrateOptions) say that. Characters that an
-    /// `sqlx.toml` leaves out of the checksums are left out.
+    /// Other settings of the [`Migrator`] are ignored, such as whether it locks the database or ignores missing
+    /// files; use [`MigrateOptions`](super::MigrateOptions) instead. Characters that an `sqlx.toml` excludes from the
+    /// checksums are excluded here, too.
     ///
     /// # Errors
     ///
-    /// As [`from_dir`](Self::from_dir), and [`TrackedElsewhere`](MigrationsError::TrackedElsewhere) when an
-    /// `sqlx.toml`, or whoever has made the [`Migrator`], says that migrations are recorded elsewhere than in
-    /// `_sqlx_migrations`, or schemas to be created first.
+    /// As for [`from_dir`](Self::from_dir), and [`TrackedElsewhere`](MigrationsError::TrackedElsewhere) if an
+    /// `sqlx.toml` or the settings of the [`Migrator`] record migrations in a table other than `_sqlx_migrations`, or
+    /// create schemas first.
     pub fn embedded(migrator: &Migrator) -> Result<Self, MigrationsError> {
         if migrator.table_name != TABLE || !migrator.create_schemas.is_empty() {
             return Err(MigrationsError::TrackedElsewhere {
@@ -238,19 +236,19 @@ impl Migrations {
         Ok(Self(Arc::new(Set { files, folder, stray, lint, found, stored, hash, needs_steps })))
     }
 
-    /// Makes one migration of a text.
+    /// Creates one migration from a text.
     ///
     /// # Errors
     ///
-    /// None for a single one; as [`new`](Self::new).
+    /// None for a single file; otherwise as for [`new`](Self::new).
     pub(crate) fn of_text(version: i64, name: &str, text: String) -> Result<Self, MigrationsError> {
         let (kind, sql) = (MigrationType::Simple, printed_by_server(text));
         let migration = Migration::new(version, name.to_owned().into(), kind, sql, false);
         Self::new(vec![(migration, format!("{version}_{name}.sql"))], None)
     }
 
-    /// Sets what the files may name, and which rules they need not keep to. Default: nothing outside the
-    /// tenant's own schema, and all rules.
+    /// Sets the lint options: which schemas the files can name, and which rules are off. Default: only the tenant's
+    /// own schema, all rules on.
     #[must_use]
     pub fn lint(mut self, lint: Lint) -> Self {
         let set = Arc::make_mut(&mut self.0);
@@ -258,13 +256,13 @@ impl Migrations {
         self
     }
 
-    /// Returns `true` if a file may take privileges away.
+    /// Returns `true` if a file may revoke privileges.
     pub(crate) fn revokes(&self) -> bool {
         let revokes = |sql: &SqlStr| sql.as_str().to_ascii_lowercase().contains("revoke");
         self.files().iter().any(|file| revokes(&file.sql))
     }
 
-    /// Returns `true` if a file may name a schema: its name is somewhere in the text, or could be in escapes.
+    /// Returns `true` if a file may name a schema: the text contains its name, or escapes that could hide it.
     pub(crate) fn may_name(&self, schema: &Ident) -> bool {
         let name = schema.as_str().to_lowercase();
         self.files().iter().any(|file| {
@@ -273,7 +271,7 @@ impl Migrations {
         })
     }
 
-    /// Lets the files name schemas of extensions.
+    /// Lets the files name extension schemas.
     pub(crate) fn reaching(self, extensions: &[Ident]) -> Self {
         if extensions.is_empty() {
             return self;
@@ -282,8 +280,8 @@ impl Migrations {
         self.lint(lint)
     }
 
-    /// Looks into all files as those of tenants' schemas, and says what would keep them from being run and what may
-    /// hurt a service that is running. It needs no database: call it in a test, or in a step of the build.
+    /// Checks all files as migrations of tenants' schemas, and returns what would block a run and what can hurt a
+    /// running service. It needs no database: call it in a test or a build step.
     ///
     /// # Examples
     ///
@@ -300,26 +298,25 @@ impl Migrations {
         self.look(Of::Tenant, &|_| Fate { applied: false, will: Will::Run })
     }
 
-    /// Looks into all files as those of the shared schema, which may name what they like; see
-    /// [`check`](Self::check).
+    /// Checks all files as migrations of the shared schema, which can name any schema; see [`check`](Self::check).
     pub fn check_shared(&self) -> LintReport {
         self.look(Of::Shared, &|_| Fate { applied: false, will: Will::Run })
     }
 
-    /// Returns the folder that they were read from; `None` for embedded ones.
+    /// Returns the folder that the files were read from; `None` for embedded ones.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         self.0.folder.as_deref()
     }
 
-    /// Returns the migrations, in the order of their versions.
+    /// Returns the migrations, ordered by version.
     #[must_use]
     pub fn files(&self) -> &[MigrationFile] {
         &self.0.files
     }
 
-    /// Returns the names of files that are ways back of migrations that do not exist. They are passed over, as sqlx
-    /// does, and a [plan](super::MigrationPlan) names them.
+    /// Returns the names of `.down.sql` files without a migration. Like sqlx, Tenantry ignores them; a
+    /// [plan](super::MigrationPlan) lists them.
     #[must_use]
     pub fn stray(&self) -> &[Arc<str>] {
         &self.0.stray
@@ -331,7 +328,7 @@ impl Migrations {
         files.binary_search_by_key(&version, |file| file.version).ok().map(|index| &files[index])
     }
 
-    /// Checks that there is a migration of a version, or that it is 0, which stands before the first.
+    /// Checks that there is a migration of a version, or that the version is 0, the state before the first one.
     ///
     /// # Errors
     ///
@@ -353,30 +350,30 @@ impl Migrations {
         Err(Error::new(ErrorKind::Config, attempted))
     }
 
-    /// Returns where what the files make keeps the name of its schema as text, once that was looked for.
+    /// Returns the places where objects of the files store their schema's name as text, once this was searched.
     pub(crate) fn stored_names(&self) -> Option<&StoredNames> {
         self.0.stored.get()
     }
 
-    /// Notes where what the files make keeps the name of its schema. Returns whether nobody had.
+    /// Records where the files' objects store their schema's name. Returns `true` if this was not known before.
     pub(crate) fn note_stored_names(&self, names: StoredNames) -> bool {
-        // Two that have looked have found the same.
+        // Two concurrent searches have the same result.
         self.0.stored.set(names).is_ok()
     }
 
-    /// Says whether a new schema has to be made file by file.
+    /// Returns `true` if a new schema must be created file by file.
     pub(crate) fn needs_steps(&self) -> bool {
         !self.files().iter().all(|file| file.transactional)
             || self.0.needs_steps.load(Ordering::Relaxed)
     }
 
-    /// Notes that the files cannot all be in one transaction, which only a server can tell.
+    /// Records that the files cannot all run in one transaction, which only a server can determine.
     pub(crate) fn note_that_it_needs_steps(&self) {
         self.0.needs_steps.store(true, Ordering::Relaxed);
     }
 
-    /// Returns a hash of the versions and checksums of all files, in hexadecimal: equal sets of files have
-    /// equal hashes, whether they were read from a folder or embedded.
+    /// Returns a hexadecimal hash of the versions and checksums of all files. Equal sets of files have equal hashes,
+    /// whether read from a folder or embedded.
     #[must_use]
     pub fn hash(&self) -> &str {
         self.0.hash.get_or_init(|| {
@@ -390,7 +387,7 @@ impl Migrations {
         self.files().last().map_or(0, |file| file.version)
     }
 
-    /// Looks into the files, each according to what is to be done with it.
+    /// Lints the files, each according to what happens to it.
     pub(crate) fn look(&self, of: Of, fate: &dyn Fn(i64) -> Fate) -> LintReport {
         let mut report = LintReport::default();
         for found in self.found(of).iter() {
@@ -406,9 +403,9 @@ impl Migrations {
                 let finding = FileFinding { file, version, applied, finding: finding.clone() };
                 match () {
                     () if is_run && !warns => report.errors.push(finding),
-                    // What it hurts, it has hurt already.
+                    // Any harm it could do is already done.
                     () if is_run && !applied && !found.is_down => report.warnings.push(finding),
-                    // A new tenant gets what was applied in all that there are.
+                    // A new tenant gets the files that were applied in all existing ones.
                     () if applied && will == Will::Rest && !warns && !found.is_down => {
                         report.warnings.push(finding);
                     }
@@ -469,25 +466,25 @@ impl MigrationFile {
         self.version
     }
 
-    /// Returns the name of the file; of an embedded one without the zeros before its version.
+    /// Returns the name of the file; for an embedded one, without the leading zeros of its version.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the description, as sqlx records it: the name without version and ending, with spaces.
+    /// Returns the description, as sqlx records it: the name without version and extension, with spaces.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// Says whether it is run in a transaction.
+    /// Returns `true` if it runs in a transaction.
     #[must_use]
     pub fn is_transactional(&self) -> bool {
         self.transactional
     }
 
-    /// Says whether there is a way back.
+    /// Returns `true` if it can be reverted.
     #[must_use]
     pub fn is_reversible(&self) -> bool {
         self.down.is_some()
@@ -503,23 +500,23 @@ impl Down {
     }
 }
 
-/// sqlx looks at the first bytes of a file, which an editor may have put a byte order mark before. One that is a
-/// transaction of its own as a whole is in one as well with its record.
+/// sqlx checks the first bytes of a file, which can be a byte order mark written by an editor. A file that is
+/// completely enclosed in `begin` and `commit` also shares a transaction with its record.
 fn is_transactional(migration: &Migration) -> bool {
     let text = text_of(&migration.sql);
     let outside = migration.no_tx || text.starts_with("-- no-transaction");
     !outside || within_pair(text).is_some()
 }
 
-/// Returns the SQL of a file that is run in a transaction: without what is only around it.
+/// Returns the SQL of a file that runs in a transaction, without an enclosing `begin` and `commit`.
 pub(crate) fn body_in_transaction(sql: &SqlStr) -> SqlStr {
     let mut without = Sql::default();
     without.vouched(sql, body_of(sql, true));
     without.finish()
 }
 
-/// Returns the part of a file that is run: without a byte order mark, which PostgreSQL does not know, and, in a
-/// transaction, without a `begin` and `commit` that are around all of it.
+/// Returns the part of a file that is run: without a byte order mark, which PostgreSQL does not accept, and, in a
+/// transaction, without an enclosing `begin` and `commit`.
 fn body_of(sql: &SqlStr, transactional: bool) -> Range<usize> {
     let text = text_of(sql);
     let (all, mark) = (sql.as_str().len(), sql.as_str().len() - text.len());
@@ -542,7 +539,7 @@ impl fmt::Debug for Migrations {
 
 impl fmt::Debug for MigrationFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the text: it can be of any length.
+        // Without the text, which can have any length.
         f.debug_tuple("MigrationFile").field(&self.name).finish()
     }
 }
@@ -553,7 +550,7 @@ impl From<MigrationsError> for Error {
     }
 }
 
-/// Why files are no [`Migrations`].
+/// Why files could not be loaded as [`Migrations`].
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationsError {
@@ -562,40 +559,40 @@ pub enum MigrationsError {
     Read {
         /// The folder as given.
         folder: PathBuf,
-        /// Why, with the file where it is one.
+        /// The cause, including the file if it concerns one.
         source: io::Error,
     },
-    /// Two files have one version.
+    /// Two files have the same version.
     #[error("version {version} is that of two files, {} and {}: rename one of them", files[0], files[1])]
     SameVersion {
-        /// The version.
+        /// The version that they share.
         version: i64,
-        /// The files.
+        /// The two files.
         files: [Arc<str>; 2],
     },
-    /// An `sqlx.toml` has sqlx record migrations in a table of another name, or create schemas first. Every tenant's
-    /// schema has a table `_sqlx_migrations` of its own, so neither can be followed.
+    /// An `sqlx.toml` makes sqlx record migrations in a table of another name, or create schemas first. Each tenant's
+    /// schema has its own table `_sqlx_migrations`, so neither is supported.
     #[error(
         "sqlx is set to record migrations in {table}{}, which cannot be followed: they are recorded in \
          _sqlx_migrations in each schema. Take table-name and create-schemas out of [migrate] in sqlx.toml",
         and_create(create_schemas)
     )]
     TrackedElsewhere {
-        /// The table, as it was given.
+        /// The table, as configured.
         table: Box<str>,
         /// Schemas that sqlx would create first.
         create_schemas: Vec<Box<str>>,
     },
-    /// A name is not that of a migration.
+    /// A file name is not that of a migration.
     #[error("{file:?} is not the name of a migration: files are named <version>_<description>.sql")]
     Name {
         /// The name as given.
         file: Arc<str>,
     },
-    /// There is no migration.
+    /// There are no migrations.
     #[error("there is no migration{}", of_folder(folder.as_deref()))]
     Empty {
-        /// The folder, when they were read from one.
+        /// The folder, if they were read from one.
         folder: Option<PathBuf>,
     },
 }

@@ -1,7 +1,7 @@
 //! The lock of sqlx's own migrator, such as `sqlx migrate run`: one for the whole database.
 //!
-//! It is looked at and never taken. `create index concurrently` of one tenant waits for the snapshots of all
-//! others, and those who wait for a lock inside the server have one.
+//! It is checked but never taken. `create index concurrently` of one tenant waits for the snapshots of all other
+//! sessions, and a session that waits for a lock inside the server holds a snapshot.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep};
 use super::{Failure, MigrateOptions, WhenLocked, survey::run};
 use crate::{fleet::Fleet, sql::Sql};
 
-/// How long sqlx is waited for: it may hang, or migrate something else.
+/// The maximum wait for sqlx: it may hang, or migrate something else.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long until the next look.
+/// The interval between checks.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Waits until sqlx's migrator is not at work in the database, for as long as there is patience.
+/// Waits until sqlx's migrator is not active in the database, for a limited time.
 ///
 /// # Cancel safety
 ///

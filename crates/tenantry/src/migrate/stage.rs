@@ -1,56 +1,56 @@
-//! How far a file outside a transaction has come, and whether another run may go on from there.
+//! The progress of a file outside a transaction, and whether another run can resume it.
 //!
-//! It is recorded in two columns that nobody else reads while the file is not done: the time that it took, below
-//! -1, says how many statements have ended and which those were, and the description says what failed first.
+//! It is recorded in two columns that no other program reads while the file is unfinished: an execution time below -1
+//! encodes how many statements have completed and which ones, and the description says what failed first.
 
 use super::{
     checksum,
     lint::{Statement, statements},
 };
 
-/// Whether a file is applied or taken back.
+/// Whether a file is applied or reverted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     Up,
     Down,
 }
 
-/// What is known of the statement after those that have ended.
+/// The state of the statement after the completed ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Nothing of it was done.
     Untouched,
-    /// It was begun, and nobody knows how much of it was done.
+    /// It was started, and its progress is unknown.
     Begun,
-    /// It has failed in a way that somebody has to see to.
+    /// It failed in a way that needs manual intervention.
     Failed,
-    /// It has failed, and somebody has seen to that.
+    /// It failed, and the failure was cleared.
     Again,
 }
 
-/// How far a file has come.
+/// The progress of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stage {
     pub(super) way: Way,
-    /// How many statements have ended.
+    /// The number of completed statements.
     pub(super) ended: usize,
     pub(super) next: Next,
-    /// Tells those from others.
+    /// Identifies the completed statements.
     pub(super) print: Print,
 }
 
-/// Tells the statements at the beginning of a file from others, but for those that set something for the session.
+/// A fingerprint of the first statements of a file, without those that set something for the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Print(u64);
 
-/// What is on record of a file that was begun and not run to its end.
+/// The record of an unfinished file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Begun {
     pub(super) execution_time: i64,
     pub(super) description: String,
 }
 
-/// Where a run goes on.
+/// Where a run continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resume {
     /// The first statement that is run, from 0 on.
@@ -58,38 +58,38 @@ pub(super) struct Resume {
     pub(super) doubt: Doubt,
 }
 
-/// Which statements may have been run already.
+/// Which statements may already have run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {
     None,
     /// The first that is run.
     First,
-    /// The first that is run, and somebody may have done by hand what it does.
+    /// The first statement to run, whose effect may have been produced by hand.
     ByHand,
-    /// All of them: an older release has not recorded how far it came.
+    /// All of them: an older release has not recorded its progress.
     All,
 }
 
-/// What is recorded where nothing is known.
+/// The value recorded if nothing is known.
 const UNKNOWN: i64 = -1;
 
 const FIRST: i64 = -2;
 
-/// How much of the record's number is for what.
+/// The bits of the record's number used for each part.
 const NEXT_BITS: u32 = 2;
 const WAY_BITS: u32 = 1;
 const ENDED_BITS: u32 = 20;
 const PRINT_BITS: u32 = 39;
 const ENDED_LIMIT: u64 = 1 << ENDED_BITS;
 
-/// Takes numbers apart, the lowest bits first.
+/// Splits numbers, starting with the lowest bits.
 fn take(number: &mut u64, bits: u32) -> u64 {
     let taken = *number & ((1 << bits) - 1);
     *number >>= bits;
     taken
 }
 
-/// Returns the prints of the first statements of a text: of none, of one, and so on until all.
+/// Returns the fingerprints of the first statements of a text: of none, of one, and so on up to all.
 pub(super) fn prints(text: &str) -> Vec<Print> {
     let mut prints = vec![Print::default()];
     let mut last = Print::default();
@@ -109,7 +109,7 @@ pub(super) fn prints(text: &str) -> Vec<Print> {
 }
 
 impl Stage {
-    /// Returns what stands for it in the record.
+    /// Returns the value that represents it in the record.
     pub(super) fn code(self) -> i64 {
         let Ok(ended @ 0..ENDED_LIMIT) = u64::try_from(self.ended) else { return UNKNOWN };
         let way = if self.way == Way::Up { 0 } else { 1 };
@@ -138,18 +138,18 @@ impl Stage {
 }
 
 impl Begun {
-    /// Returns how far it has come, when that is known.
+    /// Returns the progress, if it is known.
     pub(super) fn stage(&self) -> Option<Stage> {
         Stage::from_code(self.execution_time)
     }
 
-    /// Says whether the statements that have ended are those of this text.
+    /// Returns `true` if the completed statements are those of this text.
     pub(super) fn is_of(&self, text: &str) -> bool {
         let stage = self.stage();
         stage.is_some_and(|stage| prints(text).get(stage.ended) == Some(&stage.print))
     }
 
-    /// Decides whether a run in this direction may go on with a file of these statements.
+    /// Decides whether a run in this direction can continue a file with these statements.
     pub(super) fn resume(&self, way: Way, statements: &[Statement]) -> Option<Resume> {
         let Some(stage) = self.stage() else {
             let unknown = self.execution_time == UNKNOWN && way == Way::Up;
@@ -171,24 +171,23 @@ impl Begun {
         }
     }
 
-    /// Returns how far the file counts as run once somebody has seen to what has failed; nothing when it has to be run
-    /// from its beginning. `text` is what is run in the stage's direction, and `is_edited` says whether the file is
-    /// another one by now.
+    /// Returns the progress of the file once the failure is cleared; nothing if it must be run from the start. `text`
+    /// is what runs in the stage's direction, and `is_edited` is `true` if the file has changed since.
     pub(super) fn seen_to(&self, text: &str, is_edited: bool) -> Option<Stage> {
         let stage = self.stage()?;
-        // It is the same statements that have ended, wherever they are now.
+        // The same statements have completed, regardless of their current position.
         let ended = prints(text).iter().position(|print| *print == stage.print)?;
         let places = statements(text);
         let is_fleeting = |text: &str| Statement::read(text) == Statement::Fleeting;
         if places[..ended].iter().any(|place| is_fleeting(&text[place.clone()])) {
             return None;
         }
-        // Of another statement nothing can have been done by hand.
+        // The effect of a different statement cannot have been produced by hand.
         let next = if is_edited { Next::Untouched } else { Next::Again };
         Some(Stage { ended, next, ..stage })
     }
 
-    /// Says what has come of a file of this description, as far as that is on record.
+    /// Describes the recorded progress of a file with this description.
     pub(super) fn remark(&self, description: &str) -> String {
         let note = self.description.strip_prefix(description).and_then(note_in);
         let note = note.or_else(|| {
@@ -211,7 +210,7 @@ impl Begun {
         }
     }
 
-    /// Says whether it is on record why this statement, from 0 on, has failed first.
+    /// Returns `true` if the record contains why this statement, counted from 0, first failed.
     pub(super) fn has_note(&self, statement: usize, description: &str) -> bool {
         let is_it = self.stage().is_some_and(|stage| stage.ended == statement);
         is_it && self.description.strip_prefix(description).and_then(note_in).is_some()

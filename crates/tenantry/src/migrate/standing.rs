@@ -1,19 +1,19 @@
-//! Whether files are run in a schema: not in one that holds tables and no record of a migration.
+//! Decides whether files are run in a schema: not if it holds tables but no migration records.
 
 use super::{Failure, WithoutRecords, survey::Recorded};
 
-/// How a schema came to be among those of a run.
+/// How a schema became part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// By its name alone, which fits the pattern of the tenants' schemas.
+    /// Only by its name, which matches the pattern of the tenants' schemas.
     ByName,
-    /// A table lists its tenant, or somebody has named it.
+    /// A table lists its tenant, or it was named explicitly.
     Listed,
 }
 
-/// Puts aside the schemas that hold tables and have no records, unless files are to be run over these.
+/// Sets aside the schemas that hold tables but no records, unless files are to be run over these.
 ///
-/// One that was found by its name, while others have records, may be no tenant's at all.
+/// A schema that was found by its name while others have records may not belong to a tenant at all.
 pub(super) fn put_aside<T>(
     surveyed: &mut [(T, Result<Recorded, Failure>)],
     found: Found,
@@ -68,7 +68,7 @@ mod tests {
         let needs_baseline = [None, Some(FailureReason::NeedsBaseline), None];
         assert_eq!(reasons(fleet(), Found::Listed, refuse), needs_baseline);
         assert_eq!(reasons(fleet(), Found::ByName, migrate), [None, None, None]);
-        // Where nobody has records, a name is as good as another.
+        // If no schema has records, the name is sufficient.
         let fresh = vec![schema(0, 3), schema(0, 0)];
         let expected = [Some(FailureReason::NeedsBaseline), None];
         assert_eq!(reasons(fresh, Found::ByName, refuse), expected);

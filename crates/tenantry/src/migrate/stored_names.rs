@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::tenant::Ident;
 
-/// A place that holds the name of a schema as text, which a rename of the schema does not change.
+/// A place that stores the name of a schema as text, which a rename of the schema does not change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -12,13 +12,13 @@ use crate::tenant::Ident;
 pub struct StoredName {
     /// The object, with its type, such as `function tenant_acme.total()` or `table tenant_acme.orders`.
     pub object: String,
-    /// Which part of it holds the name.
+    /// The part of it that contains the name.
     pub place: StoredIn,
     /// What a rename does about it.
     pub outcome: NameOutcome,
 }
 
-/// Which part of an object holds the name of a schema.
+/// The part of an object that contains the name of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -53,7 +53,7 @@ pub enum NameOutcome {
     Rewritten,
     /// It cannot be changed, so the schema is not renamed.
     Refused,
-    /// It stays as it is: it is prose, or may mean something else.
+    /// It is unchanged: it is prose, or may have another meaning.
     Mentioned,
 }
 
@@ -87,7 +87,7 @@ impl NameOutcome {
 }
 
 impl StoredName {
-    /// Has the object called as it is while its schema has another name, or none.
+    /// Refers to the object by its current name after its schema was renamed or removed.
     pub(crate) fn under(mut self, now: &Ident, then: Option<&Ident>) -> Self {
         let then = then.map_or_else(String::new, |schema| format!("{schema}."));
         for name in [format!("{now}."), format!("{}.", now.quoted())] {
@@ -106,14 +106,14 @@ impl fmt::Display for StoredName {
     }
 }
 
-/// Why a schema is not renamed: places that hold its name as text. It is the
+/// Why a schema is not renamed: the places that store its name as text. This is the
 /// [source](std::error::Error::source) of an error of [`ErrorKind::StoredName`](crate::ErrorKind::StoredName).
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredNames(Vec<StoredName>);
 
 crate::error_report::readable_debug!(StoredNames);
 
-/// Places that a message tells.
+/// The maximum number of places in a message.
 const TOLD: usize = 5;
 
 impl StoredNames {

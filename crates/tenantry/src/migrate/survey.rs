@@ -1,4 +1,4 @@
-//! Reads what is recorded in the schemas of many tenants, in a few statements for all of them.
+//! Reads the migration records of many tenants' schemas, with a few statements in total.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -18,37 +18,37 @@ use crate::{
     tenant::Ident,
 };
 
-/// What a schema has on record.
+/// The records of a schema.
 #[derive(Debug, Clone)]
 pub(super) struct Recorded {
     pub(super) presence: Presence,
     pub(super) applied: Arc<[Applied]>,
-    /// Tables and views in a schema without the table of records; 0 in one that has it.
+    /// The number of tables and views in a schema without a records table; 0 in one that has it.
     pub(super) tables: usize,
 }
 
-/// Schemas that are looked for in one statement.
+/// The maximum number of schemas to look up per statement.
 const LOOKED_FOR_AT_ONCE: usize = 5_000;
 
-/// Schemas that are read in one statement. More take the server longer than it takes to send another
-/// statement: planning is worse than linear. Each table and its index is locked until it ends.
+/// The maximum number of schemas to read per statement. With more, the server takes longer than another statement
+/// would: planning time grows faster than linearly. Each table and its index is locked until the statement ends.
 const READ_AT_ONCE: usize = 250;
 
-/// Statements that are run at a time. Each has a connection, and opening it costs as much as reading fifty
+/// The number of concurrent statements. Each needs a connection, and a connect costs as much as reading fifty
 /// schemas.
 const CONCURRENCY: usize = 2;
 
-/// How long a schema that somebody has locked is waited for.
+/// How long to wait for a schema that another session has locked.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What was found in schemas, by their places.
+/// Results for schemas, by their index.
 type Found = Vec<(usize, Result<Recorded, Failure>)>;
 
-/// Reads all of these schemas, in this order. Those that cannot be read do not keep the others from it.
+/// Reads all of these schemas, in this order. A schema that cannot be read does not affect the others.
 ///
 /// # Errors
 ///
-/// When there is no connection, or it is lost.
+/// If no connection is available, or if it is lost.
 pub(super) async fn read(
     fleet: &Fleet,
     schemas: &[&Ident],
@@ -58,7 +58,7 @@ pub(super) async fn read(
     }
     let mut lease = fleet.lease().await?;
     let (mut found, with_table) = look_for(&mut lease, schemas).await?;
-    // What has looked reads on.
+    // The lease used for the lookup continues with reading.
     let mut first = Some(lease);
     let chunks = with_table.chunks(READ_AT_ONCE).map(<[usize]>::to_vec);
     let chunks = Mutex::new(chunks.collect::<VecDeque<_>>());
@@ -72,7 +72,7 @@ pub(super) async fn read(
     Ok(found)
 }
 
-/// Reads the latest version that each of these schemas has on record as run to its end, 0 for none.
+/// Reads the latest completed version recorded in each of these schemas, 0 for none.
 pub(crate) async fn recorded_versions(
     fleet: &Fleet,
     schemas: &[&Ident],
@@ -88,16 +88,15 @@ pub(crate) async fn recorded_versions(
     Ok(recorded.into_iter().map(|found| found.map(latest).map_err(error)).collect())
 }
 
-/// What a status says beside what is recorded.
+/// Additional information for a status, beyond the records.
 #[derive(Debug, Default)]
 pub(super) struct Closer {
-    /// Files that were begun and not run to their end.
+    /// Files that were started and have not completed.
     pub(super) begun: Vec<Applied>,
     pub(super) invalid: Vec<Invalid>,
 }
 
-/// Looks at schemas for what a status says beside what is recorded: in one statement, and in one more for each
-/// 250 of those that are dirty.
+/// Reads the additional information for a status: with one statement, and one more for each 250 dirty schemas.
 pub(super) async fn look_closer(
     fleet: &Fleet,
     schemas: &[(&Ident, &Recorded)],
@@ -126,7 +125,7 @@ pub(super) async fn look_closer(
                 }
             }
             Err(failure) if failure.reason == FailureReason::Connection => return Err(failure),
-            // That they are dirty is known all the same.
+            // It is known nevertheless that they are dirty.
             Err(_) => {}
         }
     }
@@ -134,8 +133,8 @@ pub(super) async fn look_closer(
     Ok(closer)
 }
 
-/// Reads what these schemas have on record from a version on, as a look at many that may have been seen to by
-/// somebody else. There is nothing for one that cannot be read now.
+/// Reads the records of these schemas from a version on, to review many that another run may have handled. There is
+/// no result for a schema that cannot be read now.
 pub(super) async fn read_from(
     fleet: &Fleet,
     schemas: &[(&Ident, i64)],
@@ -161,7 +160,7 @@ pub(super) async fn read_from(
     Ok(found)
 }
 
-/// Finds out which schemas are there, and which of them have records.
+/// Determines which schemas exist, and which of them have records.
 async fn look_for(
     lease: &mut Lease,
     schemas: &[&Ident],
@@ -184,7 +183,7 @@ async fn look_for(
     Ok((found, with_table))
 }
 
-/// Counts the tables in schemas without records. Where each has some, nothing is asked.
+/// Counts the tables in schemas without records. If there are no such schemas, nothing is queried.
 async fn count_tables(
     lease: &mut Lease,
     schemas: &[&Ident],
@@ -233,7 +232,7 @@ async fn reader(
 }
 
 async fn set_for_reading(lease: &mut Lease) -> Result<(), Failure> {
-    // The statements are large and run once: compiling them would take longer than running them.
+    // The statements are large and run once: JIT compilation would take longer than running them.
     let mut sql = Sql::new("set jit = off; set lock_timeout = ");
     sql.number(LOCK_TIMEOUT.as_millis() as u64);
     run(lease, async |conn| sqlx::raw_sql(sql.finish()).execute(conn).await).await.map(drop)
@@ -246,8 +245,7 @@ async fn read_chunk(
     places: &[usize],
     found: &mut Found,
 ) -> Result<(), Failure> {
-    // What one schema is refused for, all in its statement are: they are asked again in two halves,
-    // until it is by itself.
+    // An error about one schema fails the whole statement, so it is split in halves until the schema is by itself.
     let mut parts = VecDeque::from([places]);
     while let Some(part) = parts.pop_front() {
         let asked: Vec<_> = part.iter().map(|place| schemas[*place]).collect();
@@ -275,7 +273,7 @@ async fn read_chunk(
     Ok(())
 }
 
-/// A schema that went away meanwhile is one that is not there.
+/// A schema that was dropped meanwhile does not exist.
 fn unreadable(failure: Failure) -> Failure {
     match failure.reason {
         FailureReason::LockTimeout | FailureReason::SchemaMissing => failure,
@@ -283,7 +281,7 @@ fn unreadable(failure: Failure) -> Failure {
     }
 }
 
-/// Runs something on a lease for upkeep, and notes in it what came of that.
+/// Runs an operation on a maintenance lease, and reports its result to the lease.
 pub(super) async fn run<T>(
     lease: &mut Lease,
     on: impl AsyncFnOnce(&mut sqlx::PgConnection) -> sqlx::Result<T>,

@@ -1,4 +1,4 @@
-//! Whom an operation is about: all tenants, or those that were named.
+//! The targets of an operation: all tenants, or the named ones.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,7 +15,7 @@ use crate::{
     tenant::{TenantId, TenantRecord},
 };
 
-/// A tenant as it was named, and how it is reached.
+/// A tenant as it was named, and how to reach it.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) name: Arc<str>,
@@ -34,10 +34,10 @@ impl Target {
     }
 }
 
-/// How many tenants are looked up at a time.
+/// The number of concurrent lookups.
 const CONCURRENCY: usize = 8;
 
-/// From how many tenants on it is better to list all than to ask for each.
+/// The number of tenants from which listing all is cheaper than looking up each.
 const MANY: usize = 20;
 
 /// Returns the schemas that an operation is about.
@@ -49,8 +49,8 @@ pub(crate) async fn targets_of(fleet: &Fleet, schemas: &Schemas) -> Result<Vec<T
     }
 }
 
-/// Returns every tenant that the catalog lists, the suspended ones too: one that is resumed must not be
-/// behind.
+/// Returns every tenant that the catalog lists, including suspended ones, so that they are up to date when they are
+/// resumed.
 async fn all(fleet: &Fleet) -> Result<Vec<Target>, Error> {
     let records = fleet.list().await?;
     let targets = records
@@ -59,7 +59,7 @@ async fn all(fleet: &Fleet) -> Result<Vec<Target>, Error> {
     Ok(apart(targets.collect()))
 }
 
-/// Returns the tenants that were named; one that was named twice once.
+/// Returns the named tenants, without duplicates.
 async fn named(fleet: &Fleet, names: Vec<Arc<str>>) -> Vec<Target> {
     let mut seen = HashSet::new();
     let names: Vec<_> = names.into_iter().filter(|name| seen.insert(Arc::clone(name))).collect();
@@ -100,7 +100,7 @@ async fn find(
     }
 }
 
-/// Refuses every tenant whose schema is another's, too.
+/// Refuses every tenant that shares its schema with another.
 fn apart(mut targets: Vec<Target>) -> Vec<Target> {
     let mut holders = HashMap::<_, usize>::new();
     for target in &targets {

@@ -1,6 +1,6 @@
-//! The table in which sqlx records what was applied, in each schema: `_sqlx_migrations`.
+//! sqlx's table of applied migrations, one in each schema: `_sqlx_migrations`.
 //!
-//! It is sqlx's own, to the column, so that sqlx-cli can be pointed at a tenant's schema.
+//! It matches sqlx's own column by column, so that sqlx-cli works on a tenant's schema.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{sql::Sql, tenant::Ident};
 
-/// Which of a schema and its table are there.
+/// Whether a schema and its table exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
     NoSchema,
@@ -21,15 +21,15 @@ pub(super) enum Presence {
     Table,
 }
 
-/// What many schemas have on record: those with equal records share them.
+/// Records of many schemas: schemas with equal records are grouped.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) applied: Vec<Applied>,
-    /// The schemas, by their places in what was asked for.
+    /// The schemas, by their index in the request.
     pub(super) places: Vec<usize>,
 }
 
-/// Finds out which of these schemas, and of their tables, are there.
+/// Determines which of these schemas and tables exist.
 pub(super) async fn presence(
     conn: &mut PgConnection,
     schemas: &[&Ident],
@@ -48,8 +48,8 @@ pub(super) async fn presence(
     rows.iter().map(|row| presence_of(row, 0)).collect()
 }
 
-/// Counts the tables and views in each of these schemas that has any, but for those of extensions. A schema in
-/// which the table of records has appeared meanwhile is not among them.
+/// Counts the tables and views in each of these schemas that has any, except those of extensions. A schema in which
+/// the records table has appeared meanwhile is omitted.
 pub(super) async fn count_tables(
     conn: &mut PgConnection,
     schemas: &[&Ident],
@@ -76,7 +76,7 @@ pub(super) async fn count_tables(
     rows.iter().map(count).collect()
 }
 
-/// Reads two columns that say whether the schema and the table are there.
+/// Reads two columns: whether the schema exists, and whether the table exists.
 fn presence_of(row: &PgRow, column: usize) -> sqlx::Result<Presence> {
     Ok(match (row.try_get(column)?, row.try_get(column + 1)?) {
         (false, _) => Presence::NoSchema,
@@ -85,10 +85,10 @@ fn presence_of(row: &PgRow, column: usize) -> sqlx::Result<Presence> {
     })
 }
 
-/// Reads what is on record in many schemas, in one statement.
+/// Reads the records of many schemas with one statement.
 ///
-/// The server puts equal records together, so what travels is one record for each of the few states
-/// that thousands of tenants are in. Those that have none on record are not among them.
+/// The server groups equal records, so it transfers one record for each of the few states that thousands of tenants
+/// are in. Schemas without records are omitted.
 pub(super) async fn read_many(
     conn: &mut PgConnection,
     schemas: &[&Ident],
@@ -113,8 +113,8 @@ pub(super) async fn read_many(
     rows.iter().map(group).collect()
 }
 
-/// Reads what many schemas have on record from a version on, and what was not run to its end. It costs the
-/// server half of reading everything.
+/// Reads the records of many schemas from a version on, and unfinished migrations. It costs the server half of
+/// reading everything.
 pub(super) async fn read_from(
     conn: &mut PgConnection,
     schemas: &[(&Ident, i64)],
@@ -152,7 +152,7 @@ fn group(row: &PgRow) -> sqlx::Result<Group> {
     Ok(Group { applied: applied.collect(), places: places.collect() })
 }
 
-/// Reads what is on record of files that were begun and not run to their end, in schemas where there are some.
+/// Reads the records of unfinished files, in schemas that have some.
 pub(super) async fn begun(
     conn: &mut PgConnection,
     schemas: &[&Ident],
@@ -171,12 +171,11 @@ pub(super) async fn begun(
     Ok(places.zip(applied(&rows)?).collect())
 }
 
-/// Takes the lock of a schema if it is free, and says what is there, or reads what is on record where
-/// the table is known to be there.
+/// Takes the lock of a schema if it is free, and returns what exists, or reads the records if the table is known to
+/// exist.
 ///
-/// The lock is one of the session on the database and the schema. Nobody ever waits for it inside the
-/// server: a statement that waits has a snapshot, and `create index concurrently` waits for
-/// everybody's snapshots to end.
+/// The lock is a session lock on the database and the schema. No session ever waits for it inside the server: a
+/// waiting statement has a snapshot, and `create index concurrently` waits for all older snapshots to end.
 pub(super) fn lock_and_read(schema: &Ident, presence: Presence) -> SqlStr {
     let mut sql = Sql::new("select ");
     try_lock(&mut sql, "pg_catalog.pg_try_advisory_lock", schema);
@@ -199,10 +198,10 @@ pub(super) fn lock_and_read(schema: &Ident, presence: Presence) -> SqlStr {
     sql.finish()
 }
 
-/// Keeps the lock of a schema apart from locks that an application takes by names of its own.
+/// Distinguishes the lock of a schema from an application's advisory locks.
 pub(crate) const LOCK_OF_SCHEMA: i64 = 7_234_619_037_115;
 
-/// Appends a call that takes the lock of a schema, or gives it back.
+/// Appends a call that takes or releases the lock of a schema.
 pub(crate) fn try_lock<'s>(
     sql: &'s mut Sql,
     function: &'static str,
@@ -212,7 +211,7 @@ pub(crate) fn try_lock<'s>(
     sql.literal(schema.as_str()).text(", ").integer(LOCK_OF_SCHEMA).text("))")
 }
 
-/// What [`lock_and_read`] has found.
+/// The result of [`lock_and_read`].
 #[derive(Debug)]
 pub(super) struct Locked {
     pub(super) locked: bool,
@@ -233,7 +232,7 @@ impl Locked {
     }
 }
 
-/// Reads what is on record in a schema that has the table.
+/// Reads the records of a schema that has the table.
 pub(super) fn read(schema: &Ident) -> SqlStr {
     let mut sql = Sql::default();
     write_read(&mut sql, schema);
@@ -248,7 +247,7 @@ fn write_read(sql: &mut Sql, schema: &Ident) {
     table(sql, schema).text(" order by version");
 }
 
-/// Returns what [`read`] has found.
+/// Parses the result of [`read`].
 pub(super) fn applied(rows: &[PgRow]) -> sqlx::Result<Vec<Applied>> {
     let row = |row: &PgRow| {
         let (version, success, checksum) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -261,8 +260,8 @@ pub(super) fn applied(rows: &[PgRow]) -> sqlx::Result<Vec<Applied>> {
     rows.iter().map(row).collect()
 }
 
-/// Returns the last version that is on record in any of these schemas, of those that have this version, too: others
-/// have files of another kind.
+/// Returns the latest recorded version in any of these schemas, among those that also have this version: others have
+/// different files.
 pub(crate) async fn latest_in(
     conn: &mut PgConnection,
     schemas: &[Ident],
@@ -287,7 +286,7 @@ pub(super) fn table<'s>(sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
     sql.ident(schema).text("._sqlx_migrations")
 }
 
-/// Appends what makes the table.
+/// Appends the statement that creates the table.
 pub(crate) fn create(sql: &mut Sql, schema: &Ident) {
     sql.text("create table if not exists ");
     table(sql, schema).text(
@@ -297,27 +296,26 @@ pub(crate) fn create(sql: &mut Sql, schema: &Ident) {
     );
 }
 
-/// Appends what keeps the table, and so the schema, from being dropped before the transaction ends.
+/// Appends a statement that protects the table, and so the schema, from being dropped before the transaction ends.
 pub(super) fn hold(sql: &mut Sql, schema: &Ident) {
     sql.text("lock table ");
     table(sql, schema).text(" in row exclusive mode; ");
 }
 
-/// Appends a statement that fails (22P02) when names are not looked up in the schema any more. What comes after
-/// is read as UTF-8, whatever a file has set.
+/// Appends a statement that fails (22P02) if names are no longer resolved in the schema. The statements after it are
+/// read as UTF-8, whatever a file has set.
 pub(super) fn check_schema(sql: &mut Sql, schema: &Ident) {
     sql.text("select pg_catalog.set_config('client_encoding', 'UTF8', false), ");
     sql.text("case when pg_catalog.current_schema() operator(pg_catalog.=) ")
         .literal(schema.as_str());
-    // A schema may be called 42, which is a number.
+    // A schema can be called 42, which is a number.
     sql.text(
         " then 0 else ('in '::pg_catalog.text operator(pg_catalog.||) \
          coalesce(pg_catalog.current_schema()::pg_catalog.text, 'none'))::pg_catalog.int4 end; ",
     );
 }
 
-/// Appends what records migrations that were run in the transaction that is open, and how long all of it
-/// took so far.
+/// Appends the statement that records migrations that ran in the open transaction, and the total duration so far.
 pub(super) fn record_done<'f>(
     sql: &mut Sql,
     schema: &Ident,
@@ -335,13 +333,13 @@ pub(super) fn record_done<'f>(
     sql.text("; ");
 }
 
-/// Appends what records that a migration has begun.
+/// Appends the statement that records the start of a migration.
 pub(super) fn record_begun(sql: &mut Sql, schema: &Ident, file: &MigrationFile, stage: Stage) {
     insert_into(sql, schema);
     row(sql, file, Recorded::Begun).text(", ").integer(stage.code()).text("); ");
 }
 
-/// Appends what notes how far a migration has come that was begun, and what is to be said of it.
+/// Appends the statement that records the progress of a migration, with a remark.
 pub(super) fn note_stage(
     sql: &mut Sql,
     schema: &Ident,
@@ -355,7 +353,7 @@ pub(super) fn note_stage(
     sql.text(" where version operator(pg_catalog.=) ").integer(version).text("; ");
 }
 
-/// Appends what notes that somebody has seen to what a migration has failed over.
+/// Appends the statement that records that the failure of a migration was cleared.
 pub(super) fn note_seen_to(sql: &mut Sql, schema: &Ident, file: &MigrationFile, stage: Stage) {
     sql.text("update ");
     table(sql, schema).text(" set checksum = ");
@@ -364,7 +362,7 @@ pub(super) fn note_seen_to(sql: &mut Sql, schema: &Ident, file: &MigrationFile, 
     note_stage(sql, schema, file.version, stage, &file.description);
 }
 
-/// Appends what records a migration that was not run, whatever was recorded of it before.
+/// Appends the statement that records a migration that was not run, replacing any earlier record.
 pub(super) fn record_anyway(sql: &mut Sql, schema: &Ident, file: &MigrationFile) {
     insert_into(sql, schema);
     row(sql, file, Recorded::Done).text(UNKNOWN_TIME).text(
@@ -374,15 +372,15 @@ pub(super) fn record_anyway(sql: &mut Sql, schema: &Ident, file: &MigrationFile)
     );
 }
 
-/// What sqlx records for a time until it is known, and for ever where nothing was run.
+/// The duration that sqlx records until it is known, and permanently if nothing was run.
 const UNKNOWN_TIME: &str = ", -1)";
 
-/// Whether a migration was run to its end.
+/// Whether a migration has completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Recorded {
-    /// It was, or nobody has to know.
+    /// It has, or this is not relevant.
     Done,
-    /// Nobody knows yet.
+    /// Not known yet.
     Begun,
 }
 
@@ -391,7 +389,7 @@ fn insert_into(sql: &mut Sql, schema: &Ident) {
     table(sql, schema).text(" (version, description, success, checksum, execution_time) values ");
 }
 
-/// Appends the row of a migration but for its time.
+/// Appends the row of a migration without its duration.
 fn row<'s>(sql: &'s mut Sql, file: &MigrationFile, recorded: Recorded) -> &'s mut Sql {
     sql.text("(").integer(file.version).text(", ").literal(&file.description);
     sql.text(match recorded {
@@ -401,7 +399,7 @@ fn row<'s>(sql: &'s mut Sql, file: &MigrationFile, recorded: Recorded) -> &'s mu
     sql.bytes(file.checksum.recorded())
 }
 
-/// Appends what notes that a migration was run to its end, and how long that took.
+/// Appends the statement that records the completion of a migration, and its duration.
 pub(super) fn note_end(sql: &mut Sql, schema: &Ident, file: &MigrationFile, took: Duration) {
     sql.text("update ");
     table(sql, schema).text(" set success = true, execution_time = ");
@@ -410,14 +408,14 @@ pub(super) fn note_end(sql: &mut Sql, schema: &Ident, file: &MigrationFile, took
     sql.text(" where version operator(pg_catalog.=) ").integer(file.version).text("; ");
 }
 
-/// Appends what notes that a migration is being taken back.
+/// Appends the statement that records that a migration is being reverted.
 pub(super) fn note_begun(sql: &mut Sql, schema: &Ident, version: i64, stage: Stage) {
     sql.text("update ");
     table(sql, schema).text(" set success = false, execution_time = ").integer(stage.code());
     sql.text(" where version operator(pg_catalog.=) ").integer(version).text("; ");
 }
 
-/// Appends what deletes the record of a migration.
+/// Appends the statement that deletes the record of a migration.
 pub(super) fn delete(sql: &mut Sql, schema: &Ident, version: i64) {
     sql.text("delete from ");
     table(sql, schema).text(" where version operator(pg_catalog.=) ").integer(version).text("; ");

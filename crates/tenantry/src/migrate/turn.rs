@@ -1,4 +1,4 @@
-//! One run over all tenants after the other, as long as that does not take too long.
+//! Serializes runs over all tenants, for a limited time.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use tokio::time::{Instant, sleep};
 use super::{Failure, MigrateOptions, WhenLocked, survey::run};
 use crate::{fleet::Fleet, pool::Lease, sql::Sql};
 
-/// How long a run waits for another to end before it works beside it. Two at once share the work, but each has
-/// to look at what the other has done; one that hangs must not keep everybody from it.
+/// How long a run waits for another to end before it works alongside it. Two concurrent runs share the work, but each
+/// has to check what the other has done; a run that hangs must not block all others.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long until the next look whether it is our turn.
+/// The interval between checks.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Waits until no other run over all tenants is under way. The lease has the lock that tells others of ours; there
-/// is none when it was waited for in vain, or when there would be no connection left to work on.
+/// Waits until no other run over all tenants is in progress. The lease holds the lock that announces our run to
+/// others; there is none if the wait timed out, or if no connection would be left to work on.
 ///
 /// # Cancel safety
 ///
@@ -30,7 +30,7 @@ pub(super) async fn take(
     }
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline && !options.is_stopped() {
-        // Whoever waits holds no connection.
+        // While waiting, no connection is held.
         let mut lease = fleet.lease().await?;
         if try_lock(&mut lease).await? {
             return Ok(Some(lease));

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
-/// How many checks may follow each other at once.
+/// Number of checks that may run in a burst.
 const BURST: u32 = 8;
 
-/// How long it takes until another one may.
+/// Delay until another check may run.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often the database may be asked on behalf of anybody who reaches a route: eight times in a row,
-/// and then once a second. Probes that come every few seconds never notice it.
+/// Rate limit for database checks by clients of a route: a burst of eight, then one a second.
+/// Probes that run every few seconds are not affected.
 #[derive(Debug)]
 pub(super) struct Allowance {
     left: u32,
-    /// Since when the next one is waited for, as a time since some beginning.
+    /// Start of the wait for the next token, relative to some epoch.
     since: Duration,
 }
 
@@ -20,7 +20,7 @@ impl Allowance {
         Self { left: BURST, since: Duration::ZERO }
     }
 
-    /// Takes one, if there is one left.
+    /// Takes a token, if one is left.
     pub(super) fn take(&mut self, now: Duration) -> bool {
         let due = now.saturating_sub(self.since).as_nanos() / PAUSE.as_nanos();
         let due = u32::try_from(due).unwrap_or(u32::MAX);
@@ -51,7 +51,7 @@ mod tests {
         let later: Vec<_> = (6..10_000).filter(|at| taken(*at)).collect();
         assert_eq!(later.len(), 9, "{later:?}");
         assert!(later.windows(2).all(|two| two[1] - two[0] == 1_000), "{later:?}");
-        // Time that nobody has used is not saved up for more than a few.
+        // Unused time is saved up only for a few tokens.
         assert_eq!((0..100).filter(|_| taken(1_000_000)).count(), 8);
         // A probe every two seconds.
         assert!((0..100).all(|nth| taken(1_010_000 + nth * 2_000)));

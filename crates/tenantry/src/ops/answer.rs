@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::admission::Problem;
 
-/// What a route answers.
+/// The response of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "an answer has to be turned into a response"]
 pub struct Answer {
@@ -15,7 +15,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of `cache-control` of every answer: none is to be stored.
+    /// The value of `cache-control` of every response, which must not be stored.
     pub const CACHE_CONTROL: &str = "no-store";
 
     pub(super) fn new(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
@@ -34,7 +34,7 @@ impl Answer {
         Self { challenge: Some(challenge), ..answer }
     }
 
-    /// Writes to the log what the answer does not say.
+    /// Logs the details that the response omits.
     pub(super) fn failure(error: &(dyn StdError + 'static), what: &'static str) -> Self {
         tracing::error!(error, "{what}");
         Self::problem(&Problem::new(500, "Internal Server Error"))
@@ -56,7 +56,7 @@ impl Answer {
         self.content_type
     }
 
-    /// Returns the value of `www-authenticate`, if there is to be one.
+    /// Returns the value of `www-authenticate`, if it is set.
     #[must_use]
     pub fn challenge(&self) -> Option<&'static str> {
         self.challenge

@@ -1,4 +1,4 @@
-//! HTTP Basic authentication, as RFC 7617 has it.
+//! HTTP Basic authentication according to RFC 7617.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use subtle::ConstantTimeEq;
 /// The challenge of a 401.
 pub(super) const CHALLENGE: &str = r#"Basic realm="metrics", charset="UTF-8""#;
 
-/// The one pair of user and password that is let in.
+/// The accepted pair of user and password.
 ///
-/// What is kept and compared is a hash. Hashes are of one length, so that the time that a comparison
-/// takes tells neither how much of a guess was right nor how long the password is.
+/// Only hashes are stored and compared. They have a fixed length, so the duration of a comparison
+/// reveals neither how much of a guess was right nor how long the password is.
 #[derive(Clone)]
 pub(super) struct BasicAuth {
     expected: [u8; 32],
@@ -23,10 +23,10 @@ impl BasicAuth {
         Self { expected: hash(format!("{user}:{password}").as_bytes()) }
     }
 
-    /// Says whether a request with these values of `authorization` is let in.
+    /// Returns `true` if a request with these values of `authorization` is admitted.
     pub(super) fn admits<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>) -> bool {
         let mut values = values.into_iter();
-        // Of two headers, somebody in between may have checked the other one.
+        // Of two headers, a proxy may have checked the other one.
         let (Some(value), None) = (values.next(), values.next()) else {
             return false;
         };
@@ -40,7 +40,7 @@ impl fmt::Debug for BasicAuth {
     }
 }
 
-/// Reads `user:password` from the value of the header.
+/// Decodes `user:password` from the header value.
 fn credentials(header: &[u8]) -> Option<Vec<u8>> {
     let (scheme, rest) = header.split_at_checked("basic".len())?;
     let encoded = rest.strip_prefix(b" ")?.trim_ascii();

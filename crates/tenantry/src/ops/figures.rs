@@ -1,4 +1,4 @@
-//! The figures that `/metrics` shows.
+//! The metrics that `/metrics` shows.
 
 use prometheus::{Registry, TextEncoder, core::Collector};
 
@@ -8,7 +8,7 @@ use crate::{
     metrics::{MetricsCollector, MetricsOptions},
 };
 
-/// Where the figures are to come from: a registry, or the collector alone.
+/// Configured source of the metrics: a registry, or only the collector.
 #[derive(Debug, Default)]
 pub(super) struct Source(Option<Registry>);
 
@@ -30,24 +30,24 @@ impl Source {
 }
 
 impl OpsOptions {
-    /// Lets [`Ops::metrics`](super::Ops::metrics) show a whole registry, in which the collector of the manager is
-    /// registered. Default: the figures of the manager alone.
+    /// Makes [`Ops::metrics`](super::Ops::metrics) show a whole registry, in which the manager's
+    /// collector is registered. Default: only the metrics of the manager.
     pub fn registry(mut self, registry: Registry) -> Self {
         self.source = Source(Some(registry));
         self
     }
 }
 
-/// Where the figures come from.
+/// The source of the metrics.
 #[derive(Debug)]
 pub(super) enum Figures {
-    /// The collector alone. It needs no registry, and so nothing that could refuse it.
+    /// Only the collector. It needs no registry, so registration cannot fail.
     Own(Box<MetricsCollector>),
-    /// A registry in which the collector is one of perhaps many.
+    /// A registry that contains the collector and possibly others.
     Registry(Registry),
 }
 
-/// The text format, as prometheus names it, and the charset that it always has.
+/// Prometheus' name of the text format, with its fixed charset.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Figures {

@@ -1,11 +1,11 @@
-//! What those who operate a service are told over HTTP, without the framework that sends it.
+//! Framework-independent responses for operators: health and metrics over HTTP.
 //!
-//! An application has no use for this module: it is what the routes of `tenantry-axum` and
-//! `tenantry-actix` are made of, and what those for another framework can be made of. Such an adapter
-//! has a route for each method of [`Ops`], for `GET` and `HEAD`, and sends the [`Answer`].
+//! Applications do not need this module: the routes of `tenantry-axum` and `tenantry-actix` are
+//! built on it, and those for another framework can be, too. Such an adapter has a route for each
+//! method of [`Ops`], for `GET` and `HEAD`, and sends the [`Answer`].
 //!
-//! What is decided here is who may read it, and how little the open routes tell: the manager says how it
-//! fares, and the registry what it counts.
+//! This module decides who may read the responses, and how little the public routes reveal; the
+//! content comes from the manager and the registry.
 //!
 //! # Examples
 //!

@@ -1,4 +1,4 @@
-//! In place of the figures that `/metrics` shows, in a build without Prometheus.
+//! Replaces `/metrics` in a build without Prometheus.
 
 use super::{Answer, RegisterError};
 use crate::{manager::TenantManager, metrics::MetricsOptions};

@@ -13,7 +13,7 @@ use crate::{
     manager::TenantManager,
 };
 
-/// Answers those who operate a service. Cheap to clone; made by [`OpsOptions`].
+/// Responses for operators. Cheap to clone; created by [`OpsOptions`].
 #[derive(Debug, Clone)]
 pub struct Ops(Arc<Inner>);
 
@@ -29,21 +29,21 @@ pub(super) struct Inner {
 }
 
 impl Ops {
-    /// Answers with the defaults of [`OpsOptions`].
+    /// Creates it with the defaults of [`OpsOptions`].
     #[must_use]
     pub fn new(manager: TenantManager) -> Self {
         OpsOptions::new(manager).build_alone()
     }
 
-    /// `/health`: the [`HealthReport`] as JSON; 200 when it is healthy, else 503.
+    /// `/health`: the [`HealthReport`] as JSON; 200 if it is healthy, otherwise 503.
     ///
-    /// Whoever can reach the route can ask often, and must not keep connections from tenants: checks run
-    /// one at a time, eight in a row and then one a second. Who asks more often gets the last report,
-    /// whose `timestamp` says when it was made.
+    /// Clients of the route must not be able to take connections from tenants: checks run one at a
+    /// time, with a burst of eight and then one a second. More frequent requests get the last
+    /// report, whose `timestamp` is the time of its check.
     ///
     /// # Cancel safety
     ///
-    /// Safe; a check that has begun goes on in the background.
+    /// Safe; a check that has begun continues in the background.
     pub async fn health(&self) -> Answer {
         let report = || {
             let asked = self.ask(HealthOf::Bound);
@@ -58,19 +58,19 @@ impl Ops {
         self.0.health.get(&self.0.manager, report).await
     }
 
-    /// `/livez`: says that the process runs, and no more. Who restarts it when the database is away has
-    /// two problems.
+    /// `/livez`: reports only that the process runs, so that an outage of the database does not
+    /// cause restarts.
     pub fn livez(&self) -> Answer {
         Answer::new(200, "text/plain; charset=utf-8", "ok")
     }
 
-    /// `/readyz`: 200 when requests can be served, else 503. Tenants that hold all connections change the
-    /// `status` to `degraded` and add a `reason`, and no more. As with [`health`](Self::health), who asks
-    /// more than once a second shares an answer.
+    /// `/readyz`: 200 if requests can be served, otherwise 503. If tenants use all connections,
+    /// only the `status` changes to `degraded`, with a `reason`. As with [`health`](Self::health),
+    /// requests more frequent than once a second share an answer.
     ///
     /// # Cancel safety
     ///
-    /// Safe; a check that has begun goes on in the background.
+    /// Safe; a check that has begun continues in the background.
     pub async fn readyz(&self) -> Answer {
         let readiness = || {
             let asked = self.ask(HealthOf::Nobody);
@@ -86,8 +86,9 @@ impl Ops {
         self.0.readiness.get(&self.0.manager, readiness).await
     }
 
-    /// `/metrics`: the figures in Prometheus' text format 0.0.4; 404 in a build without the feature `prometheus`, 401 without the
-    /// [credentials](OpsOptions::basic_auth). It is given every value of `authorization`, as it came.
+    /// `/metrics`: the metrics in Prometheus' text format 0.0.4; 404 in a build without the feature
+    /// `prometheus`, 401 without the [credentials](OpsOptions::basic_auth). Pass every value of
+    /// `authorization` verbatim.
     pub fn metrics<'a>(&self, authorization: impl IntoIterator<Item = &'a [u8]>) -> Answer {
         if self.0.auth.as_ref().is_some_and(|auth| !auth.admits(authorization)) {
             return Answer::unauthorized(CHALLENGE);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{manager::TenantManager, metrics::MetricsOptions};
 
-/// Configures what those who operate a service are told.
+/// Options for the responses to operators.
 #[must_use = "it does nothing until it is built"]
 pub struct OpsOptions {
     manager: TenantManager,
@@ -21,7 +21,7 @@ pub struct OpsOptions {
 }
 
 impl OpsOptions {
-    /// Begins with the defaults: nothing names a tenant, and everybody may read everything.
+    /// Starts with the defaults: no response contains a tenant, and everyone may read all of them.
     pub fn new(manager: TenantManager) -> Self {
         Self {
             manager,
@@ -33,43 +33,44 @@ impl OpsOptions {
         }
     }
 
-    /// Sets whether [`Ops::health`] tells of each tenant. Default: `false`, their numbers alone.
+    /// Sets whether [`Ops::health`] lists each tenant. Default: `false`, only their counts.
     pub fn tenant_details(mut self, tell: bool) -> Self {
         self.tenant_details = tell;
         self
     }
 
-    /// Sets how long the database may take to answer. Default: 2 s.
+    /// Sets the timeout for the database's answer. Default: 2 s.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.ping_timeout = timeout;
         self
     }
 
-    /// Sets what [`Ops::metrics`] has. Default: no tenant labels, and nothing of process and runtime.
+    /// Sets the content of [`Ops::metrics`]. Default: no tenant labels, and no metrics of process
+    /// and runtime.
     pub fn metrics(mut self, options: MetricsOptions) -> Self {
         self.metrics = options;
         self
     }
 
-    /// Lets only those read [`Ops::metrics`] who know a user and a password. Default: everybody.
+    /// Requires a user and a password for [`Ops::metrics`]. Default: none.
     pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.auth = Some(BasicAuth::new(user.as_ref(), password.as_ref()));
         self
     }
 
-    /// Registers the collector, where there is a registry.
+    /// Registers the collector, if there is a registry.
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] when the registry has metrics of the same names already. Without one it does
-    /// not fail.
+    /// [`RegisterError`] when the registry already has metrics of the same names. Never fails
+    /// without a registry.
     pub fn build(mut self) -> Result<Ops, RegisterError> {
         let source = std::mem::take(&mut self.source);
         let figures = source.figures(&self.manager, self.metrics.clone())?;
         Ok(self.with(figures))
     }
 
-    /// The collector without a registry, so that nothing can fail.
+    /// Uses the collector without a registry, so that it cannot fail.
     pub(super) fn build_alone(self) -> Ops {
         let figures = Figures::own(&self.manager, self.metrics.clone());
         self.with(figures)

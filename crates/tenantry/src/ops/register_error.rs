@@ -1,7 +1,8 @@
-/// Why [`Ops`](super::Ops) cannot be made: the registry has metrics of the same names.
+/// The reason why [`Ops`](super::Ops) cannot be created: the registry already has metrics of the
+/// same names.
 ///
-/// They are those of another manager, or of the same one when it was made twice, or of a
-/// `ProcessCollector` that [`MetricsOptions::process`](crate::MetricsOptions::process) repeats.
+/// They belong to another manager, to an earlier collector of the same one, or to a
+/// `ProcessCollector` that [`MetricsOptions::process`](crate::MetricsOptions::process) duplicates.
 #[derive(thiserror::Error)]
 #[error("registering the collector: the registry has metrics of the same names already")]
 pub struct RegisterError {

@@ -5,9 +5,9 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{Answer, allowance::Allowance};
 use crate::manager::TenantManager;
 
-/// An answer that takes a look at the database: one look at a time, whose answer is for all who wait
-/// for it. Those who ask more often than the [`Allowance`] has it get the last answer, which is a second
-/// old at most.
+/// A response that requires a database check: one check at a time, whose result is shared by all
+/// waiting requests. Requests above the rate limit of [`Allowance`] get the last response, which is
+/// at most a second old.
 #[derive(Debug)]
 pub(super) struct SharedAnswer {
     made: Instant,
@@ -16,7 +16,7 @@ pub(super) struct SharedAnswer {
 
 #[derive(Debug)]
 struct Last {
-    /// The answer, and when the look for it began.
+    /// The response, and the start of its check.
     answer: Option<(Instant, Answer)>,
     allowance: Allowance,
 }
@@ -27,18 +27,18 @@ impl SharedAnswer {
         Self { made: Instant::now(), last: Arc::new(Mutex::new(last)) }
     }
 
-    /// Returns the answer that `look` finds, or has found just now.
+    /// Returns the result of `look`, or a recent one.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, a look that has begun goes on to its end in the background: nobody can have one
-    /// begun after the other by leaving.
+    /// When dropped, a check that has begun continues in the background: clients cannot start one
+    /// after the other by disconnecting.
     pub(super) async fn get<F>(&self, manager: &TenantManager, look: impl Fn() -> F) -> Answer
     where
         F: Future<Output = Answer> + Send + 'static,
     {
         if manager.is_closing() {
-            // It costs nothing to find that out, and must be told at once.
+            // It costs nothing to determine, and must be reported at once.
             return look().await;
         }
         let asked = Instant::now();
@@ -60,7 +60,7 @@ impl SharedAnswer {
         {
             return answer;
         }
-        // The runtime that the connections live on has ended, and the tasks on it have, too.
+        // The runtime of the connections has ended, and so have the tasks on it.
         look().await
     }
 }

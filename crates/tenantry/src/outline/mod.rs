@@ -1,5 +1,5 @@
-//! What a database looks like from outside, for tools that configure a service: the server's limits, the schemas, and
-//! how their names are made.
+//! Outline of a database, for tools that configure a service: the server's limits, the schemas, and
+//! the patterns of their names.
 
 mod naming;
 mod read;
@@ -10,19 +10,19 @@ pub use naming::Naming;
 
 use crate::{error::Error, manager::TenantManager};
 
-/// A database in outline.
+/// Outline of a database.
 ///
-/// It says what is there, and not what is right: the [doctor](crate::doctor) does that.
+/// It describes the current state without judging it: for that, use the [doctor](crate::doctor).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DatabaseOutline {
-    /// The server and the session's own names.
+    /// The server and its database.
     pub server: ServerOutline,
-    /// All schemas but PostgreSQL's own, by name.
+    /// All schemas except PostgreSQL's own, by name.
     pub schemas: Vec<SchemaOutline>,
-    /// Extensions with types, functions or operators outside of `pg_catalog`, by name.
+    /// Extensions with types, functions or operators outside `pg_catalog`, by name.
     pub extensions: Vec<ExtensionOutline>,
     /// Tables that have the columns of a [`TableCatalog`](crate::TableCatalog), by schema and name.
     pub catalog_tables: Vec<TableOutline>,
@@ -38,11 +38,11 @@ pub struct ServerOutline {
     pub version: String,
     /// `server_version_num`, such as 170002.
     pub version_number: i32,
-    /// The database.
+    /// The name of the database.
     pub database: String,
-    /// `max_connections` of the server.
+    /// The server's `max_connections`.
     pub max_connections: usize,
-    /// Connections that the server keeps for superusers and other privileged roles.
+    /// Number of connections that the server reserves for superusers and other privileged roles.
     pub reserved_connections: usize,
 }
 
@@ -62,7 +62,7 @@ impl ServerOutline {
 pub struct SchemaOutline {
     /// Its name.
     pub name: String,
-    /// How many tables it has, partitions and tables of extensions left out.
+    /// Number of tables, without partitions and tables of extensions.
     pub tables: usize,
 }
 
@@ -91,8 +91,9 @@ pub struct TableOutline {
 }
 
 impl DatabaseOutline {
-    /// Groups the names of the schemas by what they have in common before or after an id: candidates for a
-    /// [`NameTemplate`](crate::NameTemplate), the one with most schemas first. Schemas without tables count.
+    /// Groups the schema names by a common prefix or suffix of an id: candidates for a
+    /// [`NameTemplate`](crate::NameTemplate), the one with most schemas first. Schemas without
+    /// tables count.
     #[must_use]
     pub fn namings(&self) -> Vec<Naming> {
         naming::namings(self.schemas.iter().map(|schema| schema.name.as_str()))
@@ -106,8 +107,8 @@ impl DatabaseOutline {
 }
 
 impl TenantManager {
-    /// Reads what the database looks like, in four statements on the catalogs. It needs no tenant and no shared schema
-    /// to exist.
+    /// Reads the outline of the database, in four statements on the catalogs. Requires no tenant or
+    /// shared schema.
     ///
     /// # Examples
     ///
@@ -123,7 +124,7 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// When the database cannot be asked.
+    /// When a query fails.
     ///
     /// # Cancel safety
     ///
@@ -136,7 +137,7 @@ impl TenantManager {
     ///
     /// # Errors
     ///
-    /// When the database cannot be asked.
+    /// When the query fails.
     ///
     /// # Cancel safety
     ///

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::tenant::NameTemplate;
 
-/// A way in which several schemas are named.
+/// A naming pattern of several schemas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -12,22 +12,23 @@ use crate::tenant::NameTemplate;
 pub struct Naming {
     /// The template, such as `tenant_{id}`.
     pub template: String,
-    /// How many schemas have such a name.
+    /// Number of schemas that match it.
     pub schemas: usize,
     /// Up to three of them, by name.
     pub examples: Vec<String>,
 }
 
-/// What separates the words of a name.
+/// Separators between the words of a name.
 const SEPARATORS: [char; 3] = ['_', '-', '.'];
 
-/// How many examples are told.
+/// Maximum number of examples.
 const EXAMPLES: usize = 3;
 
-/// Finds the templates that make two names at least.
+/// Finds the templates that match at least two names.
 ///
-/// A name has a candidate for each separator in it, in front of the id and behind it. Of templates that make the same
-/// names the longest says most: `tenant_eu_{id}` and not `tenant_{id}`.
+/// A name yields a candidate for each separator in it, with the id after or before it. Of templates
+/// that match the same names, the longest is the most specific: `tenant_eu_{id}` and not
+/// `tenant_{id}`.
 pub(super) fn namings<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Naming> {
     let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for name in names.filter(|name| !["public", "information_schema"].contains(name)) {
@@ -82,7 +83,8 @@ mod tests {
 
     #[test]
     fn names_that_no_template_makes_are_passed_over() {
-        // PostgreSQL's own, a provisional one, what is no id, and a name with the placeholder in it.
+        // A name of PostgreSQL, a provisional one, an invalid id, and a name that contains the
+        // placeholder.
         let odd =
             ["pg_a", "pg_b", "tenantry_spare_1", "tenantry_spare_2", "x_ä", "x_ b", "{id}_a_{id}"];
         assert!(told(&odd).iter().all(|told| !told.starts_with("pg_") && !told.starts_with("x_")));

@@ -1,4 +1,4 @@
-//! Asks the catalogs.
+//! Queries on the system catalogs.
 
 use super::{DatabaseOutline, ExtensionOutline, SchemaOutline, ServerOutline, TableOutline};
 use crate::{db::SharedDb, error::Error};
@@ -39,7 +39,7 @@ fn count(count: i64) -> usize {
     usize::try_from(count).unwrap_or_default()
 }
 
-/// `reserved_connections` exists from PostgreSQL 16 on.
+/// `reserved_connections` exists since PostgreSQL 16.
 const SERVER: &str = "\
     select pg_catalog.current_setting('server_version'), \
       pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
@@ -77,7 +77,7 @@ const EXTENSIONS: &str = "\
         'pg_catalog.pg_ts_config', 'pg_catalog.pg_ts_dict']::pg_catalog.regclass[])) \
     order by 1";
 
-/// Tables with all columns that a catalog's table must have.
+/// Tables that have all columns of a catalog's table.
 const CATALOG_TABLES: &str = "\
     select n.nspname::pg_catalog.text, c.relname::pg_catalog.text \
     from pg_catalog.pg_class c \

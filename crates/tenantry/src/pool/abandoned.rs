@@ -1,4 +1,4 @@
-//! Transactions that are dropped without `commit` after they have changed something.
+//! Transactions that are dropped without `commit` after they changed something.
 
 use std::{fmt, sync::Arc};
 
@@ -7,28 +7,30 @@ use tracing::Level;
 
 use crate::tenant::TenantId;
 
-/// Warns of transactions that were dropped without `commit` by work that reports success.
+/// Warns about transactions that were dropped without `commit` although their work reported
+/// success.
 ///
-/// A forgotten `commit` rolls everything back and looks like success: the handler answers 200, and the
-/// data is not there. [`TenantDb::watch_transactions`](crate::TenantDb::watch_transactions) returns a handle
-/// and this. Give the work the handle, and call [`succeeded`](Self::succeeded) when it has reported success.
-/// Each transaction of that handle that was dropped after it had changed something is then logged as a
-/// warning, with its tenant. The adapters for web frameworks do it for every request.
+/// A forgotten `commit` rolls everything back and looks like success: the handler answers 200, and
+/// the data is not there. [`TenantDb::watch_transactions`](crate::TenantDb::watch_transactions)
+/// returns a handle and a watch. Give the handle to the work, and call
+/// [`succeeded`](Self::succeeded) when it has reported success. Each transaction of that handle
+/// that was dropped after a change is then logged as a warning, with its tenant. The adapters for
+/// web frameworks do this for every request.
 ///
-/// Work that fails drops its transactions by `?`, so nothing is logged for it above the level `DEBUG`.
+/// Work that fails drops its transactions through `?`, so it logs nothing above the level `DEBUG`.
 #[must_use = "nothing is reported until the work is known to have succeeded"]
 pub struct TransactionWatch(Arc<Watched>);
 
-/// What a watch and the transactions of its handle have in common.
+/// State shared by a watch and the transactions of its handle.
 #[derive(Debug, Default)]
 pub(crate) struct Watched(Mutex<Progress>);
 
 #[derive(Debug, Default)]
 struct Progress {
     succeeded: bool,
-    /// What has succeeded, for the log.
+    /// Name of the successful work, for the log.
     what: Option<Arc<str>>,
-    /// The transactions of work of which is not known yet whether it has succeeded.
+    /// Abandoned transactions of work whose result is not known yet.
     abandoned: Vec<Abandoned>,
 }
 
@@ -39,7 +41,7 @@ pub(super) struct Abandoned {
     pub(super) backend_pid: Option<i32>,
 }
 
-/// Whether a lease is in a transaction that nobody has ended, and who wants to know what becomes of it.
+/// Whether a lease is in an unfinished transaction, and the watch that is notified about it.
 #[derive(Debug, Default)]
 pub(super) enum OpenTransaction {
     #[default]
@@ -54,18 +56,18 @@ impl TransactionWatch {
         (Self(Arc::clone(&watched)), watched)
     }
 
-    /// Notes that the work has reported success, to its client for example: what its transactions have
-    /// changed should last.
+    /// Records that the work has reported success, for example to its client: its changes should
+    /// persist.
     ///
-    /// Logs a warning for each that was dropped without `commit` already, and has the pool log one for each
-    /// that is dropped later.
+    /// Logs a warning for each transaction already dropped without `commit`, and makes the pool log
+    /// one for each that is dropped later.
     pub fn succeeded(&self) {
         self.report(None);
     }
 
-    /// Notes success as [`succeeded`](Self::succeeded) does, and names what has succeeded, such as
-    /// `POST /users`, in the field `request` of the warnings. It is asked for only while there may be
-    /// something to report.
+    /// Records success like [`succeeded`](Self::succeeded), and names the work, such as
+    /// `POST /users`, in the field `request` of the warnings. The closure is called only if there
+    /// may be something to report.
     pub fn succeeded_as(&self, what: impl FnOnce() -> String) {
         // Without a handle and an open transaction, nothing can be dropped any more.
         let may_go_on = Arc::strong_count(&self.0) > 1;
@@ -85,7 +87,7 @@ impl TransactionWatch {
 }
 
 impl Watched {
-    /// Logs it if the work has succeeded, or when it does.
+    /// Logs the transaction if the work has succeeded, or once it does.
     fn note(&self, abandoned: Abandoned) {
         let mut progress = self.0.lock();
         if !progress.succeeded {
@@ -115,7 +117,7 @@ impl OpenTransaction {
         watched.map_or(Self::Unwatched, Self::Watched)
     }
 
-    /// Returns `true` if somebody wants to know whether the transaction had changed anything.
+    /// Returns `true` if a watch needs to know whether the transaction had changed anything.
     pub(super) fn is_of_interest(&self) -> bool {
         match self {
             Self::None => false,
@@ -124,7 +126,7 @@ impl OpenTransaction {
         }
     }
 
-    /// Notes that the transaction had changed something, and was rolled back.
+    /// Records that the transaction had changed something and was rolled back.
     pub(super) fn was_abandoned(self, abandoned: Abandoned) {
         tracing::debug!(
             target: "tenantry::pool",

@@ -1,4 +1,4 @@
-//! The way of an acquire: ask the scheduler, wait, prepare the session, begin again if it is dead.
+//! The steps of an acquire: ask the scheduler, wait, prepare the session, start over if it is dead.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     tenant::TenantId,
 };
 
-/// What an acquire has come to without waiting.
+/// Result of an acquire that did not wait.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is on the stack of one acquire, and a box would cost more"
@@ -33,27 +33,27 @@ enum Attempt {
     Wait(Waiting),
 }
 
-/// What an acquire waits for.
+/// The stage at which an acquire waits.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// Until the tenant was renamed or dropped, or it is known whether sessions are kept.
+    /// For the end of a rename or drop of the tenant, or for the check whether sessions are kept.
     Gate,
     Queue,
     Credentials,
-    /// For the server's answer on the connection that it got.
+    /// For the server's response on its connection.
     Session,
 }
 
-/// How long an acquire waits before it is looked whether its task waits for itself: rarely, so that it
-/// costs nothing under load.
+/// How long an acquire waits before the pool checks whether its task waits for itself. Rare enough
+/// to be free under load.
 const NOTICE_AFTER: Duration = Duration::from_millis(500);
 
 impl Server {
-    /// Takes a connection that is bound to the occupant, ready for this.
+    /// Acquires a connection that is bound to the occupant and ready for this purpose.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the place in the queue, or the connection, goes back.
+    /// When dropped, the place in the queue is given up, or the connection returned.
     pub(crate) fn acquire(
         self: &Arc<Self>,
         occupant: &Arc<Occupant>,
@@ -62,7 +62,7 @@ impl Server {
         self.acquire_within(self.options.acquire_timeout, occupant, purpose)
     }
 
-    /// Takes a connection as [`acquire`](Self::acquire) does, and waits for so long at most.
+    /// Acquires a connection like [`acquire`](Self::acquire), waiting at most `limit`.
     pub(crate) async fn acquire_within(
         self: &Arc<Self>,
         limit: Duration,
@@ -70,7 +70,7 @@ impl Server {
         purpose: Purpose,
     ) -> Answer {
         let meters = &self.observer.meters;
-        // While the tenant is renamed or dropped, nobody is told what is true for a moment only.
+        // While the tenant is being renamed or dropped, intermediate states must not be reported.
         let free = self.separation.is_undisputed() && !self.gates.is_closed(occupant.tenant());
         let asked = match free {
             _ if self.options.refuse_nested_acquires => {
@@ -81,7 +81,7 @@ impl Server {
             false => Ok(None),
         };
         let result = match asked {
-            // The usual way: bound already, seen just now, nothing to wait for.
+            // The fast path: already bound, recently seen alive, nothing to wait for.
             Ok(Some(Attempt::Lease(lease))) if lease.is_ready(purpose) => {
                 meters.waited(Duration::ZERO);
                 self.outcomes.given(lease.how());
@@ -122,8 +122,8 @@ impl Server {
         })
     }
 
-    /// Waits for a connection and prepares it; begins again when it turns out to be dead. Without an
-    /// attempt it asks first, as soon as that may be.
+    /// Waits for a connection and prepares it; starts over if it turns out to be dead. Without an
+    /// attempt, it asks the scheduler as soon as that is allowed.
     async fn see_through(
         self: &Arc<Self>,
         mut attempt: Option<Attempt>,
@@ -157,7 +157,7 @@ impl Server {
                     (Some(known), _) => known,
                     (None, None) => None,
                     (None, Some(login)) => {
-                        // Nobody holds a place in the budget while somebody else's service answers.
+                        // Do not hold a place in the budget while an external service answers.
                         drop(lease);
                         *stage = Stage::Credentials;
                         credentials = Some(self.credentials(login).await?);
@@ -175,7 +175,7 @@ impl Server {
         }
     }
 
-    /// Prepares the session of a lease; nothing when its connection turns out to be dead.
+    /// Prepares the session of a lease; `None` if its connection turns out to be dead.
     async fn fit_out(
         &self,
         mut lease: Lease,
@@ -184,7 +184,7 @@ impl Server {
     ) -> Result<Option<Lease>, Error> {
         let fresh = lease.backend_pid().is_none();
         let Err(error) = lease.prepare(purpose).await else {
-            // It may have become known meanwhile that nothing is to be served.
+            // Meanwhile, a check may have decided that nothing is served.
             self.separation.pass().await?;
             return Ok(Some(lease));
         };
@@ -193,7 +193,7 @@ impl Server {
         }
         if leaves_session_usable(&error) {
             if lease.is_retired() {
-                // The tenant pool may know the tenant by another handle's occupant.
+                // The tenant pool may know the tenant by the occupant of another handle.
                 occupant.retire();
                 return Err(occupant.refusal());
             }
@@ -207,7 +207,7 @@ impl Server {
             let lost = Error::new(ErrorKind::Unavailable, "binding a session");
             return Err(lost.with_source(error));
         }
-        // Nothing of the lease was sent, and the next connection may be better.
+        // No statement of the lease was sent, and the next connection may be better.
         self.observer.tell(Event::PoolError(PoolError::new(
             occupant.tenant(),
             "handing out a connection that was idle",
@@ -216,12 +216,12 @@ impl Server {
         Ok(None)
     }
 
-    /// Takes a connection that is idle now and bound to the occupant, or can be bound to it; nothing when
-    /// there is none. It opens no connection and waits in no queue.
+    /// Acquires an idle connection that is, or can be, bound to the occupant; `None` if there is
+    /// none. Never opens a connection or waits in a queue.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the connection goes back.
+    /// When dropped, the connection is returned.
     pub(crate) async fn try_acquire(
         self: &Arc<Self>,
         occupant: &Arc<Occupant>,
@@ -270,7 +270,7 @@ impl Server {
             if !lease.is_current() {
                 lease.retire();
             } else if !lease.is_logged_in() {
-                // To log in is to open another connection.
+                // Logging in would open another connection.
                 return Ok(None);
             } else if let Some(lease) = self.fit_out(lease, occupant, purpose).await? {
                 return Ok(Some(lease));
@@ -278,7 +278,7 @@ impl Server {
         }
     }
 
-    /// Asks for the credentials of a tenant, for as long as opening a connection may take.
+    /// Asks for a tenant's credentials, within the connect timeout.
     pub(super) async fn credentials(&self, login: &Login) -> Result<Option<Credentials>, Error> {
         let limit = self.options.connect_timeout;
         timeout(limit, login.credentials()).await.unwrap_or_else(|_| {
@@ -311,7 +311,7 @@ impl Server {
         }
     }
 
-    /// Refuses the acquire of a task that has a connection in hand already.
+    /// Refuses the acquire of a task that already holds a connection.
     fn refuse_nested(&self, occupant: &Occupant) -> Result<(), Error> {
         match self.nested(occupant) {
             None => Ok(()),
@@ -326,7 +326,7 @@ impl Server {
         }
     }
 
-    /// Logs, once for each tenant, that a task waits for a connection while it has one in hand.
+    /// Logs, once per tenant, that a task waits for a connection while it holds one.
     fn notice_nested(&self, occupant: &Occupant) {
         let tenant = occupant.tenant().map(TenantId::as_str);
         if let Some(nested) = self.nested(occupant)
@@ -341,7 +341,8 @@ impl Server {
         }
     }
 
-    /// Says what the task that runs this has in hand, unless the acquire is the library's own.
+    /// Describes the connection that the current task holds, unless the acquire is the library's
+    /// own.
     fn nested(&self, occupant: &Occupant) -> Option<String> {
         if occupant.may_nest() {
             return None;
@@ -352,8 +353,8 @@ impl Server {
         Some(format!("this task has had a connection of {whose} in hand for {for_long:.1?}"))
     }
 
-    /// The error of an acquire that has taken too long. What it is for, and what was in the way, is told
-    /// here: an error of sqlx's has no room for it.
+    /// Creates the error of a timed-out acquire, and emits its event with the tenant and the cause,
+    /// because sqlx's error cannot carry them.
     fn timed_out(&self, occupant: &Occupant, waited: Duration, stage: Stage) -> Error {
         let reason = match stage {
             Stage::Gate => {
@@ -404,7 +405,8 @@ impl Drop for Waiting {
         if self.answered {
             return;
         }
-        // An answer that is already in the channel is dropped with it, and a lease in it goes back.
+        // An answer already in the channel is dropped with it, and a lease in it returns to the
+        // pool.
         let (key, ticket) = (self.key, self.ticket);
         let waiter = self.server.change(|state, now| state.scheduler.cancel(now, key, ticket));
         drop(waiter);

@@ -1,4 +1,4 @@
-//! What the application does to a session that was bound to a tenant.
+//! The application hook for sessions that were bound to a tenant.
 
 use std::{fmt, sync::Arc};
 
@@ -14,7 +14,7 @@ pub(crate) type AskAfterBind = Arc<
         + Sync,
 >;
 
-/// The hook, with the tenant that it is told of.
+/// The hook and its tenant argument.
 #[derive(Clone)]
 pub(crate) struct AfterBind {
     tenant: Tenant,
@@ -26,7 +26,7 @@ impl AfterBind {
         Self { tenant, hook }
     }
 
-    /// Returns `true` if the hook would be told the same.
+    /// Returns `true` if the hook would receive the same argument.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.tenant.says_the_same(&other.tenant)
     }

@@ -1,21 +1,21 @@
-//! The names under which sessions appear in `pg_stat_activity`: `tenantry/<instance>`, and behind that the
-//! tenant where [`PoolOptions::name_tenants`](super::PoolOptions::name_tenants) is on.
+//! The names under which sessions appear in `pg_stat_activity`: `tenantry/<instance>`, followed by
+//! the tenant if [`PoolOptions::name_tenants`](super::PoolOptions::name_tenants) is on.
 
 use crate::tenant::TenantId;
 
-/// What every name begins with.
+/// Prefix of every name.
 pub(crate) const PREFIX: &str = "tenantry/";
 
-/// The longest name that PostgreSQL keeps, in bytes: `NAMEDATALEN` - 1.
+/// The longest name that PostgreSQL does not truncate, in bytes: `NAMEDATALEN` - 1.
 const MOST: usize = 63;
 
-/// The longest instance where tenants are named, so that at least 22 bytes are left for these.
+/// The longest instance name if tenants are named, which leaves at least 22 bytes for the tenant.
 const MOST_BEFORE_TENANT: usize = 31;
 
-/// Puts the name of the sessions of an instance together.
+/// Builds the session name of an instance.
 ///
-/// Whatever is not printable ASCII becomes `_`, as does a slash: the server would replace the former, and the
-/// latter ends the instance.
+/// Characters that are not printable ASCII, and slashes, become `_`: the server would replace the
+/// former, and a slash ends the instance.
 pub(crate) fn of_instance(instance: &str, names_tenants: bool) -> String {
     let most = if names_tenants { MOST_BEFORE_TENANT } else { MOST - PREFIX.len() };
     let allowed = |c: char| (c.is_ascii_graphic() || c == ' ') && c != '/';
@@ -23,34 +23,34 @@ pub(crate) fn of_instance(instance: &str, names_tenants: bool) -> String {
     PREFIX.chars().chain(instance.take(most)).collect()
 }
 
-/// Returns the name that tells this process apart by itself: its host and its process id.
+/// Returns the default instance name of this process: host and process id.
 pub(crate) fn default_instance(host: &str, process: u32, names_tenants: bool) -> String {
     let most = if names_tenants { MOST_BEFORE_TENANT } else { MOST - PREFIX.len() };
     let process = format!(".{process}");
-    // A long host is cut, so that two processes on it are still told apart.
+    // A long host name is truncated, so that two processes on it still have different names.
     let host: String = host.chars().take(most.saturating_sub(process.len())).collect();
     host + &process
 }
 
-/// Puts the tenant behind the name of an instance, as much of it as there is room for.
+/// Appends the tenant to the name of an instance, truncated to the available space.
 pub(super) fn with_tenant(name: &str, tenant: &TenantId) -> String {
     let mut named = format!("{name}/{}", tenant.as_str());
     named.truncate(MOST);
     named
 }
 
-/// What the name of a session says.
+/// The parts of a session name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Named<'a> {
     /// The process: the name without the tenant.
     pub(crate) application: &'a str,
     /// The tenant, or the beginning of its id.
     pub(crate) tenant: Option<&'a str>,
-    /// Whether the id may go on.
+    /// `true` if the id may be truncated.
     pub(crate) is_cut: bool,
 }
 
-/// Reads the name of a session. `None` if it is none of Tenantry's.
+/// Parses a session name. `None` if it does not belong to Tenantry.
 pub(crate) fn read(name: &str) -> Option<Named<'_>> {
     let instance = name.strip_prefix(PREFIX)?;
     Some(match instance.split_once('/') {

@@ -1,4 +1,4 @@
-//! Which server process answers on a connection.
+//! Identifies the server process behind a connection.
 
 use std::time::Duration;
 
@@ -11,39 +11,39 @@ use crate::sql::Sql;
 /// One server process.
 ///
 /// Process ids are reused, and two servers behind one address can have equal ones. The start times
-/// of the process and of its server tell them apart.
+/// of the process and of its server distinguish them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Backend {
     pub(super) pid: i32,
-    /// When the process started, in microseconds of the Unix epoch. PostgreSQL shows it to the role
-    /// of the session and to members of `pg_read_all_stats`.
+    /// Start time of the process, in microseconds since the Unix epoch. PostgreSQL shows it to the
+    /// role of the session and to members of `pg_read_all_stats`.
     started: Option<i64>,
-    /// When its server started, in microseconds of the Unix epoch.
+    /// Start time of its server, in microseconds since the Unix epoch.
     server_started: i64,
 }
 
-/// Result of comparing the process that answers with the one that answered before.
+/// Result of comparing the current server process with the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// The connection moves between processes that serve other connections, too.
+    /// The connection moves between processes that also serve other connections.
     Moves,
-    /// The former process has ended, so something in between has reconnected.
+    /// The previous process has ended, so something in between has reconnected.
     Reconnected,
-    /// The former process may be hidden or belong to another server.
+    /// The previous process may be hidden or belong to another server.
     Unclear,
 }
 
-/// How long the former process may outlive its connection before it counts as still in use.
+/// How long the previous process may outlive its connection before it counts as still in use.
 ///
 /// An idle process ends as soon as its socket is closed. One that runs a statement notices within
 /// `client_connection_check_interval`, which every session sets to one second.
 const OUTLIVES: Duration = Duration::from_millis(1_500);
 
-/// Pauses between two looks: the first, and the longest.
+/// Pauses between two checks: the first, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
 
-/// Begins a transaction in which the session's own role is in effect. Behind a pooler in transaction
-/// mode a different client may have set another one, which cannot see the start time.
+/// Begins a transaction in which the session's own role is in effect. Behind a pooler in
+/// transaction mode, another client may have set a role that cannot see the start time.
 const BEGIN: &str = "begin; set local role to none; ";
 
 const WHO: &str = "\
@@ -55,15 +55,15 @@ const WHO: &str = "\
          operator(pg_catalog.*) 1000000)::pg_catalog.int8";
 
 impl Backend {
-    /// Asks who answers. `None` when the server refuses the question.
+    /// Identifies the server process. `None` if the server refuses the query.
     pub(super) async fn ask(conn: &mut PgConnection) -> sqlx::Result<Option<Self>> {
         let mut sql = Sql::new(BEGIN);
         sql.text(WHO).text("; rollback");
         ask(conn, sql).await
     }
 
-    /// Asks who answers, and whether its server is in recovery. `None` when the server refuses the
-    /// question.
+    /// Identifies the server process, and whether its server is in recovery. `None` if the server
+    /// refuses the query.
     pub(super) async fn ask_first(conn: &mut PgConnection) -> sqlx::Result<Option<(Self, bool)>> {
         let mut sql = Sql::new(BEGIN);
         sql.text(WHO).text(", pg_catalog.pg_is_in_recovery(); rollback");
@@ -73,25 +73,26 @@ impl Backend {
         }
     }
 
-    /// Begins a transaction and asks who answers inside. [`end`](Self::end) rolls it back.
+    /// Begins a transaction and identifies the server process in it. [`end`](Self::end) rolls it
+    /// back.
     pub(super) async fn ask_in_transaction(conn: &mut PgConnection) -> sqlx::Result<Option<Self>> {
         let mut sql = Sql::new(BEGIN);
         sql.text(WHO);
         ask(conn, sql).await
     }
 
-    /// Rolls back what [`ask_in_transaction`](Self::ask_in_transaction) has begun.
+    /// Rolls back the transaction of [`ask_in_transaction`](Self::ask_in_transaction).
     pub(super) async fn end(conn: &mut PgConnection) -> sqlx::Result<()> {
         conn.execute(raw_sql("rollback")).await.map(drop)
     }
 
-    /// Returns `true` if the process can be told from others and looked for.
+    /// Returns `true` if the process can be distinguished from others and looked up.
     pub(super) fn is_known(&self) -> bool {
         self.started.is_some()
     }
 
-    /// Finds out why another process answers on a connection that this one has served: it looks
-    /// until the process has ended, or has outlived its connection for too long.
+    /// Finds out why another process answers on a connection that this one has served: checks until
+    /// the process has ended, or has outlived its connection for too long.
     ///
     /// `serves_another` returns `true` if a process serves another live connection.
     pub(super) async fn look_for(
@@ -114,7 +115,7 @@ impl Backend {
         }
     }
 
-    /// Decides what one look has shown, or that another one is needed.
+    /// Evaluates one check, or decides that another one is needed.
     fn judge(
         &self,
         now: &Self,
@@ -133,7 +134,7 @@ impl Backend {
         }
     }
 
-    /// Asks who answers now, and whether this process is still there.
+    /// Identifies the current process, and whether this process still exists.
     async fn look_once(&self, conn: &mut PgConnection) -> sqlx::Result<Option<(Self, bool)>> {
         let Some(started) = self.started else {
             return Ok(None);
@@ -153,7 +154,7 @@ impl Backend {
     }
 }
 
-/// Whether another look may follow.
+/// Whether another check may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Patience {
     Left,
@@ -164,7 +165,7 @@ async fn ask(conn: &mut PgConnection, sql: Sql) -> sqlx::Result<Option<Backend>>
     row_of(conn, sql).await?.as_ref().map(Backend::try_from).transpose()
 }
 
-/// Runs a string of statements that has one row. `None` when the server refuses it.
+/// Runs a string of statements that returns one row. `None` if the server refuses it.
 async fn row_of(conn: &mut PgConnection, sql: Sql) -> sqlx::Result<Option<PgRow>> {
     match conn.fetch_all(raw_sql(sql.finish())).await {
         Ok(rows) => Ok(rows.into_iter().next()),

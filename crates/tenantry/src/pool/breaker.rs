@@ -3,33 +3,33 @@ use std::time::Duration;
 use super::scheduler::Time;
 use crate::{error::OptionsError, event::BreakerState};
 
-/// When to stop opening connections for a while, and when to try again.
+/// When to suspend connects, and when to probe the server.
 ///
-/// Without it, every request during an outage waits for a connection that will not come, and a server
-/// that is coming back is met by all of them at once.
+/// Without a circuit breaker, every request during an outage waits for a connection that cannot be
+/// opened, and a recovering server is hit by all of them at once.
 ///
 /// ```text
-///           so many openings in a row failed
+///           several connects in a row failed
 ///   closed ────────────────────────────────▶ open ◀──────────┐
 ///     ▲                                        │ probe_after │ the probe failed
-///     └──── an opening succeeded ────────── half open ───────┘
+///     └───── a connect succeeded ────────── half open ───────┘
 /// ```
 ///
-/// A statement that is answered counts as a success, too, so a server that has no room for *more*
-/// connections does not trip it while it serves those that are there.
+/// An answered statement also counts as a success, so a server that is out of slots for *more*
+/// connections does not trip the breaker while it serves the existing ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BreakerOptions {
-    /// Openings in a row that fail, each with all of its retries, before it trips. Default: 5.
+    /// Number of consecutive failed connects, each with all of its retries, before the breaker
+    /// trips. Default: 5.
     ///
-    /// `u32::MAX` turns it off.
+    /// `u32::MAX` disables it.
     pub failures: u32,
-    /// How long after that the server is probed. Default: 100 ms; doubled after each probe that
-    /// fails.
+    /// Delay until the server is first probed. Default: 100 ms; doubled after each failed probe.
     pub probe_after: Duration,
-    /// The longest time between two probes. Default: 500 ms.
+    /// Maximum time between two probes. Default: 500 ms.
     ///
-    /// It is also about how long a server that is back goes unnoticed.
+    /// This is also about how long a recovered server can go unnoticed.
     pub probe_at_least_every: Duration,
 }
 
@@ -80,8 +80,7 @@ impl BreakerOptions {
     }
 }
 
-/// How much less often the server is probed after a failure that does not go away by itself, such as a
-/// wrong password.
+/// Factor by which probes are rarer after a permanent failure, such as a wrong password.
 const SELDOM: u32 = 10;
 
 /// Decides whether connections are opened.
@@ -90,10 +89,10 @@ pub(super) struct Breaker {
     options: BreakerOptions,
     phase: Phase,
     failures: u32,
-    /// Probes that have failed since it tripped.
+    /// Number of failed probes since it tripped.
     failed_probes: u32,
     pause: Duration,
-    /// When an opening last failed: what was answered before says nothing.
+    /// Time of the last failed connect: earlier answers prove nothing.
     failed_at: Option<Time>,
 }
 
@@ -104,14 +103,14 @@ enum Phase {
     HalfOpen,
 }
 
-/// Who tried to open a connection.
+/// The reason for a connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opener {
-    /// Somebody needs it.
+    /// A request needs it.
     Need,
-    /// It is to be seen whether the server is there.
+    /// It probes whether the server is up.
     Probe,
-    /// Another connection is to be compared with it. The breaker does not hear of it.
+    /// Another connection is compared with it. The breaker ignores its result.
     Partner,
 }
 
@@ -136,7 +135,7 @@ impl Breaker {
         }
     }
 
-    /// Returns how long whoever is refused should stay away.
+    /// Returns the retry delay for refused requests.
     pub(super) fn retry_after(&self, now: Time) -> Duration {
         match self.phase {
             Phase::Closed => Duration::ZERO,
@@ -145,8 +144,8 @@ impl Breaker {
         }
     }
 
-    /// Notes that a connection could not be opened, and whether that may change by itself. Returns
-    /// whether the breaker is open from now on.
+    /// Records a failed connect, and whether the failure is transient. Returns `true` if the
+    /// breaker is now open.
     pub(super) fn failed(&mut self, now: Time, opener: Opener, transient: bool) -> bool {
         self.failed_at = Some(now);
         match (self.phase, opener) {
@@ -163,20 +162,20 @@ impl Breaker {
                 let longest = self.options.probe_at_least_every;
                 self.pause = self.pause.saturating_mul(2).min(longest);
             }
-            // What was being opened when it tripped says nothing new.
+            // Connects that were under way when it tripped carry no new information.
             (Phase::Open { .. }, _) | (Phase::HalfOpen, Opener::Need | Opener::Partner) => {
                 return false;
             }
         }
         if !transient {
-            // Somebody has to change something; asking often would only fill the server's log.
+            // The failure needs an intervention; frequent probes would only fill the server's log.
             self.pause = self.options.probe_at_least_every.saturating_mul(SELDOM);
         }
         self.phase = Phase::Open { until: now.saturating_add(self.pause) };
         true
     }
 
-    /// Notes that the server has answered, and when. Returns whether the breaker is closed from now on.
+    /// Records the time of an answer from the server. Returns `true` if the breaker is now closed.
     pub(super) fn succeeded(&mut self, at: Time) -> bool {
         if self.failed_at.is_some_and(|failed| failed > at) {
             return false;
@@ -185,7 +184,7 @@ impl Breaker {
         std::mem::replace(&mut self.phase, Phase::Closed) != Phase::Closed
     }
 
-    /// Says whether it is time to probe; if so, it is half open from now on.
+    /// Returns `true` if a probe is due; the breaker is then half open.
     pub(super) fn begin_probe(&mut self, now: Time) -> bool {
         let due = matches!(self.phase, Phase::Open { until } if now >= until);
         if due {
@@ -194,18 +193,19 @@ impl Breaker {
         due
     }
 
-    /// Notes that there was no place to open a connection in. Returns when to try again.
+    /// Records that there was no room for a probe connection. Returns the delay until the next
+    /// attempt.
     pub(super) fn postpone_probe(&mut self, now: Time) -> Duration {
         self.phase = Phase::Open { until: now.saturating_add(self.pause) };
         self.pause
     }
 
-    /// Returns how many probes have failed since it tripped.
+    /// Returns the number of failed probes since it tripped.
     pub(super) fn failed_probes(&self) -> u32 {
         self.failed_probes
     }
 
-    /// Returns how long until the next probe.
+    /// Returns the delay until the next probe.
     pub(super) fn pause(&self) -> Duration {
         self.pause
     }
@@ -262,7 +262,7 @@ mod tests {
             (breaker.state(), breaker.retry_after(now)),
             (BreakerState::Closed, Duration::ZERO)
         );
-        // It begins anew, not where it left off.
+        // It starts over, not where it stopped.
         for _ in 0..5 {
             breaker.failed(now, Opener::Need, true);
         }

@@ -1,20 +1,20 @@
-//! Binds and resets that leave something out on purpose, to show that the proof of isolation finds it.
+//! Binds and resets with deliberate gaps, to show that the isolation proof detects them.
 
 use sqlx::SqlStr;
 
 use super::occupant::Occupant;
 use crate::{sql::Sql, tenant::Schema};
 
-/// What is left out. It exists in unit tests alone.
+/// The gaps. Unit tests only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Broken {
-    /// Pieces of the SQL of bind and reset, and what stands in their place.
+    /// Pieces of the SQL of bind and reset, and their replacements.
     pub(crate) replaced: &'static [(&'static str, &'static str)],
-    /// Whether statements stay, whoever they were prepared for.
+    /// Keeps all prepared statements, regardless of the tenant they were prepared for.
     pub(crate) keeps_statements: bool,
-    /// Whether a schema is taken for the tenant's whatever its OID.
+    /// Identifies a schema by name, ignoring its OID.
     pub(crate) trusts_names: bool,
-    /// Whether a session that is bound to a tenant stays so when another gets it.
+    /// Keeps a session bound to its tenant when another one gets it.
     pub(crate) never_rebinds: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How connections to the server are opened: to which host, with which credentials and hook.
+//! How connections to the server are opened: host, credentials and hook.
 
 use std::{error::Error as StdError, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ pub(crate) type AskAtConnect = Arc<
         + Sync,
 >;
 
-/// Prepares a connection that was opened.
+/// Prepares a new connection.
 pub(crate) type AfterConnect =
     Arc<dyn for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync>;
 
@@ -31,32 +31,33 @@ pub(crate) struct Connector {
     pub(crate) hosts: Arc<[PgConnectOptions]>,
     pub(crate) target: TargetSessionAttrs,
     pub(crate) order: LoadBalanceHosts,
-    /// What trying all hosts once may take.
+    /// Timeout for trying all hosts once.
     pub(crate) timeout: Duration,
     pub(crate) credentials: Option<AskAtConnect>,
     pub(crate) after_connect: Option<AfterConnect>,
 }
 
 impl Connector {
-    /// Returns the options of the first host as they were configured.
+    /// Returns the configured options of the first host.
     pub(crate) fn options(&self) -> &PgConnectOptions {
         &self.hosts[0]
     }
 
     pub(super) async fn connect(&self, login: Option<&Credentials>) -> sqlx::Result<PgConnection> {
         let deadline = after(self.timeout);
-        // Nobody asks in vain where the connection is a tenant's or upkeep's.
+        // The closure is not called for connections with a tenant's or the maintenance login.
         let asked = if login.is_none() { self.ask().await? } else { None };
         let (_, conn) = self.find(login.or(asked.as_ref()), self.target, deadline).await?;
         Ok(conn)
     }
 
-    /// Returns the options of a host that can be written to, for a connection that has to be made by
-    /// somebody else. A single host is not asked.
+    /// Returns the options of a writable host, for a connection that other code opens. A single
+    /// host is not checked.
     ///
     /// # Errors
     ///
-    /// An own [`Error`] when the credentials cannot be had in time, or no host can be written to.
+    /// This crate's [`Error`] when the credentials are not available in time, or no host is
+    /// writable.
     pub(crate) async fn primary(&self) -> sqlx::Result<PgConnectOptions> {
         let deadline = after(self.timeout);
         let late = |_| Err(sqlx::Error::Io(LATE.into()));
@@ -84,7 +85,7 @@ impl Connector {
         }
     }
 
-    /// Tries the hosts one after the other. Each has an equal share of the time that is left.
+    /// Tries the hosts in turn. Each gets an equal share of the remaining time.
     async fn find(
         &self,
         login: Option<&Credentials>,
@@ -106,7 +107,7 @@ impl Connector {
                 match opened.unwrap_or_else(|_| Err(sqlx::Error::Io(LATE.into()))) {
                     Ok(Ok(conn)) => return Ok((index, conn)),
                     Ok(Err(objection)) => tried.note(&host, ErrorClass::Connection, objection),
-                    // A password that one host refuses is not shown to the others, as with libpq.
+                    // As with libpq, a password that one host refuses is not sent to the others.
                     Err(error) if class_of(&error) == ErrorClass::Authentication => {
                         return Err(error);
                     }
@@ -125,17 +126,17 @@ impl Connector {
         order
     }
 
-    /// Runs the application's hook on a connection that was opened.
+    /// Runs the application's hook on a new connection.
     ///
     /// # Errors
     ///
-    /// An own [`Error`] when the hook fails or panics; its own words are the source.
+    /// This crate's [`Error`] when the hook fails or panics, with the hook's error as the source.
     pub(super) async fn prepare(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let Some(hook) = &self.after_connect else {
             return Ok(());
         };
         run_hook("after_connect", async { hook(conn).await }).await?;
-        // What it has prepared was read under settings that the first bind takes off.
+        // Its statements were prepared under settings that the first bind resets.
         conn.clear_cached_statements().await
     }
 }
@@ -146,7 +147,7 @@ fn with_login(host: &PgConnectOptions, login: Option<&Credentials>) -> PgConnect
     login.map_or_else(|| host.clone(), |login| login.log_in(host))
 }
 
-/// Connects to a host. The inner error says why it will not do.
+/// Connects to a host. The inner error gives the reason why the host is rejected.
 async fn open(
     host: &PgConnectOptions,
     target: TargetSessionAttrs,
@@ -162,14 +163,14 @@ async fn open(
     match target.objection(role) {
         None => Ok(Ok(conn)),
         Some(objection) => {
-            // The next host is not to be tried while this one still counts.
+            // Do not try the next host while this connection still counts.
             conn.close().await?;
             Ok(Err(objection))
         }
     }
 }
 
-/// What hosts have said so far.
+/// Errors of the hosts tried so far.
 #[derive(Default)]
 struct Tried {
     said: Vec<(String, String)>,
@@ -178,7 +179,7 @@ struct Tried {
 
 impl Tried {
     fn note(&mut self, host: &PgConnectOptions, class: ErrorClass, said: &str) {
-        // It is worth trying again if one of them may come back.
+        // A retry is worthwhile if one of the hosts may come back.
         if self.class.is_none_or(|class| !class.is_transient()) {
             self.class = Some(class);
         }
@@ -200,7 +201,7 @@ impl Tried {
     }
 }
 
-/// Runs a hook that has a connection in hand, and names it when it fails or panics.
+/// Runs a hook that uses a connection, and names it if it fails or panics.
 pub(super) async fn run_hook(
     name: &'static str,
     hook: impl Future<Output = sqlx::Result<()>>,
@@ -214,7 +215,7 @@ pub(super) async fn run_hook(
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the options: they hold the password.
+        // Omits the options, which contain the password.
         f.debug_struct("Connector")
             .field("hosts", &self.hosts.len())
             .field("target", &self.target)

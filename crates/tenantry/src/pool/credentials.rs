@@ -1,4 +1,4 @@
-//! Logins of tenants that have one, and of upkeep.
+//! Separate logins of tenants and of maintenance.
 
 use std::{fmt, future::ready, sync::Arc};
 
@@ -10,10 +10,10 @@ use crate::{
     tenant::{TenantId, TenantRecord},
 };
 
-/// A user of the database and its password, with which the connections of one tenant, or of upkeep, log in.
+/// Database user and password with which the connections of one tenant, or of maintenance, log in.
 ///
 /// For [`ManagerBuilder::credentials`](crate::ManagerBuilder::credentials) and
-/// [`upkeep_credentials`](crate::ManagerBuilder::upkeep_credentials). The password is in no
+/// [`upkeep_credentials`](crate::ManagerBuilder::upkeep_credentials). The password appears in no
 /// `Debug` output, error or log.
 ///
 /// # Examples
@@ -32,8 +32,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Logs in as this user. Without a [password](Self::password), for servers that ask for none,
-    /// such as with certificates.
+    /// Creates credentials for this user, without a [password](Self::password), for servers that
+    /// need none, such as with client certificates.
     pub fn new(user: impl Into<String>) -> Self {
         Self { user: user.into(), password: None }
     }
@@ -50,10 +50,10 @@ impl Credentials {
         &self.user
     }
 
-    /// Puts them in the place of the manager's own: neither its user nor its password is left.
+    /// Replaces the manager's own user and password completely.
     pub(super) fn log_in(&self, connect: &PgConnectOptions) -> PgConnectOptions {
         let connect = connect.clone().username(&self.user);
-        // An empty password is no password: what is not overwritten would be the manager's.
+        // An empty password means none; leaving the field unset would keep the manager's.
         connect.password(self.password.as_deref().unwrap_or_default())
     }
 }
@@ -69,14 +69,14 @@ pub(crate) type AskForCredentials = Arc<
     dyn Fn(TenantRecord) -> BoxFuture<'static, Result<Option<Credentials>, Error>> + Send + Sync,
 >;
 
-/// Whose login it is, where it is not the manager's.
+/// The owner of a login that is not the manager's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LoginOf {
     Tenant(TenantId),
     Upkeep,
 }
 
-/// How the connections of a tenant, or of upkeep, log in.
+/// How the connections of a tenant, or of maintenance, log in.
 #[derive(Clone)]
 pub(crate) struct Login {
     of: LoginOf,

@@ -1,5 +1,4 @@
-//! Schemas of extensions behind everybody's own: what must be true of them for nothing of a tenant to be
-//! found there.
+//! Extension schemas in every search path, and the checks that keep them free of tenants' objects.
 
 use std::{
     fmt::Write,
@@ -15,17 +14,17 @@ use crate::{
     tenant::Ident,
 };
 
-/// The schemas in which extensions are installed, and what the last look at them has found.
+/// The extension schemas, and the result of the last check.
 #[derive(Debug, Default)]
 pub(crate) struct ExtensionSchemas {
     names: Vec<Ident>,
-    /// Whether an extension has tables there.
+    /// `true` if an extension has tables there.
     tables: AtomicBool,
-    /// Whether a function of an extension may change the session it is called on.
+    /// `true` if a function of an extension may change the session of its caller.
     unruly: AtomicBool,
 }
 
-/// How many objects an error names.
+/// Maximum number of objects that an error lists.
 const NAMED: usize = 10;
 
 impl ExtensionSchemas {
@@ -37,23 +36,25 @@ impl ExtensionSchemas {
         &self.names
     }
 
-    /// Says whether tables can be found there: a session that outlived its tenant's schema would.
+    /// Returns `true` if tables can be found there, as by a session that outlived its tenant's
+    /// schema.
     pub(crate) fn hold_tables(&self) -> bool {
         self.tables.load(Ordering::Relaxed)
     }
 
-    /// Says whether a plain query may come to a function there that changes the session.
+    /// Returns `true` if a plain query may call a function there that changes the session.
     pub(super) fn are_unruly(&self) -> bool {
         self.unruly.load(Ordering::Relaxed)
     }
 
-    /// Looks at the schemas, on each new connection: whoever owns them may have put something there. Returns those that
-    /// are missing: the migrations of the shared schema may be about to create them.
+    /// Checks the schemas on each new connection, because their owners may have created objects
+    /// there. Returns the missing ones: the migrations of the shared schema may be about to create
+    /// them.
     ///
     /// # Errors
     ///
-    /// An own [`Error`] when one of them holds something that is not part of an extension, or can be written by
-    /// another role.
+    /// This crate's [`Error`] when a schema contains an object that is not part of an extension, or
+    /// another role may create objects in it.
     pub(super) async fn missing(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
         let (mut wrong, mut missing) = (Vec::new(), Vec::new());
         if self.names.is_empty() {
@@ -77,11 +78,12 @@ impl ExtensionSchemas {
         Err(Error::new(ErrorKind::Config, wrong.join("; ")).into())
     }
 
-    /// Looks again, before a tenant is served on a connection that was opened when a schema was missing.
+    /// Checks again before a tenant is served on a connection that was opened while a schema was
+    /// missing.
     ///
     /// # Errors
     ///
-    /// As [`missing`](Self::missing), and when a schema is still missing.
+    /// Like [`missing`](Self::missing), and when a schema is still missing.
     pub(super) async fn check(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let missing = self.missing(conn).await?;
         if missing.is_empty() {
@@ -95,7 +97,7 @@ impl ExtensionSchemas {
     }
 }
 
-/// Says what is wrong with a schema, if anything is.
+/// Returns the problem with a schema, if there is one.
 fn refusal(schema: &str, foreign: &[String], creators: &[String]) -> Option<String> {
     let mut wrong = String::new();
     if !foreign.is_empty() {
@@ -123,12 +125,13 @@ fn refusal(schema: &str, foreign: &[String], creators: &[String]) -> Option<Stri
     (!wrong.is_empty()).then_some(wrong)
 }
 
-/// A row for each schema: its name, whether it is there, its objects that are not part of an extension,
-/// the roles that may create in it although they are neither its owner nor a superuser, whether an
-/// extension has tables there, and whether it has functions there that may change the session.
+/// Returns a row per schema: its name, whether it exists, its objects that are not part of an
+/// extension, the roles that may create in it although they are neither its owner nor a superuser,
+/// whether an extension has tables there, and whether it has functions there that may change the
+/// session.
 ///
-/// Everything that has a schema depends on it in `pg_depend`, whatever its kind. What belongs to another
-/// object, such as the sequence of an identity column, is judged with that.
+/// Every object in a schema depends on it in `pg_depend`, whatever its kind. Dependent objects,
+/// such as the sequence of an identity column, are judged with the object they belong to.
 fn look_sql(schemas: &[Ident]) -> SqlStr {
     let mut sql = Sql::new(
         "with asked as materialized (select a.name, n.oid, n.nspowner, n.nspacl from (values ",

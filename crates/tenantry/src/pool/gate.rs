@@ -1,4 +1,4 @@
-//! Gates: while a tenant is renamed or dropped, its requests wait.
+//! Gates: requests of a tenant wait while it is renamed or dropped.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -13,12 +13,12 @@ use tokio::sync::Notify;
 
 use crate::tenant::TenantId;
 
-/// The gates of all tenants: open, but for those that somebody keeps closed.
+/// The gates of all tenants. They are open unless a guard keeps them closed.
 #[derive(Debug, Default)]
 pub(super) struct Gates {
-    /// How many are closed, so that nobody has to look for a lock while none is.
+    /// Number of closed gates, so that the lock is not needed while it is zero.
     closed: AtomicUsize,
-    /// By how many each is.
+    /// Number of guards per tenant.
     by: Mutex<HashMap<TenantId, usize>>,
     opened: Notify,
 }

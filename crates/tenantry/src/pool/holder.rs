@@ -1,4 +1,4 @@
-//! Which task holds a connection, to notice one that waits for itself.
+//! Tracks which task holds a connection, to detect a task that waits for itself.
 
 use std::{
     hash::{Hash, Hasher},
@@ -11,30 +11,30 @@ use std::{
 };
 
 tokio::task_local! {
-    /// The number of the part of the task that is polled.
+    /// The number of the part of the task that is being polled.
     static PART: u64;
 }
 
 static NEXT_PART: AtomicU64 = AtomicU64::new(0);
 
-/// Runs work that others of the same task run beside: what one of them has in hand, none of the others
-/// waits for.
+/// Runs work as a part that runs concurrently with others in the same task: the parts do not wait
+/// for each other's connections.
 pub(crate) fn as_part<F: Future>(work: F) -> impl Future<Output = F::Output> {
     PART.scope(NEXT_PART.fetch_add(1, Ordering::Relaxed), work)
 }
 
-/// A task; or a thread, for code that runs in no task, as that of `block_on` does.
+/// A task, or a thread for code that runs outside a task, such as in `block_on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Holder(NonZeroU64);
 
-/// The one that a connection was handed out to, if any.
+/// The holder of a connection that was handed out, if any.
 ///
-/// It is noted only while the application has the connection in hand, and not while the pool runs a
-/// statement on it: statements that a task runs side by side do not wait for one another.
+/// It is recorded only while the application holds the connection, and not while the pool runs a
+/// statement on it: statements that a task runs concurrently do not wait for one another.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Held(Arc<AtomicU64>);
 
-/// Notes who holds a connection until it is dropped.
+/// Records the holder of a connection until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Holding<'a>(&'a Held);
 
@@ -57,7 +57,7 @@ impl Held {
     }
 
     pub(super) fn set(&self, holder: Option<Holder>) {
-        // Nothing else is read by means of it, and who asks is the holder itself.
+        // No other data is synchronized through it, and only the holder itself reads it.
         self.0.store(holder.map_or(0, |holder| holder.0.get()), Ordering::Relaxed);
     }
 
@@ -72,7 +72,7 @@ impl Drop for Holding<'_> {
     }
 }
 
-/// Tells ids apart that were never chosen by anybody, in a few instructions.
+/// A cheap hash for ids that are not attacker-controlled.
 struct Mix(u64);
 
 impl Hasher for Mix {

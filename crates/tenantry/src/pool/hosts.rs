@@ -1,11 +1,11 @@
-//! Which of several hosts a connection goes to.
+//! Selection among several hosts.
 
 use std::{fmt, str::FromStr};
 
-/// What a host must be to be connected to, as libpq's
+/// Required role of a host, like libpq's
 /// [`target_session_attrs`](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TARGET-SESSION-ATTRS).
 ///
-/// Anything but [`Any`](Self::Any) costs one more round trip for each connect.
+/// Any value except [`Any`](Self::Any) costs one more round trip per connect.
 ///
 /// # Examples
 ///
@@ -20,15 +20,16 @@ pub enum TargetSessionAttrs {
     /// Any host that accepts the connection. The default.
     #[default]
     Any,
-    /// Sessions can write: the server is not in recovery, and transactions are read-write by default.
+    /// Sessions can write: the server is not in recovery, and transactions are read-write by
+    /// default.
     ReadWrite,
     /// Sessions cannot write.
     ReadOnly,
     /// The server is not in recovery.
     Primary,
-    /// The server is in recovery, as a hot standby is.
+    /// The server is in recovery, like a hot standby.
     Standby,
-    /// A server in recovery; any other host when there is none.
+    /// A server in recovery; any other host if there is none.
     PreferStandby,
 }
 
@@ -56,27 +57,27 @@ impl FromStr for TargetSessionAttrs {
     }
 }
 
-/// In which order several hosts are tried.
+/// The order in which several hosts are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum LoadBalanceHosts {
-    /// In the order in which they are listed, for each connect anew. The default.
+    /// In the listed order, for each connect. The default.
     #[default]
     Disable,
-    /// In a random order, for each connect anew.
+    /// In a new random order for each connect.
     Random,
 }
 
-/// What a server says of itself.
+/// The role that a server reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Role {
     pub(super) in_recovery: bool,
-    /// Whether transactions only read unless they say otherwise.
+    /// `true` if transactions are read-only by default.
     pub(super) read_only: bool,
 }
 
 impl TargetSessionAttrs {
-    /// Returns what the hosts are asked for, in one round after the other.
+    /// Returns the requirements to try, one round after the other.
     pub(super) fn rounds(self) -> &'static [Self] {
         match self {
             Self::Any => &[Self::Any],
@@ -88,13 +89,13 @@ impl TargetSessionAttrs {
         }
     }
 
-    /// Returns `true` if a server in recovery is what is wanted, so that a write that it refuses is no
-    /// reason to look for another one.
+    /// Returns `true` if a server in recovery is acceptable, so that a refused write is no reason
+    /// to look for another one.
     pub(super) fn wants_standby(self) -> bool {
         matches!(self, Self::ReadOnly | Self::Standby | Self::PreferStandby)
     }
 
-    /// Returns why a server will not do, or `None` if it will.
+    /// Returns why a server is rejected, or `None` if it is accepted.
     pub(super) fn objection(self, role: Role) -> Option<&'static str> {
         let writes = !role.in_recovery && !role.read_only;
         match self {
@@ -108,7 +109,7 @@ impl TargetSessionAttrs {
     }
 }
 
-/// What each host said, where none could be used.
+/// The reason for each host, if none could be used.
 #[derive(Debug)]
 pub(super) struct NoHost(pub(super) Vec<(String, String)>);
 

@@ -1,5 +1,5 @@
-//! The first two connections are introduced to each other before anyone gets one of them: behind a
-//! pooler in transaction mode, both are answered by the same backends.
+//! Compares the first two connections before they are used: behind a pooler in transaction mode,
+//! both are answered by the same backends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::event::{Event, PoolError};
 
-/// A connection that was opened just now.
+/// A connection that was just opened.
 #[derive(Debug)]
 pub(super) struct Newcomer {
     opening: Opening,
@@ -39,16 +39,16 @@ impl Newcomer {
     }
 }
 
-/// How long the first connection waits for the second one, at most.
+/// How long the first connection waits at most for the second one.
 const WAITS: Duration = Duration::from_secs(1);
 
-/// How long comparing them may take, and how long the others wait for it.
+/// Timeout for comparing them, during which other acquires wait.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often they are compared. Once is enough where nobody else uses the pooler.
+/// Number of comparisons. One is enough if no other client uses the pooler.
 const ROUNDS: usize = 3;
 
-/// How long looking into the case of one connection may take.
+/// Timeout for investigating one connection.
 const INQUIRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Server {
@@ -83,8 +83,8 @@ impl Server {
         }
     }
 
-    /// Lets a connection that waits for another one go on alone, unless more than these are being
-    /// opened.
+    /// Lets a connection that waits for a partner continue alone, unless more than `known`
+    /// connections are being opened.
     pub(super) fn expect_no_partner_of(self: &Arc<Self>, known: usize) {
         if self.separation.is_probe_due() && self.opening() <= known {
             self.separation.leave_table();
@@ -120,8 +120,7 @@ impl Server {
         second.end();
     }
 
-    /// Looks into the case of a connection that another backend has answered on, before it is
-    /// closed.
+    /// Investigates a connection on which another backend has answered, before it is closed.
     pub(super) async fn inquire(self: &Arc<Self>, session: &mut Session) {
         let Some(inquiry) = session.identity.take_inquiry() else {
             return;
@@ -138,11 +137,11 @@ impl Server {
                 self.separation.probe_again();
             }
         }
-        // Only now, so that those who wait for it meet the verdict.
+        // Only now, so that waiting acquires see the verdict.
         drop(inquiry);
     }
 
-    /// Serves nothing from now on.
+    /// Stops serving.
     fn condemn(self: &Arc<Self>, proof: &'static str) {
         if !self.separation.condemn() {
             return;
@@ -155,16 +154,16 @@ impl Server {
     }
 }
 
-/// What comparing two connections has shown.
+/// Result of comparing two connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Probed {
-    /// Each keeps a backend of its own.
+    /// Each keeps its own backend.
     Kept,
-    /// Backends change hands.
+    /// Backends move between connections.
     Shared,
-    /// Something reconnects, or cannot be told.
+    /// Something reconnects, or the result is inconclusive.
     Unclear,
-    /// The server does not say who answers.
+    /// The server does not identify its processes.
     Silent,
 }
 
@@ -174,10 +173,10 @@ enum Side {
     Other,
 }
 
-/// The connection that broke, and how.
+/// The connection that broke, and the error.
 type Broken = (Side, sqlx::Error);
 
-/// Two connections that are compared, and who has answered on each.
+/// Two connections under comparison, and the backends that have answered on each.
 struct Probe<'a> {
     one: Party<'a>,
     other: Party<'a>,
@@ -186,11 +185,11 @@ struct Probe<'a> {
 struct Party<'a> {
     side: Side,
     session: &'a mut Session,
-    /// Who has answered, in order, without repetitions in a row.
+    /// The backends that have answered, in order, without consecutive duplicates.
     seen: Vec<Backend>,
 }
 
-/// What stands out in the answers.
+/// A suspicious pattern in the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Suspicion {
     /// Both were answered by the same backend.
@@ -212,14 +211,14 @@ impl<'a> Probe<'a> {
                 Err(Stop::Silent) => return Ok(Probed::Silent),
                 Err(Stop::Broken(broken)) => return Err(broken),
             }
-            // A pooler that takes turns may take them in step with us.
+            // A round-robin pooler may alternate in step with this probe.
             std::mem::swap(&mut self.one, &mut self.other);
         }
         Ok(Probed::Kept)
     }
 
-    /// One after the other, then one while the other is in a transaction, which keeps its backend
-    /// from the first one.
+    /// Asks one after the other, then one while the other is in a transaction, which keeps its
+    /// backend from the first one.
     async fn round(&mut self) -> Result<Option<Suspicion>, Stop> {
         for _ in 0..2 {
             self.one.ask().await?;
@@ -246,8 +245,8 @@ impl<'a> Probe<'a> {
         suspicion_of((one.side, &one.seen), (other.side, &other.seen))
     }
 
-    /// Both must still answer: a connection that has ended meanwhile may have left its backend to the
-    /// other one. When one has moved, its former backend must still be there.
+    /// Both must still answer: a connection that has ended meanwhile may have left its backend to
+    /// the other one. If one has moved, its former backend must still exist.
     async fn confirm(&mut self, suspicion: Suspicion) -> Result<Probed, Broken> {
         let Self { one, other } = self;
         let party = match suspicion {
@@ -285,7 +284,7 @@ fn suspicion_of(one: (Side, &[Backend]), other: (Side, &[Backend])) -> Option<Su
     moved.map(|(side, _)| Suspicion::Moved(side))
 }
 
-/// Why a round ends early.
+/// The reason why a round ends early.
 enum Stop {
     Silent,
     Broken(Broken),

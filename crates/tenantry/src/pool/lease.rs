@@ -28,69 +28,68 @@ use crate::{
     tenant::TenantId,
 };
 
-/// One connection of the pool, bound to one tenant, for as long as this value lives.
+/// A connection of the pool that is bound to one tenant while this value lives.
 ///
-/// It dereferences to [`sqlx::PgConnection`], so everything that sqlx can do with a connection works
-/// here: `copy_in_raw` copies, [`begin`](Self::begin) opens a transaction, and `&mut *lease` or
+/// It dereferences to [`sqlx::PgConnection`], so every sqlx operation on a connection works:
+/// `copy_in_raw` copies, [`begin`](Self::begin) opens a transaction, and `&mut *lease` or
 /// `&mut lease` is an [`Executor`](sqlx::Executor) and an [`Acquire`](sqlx::Acquire). It replaces
 /// `PoolConnection<Postgres>`.
 ///
-/// # What happens at the end
+/// # Return to the pool
 ///
-/// Dropping it gives the connection back and never blocks. A lease that handed out its connection
-/// mutably may have left anything behind, so its session is reset in the background before anyone
-/// else gets it, the same tenant included. A statement that was abandoned in the middle is read to
-/// its end, and cancelled when that takes long; a connection that cannot be brought back to order is
-/// closed. There is nothing to await and nothing to forget.
+/// Dropping it returns the connection and never blocks. A lease that gave mutable access to its
+/// connection may have left any state behind, so its session is reset in the background before its
+/// next use, even by the same tenant. An abandoned statement is read to its end, or cancelled if
+/// that takes long; a connection that cannot be cleaned up is closed. No call is needed.
 #[must_use = "a lease gives its connection back when it is dropped"]
 pub struct Lease {
     server: Arc<Server>,
     conn: ConnId,
-    /// How the connection came to the occupant.
+    /// How the connection was prepared for the occupant.
     how: How,
     occupant: Arc<Occupant>,
-    /// Whom a lease for upkeep serves now.
+    /// The occupant that a maintenance lease serves now.
     serves: Option<Arc<Occupant>>,
-    /// Whether the connection is closed at the end, because nobody else may have it.
+    /// `true` if the connection is closed at the end, because no other occupant may have it.
     retires: bool,
-    /// Whether the application's hook has begun on the session and not ended.
+    /// `true` while the application's hook runs on the session.
     in_hook: bool,
-    /// Always there until the lease is dropped.
+    /// Always `Some` until the lease is dropped.
     session: Option<Session>,
     condition: Condition,
     doubt: Doubt,
     since: Time,
     used_by: UsedBy,
-    /// Whether the task that has it is noted in the session.
+    /// `true` if the holding task is recorded in the session.
     held: bool,
     open: OpenTransaction,
     span: Span,
 }
 
-/// Who runs statements on a lease.
+/// The user of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UsedBy {
-    /// A handle or the pool, which tell of each.
+    /// A handle or the pool, which report each statement.
     Pool,
-    /// Whoever the connection was handed out to.
+    /// The caller that received the connection.
     Caller,
 }
 
 /// What a statement may have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Data alone: the session is as it was.
+    /// Only data: the session is unchanged.
     OnData,
-    /// The session may carry something that it did not carry before.
+    /// The session may have new state.
     OnSession,
 }
 
-/// What is known of a leased session.
+/// The known condition of a leased session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     /// It is bound to the occupant, and nothing was changed since.
     Clean,
-    /// It must be bound again before anyone gets it: it never was, or something may have changed it.
+    /// It must be bound again before its next use: it was never bound, or may have been changed.
     Dirty,
     /// The connection is lost.
     Broken,
@@ -105,8 +104,8 @@ impl Lease {
         session: Session,
         since: Time,
     ) -> Self {
-        // The scheduler says who should have it; the session itself says who has it. Only when they
-        // agree is there nothing to do.
+        // The scheduler decides which occupant should have it; the session knows which one has it.
+        // Only if they agree is there nothing to do.
         let bound = session.is_bound_to(&occupant);
         let condition = if bound { Condition::Clean } else { Condition::Dirty };
         Self {
@@ -128,7 +127,7 @@ impl Lease {
         }
     }
 
-    /// Notes that the task that runs this holds the connection from now on.
+    /// Records that the current task holds the connection.
     pub(crate) fn note_holder(&mut self) {
         if !self.occupant.may_nest() {
             self.held = true;
@@ -140,7 +139,7 @@ impl Lease {
         self.how
     }
 
-    /// Opens the span of the lease, in the task of whoever has it from now on.
+    /// Opens the span of the lease, in the task that holds it from now on.
     pub(super) fn open_span(mut self) -> Self {
         self.span = tracing::debug_span!(
             target: "tenantry::lease",
@@ -151,22 +150,23 @@ impl Lease {
         self
     }
 
-    /// Returns the tenant that the connection is bound to; nothing for the shared schema.
+    /// Returns the tenant that the connection is bound to; `None` for the shared schema.
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantId> {
         self.serves.as_ref().unwrap_or(&self.occupant).tenant()
     }
 
-    /// Returns the process id of the session's server process, as `pg_stat_activity` shows it.
+    /// Returns the process id of the server process, as shown in `pg_stat_activity`.
     #[must_use]
     pub fn backend_pid(&self) -> Option<i32> {
         self.session().backend
     }
 
-    /// Begins a transaction on the connection, as [`sqlx::Connection::begin`] does.
+    /// Begins a transaction on the connection, like [`sqlx::Connection::begin`].
     ///
-    /// It is an inherent method, because both [`sqlx::Connection`] and [`sqlx::Acquire`] have one of this
-    /// name. [`TenantDb::begin`](crate::TenantDb::begin) takes a connection and begins in one call.
+    /// This is an inherent method because both [`sqlx::Connection`] and [`sqlx::Acquire`] have one
+    /// of this name. [`TenantDb::begin`](crate::TenantDb::begin) acquires a connection and begins
+    /// in one call.
     ///
     /// # Examples
     ///
@@ -181,12 +181,12 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// What the server answers.
+    /// The server's error.
     ///
     /// # Cancel safety
     ///
-    /// Safe for everything but this lease: when dropped on the way, its session may be inside a
-    /// transaction, which ends with the lease. Drop the lease, too.
+    /// Safe except for this lease: when dropped midway, its session may be inside a transaction,
+    /// which ends with the lease. Drop the lease, too.
     pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
         Connection::begin(&mut **self).await
     }
@@ -195,12 +195,12 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// What the server answers, and [`sqlx::Error::BeginFailed`] when the statement begins no
+    /// The server's error, and [`sqlx::Error::BeginFailed`] when the statement does not begin a
     /// transaction.
     ///
     /// # Cancel safety
     ///
-    /// As [`begin`](Self::begin).
+    /// Like [`begin`](Self::begin).
     pub async fn begin_with(
         &mut self,
         statement: impl SqlSafeStr,
@@ -210,15 +210,15 @@ impl Lease {
 
     /// Returns the span of the lease, at level `DEBUG`, with the tenant and its schema.
     ///
-    /// Statements on a handle run inside it, streams aside. Instrument those on a connection that was handed out with
-    /// it, and sqlx's own events about them say whose they are.
+    /// Statements on a handle, except streams, run inside it. Instrument statements on a lease with
+    /// it, so that sqlx's own events about them carry the tenant.
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.span
     }
 
-    /// Says whether the session is bound to its occupant, was seen alive a moment ago, and can be used
-    /// for this as it is.
+    /// Returns `true` if the session is bound to its occupant, was recently seen alive, and is
+    /// ready for this purpose.
     pub(super) fn is_ready(&self, purpose: Purpose) -> bool {
         let now = Instant::now();
         self.condition == Condition::Clean
@@ -229,22 +229,22 @@ impl Lease {
             && self.session().is_ready_for(&self.occupant, purpose, now)
     }
 
-    /// Says whether the tenant was found to be another one.
+    /// Returns `true` if the tenant turned out to be a different one.
     pub(super) fn is_retired(&self) -> bool {
         self.occupant.is_retired()
     }
 
-    /// Says whether the connection is logged in as the occupant has to be.
+    /// Returns `true` if the connection has the login that the occupant requires.
     pub(super) fn is_logged_in(&self) -> bool {
         self.session().is_logged_in_for(&self.occupant)
     }
 
-    /// Logs in as the occupant: the connection is closed and another opened in its place in the budget.
-    /// Without credentials, the manager's own will do.
+    /// Logs in as the occupant: closes the connection and opens another in its place in the budget.
+    /// Without credentials, it uses the manager's.
     ///
     /// # Cancel safety
     ///
-    /// When dropped in the middle, the connection is gone.
+    /// When dropped midway, the connection is gone.
     pub(super) async fn log_in(&mut self, credentials: Option<Credentials>) -> Result<(), Error> {
         let occupant = Arc::clone(&self.occupant);
         let Some(login) = &occupant.login else {
@@ -267,7 +267,7 @@ impl Lease {
         self.server.is_current(self.session())
     }
 
-    /// Returns `true` if another backend has answered and nobody knows yet why.
+    /// Returns `true` if another backend has answered for a reason that is not known yet.
     pub(super) fn is_in_question(&self) -> bool {
         self.session().identity.is_in_question()
     }
@@ -281,21 +281,21 @@ impl Lease {
         Place::new(place)
     }
 
-    /// Closes the connection instead of giving it back.
+    /// Closes the connection instead of returning it.
     pub(super) fn retire(mut self) {
         self.retires = true;
     }
 
-    /// Binds the session to the occupant, or checks that it lives, or neither where it is ready.
+    /// Binds the session to the occupant, or checks that it is alive, or neither if it is ready.
     ///
     /// # Errors
     ///
-    /// Beside what the server answers, the library's own when the tenant is not the one that the
-    /// occupant was made for.
+    /// The server's errors, and this crate's error when the tenant is not the one that the occupant
+    /// was created for.
     ///
     /// # Cancel safety
     ///
-    /// When dropped in the middle, the session counts as dirty.
+    /// When dropped midway, the session counts as dirty.
     pub(super) async fn prepare(&mut self, purpose: Purpose) -> sqlx::Result<()> {
         if self.is_ready(purpose) {
             return Ok(());
@@ -310,7 +310,7 @@ impl Lease {
         let in_doubt = self.server.is_in_doubt(self.session(), began);
         let limit = self.server.sign_of_life();
         let session = self.start();
-        // What is not there any more is found out sooner than any statement could tell.
+        // A ping detects a dead connection sooner than a statement would.
         let alive = if in_doubt { session.show_life(limit).await } else { Ok(()) };
         if alive.is_err() {
             self.lose();
@@ -345,7 +345,7 @@ impl Lease {
     ///
     /// # Cancel safety
     ///
-    /// When dropped in the middle, the connection is closed.
+    /// When dropped midway, the connection is closed.
     async fn follow_up(&mut self, occupant: &Occupant) -> sqlx::Result<()> {
         if self.session().is_hooked() {
             return Ok(());
@@ -356,12 +356,12 @@ impl Lease {
         result
     }
 
-    /// Binds a lease for upkeep to whom it is to serve now: everything that the one before has left
-    /// on the session goes.
+    /// Binds a maintenance lease to another occupant: all session state of the previous one is
+    /// removed.
     ///
     /// # Cancel safety
     ///
-    /// When dropped in the middle, the session counts as dirty.
+    /// When dropped midway, the session counts as dirty.
     pub(crate) async fn serve(&mut self, occupant: &Arc<Occupant>) -> sqlx::Result<()> {
         self.now_serves(occupant);
         let manner = self.server.manner();
@@ -370,11 +370,12 @@ impl Lease {
         bound
     }
 
-    /// Asks each of the occupants for a value, in one round trip. The session is nobody's afterwards.
+    /// Queries a value for each of the occupants, in one round trip. The session is unbound
+    /// afterwards.
     ///
     /// # Cancel safety
     ///
-    /// When dropped in the middle, the session counts as dirty.
+    /// When dropped midway, the session counts as dirty.
     pub(crate) async fn ask_each(
         &mut self,
         occupants: &[Arc<Occupant>],
@@ -387,8 +388,8 @@ impl Lease {
         asked
     }
 
-    /// Gives a lease for upkeep back without the locks that its session has: whoever tries one of them
-    /// afterwards gets it. Dropping would leave them until the session has been reset.
+    /// Returns a maintenance lease after releasing its session's locks, so that they are available
+    /// immediately. Dropping would hold them until the session has been reset.
     ///
     /// # Cancel safety
     ///
@@ -397,49 +398,49 @@ impl Lease {
         let unlock = "begin; rollback; select pg_catalog.pg_advisory_unlock_all()";
         let mut settled = self.start().conn.execute(raw_sql(unlock)).await.map(drop);
         if settled.as_ref().is_err_and(leaves_session_usable) {
-            // A transaction has failed, in which even `begin` is refused.
+            // A failed transaction refuses even `begin`.
             let unlock = "rollback; select pg_catalog.pg_advisory_unlock_all()";
             settled = self.start().conn.execute(raw_sql(unlock)).await.map(drop);
         }
         self.finish(Effect::OnSession, &settled);
     }
 
-    /// Notes whom a lease for upkeep serves now, without binding it anew.
+    /// Records the occupant that a maintenance lease serves now, without a new bind.
     pub(crate) fn now_serves(&mut self, occupant: &Arc<Occupant>) {
         self.serves = Some(Arc::clone(occupant));
         self.retires |= occupant.class == Class::Dedicated;
     }
 
-    /// Says whether a lease for upkeep serves this occupant now.
+    /// Returns `true` if a maintenance lease serves this occupant now.
     pub(crate) fn is_serving(&self, occupant: &Arc<Occupant>) -> bool {
         self.serves.as_ref().is_some_and(|served| Arc::ptr_eq(served, occupant))
     }
 
-    /// Says whether the connection should serve nobody else: it has served a dedicated tenant, or its
-    /// server process has grown enough.
+    /// Returns `true` if the connection should not be reused: it has served a dedicated tenant, or
+    /// its server process has grown too large.
     pub(crate) fn is_spent(&self) -> bool {
         self.retires || self.session().is_worn_out(&self.server.options)
     }
 
-    /// Counts tables that were read without being bound to their schema.
+    /// Counts tables that were read without a bind to their schema.
     pub(crate) fn wear(&mut self, tables: usize) {
         if let Some(session) = &mut self.session {
             session.wear(tables);
         }
     }
 
-    /// Asks the server for a sign of life.
+    /// Pings the server.
     ///
     /// # Cancel safety
     ///
-    /// When dropped in the middle, the session counts as dirty.
+    /// When dropped midway, the session counts as dirty.
     pub(crate) async fn ping(&mut self) -> sqlx::Result<()> {
         let answer = self.start().ping().await;
         self.finish(Effect::OnData, &answer);
         answer
     }
 
-    /// Begins a statement: from here to [`finish`](Self::finish) the session is in doubt.
+    /// Begins a statement: until [`finish`](Self::finish), the state of the session is unknown.
     pub(crate) fn start(&mut self) -> &mut Session {
         self.condition = Condition::Dirty;
         self.session.as_mut().expect(ALWAYS_THERE)
@@ -450,13 +451,13 @@ impl Lease {
         self.session().identity.is_on_standby()
     }
 
-    /// Returns `true` if the error comes of a server in recovery, and another connection may lead to
-    /// the primary.
+    /// Returns `true` if the error comes from a server in recovery, and another connection may lead
+    /// to the primary.
     pub(crate) fn wants_primary(&self, error: &sqlx::Error) -> bool {
         self.is_on_standby() && is_read_only(error) && !self.is_current()
     }
 
-    /// Ends a statement that was read to its end.
+    /// Ends a statement whose response was read completely.
     pub(crate) fn finish<T>(&mut self, effect: Effect, result: &sqlx::Result<T>) {
         if let Err(error) = result
             && self.is_on_standby()
@@ -483,7 +484,7 @@ impl Lease {
             (_, Effect::OnData) => {
                 self.condition = Condition::Clean;
                 if let (Err(_), Some(session)) = (result, &mut self.session) {
-                    // sqlx may have prepared a statement without noting it.
+                    // sqlx may have prepared a statement without recording it.
                     session.touch();
                 }
             }
@@ -491,20 +492,19 @@ impl Lease {
         }
     }
 
-    /// Has the schemas of the occupant looked at again when a session is next bound to it: what is in
-    /// them may have been changed.
+    /// Makes the next bind inspect the occupant's schemas again: their objects may have changed.
     pub(crate) fn doubt_alike(&self) {
         self.occupant.doubt_alike();
     }
 
-    /// Notes that a statement was given up: nobody knows what became of it.
+    /// Records that a statement was abandoned and its outcome is unknown.
     pub(crate) fn doubt(&mut self) {
         self.condition = Condition::Dirty;
         self.server.suspect_all();
     }
 
-    /// Returns what begins a transaction, where that is more than a plain `begin`: the caller's
-    /// statement, and a pin of the schema where transactions need one.
+    /// Returns the statement that begins a transaction, if it is more than a plain `begin`: the
+    /// caller's statement, and a pin of the schema where transactions need one.
     pub(crate) fn begin_sql(&self, begin: Option<SqlStr>) -> Option<SqlStr> {
         let of = &self.occupant;
         let schema = of.binding.own().first().filter(|_| of.is_always_pinned());
@@ -514,34 +514,34 @@ impl Lease {
         }
     }
 
-    /// Begins a transaction: until it is [known to have worked](Self::succeed), what was done on the
-    /// connection may have failed.
+    /// Begins a transaction: until [`succeed`](Self::succeed), operations on the connection may
+    /// have failed.
     pub(crate) fn attempt(&mut self) -> &mut PgConnection {
         self.doubt = Doubt::Failed;
         self.hand_out()
     }
 
-    /// Returns the connection of a transaction that was [begun](Self::attempt), for what ends it.
+    /// Returns the connection of a transaction that was [begun](Self::attempt), to end it.
     pub(crate) fn in_use(&mut self) -> &mut PgConnection {
         self.hand_out()
     }
 
-    /// Notes that everything that was done on the connection has worked.
+    /// Records that all operations on the connection have succeeded.
     pub(crate) fn succeed(&mut self) {
         self.doubt = Doubt::None;
     }
 
-    /// Notes that a transaction was begun that its user has to end.
+    /// Records that a transaction was begun that its user has to end.
     pub(crate) fn note_open(&mut self, watched: Option<Arc<Watched>>) {
         self.open = OpenTransaction::new(watched);
     }
 
-    /// Notes that the user of the transaction ends it.
+    /// Records that the user of the transaction ends it.
     pub(crate) fn note_ended(&mut self) {
         self.open = OpenTransaction::None;
     }
 
-    /// Notes that the connection broke.
+    /// Records that the connection broke.
     pub(crate) fn lose(&mut self) {
         self.condition = Condition::Broken;
         self.server.suspect_all();
@@ -561,7 +561,7 @@ impl Lease {
         }
     }
 
-    /// Tells for how long the connection was held.
+    /// Reports how long the connection was held.
     fn note_end(&self, session: &Session) {
         let observer = &self.server.observer;
         if self.used_by == UsedBy::Pool && !observer.meters.is_timed() {
@@ -584,7 +584,7 @@ impl Lease {
     }
 }
 
-/// Returns `true` if the application's hook has failed, and not the connection.
+/// Returns `true` if the application's hook failed, and not the connection.
 pub(super) fn is_of_hook(error: &sqlx::Error) -> bool {
     own(error).is_some_and(|own| own.kind() == ErrorKind::Hook)
 }
@@ -627,7 +627,7 @@ impl Drop for Lease {
             session.note_handed_out();
         }
         if self.doubt != Doubt::None && session.identity.is_on_standby() {
-            // What its user was told, nobody else knows: it may have been a write that was refused.
+            // Errors seen only by the user are unknown here: one may have been a refused write.
             self.server.leave_standby();
         }
         session.doubt(self.doubt);

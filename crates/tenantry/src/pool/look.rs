@@ -1,26 +1,26 @@
-//! The SQL that looks at the schemas of an occupant: which tenants are alike, and whose functions
-//! reach into the session.
+//! SQL that inspects the schemas of an occupant: which tenants have identical tables, and which
+//! functions modify the session.
 
 use crate::{
     sql::Sql,
     tenant::{Binding, Ident},
 };
 
-/// Appends a select of one row, `tenantry_alike`: a hash of everything of the tenant's own schemas that
-/// decides what a statement returns, whether they hold types or collations, how many tables they hold,
-/// and whether a function that their statements can come to reaches into the session.
+/// Appends a select of one row, `tenantry_alike`: a hash of everything in the tenant's own schemas
+/// that decides what a statement returns, whether they contain types or collations, how many tables
+/// they contain, and whether a function that their statements can reach modifies the session.
 ///
-/// The last column names a schema of extensions that the occupant's role may not use: PostgreSQL would pass over
-/// it without a word.
+/// The last column names an extension schema that the occupant's role may not use: PostgreSQL would
+/// silently skip it.
 ///
-/// It goes through `pg_depend`, which has an index that begins with the schema; `pg_class` has none.
-/// Row types and array types depend on their table or element type and not on the schema, so what is
-/// left in `pg_type` are enums, domains, ranges and composite types.
+/// It goes through `pg_depend`, which has an index that begins with the schema; `pg_class` has
+/// none. Row types and array types depend on their table or element type and not on the schema, so
+/// only enums, domains, ranges and composite types remain in `pg_type`.
 ///
-/// Functions that statements come to are those of the schemas in the search path, but for those of
-/// [extensions](super::extensions), which are looked at once for all tenants, and those of other
-/// schemas that a trigger, view, rule, default, constraint, policy, index or operator in them calls.
-/// Text of a statement shows none of the latter.
+/// Reachable functions are those of the schemas in the search path, except those of
+/// [extensions](super::extensions), which are inspected once for all tenants, and those of other
+/// schemas that a trigger, view, rule, default, constraint, policy, index or operator in them
+/// calls. The latter are not visible in a statement's text.
 pub(super) fn look(sql: &mut Sql, binding: &Binding) {
     sql.text("with member as materialized (select d.classid, d.objid, ");
     among(sql, binding.own());
@@ -59,7 +59,7 @@ pub(super) fn look(sql: &mut Sql, binding: &Binding) {
     unusable(sql, binding);
 }
 
-/// Appends the name of a schema of extensions that the role may not use; null if it may use all.
+/// Appends the name of an extension schema that the role may not use; null if it may use all.
 fn unusable(sql: &mut Sql, binding: &Binding) {
     if binding.of_extensions().is_empty() {
         sql.text("null::pg_catalog.text");
@@ -78,11 +78,11 @@ fn unusable(sql: &mut Sql, binding: &Binding) {
     sql.text(")");
 }
 
-/// How much text of functions is searched, in bytes as the server keeps it. Where there is more, the
-/// answer is the careful one: a tenant must be served although it has thousands of functions.
+/// Maximum size of function source code that is searched, in bytes as stored by the server. Beyond
+/// it, the conservative answer applies: a tenant with thousands of functions must still be served.
 pub(super) const MOST_TEXT: u64 = 256 * 1024;
 
-/// Appends a condition: that the schema `n` is one of these.
+/// Appends a condition that the schema `n` is one of these.
 fn among(sql: &mut Sql, schemas: &[Ident]) {
     sql.text("(false");
     for schema in schemas {
@@ -93,8 +93,8 @@ fn among(sql: &mut Sql, schemas: &[Ident]) {
 
 const TABLES: &str = "('{r,p,v,m,f}'::pg_catalog.\"char\"[])";
 
-/// What decides the columns of a result and the types of parameters, as lines to be hashed: columns of
-/// tables and views, and the signatures of functions and operators.
+/// Everything that decides the columns of a result and the types of parameters, as lines to be
+/// hashed: columns of tables and views, and the signatures of functions and operators.
 const LINES: &str = "line as (\
     select pg_catalog.concat_ws(' ', 'column', c.relname, a.attnum, a.attname, a.atttypid, \
       a.atttypmod, a.attcollation) as line \
@@ -115,7 +115,7 @@ const LINES: &str = "line as (\
     from member m join pg_catalog.pg_operator o on o.oid operator(pg_catalog.=) m.objid \
     where m.own and m.classid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass)";
 
-/// The functions that statements can come to.
+/// The functions that statements can reach.
 const ROUTINES: &str = "part as materialized (\
     select classid, objid from member \
     union all \
@@ -142,11 +142,11 @@ const ROUTINES: &str = "part as materialized (\
     join pg_catalog.pg_operator o on o.oid operator(pg_catalog.=) u.refobjid \
     where u.refclassid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass)";
 
-/// Appends a condition: that the function `p` in the language `l` may change the session.
+/// Appends a condition that the function `p` in the language `l` may change the session.
 ///
-/// Functions of extensions in C are left out, such as those that make uuids, but for those that are
-/// known to keep something. Everything else that is not SQL or PL/pgSQL may do anything. For the rest
-/// its text decides, in the careful direction.
+/// Excludes functions of extensions in C, such as those that generate UUIDs, except those known to
+/// keep session state. Functions in other languages than SQL and PL/pgSQL may do anything. The
+/// others are judged by their text, erring on the safe side.
 pub(super) fn reaches(sql: &mut Sql) {
     sql.text(
         "case when l.lanname operator(pg_catalog.=) 'sql' or \
@@ -170,10 +170,11 @@ pub(super) fn reaches(sql: &mut Sql) {
     sql.literal(KEEPS_SOMETHING).text(" else true end");
 }
 
-/// Comments, as far as it is certain that they are: one with a quote in it may begin inside of a string or name.
+/// Comments that are certain to be comments: one that contains a quote may begin inside a string or
+/// name.
 const COMMENTS: &str = r#"--[^\n\r'"$]*([\n\r]|$)|/\*[^*'"$]*\*/"#;
 
-/// The word `set` where it changes no setting, or one of the transaction's own.
+/// The word `set` where it changes no setting, or only one of the transaction.
 const HARMLESS_SETS: &str = concat!(
     r"\mfor\s+(no\s+key\s+)?update\M|\mset\s+local\M|\mupdate\s+set\M|",
     r#"\mupdate\s+(only\s+)?[\w."]+(\s*\*)?(\s+(as\s+)?[\w"]+)?\s+set\M"#,
@@ -182,7 +183,7 @@ const HARMLESS_SETS: &str = concat!(
 /// The word that changes a setting.
 const SET: &str = r"\mset\M";
 
-/// Words of other statements and functions that leave something on the session.
+/// Words of other statements and functions that leave state in the session.
 const SESSION_WORDS: &str = concat!(
     r"\m(set_config|setseed|pg_settings|pg_(try_)?advisory_\w+|execute|reset|discard|listen|",
     r"unlisten|load|prepare|deallocate|temp|temporary|pg_temp\w*|operator|query_to_xml\w*|",
@@ -190,12 +191,12 @@ const SESSION_WORDS: &str = concat!(
     r#"dblink\w*|set_limit|postgres_fdw\w*)\M|\mu&""#,
 );
 
-/// What looks like a call into another schema and is none that matters.
+/// Text that looks like a call into another schema but is harmless.
 const HARMLESS_CALLS: &str =
     r#"\minto\s+[\w."]+\s*\(|("pg_catalog"|\mpg_catalog)\s*\.\s*"?\w+"?\s*\("#;
 
-/// A call into another schema, whose functions nobody has looked at.
+/// A call into another schema, whose functions are not inspected.
 const QUALIFIED_CALL: &str = r#"("|\w)\s*\.\s*("[^"]*"|\w+)\s*\("#;
 
-/// Functions of extensions that keep something with the session.
+/// Functions of extensions that keep state in the session.
 const KEEPS_SOMETHING: &str = "^(dblink|set_limit|postgres_fdw)";

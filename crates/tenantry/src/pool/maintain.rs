@@ -1,4 +1,4 @@
-//! The pool's background work: opening, cleaning, closing, and the regular look around.
+//! Background work of the pool: connecting, cleaning, closing, and periodic maintenance.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -27,28 +27,28 @@ use crate::{
     retry::{Retrier, RetryPolicy, Transient},
 };
 
-/// How long the place of a closed connection stays taken. The server needs a moment to end the
-/// process behind it; opening the next one at once would exceed the budget as the server counts.
+/// How long the place of a closed connection stays occupied. The server needs a moment to end the
+/// process behind it; an immediate connect would exceed the budget from the server's point of view.
 const LINGER: Duration = Duration::from_millis(10);
 
-/// How long nobody is kept from idle connections by one that is being opened.
+/// After this time, a pending connect no longer keeps requests from idle connections.
 const SLOW_OPENING: Duration = Duration::from_millis(50);
 
-/// How long an abandoned statement may go on before the server is asked to cancel it, where messages take
-/// no time.
+/// How long an abandoned statement may continue before the server is asked to cancel it, not
+/// counting network latency.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long a server may take to give a sign of life.
+/// Timeout for a ping.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
-/// How long asking for that may take.
+/// Timeout for a cancel request.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long saying goodbye to the server may take.
+/// Timeout for a clean disconnect.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// Opens a connection that the scheduler has made a place for.
+    /// Opens a connection for a place that the scheduler has reserved.
     pub(super) fn open_later(self: &Arc<Self>, conn: ConnId, opener: Opener) {
         let opening = Opening { server: Some(Arc::clone(self)), conn, opener };
         let server = Arc::clone(self);
@@ -70,7 +70,7 @@ impl Server {
         });
     }
 
-    /// Opens a connection; tries again as the policy says, unless nobody waits for it.
+    /// Opens a connection; retries according to the policy, unless no request waits for it.
     async fn open(self: &Arc<Self>, opener: Opener) -> sqlx::Result<Session> {
         let policy = match opener {
             Opener::Need => self.options.retry.clone(),
@@ -79,7 +79,8 @@ impl Server {
         let (server, told) = (Arc::clone(self), Arc::clone(self));
         let most = policy.max_attempts;
         let transient = move |error: &sqlx::Error| {
-            // A server without room for more is asked by one, and later: see `State::run_short`.
+            // A server without free slots is retried later and by one connect only: see
+            // `State::run_short`.
             let full = class_of(error) == ErrorClass::TooManyConnections && server.is_alive();
             error.is_transient() && !full && !server.is_closed()
         };
@@ -87,7 +88,7 @@ impl Server {
             let cause = (class_of(error), error.to_string());
             let retry = Retry::new(RetryOf::Connect, None, (attempt, most), delay, cause);
             told.observer.retrying(retry);
-            // The one that waits, and the one that has failed.
+            // The one that waits, and the one that failed.
             told.expect_no_partner_of(2);
         });
         retrier
@@ -105,11 +106,12 @@ impl Server {
             .await
     }
 
-    /// Closes a lease's connection and opens another with these credentials, in its place in the budget.
+    /// Closes a lease's connection and opens another with these credentials, in its place in the
+    /// budget.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, or when it fails, the place is free.
+    /// When dropped, or on failure, the place is free.
     pub(super) async fn reopen(
         self: &Arc<Self>,
         conn: ConnId,
@@ -139,7 +141,7 @@ impl Server {
         Ok(session)
     }
 
-    /// Looks after a while whether connections can be opened again.
+    /// Checks after a delay whether connections can be opened again.
     pub(super) fn review_supply_later(self: &Arc<Self>, after: Duration) {
         let (server, shutdown) = (Arc::downgrade(self), self.shutdown().clone());
         self.spawn(async move {
@@ -151,7 +153,7 @@ impl Server {
         });
     }
 
-    /// Brings a session back to order before anyone gets it, and rolls back the transaction that it is in.
+    /// Cleans up a session before its next use, and rolls back its transaction.
     pub(super) fn clean_later(
         self: &Arc<Self>,
         conn: ConnId,
@@ -161,7 +163,7 @@ impl Server {
     ) {
         let returning = Returning { server: Some(Arc::clone(self)), conn };
         let server = Arc::clone(self);
-        // A session that is pinned and no more than that was not altered.
+        // A pin alone does not count as an alteration.
         let altered = self.options.close_altered_sessions && session.is_touched();
         self.spawn(async move {
             if open.is_of_interest() {
@@ -177,8 +179,9 @@ impl Server {
         });
     }
 
-    /// Asks whether a transaction has changed anything, before it is rolled back. What cannot be asked now
-    /// is not told of: the transaction has failed, or a statement of it is still running.
+    /// Checks, before the rollback, whether a transaction has changed anything. If it cannot be
+    /// checked now, nothing is reported: the transaction has failed, or one of its statements is
+    /// still running.
     async fn look_at_abandoned(
         &self,
         session: &mut Session,
@@ -192,8 +195,8 @@ impl Server {
     }
 
     async fn clean(self: &Arc<Self>, session: &mut Session, occupant: &Arc<Occupant>) -> Cleaned {
-        // Nobody wants it as it was: the tenant is not there any more, or it was not logged in yet. And
-        // what has hung while the session was bound would hang again.
+        // The session is not bound again for its tenant if that is gone, or if it was not logged in
+        // yet. An operation that hung while the session was being bound would hang again.
         let wanted =
             !occupant.is_retired() && session.is_logged_in_for(occupant) && session.is_bound();
         let nobody = self.system();
@@ -206,8 +209,8 @@ impl Server {
                 cleaned => cleaned,
             };
         }
-        // Somebody has to ask the server to cancel. Until there is a connection to ask on, reading on
-        // may come to an end by itself; when this is the only connection, it has to.
+        // The cancel request needs a connection. Until one is available, reading on may finish by
+        // itself; if this is the only connection, it has to.
         let ask_on = {
             let reading = pin!(session.bind(nobody, manner, idle));
             let limit = CANCEL_TIMEOUT + patience;
@@ -224,7 +227,7 @@ impl Server {
         };
         tracing::debug!(backend = session.backend, asked, "cancelling an abandoned statement");
         if !asked {
-            // A request to cancel that may still be on its way must not meet the next statement.
+            // A cancel request that may still be in flight must not hit the next statement.
             return Cleaned::Busy;
         }
         match timeout(self.options.cleanup_timeout, session.bind(nobody, manner, idle)).await {
@@ -233,8 +236,8 @@ impl Server {
         }
     }
 
-    /// Runs the application's hook on a session that was bound again in the background, so that the next
-    /// one who gets it is not kept waiting.
+    /// Runs the application's hook on a session that was bound again in the background, so that the
+    /// next request does not wait for it.
     async fn follow_up(&self, session: &mut Session, occupant: &Occupant) -> Cleaned {
         if session.is_hooked() {
             return Cleaned::Yes;
@@ -253,18 +256,18 @@ impl Server {
         }
     }
 
-    /// How long a session may take to be reset when nothing is in the way.
+    /// Returns the normal time limit of a session reset.
     fn patience(&self) -> Duration {
         PATIENCE + (self.round_trip() * 3).min(CANCEL_TIMEOUT)
     }
 
-    /// How long the server may take to give a sign of life.
+    /// Returns the timeout for a ping.
     pub(super) fn sign_of_life(&self) -> Duration {
         SIGN_OF_LIFE.max(self.round_trip() * 3)
     }
 
-    /// Asks for a sign of life on every idle connection that may be dead, all at once: one was found to
-    /// be. Who comes meanwhile opens another.
+    /// Pings, concurrently, every idle connection that may be dead, because one was found dead.
+    /// Requests that arrive meanwhile open another connection.
     pub(super) fn look_for_dead(self: &Arc<Self>) {
         let suspects =
             self.change(|state, now| state.take_idle(now, |session| self.is_suspect(session)));
@@ -294,8 +297,8 @@ impl Server {
             self.suspect_all();
             return Cleaned::No;
         }
-        // What does not work may be the role or a setting of this tenant. The session is good for
-        // others all the same, and each attempt would cost a connection if it were closed.
+        // The cause of the failure may be the role or a setting of this tenant. The session is
+        // still good for others, and closing it would cost a connection per attempt.
         let system = session.bind(self.system(), self.manner(), Purpose::Idle);
         match timeout(self.patience(), system).await {
             Ok(Ok(())) => Cleaned::Yes,
@@ -303,7 +306,7 @@ impl Server {
         }
     }
 
-    /// Closes the connection of a lease that has ended badly.
+    /// Closes the connection of a lease that ended in an error.
     pub(super) fn close_lease(self: &Arc<Self>, conn: ConnId, session: Session) {
         let returning = Returning { server: Some(Arc::clone(self)), conn };
         self.spawn(returning.close(session));
@@ -315,7 +318,7 @@ impl Server {
         self.spawn(returning.close_and_wait(session, CONNECTION_CHECK_INTERVAL));
     }
 
-    /// Closes a connection that was idle.
+    /// Closes an idle connection.
     pub(super) fn close_idle(self: &Arc<Self>, conn: ConnId, session: Option<Session>) {
         let closing = Closing { server: Arc::clone(self), conn };
         self.spawn(async move {
@@ -326,7 +329,7 @@ impl Server {
         });
     }
 
-    /// Looks around regularly, as long as anybody else holds the pool.
+    /// Runs periodic maintenance while the pool is referenced elsewhere.
     pub(super) fn keep_house(self: &Arc<Self>) {
         let (server, shutdown) = (Arc::downgrade(self), self.shutdown().clone());
         let pause = self.options.tick();
@@ -347,7 +350,7 @@ impl Server {
         });
     }
 
-    /// Says when a connection that is opened now has lived long enough.
+    /// Returns the time at which a connection that is opened now expires.
     fn expiry(&self) -> Time {
         let Some(lifetime) = self.options.max_lifetime else {
             return Time::MAX;
@@ -368,7 +371,7 @@ enum Cleaned {
     Busy,
 }
 
-/// Asks the server to cancel what a session is doing, and says whether it has answered.
+/// Asks the server to cancel a session's statement. Returns `true` if it has answered.
 async fn cancel_statement(mut lease: Lease, backend: i32) -> bool {
     let ask = sqlx::query("select pg_catalog.pg_cancel_backend($1)").bind(backend);
     let asked = timeout(CANCEL_TIMEOUT, ask.execute(&mut lease.start().conn)).await;
@@ -385,7 +388,7 @@ pub(super) async fn say_goodbye(session: Session) {
     sleep(LINGER).await;
 }
 
-/// The place of a connection that is being opened; dropping it says that it failed.
+/// The place of a connection that is being opened; dropping it reports a failure.
 #[derive(Debug)]
 pub(super) struct Opening {
     server: Option<Arc<Server>>,
@@ -409,7 +412,8 @@ impl Opening {
                 server.change(|state, now| state.opened(now, conn, session, expires));
             }
             Err(error) if self.opener == Opener::Partner => {
-                // Nobody asked for it. What cannot be compared is served all the same.
+                // No request waits for it. A connection that cannot be compared is served all the
+                // same.
                 tracing::debug!(%error, "no second connection to compare the first one with");
                 server.change(|state, now| state.open_failed(now, conn, Some(error)));
                 server.expect_no_partner_of(1);
@@ -429,7 +433,7 @@ impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {
             if server.is_homeless() {
-                // What is opened next would end here again, and so on.
+                // The next connect would end here again, and so on.
                 server.change(|state, now| state.condemn(now, Condemned::Homeless));
             }
             server.change(|state, now| state.open_failed(now, self.conn, None));
@@ -438,7 +442,7 @@ impl Drop for Opening {
     }
 }
 
-/// The place of a lease that is on its way back; dropping it says that the connection is gone.
+/// The place of a lease that is being returned; dropping it reports that the connection is gone.
 #[derive(Debug)]
 pub(super) struct Returning {
     server: Option<Arc<Server>>,
@@ -463,8 +467,8 @@ impl Returning {
         say_goodbye(session).await;
     }
 
-    /// Closes a connection whose server process hears of it only after a while, and keeps its place
-    /// in the budget until then.
+    /// Closes a connection whose server process notices only after a while, and keeps its place in
+    /// the budget until then.
     async fn close_and_wait(self, session: Session, wait: Duration) {
         say_goodbye(session).await;
         sleep(wait).await;
@@ -479,7 +483,7 @@ impl Drop for Returning {
     }
 }
 
-/// The place of a connection that is being closed; dropping it says that it is gone.
+/// The place of a connection that is being closed; dropping it reports that it is gone.
 struct Closing {
     server: Arc<Server>,
     conn: ConnId,

@@ -1,7 +1,7 @@
-//! One bounded set of connections for any number of tenants.
+//! One bounded connection pool for any number of tenants.
 //!
-//! The scheduler decides who gets which connection and does no I/O; the server is the asynchronous
-//! shell around it. A [`Lease`] is a connection while somebody has it.
+//! The scheduler decides which request gets which connection and does no I/O; the server is the
+//! asynchronous shell around it. A [`Lease`] is a checked-out connection.
 
 mod abandoned;
 mod acquire;

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use super::{occupant::Occupant, scheduler::TenantKey};
 
-/// Whom the scheduler's keys stand for.
+/// Maps the scheduler's keys to occupants.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// By the index of the key.
     named: Vec<Option<Named>>,
-    /// How many names were given so far.
+    /// Number of names given so far.
     given: u64,
 }
 
@@ -15,18 +15,18 @@ pub(super) struct Names {
 struct Named {
     key: TenantKey,
     occupant: Arc<Occupant>,
-    /// How many were given before.
+    /// Number of names given before this one.
     nth: u64,
-    /// Whether it is only there for the leases and waiters that it still has.
+    /// `true` if it only remains for its current leases and waiters.
     retired: bool,
 }
 
-/// How far somebody has come who reads all names, a few at a time.
+/// Cursor of a reader that reads all names in pages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Page {
     next: usize,
-    /// Names that are given later are left out: a tenant whose name is taken and given anew between
-    /// two pages is in the list once.
+    /// Later names are left out: a tenant whose name is removed and given again between two pages
+    /// is listed once.
     before: u64,
 }
 
@@ -40,7 +40,7 @@ impl Names {
         self.given += 1;
     }
 
-    /// Leaves a name out of the list, until it is given anew or taken.
+    /// Hides a name from the list until it is given again or removed.
     pub(super) fn retire(&mut self, key: TenantKey) -> Option<&Arc<Occupant>> {
         let named = self.named.get_mut(key.index())?.as_mut()?;
         named.retired = true;
@@ -55,13 +55,13 @@ impl Names {
         self.named.get(key.index())?.as_ref().map(|named| &named.occupant)
     }
 
-    /// Begins to read all names that there are now.
+    /// Starts reading all current names.
     pub(super) fn first_page(&self) -> Page {
         Page { next: 0, before: self.given }
     }
 
-    /// Reads the names of a page that are not retired, which has `places` places, and returns the next page unless this is
-    /// the last one.
+    /// Reads the names of a page of `places` places that are not retired. Returns the next page
+    /// unless this is the last one.
     pub(super) fn read(
         &self,
         page: Page,
@@ -95,8 +95,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-        /// Whoever comes and goes between two pages: those who were there all the time are read once,
-        /// nobody is read twice, and no page is longer than it may be.
+        /// Names that come and go between two pages: those present all the time are read once, none
+        /// is read twice, and no page exceeds its size.
         #[test]
         fn everybody_who_stays_is_read_once(
             count in 1_usize..60,
@@ -113,7 +113,7 @@ mod tests {
                 page = names.read(this, places, |_, occupant| read.push(occupant.id.clone()));
                 prop_assert!(read.len() - before <= places);
                 for (nth, again) in changes.by_ref().take(6) {
-                    // A place is taken again by the same tenant, or by another one.
+                    // A place is reused by the same tenant or by another one.
                     names.take(TenantKey::of_test(nth));
                     stayed.retain(|other| *other != nth);
                     let name = if again { nth } else { nth + 1_000 };

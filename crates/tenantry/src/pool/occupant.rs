@@ -21,45 +21,45 @@ use crate::{
     tenant::{Binding, Ident, Schema, SchemaOid, TenantId},
 };
 
-/// Whoever a session can be bound to: a tenant, the shared schema, or the library itself.
+/// An entity that a session can be bound to: a tenant, the shared schema, or the library itself.
 #[derive(Debug)]
 pub(crate) struct Occupant {
-    // There is one for every tenant that was met: what few of them have is boxed.
+    // There is one per known tenant, so rarely used fields are boxed.
     pub(crate) id: OccupantId,
     pub(crate) class: Class,
     pub(crate) binding: Binding,
-    /// The schema in which names are looked up first, for those who tell of it.
+    /// The first schema of the search path, for events and logs.
     pub(crate) schema: Arc<str>,
-    /// Which schema had the binding's first name when the tenant was looked up, or when a session was
-    /// first bound, where nobody could tell before.
+    /// The schema that had the binding's first name when the tenant was looked up, or when a
+    /// session was first bound, if it was unknown before.
     identity: OnceLock<Schema>,
-    /// What is known of the schemas of extensions that stand behind its own.
+    /// The extension schemas in its search path, and their state.
     pub(super) extensions: Option<Arc<ExtensionSchemas>>,
-    /// Whether it is a tenant's. What is not has the schema of its name, whichever it is.
+    /// `true` for a tenant. Any other occupant uses the schema that currently has the name.
     is_tenants: bool,
-    /// Logs in as somebody else than the manager.
+    /// Separate login, instead of the manager's.
     pub(crate) login: Option<Box<Login>>,
-    /// What the application does to a session that was bound to it.
+    /// The application hook that runs on sessions after a bind.
     pub(super) after_bind: Option<Box<AfterBind>>,
     looked: Mutex<Looked>,
-    /// Whether a function that its statements can come to reaches into the session.
+    /// `true` if a function that its statements can reach modifies the session.
     unruly: AtomicBool,
-    /// Whether the tenant was found to be another one than the one that this was made for.
+    /// `true` if the tenant turned out to be a different one.
     retired: AtomicBool,
-    /// Whether it was refused from the beginning, because the tenant is suspended.
+    /// `true` if it was refused from the start because the tenant is suspended.
     suspended: bool,
-    /// Whether a handle of it was asked for.
+    /// `true` once a handle of it was requested.
     met: AtomicBool,
-    /// Whether one task may have connections of it beside others.
+    /// `true` if one task may hold connections of it beside others.
     may_nest: AtomicBool,
-    /// Told apart from every other occupant by this number, for as long as the process runs.
+    /// Unique number of the occupant during the lifetime of the process.
     pub(crate) serial: u64,
     tables: AtomicU32,
-    /// Counts how often the tables were changed, as far as this process knows.
+    /// Number of known changes to the tables.
     changes: AtomicU32,
 }
 
-/// How many tables are assumed where they were not counted.
+/// Assumed number of tables if they were not counted.
 const TYPICAL_TABLES: u32 = 10;
 
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
@@ -67,9 +67,9 @@ static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
 /// The name of an occupant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum OccupantId {
-    /// The library, when it asks the catalog or checks health.
+    /// The library, when it queries the catalog or checks health.
     System,
-    /// A catalog of the application's, which is asked in the shared schema.
+    /// A custom catalog, which is queried in the shared schema.
     Catalog,
     /// The application, when it uses the shared schema.
     Shared,
@@ -79,34 +79,35 @@ pub(crate) enum OccupantId {
     Tenant(TenantId),
 }
 
-/// What a look at the schemas of an occupant has found, and when.
+/// Result and time of an inspection of an occupant's schemas.
 #[derive(Debug)]
 struct Looked {
     alike: Alike,
     at: Option<Instant>,
-    /// How long it took.
+    /// Its duration.
     took: Duration,
 }
 
-/// For how long a look is good. Other processes change tables and functions, too, without telling.
+/// How long an inspection is valid. Other processes also change tables and functions, without
+/// notification.
 const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 
-/// How many times as long as a look takes passes until the next one that nothing asks for by itself.
+/// The next inspection that nothing requires follows after this many times the duration of the last
+/// one.
 const RARELY: u32 = 100;
 
-/// How the tables of an occupant look, as far as prepared statements can tell.
+/// Shape of an occupant's tables, as far as it matters for prepared statements.
 ///
-/// Two occupants with equal keys can use each other's prepared statements: PostgreSQL plans them anew
+/// Two occupants with equal keys can use each other's prepared statements: PostgreSQL replans them
 /// for the new search path, and the results have the same columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alike {
     /// Not read yet.
     Unknown,
-    /// Statements are never shared: the schema has types or collations of its own, or there is no
-    /// schema.
+    /// Statements are never shared: the schema has its own types or collations, or does not exist.
     Unlike,
-    /// A hash of everything that decides what a statement returns, and of the settings under which it
-    /// is read.
+    /// A hash of everything that decides what a statement returns, and of the settings under which
+    /// it is parsed.
     Key(i64),
 }
 
@@ -138,42 +139,43 @@ impl Occupant {
         }
     }
 
-    /// Returns `true` if a task that acquires a connection of it is not asked what it holds already, and
-    /// does not hold this one: the library itself does not wait for itself.
+    /// Returns `true` if acquires of it are exempt from the nesting check: the library does not
+    /// wait for itself.
     pub(crate) fn may_nest(&self) -> bool {
         self.may_nest.load(Ordering::Relaxed) || self.id == OccupantId::Upkeep
     }
 
-    /// Lets the library have several connections of it in one task.
+    /// Allows the library to hold several of its connections in one task.
     pub(crate) fn let_nest(&self) {
         self.may_nest.store(true, Ordering::Relaxed);
     }
 
-    /// Returns `true` for the first who asks.
+    /// Returns `true` for the first caller only.
     pub(crate) fn is_new(&self) -> bool {
         !self.met.load(Ordering::Relaxed) && !self.met.swap(true, Ordering::Relaxed)
     }
 
-    /// Says how often the tables were changed; see [`note_change`](Self::note_change).
+    /// Returns the number of table changes; see [`note_change`](Self::note_change).
     pub(crate) fn changes(&self) -> u32 {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// Notes that the tables were changed: prepared statements go at the next use of each session.
+    /// Records that the tables were changed: each session drops its prepared statements at its next
+    /// use.
     pub(crate) fn note_change(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
         self.doubt_alike();
     }
 
-    /// Makes it that of the schema which has the binding's first name now, and of no other. `None`
-    /// leaves it to the first session that is bound.
+    /// Ties it to the schema that currently has the binding's first name. `None` leaves that to the
+    /// first session that is bound.
     pub(crate) fn of(mut self, schema: Option<Schema>) -> Self {
         self.identity = schema.map_or_else(OnceLock::new, OnceLock::from);
         self.is_tenants = true;
         self
     }
 
-    /// Puts schemas of extensions behind its own.
+    /// Appends extension schemas to its search path.
     pub(crate) fn reaching(mut self, extensions: &Arc<ExtensionSchemas>) -> Self {
         self.binding = self.binding.reaching(extensions.names());
         self.extensions = Some(Arc::clone(extensions));
@@ -195,7 +197,7 @@ impl Occupant {
         Self { suspended: true, retired: AtomicBool::new(true), ..self }
     }
 
-    /// Returns the schema that it was made for, if it is a tenant's.
+    /// Returns the schema that it was created for, if it is a tenant's.
     pub(crate) fn oid(&self) -> Option<SchemaOid> {
         match self.identity.get() {
             Some(Schema::There(oid)) => Some(*oid),
@@ -203,7 +205,7 @@ impl Occupant {
         }
     }
 
-    /// Says whether a session that was seen to be in its schema so long ago is taken to be there.
+    /// Returns `true` if a session seen in its schema this long ago is still assumed to be there.
     pub(super) fn is_known_for(&self, since: Duration) -> bool {
         match self.identity.get() {
             None => true,
@@ -212,7 +214,7 @@ impl Occupant {
         }
     }
 
-    /// Checks that the name of its schema stands for what it stood for when it was made.
+    /// Checks that its schema name still refers to the same schema as at its creation.
     pub(super) fn check(&self, now: Schema) -> Result<(), Error> {
         if !self.is_tenants {
             return Ok(());
@@ -231,7 +233,7 @@ impl Occupant {
         }
     }
 
-    /// Refuses every use from now on: the tenant was renamed, dropped or created anew.
+    /// Refuses every further use: the tenant was renamed, dropped or recreated.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
     }
@@ -240,7 +242,7 @@ impl Occupant {
         self.retired.load(Ordering::Relaxed)
     }
 
-    /// Returns why it is refused once it is retired.
+    /// Returns the error for its uses after it was retired.
     pub(super) fn refusal(&self) -> Error {
         if self.suspended {
             return self.name(Error::new(ErrorKind::Suspended, "taking a connection"));
@@ -254,30 +256,31 @@ impl Occupant {
         self.name(Error::new(ErrorKind::StaleHandle, attempted).with_retry_after(RETRY_AFTER))
     }
 
-    /// Says whether its statements may change the session although their text does not show it.
+    /// Returns `true` if its statements may change the session without showing it in their text.
     pub(super) fn is_unruly(&self) -> bool {
         self.unruly.load(Ordering::Relaxed)
             || self.extensions.as_ref().is_some_and(|extensions| extensions.are_unruly())
     }
 
-    /// Says whether its leases hold the [pin](super::reset::PINS) of its schema from the beginning:
-    /// where tables of others are behind its own, a statement that comes after a drop would find those.
+    /// Returns `true` if its leases hold the [pin](super::reset::PINS) of its schema from the
+    /// start: if its search path has tables of other schemas, a statement after a drop would find
+    /// those.
     pub(super) fn is_always_pinned(&self) -> bool {
         let tables = || self.extensions.as_ref().is_some_and(|extensions| extensions.hold_tables());
         self.is_tenants && (self.sees_shared() || tables())
     }
 
-    /// Says whether tables that are not in its own schema are looked up in the shared one.
+    /// Returns `true` if tables missing in its own schema are looked up in the shared one.
     fn sees_shared(&self) -> bool {
         self.binding.of_tables().len() > self.binding.own().len()
     }
 
-    /// Says whether names that are not in its own schema are looked up in another one.
+    /// Returns `true` if names missing in its own schema are looked up in another one.
     fn sees_others(&self) -> bool {
         self.binding.search_path.len() > self.binding.own().len()
     }
 
-    /// Says whether its schemas have to be looked at: nobody has, or too long ago.
+    /// Returns `true` if its schemas must be inspected: never, or not recently, done.
     pub(super) fn needs_a_look(&self) -> bool {
         let looked = self.looked.lock();
         matches!(self.class, Class::Pooled | Class::Dedicated | Class::Shared)
@@ -297,9 +300,9 @@ impl Occupant {
         self.tables.store(tables, Ordering::Relaxed);
     }
 
-    /// Notes what a look has found.
+    /// Records the result of an inspection.
     pub(super) fn note_look(&self, alike: Alike, unruly: bool, took: Duration) {
-        // Statements keep what they were read with: settings decide how.
+        // Settings influence how statements are parsed.
         let alike = match alike {
             Alike::Key(key) if !self.binding.settings.is_empty() => {
                 let mut hasher = DefaultHasher::new();
@@ -312,7 +315,7 @@ impl Occupant {
         *self.looked.lock() = Looked { alike, at: Some(Instant::now()), took };
     }
 
-    /// Says whether a session that is bound to one is bound to the other.
+    /// Returns `true` if a session bound to one is also bound to the other.
     pub(crate) fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
         Arc::ptr_eq(self, other)
             || (self.id == other.id
@@ -330,7 +333,7 @@ impl Occupant {
         }
     }
 
-    /// Puts the tenant's name into an error.
+    /// Adds the tenant to an error.
     pub(crate) fn name(&self, error: Error) -> Error {
         match self.tenant() {
             Some(tenant) => error.with_tenant(tenant),
@@ -338,14 +341,14 @@ impl Occupant {
         }
     }
 
-    /// Has the schemas looked at anew when a session is bound next.
+    /// Makes the next bind inspect the schemas again.
     pub(crate) fn doubt_alike(&self) {
         let mut looked = self.looked.lock();
         *looked = Looked { alike: Alike::Unknown, at: None, took: looked.took };
     }
 
-    /// Has the schemas looked at anew, unless that was done a moment ago: looking is never more than a
-    /// small part of what a session does, however often statements fail.
+    /// Makes the next bind inspect the schemas again, unless that was just done: inspections stay a
+    /// small part of a session's work, however often statements fail.
     pub(super) fn suspect_alike(&self) {
         let mut looked = self.looked.lock();
         if looked.at.is_some_and(|at| at.elapsed() >= looked.took * RARELY) {
@@ -353,7 +356,7 @@ impl Occupant {
         }
     }
 
-    /// Says whose the session is, for those who hear of it.
+    /// Returns the owner of the session, for events.
     pub(crate) fn whose(&self) -> Whose<'_> {
         Whose { tenant: self.tenant(), schema: &self.schema }
     }

@@ -7,11 +7,10 @@ use super::{
 };
 use crate::{error::OptionsError, retry::RetryPolicy};
 
-/// How the pool of one server behaves.
+/// Options for the connection pool of one server.
 ///
-/// Every field has a default that suits a web service. The builder of the manager has setters for
-/// those that are set most often, which win over
-/// [`pool_options`](crate::ManagerBuilder::pool_options).
+/// Every field has a default that suits a web service. The manager's builder has setters for the
+/// most common fields; these override [`pool_options`](crate::ManagerBuilder::pool_options).
 ///
 /// # Examples
 ///
@@ -29,147 +28,149 @@ use crate::{error::OptionsError, retry::RetryPolicy};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PoolOptions {
-    /// Connections to the server in this process, at most. Default: 20.
+    /// Maximum number of connections to the server from this process. Default: 20.
     ///
-    /// The sum over all processes has to stay below the server's `max_connections`. Everything the
-    /// library does counts, reading the catalog and listening to it included.
+    /// The sum over all processes must stay below the server's `max_connections`. All connections
+    /// of the library count, including those that read the catalog and listen for its changes.
     pub max_connections: usize,
-    /// Connections that one tenant may have in use at a time. Default: `None`, ¾ of those that tenants
-    /// can have: of the budget without the reserve and without the connection that listens to the
-    /// catalog, rounded down, and at least 1.
+    /// Maximum number of connections that one tenant may use at a time. Default: `None`, ¾ of those
+    /// available to tenants: of the budget without the reserve and without the connection that
+    /// listens for catalog changes, rounded down, and at least 1.
     ///
-    /// It holds always, whoever else waits: statements of one tenant that hang leave a place to the
-    /// others, where there are two or more. More can be had by setting it, up to the budget, and then
-    /// one tenant can hold everything. The shared handle has no cap, and upkeep has one only when this
-    /// is set.
+    /// It always applies, even when no other tenant waits: hanging statements of one tenant leave
+    /// room for the others, if there are two connections or more. A higher value, up to the budget,
+    /// lets one tenant use every connection. The shared handle has no cap, and maintenance has one
+    /// only when this is set.
     ///
-    /// With a cap of 1, a program that holds a transaction or a lease of a tenant and runs a statement on
-    /// the tenant's handle waits for itself until `acquire_timeout`.
+    /// With a cap of 1, a program that holds a transaction or a lease of a tenant and runs a
+    /// statement on the tenant's handle waits for itself until `acquire_timeout`.
     pub max_connections_per_tenant: Option<usize>,
-    /// Connections that tenants leave to the library: to read the catalog, to cancel what was
-    /// abandoned, to check health. Default: 1 of 10 or more, else 0.
+    /// Connections reserved for the library: to read the catalog, to cancel abandoned statements,
+    /// to check health. Default: 1 of 10 or more, otherwise 0.
     ///
-    /// With a reserve, the library does not wait while tenants hold every other connection. Without
-    /// one it is still first in line for the next that is given back. The smaller the budget, the
-    /// more of it a reserve would cost.
+    /// With a reserve, the library does not wait when tenants hold every other connection. Without
+    /// one, it is still first in line for the next returned connection. The smaller the budget, the
+    /// larger the share that a reserve would take.
     pub reserved_connections: Option<usize>,
-    /// Requests of one tenant that may wait for a connection. Default: 1,000.
+    /// Maximum number of requests of one tenant that wait for a connection. Default: 1,000.
     ///
-    /// One more is refused at once: it would not be served before its deadline anyway.
+    /// Further requests are refused at once: they would not be served before their deadline anyway.
     pub max_waiting_per_tenant: usize,
-    /// How long an acquire may take altogether: waiting, opening and binding. Default: 5 s.
+    /// Maximum duration of an acquire, including waiting, connecting and binding. Default: 5 s.
     pub acquire_timeout: Duration,
-    /// How long opening one connection may take, with all attempts. Default: 3 s.
+    /// Maximum duration of a connect, with all attempts. Default: 3 s.
     ///
-    /// Less than `acquire_timeout`, so that a request whose connection cannot be opened may still get
-    /// one that has become idle.
+    /// It is less than `acquire_timeout`, so that a request whose connect fails may still get an
+    /// idle connection.
     pub connect_timeout: Duration,
-    /// How long a connection may be idle before it is closed. Default: 10 min; `None` for ever.
+    /// Maximum idle time of a connection before it is closed. Default: 10 min; `None` for no limit.
     pub idle_timeout: Option<Duration>,
-    /// How long a connection may live, more or less: each gets up to 10 % less, by chance, so that
-    /// they do not all end at once. Default: 30 min; `None` for ever.
+    /// Maximum lifetime of a connection, reduced by up to 10 % at random, so that connections do
+    /// not all expire at once. Default: 30 min; `None` for no limit.
     ///
-    /// A connection that is leased when its time comes is closed when it is given back.
+    /// A connection that expires while leased is closed when it is returned.
     pub max_lifetime: Option<Duration>,
-    /// Idle connections that are kept open. Default: 0.
+    /// Minimum number of idle connections that are kept open. Default: 0.
     pub min_idle: usize,
-    /// How long a connection may have been idle and still be handed out without asking the server
-    /// whether it is there. Default: 1 s.
+    /// Maximum idle time after which a connection is still handed out without a ping. Default: 1 s.
     ///
-    /// Once one connection was found dead, all that were idle at that time are asked first.
+    /// Once one connection was found dead, all that were idle at that time are pinged first.
     pub liveness_check_after: Duration,
-    /// Tables that a connection may have come across before it is closed: the sum over the tenants
-    /// it has served. Default: 2,000.
+    /// Maximum number of tables that a connection touches before it is closed, summed over the
+    /// tenants it has served. Default: 2,000.
     ///
-    /// A PostgreSQL backend keeps some 15 kB for every table it has touched and never gives them
-    /// back, so this is about 30 MB: 200 tenants of 10 tables, or 20 of 100. A tenant whose tables
-    /// were not counted, because statements are not kept, counts as 10.
+    /// A PostgreSQL backend keeps some 15 kB for every table it has touched and never frees them,
+    /// so this is about 30 MB: 200 tenants of 10 tables, or 20 of 100. A tenant whose tables were
+    /// not counted, because statements are not kept, counts as 10.
     pub max_tables_per_connection: usize,
-    /// Tenants that a connection serves before it is closed, however few tables they have.
-    /// Default: 2,000.
+    /// Maximum number of tenants that a connection serves before it is closed, however few tables
+    /// they have. Default: 2,000.
     pub max_tenants_per_connection: usize,
-    /// How far, in time that connections are held, a tenant may run ahead of its turn because the
-    /// connection that has become free is bound to it already. Default: 20 ms.
+    /// How far, in hold time, a tenant may run ahead of its turn because the free connection is
+    /// already bound to it. Default: 20 ms.
     ///
-    /// Zero makes the order strict. More gives more hits under load, and a longer wait for others.
+    /// Zero makes the order strict. A higher value gives more hits under load, and longer waits for
+    /// other tenants.
     pub affinity: Duration,
-    /// Tenant pools that are remembered, those in use aside. Default: 10,000.
+    /// Maximum number of tenant pools that are kept, not counting those in use. Default: 10,000.
     pub max_tenant_pools: usize,
-    /// How long a tenant pool is remembered after its last use. Default: 1 h.
+    /// How long a tenant pool is kept after its last use. Default: 1 h.
     pub tenant_pool_ttl: Duration,
-    /// Whether prepared statements stay when a connection goes from one tenant to another whose
-    /// tables look the same. Default: `true`.
+    /// Whether prepared statements are kept when a connection goes from one tenant to another with
+    /// identical tables. Default: `true`.
     ///
-    /// It saves most of the cost of a rebind. Turn it off if you bind values of a table's own row
-    /// type, or select whole rows (`select u from users u`) inside transactions: these fail once after
-    /// a rebind.
+    /// It saves most of the cost of a rebind. Disable it if you bind values of a table's own row
+    /// type, or select whole rows (`select u from users u`) inside transactions: these fail once
+    /// after a rebind.
     pub keep_statements: bool,
     /// Whether a session that may have been altered is closed instead of being reset. Default:
     /// `false`.
     ///
-    /// A reset takes off what `DISCARD ALL` does, and more; what it leaves, such as a library that was
-    /// loaded with `load`, or a custom setting that is empty instead of absent, is listed in the
-    /// project's `SECURITY.md`. With this option nobody gets a session after anything else than plain
-    /// queries: every lease, transaction and statement that may reach into the session costs a
-    /// connection, which takes ten to twenty times as long as a reset.
+    /// A reset removes what `DISCARD ALL` removes, and more. The project's `SECURITY.md` lists what
+    /// it leaves, such as a library that was loaded with `load`, or a custom setting that is
+    /// empty instead of absent. With this option, a session is reused only after plain queries:
+    /// every lease, transaction and statement that may modify the session costs a connection, which
+    /// takes ten to twenty times as long as a reset.
     pub close_altered_sessions: bool,
-    /// How long cleaning a session may take after a lease was dropped in the middle of a statement,
-    /// before the connection is closed. Default: 5 s.
+    /// Maximum duration of cleaning a session after a lease was dropped in the middle of a
+    /// statement; then the connection is closed. Default: 5 s.
     pub cleanup_timeout: Duration,
-    /// How long a statement on a handle may take before its caller is told that it has not ended.
-    /// Default: `None`, as long as it takes.
+    /// Maximum duration of a statement on a handle before its caller gets an error. Default:
+    /// `None`, no limit.
     ///
-    /// Time spent waiting for the server counts, summed over all rows of a stream; the time that the
-    /// reader of a stream takes between two rows does not. It is counted here and not by the server, so it
-    /// holds when the server is hung or the network swallows the answer. The error is
-    /// [`StatementTimeout`](crate::ErrorKind::StatementTimeout): nobody knows whether the statement was
-    /// executed. It is cancelled in the background. What runs on a lease or in a transaction is sqlx's
-    /// own and not covered.
+    /// Time spent waiting for the server counts, summed over all rows of a stream; the time between
+    /// two rows that the reader of the stream takes does not. The client measures it, so it applies
+    /// even if the server hangs or the network loses the response. The error is
+    /// [`StatementTimeout`](crate::ErrorKind::StatementTimeout): whether the statement was executed
+    /// is unknown. The statement is cancelled in the background. Statements on a lease or in a
+    /// transaction are run by sqlx and not covered.
     pub statement_timeout: Option<Duration>,
-    /// How long a transaction may be idle, its next statement not sent, before the server ends it with
-    /// its session. Default: 60 s. Zero turns it off, `None` leaves what the server is configured with.
+    /// Maximum idle time of a transaction between two statements before the server terminates it
+    /// with its session. Default: 60 s. Zero disables it; `None` keeps the server's configuration.
     ///
-    /// A transaction holds a connection of the budget, its locks, and the vacuum of the whole database.
-    /// One that waits for a client or for another service holds them for as long as that takes. The
-    /// server rolls it back, its next statement fails with
-    /// [`IdleInTransaction`](crate::ErrorKind::IdleInTransaction), and the pool opens another connection.
+    /// A transaction holds a connection of the budget, its locks, and the vacuum horizon of the
+    /// whole database. One that waits for a client or for another service holds them for as long as
+    /// that takes. The server rolls it back, its next statement fails with
+    /// [`IdleInTransaction`](crate::ErrorKind::IdleInTransaction), and the pool opens another
+    /// connection.
     ///
     /// Over a Unix socket, the error may be that of a broken connection instead.
     ///
-    /// It is PostgreSQL's `idle_in_transaction_session_timeout`, counted in whole milliseconds, rounded up.
-    /// A tenant's own [setting](crate::TenantRecord::settings) of that name wins, and so does SQL that sets
-    /// it, until the connection is given back. It covers tenants and the shared schema. Migrations,
-    /// provisioning and seeds have no such limit.
+    /// It sets PostgreSQL's `idle_in_transaction_session_timeout`, in whole milliseconds, rounded
+    /// up. A tenant's own [setting](crate::TenantRecord::settings) of that name takes precedence,
+    /// and so does SQL that sets it, until the connection is returned. It covers tenants and the
+    /// shared schema. Migrations, provisioning and seeds have no such limit.
     pub idle_in_transaction_timeout: Option<Duration>,
-    /// Whether sessions carry the tenant that they are bound to in their `application_name`, so that
-    /// `pg_stat_activity` and the server's log tell tenants apart. Default: `false`.
+    /// Whether sessions include their tenant in the `application_name`, so that `pg_stat_activity`
+    /// and the server's log distinguish tenants. Default: `false`.
     ///
-    /// The name is then `tenantry/<instance>/<tenant>`; without it, or while a session is bound to no tenant,
-    /// it is `tenantry/<instance>`. PostgreSQL keeps 63 bytes: the
-    /// [instance](crate::ManagerBuilder::instance) is cut to 31 of them, and the end of a tenant's id where it
-    /// does not fit. The name is part of the string that binds a session, so it takes no round trip; it costs
-    /// about 10 µs a rebind, up to 4 % of a load that does nothing but rebind.
+    /// The name is then `tenantry/<instance>/<tenant>`; otherwise, or while a session is not bound
+    /// to a tenant, it is `tenantry/<instance>`. PostgreSQL truncates names to 63 bytes: the
+    /// [instance](crate::ManagerBuilder::instance) is truncated to 31 of them, and a tenant's id to
+    /// the rest. The name is part of the string that binds a session, so it needs no round trip; it
+    /// costs about 10 µs a rebind, up to 4 % of a load that consists only of rebinds.
     pub name_tenants: bool,
-    /// Whether a task that has a connection in hand is refused another one, with
+    /// Whether a task that holds a connection is refused another one, with
     /// [`NestedAcquire`](crate::ErrorKind::NestedAcquire). Default: `false`. For tests.
     ///
-    /// A task that holds a lease, a transaction or a row of a stream and asks for a second connection waits
-    /// for itself as soon as every connection is held by tasks that do the same: it works in tests, and
-    /// stops the service under load. Turned on, every such acquire fails at once, a single statement on a
-    /// handle included. In any case a warning is logged when one has waited for half a second, and the event
-    /// [`AcquireTimeout`](crate::event::AcquireTimeout) says so.
+    /// A task that holds a lease, a transaction or a row of a stream and asks for a second
+    /// connection waits for itself once every connection is held by such tasks: it works in tests,
+    /// and deadlocks the service under load. If enabled, every such acquire fails at once,
+    /// including that of a single statement on a handle. In any case, a warning is logged when one
+    /// has waited for half a second, and the event [`AcquireTimeout`](crate::event::AcquireTimeout)
+    /// mentions it.
     ///
-    /// A connection counts for the task in which it was acquired until it is dropped. Statements that a task
-    /// runs side by side with `join!` do not count. Two leases or transactions that are held so do: spawn
-    /// them as tasks.
+    /// A connection belongs to the task in which it was acquired until it is dropped. Statements
+    /// that a task runs concurrently with `join!` do not count. Two leases or transactions held
+    /// that way do: spawn them as tasks.
     pub refuse_nested_acquires: bool,
-    /// How often opening a connection is tried again. Default: that of [`RetryPolicy`], 3 attempts.
+    /// Retry policy for connects. Default: that of [`RetryPolicy`], 3 attempts.
     ///
-    /// A short restart of the server or of a proxy is survived by waiting instead of failing. It ends at
-    /// `connect_timeout` in any case. The same policy is used to ask the catalog and by
-    /// [`TenantDb::ready`](crate::TenantDb::ready), there with `acquire_timeout` as the limit.
+    /// During a short restart of the server or of a proxy, requests wait instead of failing.
+    /// Retries always end at `connect_timeout`. The same policy applies to catalog queries and to
+    /// [`TenantDb::ready`](crate::TenantDb::ready), there limited by `acquire_timeout`.
     pub retry: RetryPolicy,
-    /// When opening connections is suspended because it fails every time.
+    /// Circuit breaker for connects that fail repeatedly.
     pub breaker: BreakerOptions,
     #[cfg(test)]
     pub(crate) broken: super::Broken,
@@ -212,11 +213,11 @@ impl Default for PoolOptions {
 const MOST_CONNECTIONS: usize = 262_143;
 
 impl PoolOptions {
-    /// Checks that the options do not contradict each other.
+    /// Validates the options.
     ///
     /// # Errors
     ///
-    /// [`OptionsError`] names the option and what it must be.
+    /// [`OptionsError`] names the option and the accepted values.
     pub fn check(&self) -> Result<(), OptionsError> {
         let at_least_one = [
             ("max_connections", self.max_connections),
@@ -266,8 +267,8 @@ impl PoolOptions {
         self.reserved_connections.unwrap_or(usize::from(self.max_connections >= 10))
     }
 
-    /// Returns the limits of the scheduler when `outside` connections of the budget are used by
-    /// something else.
+    /// Returns the limits of the scheduler when `outside` connections of the budget are used
+    /// elsewhere.
     pub(super) fn limits(&self, outside: usize) -> Limits {
         let budget = self.max_connections.saturating_sub(outside).max(1);
         let reserve = self.reserve().min(budget - 1);
@@ -301,7 +302,7 @@ impl PoolOptions {
         }
     }
 
-    /// Returns how often to look after idle connections and quiet tenants.
+    /// Returns the interval of the checks for idle connections and quiet tenants.
     pub(super) fn tick(&self) -> Duration {
         let shortest = [self.idle_timeout, self.max_lifetime, Some(self.tenant_pool_ttl)]
             .into_iter()

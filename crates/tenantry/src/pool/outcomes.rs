@@ -3,8 +3,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Acquires, scheduler::How};
 use crate::error::ErrorKind;
 
-/// Counts how acquires have ended: each of them once, however often it was granted a connection that
-/// turned out to be dead.
+/// Counts how acquires have ended. Each is counted once, however many dead connections it was
+/// granted.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     hit: AtomicU64,
@@ -16,7 +16,7 @@ pub(super) struct Outcomes {
 }
 
 impl Outcomes {
-    /// Counts an acquire that has a connection now.
+    /// Counts an acquire that got a connection.
     pub(super) fn given(&self, how: How) {
         add_one(match how {
             How::Hit => &self.hit,
@@ -25,7 +25,7 @@ impl Outcomes {
         });
     }
 
-    /// Counts an acquire that has none.
+    /// Counts an acquire that got none.
     pub(super) fn not_given(&self, why: ErrorKind) {
         add_one(match why {
             ErrorKind::Timeout => &self.timeout,

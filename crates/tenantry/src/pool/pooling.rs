@@ -1,4 +1,4 @@
-//! Whether a pooler in transaction mode stands between the pool and the server.
+//! Detection of a pooler in transaction mode between the pool and the server.
 
 use std::sync::{
     Arc,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind};
 
-/// What stands between a manager and its server, as far as tenants are concerned.
+/// The kind of connection between a manager and its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -24,7 +24,7 @@ pub enum Pooling {
     /// such as with a budget of one connection.
     #[default]
     Unknown,
-    /// A connection keeps its session: the server itself, or a pooler in session mode.
+    /// A connection keeps its session: a direct connection, or a pooler in session mode.
     Session,
     /// A pooler in transaction or statement mode: any tenant's session may answer any other tenant.
     /// Nothing is served until the process is restarted.
@@ -32,7 +32,7 @@ pub enum Pooling {
 }
 
 impl Pooling {
-    /// Returns the verdict in snake case, as JSON names it.
+    /// Returns the verdict in snake case, as used in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,31 +43,31 @@ impl Pooling {
     }
 }
 
-/// What is wrong behind a pooler in transaction mode, and what to do.
+/// Error message behind a pooler in transaction mode, with the remedy.
 pub(crate) const TRANSACTION_POOLER: &str = "a connection pooler in transaction mode mixes up the \
     sessions of tenants; connect to PostgreSQL itself or to a pooler in session mode, and restart";
 
-/// What follows from the verdict.
+/// Consequence of the verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guard {
     /// Nothing is served behind a pooler in transaction mode.
     Refuses,
-    /// The verdict is noted and everything is served: for scratch schemas of the proof of isolation, and
-    /// for nothing else.
+    /// The verdict is recorded and everything is served. Only for scratch schemas of the isolation
+    /// proof.
     Notes,
 }
 
-/// What is known of the connections of a server: who answers on each, and the verdict.
+/// The backends behind the connections of a server, and the verdict.
 #[derive(Debug)]
 pub(super) struct Separation {
     guard: Guard,
-    /// Whether the budget has room for the second connection of a probe.
+    /// `true` if the budget has room for the second connection of a probe.
     has_room: AtomicBool,
-    /// Whether an acquire has to stop: on a verdict, or while one is being found.
+    /// `true` if acquires must stop: after a verdict, or during an investigation.
     stopped: AtomicBool,
-    /// Whether the next two connections that are opened are compared.
+    /// `true` if the next two connections are compared.
     probe_due: AtomicBool,
-    /// Counts how often connections were found in the wrong place.
+    /// Number of times that connections were found to be misrouted.
     generation: AtomicU64,
     inner: Mutex<Inner>,
     changed: Notify,
@@ -76,15 +76,15 @@ pub(super) struct Separation {
 #[derive(Debug, Default)]
 struct Inner {
     verdict: Pooling,
-    /// Connections that another backend has answered on and whose case is being looked into.
+    /// Number of connections under investigation, on which another backend has answered.
     inquiries: usize,
-    /// The backends of live connections, by the number of their connection.
+    /// The backends of live connections, by connection number.
     live: Vec<(u64, Backend)>,
     next: u64,
     table: Table,
 }
 
-/// Where two connections meet that are compared.
+/// Meeting point of two connections that are compared.
 #[derive(Debug, Default)]
 enum Table {
     #[default]
@@ -97,15 +97,15 @@ enum Table {
 /// The second connection, and the turn to probe.
 pub(super) type Pair = (Newcomer, Probing);
 
-/// Whom a new connection has met.
+/// The result of bringing a new connection to the table.
 pub(super) enum Met {
-    /// Nobody yet.
+    /// It waits for a partner.
     Nobody(Newcomer, oneshot::Receiver<Pair>),
-    /// The first one, which goes on with both.
+    /// The first one continues with both.
     Partner,
-    /// Two that are being compared.
+    /// Two others are being compared.
     Probing(Newcomer),
-    /// Nobody, and it does not wait.
+    /// It has no partner and does not wait.
     NobodyAtAll(Newcomer),
 }
 
@@ -128,12 +128,12 @@ impl Separation {
         self.inner.lock().verdict
     }
 
-    /// Returns `true` if an acquire need not stop. One atomic load: every acquire asks.
+    /// Returns `true` if an acquire need not stop. One atomic load, because every acquire calls it.
     pub(super) fn is_undisputed(&self) -> bool {
         !self.stopped.load(Ordering::Acquire)
     }
 
-    /// Waits while a case is being looked into; fails once the verdict is out.
+    /// Waits during an investigation; fails once there is a verdict against the pooler.
     pub(super) async fn pass(&self) -> Result<(), Error> {
         while !self.is_undisputed() {
             let changed = self.changed.notified();
@@ -147,7 +147,7 @@ impl Separation {
         Ok(())
     }
 
-    /// Notes the proof. Returns `true` if nothing is to be served from now on, and was until now.
+    /// Records the proof. Returns `true` if nothing is to be served from now on, and was until now.
     pub(super) fn condemn(&self) -> bool {
         let mut inner = self.inner.lock();
         let first = self.guard == Guard::Refuses && inner.verdict != Pooling::Transaction;
@@ -162,7 +162,7 @@ impl Separation {
         self.probe_due.load(Ordering::Acquire)
     }
 
-    /// Has the next connections compared.
+    /// Makes the next connections be compared.
     pub(super) fn probe_again(&self) {
         let inner = self.inner.lock();
         let open = inner.verdict != Pooling::Transaction;
@@ -173,15 +173,15 @@ impl Separation {
         self.has_room.load(Ordering::Acquire)
     }
 
-    /// Notes that the budget has room for a second connection. Where it had none, the connection that there
-    /// is was never compared with another one: it is closed before its next use.
+    /// Records that the budget has room for a second connection. If it had none before, the
+    /// existing connection was never compared with another one: it is closed before its next use.
     pub(super) fn note_room(&self) {
         if !self.has_room.swap(true, Ordering::AcqRel) {
             self.begin_generation();
         }
     }
 
-    /// Notes that a probe has found nothing, of connections that were opened in this generation.
+    /// Records that a probe of connections opened in this generation has found nothing.
     pub(super) fn acquit(&self, generation: u64) {
         let mut inner = self.inner.lock();
         if inner.verdict != Pooling::Transaction && self.generation() == generation {
@@ -190,7 +190,7 @@ impl Separation {
         }
     }
 
-    /// Notes that a probe cannot tell: the server does not say who answers.
+    /// Records that a probe is inconclusive: the server does not identify its processes.
     pub(super) fn give_up_probing(&self) {
         self.probe_due.store(false, Ordering::Release);
     }
@@ -199,7 +199,7 @@ impl Separation {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Has every connection that is open now closed before its next use, and new ones compared.
+    /// Marks every open connection for closing before its next use, and makes new ones be compared.
     fn begin_generation(&self) {
         let mut inner = self.inner.lock();
         if inner.verdict == Pooling::Transaction {
@@ -221,12 +221,12 @@ impl Separation {
             Table::Waiting(first) if !first.is_closed() => {
                 inner.table = Table::Probing;
                 drop(inner);
-                // Should the first one be gone, what comes back is dropped: the connection counts as
-                // one that could not be opened, and the table is free again.
+                // If the first one is gone, the returned value is dropped: the connection counts as
+                // a failed connect, and the table is free again.
                 drop(first.send((newcomer, Probing(Arc::clone(self)))));
                 Met::Partner
             }
-            // It was opened for one that has not waited so long.
+            // It was opened as a partner for a connection that no longer waits.
             Table::Empty | Table::Waiting(_) if newcomer.opener() == Opener::Partner => {
                 Met::NobodyAtAll(newcomer)
             }
@@ -238,7 +238,7 @@ impl Separation {
         }
     }
 
-    /// Lets the one that waits at the table go on alone.
+    /// Lets the connection that waits at the table continue alone.
     pub(super) fn leave_table(&self) {
         let mut inner = self.inner.lock();
         if matches!(inner.table, Table::Waiting(_)) {
@@ -257,7 +257,7 @@ impl Separation {
         }
     }
 
-    /// Lets acquires go on, or stops them, and wakes those that have stopped.
+    /// Lets acquires continue, or stops them, and wakes those that have stopped.
     fn settle(&self, inner: &Inner) {
         let stopped = self.guard == Guard::Refuses
             && (inner.verdict == Pooling::Transaction || inner.inquiries > 0);
@@ -277,26 +277,26 @@ impl Drop for Probing {
     }
 }
 
-/// Who answers on one connection. While it lives, its backend is known to serve this connection.
+/// The backend of one connection. While it lives, its backend is known to serve this connection.
 #[derive(Debug)]
 pub(super) struct Identity {
     separation: Arc<Separation>,
     number: u64,
     generation: u64,
-    /// Who answered when the connection was opened, if the server says so.
+    /// The backend when the connection was opened, if the server reports it.
     backend: Option<Backend>,
     /// The process id of every answer so far.
     pid: Option<i32>,
-    /// Whether the connection was handed out since the last comparison: its user may have put
-    /// another one in its place.
+    /// `true` if the connection was handed out since the last comparison: its user may have
+    /// replaced it.
     handed_out: bool,
     inquiry: Option<Inquiry>,
-    /// When opening the connection began, if its server was in recovery then.
+    /// When the connect began, if the server was in recovery then.
     pub(super) standby_since: Option<Time>,
 }
 
 impl Identity {
-    /// Notes who answers on a connection that was opened in this generation.
+    /// Records the backend of a connection that was opened in this generation.
     pub(super) fn new(
         separation: &Arc<Separation>,
         generation: u64,
@@ -337,20 +337,21 @@ impl Identity {
         self.standby_since.is_some()
     }
 
-    /// Returns `true` if its server was in recovery when the connection was opened, before this time.
+    /// Returns `true` if its server was in recovery when the connection was opened, before this
+    /// time.
     pub(super) fn is_on_standby_since_before(&self, time: Time) -> bool {
         self.standby_since.is_some_and(|since| since < time)
     }
 
-    /// Notes that the connection is handed out, and can be exchanged until the next comparison.
+    /// Records that the connection is handed out, and can be exchanged until the next comparison.
     pub(super) fn hand_out(&mut self) {
         self.handed_out = true;
     }
 
-    /// Compares who has answered just now with who has answered before.
+    /// Compares the process that has just answered with the previous one.
     ///
-    /// When it is another one, this says why only where the user of the connection had no part in
-    /// it: then the [inquiry](Self::take_inquiry) that begins here stops all acquires until it ends.
+    /// If they differ, the cause is known only if the user of the connection cannot have replaced
+    /// it. Then an [inquiry](Self::take_inquiry) begins, which stops all acquires until it ends.
     pub(super) fn compare(&mut self, pid: i32) -> sqlx::Result<()> {
         let before = self.pid.replace(pid);
         if before.is_none_or(|before| before == pid) || self.separation.guard == Guard::Notes {
@@ -366,7 +367,7 @@ impl Identity {
         Err(lost("the connection of a lease was exchanged"))
     }
 
-    /// Returns `true` if another backend has answered and nobody knows yet why.
+    /// Returns `true` if another backend has answered for a reason that is not known yet.
     pub(super) fn is_in_question(&self) -> bool {
         self.inquiry.is_some()
     }
@@ -388,7 +389,7 @@ impl Drop for Identity {
     }
 }
 
-/// A case that is being looked into: acquires wait until it is dropped.
+/// An investigation: acquires wait until it is dropped.
 #[derive(Debug)]
 pub(super) struct Inquiry(Arc<Separation>);
 
@@ -410,7 +411,7 @@ impl Drop for Inquiry {
     }
 }
 
-/// What every acquire fails with behind a pooler in transaction mode.
+/// The error of every acquire behind a pooler in transaction mode.
 pub(super) fn transaction_pooler() -> Error {
     Error::new(ErrorKind::TransactionPooler, TRANSACTION_POOLER)
 }

@@ -1,30 +1,31 @@
-//! What a tenant's role may do in its schema, and who else has to be kept out of what the library records there.
+//! Privileges of a tenant's role in its schema, and protection of the library's records there.
 
 use super::Login;
 use crate::{sql::Sql, tenant::Ident};
 
-/// Who works on a tenant's tables, where that is not the one who makes them.
+/// The role that works on a tenant's tables, if it does not create them.
 #[derive(Debug, Clone)]
 pub(crate) enum Grantee {
     /// A role: of the tenant's record, or the one that the manager logs in as.
     Role(Ident),
-    /// Whoever the tenant's own connections log in as.
+    /// The login of the tenant's own connections.
     Login(Login),
 }
 
-/// Tables of a schema that belong to whoever migrates.
+/// Tables of a schema that belong to the migrating role.
 const RECORDS: &str = "array['_sqlx_migrations', '_tenantry_seeds', 'tenantry_retired']";
 
-/// Appends what lets a role use a schema: usage on it, the rights to read and change rows, and the same for
-/// all that is made there later by the role that runs this. No right to create, to change or to own anything.
+/// Appends grants that let a role use a schema: usage on it, the privileges to read and change
+/// rows, and the same by default for all objects that the current role creates there later. No
+/// privilege to create, alter or own anything.
 ///
-/// It is done once: where the role has such default privileges already, nothing is. What a file revokes
-/// therefore stays revoked. A role that has some rights on the tables already keeps those and no more, and
-/// gets the same on later tables. A role that does not exist, is a superuser, or is the one that runs this
-/// gets nothing.
+/// It is done once: if the role already has such default privileges, nothing changes, so a
+/// privilege that a file revokes stays revoked. A role that already has some privileges on the
+/// tables keeps exactly those, and gets the same on later tables. A role that does not exist, is a
+/// superuser, or is the current role gets nothing.
 ///
-/// Functions and types may be used by everybody; where the defaults of the role that runs this say
-/// otherwise, the role gets that, too.
+/// All roles may use functions and types; if the current role's default privileges revoke that, the
+/// role gets it, too.
 pub(crate) fn grant(sql: &mut Sql, schema: &Ident, role: &Ident) {
     let mut body = Sql::new(
         "declare \
@@ -113,8 +114,9 @@ pub(crate) fn grant(sql: &mut Sql, schema: &Ident, role: &Ident) {
     sql.text("do ").literal(body.as_str()).text("; ");
 }
 
-/// Appends what takes all rights on a table from everybody who got them by default privileges and is not its
-/// owner, nor one who may create in the schema, and so does upkeep, too.
+/// Appends the revocation of all privileges on a table from roles that got them by default
+/// privileges, except its owner and roles that may create in the schema, which includes
+/// maintenance.
 pub(crate) fn keep_to_owner(sql: &mut Sql, schema: &Ident, table: &str) {
     let mut body = Sql::new(
         "declare object pg_catalog.record; begin \

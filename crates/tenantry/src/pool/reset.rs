@@ -1,4 +1,4 @@
-//! The SQL of a session: what takes everything off it and puts a binding on.
+//! SQL that resets a session and applies a binding.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,38 +13,39 @@ use crate::{
     tenant::{Ident, SchemaOid},
 };
 
-/// How much of a reset is needed.
+/// The required extent of a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reset {
-    /// For a session on which plain queries ran alone: whatever a function that they called can have
+    /// For a session that ran only plain queries: removes anything that a called function can have
     /// left.
     Plain,
-    /// For any session: transactions and deallocated statements, too.
+    /// For any session: also transactions and deallocated statements.
     Thorough,
 }
 
-/// What a session is bound with.
+/// Parameters of a bind.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms<'a> {
     pub(super) reset: Reset,
-    /// Whether plans that were made under other settings go, those in functions too.
+    /// `true` if plans made under other settings are discarded, including those in functions.
     pub(super) discard_plans: bool,
-    /// A number that nobody can guess; it has to come back.
+    /// An unpredictable number that the response must return.
     pub(super) echo: i64,
-    /// Whether the server can look after clients that have gone.
+    /// `true` if the server can detect disconnected clients.
     pub(super) checked: bool,
-    /// How long a transaction may be idle, unless it is the library's own; `None` leaves it to the server.
+    /// Idle limit of transactions, except the library's own; `None` keeps the server's
+    /// configuration.
     pub(super) idle_in_transaction: Option<Duration>,
-    /// For the library's own work: what the server's defaults must not decide.
+    /// Settings of the library's own work that must not depend on server defaults.
     pub(super) upkeep: Option<Upkeep>,
-    /// Whether the schemas are looked at on the way.
+    /// `true` if the schemas are inspected in the same round trip.
     pub(super) look: bool,
     pub(super) pin: Pin,
-    /// The name that the tenant is put behind; `None` leaves the session's own.
+    /// The name to which the tenant is appended; `None` keeps the session's own.
     pub(super) name: Option<&'a str>,
 }
 
-/// Which limits on sessions the server knows.
+/// The session limits that the server supports.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Upkeep {
     pub(super) transaction_timeout: bool,
@@ -52,9 +53,9 @@ pub(super) struct Upkeep {
 
 /// Appends the settings of the library's own work.
 ///
-/// It has limits of its own where it needs them; one that is meant for requests would end a run in the middle.
-/// Files are read, and records are written and sent, as the library expects it; what it looks up twice in a
-/// transaction is looked up twice.
+/// It sets its own limits where needed; a limit meant for requests would abort a run midway. Files
+/// are parsed, and records are written and sent, as the library expects; a second look-up in a
+/// transaction really runs again.
 fn set_for_upkeep(sql: &mut Sql, upkeep: Upkeep) {
     sql.text(
         "; set statement_timeout to 0; set idle_in_transaction_session_timeout to 0; \
@@ -66,37 +67,37 @@ fn set_for_upkeep(sql: &mut Sql, upkeep: Upkeep) {
     }
 }
 
-/// Draws a number that nobody can guess, from 2⁶¹ up to 2⁶², so that it is a `bigint` as it stands.
+/// Draws an unpredictable number from 2⁶¹ up to 2⁶², so that its literal is a `bigint`.
 pub(super) fn draw() -> i64 {
-    // Hashing with keys that nobody knows makes a number that nobody can guess.
+    // Hashing with random keys yields an unpredictable number.
     ((RandomState::new().hash_one(0_u8) >> 3) | (1 << 61)).cast_signed()
 }
 
-/// Everything that a session can carry, taken off in one string, then the binding put on.
+/// Resets everything that a session can carry in one string, then applies the binding.
 ///
-/// It is what [`DISCARD ALL`](https://www.postgresql.org/docs/current/sql-discard.html) does, except
-/// that the statements which sqlx has prepared stay: it still believes in them. `begin; rollback`
-/// leaves any transaction without the warning that a lone `rollback` would write into the server's
-/// log.
+/// It does what [`DISCARD ALL`](https://www.postgresql.org/docs/current/sql-discard.html) does,
+/// except that the statements prepared by sqlx stay, because sqlx still relies on them.
+/// `begin; rollback` ends any transaction without the warning that a lone `rollback` would write to
+/// the server's log.
 ///
-/// The role goes first and then the search path, to `pg_catalog` alone, before anything is asked:
-/// `reset all` sets both to what the role's or the database's defaults say, which a tenant's SQL may
-/// have changed. (`reset session authorization` takes the role off whatever its default.) What is
-/// asked is text, because a prepared statement can be replaced by another of its name, and every name
+/// First it resets the role and then the search path, to only `pg_catalog`, before any query:
+/// `reset all` sets both to the defaults of the role or the database, which a tenant's SQL may have
+/// changed. (`reset session authorization` resets the role regardless of its default.) The query is
+/// text, because a prepared statement can be replaced by another of the same name, and every name
 /// in it is qualified.
 ///
-/// The answer is one row:
+/// The response is one row:
 ///
-/// | column | what it is |
+/// | column | meaning |
 /// |---|---|
 /// | `tenantry_echo` | the number that was sent |
 /// | 1 | the process that answers |
 /// | 2, 3, 4 | nothing: advisory locks are released, the schema is pinned, and the seed of `random()` is set, which is not part of `reset all` |
-/// | 5 | whether this is a transaction of its own, which begins when its statement does |
-/// | 6 | the OID of the occupant's schema now, if it has one |
-/// | 7 | after a thorough reset, how many statements the server has for sqlx |
+/// | 5 | whether this is a separate transaction, which begins with its statement |
+/// | 6 | the current OID of the occupant's schema, if it has one |
+/// | 7 | after a thorough reset, the number of statements that the server has for sqlx |
 ///
-/// and another without columns for each statement that somebody has prepared with SQL.
+/// and another without columns for each statement that was prepared with SQL.
 pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
     let mut sql = Sql::new(match terms.reset {
         Reset::Plain => "",
@@ -107,7 +108,7 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
          close all; unlisten *; discard temp; discard sequences; ",
     );
     if terms.discard_plans {
-        // Plans in functions that set a search path of their own know the settings of the one before.
+        // Plans in functions with their own search path remember the previous settings.
         sql.text("discard plans; ");
     }
     sql.text("select ");
@@ -119,7 +120,7 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
         (Pin::Yes, Some((oid, schema))) => lock(&mut sql, TRY_PIN, oid, schema),
         _ => sql.text("null"),
     };
-    // In quotes, so that it is read as what is wanted, and not made of a `numeric`.
+    // Quoted, so that it is parsed as the target type and not converted from a `numeric`.
     sql.text(", pg_catalog.setseed('0.").number(draw().unsigned_abs()).text(
         "'), pg_catalog.timestamptz_eq(pg_catalog.transaction_timestamp(), \
          pg_catalog.statement_timestamp()), ",
@@ -143,11 +144,11 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
         look(&mut sql, &to.binding);
     }
     if terms.checked {
-        // A statement whose client has gone ends within this time instead of running on.
+        // A statement whose client has disconnected ends within this time.
         sql.text("; set client_connection_check_interval to '1s'");
     }
     if let Some(limit) = terms.idle_in_transaction {
-        // What the library does in a transaction may wait for something else, such as its other files.
+        // A transaction of the library may wait for something else, such as its other files.
         let limit = if to.binding.is_librarys { Duration::ZERO } else { limit };
         sql.text("; set idle_in_transaction_session_timeout to ").number(whole_millis(limit));
     }
@@ -159,7 +160,7 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
         sql.text(", ").literal(value).text(", false)");
     }
     if let (Some(name), Some(tenant)) = (terms.name, to.tenant()) {
-        // After the tenant's own settings, which must not hide whose session it is.
+        // After the tenant's own settings, which must not hide the owner of the session.
         let name = application_name::with_tenant(name, tenant);
         sql.text("; set application_name to ").literal(&name);
     }
@@ -173,46 +174,47 @@ pub(super) fn bind_sql(to: &Occupant, terms: Terms<'_>) -> SqlStr {
     sql.finish()
 }
 
-/// Returns a time as a setting of the server has it: zero is none at all, so anything more is not zero.
+/// Formats a duration as a server setting: zero means no limit, so any other duration must not
+/// round to zero.
 fn whole_millis(time: Duration) -> u64 {
     let most = u128::from(i32::MAX.unsigned_abs());
     let millis = time.as_nanos().div_ceil(1_000_000).min(most);
     u64::try_from(millis).unwrap_or(u64::MAX)
 }
 
-/// Appends what a schema's OID is now; null where there is none of that name.
+/// Appends the current OID of a schema; null if none has that name.
 fn oid_of<'s>(sql: &'s mut Sql, schema: &Ident) -> &'s mut Sql {
     sql.text("pg_catalog.to_regnamespace(").literal(&schema.quoted().to_string());
     sql.text(")::pg_catalog.oid")
 }
 
-/// Whether a session holds the pin of a schema until it is reset: a shared lock, by which others see
-/// that somebody works on that very schema, whatever its name.
+/// Whether a session holds the pin of a schema until it is reset: a shared lock that shows others
+/// that the session works on that very schema, whatever its name.
 ///
 /// It is for sessions that stay with their user for longer than a statement or a transaction, which
 /// others see anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pin {
     No,
-    /// It is tried for. Nothing of the library holds it exclusively.
+    /// Acquired without waiting. No part of the library holds it exclusively.
     Yes,
-    /// A drop or rename may hold it exclusively, and is waited for.
+    /// A drop or rename may hold it exclusively, so acquiring it waits.
     AfterDrop,
 }
 
-/// The high half of the keys of the locks by which sessions pin a schema. The low half is the schema's
-/// OID, with the [hash of the name](pin_hash) under which they work on it: a schema that was renamed has
-/// other pins from then on.
+/// The high half of the keys of the locks by which sessions pin a schema. The low half is the
+/// schema's OID, with the [hash of the name](pin_hash) under which they work on it: a renamed
+/// schema has different pins.
 pub(crate) const PINS: u32 = 0x7e4a_0001;
 
-/// Hashes the name of a schema, the same way in every version and process (FNV-1a).
+/// Hashes the name of a schema identically in every version and process (FNV-1a).
 pub(crate) fn pin_hash(schema: &Ident) -> u32 {
     let bytes = schema.as_str().bytes();
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Has a session pin a schema. The answer is one row, `tenantry_pinned`, with the OID of the schema of
-/// that name now.
+/// Returns a statement that pins a schema. It returns one row, `tenantry_pinned`, with the current
+/// OID of the schema of that name.
 pub(super) fn pin_sql(how: Pin, oid: SchemaOid, schema: &Ident) -> SqlStr {
     let mut sql = Sql::new("select ");
     match how {
@@ -228,14 +230,14 @@ pub(super) fn pin_sql(how: Pin, oid: SchemaOid, schema: &Ident) -> SqlStr {
     sql.finish()
 }
 
-/// It is tried for and not waited for where only somebody hostile can hold it exclusively: any login of
-/// the database can, and must not keep leases of others waiting.
+/// Acquired without waiting where only a hostile session can hold it exclusively: any login of the
+/// database can, and must not block the leases of others.
 const TRY_PIN: &str = "pg_catalog.pg_try_advisory_lock_shared(";
 
 const WAIT_FOR_PIN: &str = "pg_catalog.pg_advisory_lock_shared(";
 
-/// Begins a transaction that pins a schema until its end, whatever is run in it: the pin of the session
-/// goes with `pg_advisory_unlock_all()`.
+/// Begins a transaction that pins a schema until its end, whatever runs in it: the session's pin is
+/// lost with `pg_advisory_unlock_all()`.
 ///
 /// The caller's own statement may end in a comment or a semicolon.
 pub(super) fn begin_pinned_sql(begin: Option<&SqlStr>, oid: SchemaOid, schema: &Ident) -> SqlStr {
@@ -260,8 +262,8 @@ fn lock<'s>(
     sql.text(function).integer(key).text("::pg_catalog.int8)")
 }
 
-/// Appends a statement of its own, which reads the table and not the cache of names: opening it makes
-/// the session hear of a rename that it has waited for.
+/// Appends a separate statement that reads the table and not the name cache: opening the table
+/// makes the session process a rename that it has waited for.
 fn look_after_drop(sql: &mut Sql, schema: &Ident) {
     sql.text("; select n.oid as tenantry_pinned from pg_catalog.pg_namespace n ");
     sql.text("where n.nspname operator(pg_catalog.=) ").literal(schema.as_str());

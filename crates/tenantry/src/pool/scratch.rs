@@ -1,4 +1,4 @@
-//! Connections for scratch schemas alone, within the budget of a pool that serves tenants.
+//! Connections for scratch schemas only, within the budget of a pool that serves tenants.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     tenant::Binding,
 };
 
-/// A place in the budget of a pool that the pool itself does not use, until it is dropped.
+/// A place in the budget of a pool that the pool itself does not use until it is dropped.
 #[derive(Debug)]
 #[must_use = "the place is free when this is dropped"]
 pub(crate) struct Place {
@@ -30,13 +30,15 @@ impl Place {
     }
 }
 
-/// How long each place beyond the first one is waited for: tenants may need it more.
+/// How long to wait for each place beyond the first: tenants may need it more.
 const WAIT_FOR_MORE: Duration = Duration::from_millis(300);
 
 impl Server {
-    /// Takes up to `most` places of the budget, at least one. The first is waited for as an acquire waits.
+    /// Takes up to `most` places of the budget, at least one. The first is waited for like an
+    /// acquire.
     ///
-    /// Behind a pooler in transaction mode the pool has no connections, and there are no places to take.
+    /// Behind a pooler in transaction mode the pool has no connections, and there are no places to
+    /// take.
     ///
     /// # Cancel safety
     ///
@@ -61,8 +63,8 @@ impl Server {
         Ok(places)
     }
 
-    /// Makes a pool of `budget` connections that connects as this one does, and that serves behind a pooler in
-    /// transaction mode, too: nothing but scratch schemas may be reached through it. Whoever makes it
+    /// Creates a pool of `budget` connections with the same connect options, which also serves
+    /// behind a pooler in transaction mode: it must only be used for scratch schemas. The caller
     /// holds as many [places](Self::take_places) and closes it.
     pub(crate) fn scratch(&self, budget: usize) -> Arc<Self> {
         let mut options = self.options.clone();
@@ -82,7 +84,7 @@ impl Server {
         Self::new(self.connector.clone(), options, 0, own, events, Hooks::default())
     }
 
-    /// Returns how the connections are opened.
+    /// Returns the target of the connections.
     pub(crate) fn connects_to(&self) -> (&str, u16, Option<&str>) {
         let connect = self.connector.options();
         (connect.get_host(), connect.get_port(), connect.get_database())

@@ -44,82 +44,83 @@ use crate::{
 /// The pool of one PostgreSQL server: the shell around the scheduler.
 pub(crate) struct Server {
     pub(super) options: PoolOptions,
-    /// The budget now; the options say what it was in the beginning.
+    /// The current budget; the options contain the initial one.
     max_connections: AtomicUsize,
-    /// Connections of the budget that something else uses.
+    /// Connections of the budget that are used elsewhere.
     outside: usize,
     pub(super) connector: Connector,
     /// The library's own occupant, for catalog and housekeeping.
     system: Arc<Occupant>,
-    /// The shared schema as the application uses it; set before there are handles.
+    /// The shared schema as the application uses it; set before handles exist.
     shared: OnceLock<Arc<Occupant>>,
-    /// The library's own occupant for operations on many tenants, bound to none of them.
+    /// The library's occupant for operations on many tenants, bound to none of them.
     pub(super) upkeep: Arc<Occupant>,
-    /// The role of the manager, where upkeep has another one.
+    /// The manager's role, if maintenance uses another one.
     pub(super) manager: Option<Ident>,
     /// Never held across an await; every event takes it once.
     state: Mutex<State>,
-    /// What is known of who answers on the connections.
+    /// The state of session checks: which backends answer on the connections.
     pub(super) separation: Arc<Separation>,
-    /// What each new connection is refused for.
+    /// The extension schemas that each new connection checks.
     pub(super) extensions: Arc<ExtensionSchemas>,
     pub(crate) observer: Observer,
     pub(super) outcomes: Outcomes,
     began: Instant,
-    /// Sessions last seen before this time are asked before they are handed out; in nanoseconds.
+    /// Sessions last seen before this time are pinged before they are handed out; in nanoseconds.
     suspect_before: AtomicU64,
-    /// What a message to the server and back takes; in nanoseconds.
+    /// Round-trip time to the server; in nanoseconds.
     round_trip: AtomicU64,
-    /// Connections to a server in recovery that were opened before this time are not used any more; in
+    /// Connections to a server in recovery that were opened before this time are no longer used; in
     /// nanoseconds.
     standby_before: AtomicU64,
     standby: Mutex<Standby>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
-    /// Where connections live. A socket belongs to the runtime that opened it, so all of them are
-    /// opened on one, whichever runtime asks: a worker that ends takes no connection with it.
+    /// The runtime of the connections. A socket belongs to the runtime that opened it, so all of
+    /// them are opened on one, whichever runtime asks: the end of another runtime closes no
+    /// connection.
     runtime: OnceLock<Handle>,
     pub(super) gates: Arc<Gates>,
-    /// Hashes of what was told once and is not told again.
+    /// Hashes of messages that are logged only once.
     told: Mutex<HashSet<u64>>,
     housekeeping: AtomicBool,
-    /// What the scheduler knows too, to be read without the lock.
+    /// Mirrors the scheduler's state, to be read without the lock.
     closed: AtomicBool,
-    /// Ended when closing has begun, be it only announced.
+    /// Cancelled when closing begins, even if it was only announced.
     closing: CancellationToken,
-    /// Ended when the first close has come to its end.
+    /// Cancelled when the first close has finished.
     done: CancellationToken,
     emptied: Notify,
 }
 
-/// What the library itself works with.
+/// The library's own identities.
 #[derive(Debug)]
 pub(crate) struct Own {
     pub(crate) system: Arc<Occupant>,
-    /// How upkeep logs in, where that is not as the manager does.
+    /// The maintenance login, if it differs from the manager's.
     pub(crate) upkeep: Option<Login>,
-    /// The role of the manager, where upkeep has another one.
+    /// The manager's role, if maintenance uses another one.
     pub(crate) manager: Option<Ident>,
     pub(crate) extensions: Arc<ExtensionSchemas>,
     pub(crate) guard: Guard,
 }
 
-/// How much a snapshot tells.
+/// Level of detail of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
     Totals,
-    /// The tenant pools, too.
+    /// Includes the tenant pools.
     Tenants,
 }
 
-/// How many different things are told once.
+/// Maximum number of messages that are logged only once.
 const MOST_TOLD: usize = 64;
 
-/// How many tenant pools are read while nobody else gets at the pool.
+/// Number of tenant pools read per lock of the pool.
 const PAGE: usize = 256;
 
 impl Server {
-    /// Makes a pool with `outside` connections of the budget left to something else.
+    /// Creates a pool that leaves `outside` connections of the budget to other uses.
     pub(crate) fn new(
         connector: Connector,
         options: PoolOptions,
@@ -136,7 +137,7 @@ impl Server {
         let upkeep =
             Occupant::new(OccupantId::Upkeep, class, Binding::library()).logging_in(upkeep);
         let shutdown = CancellationToken::new();
-        // Hooks hear of what is told while everything ends, so they are told to end last.
+        // Hooks receive events during the shutdown, so they are stopped last.
         let observer = Observer::new(events, hooks, options.max_tenant_pools, &shutdown);
         let max_connections = AtomicUsize::new(options.max_connections);
         Arc::new(Self {
@@ -179,21 +180,21 @@ impl Server {
         self.change(|state, now| state.give_back(now, conn, session));
     }
 
-    /// Notes that a lease's connection is gone.
+    /// Records that a lease's connection is gone.
     pub(super) fn release_closed(self: &Arc<Self>, conn: ConnId) {
         self.change(|state, now| state.scheduler.release(now, conn, Released::Closed));
     }
 
-    /// Returns `true` if the connection may be used: since it was opened, no connection was found in
-    /// the wrong place, and its server is not a standby that a primary is looked for in place of.
+    /// Returns `true` if the connection may be used: no connection was found misrouted since it was
+    /// opened, and its server is not a standby that should be replaced by a primary.
     pub(super) fn is_current(&self, session: &Session) -> bool {
         let before = Duration::from_nanos(self.standby_before.load(Ordering::Relaxed));
         let identity = &session.identity;
         identity.is_current() && !identity.is_on_standby_since_before(before)
     }
 
-    /// Notes that a server in recovery has, or may have, refused a write: another connection may lead
-    /// to the primary.
+    /// Records that a server in recovery has, or may have, refused a write: another connection may
+    /// lead to the primary.
     pub(super) fn leave_standby(&self) {
         if self.connector.target.wants_standby() {
             return;
@@ -203,32 +204,32 @@ impl Server {
         }
     }
 
-    /// Notes on which kind of server a connection was opened.
+    /// Records the kind of server to which a connection was opened.
     pub(super) fn note_opened(&self, session: &Session) {
         if !session.identity.is_on_standby() && self.standby_before.load(Ordering::Relaxed) > 0 {
             self.standby.lock().found_primary();
         }
     }
 
-    /// Notes that a connection broke: all that are idle now are asked before their next use.
+    /// Records that a connection broke: all that are idle now are pinged before their next use.
     pub(super) fn suspect_all(&self) {
         self.suspect_before.store(nanos(self.now()), Ordering::Relaxed);
     }
 
-    /// Says whether the server has to be asked before this session is used.
+    /// Returns `true` if the session must be pinged before use.
     pub(super) fn is_in_doubt(&self, session: &Session, now: Instant) -> bool {
         let idle = now.duration_since(self.began).saturating_sub(session.seen);
         idle >= self.options.liveness_check_after || self.is_suspect(session)
     }
 
-    /// Says whether a connection broke after this session was last seen alive.
+    /// Returns `true` if a connection broke after this session was last seen alive.
     pub(super) fn is_suspect(&self, session: &Session) -> bool {
         nanos(session.seen) < self.suspect_before.load(Ordering::Relaxed)
     }
 
-    /// Notes what a message to the server and back has taken.
+    /// Records the round-trip time of a message to the server.
     pub(super) fn note_round_trip(&self, took: Duration) {
-        // A moment of load makes little of it, a new way to the server all.
+        // A moment of load changes the estimate little; a new network path replaces it.
         let known = self.round_trip();
         let now = if known.is_zero() { took } else { (known * 3 + took) / 4 };
         self.round_trip.store(nanos(now), Ordering::Relaxed);
@@ -238,12 +239,12 @@ impl Server {
         Duration::from_nanos(self.round_trip.load(Ordering::Relaxed))
     }
 
-    /// Says whether there is a connection that may serve somebody.
+    /// Returns `true` if there is a usable connection.
     pub(super) fn is_alive(&self) -> bool {
         self.state.lock().scheduler.alive() > 0
     }
 
-    /// Forgets the tenant pool of an occupant. Returns whether there was one.
+    /// Evicts the tenant pool of an occupant. Returns `true` if there was one.
     pub(crate) fn evict(self: &Arc<Self>, id: &OccupantId, reason: EvictReason) -> bool {
         self.change(|state, now| state.evict(now, id, reason))
     }
@@ -257,7 +258,7 @@ impl Server {
         snapshot
     }
 
-    /// Returns the tenants that have a tenant pool now, with their part of the pool.
+    /// Returns the tenants that currently have a tenant pool, with their part of the pool.
     pub(crate) fn tenant_pools(&self) -> impl Iterator<Item = (Arc<Occupant>, TenantPoolSnapshot)> {
         self.list().into_iter().filter_map(|(occupant, counts)| {
             let snapshot = TenantPoolSnapshot::new(&occupant, counts)?;
@@ -265,12 +266,13 @@ impl Server {
         })
     }
 
-    /// Returns a tenant's part of the pool, if it has one.
+    /// Returns a tenant's part of the pool, if there is one.
     pub(crate) fn tenant_pool(&self, tenant: &TenantId) -> Option<TenantPoolSnapshot> {
         self.state.lock().tenant_pool(tenant)
     }
 
-    /// Lists all pools, a page at a time: requests go on in between, however many pools there are.
+    /// Lists all pools, one page at a time: requests continue in between, however many pools there
+    /// are.
     fn list(&self) -> Vec<(Arc<Occupant>, TenantCounts)> {
         let (first, count) = {
             let state = self.state.lock();
@@ -279,7 +281,7 @@ impl Server {
         let mut pools = Vec::with_capacity(count);
         let mut page = Some(first);
         while let Some(this) = page {
-            // What is appended to has room for it, so that nothing is allocated under the lock.
+            // Reserves capacity, so that appending does not allocate under the lock.
             pools.reserve(PAGE);
             let state = self.state.lock();
             page = state.list(this, PAGE, &mut pools);
@@ -288,53 +290,53 @@ impl Server {
         pools
     }
 
-    /// Says whether the library waits because others have every connection that can be had.
+    /// Returns `true` if the library waits because other occupants use every available connection.
     pub(crate) fn is_used_up(&self) -> bool {
         self.state.lock().is_used_up()
     }
 
-    /// Returns how many connections there are that somebody can use or uses, and how many are idle.
+    /// Returns the number of connections that are usable or in use, and the number of idle ones.
     pub(crate) fn size(&self) -> (usize, usize) {
         let counts = self.state.lock().scheduler.counts();
         (counts.idle + counts.leased, counts.idle)
     }
 
-    /// Returns the connection that the task that runs this has in hand: whose it is, and for how long.
+    /// Returns the connection that the current task holds: its owner, and for how long.
     pub(super) fn held_here(&self) -> Option<(Option<Arc<Occupant>>, Duration)> {
         let (occupant, since) = self.state.lock().held_by(Holder::current())?;
         Some((occupant, self.now().saturating_sub(since)))
     }
 
-    /// Says who has the connections that an occupant waits for.
+    /// Describes who holds the connections that an occupant waits for.
     pub(super) fn occupancy(&self, of: &Occupant) -> String {
         self.state.lock().occupancy(of)
     }
 
-    /// Returns who has the connections that tenants can have, where these are all in use and somebody
+    /// Returns the holders of the connections available to tenants, if all are in use and a request
     /// waits.
     pub(crate) fn saturation(&self) -> Option<Vec<Holding>> {
         let state = self.state.lock();
         state.saturation(self.now())
     }
 
-    /// Has the sessions of an occupant drop their prepared statements before their next use, because
-    /// its tables were changed.
+    /// Makes the sessions of an occupant drop their prepared statements before their next use,
+    /// because its tables were changed.
     pub(crate) fn note_change(&self, id: &OccupantId) {
         self.state.lock().note_change(id);
     }
 
-    /// Takes a connection for upkeep: it is bound to nobody, and serves whom it is told to.
+    /// Acquires an unbound connection for maintenance, which serves the schemas it is told to.
     pub(crate) async fn acquire_for_upkeep(self: &Arc<Self>) -> Result<Lease, Error> {
         self.acquire(&self.upkeep, Purpose::Upkeep).await
     }
 
-    /// Returns the role of the manager, where upkeep has another one: what upkeep makes is not the
-    /// manager's.
+    /// Returns the manager's role, if maintenance uses another one: the manager does not own what
+    /// maintenance creates.
     pub(crate) fn role_of_manager(&self) -> Option<&Ident> {
         self.manager.as_ref()
     }
 
-    /// Asks who a grantee is. `None` where that is the role of upkeep itself.
+    /// Looks up the role of a grantee. `None` if it is the maintenance role itself.
     pub(crate) async fn role_of(&self, grantee: &Grantee) -> Result<Option<Ident>, Error> {
         let login = match grantee {
             Grantee::Role(role) => return Ok(Some(role.clone())),
@@ -344,17 +346,17 @@ impl Server {
             Some(credentials) => Ident::parse(credentials.user()).map(Some).map_err(|error| {
                 Error::new(ErrorKind::Config, "the tenant's own credentials").with_source(error)
             }),
-            // The manager's login will do.
+            // The manager's login is used.
             None => Ok(self.manager.clone()),
         }
     }
 
-    /// Holds the requests of a tenant back until the guard is dropped, as long as each of them may wait.
+    /// Holds back the requests of a tenant until the guard is dropped, within each one's timeout.
     pub(crate) fn close_gate(&self, tenant: &TenantId) -> GateGuard {
         self.gates.close(tenant)
     }
 
-    /// Has every handle of a tenant refused that uses its tenant pool, and forgets that.
+    /// Invalidates every handle of a tenant that uses its tenant pool, and evicts the pool.
     pub(crate) fn retire(self: &Arc<Self>, tenant: &TenantId) {
         let id = OccupantId::Tenant(tenant.clone());
         self.change(|state, now| {
@@ -363,7 +365,8 @@ impl Server {
         });
     }
 
-    /// Notes something that is told once, and says whether it is new. After a while nothing is.
+    /// Records a message that is logged only once. Returns `true` if it is new; after a limit,
+    /// nothing is.
     pub(crate) fn is_news(&self, what: &impl Hash) -> bool {
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);
@@ -371,47 +374,47 @@ impl Server {
         told.len() < MOST_TOLD && told.insert(hasher.finish())
     }
 
-    /// Says whether anybody waits for a connection.
+    /// Returns `true` if a request waits for a connection.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.state.lock().scheduler.counts().waiting > 0
     }
 
-    /// Returns how many connections are being opened.
+    /// Returns the number of connections being opened.
     pub(super) fn opening(&self) -> usize {
         self.state.lock().scheduler.counts().opening
     }
 
-    /// Says whether the server has ever answered.
+    /// Returns `true` if the server has ever answered.
     pub(crate) fn has_answered(&self) -> bool {
         self.state.lock().has_answered()
     }
 
-    /// Connections that upkeep can have at most.
+    /// Maximum number of connections for maintenance.
     pub(crate) fn places_for_upkeep(&self) -> usize {
         let cap = self.options.max_connections_per_tenant;
         self.places_for_tenants().min(cap.unwrap_or(usize::MAX))
     }
 
-    /// Connections that one tenant can have at most.
+    /// Maximum number of connections of one tenant.
     pub(crate) fn cap_of_a_tenant(&self) -> usize {
         self.state.lock().scheduler.cap_of_a_tenant()
     }
 
-    /// Connections that tenants can have at most.
+    /// Maximum number of connections of all tenants.
     pub(crate) fn places_for_tenants(&self) -> usize {
         self.state.lock().scheduler.places_for_tenants()
     }
 
-    /// Says whether a connection is bound to the occupant now.
+    /// Returns `true` if a connection is currently bound to the occupant.
     pub(crate) fn is_warm(&self, id: &OccupantId) -> bool {
         self.state.lock().is_warm(id)
     }
 
-    /// Refuses new acquires, waits for leases until the deadline, and ends every task.
+    /// Refuses new acquires, waits for leases until the deadline, and stops every task.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the pool stays closed; call again to wait on.
+    /// When dropped, the pool stays closed; call again to keep waiting.
     pub(crate) async fn close(self: &Arc<Self>, patience: Duration) {
         let deadline = after(patience);
         self.closing.cancel();
@@ -437,22 +440,22 @@ impl Server {
         self.done.cancel();
     }
 
-    /// Is cancelled when closing begins; acquires may still be served then.
+    /// Cancelled when closing begins; acquires may still be served then.
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.closing
     }
 
-    /// Is cancelled when [`close`](Self::close) has ended.
+    /// Cancelled when [`close`](Self::close) has finished.
     pub(crate) fn done(&self) -> &CancellationToken {
         &self.done
     }
 
-    /// Returns what stands between the pool and the server, as far as that is known.
+    /// Returns the kind of pooling between the pool and the server, if known.
     pub(crate) fn pooling(&self) -> Pooling {
         self.separation.verdict()
     }
 
-    /// Takes it as known that a connection keeps its session.
+    /// Skips the check that a connection keeps its session.
     pub(crate) fn assume_sessions_are_kept(&self) {
         self.separation.acquit(self.separation.generation());
     }
@@ -461,7 +464,7 @@ impl Server {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Returns the runtime that owns the connections, once it is known.
+    /// Returns the runtime that owns the connections, once known.
     pub(crate) fn runtime(&self) -> Option<&Handle> {
         self.runtime.get()
     }
@@ -490,12 +493,12 @@ impl Server {
         Ok(())
     }
 
-    /// Returns the options as they were in the beginning.
+    /// Returns the initial options.
     pub(crate) fn options(&self) -> &PoolOptions {
         &self.options
     }
 
-    /// Returns how connections are opened.
+    /// Returns the connector.
     pub(crate) fn connector(&self) -> &Connector {
         &self.connector
     }
@@ -504,22 +507,22 @@ impl Server {
         &self.system
     }
 
-    /// Notes which occupant the shared schema is.
+    /// Sets the occupant of the shared schema.
     pub(crate) fn set_shared(&self, shared: &Arc<Occupant>) {
         self.shared.get_or_init(|| Arc::clone(shared));
     }
 
-    /// Returns the occupant that the shared schema is.
+    /// Returns the occupant of the shared schema.
     pub(crate) fn shared(&self) -> &Arc<Occupant> {
         self.shared.get().expect("a fleet sets it before it makes handles of tenants")
     }
 
-    /// Ends when the pool is shut down.
+    /// Cancelled when the pool is shut down.
     pub(crate) fn shutdown(&self) -> &CancellationToken {
         &self.shutdown
     }
 
-    /// Notes the runtime at the first use, and starts the housekeeping.
+    /// Records the runtime at the first use, and starts the housekeeping.
     pub(crate) fn start(self: &Arc<Self>) {
         if self.housekeeping.load(Ordering::Relaxed) {
             return;
@@ -527,7 +530,7 @@ impl Server {
         if self.runtime.get().is_none()
             && let Ok(runtime) = Handle::try_current()
         {
-            // Somebody else may have been faster; then theirs it is.
+            // Another thread may have set it first; then that runtime is used.
             drop(self.runtime.set(runtime));
         }
         if self.runtime.get().is_some() && !self.housekeeping.swap(true, Ordering::Relaxed) {
@@ -546,10 +549,10 @@ impl Server {
         self.runtime.get().map(|runtime| self.tasks.spawn_on(task, runtime))
     }
 
-    /// Says whether there is no runtime any more that could own connections.
+    /// Returns `true` if no runtime that could own connections is left.
     pub(super) fn is_homeless(&self) -> bool {
         let Some(runtime) = self.runtime.get() else { return true };
-        // One that has ended drops what it is given at once.
+        // A runtime that has ended drops its tasks at once.
         runtime.spawn(async {}).now_or_never().is_some_and(|task| task.is_err())
     }
 
@@ -557,7 +560,7 @@ impl Server {
         self.options.manner()
     }
 
-    /// Returns how long ago the pool was made.
+    /// Returns the time since the pool was created.
     pub(crate) fn age(&self) -> Duration {
         self.began.elapsed()
     }
@@ -566,7 +569,7 @@ impl Server {
         self.began.elapsed()
     }
 
-    /// Feeds one event to the scheduler, then does what it decided outside the lock.
+    /// Feeds one event to the scheduler, then carries out its decisions outside the lock.
     pub(super) fn change<R>(self: &Arc<Self>, event: impl FnOnce(&mut State, Time) -> R) -> R {
         let mut state = self.state.lock();
         let now = self.now();
@@ -590,7 +593,8 @@ impl Server {
     fn carry_out(self: &Arc<Self>, order: Order) {
         match order {
             Order::Hand { waiter: Waiter { occupant, answer }, conn, how, session } => {
-                // If the waiter has gone, the lease comes back here and is dropped: that returns it.
+                // If the waiter is gone, the lease comes back here and is dropped, which returns
+                // it.
                 let lease = Lease::new(Arc::clone(self), conn, how, occupant, session, self.now());
                 drop(answer.send(Ok(lease)));
             }
@@ -602,7 +606,7 @@ impl Server {
     }
 }
 
-/// Returns the time after a while, however long that is.
+/// Returns the time after a delay, without overflow.
 pub(crate) fn after(patience: Duration) -> Instant {
     const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     Instant::now() + patience.min(A_YEAR)
@@ -614,14 +618,14 @@ fn nanos(time: Time) -> u64 {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A manager that is dropped without being closed takes its tasks with it all the same.
+        // Dropping a manager without closing it also stops its tasks.
         self.shutdown.cancel();
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the connect options: they hold the password.
+        // Omits the connect options, which contain the password.
         f.debug_struct("Server").field("options", &self.options).finish_non_exhaustive()
     }
 }

@@ -31,61 +31,61 @@ use crate::{
     tenant::{Ident, Schema, SchemaOid},
 };
 
-/// One connection to the server and what is known of its session.
+/// One connection to the server and the known state of its session.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) conn: PgConnection,
-    /// Who answers on it.
+    /// The backend behind it.
     pub(super) identity: Box<Identity>,
-    /// Whose session it is. `None` until the first [`bind`](Self::bind) and while one is under way.
+    /// The occupant of the session. `None` until the first [`bind`](Self::bind) and during one.
     bound: Option<Arc<Occupant>>,
-    /// How often the occupant's tables had been changed then.
+    /// Number of changes to the occupant's tables at that time.
     bound_changes: u32,
     /// When the occupant's schema was last seen to have its name.
     seen_as: Instant,
-    /// Whether the application's hook has run since the session was bound, or there is none.
+    /// `true` if the application's hook has run since the session was bound, or there is none.
     hooked: bool,
-    /// Whether a schema of extensions was missing when it was opened.
+    /// `true` if an extension schema was missing when it was opened.
     lacks_extensions: bool,
-    /// What it is like without any tenant's settings, known once a hook has run.
+    /// Its state without any tenant's settings, known once a hook has run.
     plain: Option<Box<Plain>>,
-    /// Whether the session holds the pin of the occupant's schema.
+    /// `true` if the session holds the pin of the occupant's schema.
     pinned: bool,
-    /// Whose own login it is; `None` when it is the manager's.
+    /// Owner of its login; `None` if it is the manager's.
     login: Option<LoginOf>,
-    /// Whose statements are prepared on it.
+    /// The occupant whose statements are prepared on it.
     statements: Statements,
-    /// Whether some of them were prepared for another occupant.
+    /// `true` if some of them were prepared for another occupant.
     borrowed: bool,
-    /// Whether some were prepared while the connection was handed out, under whatever settings.
+    /// `true` if some were prepared while the connection was handed out, under arbitrary settings.
     handed_out: bool,
-    /// Whether plans inside of functions may have been made under other settings than the server's.
+    /// `true` if plans inside functions may have been made under settings other than the server's.
     odd_plans: bool,
-    /// When the first of them can have been prepared.
+    /// The earliest time at which the first of them can have been prepared.
     statements_since: Instant,
     /// The process id of the backend, known after the first bind.
     pub(crate) backend: Option<i32>,
-    /// When the session was last given back, or was opened.
+    /// When the session was last returned, or was opened.
     pub(crate) seen: Time,
-    /// Whether the server can be told to look after clients that have gone.
+    /// `true` if the server can detect disconnected clients.
     checks_clients: bool,
-    /// Whether it was used in a way that only a thorough reset takes back.
+    /// `true` if it was used in a way that only a thorough reset undoes.
     touched: bool,
-    /// When the server has last answered since the session was given back.
+    /// When the server last answered since the session was returned.
     answered: Option<Time>,
-    /// What a message to the server and back took when it was opened.
+    /// The round-trip time when it was opened.
     pub(super) round_trip: Duration,
     wear: Wear,
-    /// The name that it was opened under.
+    /// The `application_name` that it was opened with.
     name: Box<str>,
-    /// Who has it in hand.
+    /// The task that holds it.
     pub(crate) held: Held,
     /// What the last bind has left out.
     #[cfg(test)]
     broken: super::Broken,
 }
 
-/// What a session has served so far: the server's process keeps memory for all of it.
+/// Wear of a session: the server process keeps memory for everything it has served.
 #[derive(Debug, Default)]
 struct Wear {
     /// The serials of the occupants.
@@ -93,51 +93,51 @@ struct Wear {
     tables: usize,
 }
 
-/// What is in the cache of prepared statements.
+/// State of the prepared-statement cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Statements {
     None,
     Of(Alike),
-    /// One of them may not fit any more: they go at the next bind.
+    /// One of them may no longer match: they are dropped at the next bind.
     Doubtful,
 }
 
-/// What may have happened to prepared statements while nobody but the user could see.
+/// What may have happened to prepared statements while only the user could see it.
 ///
-/// Errors on a connection that was handed out go to its user alone, the one of a statement that does
-/// not fit its tables any more among them. If such statements stayed, it would come again and again.
+/// Errors on a connection that was handed out go only to its user, including the one of a statement
+/// that no longer matches its tables. If such statements were kept, the error would recur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// Nothing: every statement was seen to succeed.
+    /// None: every statement was seen to succeed.
     None,
-    /// The connection was handed out, and nothing is known of what was done on it. The statements
-    /// go when they are old, so that nobody has to prepare each of them every time.
+    /// The connection was handed out, and its use is unknown. The statements are dropped once they
+    /// are old, so that they need not be prepared every time.
     HandedOut,
     /// Something has failed.
     Failed,
 }
 
-/// How old statements have to be to go because a connection was handed out.
+/// Age from which statements are dropped because a connection was handed out.
 const OLD: Duration = Duration::from_secs(1);
 
-/// What a session is bound for.
+/// The purpose of a bind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To be there for whoever comes next.
+    /// To be idle and ready for the next request.
     Idle,
-    /// One statement of a handle, which may be run again when a kept statement did not fit.
+    /// One statement of a handle, which may be retried if a kept statement no longer matched.
     Statement,
-    /// A transaction, in which nothing can be run again.
+    /// A transaction, in which nothing can be retried.
     Transaction,
-    /// To be handed out for as long as its user likes.
+    /// To be handed out for an indefinite time.
     Lease,
     /// The library's own work on one schema after the other.
     Upkeep,
 }
 
 impl Purpose {
-    /// Says whether statements that were prepared for other tenants have to go: an error that comes of
-    /// one could not be put right.
+    /// Returns `true` if statements prepared for other tenants have to be dropped, because an error
+    /// caused by one could not be repaired.
     fn wants_own_statements(self) -> bool {
         matches!(self, Self::Transaction | Self::Lease)
     }
@@ -153,32 +153,32 @@ impl Purpose {
     }
 }
 
-/// For how long a session that was seen to be in a tenant's schema is taken to be there: other
-/// processes rename and drop tenants, too. A name that was given up is not given away before twice
-/// this time is over.
+/// How long a session seen in a tenant's schema is assumed to be there: other processes also rename
+/// and drop tenants. A released name is not reused before twice this time.
 pub(crate) const SEEN_AS: Duration = Duration::from_secs(5);
 
-/// For how long an idle session keeps the pin that a lease has left. The name of a tenant that is dropped
-/// meanwhile is kept back for longer in any case.
+/// How long an idle session keeps the pin that a lease has left. The name of a tenant that is
+/// dropped meanwhile is held back for longer in any case.
 const PINNED_IN_VAIN: Duration = Duration::from_secs(3);
 
-/// What a reset has found.
+/// Findings of a reset.
 #[derive(Debug)]
 struct Found {
-    /// Whether a transaction was open where only plain queries had run; a plain reset does not end it.
+    /// `true` if a transaction was open although only plain queries had run; a plain reset does not
+    /// end it.
     in_transaction: bool,
-    /// Which schema has the occupant's name.
+    /// The schema that has the occupant's name.
     schema: Schema,
     looked: bool,
 }
 
-/// How sessions are bound, whoever they are bound to.
+/// How sessions are bound, independent of the occupant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
     pub(crate) keep: KeepStatements,
-    /// How long a transaction of the application's may be idle; `None` leaves it to the server.
+    /// Idle limit of an application's transaction; `None` keeps the server's configuration.
     pub(crate) idle_in_transaction: Option<Duration>,
-    /// Whether sessions carry the name of the tenant.
+    /// `true` if session names include the tenant.
     pub(crate) name_tenants: bool,
     #[cfg(test)]
     pub(crate) broken: super::Broken,
@@ -191,13 +191,13 @@ pub(crate) enum KeepStatements {
     Never,
 }
 
-/// `transaction_timeout` exists from this version on.
+/// The first version with `transaction_timeout`.
 const TRANSACTION_TIMEOUT_SINCE: u32 = 17_00_00;
 
-/// `client_connection_check_interval` exists from this version on.
+/// The first version with `client_connection_check_interval`.
 const CONNECTION_CHECK_SINCE: u32 = 14_00_00;
 
-/// How soon the server ends a statement whose client has gone.
+/// How soon the server ends a statement whose client has disconnected.
 pub(super) const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
@@ -213,7 +213,8 @@ impl Session {
         let generation = separation.generation();
         let mut conn = connector.connect(login).await.map_err(no_server)?;
         let checks_clients = checks_clients(&mut conn).await?;
-        // After the first `set`: some poolers keep the backend of a session that has changed something.
+        // After the first `set`: some poolers keep the backend of a session that has changed
+        // something.
         let asked = Instant::now();
         let (backend, on_standby) = Backend::ask_first(&mut conn).await?.unzip();
         let round_trip = asked.elapsed();
@@ -251,7 +252,7 @@ impl Session {
         })
     }
 
-    /// Says whether it is somebody's: the last [`bind`](Self::bind) has come to its end.
+    /// Returns `true` if it is bound: the last [`bind`](Self::bind) has finished.
     pub(super) fn is_bound(&self) -> bool {
         self.bound.is_some()
     }
@@ -261,17 +262,17 @@ impl Session {
             && self.bound_changes == occupant.changes()
     }
 
-    /// Makes the session the occupant's: everything that anybody left behind goes, then its search
-    /// path, role and settings come. One round trip when statements may stay or there are none.
+    /// Binds the session to the occupant: removes all previous state, then sets its search path,
+    /// role and settings. One round trip if statements may stay or there are none.
     ///
     /// # Errors
     ///
-    /// Beside what the server answers, an own [`Error`] when the occupant's schema is another one than
-    /// the one that the occupant was made for.
+    /// The server's errors, and this crate's [`Error`] when the occupant's schema is not the one
+    /// that the occupant was created for.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the session is bound to nobody; call again.
+    /// When dropped, the session is unbound; call again.
     pub(crate) async fn bind(
         &mut self,
         to: &Arc<Occupant>,
@@ -291,24 +292,24 @@ impl Session {
             return Ok(());
         }
         if !same && bound.is_some_and(|bound| Arc::ptr_eq(&bound, to)) {
-            // The tables were changed since: what was prepared for them may not fit any more.
+            // The tables were changed since: statements prepared for them may no longer match.
             self.statements = Statements::Doubtful;
         }
-        // Until the end of this, anything may be left half done.
+        // Until this has finished, any part may be incomplete.
         let touched = std::mem::replace(&mut self.touched, true);
-        // A session that caches nothing may be one whose cache is turned off: sqlx then leaves every
+        // A session that caches nothing may have its cache disabled: sqlx then leaves every
         // statement behind, and only the thorough reset looks for them.
         let plain = !touched && self.conn.cached_statements_size() > 0;
         let reset = if plain { Reset::Plain } else { Reset::Thorough };
         let pin = match (purpose, same && std::mem::take(&mut self.pinned)) {
-            // The next one is likely to be a lease, too, and needs no round trip for it then.
+            // The next use is likely a lease again, which then needs no round trip for the pin.
             (Purpose::Idle, true) if !to.is_always_pinned() => Pin::Yes,
             _ => purpose.pin(to),
         };
         self.pinned = false;
         self.hooked = to.after_bind.is_none();
         while self.conn.is_in_transaction() {
-            // Takes sqlx's own count of open transactions down with the rollback.
+            // Decrements sqlx's own count of open transactions with the rollback.
             PgTransactionManager::start_rollback(&mut self.conn);
         }
         let odd = !to.binding.settings.is_empty();
@@ -318,8 +319,8 @@ impl Session {
         let found = match self.reset_and_set(to, how, purpose, pin).await {
             Ok(found) if !found.in_transaction => found,
             Err(error) if !leaves_session_usable(&error) => return Err(error),
-            // A transaction is open after all, or what failed is the statement before, whose answer
-            // nobody had read, or the reset itself inside a transaction that had failed.
+            // A transaction is open after all, or the failure is that of the previous statement,
+            // whose response was not read, or that of the reset inside a failed transaction.
             Ok(_) | Err(_) => {
                 self.settle().await?;
                 let how = (manner, Reset::Thorough, discard);
@@ -335,7 +336,7 @@ impl Session {
             self.sort_out_statements(to, manner, same).await?;
         }
         self.pinned = pin != Pin::No;
-        // Drops statements of others; pins where nobody knew before which schema it is.
+        // Drops borrowed statements; sets the pin if the schema was not known before.
         self.make_ready(to, purpose).await?;
         if self.lacks_extensions
             && let Some(extensions) = &to.extensions
@@ -352,8 +353,8 @@ impl Session {
         Ok(())
     }
 
-    /// Says whether there is nothing to do on a session that is bound to the occupant before it is used
-    /// for this.
+    /// Returns `true` if a session bound to the occupant can be used for this purpose without
+    /// further work.
     pub(super) fn is_ready_for(&self, occupant: &Occupant, purpose: Purpose, now: Instant) -> bool {
         self.hooked
             && self.is_known_as(occupant, now)
@@ -361,12 +362,12 @@ impl Session {
             && !(self.borrowed && purpose.wants_own_statements())
     }
 
-    /// Says whether the occupant's schema was seen to have its name a moment ago.
+    /// Returns `true` if the occupant's schema was recently seen to have its name.
     pub(super) fn is_known_as(&self, occupant: &Occupant, now: Instant) -> bool {
         occupant.is_known_for(now.duration_since(self.seen_as))
     }
 
-    /// Makes a session that is bound to the occupant and known as such ready for this.
+    /// Prepares a session that is bound to the occupant, and known as such, for this purpose.
     ///
     /// # Cancel safety
     ///
@@ -392,7 +393,7 @@ impl Session {
         Ok(())
     }
 
-    /// Says whether it is logged in as the occupant has to be.
+    /// Returns `true` if it has the login that the occupant requires.
     pub(super) fn is_logged_in_for(&self, occupant: &Occupant) -> bool {
         self.login.as_ref() == occupant.login.as_deref().map(Login::of)
     }
@@ -406,38 +407,39 @@ impl Session {
         if self.borrowed { self.clear_statements().await } else { Ok(()) }
     }
 
-    /// Says whether the pin has to go before the session is idle: a drop waits for it.
+    /// Returns `true` if the pin must be removed before the session is idle, because a drop waits
+    /// for it.
     pub(super) fn must_be_unpinned(&self) -> bool {
         self.pinned && self.bound.as_ref().is_none_or(|bound| bound.is_always_pinned())
     }
 
-    /// Says whether it holds a pin that nobody has made use of for a while.
+    /// Returns `true` if it holds a pin that has been unused for a while.
     pub(super) fn is_pinned_in_vain(&self) -> bool {
         self.pinned && self.seen_as.elapsed() >= PINNED_IN_VAIN
     }
 
-    /// Has the next reset take the pin off.
+    /// Makes the next reset remove the pin.
     pub(super) fn unpin(&mut self) {
         self.pinned = false;
     }
 
-    /// Notes that the session may carry what only a thorough reset takes off it.
+    /// Records that the session may have state that only a thorough reset removes.
     pub(super) fn touch(&mut self) {
         self.touched = true;
     }
 
-    /// Says whether it may carry what only a thorough reset takes off it.
+    /// Returns `true` if it may have state that only a thorough reset removes.
     pub(super) fn is_touched(&self) -> bool {
         self.touched
     }
 
-    /// Says whether the server's process behind it has grown enough.
+    /// Returns `true` if the server process behind it has grown too large.
     pub(super) fn is_worn_out(&self, options: &PoolOptions) -> bool {
         self.wear.tables >= options.max_tables_per_connection
             || self.wear.served.len() >= options.max_tenants_per_connection
     }
 
-    /// Counts tables that were read without being bound to their schema.
+    /// Counts tables that were read without a bind to their schema.
     pub(super) fn wear(&mut self, tables: usize) {
         self.wear.tables += tables;
     }
@@ -458,7 +460,7 @@ impl Session {
         self.identity.compare(row.try_get(0)?)
     }
 
-    /// Returns `true` if the transaction that is open has changed something, or has locked rows.
+    /// Returns `true` if the open transaction has changed something, or has locked rows.
     pub(super) async fn has_changed(&mut self) -> Result<bool> {
         let sql =
             "select pg_catalog.pg_current_xact_id_if_assigned() is not null as tenantry_changed";
@@ -466,22 +468,23 @@ impl Session {
         row_with("tenantry_changed", &rows).map_or(Ok(false), |row| row.try_get(0))
     }
 
-    /// Notes when the server has answered.
+    /// Records when the server answered.
     pub(super) fn note_answer(&mut self, at: Time) {
         self.answered = Some(at);
     }
 
-    /// Returns when the server has last answered since this was last asked.
+    /// Returns when the server last answered since the previous call.
     pub(super) fn take_answer(&mut self) -> Option<Time> {
         self.answered.take()
     }
 
-    /// Says whether the error may come of a prepared statement that does not fit any more, and would
-    /// not come again once [`forget_statements`](Self::forget_statements) has run.
+    /// Returns `true` if the error may come from a prepared statement that no longer matches, and
+    /// would not recur after [`forget_statements`](Self::forget_statements).
     ///
-    /// `0A000` has many causes; it is this one only when `RevalidateCachedQuery` raised it. Where
-    /// statements were prepared for another tenant, any error of class 42 is in doubt: types of one
-    /// name that the tenants' schemas have got since the last look are found by name only once.
+    /// `0A000` has many causes; it is this one only when `RevalidateCachedQuery` raised it. If
+    /// statements were prepared for another tenant, any error of class 42 is suspicious: types of
+    /// the same name that the tenants' schemas have got since the last inspection are looked up by
+    /// name only once.
     pub(crate) fn is_stale_statement(&self, error: &sqlx::Error) -> bool {
         let sqlx::Error::Database(error) = error else {
             return false;
@@ -499,13 +502,13 @@ impl Session {
         }
     }
 
-    /// Notes that somebody may have prepared statements on the connection.
+    /// Records that a caller may have prepared statements on the connection.
     pub(super) fn note_handed_out(&mut self) {
         self.handed_out = true;
         self.odd_plans = true;
     }
 
-    /// Notes what may have happened to statements before the next [`bind`](Self::bind).
+    /// Records what may have happened to statements before the next [`bind`](Self::bind).
     pub(super) fn doubt(&mut self, doubt: Doubt) {
         let old = self.statements_since.elapsed() >= OLD;
         if doubt == Doubt::Failed || (doubt == Doubt::HandedOut && old) {
@@ -516,7 +519,7 @@ impl Session {
         }
     }
 
-    /// Drops every prepared statement, because one of them was found not to fit any more.
+    /// Drops every prepared statement, because one of them no longer matched.
     pub(crate) async fn forget_statements(&mut self) -> Result<()> {
         self.statements = Statements::Of(Alike::Unlike);
         if let Some(bound) = &self.bound {
@@ -532,17 +535,18 @@ impl Session {
         self.conn.clear_cached_statements().await
     }
 
-    /// Says goodbye to the server and closes the socket.
+    /// Terminates the session and closes the socket.
     pub(crate) async fn close(self) -> Result<()> {
         let Self { conn, identity, .. } = self;
-        // Before the goodbye: a pooler in session mode then gives the backend to another client.
+        // Before the termination: a pooler in session mode then gives the backend to another
+        // client.
         drop(identity);
         conn.close().await
     }
 
-    /// Reads what is left of earlier answers and ends a transaction that is still open.
+    /// Reads the remaining responses and ends a transaction that is still open.
     ///
-    /// The timeout goes on its own, because it may be shorter than a whole reset takes.
+    /// It has a separate timeout, because that may be shorter than a whole reset takes.
     async fn settle(&mut self) -> Result<()> {
         for sql in ["rollback", "reset statement_timeout"] {
             while let Err(error) = raw_sql(sql).execute(&mut self.conn).await {
@@ -554,11 +558,11 @@ impl Session {
         Ok(())
     }
 
-    /// Sends the reset as one string and checks that the answer is the answer to it.
+    /// Sends the reset as one string and verifies its response.
     ///
-    /// One of its statements returns a number that nobody could guess. If the stream of messages had
-    /// slipped, by a `COPY` that was dropped in the middle for example, the row would be another one or
-    /// missing, and the connection is given up.
+    /// One of its statements returns an unpredictable number. If the message stream had slipped,
+    /// for example through a `COPY` that was dropped midway, the row would be missing or a
+    /// different one, and the connection is discarded.
     async fn reset_and_set(
         &mut self,
         to: &Occupant,
@@ -588,8 +592,8 @@ impl Session {
         #[cfg(test)]
         let sql = manner.broken.break_sql(sql);
         if !sql.as_str().is_ascii() {
-            // The server reads the whole string in the encoding that is set when it comes, and in
-            // the wrong one the name of a schema may be that of another.
+            // The server parses the whole string in the encoding that is set when it arrives, and
+            // in the wrong one the name of a schema may become another.
             self.conn.execute(raw_sql("begin; rollback; reset client_encoding")).await?;
         }
         let rows = self.conn.fetch_all(raw_sql(sql)).await?;
@@ -632,7 +636,7 @@ impl Session {
         Upkeep { transaction_timeout }
     }
 
-    /// Drops statements that were prepared with SQL's `PREPARE`; sqlx does not know of them.
+    /// Drops statements that were prepared with SQL's `PREPARE`, which sqlx does not know.
     async fn deallocate(&mut self) -> Result<()> {
         let names = "select name from pg_catalog.pg_prepared_statement() where from_sql";
         let mut sql = Sql::default();
@@ -644,9 +648,9 @@ impl Session {
         self.conn.execute(raw_sql(sql.finish())).await.map(drop)
     }
 
-    /// Keeps the prepared statements if the new occupant can use them, drops them if not.
+    /// Keeps the prepared statements if the new occupant can use them, otherwise drops them.
     ///
-    /// `same` says that it is the one that they were prepared for.
+    /// `same` is `true` if they were prepared for this occupant.
     async fn sort_out_statements(
         &mut self,
         to: &Occupant,
@@ -659,7 +663,7 @@ impl Session {
         };
         let usable = match (self.statements, alike) {
             (Statements::None, _) => true,
-            // Settings decide how the text of a statement is read, and nobody reads it again.
+            // Settings decide how the text of a statement is parsed, and it is not parsed again.
             _ if self.handed_out && !same => false,
             (Statements::Of(Alike::Key(before)), Alike::Key(now)) => before == now,
             (Statements::Of(Alike::Unlike), Alike::Unlike) => same,
@@ -681,12 +685,12 @@ impl Session {
     }
 }
 
-/// Finds the row with a column of this name.
+/// Returns the row that has a column of this name.
 fn row_with<'r>(column: &str, rows: &'r [PgRow]) -> Option<&'r PgRow> {
     rows.iter().find(|row| row.try_column(column).is_ok())
 }
 
-/// Reads which schema has a name; there is no row when none has.
+/// Reads which schema has a name; there is no row if none has.
 fn schema_in(row: Option<&PgRow>) -> Result<Schema> {
     row.map_or(Ok(Schema::Missing), |row| Ok(schema_of(row.try_get("tenantry_pinned")?)))
 }
@@ -695,7 +699,7 @@ fn schema_of(oid: Option<Oid>) -> Schema {
     oid.map_or(Schema::Missing, |Oid(oid)| Schema::There(SchemaOid::new(oid)))
 }
 
-/// Notes what a look at the schemas has found.
+/// Records the result of an inspection of the schemas.
 fn note_look(of: &Occupant, rows: &[PgRow], took: Duration) -> Result<()> {
     let Some(row) = row_with("tenantry_alike", rows) else {
         return Err(lost("the answer to a look at the schemas was lost"));
@@ -703,7 +707,7 @@ fn note_look(of: &Occupant, rows: &[PgRow], took: Duration) -> Result<()> {
     let (key, own_types): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
     let (tables, unruly): (i64, bool) = (row.try_get(2)?, row.try_get(3)?);
     if let Some(schema) = row.try_get::<Option<String>, _>(4)? {
-        // The next bind looks again.
+        // The next bind inspects again.
         let role =
             of.binding.role.as_ref().map_or("the connection's role".into(), Ident::to_string);
         let attempted = format!(
@@ -719,8 +723,8 @@ fn note_look(of: &Occupant, rows: &[PgRow], took: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Finds out whether the server has `client_connection_check_interval`: from version 14 on, and only
-/// where its platform tells it that a client has gone.
+/// Checks whether the server supports `client_connection_check_interval`: from version 14 on, and
+/// only on platforms that report a disconnected client.
 async fn checks_clients(conn: &mut PgConnection) -> Result<bool> {
     if conn.server_version_num().is_none_or(|version| version < CONNECTION_CHECK_SINCE) {
         return Ok(false);
@@ -737,13 +741,13 @@ async fn accepts(conn: &mut PgConnection, sql: &'static str) -> Result<bool> {
     }
 }
 
-/// The error of a connection that cannot be used any more, for want of the answer that was expected.
+/// Returns the error of a connection that is unusable because the expected response is missing.
 pub(super) fn lost(what: &'static str) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::UnexpectedEof, what))
 }
 
-/// Corrects what sqlx says of a first answer that it does not understand, or that was cut off before
-/// its first byte: there was no server to speak with.
+/// Corrects sqlx's error for a first response that it does not understand, or that was cut off
+/// before its first byte: there was no server at the other end.
 fn no_server(error: sqlx::Error) -> sqlx::Error {
     match error {
         sqlx::Error::Protocol(words) => {
@@ -753,14 +757,14 @@ fn no_server(error: sqlx::Error) -> sqlx::Error {
     }
 }
 
-/// Says whether the connection can go on after this error.
+/// Returns `true` if the connection can be used after this error.
 pub(crate) fn leaves_session_usable(error: &sqlx::Error) -> bool {
     use sqlx::Error as E;
     match error {
         E::Database(error) => error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| {
             !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
         }),
-        // The library's own refusal: the session is bound to nobody, and good for others.
+        // The library's own refusal: the session is unbound and can be reused.
         E::Io(_) => own(error).is_some_and(|error| {
             matches!(
                 error.kind(),

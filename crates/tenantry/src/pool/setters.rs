@@ -1,4 +1,4 @@
-//! The setters of [`PoolOptions`], by value and named as its fields.
+//! The setters of [`PoolOptions`], by value and named after the fields.
 
 use std::time::Duration;
 

@@ -8,8 +8,9 @@ use crate::{
     tenant::TenantId,
 };
 
-/// The pool in numbers. The totals are those of one instant; the tenants are read a few hundred at a
-/// time, so that nobody waits for it, and a tenant pool that begins or ends meanwhile may be missing.
+/// A snapshot of the pool's counters. The totals are consistent; the tenants are read a few hundred
+/// at a time, so that requests do not wait, and a tenant pool that is created or evicted meanwhile
+/// may be missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -17,54 +18,55 @@ use crate::{
 pub struct PoolSnapshot {
     /// The budget.
     pub max: usize,
-    /// Connections that exist or are being opened or closed.
+    /// Number of connections, including those being opened or closed.
     pub total: usize,
-    /// Connections that nobody has.
+    /// Number of idle connections.
     pub idle: usize,
-    /// Connections that somebody has, or that are being cleaned after somebody had them.
+    /// Number of connections in use, or being cleaned up after use.
     pub leased: usize,
-    /// Those of them that tenants, the shared handle or upkeep have: all but the library's own.
+    /// Number of those leased to tenants, the shared handle or maintenance: all except the
+    /// library's own.
     pub leased_to_tenants: usize,
-    /// How many those can have at most: the budget without the reserve and the connection that listens
-    /// to the catalog. When they have that many, the next one waits.
+    /// Maximum of the above: the budget without the reserve and the connection that listens for
+    /// catalog changes. Beyond it, requests wait.
     pub places_for_tenants: usize,
-    /// Requests that wait for a connection.
+    /// Number of requests that wait for a connection.
     pub waiting: usize,
     /// How acquires have ended so far.
     pub acquires: Acquires,
-    /// How many tenant pools were forgotten so far, and why.
+    /// Number of evicted tenant pools so far, by reason.
     pub evictions: BTreeMap<EvictReason, u64>,
-    /// Whether connections are being opened.
+    /// The state of the circuit breaker.
     pub breaker: BreakerState,
-    /// Connections that tenants have been given so far.
+    /// Number of connections granted to tenants so far.
     pub granted_to_tenants: u64,
-    /// Tenant pools that are remembered.
+    /// Number of tenant pools.
     pub tenant_pools: usize,
-    /// Tenant pools that are remembered at most, those in use aside.
+    /// Maximum number of tenant pools, not counting those in use.
     pub max_tenant_pools: usize,
-    /// The part of the pool that is bound to the shared schema now; `None` before its first use.
+    /// The part of the pool that is currently bound to the shared schema; `None` before its first
+    /// use.
     pub shared: Option<SharedPoolSnapshot>,
-    /// The part of the pool that is bound to each tenant now, in no particular order.
+    /// The part of the pool that is currently bound to each tenant, in no particular order.
     pub tenants: Vec<TenantPoolSnapshot>,
 }
 
-/// How acquires have ended since the manager was built. Each is counted once, when it ends, those of
-/// the library itself included. One that is dropped before is not counted.
+/// How acquires have ended since the manager was built. Each is counted once, when it ends,
+/// including those of the library itself. One that is dropped before is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Acquires {
-    /// With a connection that was bound to the tenant already.
+    /// It got a connection that was already bound to the tenant.
     pub hit: u64,
-    /// With a connection that had to be bound anew.
+    /// It got a connection that had to be bound to the tenant.
     pub rebind: u64,
-    /// With a connection that was opened, or that nobody was bound to.
+    /// It got a new connection, or an unbound one.
     pub open: u64,
     /// The acquire timed out.
     pub timeout: u64,
-    /// The acquire was refused: the queue was full, no connection could be opened, or none is opened
-    /// at present.
+    /// The acquire was refused: the queue was full, the connect failed, or connects are suspended.
     pub refused: u64,
     /// The acquire failed otherwise: the handle is stale, the session could not be bound to the
     /// tenant, or the manager is closed.
@@ -83,13 +85,13 @@ pub struct TenantPoolSnapshot {
     /// Its schema.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
-    /// Connections bound to it.
+    /// Number of connections bound to it.
     pub total: usize,
-    /// Those of them that nobody has.
+    /// Number of those that are idle.
     pub idle: usize,
-    /// Requests of it that wait.
+    /// Number of its requests that wait.
     pub waiting: usize,
-    /// Connections that it has been given since the tenant pool began.
+    /// Number of connections granted to it since the tenant pool was created.
     pub acquires: u64,
 }
 
@@ -99,16 +101,16 @@ pub struct TenantPoolSnapshot {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SharedPoolSnapshot {
-    /// Connections bound to it.
+    /// Number of connections bound to it.
     pub total: usize,
-    /// Those of them that nobody has.
+    /// Number of those that are idle.
     pub idle: usize,
-    /// Requests for it that wait.
+    /// Number of requests that wait for it.
     pub waiting: usize,
 }
 
 impl TenantPoolSnapshot {
-    /// Returns nothing for an occupant that is no tenant.
+    /// Returns `None` for an occupant that is not a tenant.
     pub(super) fn new(occupant: &Occupant, counts: TenantCounts) -> Option<Self> {
         Some(Self {
             tenant: occupant.tenant()?.clone(),
@@ -121,12 +123,12 @@ impl TenantPoolSnapshot {
     }
 }
 
-/// Who has connections of the pool now.
+/// A holder of connections of the pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Holding {
-    /// Nobody when the tenant pool was evicted meanwhile.
+    /// `None` if the tenant pool was evicted meanwhile.
     pub(crate) occupant: Option<Arc<Occupant>>,
     pub(crate) connections: usize,
-    /// For how long it has had the one that it has had longest.
+    /// The longest time that it has held one of them.
     pub(crate) longest: Duration,
 }

@@ -1,9 +1,9 @@
-//! When connections to a server in recovery are replaced.
+//! Replacement of connections to a server in recovery.
 //!
 //! After a failover a name can lead to the former primary, or to another standby, for a while. A
-//! connection that was opened then fails every write for as long as it lives. But a standby may be
-//! all that a program wants, and its writes fail on every connection: there, looking for a primary
-//! has to become rare.
+//! connection that was opened then fails every write during its lifetime. But a program may want
+//! only a standby, and then its writes fail on every connection: in that case, the search for a
+//! primary must become rare.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)]
 /// Decides when connections to a server in recovery are replaced.
 #[derive(Debug)]
 pub(super) struct Standby {
-    /// Connections to a server in recovery that were opened before this are to be closed.
+    /// Connections to a server in recovery that were opened before this are closed.
     replaced: Option<Time>,
-    /// The next replacement is not before this.
+    /// The earliest time of the next replacement.
     next: Time,
     pause: Duration,
 }
@@ -27,8 +27,8 @@ impl Standby {
         Self { replaced: None, next: Duration::ZERO, pause: PAUSES[0] }
     }
 
-    /// Notes that a server in recovery has, or may have, refused a write. Returns when connections to
-    /// such servers were replaced last: those that were opened before are to be closed.
+    /// Records that a server in recovery has, or may have, refused a write. Returns the time of the
+    /// last replacement: connections to such servers that were opened earlier must be closed.
     pub(super) fn refused(&mut self, now: Time) -> Option<Time> {
         if now >= self.next {
             self.replaced = Some(now);
@@ -38,7 +38,7 @@ impl Standby {
         self.replaced
     }
 
-    /// Notes that a connection to a primary was opened.
+    /// Records that a connection to a primary was opened.
     pub(super) fn found_primary(&mut self) {
         self.pause = PAUSES[0];
     }

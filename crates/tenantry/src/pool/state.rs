@@ -1,4 +1,4 @@
-//! What the pool's lock protects: the scheduler, the idle sessions, and who is who.
+//! State protected by the pool's lock: the scheduler, the idle sessions, and the occupants.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -28,43 +28,43 @@ use crate::{
     tenant::TenantId,
 };
 
-/// How long no connection is opened while there are some that serve and no more can be had; doubled
-/// each time that there is still no room.
+/// How long no connection is opened when the server is out of slots but existing connections work;
+/// doubled each time that there is still no slot.
 const SHORTAGE: Duration = Duration::from_millis(200);
 
-/// The longest time until it is tried again.
+/// The longest such pause.
 const LONGEST_SHORTAGE: Duration = Duration::from_secs(2);
 
-/// How long an answer of the server shows that it is there.
+/// How long an answer proves that the server is up.
 const RECENTLY: Duration = Duration::from_secs(1);
 
 pub(super) struct State {
     pub(super) scheduler: Scheduler<Waiter>,
-    /// The sessions that are idle, by their connection.
+    /// The idle sessions, by connection.
     sessions: Vec<Option<Session>>,
-    /// Who has which connection in hand, as its session notes it.
+    /// The holder of each connection, as its session records it.
     held: Vec<Held>,
     pools: HashMap<OccupantId, Pool>,
     names: Names,
-    /// How many pools are there only for the leases and waiters that they still have.
+    /// Number of pools that only remain for their leases and waiters.
     leaving: usize,
     evictions: BTreeMap<EvictReason, u64>,
-    /// Why the last connection could not be opened.
+    /// Error of the last failed connect.
     open_error: Option<Arc<sqlx::Error>>,
     breaker: Breaker,
-    /// The connection that is opened to see whether the server is there.
+    /// The connection that probes whether the server is up.
     probing: Option<ConnId>,
-    /// The connection that is opened for another one to be compared with.
+    /// The connection that is opened as a partner for a comparison.
     partner: Option<ConnId>,
-    /// Why nothing is to be served any more, if so.
+    /// Reason why nothing is served any more, if so.
     condemned: Option<Condemned>,
-    /// How long after the last failure a server without room for more is asked again.
+    /// How long after the last failure a server without free slots is tried again.
     shortage: Duration,
-    /// What is to be done outside the lock.
+    /// Work to be done outside the lock.
     orders: Vec<Order>,
-    /// What is to be told.
+    /// Events to be emitted.
     events: Vec<Event>,
-    /// What is to be told after what the scheduler has decided: a tenant pool that takes the place of
+    /// Events to be emitted after those of the scheduler's decisions: a tenant pool that replaces
     /// another begins when that one has ended.
     later_events: Vec<Event>,
     /// When the server last answered.
@@ -74,20 +74,20 @@ pub(super) struct State {
 struct Pool {
     key: TenantKey,
     occupant: Arc<Occupant>,
-    /// Whether it was evicted, and is there for the leases and waiters that it still has.
+    /// `true` if it was evicted and only remains for its leases and waiters.
     leaving: bool,
 }
 
-/// How to reach somebody who waits.
+/// Handle to a waiting request.
 pub(super) struct Waiter {
     pub(super) occupant: Arc<Occupant>,
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
-/// What somebody who waits is told.
+/// The answer to a waiting request.
 pub(super) type Answer = Result<Lease, Error>;
 
-/// What an acquire comes to at once.
+/// The immediate result of an acquire.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is on the stack of one acquire, and a box would cost more"
@@ -100,7 +100,7 @@ pub(super) enum Asked {
     Closed,
 }
 
-/// An idle connection that was taken for somebody.
+/// An idle connection that was taken for a request.
 pub(super) struct IdleFound {
     pub(super) conn: ConnId,
     pub(super) how: How,
@@ -108,16 +108,16 @@ pub(super) struct IdleFound {
     pub(super) occupant: Arc<Occupant>,
 }
 
-/// Why nothing is served any more.
+/// Reason why nothing is served any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condemned {
-    /// Tenants cannot be kept apart behind a pooler in transaction mode.
+    /// Tenants cannot be isolated behind a pooler in transaction mode.
     Pooler,
     /// The runtime that the connections belong to has ended.
     Homeless,
 }
 
-/// Something to be done outside the lock.
+/// Work to be done outside the lock.
 pub(super) enum Order {
     Hand {
         waiter: Waiter,
@@ -130,7 +130,7 @@ pub(super) enum Order {
         error: Error,
     },
     Open(ConnId, Opener),
-    /// Look after this time whether connections can be opened again.
+    /// Check after this time whether connections can be opened again.
     ReviewSupply(Duration),
     Close {
         conn: ConnId,
@@ -165,7 +165,7 @@ impl State {
 
     pub(super) fn ask(&mut self, now: Time, occupant: &Arc<Occupant>) -> Asked {
         if self.scheduler.is_closed() {
-            // No tenant pool begins after the last one has ended.
+            // No tenant pool is created after the last one has ended.
             return Asked::Closed;
         }
         let (key, occupant) = self.pool_of(now, occupant);
@@ -200,7 +200,7 @@ impl State {
         Some(IdleFound { conn, how, session: self.take_session(conn), occupant })
     }
 
-    /// Finds or begins the pool of an occupant, and returns the occupant as the pool knows it.
+    /// Finds or creates the pool of an occupant, and returns the occupant as known to the pool.
     fn pool_of(&mut self, now: Time, occupant: &Arc<Occupant>) -> (TenantKey, Arc<Occupant>) {
         if let Some(Pool { key, occupant: known, leaving: false }) = self.pools.get(&occupant.id) {
             let key = *key;
@@ -210,7 +210,7 @@ impl State {
             self.scheduler.evict(now, key, EvictReason::Changed);
             self.settle(now);
         }
-        // What is still in use of the former pool counts against the cap of this one.
+        // Connections of the former pool that are still in use count against this one's cap.
         let key = match self.pools.get(&occupant.id) {
             Some(before) => {
                 self.leaving -= usize::from(before.leaving);
@@ -231,7 +231,7 @@ impl State {
         (key, Arc::clone(occupant))
     }
 
-    /// Keeps to other limits from now on.
+    /// Applies other limits.
     pub(super) fn resize(&mut self, now: Time, limits: Limits) {
         let places = self.sessions.len().max(limits.budget);
         self.sessions.resize_with(places, || None);
@@ -239,7 +239,7 @@ impl State {
         self.scheduler.resize(now, limits);
     }
 
-    /// Forgets the tenant pool of an occupant. Returns whether there was one.
+    /// Evicts the tenant pool of an occupant. Returns `true` if there was one.
     pub(super) fn evict(&mut self, now: Time, id: &OccupantId, reason: EvictReason) -> bool {
         let key = self.pools.get(id).filter(|pool| !pool.leaving).map(|pool| pool.key);
         if let Some(key) = key {
@@ -277,14 +277,14 @@ impl State {
         if probe && self.scheduler.supply() == Supply::Short {
             self.shortage = SHORTAGE;
             match self.scheduler.is_short() {
-                // There was room for one; whoever else waits is not to ask for all of it at once.
+                // There was a slot for one; the other waiters must not all try at once.
                 true => self.orders.push(Order::ReviewSupply(Duration::ZERO)),
                 false => self.set_supply(now, Supply::Normal),
             }
         }
     }
 
-    /// Notes that a connection could not be opened, and why, unless nobody knows.
+    /// Records that a connect failed, and the error if it is known.
     pub(super) fn open_failed(&mut self, now: Time, conn: ConnId, error: Option<sqlx::Error>) {
         if self.partner.take_if(|partner| *partner == conn).is_some() {
             return self.scheduler.open_given_up(now, conn);
@@ -294,7 +294,7 @@ impl State {
         let class = error.as_ref().map(class_of);
         self.open_error = error.map(Arc::new);
         if self.is_served(now, class) {
-            // The server is there, and so are some of our connections to it: they come back.
+            // The server is up, and so are some of our connections to it, which will be returned.
             self.breaker.succeeded(now).then(|| self.tell_of_breaker(now));
             self.run_short(now, opener);
         } else if let Some(class) = class
@@ -309,12 +309,11 @@ impl State {
         self.scheduler.open_failed(now, conn);
     }
 
-    /// Has no connection opened for a while, because there is no room for more; then one, to see whether
-    /// there is.
+    /// Suspends connects for a while, because the server is out of slots; then tries one.
     fn run_short(&mut self, now: Time, opener: Opener) {
         self.shortage = match (opener, self.scheduler.supply()) {
             (Opener::Probe, _) => (self.shortage * 2).min(LONGEST_SHORTAGE),
-            // It will be seen already.
+            // A retry is already scheduled.
             (_, Supply::Short) => return,
             _ => SHORTAGE,
         };
@@ -322,10 +321,10 @@ impl State {
         self.orders.push(Order::ReviewSupply(self.shortage));
     }
 
-    /// Has a connection opened for another one to be compared with, unless one is on its way already.
-    /// Returns whether there will be one.
+    /// Opens a connection as a partner for a comparison, unless one is already being opened.
+    /// Returns `true` if there will be one.
     pub(super) fn open_partner(&mut self) -> bool {
-        // The one that asks counts as being opened itself.
+        // The caller itself counts as being opened.
         if self.scheduler.counts().opening > 1 {
             return true;
         }
@@ -333,7 +332,7 @@ impl State {
         self.partner.is_some()
     }
 
-    /// Refuses whoever waits, and has no connection opened any more.
+    /// Refuses all waiters, and opens no further connection.
     pub(super) fn condemn(&mut self, now: Time, why: Condemned) {
         self.condemned.get_or_insert(why);
         self.scheduler.set_supply(now, Supply::Cut);
@@ -345,8 +344,8 @@ impl State {
         }
     }
 
-    /// Says whether requests can be served although a connection could not be opened: the server has
-    /// said that it has no room for more, or has answered on another one just now.
+    /// Returns `true` if requests can be served although a connect failed: the server has reported
+    /// that it is out of slots, or has just answered on another connection.
     fn is_served(&self, now: Time, class: Option<ErrorClass>) -> bool {
         let answered = self.answered_at.is_some_and(|at| now.saturating_sub(at) < RECENTLY);
         let full = class == Some(ErrorClass::TooManyConnections);
@@ -357,7 +356,7 @@ impl State {
         self.answered_at.is_some()
     }
 
-    /// Notes that the server has answered, and when.
+    /// Records that the server has answered, and when.
     fn note_success(&mut self, now: Time, at: Time) {
         self.answered_at = self.answered_at.max(Some(at));
         if self.breaker.succeeded(at) {
@@ -366,7 +365,7 @@ impl State {
         }
     }
 
-    /// Opens connections again after a shortage, or one to see whether the server is there.
+    /// Resumes connects after a shortage, or opens a connection that probes the server.
     pub(super) fn review_supply(&mut self, now: Time) {
         let short = self.scheduler.supply() == Supply::Short;
         if short && !self.scheduler.is_short() {
@@ -377,14 +376,14 @@ impl State {
         }
         self.probing = self.scheduler.open_probe();
         if short {
-            // Where every place is taken, there is one again when it is free.
+            // If every place is taken, this runs again when one is free.
             if self.probing.is_none() {
                 self.set_supply(now, Supply::Normal);
             }
         } else if self.probing.is_some() {
             self.tell_of_breaker(now);
         } else if !self.scheduler.is_closed() {
-            // Every place is taken by a connection that has not come back yet.
+            // Every place is taken by a connection that has not been returned yet.
             let pause = self.breaker.postpone_probe(now);
             self.orders.push(Order::ReviewSupply(pause));
         }
@@ -402,15 +401,15 @@ impl State {
         self.later_events.push(event);
     }
 
-    /// Hands over what is to be told, so that it is in the order in which it has happened. Returns
-    /// whether there was anything.
+    /// Hands over the pending events, in the order in which they happened. Returns `true` if there
+    /// were any.
     pub(super) fn queue_events(&mut self, observer: &Observer) -> bool {
         let any = !self.events.is_empty();
         self.events.drain(..).for_each(|event| observer.queue(event));
         any
     }
 
-    /// Turns the scheduler's actions into orders: takes sessions out, forgets names.
+    /// Turns the scheduler's actions into orders: takes sessions out, removes names.
     pub(super) fn orders(&mut self, now: Time) -> Vec<Order> {
         self.settle(now);
         self.events.append(&mut self.later_events);
@@ -489,7 +488,7 @@ impl State {
         };
         let error = match (why, &self.open_error) {
             (Refusal::OpenFailed | Refusal::Cut, Some(source)) => match own(source) {
-                // Nothing is wrong with the server: somebody has to change something.
+                // The server is fine: the configuration has to be changed.
                 Some(own) if own.kind() == ErrorKind::Config => own.again(),
                 _ => error.with_source(Arc::clone(source)),
             },
@@ -498,7 +497,7 @@ impl State {
         occupant.name(error)
     }
 
-    /// Says whether a connection is bound to the occupant now.
+    /// Returns `true` if a connection is currently bound to the occupant.
     pub(super) fn is_warm(&self, id: &OccupantId) -> bool {
         self.pools.get(id).filter(|pool| !pool.leaving).is_some_and(|pool| {
             let counts = self.scheduler.tenant_counts(pool.key);
@@ -506,8 +505,8 @@ impl State {
         })
     }
 
-    /// Takes idle connections out, as leases of whom they are bound to. One that is bound to nobody any
-    /// more is closed, and one whose tenant may have no more leases now stays.
+    /// Takes idle connections out, as leases of the occupants they are bound to. An unbound one is
+    /// closed; one whose tenant is at its cap stays.
     pub(super) fn take_idle(
         &mut self,
         now: Time,
@@ -530,14 +529,14 @@ impl State {
         taken
     }
 
-    /// Has every handle refused that uses the pool of an occupant.
+    /// Invalidates every handle that uses the pool of an occupant.
     pub(super) fn retire(&self, id: &OccupantId) {
         if let Some(pool) = self.pools.get(id) {
             pool.occupant.retire();
         }
     }
 
-    /// Has the sessions of an occupant drop their prepared statements before their next use.
+    /// Makes the sessions of an occupant drop their prepared statements before their next use.
     pub(super) fn note_change(&self, id: &OccupantId) {
         if let Some(pool) = self.pools.get(id) {
             pool.occupant.note_change();
@@ -551,13 +550,13 @@ impl State {
         TenantPoolSnapshot::new(&pool.occupant, self.scheduler.tenant_counts(pool.key))
     }
 
-    /// Begins to list the tenant pools that there are now.
+    /// Starts listing the current tenant pools.
     pub(super) fn first_page(&self) -> Page {
         self.names.first_page()
     }
 
     /// Lists a page of the tenant pools, and those of the library; returns the next page. It copies
-    /// nothing but pointers and numbers.
+    /// only pointers and numbers.
     pub(super) fn list(
         &self,
         page: Page,
@@ -569,7 +568,7 @@ impl State {
         })
     }
 
-    /// Says who has the connections that an occupant waits for.
+    /// Describes who holds the connections that an occupant waits for.
     pub(super) fn occupancy(&self, of: &Occupant) -> String {
         let counts = self.scheduler.counts();
         let (leased, places) = (counts.leased_to_tenants, self.scheduler.places_for_tenants());
@@ -594,7 +593,7 @@ impl State {
         text
     }
 
-    /// Returns the connection that a task has in hand: whose it is, and since when. The one for longest.
+    /// Returns the connection that a task has held longest: its owner, and since when.
     pub(super) fn held_by(&self, holder: Holder) -> Option<(Option<Arc<Occupant>>, Time)> {
         let places = self.held.iter().enumerate().filter(|(_, held)| held.is_by(holder));
         let leases = places.filter_map(|(place, _)| self.scheduler.lease_at(place));
@@ -602,8 +601,8 @@ impl State {
         Some((self.names.get(key).cloned(), since))
     }
 
-    /// Says whether the library waits because others have every connection that can be had: every
-    /// place is leased, or the server has no room for more connections than there are.
+    /// Returns `true` if the library waits because other occupants use every available connection:
+    /// every place is leased, or the server is out of slots.
     pub(super) fn is_used_up(&self) -> bool {
         let leased = self.scheduler.counts().leased;
         let no_room = self
@@ -614,7 +613,7 @@ impl State {
         closed && (leased >= self.sessions.len() || no_room)
     }
 
-    /// Returns who has the connections that tenants can have, where these are all in use and somebody
+    /// Returns the holders of the connections available to tenants, if all are in use and a request
     /// waits.
     pub(super) fn saturation(&self, now: Time) -> Option<Vec<Holding>> {
         if !self.scheduler.is_saturated() {
@@ -633,7 +632,7 @@ impl State {
         Some(holdings.into_values().collect())
     }
 
-    /// Returns the pool in numbers, without the tenants.
+    /// Returns the pool's counters, without the tenants.
     pub(super) fn totals(
         &self,
         max: usize,

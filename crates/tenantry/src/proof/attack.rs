@@ -1,4 +1,4 @@
-//! The list of attacks, in words.
+//! The list of attacks, with descriptions.
 
 use futures_util::future::BoxFuture;
 
@@ -24,9 +24,9 @@ pub(super) struct Attack {
 /// How an attack is run.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum How {
-    /// Leaves things behind on the session that all tenants share.
+    /// Leaves state behind on the session that all tenants share.
     Plant(&'static [Plant]),
-    /// With one session, which all tenants share.
+    /// Uses one session, which all tenants share.
     OneSession(Run),
     /// With several sessions.
     Sessions(Run),

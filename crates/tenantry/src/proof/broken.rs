@@ -1,4 +1,4 @@
-//! Each attack finds the leak when the part of bind or reset that stops it is left out.
+//! Each attack detects the leak if the part of bind or reset that prevents it is left out.
 
 use tenantry_devdb::DevDatabase;
 
@@ -16,7 +16,7 @@ const fn sent_instead(replaced: Replaced) -> Broken {
 
 const INTACT: Broken = sent_instead(&[]);
 
-/// Attacks, and what is left out that stops them.
+/// Attacks, each with the omitted part that would prevent them.
 const CASES: &[(&[&str], Broken)] = &[
     (
         &["searchPath"],

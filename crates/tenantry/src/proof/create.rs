@@ -6,8 +6,8 @@ use super::mark::{Mark, note};
 use super::scratch::{SHARED, TENANTS};
 use crate::{error::Error, pool::Lease, sql::Sql, tenant::Ident};
 
-/// Creates every scratch schema, and gives the manager's role the rights to use it where upkeep is somebody
-/// else.
+/// Creates every scratch schema, and grants the manager's role the privileges to use it if the maintenance role is a
+/// different one.
 pub(super) async fn create_all(
     lease: &mut Lease,
     mark: &Mark,
@@ -19,7 +19,7 @@ pub(super) async fn create_all(
     Ok(())
 }
 
-/// Creates one scratch schema, whose row says `owner`.
+/// Creates one scratch schema, whose row contains `owner`.
 pub(super) async fn create(
     lease: &mut Lease,
     mark: &Mark,
@@ -40,8 +40,8 @@ pub(super) async fn now(lease: &mut Lease) -> Result<i64, Error> {
     Ok(row.try_get(0)?)
 }
 
-/// All objects of a schema, made as a whole or not at all: one string is one transaction. Tables of one name
-/// differ between the tenants.
+/// All objects of a schema, created atomically: one string is one transaction. Tables of the same name differ between
+/// the tenants.
 fn create_sql(schema: &Ident, id: &str, owner: &str, now: i64, manager: Option<&Ident>) -> SqlStr {
     let of = |sql: &mut Sql, text, name| {
         sql.text(text).ident(schema).text(name);

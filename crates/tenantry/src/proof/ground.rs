@@ -1,4 +1,4 @@
-//! Where attacks are run: the scratch tenants, over a pool of one or of several connections.
+//! The environment of the attacks: the scratch tenants, over a pool of one or of several connections.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     tenant::{TenantId, TenantRecord},
 };
 
-/// What attacks have in common.
+/// The common context of all attacks.
 #[derive(Debug)]
 pub(super) struct Ground<'a> {
     pub(super) fleet: Fleet,
@@ -29,14 +29,14 @@ pub(super) struct Ground<'a> {
     pub(super) pids: &'a Mutex<BTreeSet<i32>>,
     pub(super) acme: TenantDb,
     pub(super) globex: TenantDb,
-    /// What has reached another tenant, whatever becomes of the attack afterwards.
+    /// Leaks to another tenant, regardless of how the attack ends.
     leaks: Mutex<Vec<String>>,
 }
 
-/// What an attack that was run to its end has come to.
+/// The result of a completed attack.
 #[derive(Debug)]
 pub(super) struct Finding {
-    /// What was seen where nothing has reached another tenant.
+    /// The observation if nothing has leaked to another tenant.
     pub(super) seen: String,
     pub(super) rounds: u64,
 }
@@ -46,7 +46,7 @@ pub(super) type Pids = Arc<Mutex<BTreeSet<i32>>>;
 
 pub(super) type Attacked = Result<Finding, Stop>;
 
-/// Why an attack could not be run to its end.
+/// Why an attack could not be completed.
 #[derive(Debug)]
 pub(super) struct Stop(pub(super) String);
 
@@ -109,7 +109,7 @@ impl<'a> Ground<'a> {
         Look::take(On::Lease(lease), more, self.pids).await
     }
 
-    /// Notes what has reached another tenant.
+    /// Records a leak to another tenant.
     pub(super) fn leak(&self, what: impl Into<String>) {
         self.leak_all([what.into()]);
     }
@@ -122,12 +122,12 @@ impl<'a> Ground<'a> {
         std::mem::take(&mut self.leaks.lock())
     }
 
-    /// Returns a sequence of random numbers that the seed decides, another one for each purpose.
+    /// Returns random numbers that depend only on the seed and the purpose.
     pub(super) fn random(&self, purpose: u64) -> fastrand::Rng {
         fastrand::Rng::with_seed(self.seed.wrapping_add(purpose << 32))
     }
 
-    /// Notes who has answered.
+    /// Records which server process responded.
     pub(super) fn met(&self, pid: Option<i32>) {
         self.pids.lock().extend(pid);
     }
@@ -135,13 +135,12 @@ impl<'a> Ground<'a> {
 
 fn handle(fleet: &Fleet, mark: &Mark, id: &str) -> Result<TenantDb, Error> {
     let db = fleet.in_the_making(&TenantRecord::new(TenantId::parse(id)?), &mark.name(id)?)?;
-    // Attacks have several connections at once.
+    // Attacks hold several connections at once.
     db.occupant().let_nest();
     Ok(db)
 }
 
-/// Returns what an error says about the session, or stops where the error is one of the connection and says
-/// nothing about it.
+/// Returns the code of an error that concerns the session, or stops if it is a connection error, which does not.
 pub(super) fn code_of(error: sqlx::Error) -> Result<String, Stop> {
     use ErrorClass as C;
     if let Some(own) = own(&error).filter(|own| !own.is_transient()) {

@@ -1,4 +1,4 @@
-//! Finds and removes scratch schemas and roles, this proof's and those of proofs that were cut off.
+//! Finds and removes scratch schemas and roles of this proof and of interrupted proofs.
 
 use sqlx::{PgConnection, Row, raw_sql};
 
@@ -17,11 +17,10 @@ pub(super) struct Found {
     pub(super) roles: Vec<Ident>,
 }
 
-/// Removes what proofs have left behind that ended more than an hour ago without removing it, such as by a
-/// SIGKILL. Returns the names.
+/// Removes leftovers of proofs that ended more than an hour ago without cleaning up, for example after a SIGKILL.
+/// Returns the names.
 ///
-/// A schema that somebody has put something into stays: it is removed object by object, and never with what
-/// depends on it.
+/// A schema that contains other objects stays: it is removed object by object, and never with dependent objects.
 pub(super) async fn remove_leftovers(lease: &mut Lease) -> Result<Vec<String>, Error> {
     let found = list(lease, is_left_behind).await?;
     let mut removed = Vec::new();
@@ -41,8 +40,8 @@ fn note(name: &Ident, outcome: Result<(), Error>, removed: &mut Vec<String>) {
     }
 }
 
-/// Lists scratch schemas and roles whose name, comment and the time now satisfy a condition, as far as this
-/// login may remove them.
+/// Lists scratch schemas and roles whose name, comment and the current time satisfy a condition, as far as this login
+/// role can remove them.
 pub(super) async fn list(
     conn: &mut PgConnection,
     condition: impl Fn(&str, Option<&str>, i64) -> bool,
@@ -74,7 +73,7 @@ pub(super) async fn list(
     Ok(found)
 }
 
-/// Removes a scratch schema: what was made in it, and then the schema, if that was all.
+/// Removes a scratch schema: the objects that were created in it, and then the schema, if it is empty.
 pub(super) async fn remove(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
     let mut sql = Sql::new("set lock_timeout to '5s'");
     for (text, name) in [

@@ -1,4 +1,4 @@
-//! What a tenant finds on its session.
+//! The state that a tenant finds on its session.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ impl On<'_> {
         }
     }
 
-    /// Runs a statement that is prepared and kept, as applications do.
+    /// Runs a statement that is prepared and cached, as applications do.
     async fn ask_prepared(&mut self, sql: &'static str) -> sqlx::Result<Vec<PgRow>> {
         match self {
             Self::Handle(db) => sqlx::query(sql).fetch_all(*db).await,
@@ -40,12 +40,12 @@ impl On<'_> {
     }
 }
 
-/// Everything that a tenant finds on its session, as text.
+/// The complete state that a tenant finds on its session, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Look(Vec<(String, String)>);
 
 impl Look {
-    /// Looks around, and asks one thing more. Errors of the database are part of what is found.
+    /// Reads the state of the session, and runs one more query. Errors of the database are part of the result.
     pub(super) async fn take(
         mut on: On<'_>,
         more: &'static str,
@@ -77,7 +77,7 @@ impl Look {
         Ok(Self(found))
     }
 
-    /// Says what is not as it was before.
+    /// Returns what has changed since an earlier look.
     pub(super) fn differences(&self, before: &Self) -> Vec<String> {
         let before_of = |name: &String| before.0.iter().find(|(of, _)| of == name);
         let differing = self.0.iter().filter_map(|(name, now)| match before_of(name) {
@@ -109,9 +109,9 @@ pub(super) fn text_of(rows: sqlx::Result<Vec<PgRow>>) -> Result<String, Stop> {
     Ok(texts.join(", "))
 }
 
-/// One row about the session, with nothing that the tenant can replace.
+/// One row about the session, from sources that the tenant cannot replace.
 ///
-/// The locks by which the pool pins schemas are its own matter and left out.
+/// The locks with which the pool pins schemas are internal to it and omitted.
 fn session_sql() -> SqlStr {
     let mut sql = Sql::new(
         "select pg_catalog.pg_backend_pid()::pg_catalog.text as pid, \

@@ -1,25 +1,25 @@
-//! How scratch schemas and roles are told from everything else.
+//! Marks that identify scratch schemas and roles.
 
 use crate::{
     error::{Error, ErrorKind},
     tenant::{Ident, SCRATCH},
 };
 
-/// What the names of one proof's scratch schemas and roles begin with: nobody can guess it.
+/// The unguessable prefix of the names of one proof's scratch schemas and roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark(String);
 
 /// Hexadecimal digits of a mark.
 const DIGITS: usize = 16;
 
-/// How the comment on a scratch schema or role begins; the seconds since 1970 follow.
+/// The start of the comment on a scratch schema or role; the seconds since 1970 follow.
 const NOTE: &str = "scratch of a tenantry proof of isolation, created at ";
 
-/// How old scratch schemas and roles must be to be taken for leftovers, in seconds. No proof takes this long.
+/// The minimum age of scratch schemas and roles to count as leftovers, in seconds. No proof takes this long.
 const ABANDONED: i64 = 60 * 60;
 
 impl Mark {
-    /// Draws one.
+    /// Generates a random mark.
     pub(super) fn draw() -> Result<Self, Error> {
         let drawn = getrandom::u64().map_err(|error| {
             Error::new(ErrorKind::Unavailable, "drawing a random name").with_source(error)
@@ -38,18 +38,18 @@ impl Mark {
         &self.0
     }
 
-    /// Returns `true` if the name is one of this proof.
+    /// Returns `true` if the name belongs to this proof.
     pub(super) fn is_of(&self, name: &str) -> bool {
         name.starts_with(&self.0)
     }
 }
 
-/// Returns the comment on what is made at this time, in seconds since 1970.
+/// Returns the comment on an object created at this time, in seconds since 1970.
 pub(super) fn note(seconds: i64) -> String {
     format!("{NOTE}{seconds}")
 }
 
-/// Returns `true` if a name and its comment are those of something that a proof has made and left behind.
+/// Returns `true` if a name and its comment are those of a leftover of a proof.
 pub(super) fn is_left_behind(name: &str, note: Option<&str>, now: i64) -> bool {
     let marked = name.strip_prefix(SCRATCH).is_some_and(|rest| {
         let digits = rest.bytes().take_while(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

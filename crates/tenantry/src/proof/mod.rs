@@ -1,15 +1,15 @@
-//! The proof of isolation: attacks on the pool, through the connection that is configured.
+//! The isolation proof: attacks on the pool, through the configured connection.
 //!
 //! [`TenantManager::prove_isolation`](crate::TenantManager::prove_isolation) creates scratch schemas, lets one
-//! scratch tenant leave behind on its session whatever PostgreSQL lets it, and looks whether another tenant finds
-//! any of it. No schema of the application is touched. The attacks run on connections of the same pool code, with
-//! the same bind and reset that serve tenants, and count in the budget.
+//! scratch tenant leave behind on its session whatever PostgreSQL allows, and checks whether another tenant finds any
+//! of it. It does not touch any schema of the application. The attacks run on connections of the same pool code, with
+//! the same bind and reset that serve tenants, and count towards the budget.
 //!
-//! The result is evidence: each attack says what was done, what was expected and what was observed. An attack that
-//! could not be run never counts as held.
+//! The result is evidence: each attack reports what was done, expected and observed. An attack that could not run
+//! never counts as held.
 //!
-//! Behind a pooler in transaction mode the manager serves nothing. The attacks run there all the same, because they
-//! reach scratch schemas alone, and must find the leak: that shows that they can.
+//! Behind a pooler in transaction mode, the manager does not serve tenants. The attacks run there nevertheless,
+//! because they only reach scratch schemas, and must find the leak: this shows that they are able to.
 
 mod attack;
 mod attacks;

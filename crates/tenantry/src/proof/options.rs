@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::attack::attack_names;
 use crate::error::{Error, ErrorKind};
 
-/// Options for a proof of isolation.
+/// Options for an isolation proof.
 ///
 /// # Examples
 ///
@@ -21,15 +21,15 @@ use crate::error::{Error, ErrorKind};
 pub struct ProofOptions {
     /// How often attacks that depend on timing or order are repeated. Default: 100.
     ///
-    /// Attacks that leave something behind on a session run once for each hundred, and at least once.
+    /// Attacks that leave state behind on a session run once per hundred rounds, and at least once.
     pub rounds: u32,
-    /// Seed of the random choices: which tenant, which order, when to cancel. Default: `None`, a new one each
-    /// time. The report names the one that was used.
+    /// Seed of the random choices: which tenant, which order, when to cancel. Default: `None`, a new seed each time.
+    /// The report contains the seed.
     pub seed: Option<u64>,
-    /// How long all attacks together can take. Default: 30 s. Attacks that are not reached are reported as not
-    /// run. Removing the scratch schemas comes on top.
+    /// Time limit for all attacks together. Default: 30 s. Attacks that are not reached are reported as not run. The
+    /// removal of the scratch schemas takes additional time.
     pub time_limit: Duration,
-    /// The [names](attack_names) of the attacks to run. Default: empty, all of them. The others are reported as
+    /// The [names](attack_names) of the attacks to run. Default: empty, which runs all. The others are reported as
     /// not run.
     pub only: Vec<String>,
 }
@@ -92,7 +92,7 @@ impl ProofOptions {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
-    /// Returns how often something is left behind on a session in each way.
+    /// Returns how often state is left behind on a session in each way.
     pub(super) fn plantings(&self) -> u32 {
         (self.rounds / 100).max(1)
     }

@@ -1,4 +1,4 @@
-//! Results of a proof of isolation.
+//! Results of an isolation proof.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,24 +6,23 @@ use serde::Serialize;
 
 use crate::{event::serialize_millis, pool::Pooling};
 
-/// Result of a proof of isolation, with every attack in it.
+/// Result of an isolation proof, with every attack.
 ///
-/// As text it is the evidence for people: what was attacked, how, and what was observed. It holds no password and
-/// no URL.
+/// `Display` writes the evidence: what was attacked, how, and what was observed. It contains no password and no URL.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says whether tenants are kept apart"]
 pub struct IsolationProof {
-    /// Whether every attack was run and held. `false` with [`leaked`](Self::leaked) zero says that some attacks
-    /// were not run.
+    /// Whether every attack was run and held. `false` with [`leaked`](Self::leaked) zero means that some attacks were
+    /// not run.
     pub isolated: bool,
     /// Attacks in which nothing reached the other tenant.
     pub held: usize,
     /// Attacks in which something did.
     pub leaked: usize,
-    /// Attacks that could not be run, or were left out.
+    /// Attacks that could not run, or were skipped.
     pub not_run: usize,
     /// Every attack, in a fixed order.
     pub attacks: Vec<AttackResult>,
@@ -31,21 +30,21 @@ pub struct IsolationProof {
     pub versions: ProofVersions,
     /// Where the attacks were run.
     pub server: ProofServer,
-    /// What stands between the manager and its server.
+    /// The pooling between the manager and its server.
     pub pooling: Pooling,
-    /// How the names of the scratch schemas and roles began.
+    /// The prefix of the scratch schemas and roles.
     pub scratch: String,
-    /// Whether all of them are removed again.
+    /// Whether all of them were removed.
     pub scratch_removed: bool,
-    /// Scratch schemas and roles of earlier proofs that were cut off, removed on this occasion.
+    /// Scratch schemas and roles of earlier, interrupted proofs that were removed as well.
     pub leftovers_removed: Vec<String>,
     /// The seed of the random choices.
     pub seed: u64,
-    /// When it was begun.
+    /// When it was started.
     #[serde(serialize_with = "crate::timestamp::serialize")]
     #[cfg_attr(feature = "schemars", schemars(with = "String"))]
     pub started_at: SystemTime,
-    /// How long it took, with making and removing the scratch schemas.
+    /// How long it took, including the creation and removal of the scratch schemas.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
@@ -59,18 +58,18 @@ pub struct IsolationProof {
 pub struct AttackResult {
     /// Its name, for [`ProofOptions::only`](super::ProofOptions::only) and for programs.
     pub name: &'static str,
-    /// Its name for people.
+    /// Its human-readable name.
     pub title: &'static str,
     /// What is done.
     pub what: &'static str,
-    /// What has to come of it.
+    /// The expected result.
     pub expected: &'static str,
-    /// What came of it. It may hold the database's own words about scratch schemas.
+    /// The observed result. It can contain messages of the database about scratch schemas.
     pub observed: String,
     /// The verdict.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// How often it was tried.
+    /// The number of rounds.
     pub rounds: u64,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
@@ -88,7 +87,7 @@ pub enum Outcome {
     Held,
     /// Something of one tenant reached another.
     Leaked,
-    /// It was not run to its end.
+    /// It was not completed.
     NotRun {
         /// The reason.
         why: String,
@@ -96,7 +95,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Returns it in camel case, as JSON names it.
+    /// Returns the camel-case name that JSON uses.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -115,7 +114,7 @@ impl Outcome {
 pub struct ProofVersions {
     /// The version of this crate.
     pub tenantry: &'static str,
-    /// The version of the server, as it says itself.
+    /// The version of the server, as it reports it.
     pub postgresql: String,
 }
 
@@ -125,7 +124,7 @@ pub struct ProofVersions {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ProofServer {
-    /// The host, or the folder of a socket, that the manager connects to: of a pooler, where there is one.
+    /// The host, or the folder of a socket, that the manager connects to: the pooler's, if there is one.
     pub host: String,
     /// The port there.
     pub port: u16,
@@ -133,7 +132,7 @@ pub struct ProofServer {
     pub database: String,
     /// The user that the manager logs in as.
     pub user: String,
-    /// The server processes that have answered.
+    /// The server processes that responded.
     pub backend_pids: Vec<i32>,
 }
 

@@ -21,14 +21,14 @@ use crate::{
     pool::{Pooling, after},
 };
 
-/// How many leaks of one attack are told in words.
+/// The maximum number of leaks per attack that are described.
 const TOLD: usize = 5;
 
 /// Why the attacks on one session are not run behind a pooler that shares sessions.
 const SHARED: &str = "the pooler in between shares server sessions, and what the attack leaves behind could reach its \
     other clients";
 
-/// What is learnt on the way.
+/// Facts learned along the way.
 #[derive(Debug, Default)]
 struct Learnt {
     postgresql: String,
@@ -37,7 +37,7 @@ struct Learnt {
     attacks: Vec<AttackResult>,
 }
 
-/// What a proof is run with.
+/// The inputs of a proof.
 struct Proof<'a> {
     real: &'a Fleet,
     options: &'a ProofOptions,
@@ -67,7 +67,7 @@ pub(crate) async fn prove(
     let places = server.take_places(MOST_CONNECTIONS).await?;
     let mut scratch = Scratch::new(real, proof.mark.clone(), places, Arc::clone(&proof.pids));
     let run = proof.run(&mut scratch).await;
-    // Whatever has come of the attacks.
+    // Regardless of the result of the attacks.
     let scratch_removed = scratch.remove().await;
     let Learnt { postgresql, leftovers, pooling, attacks } = run?;
     let (host, port, database) = server.connects_to();
@@ -123,7 +123,7 @@ impl Proof<'_> {
         Ok(learnt)
     }
 
-    /// Creates the scratch schemas, and removes those of proofs that were cut off.
+    /// Creates the scratch schemas, and removes those of interrupted proofs.
     async fn prepare(&self, fleet: &Fleet, learnt: &mut Learnt) -> Result<(), Error> {
         let mut lease = fleet.lease().await?;
         let version = "select pg_catalog.current_setting('server_version')";
@@ -155,7 +155,7 @@ impl Proof<'_> {
 
 fn result(attack: &Attack, leaks: Vec<String>, attacked: Attacked, began: Instant) -> AttackResult {
     let (outcome, observed, rounds) = match attacked {
-        // What was found before the attack was cut off is found.
+        // Leaks that were found before the attack was interrupted count.
         attacked if !leaks.is_empty() => {
             (Outcome::Leaked, told(leaks), attacked.map_or(0, |finding| finding.rounds))
         }
@@ -167,7 +167,7 @@ fn result(attack: &Attack, leaks: Vec<String>, attacked: Attacked, began: Instan
     AttackResult { name, title, what, expected, observed, outcome, rounds, duration }
 }
 
-/// The most frequent kinds of leaks, each with how often it was seen.
+/// Describes the most frequent kinds of leaks, each with its count.
 fn told(leaks: Vec<String>) -> String {
     let mut kinds: Vec<(String, usize)> = Vec::new();
     for leak in leaks {

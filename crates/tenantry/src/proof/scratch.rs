@@ -1,4 +1,4 @@
-//! The scratch schemas: how they are made, and removed whatever happens.
+//! The scratch schemas: their creation, and their removal in every case.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,30 +15,30 @@ use crate::{
     tenant::Isolation,
 };
 
-/// The scratch tenants, each of which has a schema. The last name makes a schema of 63 bytes.
+/// The scratch tenants, each with a schema. The last name results in a schema name of 63 bytes.
 pub(super) const TENANTS: [&str; 7] =
     ["acme", "globex", "Acme", "ACME", "gone", "replaced", LONGEST];
 
-/// An id whose schema has the longest name that PostgreSQL keeps.
+/// An id whose schema has the longest name that PostgreSQL does not truncate.
 pub(super) const LONGEST: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
-/// What stands for the shared schema.
+/// The stand-in for the shared schema.
 pub(super) const SHARED: &str = "shared";
 
-/// Connections of the budget that a proof takes at most.
+/// The maximum number of connections that a proof takes from the budget.
 pub(super) const MOST_CONNECTIONS: usize = 4;
-/// How many connections clean a pooler's server processes: more than can have used one at a time, which are those of
-/// the attacks and the proof's own.
+/// How many connections clean a pooler's server processes: more than can have used one at a time, namely those of the
+/// attacks and the proof's own.
 const SCRUBBERS: usize = 2 * MOST_CONNECTIONS;
 
-/// How long leases of the attacks are waited for.
+/// How long to wait for leases of the attacks.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often removing is tried.
+/// The number of attempts at the removal.
 const ATTEMPTS: usize = 3;
 
-/// Everything that a proof has made, to be removed: when this is dropped, in the background, which closing the
-/// manager waits for.
+/// Everything that a proof has created. Dropping it removes this in the background; closing the manager waits for
+/// that.
 #[derive(Debug)]
 #[must_use = "the scratch schemas go when this is dropped"]
 pub(super) struct Scratch(Option<Inner>);
@@ -59,7 +59,7 @@ impl Scratch {
         Self(Some(Inner { real: real.clone(), mark, places, pools: Vec::new(), pids }))
     }
 
-    /// Closes the pool before, and makes another for the scratch schemas with up to this many connections.
+    /// Closes the previous pool, and creates another one for the scratch schemas with up to this many connections.
     pub(super) async fn pool(&mut self, most: usize) -> Result<Fleet, Error> {
         let Some(inner) = &mut self.0 else {
             return Err(Error::new(ErrorKind::Closed, "reaching scratch schemas"));
@@ -78,7 +78,7 @@ impl Scratch {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, it goes on in the background.
+    /// If dropped, the removal continues in the background.
     pub(super) async fn remove(mut self) -> bool {
         let Some(inner) = self.0.take() else { return false };
         let server = Arc::clone(inner.real.server());
@@ -99,8 +99,8 @@ impl Drop for Scratch {
 }
 
 impl Inner {
-    /// Returns how many connections the attacks can have. Behind a pooler in transaction mode there are no
-    /// places: the manager has no connection.
+    /// Returns how many connections the attacks can have. Behind a pooler in transaction mode there are no slots: the
+    /// manager has no connection.
     fn places(&self) -> usize {
         match self.places.len() {
             0 => self.real.server().max_connections(),
@@ -109,7 +109,7 @@ impl Inner {
     }
 
     async fn remove(self) -> bool {
-        // Whatever is on its way there, such as a schema that is being created, has ended then.
+        // Operations in progress, such as the creation of a schema, have ended then.
         for pool in &self.pools {
             pool.close(PATIENCE).await;
         }

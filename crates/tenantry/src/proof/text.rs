@@ -1,4 +1,4 @@
-//! A proof of isolation as text.
+//! The isolation proof as text.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ impl fmt::Display for IsolationProof {
     }
 }
 
-/// How many server processes the text names.
+/// The maximum number of server processes in the text.
 const PIDS: usize = 12;
 
 fn verdict(proof: &IsolationProof) -> String {
@@ -77,7 +77,7 @@ impl fmt::Display for AttackResult {
     }
 }
 
-/// What the database says can have several lines.
+/// Messages of the database can have several lines.
 fn line(text: &str) -> String {
     text.replace(['\n', '\r', '\t'], " ")
 }

@@ -17,7 +17,7 @@ type Run = dyn for<'t> Fn(&'t TenantRecord, &'t mut TenantTransaction) -> BoxFut
     + Send
     + Sync;
 
-/// What is run for a new tenant.
+/// The closure that runs for a new tenant.
 #[derive(Clone)]
 pub(super) struct AfterCreate(Arc<Run>);
 
@@ -43,18 +43,19 @@ impl AfterCreate {
 }
 
 impl Provisioner {
-    /// Adds a hook that runs for every new tenant, in the transaction that creates it: after the migrations and the
-    /// seeds that run in a transaction, and before the tenant is served. Hooks run in the order in which they were
-    /// added; when one fails, no tenant is created.
+    /// Adds a hook that runs for every new tenant in the transaction that creates it, after the migrations and the
+    /// transactional seeds and before the tenant is served. Hooks run in the order in which they were added; if one
+    /// fails, no tenant is created.
     ///
-    /// Unlike a [seed](Self::seed), it gets the record, with the attributes that
-    /// [`create`](Self::create) was called with, and nothing records that it has run. The session has the rights of
-    /// upkeep and finds names in the tenant's schema; name what is in other schemas. Anything outside of the
-    /// database, such as an e-mail, belongs after `create`: the transaction may still be rolled back.
+    /// Unlike a [seed](Self::seed), a hook receives the tenant's record, with the attributes passed to
+    /// [`create`](Self::create), and its execution is not recorded. The session has the privileges of the library's
+    /// maintenance connections, and its `search_path` is the tenant's schema; qualify names in other schemas. Do
+    /// anything outside the database, such as sending an e-mail, after `create`: the transaction can still be rolled
+    /// back.
     ///
-    /// It runs however the tenant is [made](super::HowMade): at once, in steps, of a spare or of a template. It does not
-    /// run when spares are filled, and not for clones and adopted schemas, which have their data. After a deadlock or
-    /// a race the transaction is rolled back, and it is called again, up to five times.
+    /// It runs however the tenant is [made](super::HowMade): at once, in steps, from a spare or from a template. It
+    /// does not run when spares are filled, nor for clones and adopted schemas, which already have their data. After
+    /// a deadlock or a race the transaction is rolled back and the hook is called again, up to five times.
     ///
     /// # Examples
     ///

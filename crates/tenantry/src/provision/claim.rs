@@ -1,4 +1,4 @@
-//! Takes a spare for a tenant that is created, and passes over those that turn out to be of no use.
+//! Takes a spare for a new tenant, skipping those that turn out to be unusable.
 
 use std::collections::HashSet;
 
@@ -20,43 +20,43 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Spare {
     pub(super) schema: Ident,
-    /// Of which files it is.
+    /// The hash of its files.
     hash: String,
 }
 
-/// What was found while a spare was looked for.
+/// Results of looking for a spare.
 #[derive(Debug, Default)]
 pub(super) struct Claimed {
     pub(super) spare: Option<Spare>,
-    /// The last version of the newest files of which there are spares.
+    /// The last version of the newest files that have spares.
     pub(super) newest: i64,
 }
 
-/// Spares that were tried in vain: they are not tried again.
+/// Spares that were tried without success: they are not tried again.
 #[derive(Debug, Default)]
 pub(super) struct PassedOver {
-    /// Sets of files whose spares cannot get ours.
+    /// Sets of files whose spares cannot be brought up to our files.
     sets: HashSet<String>,
     /// Single schemas.
     schemas: HashSet<Ident>,
 }
 
 impl Spare {
-    /// Says whether it is of these files, so that there is nothing to catch up with.
+    /// Returns `true` if it was created from these files and needs no catching up.
     pub(super) fn is_of(&self, set: &Migrations) -> bool {
         self.hash == set.hash()
     }
 }
 
 impl Provisioner {
-    /// Finds a spare that is ready and that nobody else is taking, and holds it until the end of the
-    /// transaction. One of our own files is preferred; another one may catch up.
+    /// Finds a spare that is ready and that no other session is taking, and locks it until the end of the
+    /// transaction. A spare of our own files is preferred; other spares can catch up.
     pub(super) async fn claim_spare(
         &self,
         conn: &mut PgConnection,
         set: &Migrations,
     ) -> Result<Claimed, Error> {
-        // Whoever has had the lock may have taken the spare since the statement that got it began.
+        // The previous lock holder may have taken the spare after the statement that got the lock started.
         loop {
             let sql = {
                 let passed = self.passed_over().lock();
@@ -83,7 +83,7 @@ impl Provisioner {
         }
     }
 
-    /// Gives a spare that was renamed the files that it has not.
+    /// Applies the missing files to a spare that was renamed.
     pub(super) async fn catch_up(
         &self,
         conn: &mut PgConnection,
@@ -101,8 +101,8 @@ impl Provisioner {
         }
     }
 
-    /// Notes that a spare is of no use, so that it is not tried again. Others of files that are not ours would
-    /// not be either; one of ours is replaced when the spares are next seen to.
+    /// Records that a spare is unusable, so that it is not tried again. If its files are not ours, other spares of
+    /// the same files are unusable, too; a spare of our files is replaced when the spares are next filled.
     pub(super) async fn pass_over(&self, spare: &Spare, set: &Migrations, why: &Error) {
         tracing::warn!(
             target: "tenantry::provision",
@@ -129,7 +129,7 @@ impl Provisioner {
         }
     }
 
-    /// Has a schema count as half made.
+    /// Marks a schema as half made.
     async fn take_note_off(&self, schema: &Ident) -> Result<(), Error> {
         let mut lease = self.fleet.lease().await?;
         let mut sql = Sql::default();
@@ -139,8 +139,8 @@ impl Provisioner {
     }
 }
 
-/// Two statements: the first takes the lock of a spare that seems to be ready, and returns its name; the second,
-/// which sees what happened before that, returns all spares with their comments.
+/// Two statements: the first one locks a spare that seems to be ready, and returns its name; the second one, which
+/// sees all earlier changes, returns all spares with their comments.
 fn claim_sql(set: &Migrations, passed: &PassedOver) -> SqlStr {
     let mut sql = Sql::new(
         "select spare from (select n.nspname::pg_catalog.text as spare from pg_catalog.pg_namespace n \

@@ -31,35 +31,35 @@ use crate::{
 
 impl Provisioner {
     /// Clones a tenant: every object of its schema, its migration records, its rows if
-    /// [asked for](CloneOptions::data), and a row in a catalog that has rows. The clone is served as soon as this
+    /// [requested](CloneOptions::data), and its row in a catalog that has rows. The clone is served as soon as this
     /// returns.
     ///
-    /// All of it is one transaction that sees the source at one moment, so a clone that fails, is cancelled or killed
-    /// leaves nothing behind. Afterwards the clone's [fingerprint](crate::schema::Fingerprint) is that of the source, and
-    /// nothing in it depends on the source. Names are those of the source, sequences continue where the source's are,
-    /// and materialized views that are filled there are filled here. Migrations and seeds of the provisioner are not
-    /// run.
+    /// Everything happens in one transaction with one snapshot of the source, so a clone that fails, is cancelled or
+    /// is killed leaves nothing behind. Afterwards the clone has the same [fingerprint](crate::schema::Fingerprint)
+    /// as the source, and nothing in it depends on the source. Names are the same, sequences continue at the source's
+    /// values, and materialized views that are populated in the source are populated in the clone. The provisioner's
+    /// migrations and seeds are not run.
     ///
     /// The source can be read and written meanwhile; its tables cannot be altered. Suspended tenants can be cloned.
     ///
-    /// No superuser is needed. The role of the manager must be able to read the source's rows, and be a member of the
-    /// roles that own its objects. Where row-level security would hide rows from it, the clone fails.
+    /// No superuser is needed. The manager's role must be able to read the source's rows, and must be a member of the
+    /// roles that own its objects. If row-level security would hide rows from it, the clone fails.
     ///
     /// # Errors
     ///
-    /// [`UnknownTenant`](ErrorKind::UnknownTenant) when there is no such source.
-    /// [`TenantExists`](ErrorKind::TenantExists) and [`NameInUse`](ErrorKind::NameInUse) as
-    /// [`create`](Self::create). [`Config`](ErrorKind::Config) when the options name a table that the source does not
-    /// have (with an [`OptionsError`] as the source), the source has a role of its own and the clone has none, masks do not
-    /// fit the schema (with [`WrongRules`](crate::anonymize::WrongRules) as the source), or a column looks personal and has
-    /// no rule. [`Busy`](ErrorKind::Busy) when the source was
-    /// altered meanwhile; try again. [`Clone`](ErrorKind::Clone) when the clone would not be what the source is, depend
-    /// on it, or hold a value that was masked. [`PermissionDenied`](ErrorKind::PermissionDenied) when the role of the manager may not do what is
-    /// necessary. Otherwise, what the server answers, with the table or the statement.
+    /// [`UnknownTenant`](ErrorKind::UnknownTenant) if the source does not exist.
+    /// [`TenantExists`](ErrorKind::TenantExists) and [`NameInUse`](ErrorKind::NameInUse) as for
+    /// [`create`](Self::create). [`Config`](ErrorKind::Config) if the options name a table that the source does not
+    /// have (with an [`OptionsError`] as the source), the source has its own role and the clone has none, masks do
+    /// not fit the schema (with [`WrongRules`](crate::anonymize::WrongRules) as the source), or a column looks
+    /// personal and has no rule. [`Busy`](ErrorKind::Busy) if the source was altered meanwhile; try again.
+    /// [`Clone`](ErrorKind::Clone) if the clone would differ from the source, depend on it, or contain a masked
+    /// value. [`PermissionDenied`](ErrorKind::PermissionDenied) if the manager's role lacks a privilege. Otherwise
+    /// the server's error, with the table or the statement.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the clone was made as a whole or not at all.
+    /// If dropped, the clone is either complete or does not exist.
     ///
     /// # Examples
     ///
@@ -87,10 +87,10 @@ impl Provisioner {
         self.clone_from(&self.fleet, from, to, &options).await
     }
 
-    /// Clones a tenant of another manager, which may be one of another server. The rows go through this process.
+    /// Clones a tenant of another manager, possibly on another server. The rows pass through this process.
     ///
-    /// A source that another major version of PostgreSQL describes in other words is cloned all the same, and the
-    /// report says which words.
+    /// If another major version of PostgreSQL describes the source's objects in different words, the tenant is cloned
+    /// nevertheless, and the report lists these differences.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Provisioner {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the clone was made as a whole or not at all.
+    /// If dropped, the clone is either complete or does not exist.
     pub async fn clone_tenant_from<F, T>(
         &self,
         source: &Self,
@@ -132,7 +132,7 @@ impl Provisioner {
         let from = from.try_into().map_err(Into::into)?;
         let to = to.try_into().map_err(Into::into)?;
         let source = Origin::find(source, &from).await.map_err(|error| error.with_tenant(&from))?;
-        // A future of its own, so that those of callers stay shallow.
+        // A separate boxed future, to keep the callers' futures small.
         let cloned = Box::pin(self.clone_now(&source, &to, options)).await;
         let outcome = if cloned.is_ok() { "clone" } else { "failed" };
         self.fleet.server().observer.meters.created(outcome, began.elapsed());
@@ -165,7 +165,7 @@ impl Provisioner {
             lock_timeout: options.lock_timeout,
             ..CreateOptions::default()
         };
-        // What a clone that was killed has left goes.
+        // Removes what a killed clone has left.
         self.remove_left_behind().await?;
         let role = self.role_of_new(to, &create).await?;
         let record = TenantRecord::new(to.clone()).attributes(create.attributes.clone());
@@ -211,7 +211,7 @@ impl<'a> Origin<'a> {
         Ok(Self { fleet, site, subject })
     }
 
-    /// Begins a transaction that sees the source at one moment. Names of the source come out with their schema.
+    /// Begins a transaction with one snapshot of the source. Names of the source are printed with their schema.
     async fn open(&self) -> Result<TenantTransaction, Error> {
         let lease = self.fleet.lease_for(&self.fleet.site_of(&self.site.schema)).await?;
         let mut tx = TenantTransaction::open(lease).await?;
@@ -240,7 +240,7 @@ fn lost() -> Error {
 }
 
 impl New<'_> {
-    /// Makes the tenant in one transaction, as a copy.
+    /// Creates the tenant in one transaction, as a copy.
     async fn clone_of(&self, source: &Origin<'_>, options: &CloneOptions) -> Result<Copied, Error> {
         let Self { provisioner, site, .. } = self;
         let to = subject_of(&provisioner.fleet, site).await?;
@@ -302,7 +302,7 @@ impl New<'_> {
         }
         let copied = copying.within(tx).await?;
         if options.data && self.provisioner.fleet.server().places_for_upkeep() > 1 {
-            // This transaction does not see who has given the name up since it began; another one does.
+            // This transaction does not see names that were retired after it began; another one does.
             self.provisioner.refuse_name_in_use(&self.site.schema).await?;
         }
         self.end(tx).await?;
@@ -327,7 +327,7 @@ impl New<'_> {
         Ok(copied)
     }
 
-    /// Returns how many locks one transaction should take at most: half of those that the server has room for.
+    /// Returns the maximum number of locks for one transaction: half of the server's lock table.
     async fn room_for_locks(&self) -> Result<u64, Error> {
         let mut lease = self.provisioner.fleet.lease().await?;
         let room = "select pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int8 \
@@ -337,7 +337,7 @@ impl New<'_> {
         Ok(u64::try_from(room).unwrap_or_default() / 2)
     }
 
-    /// Makes the copy under a provisional name, in many transactions, and gives it its own at the end.
+    /// Creates the copy under a provisional name, in many transactions, and renames it at the end.
     async fn clone_in_steps(
         &self,
         source: &Origin<'_>,
@@ -356,7 +356,7 @@ impl New<'_> {
         made
     }
 
-    /// The lease has the lock of the schema; it is gone once the copy is made.
+    /// The lease holds the lock of the schema, which is released once the copy is complete.
     async fn make_in_steps(
         &self,
         source: &Origin<'_>,
@@ -412,7 +412,7 @@ impl New<'_> {
         }
     }
 
-    /// Gives the role of the clone its rights, and writes the catalog.
+    /// Grants the clone's role its privileges, and writes to the catalog.
     async fn end(&self, tx: &mut TenantTransaction) -> Result<(), Error> {
         if let Some(role) = self.role {
             let mut sql = Sql::default();

@@ -1,4 +1,4 @@
-//! Commits, and finds out what has come of a commit whose answer was lost.
+//! Commits, and determines the outcome of a commit whose response was lost.
 
 use std::time::Duration;
 
@@ -13,19 +13,18 @@ use crate::{
     sql::Sql,
 };
 
-/// How long an answer is looked for.
+/// How long to try to determine the outcome.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long until the next look.
+/// The interval between attempts.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The number of a transaction, by which the server tells what has come of it.
+/// A transaction id, by which the server reports the transaction's outcome.
 #[derive(Debug)]
 pub(super) struct TransactionNumber(String);
 
 impl TransactionNumber {
-    /// Reads the number of the transaction that is open. It fails where a statement of it has failed, of which a
-    /// commit would say nothing.
+    /// Reads the id of the open transaction. Fails if a statement of it has failed, which a commit would not report.
     pub(super) async fn of(conn: &mut PgConnection) -> sqlx::Result<Self> {
         let number = "select pg_catalog.pg_current_xact_id()::pg_catalog.text";
         sqlx::raw_sql(number).fetch_one(conn).await?.try_get(0).map(Self)
@@ -33,19 +32,19 @@ impl TransactionNumber {
 }
 
 impl Provisioner {
-    /// Commits. When the answer is lost, the server is asked on another connection what has come of it.
+    /// Commits. If the response is lost, the outcome is queried on another connection.
     ///
     /// # Errors
     ///
-    /// What the server has answered; nothing was committed then. [`Unavailable`](ErrorKind::Unavailable) when
-    /// the connection was lost: nothing was committed, or the message says that nobody knows.
+    /// The server's error; then nothing was committed. [`Unavailable`](ErrorKind::Unavailable) if the connection was
+    /// lost: either nothing was committed, or the message says that the outcome is unknown.
     pub(super) async fn commit(&self, mut tx: TenantTransaction) -> Result<(), Error> {
         let number = TransactionNumber::of(&mut tx).await?;
         let committed = tx.commit().await;
         self.find_out(&number, committed).await
     }
 
-    /// Finds out what has come of a commit whose answer may have been lost.
+    /// Determines the outcome of a commit whose response may have been lost.
     pub(super) async fn find_out(
         &self,
         number: &TransactionNumber,
@@ -72,11 +71,11 @@ impl Provisioner {
             match self.status_of(number).await {
                 Ok(Some(status)) if status == "committed" => return Some(true),
                 Ok(Some(status)) if status == "aborted" => return Some(false),
-                // It is so long ago that the server has forgotten it.
+                // The transaction is so old that the server no longer has its status.
                 Ok(None) => return None,
                 // The server has not heard of the end of the connection yet.
                 Ok(Some(_)) => {}
-                // There was no such transaction: this server has taken the place of the one that has lost it.
+                // There was no such transaction: this server has replaced the one that lost it.
                 Err(error) if has_code(&error, "22023") => return Some(false),
                 Err(_) => {}
             }

@@ -1,4 +1,4 @@
-//! Creates a tenant: its schema, what is in it, and its row in the catalog, all of it or nothing.
+//! Creates a tenant atomically: its schema, the contents, and its row in the catalog.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -23,42 +23,39 @@ use crate::{
 };
 
 impl Provisioner {
-    /// Creates a tenant: its schema, all migrations, the seeds, and its row in a catalog that has rows. It
-    /// is served as soon as this returns.
+    /// Creates a tenant: its schema, all migrations, the seeds, and its row in a catalog that has rows. It is served
+    /// as soon as this returns.
     ///
-    /// All of it is one transaction, in which the files and their records are sent as one string. What the
-    /// server refuses in one transaction is tried once more in steps: the schema is made file by file under
-    /// another name, and gets the tenant's name at the end. A [spare](Self::fill_spares) has only to be renamed.
+    /// Creation is one transaction, in which the files and their records are sent as a single string. If the server
+    /// refuses to run the files in one transaction, creation is retried in steps: the schema is created file by file
+    /// under another name, and renamed to the tenant's name at the end. A [spare](Self::fill_spares) only needs to be
+    /// renamed.
     ///
-    /// Seeds that [run outside a transaction](crate::seed::Seed::with_db) come after that. Until they have run,
-    /// the catalog says that the tenant is suspended, and [why](TenantRecord::step); where it has no place for
-    /// that, the schema has another name until then. When such a creation was interrupted, the next `create` of
-    /// the same id goes on with it, or removes it and begins anew when it was begun with other options; in the
-    /// latter case [`NameInUse`](ErrorKind::NameInUse) says when.
+    /// Seeds that [run outside a transaction](crate::seed::Seed::with_db) follow. Until they have run, the catalog
+    /// marks the tenant as suspended and records [why](TenantRecord::step); if it cannot store that, the schema has
+    /// another name until then. If creation is interrupted, the next `create` of the same id resumes it, or, if it
+    /// was started with other options, removes it and starts over; in the latter case
+    /// [`NameInUse`](ErrorKind::NameInUse) tells when to retry.
     ///
     /// # Errors
     ///
-    /// [`TenantExists`](ErrorKind::TenantExists) when there is such a tenant, or its schema: of several
-    /// that create one tenant at once, one succeeds and the others get this.
-    /// [`NameInUse`](ErrorKind::NameInUse) when another tenant's schema has had that name until a moment
-    /// ago, and somebody may still be at work who means that one: for 10 s after a tenant was renamed or
-    /// dropped, and until the transactions and leases of that time have ended; the error says when to
-    /// [try again](Error::retry_after).
-    /// [`StoredName`](ErrorKind::StoredName) when the files must run one by one, what they make keeps the name
-    /// of its schema as text, and tenants are found by their schemas.
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied) when the role may not create schemas; the error says which
-    /// `grant` is missing.
-    /// [`InvalidTenantId`](ErrorKind::InvalidTenantId) and [`Placement`](ErrorKind::Placement) when it
-    /// cannot have a schema; [`Migration`](ErrorKind::Migration), with a
-    /// [`Failure`](crate::migrate::Failure) or a [`LintError`](crate::migrate::LintError) as the source,
-    /// and [`Seed`](ErrorKind::Seed). Nothing is left behind, unless
-    /// [that was asked for](CreateOptions::keep_failed).
+    /// [`TenantExists`](ErrorKind::TenantExists) if the tenant or its schema exists: of several concurrent calls for
+    /// one tenant, one succeeds and the others get this error. [`NameInUse`](ErrorKind::NameInUse) if another
+    /// tenant's schema had that name until recently, so that sessions can still refer to that tenant by it: for 10 s
+    /// after a tenant was renamed or dropped, and until the transactions and leases of that time have ended; the
+    /// error says when to [retry](Error::retry_after). [`StoredName`](ErrorKind::StoredName) if the files must run
+    /// one by one, their objects store the schema's name as text, and tenants are found by their schemas.
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied) if the role cannot create schemas; the error names the
+    /// missing `grant`. [`InvalidTenantId`](ErrorKind::InvalidTenantId) and [`Placement`](ErrorKind::Placement) if
+    /// the tenant cannot have a schema; [`Migration`](ErrorKind::Migration), with a
+    /// [`Failure`](crate::migrate::Failure) or a [`LintError`](crate::migrate::LintError) as the source, and
+    /// [`Seed`](ErrorKind::Seed). Nothing is left behind, unless [requested](CreateOptions::keep_failed).
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the tenant was created as a whole or not at all, or it is not served and the next `create`
-    /// goes on with it. What was made under another name stays until the [spares](Self::fill_spares) are next
-    /// filled.
+    /// If dropped, the tenant either exists completely, or does not exist, or is not served until the next `create`
+    /// resumes its creation. A schema that was created under another name stays until the next call of
+    /// [`fill_spares`](Self::fill_spares).
     pub async fn create<I>(&self, id: I, options: CreateOptions) -> Result<Created, Error>
     where
         I: TryInto<TenantId>,
@@ -66,14 +63,14 @@ impl Provisioner {
     {
         let began = Instant::now();
         let id = id.try_into().map_err(Into::into)?;
-        // A future of its own, so that those of callers stay shallow.
+        // A separate boxed future, to keep the callers' futures small.
         let created = Box::pin(self.create_now(id, &options, began)).await;
         let outcome = created.as_ref().map_or("failed", |created| created.how.as_str());
         self.fleet.server().observer.meters.created(outcome, began.elapsed());
         created
     }
 
-    /// Says whether a tenant is made in one transaction after the other, as far as that is known.
+    /// Returns `true` if the creation takes several transactions, as far as this is known.
     fn takes_several_transactions(&self, options: &CreateOptions) -> bool {
         options.keep_failed
             || self.seeds.iter().any(Seed::runs_outside)
@@ -91,7 +88,7 @@ impl Provisioner {
         let record = TenantRecord { container: options.container.clone(), role, ..record };
         let site = self.fleet.site(&record)?;
         self.lint()?;
-        // Where all is one transaction, that finds it out soon enough.
+        // If everything is one transaction, that detects it early enough.
         if self.takes_several_transactions(options) {
             self.refuse_name_in_use(&site.schema)
                 .await
@@ -115,7 +112,7 @@ impl Provisioner {
             Ok(created) => Ok(created),
             Err(error) => {
                 if error.kind() == ErrorKind::NameInUse {
-                    // Says what is waited for, so that what begins later is not.
+                    // Records which transactions to wait for, so that later ones are not waited for.
                     self.refuse_name_in_use(&site.schema)
                         .await
                         .map_err(|error| error.with_tenant(&record.id))?;
@@ -125,7 +122,7 @@ impl Provisioner {
                 Err(self.name_missing_right(error).await.with_tenant(&record.id))
             }
         };
-        // Whoever has asked before has been told that there is no such tenant, or that it is suspended.
+        // Cached lookups may say that the tenant does not exist or is suspended.
         self.fleet.forget(&record.id);
         let (how, seeds) = created?;
         let newest = self.newest_spares().load(Ordering::Relaxed);
@@ -149,19 +146,19 @@ pub(super) type Seeds = Vec<Arc<str>>;
 /// How a tenant was made, and the seeds that were run.
 pub(super) type Made = (HowMade, Seeds);
 
-/// A tenant that is to be.
+/// A tenant to be created.
 #[derive(Clone, Copy)]
 pub(super) struct New<'a> {
     pub(super) provisioner: &'a Provisioner,
     pub(super) record: &'a TenantRecord,
     pub(super) site: &'a Site,
-    /// The role that works on the tables, where that is not the role of upkeep.
+    /// The role that works on the tables, if it is not the maintenance role.
     pub(super) role: Option<&'a Ident>,
     pub(super) options: &'a CreateOptions,
 }
 
 impl New<'_> {
-    /// Creates the tenant. Where a creation of it was left in the middle, that is gone on with, or begun anew.
+    /// Creates the tenant. An interrupted creation is resumed or started over.
     async fn create_or_take_over(&self) -> Result<Made, Error> {
         match self.create_whole().await {
             Err(error) if error.kind() == ErrorKind::TenantExists => {
@@ -185,7 +182,7 @@ impl New<'_> {
         }
     }
 
-    /// Creates the tenant but for the seeds that run outside a transaction.
+    /// Creates the tenant, except for the seeds that run outside a transaction.
     pub(super) async fn create(&self) -> Result<Made, Error> {
         let Provisioner { migrations, .. } = self.provisioner;
         if self.options.use_spare
@@ -217,7 +214,7 @@ impl New<'_> {
         };
         match made {
             Err(error) if is_worth_steps(&error) => {
-                // What fails in this way, too, is told as the files are: one by one.
+                // If this fails, too, the error refers to a single file.
                 let seeds = self.in_steps().await?;
                 if let Some(set) = migrations.as_ref().filter(|_| !is_passing(&error)) {
                     set.note_that_it_needs_steps();
@@ -228,7 +225,7 @@ impl New<'_> {
         }
     }
 
-    /// Makes all of it in one transaction.
+    /// Does everything in one transaction.
     async fn at_once(&self) -> Result<Seeds, Error> {
         let mut tx = self.begin().await?;
         match self.provisioner.make_at_once(&mut tx, self.site, self.role, self.options).await {
@@ -237,7 +234,7 @@ impl New<'_> {
         }
     }
 
-    /// Takes a spare that is ready, if there is one.
+    /// Uses a spare if one is ready.
     async fn with_spare(&self, set: &Migrations) -> Result<Option<Seeds>, Error> {
         loop {
             let mut tx = self.begin().await?;
@@ -250,13 +247,13 @@ impl New<'_> {
                         self.provisioner.note_claim();
                         return Ok(Some(seeds));
                     }
-                    // What it was given just now may be what stands in the way.
+                    // The files that it was just given may be the cause.
                     Err(error) => (error, !spare.is_of(set)),
                 },
                 Err(error) => (roll_back(tx, error).await, true),
             };
             if error.kind() == ErrorKind::StoredName {
-                // Nobody can use it: whoever sees to the spares removes it.
+                // It is unusable: the next call of `fill_spares` removes it.
                 return Ok(None);
             }
             if !is_spares || !is_worth_steps(&error) {
@@ -266,7 +263,7 @@ impl New<'_> {
         }
     }
 
-    /// Makes the tenant's schema of a spare.
+    /// Turns a spare into the tenant's schema.
     async fn prepare(
         &self,
         tx: &mut TenantTransaction,
@@ -277,7 +274,7 @@ impl New<'_> {
         self.provisioner.catch_up(tx, set, spare, &self.site.schema).await
     }
 
-    /// Makes the schema file by file: under a name of its own, unless what the files make keeps that.
+    /// Creates the schema file by file: under a separate name, unless the files' objects store that name.
     async fn in_steps(&self) -> Result<Seeds, Error> {
         if self.provisioner.refuse_stored_names().is_ok() {
             match self.in_steps_elsewhere().await {
@@ -288,8 +285,8 @@ impl New<'_> {
         self.in_steps_in_place().await
     }
 
-    /// Makes the schema under the tenant's name. The catalog does not have the tenant before it is done;
-    /// what a crash leaves says that it is unfinished, and is removed by who creates the tenant next.
+    /// Creates the schema under the tenant's name. The catalog does not list the tenant before it is complete; after
+    /// a crash the schema is marked as unfinished, and the next creation of the tenant removes it.
     async fn in_steps_in_place(&self) -> Result<Seeds, Error> {
         let Self { provisioner, site: Site { schema, .. }, .. } = self;
         if provisioner.fleet.lookup().finds_schemas() {
@@ -302,7 +299,7 @@ impl New<'_> {
                 None => Error::new(ErrorKind::StoredName, attempted),
             });
         }
-        // The schema is nobody's before it is done.
+        // The schema does not belong to a tenant before it is complete.
         let site = provisioner.fleet.site_of(schema);
         let mut lease = provisioner.hold_new(&site, self.role).await?;
         let made = match provisioner.make_in_steps(&site, self.role, self.options, &mut lease).await
@@ -340,7 +337,7 @@ impl New<'_> {
         }
     }
 
-    /// Makes the schema under a name of its own, and gives it the tenant's name at the end.
+    /// Creates the schema under a separate name, and renames it to the tenant's name at the end.
     async fn in_steps_elsewhere(&self) -> Result<Seeds, Error> {
         let Self { provisioner, options, .. } = self;
         let site = provisioner.fleet.site_of(&provisional::new_name());
@@ -353,7 +350,7 @@ impl New<'_> {
             Ok(seeds) => return Ok(seeds),
             Err(failed) => failed,
         };
-        // What keeps its name is made again, in place.
+        // If its objects store the name, it is created again, in place.
         let keep = options.keep_failed && error.kind() != ErrorKind::StoredName;
         provisioner.give_up(lease, &site.schema, keep).await;
         if error.kind() == ErrorKind::StoredName {
@@ -362,7 +359,7 @@ impl New<'_> {
         Err(self.kept(error, &site.schema))
     }
 
-    /// Says in an error where what was made is kept, if it is.
+    /// Adds to an error where the failed schema is kept, if it is.
     pub(super) fn kept(&self, error: Error, schema: &Ident) -> Error {
         match self.options.keep_failed {
             true => {
@@ -373,7 +370,7 @@ impl New<'_> {
         }
     }
 
-    /// Makes a tenant of a schema that is ready. With the error comes the lease, unless it was lost.
+    /// Turns a finished schema into a tenant. An error comes with the lease, unless it was lost.
     async fn name_and_finish(
         &self,
         lease: Lease,
@@ -398,7 +395,7 @@ impl New<'_> {
         TenantTransaction::open(self.provisioner.fleet.lease_for(self.site).await?).await
     }
 
-    /// Gives a schema that is ready the tenant's name.
+    /// Renames a finished schema to the tenant's name.
     pub(super) async fn name(&self, tx: &mut TenantTransaction, from: &Ident) -> Result<(), Error> {
         let mut sql = Sql::default();
         limit_locks(&mut sql, self.options);
@@ -412,7 +409,7 @@ impl New<'_> {
         Ok(())
     }
 
-    /// Has the session of a lease that has served the schema before it had its name go on in it.
+    /// Lets the session of a lease that served the schema under its previous name continue in it.
     pub(super) async fn look_here(&self, tx: &mut TenantTransaction) -> Result<(), Error> {
         let occupant = &self.site.occupant;
         let mut sql = Sql::new("set local search_path to ");
@@ -466,14 +463,14 @@ impl New<'_> {
     }
 }
 
-/// Undoes what was done before somebody hears that it has failed: its locks would be in the way of another try.
+/// Rolls back before the failure is reported: the locks would block another attempt.
 pub(super) async fn roll_back(tx: TenantTransaction, error: Error) -> Error {
     drop(tx.rollback().await);
     error
 }
 
-/// Says whether what has failed in one transaction may succeed in several: the server has refused a statement, and
-/// not because the tenant is there.
+/// Returns `true` if a creation that failed in one transaction can succeed in several: the server refused a
+/// statement, and not because the tenant exists.
 fn is_worth_steps(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Migration => true,
@@ -482,7 +479,7 @@ fn is_worth_steps(error: &Error) -> bool {
     }
 }
 
-/// Says whether it may succeed in one transaction the next time.
+/// Returns `true` if another attempt in one transaction can succeed.
 fn is_passing(error: &Error) -> bool {
     Collision::within(error) == Some(Collision::Certain)
         || ["55P03", "57014"].iter().any(|code| answer::has_code(error, code))

@@ -1,4 +1,4 @@
-//! Drops tenants, in transactions that are small enough for the server's lock table.
+//! Drops tenants, in transactions small enough for the server's lock table.
 
 use sqlx::{Connection, PgConnection, Row, SqlStr};
 use tokio::time::{Instant, sleep};
@@ -21,7 +21,7 @@ use crate::{
     tenant::{ParseTenantIdError, TenantId, TenantRecord},
 };
 
-/// What a drop has come to.
+/// The result of a drop.
 #[derive(Debug)]
 pub(super) struct Dropped {
     inventory: Inventory,
@@ -29,36 +29,33 @@ pub(super) struct Dropped {
 }
 
 impl Provisioner {
-    /// Drops a tenant with all its data, for good. Its id has to be given twice, the second time by whoever
-    /// wants it.
+    /// Permanently drops a tenant with all its data. The caller passes the id twice; the second one is the user's
+    /// confirmation.
     ///
-    /// In one transaction the tenant's row goes and its schema gets a name that no tenant has: from then on it
-    /// is not there for anybody. Then the objects of the schema are dropped in batches, and at the end the
-    /// schema itself. What is left of a drop that was interrupted, [`fill_spares`](Self::fill_spares) removes,
-    /// with 0 spares, too.
+    /// One transaction deletes the tenant's row and renames its schema to a name that no tenant has: from then on the
+    /// tenant is gone for every session. The objects of the schema are then dropped in batches, and finally the
+    /// schema itself. [`fill_spares`](Self::fill_spares), also with 0 spares, removes what an interrupted drop has
+    /// left.
     ///
-    /// Handles that exist are refused as [`StaleHandle`](ErrorKind::StaleHandle), in this process at once,
-    /// in others at most 5 s later; transactions and leases find no tables any more. Where
-    /// [tenants see the shared schema](crate::ManagerBuilder::tenants_see_shared), transactions and leases
-    /// are waited for, up to 5 s.
+    /// Existing handles are refused with [`StaleHandle`](ErrorKind::StaleHandle), immediately in this process and
+    /// within 5 s in others; open transactions and leases no longer find tables. If [tenants see the shared
+    /// schema](crate::ManagerBuilder::tenants_see_shared), the drop waits up to 5 s for transactions and leases.
     ///
-    /// The name of the schema is kept back for a while, see [`NameInUse`](ErrorKind::NameInUse), in a
-    /// table `tenantry_retired` of the shared schema, which is created when it is first needed.
+    /// The name of the schema is reserved for a while, see [`NameInUse`](ErrorKind::NameInUse), in a table
+    /// `tenantry_retired` of the shared schema, which is created when first needed.
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) when the two ids differ, [`UnknownTenant`](ErrorKind::UnknownTenant),
-    /// [`Busy`](ErrorKind::Busy) when somebody is migrating the tenant, or is at work on it where tenants
-    /// see the shared schema,
-    /// [`Placement`](ErrorKind::Placement) when the schema is another tenant's, too, and
-    /// [`Database`](ErrorKind::Database) when something outside the schema depends on it, unless
-    /// [that may go](DropOptions::cascade), or when a lock was not to be had; the last one can come when the
-    /// tenant is gone already, and says so.
+    /// [`Config`](ErrorKind::Config) if the two ids differ; [`UnknownTenant`](ErrorKind::UnknownTenant);
+    /// [`Busy`](ErrorKind::Busy) if a migration of the tenant is in progress, or if tenants see the shared schema and
+    /// the tenant has open transactions or leases; [`Placement`](ErrorKind::Placement) if another tenant has the same
+    /// schema; and [`Database`](ErrorKind::Database) if an object outside the schema depends on it, unless
+    /// [`cascade`](DropOptions::cascade) is set, or if a lock could not be acquired. The last one can occur after the
+    /// tenant is already gone; the message says so.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the tenant is there as it was, or is gone for everybody, with something left to be
-    /// removed.
+    /// If dropped, the tenant is either unchanged, or gone for every session with objects left to be removed.
     pub async fn drop_tenant<I>(
         &self,
         id: I,
@@ -100,8 +97,8 @@ impl Provisioner {
         })
     }
 
-    /// Finds what looks the schema up by its name from outside, and refuses to drop it because of that, as of
-    /// what depends on it.
+    /// Finds objects outside that look the schema up by its name, and refuses to drop it because of them, as for
+    /// dependent objects.
     async fn named_outside(
         &self,
         site: &Site,
@@ -181,9 +178,9 @@ impl Provisioner {
         Ok(Dropped { inventory, transactions })
     }
 
-    /// Refuses to drop a schema that is another tenant's, too, as far as the catalog can tell.
+    /// Refuses to drop a schema that another tenant has, too, as far as the catalog knows.
     async fn refuse_when_shared(&self, record: &TenantRecord, site: &Site) -> Result<(), Error> {
-        // A catalog that cannot list cannot tell.
+        // A catalog that cannot list does not know.
         let others = self.fleet.list().await.unwrap_or_default();
         let shares = |other: &TenantRecord| {
             let same = self.fleet.site(other).is_ok_and(|other| other.schema == site.schema);
@@ -198,12 +195,12 @@ impl Provisioner {
         }
     }
 
-    /// Takes back a tenant whose creation has failed at the end.
+    /// Removes a tenant whose creation failed at the end.
     pub(super) async fn undo(&self, record: &TenantRecord, site: &Site) -> Result<(), Error> {
         self.drop_all(record, site, &DropOptions::default()).await.map(drop)
     }
 
-    /// Drops a schema that is no tenant's, with everything in it. Returns whether it was there.
+    /// Drops a schema that does not belong to a tenant, with all its contents. Returns whether it existed.
     pub(super) async fn drop_schema(
         &self,
         site: &Site,
@@ -218,7 +215,7 @@ impl Provisioner {
         dropped
     }
 
-    /// Takes a lease that has the lock of a schema.
+    /// Takes a lease that holds the lock of a schema.
     async fn lock(&self, site: &Site) -> Result<Lease, Error> {
         let mut lease = self.fleet.lease_for(site).await?;
         let mut sql = Sql::new("select ");
@@ -230,9 +227,9 @@ impl Provisioner {
     }
 }
 
-/// Drops a schema with everything in it, in batches. Returns how many transactions that took.
+/// Drops a schema with all its contents, in batches. Returns the number of transactions.
 ///
-/// Batches get smaller when the server's lock table is full (53200): others need room in it, too.
+/// Batches get smaller if the server's lock table is full (53200), because others need space in it, too.
 pub(super) async fn drop_everything(
     conn: &mut PgConnection,
     site: &Site,
@@ -240,7 +237,7 @@ pub(super) async fn drop_everything(
 ) -> Result<usize, Error> {
     let mut left = inventory::objects(conn, &site.schema).await?.len();
     let (mut transactions, mut batch) = (0, options.batch);
-    // What is not dropped by itself the schema takes along.
+    // Objects that are not dropped separately are dropped with the schema.
     let mut stuck = false;
     loop {
         let last = stuck || left <= batch;
@@ -275,7 +272,7 @@ fn refuse_outside(outside: &[String], options: &DropOptions) -> Result<(), Error
     }
 }
 
-/// Runs a statement, and again when a lock was not to be had. In a transaction it has a savepoint.
+/// Runs a statement, and retries it after a lock timeout. In a transaction it uses a savepoint.
 async fn patiently(
     conn: &mut PgConnection,
     sql: SqlStr,
@@ -300,8 +297,7 @@ async fn patiently(
     }
 }
 
-/// Gives a schema the name of another, and takes the lock of that, so that nobody takes it for one that was
-/// left behind.
+/// Renames a schema, and takes the lock of the new name, so that it is not mistaken for an abandoned schema.
 fn take_away_sql(site: &Site, to: &Site, options: &DropOptions) -> SqlStr {
     let mut sql = Sql::default();
     set_limits(&mut sql, "set local ", options.lock_timeout, None);
@@ -312,11 +308,11 @@ fn take_away_sql(site: &Site, to: &Site, options: &DropOptions) -> SqlStr {
     sql.finish()
 }
 
-/// Drops some objects of a schema. The server puts the names together: they are its own, quoted by
-/// itself.
+/// Drops some objects of a schema. The server assembles the statement from its own names, which it quotes itself.
 ///
-/// Partitions go before what they are partitions of, which would take all of them along at once, and tables before
-/// those that their foreign keys refer to, of which the same is true. What belongs to something else goes with that.
+/// Partitions come before their partitioned tables, whose drop would include all of them at once, and tables before
+/// those that their foreign keys refer to, for the same reason. Objects that belong to another one are dropped with
+/// it.
 fn batch_sql(site: &Site, options: &DropOptions, batch: usize) -> SqlStr {
     let mut body = Sql::new(
         "declare object pg_catalog.record; begin \

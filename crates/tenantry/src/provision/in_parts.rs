@@ -1,5 +1,5 @@
-//! Creates tenants some of whose seeds do not run in a transaction: nobody is served by such a tenant before all
-//! is done, and whoever finds one that was left behind goes on or begins anew.
+//! Creates tenants with seeds that do not run in a transaction: the tenant is not served until everything is done,
+//! and the next `create` resumes an interrupted creation or starts over.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 impl New<'_> {
-    /// Creates a tenant that has seeds which run outside a transaction.
+    /// Creates a tenant with seeds that run outside a transaction.
     pub(super) async fn create_in_parts(&self) -> Result<Made, Error> {
         let Self { provisioner, site, options, .. } = self;
         let Some(underway) = provisioner.begin_making(&site.schema).await? else {
@@ -37,7 +37,7 @@ impl New<'_> {
         drop(lease);
         let made = match keeps_steps && !options.keep_failed {
             true => self.create_suspended().await,
-            // Its seeds would run in vain.
+            // Its seeds would run for nothing.
             false if is_there => Err(Error::new(ErrorKind::TenantExists, "its schema is there")),
             false => self.create_under_another_name().await,
         };
@@ -45,7 +45,7 @@ impl New<'_> {
         made
     }
 
-    /// Has the catalog say that the tenant is suspended, and why, until its last seeds have run.
+    /// Marks the tenant as suspended in the catalog, with the reason, until its last seeds have run.
     async fn create_suspended(&self) -> Result<Made, Error> {
         let step = self.step();
         let record = self.record.clone().step(step.as_str());
@@ -77,7 +77,7 @@ impl New<'_> {
             Ok(seeds) => return Ok(seeds),
             Err(error) => error,
         };
-        // When somebody else is at it by now, it is theirs.
+        // If another process has taken over by now, the tenant is left to it.
         let is_ours = |found: &TenantRecord| found.step.as_deref() == Some(step.as_str());
         let undone = match provisioner.fleet.record(&record.id).await {
             Ok(found) if is_ours(&found) => provisioner.undo(record, site).await,
@@ -117,8 +117,8 @@ impl New<'_> {
 
 /// A tenant that was left behind in the middle.
 impl New<'_> {
-    /// Sees to a tenant of this id whose creation has not ended, if there is one and nobody is at it: goes on
-    /// where it was left, or removes it, so that it can be begun anew.
+    /// Handles an unfinished creation of a tenant with this id, if there is one and no process is working on it:
+    /// resumes it, or removes the tenant so that the creation can start over.
     pub(super) async fn take_over(&self) -> Result<TakenOver, Error> {
         let Self { provisioner, record, site, options, .. } = self;
         let Provisioner { fleet, migrations, .. } = provisioner;
@@ -128,7 +128,7 @@ impl New<'_> {
         let Some(underway) = provisioner.begin_making(&site.schema).await? else {
             return Ok(TakenOver::Nothing);
         };
-        // Whoever had the lock may have ended.
+        // The previous lock holder may have finished it.
         let found = fleet.record(&record.id).await?;
         let Some(before) = &found.step else { return Ok(TakenOver::Nothing) };
         let step = self.step();
@@ -142,7 +142,7 @@ impl New<'_> {
         }
         self.write_step(before, Some(step.as_str())).await?;
         if let Some(set) = migrations {
-            // The release that has begun it may have been another one.
+            // Another release may have started it.
             let mut lease = fleet.lease_for(site).await?;
             let applied =
                 apply_all(set, site, &MigrateOptions::default(), self.role, &mut lease).await;
@@ -155,9 +155,9 @@ impl New<'_> {
     }
 }
 
-/// What has come of looking for a tenant that was left behind.
+/// The result of looking for an unfinished tenant.
 pub(super) enum TakenOver {
-    /// There is none, or somebody is at it.
+    /// There is none, or another process is working on it.
     Nothing,
     Removed,
     Ended(Made),
@@ -168,14 +168,14 @@ async fn has_step(new: &New<'_>) -> bool {
     found.is_ok_and(|record| record.step.is_some())
 }
 
-/// A table makes an empty object of nothing.
+/// The table stores missing attributes as an empty object.
 fn is_alike(one: &Value, other: &Value) -> bool {
     let nothing = Value::Object(Map::new());
     let or_nothing = |value: &Value| if value.is_null() { nothing.clone() } else { value.clone() };
     or_nothing(one) == or_nothing(other)
 }
 
-/// A catalog that cannot say that a tenant is not whole: the schema has another name until it is.
+/// For a catalog that cannot mark a tenant as unfinished: the schema has another name until it is complete.
 impl New<'_> {
     async fn create_under_another_name(&self) -> Result<Made, Error> {
         let Self { provisioner, options, .. } = self;
@@ -192,7 +192,7 @@ impl New<'_> {
         Err(self.kept(error, &site.schema))
     }
 
-    /// Takes a spare, or makes a schema with all files.
+    /// Takes a spare, or creates a schema with all files.
     async fn take_nobodys(&self) -> Result<Nobodys, Error> {
         let Self { provisioner, options, .. } = self;
         if options.use_spare
@@ -293,15 +293,15 @@ impl New<'_> {
     }
 }
 
-/// A schema that is nobody's, with all files.
+/// A schema with all files that does not belong to a tenant yet.
 struct Nobodys {
     how: HowMade,
     site: Site,
-    /// It has the schema's lock. With the error comes what is left of it.
+    /// The lease holds the schema's lock. An error comes with the remaining lease, if any.
     lease: Result<Lease, (Option<Lease>, Error)>,
 }
 
-/// Refuses to change a tenant whose creation has not ended.
+/// Refuses to change a tenant whose creation has not completed.
 pub(super) fn refuse_unfinished(record: &TenantRecord) -> Result<(), Error> {
     match &record.step {
         None => Ok(()),

@@ -1,21 +1,21 @@
-//! What is in a schema, and what depends on it from outside.
+//! The objects of a schema, and the objects outside that depend on them.
 
 use sqlx::{PgConnection, Row};
 
 use crate::tenant::Ident;
 
-/// What is in a schema.
+/// The contents of a schema.
 #[derive(Debug, Default)]
 pub(super) struct Inventory {
-    /// Whether the schema is there at all.
+    /// Whether the schema exists.
     pub(super) exists: bool,
     /// Its objects, such as `table tenant_acme.users`.
     pub(super) objects: Vec<String>,
-    /// What depends on them from outside, such as `view public.all_users`.
+    /// Objects outside that depend on them, such as `view public.all_users`.
     pub(super) outside: Vec<String>,
 }
 
-/// Looks at what is in a schema, and at what depends on it from outside.
+/// Reads the contents of a schema, and the objects outside that depend on them.
 pub(super) async fn read(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<Inventory> {
     let exists = exists(conn, schema).await?;
     let objects = objects(conn, schema).await?;
@@ -23,7 +23,7 @@ pub(super) async fn read(conn: &mut PgConnection, schema: &Ident) -> sqlx::Resul
     Ok(Inventory { exists, objects, outside })
 }
 
-/// Returns what uses the extensions that are in a schema, and belongs to another one.
+/// Returns objects in other schemas that use the extensions of a schema.
 pub(super) async fn users_of_extensions(
     conn: &mut PgConnection,
     schema: &Ident,
@@ -31,7 +31,7 @@ pub(super) async fn users_of_extensions(
     dependents(conn, schema, true).await
 }
 
-/// Returns what depends on a schema from outside, or only on the extensions in it.
+/// Returns objects outside that depend on a schema, or only on the extensions in it.
 async fn dependents(
     conn: &mut PgConnection,
     schema: &Ident,
@@ -41,7 +41,7 @@ async fn dependents(
     query.fetch_all(conn).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Says whether a schema is there.
+/// Returns `true` if a schema exists.
 pub(super) async fn exists(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<bool> {
     let row =
         sqlx::query("select from pg_catalog.pg_namespace where nspname operator(pg_catalog.=) $1")
@@ -52,8 +52,8 @@ pub(super) async fn exists(conn: &mut PgConnection, schema: &Ident) -> sqlx::Res
     Ok(row.is_some())
 }
 
-/// Returns the objects of a schema. What belongs to one of them, such as its indexes and its row type, or
-/// to an extension, is not by itself.
+/// Returns the objects of a schema. Objects that belong to another one, such as its indexes and its row type, or to
+/// an extension, are not listed separately.
 pub(super) async fn objects(conn: &mut PgConnection, schema: &Ident) -> sqlx::Result<Vec<String>> {
     texts(conn, OBJECTS, schema).await
 }
@@ -67,8 +67,7 @@ async fn texts(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Objects that depend on the schema itself, through the index of `pg_depend` that begins with what is
-/// depended on.
+/// Objects that depend on the schema itself, found through the index of `pg_depend` on the referenced object.
 const OBJECTS: &str = "\
     select pg_catalog.concat(i.type, ' ', i.identity) \
     from pg_catalog.pg_namespace n \
@@ -82,11 +81,10 @@ const OBJECTS: &str = "\
         and o.deptype operator(pg_catalog.=) any (array['i', 'e']::pg_catalog.\"char\"[])) \
     order by 1";
 
-/// Everything that depends on the schema, through whatever, and belongs to another one: what `cascade` would
-/// take along. With `$2`, only what depends on members of extensions.
+/// Everything in other schemas that depends on the schema, directly or indirectly: the objects that `cascade` would
+/// drop. With `$2`, only what depends on members of extensions.
 ///
-/// A rule is told as its view, and the library of triggers, types and toast tables that a table has by itself
-/// is passed over.
+/// A rule is reported as its view, and the library omits the triggers, types and TOAST tables that belong to a table.
 const OUTSIDE: &str = "\
     with recursive dependent (classid, objid, objsubid) as ( \
       select d.classid, d.objid, d.objsubid from pg_catalog.pg_depend d \

@@ -1,4 +1,4 @@
-//! Makes the schema of a tenant from the files.
+//! Creates a tenant's schema from the files.
 
 use sqlx::{PgConnection, SqlStr};
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Provisioner {
-    /// Makes a schema with all files and their records, in the transaction that is open, as one string.
+    /// Creates a schema with all files and their records, in the open transaction, as one string.
     pub(super) async fn make_at_once(
         &self,
         tx: &mut TenantTransaction,
@@ -41,7 +41,7 @@ impl Provisioner {
     fn blame(&self, error: sqlx::Error, sent: Option<&Sent>, sql: &SqlStr, ended: usize) -> Error {
         let failure = Failure::from(error);
         match failure.sqlstate.as_deref() {
-            // The name is taken, or somebody is taking it, who may or may not succeed.
+            // The name is taken, or another session is taking it and may or may not succeed.
             Some("42P06" | "23505" | "55P03") if ended < CREATED => {
                 let attempted = "its schema exists or is being created by another session";
                 Error::new(ErrorKind::TenantExists, attempted).with_source(failure)
@@ -53,8 +53,8 @@ impl Provisioner {
         }
     }
 
-    /// Makes a schema that gets its files one by one. The lease has its lock, so that nobody takes it for one
-    /// that was left behind.
+    /// Creates a schema that gets its files one by one. The lease holds its lock, so that it is not mistaken for an
+    /// abandoned schema.
     pub(super) async fn hold_new(&self, site: &Site, role: Option<&Ident>) -> Result<Lease, Error> {
         let schema = &site.schema;
         let mut lease = self.fleet.lease_for(site).await?;
@@ -69,9 +69,9 @@ impl Provisioner {
         Ok(lease)
     }
 
-    /// Gives such a schema all files.
+    /// Applies all files to such a schema.
     ///
-    /// When that fails, or is dropped, what was made stays.
+    /// If this fails or is dropped, the partial schema stays.
     pub(super) async fn make_in_steps(
         &self,
         site: &Site,
@@ -84,8 +84,8 @@ impl Provisioner {
         apply_all(set, site, &options, role, lease).await.map(drop).map_err(migration)
     }
 
-    /// Removes a schema that was given up, or keeps it for a look at it. The lease has its lock until then,
-    /// unless it was lost.
+    /// Removes an abandoned schema, or keeps it for inspection. The lease holds its lock until then, unless the lease
+    /// was lost.
     pub(super) async fn give_up(&self, lease: Option<Lease>, schema: &Ident, keep: bool) {
         let given_up = match lease {
             Some(lease) => self.give_up_locked(lease, schema, keep).await,
@@ -107,7 +107,7 @@ impl Provisioner {
         schema: &Ident,
         keep: bool,
     ) -> Result<(), Error> {
-        // What has failed may have failed in a transaction.
+        // The failure may have occurred in a transaction.
         leave_transaction(&mut lease).await?;
         match keep {
             true => note_kept(schema, &mut lease).await?,
@@ -121,8 +121,8 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Gives what was made of a tenant another name, under which it is kept for a look at it. The lease has the
-    /// schema's lock until then, unless it was lost.
+    /// Renames a partial tenant schema that is kept for inspection. The lease holds the schema's lock until then,
+    /// unless the lease was lost.
     pub(super) async fn set_aside(&self, lease: Option<Lease>, schema: &Ident, to: &Ident) {
         let set_aside = async {
             let mut lease = match lease {
@@ -143,8 +143,7 @@ impl Provisioner {
         }
     }
 
-    /// Removes what was left of a tenant that was being made under its own name. Returns whether there was
-    /// anything.
+    /// Removes the remains of a tenant that was being created under its own name. Returns whether there were any.
     pub(super) async fn remove_unfinished(&self, schema: &Ident) -> Result<bool, Error> {
         let site = self.fleet.site_of(schema);
         let mut lease = self.fleet.lease_for(&site).await?;
@@ -154,20 +153,20 @@ impl Provisioner {
             return Ok(false);
         }
         match self.drop_schema(&site, &DropOptions::default().cascade(true)).await {
-            // Somebody is making it just now.
+            // Another session is creating it at the moment.
             Err(error) if error.kind() == ErrorKind::Busy => Ok(false),
             removed => removed,
         }
     }
 
-    /// Notes that a schema is kept for a look at it.
+    /// Marks a schema as kept for inspection.
     async fn keep(&self, schema: &Ident) -> Result<(), Error> {
         let mut lease = self.fleet.lease_for(&self.fleet.site_of(schema)).await?;
         note_kept(schema, &mut lease).await
     }
 }
 
-/// Tells that something was not removed: what matters to the caller is why it was to be.
+/// Logs that a schema was not removed: the caller needs the original error.
 fn left_behind(schema: &Ident, error: &Error) {
     tracing::error!(
         target: "tenantry::provision",
@@ -177,7 +176,7 @@ fn left_behind(schema: &Ident, error: &Error) {
     );
 }
 
-/// Statements after which the schema is there: those that set limits, and the one that creates it.
+/// The statements up to the creation of the schema: the timeouts, and `create schema`.
 const CREATED: usize = 3;
 
 async fn note_kept(schema: &Ident, conn: &mut PgConnection) -> Result<(), Error> {
@@ -187,8 +186,8 @@ async fn note_kept(schema: &Ident, conn: &mut PgConnection) -> Result<(), Error>
     Ok(())
 }
 
-/// Ends whatever transaction is open. Outside of one, a lone `rollback` would log a warning; in one that has failed,
-/// only that is run.
+/// Ends any open transaction. Outside a transaction, a lone `rollback` would log a warning; in a failed transaction,
+/// no other statement runs.
 async fn leave_transaction(conn: &mut PgConnection) -> Result<(), Error> {
     if sqlx::raw_sql("begin; rollback").execute(&mut *conn).await.is_err() {
         sqlx::raw_sql("rollback").execute(conn).await?;
@@ -196,10 +195,9 @@ async fn leave_transaction(conn: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes an error of a failure in a file.
+/// Converts a failure in a file to an error.
 pub(super) fn migration(failure: Failure) -> Error {
-    // What the database says is in the source alone.
-    // Which file and where is what the failure says.
+    // The database's message is only in the source. The failure names the file and position.
     let attempted = match failure.file {
         Some(_) => "running the files in its schema",
         None => "creating its schema",

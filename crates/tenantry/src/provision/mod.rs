@@ -1,7 +1,7 @@
 //! Creating, suspending, renaming and dropping tenants.
 //!
-//! [`TenantManager::provisioner`](crate::TenantManager::provisioner) makes a [`Provisioner`]. A new tenant
-//! is its schema with all migrations and seeds, and its row in the catalog: all of it or nothing.
+//! [`TenantManager::provisioner`](crate::TenantManager::provisioner) creates a [`Provisioner`]. Creating a tenant is
+//! atomic: its schema with all migrations and seeds, and its row in the catalog.
 
 mod adopt;
 mod after_create;

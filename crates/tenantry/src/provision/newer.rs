@@ -1,4 +1,5 @@
-//! Notices that a new tenant gets older files than others have: another release is running beside this one.
+//! Detects that a new tenant gets older files than other tenants have, because another release runs alongside this
+//! one.
 
 use std::time::Duration;
 
@@ -13,13 +14,14 @@ use crate::{
     tenant::{Ident, PROVISIONAL},
 };
 
-/// For how long a look is good, at least and at most: whoever creates many tenants in a row need not look for each.
+/// Bounds of the time for which a check stays valid, so that creating many tenants in a row does not check for each
+/// of them.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
 
-/// For how many times as long as it took a look is good.
+/// The factor by which that time exceeds the duration of the check.
 const RARELY: u32 = 40;
 
-/// The last look at what others have.
+/// The last check of other tenants' versions.
 #[derive(Debug, Default)]
 pub(super) struct Newer {
     looked_at: Option<Instant>,
@@ -28,7 +30,7 @@ pub(super) struct Newer {
 }
 
 impl Provisioner {
-    /// Says in words that others have newer files, if they have. `spares` is the last version of the newest spares.
+    /// Returns a remark if other tenants have newer files. `spares` is the last version of the newest spares.
     pub(super) async fn remark_on_newer(&self, of: &Ident, spares: i64) -> Option<String> {
         let set = self.migrations.as_ref()?;
         let looked = {
@@ -41,7 +43,7 @@ impl Provisioner {
         let began = Instant::now();
         let tenants = match looked {
             Some(latest) => latest,
-            // What cannot be told now is no reason to fail: the tenant is there.
+            // A failed check does not fail the creation: the tenant exists.
             None => self.latest_of_others(set, of).await.unwrap_or_default(),
         };
         if looked.is_none() {
@@ -69,8 +71,8 @@ impl Provisioner {
     }
 }
 
-/// Returns a few schemas that have records: those that were made last, and those that were made first. An index
-/// that begins with the table's name finds them.
+/// Returns a few schemas that have records: the latest ones and the earliest ones. They are found through an index
+/// that starts with the table's name.
 async fn some_with_records(conn: &mut PgConnection) -> Result<Vec<Ident>, Error> {
     let mut sql = Sql::default();
     for (index, order) in [" desc limit 3)", " limit 3)"].into_iter().enumerate() {

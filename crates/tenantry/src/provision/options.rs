@@ -11,7 +11,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// How to create a tenant.
+/// Options for creating a tenant.
 ///
 /// # Examples
 ///
@@ -50,37 +50,38 @@ impl Default for CreateOptions {
 }
 
 impl CreateOptions {
-    /// Names the tenant's schema. Default: the manager's name template does.
+    /// Sets the name of the tenant's schema. Default: according to the manager's name template.
     ///
-    /// Only a catalog that has a place for it, such as
-    /// [`TableCatalog`](crate::TableCatalog), finds the tenant there afterwards.
+    /// Requires a catalog that stores the name, such as [`TableCatalog`](crate::TableCatalog). Other catalogs do not
+    /// find the tenant there.
     pub fn container(mut self, schema: Ident) -> Self {
         self.container = Some(schema);
         self
     }
 
-    /// Sets what the catalog has on record beside the id, where it has a place for it. Default: nothing.
+    /// Sets the attributes in the catalog, if it can store them. Default: none.
     pub fn attributes(mut self, attributes: Value) -> Self {
         self.attributes = attributes;
         self
     }
 
-    /// Names the [role](crate::TenantRecord::role) of the tenant's sessions. Default: the one that the
-    /// catalog has on record for the id already, if it has.
+    /// Sets the [role](crate::TenantRecord::role) of the tenant's sessions. Default: the role that the catalog
+    /// already has for the id, if any.
     ///
-    /// The role must exist, or the creation fails with [`Config`](crate::ErrorKind::Config). It gets usage on the schema, and the rights to read and change rows of what is
-    /// in it, now and later. The record that the catalog [writes](crate::catalog::Catalog::write) has the role,
-    /// too. [`TableCatalog`](crate::TableCatalog) cannot store a role, and refuses it.
+    /// The role must exist; otherwise the creation fails with [`Config`](crate::ErrorKind::Config). It is granted
+    /// usage on the schema, and privileges to read and change the rows of all current and future tables in it. The
+    /// record that the catalog [writes](crate::catalog::Catalog::write) contains the role.
+    /// [`TableCatalog`](crate::TableCatalog) cannot store a role, and refuses it.
     pub fn role(mut self, role: Ident) -> Self {
         self.role = Some(role);
         self
     }
 
-    /// Runs a closure in the transaction that creates the tenant, after the seeds that run there: for what
-    /// this tenant alone gets, such as its first user. Default: nothing. May be called several times.
+    /// Runs a closure in the transaction that creates the tenant, after the transactional seeds: for data of this
+    /// tenant only, such as its first user. Default: none. Can be called several times.
     ///
-    /// What it does is part of the tenant: both are there afterwards or neither. It may run a second time,
-    /// after everything that it has done in the database was rolled back, so let it do nothing else.
+    /// Its changes are committed atomically with the tenant. It can run a second time, after its changes in the
+    /// database were rolled back, so it should have no other side effects.
     ///
     /// # Examples
     ///
@@ -111,48 +112,46 @@ impl CreateOptions {
         self
     }
 
-    /// Keeps what was made of a tenant whose creation has failed, for a look at it. Default: `false`,
-    /// nothing is left behind.
+    /// Keeps what a failed creation has made, for inspection. Default: `false`, nothing is left behind.
     ///
-    /// The files are then run one by one, in a schema with a name of its own that no tenant has, and the
-    /// error names it. It is never served.
+    /// The files are then run one by one, in a schema with a separate name that no tenant has; the error contains the
+    /// name. It is never served.
     pub fn keep_failed(mut self, keep: bool) -> Self {
         self.keep_failed = keep;
         self
     }
 
-    /// Sets whether a [spare](super::Provisioner::fill_spares) is used, when there is one. Default:
-    /// `true`.
+    /// Sets whether a [spare](super::Provisioner::fill_spares) is used if one is available. Default: `true`.
     pub fn use_spare(mut self, use_spare: bool) -> Self {
         self.use_spare = use_spare;
         self
     }
 
-    /// Makes the tenant a copy of a template, a schema in which all files were run, instead of running them. Default:
-    /// they are run. A [spare](Self::use_spare) is preferred, when there is one.
+    /// Creates the tenant as a copy of a template, a schema in which all files were run, instead of running them.
+    /// Default: the files are run. A [spare](Self::use_spare) takes precedence, if one is available.
     ///
-    /// The first call for a set of files runs them twice in scratch schemas, and compares what they have
-    /// made. Where the two differ, in rows, too, or where the files write to other schemas, the files are run for each
-    /// tenant after all, and [`Created::remarks`](super::Created::remarks) says why. The
-    /// template is kept in the database for other processes with the same files, and is removed when it was not used for
-    /// 24 h; spares are made of it as well.
+    /// The first call for a set of files runs them twice in scratch schemas and compares the results. If the two
+    /// differ, including in rows, or if the files write to other schemas, the files are run for each tenant after
+    /// all, and [`Created::remarks`](super::Created::remarks) says why. The template is kept in the database for
+    /// other processes with the same files, and is removed after 24 h without use; spares are created from it as
+    /// well.
     pub fn from_template(mut self) -> Self {
         self.from_template = true;
         self
     }
 
-    /// Sets how long a statement may wait for a lock, and so for somebody else who creates a tenant of
-    /// the same id. Default: 5 s.
+    /// Sets the lock timeout of statements, which also limits the wait for a concurrent creation of the same id.
+    /// Default: 5 s.
     ///
-    /// Where files are run one by one, a statement that was refused is tried again, up to five times; one such as
-    /// `create index concurrently` waits for other transactions for five times as long instead.
+    /// If files are run one by one, a statement that times out is retried, up to five times; statements such as
+    /// `create index concurrently` wait for other transactions for five times as long instead.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
         self
     }
 }
 
-/// How to drop a tenant.
+/// Options for dropping a tenant.
 #[derive(Debug, Clone)]
 #[must_use = "options do nothing until a provisioner gets them"]
 pub struct DropOptions {
@@ -176,31 +175,31 @@ impl Default for DropOptions {
 }
 
 impl DropOptions {
-    /// Reports what would be dropped, and drops nothing. Default: `false`.
+    /// Reports what would be dropped, without dropping anything. Default: `false`.
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self
     }
 
-    /// Sets how many objects are dropped in one transaction, from 1 on. Default: 50.
+    /// Sets how many objects are dropped per transaction. Minimum: 1. Default: 50.
     ///
-    /// Each table takes some fifteen locks until the end of its transaction, and by default a server has
-    /// room for 6,400 of all sessions together; see
+    /// Dropping a table takes some fifteen locks until the end of the transaction, and by default a server has room
+    /// for 6,400 locks of all sessions together; see
     /// [`max_locks_per_transaction`](https://www.postgresql.org/docs/current/runtime-config-locks.html).
     pub fn batch(mut self, objects: usize) -> Self {
         self.batch = objects;
         self
     }
 
-    /// Drops what depends on the tenant's tables from outside its schema, too: a view over all tenants,
-    /// or a foreign key. A function that has the schema's name in its text stays, and is
+    /// Also drops objects outside the tenant's schema that depend on its tables: a view over all tenants, or a
+    /// foreign key. A function that contains the schema's name in its text stays, and is
     /// [reported](super::DropReport::named). Default: `false`, which refuses to drop such a tenant.
     pub fn cascade(mut self, cascade: bool) -> Self {
         self.cascade = cascade;
         self
     }
 
-    /// Sets how long a statement may wait for a lock. Default: 2 s. It is tried up to five times.
+    /// Sets the lock timeout of statements. Default: 2 s. There are up to five attempts.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
         self

@@ -1,4 +1,4 @@
-//! What a new tenant's role may do, from the first moment on.
+//! Privileges of a new tenant's role, from the start.
 
 use super::{CreateOptions, Provisioner};
 use crate::{
@@ -10,8 +10,7 @@ use crate::{
 };
 
 impl Provisioner {
-    /// Returns the role of a tenant that is to be: the one that was asked for, or the one that the catalog
-    /// has on record already.
+    /// Returns the role of a new tenant: the requested one, or the one already in the catalog.
     pub(super) async fn role_of_new(
         &self,
         id: &TenantId,
@@ -23,7 +22,7 @@ impl Provisioner {
         }
     }
 
-    /// Refuses a role that the server does not have: nobody could serve the tenant.
+    /// Refuses a role that does not exist on the server: the tenant could not be served.
     pub(super) async fn refuse_missing_role(&self, role: Option<&Ident>) -> Result<(), Error> {
         let Some(role) = role.filter(|role| Some(*role) != self.fleet.server().role_of_manager())
         else {
@@ -46,8 +45,8 @@ impl Provisioner {
         }
     }
 
-    /// Appends what gives a role its rights in a schema that was created just now, before anything is made
-    /// in it but the table of the records.
+    /// Appends statements that grant a role its privileges in a schema that was just created and contains only the
+    /// records table.
     pub(super) fn grant(&self, sql: &mut Sql, schema: &Ident, role: Option<&Ident>) {
         if let Some(role) = role {
             if self.migrations.is_some() {
@@ -57,8 +56,8 @@ impl Provisioner {
         }
     }
 
-    /// Returns `true` if a spare will do for a tenant of this role. Spares are made before anybody knows for
-    /// whom: what a file revokes from the role would be granted again.
+    /// Returns `true` if a spare is suitable for a tenant with this role. Spares are created before the role is
+    /// known: a privilege that a file revokes from the role would be granted again.
     pub(super) fn may_take_spare(&self, role: Option<&Ident>) -> bool {
         let manager = self.fleet.server().role_of_manager();
         role.is_none_or(|role| Some(role) == manager)

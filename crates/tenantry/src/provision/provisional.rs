@@ -1,4 +1,4 @@
-//! The schemas that are no tenant's yet: what they are called, and how they are told to be ready.
+//! Provisional schemas, which do not belong to a tenant yet: their names, and how they are marked as ready.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -17,46 +17,46 @@ use crate::{
 /// The comment on a schema that has its tenant's name already, and is not done.
 pub(super) const UNFINISHED: &str = "tenantry: unfinished";
 
-/// The comment on a schema whose creation has failed, and that is kept for a look at it.
+/// The comment on a schema whose creation failed and that is kept for inspection.
 pub(super) const KEPT: &str = "tenantry: kept";
 
-/// How the comment on a schema begins of which a tenant is being made; the time follows.
+/// The start of the comment on a schema that is being turned into a tenant; the time follows.
 const IN_USE: &str = "tenantry: in use ";
 
-/// Says whether a tenant may be being made of a schema with this comment.
+/// Returns `true` if a schema with this comment may be being turned into a tenant.
 pub(super) fn is_in_use(comment: &str, now: Duration) -> bool {
     let since = comment.strip_prefix(IN_USE).and_then(|since| since.parse().ok());
     since.is_some_and(|since| now.saturating_sub(Duration::from_secs(since)) < UNUSED)
 }
 
-/// Makes a name that nothing has yet.
+/// Generates an unused name.
 pub(super) fn new_name() -> Ident {
     let number = RandomState::new().hash_one(0_u8);
     Ident::parse(&format!("{PROVISIONAL}{number:016x}")).expect("it is short and has no NUL")
 }
 
-/// Appends what makes a schema.
+/// Appends the statement that creates a schema.
 pub(super) fn create(sql: &mut Sql, schema: &Ident) {
     sql.text("create schema ").ident(schema).text("; ");
 }
 
-/// What the comment on a schema says.
+/// The content of a schema's comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Comment<'a> {
-    /// It only has to be given a name.
+    /// It only needs to be renamed.
     Ready(&'a SpareNote),
-    /// Tenants are copies of it.
+    /// Tenants are created as copies of it.
     Template(&'a SpareNote),
-    /// Somebody wants to look at it.
+    /// It is kept for inspection.
     Kept,
-    /// It is being made under its tenant's name.
+    /// It is being created under its tenant's name.
     Unfinished,
-    /// A tenant is being made of it since this time, and nobody has its lock.
+    /// It is being turned into a tenant since this time, and its lock is not held.
     InUse(Duration),
     Nothing,
 }
 
-/// Appends what puts a comment on a schema.
+/// Appends the statement that sets the comment of a schema.
 pub(super) fn comment(sql: &mut Sql, schema: &Ident, comment: Comment<'_>) {
     sql.text("comment on schema ").ident(schema).text(" is ");
     match comment {
@@ -70,20 +70,20 @@ pub(super) fn comment(sql: &mut Sql, schema: &Ident, comment: Comment<'_>) {
     sql.text("; ");
 }
 
-/// What a schema with a provisional name is, by its comment.
+/// The kind of a schema with a provisional name, according to its comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Provisional {
-    /// It only has to be given a name, and somebody had a use for it a while ago.
+    /// It only needs to be renamed, and was needed recently.
     Spare,
-    /// It is a spare or a template of files that nobody has used for a day.
+    /// It is a spare or a template whose files were not used for a day.
     Unused,
-    /// New tenants are copies of it.
+    /// New tenants are created as copies of it.
     Template,
-    /// A tenant is being made of it.
+    /// It is being turned into a tenant.
     InUse,
-    /// Its creation has failed, and somebody wants to look at it.
+    /// Its creation failed, and it is kept for inspection.
     Kept,
-    /// It is being made or dropped, or that was cut off.
+    /// Its creation or removal is in progress or was interrupted.
     HalfMade,
 }
 
@@ -102,12 +102,12 @@ impl Provisional {
     }
 }
 
-/// Says whether the schema of a tenant has a comment that tells that its creation has not ended.
+/// Returns `true` if the comment on a tenant's schema marks its creation as unfinished.
 pub(crate) fn is_unfinished(comment: &str) -> bool {
     comment == UNFINISHED
 }
 
-/// Says whether a schema is there and has this comment.
+/// Returns `true` if a schema exists and has this comment.
 pub(super) async fn has_comment(
     conn: &mut PgConnection,
     schema: &Ident,
@@ -122,7 +122,7 @@ pub(super) async fn has_comment(
     Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
 }
 
-/// The time since 1970 by this machine's clock, for the notes on spares: they count in hours.
+/// The time since 1970 according to this machine's clock, for the notes on spares, which are accurate to hours.
 pub(super) fn now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -16,10 +16,10 @@ use crate::{
     seed::Seed,
 };
 
-/// Creates tenants, and changes what they are.
+/// Creates tenants, and changes their state and names.
 ///
-/// It is made by [`TenantManager::provisioner`](crate::TenantManager::provisioner) and takes its
-/// connections from the manager's budget. Cloning is cheap.
+/// Created by [`TenantManager::provisioner`](crate::TenantManager::provisioner). It takes its connections from the
+/// manager's budget. Cloning is cheap.
 ///
 /// # Examples
 ///
@@ -43,17 +43,17 @@ pub struct Provisioner {
     pub(super) migrations: Option<Migrations>,
     pub(super) seeds: Vec<Seed>,
     pub(super) after_create: Vec<AfterCreate>,
-    /// What is found out once for all tenants.
+    /// Facts that are determined once for all tenants.
     known: Arc<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    /// There is nothing in the files that must not be there.
+    /// The files have passed the lint.
     linted: AtomicBool,
-    /// Spares that were tried in vain.
+    /// Spares that were tried without success.
     passed_over: Mutex<PassedOver>,
-    /// What others have.
+    /// The versions of other tenants.
     newer: Mutex<Newer>,
     /// The last version of the newest spares.
     newest_spares: AtomicI64,
@@ -62,7 +62,7 @@ struct Known {
     template: KnownTemplate,
 }
 
-/// The template of the files, once it was looked for.
+/// The template of the files, once it was looked up.
 #[derive(Debug, Default)]
 pub(super) struct KnownTemplate(Mutex<Arc<OnceCell<Template>>>);
 
@@ -71,12 +71,12 @@ impl KnownTemplate {
         self.cell().get().cloned()
     }
 
-    /// Returns what all wait for who ask while it is looked for.
+    /// Returns the cell on which all callers wait during the lookup.
     pub(super) fn cell(&self) -> Arc<OnceCell<Template>> {
         Arc::clone(&self.0.lock())
     }
 
-    /// Has it looked for again.
+    /// Causes another lookup.
     pub(super) fn forget(&self) {
         *self.0.lock() = Arc::default();
     }
@@ -93,7 +93,7 @@ impl Provisioner {
         }
     }
 
-    /// Sets the migrations of every tenant's schema. Without any, a new tenant's schema is empty.
+    /// Sets the migrations of the tenants' schemas. Without any, a new tenant's schema is empty.
     pub fn tenants(mut self, migrations: Migrations) -> Self {
         let extensions = self.fleet.lookup().extension_schemas();
         self.migrations = Some(migrations.reaching(extensions));
@@ -101,16 +101,16 @@ impl Provisioner {
         self
     }
 
-    /// Adds a seed for every new tenant. They run in this order, after the migrations.
+    /// Adds a seed for every new tenant. Seeds run in this order, after the migrations.
     ///
-    /// Those that run in a transaction are part of the one that creates the tenant. Those that do not run
-    /// afterwards, while the tenant is not served yet; when one of them fails, the tenant is dropped again.
+    /// Transactional seeds are part of the transaction that creates the tenant. Other seeds run afterwards, while the
+    /// tenant is not served yet; if one of them fails, the tenant is dropped again.
     pub fn seed(mut self, seed: Seed) -> Self {
         self.seeds.push(seed);
         self
     }
 
-    /// Looks for what must not be in the files, the first time.
+    /// Lints the files, the first time.
     pub(super) fn lint(&self) -> Result<(), Error> {
         let Some(set) = &self.migrations else { return Ok(()) };
         if !self.known.linted.load(Ordering::Relaxed) {
@@ -125,7 +125,7 @@ impl Provisioner {
         &self.known.passed_over
     }
 
-    /// Returns what is known of those who have newer files.
+    /// Returns what is known about newer files of other tenants.
     pub(super) fn newer(&self) -> &Mutex<Newer> {
         &self.known.newer
     }
@@ -138,13 +138,13 @@ impl Provisioner {
         &self.known.newest_spares
     }
 
-    /// Returns where what the files make keeps the name of its schema, once that was looked for.
+    /// Returns where the files' objects store their schema's name, once this was searched.
     pub(super) fn stored_names(&self) -> Option<&StoredNames> {
         static NONE: StoredNames = StoredNames::NONE;
         self.migrations.as_ref().map_or(Some(&NONE), Migrations::stored_names)
     }
 
-    /// Notes where what the files make keeps the name of its schema.
+    /// Records where the files' objects store their schema's name.
     pub(super) fn note_stored_names(&self, names: StoredNames) {
         let Some(set) = &self.migrations else { return };
         let told = names.to_string();
@@ -158,15 +158,15 @@ impl Provisioner {
         }
     }
 
-    /// Notes that a spare was taken, so that another is made.
+    /// Records that a spare was taken, so that another is created.
     pub(super) fn note_claim(&self) {
         self.known.claimed.notify_one();
         let ready = &self.fleet.server().observer.meters.upkeep.spares;
-        // Others may have made it.
+        // Another process may have created it.
         ready.set((ready.get() - 1).max(0));
     }
 
-    /// Ends when a spare was taken since this was last asked.
+    /// Resolves if a spare was taken since the last call.
     pub(super) async fn claimed(&self) {
         self.known.claimed.notified().await;
     }

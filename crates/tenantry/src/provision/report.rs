@@ -1,4 +1,4 @@
-//! What has come of creating and dropping.
+//! Results of creating and dropping tenants.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ pub struct Created {
     pub how: HowMade,
     /// Seeds that were run.
     pub seeds: Vec<Arc<str>>,
-    /// What whoever operates the service should know, such as that this instance has older files than others.
+    /// Remarks for the operator, such as that this instance has older files than others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     /// How long it took.
@@ -39,19 +39,19 @@ pub struct Created {
 pub enum HowMade {
     /// All files in one transaction.
     AtOnce,
-    /// File by file, because they cannot all be in one transaction, what fails was to be kept, or the catalog has
-    /// no place for a tenant whose last seeds have not run.
+    /// File by file, because the files cannot all run in one transaction, a failed creation was to be kept, or the
+    /// catalog cannot store that a tenant's last seeds have not run yet.
     InSteps,
-    /// It was there already, under another name.
+    /// It was a spare: it existed already, under another name.
     Spare,
     /// As a copy of a [template](super::CreateOptions::from_template).
     Template,
-    /// Most of it was there already: somebody has begun to create the tenant, and has not come to the end.
+    /// Most of it existed already: an earlier creation of the tenant was interrupted, and was resumed.
     Resumed,
 }
 
 impl HowMade {
-    /// Returns it in snake case, as JSON names it.
+    /// Returns the snake-case name that JSON uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl HowMade {
     }
 }
 
-/// What has come of dropping a tenant, or would come of it.
+/// Result of dropping a tenant, or of a dry run.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -75,16 +75,16 @@ pub struct DropReport {
     /// Its schema.
     #[serde(rename = "schemaName")]
     pub schema: Arc<str>,
-    /// Whether nothing was dropped, because it was only to be seen what would be.
+    /// Whether this was a dry run, in which nothing was dropped.
     pub dry_run: bool,
     /// Tables, views, sequences, functions and types of the schema, such as `table tenant_acme.users`.
     pub objects: Vec<String>,
-    /// What depended on them from outside the schema, and was dropped with them.
+    /// Objects outside the schema that depended on them and were dropped, too.
     pub outside: Vec<String>,
-    /// Functions outside of the schema that look it up by its name. They stay, and mean the next schema of that
+    /// Functions outside the schema that look it up by its name. They stay, and will refer to the next schema of that
     /// name.
     pub named: Vec<StoredName>,
-    /// Transactions that it took.
+    /// The number of transactions.
     pub transactions: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
@@ -92,7 +92,7 @@ pub struct DropReport {
     pub duration: Duration,
 }
 
-/// What has come of filling up the spares.
+/// Result of filling the spares.
 #[derive(Debug, Clone, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -100,14 +100,14 @@ pub struct DropReport {
 pub struct SpareReport {
     /// Spares that are ready now.
     pub ready: usize,
-    /// Those of them that were made now.
+    /// Spares among these that were created now.
     pub made: usize,
-    /// Those of them that an earlier release of the library had made, and that got the files that they had not.
+    /// Spares among these that an earlier release had created, and that got their missing files.
     pub migrated: usize,
-    /// Schemas that were removed: half made, or spares of other files that nobody had used for 24 h.
+    /// Schemas that were removed: half made, or spares of other files that were not used for 24 h.
     pub removed: usize,
-    /// Why there are none: where what the migrations make keeps the name of the schema that it was made in,
-    /// as text. Tenants are then created under their own names. Empty otherwise.
+    /// Why there are no spares: the places where the migrations' objects store the name of their original schema as
+    /// text. Tenants are then created under their own names. Empty otherwise.
     pub refused: Vec<StoredName>,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]

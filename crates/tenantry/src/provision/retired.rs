@@ -1,8 +1,8 @@
-//! Names of schemas that were given up, and when they may be given away again.
+//! Retired schema names, and when they can be reused.
 //!
-//! A transaction that began before a tenant was renamed or dropped goes on looking its tables up by
-//! the name of the schema. If a new tenant got that name meanwhile, the transaction would end in the
-//! new tenant's schema. So a name is free again only when nobody can be left who means the old one.
+//! A transaction that began before a tenant was renamed or dropped continues to look up tables by the schema's name.
+//! If a new tenant got that name meanwhile, the transaction would run in the new tenant's schema. So a name is free
+//! again only when no session can still refer to the old tenant by it.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use crate::{
 /// The table of names that were given up, in the shared schema.
 const TABLE: &str = "tenantry_retired";
 
-/// For how long a name is kept back in any case: twice as long as a session is taken to be in a
-/// tenant's schema without another look, so no statement can begin for the old one any more.
+/// The minimum time for which a name is reserved: twice the time for which a session is assumed to be in a tenant's
+/// schema without a recheck, so that no statement can still begin for the old one.
 const QUARANTINE: Duration = SEEN_AS.saturating_mul(2);
 
-/// The lock of whoever makes the table.
+/// The lock for creating the table.
 const LOCK: u64 = 7_234_619_037_116;
 
-/// Makes sure that there is the table. Not in a transaction: two of them would collide.
+/// Ensures that the table exists. Not in a transaction: two of them would collide.
 pub(super) async fn ensure_table(conn: &mut PgConnection, shared: &Ident) -> Result<(), Error> {
     if is_there(conn, shared).await? {
         return Ok(());
@@ -48,8 +48,8 @@ pub(super) async fn ensure_table(conn: &mut PgConnection, shared: &Ident) -> Res
     })
 }
 
-/// Notes that a name is given up by the schema that is called `now` from now on; the last thing before
-/// the commit.
+/// Records that a name is retired by the schema that is called `now` from now on; the last statement before the
+/// commit.
 pub(super) fn note_sql(shared: &Ident, name: &Ident, now: &Ident) -> SqlStr {
     let mut sql = Sql::new("insert into ");
     sql.ident(shared).text(".");
@@ -65,8 +65,8 @@ pub(super) fn note_sql(shared: &Ident, name: &Ident, now: &Ident) -> SqlStr {
     sql.finish()
 }
 
-/// Waits, as long as the transaction's `lock_timeout` allows, until no session pins the schema, and
-/// keeps new ones out until the end of the transaction.
+/// Waits until no session pins the schema, within the transaction's `lock_timeout`, and keeps new ones out until the
+/// end of the transaction.
 pub(super) fn lock_out_sql(schema: &Ident) -> SqlStr {
     let mut sql = Sql::new("select pg_catalog.pg_advisory_xact_lock(");
     sql.integer(i64::from(PINS) << 32).text(
@@ -86,7 +86,7 @@ pub(super) struct InUse {
     retry_after: Duration,
     /// Whether the quarantine is not over.
     quarantined: bool,
-    /// Transactions of which nobody but their own role sees when they began.
+    /// Transactions whose start only their own role can see.
     unknown: Vec<String>,
 }
 
@@ -104,8 +104,8 @@ impl Provisioner {
         found.map_or(Ok(()), |found| Err(found.into()))
     }
 
-    /// Takes a name in the transaction in which a schema has got it, unless it is not free. Whoever has
-    /// given it up has committed by now, or waits for this transaction.
+    /// Claims a name in the transaction in which a schema got it, unless the name is reserved. The session that
+    /// retired it has committed by now, or waits for this transaction.
     pub(super) async fn claim_name(
         &self,
         conn: &mut PgConnection,
@@ -142,8 +142,8 @@ impl From<InUse> for Error {
     }
 }
 
-/// Looks whether a name is free: it was never given up, the schema that has it is the one that had it
-/// before, or the quarantine is over and so is every transaction that can have begun before its end.
+/// Checks whether a name is free: it was never retired, its schema is the one that had it before, or the quarantine
+/// is over and so is every transaction that may have begun before its end.
 async fn look(
     conn: &mut PgConnection,
     shared: &Ident,
@@ -155,7 +155,7 @@ async fn look(
     }
 }
 
-/// Looks whether a name is free by the table, which is there.
+/// Checks the existing table for whether a name is free.
 async fn look_into(
     conn: &mut PgConnection,
     shared: &Ident,
@@ -178,7 +178,7 @@ async fn look_into(
     Ok(in_use.then_some(InUse { retry_after: RETRY_AFTER, quarantined: false, unknown }))
 }
 
-/// Notes the transactions that have to end, so that later ones are not waited for, too.
+/// Records the transactions that have to end, so that later ones are not waited for.
 async fn remember(
     conn: &mut PgConnection,
     shared: &Ident,
@@ -197,13 +197,11 @@ async fn remember(
     Ok(())
 }
 
-/// One row, if the name was given up: the schema that had it, the one that has it now, the seconds until
-/// the quarantine is over, whether anybody is at work who may mean the old one, and the transactions of
-/// which nobody knows.
+/// Returns one row if the name was retired: the schema that had it, the one that has it now, the seconds until the
+/// quarantine ends, whether any active session may refer to the old one, and the transactions that are not visible.
 ///
-/// A virtual transaction shows in
-/// [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html) to every role, when it
-/// began only to its own. Transactions of other databases, and of the server itself, concern nobody.
+/// Every role sees a virtual transaction in [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html);
+/// only its own role sees when it began. Transactions of other databases, and of the server itself, are irrelevant.
 fn look_sql(shared: &Ident, name: &Ident) -> SqlStr {
     let mut sql = Sql::new(
         "with retired as (select r.schema, r.waits_for, r.retired_at operator(pg_catalog.+) ",

@@ -1,4 +1,4 @@
-//! Names the right that a role has not.
+//! Names the privilege that a role lacks.
 
 use sqlx::Row;
 
@@ -8,12 +8,12 @@ use crate::{
     tenant::Ident,
 };
 
-/// Who works, where, and whether it may create schemas there.
+/// The current role and database, and whether the role can create schemas there.
 const ASK: &str = "select current_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text, \
                    pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')";
 
 impl Provisioner {
-    /// Says in an error of a creation which right of which role is missing, where that can be told.
+    /// Adds to an error of a creation which privilege a role lacks, if this can be determined.
     pub(super) async fn name_missing_right(&self, error: Error) -> Error {
         if error.kind() != ErrorKind::PermissionDenied {
             return error;

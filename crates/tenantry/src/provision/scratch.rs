@@ -1,4 +1,4 @@
-//! A schema in which migrations are applied for a look at what they make.
+//! A scratch schema in which migrations are applied to inspect the result.
 
 use super::{Provisioner, made::migration, provisional};
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     tenant::Ident,
 };
 
-/// Applies migrations one by one in a scratch schema, and shows what each version makes: at first none, which is the
-/// empty schema. Returns why a file could not be applied, where one could not: what comes after it was not shown.
+/// Applies migrations one by one in a scratch schema, and passes the result of each version to a callback, starting
+/// with the empty schema. Returns why a file could not be applied, if so; later versions are then omitted.
 pub(crate) async fn each_version(
     fleet: &Fleet,
     set: &Migrations,
@@ -52,10 +52,10 @@ pub(crate) async fn each_version(
     shown
 }
 
-/// Applies migrations up to a version in a scratch schema with a provisional name, and reads what they make. The
-/// schema is removed, and so are those that were left behind by a process that was killed.
+/// Applies migrations up to a version in a scratch schema with a provisional name, and reads the result. The schema
+/// is removed, and so are those that a killed process has left behind.
 ///
-/// `role` is granted what the role of a tenant is granted.
+/// `role` gets the privileges of a tenant's role.
 pub(crate) async fn model_of_migrations(
     fleet: &Fleet,
     set: &Migrations,

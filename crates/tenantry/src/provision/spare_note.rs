@@ -1,23 +1,23 @@
-//! What the comment on a spare says: of which files it is, and when its service last had a use for it.
+//! The comment on a spare: the hash of its files, and when its service last needed it.
 
 use std::time::Duration;
 
-/// How every comment on a schema begins that only has to be given a name.
+/// The start of the comment on every schema that only needs to be renamed.
 pub(super) const READY: &str = "tenantry: ready";
 
-/// How every comment on a schema begins of which tenants are copies.
+/// The start of the comment on every template schema.
 pub(super) const TEMPLATE: &str = "tenantry: template";
 
-/// After how long without use anybody removes a spare of other files: the release is gone.
+/// The time without use after which any process can remove a spare of other files: its release is gone.
 pub(super) const UNUSED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How old a note may get before it is written again.
+/// The maximum age of a note before it is rewritten.
 const WRITTEN_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// The rest of a comment such as `tenantry: ready <hash of the files> <last version> <seconds since 1970>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SpareNote {
-    /// Of which files it is; empty where an earlier release has made it, which did not say.
+    /// The hash of its files; empty if an earlier release created it, which did not record the hash.
     pub(super) hash: String,
     /// The last version of those files.
     pub(super) latest: i64,
@@ -34,7 +34,7 @@ impl SpareNote {
         Self::after(READY, comment)
     }
 
-    /// Reads a comment that begins like this.
+    /// Parses a comment with this start.
     pub(super) fn after(beginning: &str, comment: &str) -> Option<Self> {
         let mut words = comment.strip_prefix(beginning)?.split(' ').skip(1);
         let hash = words.next().unwrap_or_default().to_owned();
@@ -48,12 +48,12 @@ impl SpareNote {
         format!("{beginning} {} {} {}", self.hash, self.latest, self.used_at.as_secs())
     }
 
-    /// Says whether the note should be written again, so that nobody takes the spare for one that is not used.
+    /// Returns `true` if the note should be rewritten, so that the spare is not considered unused.
     pub(super) fn is_old(&self, now: Duration) -> bool {
         now.saturating_sub(self.used_at) > WRITTEN_AGAIN
     }
 
-    /// Says whether nobody has had a use for the spare for so long that anybody may remove it.
+    /// Returns `true` if the spare was not needed for so long that any process can remove it.
     pub(super) fn is_unused(&self, now: Duration) -> bool {
         now.saturating_sub(self.used_at) > UNUSED
     }

@@ -1,4 +1,4 @@
-//! Schemas that are made before anybody asks for them.
+//! Schemas that are created in advance.
 
 use std::time::Duration;
 
@@ -23,37 +23,36 @@ use crate::{
     tenant::{Ident, PROVISIONAL},
 };
 
-/// The lock of whoever sees to the spares of a set of files, which follows.
+/// The lock for filling the spares of a set of files, whose hash follows.
 const LOCK: &str = "the spares of tenantry ";
 
 impl Provisioner {
-    /// Sees to it that so many spares are ready: schemas with all migrations, which
-    /// [`create`](Self::create) only has to rename.
+    /// Ensures that this many spares are ready: schemas with all migrations, which [`create`](Self::create) only
+    /// needs to rename.
     ///
-    /// Spares of other files are left alone, because another release may be running beside this one; those of
-    /// which nobody has made use for 24 h are removed, as are schemas that are half made.
-    /// It takes two connections of the budget, where there are two. Call it at the start, after a deploy, and
-    /// now and then, at least every few hours; or have [`keep_spares`](Self::keep_spares) do so. When another
-    /// instance is at it with the same files, nothing is done.
+    /// Spares of other files are left alone, because another release can be running alongside this one; those that
+    /// were not used for 24 h are removed, as are half-made schemas. It takes up to two connections of the budget.
+    /// Call it at startup, after a deploy, and at least every few hours; or let [`keep_spares`](Self::keep_spares) do
+    /// that. If another instance is filling spares of the same files, nothing is done.
     ///
-    /// The first spare of a set of files is searched for its provisional name, in the catalogs and in rows:
-    /// what is stored as text does not follow the rename that makes a tenant of it. A `search_path` of a
-    /// function does; anything else makes these files unfit for spares, which the report says.
+    /// For the first spare of a set of files, the catalogs and rows are searched for its provisional name, since
+    /// names that are stored as text do not follow the rename to the tenant's name. A `search_path` of a function
+    /// does; anything else makes these files unsuitable for spares, and is reported.
     ///
     /// # Errors
     ///
-    /// Those of [`create`](Self::create). The spares that were made stay.
+    /// As for [`create`](Self::create). Spares that were already created stay.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, a spare may be left half made; the next call removes it.
+    /// If dropped, a spare can be left half made; the next call removes it.
     pub async fn fill_spares(&self, spares: usize) -> Result<SpareReport, Error> {
         let began = Instant::now();
         self.lint()?;
         let mut report = SpareReport::default();
         let mut guard = self.fleet.lease().await?;
         let filled = if self.fleet.server().places_for_upkeep() < 2 {
-            // There is no second connection to keep the lock on. Two who are at it make too many at worst.
+            // No second connection is available to hold the lock. At worst, two processes create too many.
             let there = list(&mut guard).await?;
             drop(guard);
             self.fill(there, spares, &mut report).await
@@ -95,7 +94,7 @@ impl Provisioner {
                 Some(_) if self.is_ours(&spare) && self.refuse_stored_names().is_err() => {
                     Renewed::Useless
                 }
-                // It has to be searched for its name first.
+                // It must first be searched for its name.
                 Some(_) if self.is_ours(&spare) && self.stored_names().is_none() => {
                     self.renew_if_possible(&spare.schema).await?
                 }
@@ -107,7 +106,7 @@ impl Provisioner {
                 }
                 Some(note) if note.hash.is_empty() => self.renew_if_possible(&spare.schema).await?,
                 Some(note) if note.is_unused(now) => Renewed::Useless,
-                // Another release may be at work beside this one.
+                // Another release may run alongside this one.
                 Some(_) => Renewed::NotOurs,
                 None if spare.is_in_use => Renewed::NotOurs,
                 None if spare.template.as_ref().is_some_and(|note| !note.is_unused(now)) => {
@@ -124,7 +123,7 @@ impl Provisioner {
                 Renewed::NotOurs => {}
                 Renewed::Useless => match self.remove(&spare.schema).await {
                     Ok(removed) => report.removed += usize::from(removed),
-                    // Somebody is making it just now.
+                    // Another session is creating it at the moment.
                     Err(error) if error.kind() == ErrorKind::Busy => {}
                     Err(error) => stays(&spare.schema, error)?,
                 },
@@ -140,7 +139,7 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Brings a spare up to date. One of which the server refuses that keeps nobody from the others.
+    /// Brings a spare up to date. If the server refuses this for one spare, the others are not affected.
     async fn renew_if_possible(&self, spare: &Ident) -> Result<Renewed, Error> {
         match self.renew(spare).await {
             Err(error) => stays(spare, error).map(|()| Renewed::NotOurs),
@@ -152,18 +151,18 @@ impl Provisioner {
         spare.note.as_ref().is_some_and(|note| note.hash == self.note().hash)
     }
 
-    /// Returns what is written on a spare with our files.
+    /// Returns the note for a spare with our files.
     pub(super) fn note(&self) -> SpareNote {
         let set = self.migrations.as_ref();
         let (hash, latest) = set.map_or(("", 0), |set| (set.hash(), set.latest()));
         SpareNote::new(hash, latest, provisional::now())
     }
 
-    /// Keeps so many spares ready until the manager is closed: at once, whenever this provisioner or a clone of
-    /// it has used one, and again as often as this.
+    /// Keeps this many spares ready until the manager is closed: fills them immediately, whenever this provisioner or
+    /// a clone of it uses one, and at this interval.
     ///
-    /// It runs in the background, as a task that [`TenantManager::close`](crate::TenantManager::close)
-    /// ends. What goes wrong is logged, and tried again the next time.
+    /// Runs as a background task that [`TenantManager::close`](crate::TenantManager::close) stops. Failures are
+    /// logged, and retried at the next interval.
     pub fn keep_spares(&self, spares: usize, every: Duration) {
         let (provisioner, server) = (self.clone(), self.fleet.server());
         let shutdown = server.shutdown().clone();
@@ -178,7 +177,7 @@ impl Provisioner {
                             "could not fill up the spares"
                         );
                     }
-                    // Whoever signs up next should find one, too.
+                    // The next sign-up should find a spare, too.
                     drop(timeout(every, provisioner.claimed()).await);
                 }
             };
@@ -186,7 +185,7 @@ impl Provisioner {
         });
     }
 
-    /// Makes a spare, unless what the files make keeps the name that it was made under.
+    /// Creates a spare, unless its objects store the name under which it was created.
     async fn make_spare(&self) -> Result<bool, Error> {
         if self.refuse_stored_names().is_err() {
             return Ok(false);
@@ -209,16 +208,16 @@ impl Provisioner {
         let made = made.await;
         match made {
             Ok(true) => lease.settle().await,
-            // What is half made would wait for the next time, and be one more by then.
+            // A half-made schema would stay until the next time, when there would be one more.
             _ => self.give_up(Some(lease), &site.schema, false).await,
         }
         made
     }
 
-    /// Makes a spare as a copy of the template, if there is one.
+    /// Creates a spare as a copy of the template, if there is one.
     async fn spare_of_template(&self, schema: &Ident) -> Result<Option<bool>, Error> {
         let Some(set) = &self.migrations else { return Ok(None) };
-        // The first spare is searched for its name, which tells whether spares are of use.
+        // The first spare is searched for its name, to find out whether spares are usable.
         let Some(stamp) =
             self.template_at_hand(set).await.filter(|_| self.stored_names().is_some())
         else {
@@ -246,7 +245,7 @@ impl Provisioner {
         }
     }
 
-    /// Notes that there is still a use for a template of ours.
+    /// Records that a template of ours is still needed.
     async fn note_template_if_old(&self, spare: &Listed, now: Duration) -> Result<(), Error> {
         let ours = spare.template.as_ref().filter(|note| note.hash == self.note().hash);
         if ours.is_none_or(|note| !note.is_old(now)) {
@@ -259,7 +258,7 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Notes that there is still a use for a spare of ours.
+    /// Records that a spare of ours is still needed.
     async fn note_use(&self, spare: &Ident) -> Result<(), Error> {
         let mut lease = self.fleet.lease().await?;
         let mut sql = Sql::new("select ");
@@ -272,7 +271,7 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Removes half-made schemas whose maker is gone: the lock of the schema is free.
+    /// Removes half-made schemas whose creator is gone, that is, whose lock is free.
     pub(super) async fn remove_left_behind(&self) -> Result<(), Error> {
         let mut lease = self.fleet.lease().await?;
         let there = list(&mut lease).await?;
@@ -282,7 +281,7 @@ impl Provisioner {
         for spare in there.iter().filter(is_left) {
             match self.remove(&spare.schema).await {
                 Ok(_) => {}
-                // Its lock is taken: it is being made.
+                // Its lock is held: it is being created.
                 Err(error) if error.kind() == ErrorKind::Busy => {}
                 Err(error) => stays(&spare.schema, error)?,
             }
@@ -290,7 +289,7 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Gives a spare of an earlier release the files that it has not.
+    /// Applies the missing files to a spare of an earlier release.
     async fn renew(&self, spare: &Ident) -> Result<Renewed, Error> {
         let Some(set) = &self.migrations else { return Ok(Renewed::NotOurs) };
         let site = self.fleet.site_of(spare);
@@ -313,8 +312,8 @@ impl Provisioner {
         }
     }
 
-    /// Removes a schema that this process has made and given up: the session that has made it may not have
-    /// been cleaned yet.
+    /// Removes an abandoned schema that this process created: the session that created it may not have been reset
+    /// yet.
     pub(super) async fn remove_own(&self, schema: &Ident) -> Result<bool, Error> {
         let deadline = after(self.fleet.server().options().cleanup_timeout);
         loop {
@@ -327,7 +326,7 @@ impl Provisioner {
         }
     }
 
-    /// Removes a schema that is no tenant's. Returns whether it was there.
+    /// Removes a schema that does not belong to a tenant. Returns whether it existed.
     async fn remove(&self, schema: &Ident) -> Result<bool, Error> {
         let site = self.fleet.site_of(schema);
         self.drop_schema(&site, &super::DropOptions::default().cascade(true)).await
@@ -337,11 +336,11 @@ impl Provisioner {
 /// A schema that is no tenant's yet.
 pub(super) struct Listed {
     pub(super) schema: Ident,
-    /// What is written on it when it is ready.
+    /// Its note, if it is ready.
     note: Option<SpareNote>,
-    /// What is written on it when tenants are copies of it.
+    /// Its note, if it is a template.
     template: Option<SpareNote>,
-    /// A tenant is being made of it, or was a while ago.
+    /// It is being turned into a tenant, or was a while ago.
     is_in_use: bool,
 }
 
@@ -351,14 +350,14 @@ impl Listed {
     }
 }
 
-/// What has come of a spare that was there.
+/// The result of renewing an existing spare.
 enum Renewed {
     Ready {
         files: usize,
     },
-    /// Somebody is making a tenant of it, or may do so.
+    /// It is being turned into a tenant, or may be.
     NotOurs,
-    /// It is half made, or of files that nobody uses any more.
+    /// It is half made, or its files are no longer used.
     Useless,
 }
 
@@ -368,14 +367,14 @@ async fn lock(conn: &mut PgConnection, hash: &str) -> Result<bool, Error> {
     Ok(sqlx::raw_sql(sql.finish()).fetch_one(conn).await?.try_get(0)?)
 }
 
-/// Lists the schemas that are no tenant's yet.
+/// Lists the schemas that do not belong to a tenant yet.
 pub(super) async fn list(conn: &mut PgConnection) -> Result<Vec<Listed>, Error> {
     let mut sql = Sql::new(
         "select n.nspname::pg_catalog.text, coalesce(note, '') from pg_catalog.pg_namespace n \
          cross join lateral pg_catalog.obj_description(n.oid, 'pg_namespace') as note \
          where pg_catalog.starts_with(n.nspname::pg_catalog.text, ",
     );
-    // What was kept for a look at it is nobody's to remove.
+    // Schemas that are kept for inspection are never removed.
     sql.literal(PROVISIONAL).text(") and coalesce(note operator(pg_catalog.<>) ").literal(KEPT);
     sql.text(", true) order by 1");
     let rows = sqlx::raw_sql(sql.finish()).fetch_all(conn).await?;
@@ -401,7 +400,7 @@ async fn write_note(
     Ok(())
 }
 
-/// Tells that a schema stays as it is because the server refuses to change it.
+/// Logs that a schema is unchanged because the server refuses to change it.
 fn stays(spare: &Ident, error: Error) -> Result<(), Error> {
     if answer::refusal(&error).is_none() {
         return Err(error);

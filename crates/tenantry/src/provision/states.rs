@@ -19,19 +19,19 @@ use crate::{
 };
 
 impl Provisioner {
-    /// Refuses the requests of a tenant from now on. Its data stays, and it is still migrated.
+    /// Suspends a tenant: its requests are refused. Its data stays, and it is still migrated.
     ///
-    /// Other processes hear of it at once where the catalog announces changes, as
-    /// [`TableCatalog`](crate::TableCatalog) does; handles that exist stay usable.
+    /// Other processes learn of it immediately if the catalog announces changes, as
+    /// [`TableCatalog`](crate::TableCatalog) does; existing handles stay usable.
     ///
     /// # Errors
     ///
-    /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`Catalog`](ErrorKind::Catalog) when the catalog cannot
-    /// be written, such as one that finds tenants by their schemas.
+    /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`Catalog`](ErrorKind::Catalog) if the catalog cannot be written,
+    /// such as one that finds tenants by their schemas.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the tenant may be suspended or not.
+    /// If dropped, the tenant is either suspended or not.
     pub async fn suspend<I>(&self, id: I) -> Result<(), Error>
     where
         I: TryInto<TenantId>,
@@ -40,7 +40,7 @@ impl Provisioner {
         self.set_state(id.try_into().map_err(Into::into)?, TenantState::Suspended).await
     }
 
-    /// Serves a tenant again.
+    /// Resumes a suspended tenant.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Provisioner {
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the tenant may be suspended or not.
+    /// If dropped, the tenant is either suspended or not.
     pub async fn resume<I>(&self, id: I) -> Result<(), Error>
     where
         I: TryInto<TenantId>,
@@ -59,7 +59,7 @@ impl Provisioner {
 
     async fn set_state(&self, id: TenantId, state: TenantState) -> Result<(), Error> {
         refuse_unfinished(&self.fleet.record(&id).await?)?;
-        // Nobody knows what has come of a commit that failed, or was given up.
+        // The outcome of a commit that failed or was dropped is unknown.
         let _forget = self.fleet.forget_after(vec![id.clone()]);
         let mut tx = self.begin_shared().await?;
         self.fleet.write(&mut tx, CatalogChange::State(&id, state)).await?;
@@ -68,36 +68,34 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Gives a tenant another id, and its schema the name that goes with it, unless the catalog has a
-    /// schema of its own on record for it.
+    /// Renames a tenant, and renames its schema accordingly, unless the catalog stores a schema name for it.
     ///
-    /// Requests of the tenant wait meanwhile. Statements that run are not disturbed; transactions and
-    /// leases find no tables any more, and handles that exist are refused as
-    /// [`StaleHandle`](ErrorKind::StaleHandle), in this process at once, in others at most 5 s later. Where
-    /// [tenants see the shared schema](crate::ManagerBuilder::tenants_see_shared), transactions and leases
-    /// are waited for.
+    /// Requests of the tenant wait meanwhile. Running statements are not disturbed; open transactions and leases no
+    /// longer find tables, and existing handles are refused with [`StaleHandle`](ErrorKind::StaleHandle), immediately
+    /// in this process and within 5 s in others. If [tenants see the shared
+    /// schema](crate::ManagerBuilder::tenants_see_shared), the rename waits for transactions and leases.
     ///
-    /// What holds the old name as text does not follow a rename by itself, and would lead to the next tenant
-    /// of that name. So it is looked for in the same transaction: the `search_path` of functions, and of roles
-    /// and the database, is changed; anything else that means the schema, such as `acme.users` in the body of
-    /// a function or in a literal, is an error. A mere mention, such as a comment, is logged as a warning.
+    /// Text that contains the old name does not follow a rename, and would refer to the next tenant of that name. The
+    /// same transaction therefore searches for it: the `search_path` of functions, roles and the database is changed;
+    /// anything else that refers to the schema, such as `acme.users` in the body of a function or in a literal, is an
+    /// error. A mere mention, such as a comment, is logged as a warning.
     ///
-    /// The old name is kept back for a while, see [`NameInUse`](ErrorKind::NameInUse), in a table
-    /// `tenantry_retired` of the shared schema.
+    /// The old name is reserved for a while, see [`NameInUse`](ErrorKind::NameInUse), in a table `tenantry_retired`
+    /// of the shared schema.
     ///
     /// # Errors
     ///
-    /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`TenantExists`](ErrorKind::TenantExists) when there is
-    /// a tenant of the new id, or its schema; [`NameInUse`](ErrorKind::NameInUse) when there was one until
-    /// a moment ago; [`StoredName`](ErrorKind::StoredName) when something holds the old name as text and
-    /// cannot be changed; [`Placement`](ErrorKind::Placement) when the schema holds an extension that is used
-    /// outside of it; [`Busy`](ErrorKind::Busy) when somebody is migrating the
-    /// tenant, or is at work on it where tenants see the shared schema; [`Catalog`](ErrorKind::Catalog) when the catalog cannot be written.
+    /// [`UnknownTenant`](ErrorKind::UnknownTenant); [`TenantExists`](ErrorKind::TenantExists) if a tenant with the
+    /// new id or its schema exists; [`NameInUse`](ErrorKind::NameInUse) if one existed until recently;
+    /// [`StoredName`](ErrorKind::StoredName) if something stores the old name as text and cannot be changed;
+    /// [`Placement`](ErrorKind::Placement) if the schema holds an extension that is used outside it;
+    /// [`Busy`](ErrorKind::Busy) if a migration of the tenant is in progress, or if tenants see the shared schema and
+    /// the tenant has open transactions or leases; [`Catalog`](ErrorKind::Catalog) if the catalog cannot be written.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the tenant has one id or the other, and its schema the name that goes with it. Until the server has
-    /// ended what was begun, another attempt is [`Busy`](ErrorKind::Busy).
+    /// If dropped, the tenant has either the old id or the new one, and its schema the matching name. Until the
+    /// server has ended the interrupted rename, another attempt returns [`Busy`](ErrorKind::Busy).
     pub async fn rename<I, J>(&self, from: I, to: J) -> Result<(), Error>
     where
         I: TryInto<TenantId>,
@@ -146,7 +144,7 @@ impl Provisioner {
             return Err(roll_back(tx, error).await.with_tenant_unless_named(&from));
         }
         let committed = self.commit(tx).await;
-        // Nobody knows what has come of a commit that failed: whoever asks is told what is true.
+        // The outcome of a failed commit is unknown, so later lookups read the current state.
         match &committed {
             Ok(()) => self.fleet.retire(&from),
             Err(_) => self.fleet.forget(&from),
@@ -155,9 +153,8 @@ impl Provisioner {
         committed.map_err(|error| error.with_tenant(&from))
     }
 
-    /// Where tenants see the shared schema, waits for those who are at work on a schema and keeps others
-    /// out until the end of the transaction: what they look up afterwards they would find in the shared
-    /// schema.
+    /// If tenants see the shared schema, waits for sessions that use a schema and keeps others out until the end of
+    /// the transaction: their later lookups would resolve to the shared schema.
     pub(super) async fn lock_out(
         &self,
         conn: &mut PgConnection,
@@ -184,7 +181,7 @@ impl Provisioner {
     }
 }
 
-/// Refuses to rename a schema with an extension in it that other schemas use: they find it by that name.
+/// Refuses to rename a schema with an extension that other schemas use: they refer to it by that name.
 async fn refuse_extensions_of_all(conn: &mut PgConnection, schema: &Ident) -> Result<(), Error> {
     let users = inventory::users_of_extensions(conn, schema).await?;
     if users.is_empty() {
@@ -198,7 +195,7 @@ async fn refuse_extensions_of_all(conn: &mut PgConnection, schema: &Ident) -> Re
     Err(Error::new(ErrorKind::Placement, attempted))
 }
 
-/// Tells where the old name of a tenant's schema is still mentioned.
+/// Logs where the old name of a tenant's schema is still mentioned.
 fn tell(tenant: &TenantId, mentioned: &[StoredName]) {
     for name in mentioned {
         tracing::warn!(
@@ -211,7 +208,7 @@ fn tell(tenant: &TenantId, mentioned: &[StoredName]) {
     }
 }
 
-/// Makes an error of a rename that was refused.
+/// Converts the refusal of a rename to an error.
 fn named(error: sqlx::Error, from: &TenantId, to: &TenantId) -> Error {
     let code = error.as_database_error().and_then(|error| error.code());
     match code.as_deref() {
@@ -223,7 +220,7 @@ fn named(error: sqlx::Error, from: &TenantId, to: &TenantId) -> Error {
     }
 }
 
-/// Takes the lock of a schema until the end of the transaction, so that nobody migrates it meanwhile.
+/// Takes the lock of a schema until the end of the transaction, so that it is not migrated meanwhile.
 pub(super) async fn lock(tx: &mut TenantTransaction, schema: &Ident) -> Result<(), Error> {
     use sqlx::Row;
     let mut sql = Sql::new("select ");
@@ -235,7 +232,7 @@ pub(super) async fn lock(tx: &mut TenantTransaction, schema: &Ident) -> Result<(
     }
 }
 
-/// Says whether a lock could not be had in time.
+/// Returns `true` if a lock could not be acquired in time.
 pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
 }

@@ -1,17 +1,17 @@
-//! What stands in the catalog while the creation of a tenant has not ended.
+//! The catalog's record of an unfinished creation.
 
 use std::fmt;
 
-/// How every step begins that is written by the library; see [`TableCatalog`](crate::TableCatalog).
+/// The start of every step that the library writes; see [`TableCatalog`](crate::TableCatalog).
 const PREFIX: &str = "tenantry: ";
 
-/// A step such as `tenantry: seeds "demo data" (0123456789abcdef)`: what is left to do, and by whom it was begun.
+/// A step such as `tenantry: seeds "demo data" (0123456789abcdef)`: the remaining work, and who started it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step(String);
 
 impl Step {
-    /// The step of a tenant whose seeds still have to run. `own` says whether it has got what its sign-up alone has
-    /// brought; `token` is of whoever is at it.
+    /// Creates the step of a tenant whose seeds still have to run. `own` is `true` if the tenant already contains
+    /// data of its sign-up; `token` identifies the creator.
     pub(super) fn seeds<'s>(names: impl Iterator<Item = &'s str>, own: bool, token: u64) -> Self {
         let mut text = format!("{PREFIX}seeds");
         for name in names {
@@ -27,8 +27,8 @@ impl Step {
         &self.0
     }
 
-    /// Says whether somebody else may go on from this step instead of from his own: the same is left to do, and
-    /// nothing in the tenant is of one sign-up.
+    /// Returns `true` if another creator can continue from this step instead of its own: the remaining work is the
+    /// same, and the tenant contains no data of one particular sign-up.
     pub(super) fn may_go_on_from(&self, found: &str) -> bool {
         let what = |text: &str| text.rsplit_once(" (").map(|(what, _)| what.to_owned());
         what(found) == what(&self.0) && !self.0.contains(" for one sign-up (")

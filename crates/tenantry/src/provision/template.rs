@@ -1,4 +1,5 @@
-//! A schema with all files, of which new tenants are copies: the files are run for it and not for each of them.
+//! A schema with all files applied, which new tenants are copied from so that the files need not run for each of
+//! them.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -29,7 +30,7 @@ const NOTES: [&str; 1] = ["_sqlx_migrations"];
 #[derive(Debug, Clone)]
 pub(super) enum Template {
     Fit(Arc<Stamp>),
-    /// Copies would not be what the files make, and why.
+    /// Copies would differ from the result of the files, with the reason.
     Unfit(Arc<str>),
 }
 
@@ -42,8 +43,8 @@ impl Provisioner {
         }
     }
 
-    /// Returns the template of these files; the first time it is looked for, or made. Nothing when that cannot be done
-    /// now.
+    /// Returns the template of these files; the first call looks it up or creates it. Returns nothing if this is not
+    /// possible now.
     async fn template(&self, set: &Migrations) -> Result<Option<Template>, Error> {
         let cell = self.known_template().cell();
         let made = cell.get_or_try_init(async || match self.find_template(set).await {
@@ -58,7 +59,7 @@ impl Provisioner {
         }
     }
 
-    /// Returns the template of these files, if copies can be made of it already.
+    /// Returns the template of these files, if it is ready to be copied.
     pub(super) async fn template_at_hand(&self, set: &Migrations) -> Option<Arc<Stamp>> {
         match self.known_template().load() {
             Some(Template::Fit(stamp)) => return Some(stamp),
@@ -92,7 +93,7 @@ impl Provisioner {
         sql.literal(&format!("the template of tenantry {}", set.hash())).text(", 7234619037115))");
         let is_ours: bool = sqlx::raw_sql(sql.finish()).fetch_one(&mut *lease).await?.try_get(0)?;
         if !is_ours {
-            // Another process is making it.
+            // Another process is creating it.
             return Ok(None);
         }
         let made = self.make_template(set, &mut lease).await;
@@ -148,7 +149,7 @@ impl Provisioner {
                 self.give_up(Some(lease), &site.schema, false).await;
                 return Err(error);
             }
-            // What was written where cannot be told of several transactions.
+            // With several transactions, the tables that were written to are unknown.
             let elsewhere = set.may_name(&shared).then(|| shared.as_str().to_owned());
             return Ok(Run { subject, lease, elsewhere });
         }
@@ -168,7 +169,7 @@ impl Provisioner {
         }
     }
 
-    /// Says why a schema is no template, by comparing it with a second one.
+    /// Compares a schema with a second one, and returns why it is not a template.
     async fn judge(
         &self,
         first: &Run,
@@ -198,7 +199,7 @@ impl Provisioner {
     async fn read_stamp(&self, schema: &Ident, conn: &mut PgConnection) -> Result<Stamp, Error> {
         let subject = Subject { schema: schema.clone(), role: None };
         let (_, mut model) = read_with_fingerprint(&self.fleet, &subject).await?;
-        // That is the template's note.
+        // This is the template's note.
         if let Some(own) = model.objects.get_mut(&ObjectKey::new(ObjectKind::Schema, "")) {
             own.remove(Attribute::Comment);
         }
@@ -210,14 +211,14 @@ impl Provisioner {
 struct Run {
     subject: Subject,
     lease: Lease,
-    /// What they have written to in another schema.
+    /// A table in another schema that they wrote to.
     elsewhere: Option<String>,
 }
 
-/// How many rows a session has changed that it has not told anybody of yet, by table.
+/// The number of rows changed by a session and not yet reported to the statistics system, by table.
 type Changed = BTreeMap<String, i64>;
 
-/// Counts what the session has changed: in the transaction that is open, and in others shortly before.
+/// Counts the session's changes: in the open transaction, and in other recent ones.
 async fn changed(conn: &mut PgConnection) -> Result<Changed, Error> {
     let query = sqlx::query_as(
         "select pg_catalog.concat(t.schemaname, '.', t.relname), \
@@ -229,7 +230,7 @@ async fn changed(conn: &mut PgConnection) -> Result<Changed, Error> {
     Ok(counted.into_iter().collect())
 }
 
-/// Finds a table of another schema than this one whose rows were changed in between.
+/// Finds a table in a different schema whose rows were changed in between.
 fn written_elsewhere(before: &Changed, after: &Changed, schema: &Ident) -> Option<String> {
     let own = format!("{schema}.");
     let mut others = after.iter().filter(|(table, _)| !table.starts_with(&own));
@@ -238,7 +239,7 @@ fn written_elsewhere(before: &Changed, after: &Changed, schema: &Ident) -> Optio
 }
 
 impl New<'_> {
-    /// Makes the tenant a copy of the template, unless there is none.
+    /// Creates the tenant as a copy of the template, unless there is none.
     pub(super) async fn with_template(&self, set: &Migrations) -> Result<Option<Seeds>, Error> {
         let Some(Template::Fit(stamp)) = self.provisioner.template(set).await? else {
             return Ok(None);
@@ -277,7 +278,7 @@ impl New<'_> {
     }
 }
 
-/// Makes a copy of a template in the transaction that is open, and looks whether it is one.
+/// Creates a copy of a template in the open transaction, and verifies it.
 pub(super) async fn press(
     conn: &mut PgConnection,
     stamp: &Stamp,
@@ -300,9 +301,9 @@ pub(super) async fn press(
     stamp.check_once(conn, to).await
 }
 
-/// How tenants are made is told, too.
+/// How tenants are made is reported, too.
 impl HowMade {
-    /// Returns `true` if a remark on the template has a place.
+    /// Returns `true` if a remark on the template applies.
     pub(super) fn ran_files(self) -> bool {
         matches!(self, Self::AtOnce | Self::InSteps)
     }

@@ -1,4 +1,4 @@
-//! Tenants that are in the making for longer than a transaction, because some of their seeds run outside of one.
+//! Tenants whose creation takes longer than one transaction, because some of their seeds run outside it.
 
 use sqlx::Row;
 use tokio::sync::OwnedSemaphorePermit;
@@ -6,19 +6,19 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Provisioner;
 use crate::{error::Error, pool::Lease, sql::Sql, tenant::Ident};
 
-/// Keeps the lock of whoever makes a tenant apart from the lock of those who migrate: they may do so meanwhile.
+/// Distinguishes the lock of a tenant's creator from the lock of migration runs, which can run meanwhile.
 pub(crate) const LOCK_OF_MAKER: i64 = 7_234_619_037_117;
 
-/// Tells others that a tenant is being made. Dropping it tells them that it is not any more.
+/// Announces that a tenant is being created. Dropping it withdraws the announcement.
 #[derive(Debug)]
 pub(super) struct Underway {
-    /// Its session has the lock; there is none where the tenant would have no connection left.
+    /// Its session holds the lock; there is none if the tenant would have no connection left.
     lock: Option<Lease>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Provisioner {
-    /// Begins to make a tenant of this schema, unless somebody else is at it.
+    /// Starts the creation of a tenant with this schema, unless another process is creating it.
     pub(super) async fn begin_making(&self, schema: &Ident) -> Result<Option<Underway>, Error> {
         let place = self.fleet.place_underway().await;
         if self.fleet.server().places_for_upkeep() < 2 {
@@ -35,7 +35,7 @@ impl Provisioner {
 }
 
 impl Underway {
-    /// Tells others that the tenant is not being made any more, before this returns.
+    /// Withdraws the announcement before this returns.
     pub(super) async fn end(self) {
         if let Some(lease) = self.lock {
             lease.settle().await;

@@ -1,8 +1,7 @@
-//! Trying again what may succeed the next time.
+//! Retries of transient failures.
 //!
-//! The pool tries again when a connection cannot be opened, and the manager when the catalog cannot be
-//! asked; a statement is never sent twice. [`retry`] and [`Retrier`] are the same for whatever else a
-//! program does.
+//! The pool retries failed connects, and the manager retries failed catalog queries; a statement is
+//! never sent twice. [`retry`] and [`Retrier`] do the same for other operations of a program.
 
 mod policy;
 mod run;

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use crate::error::OptionsError;
 
-/// How often to try, and how long to wait in between: exponential backoff with a ceiling.
+/// Number of attempts, and the delay between them: exponential backoff with a ceiling.
 ///
-/// Before the attempt after the n-th the wait is `initial_delay × multiplierⁿ⁻¹`, at most
-/// `max_delay`, and by `jitter` shorter. With the defaults that is about 100 ms, then 200 ms.
+/// After the n-th failed attempt, the delay is `initial_delay × multiplierⁿ⁻¹`, at most
+/// `max_delay`, reduced by `jitter`. With the defaults that is about 100 ms, then 200 ms.
 ///
 /// # Examples
 ///
@@ -19,20 +19,21 @@ use crate::error::OptionsError;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// Attempts altogether, the first one included. Default: 3. With 1 nothing is tried again.
+    /// Total number of attempts, including the first. Default: 3. With 1, nothing is retried.
     pub max_attempts: u32,
-    /// The wait before the second attempt. Default: 100 ms.
+    /// The delay before the second attempt. Default: 100 ms.
     pub initial_delay: Duration,
-    /// The longest wait. Default: 5 s. Neither jitter nor what an error asks for goes above it.
+    /// The longest delay. Default: 5 s. Neither jitter nor the `retry_after` of an error exceeds
+    /// it.
     pub max_delay: Duration,
-    /// By how much each wait is longer than the one before. Default: 2.
+    /// Factor by which each delay is longer than the previous one. Default: 2.
     pub multiplier: f64,
-    /// The share of each wait that is left to chance, from 0 to 1. Default: 0.25: a wait of 100 ms
-    /// takes 75 ms to 100 ms. It keeps those who failed together from coming back together.
+    /// The random share of each delay, from 0 to 1. Default: 0.25: a delay of 100 ms becomes 75 ms
+    /// to 100 ms. It keeps callers that failed together from retrying together.
     pub jitter: f64,
-    /// How long all of it may take. No wait begins that would end later. Default: `None`.
+    /// Maximum total duration. No delay begins that would end later. Default: `None`.
     ///
-    /// An attempt that is under way is not cut off: put a timeout into it.
+    /// A running attempt is not interrupted: put a timeout into it.
     pub deadline: Option<Duration>,
 }
 
@@ -50,7 +51,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Makes a policy that tries once.
+    /// Creates a policy that tries once.
     #[must_use]
     pub fn never() -> Self {
         Self { max_attempts: 1, ..Self::default() }
@@ -98,14 +99,14 @@ impl RetryPolicy {
         self
     }
 
-    /// Checks that the policy does not contradict itself.
+    /// Validates the policy.
     ///
-    /// A policy that was not checked does no harm: no attempt counts as one, and waits end at
-    /// `max_delay` in any case.
+    /// An unchecked policy is harmless: zero attempts count as one, and delays are always limited
+    /// by `max_delay`.
     ///
     /// # Errors
     ///
-    /// [`OptionsError`] names the option and what it must be.
+    /// [`OptionsError`] names the option and the accepted values.
     pub fn check(&self) -> Result<(), OptionsError> {
         let wrong = |option, must: &str| Err(OptionsError::new(option, must));
         if self.max_attempts == 0 {
@@ -123,10 +124,10 @@ impl RetryPolicy {
         Ok(())
     }
 
-    /// Returns how long to wait after so many attempts have failed, or `None` when it was the last.
+    /// Returns the delay after this many failed attempts, or `None` after the last one.
     ///
-    /// `chance` is from 0 to 1; 0 leaves the jitter out. `asked` is what the error asks to wait at
-    /// least.
+    /// `chance` is from 0 to 1; 0 disables the jitter. `asked` is the minimum delay that the error
+    /// asks for.
     pub(crate) fn delay_after(
         &self,
         failed: u32,

@@ -4,13 +4,13 @@ use tokio::time::{Instant, sleep};
 
 use super::{RetryPolicy, Transient};
 
-/// Runs an operation until it succeeds, fails for good, or the policy has had enough.
+/// Runs an operation until it succeeds, fails permanently, or the policy is exhausted.
 ///
-/// What broke on the way may have been done all the same: nobody knows whether a statement whose
-/// connection was lost was executed. So give it what may be done twice, such as reading, or an insert
+/// A failed attempt may still have taken effect: once the connection breaks, the library cannot
+/// know whether the statement ran. Pass only idempotent operations, such as reads, or an insert
 /// with `on conflict do nothing`.
 ///
-/// The last error is returned. See [`Retrier`] for a hook and for errors of other types.
+/// Returns the last error. See [`Retrier`] for a hook and for other error types.
 ///
 /// # Examples
 ///
@@ -41,7 +41,7 @@ where
     attempt(policy, E::is_transient, E::retry_after, |_, _, _| {}, operation).await
 }
 
-/// A way of trying again, to be used for many operations.
+/// A reusable retry policy with a condition and a hook.
 ///
 /// # Examples
 ///
@@ -66,7 +66,7 @@ pub struct Retrier<E> {
 type OnRetry<E> = dyn Fn(u32, &E, Duration) + Send + Sync;
 
 impl<E: Transient + 'static> Retrier<E> {
-    /// Makes one that tries again what [is transient](Transient).
+    /// Creates a retrier for errors that are [transient](Transient).
     #[must_use]
     pub fn new(policy: RetryPolicy) -> Self {
         Self { asked: E::retry_after, ..Self::when(policy, E::is_transient) }
@@ -74,7 +74,7 @@ impl<E: Transient + 'static> Retrier<E> {
 }
 
 impl<E: 'static> Retrier<E> {
-    /// Makes one that tries again when the closure says so.
+    /// Creates a retrier for errors that the closure accepts.
     #[must_use]
     pub fn when(
         policy: RetryPolicy,
@@ -88,15 +88,15 @@ impl<E: 'static> Retrier<E> {
         }
     }
 
-    /// Sets what is called before each wait, with the number of attempts that have failed, the last
-    /// error and the wait. It runs on the task that retries, so it should be quick.
+    /// Sets a hook that is called before each delay, with the number of failed attempts, the last
+    /// error and the delay. It runs on the task that retries, so it should be quick.
     #[must_use]
     pub fn on_retry(mut self, hook: impl Fn(u32, &E, Duration) + Send + Sync + 'static) -> Self {
         self.on_retry = Arc::new(hook);
         self
     }
 
-    /// Runs an operation until it succeeds, fails for good, or the policy has had enough.
+    /// Runs an operation until it succeeds, fails permanently, or the policy is exhausted.
     ///
     /// # Errors
     ///

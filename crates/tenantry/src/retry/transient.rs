@@ -2,20 +2,20 @@ use std::{io, sync::Arc, time::Duration};
 
 use crate::error::{self, Error, ErrorClass};
 
-/// An error that knows whether trying again may help.
+/// An error that can tell whether a retry may help.
 ///
-/// Implement it for an application's own error, or give [`Retrier::when`](super::Retrier::when) a
-/// closure instead.
+/// Implement it for an application's own error, or pass a closure to
+/// [`Retrier::when`](super::Retrier::when).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not tell whether a retry may help",
     label = "not `Transient`",
     note = "implement `Transient` for the error, or pass a closure to `Retrier::when`"
 )]
 pub trait Transient {
-    /// Says whether the same operation may succeed later without anybody changing anything.
+    /// Returns `true` if the same operation may succeed later without any intervention.
     fn is_transient(&self) -> bool;
 
-    /// Returns how long to wait at least, where the error knows. Default: `None`.
+    /// Returns the minimum delay before a retry, if the error knows it. Default: `None`.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
@@ -31,11 +31,11 @@ impl Transient for Error {
     }
 }
 
-/// By SQLSTATE and by the kind of I/O error: see [`ErrorClass`].
+/// Decides by SQLSTATE and by the kind of I/O error: see [`ErrorClass`].
 impl Transient for sqlx::Error {
     fn is_transient(&self) -> bool {
         match (error::own(self), self) {
-            // What the pool says is asked of its own error, which may be more precise.
+            // For an error of the pool, ask its own error, which may be more precise.
             (Some(own), _) => own.is_transient(),
             (None, Self::PoolClosed) => false,
             (None, _) => error::class_of(self).is_transient(),

@@ -1,4 +1,4 @@
-//! The attributes that objects of a schema have.
+//! The attributes of a schema's objects.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ macro_rules! attributes {
     ($($(#[$docs:meta])* $variant:ident = $words:literal,)*) => {
         /// An attribute of an object.
         ///
-        /// As text it is words: `not null`, `storage options`. The order is the order in which attributes are
+        /// `Display` writes words: `not null`, `storage options`. The order is the order in which attributes are
         /// listed.
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -20,7 +20,7 @@ macro_rules! attributes {
         }
 
         impl Attribute {
-            /// Returns its words.
+            /// Returns its name in words.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {

@@ -1,4 +1,4 @@
-//! What is worth knowing about a schema and no part of a dump of it.
+//! Facts about a schema that are not part of a dump.
 
 use std::fmt;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use super::ObjectKey;
 
-/// Something about a schema that `pg_dump` does not show: it is never drift.
+/// A fact about a schema that `pg_dump` does not show: it is never drift.
 ///
-/// As text it is a remark: `index orders_total_idx: the index is invalid`.
+/// `Display` writes a remark: `index orders_total_idx: the index is invalid`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Beyond {
     /// The object.
     pub object: ObjectKey,
-    /// What there is to know.
+    /// The kind of fact.
     pub what: BeyondKind,
-    /// The other object that it is about, such as a publication or a type.
+    /// The other object that is involved, such as a publication or a type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other: Option<String>,
 }
 
-/// What there is to know about an object beyond the dump.
+/// The kind of a fact beyond the dump.
 ///
-/// As text it is what a remark says of the object: `the index is invalid`.
+/// `Display` writes the second part of a remark: `the index is invalid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BeyondKind {
-    /// An index that queries do not use: building or dropping it concurrently was cut off.
+    /// An index that queries do not use: its concurrent creation or removal was interrupted.
     InvalidIndex,
-    /// A materialized view that has never been filled.
+    /// A materialized view that was never populated.
     NotPopulated,
     /// A trigger of a foreign key that is disabled: the key is not checked.
     KeyTriggerDisabled,
@@ -44,9 +44,9 @@ pub enum BeyondKind {
     EventTrigger,
     /// An extension that is installed in the schema.
     Extension,
-    /// A collation whose version is not the one that the server has now.
+    /// A collation whose version differs from the server's current one.
     CollationVersion,
-    /// A partition that was detached concurrently, and not to the end.
+    /// A partition whose concurrent detaching has not completed.
     PendingDetach,
     /// A transform for a type of the schema.
     Transform,

@@ -1,4 +1,4 @@
-//! What is different between two schemas.
+//! Differences between two schemas.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -9,9 +9,9 @@ use super::{
     tokens::{self, Own},
 };
 
-/// One difference between two schemas: an object that is missing, one too many, or one attribute.
+/// A difference between two schemas: a missing object, an unexpected object, or a differing attribute.
 ///
-/// As text it is a sentence: `column orders.total: type is numeric, expected numeric(10,2)`.
+/// `Display` writes a sentence: `column orders.total: type is numeric, expected numeric(10,2)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -19,28 +19,28 @@ pub struct Difference {
     /// The object.
     #[serde(flatten)]
     pub object: ObjectKey,
-    /// What is different about it.
+    /// How it differs.
     #[serde(flatten)]
     pub change: Change,
 }
 
-/// What is different about an object.
+/// How an object differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "change", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Change {
-    /// It is expected, and it is not there.
+    /// It is expected but does not exist.
     Missing,
-    /// It is there, and it is not expected.
+    /// It exists but is not expected.
     Unexpected,
     /// An attribute has another value. An absent value is the default.
     Changed {
-        /// Which one.
+        /// The attribute.
         attribute: Attribute,
         /// Its value in the reference.
         expected: Option<Value>,
-        /// Its value in the schema that is compared.
+        /// Its value in the compared schema.
         actual: Option<Value>,
     },
 }
@@ -85,7 +85,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Says what one list lacks and what it has too many.
+/// Writes the missing and the superfluous elements of a list.
 fn write_lists(
     f: &mut fmt::Formatter<'_>,
     attribute: Attribute,
@@ -110,8 +110,8 @@ fn write_lists(
     }
 }
 
-/// Finds everything that is different, in the order of the objects. It is empty exactly when `pg_dump` shows both
-/// schemas alike.
+/// Returns all differences, in the order of the objects. The result is empty exactly if `pg_dump` writes the same
+/// output for both schemas.
 #[must_use]
 pub fn compare(expected: &SchemaModel, actual: &SchemaModel) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -138,7 +138,7 @@ impl SchemaModel {
         Own { schema: &self.schema, role: self.role.as_deref() }
     }
 
-    /// Returns who owns an object, or the relation that it is a part of.
+    /// Returns the owner of an object, or of the relation that it is part of.
     fn owner(&self, key: &ObjectKey) -> Option<&str> {
         let relations = [
             ObjectKind::Table,
@@ -198,7 +198,7 @@ fn compare_objects(
     }
 }
 
-/// Returns `true` if an attribute is a text that somebody has written, in which any word may be a name.
+/// Returns `true` if an attribute is user-written text, in which any word can be a name.
 pub(crate) fn is_written(attribute: Attribute) -> bool {
     matches!(
         attribute,
@@ -218,7 +218,7 @@ fn is_parsed(attribute: Attribute, routine: &Object) -> bool {
     attribute == Attribute::Body && routine.has(Attribute::SqlBody)
 }
 
-/// Returns `true` if the columns that both have are in the same order: one that is missing is a finding of its own.
+/// Returns `true` if the common columns are in the same order: a missing column is a separate finding.
 fn same_order(left: &[String], right: &[String]) -> bool {
     let common = |list: &[String], other: &[String]| -> Vec<String> {
         let other: BTreeSet<_> = other.iter().collect();
@@ -227,8 +227,8 @@ fn same_order(left: &[String], right: &[String]) -> bool {
     common(left, right) == common(right, left)
 }
 
-/// Takes out what follows from another difference: the parts of a table that is missing, the index of a partition
-/// where the partitioned table has none, the columns of a view whose query differs.
+/// Removes differences that follow from another: the parts of a missing table, the index of a partition if the
+/// partitioned table lacks it, the columns of a view whose query differs.
 #[must_use]
 pub fn without_consequences(
     differences: &[Difference],

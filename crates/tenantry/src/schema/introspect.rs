@@ -11,13 +11,13 @@ use crate::{
     tenant::Ident,
 };
 
-/// Reads everything that a schema holds.
+/// Reads everything in a schema.
 ///
-/// A schema that is changed meanwhile may come out half old and half new: the server prints definitions as they are
-/// at the moment. [`Drift::introspect`](crate::drift::Drift::introspect) reads again until nothing has changed.
+/// If the schema is changed meanwhile, the result can mix old and new: the server prints definitions as of the
+/// current moment. [`Drift::introspect`](crate::drift::Drift::introspect) retries until nothing changes.
 ///
-/// The role of the connection needs the right to use the schema, and nothing else. `role` is the role that is the
-/// tenant's own: in the model it is `{role}`, so that two tenants with roles are alike.
+/// The connection's role needs only usage on the schema. `role` is the tenant's own role: the model shows it as
+/// `{role}`, so that two tenants with roles compare equal.
 ///
 /// # Examples
 ///
@@ -35,13 +35,13 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`Placement`](ErrorKind::Placement) when there is no such schema,
-/// [`PermissionDenied`](ErrorKind::PermissionDenied) when the role of the connection may not use it, and what stands in the
-/// way of asking.
+/// [`Placement`](ErrorKind::Placement) if the schema does not exist,
+/// [`PermissionDenied`](ErrorKind::PermissionDenied) if the connection's role lacks usage on it, and errors of the
+/// queries.
 ///
 /// # Cancel safety
 ///
-/// Safe. The search path of the connection stays what it was.
+/// Safe. The search path of the connection is unchanged.
 pub async fn introspect(
     conn: &mut PgConnection,
     schema: &Ident,
@@ -52,23 +52,23 @@ pub async fn introspect(
     model.unwrap_or_else(|| Err(unreadable(&subject_of(&subject), Unreadable::Missing)))
 }
 
-/// Reads several schemas at once, in this order; each may come with the role that is the tenant's own.
+/// Reads several schemas at once, in this order, each optionally with the tenant's own role.
 ///
-/// This is quicker than [`introspect`] for each of them. Name a few hundred schemas at once at most.
+/// This is faster than [`introspect`] for each of them. Pass a few hundred schemas per call at most.
 ///
 /// # Errors
 ///
-/// What stands in the way of asking. A schema that cannot be read has an error of its own, as with [`introspect`].
+/// Errors of the queries. A schema that cannot be read has a separate error, as with [`introspect`].
 ///
 /// # Cancel safety
 ///
-/// Safe. The search path of the connection stays what it was.
+/// Safe. The search path of the connection is unchanged.
 pub async fn introspect_all(
     conn: &mut PgConnection,
     schemas: &[(Ident, Option<Ident>)],
 ) -> Result<Vec<Result<SchemaModel, Error>>, Error> {
     let subjects: Vec<_> = schemas.iter().map(subject_of).collect();
-    // What is set for reading is taken back with the transaction, or the savepoint.
+    // The settings for reading are reverted with the transaction or the savepoint.
     let mut transaction = conn.begin().await?;
     let models = read::details(&mut transaction, &subjects.iter().collect::<Vec<_>>()).await?;
     transaction.rollback().await?;
@@ -78,18 +78,18 @@ pub async fn introspect_all(
     Ok(models.into_iter().zip(&subjects).map(model).collect())
 }
 
-/// Computes the fingerprints of schemas in the server, in one statement for all of them.
+/// Computes the fingerprints of schemas on the server, with one statement for all of them.
 ///
-/// There is none for a schema that is not there, or that the role of the connection may not use.
-/// Each schema may come with the role that is the tenant's own. Name a few hundred schemas at once at most.
+/// A schema that does not exist, or on which the connection's role lacks usage, has no fingerprint. Each schema can
+/// be given with the tenant's own role. Pass a few hundred schemas per call at most.
 ///
 /// # Errors
 ///
-/// What stands in the way of asking.
+/// Errors of the query.
 ///
 /// # Cancel safety
 ///
-/// Safe. The search path of the connection stays what it was.
+/// Safe. The search path of the connection is unchanged.
 pub async fn fingerprints(
     conn: &mut PgConnection,
     schemas: &[(Ident, Option<Ident>)],
@@ -105,16 +105,16 @@ fn subject_of((schema, role): &(Ident, Option<Ident>)) -> Subject {
     Subject { schema: schema.clone(), role: role.clone() }
 }
 
-/// Finds every reference from one tenant's schema into another's, in one snapshot for each of three statements.
+/// Finds every reference from one tenant's schema into another's. Each of its three statements uses one snapshot.
 ///
-/// `schemas` are those of the tenants: references from one to another of them are found. `shared` is the schema
-/// that all tenants share: tenants may refer to it, and what it refers to of a tenant is found. A schema that is
-/// not there has no references.
+/// `schemas` are the tenants' schemas: references between them are found. `shared` is the schema that all tenants
+/// share: tenants can refer to it, and its references to tenants are found. A schema that does not exist has no
+/// references.
 ///
-/// Found are foreign keys, queries of views, defaults, types, functions, and whatever else the server records as a
-/// dependency; and names in the bodies of functions, in strings and in search paths, where these are names of
-/// objects that exist. A name that is put together when a function runs cannot be found. A reference is listed once
-/// for each pair of objects, in the order of schemas and objects.
+/// The search covers foreign keys, queries of views, defaults, types, functions, and every other dependency that the
+/// server records; also names in function bodies, strings and search paths, if an object of that name exists. Names
+/// that a function assembles at run time cannot be found. Each pair of objects is listed once, in the order of
+/// schemas and objects.
 ///
 /// # Examples
 ///
@@ -130,11 +130,11 @@ fn subject_of((schema, role): &(Ident, Option<Ident>)) -> Subject {
 ///
 /// # Errors
 ///
-/// What stands in the way of asking.
+/// Errors of the queries.
 ///
 /// # Cancel safety
 ///
-/// Safe. The search path of the connection stays what it was.
+/// Safe. The search path of the connection is unchanged.
 pub async fn cross_references(
     conn: &mut PgConnection,
     schemas: &[Ident],

@@ -1,4 +1,4 @@
-//! The kinds of objects that a schema holds.
+//! The kinds of objects in a schema.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ macro_rules! kinds {
     ($($(#[$docs:meta])* $variant:ident = $words:literal,)*) => {
         /// A kind of object in a schema.
         ///
-        /// As text it is what PostgreSQL calls it, in lower case: `table`, `materialized view`. The order is
-        /// the order in which objects are listed.
+        /// `Display` writes PostgreSQL's name for it, in lower case: `table`, `materialized view`. The order is the
+        /// order in which objects are listed.
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
@@ -23,7 +23,7 @@ macro_rules! kinds {
             /// All kinds, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// Returns what PostgreSQL calls it, in lower case.
+            /// Returns PostgreSQL's name for it, in lower case.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {

@@ -1,15 +1,15 @@
-//! Names of other schemas in texts that the server does not understand: function bodies, strings, search paths.
+//! Names of other schemas in texts that the server does not analyze: function bodies, strings, search paths.
 
 use std::collections::BTreeMap;
 
-/// What kind of text it is.
+/// The kind of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// The body of a routine in SQL or PL/pgSQL. Comments do not count.
     Sql,
     /// A body in another language, or the arguments of a trigger.
     Body,
-    /// What the server has printed: only strings count, for it knows the rest.
+    /// Printed by the server: only strings are searched, since the server knows all other dependencies.
     Printed,
     /// A setting.
     Setting,
@@ -18,9 +18,9 @@ pub(crate) enum Form {
 /// Another schema in a text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mention {
-    /// The place of the schema in the list of all.
+    /// The index of the schema in the list of all.
     pub(crate) schema: usize,
-    /// The object behind the dot; empty where the schema stands by itself.
+    /// The object after the dot; empty if the schema is named alone.
     pub(crate) name: String,
     /// The name can be a routine's.
     pub(crate) may_be_routine: bool,
@@ -54,14 +54,14 @@ impl Token {
     }
 }
 
-/// After these words comes the name of a table, whatever else it may be elsewhere.
+/// Words that are followed by the name of a table, even if it has another meaning elsewhere.
 const BEFORE_TABLE: &[&str] =
     &["from", "into", "join", "only", "references", "table", "truncate", "update"];
 
-/// After these words comes no alias.
+/// Words that are not followed by an alias.
 const BEFORE_NO_ALIAS: &[&str] = &["in", "on", "schema", "set", "to", "usage", "using"];
 
-/// Finds the names of schemas in a text, each mention once. `schemas` are the places by name.
+/// Finds the names of schemas in a text, without duplicates. `schemas` maps names to indexes.
 pub(crate) fn mentions(text: &str, form: Form, schemas: &BTreeMap<&str, usize>) -> Vec<Mention> {
     let tokens = tokens(text, form);
     let mut found = Vec::new();
@@ -110,7 +110,7 @@ struct Qualified {
     is_called: bool,
 }
 
-/// Returns what follows a schema behind a dot.
+/// Returns the object after a schema and a dot.
 fn qualified(rest: &[Token], in_string: bool) -> Option<Qualified> {
     let (dot, rest) = rest.split_first()?;
     if !dot.is('.') {
@@ -132,7 +132,7 @@ fn qualified(rest: &[Token], in_string: bool) -> Option<Qualified> {
     Some(Qualified { is_called: next('(') && !name.is_empty(), name })
 }
 
-/// Returns the names of a search path that is set here, by a setting or as an argument of `set_config`.
+/// Returns the names of a search path that is set here, in a setting or as an argument of `set_config`.
 fn listed(rest: &[Token], is_argument: bool) -> Vec<&str> {
     let mut names = Vec::new();
     let mut rest = rest.iter().filter(|token| !token.is('\'') && !token.is('$')).peekable();
@@ -153,7 +153,7 @@ fn listed(rest: &[Token], is_argument: bool) -> Vec<&str> {
     names
 }
 
-/// Returns `true` if the name is an alias or a variable somewhere in the text.
+/// Returns `true` if the name is an alias or a variable anywhere in the text.
 fn is_alias(tokens: &[Token], name: &str) -> bool {
     tokens.iter().enumerate().any(|(at, token)| {
         let after = tokens.get(at + 1);
@@ -180,7 +180,7 @@ fn is_of_operator(character: char) -> bool {
     "+-*/<>=~!@#%^&|`?".contains(character)
 }
 
-/// Cuts a text into names, operators and marks, without the comments of SQL.
+/// Splits a text into names, operators and marks, without SQL comments.
 fn tokens(text: &str, form: Form) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     let (mut rest, mut in_string, mut has_escapes) = (text, false, false);
@@ -224,7 +224,7 @@ fn tokens(text: &str, form: Form) -> Vec<Token> {
     tokens
 }
 
-/// The length of an operator, which ends where a comment begins; a `%` of a format stands by itself.
+/// Returns the length of an operator, which ends where a comment starts; the `%` of a format string is separate.
 fn operator(rest: &str, skips_comments: bool) -> usize {
     if rest.starts_with('%') {
         return 1;
@@ -247,7 +247,7 @@ fn quoted(rest: &str) -> Option<(String, usize)> {
     None
 }
 
-/// Returns `true` if something in quotes is a part of a qualified name.
+/// Returns `true` if a quoted part belongs to a qualified name.
 fn is_part(before: &[Token], after: &str) -> bool {
     before.last().is_some_and(|token| token.is('.')) || after.starts_with('.')
 }

@@ -1,4 +1,4 @@
-//! What a schema holds: its model, how it is read, compared and printed.
+//! The contents of a schema: its model, and how to read, compare and print it.
 
 mod attribute;
 mod beyond;

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize, de};
 
 use super::{Attribute, Beyond, ObjectKind};
 
-/// Everything that a schema holds, as PostgreSQL describes it, without the schema's own name.
+/// The complete contents of a schema, as PostgreSQL describes them, without the schema's own name.
 ///
-/// Names of objects in the schema itself are bare, and all others are qualified. Where the schema's own name
-/// has to be said it is `{schema}`, and `{role}` is the tenant's own role. Two schemas that PostgreSQL's
-/// `pg_dump` shows alike have equal objects.
+/// Names of objects in the schema itself are unqualified, and all others are qualified. Where the schema's own name
+/// is required it is `{schema}`, and `{role}` is the tenant's own role. Two schemas for which PostgreSQL's `pg_dump`
+/// writes the same output have equal objects.
 ///
-/// Serialised it is a JSON object that a pull request can show the differences of: objects in order, each
-/// with its attributes.
+/// It serializes to a JSON object whose changes are readable in a pull request: objects in order, each with its
+/// attributes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -32,22 +32,22 @@ pub struct SchemaModel {
     #[serde(with = "entries")]
     #[cfg_attr(feature = "schemars", schemars(with = "Vec<entries::Shown<'static>>"))]
     pub objects: BTreeMap<ObjectKey, Object>,
-    /// What is worth knowing and no part of a dump.
+    /// Facts that are not part of a dump.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beyond: Vec<Beyond>,
 }
 
-/// What names an object in a schema.
+/// The key of an object in a schema.
 ///
-/// As text it is the kind and the name: `column orders.total`, `function add(integer, integer)`,
+/// `Display` writes the kind and the name: `column orders.total`, `function add(integer, integer)`,
 /// `trigger audit on orders`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ObjectKey {
-    /// What kind of object it is.
+    /// The kind of object.
     pub kind: ObjectKind,
-    /// The table, view, type or domain that it is a part of; of an operator class, the access method.
+    /// The table, view, type or domain that it is part of; for an operator class, the access method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
     /// The name, as the catalog stores it; empty for the schema itself.
@@ -58,13 +58,13 @@ pub struct ObjectKey {
 }
 
 impl ObjectKey {
-    /// Names an object that is part of no other.
+    /// Creates the key of an object that is not part of another.
     #[must_use]
     pub fn new(kind: ObjectKind, name: impl Into<String>) -> Self {
         Self { kind, of: None, name: name.into(), arguments: None }
     }
 
-    /// Names a part of another object, such as a column.
+    /// Creates the key of a part of another object, such as a column.
     #[must_use]
     pub fn part(kind: ObjectKind, of: impl Into<String>, name: impl Into<String>) -> Self {
         Self { kind, of: Some(of.into()), name: name.into(), arguments: None }
@@ -87,7 +87,7 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// What an object is, by its attributes. An attribute that has its default is absent.
+/// The attributes of an object. An attribute that has its default is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -96,7 +96,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// Returns an attribute, unless it has its default.
+    /// Returns an attribute, or `None` if it has its default.
     #[must_use]
     pub fn get(&self, attribute: Attribute) -> Option<&Value> {
         self.attributes.get(&attribute)
@@ -131,7 +131,7 @@ impl Object {
         self.attributes.insert(attribute, value);
     }
 
-    /// Takes an attribute away.
+    /// Removes an attribute.
     pub fn remove(&mut self, attribute: Attribute) -> Option<Value> {
         self.attributes.remove(&attribute)
     }
@@ -148,11 +148,11 @@ impl Object {
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Value {
-    /// It is so.
+    /// The flag is set.
     Flag(bool),
     /// A text, as PostgreSQL prints it.
     Text(String),
-    /// Texts in an order that means something, or sorted.
+    /// Texts, either in a meaningful order or sorted.
     List(Vec<String>),
 }
 
@@ -180,7 +180,7 @@ impl SchemaModel {
         self.objects.range(from..).take_while(move |(key, _)| key.kind == kind)
     }
 
-    /// Returns the parts of a table, view, type or domain that are of a kind, in the order of their names.
+    /// Returns the parts of a table, view, type or domain that have this kind, ordered by name.
     pub fn parts_of(
         &self,
         kind: ObjectKind,
@@ -199,13 +199,13 @@ impl SchemaModel {
         let order = relation.map_or(&[][..], |object| object.list(Attribute::ColumnOrder));
         let place = |name: &str| order.iter().position(|other| other == name);
         let mut columns: Vec<_> = self.parts_of(ObjectKind::Column, of).collect();
-        // Columns that are only inherited come before those that a table adds.
+        // Purely inherited columns come before those that a table adds.
         columns.sort_by_key(|(key, _)| place(&key.name));
         columns
     }
 }
 
-/// Objects as a list, because JSON has no objects as keys.
+/// Objects as a list, because JSON cannot have objects as keys.
 mod entries {
     use serde::{Deserializer, Serializer, ser::SerializeSeq};
 

@@ -1,4 +1,4 @@
-//! References from one tenant's schema into another's, as they are reported.
+//! References from one tenant's schema into another's, as reported.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::{ObjectKey, ObjectKind};
 
 /// An object of one schema that depends on an object of a tenant's schema.
 ///
-/// As text it is a sentence: `constraint orders_customer_fkey on orders of tenant_a references
+/// `Display` writes a sentence: `constraint orders_customer_fkey on orders of tenant_a references
 /// tenant_b.customers`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -123,16 +123,16 @@ kinds! {
     Other = "depends on",
 }
 
-/// An object as `pg_identify_object_as_address` describes it, and what else there is to know.
+/// An object as described by `pg_identify_object_as_address`, with additional facts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Described<'a> {
     /// The type of the object in PostgreSQL's words.
     pub(crate) words: &'a str,
-    /// Its names, the schema's being one of them.
+    /// Its names, including that of the schema.
     pub(crate) names: &'a [String],
     /// The types of its arguments, of a routine or operator.
     pub(crate) arguments: Option<&'a str>,
-    /// What the catalog says about it by a letter or a word.
+    /// A letter or word with which the catalog describes it.
     pub(crate) detail: &'a str,
     /// The catalog of the other object.
     pub(crate) other: &'a str,
@@ -145,7 +145,7 @@ impl Described<'_> {
         let column_kind = match self.other {
             "pg_collation" => Via::Collation,
             "pg_type" => Via::ColumnType,
-            // Before version 15 a generated column depends on what its expression uses by itself.
+            // Before version 15, a generated column itself has the dependencies of its expression.
             _ => Via::Generated,
         };
         let (kind, via) = match (self.words, self.detail) {
@@ -216,7 +216,7 @@ impl Described<'_> {
         ObjectKey::part(kind, self.name(1), self.name(2))
     }
 
-    /// What belongs to an access method, whose name comes first.
+    /// An object that belongs to an access method, whose name comes first.
     fn of_method(&self, kind: ObjectKind) -> ObjectKey {
         ObjectKey::part(kind, self.name(0), self.name(2))
     }

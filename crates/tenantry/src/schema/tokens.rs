@@ -1,4 +1,4 @@
-//! The schema's own name, and the tenant's role, in texts: found by tokens, never by plain replacement.
+//! Finds the schema's own name and the tenant's role in texts, by tokens and never by plain replacement.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ pub(crate) struct Own<'a> {
     pub(crate) role: Option<&'a str>,
 }
 
-/// What stands for the schema's own name.
+/// The placeholder for the schema's own name.
 const SCHEMA: &str = "{schema}";
-/// What stands for the tenant's role.
+/// The placeholder for the tenant's role.
 const ROLE: &str = "{role}";
 
 /// A piece of a text.
@@ -29,7 +29,7 @@ fn is_of_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_' || character == '$'
 }
 
-/// Cuts a text into tokens, the own names being tokens even where they are several words.
+/// Splits a text into tokens; an own name is one token even if it consists of several words.
 struct Tokens<'a> {
     text: &'a str,
     at: usize,
@@ -37,7 +37,7 @@ struct Tokens<'a> {
     role: Vec<String>,
 }
 
-/// How a name stands in a text: as it is, in double quotes, and both within a string.
+/// The forms of a name in a text: unquoted, in double quotes, and both within a string.
 fn forms(name: &str) -> Vec<String> {
     let quoted = format!("\"{}\"", name.replace('"', "\"\""));
     let mut forms = vec![name.to_owned(), quoted];
@@ -54,7 +54,7 @@ impl<'a> Tokens<'a> {
         Self { text, at: 0, schema: forms(own.schema), role }
     }
 
-    /// Returns the end of a name that begins here, in one of its forms.
+    /// Returns the end of a name that starts here, in one of its forms.
     fn name(&self, forms: &[String]) -> Option<usize> {
         let form = forms.iter().find(|form| {
             let after = self.text[self.at..].strip_prefix(form.as_str());
@@ -70,7 +70,7 @@ impl<'a> Tokens<'a> {
         Some(self.at + form.len())
     }
 
-    /// Returns `true` if a dot follows that qualifies a name, and none comes before.
+    /// Returns `true` if the name qualifies another one: a dot follows, and none precedes it.
     fn qualifies(&self, end: usize) -> bool {
         let before = self.text[..self.at].trim_end().chars().next_back();
         before != Some('.') && self.text[end..].trim_start().starts_with('.')
@@ -123,13 +123,13 @@ struct Qualified {
 }
 
 impl Qualified {
-    /// Returns `true` if the name itself comes from elsewhere: `'acme.' || x`, `format('acme.%I', x)`.
+    /// Returns `true` if the object's name is assembled at run time: `'acme.' || x`, `format('acme.%I', x)`.
     fn is_put_together(&self, in_literal: bool) -> bool {
         in_literal && (self.text.is_empty() || self.text.starts_with('%'))
     }
 }
 
-/// Returns the identifier or operator behind a dot, without its quotes; nothing where a string ends.
+/// Returns the identifier or operator after a dot, without its quotes; nothing at the end of a string.
 fn qualified(text: &str) -> Option<Qualified> {
     let rest = text.trim_start().strip_prefix('.')?.trim_start();
     if rest.starts_with('\'') {
@@ -163,15 +163,16 @@ fn is_of_operator(character: char) -> bool {
     "+-*/<>=~!@#%^&|`?".contains(character)
 }
 
-/// Escapes what looks like a placeholder and is none: `{schema}` becomes `{{schema}`.
+/// Escapes text that looks like a placeholder: `{schema}` becomes `{{schema}`.
 fn escape(text: &str) -> String {
     text.replace(SCHEMA, "{{schema}").replace(ROLE, "{{role}")
 }
 
-/// Takes the schema's own name out where it qualifies one of its objects, or where only a relation can stand.
+/// Replaces the schema's own name by a placeholder where it qualifies one of its objects, or where only a relation
+/// can occur.
 ///
-/// Nothing else is sure: `a.id` may be a column of a table that is called, or aliased, like the schema. Where the
-/// text has the name by itself as well, only what cannot be a column is sure.
+/// Other occurrences are ambiguous: `a.id` can be a column of a table or alias with the same name as the schema. If
+/// the text also contains the unqualified name, only occurrences that cannot be a column are unambiguous.
 pub(crate) fn take_out(text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> String {
     let is_alias = is_alias(text, own);
     take_out_where(text, own, |name, before, in_literal| {
@@ -180,7 +181,7 @@ pub(crate) fn take_out(text: &str, own: Own<'_>, objects: &BTreeSet<String>) -> 
             true => {
                 !is_alias || is_relation || in_literal || name.is_called || before.ends_with("::")
             }
-            // A table that the text itself creates, or whose name it puts together.
+            // A table that the text itself creates, or whose name it assembles.
             false => !is_alias && (is_relation || name.is_put_together(in_literal)),
         };
         if is_sure { Qualifier::Placeholder } else { Qualifier::Stays }
@@ -196,10 +197,10 @@ fn names_a_relation(text: &str) -> bool {
     words.iter().any(|other| other.eq_ignore_ascii_case(word))
 }
 
-/// Takes the schema's own name out of a text that the server has printed.
+/// Replaces the schema's own name by a placeholder in a text that the server has printed.
 ///
-/// Own names are bare there, unless `pg_catalog` has them as well and so hides them, or a `with` query does. A
-/// function is also qualified where another one of its name could be meant. Literals hold what somebody has written.
+/// The server prints own names unqualified, unless a name in `pg_catalog` or a `with` query hides them. A function is
+/// also qualified if another one of the same name could be meant. Literals contain user-written text.
 pub(crate) fn take_out_of_printed(
     text: &str,
     own: Own<'_>,
@@ -229,7 +230,7 @@ fn is_alias(text: &str, own: Own<'_>) -> bool {
     ["new", "old", "excluded"].contains(&own.schema) || Tokens::new(text, own).any(&mut is_bare)
 }
 
-/// What becomes of the schema's name before a dot.
+/// How to treat the schema's name before a dot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Qualifier {
     Stays,
@@ -276,7 +277,7 @@ fn take_out_where(
     taken
 }
 
-/// Returns `true` if a name is a constant by itself, of the type whose values are schemas.
+/// Returns `true` if a name is a whole constant of the type whose values are schemas.
 fn is_constant_of_namespace(text: &str, start: usize, end: usize) -> bool {
     let Some(after) = text[end..].strip_prefix('\'') else { return false };
     let after = after.trim_start();
@@ -286,7 +287,7 @@ fn is_constant_of_namespace(text: &str, start: usize, end: usize) -> bool {
             .any(|cast| after.starts_with(cast))
 }
 
-/// Takes the schema's own name out of a setting, where it is one of the names of a `search_path`.
+/// Replaces the schema's own name by a placeholder in a setting, if it is one of the names of a `search_path`.
 pub(crate) fn take_out_of_setting(setting: &str, own: Own<'_>) -> String {
     let setting = escape(setting);
     let Some(path) = setting.strip_prefix("search_path=") else { return setting };
@@ -303,8 +304,8 @@ pub(crate) fn take_out_of_setting(setting: &str, own: Own<'_>) -> String {
     format!("search_path={}", names.collect::<Vec<_>>().join(", "))
 }
 
-/// Takes every occurrence of the own names out, wherever two texts that are alike may have them: what is equal
-/// afterwards is alike, and what is alike may differ.
+/// Replaces every occurrence of the own names wherever two equivalent texts can have them: texts that are equal
+/// afterwards are equivalent, but equivalent texts can differ.
 pub(crate) fn blank(text: &str, own: Own<'_>, written: bool) -> String {
     let mut blanked = String::with_capacity(text.len());
     let mut in_literal = false;
@@ -318,7 +319,7 @@ pub(crate) fn blank(text: &str, own: Own<'_>, written: bool) -> String {
                 true => blanked.push_str("\u{1}r"),
                 false => blanked.push_str(raw),
             },
-            // What is there already must not look like one of these.
+            // Text that is already there must not look like one of these.
             Token::Other("\u{1}") => blanked.push_str("\u{1}\u{1}"),
             Token::Other(raw) => {
                 in_literal ^= raw == "'";
@@ -331,8 +332,8 @@ pub(crate) fn blank(text: &str, own: Own<'_>, written: bool) -> String {
 
 /// Returns a text of one schema as the other schema would have it.
 ///
-/// The name is meant where it qualifies another one, and where it is all that a literal says. What has been taken out
-/// already stays a placeholder.
+/// The name is meant where it qualifies another one, and where it is the whole content of a literal. Existing
+/// placeholders are kept.
 pub(crate) fn translated(text: &str, from: Own<'_>, to: &str) -> String {
     let quoted = format!("\"{}\"", to.replace('"', "\"\""));
     let is_plain = to.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -373,10 +374,10 @@ pub(crate) fn names_schema(text: &str, schema: &str) -> bool {
     false
 }
 
-/// Returns `true` if two texts are the same but for the names that are each one's own.
+/// Returns `true` if two texts are the same except for each one's own names.
 ///
-/// In a text that the server has printed only a name that qualifies another one can be the schema's, or
-/// one in a literal. In a text that somebody has written every word can.
+/// In a text that the server has printed, only a qualifier or a name in a literal can be the schema's name. In a
+/// user-written text, every word can.
 pub(crate) fn alike(
     expected: &str,
     expected_own: Own<'_>,
@@ -407,7 +408,7 @@ pub(crate) fn alike(
                     return false;
                 }
             }
-            // The name of one is a plain word to the other: the same word is the same, unless it was proven to
+            // One side's name is a plain word on the other side: equal words are equal, unless the word was proven to
             // be the schema.
             (Some(left_token), Some(right_token)) => {
                 let raw = |token| match token {

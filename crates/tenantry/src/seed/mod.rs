@@ -1,7 +1,7 @@
-//! Filling the schemas of tenants, and the shared one, with what has to be in them from the start.
+//! Seeds: initial data for tenants' schemas and the shared schema.
 //!
-//! [`TenantManager::seeder`](crate::TenantManager::seeder) makes a [`Seeder`]; a [`Seed`] is what it runs,
-//! and [`Provisioner::create`](crate::provision::Provisioner::create) runs for a new tenant.
+//! [`TenantManager::seeder`](crate::TenantManager::seeder) creates a [`Seeder`], which runs [`Seed`]s in existing
+//! schemas; [`Provisioner::create`](crate::provision::Provisioner::create) runs them for new tenants.
 
 mod options;
 mod record;

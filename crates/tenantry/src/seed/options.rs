@@ -8,7 +8,7 @@ use crate::{
 
 type OnProgress = dyn Fn(&TenantSeed) + Send + Sync;
 
-/// How to seed many tenants.
+/// Options for seeding many tenants.
 #[derive(Clone)]
 #[must_use = "options do nothing until a seeder gets them"]
 pub struct SeedOptions {
@@ -24,22 +24,21 @@ impl Default for SeedOptions {
 }
 
 impl SeedOptions {
-    /// Sets how many tenants are seeded at a time, from 1 on. Default: 8. The budget of connections is
-    /// the limit.
+    /// Sets how many tenants are seeded concurrently. Minimum: 1. Default: 8. The connection budget is the limit.
     pub fn concurrency(mut self, tenants: usize) -> Self {
         self.concurrency = tenants;
         self
     }
 
-    /// Sets what a tenant that fails means for the others. Default: nothing.
+    /// Sets how the failure of a tenant affects the others. Default: [`Continue`](OnFailure::Continue).
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
         self.on_failure = on_failure;
         self
     }
 
-    /// Calls a closure as soon as it is known what came of each tenant.
+    /// Calls a closure with the result of each tenant as soon as it is known.
     ///
-    /// It runs between the tenants, so it should be quick. A panic in it is logged and changes nothing.
+    /// It runs between the tenants, so it should be quick. A panic in it is logged and otherwise ignored.
     pub fn on_progress(mut self, progress: impl Fn(&TenantSeed) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(progress));
         self

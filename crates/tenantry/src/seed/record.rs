@@ -1,23 +1,23 @@
-//! The table in which a schema records the seeds that it has: `_tenantry_seeds`.
+//! The table in which a schema records its seeds: `_tenantry_seeds`.
 
 use sqlx::{PgConnection, Row, SqlStr};
 
 use crate::{catalog::Site, pool::keep_to_owner, sql::Sql, tenant::Ident};
 
-/// What has come of noting that a schema has a seed.
+/// The result of recording that a schema has a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Noted {
-    /// It had not before.
+    /// The seed was not recorded before.
     First,
     Already,
-    /// Somebody else is seeding the schema. The transaction has failed.
+    /// Another session is seeding the schema. The transaction has failed.
     Busy,
 }
 
-/// Notes in the open transaction that a schema has a seed.
+/// Records in the open transaction that a schema has a seed.
 ///
-/// Nobody waits for another inside the server, because a statement that waits has a snapshot, and `create index
-/// concurrently` waits for everybody's snapshots to end.
+/// Sessions never wait for each other inside the server, because a waiting statement has a snapshot, and
+/// `create index concurrently` waits for all older snapshots to end.
 pub(super) async fn note(conn: &mut PgConnection, site: &Site, seed: &str) -> sqlx::Result<Noted> {
     match sqlx::raw_sql(note_sql(site, seed)).fetch_all(conn).await {
         Ok(rows) => match rows.iter().any(|row| row.try_get::<&str, _>("tenantry_seed").is_ok()) {
@@ -31,7 +31,7 @@ pub(super) async fn note(conn: &mut PgConnection, site: &Site, seed: &str) -> sq
     }
 }
 
-/// Says whether a schema has a seed.
+/// Returns `true` if a schema has a seed.
 pub(super) async fn has(conn: &mut PgConnection, schema: &Ident, seed: &str) -> sqlx::Result<bool> {
     let there: bool = sqlx::query_scalar(
         "select exists ( \
@@ -56,12 +56,12 @@ pub(super) async fn has(conn: &mut PgConnection, schema: &Ident, seed: &str) -> 
 
 fn note_sql(site: &Site, seed: &str) -> SqlStr {
     let schema = &site.schema;
-    // `if not exists` alone lets two who create it at once collide. What is no number fails (22P02), and with it
-    // the rest of the string.
+    // With `if not exists` alone, two concurrent creations collide. A value that is not a number fails (22P02), and
+    // with it the rest of the string.
     let mut sql = Sql::new(
         "select case when pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended(",
     );
-    // What is asked for here is not a constant: one would be evaluated, and fail, before the lock is tried.
+    // The expression must not be a constant, which would be evaluated, and fail, before the lock is tried.
     sql.literal(schema.as_str()).text(
         ", 7234619037116)) then 0 else (pg_catalog.current_setting('search_path') \
          operator(pg_catalog.||) ' is being seeded')::pg_catalog.int4 end; ",
@@ -72,7 +72,7 @@ fn note_sql(site: &Site, seed: &str) -> SqlStr {
          seeded_at pg_catalog.timestamptz not null default pg_catalog.now()); ",
     );
     if site.grantee.is_some() {
-        // What is recorded is nobody's but upkeep's, whatever the defaults of the schema are.
+        // Only the maintenance role can access the records, whatever the schema's default privileges are.
         keep_to_owner(&mut sql, schema, "_tenantry_seeds");
     }
     sql.text("insert into ");

@@ -1,4 +1,4 @@
-//! What has come of seeding.
+//! Results of seeding.
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -11,9 +11,9 @@ use crate::{
     table::Table,
 };
 
-/// What has come of seeding, with every tenant in it.
+/// Result of seeding, for every tenant.
 ///
-/// As text it is a summary, with a table of those that failed.
+/// `Display` writes a summary, with a table of those that failed.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -22,25 +22,25 @@ use crate::{
 pub struct SeedReport {
     /// The name of the seed.
     pub seed: Arc<str>,
-    /// Tenants that there are, or that were named; one that was named twice counts once.
+    /// Tenants in total; a tenant that was named twice counts once.
     pub total: usize,
     /// Tenants that were seeded.
     pub seeded: usize,
-    /// Tenants that had the seed already.
+    /// Tenants that already had the seed.
     pub already: usize,
     /// Tenants that failed.
     pub failed: usize,
-    /// Tenants that were not begun.
+    /// Tenants that were not started.
     pub not_started: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// Every tenant, in the order of the catalog, or in which they were named.
+    /// Every tenant, in the order of the catalog or of their names in the call.
     pub tenants: Vec<TenantSeed>,
 }
 
-/// What has come of seeding one tenant, or the shared schema.
+/// Result of seeding one tenant, or the shared schema.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -48,7 +48,7 @@ pub struct SeedReport {
 pub struct TenantSeed {
     /// The tenant, as it was named; `None` for the shared schema.
     pub tenant_id: Option<Arc<str>>,
-    /// What came of it.
+    /// The outcome.
     #[serde(flatten)]
     pub outcome: SeedOutcome,
     /// How long it took.
@@ -57,7 +57,7 @@ pub struct TenantSeed {
     pub duration: Duration,
 }
 
-/// What came of seeding a schema.
+/// Outcome of seeding a schema.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -65,21 +65,21 @@ pub struct TenantSeed {
 pub enum SeedOutcome {
     /// It was seeded.
     Seeded,
-    /// It had the seed already.
+    /// It already had the seed.
     Already,
-    /// It has failed.
+    /// It failed.
     Failed {
-        /// Why. As text and in JSON with all its causes, in the database's own words.
+        /// The reason. Its text and JSON contain all causes, including messages of the database.
         #[serde(serialize_with = "with_causes")]
         #[cfg_attr(feature = "schemars", schemars(with = "String"))]
         error: Arc<Error>,
     },
-    /// It was not begun.
+    /// It was not started.
     NotStarted,
 }
 
 impl SeedOutcome {
-    /// Returns it in snake case, as JSON names it.
+    /// Returns the snake-case name that JSON uses.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -108,13 +108,13 @@ impl SeedReport {
         }
     }
 
-    /// Says whether every tenant has the seed.
+    /// Returns `true` if every tenant has the seed.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.seeded + self.already == self.total
     }
 
-    /// Returns the report, or as an error if a tenant does not have the seed.
+    /// Returns the report, or an error that contains it if a tenant does not have the seed.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl fmt::Display for SeedReport {
     }
 }
 
-/// An error with all its causes, each after the one that it has caused.
+/// An error with its chain of causes.
 struct Causes<'a>(&'a Error);
 
 impl fmt::Display for Causes<'_> {
@@ -180,7 +180,7 @@ impl fmt::Display for Causes<'_> {
         let mut cause = StdError::source(self.0);
         while let Some(error) = cause {
             let text = error.to_string();
-            // Some errors say what their cause says.
+            // Some errors repeat the message of their cause.
             if !said.ends_with(&text) {
                 write!(f, ": {text}")?;
             }

@@ -19,19 +19,18 @@ use crate::{
     migrate::{Failure, Lint, body_in_transaction, check_sql},
 };
 
-/// What came of running a seed.
+/// The result of running a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ran {
     Seeded,
     Already,
 }
 
-/// Runs a seed in a transaction that is open, unless it is one that runs outside; then nothing is
-/// returned.
+/// Runs a seed in an open transaction, unless it runs outside one; then nothing is returned.
 ///
 /// # Cancel safety
 ///
-/// When dropped, the transaction must not be committed.
+/// If dropped, the transaction must not be committed.
 pub(crate) async fn in_transaction(
     seed: &Seed,
     site: &Site,
@@ -70,12 +69,12 @@ async fn run_sql(
     run.map(drop).map_err(|error| Failure::in_text(error, sql.as_str()).into())
 }
 
-/// Runs a seed that runs without a transaction, on this database of the tenant or on one that is looked up. That
-/// it was run is recorded afterwards.
+/// Runs a seed that runs outside a transaction, on this database of the tenant or on one that is looked up. It is
+/// recorded afterwards.
 ///
 /// # Cancel safety
 ///
-/// When dropped, what was done so far stays, and is not recorded.
+/// If dropped, the changes so far stay and are not recorded.
 pub(crate) async fn outside(
     fleet: &Fleet,
     seed: &Seed,
@@ -112,13 +111,13 @@ pub(crate) async fn outside(
     }
 }
 
-/// Notes that a seed was run.
+/// Records that a seed was run.
 async fn note(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<Ran, Error> {
     let mut tx = TenantTransaction::open(fleet.lease_for(site).await?).await?;
     let noted = record::note(&mut tx, site, &seed.name).await;
     let ran = match noted.map_err(|error| failed(seed, site, error))? {
         Noted::First => Ran::Seeded,
-        // Somebody else was at it, too, and has ended before.
+        // Another session seeded it concurrently, and has finished first.
         Noted::Already => Ran::Already,
         Noted::Busy => return Err(busy(seed, site)),
     };
@@ -126,8 +125,8 @@ async fn note(fleet: &Fleet, seed: &Seed, site: &Site) -> Result<Ran, Error> {
     Ok(ran)
 }
 
-/// Checks that names are looked up in the schema: where the shared one stands behind it, they would be looked
-/// up there if it had gone.
+/// Checks that names are resolved in the schema: if the shared schema follows in the search path, they would be
+/// resolved there after the schema was dropped.
 async fn check_schema(conn: &mut PgConnection, seed: &Seed, site: &Site) -> Result<(), Error> {
     let current = sqlx::raw_sql("select pg_catalog.current_schema()::pg_catalog.text");
     let row = current.fetch_one(conn).await.map_err(|error| failed(seed, site, error))?;
@@ -138,7 +137,7 @@ async fn check_schema(conn: &mut PgConnection, seed: &Seed, site: &Site) -> Resu
     }
 }
 
-/// Waits for a seed, and makes an error of its panic.
+/// Awaits a seed, and converts a panic to an error.
 pub(crate) async fn caught(
     seed: impl Future<Output = Result<(), BoxError>>,
 ) -> Result<(), BoxError> {

@@ -18,10 +18,10 @@ use crate::{
     migrate::{Attempts, OnFailure, Schemas, targets_of},
 };
 
-/// Runs seeds in the schemas of tenants, and in the shared one.
+/// Runs seeds in tenants' schemas and in the shared schema.
 ///
-/// It is made by [`TenantManager::seeder`](crate::TenantManager::seeder) and takes its connections from
-/// the manager's budget. Cloning is cheap.
+/// Created by [`TenantManager::seeder`](crate::TenantManager::seeder). It takes its connections from the manager's
+/// budget. Cloning is cheap.
 ///
 /// # Examples
 ///
@@ -41,19 +41,19 @@ impl Seeder {
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) when an option cannot be used, and when the tenants cannot be
-    /// listed. What fails after that is in the report.
+    /// [`Config`](crate::ErrorKind::Config) if an option is invalid, and any error of listing the tenants. Later
+    /// failures are in the report.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, seeds in a transaction are rolled back and run the next time; the tenants that were
-    /// seeded stay so.
+    /// If dropped, seeds that run in a transaction are rolled back, and run the next time; tenants that were already
+    /// seeded stay seeded.
     pub async fn seed_all(&self, seed: &Seed, options: SeedOptions) -> Result<SeedReport, Error> {
         self.run(Schemas::AllTenants, seed, &options).await
     }
 
-    /// Seeds these tenants. One that is not known, or is no tenant id, has failed in the report. One that
-    /// is named twice counts once.
+    /// Seeds the given tenants. An unknown tenant or an invalid tenant id is reported as failed. A tenant that is
+    /// named twice counts once.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Seeder {
         let targets = targets_of(&self.fleet, &schemas).await?;
         let stop = AtomicBool::new(false);
         let stop = &stop;
-        // Without one connection left, a seed that gets a database would wait for itself.
+        // Without a remaining connection, a seed that gets a database would wait for itself.
         let places = self.fleet.server().places_for_upkeep();
         let concurrency = options.concurrency.min(places).max(1);
         let run = stream::iter(targets).map(|target| async move {

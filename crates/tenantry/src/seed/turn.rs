@@ -1,4 +1,4 @@
-//! One seed of a schema after the other.
+//! Serializes the seeds of a schema.
 
 use std::time::Duration;
 
@@ -6,14 +6,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, ErrorKind};
 
-/// How long another session that seeds the same schema is waited for.
+/// How long to wait for another session that seeds the same schema.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long until the next look whether it has ended. Nothing is held meanwhile, neither a connection nor a
-/// lock.
+/// The interval between checks. Meanwhile neither a connection nor a lock is held.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Patience with whoever seeds the same schema.
+/// The wait for another session that seeds the same schema.
 #[derive(Debug)]
 pub(super) struct Turn {
     deadline: Instant,
@@ -24,8 +23,8 @@ impl Turn {
         Self { deadline: Instant::now() + PATIENCE }
     }
 
-    /// Waits a little when somebody else is seeding the schema. Returns `false`, at once, when there should not
-    /// be another look.
+    /// Waits briefly if another session is seeding the schema. Returns `false` immediately if there should not be
+    /// another attempt.
     pub(super) async fn wait_after<T>(&self, outcome: &Result<T, Error>) -> bool {
         let is_busy = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Busy);
         let again = is_busy && Instant::now() < self.deadline;

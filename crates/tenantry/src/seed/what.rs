@@ -9,14 +9,13 @@ use crate::{
     sql::operators_file,
 };
 
-/// An error of a seed, whatever it is.
+/// Any error of a seed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Something to fill a schema with: a closure, or a file of SQL.
+/// Initial data for a schema: a closure, or a SQL file.
 ///
-/// A seed has a name, under which a schema records that it has it, in a table `_tenantry_seeds` of its
-/// own; it is run there once, unless it is [repeatable](Self::repeatable). By default it runs in a
-/// transaction, together with the note that it was run.
+/// A schema records a seed by its name, in a separate table `_tenantry_seeds`; a seed runs once per schema, unless it
+/// is [repeatable](Self::repeatable). By default it runs in a transaction together with its record.
 ///
 /// # Examples
 ///
@@ -52,7 +51,7 @@ type InTransaction =
 type OnTenant = dyn Fn(TenantDb) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
 type OnShared = dyn Fn(SharedDb) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
 
-/// What is run.
+/// What a seed runs.
 #[derive(Clone)]
 pub(super) enum What {
     InTransaction(Arc<InTransaction>),
@@ -62,14 +61,14 @@ pub(super) enum What {
 }
 
 impl Seed {
-    /// Makes a seed of a closure that runs in a transaction: what it does lasts when it returns `Ok`, and
-    /// not otherwise.
+    /// Creates a seed from a closure that runs in a transaction, which is committed if the closure returns `Ok` and
+    /// rolled back otherwise.
     ///
     /// The session is bound to the tenant's schema, or to the shared one, with the role of the connection.
-    /// [`TenantTransaction::tenant`] says whose it is.
+    /// [`TenantTransaction::tenant`] returns the tenant.
     ///
-    /// After a deadlock, a serialization failure or a race with another session on a shared object, the
-    /// transaction is rolled back and the closure is called again, up to five times.
+    /// After a deadlock, a serialization failure or a race with another session on a shared object, the transaction
+    /// is rolled back and the closure is called again, up to five times.
     pub fn new<F>(name: impl Into<Arc<str>>, run: F) -> Self
     where
         F: for<'t> Fn(&'t mut TenantTransaction) -> BoxFuture<'t, Result<(), BoxError>>
@@ -80,11 +79,10 @@ impl Seed {
         Self::of(name, What::InTransaction(Arc::new(run)))
     }
 
-    /// Makes a seed of a closure that gets the tenant's database and runs without a transaction: for many
-    /// rows, or when it waits for something else in between. What it has done before it fails stays, so
-    /// let it be such that it can be run again.
+    /// Creates a seed from a closure that gets the tenant's database and runs outside a transaction: for many rows,
+    /// or if it waits for other systems in between. If it fails, its changes stay, so make it idempotent.
     ///
-    /// It cannot seed a suspended tenant, nor the shared schema.
+    /// It can seed neither a suspended tenant nor the shared schema.
     pub fn with_db<F, R, E>(name: impl Into<Arc<str>>, run: F) -> Self
     where
         F: Fn(TenantDb) -> R + Send + Sync + 'static,
@@ -98,8 +96,8 @@ impl Seed {
         Self::of(name, What::Tenant(Arc::new(run)))
     }
 
-    /// Makes a seed of a closure that gets the shared schema and runs without a transaction. It seeds the
-    /// shared schema alone.
+    /// Creates a seed from a closure that gets the shared schema and runs outside a transaction. It only works for
+    /// the shared schema.
     pub fn with_shared<F, R, E>(name: impl Into<Arc<str>>, run: F) -> Self
     where
         F: Fn(SharedDb) -> R + Send + Sync + 'static,
@@ -113,20 +111,19 @@ impl Seed {
         Self::of(name, What::Shared(Arc::new(run)))
     }
 
-    /// Makes a seed of SQL in the program, of any number of statements, which run in a transaction.
+    /// Creates a seed from SQL in the program. It can have any number of statements, which run in a transaction.
     pub fn sql(name: impl Into<Arc<str>>, sql: &'static str) -> Self {
         Self::of(name, What::Sql { sql: SqlStr::from_static(sql), lint: Lint::default() })
     }
 
-    /// Reads a file of SQL, whose name without its ending is the name of the seed. It runs in a
-    /// transaction, and what must not be in a migration must not be in it.
+    /// Reads a SQL file. The file name without its extension becomes the name of the seed. It runs in a transaction,
+    /// and the statements that are forbidden in a migration are forbidden in it, too.
     ///
-    /// It reads with the functions of the standard library, which block: call it while the program
-    /// starts.
+    /// It reads with the blocking functions of the standard library: call it at startup.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is not UTF-8, or has no name.
+    /// If the file cannot be read, is not UTF-8, or has no name.
     pub fn from_file(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
@@ -135,8 +132,7 @@ impl Seed {
         Ok(Self::of(name, What::Sql { sql, lint: Lint::default() }))
     }
 
-    /// Sets what the SQL may name. Default: nothing outside the tenant's own schema. A closure is not
-    /// looked into.
+    /// Sets the lint options for the SQL. Default: only names in the tenant's own schema. Closures are not checked.
     pub fn lint(mut self, allowed: Lint) -> Self {
         if let What::Sql { lint, .. } = &mut self.what {
             *lint = allowed;
@@ -144,7 +140,7 @@ impl Seed {
         self
     }
 
-    /// Has the seed run every time instead of once, and nothing recorded.
+    /// Runs the seed every time instead of once, without recording it.
     pub fn repeatable(mut self) -> Self {
         self.repeat = Repeat::EveryTime;
         self
@@ -156,7 +152,7 @@ impl Seed {
         &self.name
     }
 
-    /// Says whether it runs without a transaction.
+    /// Returns `true` if it runs outside a transaction.
     pub(crate) fn runs_outside(&self) -> bool {
         matches!(self.what, What::Tenant(_) | What::Shared(_))
     }

@@ -4,10 +4,10 @@ use std::{
     net::{TcpListener, ToSocketAddrs},
 };
 
-/// Binds a listener, with an error that says in one line what to do.
+/// Binds a listener, with a one-line error message that contains the remedy.
 ///
-/// Bind before anything else is started, so that a port that is taken is known before a database is asked. The
-/// listener is non-blocking, as tokio and actix want it.
+/// Bind before anything else starts, so that an occupied port is detected before the database is
+/// contacted. The listener is non-blocking, as tokio and actix require.
 ///
 /// # Examples
 ///

@@ -1,8 +1,10 @@
-//! Serving until the process is told to stop, and stopping in order: what the adapters' `serve` are made of.
+//! Serving until the process is told to stop, and graceful shutdown: the basis of the adapters'
+//! `serve`.
 //!
-//! An application uses `tenantry_axum::serve` or `tenantry_actix::serve`. Both know their framework and nothing
-//! else; signals, phases, deadlines and the [report](ServeReport) are the same, and are here. An adapter for another
-//! framework implements [`Serving`] and calls [`ServeOptions::run`].
+//! Applications use `tenantry_axum::serve` or `tenantry_actix::serve`. Each covers only its
+//! framework; signals, phases, deadlines and the [report](ServeReport) are the same, and are
+//! defined here. An adapter for another framework implements [`Serving`] and calls
+//! [`ServeOptions::run`].
 //!
 //! # The order of a graceful shutdown
 //!
@@ -10,9 +12,9 @@
 //!    [`begin_closing`](crate::TenantManager::begin_closing).
 //! 2. **Not ready**: [`closing`](crate::TenantManager::closing) resolves and `/readyz` answers 503. Requests are
 //!    still accepted for the [`ready_delay`](ServeOptions::ready_delay).
-//! 3. **Draining**: no connection is accepted, idle ones are closed, and requests under way have the
-//!    [`drain`](ServeOptions::drain) time.
-//! 4. **Cut**: connections that are left are cut, be it in the middle of a request or of a response.
+//! 3. **Draining**: no connection is accepted, idle ones are closed, and requests in flight have
+//!    the [`drain`](ServeOptions::drain) time.
+//! 4. **Cut**: the remaining connections are cut, even in the middle of a request or response.
 //! 5. **Closing**: [`close_within`](crate::TenantManager::close_within) closes the manager.
 //!
 //! A second signal in phase 2, 3 or 5 ends all of it at once: see [`ServeEnd::Forced`].
@@ -30,6 +32,6 @@ pub use options::ServeOptions;
 pub use report::{ServeEnd, ServeReport};
 pub use run::Serving;
 
-/// A server that runs while it is polled, until it is told to stop: for a field of a program that makes it in one place
-/// and awaits it in another.
+/// A server that runs while it is polled, until it is told to stop. Use this type for a struct
+/// field, to create the server in one place and await it in another.
 pub type ServeFuture = Pin<Box<dyn Future<Output = io::Result<ServeReport>> + Send>>;

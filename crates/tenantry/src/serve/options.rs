@@ -2,10 +2,10 @@ use std::{fmt, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 
-/// When a server stops, and how long each phase of stopping may take.
+/// Shutdown triggers, and the time limit of each shutdown phase.
 ///
 /// Kubernetes kills a pod 30 s after SIGTERM, so `ready_delay`, `drain` and `close_within` together should stay below
-/// its `terminationGracePeriodSeconds`. The defaults sum up to 15 s.
+/// its `terminationGracePeriodSeconds`. The defaults add up to 15 s.
 #[must_use = "options do nothing until a server gets them"]
 pub struct ServeOptions {
     pub(super) drain: Duration,
@@ -16,7 +16,7 @@ pub struct ServeOptions {
     pub(super) stop: Option<BoxFuture<'static, ()>>,
 }
 
-/// What a second signal does to the process.
+/// The effect of a second signal on the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SecondSignal {
     /// The process ends within a second.
@@ -39,16 +39,17 @@ impl Default for ServeOptions {
 }
 
 impl ServeOptions {
-    /// Sets how long requests under way may take once the server stops accepting. Default: 10 s.
+    /// Sets how long requests in flight may take once the server stops accepting. Default: 10 s.
     pub fn drain(mut self, limit: Duration) -> Self {
         self.drain = limit;
         self
     }
 
-    /// Sets how long requests are still accepted while `/readyz` answers 503 already. Default: zero.
+    /// Sets how long requests are still accepted after `/readyz` has started to answer 503.
+    /// Default: zero.
     ///
-    /// A load balancer goes on sending requests until it has noticed: with Kubernetes, some seconds after the pod is
-    /// marked as terminating.
+    /// A load balancer keeps sending requests until it notices: with Kubernetes, some seconds after
+    /// the pod is marked as terminating.
     pub fn ready_delay(mut self, delay: Duration) -> Self {
         self.ready_delay = delay;
         self
@@ -68,17 +69,18 @@ impl ServeOptions {
 
     /// Sets whether a second signal ends the process. Default: `true`.
     ///
-    /// A second signal always ends serving at once, with [`ServeEnd::Forced`](super::ServeEnd::Forced). The program
-    /// then has one second to end by itself; after that the process exits with 130 (Ctrl-C) or 143 (SIGTERM).
-    /// That holds after serving has ended, too, while the program cleans up. Otherwise a blocking task or a
-    /// destructor could hold the process, and Ctrl-C would do nothing. Destructors that have not run by then do not
-    /// run. With `false` the library never exits the process.
+    /// A second signal always ends serving at once, with
+    /// [`ServeEnd::Forced`](super::ServeEnd::Forced). The program then has one second to end by
+    /// itself; after that the process exits with 130 (Ctrl-C) or 143 (SIGTERM). This also applies
+    /// after serving has ended, while the program cleans up. Otherwise a blocking task or a
+    /// destructor could hang the process, and Ctrl-C would have no effect. Destructors that have
+    /// not run by then are skipped. With `false` the library never exits the process.
     pub fn exit_on_second_signal(mut self, exit: bool) -> Self {
         self.second_signal = if exit { SecondSignal::Exits } else { SecondSignal::Returns };
         self
     }
 
-    /// Stops the server when this future ends, too.
+    /// Also stops the server when this future completes.
     pub fn stop_when(mut self, asked: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(asked.boxed());
         self

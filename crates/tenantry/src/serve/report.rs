@@ -14,11 +14,11 @@ use crate::event::serialize_millis;
 pub struct ServeReport {
     /// How it ended.
     pub end: ServeEnd,
-    /// Connections that were open at the deadline and were cut. `None` where the framework does not tell how many:
-    /// actix does not.
+    /// Number of connections that were open at the deadline and were cut. `None` if the framework
+    /// does not report it, like actix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut: Option<usize>,
-    /// Duration from the order to stop until no connection was left.
+    /// Duration from the stop request until no connection was left.
     #[serde(rename = "drainMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub drain: Duration,
@@ -34,14 +34,16 @@ pub struct ServeReport {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ServeEnd {
-    /// Every request under way was answered.
+    /// Every request in flight was answered.
     Drained,
     /// Some connections were still open at the deadline, and were cut.
     Cut,
-    /// A second signal came: connections were cut at once, and the manager was closed without waiting for leases.
+    /// A second signal arrived: connections were cut at once, and the manager was closed without
+    /// waiting for leases.
     ///
-    /// The program has one second left to end by itself; then the process exits with 130 (Ctrl-C) or 143 (SIGTERM),
-    /// unless [`exit_on_second_signal`](super::ServeOptions::exit_on_second_signal) is off.
+    /// The program has one second left to end by itself; then the process exits with 130 (Ctrl-C)
+    /// or 143 (SIGTERM), unless
+    /// [`exit_on_second_signal`](super::ServeOptions::exit_on_second_signal) is off.
     Forced,
 }
 

@@ -17,25 +17,26 @@ use super::{
 };
 use crate::manager::TenantManager;
 
-/// A server of some framework, as the shutdown drives it.
+/// A framework's server, as seen by the shutdown.
 pub trait Serving: Send {
-    /// Completes when no connection is left, or when serving has failed. It is cancelled and called again.
+    /// Completes when no connection is left, or when serving has failed. It may be cancelled and
+    /// called again.
     fn ended(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Accepts no more, and closes each connection once its request is answered.
+    /// Stops accepting, and closes each connection once its request is answered.
     fn drain(&mut self);
 
-    /// Cuts every connection, and returns how many there were if the framework tells.
+    /// Cuts every connection, and returns how many there were if the framework reports it.
     fn cut(&mut self) -> impl Future<Output = Option<usize>> + Send;
 }
 
-/// How a phase was left.
+/// How a phase ended.
 enum Left {
     /// No connection is left, or serving has failed.
     Ended(io::Result<()>),
-    /// Its time is over.
+    /// Its time limit has expired.
     Late,
-    /// A second signal has come.
+    /// A second signal arrived.
     Forced(StopSignal),
 }
 
@@ -43,11 +44,12 @@ enum Left {
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
 impl ServeOptions {
-    /// Serves until the server is told to stop, stops it in [order](super), and closes the manager.
+    /// Serves until the server is told to stop, shuts it down in [order](super), and closes the
+    /// manager.
     ///
     /// # Errors
     ///
-    /// When signals cannot be listened to, or serving fails. The manager is closed all the same.
+    /// When signal handlers cannot be installed, or serving fails. The manager is closed even then.
     ///
     /// # Cancel safety
     ///
@@ -90,7 +92,7 @@ impl ServeOptions {
     }
 }
 
-/// Why the server stops.
+/// The reason for the stop.
 enum Asked {
     By(StopSignal),
     StopWhen,
@@ -123,7 +125,7 @@ async fn asked(
         .0
 }
 
-/// Waits for the next signal; indefinitely where none are listened to.
+/// Waits for the next signal; forever if signals are not listened to.
 async fn next(signals: &mut Option<Signals>) -> StopSignal {
     match signals {
         Some(signals) => signals.next().await,
@@ -131,7 +133,7 @@ async fn next(signals: &mut Option<Signals>) -> StopSignal {
     }
 }
 
-/// A server that was told to stop.
+/// A server that is shutting down.
 struct Stopping {
     signals: Option<Signals>,
     second_signal: SecondSignal,
@@ -167,7 +169,7 @@ impl Stopping {
     }
 
     async fn phase(&mut self, serving: &mut impl Serving, limit: Duration) -> Left {
-        // A signal that has come already is seen first.
+        // A signal that has already arrived is handled first.
         let (again, ended) = (pin!(next(&mut self.signals)), pin!(serving.ended()));
         match timeout(limit, select(again, ended)).await {
             Ok(Either::Left((signal, _))) => Left::Forced(signal),
@@ -176,7 +178,7 @@ impl Stopping {
         }
     }
 
-    /// Closes the manager once no other server of it is draining. Does not wait once the end is forced.
+    /// Closes the manager once no other server of it is draining. Does not wait after a forced end.
     async fn close(
         &mut self,
         manager: &TenantManager,
@@ -184,7 +186,7 @@ impl Stopping {
         end: io::Result<ServeEnd>,
     ) -> io::Result<ServeEnd> {
         if let Ok(ServeEnd::Forced) = end {
-            // One poll refuses new acquires; the rest goes on while the program ends.
+            // One poll refuses new acquires; the rest continues while the program ends.
             let _ = manager.close_within(within).now_or_never();
             return end;
         }
@@ -202,7 +204,7 @@ impl Stopping {
         end.map(|_| ServeEnd::Forced)
     }
 
-    /// Ends the process soon unless it ends by itself: a blocking task or a destructor may hold it.
+    /// Ends the process soon unless it ends by itself: a blocking task or a destructor may hang it.
     fn force(&self, signal: StopSignal) {
         tracing::warn!("{signal} again: ending at once");
         if self.second_signal == SecondSignal::Returns {
@@ -217,8 +219,9 @@ impl Stopping {
 
 /// Ends the process soon after the next signal. Returns when that signal is listened to.
 ///
-/// It watches on its own thread and runtime, so that neither a blocked runtime nor a program that is busy after
-/// serving has ended can swallow the signal: tokio's handlers stay in place once they are installed.
+/// It watches on a separate thread and runtime, so that neither a blocked runtime nor a program
+/// that is busy after serving has ended can swallow the signal: tokio's signal handlers stay
+/// installed.
 async fn exit_at_next_signal() {
     let (listening, listens) = oneshot::channel();
     let watch = || match listen() {

@@ -14,7 +14,7 @@ pub(super) struct Signals {
     terminate: Signal,
 }
 
-/// A signal that has come.
+/// A received signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StopSignal {
     Interrupt,
@@ -23,7 +23,7 @@ pub(super) enum StopSignal {
 }
 
 impl StopSignal {
-    /// Returns the exit code of a process that the signal has ended, as shells have it: 128 and its number.
+    /// Returns the exit code for a process ended by the signal, as in shells: 128 plus its number.
     pub(super) fn exit_code(self) -> i32 {
         match self {
             Self::Interrupt => 130,
@@ -67,7 +67,7 @@ impl Signals {
 
 #[cfg(not(unix))]
 impl Signals {
-    /// Checks nothing: Ctrl-C is listened to from the first poll on.
+    /// Always succeeds: Ctrl-C is listened to from the first poll on.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {})
     }

@@ -1,33 +1,33 @@
 use super::{Ident, Placement, TenantRecord};
 
-/// What makes a session a tenant's: search path, role and settings.
+/// The session state that makes a session a tenant's: search path, role and settings.
 ///
-/// The pool knows tenants by their binding alone. It never speaks of schemas or rows, so another
-/// kind of isolation is another way to fill a binding.
+/// The pool knows tenants only by their binding. It does not depend on schemas or rows, so another
+/// kind of isolation is just another way to build a binding.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Binding {
     /// The schemas in which unqualified names are looked up, in this order.
     ///
-    /// Never `"$user"`: the search path of a tenant depends on the tenant alone.
+    /// Never contains `"$user"`: the search path depends only on the tenant.
     pub(crate) search_path: Vec<Ident>,
-    /// How many schemas at the start of `search_path` belong to this tenant alone.
+    /// Number of schemas at the start of `search_path` that belong only to this tenant.
     pub(crate) own_schemas: usize,
-    /// How many schemas at the end of `search_path` hold extensions and nothing else.
+    /// Number of schemas at the end of `search_path` that contain only extensions.
     pub(crate) extension_schemas: usize,
-    /// The role that the session takes on, none by default.
+    /// The role that the session takes on. Default: none.
     pub(crate) role: Option<Ident>,
-    /// Settings of the session, by name, set after everything else was reset.
+    /// Session settings by name, applied after everything else was reset.
     pub(crate) settings: Vec<(String, String)>,
-    /// Whether the library itself works with it, and not the application.
+    /// `true` if the library itself uses it, and not the application.
     pub(crate) is_librarys: bool,
 }
 
 impl Binding {
-    /// Returns the binding of the library's own statements: PostgreSQL's own names and nothing else, so
-    /// nothing that a tenant or an application has created is ever found in their stead. They name every
+    /// Returns the binding of the library's own statements: only PostgreSQL's own names, so they
+    /// never resolve to an object of a tenant or an application. These statements qualify every
     /// schema.
     ///
-    /// `pg_temp` stands at the end because it would be searched first where it is left out.
+    /// `pg_temp` is last, because it would be searched first if omitted.
     pub(crate) fn library() -> Self {
         let name = |name| Ident::parse(name).expect("the name is an identifier");
         let search_path = vec![name("pg_catalog"), name("pg_temp")];
@@ -39,7 +39,7 @@ impl Binding {
         Self { search_path: vec![schema.clone()], ..Self::default() }
     }
 
-    /// Returns the binding of a tenant, with the shared schema behind its own when `shared` is given.
+    /// Returns the binding of a tenant, followed by the shared schema if `shared` is given.
     pub(crate) fn tenant(
         record: &TenantRecord,
         placement: &Placement,
@@ -54,15 +54,15 @@ impl Binding {
         }
     }
 
-    /// Returns the binding of the library's own work on a schema, with the shared schema behind it when
-    /// `shared` is given. No role and no settings: it works as whoever connects. It owns no schema, so
-    /// prepared statements are never kept for it.
+    /// Returns the binding of the library's own work on a schema, followed by the shared schema if
+    /// `shared` is given. It has no role and no settings: it works as the login role. It owns no
+    /// schema, so prepared statements are never kept for it.
     pub(crate) fn upkeep(schema: &Ident, shared: Option<&Ident>) -> Self {
         let search_path = std::iter::once(schema).chain(shared).cloned().collect();
         Self { search_path, is_librarys: true, ..Self::default() }
     }
 
-    /// Puts schemas of extensions behind all others.
+    /// Appends extension schemas to the search path.
     pub(crate) fn reaching(mut self, extensions: &[Ident]) -> Self {
         for schema in extensions {
             if !self.search_path.contains(schema) {
@@ -73,25 +73,25 @@ impl Binding {
         self
     }
 
-    /// Finds a setting that would undo what the binding is for.
+    /// Returns a setting that would defeat the binding, if there is one.
     pub(crate) fn forbidden_setting(&self) -> Option<&str> {
         let forbidden = ["search_path", "role", "session_authorization"];
         let names = self.settings.iter().map(|(name, _)| name.as_str());
         names.into_iter().find(|name| forbidden.iter().any(|no| no.eq_ignore_ascii_case(name)))
     }
 
-    /// Returns the schemas that belong to this tenant alone.
+    /// Returns the schemas that belong only to this tenant.
     pub(crate) fn own(&self) -> &[Ident] {
         self.search_path.get(..self.own_schemas).unwrap_or(&self.search_path)
     }
 
-    /// Returns the schemas in which tables are looked up: all but those of extensions.
+    /// Returns the schemas in which tables are looked up: all except the extension schemas.
     pub(crate) fn of_tables(&self) -> &[Ident] {
         let tables = self.search_path.len().saturating_sub(self.extension_schemas);
         self.search_path.get(..tables).unwrap_or(&self.search_path)
     }
 
-    /// Returns the schemas of extensions.
+    /// Returns the extension schemas.
     pub(crate) fn of_extensions(&self) -> &[Ident] {
         self.search_path.get(self.of_tables().len()..).unwrap_or_default()
     }

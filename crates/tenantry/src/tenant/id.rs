@@ -4,20 +4,21 @@ use serde::{Deserialize, Serialize};
 
 use super::ident::{self, MAX_BYTES};
 
-/// The name of a tenant, as requests, catalogs and metrics use it.
+/// The id of a tenant, as used by requests, catalogs and metrics.
 ///
 /// An id is 1 to 63 bytes of `A–Z`, `a–z`, `0–9`, `_` and `-`, starts with a letter or a digit, and
-/// is none of PostgreSQL's own schema names (`public`, `information_schema`, `pg_…`), in any case.
-/// The set is small on purpose: an id ends up in schema names, headers, host names, log lines and
-/// metric labels, and nothing in it has a meaning in any of them.
+/// is not one of PostgreSQL's own schema names (`public`, `information_schema`, `pg_…`), in any
+/// case. The character set is deliberately small: ids appear in schema names, headers, host names,
+/// log lines and metric labels, and none of these characters is special there.
 ///
-/// Ids that differ only in case are two tenants: nothing folds them.
+/// Ids are case-sensitive: two ids that differ only in case are two tenants.
 ///
 /// Cloning is cheap; the text is shared.
 ///
-/// Functions that take an id take anything that converts into one: `&str`, `String`, a `TenantId` or a reference to
-/// it, a whole number, and with the feature `uuid` a `Uuid`. A number is its decimal digits, and a negative one is
-/// refused because an id starts with a letter or a digit. A UUID is its 36 lower-case characters with hyphens.
+/// Functions that take an id accept any type that converts into one: `&str`, `String`, a `TenantId`
+/// or a reference to it, an integer, and with the feature `uuid` a `Uuid`. An integer becomes its
+/// decimal digits, and a negative one is refused because an id starts with a letter or a digit. A
+/// UUID becomes its 36 lower-case characters with hyphens.
 ///
 /// # Examples
 ///
@@ -39,17 +40,17 @@ use super::ident::{self, MAX_BYTES};
 pub struct TenantId(Arc<str>);
 
 impl TenantId {
-    /// Checks `text` and makes it an id.
+    /// Parses `text` as an id.
     ///
     /// # Errors
     ///
-    /// [`ParseTenantIdError`] says which rule the text breaks.
+    /// [`ParseTenantIdError`] names the rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, ParseTenantIdError> {
         check(text)?;
         Ok(Self(text.into()))
     }
 
-    /// Makes an id of text that is known to be one.
+    /// Creates an id from text that is known to be valid.
     pub(super) fn known(text: &str) -> Self {
         debug_assert!(check(text).is_ok(), "{text:?} is an id");
         Self(text.into())
@@ -112,9 +113,9 @@ impl fmt::Debug for TenantId {
     }
 }
 
-/// Why a text is not a [`TenantId`].
+/// The reason why a text is not a [`TenantId`].
 ///
-/// The messages never repeat the text as a whole: it came from outside and may be long or hostile.
+/// The messages never repeat the whole text, which is untrusted input and may be long or hostile.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseTenantIdError {
@@ -132,7 +133,7 @@ pub enum ParseTenantIdError {
     Character {
         /// The first character that is not allowed.
         found: char,
-        /// Where it stands, in bytes from the start.
+        /// Its position, in bytes from the start.
         at: usize,
     },
     /// The text starts with `_` or `-`.
@@ -141,7 +142,7 @@ pub enum ParseTenantIdError {
         /// The first character.
         found: char,
     },
-    /// The text is a name that PostgreSQL keeps for itself.
+    /// The text is a name that PostgreSQL reserves.
     #[error("tenant id is a name that PostgreSQL keeps for itself")]
     Reserved,
 }

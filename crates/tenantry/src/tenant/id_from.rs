@@ -1,4 +1,4 @@
-//! What converts into a [`TenantId`].
+//! Conversions into a [`TenantId`].
 
 use std::borrow::Cow;
 
@@ -44,7 +44,7 @@ impl TryFrom<&Self> for TenantId {
     }
 }
 
-/// Signed numbers may be negative, and no id starts with `-`.
+/// Signed numbers can be negative, and no id starts with `-`.
 macro_rules! from_signed {
     ($($number:ty),*) => {$(
         impl TryFrom<$number> for TenantId {

@@ -2,17 +2,17 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::Serialize;
 
-/// The longest identifier that PostgreSQL keeps whole, in bytes (`NAMEDATALEN - 1`).
+/// The longest identifier that PostgreSQL does not truncate, in bytes (`NAMEDATALEN - 1`).
 ///
-/// PostgreSQL cuts longer names silently, so that two long names become one; see the
+/// PostgreSQL silently truncates longer names, so that two long names can become one; see the
 /// [chapter on identifiers](https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS).
 pub(crate) const MAX_BYTES: usize = 63;
 
 /// A PostgreSQL identifier: the name of a schema, a role, a setting or a table.
 ///
-/// This is the only type of the crate that is ever written into SQL text as a name, and
-/// [`quoted`](Self::quoted) is the only way it gets there. It holds the name as the catalog stores
-/// it: nothing is folded, nothing is cut.
+/// This is the only type of the crate that is written into SQL text as a name, always through
+/// [`quoted`](Self::quoted). It holds the name as the catalog stores it, neither case-folded nor
+/// truncated.
 ///
 /// # Examples
 ///
@@ -33,7 +33,7 @@ pub(crate) const MAX_BYTES: usize = 63;
 pub struct Ident(Arc<str>);
 
 impl Ident {
-    /// Checks `name` and makes it an identifier.
+    /// Parses `name` as an identifier.
     ///
     /// # Errors
     ///
@@ -51,37 +51,37 @@ impl Ident {
         Ok(Self(name.into()))
     }
 
-    /// Returns the name, which is not copied.
+    /// Returns the shared name, without a copy.
     pub(crate) fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
 
     /// Returns the name as the catalog stores it, without quotes.
     ///
-    /// Right for a bind parameter, wrong for SQL text.
+    /// Use it as a bind parameter, not in SQL text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns the name as SQL text wants it: always in double quotes.
+    /// Returns the name as SQL text, always in double quotes.
     #[must_use]
     pub fn quoted(&self) -> impl fmt::Display + '_ {
         Quoted(&self.0)
     }
 
-    /// Says whether the name is a schema that belongs to PostgreSQL.
+    /// Returns `true` if the schema belongs to PostgreSQL.
     pub(crate) fn is_postgresqls(&self) -> bool {
         is_reserved_schema(&self.0) && !self.0.eq_ignore_ascii_case("public")
     }
 
-    /// Says whether the name is a schema that belongs to PostgreSQL or to everybody.
+    /// Returns `true` if the schema belongs to PostgreSQL or is `public`.
     pub(crate) fn is_reserved_schema(&self) -> bool {
         is_reserved_schema(&self.0)
     }
 }
 
-/// Says whether `name` is `public`, `information_schema` or starts with `pg_`, in any case.
+/// Returns `true` if `name` is `public`, `information_schema` or starts with `pg_`, in any case.
 ///
 /// PostgreSQL itself refuses to create a schema whose name starts with `pg_`.
 pub(super) fn is_reserved_schema(name: &str) -> bool {
@@ -91,10 +91,10 @@ pub(super) fn is_reserved_schema(name: &str) -> bool {
         || name.eq_ignore_ascii_case("information_schema")
 }
 
-/// How the names of schemas begin that the library makes before they are a tenant's.
+/// Name prefix of schemas that the library creates before they belong to a tenant.
 pub(crate) const PROVISIONAL: &str = "tenantry_spare_";
 
-/// How the names of the schemas and roles begin that a proof of isolation makes and removes.
+/// Name prefix of the schemas and roles that an isolation proof creates and removes.
 pub(crate) const SCRATCH: &str = "tenantry_proof_";
 
 struct Quoted<'a>(&'a str);
@@ -140,14 +140,14 @@ impl fmt::Debug for Ident {
     }
 }
 
-/// Why a text is not an [`Ident`].
+/// The reason why a text is not an [`Ident`].
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentError {
     /// The name is empty.
     #[error("identifier is empty")]
     Empty,
-    /// The name is longer than the 63 bytes that PostgreSQL keeps.
+    /// The name is longer than the 63 bytes that PostgreSQL supports.
     #[error("identifier has {bytes} bytes, PostgreSQL keeps at most {MAX_BYTES}")]
     TooLong {
         /// The length of the name.

@@ -1,29 +1,29 @@
 use super::{Ident, NameTemplate, TemplateError, TenantId};
 
-/// How tenants' data is kept apart.
+/// How tenants' data is isolated.
 ///
-/// One schema per tenant is what exists now; a database or rows of shared tables may follow, which
-/// is why the enum is open.
+/// Currently one schema per tenant; a database per tenant or rows in shared tables may follow, so
+/// the enum is non-exhaustive.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Isolation {
-    /// A schema of its own for every tenant, named by the template.
+    /// A separate schema for every tenant, named by the template.
     Schema(NameTemplate),
 }
 
 impl Isolation {
-    /// Keeps every tenant in a schema of its own, named by a text such as `tenant_{id}`.
+    /// Keeps every tenant in a separate schema, named by a template such as `tenant_{id}`.
     ///
-    /// The text is checked when the manager is built.
+    /// The template is checked when the manager is built.
     #[must_use]
     pub fn schema(template: &str) -> Self {
         Self::Schema(NameTemplate::unchecked(template))
     }
 
-    /// Keeps every tenant in a schema of its own, named by a closure.
+    /// Keeps every tenant in a separate schema, named by a closure.
     ///
-    /// See [`NameTemplate::from_fn`] for what is checked. Names of schemas do not tell whose they are then, so that
-    /// [`SchemaDiscovery`](crate::SchemaDiscovery) cannot list tenants; see
+    /// See [`NameTemplate::from_fn`] for the checks. The tenant cannot be derived from a schema
+    /// name, so [`SchemaDiscovery`](crate::SchemaDiscovery) cannot list tenants; see
     /// [`schema_with_inverse`](Self::schema_with_inverse).
     pub fn schema_with<F, N>(name: F) -> Self
     where
@@ -33,9 +33,10 @@ impl Isolation {
         Self::Schema(NameTemplate::from_fn(name))
     }
 
-    /// Keeps every tenant in a schema of its own, named by a closure whose inverse tells which tenant a schema is for.
+    /// Keeps every tenant in a separate schema, named by a closure whose inverse maps a schema name
+    /// back to its tenant.
     ///
-    /// See [`NameTemplate::with_inverse`] for what is checked.
+    /// See [`NameTemplate::with_inverse`] for the checks.
     pub fn schema_with_inverse<F, N, I>(name: F, id_of: I) -> Self
     where
         F: Fn(&TenantId) -> N + Send + Sync + 'static,

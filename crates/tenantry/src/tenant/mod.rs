@@ -1,6 +1,6 @@
-//! Who a tenant is and where its data lives.
+//! Identity of a tenant, and the location of its data.
 //!
-//! Everything here is pure: no connection, no clock. A value that exists is valid.
+//! Everything here is pure: no connection, no clock. Every value is valid by construction.
 
 mod binding;
 mod id;

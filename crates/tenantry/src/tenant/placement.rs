@@ -1,10 +1,9 @@
 use super::Ident;
 
-/// Where a tenant's data lives: which server, which database, which container in it.
+/// The location of a tenant's data: server, database, and container.
 ///
-/// There is one server and one database so far, so [`server`](Self::server) is always `main` and
-/// [`database`](Self::database) `None`; they have their place here so that code which is written now
-/// goes on to compile.
+/// There is currently one server and one database, so [`server`](Self::server) is always `main` and
+/// [`database`](Self::database) is `None`. They exist so that code written now keeps compiling.
 ///
 /// # Examples
 ///
@@ -27,25 +26,26 @@ impl Placement {
         Self { container }
     }
 
-    /// Returns the name of the server, as the manager's configuration knows it: `main`.
+    /// Returns the server's name in the manager's configuration: `main`.
     #[must_use]
     pub fn server(&self) -> &str {
         "main"
     }
 
-    /// Returns the database, when it is another than the one that the manager connects to.
+    /// Returns the database, if it differs from the one that the manager connects to.
     #[must_use]
     pub fn database(&self) -> Option<&Ident> {
         None
     }
 
-    /// Returns the name of the container, whatever its kind: the tenant's schema.
+    /// Returns the name of the container: the tenant's schema.
     #[must_use]
     pub fn container(&self) -> &Ident {
         &self.container
     }
 
-    /// Returns the number of this placement of the tenant, from 1 on. It grows whenever the tenant moves.
+    /// Returns the number of this placement of the tenant, starting at 1. It increases whenever the
+    /// tenant moves.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         1

@@ -1,13 +1,13 @@
 use std::fmt;
 
-/// Which schema it is, whatever its name: the OID of its row in
+/// Identifies a schema regardless of its name: the OID of its row in
 /// [`pg_namespace`](https://www.postgresql.org/docs/current/catalog-pg-namespace.html).
 ///
-/// A name is given away again; an OID is not, as long as any session remembers it.
+/// A name can be reused; an OID is not reused while any session remembers it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SchemaOid(u32);
 
-/// What a name of a schema stands for.
+/// The schema that a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Schema {
     There(SchemaOid),

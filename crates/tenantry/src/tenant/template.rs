@@ -5,12 +5,12 @@ use super::{
     ident::{PROVISIONAL, SCRATCH},
 };
 
-/// Turns a tenant id into the name of its container.
+/// Derives the name of a container from a tenant id.
 ///
-/// Either a text with `{id}` in it, or a closure. A text gives different names to different ids by
-/// construction and can be read backwards, so schemas can be listed by it. A closure can do neither
-/// [without its inverse](Self::with_inverse): its names are checked one by one, and two ids that it sends
-/// to one container are refused when the second of them is resolved.
+/// It is either a text that contains `{id}`, or a closure. A text maps different ids to different
+/// names by construction and can be reversed, so schemas can be listed by it. A closure can do
+/// neither [without its inverse](Self::with_inverse): its names are checked one by one, and when
+/// two ids map to the same container, the second one is refused when it is resolved.
 #[derive(Clone)]
 pub struct NameTemplate(Kind);
 
@@ -27,22 +27,22 @@ type IdOf = dyn Fn(&str) -> Option<TenantId> + Send + Sync;
 const PLACEHOLDER: &str = "{id}";
 
 impl NameTemplate {
-    /// Makes a template of a text with exactly one `{id}` in it, such as `tenant_{id}`.
+    /// Parses a text with exactly one `{id}` in it, such as `tenant_{id}`.
     ///
     /// # Errors
     ///
-    /// [`TemplateError`] when `{id}` is missing or there twice, when the names that the text makes
-    /// would be PostgreSQL's own, or when nothing of the 63 bytes is left for an id.
+    /// [`TemplateError`] when `{id}` is missing or occurs twice, when the resulting names would be
+    /// reserved by PostgreSQL, or when the text leaves no room for an id within 63 bytes.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let template = Self::unchecked(text);
         template.check()?;
         Ok(template)
     }
 
-    /// Makes a template of a closure.
+    /// Creates a template from a closure.
     ///
-    /// The closure must give different names to different ids. Every name it returns is checked to
-    /// be an identifier that PostgreSQL does not keep for itself.
+    /// The closure must return different names for different ids. Every returned name is checked to
+    /// be an identifier that PostgreSQL does not reserve.
     pub fn from_fn<F, N>(name: F) -> Self
     where
         F: Fn(&TenantId) -> N + Send + Sync + 'static,
@@ -51,11 +51,11 @@ impl NameTemplate {
         Self(Kind::Closure { name: Arc::new(move |id| name(id).into()), id_of: None })
     }
 
-    /// Makes a template of a closure and its inverse, so that
+    /// Creates a template from a closure and its inverse, so that
     /// [schemas can be listed](crate::SchemaDiscovery) by it.
     ///
-    /// The inverse is asked for every name that a schema has, and its answer counts only if the first closure
-    /// gives that id the same name: any other schema is not a tenant's.
+    /// The inverse is called for every schema name, and its result counts only if the first closure
+    /// maps that id back to the same name; any other schema does not belong to a tenant.
     ///
     /// # Examples
     ///
@@ -104,8 +104,8 @@ impl NameTemplate {
     ///
     /// # Errors
     ///
-    /// [`TemplateError`] when the name does not fit into 63 bytes, is PostgreSQL's own or begins with
-    /// `tenantry_spare_` or `tenantry_proof_`.
+    /// [`TemplateError`] when the name does not fit into 63 bytes, is reserved by PostgreSQL or
+    /// begins with `tenantry_spare_` or `tenantry_proof_`.
     pub fn container(&self, id: &TenantId) -> Result<Ident, TemplateError> {
         let name = match &self.0 {
             Kind::Text(text) => text.replace(PLACEHOLDER, id.as_str()),
@@ -121,9 +121,9 @@ impl NameTemplate {
         Ok(container)
     }
 
-    /// Returns the id whose container is called `name`, or nothing when no id has it.
+    /// Returns the id whose container is called `name`, or `None`.
     ///
-    /// A closure without an inverse cannot be read backwards and always gives nothing.
+    /// A closure without an inverse always returns `None`.
     #[must_use]
     pub fn id_of(&self, name: &str) -> Option<TenantId> {
         if name.starts_with(PROVISIONAL) || self.is_others_scratch(name) {
@@ -142,7 +142,7 @@ impl NameTemplate {
         }
     }
 
-    /// Returns `true` if names tell whose they are.
+    /// Returns `true` if the tenant can be derived from a name.
     pub(crate) fn can_be_read_backwards(&self) -> bool {
         match &self.0 {
             Kind::Text(_) => self.around_id().is_some(),
@@ -150,13 +150,14 @@ impl NameTemplate {
         }
     }
 
-    /// Returns `true` if a name is that of a scratch schema and the template is not for those.
+    /// Returns `true` if a name is that of a scratch schema and the template does not produce
+    /// those.
     fn is_others_scratch(&self, name: &str) -> bool {
         name.starts_with(SCRATCH)
             && !self.around_id().is_some_and(|(prefix, _)| prefix.starts_with(SCRATCH))
     }
 
-    /// Returns the text before and after `{id}`, or nothing for a closure.
+    /// Returns the text before and after `{id}`, or `None` for a closure.
     pub(crate) fn around_id(&self) -> Option<(&str, &str)> {
         match &self.0 {
             Kind::Text(text) => text.split_once(PLACEHOLDER),
@@ -174,7 +175,7 @@ impl fmt::Debug for NameTemplate {
     }
 }
 
-/// Why a [`NameTemplate`] cannot be used, or gives no container for an id.
+/// The reason why a [`NameTemplate`] cannot be used, or yields no container for an id.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TemplateError {
@@ -184,14 +185,14 @@ pub enum TemplateError {
         /// The text as given.
         template: String,
     },
-    /// The container's name would be one that PostgreSQL keeps for itself, or this library for
+    /// The container's name is reserved by PostgreSQL, or by this library for
     /// [spares](crate::provision::Provisioner::fill_spares).
     #[error("container name {container:?} is one that PostgreSQL or tenantry keeps for itself")]
     Reserved {
         /// The name.
         container: String,
     },
-    /// The container's name is no identifier.
+    /// The container's name is not a valid identifier.
     #[error("container name does not work as an identifier: {0}")]
     Ident(#[from] IdentError),
 }

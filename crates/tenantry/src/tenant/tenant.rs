@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::{Ident, Placement, Schema, TenantId};
 use crate::timestamp;
 
-/// A tenant that the catalog knows: its id, where its data lives, and what else is on record.
+/// A tenant in the catalog: its id, the location of its data, and its other recorded data.
 ///
-/// A `Tenant` is made by the manager alone, from what the catalog says. Cloning is cheap.
+/// Only the manager creates a `Tenant`, from the catalog's record. Cloning is cheap.
 #[derive(Clone)]
 pub struct Tenant(Arc<Parts>);
 
@@ -26,7 +26,7 @@ impl Tenant {
         Self(Arc::new(Parts { id, placement, state, created_at, attributes }))
     }
 
-    /// Returns `true` if both say the same about the same tenant.
+    /// Returns `true` if both describe the same tenant identically.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         let [this, other] = [self, other].map(|tenant| {
             let Parts { id, placement, state, created_at, attributes } = &*tenant.0;
@@ -35,21 +35,21 @@ impl Tenant {
         this == other
     }
 
-    /// Returns the id by which requests name the tenant.
+    /// Returns the tenant's id.
     #[must_use]
     pub fn id(&self) -> &TenantId {
         &self.0.id
     }
 
-    /// Returns where the tenant's data lives.
+    /// Returns the location of the tenant's data.
     #[must_use]
     pub fn placement(&self) -> &Placement {
         &self.0.placement
     }
 
-    /// Returns whether the tenant was served when it was looked up. It was, wherever requests are
-    /// handled: a suspended one is seen by
-    /// [`tenant_to_authorize`](crate::TenantManager::tenant_to_authorize) alone.
+    /// Returns the state of the tenant when it was looked up. Always active where requests are
+    /// handled: only [`tenant_to_authorize`](crate::TenantManager::tenant_to_authorize) returns a
+    /// suspended tenant.
     #[must_use]
     pub fn state(&self) -> TenantState {
         self.0.state
@@ -61,7 +61,7 @@ impl Tenant {
         self.0.created_at
     }
 
-    /// Returns what the catalog records beside that; `null` when it records nothing.
+    /// Returns the other attributes that the catalog records; `null` if there are none.
     #[must_use]
     pub fn attributes(&self) -> &Value {
         &self.0.attributes
@@ -77,10 +77,10 @@ impl fmt::Debug for Tenant {
     }
 }
 
-/// What a catalog has on record about one tenant.
+/// The catalog's record of a tenant.
 ///
-/// Its JSON contains the settings and the attributes verbatim. Remove what the reader is not allowed to see before you
-/// serialize it.
+/// Its JSON contains the settings and the attributes verbatim. Remove what the reader may not see
+/// before you serialize it.
 ///
 /// ```json
 /// {
@@ -100,18 +100,19 @@ pub struct TenantRecord {
     /// The tenant's id.
     #[serde(rename = "tenantId")]
     pub id: TenantId,
-    /// The name of its container. `None`, the default, leaves it to the name template.
+    /// The name of its container. Default: `None`, which uses the name template.
     pub container: Option<Ident>,
-    /// Whether the tenant is served. Default: [`TenantState::Active`].
+    /// The state of the tenant. Default: [`TenantState::Active`].
     pub state: TenantState,
     /// The database role that its sessions take on, as `SET ROLE` does. Default: none.
     ///
-    /// Creating and migrating the tenant give it usage on the schema, and the rights to read and change rows.
+    /// Creating and migrating the tenant grants it usage on the schema and the privileges to read
+    /// and change rows.
     ///
-    /// The role of the connection must be a member of it. With a role that may use the tenant's own
-    /// schema alone, SQL that names another tenant's schema is refused by the server.
+    /// The role of the connection must be a member of it. If the role may use only the tenant's own
+    /// schema, the server refuses SQL that names another tenant's schema.
     pub role: Option<Ident>,
-    /// Settings of its sessions by name, such as `statement_timeout`. Default: none.
+    /// Session settings by name, such as `statement_timeout`. Default: none.
     #[serde(serialize_with = "as_map")]
     #[cfg_attr(feature = "schemars", schemars(with = "BTreeMap<String, String>"))]
     pub settings: Vec<(String, String)>,
@@ -119,20 +120,20 @@ pub struct TenantRecord {
     #[serde(serialize_with = "timestamp::serialize_optional")]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub created_at: Option<SystemTime>,
-    /// Anything else that is on record. Default: `null`.
+    /// Other recorded attributes. Default: `null`.
     pub attributes: Value,
-    /// What its creation has not come to yet, while that is not ended. Default: `None`, the tenant is whole.
+    /// The next step of an unfinished creation. Default: `None`, the tenant is complete.
     ///
-    /// A tenant with a step is never served, whatever its state says.
+    /// A tenant with a step is never served, regardless of its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<Arc<str>>,
-    /// What has the container's name, where the catalog has seen that on the way.
+    /// The object that has the container's name, if the catalog has seen it in the same query.
     #[serde(skip)]
     pub(crate) schema: Option<Schema>,
 }
 
 impl TenantRecord {
-    /// Makes the record of an active tenant whose container follows the name template.
+    /// Creates the record of an active tenant whose container follows the name template.
     #[must_use]
     pub fn new(id: TenantId) -> Self {
         Self {
@@ -162,28 +163,28 @@ impl TenantRecord {
         self
     }
 
-    /// Sets the role that sessions take on.
+    /// Sets the role that its sessions take on.
     #[must_use]
     pub fn role(mut self, role: Ident) -> Self {
         self.role = Some(role);
         self
     }
 
-    /// Adds a setting of its sessions.
+    /// Adds a session setting.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
     }
 
-    /// Sets what its creation has not come to yet, which suspends it.
+    /// Sets the next step of its creation, which suspends it.
     #[must_use]
     pub fn step(mut self, step: impl Into<Arc<str>>) -> Self {
         self.step = Some(step.into());
         self.suspended_while_in_the_making()
     }
 
-    /// Makes it a suspended one while it has a step.
+    /// Marks it as suspended while it has a step.
     pub(crate) fn suspended_while_in_the_making(mut self) -> Self {
         if self.step.is_some() {
             self.state = TenantState::Suspended;
@@ -199,7 +200,7 @@ impl TenantRecord {
     }
 }
 
-/// Whether a tenant is served.
+/// The state of a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -208,12 +209,12 @@ pub enum TenantState {
     /// Requests are served.
     #[default]
     Active,
-    /// Requests are refused; the data stays.
+    /// Requests are refused; the data is kept.
     Suspended,
 }
 
 impl TenantState {
-    /// Returns the state in snake case, as catalogs, metrics and JSON name it.
+    /// Returns the state in snake case, as used in catalogs, metrics and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -223,7 +224,7 @@ impl TenantState {
     }
 }
 
-/// Of settings with the same name the last one counts, as in a session.
+/// Of settings with the same name, the last one wins, as in a session.
 fn as_map<S: Serializer>(settings: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     settings
         .iter()

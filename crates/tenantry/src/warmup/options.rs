@@ -4,7 +4,7 @@ use super::WarmUpStatus;
 
 type OnProgress = dyn Fn(&str, &WarmUpStatus) + Send + Sync;
 
-/// How to warm up.
+/// Options for a warm-up.
 ///
 /// # Examples
 ///
@@ -35,27 +35,27 @@ impl Default for WarmUp {
 }
 
 impl WarmUp {
-    /// Sets how many tenants are warmed up at a time. Default: 10. Zero counts as one.
+    /// Sets how many tenants are warmed up concurrently. Default: 10. Zero counts as one.
     ///
-    /// More than the budget is of no use.
+    /// A value above the budget has no effect.
     pub fn concurrency(mut self, tenants: usize) -> Self {
         self.concurrency = tenants.max(1);
         self
     }
 
-    /// Sets whether the server is asked on each connection whether it answers. Default: `true`.
+    /// Sets whether each connection is pinged. Default: `true`.
     ///
-    /// Without it, a tenant that already has a connection costs nothing, and one that is just idle may
-    /// turn out to be dead at its first use.
+    /// Without the ping, a tenant that already has a connection costs nothing, but an idle
+    /// connection may turn out to be dead at its first use.
     pub fn ping(mut self, ping: bool) -> Self {
         self.ping = ping;
         self
     }
 
-    /// Calls a closure as soon as it is known what came of each tenant.
+    /// Calls a closure with the result of each tenant as soon as it is known.
     ///
-    /// It runs between the tenants' tasks, so it should be quick. A panic in it is logged and changes
-    /// nothing.
+    /// It runs between the tenants' tasks, so it should be quick. A panic in it is logged and
+    /// otherwise ignored.
     pub fn on_progress(
         mut self,
         progress: impl Fn(&str, &WarmUpStatus) + Send + Sync + 'static,

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{error::Error, event::serialize_millis};
 
-/// What came of warming up, with every tenant in it.
+/// Result of a warm-up, with every tenant.
 ///
 /// `total` is the sum of the other four counts.
 #[derive(Debug, Clone, Serialize)]
@@ -13,34 +13,34 @@ use crate::{error::Error, event::serialize_millis};
 #[non_exhaustive]
 #[must_use = "it says which tenants are not warm"]
 pub struct WarmUpReport {
-    /// Tenants that were named; one that was named twice counts once.
+    /// Number of distinct tenants.
     pub total: usize,
-    /// Tenants that have got a connection.
+    /// Number of tenants that got a connection.
     pub succeeded: usize,
-    /// Tenants that could not be warmed up.
+    /// Number of tenants that could not be warmed up.
     pub failed: usize,
-    /// Tenants that had a connection already.
+    /// Number of tenants that already had a connection.
     pub already_warm: usize,
-    /// Tenants for which the budget has no connection left. Warming one of them would have taken away
-    /// the connection of another.
+    /// Number of tenants for which the budget has no connection left. Warming up one of them would
+    /// have taken the connection of another.
     pub over_budget: usize,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
     #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub duration: Duration,
-    /// Every tenant, in the order in which they were named.
+    /// Every tenant, in the given order.
     pub details: Vec<TenantWarmUp>,
 }
 
-/// What came of warming up one tenant.
+/// Result of warming up one tenant.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TenantWarmUp {
-    /// The tenant, as it was named; it may be no valid id.
+    /// The tenant id as given, which may be invalid.
     pub tenant_id: Arc<str>,
-    /// What came of it.
+    /// The result.
     #[serde(flatten)]
     pub status: WarmUpStatus,
     /// How long it took.
@@ -49,22 +49,22 @@ pub struct TenantWarmUp {
     pub duration: Duration,
 }
 
-/// Whether a tenant is warm now.
+/// Whether a tenant is now warm.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WarmUpStatus {
-    /// It has got a connection.
+    /// It got a connection.
     Warmed,
-    /// It had one already.
+    /// It already had one.
     AlreadyWarm,
-    /// The budget has no connection left for it. It is known to be there, and its first request takes
+    /// The budget has no connection left for it. The tenant exists, and its first request takes
     /// over the connection of another.
     OverBudget,
     /// It could not be warmed up.
     Failed {
-        /// Why.
+        /// The error.
         #[serde(serialize_with = "in_words")]
         #[cfg_attr(feature = "schemars", schemars(with = "String"))]
         error: Arc<Error>,
@@ -72,7 +72,7 @@ pub enum WarmUpStatus {
 }
 
 impl WarmUpStatus {
-    /// Returns the status in snake case, as events and JSON name it.
+    /// Returns the status in snake case, as used in events and JSON.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl WarmUpReport {
     }
 }
 
-/// The error's own message, which says nothing in the database's words.
+/// Serializes the error's own message, which contains no text from the database.
 fn in_words<S: Serializer>(error: &Arc<Error>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(error)
 }

@@ -15,13 +15,13 @@ use crate::{
     pool::{Lease, Server},
 };
 
-/// Finds the handle of a tenant by whatever text it was named.
+/// Finds the handle of a tenant by its id as text.
 pub(crate) type Tenants<'a> =
     dyn Fn(Arc<str>) -> BoxFuture<'a, Result<TenantDb, Error>> + Send + Sync + 'a;
 
-/// Binds a connection to each of these tenants, as far as the budget goes.
+/// Binds a connection to each of these tenants, within the budget.
 ///
-/// All are looked up before the first connection is taken: the catalog may need one, too.
+/// All are looked up before the first connection is taken, because the catalog may need one, too.
 pub(crate) async fn warm_up(
     server: &Arc<Server>,
     find: &Tenants<'_>,
@@ -38,7 +38,7 @@ pub(crate) async fn warm_up(
     let found: Vec<_> = look_up.buffered(options.concurrency).collect().await;
     let mut places = server.places_for_tenants();
     let run = stream::iter(found.into_iter().enumerate()).map(|(index, (name, found))| {
-        // The first ones have places, in whatever order they get there.
+        // The first tenants to get here have places.
         let place = found.is_ok() && places > 0;
         places -= usize::from(place);
         let ping = options.ping;
@@ -54,8 +54,8 @@ pub(crate) async fn warm_up(
     });
     let mut run = run.buffer_unordered(options.concurrency);
     let mut details = Vec::new();
-    // Whoever waits for a connection gets the next that is free: what was warmed up would go to the
-    // tenants that are still to come, so it is held until all are done.
+    // A request that waits for a connection gets the next free one: warmed connections would go to
+    // the tenants that are still waiting, so they are held until all are done.
     let mut held = Vec::new();
     while let Some((index, detail, lease)) = run.next().await {
         tell(server, options, &detail);
@@ -74,7 +74,7 @@ async fn warm(db: &TenantDb, place: bool, ping: bool) -> (WarmUpStatus, Option<L
         let status = if already { WarmUpStatus::AlreadyWarm } else { WarmUpStatus::OverBudget };
         return (status, None);
     }
-    // Taking a connection binds it.
+    // Acquiring a connection binds it.
     let lease = match ping {
         true => db.acquire_alive().await,
         false => db.acquire_for_library().await,

@@ -1,4 +1,4 @@
-//! A throwaway server with defects, for a look at what the doctor finds.
+//! A throwaway server with defects, to demonstrate the doctor's findings.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -13,7 +13,7 @@ use tenantry_devdb::DevServer;
 
 use crate::failure::Failure;
 
-/// A throwaway server with twelve tenants, of which three have defects.
+/// A throwaway server with twelve tenants, three of which have defects.
 pub(super) struct Demo {
     server: DevServer,
     manager: TenantManager,
@@ -38,14 +38,14 @@ const FILES: [(&str, &str); 3] = [
     ("0003_notes.sql", "create table notes (id bigserial primary key, body text not null);"),
 ];
 
-/// What is wrong in the demo, each a kind that the doctor finds.
+/// The defects of the demo, each of a kind that the doctor finds.
 const DEFECTS: [&str; 3] = [
-    // A tenant whose rows lead into another tenant's schema.
+    // A tenant whose rows reference another tenant's schema.
     "alter table tenant_globex.orders drop constraint orders_user_id_fkey, \
      add constraint orders_user_id_fkey foreign key (user_id) references tenant_acme.users (id)",
-    // One that will soon be out of numbers.
+    // A tenant with a sequence that will soon run out of numbers.
     "select setval('tenant_initech.orders_id_seq', 2040109465)",
-    // One whose table lost its key.
+    // A tenant with a table that lost its key.
     "alter table tenant_umbrella.notes drop constraint notes_pkey",
 ];
 
@@ -64,7 +64,8 @@ const TENANTS: [&str; 12] = [
     "aperture",
 ];
 
-/// Starts a server as one would be for real, but for its size, with a role that serves and one that owns.
+/// Starts a server with a production-like configuration, except for its size, with a role that serves and one that
+/// owns.
 async fn server() -> Result<DevServer, Failure> {
     let settings = [
         ("fsync", "on"),
@@ -127,7 +128,7 @@ impl Demo {
             sqlx::raw_sql(defect).execute(&mut conn).await?;
         }
         conn.close().await?;
-        // So that nothing is pending that was not planted.
+        // Ensures that nothing is pending except the planted defects.
         let migrator = self.manager.migrator().tenants(migrations).shared(shared);
         drop(migrator.migrate_all(MigrateOptions::default()).await?);
         Ok(())
@@ -147,7 +148,7 @@ impl Demo {
     pub(super) async fn close(self) {
         self.manager.close().await;
         self.server.close().await;
-        // It is a temporary folder: what is left of it goes with the others.
+        // It is a temporary folder: any remains are cleaned up with other temporary files.
         drop(fs::remove_dir_all(&self.folder));
     }
 }

@@ -108,7 +108,7 @@ impl Doctor {
         Ok(exit_of(report))
     }
 
-    /// Reports that there is nothing to examine, in the same form.
+    /// Reports in the same form that there is nothing to examine.
     pub(crate) fn not_configured(&self, output: &Output, failure: &Failure) -> Ended {
         self.tell(output, &DoctorReport::not_configured(failure.to_string()))
     }
@@ -159,7 +159,7 @@ impl Doctor {
     }
 }
 
-/// Makes the examination of a manager, with what the settings say beside it.
+/// Builds the examination of a manager, with additional facts from the settings.
 fn examination(on: &Context, manager: &TenantManager) -> Result<Examination, Failure> {
     let mut examination = manager.doctor().configuration(configuration(on));
     match on.tenant_migrations() {
@@ -178,7 +178,7 @@ fn examination(on: &Context, manager: &TenantManager) -> Result<Examination, Fai
     Ok(examination)
 }
 
-/// Says where the settings are from.
+/// Reports the sources of the settings.
 fn configuration(on: &Context) -> Examined {
     let unknown: Vec<_> =
         on.settings.unknown_variables.iter().map(|(name, _)| format!("${name}")).collect();

@@ -44,7 +44,7 @@ impl Proof {
     }
 }
 
-/// A leak is a problem, and so is a proof without an attack that held. One that was not run is a warning.
+/// A leak is a problem, and so is a proof in which no attack held. An attack that was not run is a warning.
 fn exit_of(proof: &IsolationProof) -> Exit {
     if proof.leaked > 0 || proof.held == 0 || !proof.scratch_removed {
         Exit::Problems

@@ -1,4 +1,4 @@
-//! Questions to a person at a terminal.
+//! Interactive questions at a terminal.
 
 use dialoguer::Input;
 
@@ -20,7 +20,7 @@ static ASKED: [&Key; 6] = [
     &key::MAX_CONNECTIONS,
 ];
 
-/// Asks for a database. None is an answer, too.
+/// Asks for a database. No database is a valid answer.
 pub(super) fn database_url() -> Result<Option<String>, Failure> {
     let url: String = Input::new()
         .with_prompt(
@@ -35,7 +35,7 @@ pub(super) fn database_url() -> Result<Option<String>, Failure> {
     Ok(Some(url.trim().to_owned()).filter(|url| !url.is_empty()))
 }
 
-/// Asks about the settings that matter most, each with its proposal.
+/// Asks about the most important settings, each with its proposal.
 pub(super) fn about(proposals: &mut Proposals) -> Result<(), Failure> {
     for key in ASKED {
         let proposed = proposals.get(key);

@@ -8,7 +8,8 @@ use crate::{
     settings::{Key, Value, key, key::Kind},
 };
 
-/// Makes the text: every key with what it is, those with a proposal set, the others commented out with their default.
+/// Generates the text: every key with its description, those with a proposal set, the others commented out with their
+/// default.
 pub(super) fn text(proposals: &Proposals, look: &Look) -> String {
     let mut text = String::from(
         "# The configuration of `tenantry`. Flags and environment variables (TENANTRY_POOL_MAX_CONNECTIONS and so on)\n\
@@ -50,7 +51,7 @@ fn comment(text: &str) -> String {
     crate::output::plain(text).replace('\n', " ")
 }
 
-/// What stands behind a key that is commented out: its default, or what it could be.
+/// Returns the value of a key that is commented out: its default, or an example.
 fn example(key: &Key) -> String {
     let default = key.default.and_then(|text| Value::parse(key.kind, text).ok());
     match (default, key.kind) {
@@ -120,7 +121,7 @@ mod tests {
         let read = file::parse_text(&text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
         for (name, value) in values {
             let found = read.iter().find(|(key, _, _)| key.name == name);
-            // Texts are read without the blanks around them.
+            // Texts are trimmed when they are read.
             assert_eq!(found.map(|(_, value, _)| value), Some(&value), "{name}");
         }
         let empty = super::text(&Proposals::default(), &Look::NotWanted);

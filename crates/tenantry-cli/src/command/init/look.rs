@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use crate::failure::chain;
 
-/// How long the database has to answer.
+/// The timeout for the database.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Result of inspecting the database.
@@ -25,7 +25,7 @@ impl Look {
         }
     }
 
-    /// Returns why nothing was seen.
+    /// Returns why nothing could be read.
     pub(super) fn why_not(&self) -> Option<String> {
         match self {
             Self::NotWanted => Some("--no-look was given".to_owned()),
@@ -36,7 +36,7 @@ impl Look {
     }
 }
 
-/// Looks at the database of a URL.
+/// Inspects the database of a URL.
 pub(super) async fn at(url: &str) -> Look {
     let manager = match TenantManager::builder(url).max_connections(2).build() {
         Ok(manager) => manager,

@@ -104,8 +104,8 @@ impl Init {
             .await
     }
 
-    /// Puts the URL into the file where it was given for that: not if it comes from a variable, and without its
-    /// password unless that is wanted.
+    /// Writes the URL to the file if it was given for that purpose: not if it comes from a variable, and without its
+    /// password unless requested.
     fn propose_url(
         &self,
         on: &Context,
@@ -120,7 +120,7 @@ impl Init {
             ));
             return Ok(());
         }
-        // The one that was given, without what comes from a file or a command.
+        // The given URL, without a password that comes from a file or a command.
         let given = on.settings.text(&key::DATABASE_URL).unwrap_or(url);
         let connection = Connection::parse(given)?;
         let has_password = connection.get("password").is_some();
@@ -156,7 +156,7 @@ impl Init {
         })
     }
 
-    /// Makes the catalog's table as the new file describes it.
+    /// Creates the catalog's table as described in the new file.
     async fn make_table(&self, on: &Context, url: Option<String>) -> Result<(), Failure> {
         let global =
             Global { config: Some(self.output.clone()), database_url: url, ..Global::default() };

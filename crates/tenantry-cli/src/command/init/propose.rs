@@ -1,4 +1,4 @@
-//! What a new file should say, and why. Nothing is asked here.
+//! Proposes the contents of a new file, with reasons. It asks no questions.
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ pub(super) struct Proposal {
     pub(super) why: String,
 }
 
-/// The settings for the new file, and what else was seen.
+/// The settings for the new file, and additional observations.
 #[derive(Debug, Default)]
 pub(super) struct Proposals {
     pub(super) settings: Vec<Proposal>,
     pub(super) remarks: Vec<String>,
 }
 
-/// Folders in which migrations of tenants are found, the first one that is there.
+/// Folders in which tenants' migrations are searched; the first existing one is used.
 const TENANT_FOLDERS: [&str; 10] = [
     "migrations/tenants",
     "migrations/tenant",
@@ -36,7 +36,7 @@ const TENANT_FOLDERS: [&str; 10] = [
     "migrations",
 ];
 
-/// Folders in which migrations of the shared schema are found.
+/// Folders in which the shared schema's migrations are searched.
 const SHARED_FOLDERS: [&str; 4] =
     ["migrations/shared", "migrations/public", "drizzle/shared-migrations", "drizzle/shared"];
 
@@ -44,7 +44,7 @@ const SHARED_FOLDERS: [&str; 4] =
 const BUDGET: usize = 20;
 
 impl Proposals {
-    /// Makes proposals of what is set already, of the database, and of the folders that are there.
+    /// Creates proposals from existing settings, the database, and existing folders.
     pub(super) fn new(settings: &Settings, look: &Look, folder: &Path, table: bool) -> Self {
         let mut proposals = Self::default();
         if let Some(outline) = look.outline() {
@@ -69,7 +69,7 @@ impl Proposals {
         proposals
     }
 
-    /// Adds a proposal, in the place of an earlier one for the same key.
+    /// Adds a proposal, replacing an earlier one for the same key.
     pub(super) fn add(&mut self, proposal: Proposal) {
         self.settings.retain(|known| known.key.name != proposal.key.name);
         self.settings.push(proposal);
@@ -83,7 +83,7 @@ impl Proposals {
         self.settings.iter().find(|proposal| proposal.key.name == key.name)
     }
 
-    /// What was given beside the file stays, but for the database.
+    /// Settings that were given outside the file are kept, except for the database.
     fn of_settings(&mut self, settings: &Settings) {
         for key in key::ALL.iter().copied().filter(|key| key.name != key::DATABASE_URL.name) {
             if let Some((value, source @ (Source::Flag(_) | Source::Variable(_)))) =
@@ -161,10 +161,10 @@ impl Proposals {
     }
 }
 
-/// Finds the schema that tenants share: `public` if it has tables, else the one that has most of them beside those of
-/// tenants.
+/// Finds the shared schema: `public` if it has tables, otherwise the schema with the most tables that is not a
+/// tenant's.
 fn shared_schema(outline: &DatabaseOutline, naming: Option<&Naming>) -> Option<(String, String)> {
-    // A single tenant is too few to tell its naming, so that the default counts.
+    // A single tenant is not enough to detect the naming, so the default is used.
     let template = naming.map_or("tenant_{id}", |naming| &naming.template);
     let template = tenantry::NameTemplate::parse(template).ok();
     let has_such_a_name =

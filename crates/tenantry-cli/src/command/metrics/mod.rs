@@ -54,7 +54,7 @@ pub(crate) struct Metrics {
     top_statements: Option<usize>,
 }
 
-/// One look.
+/// A single reading.
 enum Look {
     Service(ServiceFigures, Instant),
     Database(Box<Activity>),
@@ -90,7 +90,7 @@ impl Metrics {
             before = Some(look);
             tokio::select! {
                 () = sleep(self.interval) => (),
-                // Watching ends with Ctrl-C: nothing is left undone.
+                // Ctrl-C ends watching; nothing is left unfinished.
                 () = on.interrupt.clone().wait() => return Ok(Exit::Fine),
             }
             if !on.output.json {

@@ -1,4 +1,4 @@
-//! What the database says, in Prometheus' [text
+//! Metrics of the database in Prometheus' [text
 //! format](https://prometheus.io/docs/instrumenting/exposition_formats/).
 
 use std::fmt::Display;
@@ -7,7 +7,7 @@ use tenantry::activity::{Activity, SessionCounts};
 
 use super::report::MetricsReport;
 
-/// Writes metrics under their own names, so that they are not taken for those of a service.
+/// Writes metrics under separate names, so that they are not confused with those of a service.
 pub(super) fn text(report: &MetricsReport) -> String {
     let mut metrics = Metrics::default();
     if let Some(activity) = &report.database {

@@ -33,7 +33,7 @@ pub(crate) struct MetricsReport {
     pub(super) sizes: Option<TenantSizes>,
 }
 
-/// Tenants that are listed for people.
+/// The number of tenants listed in the text report.
 const LISTED: usize = 20;
 
 impl MetricsReport {
@@ -97,7 +97,7 @@ fn rates_of_database(rates: &ActivityRates) -> String {
     )
 }
 
-/// Shows a time as people read it; `-` where there was nothing to measure.
+/// Formats a duration for people; `-` if there was nothing to measure.
 pub(in crate::command) fn seconds(seconds: Option<f64>) -> String {
     match seconds {
         None => "-".to_owned(),
@@ -106,7 +106,7 @@ pub(in crate::command) fn seconds(seconds: Option<f64>) -> String {
     }
 }
 
-/// Shows bytes as people read them.
+/// Formats a number of bytes for people.
 pub(in crate::command) fn bytes(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "it is rounded anyway")]
     let mut left = bytes as f64;

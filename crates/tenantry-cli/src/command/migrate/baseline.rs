@@ -90,7 +90,7 @@ impl Baseline {
     }
 }
 
-/// Refuses a folder that has migrations: the new one would come before them, or after tables that they make.
+/// Refuses a folder that has migrations: the new one would come before them, or after tables that they create.
 fn refuse_beside_others(on: &Context, folder: &Path) -> Result<(), Failure> {
     let entries = folder.read_dir().into_iter().flatten().flatten();
     let is_sql = |path: &Path| path.extension().is_some_and(|ending| ending == "sql");
@@ -117,7 +117,7 @@ fn create(folder: &Path, path: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Says what the file does not make.
+/// Reports what the file does not create.
 fn told(on: &Context, script: &BaselineScript) -> Exit {
     for left_out in &script.left_out {
         on.output.note(format_args!("left out: {left_out}"));

@@ -91,7 +91,7 @@ impl LintReports {
     }
 }
 
-/// What was found, for a pull request.
+/// Returns the findings as annotations for a pull request.
 pub(super) fn annotations(report: &LintReport) -> Vec<Annotation> {
     let place = |annotation: Annotation, found: &FileFinding| {
         annotation.at(found.file.to_string(), found.finding.line)

@@ -55,7 +55,7 @@ impl Migrate {
     }
 }
 
-/// Adds to options that the run shows its progress and ends when Ctrl-C comes.
+/// Makes the run show its progress and stop on Ctrl-C.
 fn watched(on: &Context, what: &'static str, options: MigrateOptions) -> MigrateOptions {
     let progress = on.output.progress(what);
     progress.say("reading what is recorded in every schema");
@@ -79,7 +79,7 @@ fn watched(on: &Context, what: &'static str, options: MigrateOptions) -> Migrate
     })
 }
 
-/// Which schemas a command changes: `--shared`, or tenants that are named.
+/// Returns the schemas that a command changes: `--shared`, or named tenants.
 fn schemas(shared: bool, selection: &crate::selection::Selection) -> Result<Schemas, Failure> {
     if shared { Ok(Schemas::Shared) } else { selection.schemas_to_change() }
 }
@@ -104,7 +104,7 @@ async fn migrator_of(on: &Context, schemas: &Schemas) -> Result<TenantMigrator, 
 fn ended(on: &Context, report: &MigrateReport) -> Ended {
     on.output.report(report, || report.to_string())?;
     Ok(match report.is_success() {
-        // One that has failed matters more than that the rest was not begun.
+        // A failure takes precedence over schemas that were not started.
         false if report.end == End::Stopped && report.failed == 0 => Exit::Interrupted,
         false => Exit::Problems,
         true if report.lint.is_empty() && report.doubtful == 0 => Exit::Fine,

@@ -46,7 +46,7 @@ impl New {
             let file = fs::File::options().write(true).create_new(true).open(&path);
             let about = if *ending == ".down.sql" { "takes it back" } else { &self.name };
             let about = about.replace(['\n', '\r'], " ");
-            // sqlx looks for it at the very beginning.
+            // sqlx only recognizes it at the very beginning.
             let first = if self.no_transaction { "-- no-transaction\n" } else { "" };
             file.and_then(|mut file| writeln!(file, "{first}-- {about}"))
                 .map_err(|error| cannot(&error))?;
@@ -61,9 +61,9 @@ fn now() -> String {
     Timestamp::now().strftime("%Y%m%d%H%M%S").to_string()
 }
 
-/// Returns the version after the last one of a folder: the next number where versions are numbered, else the time.
+/// Returns the version after the last one of a folder: the next number if versions are numbered, otherwise the time.
 fn next_version(folder: &Path, now: &str) -> String {
-    /// Numbers from here on are times.
+    /// From here on, numbers are times.
     const TIMES: i64 = 1_000_000_000;
     let last = Migrations::from_dir(folder).ok();
     let last = last.as_ref().and_then(|migrations| migrations.files().last());
@@ -72,7 +72,7 @@ fn next_version(folder: &Path, now: &str) -> String {
             let digits = last.name().chars().take_while(char::is_ascii_digit).count();
             format!("{:0digits$}", last.version() + 1)
         }
-        // Two in one second must not have one version.
+        // Two files of one second must have different versions.
         Some(last) if now.parse().is_ok_and(|now: i64| now <= last.version()) => {
             (last.version() + 1).to_string()
         }

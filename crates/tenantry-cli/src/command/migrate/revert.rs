@@ -31,7 +31,7 @@ impl Revert {
     }
 }
 
-/// What has to be typed: the tenant, where it is one.
+/// Returns the word that the user must type: the tenant, if there is only one.
 pub(super) fn word(schemas: &Schemas) -> &str {
     match schemas {
         Schemas::Tenants(tenants) if tenants.len() == 1 => {

@@ -141,7 +141,7 @@ impl Run {
         if let Some(wave) = self.wave {
             options = options.wave(wave);
         }
-        // Without a budget, a wave would never be the last.
+        // Without a budget, a wave would never be the last one.
         let budget = self.max_failures.or(self.wave.map(|_| 0));
         if let Some(budget) = budget {
             options = options.error_budget(budget);
@@ -176,7 +176,7 @@ impl Run {
         } else {
             on.output.report(plan, || plan.to_string())?;
         }
-        // What is pending is what a dry run is for.
+        // Pending files are the purpose of a dry run.
         let exit = status::exit_of(plan);
         let warns = !plan.lint.is_empty() || plan.doubtful > 0;
         Ok(if exit == crate::exit::Exit::Warnings && !warns {
@@ -187,7 +187,7 @@ impl Run {
     }
 }
 
-/// What a dry run has found, for a pull request.
+/// Returns the findings of a dry run as annotations for a pull request.
 fn annotations(plan: &MigrationPlan) -> Vec<Annotation> {
     let mut found = super::lint::annotations(&plan.lint);
     for status in plan.shared.iter().chain(&plan.tenants) {
@@ -213,7 +213,7 @@ fn annotations(plan: &MigrationPlan) -> Vec<Annotation> {
     found
 }
 
-/// Tenants that have failed, for a workflow.
+/// Returns failed tenants as annotations for a workflow.
 fn failures(report: &tenantry::migrate::MigrateReport) -> Vec<Annotation> {
     let all = report.shared.iter().chain(&report.tenants);
     let failed = all.filter(|tenant| !tenant.is_success()).filter_map(|tenant| {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::failure::Failure;
 
-/// A file with `DATABASE_URL`, which only this user may read. It is removed with the value.
+/// A file with `DATABASE_URL` that only this user can read. It is removed when the value is dropped.
 #[derive(Debug)]
 pub(super) struct EnvFile(PathBuf);
 

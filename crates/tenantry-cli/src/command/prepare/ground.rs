@@ -15,19 +15,19 @@ use crate::{
 /// Connections to the new database.
 const CONNECTIONS: usize = 3;
 
-/// A new database, and the server that it is on where that is a throwaway one.
+/// A new database, and its server if that is a throwaway one.
 #[derive(Debug)]
 pub(super) struct Ground {
-    // Dropped before the server is.
+    // Dropped before the server.
     database: DevDatabase,
     server: Option<DevServer>,
     connection: Connection,
 }
 
-/// What was made in it.
+/// The objects that were created in it.
 #[derive(Debug)]
 pub(super) struct Made {
-    /// How to reach the tenant.
+    /// The connection to the tenant.
     pub(super) connection: Connection,
     pub(super) search_path: Vec<String>,
     pub(super) tenant_migrations: usize,
@@ -51,7 +51,7 @@ impl Ground {
         Ok(Self { database, server, connection })
     }
 
-    /// Applies all migrations, and returns how to reach what they make.
+    /// Applies all migrations, and returns how to connect to the result.
     pub(super) async fn make(
         &self,
         on: &Context,
@@ -102,7 +102,7 @@ impl Ground {
     }
 }
 
-/// Migrates the shared schema and creates a tenant. Returns its schema, and how many migrations there are of each.
+/// Migrates the shared schema and creates a tenant. Returns its schema, and the number of migrations of each.
 async fn migrate(
     on: &Context,
     manager: &TenantManager,

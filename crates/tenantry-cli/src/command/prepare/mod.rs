@@ -74,7 +74,7 @@ impl Prepare {
         removed.map(|()| exit)
     }
 
-    /// Lets others use the database until the command, or the operator, is done.
+    /// Keeps the database available until the command, or the operator, is done.
     async fn serve(&self, on: &Context, made: ground::Made) -> Ended {
         let url = made.connection.url();
         let file = self.env_file.as_deref().map(|path| EnvFile::create(path, &url)).transpose()?;

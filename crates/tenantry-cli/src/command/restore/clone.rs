@@ -10,14 +10,14 @@ use tokio::time::sleep;
 use super::Scratch;
 use crate::{context::Context, failure::Failure, output::Progress};
 
-/// How long the name of a tenant is waited for that was given up just now, and how often it is asked for.
+/// How long to wait for the name of a tenant that was just retired, and how often to retry.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Connections to the scratch database.
 const CONNECTIONS: usize = 3;
 
-/// Makes a tenant of what is in the scratch database.
+/// Turns the contents of the scratch database into a tenant.
 pub(super) struct Clone<'a> {
     pub(super) on: &'a Context,
     pub(super) scratch: &'a Scratch,
@@ -27,8 +27,8 @@ pub(super) struct Clone<'a> {
 }
 
 impl Clone<'_> {
-    /// Makes the tenant, in the place of the one that exists, if one does: that is renamed, and dropped when all is
-    /// done, or renamed back.
+    /// Creates the tenant, replacing an existing one: that one is renamed first, and dropped on success or renamed
+    /// back on failure.
     pub(super) async fn make(
         &self,
         existing: Option<&TenantRecord>,

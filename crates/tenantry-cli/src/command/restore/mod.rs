@@ -86,7 +86,7 @@ impl Restore {
         Ok(if report.has_remarks() { Exit::Warnings } else { Exit::Fine })
     }
 
-    /// Fills the scratch database, and makes the tenant of what is in it.
+    /// Fills the scratch database, and turns its contents into the tenant.
     async fn make(
         &self,
         clone: &Clone<'_>,
@@ -116,7 +116,7 @@ impl Restore {
         clone.make(existing, progress).await
     }
 
-    /// Returns the server, and the tenant that is to be replaced.
+    /// Returns the server, and the tenant to be replaced.
     async fn check(
         &self,
         on: &Context,

@@ -29,10 +29,10 @@ impl Scratch {
         Ok(Self { database, live: live.clone(), connection })
     }
 
-    /// Copies what a tenant may refer to: the shared schema with its rows, and the extensions with their schemas.
+    /// Copies what a tenant can refer to: the shared schema with its rows, and the extensions with their schemas.
     ///
-    /// As much of it as the role may: an extension that only a superuser creates is often of no concern. What could
-    /// not be copied is returned, for the error of a restore that has missed it.
+    /// Copies as much as the role is allowed to: an extension that only a superuser can create is often irrelevant.
+    /// Returns what could not be copied, for the error of a restore that needed it.
     pub(super) async fn copy_shared(
         &self,
         on: &Context,
@@ -104,7 +104,7 @@ impl Scratch {
     }
 }
 
-/// Returns `true` if the only error is that a new database has a schema `public` already, which says nothing.
+/// Returns `true` if the only error is that a new database already has a schema `public`, which is harmless.
 fn is_about_public_alone(said: &str) -> bool {
     said.contains("schema \"public\" already exists")
         && said.ends_with("errors ignored on restore: 1")

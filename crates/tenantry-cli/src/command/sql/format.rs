@@ -2,19 +2,19 @@ use std::io;
 
 use tenantry::fan_out::{FanOutReport, TenantRows};
 
-/// Writes rows as they come.
+/// Writes rows as they arrive.
 pub(super) trait Writer {
     /// Writes some rows of a tenant.
     fn rows(&mut self, rows: &TenantRows) -> io::Result<()>;
 
-    /// Writes what comes after the last row.
+    /// Writes the part after the last row.
     fn end(&mut self, report: &FanOutReport) -> io::Result<()>;
 }
 
 /// The name of the first column.
 pub(super) const TENANT: &str = "tenant";
 
-/// Returns the names of the columns behind the first, each once: those that are there twice get a number.
+/// Returns the names of the columns after the first, without duplicates: repeated names get a number.
 pub(super) fn names(rows: &TenantRows) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(rows.columns.len());
     for column in rows.columns.iter() {

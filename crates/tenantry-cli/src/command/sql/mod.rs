@@ -129,10 +129,10 @@ impl Sql {
         Ok(exit)
     }
 
-    /// Says what was done when rows could not be printed to the end.
+    /// Reports what was done if printing the rows failed midway.
     fn cut_off(&self, on: &Context, error: io::Error, report: &FanOutReport) -> Ended {
         if error.kind() == io::ErrorKind::BrokenPipe && !self.write {
-            // The reader has seen enough.
+            // The reader has closed the pipe.
             return Ok(Exit::Fine);
         }
         let why = match error.kind() {
@@ -222,7 +222,7 @@ impl Printing {
     }
 }
 
-/// Tells on standard error which tenants have failed, and how many rows there were.
+/// Reports on standard error which tenants failed, and how many rows there were.
 fn tell(on: &Context, report: &FanOutReport) {
     const TOLD: usize = 20;
     let mut errors = io::stderr().lock();

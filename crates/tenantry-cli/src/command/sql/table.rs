@@ -5,7 +5,7 @@ use tenantry::fan_out::{FanOutReport, TenantRows};
 use super::format::{TENANT, Writer, names};
 use crate::output::{Table, plain};
 
-/// A table for people. The widths of its columns are those of the first rows: the rest streams.
+/// A table for people. The widths of its columns are those of the first rows: the rest is streamed.
 pub(super) struct TableWriter<W> {
     out: W,
     first: Vec<Vec<String>>,
@@ -13,7 +13,7 @@ pub(super) struct TableWriter<W> {
     widths: Option<Vec<usize>>,
 }
 
-/// Rows that are looked at before the first is printed.
+/// The number of rows that are buffered before the first is printed.
 const LOOKED_AT: usize = 1_000;
 
 impl<W: Write> TableWriter<W> {
@@ -21,7 +21,7 @@ impl<W: Write> TableWriter<W> {
         Self { out, first: Vec::new(), headings: None, widths: None }
     }
 
-    /// Prints what was looked at.
+    /// Prints the buffered rows.
     fn flush_first(&mut self) -> io::Result<()> {
         let Some(headings) = &self.headings else { return Ok(()) };
         let rows = std::mem::take(&mut self.first);
@@ -57,7 +57,7 @@ impl<W: Write> Writer for TableWriter<W> {
         let headings: Vec<_> =
             std::iter::once(TENANT.to_owned()).chain(names(rows)).map(|name| cell(&name)).collect();
         if self.headings.as_ref() != Some(&headings) {
-            // Another tenant's columns may be others: a new table begins.
+            // Another tenant's columns can differ: a new table starts.
             if self.headings.is_some() {
                 if self.widths.is_none() {
                     self.flush_first()?;

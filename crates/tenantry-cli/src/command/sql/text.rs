@@ -1,4 +1,4 @@
-//! Formats for programs.
+//! Machine-readable formats.
 
 use std::io::{self, Write};
 
@@ -9,9 +9,10 @@ use tenantry::fan_out::{Column, FanOutReport, TenantRows};
 
 use super::format::{TENANT, Writer, names};
 
-/// Comma-separated values, as [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180) has them, with `\n` at the end of lines.
+/// Comma-separated values according to [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180), with `\n` as the line
+/// ending.
 ///
-/// As with `COPY … CSV`, null is nothing, and an empty text is two quotes.
+/// As in `COPY … CSV`, null is an empty field, and an empty text is two quotes.
 pub(super) struct CsvWriter<W: Write> {
     out: W,
     headings: Option<Vec<String>>,
@@ -95,7 +96,7 @@ impl<W: Write> Writer for LinesWriter<W> {
     }
 }
 
-/// One object: `rows`, which are written as they come, and the `report`.
+/// One object: `rows`, which are written as they arrive, and the `report`.
 pub(super) struct JsonWriter<W: Write> {
     out: W,
     any: bool,
@@ -173,13 +174,14 @@ fn objects<'a>(rows: &'a TenantRows, names: &'a [String]) -> impl Iterator<Item 
     rows.rows.iter().map(move |row| Object { tenant, names, columns, row })
 }
 
-/// A value as JSON: numbers that JSON can hold exactly, booleans and JSON itself as such, all else as PostgreSQL's text.
+/// Converts a value to JSON: numbers that JSON can represent exactly, Booleans and JSON itself as such, and
+/// everything else as PostgreSQL's text.
 fn json(column: &Column, value: Option<&str>) -> Value {
     let Some(text) = value else { return Value::Null };
     let read = match column.type_name.as_deref() {
         Some("BOOL") => Some(Value::Bool(text == "t")),
         Some("INT2" | "INT4" | "OID") => text.parse::<i64>().ok().map(Value::from),
-        // Readers that have doubles alone are exact up to here.
+        // Up to here, the value is exact for readers that only have doubles.
         Some("INT8") => text
             .parse::<i64>()
             .ok()

@@ -80,7 +80,8 @@ impl Create {
     }
 }
 
-/// Returns `true` if the shared schema is up to date, so that a tenant's migrations find what they refer to.
+/// Returns `true` if the shared schema is up to date, so that a tenant's migrations find the objects that they refer
+/// to.
 async fn is_shared_ready(on: &Context) -> Result<bool, Failure> {
     if on.shared_migrations()?.is_none() {
         return Ok(true);

@@ -24,7 +24,7 @@ impl TenantView {
         self.schema_name.as_deref().unwrap_or("-")
     }
 
-    /// Returns the state in a word.
+    /// Returns the state as a word.
     pub(super) fn state(&self) -> &'static str {
         match (&self.record.step, self.record.state) {
             (Some(_), _) => "in the making",

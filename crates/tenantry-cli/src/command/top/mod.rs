@@ -50,7 +50,7 @@ impl Top {
             );
         }
         let mut source = Source::new(on, self.url.as_deref(), !self.no_sizes)?;
-        // What cannot be read at all is told before the screen is taken.
+        // An error that prevents all reading is reported before the terminal is switched to the screen.
         let first = on.interruptible("nothing was read", source.look()).await?;
         let mut model = Model::new(self.sort, self.filter);
         model.update(first);

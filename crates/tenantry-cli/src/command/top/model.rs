@@ -1,4 +1,4 @@
-//! What `top` shows: rows of tenants, sorted and filtered. No terminal, no database.
+//! The data that `top` shows: rows of tenants, sorted and filtered, independent of terminal and database.
 
 use std::collections::BTreeMap;
 
@@ -39,12 +39,12 @@ pub(super) struct Row {
     pub(super) active: Option<f64>,
     pub(super) queries: Option<f64>,
     pub(super) waiting: Option<f64>,
-    /// Of the longest running statement, in seconds.
+    /// The duration of the longest running statement, in seconds.
     pub(super) longest: Option<f64>,
     pub(super) bytes: Option<u64>,
 }
 
-/// A statement that has been running for long.
+/// A statement that has been running for a long time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Slow {
     pub(super) tenant: String,
@@ -53,14 +53,14 @@ pub(super) struct Slow {
     pub(super) text: String,
 }
 
-/// One look at the service and the database.
+/// One reading of the service and the database.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Look {
-    /// Lines about the whole.
+    /// Summary lines.
     pub(super) summary: Vec<String>,
     pub(super) rows: BTreeMap<String, Row>,
     pub(super) slow: Vec<Slow>,
-    /// What could not be seen, and how it can be.
+    /// What could not be read, and how to make it readable.
     pub(super) unseen: Vec<String>,
 }
 
@@ -76,11 +76,11 @@ pub(super) struct Model {
     /// The first row that is shown.
     pub(super) offset: usize,
     pub(super) error: Option<String>,
-    /// Places in `look.rows`, in the order of the screen.
+    /// Copies of `look.rows`, in the order of the screen.
     order: Vec<Row>,
 }
 
-/// What a key does.
+/// The action of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     Char(char),
@@ -93,7 +93,7 @@ pub(super) enum Key {
     PageDown,
 }
 
-/// Rows that a page key goes on by.
+/// The number of rows that a page key moves by.
 const PAGE: usize = 20;
 
 impl Model {
@@ -111,7 +111,7 @@ impl Model {
         }
     }
 
-    /// Takes a new look, unless it is paused.
+    /// Applies a new reading, unless the view is paused.
     pub(super) fn update(&mut self, look: Look) {
         if !self.is_paused {
             self.look = look;
@@ -124,7 +124,7 @@ impl Model {
         &self.order
     }
 
-    /// Does what a key is for. Returns `true` when it is to end.
+    /// Performs the action of a key. Returns `true` if the view is to be closed.
     pub(super) fn press(&mut self, key: Key) -> bool {
         if self.is_typing {
             self.type_filter(key);
@@ -166,7 +166,7 @@ impl Model {
     fn arrange(&mut self) {
         let matching = self.look.rows.values().filter(|row| row.tenant.contains(&self.filter));
         self.order = matching.cloned().collect();
-        // What is not known comes last, and equals stay in the order of their ids.
+        // Unknown values come last, and equal ones are ordered by id.
         let by: fn(&Row) -> Option<f64> = match self.sort {
             SortBy::Queries => |row| row.queries,
             SortBy::Sessions => |row| row.sessions,

@@ -1,4 +1,4 @@
-//! The loop of `top`: takes the terminal, reads keys and looks, and gives the terminal back.
+//! The event loop of `top`: sets up the terminal, handles keys and refreshes, and restores the terminal.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{command::Ended, context::Context, exit::Exit, failure::Failure};
 
-/// How often the thread that reads keys sees whether it is still wanted.
+/// How often the thread that reads keys checks whether it should stop.
 const POLL: Duration = Duration::from_millis(250);
 
-/// What happens on the keyboard.
+/// A keyboard event.
 enum Pressed {
     Key(Key),
     Resized,
@@ -69,7 +69,7 @@ async fn go(
     result
 }
 
-/// Looks again and again.
+/// Takes readings repeatedly.
 fn looks(
     mut source: Source,
     interval: Duration,
@@ -116,7 +116,7 @@ fn pressed(event: Event) -> Option<Pressed> {
     };
     let (code, modifiers) = key;
     Some(Pressed::Key(match code {
-        // In raw mode it makes no signal.
+        // In raw mode, Ctrl-C does not send a signal.
         KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => {
             return Some(Pressed::Quit);
         }

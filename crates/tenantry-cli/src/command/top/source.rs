@@ -1,4 +1,4 @@
-//! Reads what `top` shows.
+//! Reads the data for `top`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     command::metrics::seconds, context::Context, failure::Failure, scrape::Service, settings::key,
 };
 
-/// How old sizes may be: reading them costs more than all else.
+/// The maximum age of sizes: reading them costs more than everything else.
 const SIZES: Duration = Duration::from_secs(60);
 
 /// What the database cannot show unless sessions are named after their tenants.
@@ -46,7 +46,7 @@ impl Source {
         })
     }
 
-    /// Looks once.
+    /// Reads all data once.
     pub(super) async fn look(&mut self) -> Result<Look, Failure> {
         let activity = self.manager.activity(ActivityOptions::default()).await?;
         let mut look = Look::default();
@@ -117,7 +117,7 @@ impl Source {
         Ok(())
     }
 
-    /// Adds how much room tenants take, which is read once a minute.
+    /// Adds the sizes of tenants, which are read once a minute.
     async fn measure(&mut self, look: &mut Look) -> Result<(), Failure> {
         if self.wants_sizes && self.sized.is_none_or(|at| at.elapsed() >= SIZES) {
             let sizes = self.manager.tenant_sizes(SizeMethod::Estimate).await?;
@@ -161,7 +161,7 @@ fn sessions(look: &mut Look, activity: &Activity) {
             text: slow.text.clone(),
         })
         .collect();
-    // That sessions are not named is told with what else could tell.
+    // That sessions are not named is reported together with alternatives.
     let others = activity.unseen.iter().filter(|unseen| unseen.what != TENANTS_OF_SESSIONS);
     look.unseen.extend(others.map(|unseen| format!("{}: {}", unseen.what, unseen.why)));
 }

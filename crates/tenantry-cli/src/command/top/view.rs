@@ -1,4 +1,4 @@
-//! Draws what `top` shows.
+//! Renders `top`.
 
 use ratatui::{
     Frame,
@@ -14,7 +14,7 @@ use crate::{
     output::plain,
 };
 
-/// Slow statements that are shown.
+/// The number of slow statements shown.
 const SLOW: usize = 5;
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
@@ -179,7 +179,7 @@ mod tests {
         let ended = "/ac".chars().any(|key| model.press(Key::Char(key)));
         assert!(!ended);
         insta::assert_snapshot!(screen(&model, 40, 8));
-        // Whatever the size, nothing panics.
+        // No size causes a panic.
         for (width, height) in [(1, 1), (5, 2), (200, 3)] {
             screen(&model, width, height);
         }

@@ -1,4 +1,4 @@
-//! What the catalog answers.
+//! Look-ups in a table, view or query.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ use crate::{
 };
 
 impl TableCatalog {
-    /// Returns the connections that it is read with. Names in a query are looked up as the application's are.
+    /// Returns the connections for reading. Names in a query resolve as in the application's own
+    /// statements.
     fn db<'a>(&self, ask: Ask<'a>) -> &'a SharedDb {
         match self.query {
             Some(_) => ask.shared,
@@ -35,10 +36,10 @@ impl TableCatalog {
         }
     }
 
-    /// Reads rows of a table whose columns have names of their own, or of a query.
+    /// Reads rows of a table with custom column names, or of a query.
     ///
-    /// A table may be altered at any time: where a statement that was made before does not fit any more, the columns are
-    /// asked for again.
+    /// A table may be altered at any time: if a statement no longer matches, the columns are looked
+    /// up again.
     async fn read(&self, ask: Ask<'_>, rows: Rows<'_>) -> Result<Vec<PgRow>, Error> {
         let mut remembered = self.remembered.get();
         loop {
@@ -54,7 +55,7 @@ impl TableCatalog {
         }
     }
 
-    /// Asks which columns there are, and makes the statements.
+    /// Looks up the columns and builds the statements.
     async fn look(&self, ask: Ask<'_>) -> Result<Arc<Reading>, Error> {
         let source = self.source(ask.shared_schema);
         let columns = describe(self.db(ask), source).await;
@@ -66,7 +67,7 @@ impl TableCatalog {
         Ok(reading)
     }
 
-    /// Reads rows of the table that the library makes.
+    /// Reads rows of the library's own table.
     async fn read_own(&self, ask: Ask<'_>, rows: Rows<'_>) -> Result<Vec<PgRow>, Error> {
         let mut sql = self.select(ask.shared_schema);
         let query = match rows {
@@ -98,7 +99,8 @@ impl TableCatalog {
         }
     }
 
-    /// Says in which way a table is none that the library has made. `None` where that is not the reason.
+    /// Describes how a table differs from one created by the library. `None` if that is not the
+    /// reason.
     async fn of_another_shape(&self, ask: Ask<'_>) -> Option<Error> {
         let source = self.source(ask.shared_schema);
         let columns = describe(ask.library, source).await.ok()?;
@@ -131,7 +133,7 @@ impl TableCatalog {
     }
 }
 
-/// Which rows are read.
+/// Selection of rows.
 #[derive(Debug, Clone, Copy)]
 enum Rows<'a> {
     Of(&'a [TenantId]),
@@ -152,7 +154,7 @@ impl Rows<'_> {
     }
 }
 
-/// Returns `true` if a statement was refused because columns or their types have changed since it was made.
+/// Returns `true` if a statement was refused because columns or their types have changed.
 fn is_of_shape(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     matches!(
@@ -161,7 +163,7 @@ fn is_of_shape(error: &sqlx::Error) -> bool {
     )
 }
 
-/// The error of a tenant that has two rows.
+/// Returns the error of a tenant with two rows.
 fn twice(id: &TenantId) -> Error {
     let attempted = "the catalog lists the tenant twice: leave one row for each";
     Error::new(ErrorKind::Catalog, attempted).with_tenant(id)
@@ -246,8 +248,8 @@ impl Catalog for TableCatalog {
                     .with_tenant(id));
             }
             let (sql, tenant) = self.write_sql(write.shared_schema, change);
-            // One string, with the values in it: nothing is prepared on a connection that serves many
-            // tenants.
+            // One string with the values inlined: nothing is prepared on a connection that serves
+            // many tenants.
             let written = sqlx::raw_sql(sql).execute(&mut *write.conn).await;
             let rows = written.map_err(|error| {
                 self.refusal(write.shared_schema, error, change).with_tenant(tenant)

@@ -1,20 +1,20 @@
-/// Which columns of a table, view or query say what about a tenant, for
+/// Column names of a table, view or query, for
 /// [`TableCatalog::columns`](super::TableCatalog::columns).
 ///
-/// Only the id is needed. What has no column has its default: the container follows the
-/// [name template](crate::NameTemplate), the tenant is active, and nothing else is on record.
+/// Only the id is required. Fields without a column have their default: the container follows the
+/// [name template](crate::NameTemplate), the tenant is active, and there is no other data.
 ///
 /// | column | type | meaning |
 /// |---|---|---|
-/// | [`id`](Self::id) | `text`, `uuid`, whole numbers or any other | the tenant's id: the text of the value |
-/// | [`container`](Self::container) | `text` | its schema; null leaves it to the name template |
+/// | [`id`](Self::id) | `text`, `uuid`, integers or any other | the tenant's id: the value as text |
+/// | [`container`](Self::container) | `text` | its schema; null selects the name template |
 /// | [`state`](Self::state) | `text` or `boolean` | `active` or `suspended`; true is active |
 /// | [`created_at`](Self::created_at) | `timestamptz`, `timestamp` or `date` | when it was created |
 /// | [`attributes`](Self::attributes) | `jsonb` or `json` | anything else |
 /// | [`role`](Self::role) | `text` | the role that its sessions take on |
-/// | [`settings`](Self::settings) | `jsonb`, `json` or `text[]` | settings of its sessions: `{"statement_timeout": "5s"}` or `{statement_timeout=5s}` |
+/// | [`settings`](Self::settings) | `jsonb`, `json` or `text[]` | session settings: `{"statement_timeout": "5s"}` or `{statement_timeout=5s}` |
 ///
-/// Names are those of the database's catalog: not folded, without quotes.
+/// Write names as they are stored in the database's catalog: not folded, without quotes.
 ///
 /// # Examples
 ///
@@ -32,7 +32,7 @@ pub struct CatalogColumns {
     names: Vec<(Field, String)>,
 }
 
-/// What a column says about a tenant.
+/// A field of the tenant's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     Id,
@@ -57,7 +57,7 @@ impl Field {
         Self::Step,
     ];
 
-    /// Returns what the column is called unless it is named, which is also what names it.
+    /// Returns the default name of the column, which is also the name of the setter.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
@@ -71,7 +71,7 @@ impl Field {
         }
     }
 
-    /// Returns what the column is for, in words.
+    /// Returns a description of the column.
     pub(super) fn purpose(self) -> &'static str {
         match self {
             Self::Id => "the tenant's id",
@@ -87,45 +87,46 @@ impl Field {
 }
 
 impl CatalogColumns {
-    /// Reads the column `id`, and nothing else.
+    /// Reads only the column `id`.
     pub fn new() -> Self {
         Self { names: vec![(Field::Id, Field::Id.name().to_owned())] }
     }
 
-    /// Names the column of the id. Default: `id`.
+    /// Sets the column of the id. Default: `id`.
     pub fn id(self, column: impl Into<String>) -> Self {
         self.with(Field::Id, column.into())
     }
 
-    /// Names the column of the schema. Default: none, the name template makes it.
+    /// Sets the column of the schema. Default: none; the name template applies.
     pub fn container(self, column: impl Into<String>) -> Self {
         self.with(Field::Container, column.into())
     }
 
-    /// Names the column of the state. Default: none, every tenant is active.
+    /// Sets the column of the state. Default: none; every tenant is active.
     ///
-    /// A tenant whose state is neither `active` nor `suspended`, or null, is refused. Where states have other names, let
-    /// a [query](super::TableCatalog::query) translate them.
+    /// A tenant whose state is null, or neither `active` nor `suspended`, is refused. If your
+    /// states have other names, translate them in a [query](super::TableCatalog::query).
     pub fn state(self, column: impl Into<String>) -> Self {
         self.with(Field::State, column.into())
     }
 
-    /// Names the column of the time when the tenant was created. Default: none.
+    /// Sets the column of the creation time. Default: none.
     pub fn created_at(self, column: impl Into<String>) -> Self {
         self.with(Field::CreatedAt, column.into())
     }
 
-    /// Names the column of the attributes. Default: none.
+    /// Sets the column of the attributes. Default: none.
     pub fn attributes(self, column: impl Into<String>) -> Self {
         self.with(Field::Attributes, column.into())
     }
 
-    /// Names the column of the [role](crate::TenantRecord::role) that sessions take on. Default: none.
+    /// Sets the column of the [role](crate::TenantRecord::role) that sessions take on. Default:
+    /// none.
     pub fn role(self, column: impl Into<String>) -> Self {
         self.with(Field::Role, column.into())
     }
 
-    /// Names the column of the [settings](crate::TenantRecord::settings) of sessions. Default: none.
+    /// Sets the column of the session [settings](crate::TenantRecord::settings). Default: none.
     pub fn settings(self, column: impl Into<String>) -> Self {
         self.with(Field::Settings, column.into())
     }

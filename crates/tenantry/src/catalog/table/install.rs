@@ -1,5 +1,4 @@
-//! The table of tenants and what announces its changes: made where they are missing, and refused where
-//! the table is something else.
+//! Creates the table of tenants and its triggers if missing, and refuses a table of another form.
 
 use sqlx::{Connection, PgConnection, Row, SqlStr, postgres::PgRow};
 
@@ -10,7 +9,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// A column that the catalog needs: its type, and others that will do, as PostgreSQL calls them.
+/// A required column: its type, and other accepted types, in PostgreSQL's spelling.
 struct Column {
     name: &'static str,
     expected: &'static str,
@@ -25,9 +24,9 @@ const COLUMNS: [Column; 5] = [
     Column { name: "attributes", expected: "jsonb", will_do: &["jsonb", "json"] },
 ];
 
-/// The body of the trigger's function. It runs in the session of whoever changes a row, and nothing that
-/// a row holds makes it fail: what is longer than an id can be is not announced, since no such tenant was
-/// ever looked up, and PostgreSQL refuses payloads of 8,000 bytes.
+/// The body of the trigger's function. It runs in the session that changes a row, and no row
+/// content makes it fail: a text longer than an id can be is not announced, because no such tenant
+/// was ever looked up, and PostgreSQL refuses payloads of 8,000 bytes.
 const ANNOUNCE: &str = "\
     begin \
       if tg_op operator(pg_catalog.=) 'TRUNCATE' then \
@@ -47,14 +46,15 @@ const ANNOUNCE: &str = "\
       return null; \
     end";
 
-/// Makes the table and its triggers where they are missing, in the transaction that is open.
+/// Creates the table and its triggers if missing, in the open transaction.
 pub(super) async fn install(
     conn: &mut PgConnection,
     schema: &Ident,
     table: &Ident,
 ) -> Result<Made, Error> {
     let name = Name { schema, table };
-    // It makes a second caller wait: `if not exists` alone lets two creators collide.
+    // Makes a second caller wait: `if not exists` alone does not prevent concurrent creations from
+    // colliding.
     let lock = "select pg_catalog.pg_advisory_xact_lock(7234619037115)";
     sqlx::raw_sql(lock).execute(&mut *conn).await?;
     let found = sqlx::raw_sql(name.find_sql()).fetch_all(&mut *conn).await?;
@@ -82,7 +82,7 @@ pub(super) async fn install(
     Ok(made)
 }
 
-/// Makes them as upkeep, which is another role than the one that reads the table.
+/// Creates them with the maintenance role, which differs from the role that reads the table.
 pub(super) async fn install_for(
     conn: &mut PgConnection,
     schema: &Ident,
@@ -94,7 +94,7 @@ pub(super) async fn install_for(
     sqlx::raw_sql(sql.finish()).execute(&mut *conn).await?;
     if install(conn, schema, table).await? == Made::Now {
         let mut sql = Sql::default();
-        // Who is a tenant is written by upkeep alone.
+        // Only maintenance writes the list of tenants.
         keep_to_owner(&mut sql, schema, table.as_str());
         Name { schema, table }.to(sql.text("grant select on table ")).text(" to ").ident(reader);
         sqlx::raw_sql(sql.finish()).execute(conn).await?;
@@ -102,14 +102,14 @@ pub(super) async fn install_for(
     Ok(())
 }
 
-/// When the table was made.
+/// The origin of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Made {
     Now,
     Before,
 }
 
-/// Asks whether the table has a column that a step can be written to.
+/// Checks whether the table has a column for a step.
 pub(super) fn has_step_sql(schema: &Ident, table: &Ident) -> SqlStr {
     let mut sql = Sql::new(
         "select exists (select from pg_catalog.pg_attribute a \
@@ -135,7 +135,8 @@ impl Name<'_> {
         sql.ident(self.schema).text(".").ident(self.table)
     }
 
-    /// Reads what has the table's name now: a row for each column, and one if there is none.
+    /// Describes the object that currently has the table's name: a row for each column, and one if
+    /// there is none.
     fn find_sql(&self) -> SqlStr {
         let mut sql = Sql::new(
             "select c.relkind::pg_catalog.text as kind, \
@@ -165,7 +166,7 @@ impl Name<'_> {
         sql.finish()
     }
 
-    /// Refuses what is no table of tenants.
+    /// Refuses an object that is not a table of tenants.
     fn check(&self, first: &PgRow, columns: &[PgRow]) -> Result<(), Error> {
         let kind: String = first.try_get("kind")?;
         let kind = match kind.as_str() {
@@ -200,8 +201,8 @@ impl Name<'_> {
         }
     }
 
-    /// Adds the column `step` where it is missing and the role may. Nobody has to wait for that, and a table is as
-    /// good without it.
+    /// Adds the column `step` if it is missing and the role may. It does not wait for a lock: the
+    /// table works without it.
     async fn add_step(
         &self,
         conn: &mut PgConnection,
@@ -250,7 +251,7 @@ impl Name<'_> {
         sql.finish()
     }
 
-    /// Returns a row if both triggers are there, and do what they would do if they were made now.
+    /// Returns a row if both triggers exist and match their current definition.
     fn is_announced_sql(&self) -> SqlStr {
         let mut sql = Sql::new(
             "select from pg_catalog.pg_trigger t \

@@ -1,4 +1,4 @@
-//! Tenants that are listed in a table, a view or by a query.
+//! Tenants listed in a table, a view or by a query.
 
 mod answers;
 mod columns;
@@ -22,28 +22,29 @@ use crate::{
 
 /// A catalog that reads a table or view of the shared schema, or a query.
 ///
-/// **A table of its own.** [`new`](Self::new) reads, and the [provisioner](crate::provision) writes, a table of this
-/// form. [`create_table`](Self::create_table) makes it, with a trigger that announces every change, so that all
-/// processes forget what they have cached of a tenant as soon as its row changes. The manager keeps one connection of
-/// its budget for listening.
+/// **The library's own table.** [`new`](Self::new) reads, and the [provisioner](crate::provision)
+/// writes, a table of this form. [`create_table`](Self::create_table) creates it, with a trigger
+/// that announces every change, so that all processes discard their cached entry of a tenant as
+/// soon as its row changes. The manager uses one connection of its budget for listening.
 ///
 /// | column | type | meaning |
 /// |---|---|---|
 /// | `id` | `text`, primary key | the tenant's id |
-/// | `container` | `text`, unique | its schema; null leaves it to the name template |
+/// | `container` | `text`, unique | its schema; null selects the name template |
 /// | `state` | `text` | `active` or `suspended` |
 /// | `created_at` | `timestamptz` | when the row was inserted |
 /// | `attributes` | `jsonb` | anything else |
-/// | `step` | `text` | null when the tenant is whole; otherwise what its creation has not come to yet |
+/// | `step` | `text` | null when the tenant is complete; otherwise the next step of its creation |
 ///
-/// **A table or view of an application's.** [`columns`](Self::columns) says which columns it has. It is only read:
-/// nothing is created on it, no row is written, and only the columns that are named are looked at.
+/// **An application's table or view.** [`columns`](Self::columns) sets its column names. It is only
+/// read: nothing is created on it, no row is written, and only the named columns are used.
 ///
 /// **A query.** [`query`](Self::query) lists tenants from anything that can be selected.
 ///
-/// What is only read is changed where it is kept: a tenant is suspended by an update of the application's own table, and
-/// the provisioner creates and drops schemas without writing a row. [`notify`](Self::notify) has changes heard of at
-/// once; otherwise they count after [`CatalogOptions::ttl`](crate::CatalogOptions::ttl).
+/// A read-only source is changed by its owner: to suspend a tenant, update the application's table;
+/// the provisioner creates and drops schemas without writing a row. With [`notify`](Self::notify),
+/// changes take effect at once; otherwise after
+/// [`CatalogOptions::ttl`](crate::CatalogOptions::ttl).
 #[derive(Debug, Clone)]
 pub struct TableCatalog {
     table: Ident,
@@ -69,20 +70,22 @@ impl TableCatalog {
         }
     }
 
-    /// Reads what a query selects. It runs as the shared schema's own statements do: names without a schema are found
-    /// there and in the schemas of extensions, and the role of the manager needs the right to read.
+    /// Reads the result of a query. It runs like the shared schema's own statements: unqualified
+    /// names resolve in the shared schema and in the extension schemas, and the manager's role
+    /// needs the privilege to read.
     ///
-    /// The columns of [`CatalogColumns`] count under the names of its methods: select `id`, and of the others what there
-    /// is. `select *` is a risk, because a column `settings` or `role` may mean something else;
-    /// [`columns`](Self::columns) limits what is read.
+    /// The columns are those of [`CatalogColumns`], under the names of its methods: select `id`,
+    /// and any of the others. Avoid `select *`, because a column `settings` or `role` may mean
+    /// something else; [`columns`](Self::columns) limits the columns that are read.
     ///
-    /// The query is one `select`, `with`, `values` or `table`. It stands in a sub-select with a condition on the id:
-    /// PostgreSQL uses an index for that where the query is a plain selection, and computes all of it where it has
-    /// `distinct`, `limit`, a window or a set operation. Leave out functions with side effects: they would run with
-    /// each look-up. It is given up after [`CatalogOptions::timeout`](crate::CatalogOptions::timeout). The text is
-    /// part of the program: never build it from a request.
+    /// The query is one `select`, `with`, `values` or `table`. It becomes a sub-select with a
+    /// condition on the id: PostgreSQL uses an index for a plain selection, and computes the whole
+    /// result if it has `distinct`, `limit`, a window or a set operation. Avoid functions with side
+    /// effects: they would run with each look-up. It is cancelled after
+    /// [`CatalogOptions::timeout`](crate::CatalogOptions::timeout). The text is part of the
+    /// program: never build it from a request.
     ///
-    /// The query is checked when the manager is built, its columns when it is first used.
+    /// The text is checked when the manager is built, the columns at the first use.
     ///
     /// # Examples
     ///
@@ -105,17 +108,19 @@ impl TableCatalog {
     ///
     /// # Errors
     ///
-    /// [`IdentError`] when the name is no identifier.
+    /// [`IdentError`] when the name is not a valid identifier.
     pub fn table(mut self, name: &str) -> Result<Self, IdentError> {
         self.table = Ident::parse(name)?;
         self.remembered = Remembered::default();
         Ok(self)
     }
 
-    /// Names the columns, and reads no others. The table, view or query is only read from now on.
+    /// Sets the column names; no other columns are read. The table, view or query becomes
+    /// read-only.
     ///
-    /// Ids are compared in the type of their column, so that its index is used: `uuid`, whole numbers, `text` and
-    /// `varchar`. Ids of other types are compared as text. Two rows for one id are an error for that tenant.
+    /// Ids are compared in the type of their column, so that its index is used: `uuid`, integers,
+    /// `text` and `varchar`. Ids of other types are compared as text. Two rows for one id are an
+    /// error for that tenant.
     #[must_use]
     pub fn columns(mut self, columns: CatalogColumns) -> Self {
         self.columns = Some(columns);
@@ -123,11 +128,12 @@ impl TableCatalog {
         self
     }
 
-    /// Names the channel on which changes are announced with `NOTIFY`, such as by a trigger of the application's. The
-    /// payload is the id of the tenant, as text, or empty for all of them. Default: none; for the table that
-    /// [`create_table`](Self::create_table) makes, the channel of its trigger.
+    /// Sets the channel on which changes are announced with `NOTIFY`, such as by a trigger of the
+    /// application. The payload is the tenant's id as text, or empty for all tenants. Default:
+    /// none; for the table that [`create_table`](Self::create_table) creates, the channel of its
+    /// trigger.
     ///
-    /// The manager keeps one connection of its budget for listening.
+    /// The manager uses one connection of its budget for listening.
     ///
     /// ```sql
     /// create function announce_customer() returns trigger language plpgsql as $$
@@ -145,27 +151,28 @@ impl TableCatalog {
         self
     }
 
-    /// Creates the table and its trigger where they are missing. Safe to call at every start, and
-    /// from several processes at once.
+    /// Creates the table and its trigger if missing. Safe to call at every start, and from several
+    /// processes at once.
     ///
-    /// A table of that name that is there already is used when it has the columns above and its ids are
-    /// unique; `varchar`, `timestamp` and `json` will do. It gets the trigger, or a newer one. Where nothing
-    /// is missing, nothing is changed, so that the role needs no right to. Where
-    /// [upkeep](crate::ManagerBuilder::upkeep_credentials) has a login of its own, it makes the table, and
-    /// the manager's role may read it.
+    /// An existing table of that name is used if it has the columns above and its ids are unique;
+    /// `varchar`, `timestamp` and `json` are accepted. It gets the current trigger. If nothing is
+    /// missing, nothing is changed, so the role needs no privilege for it. With a separate
+    /// [maintenance login](crate::ManagerBuilder::upkeep_credentials), that role creates the table,
+    /// and the manager's role may read it.
     ///
-    /// A table without `step`, which earlier releases have made, gets it where the role may add it, and is as good
-    /// without.
+    /// A table without `step`, created by an earlier release, gets the column if the role may add
+    /// it, and works without it.
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) when the catalog [only reads](Self::columns), or when there is a table of that
-    /// name that has another form, is a view, or belongs to another role; nothing is changed then. Otherwise the
-    /// server's answer, such as that the role may not create in the shared schema.
+    /// [`Config`](ErrorKind::Config) when the catalog is [read-only](Self::columns), or when the
+    /// existing object of that name has another form, is a view, or belongs to another role;
+    /// nothing is changed then. Otherwise the server's error, such as when the role may not create
+    /// in the shared schema.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, all of it is there or nothing.
+    /// When dropped, either everything was created or nothing.
     pub async fn create_table(&self, shared: &SharedDb) -> Result<(), Error> {
         if !self.is_ours() {
             let of = self.source(shared.schema()).in_words();
@@ -182,7 +189,7 @@ impl TableCatalog {
         Ok(())
     }
 
-    /// Returns `true` if the table is one that the library writes.
+    /// Returns `true` if the library writes the table.
     fn is_ours(&self) -> bool {
         self.query.is_none() && self.columns.is_none()
     }

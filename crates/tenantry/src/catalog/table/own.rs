@@ -1,4 +1,4 @@
-//! The table that the library makes, reads and writes: its SQL.
+//! SQL of the library's own table.
 
 use std::error::Error as _;
 
@@ -13,7 +13,7 @@ use crate::{
     tenant::{Ident, TenantId, TenantRecord},
 };
 
-/// What ends a select of tenants.
+/// End of a select of tenants.
 pub(super) const END: &str = ") as tenant";
 
 impl TableCatalog {
@@ -78,8 +78,8 @@ impl TableCatalog {
         (sql.finish(), tenant)
     }
 
-    /// Begins a select, which [`END`] ends. Where the table has no column `step`, the name stands for the null
-    /// outside.
+    /// Begins a select, which [`END`] ends. If the table has no column `step`, the name refers to
+    /// the null of the outer query.
     pub(super) fn select(&self, shared_schema: &Ident) -> Sql {
         let mut sql = Sql::new(
             "select tenant.* from (select null::pg_catalog.text as step) as nothing \
@@ -92,7 +92,7 @@ impl TableCatalog {
         sql
     }
 
-    /// A tenant that is there already is an error of its own.
+    /// Returns a dedicated error for a tenant that already exists.
     pub(super) fn refusal(
         &self,
         shared_schema: &Ident,
@@ -108,7 +108,7 @@ impl TableCatalog {
         }
     }
 
-    /// Says what to do where the table is missing, or may not be read.
+    /// Adds the remedy to the error if the table is missing or unreadable.
     pub(super) fn failed(&self, shared_schema: &Ident, error: impl Into<Error>) -> Error {
         let error = error.into();
         let code = code_of(&error).unwrap_or_default();
@@ -133,13 +133,13 @@ impl TableCatalog {
     }
 }
 
-/// Returns the SQLSTATE of what the server has answered.
+/// Returns the SQLSTATE of a server error.
 pub(super) fn code_of(error: &Error) -> Option<String> {
     let answer = error.source().and_then(|source| source.downcast_ref::<sqlx::Error>())?;
     answer.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned)
 }
 
-/// Appends the container that is on record, or null when it follows the name template.
+/// Appends the recorded container, or null if it follows the name template.
 fn container(sql: &mut Sql, record: &TenantRecord) {
     match &record.container {
         Some(container) => sql.literal(container.as_str()),

@@ -1,8 +1,8 @@
-//! What is checked about an application's query before it is sent.
+//! Checks of an application's query before it is sent.
 
 use squawk_lexer::{LiteralKind, TokenKind, tokenize};
 
-/// Why a text cannot be the query of a catalog.
+/// The reason why a text cannot be the query of a catalog.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum QueryError {
     #[error("it is empty")]
@@ -21,16 +21,16 @@ pub(super) enum QueryError {
     Locks(String),
 }
 
-/// What a query begins with.
+/// Keywords that begin a query.
 const BEGINNINGS: [&str; 4] = ["select", "with", "values", "table"];
 
-/// What follows `for` where rows are locked.
+/// Keywords that follow `for` in a row lock.
 const LOCKS: [&str; 4] = ["update", "share", "no", "key"];
 
-/// Checks that a text is one query, and returns it without the semicolon behind it.
+/// Checks that a text is one query, and returns it without a trailing semicolon.
 ///
-/// It tells of mistakes early and need not be complete: the text is the application's, and stands in parentheses
-/// inside of a select, where the server accepts nothing but a query.
+/// It reports mistakes early and need not be complete: the text belongs to the application, and
+/// becomes a parenthesized sub-select, where the server accepts only a query.
 pub(super) fn check(text: &str) -> Result<&str, QueryError> {
     if text.contains('\0') {
         return Err(QueryError::Nul);
@@ -55,10 +55,10 @@ pub(super) fn check(text: &str) -> Result<&str, QueryError> {
 #[derive(Default)]
 struct Reading {
     depth: usize,
-    /// The word or sign before, in lower case; empty at the beginning.
+    /// The previous word or character, in lower case; empty at the beginning.
     last: String,
     has_begun: bool,
-    /// Where the semicolon behind the query is.
+    /// Position of the trailing semicolon.
     end: Option<usize>,
 }
 

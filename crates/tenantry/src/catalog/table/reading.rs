@@ -1,5 +1,5 @@
-//! Statements that read a table with other column names, a view or a query: its columns are asked for once, and the
-//! statements are made from them.
+//! Statements that read a table with custom column names, a view or a query: its columns are looked
+//! up once, and the statements are built from them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     tenant::{Ident, TenantId},
 };
 
-/// What is read.
+/// The source of the rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source<'a> {
     Relation(&'a Ident, &'a Ident),
@@ -24,7 +24,7 @@ pub(super) enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// Returns what it is called in sentences.
+    /// Returns its name for error messages.
     pub(super) fn in_words(self) -> String {
         match self {
             Self::Relation(schema, name) => format!("the table {schema}.{name}"),
@@ -41,7 +41,8 @@ impl Source<'_> {
     }
 }
 
-/// Asks for the columns. Nothing is read and no function of the query is run: a row of nulls is joined to none.
+/// Describes the columns without reading data or running functions of the query: a row of nulls is
+/// joined to none.
 pub(super) async fn describe(db: &SharedDb, source: Source<'_>) -> sqlx::Result<Vec<Column>> {
     let mut sql = Sql::new("select q.* from ");
     source.to(&mut sql).text(" right join (select) as one on false");
@@ -53,20 +54,20 @@ pub(super) async fn describe(db: &SharedDb, source: Source<'_>) -> sqlx::Result<
     Ok(row.columns().iter().map(column).collect())
 }
 
-/// The statements that read a shape.
+/// The statements for one set of columns.
 #[derive(Debug)]
 pub(super) struct Reading {
     id: Type,
-    /// Finds tenants: `$1` are their ids as text.
+    /// Finds tenants: `$1` is their ids as text.
     pub(super) find: SqlStr,
     /// Lists the first `$1` of them.
     pub(super) first: SqlStr,
-    /// Lists the first `$1` behind the id `$2`.
+    /// Lists the next `$1` after the id `$2`.
     pub(super) next: SqlStr,
 }
 
 impl Reading {
-    /// Makes the statements. The shape has a column for the id.
+    /// Builds the statements. The shape has a column for the id.
     pub(super) fn new(source: Source<'_>, shape: &Shape) -> Self {
         let (column, id) = shape.of(Field::Id).unwrap_or((Field::Id.name(), Type::Other));
         let begin = || {
@@ -90,7 +91,7 @@ impl Reading {
         });
         let mut first = begin();
         compared(first.text(" order by "));
-        // A row without an id is an error, and no later page would come to it.
+        // A row without an id is an error, and no later page would include it.
         first.text(" nulls first fetch first $1 rows with ties");
         let mut next = begin();
         compared(next.text(" where "));
@@ -100,13 +101,13 @@ impl Reading {
             _ => "",
         });
         compared(next.text(" order by "));
-        // The next page begins behind the last id: all that are equal to it, in the collation of the column too, are
-        // on this page.
+        // The next page begins after the last id: all rows with an equal id, also in the column's
+        // collation, are on this page.
         next.text(" fetch first $1 rows with ties");
         Self { id, find: find.finish(), first: first.finish(), next: next.finish() }
     }
 
-    /// Returns the ids that a value of the column's type can have. Any other is no tenant's.
+    /// Returns the ids that a value of the column's type can have. Other ids cannot be tenants.
     pub(super) fn askable<'i>(&self, ids: &'i [TenantId]) -> Vec<&'i str> {
         let is_value = |id: &&str| match self.id {
             Type::Uuid => is_uuid(id),
@@ -117,7 +118,7 @@ impl Reading {
     }
 }
 
-/// Returns `true` if a text is a UUID as PostgreSQL writes it.
+/// Returns `true` if a text is a UUID in PostgreSQL's output format.
 fn is_uuid(text: &str) -> bool {
     let is_right = |(at, byte): (usize, u8)| match at {
         8 | 13 | 18 | 23 => byte == b'-',
@@ -126,7 +127,7 @@ fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().enumerate().all(is_right)
 }
 
-/// Appends what is read of each tenant, under the names that [`record`](super::record) knows.
+/// Appends the fields of a tenant, under the names that [`record`](super::record) expects.
 fn fields(sql: &mut Sql, shape: &Shape) {
     for (index, field) in Field::ALL.into_iter().enumerate() {
         sql.text(if index == 0 { "" } else { ", " });
@@ -154,7 +155,7 @@ fn fields(sql: &mut Sql, shape: &Shape) {
     }
 }
 
-/// The statements that were made last.
+/// The statements that were built last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Remembered(Arc<Mutex<Option<Arc<Reading>>>>);
 

@@ -1,4 +1,4 @@
-//! From a row to the record of a tenant.
+//! Conversion of a row into a tenant's record.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,10 +10,11 @@ use crate::{
     tenant::{Ident, TenantId, TenantRecord, TenantState},
 };
 
-/// How every step begins that the library writes. What an application keeps in a column of that name is none.
+/// Prefix of every step that the library writes. Other content of an application's column of that
+/// name is not a step.
 pub(super) const STEP: &str = "tenantry: ";
 
-/// Reads whose row it is.
+/// Reads the id of a row.
 pub(super) fn id(row: &PgRow) -> Result<TenantId, Error> {
     let id: Option<&str> = row.try_get("id").map_err(Error::catalog)?;
     let Some(id) = id else {
@@ -79,7 +80,7 @@ fn name_in(name: &str, id: &TenantId, of: &str) -> Result<Ident, Error> {
     })
 }
 
-/// Returns settings by name; `None` when they are something else.
+/// Returns settings by name; `None` if the value has another form.
 fn settings_of(settings: Value) -> Option<Vec<(String, String)>> {
     match settings {
         Value::Null => Some(Vec::new()),

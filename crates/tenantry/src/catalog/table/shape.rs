@@ -1,4 +1,4 @@
-//! Which columns a table, view or query has, and what can be read from them.
+//! The columns of a table, view or query, and the fields that can be read from them.
 
 use super::columns::{CatalogColumns, Field};
 use crate::plain::{listed, plain};
@@ -7,7 +7,7 @@ use crate::plain::{listed, plain};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) name: String,
-    /// Its type, as sqlx calls it: `UUID`, `TEXT[]`, or the name of one that is not built in.
+    /// Its type in sqlx's spelling: `UUID`, `TEXT[]`, or the name of one that is not built in.
     pub(super) type_name: String,
 }
 
@@ -21,9 +21,9 @@ pub(super) enum Type {
     Time,
     Json,
     TextArray,
-    /// One that is not built in, such as an enum or `citext`: read as text.
+    /// A type that is not built in, such as an enum or `citext`: read as text.
     Custom,
-    /// Another one that is built in.
+    /// Any other built-in type.
     Other,
 }
 
@@ -37,7 +37,7 @@ impl Type {
             "TIMESTAMPTZ" | "TIMESTAMP" | "DATE" => Self::Time,
             "JSON" | "JSONB" => Self::Json,
             "TEXT[]" | "VARCHAR[]" => Self::TextArray,
-            // Compared as text: their order is another one.
+            // Compared as text, because their sort order differs.
             "NAME" | "CHAR" | "\"CHAR\"" => Self::Custom,
             name if name.chars().any(|c| c.is_ascii_lowercase()) => Self::Custom,
             _ => Self::Other,
@@ -50,11 +50,11 @@ impl Type {
 pub(super) struct Shape(Vec<(Field, String, Type)>);
 
 impl Shape {
-    /// Finds the columns. Without names those count that are called as the fields are.
+    /// Finds the columns. Without configured names, the fields' default names apply.
     ///
     /// # Errors
     ///
-    /// A sentence that begins with what is read, such as `the table public.tenants`.
+    /// A sentence that begins with the source, such as `the table public.tenants`.
     pub(super) fn find(
         of: &str,
         names: Option<&CatalogColumns>,
@@ -95,7 +95,7 @@ impl Shape {
     }
 }
 
-/// Says that a column is missing, what it is for, and what to do.
+/// Describes a missing column, its purpose, and the remedy.
 pub(super) fn missing(of: &str, field: Field, wanted: &str, columns: &[Column]) -> String {
     let names: Vec<_> = columns.iter().map(|column| column.name.clone()).collect();
     format!(
@@ -107,7 +107,7 @@ pub(super) fn missing(of: &str, field: Field, wanted: &str, columns: &[Column]) 
     )
 }
 
-/// Refuses a column of a type that does not say what it should.
+/// Refuses a column whose type does not fit its field.
 fn fits(of: &str, field: Field, column: &Column, kind: Type) -> Result<(), String> {
     let (allowed, expected): (&[Type], _) = match field {
         Field::Id => return Ok(()),
@@ -152,7 +152,7 @@ mod tests {
         let shape = Shape::find("the query", None, &there).unwrap();
         assert_eq!(shape.of(Field::Id), Some(("id", Type::Uuid)));
         assert_eq!(shape.of(Field::Settings), Some(("settings", Type::Json)));
-        // What is not named is not read: it may mean something else.
+        // Columns that are not named are not read: they may mean something else.
         let names = CatalogColumns::new().id("slug");
         let shape = Shape::find("the table", Some(&names), &there).unwrap();
         assert_eq!(shape, Shape(vec![(Field::Id, "slug".to_owned(), Type::Custom)]));

@@ -1,4 +1,4 @@
-//! Masks rows on their way, and proves that nothing of the source is left.
+//! Masks rows on their way, and verifies that no source value is left.
 
 mod proof;
 mod samples;
@@ -20,13 +20,13 @@ use crate::{
     tenant::Ident,
 };
 
-/// The most memory for values that are looked for afterwards, in bytes.
+/// The memory limit for values that are searched for afterwards, in bytes.
 const MEMORY: usize = 256 * 1024 * 1024;
 
 /// Tables of the library and of sqlx, which hold no tenant data.
 const OWN_TABLES: [&str; 2] = ["_sqlx_migrations", "_tenantry_seeds"];
 
-/// Columns that an error names.
+/// The maximum number of columns named in an error.
 const NAMED: usize = 20;
 
 /// The masks of a copy.
@@ -36,7 +36,7 @@ pub(crate) struct Masking {
     rules: Anonymize,
     key: Key,
     suspicions: Vec<Suspicion>,
-    /// Columns that look personal but for rules with paths, by table and name.
+    /// Columns that look personal and only have rules with paths, by table and name.
     by_paths_alone: BTreeSet<(String, String)>,
     collector: Option<Collector>,
     tallies: BTreeMap<(String, String), Tally>,
@@ -75,11 +75,11 @@ impl Masking {
         })
     }
 
-    /// Looks for columns that look personal and that no rule is for, in the source.
+    /// Finds columns of the source that look personal and have no rule.
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) when there are any and the rules are strict.
+    /// [`Config`](ErrorKind::Config) if there are any and the rules are strict.
     pub(super) async fn suspect(
         &mut self,
         conn: &mut PgConnection,
@@ -114,7 +114,7 @@ impl Masking {
         Err(Error::new(ErrorKind::Config, attempted))
     }
 
-    /// Makes sure that the checks of the copy, which has no rows yet, will accept the masks.
+    /// Verifies that the check constraints of the copy, which has no rows yet, will accept the masks.
     pub(super) async fn try_out(
         &self,
         conn: &mut PgConnection,
@@ -135,7 +135,7 @@ impl Masking {
         })
     }
 
-    /// Notes what the masks of a table have done.
+    /// Records the work of a table's masks.
     pub(super) fn note(&mut self, table: &Table, masker: RowMasker) {
         for (column, tally) in masker.tallies() {
             let of = (table.name.clone(), column.to_owned());
@@ -144,7 +144,7 @@ impl Masking {
         self.collector = masker.into_collector();
     }
 
-    /// Returns the columns of which nothing was masked, although there is something to mask: a path may be wrong.
+    /// Returns the columns in which nothing was masked although they have values: a path may be wrong.
     fn idle(&self) -> Vec<(&(String, String), &Tally)> {
         let idle = self.tallies.iter().filter(|(_, tally)| {
             tally.rows > tally.nulls && tally.masked + tally.neutral + tally.unchanged == 0
@@ -152,11 +152,11 @@ impl Masking {
         idle.collect()
     }
 
-    /// Proves that nothing of the source is in the copy.
+    /// Proves that the copy contains no value of the source.
     ///
     /// # Errors
     ///
-    /// [`Clone`](ErrorKind::Clone) when something is, and the rules are strict.
+    /// [`Clone`](ErrorKind::Clone) if it contains one and the rules are strict.
     pub(super) async fn prove(
         mut self,
         source: &mut PgConnection,
@@ -222,7 +222,7 @@ impl Masking {
 
 pub(super) use proof::Places;
 
-/// Makes a key for one copy. What it is made of comes from the operating system.
+/// Creates a random key for one copy, from the operating system's entropy.
 fn random_key() -> Result<Key, Error> {
     let config = |error: &dyn std::error::Error| Error::new(ErrorKind::Config, error.to_string());
     let mut bytes = [0; 32];

@@ -1,4 +1,4 @@
-//! Looks for source values in the whole copy.
+//! Searches the whole copy for source values.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,13 @@ pub(in super::super) struct Places<'a> {
     pub(in super::super) source: &'a Ident,
     pub(in super::super) copy: &'a Ident,
     pub(in super::super) model: &'a SchemaModel,
-    /// What the copy was made with.
+    /// The statements that created the copy.
     pub(in super::super) statements: &'a AroundRows,
-    /// Both are in the database that the copy's connection sees.
+    /// Whether both are in the database of the copy's connection.
     pub(in super::super) is_within: bool,
 }
 
-/// Looks for the values that were collected.
+/// Searches for the collected values.
 pub(super) async fn run(
     source: &mut PgConnection,
     copy: &mut PgConnection,
@@ -48,7 +48,7 @@ pub(super) async fn run(
         }
     }
     finder.excuse_found();
-    // Where nothing is invented, no word can be in the copy for that reason.
+    // If nothing is invented, no word can be in the copy for that reason.
     if plan.invents() {
         let dictionary = Dictionary::new();
         finder.excuse_if(|value| {
@@ -109,7 +109,7 @@ fn name_of(plan: &MaskPlan, origin: u32) -> Option<String> {
     plan.origin(origin).map(|(table, column)| format!("{table}.{column}"))
 }
 
-/// Collects the source values of columns that the server masks: they have never been here.
+/// Collects the source values of columns that the server masks, since they did not pass through this process.
 async fn collect_computed(
     source: &mut PgConnection,
     schema: &Ident,
@@ -133,8 +133,8 @@ async fn collect_computed(
     Ok(())
 }
 
-/// Looks into what the copy is made of: comments, defaults and bounds of partitions may hold values, too. They are told,
-/// and are no reason to refuse the copy: a default is often a value of its column.
+/// Searches the definitions of the copy: comments, defaults and partition bounds can contain values, too. They are
+/// reported, and do not fail the copy: a default is often a value of its column.
 fn in_definitions(places: &Places<'_>, plan: &MaskPlan, finder: &mut Finder) -> Vec<String> {
     let mut told = Vec::new();
     let statements = places.statements.before.iter().chain(&places.statements.after);
@@ -184,10 +184,10 @@ fn is_empty_view(model: &SchemaModel, relation: &ObjectKey) -> bool {
     facts.any(|fact| fact.object == *relation && fact.what == BeyondKind::NotPopulated)
 }
 
-/// What was found in a relation.
+/// Matches in a relation.
 #[derive(Default)]
 struct InRelation {
-    /// The place of the column, and the column that the value comes from.
+    /// The index of the column, and the column that the value comes from.
     places: Vec<(usize, u32)>,
     bytes: u64,
 }
@@ -276,7 +276,7 @@ pub(super) async fn unchanged(
     Ok(unchanged)
 }
 
-/// Returns `true` if a row of the source and of the copy can be told to be the same.
+/// Returns `true` if rows of the source can be matched with rows of the copy.
 fn can_be_joined(table: &TablePlan) -> bool {
     let mut key = table.primary_key().iter();
     !table.primary_key().is_empty()

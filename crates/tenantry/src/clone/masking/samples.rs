@@ -1,4 +1,4 @@
-//! Reads some values of each column, to see which look personal.
+//! Samples values of each column, to detect columns that look personal.
 
 use sqlx::{PgConnection, Row};
 
@@ -11,7 +11,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// Rows of a table that are looked at: its first.
+/// The number of rows that are sampled per table: its first ones.
 const ROWS: u64 = 200;
 
 /// The most characters of a value.
@@ -53,7 +53,7 @@ pub(super) async fn read(
     Ok(samples)
 }
 
-/// Returns `false` for types whose values cannot look like anything personal.
+/// Returns `false` for types whose values cannot look personal.
 fn may_hold_text(printed: &str) -> bool {
     let nothing = [
         "boolean",

@@ -1,4 +1,4 @@
-//! Has the server evaluate checks on masks of invented values, before anything is copied.
+//! Has the server evaluate check constraints on masks of made-up values, before anything is copied.
 
 use sqlx::{PgConnection, Row};
 
@@ -11,7 +11,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// Runs all trials in the copy, which has its tables already.
+/// Runs all trials in the copy, whose tables already exist.
 pub(super) async fn run(
     conn: &mut PgConnection,
     copy: &Ident,
@@ -27,7 +27,7 @@ pub(super) async fn run(
                 let condition = filled(condition);
                 sql.vouched(&condition, 0..condition.as_str().len());
             }
-            // Whatever is asked of the value has it cast, which evaluates the checks of its type.
+            // Any condition casts the value, which evaluates the checks of its type.
             None => drop(sql.name(column).text(" is not null")),
         }
         sql.text(")) from (select v::").vouched(&data_type, 0..data_type.as_str().len());

@@ -1,4 +1,4 @@
-//! Dead rows that nobody removes, and tables of which the planner knows nothing.
+//! Dead rows that are not vacuumed, and tables without planner statistics.
 
 use futures_util::FutureExt;
 use sqlx::{PgConnection, Row};
@@ -45,7 +45,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     }
     let told = ask(subject, tenants, QUESTIONS).await?;
     let examined = told.examined("no table with many dead rows", tenants);
-    // A few tables may be as empty of news.
+    // Some tables may have nothing to count.
     match seen.lost * 2 > seen.with_rows {
         true => Ok(examined.unseen(format!(
             "the counts of {} of {} tables with rows begin at zero: a crash or a reset has cleared them, and what came \
@@ -57,12 +57,12 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     }
 }
 
-/// What the statistics can show.
+/// What the statistics show.
 struct Visible {
     track_counts: bool,
     /// Tables that had rows when they were last vacuumed or analyzed.
     with_rows: u64,
-    /// Tables among these of which nothing is counted.
+    /// Tables among these without any statistics.
     lost: u64,
 }
 
@@ -105,7 +105,7 @@ fn tell_dead(kind: &Kind, tenants: &Tenants) -> Finding {
         ),
     };
     let statements = kind.sql(tenants, |sql, schema, _| {
-        // Giving space back to the operating system would lock the table.
+        // Returning space to the operating system would lock the table.
         sql.words("vacuum (analyze, truncate off) ").of(schema, kind.part(1));
     });
     statements.into_iter().fold(finding.tenants(affected), Finding::sql)
@@ -129,8 +129,8 @@ fn number(digits: &str) -> String {
     grouped(digits.parse::<u64>().unwrap_or_default())
 }
 
-/// Tables with more than twice as many dead rows as autovacuum waits for, and 1,000 at least; see
-/// [routine vacuuming](https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM).
+/// Tables with more than twice as many dead rows as autovacuum's threshold, and at least 1,000; see [routine
+/// vacuuming](https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM).
 const DEAD: &str = "\
     t as materialized (select n.place, c.oid, c.relname, c.reltuples, c.reloptions, pg_catalog.pg_stat_get_dead_tuples(c.oid) as dead \
     from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) any (array['r', 'm']::pg_catalog.\"char\"[])), \

@@ -1,4 +1,4 @@
-//! Checks that ask a few questions about all tenants, each in one statement.
+//! Checks that run a few queries, each covering all tenants in one statement.
 
 use super::{
     kinds::{Kind, find},
@@ -17,18 +17,18 @@ use crate::{
 pub(super) struct Question {
     /// The statement; see [`find`].
     pub(super) find: &'static str,
-    /// What to say of the answer.
+    /// Converts a result to a finding.
     pub(super) tell: fn(&Kind, &Tenants) -> Finding,
 }
 
-/// Findings, and how many there are in all.
+/// Findings, and their total number.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) findings: Vec<Finding>,
     pub(super) left_out: usize,
 }
 
-/// Asks, and says what came out. `fine` says what is so when nothing was found, as in "no invalid index".
+/// Runs the queries, and returns the result. `fine` is the text if nothing was found, such as "no invalid index".
 pub(super) async fn examine(
     on: &Subject,
     fine: &str,
@@ -41,7 +41,7 @@ pub(super) async fn examine(
     Ok(ask(on, &tenants, questions).await?.examined(fine, &tenants))
 }
 
-/// Returns the tenants, or what a check says that has none to look at.
+/// Returns the tenants, or the result of a check that has none to examine.
 pub(super) fn looked_at(on: &Subject) -> Result<Tenants, Box<Examined>> {
     match on.tenants() {
         Ok(records) => {
@@ -52,7 +52,7 @@ pub(super) fn looked_at(on: &Subject) -> Result<Tenants, Box<Examined>> {
     }
 }
 
-/// Asks all of these on one connection.
+/// Runs all of these on one connection.
 pub(super) async fn ask(
     subject: &Subject,
     tenants: &Tenants,
@@ -69,19 +69,19 @@ pub(super) async fn ask(
 }
 
 impl Told {
-    /// Adds what came out of other questions.
+    /// Adds the results of other queries.
     pub(super) fn and(mut self, other: Self) -> Self {
         self.findings.extend(other.findings);
         self.left_out += other.left_out;
         self
     }
 
-    /// Puts the findings together. `fine` says what is so when there is none.
+    /// Combines the findings. `fine` is the text if there are none.
     pub(super) fn examined(self, fine: &str, tenants: &Tenants) -> Examined {
         self.examined_of(tenants.len(), fine)
     }
 
-    /// Puts the findings about so many tenants together.
+    /// Combines the findings about this many tenants.
     pub(super) fn examined_of(self, tenants: usize, fine: &str) -> Examined {
         let message = match (&self.findings[..], self.left_out) {
             ([], _) => format!("{fine} in {}", counted(tenants, "tenant", "tenants")),

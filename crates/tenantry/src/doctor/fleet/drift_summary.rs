@@ -1,4 +1,4 @@
-//! How many shapes the schemas of tenants have.
+//! The number of different schema structures among tenants.
 
 use std::collections::HashMap;
 
@@ -90,9 +90,9 @@ fn judge(shapes: HashMap<String, Vec<usize>>, tenants: &Tenants) -> Examined {
     }
 }
 
-/// A number for each schema, which is the same for those with the same tables, columns, constraints, indexes, triggers, policies,
-/// functions and enums. It is a sum, so that nothing has to be sorted; two that are different and have the same are
-/// as good as impossible, and drift would still tell.
+/// A number for each schema, which is equal for schemas with the same tables, columns, constraints, indexes,
+/// triggers, policies, functions and enums. It is a sum, so that nothing has to be sorted; a collision of different
+/// schemas is practically impossible, and drift would still report it.
 const SHAPES: &str = "\
     , c as materialized (select n.place, n.oid as home, n.name as schema, c.oid, c.relname, c.relkind, c.relpersistence \
     from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid \

@@ -1,4 +1,4 @@
-//! Indexes that do what another one does.
+//! Redundant indexes.
 
 use futures_util::FutureExt;
 
@@ -12,7 +12,7 @@ use crate::{
     plain::plain,
 };
 
-/// Indexes that do what another one does.
+/// Redundant indexes.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "duplicateIndexes",
     title: "Duplicate indexes",
@@ -65,9 +65,9 @@ fn tell_beginning(kind: &Kind, tenants: &Tenants) -> Finding {
         .tenants(kind.affected(tenants, |worst| format!("{table}.{index}, {}", worst.part(0))))
 }
 
-/// Indexes of the same columns, operator classes, collations, order, expressions and predicate, but for the first of each group:
-/// a primary key before constraints before unique ones. What says where something stood in a statement is taken
-/// out of expressions.
+/// Indexes on the same columns, operator classes, collations, order, expressions and predicate, except for the first
+/// of each group: a primary key before constraints before unique indexes. Positions of nodes in their statement are
+/// removed from expressions.
 const SAME: &str = "\
     x as materialized (select n.place, t.oid as rel, t.relname as of, c.relname as name, c.oid, c.relkind, c.relam, \
     i.indisunique, i.indisprimary, i.indisreplident, i.indnkeyatts, k.conname, c.relpages, \
@@ -85,7 +85,7 @@ const SAME: &str = "\
     array[pg_catalog.pg_size_pretty(y.relpages::pg_catalog.int8 operator(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8)] as detail, y.relpages::pg_catalog.float8 as weight \
     from y where y.nth operator(pg_catalog.>) 1)";
 
-/// Indexes whose columns are the first ones of another.
+/// Indexes whose columns are the leading columns of another.
 const BEGINNING: &str = "\
     x as materialized (select n.place, t.oid as rel, t.relname as of, c.relname as name, c.relkind, c.relpages, \
     i.indisunique, i.indnkeyatts, i.indnatts, \

@@ -1,4 +1,4 @@
-//! Triggers that run when migrations change tables.
+//! Event triggers that fire when migrations change tables.
 
 use futures_util::FutureExt;
 use sqlx::Row;
@@ -40,7 +40,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     Ok(examined)
 }
 
-/// Those that are not disabled and belong to no extension.
+/// Event triggers that are enabled and do not belong to an extension.
 const FIND: &str = "\
     select e.evtname::pg_catalog.text, e.evtevent::pg_catalog.text, pg_catalog.concat(n.nspname, '.', p.proname) \
     from pg_catalog.pg_event_trigger e join pg_catalog.pg_proc p on p.oid operator(pg_catalog.=) e.evtfoid join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) p.pronamespace \

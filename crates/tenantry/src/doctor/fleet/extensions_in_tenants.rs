@@ -1,4 +1,4 @@
-//! Extensions that are installed in the schema of a tenant.
+//! Extensions that are installed in a tenant's schema.
 
 use futures_util::FutureExt;
 
@@ -12,7 +12,7 @@ use crate::{
     plain::plain,
 };
 
-/// Extensions that are installed in the schema of a tenant.
+/// Extensions that are installed in a tenant's schema.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "extensionsInTenants",
     title: "Extensions in tenants",

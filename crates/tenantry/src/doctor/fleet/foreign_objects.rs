@@ -1,4 +1,4 @@
-//! Objects that reach from one tenant's schema into another's, or from elsewhere into a tenant's.
+//! Objects that refer from one tenant's schema to another's, or from elsewhere to a tenant's.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// How many findings are listed.
+/// The maximum number of findings that are listed.
 const LISTED: usize = 20;
 
 async fn look(subject: &Subject) -> Result<Examined, Error> {
@@ -45,7 +45,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     drop(lease);
 
     let mut told = tell(&references.all, &tenants);
-    // What the shared schema refers to is among the references already.
+    // References of the shared schema are already included.
     let elsewhere = outside.kinds.iter().filter(|kind| kind.part(1) != shared.as_str());
     told.findings.extend(elsewhere.map(|kind| tell_outside(kind, &tenants)));
     told.left_out += outside.left_out;
@@ -59,14 +59,14 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     })
 }
 
-/// The tenants that have the same reference, with what each refers to.
+/// The tenants that have the same reference, with the target of each.
 #[derive(Default)]
 struct Same {
     is_of_shared: bool,
     tenants: Vec<(String, String)>,
 }
 
-/// Puts references of the same object to the same one together.
+/// Groups references from the same object to the same one.
 fn tell(references: &[CrossReference], tenants: &Tenants) -> Told {
     let ids: BTreeMap<&str, &str> =
         tenants.iter().map(|tenant| (tenant.schema.as_str(), tenant.id.as_str())).collect();
@@ -77,7 +77,7 @@ fn tell(references: &[CrossReference], tenants: &Tenants) -> Told {
         let (from, to) = (id(&reference.from_schema), id(&reference.to_schema));
         let same = kinds.entry(key).or_default();
         same.is_of_shared |= from.is_none();
-        // A reference of the shared schema is told of the tenants that it refers to.
+        // A reference of the shared schema is reported for the tenants that it refers to.
         let of = from.or(to).unwrap_or_default();
         same.tenants.push((of.to_owned(), plain(&reference.to_string())));
     }
@@ -141,7 +141,7 @@ fn tell_outside(kind: &Kind, tenants: &Tenants) -> Finding {
     }))
 }
 
-/// Views and foreign keys of schemas that belong to no tenant.
+/// Views and foreign keys in schemas that do not belong to a tenant.
 const OUTSIDE: &str = "\
     link as (select 'reads' as verb, r.ev_class as rel, p.refobjid as of \
     from pg_catalog.pg_rewrite r join pg_catalog.pg_depend p on p.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and p.objid operator(pg_catalog.=) r.oid \

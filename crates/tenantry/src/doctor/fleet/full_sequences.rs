@@ -1,4 +1,4 @@
-//! What is said of sequences that run out of numbers.
+//! Findings about sequences that run out of numbers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{doctor::Finding, plain::plain};
 
-/// What share of its numbers a sequence may have drawn, in hundredths, before it is an error.
+/// The percentage of used numbers from which a sequence is an error.
 const TOO_FULL: f64 = 90.0;
 
 /// A sequence that is fuller than it should be.
@@ -19,13 +19,13 @@ pub(super) struct Full {
     pub(super) name: String,
     /// The table and the column that it numbers, if any.
     pub(super) of: Option<(String, String)>,
-    /// The type of the column, where that is what runs out.
+    /// The type of the column, if that is what runs out.
     pub(super) column_type: Option<String>,
     pub(super) percent: f64,
     pub(super) last: i64,
 }
 
-/// Puts equal ones of several tenants together, the fullest first.
+/// Groups equal ones of several tenants, the fullest first.
 pub(super) fn tell(mut full: Vec<Full>, tenants: &Tenants) -> Told {
     full.sort_by(|a, b| b.percent.total_cmp(&a.percent).then(a.place.cmp(&b.place)));
     let mut kinds = BTreeMap::<_, (f64, Kind)>::new();

@@ -1,4 +1,4 @@
-//! Indexes that no query uses, because building or dropping them was cut off.
+//! Indexes that no query uses because their creation or removal was interrupted.
 
 use futures_util::FutureExt;
 
@@ -12,7 +12,7 @@ use crate::{
     plain::plain,
 };
 
-/// Indexes that no query uses, because building or dropping them was cut off.
+/// Indexes that no query uses because their creation or removal was interrupted.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "invalidIndexes",
     title: "Invalid indexes",
@@ -70,15 +70,15 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     statements.into_iter().fold(finding, Finding::sql)
 }
 
-/// Returns `true` for the names that `reindex concurrently` gives; see
-/// [its chapter](https://www.postgresql.org/docs/current/sql-reindex.html#SQL-REINDEX-CONCURRENTLY).
+/// Returns `true` for the names that `reindex concurrently` uses; see [its
+/// documentation](https://www.postgresql.org/docs/current/sql-reindex.html#SQL-REINDEX-CONCURRENTLY).
 fn is_leftover(index: &str) -> bool {
     let bare = index.trim_end_matches(|c: char| c.is_ascii_digit());
     bare.ends_with("_ccnew") || bare.ends_with("_ccold")
 }
 
-/// The index of large values is named with the table that has them. Building an index concurrently takes a lock of its table
-/// that [only vacuuming and the like take, too](https://www.postgresql.org/docs/current/explicit-locking.html).
+/// The index of a TOAST table is named with its table. Building an index concurrently takes a lock on its table that
+/// [only vacuuming and similar commands take](https://www.postgresql.org/docs/current/explicit-locking.html).
 const INVALID: &str = "\
     f as (select n.place, array[t.relname::pg_catalog.text, c.relname::pg_catalog.text, \
     case when i.indrelid operator(pg_catalog.<>) t.oid then 'toast' when c.relkind operator(pg_catalog.=) 'I'::pg_catalog.\"char\" then 'partitioned' else '' end, \

@@ -1,4 +1,4 @@
-//! Puts what is found in tenants together: what is the same in many of them is one thing.
+//! Groups findings in tenants: the same problem in many of them becomes one finding.
 
 use sqlx::{PgConnection, Row};
 
@@ -9,35 +9,35 @@ use crate::{
     tenant::Ident,
 };
 
-/// How many kinds of findings one statement returns, the most frequent first.
+/// The maximum number of kinds of findings that a statement returns, the most frequent first.
 pub(super) const KINDS: usize = 20;
 
-/// How many tenants are named for each, the worst first.
+/// The maximum number of tenants named per kind, the worst first.
 pub(super) const WORST: usize = 20;
 
-/// The same thing in one tenant or many, such as an index that is invalid.
+/// The same problem in one tenant or many, such as an invalid index.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Kind {
-    /// What it is: names of objects, without the schema, and words of the statement.
+    /// What identifies it: names of objects, without the schema, and words of the statement.
     pub(super) what: Vec<String>,
-    /// How many tenants have it.
+    /// The number of affected tenants.
     pub(super) affected: usize,
     /// Some of them, the worst first.
     pub(super) worst: Vec<Worst>,
 }
 
-/// What one tenant has.
+/// The problem in one tenant.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Worst {
-    /// The tenant, by its place among those that are looked at.
+    /// The index of the tenant among the examined ones.
     pub(super) place: usize,
-    /// How many times it has it.
+    /// How many times the tenant has it.
     pub(super) times: usize,
-    /// What is more to say about it.
+    /// Additional details.
     pub(super) detail: Vec<String>,
 }
 
-/// All kinds that a statement has found, or the most frequent ones.
+/// All kinds that a statement found, or the most frequent ones.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     pub(super) kinds: Vec<Kind>,
@@ -46,12 +46,12 @@ pub(super) struct Kinds {
 }
 
 impl Kind {
-    /// Returns a part of what it is.
+    /// Returns a part of what identifies it.
     pub(super) fn part(&self, at: usize) -> &str {
         self.what.get(at).map_or("", String::as_str)
     }
 
-    /// Returns who has it. `detail` says in words what a tenant has.
+    /// Returns the affected tenants. `detail` describes the problem of a tenant.
     pub(super) fn affected(
         &self,
         tenants: &Tenants,
@@ -81,17 +81,17 @@ impl Kind {
 }
 
 impl Worst {
-    /// Returns a part of what there is to say.
+    /// Returns a part of the details.
     pub(super) fn part(&self, at: usize) -> &str {
         self.detail.get(at).map_or("", String::as_str)
     }
 }
 
-/// Runs a statement that finds something in tenants, and puts together what is the same in several.
+/// Runs a statement that finds problems in tenants, and groups equal ones.
 ///
-/// `find` is a query named `f`, with whatever it needs before it, of the place of the tenant, what it is as an array of
-/// texts, what more there is to say as another, and how bad it is as a number: `place, what, detail, weight`. It
-/// selects from the tenants `n`.
+/// `find` is a query named `f`, with any preceding queries, that returns the index of the tenant, what identifies the
+/// problem as an array of texts, the details as another, and the severity as a number: `place, what, detail, weight`.
+/// It selects from the tenants `n`.
 pub(super) async fn find(
     conn: &mut PgConnection,
     tenants: &Tenants,
@@ -127,7 +127,8 @@ pub(super) async fn find(
     Ok(found)
 }
 
-/// Collects by what it is, and numbers the kinds by how many tenants have them, and the tenants by how bad it is.
+/// Groups by what identifies the problem; kinds are numbered by the number of affected tenants, and tenants by
+/// severity.
 const COLLECT: &str = "\
     , g as (select f.*, pg_catalog.count(*) over (partition by f.what, f.place) as times, \
     pg_catalog.row_number() over (partition by f.what, f.place order by f.weight desc, f.detail) as within from f), \

@@ -19,10 +19,10 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// How many times as large as the median a tenant is that is told.
+/// The factor over the median from which a tenant is reported.
 const TIMES: u64 = 10;
 
-/// Below this a tenant is not large, whatever the others are: relations, and bytes.
+/// The minimum relations and bytes of a large tenant, regardless of the others.
 const FEW_RELATIONS: u64 = 1_000;
 const FEW_BYTES: u64 = 100 << 20;
 
@@ -114,7 +114,7 @@ fn in_bytes(bytes: u64) -> String {
     }
 }
 
-/// Relations and bytes by tenant; what is stored out of line counts as its table's.
+/// Relations and bytes by tenant; TOAST data counts as its table's.
 const SIZES: &str = "\
     select n.place, pg_catalog.count(*), (coalesce(pg_catalog.sum(c.relpages::pg_catalog.int8 operator(pg_catalog.+) coalesce(t.relpages, 0)::pg_catalog.int8), 0) \
     operator(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.numeric)::pg_catalog.int8 \

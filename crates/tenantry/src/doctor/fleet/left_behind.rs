@@ -1,4 +1,4 @@
-//! Schemas with a provisional name: spares, and what was left of creating and dropping tenants.
+//! Schemas with a provisional name: spares, and leftovers of creating and dropping tenants.
 
 use super::orphans::{Found, LISTED};
 use crate::{
@@ -14,7 +14,7 @@ pub(super) fn spares(provisional: &[Found]) -> usize {
     kinds.filter(|kind| *kind == Provisional::Spare).count()
 }
 
-/// Tells what was left behind.
+/// Reports leftovers.
 pub(super) fn left_behind(provisional: &[Found]) -> Vec<Finding> {
     let of = |wanted: Provisional| {
         let found = provisional

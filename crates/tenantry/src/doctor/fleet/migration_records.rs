@@ -1,4 +1,4 @@
-//! Tenants whose table of migrations is missing.
+//! Tenants without a migrations table.
 
 use futures_util::FutureExt;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::doctor::{BuiltIn, Finding};
 
-/// Tenants whose table of migrations is missing.
+/// Tenants without a migrations table.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "migrationRecords",
     title: "Migration records",
@@ -44,7 +44,7 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     finding.tenants(affected)
 }
 
-/// Nothing where no tenant has a record: the service migrates in another way.
+/// Returns nothing if no tenant has records: the service migrates in another way.
 const MISSING: &str = "\
     h as materialized (select c.relnamespace as schema, pg_catalog.count(*) as tables, pg_catalog.bool_or(c.relname operator(pg_catalog.=) '_sqlx_migrations') as has_record \
     from pg_catalog.pg_class c where c.relkind operator(pg_catalog.=) any (array['r', 'p']::pg_catalog.\"char\"[]) group by c.relnamespace), \

@@ -1,7 +1,7 @@
 //! Checks of the tenants' schemas and data.
 //!
-//! Most ask one statement for all tenants, and put together what is the same in many of them: one finding says that 412
-//! of 2,000 tenants lack something, and names the worst of them.
+//! Most checks run one statement for all tenants and group equal results: one finding says that 412 of 2,000 tenants
+//! lack something, and names the worst of them.
 
 mod bloat;
 mod check;

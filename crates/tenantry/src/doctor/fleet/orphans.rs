@@ -28,16 +28,16 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// How many schemas a finding lists.
+/// The maximum number of schemas listed in a finding.
 pub(super) const LISTED: usize = 10;
 
-/// A schema that may be a tenant's, or be becoming one.
+/// A schema that may be a tenant's, or is becoming one.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) name: Ident,
     pub(super) comment: String,
     pub(super) tables: i64,
-    /// Whether a session has the lock of those who create, migrate or drop it.
+    /// Whether a session holds the lock for creating, migrating or dropping it.
     pub(super) locked: bool,
 }
 
@@ -78,7 +78,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
         (true, spares) => Examined::ok(format!("{fine}; {}", counted(spares, "spare", "spares"))),
         (false, _) => told.examined_of(records.len(), fine),
     };
-    // Without a template to read backwards, nobody knows whose a schema was meant to be.
+    // Without a reversible template, the tenant of a schema is unknown.
     Ok(match lookup.can_be_read_backwards() {
         true => examined,
         false => examined.unseen(
@@ -160,8 +160,8 @@ fn unfinished(placed: &[(&TenantRecord, Ident)], schemas: &[Found]) -> Option<Fi
     })
 }
 
-/// All schemas but PostgreSQL's, with their tables, and whether somebody has the lock that
-/// [`try_lock`](crate::migrate::try_lock) takes: `$1` tells it from others.
+/// All schemas except PostgreSQL's, with their tables, and whether a session holds the lock that
+/// [`try_lock`](crate::migrate::try_lock) takes: `$1` distinguishes it from others.
 const SCHEMAS: &str = "\
     with held as materialized (select (l.classid::pg_catalog.int8 operator(pg_catalog.<<) 32) operator(pg_catalog.|) l.objid::pg_catalog.int8 as key from pg_catalog.pg_locks l \
     where l.locktype operator(pg_catalog.=) 'advisory' and l.objsubid operator(pg_catalog.=) 1 and l.granted \

@@ -46,8 +46,8 @@ fn tell(kind: &Kind, tenants: &Tenants) -> Finding {
     statements.into_iter().fold(finding.how(how), Finding::sql)
 }
 
-/// Partitions follow their parent; a table with a replica identity has been seen to. A unique index whose columns are not null
-/// can become the primary key.
+/// Partitions follow their parent; a table with a replica identity is intentional. A unique index whose columns are
+/// not null can become the primary key.
 const WITHOUT: &str = "\
     f as (select n.place, array[c.relname::pg_catalog.text, coalesce((select pg_catalog.min(x.relname::pg_catalog.text) from pg_catalog.pg_index i \
     join pg_catalog.pg_class x on x.oid operator(pg_catalog.=) i.indexrelid \

@@ -1,4 +1,4 @@
-//! What every role may do in the schemas of tenants.
+//! Privileges of every role in the tenants' schemas.
 
 use super::{check::Question, kinds::Kind, tenants::Tenants};
 use crate::{doctor::Finding, plain::plain};
@@ -91,8 +91,8 @@ const PUBLIC_TABLE: &str = "\
     cross join lateral pg_catalog.aclexplode(c.relacl) as x where x.grantee operator(pg_catalog.=) 0::pg_catalog.oid \
     group by n.place, c.oid, c.relname, c.relkind)";
 
-/// Those of the roles that own something in the tenant's schema. Everybody may execute functions and use types unless told
-/// otherwise.
+/// Default privileges of the roles that own objects in the tenant's schema. By default, every role can execute
+/// functions and use types.
 const PUBLIC_DEFAULT: &str = "\
     p as materialized (select distinct a.defaclnamespace as schema, a.defaclrole as role, a.defaclobjtype as kind \
     from pg_catalog.pg_default_acl a cross join lateral pg_catalog.aclexplode(a.defaclacl) as x \

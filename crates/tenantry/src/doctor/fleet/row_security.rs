@@ -1,4 +1,4 @@
-//! Row-level security that does not do what it seems to.
+//! Row-level security that is not effective.
 
 use futures_util::FutureExt;
 
@@ -12,7 +12,7 @@ use crate::{
     plain::plain,
 };
 
-/// Row-level security that does not do what it seems to.
+/// Row-level security that is not effective.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "rowSecurity",
     title: "Row-level security",

@@ -19,10 +19,10 @@ use crate::{
     sql::Sql,
 };
 
-/// Sequences that are read in one statement: each is locked until it ends, and the server's lock table is small.
+/// The number of sequences read per statement: each is locked until it ends, and the server's lock table is small.
 const AT_ONCE: usize = 500;
 
-/// What share of its numbers a sequence may have drawn, in hundredths, before it is worth a warning.
+/// The percentage of used numbers from which a sequence is a warning.
 const WARNED_AT: f64 = 70.0;
 
 /// The check of sequences.
@@ -70,7 +70,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     })
 }
 
-/// Lists the sequences of all tenants, and says whether they may be read.
+/// Lists the sequences of all tenants, and whether they can be read.
 async fn list(conn: &mut PgConnection, tenants: &Tenants) -> sqlx::Result<Vec<Listed>> {
     let mut sql = Sql::default();
     tenants.begin(&mut sql);
@@ -125,8 +125,8 @@ fn full(row: &PgRow, place: usize) -> sqlx::Result<Full> {
     })
 }
 
-/// Sequences that may run out in the life of a service: drawing most numbers of a `bigint` takes centuries. Reading a sequence opens
-/// it, which takes much longer than finding it.
+/// Sequences that can run out in the life of a service: using up most of a `bigint` takes centuries. Reading a
+/// sequence opens it, which takes much longer than finding it.
 const LIST: &str = "\
     , v as (select d.objid as sequence, d.refobjid as rel, d.refobjsubid as att from pg_catalog.pg_depend d \
     where d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
@@ -141,8 +141,8 @@ const LIST: &str = "\
     where small.sequence is not null or (s.seqincrement operator(pg_catalog.>) 0::pg_catalog.int8 and s.seqmax operator(pg_catalog.<) 9223372036854775807) \
     or (s.seqincrement operator(pg_catalog.<) 0::pg_catalog.int8 and s.seqmin operator(pg_catalog.>) -9223372036854775807)";
 
-/// The share of its numbers that a sequence has drawn, by what runs out first: the sequence, or the type of the column whose
-/// default or identity it is. One that begins anew does not run out.
+/// The share of used numbers of a sequence, by what runs out first: the sequence, or the type of the column that it
+/// is the default or identity of. A cycling sequence does not run out.
 const READ: &str = "\
     with q as materialized (select c.oid, c.relname, s.seqincrement operator(pg_catalog.>) 0::pg_catalog.int8 as up, s.seqmin, s.seqmax, s.seqcycle, \
     pg_catalog.pg_sequence_last_value(c.oid::pg_catalog.regclass) as last \

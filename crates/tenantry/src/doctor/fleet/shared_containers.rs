@@ -1,4 +1,4 @@
-//! Tenants that have no container to themselves, or one that is easily taken for another's.
+//! Tenants that share a container, or whose container is easily confused with another's.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     })
 }
 
-/// Judges by ids and containers, or why a tenant has none.
+/// Judges by ids and containers, or the reason why a tenant has none.
 fn judge(placed: &[(&TenantId, Result<String, String>)]) -> Vec<Finding> {
     let (mut by_name, mut by_folded) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
     let mut without = Vec::new();

@@ -1,4 +1,4 @@
-//! Who may reach a tenant's objects.
+//! Roles that can access a tenant's objects.
 
 use futures_util::FutureExt;
 

@@ -1,4 +1,4 @@
-//! What the roles of tenants may do too much, and what they lack.
+//! Excessive and missing privileges of tenants' roles.
 
 use super::{check::Question, kinds::Kind, tenants::Tenants};
 use crate::{doctor::Finding, plain::plain};
@@ -75,7 +75,7 @@ fn tell_unreadable(kind: &Kind, tenants: &Tenants) -> Finding {
     let what = format!("the role that serves requests may not read {table}");
     let affected =
         kind.affected(tenants, |worst| format!("{table}: role {}", plain(worst.part(0))));
-    // What most tenants lack is meant so, more likely than not.
+    // What most tenants lack is probably intentional.
     if most && kind.affected > 1 {
         return Finding::info(what, "statements on it fail with 42501").tenants(affected);
     }
@@ -104,8 +104,8 @@ fn tell_unusable(kind: &Kind, tenants: &Tenants) -> Finding {
     statements.into_iter().fold(finding, Finding::sql)
 }
 
-/// What the roles of tenants may do by what they are and whose members they are. Whether a member inherits or only may become
-/// the other role makes no difference.
+/// Privileges that the roles of tenants have through attributes and memberships. It makes no difference whether a
+/// member inherits them or has to set the role.
 const REACHES: &str = "\
     t as (select n.role, pg_catalog.count(*) as tenants, pg_catalog.min(n.name::pg_catalog.text) as first, pg_catalog.max(n.name::pg_catalog.text) as last from n \
     where n.role is not null and n.role operator(pg_catalog.<>) (select i.oid from pg_catalog.pg_roles i where i.rolname operator(pg_catalog.=) session_user) group by n.role), \
@@ -125,7 +125,8 @@ const REACHES: &str = "\
     from n join s on s.role operator(pg_catalog.=) n.role left join b on b.role operator(pg_catalog.=) n.role \
     where s.above or b.others operator(pg_catalog.>) 0::pg_catalog.int8 or s.tenants operator(pg_catalog.>) 1::pg_catalog.int8)";
 
-/// Relations whose owner is another than that of more than half of all. A tenant's own role counts as the same in all.
+/// Relations whose owner differs from the owner of more than half of all relations. A tenant's own role counts as the
+/// same in all.
 const OWNERS: &str = "\
     t as materialized (select n.place, c.relname, case when c.relowner operator(pg_catalog.=) n.role then 0::pg_catalog.oid else c.relowner end as owner \
     from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) any (array['r', 'p', 'v', 'm', 'f', 'S']::pg_catalog.\"char\"[]) \
@@ -136,7 +137,7 @@ const OWNERS: &str = "\
     from t join u on t.owner operator(pg_catalog.<>) u.owner and (u.relations operator(pg_catalog.*) 2::pg_catalog.int8)::pg_catalog.numeric operator(pg_catalog.>) u.all_relations \
     where t.owner operator(pg_catalog.<>) 0::pg_catalog.oid)";
 
-/// Relations and schemas that the role of another tenant owns.
+/// Relations and schemas owned by the role of another tenant.
 const OWNED_BY_OTHERS: &str = "\
     t as (select n.role, pg_catalog.min(n.place) as place from n where n.role is not null group by n.role having pg_catalog.count(*) operator(pg_catalog.=) 1::pg_catalog.int8), \
     f as (select n.place, array['owned'] as what, array[c.relname::pg_catalog.text, t.place::pg_catalog.text] as detail, 0::pg_catalog.float8 as weight \
@@ -144,7 +145,7 @@ const OWNED_BY_OTHERS: &str = "\
     join t on t.role operator(pg_catalog.=) c.relowner and t.place operator(pg_catalog.<>) n.place \
     union all select n.place, array['owned'], array['the schema', t.place::pg_catalog.text], 1::pg_catalog.float8 from n join t on t.role operator(pg_catalog.=) n.owner and t.place operator(pg_catalog.<>) n.place)";
 
-/// Tables of upkeep are nobody else's to read.
+/// Only the maintenance role can read its tables.
 const UNREADABLE: &str = "\
     f as (select n.place, array[c.relname::pg_catalog.text] as what, array[r.rolname::pg_catalog.text] as detail, c.reltuples::pg_catalog.float8 as weight \
     from n join pg_catalog.pg_class c on c.relnamespace operator(pg_catalog.=) n.oid and c.relkind operator(pg_catalog.=) any (array['r', 'p', 'v', 'm', 'f']::pg_catalog.\"char\"[]) \

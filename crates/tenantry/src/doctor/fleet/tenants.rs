@@ -1,4 +1,4 @@
-//! The tenants that are looked at, and how their schemas are asked about.
+//! The examined tenants, and how queries address their schemas.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::{
     tenant::{Ident, TenantId, TenantRecord},
 };
 
-/// A tenant that is looked at.
+/// An examined tenant.
 #[derive(Debug)]
 pub(super) struct Looked {
     pub(super) id: TenantId,
@@ -24,9 +24,9 @@ pub(super) struct Tenants {
     all: Vec<Looked>,
     schemas: Vec<String>,
     roles: Vec<Option<String>>,
-    /// The role that works on the tables of tenants without one, where that is not the role of upkeep.
+    /// The role that works on the tables of tenants without a separate role, if it is not the maintenance role.
     serving: Option<String>,
-    /// How many tenants log in as somebody whom only the source of credentials knows.
+    /// The number of tenants with separate credentials, whose login role only the credentials source knows.
     pub(super) with_login: usize,
 }
 
@@ -35,14 +35,14 @@ impl Tenants {
         let (mut tenants, mut seen) = (Self::default(), HashSet::new());
         let manager = fleet.server().role_of_manager();
         for record in records {
-            // The check of containers reports a tenant without one of its own.
+            // The check of containers reports a tenant that does not have a separate one.
             let Ok(site) = fleet.site(record) else { continue };
             if !seen.insert(site.schema.clone()) {
                 continue;
             }
             let role = match site.grantee {
                 Some(Grantee::Role(role)) => Some(role).filter(|role| Some(role) != manager),
-                // Asking for the credentials of every tenant is no part of a look.
+                // The check does not request the credentials of every tenant.
                 Some(Grantee::Login(_)) => {
                     tenants.with_login += 1;
                     None
@@ -65,7 +65,7 @@ impl Tenants {
         self.all.is_empty()
     }
 
-    /// Returns a tenant by its place.
+    /// Returns a tenant by its index.
     pub(super) fn at(&self, place: usize) -> Option<&Looked> {
         self.all.get(place)
     }
@@ -74,13 +74,13 @@ impl Tenants {
         self.all.iter()
     }
 
-    /// Begins a statement with the tenants that have a schema, as `n`: their places from 1, the schema with its owner
-    /// and privileges, the tenant's own role, and the one that works on its tables.
+    /// Begins a statement with the tenants that have a schema, as `n`: their indexes from 1, the schema with its
+    /// owner and privileges, the tenant's own role, and the one that works on its tables.
     pub(super) fn begin(&self, sql: &mut Sql) {
         sql.text(BEGIN);
     }
 
-    /// Binds the first three parameters of a statement that was begun so.
+    /// Binds the first three parameters of such a statement.
     pub(super) fn bind<'q>(
         &'q self,
         query: Query<'q, Postgres, PgArguments>,

@@ -1,4 +1,4 @@
-//! Tenants whose creation has not come to its end, and those that are suspended.
+//! Tenants whose creation has not completed, and suspended tenants.
 
 use std::collections::HashSet;
 
@@ -71,7 +71,7 @@ async fn look(subject: &Subject) -> Result<Examined, Error> {
     Ok(Examined::ok(message).finding(finding.tenants(affected)))
 }
 
-/// Returns the schemas whose tenants are being made just now: a session has their lock.
+/// Returns the schemas whose tenants are being created at the moment: a session holds their lock.
 async fn underway(subject: &Subject, schemas: Vec<&str>) -> Result<HashSet<String>, Error> {
     let mut lease = lease_for_reading(subject.fleet()).await?;
     let query = sqlx::query(UNDERWAY).bind(schemas).bind(LOCK_OF_MAKER).persistent(false);
@@ -79,7 +79,7 @@ async fn underway(subject: &Subject, schemas: Vec<&str>) -> Result<HashSet<Strin
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
-/// The lock is that of whoever [makes a tenant](crate::provision) for longer than a transaction.
+/// The lock is the one held while a tenant is [created](crate::provision) in more than one transaction.
 const UNDERWAY: &str = "\
     select asked.schema from pg_catalog.unnest($1::pg_catalog.text[]) as asked (schema) \
     where exists (select from pg_catalog.pg_locks l where l.locktype operator(pg_catalog.=) 'advisory' and l.objsubid operator(pg_catalog.=) 1 and l.granted \

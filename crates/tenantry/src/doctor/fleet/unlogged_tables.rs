@@ -1,4 +1,4 @@
-//! Tables that are empty after a crash.
+//! Tables that are emptied by a crash.
 
 use futures_util::FutureExt;
 

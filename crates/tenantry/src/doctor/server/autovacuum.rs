@@ -17,10 +17,10 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// How many times over the threshold a table is late.
+/// The factor over the threshold from which a table is overdue.
 const LATE: i32 = 4;
 
-/// From how many late tables on the workers do not keep up.
+/// The number of overdue tables from which the workers do not keep up.
 const MANY: usize = 10;
 
 async fn look(on: &Subject) -> Result<Examined, Error> {
@@ -65,8 +65,8 @@ fn lag(tables: usize, late: usize, workers: usize) -> Option<Finding> {
     })
 }
 
-/// Tables with statistics in this database, and those of them that are late. The server's own settings count, not those
-/// of single tables.
+/// Tables with statistics in this database, and the overdue ones. The server's settings count, not those of single
+/// tables.
 const LATE_TABLES: &str = "\
     with limits as materialized ( \
       select pg_catalog.current_setting('autovacuum_vacuum_threshold')::pg_catalog.float8 as base, \

@@ -1,4 +1,4 @@
-//! How many connections the server has for the manager's role.
+//! The number of connections that the server has for the manager's role.
 
 use crate::{
     doctor::{Finding, Subject, text::counted},
@@ -12,16 +12,16 @@ pub(super) struct Capacity {
     most: i64,
     /// `superuser_reserved_connections`, and `reserved_connections` from PostgreSQL 16 on.
     reserved: i64,
-    /// `rolconnlimit`; below zero, there is none.
+    /// `rolconnlimit`; a negative value means no limit.
     of_role: i64,
-    /// `datconnlimit`; below zero, there is none.
+    /// `datconnlimit`; a negative value means no limit.
     of_database: i64,
     /// Sessions of other programs.
     others: i64,
     superuser: bool,
 }
 
-/// How many connections services want.
+/// The number of connections that the services need.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Demand {
     pub(super) budget: usize,
@@ -52,14 +52,14 @@ impl Capacity {
         })
     }
 
-    /// Returns how many connections the role can have, were it alone.
+    /// Returns how many connections the role can have if there are no other sessions.
     pub(super) fn available(&self) -> i64 {
         let limits = [self.of_role, self.of_database].into_iter();
         let limits = limits.filter(|limit| *limit >= 0 && !self.superuser);
         limits.fold(self.most - self.reserved, i64::min)
     }
 
-    /// Compares it with what services want.
+    /// Compares it with the demand of the services.
     pub(super) fn judge(&self, demand: Demand) -> Option<Finding> {
         let Demand { budget, instances } = demand;
         let (wanted, available) = (demand.total(), self.available());
@@ -110,8 +110,8 @@ impl Capacity {
     }
 }
 
-/// Superuser, limit of the role, of the database, whether the role may use `reserved_connections`, sessions of others.
-/// Processes of the server have no user.
+/// Superuser status, limit of the role, limit of the database, whether the role can use `reserved_connections`,
+/// sessions of others. Processes of the server have no user.
 const LIMITS: &str = "\
     select r.rolsuper, r.rolconnlimit, d.datconnlimit, \
       exists (select from pg_catalog.pg_roles p \

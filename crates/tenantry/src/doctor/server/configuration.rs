@@ -1,6 +1,6 @@
 use crate::doctor::{BoxFuture, Check, Examined, Subject};
 
-/// Where the configuration is from, unless the caller says so.
+/// The origin of the configuration, unless the caller provides it.
 pub(super) struct Configuration;
 
 impl Check for Configuration {

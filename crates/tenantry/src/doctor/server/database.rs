@@ -9,7 +9,7 @@ use crate::{
     error::Error,
 };
 
-/// Whether the database can be reached, which version it is, and how long it takes to answer.
+/// Whether the database can be reached, its version, and its latency.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: crate::doctor::DATABASE,
     title: "Database connection",
@@ -17,7 +17,7 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// How often the server is asked. The median is reported.
+/// The number of round trips. The median is reported.
 const ROUNDS: usize = 5;
 
 async fn look(on: &Subject) -> Result<Examined, Error> {

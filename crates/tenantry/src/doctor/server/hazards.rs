@@ -6,7 +6,7 @@ use crate::{
     error::Error,
 };
 
-/// Settings of the server that lose data, or hide what happens.
+/// Server settings that can lose data or hide what happens.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "settings",
     title: "Server settings",
@@ -42,7 +42,7 @@ fn judge(settings: &Settings) -> Examined {
     examined.findings(found)
 }
 
-/// What loses or damages data.
+/// Settings that lose or damage data.
 fn dangerous(settings: &Settings) -> Vec<Finding> {
     let error = |what, why, how: &str| Finding::error(what, why).how(how);
     let found = [
@@ -66,7 +66,7 @@ fn dangerous(settings: &Settings) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
-/// What may lose something, or is out of date.
+/// Settings that can lose something, or are out of date.
 fn less_safe(settings: &Settings) -> Vec<Finding> {
     let found = [
         settings.is_off("synchronous_commit").then(|| {

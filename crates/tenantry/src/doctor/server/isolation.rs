@@ -6,7 +6,7 @@ use crate::{
     tenant::Isolation,
 };
 
-/// How tenants are kept apart.
+/// How tenants are isolated.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "isolation",
     title: "Schema isolation",
@@ -53,7 +53,7 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     Ok(examined.findings(one_role(on)))
 }
 
-/// Says where the search path alone keeps tenants apart.
+/// Reports if only the search path isolates tenants.
 fn one_role(on: &Subject) -> Option<Finding> {
     let tenants = on.tenants().ok()?;
     let shared = tenants.iter().filter(|record| record.role.is_none()).count();

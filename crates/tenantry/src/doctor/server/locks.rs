@@ -9,7 +9,7 @@ use crate::{
     error::Error,
 };
 
-/// Whether the lock table holds what one transaction over a tenant, or over all, locks.
+/// Whether the lock table is large enough for a transaction that locks everything in one tenant, or in all.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "locks",
     title: "Lock table",
@@ -27,9 +27,8 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     })
 }
 
-/// How many locks the server has room for: the
-/// [formula](https://www.postgresql.org/docs/current/runtime-config-locks.html) of its documentation. There is some
-/// slack on top, and nothing can rely on it.
+/// The number of locks that fit: the [formula](https://www.postgresql.org/docs/current/runtime-config-locks.html) of
+/// PostgreSQL's documentation. There is some additional slack that cannot be relied on.
 fn slots(settings: &Settings) -> u64 {
     let sessions =
         settings.number("max_connections") + settings.number("max_prepared_transactions");
@@ -39,7 +38,7 @@ fn slots(settings: &Settings) -> u64 {
 fn judge(relations: &Relations, slots: u64, settings: &Settings) -> Vec<Finding> {
     let per_transaction = settings.number("max_locks_per_transaction").unsigned_abs().max(1);
     let raised = |locks: u64| {
-        // With half as much again to spare, for what else runs.
+        // Plus half as much again, for everything else that runs.
         let needed = (locks + locks / 2).div_ceil((slots / per_transaction).max(1));
         format!(
             "raise max_locks_per_transaction to {} (now {per_transaction}; a restart is needed)",

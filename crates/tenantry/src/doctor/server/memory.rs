@@ -18,8 +18,8 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// Bytes that a backend keeps for each table with two indexes that it has touched, measured on PostgreSQL 15. It frees
-/// them only when it ends.
+/// The bytes that a backend keeps for each table with two indexes that it has touched, measured on PostgreSQL 15. It
+/// frees them only when it ends.
 const PER_TABLE: u64 = 15_500;
 
 async fn look(on: &Subject) -> Result<Examined, Error> {
@@ -61,7 +61,7 @@ fn judge(tables: u64, options: &PoolOptions, instances: usize, settings: &Settin
         megabytes(memory),
         grouped(options.max_tables_per_connection)
     );
-    // As a rule, shared_buffers is a quarter of the memory.
+    // By convention, shared_buffers is a quarter of the memory.
     examined.finding(match memory > shared.saturating_mul(3) {
         true => Finding::warning(what, why).how(how),
         false => Finding::info(what, why).how(how),

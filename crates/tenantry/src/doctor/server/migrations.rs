@@ -24,7 +24,7 @@ pub(super) const SHARED: BuiltIn = BuiltIn {
     look: |on| shared(on).boxed(),
 };
 
-/// How many problems and findings a detail names.
+/// The maximum number of problems and findings named in a detail.
 const NAMED: usize = 3;
 
 async fn tenants(on: &Subject) -> Result<Examined, Error> {
@@ -61,11 +61,11 @@ async fn shared(on: &Subject) -> Result<Examined, Error> {
     Ok(examined.finding(finding))
 }
 
-/// What to do about records that do not fit the files.
+/// What to do about records that do not match the files.
 const REPAIR: &str = "look at the migration plan: mark what was applied by hand, forget what has no file, or restore \
                       the file that was applied";
 
-/// Says how many files there are and what is left to do; for people with the folder.
+/// Reports how many files there are and what is left to do; the text report includes the folder.
 fn counted_files(set: &Migrations, left: &[String]) -> Examined {
     let files = counted(set.files().len(), "file", "files");
     let left = left.iter().map(|left| format!(", {left}")).collect::<String>();

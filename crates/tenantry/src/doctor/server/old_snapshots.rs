@@ -15,10 +15,10 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// From how many seconds on a transaction is idle for too long.
+/// The number of seconds from which a transaction is idle for too long.
 const IDLE: f64 = 5.0 * 60.0;
 
-/// From how many seconds on a transaction is open for too long.
+/// The number of seconds from which a transaction is open for too long.
 const OPEN: f64 = 60.0 * 60.0;
 
 /// The open transactions of a program and a role in this database.
@@ -31,7 +31,7 @@ struct Open {
     open: f64,
     /// The longest that one has been idle, in seconds.
     idle: f64,
-    /// The process of the one that has been open longest.
+    /// The process with the longest open transaction.
     pid: i32,
 }
 
@@ -86,7 +86,7 @@ impl Open {
     }
 }
 
-/// What a role may not see has no `xact_start`.
+/// Sessions that a role cannot see have no `xact_start`.
 const OPEN_TRANSACTIONS: &str = "\
     select coalesce(a.application_name, '') as application, coalesce(a.usename::pg_catalog.text, '') as role, \
       pg_catalog.count(*) as transactions, \

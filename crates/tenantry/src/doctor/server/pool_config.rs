@@ -37,7 +37,7 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     Ok(examined.findings(forgotten(on, options)))
 }
 
-/// Finds options that make each other useless.
+/// Finds options that cancel each other out.
 fn contradictions(options: &PoolOptions) -> Option<Finding> {
     let PoolOptions { acquire_timeout, connect_timeout, .. } = options;
     (connect_timeout >= acquire_timeout).then(|| {
@@ -49,7 +49,7 @@ fn contradictions(options: &PoolOptions) -> Option<Finding> {
     })
 }
 
-/// Finds out whether tenant pools are forgotten while their tenants are active.
+/// Checks whether tenant pools are removed while their tenants are active.
 fn forgotten(on: &Subject, options: &PoolOptions) -> Option<Finding> {
     let tenants = on.tenants().ok()?;
     let active = tenants.iter().filter(|record| record.state == TenantState::Active).count();

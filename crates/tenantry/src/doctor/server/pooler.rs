@@ -81,7 +81,7 @@ fn judge(pooling: Pooling, between: Option<String>) -> Examined {
 struct Seen {
     address: Option<IpAddr>,
     port: Option<i32>,
-    /// How old the server's process is, in seconds.
+    /// The age of the server's process, in seconds.
     age: Option<f64>,
 }
 
@@ -106,7 +106,7 @@ impl Seen {
     }
 }
 
-/// Returns `true` if the host is an address, and not this one.
+/// Returns `true` if the host is an address other than this one.
 fn is_another(host: &str, address: IpAddr) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.parse::<IpAddr>().is_ok_and(|host| host != address)

@@ -1,9 +1,9 @@
 use crate::{error::Error, fleet::Fleet, tenant::TenantRecord};
 
-/// How many relations the tenants have.
+/// The number of relations of the tenants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Relations {
-    /// Tables of all tenants: what a dump of the whole database locks.
+    /// The tables of all tenants: a dump of the whole database locks them.
     pub(crate) tables: u64,
     /// The tenant with the most relations.
     pub(crate) largest: Option<Largest>,
@@ -14,7 +14,7 @@ pub(crate) struct Relations {
 pub(crate) struct Largest {
     pub(crate) tenant: String,
     pub(crate) tables: u64,
-    /// Tables with their indexes, sequences and TOAST tables: what dropping them locks.
+    /// Tables with their indexes, sequences and TOAST tables: dropping a tenant locks them.
     pub(crate) relations: u64,
 }
 
@@ -42,7 +42,7 @@ impl Relations {
     }
 }
 
-/// TOAST tables and their indexes have a schema that is not the tenant's: they count by their tables.
+/// TOAST tables and their indexes are not in the tenant's schema: they count with their tables.
 const COUNT: &str = "\
     with asked as materialized ( \
       select n.oid, pg_catalog.min(a.place) as place \

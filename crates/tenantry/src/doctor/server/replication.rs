@@ -5,7 +5,7 @@ use crate::{
     error::Error,
 };
 
-/// Whether this is a server that can be written to, and whether commits wait for a standby that is not there.
+/// Whether the server accepts writes, and whether commits wait for a standby that is missing.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "replication",
     title: "Replication",
@@ -56,7 +56,7 @@ fn judge(in_recovery: bool, read_only: bool, standbys: usize, waits_for: &str) -
     examined
 }
 
-/// The rows of senders are there for every role; only their details are hidden.
+/// Every role sees the rows of senders; only their details are hidden.
 const STATE: &str = "\
     select pg_catalog.pg_is_in_recovery(), \
       (select pg_catalog.count(*) from pg_catalog.pg_stat_get_wal_senders() s)";

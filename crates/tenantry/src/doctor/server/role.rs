@@ -16,7 +16,7 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// How many names a finding lists.
+/// The maximum number of names listed in a finding.
 const NAMED: usize = 5;
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ struct Role {
     powers: Vec<String>,
     owns_database: bool,
     owned_schemas: i64,
-    /// Schemas of no tenant that it may use.
+    /// Schemas that do not belong to a tenant and that it can use.
     beyond: Vec<String>,
     beyond_total: i64,
 }
@@ -57,7 +57,7 @@ async fn look(on: &Subject) -> Result<Examined, Error> {
     })
 }
 
-/// Finds out whether upkeep can log in.
+/// Checks whether the maintenance role can log in.
 async fn of_upkeep(on: &Subject) -> Option<Finding> {
     let error = on.fleet().lease().await.err()?;
     let finding =
@@ -136,7 +136,7 @@ impl Role {
             .sql(sql.as_str())
     }
 
-    /// Says what it owns: an owner can drop and alter.
+    /// Reports what it owns: an owner can drop and alter.
     fn owns(&self, upkeep: bool) -> Option<Finding> {
         let schemas = usize::try_from(self.owned_schemas).unwrap_or_default();
         let owned = match (self.owns_database, schemas) {

@@ -7,7 +7,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// Defaults of roles and databases that change what sessions do (`alter role … set`).
+/// Defaults of roles and databases that change the behavior of sessions (`alter role … set`).
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "searchPath",
     title: "Defaults of roles and database",
@@ -46,7 +46,7 @@ impl Preset {
         Some(Self { role, database, name: name.to_lowercase(), value: value.to_owned() })
     }
 
-    /// Says whether it hurts.
+    /// Returns a finding if it is harmful.
     fn judge(&self) -> Option<Finding> {
         let is_on = matches!(self.value.to_lowercase().as_str(), "on" | "true" | "yes" | "1");
         let zero = self.value.trim_start_matches('0').is_empty();
@@ -134,7 +134,7 @@ impl Preset {
     }
 }
 
-/// Role, database, `name=value`, of what concerns sessions of the manager, of upkeep and of tenants' roles.
+/// Role, database and `name=value` of the defaults for sessions of the manager, of maintenance and of tenants' roles.
 const DEFAULTS: &str = "\
     select r.rolname::pg_catalog.text, d.datname::pg_catalog.text, c.setting \
     from pg_catalog.pg_db_role_setting s \

@@ -13,12 +13,12 @@ impl Settings {
         Ok(Self(rows.into_iter().collect()))
     }
 
-    /// Returns a setting, or nothing where this version of the server does not have it.
+    /// Returns a setting, or nothing if this version of the server does not have it.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Returns a number, and zero where this version of the server does not have the setting.
+    /// Returns a number, or zero if this version of the server does not have the setting.
     pub(crate) fn number(&self, name: &str) -> i64 {
         self.text(name).and_then(|text| text.parse().ok()).unwrap_or_default()
     }
@@ -41,7 +41,7 @@ impl<const N: usize> From<[(&str, &str); N]> for Settings {
     }
 }
 
-/// `reset_val` is what the pool's reset leaves, whatever is set on this session.
+/// `reset_val` is the value after the pool's reset, independent of this session's settings.
 const READ: &str = "\
     select s.name, s.reset_val from pg_catalog.pg_settings s \
     where s.name operator(pg_catalog.=) any (array[\

@@ -1,4 +1,4 @@
-//! Whether the role may see what the server is doing.
+//! The role's privileges to see the server's activity.
 
 use crate::{
     db::SharedDb,
@@ -6,7 +6,7 @@ use crate::{
     error::Error,
 };
 
-/// How many sessions of this database are hidden from the role.
+/// The number of sessions of this database that are hidden from the role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sights(usize);
 
@@ -18,7 +18,7 @@ impl Sights {
     }
 }
 
-/// Notes the sessions that the role may not look at.
+/// Records the sessions that the role cannot see.
 pub(super) fn hidden(examined: Examined, sights: Sights) -> Examined {
     match sights {
         Sights(0) => examined,
@@ -31,7 +31,7 @@ pub(super) fn hidden(examined: Examined, sights: Sights) -> Examined {
     }
 }
 
-/// A role sees the sessions of the roles whose rights it has, and with `pg_read_all_stats` all.
+/// A role sees the sessions of the roles whose privileges it has, and with `pg_read_all_stats` all.
 const HIDDEN: &str = "\
     select pg_catalog.count(*) from pg_catalog.pg_stat_activity a \
     where a.datname operator(pg_catalog.=) pg_catalog.current_database() and a.usesysid is not null \

@@ -9,7 +9,7 @@ use crate::{
     pool::PoolOptions,
 };
 
-/// Whether anything bounds statements and transactions, and whether the server ends what the pool keeps.
+/// Whether statements and transactions have a timeout, and whether the server ends connections that the pool keeps.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "timeouts",
     title: "Timeouts",
@@ -65,7 +65,7 @@ fn endless(statement: Option<Duration>, transaction: Option<Duration>) -> Vec<Fi
     found
 }
 
-/// Finds out whether the server ends sessions that the pool still counts on.
+/// Checks whether the server ends sessions that the pool still counts on.
 fn idle(of_server: Option<Duration>, options: &PoolOptions) -> Option<Finding> {
     let of_server = of_server?;
     if options.idle_timeout.is_some_and(|of_pool| of_pool < of_server) {

@@ -78,7 +78,7 @@ fn judge(version: Option<&str>, mode: PgSslMode, reach: Reach) -> Examined {
     }
 }
 
-/// Says what a mode does not verify.
+/// Describes what a mode does not verify.
 fn unverified(mode: PgSslMode) -> Option<(&'static str, &'static str)> {
     match mode {
         PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => Some((

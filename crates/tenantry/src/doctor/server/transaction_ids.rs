@@ -8,7 +8,7 @@ use crate::{
     sql::Sql,
 };
 
-/// How far the server is from running out of transaction ids, and what keeps old rows from being frozen.
+/// How close the server is to running out of transaction ids, and what prevents old rows from being frozen.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "transactionIds",
     title: "Transaction ids",
@@ -16,14 +16,14 @@ pub(super) const CHECK: BuiltIn = BuiltIn {
     look: |on| look(on).boxed(),
 };
 
-/// The server refuses to write some 3 million before 2³¹
-/// ([Preventing transaction ID wraparound failures](https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND)).
+/// The server refuses to write some 3 million before 2³¹ ([Preventing transaction ID wraparound
+/// failures](https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND)).
 const ALARMING: i64 = 1_000_000_000;
 
-/// From how many hours on a prepared transaction counts as left behind.
+/// The number of hours from which a prepared transaction is considered abandoned.
 const LEFT: f64 = 0.25;
 
-/// An age of some kind of id, and from which age on autovacuum acts by force.
+/// The age of one kind of id, and the age from which autovacuum is forced.
 #[derive(Debug, Clone, Copy)]
 struct Age {
     of: &'static str,
@@ -74,7 +74,7 @@ impl Age {
             let why = "at 2,147 million the server stops writing until everything was vacuumed";
             return Some(Finding::error(what, why).how(how).sql(OLDEST));
         }
-        // Beyond the age at which autovacuum acts by force, it does not keep up.
+        // Beyond the age from which it is forced, autovacuum does not keep up.
         (age > forced.saturating_add(forced / 2)).then(|| {
             let why = format!(
                 "autovacuum acts by force from {} on, and does not keep up",
@@ -170,7 +170,7 @@ const PREPARED: &str = "\
         operator(pg_catalog./) 3600::pg_catalog.float8 as hours \
     from pg_catalog.pg_prepared_xacts p order by p.prepared limit 20";
 
-/// Shown to people, to be run by them.
+/// Shown to the operator, who runs it.
 const OLDEST: &str = "select c.oid::pg_catalog.regclass, pg_catalog.age(c.relfrozenxid) \
     from pg_catalog.pg_class c \
     where c.relkind operator(pg_catalog.=) any ('{r,m,t}'::\"char\"[]) \

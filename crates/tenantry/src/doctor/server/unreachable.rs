@@ -1,4 +1,4 @@
-//! Why a database cannot be reached, and what to do.
+//! Explains why a database cannot be reached, and what to do.
 
 use std::{error::Error as StdError, io, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     sql::Sql,
 };
 
-/// Where connections lead to, without the password.
+/// The destination of connections, without the password.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     user: String,
@@ -26,7 +26,7 @@ impl Target {
             None => format!("{}:{port}", connect.get_host()),
         };
         let user = connect.get_username().to_owned();
-        // PostgreSQL takes the name of the user where none is given.
+        // PostgreSQL defaults to the name of the user.
         let database = connect.get_database().unwrap_or(&user).to_owned();
         Self { user, host, database }
     }
@@ -37,7 +37,7 @@ impl Target {
     }
 }
 
-/// Explains why no connection could be opened.
+/// Explains why a connect failed.
 pub(super) fn explain(error: &Error, target: &Target) -> Finding {
     let lost = sqlx_error(error);
     let code = lost.and_then(|lost| lost.as_database_error()?.code().map(|code| code.to_string()));
@@ -60,7 +60,7 @@ pub(super) fn explain(error: &Error, target: &Target) -> Finding {
     finding.unwrap_or_else(|| by_class(error, &words, target))
 }
 
-/// Finds the error of sqlx that is the cause.
+/// Finds the underlying sqlx error.
 fn sqlx_error(error: &Error) -> Option<&sqlx::Error> {
     let mut source = error.source();
     while let Some(error) = source {

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
 };
 
-/// Until when the major version gets corrections.
+/// Until when the major version is supported.
 pub(super) const CHECK: BuiltIn = BuiltIn {
     name: "versionEndOfLife",
     title: "PostgreSQL support",
@@ -25,7 +25,7 @@ const LAST_RELEASES: [(i32, Date); 5] = [
     (18, Date::constant(2030, 11, 14)),
 ];
 
-/// How many days before its end a version is told of.
+/// How many days before its end of life a version is reported.
 const SOON: i32 = 180;
 
 async fn look(on: &Subject) -> Result<Examined, Error> {

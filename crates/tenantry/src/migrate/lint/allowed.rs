@@ -1,14 +1,14 @@
-//! Comments by which a file turns rules off: `-- tenantry: allow(drop_column, lock_table)`.
+//! Comments with which a file turns rules off: `-- tenantry: allow(drop_column, lock_table)`.
 
 use std::collections::BTreeSet;
 
 use super::Rule;
 
-/// What the comments of a file say.
+/// The rules that the comments of a file turn off.
 #[derive(Debug, Default)]
 pub(super) struct Allowed {
     pub(super) rules: BTreeSet<Rule>,
-    /// What is no rule that can be turned off, and where it stands.
+    /// Names that are not rules that can be turned off, with their positions.
     pub(super) unknown: Vec<(usize, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! Extensions, of which a database has one each.
+//! Extensions, which exist once per database.
 
 use super::{
     Rule,
@@ -9,7 +9,7 @@ use super::{
     words::{beginnings, starts},
 };
 
-/// Extensions that say themselves which schema they are in.
+/// Extensions that determine their own schema.
 const WITH_A_SCHEMA: &[&str] = &[
     "adminpack",
     "pg_cron",

@@ -2,70 +2,69 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Something in a file that breaks a [`Rule`].
+/// A violation of a [`Rule`] in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Finding {
-    /// Where it is, from 1 on.
+    /// The line, from 1.
     pub line: u32,
-    /// Which rule it breaks.
+    /// The violated rule.
     pub rule: Rule,
-    /// What it is, and what to do.
+    /// What is wrong, and what to do.
     pub message: String,
 }
 
-/// What a file has to keep to. Those that [warn](Self::is_warning) never keep a file from running.
+/// A rule for migration files. Rules that [warn](Self::is_warning) never block a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rule {
-    /// A tenant's file names no schema: it would be the same one for all tenants.
+    /// A tenant's file names no other schema: it would be the same one for all tenants.
     ForeignSchema,
-    /// An extension is installed into a schema that is named: otherwise it lands in that of the first
-    /// tenant.
+    /// An extension is installed into a named schema: otherwise it ends up in that of the first tenant.
     ExtensionWithoutSchema,
-    /// A file does not change where names are looked up.
+    /// A file does not change the search path.
     SearchPath,
-    /// A file does not change the role of the session: it would own what the files after it make, too.
+    /// A file does not change the role of the session: that role would own the objects of the following files, too.
     SessionRole,
-    /// A file does not begin or end transactions: it is in one with its record, or each of its statements is by
-    /// itself.
+    /// A file does not begin or end transactions: it shares one with its record, or each of its statements runs
+    /// separately.
     TransactionControl,
-    /// What cannot be in a transaction is in a file that begins with `-- no-transaction`.
+    /// Statements that cannot run in a transaction are in a file that starts with `-- no-transaction`.
     NotInTransaction,
-    /// Every string, quoted name and comment is closed: it would swallow what is sent after the file.
+    /// Every string, quoted name and comment is terminated: otherwise it would swallow the text that is sent after
+    /// the file.
     Unterminated,
-    /// A file has no command that only `psql` knows, and no `copy` from or to the client.
+    /// A file has no `psql` command, and no `copy` from or to the client.
     ClientCommand,
-    /// Warns: an extension belongs into the shared schema's migrations, since tenants are migrated in parallel.
+    /// Warns: an extension belongs in the shared schema's migrations, since tenants are migrated in parallel.
     ExtensionInTenant,
-    /// Warns: another role owns what the rest of a file makes, and writes the file's record.
+    /// Warns: another role owns the objects that the rest of a file creates, and writes the file's record.
     LocalRole,
-    /// Warns: a statement writes a whole table anew, while nobody can read it.
+    /// Warns: a statement rewrites a whole table while it cannot be read.
     TableRewrite,
-    /// Warns: `not null` without a default fails where there are rows, or reads all of them under an exclusive
-    /// lock.
+    /// Warns: `not null` without a default fails if there are rows, or reads all of them under an exclusive lock.
     NotNull,
     /// Warns: a foreign key or a check without `not valid` reads all rows while the table is locked.
     ConstraintNotValid,
-    /// Warns: an index of a table that exists is built while nobody can write to it.
+    /// Warns: an index on an existing table is built while the table cannot be written to.
     IndexNotConcurrent,
-    /// Warns: `lock table` makes everybody wait until the file ends.
+    /// Warns: `lock table` blocks other sessions until the file ends.
     LockTable,
-    /// Warns: the release that is running may still read a column that is dropped.
+    /// Warns: the running release may still read a column that is dropped.
     DropColumn,
-    /// Warns: the release that is running may still read a table that is dropped.
+    /// Warns: the running release may still read a table that is dropped.
     DropTable,
-    /// Warns: the release that is running knows a table or a column under its old name alone.
+    /// Warns: the running release only knows a table or a column by its old name.
     Rename,
-    /// Warns: a `varchar` or `char` gets a length, which may be less than before.
+    /// Warns: the length of a `varchar` or `char` is set, and may be less than before.
     VarcharShrink,
     /// Warns: the name of the schema is stored as text, which a rename does not change.
     StoredName,
-    /// Warns: a comment allows a rule that does not exist, or that cannot be allowed.
+    /// Warns: a comment allows a rule that does not exist, or that cannot be turned off.
     UnknownRule,
 }
 
@@ -95,7 +94,7 @@ impl Rule {
         Self::UnknownRule,
     ];
 
-    /// Returns it in snake case, as JSON and comments in files name it.
+    /// Returns the snake-case name that JSON and comments in files use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,7 +122,7 @@ impl Rule {
         }
     }
 
-    /// Returns `true` if a finding is a warning; a file with any other finding is refused.
+    /// Returns `true` if a finding of this rule is a warning. Any other finding blocks the file.
     #[must_use]
     pub fn is_warning(self) -> bool {
         !self.keeps_the_record()
@@ -136,7 +135,7 @@ impl Rule {
             )
     }
 
-    /// Returns `true` for the rules that a file's record depends on, and that nothing allows to break.
+    /// Returns `true` for rules that protect a file's record, and that cannot be turned off.
     pub(super) fn keeps_the_record(self) -> bool {
         matches!(
             self,

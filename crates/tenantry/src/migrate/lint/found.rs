@@ -1,23 +1,22 @@
-//! Collects findings, as many as anybody reads.
+//! Collects findings, up to a readable number.
 
 use std::collections::HashSet;
 
 use super::{Finding, Rule, lines::Lines};
 
-/// Findings of a file that are told, of those that refuse it and of warnings each; whoever has more has a file of
-/// another kind.
+/// The maximum number of reported findings per file, separately for errors and warnings.
 const MOST: usize = 50;
 
-/// What was found in a file.
+/// Findings in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
     /// In the order of their lines.
     pub(crate) list: Vec<Finding>,
-    /// How many more there are.
+    /// The number of further findings.
     pub(crate) more: usize,
 }
 
-/// Collects what is found in a text.
+/// Collects findings in a text.
 pub(super) struct Found<'a> {
     lines: Lines<'a>,
     is_off: &'a dyn Fn(Rule) -> bool,
@@ -37,7 +36,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Notes that a rule is broken at a byte of the text. What is found twice in a line is told once.
+    /// Records that a rule is broken at a byte of the text. Equal findings in the same line are reported once.
     pub(super) fn add(&mut self, at: usize, rule: Rule, message: impl Into<String>) {
         if (self.is_off)(rule) {
             return;

@@ -1,6 +1,6 @@
-//! The lines of a text.
+//! Line numbers of a text.
 
-/// Where the lines of a text end, found in one pass.
+/// The ends of a text's lines, found in one pass.
 pub(super) struct Lines<'a> {
     text: &'a str,
     ends: Vec<usize>,

@@ -1,12 +1,12 @@
-//! What a string constant says, whatever its quotes.
+//! The value of a string constant, whatever its quoting.
 
 use super::{
     script::{Kind, Script},
     tree::unescaped,
 };
 
-/// Returns the content of a constant: `'x'`, `E'x'`, `U&'x'`, `N'x'` or `$$x$$`, and what continues it on the next
-/// line. `None` if it is something else, such as a number.
+/// Returns the content of a constant: `'x'`, `E'x'`, `U&'x'`, `N'x'` or `$$x$$`, including its continuation on the
+/// next line. `None` for anything else, such as a number.
 pub(super) fn content(literal: &str) -> Option<String> {
     let script = Script::new(literal);
     let (first, rest) = script.tokens.split_first()?;
@@ -42,7 +42,7 @@ fn inner(quoted: &str) -> Option<String> {
     Some(quoted.strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'"))
 }
 
-/// Replaces what stands for another character in a constant that begins with `E`.
+/// Replaces escape sequences in a constant that starts with `E`.
 fn without_backslashes(text: &str) -> String {
     let (mut result, mut chars) = (String::new(), text.chars());
     while let Some(character) = chars.next() {
@@ -51,7 +51,7 @@ fn without_backslashes(text: &str) -> String {
             continue;
         }
         let rest = chars.as_str();
-        // The digits of a number: where they begin, how many there may be, and of what base.
+        // The digits of a number: their start, their maximum count, and their base.
         let (begin, most, base) = match rest.chars().next() {
             Some('x') => (1, 2, 16),
             Some('u') => (1, 4, 16),

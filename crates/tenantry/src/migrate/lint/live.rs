@@ -1,6 +1,6 @@
-//! Warnings of what hurts a service that is running while its tables are changed.
+//! Warnings about statements that hurt a running service while its tables are changed.
 //!
-//! What the forms in the messages do, PostgreSQL's chapters on `alter table` and `create index` say.
+//! PostgreSQL's chapters on `alter table` and `create index` describe the alternatives that the messages suggest.
 
 use std::collections::HashSet;
 
@@ -13,15 +13,15 @@ use super::{
     tree::{Node, Tree, name_of},
 };
 
-/// What a file has made so far: nobody else knows of it, so nobody waits.
+/// Objects that the file has created so far: they are not visible to other sessions, so no session waits for them.
 #[derive(Debug, Default)]
 pub(super) struct Made {
     tables: HashSet<String>,
-    /// Tables with a constraint that was checked, which `set not null` then need not do.
+    /// Tables with a validated constraint, which lets `set not null` skip its check.
     checked: HashSet<String>,
 }
 
-/// Functions that give another value for each row.
+/// Functions that return a different value for each row.
 const VOLATILE: &[&str] = &[
     "clock_timestamp",
     "gen_random_bytes",
@@ -41,7 +41,7 @@ const VOLATILE: &[&str] = &[
 const SERIAL: &[&str] = &["serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"];
 
 impl Made {
-    /// Notes what a statement makes.
+    /// Records what a statement creates.
     pub(super) fn note(&mut self, piece: &Piece<'_>) {
         let Some(tree) = piece.tree.as_ref().filter(|_| piece.within != Within::Routine) else {
             return;
@@ -67,14 +67,14 @@ impl Made {
         }
     }
 
-    /// Says whether a statement is about a table that the file has made.
+    /// Returns `true` if a statement concerns a table that the file has created.
     fn has(&self, statement: Node<'_, '_>) -> bool {
         table_of(statement).is_some_and(|table| self.tables.contains(&table))
     }
 }
 
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
-    // What a function does, it does later.
+    // A function's statements run later.
     let Some(tree) = piece.tree.as_ref().filter(|_| piece.within != Within::Routine) else {
         return;
     };
@@ -109,7 +109,7 @@ fn warnings(tree: &Tree<'_>, made: &Made) -> Vec<Warning> {
     found
 }
 
-/// Looks at one of the things that an `alter table` does.
+/// Checks one action of an `alter table`.
 fn of_action(statement: Node<'_, '_>, action: Node<'_, '_>, made: &Made) -> Vec<Warning> {
     let warnings = match action.kind() {
         S::ADD_COLUMN => of_new_column(action),
@@ -190,7 +190,7 @@ fn of_column(
     let to = set.children().find(|child| is_type(child.kind()))?;
     let has_length = to.has(S::ARG_LIST);
     let is_text = matches!(to.kind(), S::VARCHAR_TYPE | S::CHARACTER_TYPE);
-    // From text to text without a limit nothing is written; from anything else there is a `using`.
+    // From text to text without a limit nothing is rewritten; any other type requires a `using`.
     let is_free = is_text || matches!(name_of(to.text()).as_str(), "text" | "citext");
     match set.child(S::USING_EXPR) {
         None if is_text && has_length => Some((Rule::VarcharShrink, SHRINK)),
@@ -243,7 +243,7 @@ fn is_concurrent(node: Node<'_, '_>) -> bool {
     node.has(S::CONCURRENTLY_KW)
 }
 
-/// Says whether an index is one of a partitioned table alone, for which nothing is built.
+/// Returns `true` if an index is only on a partitioned table itself, for which nothing is built.
 fn is_of_parent(index: Node<'_, '_>) -> bool {
     let table = index.child(S::TABLE_RELATION_NAME);
     table.is_some_and(|table| table.child(S::ONLY_KW).is_some())

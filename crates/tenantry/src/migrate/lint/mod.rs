@@ -1,12 +1,12 @@
-//! What must not be in a file that is run in the schema of every tenant, found before anything is run, and what
-//! may hurt a service that is running.
+//! Finds, before a run, statements that must not be in a file for every tenant's schema, and statements that can hurt
+//! a running service.
 //!
-//! Statements are parsed one by one. Where the parser does not know one, the lint looks at its tokens, and keeps
-//! to what words say for certain: a statement that is newer than the parser must not keep a deploy from
-//! running. In a build without the feature `lint` there is no parser, and it goes by tokens alone. What is put
-//! together while a file runs, such as the text of `execute` in a function, it does not see.
+//! Statements are parsed one by one. If the parser does not know a statement, the lint falls back to its tokens and
+//! reports only what the words prove: a statement newer than the parser must not block a deploy. A build without the
+//! feature `lint` has no parser and uses tokens only. The lint does not see SQL that is assembled at run time, such
+//! as the text of `execute` in a function.
 //!
-//! A rule is a function in [`rules::RULES`](rules), in a file of its own, and a variant of [`Rule`].
+//! A rule is a function in [`rules::RULES`](rules), in a separate file, and a variant of [`Rule`].
 
 mod allowed;
 mod extension;

@@ -1,8 +1,8 @@
-//! Texts that are the name of an object: `'s.x'::regclass`, `nextval('s.x')`, `to_tsvector('s.english', a)`.
+//! Texts that name an object: `'s.x'::regclass`, `nextval('s.x')`, `to_tsvector('s.english', a)`.
 
 use super::literal;
 
-/// What a text names.
+/// The kind of object that a text names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Names {
     Object,
@@ -53,7 +53,7 @@ const FIRST: &[&str] = &[
     "ts_lexize",
 ];
 
-/// Functions whose first argument is the name of a configuration if there are so many arguments.
+/// Functions whose first argument is the name of a configuration if they have this number of arguments.
 const CONFIGURED: &[(&str, usize)] = &[
     ("json_to_tsvector", 3),
     ("jsonb_to_tsvector", 3),
@@ -66,8 +66,8 @@ const CONFIGURED: &[(&str, usize)] = &[
     ("websearch_to_tsquery", 2),
 ];
 
-/// Functions that ask for a right, and how many arguments before the last one name what it is about. The role may
-/// stand before.
+/// Functions that check a privilege, and the number of arguments before the last one that name the object. The role
+/// can precede them.
 const RIGHTS: &[(&str, usize, Names)] = &[
     ("has_any_column_privilege", 1, Names::Object),
     ("has_column_privilege", 2, Names::Object),
@@ -78,7 +78,7 @@ const RIGHTS: &[(&str, usize, Names)] = &[
     ("has_type_privilege", 1, Names::Object),
 ];
 
-/// Returns what the text of a type names, if it names anything.
+/// Returns what the text of a type names, if anything.
 pub(super) fn of_type(name: &str) -> Option<Names> {
     match name {
         "regnamespace" => Some(Names::Schema),
@@ -86,7 +86,7 @@ pub(super) fn of_type(name: &str) -> Option<Names> {
     }
 }
 
-/// Returns what a text names that is an argument of a function, counted from 0 on.
+/// Returns what a text argument of a function names; arguments are counted from 0.
 pub(super) fn of_argument(function: &str, argument: usize, arguments: usize) -> Option<Names> {
     let right = RIGHTS.iter().find(|(name, ..)| *name == function);
     if let Some((_, before, names)) = right {
@@ -104,25 +104,25 @@ pub(super) fn of_argument(function: &str, argument: usize, arguments: usize) -> 
     }
 }
 
-/// Returns the schemas that a literal names, where it is known what the literal names.
+/// Returns the schemas that a literal names, given what it names.
 pub(super) fn schemas(names: Names, literal: &str) -> Vec<String> {
     let Some(text) = literal::content(literal) else { return Vec::new() };
     match names {
         Names::Schema => parts(&text).into_iter().take(1).collect(),
-        // The types of arguments stand in parentheses, and the elements of an array in braces.
+        // Types of arguments are in parentheses, elements of an array in braces.
         Names::Object => text.split(['(', ')', '{', '}', ',']).filter_map(schema).collect(),
     }
 }
 
-/// Returns the schema that stands before the name of an object.
+/// Returns the schema in front of an object's name.
 fn schema(name: &str) -> Option<String> {
     let mut parts = parts(name);
     parts.pop()?;
     parts.pop()
 }
 
-/// Takes a name apart at its dots, as the server does: every character but a blank may be in a name without quotes.
-/// Returns nothing if it is no name.
+/// Splits a name at its dots, as the server does: an unquoted name can contain any character except whitespace.
+/// Returns nothing if it is not a name.
 fn parts(text: &str) -> Vec<String> {
     let (mut parts, mut rest) = (Vec::new(), text.trim());
     loop {

@@ -1,5 +1,5 @@
-//! In place of the parser, in a build without it: no statement is known, and the lint goes by tokens, as it does
-//! where the parser does not know a statement.
+//! Replaces the parser in a build without it: no statement is known, and the lint uses tokens, as it does for
+//! statements that the parser does not know.
 
 use super::tree::{Language, Tree};
 

@@ -3,12 +3,12 @@ use std::collections::BTreeSet;
 use super::Rule;
 use crate::tenant::Ident;
 
-/// What the files of tenants may name, beside what is in the tenant's own schema, and which rules they need not
-/// keep to. Default: they name nothing else, and keep to all rules.
+/// Options of the lint: which schemas tenants' files can name besides the tenant's own, and which rules are off.
+/// Default: no other schema, all rules on.
 ///
-/// A build without the feature `lint`, which is on by default, has no parser of SQL. The lint then goes by words:
-/// it still finds transaction control, other search paths and roles, and most names of other schemas, but nothing
-/// that may hurt a running service. Each run says so in the log, as `INFO`.
+/// A build without the feature `lint`, which is on by default, has no SQL parser. The lint then goes by words: it
+/// still finds transaction control, other search paths and roles, and most names of other schemas, but nothing that
+/// can hurt a running service. Each run logs this at `INFO`.
 ///
 /// # Examples
 ///
@@ -31,40 +31,40 @@ pub struct Lint {
 }
 
 impl Lint {
-    /// Lets files name a schema, such as the one that all tenants share. The name is as the server stores it:
-    /// in lower case, unless it was made in quotes.
+    /// Lets files name a schema, such as the one that all tenants share. Give the name as the server stores it: in
+    /// lower case, unless it was created in quotes.
     pub fn allow_schema(mut self, schema: impl Into<String>) -> Self {
         self.schemas.insert(schema.into());
         self
     }
 
-    /// Lets files name what is in a schema that holds extensions, such as `extensions.citext`. They still create
-    /// nothing there. The name is as the server stores it.
+    /// Lets files use objects of a schema that holds extensions, such as `extensions.citext`. They still cannot
+    /// create anything there. Give the name as the server stores it.
     pub fn extension_schema(mut self, schema: impl Into<String>) -> Self {
         self.extension_schemas.insert(schema.into());
         self
     }
 
-    /// Does not look at the file of a version. This is the way for a file that was applied already, which must
-    /// not be edited any more. What would break the record of the file is still found: transaction control, and
-    /// whatever is not closed. A `begin` is passed over: the file is in a transaction already, and the server only
-    /// warns.
+    /// Skips the file of a version. Use it for a file that was already applied and must not be edited any more.
+    /// Problems that would corrupt the file's migration record are still reported: transaction control, and
+    /// unterminated quotes, comments or brackets. A `begin` is ignored: the file is in a transaction already, and the
+    /// server only warns.
     pub fn skip(mut self, version: i64) -> Self {
         self.skipped.insert(version);
         self
     }
 
-    /// [Skips](Self::skip) all files up to a version, itself included: those that were applied before a project
-    /// came to Tenantry.
+    /// [Skips](Self::skip) all files up to and including a version: those that were applied before the project
+    /// adopted Tenantry.
     pub fn skip_until(mut self, version: i64) -> Self {
         self.skipped_to = self.skipped_to.max(Some(version));
         self
     }
 
-    /// Turns a rule off for all files. A comment in a file, `-- tenantry: allow(drop_column, lock_table)`, turns
-    /// rules off for that file.
+    /// Turns a rule off for all files. A comment `-- tenantry: allow(drop_column, lock_table)` turns rules off for
+    /// one file.
     ///
-    /// The rules that the record of a file depends on stay on: [`TransactionControl`](Rule::TransactionControl),
+    /// The rules that protect a file's migration record stay on: [`TransactionControl`](Rule::TransactionControl),
     /// [`NotInTransaction`](Rule::NotInTransaction), [`Unterminated`](Rule::Unterminated) and
     /// [`ClientCommand`](Rule::ClientCommand).
     pub fn allow(mut self, rule: Rule) -> Self {
@@ -72,13 +72,13 @@ impl Lint {
         self
     }
 
-    /// Turns a rule off for the file of a version, as [`allow`](Self::allow) does for all files.
+    /// Turns a rule off for the file of one version. Otherwise like [`allow`](Self::allow).
     pub fn allow_in(mut self, version: i64, rule: Rule) -> Self {
         self.rules_of.insert((version, rule));
         self
     }
 
-    /// Lets files name what is in these schemas of extensions.
+    /// Lets files use objects in these extension schemas.
     pub(crate) fn reaching(self, extensions: &[Ident]) -> Self {
         extensions.iter().fold(self, |lint, schema| lint.extension_schema(schema.as_str()))
     }

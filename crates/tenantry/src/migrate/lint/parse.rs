@@ -1,4 +1,4 @@
-//! The parser, in a build that has it.
+//! The parser, in builds that include it.
 
 use squawk_parser::{EntryPoint, LexedStr, StrStep};
 
@@ -9,8 +9,8 @@ use super::tree::{Item, Language, Tree};
 /// Whether this build has the parser.
 pub(in super::super) const HAS_PARSER: bool = true;
 
-/// Parses a text, which begins at `base` in the one that positions are told in. Returns nothing when the parser does
-/// not know what it is.
+/// Parses a text, which starts at `base` of the text that positions refer to. Returns nothing if the parser does not
+/// know the statement.
 pub(super) fn parse(text: &str, base: usize, language: Language) -> Option<Tree<'_>> {
     let lexed = LexedStr::new(text);
     let entry = match language {
@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str, base: usize, language: Language) -> Option<Tree<
             if kind.is_trivia() {
                 return;
             }
-            // Those that began with white space begin here.
+            // Nodes that started with white space start here.
             for index in open.iter().rev() {
                 let node: &mut Item = &mut nodes[*index];
                 if node.range.end > 0 {

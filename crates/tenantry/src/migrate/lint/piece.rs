@@ -1,4 +1,4 @@
-//! What a file is looked at in: statements, and the bodies of routines.
+//! The units in which a file is checked: statements, and the bodies of routines.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -11,29 +11,29 @@ use super::{
 /// A statement, or a part of the body of a routine.
 pub(super) struct Piece<'a> {
     pub(super) tokens: &'a [Token<'a>],
-    /// Nothing where the parser does not know the statement.
+    /// `None` if the parser does not know the statement.
     pub(super) tree: Option<Tree<'a>>,
     pub(super) within: Within,
-    /// Where the text that it is in begins in the file.
+    /// The position in the file of the text that contains it.
     pub(super) offset: usize,
-    /// Names that stand for variables and parameters around it.
+    /// Names of enclosing variables and parameters.
     pub(super) around: &'a HashSet<String>,
 }
 
-/// Where a statement stands.
+/// The context of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Within {
     File,
-    /// In a `do` block, which is run with the file.
+    /// In a `do` block, which runs with the file.
     Block,
-    /// In a function or procedure, which is run when it is called.
+    /// In a function or procedure, which runs when called.
     Routine,
 }
 
 /// The body of a routine as text.
 pub(super) struct Body<'a> {
     text: Cow<'a, str>,
-    /// Where it begins in the file.
+    /// The position in the file.
     offset: usize,
     language: Language,
     within: Within,
@@ -75,8 +75,8 @@ fn is_routine(statement: &[Token<'_>]) -> bool {
         && statement.iter().take(4).any(|token| token.is_one_of(&["function", "procedure"]))
 }
 
-/// Returns the text of a body, and where it begins. In one in single quotes those inside are doubled or escaped:
-/// one of them gives way to a blank, so that everything stays where it is.
+/// Returns the text of a body and its position. In a single-quoted body, inner quotes are doubled or escaped: one of
+/// the two characters is replaced by a blank, so that positions do not change.
 fn text_of<'a>(token: &Token<'a>) -> Option<(Cow<'a, str>, usize)> {
     match token.kind {
         Kind::Dollar => {
@@ -99,7 +99,7 @@ fn text_of<'a>(token: &Token<'a>) -> Option<(Cow<'a, str>, usize)> {
 }
 
 impl Body<'_> {
-    /// Looks at its pieces.
+    /// Visits its pieces.
     pub(super) fn each(&self, look: &mut dyn FnMut(&Piece<'_>)) {
         let script = Script::new(&self.text);
         match self.language {
@@ -136,7 +136,7 @@ impl Body<'_> {
             body.each(look);
         }
         for part in tree.iter().flat_map(|tree| tree.unknown()) {
-            // What the grammar of the language does not know is a statement of SQL with `into` in it.
+            // A part that the language's grammar does not know is an SQL statement with `into`.
             if let Some(text) = self.text.get(part.clone()) {
                 let text = without_into(text);
                 let script = Script::new(&text);
@@ -152,7 +152,7 @@ impl Body<'_> {
     }
 }
 
-/// Returns texts that a body has executed as they are, with where they begin. What is put together is not known.
+/// Returns the texts that a body executes verbatim, with their positions. Assembled texts are unknown.
 fn executed<'a>(tree: &Tree<'a>) -> Vec<(Cow<'a, str>, usize)> {
     let kinds = [
         S::PLPGSQL_DYN_EXECUTE_STMT,
@@ -179,7 +179,7 @@ fn kind_of(literal: &str) -> Kind {
     if literal.starts_with('$') { Kind::Dollar } else { Kind::Text }
 }
 
-/// Returns the names of variables, labels, tables' aliases and whatever else is introduced in a body.
+/// Returns the names of variables, labels, table aliases and everything else that a body introduces.
 fn declared<'a>(tokens: &'a [Token<'_>]) -> impl Iterator<Item = String> + 'a {
     let introduced = |index: &usize| {
         let (name, after) = (&tokens[*index], tokens.get(index + 1));
@@ -191,7 +191,7 @@ fn declared<'a>(tokens: &'a [Token<'_>]) -> impl Iterator<Item = String> + 'a {
     (0..tokens.len()).filter(introduced).map(|index| tokens[index].name())
 }
 
-/// Puts blanks where a statement says into which variables its result goes.
+/// Replaces the `into` variables of a statement by blanks.
 fn without_into(text: &str) -> String {
     let script = Script::new(text);
     let mut bytes = text.as_bytes().to_vec();

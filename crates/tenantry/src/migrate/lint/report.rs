@@ -1,4 +1,4 @@
-//! What was found in the files of a folder.
+//! Lint findings in a folder's files.
 
 use std::{fmt, sync::Arc};
 
@@ -6,24 +6,25 @@ use serde::Serialize;
 
 use super::{Finding, Rule};
 
-/// What was found in migrations: what keeps them from being run, and what may hurt a service that is running.
+/// Lint findings in migrations: errors, which block a run, and warnings, about statements that can hurt a running
+/// service.
 ///
-/// As text it is a line for each.
+/// `Display` writes one line per finding.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 #[must_use = "it says which files are not run"]
 pub struct LintReport {
-    /// For these nothing is run.
+    /// Findings that block a run.
     pub errors: Vec<FileFinding>,
-    /// These are told, and keep nothing from running.
+    /// Findings that are reported and do not block a run.
     pub warnings: Vec<FileFinding>,
-    /// What was found beside these; of each file the first 50 findings are told.
+    /// The number of further findings; up to 50 are listed per file.
     pub more: usize,
 }
 
-/// What was found in one file.
+/// A finding in one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -33,34 +34,34 @@ pub struct FileFinding {
     pub file: Arc<str>,
     /// Its version.
     pub version: i64,
-    /// Whether the file was applied in a schema already. Editing it would be a
-    /// [`ChecksumMismatch`](super::super::Problem::ChecksumMismatch): [`Lint::skip`](super::Lint::skip) is the way,
-    /// unless the file would break its own record. That one has to be edited, and
-    /// [recorded as it is then](super::super::TenantMigrator::mark_applied).
+    /// Whether the file was already applied in a schema. Editing it would cause a
+    /// [`ChecksumMismatch`](super::super::Problem::ChecksumMismatch): use [`Lint::skip`](super::Lint::skip), unless
+    /// the file would corrupt its own record. Such a file must be edited and then [recorded with its new
+    /// checksum](super::super::TenantMigrator::mark_applied).
     pub applied: bool,
-    /// What it is.
+    /// The finding.
     #[serde(flatten)]
     pub finding: Finding,
 }
 
 impl LintReport {
-    /// Returns `true` if nothing keeps the files from being run.
+    /// Returns `true` if no finding blocks a run.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.errors.is_empty()
     }
 
-    /// Returns `true` if nothing was found at all.
+    /// Returns `true` if there are no findings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty() && self.warnings.is_empty() && self.more == 0
     }
 
-    /// Returns the warnings, or what keeps the files from being run.
+    /// Returns the warnings, or an error with the findings that block a run.
     ///
     /// # Errors
     ///
-    /// [`LintError`] when there are [errors](Self::errors).
+    /// [`LintError`] if there are [errors](Self::errors).
     pub fn into_result(self) -> Result<Vec<FileFinding>, LintError> {
         match self.errors.is_empty() {
             true => Ok(self.warnings),
@@ -68,7 +69,7 @@ impl LintReport {
         }
     }
 
-    /// Returns what to do about errors in files that may have been applied somewhere.
+    /// Returns advice about errors in files that may already be applied.
     pub(crate) fn advice(&self) -> &'static str {
         match self.errors.iter().any(|found| found.finding.rule.keeps_the_record()) {
             true => {
@@ -86,7 +87,7 @@ impl LintReport {
 }
 
 impl FileFinding {
-    /// Says whether a comment in the file is a way to turn the rule off.
+    /// Returns `true` if a comment in the file can turn the rule off.
     fn can_be_edited(&self) -> bool {
         !self.applied && self.finding.rule != Rule::UnknownRule
     }
@@ -130,11 +131,11 @@ impl fmt::Display for FileFinding {
     }
 }
 
-/// Findings that a report tells in words, and that an error does; all of them are in their fields.
+/// The maximum number of findings in the text of a report or an error; the fields contain all of them.
 const LINES: usize = 100;
 const TOLD: usize = 20;
 
-/// What must not be in migration files, and was found in them before anything was run.
+/// Forbidden statements in migration files, found before anything was run.
 #[derive(Clone)]
 pub struct LintError {
     found: Vec<FileFinding>,
@@ -144,7 +145,7 @@ pub struct LintError {
 crate::error_report::readable_debug!(LintError);
 
 impl LintError {
-    /// Returns every finding, with the name of its file; of each file the first 50.
+    /// Returns every finding with the name of its file, up to 50 per file.
     pub fn findings(&self) -> impl Iterator<Item = (&str, &Finding)> {
         self.found.iter().map(|found| (&*found.file, &found.finding))
     }

@@ -1,4 +1,4 @@
-//! Statements that change which role runs what follows.
+//! Statements that change the role of the statements after them.
 
 use super::{
     Rule,
@@ -18,17 +18,17 @@ const LOCAL: &str = "the role is another one from here on: it owns what is made,
                      the same transaction: put set local role none at the end of the file, or connect as that role \
                      (ManagerBuilder::upkeep_credentials)";
 
-/// How long a role is changed.
+/// The duration of a role change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
     /// Until the session ends.
     Lasting,
-    /// Until the transaction ends, or back to what the session began with.
+    /// Until the transaction ends, or back to the session's initial role.
     Local,
 }
 
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
-    // A function of the shared schema is called by whoever knows it.
+    // A function of the shared schema runs only when called.
     if context.subject.of == Of::Shared && piece.within == Within::Routine {
         return;
     }
@@ -63,14 +63,14 @@ fn change(statement: &[Token<'_>]) -> Option<Change> {
         false => value_of_role(rest),
     }?;
     match scope.is("local") {
-        // This is the end of such a change.
+        // This ends such a change.
         true if value.first().is_some_and(|value| value.is_one_of(&["none", "default"])) => None,
         true => Some(Change::Local),
         false => Some(Change::Lasting),
     }
 }
 
-/// Returns what follows the name of the role that a session has.
+/// Returns the tokens after the setting of the session's role.
 fn value_of_role<'t, 'a>(setting: &'t [Token<'a>]) -> Option<&'t [Token<'a>]> {
     let (first, rest) = setting.split_first()?;
     let rest = match rest.split_first() {
@@ -79,7 +79,7 @@ fn value_of_role<'t, 'a>(setting: &'t [Token<'a>]) -> Option<&'t [Token<'a>]> {
         _ => return None,
     };
     match rest.split_first() {
-        // That of an extension: `role.x`.
+        // A setting of an extension: `role.x`.
         Some((dot, _)) if dot.kind == Kind::Dot => None,
         Some((to, rest)) if to.is("to") || to.text == "=" => Some(rest),
         _ => Some(rest),

@@ -1,4 +1,4 @@
-//! Goes over a file and applies the rules.
+//! Walks a file and applies the rules.
 
 use std::collections::HashSet;
 
@@ -17,14 +17,14 @@ use super::{
     words::follows,
 };
 
-/// Whose schema a file is for.
+/// The kind of schema that a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
     Tenant,
     Shared,
 }
 
-/// A file that is looked at.
+/// A file to check.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) text: &'a str,
@@ -33,16 +33,16 @@ pub(crate) struct Subject<'a> {
     pub(crate) version: i64,
 }
 
-/// What a rule is told beside the statement.
+/// The context that a rule gets besides the statement.
 pub(super) struct Context<'a> {
     pub(super) lint: &'a Lint,
     pub(super) subject: &'a Subject<'a>,
-    /// What the statements before have made.
+    /// Objects that the previous statements have created.
     pub(super) made: live::Made,
 }
 
-/// The rules that look at one statement after the other, and into the bodies of routines. They are called in
-/// the order of the file, with what is inside of a statement after the statement.
+/// The rules, which check statements one by one, including the bodies of routines. They are called in file order; the
+/// parts inside a statement follow the statement.
 const RULES: &[fn(&Context<'_>, &Piece<'_>, &mut Found<'_>)] = &[
     search_path::check,
     role::check,
@@ -52,7 +52,7 @@ const RULES: &[fn(&Context<'_>, &Piece<'_>, &mut Found<'_>)] = &[
     stored_name::check,
 ];
 
-/// Looks for what breaks a rule in a file.
+/// Checks a file against the rules.
 pub(crate) fn check(lint: &Lint, subject: &Subject<'_>) -> Findings {
     let script = Script::new(subject.text);
     let allowed = Allowed::new(&script.comments);

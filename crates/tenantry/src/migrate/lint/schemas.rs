@@ -1,4 +1,4 @@
-//! Names with a schema before them, in files that have one of their own.
+//! Schema-qualified names, in files that belong to one schema.
 
 use super::{
     Rule,
@@ -63,7 +63,7 @@ fn of_name(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
         S::PATH | S::PATH_REF => of_path(node),
         S::FIELD_EXPR => of_fields(node, piece),
         S::SCHEMA_REF => {
-            // That of the other server, and where extensions are put, is not among ours.
+            // Names on another server, and the target schema of extensions, do not count.
             let elsewhere = match node.parent()?.kind() {
                 S::IMPORT_FOREIGN_SCHEMA | S::EXTENSION_SCHEMA => true,
                 S::SET_SCHEMA => node.parent()?.parent()?.is(S::ALTER_EXTENSION),
@@ -79,10 +79,10 @@ fn of_name(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
     }
 }
 
-/// Looks at a name with dots where only names stand.
+/// Checks a dotted name where only names can occur.
 fn of_path(node: Node<'_, '_>) -> Option<Named> {
     let parent = node.parent()?.kind();
-    // One within another is a part of it, and settings have dots, too.
+    // A nested path is part of the outer one, and settings contain dots, too.
     if matches!(parent, S::PATH | S::PATH_REF | S::CONFIG_PARAMETER_REF | S::PLPGSQL_ALIAS_TARGET) {
         return None;
     }
@@ -100,13 +100,13 @@ fn is_segment(kind: S) -> bool {
     matches!(kind, S::PATH_SEGMENT | S::PATH_SEGMENT_REF)
 }
 
-/// Looks at names with dots in an expression: a function that is called, or a column of a table of a schema.
+/// Checks dotted names in an expression: a function call, or a column of a qualified table.
 fn of_fields(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
     let parent = node.parent()?;
     if parent.is(S::FIELD_EXPR) {
         return None;
     }
-    // All before the last part is the first child.
+    // Everything before the last part is the first child.
     let (mut names, mut part) = (1_usize, node);
     let first = loop {
         let inner = part.children().next()?;
@@ -127,7 +127,7 @@ fn of_fields(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
     if is_variable {
         return None;
     }
-    // The database can stand before the schema.
+    // The database can precede the schema.
     let mut part = node;
     for _ in 0..names - 1 - schema {
         part = part.children().next()?;
@@ -136,7 +136,7 @@ fn of_fields(node: Node<'_, '_>, piece: &Piece<'_>) -> Option<Named> {
     Some(Named::new(schema.at(), schema.name()))
 }
 
-/// Looks at a text that names an object: `nextval('s.x')`, `'s.x'::regclass`.
+/// Checks a text that names an object: `nextval('s.x')`, `'s.x'::regclass`.
 fn of_text(node: Node<'_, '_>) -> Option<Vec<Named>> {
     let mut outer = node.parent()?;
     let names = loop {
@@ -156,7 +156,7 @@ fn of_text(node: Node<'_, '_>) -> Option<Vec<Named>> {
     Some(schemas.map(|schema| Named::new(node.at(), schema)).collect())
 }
 
-/// Returns what an argument names, by the function that gets it.
+/// Returns what an argument names, according to its function.
 fn of_argument(argument: Node<'_, '_>) -> Option<Names> {
     let list = argument.parent()?;
     let call = list.parent().filter(|call| call.is(S::CALL_EXPR))?;
@@ -166,7 +166,7 @@ fn of_argument(argument: Node<'_, '_>) -> Option<Names> {
     named_in_text::of_argument(&name_of(function.trim()), before, arguments().count())
 }
 
-/// Returns the name of the type that a cast is to, or of its elements.
+/// Returns the name of the type that a cast converts to, or of its elements.
 fn type_of(cast: Node<'_, '_>) -> Option<String> {
     let array = cast.child(S::ARRAY_TYPE);
     let path = array.unwrap_or(cast).child(S::PATH_TYPE)?;
@@ -174,7 +174,7 @@ fn type_of(cast: Node<'_, '_>) -> Option<String> {
     Some(last.name())
 }
 
-/// Looks at the search path that a routine sets for itself.
+/// Checks the search path that a routine sets for itself.
 fn check_settings(
     context: &Context<'_>,
     piece: &Piece<'_>,

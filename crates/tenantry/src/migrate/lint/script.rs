@@ -11,7 +11,7 @@ use super::tree::name_of;
 pub(super) struct Token<'a> {
     pub(super) kind: Kind,
     pub(super) text: &'a str,
-    /// Where it begins, in bytes.
+    /// The byte position.
     pub(super) at: usize,
 }
 
@@ -21,7 +21,7 @@ pub(super) enum Kind {
     Word,
     /// A name in double quotes.
     Quoted,
-    /// A string in single quotes, of whatever form.
+    /// A single-quoted string of any form.
     Text,
     /// A string between dollars.
     Dollar,
@@ -32,13 +32,13 @@ pub(super) enum Kind {
     Open,
     Close,
     Comma,
-    /// A backslash, with which commands of `psql` begin.
+    /// A backslash, which starts a `psql` command.
     Backslash,
     Other,
 }
 
 impl Token<'_> {
-    /// Says whether it is this keyword, which is in lower case.
+    /// Returns `true` if it is this keyword, given in lower case.
     pub(super) fn is(&self, keyword: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(keyword)
     }
@@ -65,9 +65,9 @@ impl Token<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Script<'a> {
     pub(super) tokens: Vec<Token<'a>>,
-    /// Comments, with where they begin.
+    /// Comments with their positions.
     pub(super) comments: Vec<(usize, &'a str)>,
-    /// Where something begins that is not closed, and what it is.
+    /// Unterminated tokens: where they start, and what they are.
     pub(super) unterminated: Vec<(usize, &'static str)>,
 }
 
@@ -146,16 +146,16 @@ impl<'a> Script<'a> {
     }
 }
 
-/// Finds where a statement ends, as `psql` does: at a semicolon outside of parentheses, and outside of the
-/// body of a routine that is written in SQL without quotes.
+/// Finds the end of a statement, like `psql`: at a semicolon outside parentheses, and outside the unquoted SQL body
+/// of a routine.
 #[derive(Debug, Default)]
 struct Splitter<'a> {
     parentheses: usize,
-    /// How many words there were, as far as they matter.
+    /// The number of words so far, as far as it matters.
     words: usize,
     creates: bool,
     is_routine: bool,
-    /// `begin atomic` and `case` that are open.
+    /// The number of open `begin atomic` and `case` blocks.
     blocks: usize,
     before: Option<Token<'a>>,
 }
@@ -198,7 +198,7 @@ impl<'a> Splitter<'a> {
     }
 }
 
-/// Returns where the statements of a file are, without white space, comments and semicolons around them.
+/// Returns the positions of the statements in a file, without surrounding white space, comments and semicolons.
 pub(crate) fn statements(text: &str) -> Vec<Range<usize>> {
     let script = Script::new(text);
     let range = |statement: &&[Token<'_>]| {

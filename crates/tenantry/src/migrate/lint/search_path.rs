@@ -1,4 +1,4 @@
-//! Statements that change where names are looked up.
+//! Statements that change the search path.
 
 use super::{
     Rule,
@@ -25,7 +25,7 @@ const CHANGES: &[&[&str]] = &[
 ];
 
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
-    // A function of the shared schema is called by whoever knows it.
+    // A function of the shared schema runs only when called.
     if context.subject.of == Of::Shared && piece.within == Within::Routine {
         return;
     }

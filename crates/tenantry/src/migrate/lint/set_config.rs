@@ -1,11 +1,11 @@
-//! Calls of `set_config`, which sets what `set` does.
+//! Calls of `set_config`, the function form of `set`.
 
 use super::{
     literal,
     script::{Kind, Token},
 };
 
-/// A call whose setting is written out.
+/// A call whose setting is a literal.
 pub(super) struct SetConfig {
     pub(super) at: usize,
     /// In lower case.
@@ -22,7 +22,7 @@ pub(super) fn set_configs<'t>(tokens: &'t [Token<'_>]) -> impl Iterator<Item = S
             && function.name() == "set_config"
             && rest.first().is_some_and(|open| open.kind == Kind::Open);
         let rest = rest.get(1..).filter(|_| is_call)?;
-        // The name of the parameter can stand before it, and a cast behind.
+        // The parameter name can precede it, and a cast can follow.
         let argument = rest.iter().take(6).take_while(|token| token.kind != Kind::Comma);
         let mut texts = argument.filter(|token| matches!(token.kind, Kind::Text | Kind::Dollar));
         let setting = literal::content(texts.next()?.text)?.to_ascii_lowercase();

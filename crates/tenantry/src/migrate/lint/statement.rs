@@ -1,37 +1,37 @@
-//! What has to be known of a statement that is run outside a transaction: whether it is done as a whole or not
-//! at all, and what it leaves when it fails, told by what it makes.
+//! Properties of a statement that runs outside a transaction: whether it is atomic, and what it leaves behind when it
+//! fails, judged by what it creates.
 
 use std::fmt;
 
 use super::script::{Kind, Script, Token};
 
-/// A statement of a file that is run outside a transaction, by what that means when it fails.
+/// A statement of a file that runs outside a transaction, classified by the consequences of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Statement {
-    /// It works in several transactions of its own, and what a failure leaves is known.
+    /// It works in several transactions, and the remains of a failure are known.
     Concurrent(Concurrent),
-    /// It is done as a whole or not at all, and may share its transaction with others.
+    /// It is atomic, and can share its transaction with others.
     Atomic {
-        /// What it makes that would be in its own way.
+        /// What it creates that would block a second attempt.
         constraint: Option<Constraint>,
     },
-    /// It may be run any number of times.
+    /// It can run any number of times.
     Repeatable {
-        /// Whether all that it waits for are others who do the same.
+        /// Whether it only waits for other sessions that do the same.
         blocks_nobody: bool,
     },
-    /// It sets something that lasts as long as the session.
+    /// It sets something for the rest of the session.
     Setting {
-        /// Whether that is how long to wait for locks.
+        /// Whether it sets the lock timeout.
         lock_timeout: bool,
     },
-    /// It leaves something else that lasts as long as the session, such as a temporary table.
+    /// It creates something else that lasts until the end of the session, such as a temporary table.
     Fleeting,
     /// It opens a transaction.
     Begin,
     /// It ends a transaction.
     End,
-    /// Nobody knows what has been done of it when it fails.
+    /// The outcome of a failure is unknown.
     Other,
 }
 
@@ -53,24 +53,24 @@ pub(crate) enum Concurrent {
     },
 }
 
-/// What `create index concurrently` makes.
+/// The index that `create index concurrently` creates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewIndex {
-    /// Its name; without one PostgreSQL chooses it.
+    /// Its name; if there is none, PostgreSQL chooses it.
     pub(crate) name: Option<String>,
     pub(crate) table: Name,
-    /// Its columns, those that are included at the end; nothing stands for an expression.
+    /// Its columns, with included columns at the end; an expression is `None`.
     pub(crate) columns: Vec<Option<String>>,
     pub(crate) is_unique: bool,
-    /// How it is built, such as `btree`.
+    /// The index method, such as `btree`.
     pub(crate) method: String,
-    /// Whether it is of some rows alone.
+    /// Whether it covers only some rows.
     pub(crate) is_partial: bool,
-    /// Whether nothing is made when there is something of that name.
+    /// Whether nothing is created if the name is already in use.
     pub(crate) if_not_exists: bool,
 }
 
-/// What `reindex concurrently` makes anew.
+/// The object that `reindex concurrently` rebuilds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reindexed {
     Index(Name),
@@ -86,12 +86,12 @@ pub(crate) struct Constraint {
     pub(crate) name: String,
 }
 
-/// A name with the schemas that stand before it, as the server stores them.
+/// A qualified name, as the server stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name(Vec<String>);
 
 impl Concurrent {
-    /// Says whether nobody but others of its kind waits for it while it waits.
+    /// Returns `true` if, while it waits, only statements of the same kind queue behind it.
     ///
     /// Detaching a partition ends with an exclusive lock.
     pub(crate) fn blocks_nobody(&self) -> bool {
@@ -121,12 +121,12 @@ impl Statement {
     }
 }
 
-/// Says whether a statement leaves something that lasts as long as the session though it does not begin like one that
-/// does: it is in a `do`, a `with`, an `into`, or in the name of what is made.
+/// Returns `true` if a statement leaves something in the session even though it does not start like such a statement:
+/// in a `do`, a `with`, an `into`, or in the name of the created object.
 fn leaves_something(text: &str, tokens: &[Token<'_>]) -> bool {
     let Some(first) = tokens.first() else { return false };
     if first.is("create") {
-        // What is in the body of a routine is not run.
+        // The body of a routine is not run.
         return tokens.iter().take(8).any(|token| token.name() == "pg_temp");
     }
     let words: Vec<_> = text.split_ascii_whitespace().map(str::to_ascii_lowercase).collect();
@@ -140,7 +140,7 @@ fn leaves_something(text: &str, tokens: &[Token<'_>]) -> bool {
         || makes.iter().any(|made| temporary(made))
 }
 
-/// In double quotes, with dots between them, which is how `to_regclass` wants it.
+/// Writes the parts in double quotes, separated by dots, as `to_regclass` expects.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, part) in self.0.iter().enumerate() {
@@ -151,7 +151,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// What is left to read of a statement.
+/// The unread tokens of a statement.
 #[derive(Clone, Copy)]
 struct Reader<'t, 'a> {
     rest: &'t [Token<'a>],
@@ -263,9 +263,9 @@ impl Reader<'_, '_> {
         let columns = split(list).into_iter().filter(|column| !column.is_empty());
         let columns = columns.map(|column| match column {
             [name] if name.is_name() => Some(name.name()),
-            // An operator class or an order may follow.
+            // An operator class or a sort order can follow.
             [name, next, ..] if name.is_name() && next.is_name() => Some(name.name()),
-            // Parentheses make no expression of a column.
+            // Parentheses do not turn a column into an expression.
             [open, name, close, ..]
                 if (open.kind, close.kind) == (Kind::Open, Kind::Close) && name.is_name() =>
             {
@@ -318,13 +318,13 @@ impl Reader<'_, '_> {
         Statement::Atomic { constraint: table.not_valid(name) }
     }
 
-    /// Reads `add constraint … not valid` as the one thing that a table is altered in.
+    /// Reads `add constraint … not valid` as the only action of an `alter table`.
     fn not_valid(mut self, table: Name) -> Option<Constraint> {
         if split(self.rest).len() != 1 || !self.accept("add") || !self.accept("constraint") {
             return None;
         }
         let name = self.next()?.name();
-        // What is checked is in parentheses, and may end so, too.
+        // The condition is in parentheses, and can end with one, too.
         while !self.rest.is_empty() {
             if self.accept("not") && self.is_at("valid") {
                 return Some(Constraint { table, name });
@@ -370,7 +370,7 @@ impl Reader<'_, '_> {
         Statement::Concurrent(Concurrent::Reindex(reindexed))
     }
 
-    /// What is about a database or the whole server cannot share a transaction with others.
+    /// Statements about a database or the whole server cannot share a transaction with others.
     fn atomic_unless_global(&mut self) -> Statement {
         let global = ["database", "tablespace", "subscription", "system"];
         let is_global = self.rest.first().is_some_and(|word| word.is_one_of(&global));
@@ -409,7 +409,7 @@ impl Reader<'_, '_> {
         self.rest.iter().take(4).any(|token| token.is_one_of(keywords))
     }
 
-    /// Says whether something is named so, in whatever quotes.
+    /// Returns `true` if an object has this name, in any quoting.
     fn names(&self, name: &str) -> bool {
         let is_it = |token: &Token<'_>| {
             token.text.trim_matches(['\'', '"', '$']).eq_ignore_ascii_case(name)
@@ -438,7 +438,7 @@ impl<'t, 'a> Reader<'t, 'a> {
         Some(*first)
     }
 
-    /// Reads what is in parentheses, with those inside.
+    /// Reads a parenthesized part, including nested parentheses.
     fn parentheses(&mut self) -> &'t [Token<'a>] {
         if !self.accept_kind(Kind::Open) {
             return &[];
@@ -460,7 +460,7 @@ impl<'t, 'a> Reader<'t, 'a> {
     }
 }
 
-/// Splits at commas that are in no parentheses.
+/// Splits at commas outside parentheses.
 fn split<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
     let mut depth = 0_usize;
     let ends = |token: &Token<'_>| {

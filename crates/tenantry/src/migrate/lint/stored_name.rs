@@ -1,4 +1,4 @@
-//! Warns where the name of the schema is stored as text, which a rename of the tenant does not change.
+//! Warns where the name of the schema is stored as text, which renaming the tenant does not change.
 
 use super::{
     Rule,
@@ -15,14 +15,14 @@ const VALUE: &str = "this stores the name of the schema, and no rename changes i
                      spares, and a renamed tenant may mean the next one of its old name; use begin atomic, or \
                      current_schema() when the text is used";
 
-/// Places of a statement that are looked at: one finding is enough for all.
+/// The maximum number of positions checked per statement: one finding is enough for all.
 const MOST: usize = 50;
 
-/// What a text makes that is executed, where the name of a schema stays in it.
+/// Texts that store the name of a schema when they are executed.
 const STORES: &[&str] = &["comment on", "default", "function", "procedure", "%l"];
 
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
-    // What a function looks up, it looks up when it is called. The shared schema keeps its name.
+    // A function looks names up when it is called. The shared schema keeps its name.
     if context.subject.of == Of::Shared || piece.within == Within::Routine {
         return;
     }
@@ -47,7 +47,8 @@ pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<
     }
 }
 
-/// Says whether the name of the schema ends up in a row or in a definition, by what is before it in its statement.
+/// Returns `true` if the name of the schema ends up in a row or in a definition, judging by the preceding part of its
+/// statement.
 fn is_stored(before: &[Token<'_>]) -> bool {
     let Some(first) = before.first() else { return false };
     let compares = || before.iter().any(|token| token.is_one_of(&["where", "on", "having"]));

@@ -7,13 +7,13 @@ fn found(text: &str, of: Of, transactional: bool) -> Vec<(Rule, u32)> {
     told(&Lint::default(), &subject)
 }
 
-/// What a file is refused for.
+/// Returns the errors of a file.
 fn told(lint: &Lint, subject: &Subject<'_>) -> Vec<(Rule, u32)> {
     let found = check(lint, subject).list.into_iter();
     found.filter(|found| !found.rule.is_warning()).map(|found| (found.rule, found.line)).collect()
 }
 
-/// What a file is warned of.
+/// Returns the warnings of a file.
 fn warned(text: &str) -> Vec<(Rule, u32)> {
     let subject = Subject { text, of: Of::Tenant, transactional: true, version: 1 };
     let found = check(&Lint::default(), &subject).list.into_iter();
@@ -123,7 +123,7 @@ fn what_names_no_schema_is_fine() {
     }
 }
 
-/// Every place of the grammar where the name of an object can stand.
+/// Every place of the grammar where an object name can occur.
 const FOREIGN: &[&str] = &[
     "create table public.users (id int)",
     "create table \"public\".\"users\" (id int)",
@@ -832,7 +832,7 @@ fn findings_are_bounded() {
     let subject = Subject { text: &text, of: Of::Tenant, transactional: true, version: 1 };
     let found = check(&Lint::default(), &subject);
     assert_eq!((found.list.len(), found.list[49].line, found.more), (50, 50, 19_950));
-    // Warnings do not hide what refuses a file.
+    // Warnings do not hide errors.
     let text = "alter table t drop column a;\n".repeat(100) + "select public.f();";
     assert_eq!(in_a_tenant(&text), [(Rule::ForeignSchema, 101)]);
     assert_eq!(warned(&text).len(), 50);

@@ -1,4 +1,4 @@
-//! Statements that begin or end a transaction, and those that cannot be in one.
+//! Transaction control, and statements that cannot run in a transaction.
 
 use std::ops::Range;
 
@@ -10,9 +10,9 @@ use super::{
     words::{follows, starts},
 };
 
-/// Looks for both in a statement of a file.
+/// Checks a statement of a file for both.
 ///
-/// In a file that is skipped, a `begin` is let be: the server is in a transaction, and only warns.
+/// In a skipped file, `begin` is allowed: the server is in a transaction already, and only warns.
 pub(super) fn check(
     subject: &Subject<'_>,
     statement: &[Token<'_>],
@@ -36,9 +36,8 @@ pub(super) fn check(
     }
 }
 
-/// Returns the part of a file that is run: what is between `begin` and `commit` when these are around all of it,
-/// as people write who run files with `psql`. What the pair says comes true without it, since the file is in a
-/// transaction.
+/// Returns the part of a file that is run: the text between `begin` and `commit` if they enclose all of it, as is
+/// usual in files for `psql`. The file runs in a transaction anyway, so the pair is not needed.
 pub(crate) fn within_pair(text: &str) -> Option<Range<usize>> {
     let script = Script::new(text);
     let statements = script.statements();
@@ -48,15 +47,14 @@ pub(crate) fn within_pair(text: &str) -> Option<Range<usize>> {
     if !is_pair || others || !script.unterminated.is_empty() {
         return None;
     }
-    // The semicolon after `begin` stays out, too.
+    // The semicolon after `begin` is excluded, too.
     let after = first.last()?.end();
     let semicolon = |token: &&Token<'_>| token.kind == Kind::Semicolon && token.at >= after;
     let begin = script.tokens.iter().find(semicolon)?;
     Some(begin.end()..last[0].at)
 }
 
-/// Says whether a statement begins a transaction like any other: one with an isolation of its own is left as it
-/// is.
+/// Returns `true` if a statement starts an ordinary transaction; one with an isolation level does not count.
 fn begins(statement: &[Token<'_>]) -> bool {
     let rest = match statement {
         [first, second, rest @ ..]
@@ -93,7 +91,7 @@ fn controls_transaction(statement: &[Token<'_>]) -> bool {
         || starts(statement, &["set", "local", "transaction"])
 }
 
-/// Says whether the server refuses a statement in a transaction; see the chapters of these commands.
+/// Returns `true` if the server refuses the statement in a transaction; see the documentation of these commands.
 fn must_be_alone(statement: &[Token<'_>]) -> bool {
     let first = &statement[0];
     let second = |keywords: &[&str]| statement.get(1).is_some_and(|word| word.is_one_of(keywords));

@@ -10,17 +10,16 @@ use super::{
     script::{Kind, Token},
 };
 
-/// How deep parentheses and blocks may be in each other, and how many tokens there may be without a comma, in all
-/// those that are open. The parser may call itself for each of these, 2.5 kB deep without optimization, and would
-/// run out of stack: what is deeper is not parsed.
+/// The maximum nesting depth of parentheses and blocks, and the maximum number of tokens without a comma in open
+/// ones. The parser can recurse for each of these, using 2.5 kB of stack without optimization, and would overflow the
+/// stack: deeper texts are not parsed.
 const DEEPEST: usize = 50;
 const LONGEST: usize = 350;
 
-/// What the parser has made of a text. Nodes are in the order in which they begin; tokens are nodes without
-/// children.
+/// The syntax tree of a text. Nodes are in the order of their starts; tokens are nodes without children.
 pub(super) struct Tree<'a> {
     pub(super) text: &'a str,
-    /// Where the text begins in the one that positions are told in.
+    /// The position of the text within the text that positions refer to.
     pub(super) base: usize,
     pub(super) nodes: Vec<Item>,
     pub(super) unknown: Vec<Range<usize>>,
@@ -34,7 +33,7 @@ pub(super) struct Item {
     pub(super) end: usize,
 }
 
-/// Which language a text is in.
+/// The language of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
     Sql,
@@ -42,14 +41,15 @@ pub(super) enum Language {
 }
 
 impl<'a> Tree<'a> {
-    /// Parses the part of a text that tokens come from. Returns nothing when the parser does not know what it is.
+    /// Parses the part of a text that the tokens come from. Returns nothing if the parser does not know the
+    /// statement.
     pub(super) fn new(text: &'a str, tokens: &[Token<'_>], language: Language) -> Option<Self> {
         let range = tokens.first()?.at..tokens.last()?.end();
         if is_deep(tokens) {
             return None;
         }
         let (base, text) = (range.start, text.get(range)?);
-        // It is known to stop with a panic where it does not get ahead.
+        // It is known to panic in places where it makes no progress.
         catch_unwind(AssertUnwindSafe(|| parse(text, base, language))).ok().flatten()
     }
 
@@ -84,7 +84,7 @@ impl<'t, 'a> Node<'t, 'a> {
         self.kind() == kind
     }
 
-    /// Returns where it begins.
+    /// Returns its position.
     pub(super) fn at(self) -> usize {
         self.tree.base + self.item().range.start
     }
@@ -112,7 +112,7 @@ impl<'t, 'a> Node<'t, 'a> {
         })
     }
 
-    /// Returns everything that is in it.
+    /// Returns all nodes in it.
     pub(super) fn descendants(self) -> impl Iterator<Item = Self> {
         (self.index + 1..self.item().end).map(move |index| Self { tree: self.tree, index })
     }
@@ -121,7 +121,7 @@ impl<'t, 'a> Node<'t, 'a> {
         self.children().find(|child| child.is(kind))
     }
 
-    /// Says whether something of this kind is in it.
+    /// Returns `true` if the subtree contains a node of this kind.
     pub(super) fn has(self, kind: SyntaxKind) -> bool {
         self.descendants().any(|node| node.is(kind))
     }
@@ -138,8 +138,8 @@ pub(super) fn name_of(text: &str) -> String {
     }
 }
 
-/// Replaces what stands for a character by its number: `\0061`, `\+000061`, and `\\` for itself, with whatever
-/// escapes in the place of the backslash.
+/// Replaces numeric escapes of characters: `\0061`, `\+000061`, and `\\` for the backslash itself, with any other
+/// escape character instead of the backslash.
 pub(crate) fn unescaped(text: &str, escape: char) -> String {
     let mut name = String::new();
     let mut rest = text;
@@ -164,9 +164,9 @@ pub(crate) fn unescaped(text: &str, escape: char) -> String {
     name + rest
 }
 
-/// Says whether parsing could run out of stack.
+/// Returns `true` if parsing could overflow the stack.
 fn is_deep(tokens: &[Token<'_>]) -> bool {
-    // Tokens since the last comma or semicolon, in each parenthesis that is open and in all around it.
+    // Tokens since the last comma or semicolon, in each open parenthesis and in all enclosing ones.
     let (mut outer, mut run) = (Vec::new(), 0);
     let (mut blocks, mut begins) = (0_usize, true);
     for (index, token) in tokens.iter().enumerate() {

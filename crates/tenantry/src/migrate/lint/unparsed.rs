@@ -1,4 +1,4 @@
-//! Schemas in a statement that the parser does not know, found by the words before them.
+//! Schema names in a statement that the parser does not know, found by the words before them.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::{
     script::{Kind, Token},
 };
 
-/// Words after which the name of an object stands, whatever the statement.
+/// Words that precede the name of an object in any statement.
 const BEFORE_AN_OBJECT: &[&str] = &[
     "aggregate",
     "call",
@@ -48,7 +48,7 @@ pub(super) fn named(piece: &Piece<'_>) -> Vec<Named> {
                 .get(1)
                 .is_some_and(|word| word.is_one_of(&["role", "user", "database", "system"]));
     if is_setting {
-        // The name of a setting has a dot, too.
+        // The name of a setting contains a dot, too.
         return Vec::new();
     }
     let aliases = aliases(tokens);
@@ -65,13 +65,13 @@ pub(super) fn named(piece: &Piece<'_>) -> Vec<Named> {
     found
 }
 
-/// Returns names that stand for a table of the statement.
+/// Returns the table aliases of the statement.
 fn aliases(tokens: &[Token<'_>]) -> HashSet<String> {
     let pairs = tokens.windows(2);
     pairs.filter(|pair| pair[0].is("as") && pair[1].is_name()).map(|pair| pair[1].name()).collect()
 }
 
-/// Looks at names with dots between them.
+/// Checks dotted names.
 fn schema_before(piece: &Piece<'_>, index: usize, aliases: &HashSet<String>) -> Option<String> {
     let tokens = piece.tokens;
     let is_dot = |index: usize| tokens.get(index).is_some_and(|token| token.kind == Kind::Dot);
@@ -111,7 +111,7 @@ fn schema_before(piece: &Piece<'_>, index: usize, aliases: &HashSet<String>) -> 
     is_schema.then_some(schema)
 }
 
-/// Returns what a text names, by the type before or behind it, or by the function that gets it.
+/// Returns what a text names, by the type before or after it, or by the function that it is passed to.
 fn of_text(tokens: &[Token<'_>], index: usize) -> Option<Names> {
     let text = tokens.get(index)?;
     if !matches!(text.kind, Kind::Text | Kind::Dollar) {
@@ -139,7 +139,7 @@ fn of_argument(before: &[Token<'_>], behind: &[Token<'_>]) -> Option<Names> {
     named_in_text::of_argument(&function.name(), commas_before, commas_before + commas_behind + 1)
 }
 
-/// Finds where a parenthesis ends in which one is, and how many commas are before that.
+/// Finds the end of the enclosing parentheses, and the number of commas before that.
 fn end_of<'t>(
     tokens: impl Iterator<Item = &'t Token<'t>>,
     opens: Kind,
@@ -159,7 +159,7 @@ fn end_of<'t>(
     None
 }
 
-/// Looks at a schema that is named as such: `create schema s`, `in schema s`.
+/// Checks a schema that is named as such: `create schema s`, `in schema s`.
 fn schema_by_itself(tokens: &[Token<'_>], index: usize) -> Option<String> {
     let keyword = index.checked_sub(1).filter(|before| tokens[*before].is("schema"))?;
     let statement = ["create", "alter", "drop", "grant", "revoke", "comment"];

@@ -1,24 +1,24 @@
-//! Keywords in a row.
+//! Sequences of keywords.
 
 use super::script::{Kind, Token};
 
-/// Says whether a statement begins with these words.
+/// Returns `true` if a statement starts with these words.
 pub(super) fn starts(statement: &[Token<'_>], keywords: &[&str]) -> bool {
     statement.len() >= keywords.len()
         && statement.iter().zip(keywords).all(|(token, keyword)| match *keyword {
-            // The one word that is no keyword, and so may be in quotes.
+            // The only word that is not a keyword, and so can be quoted.
             "search_path" => token.is_name() && token.name() == "search_path",
             keyword => token.is(keyword),
         })
 }
 
-/// Finds these words in a row, and returns where the last of them is.
+/// Finds these words in sequence, and returns the position of the last one.
 pub(super) fn follows(statement: &[Token<'_>], keywords: &[&str]) -> Option<usize> {
     let at = (0..statement.len()).find(|index| starts(&statement[*index..], keywords))?;
     Some(at + keywords.len() - 1)
 }
 
-/// Returns where statements begin, in a file or in the body of a routine.
+/// Returns the starts of statements, in a file or in the body of a routine.
 pub(super) fn beginnings<'t, 'a>(tokens: &'t [Token<'a>]) -> impl Iterator<Item = &'t [Token<'a>]> {
     let begins = |index: &usize| {
         index.checked_sub(1).is_none_or(|before| {

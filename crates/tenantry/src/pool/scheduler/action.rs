@@ -1,64 +1,64 @@
 use super::{ConnId, TenantKey, Ticket};
 use crate::event::EvictReason;
 
-/// How the connection that was granted has to be prepared.
+/// How a granted connection has to be prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
-    /// It is bound to this tenant already.
+    /// It is already bound to this tenant.
     Hit,
-    /// It carries another tenant.
+    /// It is bound to another tenant.
     Rebind,
-    /// It was opened just now, or nobody is bound to it.
+    /// It was just opened, or is unbound.
     Bind,
 }
 
-/// The answer to [`Scheduler::acquire`].
+/// The result of [`Scheduler::acquire`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Acquire {
-    /// Here is a connection.
+    /// A connection is available.
     Granted(ConnId, How),
     /// Wait for an [`Action::Grant`] or [`Action::Refuse`].
     Waiting(Ticket),
-    /// The queue of this tenant is full.
+    /// This tenant's queue is full.
     QueueFull,
-    /// There is no connection, and none is opened at present.
+    /// There is no connection, and connects are suspended.
     Cut,
     /// The pool is closed.
     Closed,
 }
 
-/// What the caller has to do.
+/// An action for the caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action<W> {
     /// Hand the connection to the waiter.
     Grant { waiter: W, conn: ConnId, tenant: TenantKey, how: How },
-    /// Tell the waiter that there will be no connection.
+    /// Tell the waiter that it gets no connection.
     Refuse { waiter: W, why: Refusal },
     /// Open a connection, then call [`Scheduler::opened`] or [`Scheduler::open_failed`].
     Open(ConnId),
     /// Close the idle connection, then call [`Scheduler::closed`].
     Close(ConnId),
-    /// The tenant pool is forgotten, but for the leases and waiters that it has.
+    /// The tenant pool is evicted, but its leases and waiters remain.
     Evicted { tenant: TenantKey, reason: EvictReason },
-    /// The last of those has gone, and the key may be used again.
+    /// The last of them is gone, and the key may be reused.
     Forgotten(TenantKey),
 }
 
-/// Why a waiter gets no connection.
+/// The reason why a waiter gets no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The connection that was to be opened could not be.
+    /// The connect failed.
     OpenFailed,
-    /// No connection is opened at present.
+    /// Connects are suspended.
     Cut,
     /// The pool is closing.
     Closed,
 }
 
-/// What became of a lease.
+/// The result of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Released {
-    /// The session can serve the next.
+    /// The session can be reused.
     Usable,
     /// The connection has been closed.
     Closed,

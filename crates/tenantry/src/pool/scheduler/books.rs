@@ -1,4 +1,5 @@
-//! The scheduler's bookkeeping: every change of a connection, a tenant or a queue, in one place each.
+//! Bookkeeping of the scheduler: one function for each kind of change to a connection, a tenant or
+//! a queue.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -39,7 +40,7 @@ impl<W> Scheduler<W> {
     pub(super) fn lease(&mut self, now: Time, conn: ConnId, key: TenantKey) {
         self.leave_quiet(key);
         let dedicated = self.tenants[key.0].class.keeps_connections();
-        // Nobody knows yet how long it will take; the end of the lease settles it.
+        // An estimate; the end of the lease corrects it.
         let charged = self.tenants[key.0].typical_hold.min(MOST_DEBT);
         let slot = self.conn_mut(conn);
         slot.state = State::Leased { tenant: key, since: now, charged };
@@ -64,7 +65,7 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Corrects the charge of a lease by what it really took.
+    /// Corrects the charge of a lease to its real duration.
     pub(super) fn end_lease(
         &mut self,
         now: Time,
@@ -108,7 +109,7 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Changes a tenant and keeps its place in the order and the demand of all in step.
+    /// Changes a tenant and updates its place in the order and the total demand.
     pub(super) fn change_tenant(
         &mut self,
         key: TenantKey,
@@ -157,7 +158,7 @@ impl<W> Scheduler<W> {
         self.counts.idle += 1;
     }
 
-    /// Takes an idle connection off its shelf; the caller says what becomes of it.
+    /// Takes an idle connection off its shelf; the caller decides its next state.
     pub(super) fn take_idle(&mut self, conn: ConnId) {
         let State::Idle { shelf, .. } = self.conn(conn).state else {
             debug_assert!(false, "only an idle connection is on a shelf");
@@ -186,7 +187,7 @@ impl<W> Scheduler<W> {
         Some(conn)
     }
 
-    /// Notes that a connection is not being opened any more.
+    /// Records that a connection is no longer being opened.
     pub(super) fn end_opening(&mut self, conn: ConnId) {
         let State::Opening { slow } = self.conn(conn).state else {
             debug_assert!(false, "only what is being opened can have been opened");
@@ -207,14 +208,14 @@ impl<W> Scheduler<W> {
         self.actions.push_back(Action::Close(conn));
     }
 
-    /// Marks the place of a connection that is gone as free.
+    /// Frees the place of a connection that is gone.
     pub(super) fn set_free(&mut self, now: Time, conn: ConnId) {
         self.conn_mut(conn).state = State::Closing;
         self.counts.closing += 1;
         self.closed(now, conn);
     }
 
-    /// Makes room among the tenant pools when there are too many; `newest` stays.
+    /// Evicts tenant pools above the limit; `newest` stays.
     pub(super) fn keep_capacity(&mut self, now: Time, newest: TenantKey) {
         while self.tenants.len() > self.limits.max_tenant_pools
             && let Some(oldest) = self.quiet.front()
@@ -224,7 +225,7 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Puts a tenant that neither leases nor waits at the end of the quiet ones.
+    /// Appends a tenant without leases and waiters to the quiet list.
     pub(super) fn settle_quiet(&mut self, now: Time, key: TenantKey) {
         let tenant = &mut self.tenants[key.0];
         let quiet = tenant.leased == 0 && tenant.queue.is_empty() && tenant.is_evictable();
@@ -240,7 +241,7 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Drops what is left of an evicted tenant once nothing refers to it.
+    /// Removes the remains of an evicted tenant once nothing refers to it.
     pub(super) fn forget_if_done(&mut self, key: TenantKey) {
         let Some(tenant) = self.tenants.get(key.0) else {
             return;

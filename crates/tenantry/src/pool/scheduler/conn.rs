@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{TenantKey, Time};
 
-/// A connection, by its place in the budget.
+/// A connection, identified by its place in the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ConnId(pub(super) u32);
 
@@ -16,9 +16,9 @@ impl ConnId {
 pub(super) struct Conn {
     pub(super) state: State,
     pub(super) bound: Option<TenantKey>,
-    /// Whether nobody has been bound to it yet.
+    /// `true` if it has never been bound.
     pub(super) fresh: bool,
-    /// Whether it has been bound to a dedicated tenant.
+    /// `true` if it has been bound to a dedicated tenant.
     pub(super) dedicated: bool,
     pub(super) expires: Time,
 }
@@ -26,7 +26,7 @@ pub(super) struct Conn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Free,
-    /// `slow` when nobody is to wait for it any more who could have another one.
+    /// `slow` if requests that could use another connection no longer wait for it.
     Opening {
         slow: bool,
     },
@@ -42,12 +42,12 @@ pub(super) enum State {
     Closing,
 }
 
-/// Where an idle connection is kept, by who may have it.
+/// The shelf of an idle connection, by who may have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shelf {
-    /// Never bound: anybody.
+    /// Never bound: any tenant.
     Fresh,
-    /// Bound to nobody any more: anybody but a dedicated tenant.
+    /// No longer bound: any tenant except a dedicated one.
     Unbound,
     /// Bound to a pooled tenant.
     Pooled,

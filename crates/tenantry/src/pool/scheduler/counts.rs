@@ -1,24 +1,24 @@
-/// How many connections are in which state.
+/// Number of connections by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) opening: usize,
     pub(crate) idle: usize,
     pub(crate) leased: usize,
-    /// Those of them that do not belong to the system.
+    /// Those not leased to the system.
     pub(crate) leased_to_tenants: usize,
     pub(crate) closing: usize,
     pub(crate) waiting: usize,
     pub(crate) tenant_pools: usize,
-    /// Leases of tenants so far.
+    /// Number of leases of tenants so far.
     pub(crate) granted: u64,
 }
 
-/// One tenant pool in numbers.
+/// Counters of one tenant pool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TenantCounts {
     pub(crate) idle: usize,
     pub(crate) leased: usize,
     pub(crate) waiting: usize,
-    /// Leases so far.
+    /// Number of leases so far.
     pub(crate) granted: u64,
 }

@@ -1,4 +1,5 @@
-//! The scheduler's choices: who is next, which connection fits, when to open or close one.
+//! Decisions of the scheduler: which request is next, which connection fits, when to open or close
+//! one.
 
 use super::{
     Class, ConnId, How, Scheduler, Supply, TenantKey, Time,
@@ -7,7 +8,7 @@ use super::{
 };
 
 impl<W> Scheduler<W> {
-    /// Gives a usable connection to whoever comes next, or puts it on its shelf.
+    /// Gives a usable connection to the next request, or puts it on its shelf.
     pub(super) fn offer(&mut self, now: Time, conn: ConnId) {
         if self.closed || self.is_spent(now, conn) || self.is_over_budget(1) {
             return self.begin_close(conn);
@@ -17,8 +18,9 @@ impl<W> Scheduler<W> {
         };
         match self.fit(conn, key) {
             Some(how) => self.grant(now, conn, key, how),
-            // It cannot be bound to the one whose turn it is: its place in the budget can, unless no
-            // connection could be opened there, or enough places are on their way.
+            // It cannot be bound to the tenant whose turn it is. Its place in the budget can be
+            // used instead, unless no connection could be opened there, or enough are already being
+            // opened.
             None if self.supply == Supply::Normal && self.is_short() => {
                 self.begin_close(conn);
             }
@@ -32,16 +34,16 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Finds the first in the order that the connection can be bound to: the one that it is bound to, or
-    /// whoever any connection will do for.
+    /// Finds the first tenant in the order that the connection can be bound to: its current tenant,
+    /// or one that accepts any connection.
     fn next_that_fits(&self, conn: ConnId) -> Option<(TenantKey, How)> {
         let owner = self.conn(conn).bound.filter(|owner| self.tenants[owner.0].place.is_some());
         let pooled = self.ready.first_pooled().map(TenantKey);
         [owner, pooled].into_iter().flatten().find_map(|key| Some((key, self.fit(conn, key)?)))
     }
 
-    /// Chooses the tenant that gets this connection: the one it is bound to, as long as that is not
-    /// too far ahead, or the one whose turn it is.
+    /// Chooses the tenant that gets this connection: its current tenant, while that is not too far
+    /// ahead, or the tenant whose turn it is.
     pub(super) fn whose_turn_for(&self, conn: ConnId) -> Option<TenantKey> {
         let first = self.whose_turn()?;
         let Some(owner) = self.conn(conn).bound else {
@@ -54,11 +56,12 @@ impl<W> Scheduler<W> {
         Some(if waits && self.is_near(owner, first) { owner } else { first })
     }
 
-    /// Says whether a tenant may go before the one whose turn it is, because a connection is bound to it.
+    /// Returns `true` if a tenant may precede the one whose turn it is, because a connection is
+    /// bound to it.
     fn is_near(&self, owner: TenantKey, first: TenantKey) -> bool {
         let affinity = self.limits.affinity;
         let [owned, next] = [owner, first].map(|key| self.tenants[key.0].virtual_time);
-        // A turn comes at the edge of the burst, or when whoever is first has come that far.
+        // A turn comes at the edge of the burst, or when the first tenant has reached it.
         let turn = next.max(self.ready.clock() + BURST);
         !affinity.is_zero() && owned <= turn.saturating_add(affinity)
     }
@@ -68,19 +71,19 @@ impl<W> Scheduler<W> {
             .or_else(|| self.ready.first().filter(|_| self.tenants_may_lease()).map(TenantKey))
     }
 
-    /// Returns the pool of the library's own that has waited longest.
+    /// Returns the system pool that has waited longest.
     fn system_in_line(&self) -> Option<TenantKey> {
         let since = |key: &TenantKey| self.tenants[key.0].queue.keys().next().copied();
         let waiting = self.systems.iter().filter_map(|key| Some((since(key)?, *key)));
         waiting.min_by_key(|(since, _)| *since).map(|(_, key)| key)
     }
 
-    /// Connections that one tenant can have at most.
+    /// Maximum number of connections of one tenant.
     pub(crate) fn cap_of_a_tenant(&self) -> usize {
         self.limits.cap
     }
 
-    /// Connections that tenants can have at most.
+    /// Maximum number of connections of all tenants.
     pub(crate) fn places_for_tenants(&self) -> usize {
         self.limits.places_for_tenants()
     }
@@ -95,7 +98,7 @@ impl<W> Scheduler<W> {
             || (tenant.leased < tenant.cap(&self.limits) && self.tenants_may_lease())
     }
 
-    /// Says how the connection would be prepared for the tenant; nothing when it cannot be.
+    /// Returns how the connection would be prepared for the tenant; `None` if it cannot be.
     pub(super) fn fit(&self, conn: ConnId, key: TenantKey) -> Option<How> {
         let conn = self.conn(conn);
         let dedicated = self.tenants[key.0].class.keeps_connections();
@@ -108,8 +111,8 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Finds the idle connection that serves the tenant best without opening one, unless opening
-    /// one would be better.
+    /// Finds the idle connection that serves the tenant best without a connect, unless a connect
+    /// would be better.
     pub(super) fn find_idle(&self, key: TenantKey) -> Option<(ConnId, How)> {
         let tenant = &self.tenants[key.0];
         if let Some(own) = tenant.idle.back() {
@@ -125,7 +128,7 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Says whether another connection can be had by opening one, without waiting for long.
+    /// Returns `true` if another connection can soon be opened.
     fn can_open_soon(&self) -> bool {
         self.supply == Supply::Normal && self.has_place() && self.slow_openings == 0
     }
@@ -138,8 +141,8 @@ impl<W> Scheduler<W> {
         self.shelf(Shelf::Pooled).front().map(|index| (conn_id(index), How::Rebind))
     }
 
-    /// Opens connections for those who wait; gives them idle ones when there is no place for more; or
-    /// closes one that the one whose turn it is cannot be bound to.
+    /// Opens connections for waiters; gives them idle ones if there is no room for more; or closes
+    /// one that cannot be bound to the tenant whose turn it is.
     pub(super) fn make_room(&mut self, now: Time) {
         if self.closed {
             return;
@@ -151,7 +154,7 @@ impl<W> Scheduler<W> {
             if self.open_one() || self.give_idle(now) {
                 continue;
             }
-            // Closing one to open another is no use while none can be opened.
+            // Closing one to open another is useless while none can be opened.
             match self.find_victim().filter(|_| self.supply == Supply::Normal) {
                 Some(victim) => self.close_idle(victim),
                 None => return,
@@ -159,7 +162,7 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Gives an idle connection to the next who can use one.
+    /// Gives an idle connection to the next waiter that can use it.
     fn give_idle(&mut self, now: Time) -> bool {
         let Some((key, conn, how)) = self.next_with_an_idle_one() else { return false };
         self.take_idle(conn);
@@ -167,8 +170,8 @@ impl<W> Scheduler<W> {
         true
     }
 
-    /// Finds whose turn it is, with an idle connection for it. While none can be opened soon, the next
-    /// comes first who can use one that is there.
+    /// Finds the tenant whose turn it is, with an idle connection for it. While none can be opened
+    /// soon, the next tenant that can use an existing one comes first.
     fn next_with_an_idle_one(&self) -> Option<(TenantKey, ConnId, How)> {
         let idle = |key| self.find_idle(key).map(|(conn, how)| (key, conn, how));
         let first = self.whose_turn()?;
@@ -181,7 +184,7 @@ impl<W> Scheduler<W> {
         })
     }
 
-    /// Finds a dedicated tenant that waits beside an idle connection of its own.
+    /// Finds a dedicated tenant that waits although one of its connections is idle.
     fn dedicated_with_an_idle_one(&self) -> Option<(TenantKey, ConnId, How)> {
         let mut idle = self.shelf(Shelf::Dedicated).iter(&self.shelf_links).map(conn_id);
         idle.find_map(|conn| {
@@ -190,20 +193,20 @@ impl<W> Scheduler<W> {
         })
     }
 
-    /// Says whether somebody waits who could make use of one more connection than are on their way.
+    /// Returns `true` if a waiter could use one more connection than are being opened.
     pub(crate) fn is_short(&self) -> bool {
         self.counts.opening + self.counts.closing < self.wanted()
     }
 
-    /// How many connections those who wait could make use of right now.
+    /// Returns how many connections the waiters could use right now.
     fn wanted(&self) -> usize {
         let headroom = self.limits.budget.saturating_sub(self.limits.reserve + self.tenant_leases);
         let systems: usize = self.systems.iter().map(|key| self.tenants[key.0].queue.len()).sum();
         self.demand.min(headroom) + systems
     }
 
-    /// Finds an idle connection whose place is worth more than itself: the one whose turn it is cannot
-    /// be bound to it.
+    /// Finds an idle connection to close for the sake of its place, because it cannot be bound to
+    /// the tenant whose turn it is.
     pub(super) fn find_victim(&self) -> Option<ConnId> {
         [Shelf::Unbound, Shelf::Pooled, Shelf::Dedicated]
             .into_iter()
@@ -220,7 +223,7 @@ impl<W> Scheduler<W> {
         too_old || unused
     }
 
-    /// Says whether the connection has lived long enough, or can serve nobody any more.
+    /// Returns `true` if the connection has expired, or cannot be used by any tenant.
     pub(super) fn is_spent(&self, now: Time, conn: ConnId) -> bool {
         let conn = self.conn(conn);
         now >= conn.expires || (conn.dedicated && conn.bound.is_none())

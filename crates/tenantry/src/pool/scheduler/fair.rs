@@ -2,31 +2,31 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{Class, Ticket};
 
-/// How much hold time a tenant may have had beyond its share and still be served in the order in which
-/// its requests came.
+/// Hold time that a tenant may have had beyond its share while it is still served in order of
+/// arrival.
 ///
-/// Shares are never equal at every moment: without it, whoever asked last would go before tenants that
-/// are a few statements ahead. Simulated and measured, 50 ms keeps waits those of a single queue where
-/// nobody floods, and a tenant that floods is behind all others within as much.
+/// Shares are never exactly equal: without this, the newest request would precede tenants that are
+/// a few statements ahead. Simulated and measured, 50 ms keeps waits like those of a single queue
+/// while no tenant floods, and puts a flooding tenant behind all others within the same time.
 pub(super) const BURST: Duration = Duration::from_millis(50);
 
-/// How far a tenant can fall back at most. What it has had beyond that is forgiven: a report that held a
-/// connection for minutes does not keep its tenant out for as long.
+/// The maximum debt of a tenant. More is forgiven: a report that held a connection for minutes does
+/// not block its tenant for as long.
 pub(super) const MOST_DEBT: Duration = Duration::from_secs(2);
 
-/// The order in which tenants that wait are served: weighted fair queueing by hold time, with equal
+/// The order in which waiting tenants are served: weighted fair queueing by hold time, with equal
 /// weights.
 ///
-/// Every tenant has a *virtual time*: the hold time that it has been charged. The *clock* is what a tenant
-/// with exactly its share would have been charged: it goes on with the hold time that all are given,
-/// divided by the tenants that wait or hold something, and whoever is behind it starts at it, so that
-/// nobody saves up a right to flood by being quiet. By how much a tenant is before the clock is its
-/// *debt*. Those whose debt is within [`BURST`] are served in the order in which their requests came;
-/// then comes whoever has the least.
+/// Every tenant has a *virtual time*: the hold time that it has been charged. The *clock* is the
+/// charge of a tenant with exactly its share: it advances with the hold time given to all, divided
+/// by the number of tenants that wait or hold a connection. A tenant behind the clock starts at it,
+/// so that a quiet tenant does not save up a right to flood. The lead of a tenant over the clock is
+/// its *debt*. Tenants whose debt is within [`BURST`] are served in order of arrival, followed by
+/// the one with the least debt.
 ///
-/// A clock that follows the tenant that is served instead would let every newcomer go before all who were
-/// served a moment ago. While nobody waits within the burst the clock does follow, as in WF²Q+: else the
-/// debt of tenants that flood by turns would grow without bound.
+/// If the clock followed the tenant being served, every newcomer would precede all recently served
+/// tenants. While no tenant waits within the burst the clock does follow, as in WF²Q+: otherwise
+/// the debt of tenants that flood in turn would grow without bound.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     pooled: Order,
@@ -34,14 +34,14 @@ pub(super) struct Ready {
     clock: Duration,
 }
 
-/// The order of the tenants that can be bound to the same connections.
+/// The order of tenants that can be bound to the same connections.
 #[derive(Debug, Default)]
 struct Order {
     within: BTreeSet<(Ticket, usize)>,
     ahead: BTreeSet<(Duration, Ticket, usize)>,
 }
 
-/// Where a tenant stands in the order.
+/// The position of a tenant in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) dedicated: bool,
@@ -56,7 +56,7 @@ impl Ready {
         self.clock
     }
 
-    /// Moves the clock forward to `time`; it never goes back.
+    /// Advances the clock to `time`; it never goes back.
     pub(super) fn advance(&mut self, time: Duration) {
         if time > self.clock {
             self.clock = time;
@@ -65,13 +65,13 @@ impl Ready {
         }
     }
 
-    /// Moves the clock forward by what `given` is for each of the active tenants.
+    /// Advances the clock by the share of `given` of each active tenant.
     pub(super) fn give(&mut self, given: Duration, active: usize) {
         let share = given / u32::try_from(active.max(1)).unwrap_or(u32::MAX);
         self.advance(self.clock + share);
     }
 
-    /// Lets the clock follow the first when nobody waits within the burst.
+    /// Lets the clock follow the first tenant if none waits within the burst.
     pub(super) fn catch_up(&mut self) {
         if self.pooled.within.is_empty()
             && self.dedicated.within.is_empty()
@@ -99,7 +99,7 @@ impl Ready {
         }
     }
 
-    /// Returns who comes first.
+    /// Returns the first tenant.
     pub(super) fn first(&self) -> Option<usize> {
         let within = first_of(self.pooled.within.first(), self.dedicated.within.first());
         within.map(|(_, tenant)| *tenant).or_else(|| {
@@ -108,7 +108,7 @@ impl Ready {
         })
     }
 
-    /// Returns who comes first among those that any connection will do for.
+    /// Returns the first tenant that accepts any connection.
     pub(super) fn first_pooled(&self) -> Option<usize> {
         let Order { within, ahead } = &self.pooled;
         within.first().map(|(_, tenant)| *tenant).or_else(|| Some(ahead.first()?.2))
@@ -125,7 +125,7 @@ impl Ready {
 }
 
 impl Order {
-    /// Lets those in whose debt has come to be within the burst.
+    /// Admits tenants whose debt is now within the burst.
     fn let_in(&mut self, clock: Duration) {
         while let Some((virtual_time, arrival, tenant)) = self.ahead.first().copied()
             && virtual_time <= clock + BURST

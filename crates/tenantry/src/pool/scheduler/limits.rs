@@ -1,33 +1,33 @@
 use std::time::Duration;
 
-/// A point in time: how long ago the pool began.
+/// A point in time, relative to the start of the pool.
 pub(crate) type Time = Duration;
 
-/// What the scheduler keeps to.
+/// The limits of the scheduler.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// Connections to the server, at most.
+    /// Maximum number of connections to the server.
     pub(crate) budget: usize,
     /// Connections that tenants leave to the library itself.
     pub(crate) reserve: usize,
-    /// Connections that one tenant may lease.
+    /// Maximum number of connections leased to one tenant.
     pub(crate) cap: usize,
-    /// Waiting requests of one tenant, at most.
+    /// Maximum number of waiting requests of one tenant.
     pub(crate) max_waiting: usize,
-    /// How far a tenant may run ahead of its turn because a connection is bound to it already.
+    /// How far a tenant may run ahead of its turn because a connection is already bound to it.
     pub(crate) affinity: Duration,
-    /// How long a connection may be idle.
+    /// Maximum idle time of a connection.
     pub(crate) idle_timeout: Option<Duration>,
-    /// Idle connections that are kept open all the same.
+    /// Number of idle connections that are kept open regardless.
     pub(crate) min_idle: usize,
-    /// Tenant pools that are kept at most, those in use aside.
+    /// Maximum number of tenant pools, not counting those in use.
     pub(crate) max_tenant_pools: usize,
     /// How long a tenant pool is kept after its last use.
     pub(crate) tenant_pool_ttl: Duration,
 }
 
 impl Limits {
-    /// Connections that all tenants may lease together.
+    /// Maximum number of connections leased to all tenants together.
     pub(crate) fn places_for_tenants(&self) -> usize {
         self.budget - self.reserve
     }

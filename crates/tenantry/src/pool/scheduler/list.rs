@@ -1,7 +1,7 @@
-/// The links of doubly linked lists over small integers.
+/// The links of doubly linked lists of small integers.
 ///
 /// Any number of [`List`]s share one `Links`, and every integer is in at most one of them. All
-/// operations take constant time and none allocates once an integer has been seen.
+/// operations take constant time, and none allocates once an integer has been seen.
 #[derive(Debug, Default)]
 pub(super) struct Links(Vec<Link>);
 

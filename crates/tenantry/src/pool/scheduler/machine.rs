@@ -13,11 +13,11 @@ use super::{
 };
 use crate::event::EvictReason;
 
-/// How many tenant pools are forgotten in one event: all that were warmed up together come to their end
-/// together, and nobody is to wait for that.
+/// Maximum number of tenant pools evicted in one event: pools that were warmed up together expire
+/// together, and requests must not wait for that.
 const EVICTED_AT_A_TIME: usize = 256;
 
-/// The state machine. `W` is what the caller wants back to reach a waiter.
+/// The state machine. `W` is the caller's handle to a waiter.
 #[derive(Debug)]
 pub(crate) struct Scheduler<W> {
     pub(super) limits: Limits,
@@ -28,19 +28,19 @@ pub(crate) struct Scheduler<W> {
     pub(super) tenant_links: Links,
     pub(super) shelves: [List; 4],
     pub(super) tenants: slab::Slab<Tenant<W>>,
-    /// Tenants that neither lease nor wait, the least recently used first.
+    /// Tenants without leases and waiters, the least recently used first.
     pub(super) quiet: List,
     pub(super) quiet_links: Links,
     pub(super) ready: Ready,
-    /// The pools of the library itself, which come first.
+    /// The system pools, which come first.
     pub(super) systems: Vec<TenantKey>,
     pub(super) counts: Counts,
-    /// Leases of everybody but the system.
+    /// Number of leases, except those of the system.
     pub(super) tenant_leases: usize,
-    /// How many of everybody but the system wait or hold something.
+    /// Number of tenants that wait or hold a connection, without the system.
     pub(super) active: usize,
     pub(super) slow_openings: usize,
-    /// What all queues could make use of, caps considered.
+    /// Number of connections that all queues could use, subject to the caps.
     pub(super) demand: usize,
     pub(super) next_ticket: u64,
     pub(super) supply: Supply,
@@ -76,7 +76,7 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Takes what has to be done, oldest first.
+    /// Takes the oldest pending action.
     pub(crate) fn next_action(&mut self) -> Option<Action<W>> {
         self.actions.pop_front()
     }
@@ -98,12 +98,13 @@ impl<W> Scheduler<W> {
         })
     }
 
-    /// Says whether others than the system have every connection that they can have, and somebody waits.
+    /// Returns `true` if occupants other than the system use every connection available to them,
+    /// and one waits.
     pub(crate) fn is_saturated(&self) -> bool {
         !self.tenants_may_lease() && self.counts.waiting > 0
     }
 
-    /// Lists the leases of all but the system: whose each is, and since when.
+    /// Lists the leases of all except the system, with their owner and start.
     pub(crate) fn leases(&self) -> impl Iterator<Item = (TenantKey, Time)> {
         self.conns
             .iter()
@@ -114,7 +115,7 @@ impl<W> Scheduler<W> {
             .filter(|(key, _)| self.tenants[key.0].class != Class::System)
     }
 
-    /// Returns whose lease the connection of a place is, and since when.
+    /// Returns the owner and start of the lease at a place.
     pub(crate) fn lease_at(&self, place: usize) -> Option<(TenantKey, Time)> {
         match self.conns.get(place)?.state {
             State::Leased { tenant, since, .. } => Some((tenant, since)),
@@ -126,12 +127,12 @@ impl<W> Scheduler<W> {
         self.closed
     }
 
-    /// Says whether every connection has been closed.
+    /// Returns `true` if every connection has been closed.
     pub(crate) fn is_empty(&self) -> bool {
         self.free.len() == self.conns.len()
     }
 
-    /// Begins a tenant pool.
+    /// Creates a tenant pool.
     pub(crate) fn add_tenant(&mut self, now: Time, class: Class) -> TenantKey {
         let key = TenantKey(self.tenants.insert(Tenant {
             class,
@@ -153,7 +154,7 @@ impl<W> Scheduler<W> {
         key
     }
 
-    /// Asks for a connection; `waiter` is called when the answer is to wait.
+    /// Requests a connection; `waiter` is called if it has to wait.
     pub(crate) fn acquire(
         &mut self,
         now: Time,
@@ -185,8 +186,8 @@ impl<W> Scheduler<W> {
         Acquire::Waiting(ticket)
     }
 
-    /// Asks for a connection that is idle, and neither waits nor has one opened. Where nobody waits, one
-    /// that is bound to another tenant will do.
+    /// Requests an idle connection, without waiting or opening one. If no request waits, one that
+    /// is bound to another tenant will do.
     pub(crate) fn try_acquire(&mut self, now: Time, key: TenantKey) -> Option<(ConnId, How)> {
         if self.closed || !self.tenants[key.0].queue.is_empty() || !self.may_lease(key) {
             return None;
@@ -200,14 +201,14 @@ impl<W> Scheduler<W> {
     fn lease_idle(&mut self, now: Time, conn: ConnId, key: TenantKey) {
         self.take_idle(conn);
         if self.demand == 0 {
-            // What is had while nobody waits is taken from nobody.
+            // Connections taken while no request waits are not charged.
             let virtual_time = self.tenants[key.0].virtual_time;
             self.ready.advance(virtual_time.saturating_sub(BURST));
         }
         self.lease(now, conn, key);
     }
 
-    /// Takes a waiter out of its queue. Nothing comes back when it has been answered before.
+    /// Removes a waiter from its queue. Returns `None` if it was already answered.
     pub(crate) fn cancel(&mut self, now: Time, key: TenantKey, ticket: Ticket) -> Option<W> {
         let queue = &self.tenants.get(key.0)?.queue;
         if !queue.contains_key(&ticket) {
@@ -219,9 +220,9 @@ impl<W> Scheduler<W> {
         waiter
     }
 
-    /// Takes the idle connection of a place out for a moment, as a lease of the tenant that it is bound
-    /// to, so that the pool can see to it. It is not counted as granted. One that is bound to nobody any
-    /// more is closed.
+    /// Temporarily takes out the idle connection of a place, as a lease of the tenant that it is
+    /// bound to, so that the pool can check it. It does not count as granted. An unbound connection
+    /// is closed.
     pub(crate) fn take_out(&mut self, now: Time, place: usize) -> Option<(ConnId, TenantKey)> {
         let conn = conn_id(place);
         let slot = self.conn(conn);
@@ -263,15 +264,15 @@ impl<W> Scheduler<W> {
         self.forget_if_done(tenant);
     }
 
-    /// Says that an [`Action::Open`] has succeeded; the connection is closed after `expires`.
+    /// Reports that an [`Action::Open`] has succeeded; the connection is closed after `expires`.
     pub(crate) fn opened(&mut self, now: Time, conn: ConnId, expires: Time) {
         self.end_opening(conn);
         self.conn_mut(conn).expires = expires;
         self.offer(now, conn);
     }
 
-    /// Says that an [`Action::Open`] takes its time: whoever waits gets an idle connection of somebody
-    /// else instead.
+    /// Reports that an [`Action::Open`] is slow: waiters get an idle connection of another tenant
+    /// instead.
     pub(crate) fn opening_is_slow(&mut self, now: Time, conn: ConnId) {
         if let State::Opening { slow: slow @ false } = &mut self.conn_mut(conn).state {
             *slow = true;
@@ -280,9 +281,10 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Says that an [`Action::Open`] has failed.
+    /// Reports that an [`Action::Open`] has failed.
     ///
-    /// The waiter whose turn it is hears of it, unless an idle connection of somebody else will do.
+    /// The waiter whose turn it is gets the error, unless an idle connection of another tenant will
+    /// do.
     pub(crate) fn open_failed(&mut self, now: Time, conn: ConnId) {
         self.end_opening(conn);
         self.free.push(conn);
@@ -293,7 +295,7 @@ impl<W> Scheduler<W> {
                     self.take_idle(idle);
                     self.grant(now, idle, key, how);
                 }
-                // What there is comes back, and will do.
+                // Existing connections will be returned, and will do.
                 None if self.supply == Supply::Short => {}
                 None => self.refuse_first(now, key, Refusal::OpenFailed),
             }
@@ -301,7 +303,7 @@ impl<W> Scheduler<W> {
         self.make_room(now);
     }
 
-    /// Says that an [`Action::Open`] that nobody has waited for comes to nothing.
+    /// Reports that an [`Action::Open`] that no request waited for was abandoned.
     pub(crate) fn open_given_up(&mut self, now: Time, conn: ConnId) {
         self.end_opening(conn);
         self.free.push(conn);
@@ -309,7 +311,7 @@ impl<W> Scheduler<W> {
         self.make_room(now);
     }
 
-    /// Says whether connections can be opened. When they cannot, everybody who waits is refused.
+    /// Sets whether connections can be opened. If not, all waiters are refused.
     pub(crate) fn set_supply(&mut self, now: Time, supply: Supply) {
         self.supply = supply;
         match supply {
@@ -322,17 +324,17 @@ impl<W> Scheduler<W> {
         self.supply
     }
 
-    /// Opens a connection that nobody has asked for, whatever the supply, if there is a place for it.
+    /// Opens a connection that no request needs, whatever the supply, if there is a place for it.
     pub(crate) fn open_probe(&mut self) -> Option<ConnId> {
         if self.closed { None } else { self.open_in_a_free_place() }
     }
 
-    /// Connections that exist and may serve somebody.
+    /// Returns the number of connections that exist and may be used.
     pub(crate) fn alive(&self) -> usize {
         self.counts.idle + self.counts.leased
     }
 
-    /// Says that an [`Action::Close`] is done.
+    /// Reports that an [`Action::Close`] is done.
     pub(crate) fn closed(&mut self, now: Time, conn: ConnId) {
         debug_assert_eq!(self.conn(conn).state, State::Closing);
         self.counts.closing -= 1;
@@ -341,8 +343,8 @@ impl<W> Scheduler<W> {
         self.make_room(now);
     }
 
-    /// Forgets a tenant pool. Leases and waiters of it are served to their end, and count against the
-    /// cap of a pool that is [begun anew](Self::begin_anew) meanwhile.
+    /// Evicts a tenant pool. Its leases and waiters are served to their end, and count against the
+    /// cap of a pool that is [recreated](Self::begin_anew) meanwhile.
     pub(crate) fn evict(&mut self, now: Time, key: TenantKey, reason: EvictReason) {
         let Some(tenant) = self.tenants.get_mut(key.0) else {
             return;
@@ -362,9 +364,9 @@ impl<W> Scheduler<W> {
         self.forget_if_done(key);
     }
 
-    /// Begins a tenant pool again that was evicted and is still in use, maybe as another class.
+    /// Recreates a tenant pool that was evicted and is still in use, possibly with another class.
     pub(crate) fn begin_anew(&mut self, now: Time, key: TenantKey, class: Class) {
-        // What is leased is the former pool's, and comes back as nobody's.
+        // Leased connections belong to the former pool, and return unbound.
         for conn in &mut self.conns {
             if matches!(conn.state, State::Leased { tenant, .. } if tenant == key) {
                 conn.bound = None;
@@ -378,8 +380,8 @@ impl<W> Scheduler<W> {
         self.keep_capacity(now, key);
     }
 
-    /// Does what has become due: closes idle and old connections, forgets quiet tenants, keeps the
-    /// minimum open. Returns whether more tenant pools are due than are forgotten in one event.
+    /// Performs due work: closes idle and expired connections, evicts quiet tenants, keeps the
+    /// minimum open. Returns `true` if more tenant pools are due than are evicted in one event.
     pub(crate) fn tick(&mut self, now: Time) -> bool {
         if self.closed {
             return false;
@@ -397,14 +399,14 @@ impl<W> Scheduler<W> {
         self.longest_quiet(now).is_some()
     }
 
-    /// Finds the tenant pool that has been quiet for longest, if that was for long enough.
+    /// Returns the tenant pool that has been quiet longest, if it has expired.
     fn longest_quiet(&self, now: Time) -> Option<TenantKey> {
         let index = self.quiet.front()?;
         let since = self.tenants[index].quiet_since?;
         (now.saturating_sub(since) >= self.limits.tenant_pool_ttl).then_some(TenantKey(index))
     }
 
-    /// Ends everything: waiters are refused, idle connections closed, others when they come back.
+    /// Shuts down: refuses waiters, closes idle connections, and others on return.
     pub(crate) fn close(&mut self, now: Time) {
         self.closed = true;
         self.refuse_all(now, Refusal::Closed);

@@ -1,9 +1,9 @@
-//! Who gets which connection: a state machine fed with events and time, without I/O.
+//! Assignment of connections to requests: a state machine driven by events and time, without I/O.
 //!
-//! The scheduler knows connections and tenants as numbers. Every event is a method; what has to
-//! happen outside is left in a queue of [`Action`]s that the caller takes afterwards. No event costs
-//! more than O(log n) in the number of tenants or waiters, and none but [`Scheduler::tick`] looks at
-//! every connection.
+//! The scheduler knows connections and tenants as numbers. Every event is a method; external work
+//! is left in a queue of [`Action`]s that the caller takes afterwards. No event costs more than
+//! O(log n) in the number of tenants or waiters, and only [`Scheduler::tick`] iterates over every
+//! connection.
 //!
 //! ```text
 //!            Open                opened                    acquire

@@ -1,4 +1,4 @@
-//! Other limits while everything goes on.
+//! Changing the limits at run time.
 
 use super::{
     Class, Limits, Scheduler, Time,
@@ -7,13 +7,13 @@ use super::{
 };
 
 impl<W> Scheduler<W> {
-    /// Keeps to other limits from now on. A larger budget can be used at once; for a smaller one idle
-    /// connections are closed, and leased ones when they come back. Until then no other is opened.
+    /// Applies other limits. A larger budget can be used at once; for a smaller one idle
+    /// connections are closed, and leased ones on return. Until then no other is opened.
     pub(crate) fn resize(&mut self, now: Time, limits: Limits) {
         self.limits = limits;
         let places = self.conns.len()..self.limits.budget.max(self.conns.len());
         self.conns.resize_with(places.end, Conn::free);
-        // Those that there were are used first.
+        // Previously used places come first.
         self.free.splice(0..0, places.rev().map(conn_id));
         self.recount_demand();
         while self.is_over_budget(0)
@@ -24,12 +24,12 @@ impl<W> Scheduler<W> {
         self.make_room(now);
     }
 
-    /// Returns `true` if another connection may be opened as far as the budget is concerned.
+    /// Returns `true` if the budget allows another connection.
     pub(super) fn has_place(&self) -> bool {
         !self.free.is_empty() && self.conns.len() - self.free.len() < self.limits.budget
     }
 
-    /// Returns `true` if fewer connections may serve than do, those in hand beside the counted ones.
+    /// Returns `true` if more connections exist than the budget allows, counting those in hand.
     pub(super) fn is_over_budget(&self, in_hand: usize) -> bool {
         let counts = &self.counts;
         counts.opening + counts.idle + counts.leased + in_hand > self.limits.budget
@@ -39,7 +39,7 @@ impl<W> Scheduler<W> {
         self.find_victim().or_else(|| self.shelf(Shelf::Fresh).front().map(conn_id))
     }
 
-    /// Works out anew what all queues could make use of: the caps have changed.
+    /// Recomputes how many connections all queues could use, after a change of the caps.
     fn recount_demand(&mut self) {
         self.demand = 0;
         for (index, tenant) in &mut self.tenants {

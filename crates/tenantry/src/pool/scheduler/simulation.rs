@@ -1,4 +1,4 @@
-//! Whole loads in simulated time: how long who waits, against a single queue.
+//! Complete workloads in simulated time: waits compared with a single queue.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,19 +11,19 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Who asks, and how often.
+/// The requests of a workload.
 #[derive(Debug, Clone)]
 struct Load {
     connections: usize,
-    /// How many of them one tenant may have.
+    /// Maximum number of connections of one tenant.
     cap: usize,
-    /// How long a request holds its connection, more or less by a tenth.
+    /// Hold time of a request, varied by up to a tenth.
     hold: Duration,
-    /// Tasks that ask for one of the tenants of the crowd, by chance, as soon as they are answered.
+    /// Tasks that each request a random tenant of the crowd, as soon as they are answered.
     crowd: Crowd,
-    /// Tasks of one more tenant that ask as soon as they are answered.
+    /// Tasks of one additional tenant that send a new request as soon as they are answered.
     flood: usize,
-    /// Tenants that ask again and again after this time on average, answered or not.
+    /// Tenants that send requests at this average interval, answered or not.
     steady: (usize, Duration),
 }
 
@@ -42,7 +42,7 @@ enum Kind {
     Steady,
 }
 
-/// A request that waits or is served.
+/// A request that waits or is being served.
 #[derive(Debug, Clone, Copy)]
 struct Request {
     tenant: usize,
@@ -52,9 +52,9 @@ struct Request {
 
 /// Serves requests in some order.
 trait Queue {
-    /// Takes a request, and says where it is served if it is at once.
+    /// Takes a request, and returns the connection if it is served at once.
     fn ask(&mut self, now: Duration, request: Request) -> Option<usize>;
-    /// Takes a connection back, and says who is served next, and where.
+    /// Takes a connection back, and returns the next served request and its connection.
     fn release(&mut self, now: Duration, conn: usize) -> Option<(Request, usize)>;
 }
 
@@ -82,7 +82,7 @@ impl Queue for Fifo {
     }
 }
 
-/// The scheduler, with all connections open from the beginning.
+/// The scheduler, with all connections open from the start.
 struct Ours {
     scheduler: Scheduler<Request>,
     keys: Vec<TenantKey>,
@@ -126,11 +126,11 @@ impl Queue for Ours {
     }
 }
 
-/// Numbers by chance, the same in every run.
+/// Pseudo-random numbers, the same in every run.
 struct Dice(u64);
 
 impl Dice {
-    /// Throws a number between 0 and 1.
+    /// Returns a number between 0 and 1.
     fn throw(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -142,7 +142,7 @@ impl Dice {
         (self.throw() * most as f64) as usize
     }
 
-    /// Throws the time to the next of events that come this often on average.
+    /// Returns the time to the next event for this average interval.
     fn wait(&mut self, average: Duration) -> Duration {
         average.mul_f64(-(1.0 - self.throw()).ln())
     }
@@ -154,7 +154,7 @@ enum Event {
     Done(Request, usize),
 }
 
-/// The waits of a kind, with the time in which the requests were served, in order.
+/// The waits of one kind, with the times at which the requests were served, in order.
 #[derive(Debug, Default)]
 struct Waits {
     crowd: Vec<Duration>,
@@ -257,7 +257,7 @@ fn equal_tenants_are_served_in_the_order_of_arrival() {
 
 #[test]
 fn a_flood_keeps_quiet_tenants_waiting_for_one_statement() {
-    // Without a cap, which leaves places empty now and then.
+    // Without a cap, which sometimes leaves places empty.
     let load = Load {
         connections: 8,
         cap: 8,
@@ -286,7 +286,7 @@ fn a_flood_beside_a_crowd_is_behind_both() {
         let [with, without] = [with, without].map(|waits| quantile(waits, 0.99));
         assert!(with <= without * 1.5, "{kind}: p99 {with:.1} ms, {without:.1} ms without it");
     }
-    // Nor is it shut out: it has the share of one of some thirty tenants.
+    // It is not starved either: it has the share of one of some thirty tenants.
     assert!(
         ours.flood.len() * 60 > ours.crowd.len(),
         "{} of {}",
@@ -333,8 +333,8 @@ fn a_tenant_that_has_flooded_for_long_is_not_shut_out_by_one_that_begins() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..Default::default() })]
 
-    /// A tenant that asks for half of its fair share never waits for more than a few rounds, in each of
-    /// which every task of everybody is served once.
+    /// A tenant that asks for half of its fair share never waits for more than a few rounds, in
+    /// each of which every task of every tenant is served once.
     #[test]
     fn whoever_asks_for_less_than_its_share_waits_a_few_rounds(
         connections in 1..12_usize,
@@ -347,7 +347,7 @@ proptest! {
         const ROUNDS: u32 = 4;
         let crowd = Crowd { tasks, tenants };
         let hold = MS * hold;
-        // As many as can wait or be served at once have a share.
+        // Each tenant that can wait or be served has a share.
         let sharing = tasks.min(tenants) + usize::from(flood > 0) + steady;
         let share = hold * u32::try_from(sharing).unwrap() / u32::try_from(connections).unwrap();
         let cap = (connections * 3 / 4).max(1);

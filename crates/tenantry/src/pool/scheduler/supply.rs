@@ -1,11 +1,11 @@
-/// Whether connections can be opened at present.
+/// Whether connections can currently be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Supply {
-    /// They can.
+    /// They can be opened.
     #[default]
     Normal,
-    /// The server has no room for more: who waits, waits for what there is.
+    /// The server is out of connection slots: waiters wait for existing connections.
     Short,
-    /// The server is not there: who would have to wait for a connection is refused.
+    /// The server is down: requests that would have to wait are refused.
     Cut,
 }

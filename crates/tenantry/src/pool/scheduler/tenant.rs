@@ -7,7 +7,7 @@ use super::{Limits, Time, fair::Place, list::List};
 pub(crate) struct TenantKey(pub(super) usize);
 
 impl TenantKey {
-    /// Returns a small number that no other tenant pool has at the same time.
+    /// Returns a small number, unique among the current tenant pools.
     pub(crate) fn index(self) -> usize {
         self.0
     }
@@ -18,29 +18,29 @@ impl TenantKey {
     }
 }
 
-/// A place in a queue. Never used twice.
+/// A place in a queue. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(pub(super) u64);
 
-/// Who asks.
+/// The kind of requester.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// The library itself: may use the reserve and comes first. Several pools of this class are served in
-    /// the order in which their requests came.
+    /// The library itself: may use the reserve and comes first. Several pools of this class are
+    /// served in order of arrival.
     System,
     /// The shared schema: served like a tenant, without a cap, and never evicted.
     Shared,
     /// A tenant whose connections may be bound to others when it does not need them.
     Pooled,
-    /// A tenant whose connections are never bound to anybody else.
+    /// A tenant whose connections are never bound to another tenant.
     Dedicated,
-    /// Upkeep with a login of its own: served as the shared schema is, and its connections are never
-    /// bound to anybody else.
+    /// Maintenance with a separate login: served like the shared schema, and its connections are
+    /// never bound to another occupant.
     Upkeep,
 }
 
 impl Class {
-    /// Says whether its connections are never bound to anybody else.
+    /// Returns `true` if its connections are never bound to another occupant.
     pub(super) fn keeps_connections(self) -> bool {
         matches!(self, Self::Dedicated | Self::Upkeep)
     }
@@ -52,24 +52,24 @@ pub(super) struct Tenant<W> {
     pub(super) queue: BTreeMap<Ticket, W>,
     pub(super) idle: List,
     pub(super) leased: usize,
-    /// Leases so far.
+    /// Number of leases so far.
     pub(super) granted: u64,
     pub(super) virtual_time: Duration,
     pub(super) typical_hold: Duration,
-    /// Its place in [`Ready`], when it stands there.
+    /// Its place in [`Ready`], if it is there.
     pub(super) place: Option<Place>,
-    /// Whether it is in the list of quiet tenants.
+    /// Set while it is in the list of quiet tenants.
     pub(super) quiet_since: Option<Time>,
     pub(super) evicted: bool,
 }
 
 impl<W> Tenant<W> {
-    /// How many more connections it could make use of.
+    /// Returns how many more connections it could use.
     pub(super) fn demand(&self, limits: &Limits) -> usize {
         self.queue.len().min(self.cap(limits).saturating_sub(self.leased))
     }
 
-    /// How many connections it may lease.
+    /// Returns how many connections it may lease.
     pub(super) fn cap(&self, limits: &Limits) -> usize {
         match self.class {
             Class::System => limits.budget,
@@ -78,7 +78,7 @@ impl<W> Tenant<W> {
         }
     }
 
-    /// Says whether it waits or holds something, and so has a share of what is given.
+    /// Returns `true` if it waits or holds a connection, and so gets a share.
     pub(super) fn is_active(&self) -> bool {
         self.class != Class::System && (self.leased > 0 || !self.queue.is_empty())
     }
@@ -92,5 +92,5 @@ impl<W> Tenant<W> {
     }
 }
 
-/// A lease is never charged less, so that every grant moves a tenant back in the order.
+/// The minimum charge of a lease, so that every grant moves a tenant back in the order.
 pub(super) const LEAST_CHARGE: Duration = Duration::from_micros(1);

@@ -29,7 +29,7 @@ pub(super) fn limits(budget: usize) -> Limits {
     }
 }
 
-/// Plays the part of the world around a scheduler, and checks every decision.
+/// Simulates the environment of a scheduler, and checks every decision.
 struct World {
     scheduler: Scheduler<u64>,
     limits: Limits,
@@ -39,21 +39,21 @@ struct World {
     waiting: BTreeMap<u64, (TenantKey, Ticket)>,
     opening: BTreeSet<usize>,
     closing: BTreeSet<usize>,
-    /// Who has had each connection since it was opened, the last one last.
+    /// The owners of each connection since it was opened, the latest last.
     history: BTreeMap<usize, Vec<Name>>,
-    /// Who a key stands for at present: keys are used again.
+    /// The current owner of a key: keys are reused.
     names: BTreeMap<usize, Name>,
-    /// Whether a connection is being asked for that nobody needs.
+    /// `true` while a connection is requested that no waiter needs.
     probing: bool,
-    /// What was in use when the limits were last lowered, and has not come back yet.
+    /// Connections in use when the limits were last lowered, and not returned yet.
     excess: Excess,
-    /// Whether a connection was just said to take its time.
+    /// `true` if a connect was just reported as slow.
     slowly: bool,
     next_waiter: u64,
     next_name: u64,
 }
 
-/// What may be above the limits after these were lowered: it never grows again.
+/// The amounts that may exceed the limits after these were lowered; they never grow again.
 #[derive(Default)]
 struct Excess {
     used: usize,
@@ -61,7 +61,7 @@ struct Excess {
     by_tenant: BTreeMap<usize, usize>,
 }
 
-/// A tenant pool, by a number that is never used again.
+/// A tenant pool, identified by a number that is never reused.
 type Name = (u64, Class);
 
 #[derive(Debug, Clone)]
@@ -297,7 +297,7 @@ impl World {
         self.check_no_idleness(&by_tenant, leased_by_tenants);
     }
 
-    /// Notes what is in use before the limits may be lowered.
+    /// Records the connections in use before the limits may be lowered.
     fn before_resize(&mut self) {
         let counts = self.scheduler.counts();
         self.excess.used = counts.leased + counts.opening + counts.closing + counts.idle;
@@ -312,7 +312,7 @@ impl World {
         if class == Class::Shared { self.limits.budget } else { self.limits.cap }
     }
 
-    /// Whoever waits and may lease has something under way for it.
+    /// Every waiter that may get a lease has a connection on the way.
     fn check_no_idleness(&mut self, by_tenant: &BTreeMap<usize, usize>, leased_by_tenants: usize) {
         if self.scheduler.supply() == Supply::Cut {
             assert!(self.waiting.is_empty(), "somebody waits for what will not come");
@@ -345,7 +345,7 @@ impl World {
         }
     }
 
-    /// Lets everything that is under way come to its end.
+    /// Completes all pending work.
     fn run_dry(&mut self) {
         self.play(&Event::Supply(Supply::Normal));
         for _ in 0..10_000 {
@@ -448,8 +448,8 @@ proptest! {
     }
 }
 
-/// Serves requests in simulated time. A tenant is given by how long it holds a connection and how
-/// many requests it always has waiting.
+/// Serves requests in simulated time. A tenant is given by its hold time and its constant number of
+/// waiting requests.
 fn simulate(budget: usize, tenants: &[(Duration, usize)], end: Duration) -> Vec<Duration> {
     let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(budget) });
     let keys: Vec<_> =
@@ -508,8 +508,9 @@ fn a_flood_does_not_hold_up_a_quiet_tenant() {
             match action {
                 Action::Open(conn) => scheduler.opened(now, conn, Time::MAX),
                 Action::Grant { waiter: "quiet", .. } => {
-                    // It goes on until it is 50 ms of hold time ahead of its share, which is half of
-                    // the 5 ms of each statement, and 20 ms more on connections that are its own.
+                    // It continues until it is 50 ms of hold time ahead of its share, which is half
+                    // of the 5 ms of each statement, plus 20 ms on connections that are bound to
+                    // it.
                     assert!(grants_until_quiet.unwrap() <= 29, "{grants_until_quiet:?}");
                     return;
                 }
@@ -550,7 +551,7 @@ fn being_quiet_saves_nothing_up() {
     let mut scheduler = Scheduler::new(Limits { reserve: 0, ..limits(1) });
     let busy = scheduler.add_tenant(Time::ZERO, Class::Pooled);
     let late = scheduler.add_tenant(Time::ZERO, Class::Pooled);
-    // One tenant works alone for a long time, without anybody waiting.
+    // One tenant works alone for a long time, while no other waits.
     scheduler.acquire(Time::ZERO, busy, || 0);
     let Some(Action::Open(conn)) = scheduler.next_action() else { panic!("nothing is opened") };
     scheduler.opened(Time::ZERO, conn, Time::MAX);
@@ -635,7 +636,7 @@ fn what_an_evicted_pool_still_holds_counts_against_the_cap() {
     scheduler.begin_anew(MS, tenant, Class::Dedicated);
     assert!(matches!(scheduler.acquire(MS, tenant, || 2), Acquire::Waiting(_)));
     assert_eq!(scheduler.next_action(), None, "it has two, and may have no more");
-    // What it held before is nobody's, and never that of a dedicated tenant: its place is.
+    // Its former connection is unbound and never goes to a dedicated tenant, but its place does.
     scheduler.release(MS * 2, leased[0], Released::Usable);
     assert_eq!(scheduler.next_action(), Some(Action::Close(leased[0])));
     scheduler.closed(MS * 2, leased[0]);
@@ -676,7 +677,7 @@ fn a_slow_opening_keeps_nobody_from_idle_connections() {
     scheduler.opening_is_slow(MS * 60, conn);
     let granted = Action::Grant { waiter: 1, conn: idle[0], tenant: late, how: How::Rebind };
     assert_eq!(scheduler.next_action(), Some(granted));
-    // Nor anybody who comes while it lasts.
+    // The same holds for requests that arrive during the shortage.
     let granted = Acquire::Granted(idle[1], How::Rebind);
     assert_eq!(scheduler.acquire(MS * 61, later, || 2), granted);
     scheduler.opened(MS * 90, conn, Time::MAX);

@@ -1,4 +1,5 @@
-//! Runs the application's hook on a session that was bound, and checks that it is still the tenant's.
+//! Runs the application's hook on a session that was bound, and checks that it still belongs to the
+//! tenant.
 
 use sqlx::{Executor, Row, SqlStr, raw_sql};
 
@@ -11,15 +12,16 @@ use crate::{
     sql::Sql,
 };
 
-/// What a session is like without any tenant's settings; it holds for as long as the connection lives.
+/// State of a session without any tenant's settings; constant during the lifetime of the
+/// connection.
 #[derive(Debug)]
 pub(super) struct Plain {
     session_user: String,
-    /// The settings that decide how the text of a statement is read.
+    /// The settings that decide how the text of a statement is parsed.
     reading: String,
 }
 
-/// The settings that decide how the text of a statement is read, and its constants.
+/// The settings that decide how the text of a statement, and its constants, are parsed.
 const READING: [&str; 8] = [
     "DateStyle",
     "IntervalStyle",
@@ -37,12 +39,12 @@ impl Session {
         self.hooked
     }
 
-    /// Runs the occupant's hook on a session that was bound to it, and checks what it has left.
+    /// Runs the occupant's hook on a session that was bound to it, and checks the resulting state.
     ///
     /// # Errors
     ///
-    /// What the server answers when the connection breaks; an own [`Error`] of the kind
-    /// [`Hook`](ErrorKind::Hook) when the hook fails, or leaves the session in another place.
+    /// The server's error when the connection breaks; this crate's [`Error`] of kind
+    /// [`Hook`](ErrorKind::Hook) when the hook fails, or leaves the session outside the tenant.
     ///
     /// # Cancel safety
     ///
@@ -56,11 +58,11 @@ impl Session {
             Some(plain) => plain,
             None => self.read_plain().await?,
         };
-        // It may do anything: the next reset is a thorough one, and plans go.
+        // It may do anything: the next reset is thorough, and plans are discarded.
         (self.touched, self.odd_plans) = (true, true);
         self.identity.hand_out();
         let conn = &mut self.conn;
-        // Within the future, so that a panic before its first await is caught as well.
+        // Inside the future, so that a panic before its first await is caught as well.
         let run = async move { after_bind.run(conn).await };
         run_hook("after_bind", run).await.map_err(unless_broken)?;
         self.check_place(occupant, &plain).await?;
@@ -75,12 +77,12 @@ impl Session {
         Ok(Box::new(Plain { session_user, reading }))
     }
 
-    /// Checks that the session is where the bind has put it, in one round trip.
+    /// Checks, in one round trip, that the session is where the bind has put it.
     async fn check_place(&mut self, occupant: &Occupant, plain: &Plain) -> Result<()> {
         let echo = draw();
         let rows = match self.conn.fetch_all(raw_sql(place_sql(occupant, echo))).await {
             Ok(rows) => rows,
-            // A transaction has failed, in which nothing else is answered.
+            // A failed transaction refuses all other statements.
             Err(error) if leaves_session_usable(&error) => {
                 return Err(left("a transaction that has failed").with_source(error).into());
             }
@@ -92,7 +94,7 @@ impl Session {
         if row.try_get::<i64, _>(0)? != echo {
             return Err(lost("the answer to a check of the session was lost"));
         }
-        // The hook may have put another connection in its place, in the same schema of another server.
+        // The hook may have replaced the connection by one to the same schema of another server.
         let is_another = |_| sqlx::Error::from(left("another connection"));
         self.identity.compare(row.try_get(6)?).map_err(is_another)?;
         let role = occupant.binding.role.as_ref().map_or("none", |role| role.as_str());
@@ -106,7 +108,7 @@ impl Session {
             return Err(left(what).into());
         }
         if row.try_get::<&str, _>(5)? != plain.reading {
-            // Nobody else's statements are read as those that are prepared from here on.
+            // Statements prepared from here on are parsed differently from those of other tenants.
             self.handed_out = true;
         }
         Ok(())
@@ -117,7 +119,8 @@ fn left(what: &'static str) -> Error {
     Error::new(ErrorKind::Hook, format!("after_bind left {what}"))
 }
 
-/// The words of the server where the connection broke in the hook: another one may do.
+/// Returns the server's error if the connection broke in the hook, because another connection may
+/// work.
 fn unless_broken(error: Error) -> sqlx::Error {
     let broken = |error: &sqlx::Error| !leaves_session_usable(error) && own(error).is_none();
     match error.into_source_if(broken) {

@@ -1,4 +1,4 @@
-//! Asks many occupants for one value each, in one round trip.
+//! Queries one value for each of many occupants, in one round trip.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -17,37 +17,39 @@ use super::{
 };
 use crate::{sql::Sql, tenant::Schema};
 
-/// What is asked of each.
+/// The query for each occupant.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     /// A statement that returns one row of one column, named `tenantry_value`.
     pub(crate) select: SqlStr,
-    /// How long it may take, and wait for a lock.
+    /// Its statement timeout and lock timeout.
     pub(crate) limit: Duration,
 }
 
-/// What was answered: by as many as were asked, or by those before the first that has failed.
+/// The answers: of all occupants, or of those before the first failure.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    /// The rows, in the order of those who were asked. An error is the library's own: the row is not theirs.
+    /// The rows, in the order of the occupants. An error is the library's own: the row belongs to
+    /// another schema.
     pub(crate) rows: Vec<Result<PgRow>>,
 }
 
-/// How much later than the server the library gives up.
+/// How much longer than the server the library waits.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How many tables of each are assumed to be read.
+/// Assumed number of tables that are read for each.
 const TABLES: usize = 2;
 
 impl Occupant {
-    /// Returns `true` if it can be asked together with others.
+    /// Returns `true` if it can be queried together with others.
     ///
-    /// All who are asked together are named in one message, which SQL that one of them has written can read
-    /// ([`current_query()`](https://www.postgresql.org/docs/current/functions-info.html)). The names of schemas and
-    /// roles are no secret: everybody can read them in `pg_namespace` and `pg_roles`. The values of settings are.
+    /// All occupants of a batch are named in one message, which SQL written by one of them can read
+    /// ([`current_query()`](https://www.postgresql.org/docs/current/functions-info.html)). The
+    /// names of schemas and roles are not secret: every role can read them in `pg_namespace` and
+    /// `pg_roles`. The values of settings are.
     ///
-    /// Where tables of others are behind its own, it has to be known which schema is pinned: otherwise one that is
-    /// dropped between the reset and the statement would be missed.
+    /// If its search path has tables of other schemas, the pinned schema must be known: otherwise a
+    /// drop between the reset and the statement would go unnoticed.
     pub(crate) fn can_be_asked_with_others(&self) -> bool {
         self.class == Class::Pooled
             && self.login.is_none()
@@ -59,14 +61,15 @@ impl Occupant {
 }
 
 impl Session {
-    /// Asks each of the occupants, in one message.
+    /// Queries each of the occupants, in one message.
     ///
-    /// Each is bound as [`bind`](Self::bind) does it, by the same thorough reset, and what was prepared with SQL is
-    /// deallocated in addition, before its statement runs in a transaction that only reads and is rolled back. What
-    /// `bind` finds out before the statement is found out afterwards here: that the same process has answered, and
-    /// that the schema is the one that the occupant was made for. The row is withheld where that does not hold.
+    /// Each is bound like [`bind`](Self::bind) does, with the same thorough reset, and statements
+    /// prepared with SQL are also deallocated, before its statement runs in a read-only transaction
+    /// that is rolled back. The checks that `bind` does before the statement are done afterwards
+    /// here: that the same process has answered, and that the schema is the one that the occupant
+    /// was created for. Otherwise, the row is withheld.
     ///
-    /// The session is bound to nobody afterwards, and [settled](Self::settle) when a statement has failed.
+    /// The session is unbound afterwards, and [settled](Self::settle) if a statement has failed.
     ///
     /// # Cancel safety
     ///
@@ -80,10 +83,10 @@ impl Session {
     ) -> Result<()> {
         self.bound = None;
         (self.touched, self.pinned) = (true, false);
-        // The server must have none when each part deallocates all.
+        // The server must have none, because each part deallocates all.
         self.clear_statements().await?;
         self.statements = Statements::None;
-        // The whole message is read as one, under what is set when it arrives.
+        // The whole message is parsed at once, under the settings in effect when it arrives.
         let before = "begin; rollback; reset session authorization; reset all; \
                       set standard_conforming_strings to on; set client_encoding to 'UTF8'";
         self.conn.execute(raw_sql(before)).await?;
@@ -124,8 +127,9 @@ impl Session {
             let bind = bind_sql(occupant, terms);
             sql.text(if place == 0 { "deallocate all; " } else { "; deallocate all; " });
             sql.vouched(&bind, 0..bind.as_str().len());
-            // What was set lasts beyond the transaction that the whole message would be otherwise. Reading a
-            // constant takes the snapshot, after which the transaction cannot be made one that writes.
+            // Settings must outlast the transaction that the whole message would otherwise be.
+            // Reading a constant takes the snapshot, after which the transaction can no longer be
+            // made read-write.
             sql.text(
                 "; begin; commit; begin read only; select null; set local statement_timeout to ",
             );
@@ -157,7 +161,7 @@ impl Session {
             let place = answers.rows.len();
             let rows = std::slice::from_ref(&row);
             if row_with("tenantry_echo", rows).is_some() {
-                // Every one before has answered, and this is the reset of the next.
+                // Every previous one has answered, and this is the reset of the next.
                 if schema.is_some() || echoes.get(place) != Some(&row.try_get(0)?) {
                     return Err(lost("the answer to a reset was lost"));
                 }
@@ -183,7 +187,7 @@ impl Session {
     }
 }
 
-/// Returns a time as a setting of the server has it, which is never zero: that would be no limit.
+/// Formats a duration as a server setting, never zero, which would mean no limit.
 fn millis(time: Duration) -> u64 {
     let most = u128::from(i32::MAX.unsigned_abs());
     let millis = time.as_nanos().div_ceil(1_000_000).clamp(1, most);

@@ -6,7 +6,7 @@ use tokio::task::yield_now;
 
 use super::super::ground::{Attacked, Finding, Ground};
 
-/// Polls a future this many times at most, and drops it if it is not ready by then.
+/// Polls a future at most this many times, and drops it if it is not ready by then.
 pub(super) async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     for _ in 0..times {
@@ -20,10 +20,10 @@ pub(super) async fn polled<T>(times: usize, future: impl Future<Output = T>) -> 
     None
 }
 
-/// How often a future is polled at most before it is dropped.
+/// The maximum number of polls before a future is dropped.
 pub(super) const POLLS: usize = 40;
 
-/// Drops a `BEGIN` at any point of its way, through the pool and on a lease.
+/// Drops a `BEGIN` at every point of its progress, through the pool and on a lease.
 pub(in crate::proof) async fn begin(ground: &Ground<'_>) -> Attacked {
     let mut random = ground.random(1);
     let mut dropped = 0;

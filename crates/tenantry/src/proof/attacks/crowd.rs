@@ -15,7 +15,7 @@ use crate::{
 
 const ALONE: &str = "the budget has one free connection, and this takes two";
 
-/// Asks which backends answer on two connections.
+/// Determines which backends respond on two connections.
 pub(in crate::proof) async fn pooler(ground: &Ground<'_>) -> Attacked {
     if ground.connections < 2 {
         return Err(Stop::new(ALONE));
@@ -58,8 +58,8 @@ pub(in crate::proof) async fn sessions(ground: &Ground<'_>) -> Attacked {
     let (mut random, mut reads) = (ground.random(2), 0);
     for round in 0..ground.options.rounds {
         if round % 10 == 0 {
-            // One after the other: behind a pooler, each is answered by the session that was bound last. Then all at
-            // once, so that a pooler with several server processes uses them all.
+            // First one after the other: behind a pooler, each is served by the session that was bound last. Then all
+            // at once, so that a pooler with several server processes uses them all.
             for (db, lease) in &mut leases {
                 ground.leak_all(read(ground, db, lease, false).await?);
             }

@@ -1,4 +1,4 @@
-//! Ids that could be taken for another tenant's.
+//! Ids that could be confused with another tenant's.
 
 use super::super::{
     ground::{Attacked, Finding, Ground, Stop},
@@ -9,11 +9,11 @@ use crate::{
     tenant::TenantId,
 };
 
-/// What has come of asking for a tenant by a text.
+/// The result of looking up a tenant by a text.
 enum Asked {
-    /// It was refused, or there is none.
+    /// It was refused, or the tenant does not exist.
     Refused(ErrorKind),
-    /// It has a handle, on which this row is read.
+    /// There is a handle, on which this row is read.
     Row(String),
 }
 
@@ -29,7 +29,7 @@ async fn ask(ground: &Ground<'_>, text: &str) -> Result<Asked, Stop> {
     }
 }
 
-/// Asks for tenants whose ids differ in case alone, and for one that there is not.
+/// Looks up tenants whose ids differ only in case, and one that does not exist.
 pub(in crate::proof) async fn case(ground: &Ground<'_>) -> Attacked {
     let ids = ["acme", "Acme", "ACME"];
     for id in ids.into_iter().chain(ids) {
@@ -48,7 +48,7 @@ pub(in crate::proof) async fn case(ground: &Ground<'_>) -> Attacked {
     Ok(Finding { seen, rounds: 7 })
 }
 
-/// Texts that look like the id of a tenant, or would become it or its schema on the way.
+/// Texts that look like the id of a tenant, or that could be converted to it or to its schema.
 const CONFUSABLE: &[&str] = &[
     "acme ",
     " acme",
@@ -96,7 +96,7 @@ const CONFUSABLE: &[&str] = &[
     "acm%",
 ];
 
-/// Asks for tenants by texts that are close to the id of one.
+/// Looks up tenants by texts that are similar to a tenant's id.
 pub(in crate::proof) async fn confusable(ground: &Ground<'_>) -> Attacked {
     let mut rounds = 0;
     let mark = ground.mark.as_str();
@@ -111,7 +111,7 @@ pub(in crate::proof) async fn confusable(ground: &Ground<'_>) -> Attacked {
     Ok(Finding { seen, rounds })
 }
 
-/// Asks for tenants whose schemas would have one name once PostgreSQL has cut it to 63 bytes.
+/// Looks up tenants whose schemas would have the same name once PostgreSQL has truncated it to 63 bytes.
 pub(in crate::proof) async fn long(ground: &Ground<'_>) -> Attacked {
     match ask(ground, LONGEST).await? {
         Asked::Row(owner) if owner == LONGEST => {}

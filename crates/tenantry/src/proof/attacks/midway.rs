@@ -1,4 +1,4 @@
-//! A tenant that goes, or loses its session, in the middle of something.
+//! A tenant that is removed, or loses its session, in the middle of an operation.
 
 use sqlx::{Executor, raw_sql};
 
@@ -44,7 +44,7 @@ pub(in crate::proof) async fn copy(ground: &Ground<'_>) -> Attacked {
     Ok(Finding { seen, rounds })
 }
 
-/// Ends the server process of a session that carries something, inside a transaction and outside.
+/// Terminates the server process of a session that is in use, inside a transaction and outside.
 pub(in crate::proof) async fn lost_session(ground: &Ground<'_>) -> Attacked {
     let mut rounds = 0;
     let before = ground.look(&ground.globex, COUNT).await?;

@@ -1,4 +1,4 @@
-//! One tenant leaves something behind, the next one on the session looks for it.
+//! One tenant leaves state behind, and the next one on the session looks for it.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::pool::Lease;
 
-/// How a tenant comes to run the SQL that leaves something behind.
+/// The ways in which a tenant can run the SQL that leaves state behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// On a connection that it was handed.
+    /// On a connection that was handed out to it.
     Lease,
     /// As a statement of its handle.
     Handle,
@@ -34,14 +34,14 @@ impl Way {
     }
 }
 
-/// What has come of planting.
+/// The result of planting.
 enum Planted {
     Yes,
-    /// PostgreSQL does not let this login do it.
+    /// PostgreSQL does not allow it for this login role.
     Refused,
 }
 
-/// How both tenants' sessions look where nothing was left behind.
+/// The state of both tenants' sessions if nothing was left behind.
 struct Before {
     acme: Look,
     globex: Look,
@@ -141,7 +141,7 @@ async fn one(
     Ok(())
 }
 
-/// Leaves it behind on a lease, and makes sure that it is there.
+/// Leaves it behind on a lease, and verifies that it is there.
 async fn on_lease(ground: &Ground<'_>, plant: &Plant, lease: &mut Lease) -> Result<Planted, Stop> {
     let clean = ground.look_on(lease, plant.observe).await?;
     let ran = lease.execute(raw_sql(plant.sql.into_sql_str())).await.map(drop);
@@ -154,7 +154,7 @@ async fn on_lease(ground: &Ground<'_>, plant: &Plant, lease: &mut Lease) -> Resu
     }
 }
 
-/// An error may be just what is left behind.
+/// The error itself may be what is left behind.
 fn planted(ran: sqlx::Result<()>) -> Result<Planted, Stop> {
     let Err(error) = ran else { return Ok(Planted::Yes) };
     let refused =
@@ -195,5 +195,5 @@ pub(in crate::proof) async fn seed(ground: &Ground<'_>) -> Attacked {
     Ok(Finding { seen: format!("seeded {rounds} times, predicted 0 times"), rounds })
 }
 
-/// How long a statement may wait that would otherwise hang an attack.
+/// The timeout of a statement that would otherwise hang an attack.
 pub(super) const BRIEFLY: Duration = Duration::from_secs(2);

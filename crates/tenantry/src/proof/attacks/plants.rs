@@ -1,13 +1,13 @@
-//! What a tenant can leave behind on its session.
+//! State that a tenant can leave behind on its session.
 
-/// Something that PostgreSQL keeps with the session, and that a tenant leaves behind there.
+/// State that PostgreSQL keeps in the session, and that a tenant leaves behind there.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proof) struct Plant {
-    /// Leaves it behind.
+    /// The SQL that leaves it behind.
     pub(super) sql: &'static str,
-    /// Answers otherwise where it is there. Empty where the look at the session shows it.
+    /// A query whose result changes if the state is there. Empty if the look at the session shows it.
     pub(super) observe: &'static str,
-    /// Whether it can hide in a function that a plain query calls, too.
+    /// Whether it can hide in a function that a plain query calls.
     pub(super) hides: bool,
 }
 
@@ -15,13 +15,14 @@ const fn plant(sql: &'static str, observe: &'static str) -> Plant {
     Plant { sql, observe, hides: true }
 }
 
-/// It cannot be run inside of a function.
+/// It cannot be run inside a function.
 const fn bare(sql: &'static str, observe: &'static str) -> Plant {
     Plant { sql, observe, hides: false }
 }
 
 pub(in crate::proof) const SEARCH_PATH: &[Plant] = &[
-    // The first makes the tenant's own schema explicit: left behind, it is whose rows the next one reads.
+    // The first one sets the tenant's own schema explicitly: if it is left behind, the next tenant reads the rows of
+    // that schema.
     plant("select set_config('search_path', current_schema() || ', pg_catalog', false)", ""),
     plant("set search_path to pg_catalog", ""),
     plant("set search_path to ''", ""),
@@ -53,7 +54,7 @@ pub(in crate::proof) const SETTINGS: &[Plant] = &[
 ];
 
 pub(in crate::proof) const ROLE: &[Plant] = &[
-    // Every login may take on itself, which shows.
+    // Every login role is allowed to set this, and it is visible.
     plant("select set_config('role', session_user, false)", ""),
     plant("set role pg_monitor", ""),
 ];
@@ -80,7 +81,7 @@ pub(in crate::proof) const CURSOR: &[Plant] =
 
 pub(in crate::proof) const PREPARED: &[Plant] = &[
     plant("prepare planted as select 1", ""),
-    // The names under which sqlx prepares statements: the next tenant's would run these.
+    // The names under which sqlx prepares statements: the next tenant's statements would run these.
     bare(
         "deallocate all; prepare sqlx_s_1 as select 'planted'::text as owner; \
          prepare sqlx_s_2 as select 'planted'::text as owner; \

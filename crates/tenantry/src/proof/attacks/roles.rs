@@ -1,4 +1,4 @@
-//! Tenants with roles of their own.
+//! Tenants with separate roles.
 
 use sqlx::{Row, raw_sql};
 
@@ -14,7 +14,7 @@ use crate::{
     tenant::{Ident, TenantId, TenantRecord},
 };
 
-/// Binds two tenants to a role each, and has each reach for the schema of the other.
+/// Binds two tenants to a role each, and has each try to access the other's schema.
 pub(in crate::proof) async fn run(ground: &Ground<'_>) -> Attacked {
     let mut lease = ground.fleet.lease().await?;
     let may = "select r.rolsuper or r.rolcreaterole from pg_catalog.pg_roles r \
@@ -60,7 +60,7 @@ async fn reach(
     if who != role.as_str() {
         ground.leak(format!("the session of tenant {id} had the role {who} on a lease"));
     }
-    // The next tenant must not keep what this one takes on.
+    // The next tenant must not keep the role that this one sets.
     raw_sql("reset role").execute(&mut *lease).await?;
     drop(lease);
     let mut sql = Sql::new("select owner from ");

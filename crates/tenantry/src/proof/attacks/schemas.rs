@@ -1,4 +1,4 @@
-//! Tenants whose schema is not there, or is another one.
+//! Tenants whose schema is missing or replaced by another one.
 
 use sqlx::{Executor, raw_sql};
 
@@ -9,7 +9,7 @@ use super::super::{
 };
 use crate::{db::TenantDb, error::ErrorKind, tenant::TenantId};
 
-/// Asks for tenants that there are not.
+/// Looks up tenants that do not exist.
 pub(in crate::proof) async fn missing(ground: &Ground<'_>) -> Attacked {
     let ids = ["nobody", "shared", "marker", "0", "tenant"];
     for id in ids {
@@ -44,7 +44,7 @@ pub(in crate::proof) async fn dropped(ground: &Ground<'_>) -> Attacked {
     Ok(Finding { seen, rounds: 4 })
 }
 
-/// Uses the handle of a tenant whose schema was replaced by another of the same name.
+/// Uses the handle of a tenant whose schema was replaced by another one of the same name.
 pub(in crate::proof) async fn replaced(ground: &Ground<'_>) -> Attacked {
     let db = tenant_before(ground, "replaced").await?;
     let mut lease = ground.fleet.lease().await?;
@@ -76,11 +76,11 @@ async fn tenant_before(ground: &Ground<'_>, id: &str) -> Result<TenantDb, Stop> 
     }
 }
 
-/// Uses a handle that must not reach anything, in every way. Returns the answers, each once.
+/// Uses a handle that must not reach anything, in every way. Returns the distinct answers.
 async fn uses(ground: &Ground<'_>, db: &TenantDb) -> Result<String, Stop> {
     let mut answers: Vec<String> = Vec::new();
     let mut note = |way: &str, answer: &str| {
-        // Whoever has a row has one of these: no error begins like this.
+        // An answer with a row starts with one of these; no error does.
         if ["shared", "newcomer", "acme", "globex"].iter().any(|of| answer.starts_with(of)) {
             ground.leak(format!("it read the row of {answer} {way}"));
         }

@@ -1,4 +1,5 @@
-//! Behind a pooler that shares server sessions, what the attacks have left there would reach other clients.
+//! Cleans the server sessions behind a pooler that shares them, because state that the attacks left there would reach
+//! other clients.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -12,25 +13,24 @@ use tokio::{
 use super::planting::BRIEFLY;
 use crate::pool::{Lease, Server};
 
-/// How often all connections are used to reach the server processes that were met.
+/// How often all connections are used in order to reach the server processes that the attacks used.
 const ROUNDS: usize = 50;
 
-/// How long a transaction stays open for the others to begin.
+/// How long a transaction stays open to let the others begin.
 const TOGETHER: Duration = Duration::from_millis(250);
 
 /// Takes a server process, whatever transaction the attacks have left open there.
 const BEGIN: &str = "begin; rollback; begin";
 
-/// Everything that the library and the attacks have set goes back to what a new session has.
+/// Resets everything that the library and the attacks have set to the state of a new session.
 const PRISTINE: &str = "reset session authorization; reset role; reset all; close all; unlisten *; discard temp; \
     discard sequences; select pg_catalog.pg_backend_pid() from \
     (select pg_catalog.pg_advisory_unlock_all()) unlocked; commit";
 
-/// Takes everything off the server sessions that were met, as far as they can be reached, and closes the
-/// connections.
+/// Resets the server sessions that the attacks used, as far as they can be reached, and closes the connections.
 ///
-/// A pooler may hand out the process that was used last again and again. So all connections begin before the first
-/// one ends: each of them has a process of its own then.
+/// A pooler may repeatedly hand out the process that was used last. So all connections begin before the first one
+/// ends: each then holds a separate process.
 pub(in crate::proof) async fn scrub(server: &Arc<Server>, met: &BTreeSet<i32>) {
     let mut leases = Vec::new();
     while leases.len() < server.max_connections() {
@@ -44,14 +44,14 @@ pub(in crate::proof) async fn scrub(server: &Arc<Server>, met: &BTreeSet<i32>) {
         let (all, until) = (Barrier::new(leases.len()), Instant::now() + TOGETHER);
         let pristine = leases.iter_mut().map(|lease| pristine(lease, &all, until));
         let reached = timeout(BRIEFLY, join_all(pristine)).await.unwrap_or_default();
-        // Who waits for a process does so because the pooler has no more of them.
+        // A connection waits for a process only if the pooler has no more of them.
         let met_all_there_are = reached.iter().any(|reached| !reached.together);
         clean.extend(reached.iter().filter_map(|reached| reached.process));
         if round > 1 && (met_all_there_are || met.is_subset(&clean)) {
             break;
         }
     }
-    // As they are now, and not bound again.
+    // In their current state, without binding them again.
     join_all(leases.into_iter().map(|lease| timeout(BRIEFLY, lease.leave_place()))).await;
 }
 
@@ -63,7 +63,7 @@ struct Reached {
     together: bool,
 }
 
-/// Takes a server process, holds it until all have one or it is time, and cleans it.
+/// Takes a server process, holds it until all have one or the time is up, and cleans it.
 async fn pristine(lease: &mut Lease, all: &Barrier, until: Instant) -> Reached {
     if raw_sql(BEGIN).execute(&mut **lease).await.is_err() {
         return Reached::default();

@@ -33,11 +33,11 @@ struct Question {
     sql: &'static str,
     /// The values that the tenants bind, where the statement has a parameter.
     bind: Option<[&'static str; 2]>,
-    /// What their answers look like.
+    /// The expected form of their results.
     expected: [&'static str; 2],
 }
 
-/// Binds and reads values of a type that each tenant has under one name.
+/// Binds and reads values of a type that each tenant has under the same name.
 pub(in crate::proof) async fn own_enum(ground: &Ground<'_>) -> Attacked {
     let question = Question {
         sql: "select m::text from moods where m = $1",
@@ -98,7 +98,7 @@ async fn ask(db: &TenantDb, question: &Question, at: usize, way: Way) -> Result<
     described(rows)
 }
 
-/// The columns of the only row, with their values where they are text; or the code of the error.
+/// Returns the columns of the only row, with their values if they are text; or the code of the error.
 fn described(rows: sqlx::Result<Vec<PgRow>>) -> Result<String, Stop> {
     let rows = match rows {
         Ok(rows) => rows,

@@ -1,4 +1,4 @@
-//! Many requests at once, half of which are dropped.
+//! Many concurrent requests, half of which are dropped.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::db::TenantDb;
 /// How long requests are cancelled.
 const STORM: Duration = Duration::from_secs(2);
 
-/// Requests at once, for each connection.
+/// Concurrent requests per connection.
 const PER_CONNECTION: usize = 4;
 
-/// Sends requests of both tenants and drops half of them anywhere.
+/// Sends requests of both tenants and drops half of them at arbitrary points.
 pub(in crate::proof) async fn cancellation(ground: &Ground<'_>) -> Attacked {
     let until = Instant::now() + STORM;
     let requesters = (ground.connections * PER_CONNECTION).max(PER_CONNECTION);
@@ -36,7 +36,7 @@ pub(in crate::proof) async fn cancellation(ground: &Ground<'_>) -> Attacked {
     if read == 0 || dropped == 0 {
         return Err(Stop::new(format!("{read} requests were answered, {dropped} were dropped")));
     }
-    // What was dropped is brought back to order in the background; then each tenant finds itself as before.
+    // Dropped requests are cleaned up in the background; then each tenant finds its own state as before.
     for db in [&ground.acme, &ground.globex] {
         let owner = ground.look(db, "").await?.owner().to_owned();
         if owner != db.tenant().id().as_str() {
@@ -84,7 +84,7 @@ async fn requests(
                 if let Ok(code) = found {
                     ground.leak(format!("a request of tenant {} failed: {code}", db.tenant().id()));
                 } else {
-                    // Such as a wait for a connection that was too long.
+                    // For example, a wait for a connection that timed out.
                     sleep(Duration::from_millis(5)).await;
                 }
             }

@@ -1,4 +1,4 @@
-//! Makes the tables of a service with one customer those of its first tenant, and back.
+//! Turns the tables of a single-customer service into those of its first tenant, and back.
 
 mod options;
 mod report;
@@ -28,37 +28,37 @@ use crate::{
 };
 
 impl Provisioner {
-    /// Makes a schema that exists the one of a new tenant, with its data, its grants and the records of its
-    /// migrations: the way from a service with one customer to one with many.
+    /// Turns an existing schema into that of a new tenant, with its data, grants and migration records: the path from
+    /// a service with one customer to one with many.
     ///
-    /// In one transaction, the schema gets the tenant's name. In the place of `public`, or of the manager's
-    /// shared schema, an empty one is made with the same owner, grants and comment; extensions, the tables that
-    /// are [named as shared](Adopt::keep_shared) and Tenantry's own are moved into it. The `search_path` of
-    /// functions is changed, and the tenant's row is written. Tables are not copied, so it takes a moment
-    /// whatever their size.
+    /// In one transaction, the schema is renamed to the tenant's name. An empty schema with the same owner, grants
+    /// and comment replaces `public`, or the manager's shared schema; extensions, the tables [named as
+    /// shared](Adopt::keep_shared) and Tenantry's own tables are moved into it. The `search_path` of functions is
+    /// changed, and the tenant's row is written. Tables are not copied, so it takes a moment regardless of their
+    /// size.
     ///
-    /// A schema that [has the tenant's name already](Adopt::in_place) is only listed. Migrations that another tool has
-    /// run in it are recorded with [`TenantMigrator::baseline`](crate::migrate::TenantMigrator::baseline).
+    /// A schema that [already has the tenant's name](Adopt::in_place) is only added to the catalog. To record
+    /// migrations that another tool has run in it, use
+    /// [`TenantMigrator::baseline`](crate::migrate::TenantMigrator::baseline).
     ///
-    /// Do it while the service is stopped: a program that goes on looking up tables in the old schema does not
-    /// find them any more. See what it would do with a [dry run](Adopt::dry_run) first;
-    /// [`release`](Self::release) undoes it.
+    /// Stop the service first: a program that keeps looking up tables in the old schema no longer finds them. Do a
+    /// [dry run](Adopt::dry_run) before; [`release`](Self::release) undoes the change.
     ///
     /// # Errors
     ///
-    /// [`TenantExists`](ErrorKind::TenantExists) when there is such a tenant, or its schema;
-    /// [`StoredName`](ErrorKind::StoredName) when something holds the old name as text and cannot be changed;
-    /// [`Catalog`](ErrorKind::Catalog) when the list of tenants is [only read](crate::catalog::Catalog::lists_new);
-    /// [`Placement`](ErrorKind::Placement) when there is no such schema, when it is another tenant's or the
-    /// server's, when a shared table does not exist, or when an extension cannot be moved;
-    /// [`Busy`](ErrorKind::Busy) when somebody is migrating the schema;
-    /// [`LockNotAvailable`](ErrorKind::LockNotAvailable) when a table is in use for longer than the lock
-    /// timeout; [`Database`](ErrorKind::Database) when the role may not do it: it must own the schema and what
-    /// is moved. Nothing is changed then.
+    /// [`TenantExists`](ErrorKind::TenantExists) if the tenant or its schema exists;
+    /// [`StoredName`](ErrorKind::StoredName) if something stores the old name as text and cannot be changed;
+    /// [`Catalog`](ErrorKind::Catalog) if the catalog's list of tenants is
+    /// [read-only](crate::catalog::Catalog::lists_new); [`Placement`](ErrorKind::Placement) if the schema does not
+    /// exist or belongs to another tenant or to the server, if a shared table does not exist, or if an extension
+    /// cannot be moved; [`Busy`](ErrorKind::Busy) if a migration of the schema is in progress;
+    /// [`LockNotAvailable`](ErrorKind::LockNotAvailable) if a table is in use for longer than the lock timeout;
+    /// [`Database`](ErrorKind::Database) if the role lacks privileges: it must own the schema and the objects to be
+    /// moved. After an error, nothing has changed.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, all of it was done or nothing.
+    /// If dropped, either everything is done or nothing.
     pub async fn adopt<I>(&self, id: I, options: Adopt) -> Result<AdoptReport, Error>
     where
         I: TryInto<TenantId>,
@@ -109,7 +109,7 @@ impl Provisioner {
         Ok(report)
     }
 
-    /// Refuses a catalog that is only read: a schema would change its name, and no tenant come or go.
+    /// Refuses a catalog that cannot list new tenants: the schema would be renamed, but no tenant added or removed.
     fn refuse_list_of_others(&self, doing: &str) -> Result<(), Error> {
         if self.fleet.lookup().lists_new() {
             return Ok(());
@@ -121,7 +121,7 @@ impl Provisioner {
         Err(Error::new(ErrorKind::Catalog, attempted))
     }
 
-    /// Gives a schema the tenant's name, and moves what is for all tenants into another one.
+    /// Renames a schema to the tenant's name, and moves shared objects into another one.
     async fn take(
         &self,
         conn: &mut PgConnection,
@@ -175,22 +175,22 @@ impl Provisioner {
         read_objects(conn, &site.schema, report).await
     }
 
-    /// Undoes [`adopt`](Self::adopt): the schema of a tenant becomes the one that it was made of, such as
-    /// `public`, with its data. The options are those that it was adopted with.
+    /// Undoes [`adopt`](Self::adopt): the tenant's schema gets its original name back, such as `public`, with its
+    /// data. Pass the options that it was adopted with.
     ///
-    /// What was moved into the new schema of that name comes back: extensions, the tables that are
-    /// [named as shared](Adopt::keep_shared), and Tenantry's own. The schema must be empty then, and is dropped;
-    /// the tenant's row goes.
+    /// Objects that were moved into the new schema of that name are moved back: extensions, the tables [named as
+    /// shared](Adopt::keep_shared), and Tenantry's own. That schema must then be empty, and is dropped; the tenant's
+    /// row is deleted.
     ///
     /// # Errors
     ///
-    /// As [`adopt`](Self::adopt), and [`UnknownTenant`](ErrorKind::UnknownTenant);
-    /// [`Placement`](ErrorKind::Placement) also when there are other tenants, who would see the tables in what is
-    /// their shared schema, or when something else is in the schema.
+    /// As for [`adopt`](Self::adopt), and [`UnknownTenant`](ErrorKind::UnknownTenant);
+    /// [`Placement`](ErrorKind::Placement) also if there are other tenants, which would see these tables in their
+    /// shared schema, or if the schema holds other objects.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, all of it was done or nothing.
+    /// If dropped, either everything is done or nothing.
     pub async fn release<I>(&self, id: I, options: Adopt) -> Result<AdoptReport, Error>
     where
         I: TryInto<TenantId>,
@@ -289,7 +289,7 @@ impl Provisioner {
         read_objects(conn, to, report).await
     }
 
-    /// Says whether to commit: it is no dry run, and nothing is in the way.
+    /// Returns `true` if the transaction is to be committed: it is not a dry run, and nothing prevents the operation.
     fn is_to_be_done(&self, report: &AdoptReport, options: &Adopt) -> Result<bool, Error> {
         if options.dry_run {
             return Ok(false);
@@ -335,7 +335,7 @@ impl Provisioner {
     }
 }
 
-/// Returns the schema that has the tables, or is to have them again.
+/// Returns the schema that holds the tables, or that will hold them again.
 fn source(options: &Adopt, of_tenant: &Ident) -> Result<Ident, Error> {
     let Some(name) = &options.schema else { return Ok(of_tenant.clone()) };
     let schema = Ident::parse(name).map_err(|error| {
@@ -375,7 +375,7 @@ async fn limit(conn: &mut PgConnection, options: &Adopt) -> Result<(), Error> {
     Ok(())
 }
 
-/// Changes what holds the old name, or notes why it cannot be changed.
+/// Changes the places that store the old name, or records why they cannot be changed.
 async fn follow_into(
     conn: &mut PgConnection,
     renamed: Renamed<'_>,
@@ -403,7 +403,7 @@ async fn read_objects(
     Ok(())
 }
 
-/// Commits what was done, or takes it back. Returns what of the two.
+/// Commits the changes or rolls them back. Returns `true` if they were committed.
 async fn end(tx: TenantTransaction, done: Result<bool, Error>) -> Result<bool, Error> {
     match done {
         Ok(true) => tx.commit().await?,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How a schema becomes that of a tenant, and back.
+/// Options for adopting a schema as a tenant, and for releasing it.
 ///
 /// # Examples
 ///
@@ -14,7 +14,7 @@ use serde_json::Value;
 #[derive(Debug, Clone)]
 #[must_use = "options do nothing until a provisioner gets them"]
 pub struct Adopt {
-    /// None is the schema that has the tenant's name already.
+    /// `None` means the schema that already has the tenant's name.
     pub(in crate::provision) schema: Option<String>,
     pub(in crate::provision) shared: Vec<String>,
     pub(in crate::provision) attributes: Value,
@@ -23,14 +23,14 @@ pub struct Adopt {
 }
 
 impl Adopt {
-    /// Names the schema that has the tables now, such as `public`, as the server stores it: in lower case,
-    /// unless it was made in quotes.
+    /// Names the schema that holds the tables now, such as `public`, as the server stores it: in lower case, unless
+    /// it was created in quotes.
     pub fn schema(name: impl Into<String>) -> Self {
         Self { schema: Some(name.into()), ..Self::in_place() }
     }
 
-    /// Takes the schema that has the tenant's name already: its row is written into the catalog, and nothing is
-    /// renamed. It is for schemas of tenants that another tool has made, with a catalog that lists none of them.
+    /// Adopts the schema that already has the tenant's name: only its catalog row is written, and nothing is renamed.
+    /// For tenants whose schemas were created by another tool and that the catalog does not list.
     ///
     /// Extensions that are installed in the schema stay there.
     pub fn in_place() -> Self {
@@ -43,29 +43,29 @@ impl Adopt {
         }
     }
 
-    /// Names tables, views and sequences that are for all tenants: they go into the manager's shared schema.
-    /// Default: none. Tables of Tenantry's own, such as the catalog's, are among them anyway.
+    /// Names tables, views and sequences that all tenants share: they are moved into the manager's shared schema.
+    /// Default: none. Tenantry's own tables, such as the catalog's, are always included.
     pub fn keep_shared<T: Into<String>>(mut self, tables: impl IntoIterator<Item = T>) -> Self {
         self.shared.extend(tables.into_iter().map(Into::into));
         self
     }
 
-    /// Sets what the catalog has on record beside the id, where it has a place for it. Default: nothing.
+    /// Sets the attributes in the catalog, if it can store them. Default: none.
     pub fn attributes(mut self, attributes: Value) -> Self {
         self.attributes = attributes;
         self
     }
 
-    /// Only tells what would be done and what keeps it from being done. Default: `false`.
+    /// Only reports what would be done and what prevents it. Default: `false`.
     ///
-    /// Everything is done in a transaction that is rolled back, so the report is exact. The locks are held
-    /// until then, for a moment.
+    /// Everything runs in a transaction that is rolled back, so the report is exact. Locks are held until then, for a
+    /// moment.
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self
     }
 
-    /// Sets how long a statement may wait for a lock. Default: 5 s. Nothing is tried again.
+    /// Sets the lock timeout of statements. Default: 5 s. There are no retries.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
         self

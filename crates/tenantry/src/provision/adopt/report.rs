@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{event::serialize_millis, provision::StoredName, tenant::TenantId};
 
-/// What adopting a schema, or giving it back, has done or would do.
+/// What adopting or releasing a schema has done or would do.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -12,11 +12,11 @@ use crate::{event::serialize_millis, provision::StoredName, tenant::TenantId};
 pub struct AdoptReport {
     /// The tenant.
     pub tenant_id: TenantId,
-    /// The name that the schema had.
+    /// The previous name of the schema.
     pub from: Arc<str>,
-    /// The name that it has now.
+    /// The current name of the schema.
     pub to: Arc<str>,
-    /// Whether nothing was changed, because it was only to be seen what would be.
+    /// Whether this was a dry run, in which nothing was changed.
     pub dry_run: bool,
     /// Tables, views, sequences, functions and types of the schema, with their new names.
     pub objects: Vec<String>,
@@ -24,14 +24,15 @@ pub struct AdoptReport {
     pub extensions: Vec<String>,
     /// Tables and functions that were moved: the shared ones, and Tenantry's own.
     pub moved: Vec<String>,
-    /// What holds the old name as text, and what a rename does about it.
+    /// The places that store the old name as text, and what a rename does about them.
     pub names: Vec<StoredName>,
-    /// What other schemas have that refers to the tenant's objects, such as a foreign key of a shared table.
-    /// It goes on doing so, and keeps the tenant from being dropped.
+    /// Objects in other schemas that refer to the tenant's objects, such as a foreign key of a shared table. The
+    /// references stay, and prevent the tenant from being dropped.
     pub references: Vec<String>,
-    /// What the tenant will miss although nothing fails, such as an extension that is in no schema that tenants see.
+    /// What the tenant will lack although nothing fails, such as an extension that is in no schema visible to
+    /// tenants.
     pub warnings: Vec<String>,
-    /// What keeps it from being done. Empty unless it was a dry run: otherwise it is an error.
+    /// What prevents the operation. Only set in a dry run: otherwise it is an error.
     pub blockers: Vec<String>,
     /// How long it took.
     #[serde(rename = "durationMs", serialize_with = "serialize_millis")]
@@ -40,7 +41,7 @@ pub struct AdoptReport {
 }
 
 impl AdoptReport {
-    /// Returns `true` if nothing keeps it from being done.
+    /// Returns `true` if nothing prevents the operation.
     #[must_use]
     pub fn is_possible(&self) -> bool {
         self.blockers.is_empty()

@@ -1,10 +1,10 @@
-//! What a schema is beside its objects, and how objects go from one to another.
+//! Properties of a schema other than its objects, and moving objects between schemas.
 
 use sqlx::{PgConnection, Row};
 
 use crate::{error::Error, sql::Sql, tenant::Ident};
 
-/// Who owns a schema, who may use it, and what it says of itself.
+/// The owner, privileges and comment of a schema.
 #[derive(Debug)]
 pub(super) struct Facts {
     owner: Ident,
@@ -12,10 +12,10 @@ pub(super) struct Facts {
     grants: Vec<Grant>,
 }
 
-/// A right that somebody beside the owner has.
+/// A privilege of a role other than the owner.
 #[derive(Debug)]
 struct Grant {
-    /// `None` stands for everybody.
+    /// `None` means `public`.
     role: Option<Ident>,
     creates: bool,
     with_option: bool,
@@ -25,7 +25,7 @@ struct Grant {
 const STANDARD: &str = "standard public schema";
 
 impl Facts {
-    /// Returns what a schema is, if it is there.
+    /// Returns the properties of a schema, if it exists.
     pub(super) async fn read(
         conn: &mut PgConnection,
         schema: &Ident,
@@ -59,7 +59,7 @@ impl Facts {
         }))
     }
 
-    /// Appends what gives a schema this one's comment.
+    /// Appends a statement that copies this schema's comment to another.
     pub(super) fn comment_sql(&self, sql: &mut Sql, schema: &Ident) {
         sql.text("comment on schema ").ident(schema).text(" is ");
         match &self.comment {
@@ -70,7 +70,7 @@ impl Facts {
     }
 }
 
-/// Makes a schema that is like one that has got another name.
+/// Creates a schema like one that was renamed.
 pub(super) async fn create_like(
     conn: &mut PgConnection,
     facts: &Facts,
@@ -96,7 +96,7 @@ pub(super) async fn create_like(
     Ok(())
 }
 
-/// Lists the extensions of a schema, and says which of them can be moved.
+/// Lists the extensions of a schema, with whether they can be moved.
 pub(super) async fn extensions(
     conn: &mut PgConnection,
     schema: &Ident,
@@ -121,7 +121,7 @@ pub(super) async fn move_extension(
     Ok(())
 }
 
-/// What has become of objects that were to be moved.
+/// The result of moving objects.
 #[derive(Debug, Default)]
 pub(super) struct Moved {
     pub(super) moved: Vec<String>,
@@ -165,7 +165,7 @@ pub(super) async fn move_objects(
     Ok(result)
 }
 
-/// Says that a table does not exist, and which ones have a name that is alike.
+/// Returns a message that a table does not exist, with tables of similar names.
 async fn missing(conn: &mut PgConnection, schema: &Ident, table: &str) -> Result<String, Error> {
     let query = sqlx::query(ALIKE).bind(schema.as_str()).bind(table).persistent(false);
     let rows = query.fetch_all(conn).await?;
@@ -181,8 +181,8 @@ async fn missing(conn: &mut PgConnection, schema: &Ident, table: &str) -> Result
     })
 }
 
-/// Tables of the schema `$1` whose name is a part of `$2` or the other way round, or begins or ends like it, in
-/// whatever capitals.
+/// Tables of the schema `$1` whose name contains `$2` or is contained in it, or has the same beginning or end,
+/// ignoring case.
 const ALIKE: &str = "\
     select c.relname::pg_catalog.text from pg_catalog.pg_class c \
     join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
@@ -206,7 +206,7 @@ async fn relations(
     rows.iter().map(|row| ident(row.try_get(0)?)).collect()
 }
 
-/// A table, view or sequence `$2` of the schema `$1`, and what is below it in the same schema.
+/// A table, view or sequence `$2` of the schema `$1`, with its descendants in the same schema.
 const TABLE_AND_PARTITIONS: &str = "\
     with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1), \
     named as (select c.oid from pg_catalog.pg_class c \
@@ -220,7 +220,7 @@ const TABLE_AND_PARTITIONS: &str = "\
     join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) below.oid \
     join here on here.oid operator(pg_catalog.=) c.relnamespace";
 
-/// Tables of the library: those of names that were given up, and of tenants, which has the trigger `$2`.
+/// Tables of the library: the one of retired names, and the one of tenants, which has the trigger `$2`.
 const LIBRARYS: &str = "\
     with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1) \
     select c.relname::pg_catalog.text from pg_catalog.pg_class c \

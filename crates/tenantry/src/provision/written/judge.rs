@@ -1,7 +1,7 @@
-//! Whether a text means a schema by its name.
+//! Decides whether a text refers to a schema by its name.
 //!
-//! Schemas are called `acme` or `users`, which are ordinary words, so places in the grammar decide: before a
-//! dot, in a search path, as a whole literal. What is left is a mention.
+//! Schema names such as `acme` or `users` are ordinary words, so the grammar decides: before a dot, in a search path,
+//! as a whole literal. Any other occurrence is a mention.
 
 use std::collections::HashSet;
 
@@ -10,11 +10,11 @@ use super::{
     search_path,
 };
 
-/// What a text says of a schema, from nothing to the most.
+/// How a text refers to a schema, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Meaning {
     Nothing,
-    /// The name is there, and may be another thing's, or prose.
+    /// The name occurs, but may be that of something else, or prose.
     Mentions,
     /// The schema is looked up by this name.
     Uses,
@@ -24,18 +24,18 @@ pub(super) enum Meaning {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Called<'a> {
     name: &'a str,
-    /// What is in it: with one of these behind the dot, the name before it is the schema's.
+    /// Objects in the schema: if one of these follows the dot, the name before it is the schema's.
     objects: &'a HashSet<String>,
-    /// What is in another schema that has the name from now on, if there is one: texts that mean these
-    /// go on doing so.
+    /// Objects in another schema that has the name from now on, if there is one: texts that refer to these stay
+    /// valid.
     beside: Option<&'a HashSet<String>>,
-    /// Whether a whole literal is the name, and not any other word.
+    /// Whether a complete literal is the name, and not an ordinary word.
     literal_is_name: bool,
-    /// Whether a literal may be a search path.
+    /// Whether a literal can be a search path.
     literal_is_path: bool,
 }
 
-/// Words of statements: a literal that holds one of them and white space may be run.
+/// Words of statements: a literal that contains one of them and white space may be executed.
 const STATEMENT: &[&str] = &[
     "select",
     "insert",
@@ -70,7 +70,7 @@ const STATEMENT: &[&str] = &[
 /// Levels of messages, which are prose.
 const LEVELS: &[&str] = &["debug", "log", "info", "notice", "warning", "exception"];
 
-/// Words in whose company a whole literal is the name of a schema.
+/// Words next to which a complete literal is the name of a schema.
 const ABOUT_SCHEMAS: &[&str] = &[
     "%i",
     "current_schema",
@@ -101,7 +101,7 @@ impl<'a> Called<'a> {
         }
     }
 
-    /// Returns how a text calls the schema that is about schemas, or is not.
+    /// Returns the rules for a text, depending on whether it is about schemas.
     fn in_context(&self, text: &str) -> Self {
         let text = text.to_ascii_lowercase();
         let is_about_schemas = ABOUT_SCHEMAS.iter().any(|word| text.contains(word));
@@ -112,7 +112,7 @@ impl<'a> Called<'a> {
         }
     }
 
-    /// Judges an expression as the server prints it: only its literals are text.
+    /// Judges an expression as printed by the server: only its literals are text.
     pub(super) fn in_expression(&self, text: &str) -> Meaning {
         let called = self.in_context(text);
         let literals = scan(text).into_iter().filter_map(|token| match token {
@@ -130,7 +130,7 @@ impl<'a> Called<'a> {
         }
     }
 
-    /// Judges a value that is a text by itself.
+    /// Judges a value that is a text on its own.
     pub(super) fn in_literal(&self, content: &str) -> Meaning {
         let content = content.trim();
         if content == self.name && !self.literal_is_name {
@@ -153,14 +153,14 @@ impl<'a> Called<'a> {
         }
     }
 
-    /// Says whether a literal is an array or an object, as text, in which the name is by itself.
+    /// Returns `true` if a literal is an array or an object in text form that contains the name as an element.
     fn is_in_list(&self, content: &str) -> bool {
         let is_list = content.starts_with(['{', '[']) && content.ends_with(['}', ']']);
         let parts = content.split(['{', '[', ',', ':', ']', '}']);
         is_list && parts.map(|part| part.trim().trim_matches('"')).any(|part| part == self.name)
     }
 
-    /// Says whether a literal is a name with the schema before it, or the beginning of one.
+    /// Returns `true` if a literal is a name qualified with the schema, or the start of one.
     fn is_qualified_name(&self, content: &str) -> bool {
         let tokens = code(content);
         match tokens.as_slice() {
@@ -174,8 +174,8 @@ impl<'a> Called<'a> {
         }
     }
 
-    /// Says whether a literal that need not be a statement names something in the schema: a part of a statement,
-    /// such as `join acme.orders`, or a list of names.
+    /// Returns `true` if a literal that is not necessarily a statement names something in the schema: a part of a
+    /// statement, such as `join acme.orders`, or a list of names.
     fn names_object(&self, content: &str) -> bool {
         let tokens = code(content);
         let is_dot = |index: usize| tokens.get(index) == Some(&Token::Mark('.'));
@@ -191,7 +191,7 @@ impl<'a> Called<'a> {
                         None => false,
                     }
             }
-            // In JSON and in arrays, quotes are not those of a name.
+            // In JSON and in arrays, quotes do not quote names.
             Token::Name(inner, at) => content[*at..].starts_with('"') && self.names_object(inner),
             _ => false,
         })
@@ -248,7 +248,8 @@ impl<'a> Called<'a> {
         meaning.max(self.in_search_path(&tokens))
     }
 
-    /// Says whether a literal ends with the name, and the next one goes on with the dot: `'from acme' || '.orders'`.
+    /// Returns `true` if a literal ends with the name, and the next one starts with the dot:
+    /// `'from acme' || '.orders'`.
     fn is_continued(&self, content: &str, rest: &[Token]) -> bool {
         let [Token::Mark('|'), Token::Mark('|'), Token::Text(next), ..] = rest else {
             return false;
@@ -257,7 +258,7 @@ impl<'a> Called<'a> {
         next.starts_with('.') && code(content).last().is_some_and(is_last)
     }
 
-    /// Says whether what comes after the dot makes the name before it a schema's.
+    /// Returns `true` if the part after the dot shows that the name before it is a schema.
     fn qualifies(&self, after: Option<&Token>, bare: bool) -> bool {
         match after {
             Some(Token::Name(object, _)) => {
@@ -271,7 +272,7 @@ impl<'a> Called<'a> {
         }
     }
 
-    /// Says whether an object is in the other schema of the name.
+    /// Returns `true` if an object is in the other schema of the name.
     fn is_beside(&self, object: &str) -> bool {
         let beside = self.beside.is_some_and(|beside| beside.contains(object));
         beside && !self.objects.contains(object)
@@ -296,7 +297,7 @@ impl<'a> Called<'a> {
         Meaning::Nothing
     }
 
-    /// Judges what is written in a language whose tokens nobody knows here.
+    /// Judges text in a language whose tokens are not known here.
     fn in_other_language(&self, text: &str) -> Meaning {
         let mut meaning = Meaning::Nothing;
         for at in self.words(text) {
@@ -321,7 +322,7 @@ impl<'a> Called<'a> {
         meaning
     }
 
-    /// Returns where the name stands as a word, whatever its case.
+    /// Returns where the name occurs as a word, ignoring case.
     fn words<'t>(&'t self, text: &'t str) -> impl Iterator<Item = usize> + 't {
         let length = self.name.len();
         let candidates = text.char_indices().map(|(at, _)| at);
@@ -336,7 +337,7 @@ impl<'a> Called<'a> {
     }
 }
 
-/// Reads tokens, and leaves comments out: they may be anywhere, as spaces may.
+/// Reads tokens, without comments, which can occur anywhere like white space.
 fn code(text: &str) -> Vec<Token> {
     scan(text).into_iter().filter(|token| !matches!(token, Token::Comment(_))).collect()
 }
@@ -345,7 +346,7 @@ fn is_one_of(token: &Token, words: &[&str]) -> bool {
     matches!(token, Token::Name(word, _) if words.contains(&word.as_str()))
 }
 
-/// Says whether a literal may be a statement: it has a word of one, or it begins a block of code.
+/// Returns `true` if a literal may be a statement: it contains a word of one, or it starts a block of code.
 fn may_be_run(content: &str) -> bool {
     let tokens = code(content);
     let is_block = |pair: &[Token]| {
@@ -355,7 +356,7 @@ fn may_be_run(content: &str) -> bool {
     tokens.iter().any(|token| is_one_of(token, STATEMENT)) || tokens.windows(2).any(is_block)
 }
 
-/// Says whether a name is the end of something that is no identifier, such as an address.
+/// Returns `true` if a name is the end of something that is not an identifier, such as an address.
 fn is_within_word(text: &str, at: usize) -> bool {
     let before = text[..at].chars().next_back();
     before.is_some_and(|c| matches!(c, '@' | '\\') || (c == '/' && !text[..at].ends_with("*/")))
@@ -435,7 +436,7 @@ mod tests {
             ("acme", "select 'mail to sales@acme.orders and more'", Mentions),
             ("acme", "select acme2.x from acme2", Nothing),
             ("acme", "select x.acme.y from x", Mentions),
-            // A tenant that is called like a table.
+            // A tenant with the same name as a table.
             ("users", "select users.id from users", Mentions),
             ("users", "select users.* from users where users.name = 'x'", Mentions),
             ("users", "select users.id from users.orders as users", Uses),

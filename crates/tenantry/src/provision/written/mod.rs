@@ -1,9 +1,9 @@
-//! Gives a schema another name, and finds what has the old one written down.
+//! Renames a schema, and finds places that store the old name as text.
 //!
-//! PostgreSQL refers to objects by their OIDs, so tables, views, keys and `begin atomic` bodies follow a
-//! rename. Text does not: the body of a function, its `search_path`, a literal in a default. Once the old
-//! name is given away, such a text means the next tenant's tables, so every rename looks for it in its own
-//! transaction: settings are changed, and whatever cannot be changed refuses the rename.
+//! PostgreSQL refers to objects by their OIDs, so tables, views, keys and `begin atomic` bodies follow a rename. Text
+//! does not: the body of a function, its `search_path`, a literal in a default. Once the old name is reused, such a
+//! text refers to the next tenant's tables, so every rename searches for it in its own transaction: settings are
+//! changed, and anything that cannot be changed blocks the rename.
 
 mod judge;
 mod scan;
@@ -22,17 +22,16 @@ use crate::{
     tenant::Ident,
 };
 
-/// Appends what gives a schema another name.
+/// Appends the statement that renames a schema.
 pub(super) fn rename_sql(sql: &mut Sql, from: &Ident, to: &Ident) {
     sql.text("alter schema ").ident(from).text(" rename to ").ident(to).text("; ");
 }
 
 impl Provisioner {
-    /// Gives a schema that was made under a provisional name that of its tenant, in the transaction that
-    /// is open.
+    /// Renames a schema from its provisional name to that of its tenant, in the open transaction.
     ///
-    /// The first one of a set of files is searched as a whole; what is found is remembered. After that a
-    /// claim costs nothing more, unless there are functions with settings.
+    /// The first schema of a set of files is searched completely, and the result is cached. After that, a claim costs
+    /// nothing more, unless there are functions with settings.
     pub(super) async fn give_name(
         &self,
         conn: &mut PgConnection,
@@ -56,8 +55,8 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Finds out whether what the files make survives a rename, in a schema that they have just filled.
-    /// Nothing lasts of that but the answer.
+    /// Determines whether the objects of the files survive a rename, in a schema that was just filled. Only the
+    /// result is kept.
     pub(super) async fn try_rename(
         &self,
         conn: &mut PgConnection,
@@ -68,7 +67,7 @@ impl Provisioner {
         }
         let probe = provisional::new_name();
         let shared = self.shared_by_files();
-        // Nobody else has locks in the schema; in the shared one they may.
+        // Other sessions hold no locks in the schema, but may hold some in the shared one.
         let mut sql = Sql::new("set local lock_timeout = '5s'; ");
         rename_sql(&mut sql, schema, &probe);
         let mut tx = conn.begin().await?;
@@ -85,8 +84,8 @@ impl Provisioner {
         self.migrations.as_ref().is_some_and(|set| set.may_name(&shared)).then_some(shared)
     }
 
-    /// Changes what has the old name of a tenant's schema written down, after it was renamed in the
-    /// transaction that is open. Returns where it is only mentioned.
+    /// Updates the places that store the old name of a tenant's schema, after it was renamed in the open transaction.
+    /// Returns where it is only mentioned.
     pub(super) async fn follow_rename(
         &self,
         conn: &mut PgConnection,
@@ -98,7 +97,7 @@ impl Provisioner {
         search::follow(conn, found).await
     }
 
-    /// Refuses what is to be made under a provisional name although its files keep that.
+    /// Refuses to create a schema under a provisional name if its objects would store that name.
     pub(super) fn refuse_stored_names(&self) -> Result<(), Error> {
         match self.stored_names() {
             Some(names) if !names.as_slice().is_empty() => Err(refuse(names.as_slice().to_vec())),
@@ -122,7 +121,7 @@ fn refused(found: Vec<Change>) -> StoredNames {
     StoredNames::new(names.filter(|name| name.outcome == NameOutcome::Refused).collect())
 }
 
-/// Appends a question that is answered by an index: whether a routine of a schema has settings.
+/// Appends a query that an index answers: whether a routine of a schema has settings.
 fn has_settings_sql(sql: &mut Sql, schema: &Ident) {
     sql.text(
         "select exists (select from pg_catalog.pg_namespace n \

@@ -1,4 +1,4 @@
-//! The tokens of SQL and PL/pgSQL that can hold a name.
+//! The tokens of SQL and PL/pgSQL that can contain a name.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
@@ -10,13 +10,13 @@ use crate::migrate::unescaped;
 pub(super) enum Token {
     /// A name or keyword, as the server stores it, and where it begins.
     Name(String, usize),
-    /// The content of a string, whatever its quotes.
+    /// The content of a string, regardless of its quotes.
     Text(String),
     Comment(String),
     Mark(char),
 }
 
-/// Reads tokens. It never fails: what is not closed ends with the text.
+/// Reads tokens. It never fails: an unterminated token ends with the text.
 pub(super) fn scan(text: &str) -> Vec<Token> {
     let mut scanner = Scanner { text, chars: text.char_indices().peekable() };
     let mut tokens = Vec::new();
@@ -80,7 +80,7 @@ impl Scanner<'_> {
         while self.chars.next_if(|(at, _)| *at < end).is_some() {}
     }
 
-    /// Reads what begins with `U&`: characters in it may stand there by their numbers.
+    /// Reads a string that starts with `U&`, which can contain characters as numeric escapes.
     fn unicode(&mut self, quote: char) -> String {
         self.chars.next();
         self.chars.next();
@@ -91,7 +91,7 @@ impl Scanner<'_> {
         unescaped(&content, escape)
     }
 
-    /// Reads what comes after a backslash: see chapter 4.1.2.2, "String Constants With C-Style Escapes".
+    /// Reads the part after a backslash: see chapter 4.1.2.2, "String Constants With C-Style Escapes".
     fn escaped(&mut self) -> Option<char> {
         let (_, character) = self.chars.next()?;
         let (most, radix, known) = match character {
@@ -117,7 +117,7 @@ impl Scanner<'_> {
         if is_number { char::from_u32(number) } else { Some(character) }
     }
 
-    /// Reads up to the closing quote; two of them stand for one.
+    /// Reads up to the closing quote; a doubled quote stands for one.
     fn quoted(&mut self, quote: char, escapes: bool) -> String {
         let mut content = String::new();
         while let Some((_, character)) = self.chars.next() {
@@ -148,7 +148,7 @@ fn comment_end(rest: &str) -> usize {
     rest.len()
 }
 
-/// Reads `uescape '!'`, and returns how long that is.
+/// Reads `uescape '!'`, and returns its length.
 fn uescape(rest: &str) -> Option<(char, usize)> {
     let words = rest.trim_start();
     let (word, after) = words.split_at_checked("uescape".len())?;
@@ -158,7 +158,7 @@ fn uescape(rest: &str) -> Option<(char, usize)> {
     Some((escape, rest.len() - after.len()))
 }
 
-/// Returns what is between dollars, and where it ends.
+/// Returns the text between dollar quotes, and its end.
 fn dollar(rest: &str) -> Option<(&str, usize)> {
     let tag_end = rest[1..].find('$')? + 2;
     let tag = &rest[..tag_end];

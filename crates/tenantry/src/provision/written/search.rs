@@ -1,4 +1,4 @@
-//! Reads what the catalogs hold as text, and changes what can be changed.
+//! Reads text in the system catalogs, and changes what can be changed.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::{
     tenant::Ident,
 };
 
-/// A place that holds a name, and what to do about it.
+/// A place that contains a name, and what to do about it.
 #[derive(Debug)]
 pub(in crate::provision) struct Change {
     pub(in crate::provision) name: StoredName,
@@ -30,12 +30,12 @@ pub(in crate::provision) struct Change {
 pub(in crate::provision) struct Renamed<'a> {
     pub(in crate::provision) from: &'a Ident,
     pub(in crate::provision) to: &'a Ident,
-    /// Another schema, to which a part of what was in this one has gone. It may have the old name.
+    /// Another schema, which part of this one's contents was moved to. It can have the old name.
     pub(in crate::provision) beside: Option<&'a Ident>,
 }
 
 impl Renamed<'_> {
-    /// Says whether there is a schema of the old name again.
+    /// Returns `true` if a schema has the old name again.
     fn is_taken_again(&self) -> bool {
         self.beside == Some(self.from)
     }
@@ -84,8 +84,8 @@ pub(super) async fn settings(
     Ok(texts.into_iter().filter_map(|text| judge_setting(text, renamed)).collect())
 }
 
-/// Finds everything that has a provisional name written down: in the catalogs, in rows, and in rows of the shared
-/// schema if that is given. Such a name is a random number, so it is looked for as plain text.
+/// Finds every place that stores a provisional name: in the system catalogs, in rows, and in rows of the shared
+/// schema if that is given. Such a name contains a random number, so it is searched as plain text.
 pub(super) async fn whole(
     conn: &mut PgConnection,
     from: &Ident,
@@ -118,8 +118,8 @@ pub(super) async fn whole(
     Ok(found.into_iter().map(called).collect())
 }
 
-/// Finds what has the name of a tenant's schema written down, and means it: such a name may be an ordinary
-/// word. Rows are the tenant's own business.
+/// Finds the places that refer to a tenant's schema by its name, which can be an ordinary word. Rows are not
+/// searched: they are the tenant's own data.
 pub(in crate::provision) async fn by_tokens(
     conn: &mut PgConnection,
     renamed: Renamed<'_>,
@@ -159,7 +159,7 @@ pub(in crate::provision) async fn by_tokens(
         };
         Some(Change::new(text, outcome, None))
     });
-    // What keeps the schema from being renamed is told with the name that it has then.
+    // Objects that prevent the schema from being renamed are reported with its current name.
     let called = |change: Change| match change.name.outcome {
         NameOutcome::Refused => Change { name: change.name.under(to, Some(from)), ..change },
         _ => change,
@@ -167,8 +167,8 @@ pub(in crate::provision) async fn by_tokens(
     Ok(judged.map(called).collect())
 }
 
-/// Finds the routines outside of a schema that look it up by its name, and so would find the next one of
-/// that name when it is dropped.
+/// Finds routines outside a schema that look it up by its name, and would find the next schema of that name after it
+/// is dropped.
 pub(in crate::provision) async fn users_outside(
     conn: &mut PgConnection,
     schema: &Ident,
@@ -188,8 +188,8 @@ pub(in crate::provision) async fn users_outside(
     Ok(used.map(|text| Change::new(text, NameOutcome::Refused, None).name).collect())
 }
 
-/// Judges a setting: a search path is changed. Another setting of the schema's own routines that is the
-/// name cannot be; one of a role, or outside, may be about something else.
+/// Judges a setting: a search path is changed. Another setting of the schema's own routines that equals the name
+/// cannot be changed; one of a role, or outside, may refer to something else.
 fn judge_setting(text: Text, renamed: Renamed<'_>) -> Option<Change> {
     let Renamed { from, to, beside } = renamed;
     let (name, value) = text.content.split_once('=').unwrap_or((&text.content, ""));
@@ -198,7 +198,7 @@ fn judge_setting(text: Text, renamed: Renamed<'_>) -> Option<Change> {
         now.extend(beside.map(Ident::as_str));
         let schemas = search_path::replace(value, from.as_str(), &now)?;
         let of = match text.of.clone() {
-            // It is for whoever runs the service to say which of the two is meant.
+            // The operator has to decide which of the two is meant.
             Some(_) if renamed.is_taken_again() => {
                 return Some(Change::new(text, NameOutcome::Mentioned, None));
             }
@@ -216,7 +216,7 @@ fn judge_setting(text: Text, renamed: Renamed<'_>) -> Option<Change> {
     Some(Change::new(text, outcome, None))
 }
 
-/// Judges a setting that has a provisional name in it: it is changed as a whole, or refused.
+/// Judges a setting that contains a provisional name: it is changed completely, or refused.
 fn wholly(text: Text, renamed: Renamed<'_>, needle: &str) -> Change {
     let Text { place, object, .. } = &text;
     let name = StoredName { object: object.clone(), place: *place, outcome: NameOutcome::Refused };
@@ -227,7 +227,7 @@ fn wholly(text: Text, renamed: Renamed<'_>, needle: &str) -> Change {
     }
 }
 
-/// Changes what can be changed, unless something cannot be. Returns what is only mentioned.
+/// Changes everything that can be changed, unless something cannot be. Returns mere mentions.
 pub(in crate::provision) async fn follow(
     conn: &mut PgConnection,
     found: Vec<Change>,
@@ -251,7 +251,7 @@ pub(in crate::provision) async fn follow(
     Ok(mentioned)
 }
 
-/// Makes an error of a setting that belongs to somebody else. Whatever else fails says nothing about it.
+/// Converts the refusal to change another role's setting to an error. Other errors do not concern the setting.
 fn forbidden(error: sqlx::Error, name: &StoredName) -> Error {
     let code = error.as_database_error().and_then(|error| error.code());
     if code.as_deref() != Some("42501") {
@@ -361,7 +361,7 @@ async fn objects(conn: &mut PgConnection, schema: &Ident) -> Result<HashSet<Stri
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?)
 }
 
-/// Finds the tables of a schema with a row that has a text in it, or with rows that cannot be seen.
+/// Finds the tables of a schema that have a row containing a text, or rows that are not visible.
 async fn rows(conn: &mut PgConnection, needle: &str, schema: &Ident) -> Result<Vec<Change>, Error> {
     let mut found = Vec::new();
     for table in tables(conn, TABLES, schema).await? {
@@ -380,8 +380,8 @@ async fn rows(conn: &mut PgConnection, needle: &str, schema: &Ident) -> Result<V
     Ok(found)
 }
 
-/// Finds the tables of the shared schema with a row that has a text in it. Those that are large, or that the role may
-/// not read as a whole, are left out.
+/// Finds the tables of the shared schema that have a row containing a text. Large tables, and those that the role
+/// cannot read completely, are skipped.
 async fn shared_rows(
     conn: &mut PgConnection,
     needle: &str,
@@ -421,9 +421,8 @@ fn row_of(schema: &Ident, table: &Ident) -> Change {
     Change { name, set: None }
 }
 
-/// Returns a row if a row of a table has a text in it, in whatever column; of bytes, their hexadecimal
-/// digits are read. The savepoint gives the locks back: all tables together may have more than the server has room
-/// for.
+/// Returns a row if any column of a row of the table contains a text; for `bytea`, the hexadecimal digits are
+/// searched. The savepoint releases the locks: all tables together may have more than fit in the server's lock table.
 fn row_sql(schema: &Ident, table: &Ident, needle: &str) -> SqlStr {
     let mut sql = Sql::new("savepoint tenantry_search; select from ");
     sql.ident(schema).text(".").ident(table).text(
@@ -439,9 +438,9 @@ fn row_sql(schema: &Ident, table: &Ident, needle: &str) -> SqlStr {
     sql.finish()
 }
 
-/// Settings of routines in the schema `$1`, with the text `$2` in them.
+/// Settings of routines in the schema `$1` that contain the text `$2`.
 ///
-/// Quotes are left out of what is compared, and so are capitals: a name may be written in either way.
+/// The comparison ignores quotes and case, because a name can be written in either way.
 const SETTINGS: &str = "\
     select 'setting', pg_catalog.concat(i.type, ' ', i.identity), s.content, '', p.oid, false \
     from pg_catalog.pg_namespace n \
@@ -454,7 +453,7 @@ const SETTINGS: &str = "\
         pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
     order by 2";
 
-/// Settings and bodies of routines outside of the schema `$1`. A name in `U&` may be there in escapes.
+/// Settings and bodies of routines outside the schema `$1`. A name in `U&` can contain escapes.
 const ROUTINES_OUTSIDE: &str = "\
     select s.place, pg_catalog.concat(i.type, ' ', i.identity), s.content, s.language, s.oid, true \
     from (select t.place, t.content, l.lanname::pg_catalog.text as language, p.oid \
@@ -503,7 +502,7 @@ const TABLES: &str = "\
       and c.relkind operator(pg_catalog.=) any (array['r', 'm']::pg_catalog.\"char\"[]) \
     order by 1";
 
-/// Tables of the schema `$1` that are read in no time, and whose rows can all be seen.
+/// Tables of the schema `$1` that are quick to read, and whose rows are all visible.
 const SHARED_TABLES: &str = "\
     select c.relname::pg_catalog.text from pg_catalog.pg_class c \
     join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
@@ -524,10 +523,10 @@ const OBJECTS: &str = "\
     union select t.typname::pg_catalog.text from pg_catalog.pg_type t \
       join here on here.oid operator(pg_catalog.=) t.typnamespace";
 
-/// Everything else of a schema that is text, or that the server prints as text.
+/// All other texts of a schema, including definitions that the server prints as text.
 ///
-/// Materialized, because the planner would otherwise test the content before the schema: `pg_get_expr` on
-/// every default in the database, which also waits for locks on the tables of other tenants.
+/// Materialized, because the planner would otherwise test the content before the schema: `pg_get_expr` on every
+/// default in the database, which also waits for locks on other tenants' tables.
 const TEXTS: &str = "\
     with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1), \
     class as (select c.oid, c.relkind, c.relpartbound from pg_catalog.pg_class c \
@@ -620,7 +619,7 @@ const TEXTS: &str = "\
         pg_catalog.translate(pg_catalog.lower($2), '\"''', '')) operator(pg_catalog.>) 0 \
     order by 2";
 
-/// Names of objects, of what is in the schema `$1` and of what stands beside schemas.
+/// Names of objects, both in the schema `$1` and outside schemas.
 const NAMES: &str = "\
     with here as (select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) $1), \
     named as ( \

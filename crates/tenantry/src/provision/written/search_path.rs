@@ -1,7 +1,7 @@
 //! The value of `search_path`, as PostgreSQL stores it for a function, a role or a database.
 
-/// Returns the schemas of a search path with others in the place of `from`, each once; `None` if it is not
-/// among them, or if the value is no list of names.
+/// Returns the schemas of a search path, with others instead of `from` and without duplicates; `None` if it does not
+/// contain `from`, or if the value is not a list of names.
 pub(super) fn replace(value: &str, from: &str, to: &[&str]) -> Option<Vec<String>> {
     let schemas = split(value)?;
     if !schemas.iter().any(|schema| schema == from) {
@@ -19,12 +19,12 @@ pub(super) fn replace(value: &str, from: &str, to: &[&str]) -> Option<Vec<String
     Some(replaced)
 }
 
-/// Says whether a schema is in a search path.
+/// Returns `true` if a search path contains a schema.
 pub(super) fn names(value: &str, name: &str) -> bool {
     split(value).is_some_and(|schemas| schemas.iter().any(|schema| schema == name))
 }
 
-/// Takes a list of names apart, as the server does: those without quotes are folded.
+/// Splits a list of names like the server does: unquoted names are folded to lower case.
 fn split(value: &str) -> Option<Vec<String>> {
     let mut schemas = Vec::new();
     let mut rest = value.trim_start();
@@ -48,7 +48,7 @@ fn split(value: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Reads a name up to its closing quote. Returns what comes after that, too.
+/// Reads a name up to its closing quote, and returns it with the rest.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let (mut name, mut rest) = (String::new(), text);
     loop {

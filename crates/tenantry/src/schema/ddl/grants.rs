@@ -1,8 +1,8 @@
-//! Granting and revoking.
+//! `grant` and `revoke` statements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A privilege as the model has it: `grantee=privilege/grantor`, with a `*` for the right to grant it on.
+/// A privilege in the model's form: `grantee=privilege/grantor`, with a `*` for the grant option.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Grant<'a> {
     grantee: &'a str,
@@ -36,8 +36,8 @@ pub(in crate::schema) fn grantee_and_grantor(grant: &str, role: impl Fn(&str) ->
     }
 }
 
-/// Returns `true` if the statements that grant are the same, in whatever order. Who has granted what stands in lines of
-/// its own, so these may be swapped.
+/// Returns `true` if the statements that grant are the same, in any order. Each grantor has separate lines, so these
+/// can be swapped.
 pub(crate) fn are_shown_alike(
     (left, left_owner): (&[String], Option<&str>),
     (right, right_owner): (&[String], Option<&str>),
@@ -64,7 +64,7 @@ pub(crate) fn are_shown_alike(
     left_owner == right_owner && lines.is_some_and(|(left, right)| left == right)
 }
 
-/// Returns what is granted on a new object, for `table x`, `sequence x` and so on.
+/// Returns the initial privileges on a new object, for `table x`, `sequence x` and so on.
 pub(crate) fn builtin_grants(granted: &str, owner: &str, server_version: u32) -> Vec<String> {
     let kind = granted.split(' ').next().unwrap_or_default();
     let (owners, everybody): (&[&str], &[&str]) = match kind {
@@ -95,8 +95,8 @@ pub(crate) fn builtin_grants(granted: &str, owner: &str, server_version: u32) ->
     owners.chain(everybody.iter().map(|privilege| one("public", privilege))).collect()
 }
 
-/// Returns the statements that change what is granted on an object, `table x` or `(a) on table x` for a column,
-/// whose owner this is.
+/// Returns the statements that change the privileges on an object, `table x` or `(a) on table x` for a column, with
+/// this owner.
 pub(crate) fn grant_changes(
     granted: &str,
     owner: &str,
@@ -105,7 +105,7 @@ pub(crate) fn grant_changes(
 ) -> Vec<String> {
     let parse = |list: &'_ [String]| -> BTreeSet<String> { list.iter().cloned().collect() };
     let (before, after) = (parse(before), parse(after));
-    // The right to grant on is gone with the privilege; what stays is granted again.
+    // The grant option is revoked with the privilege; privileges that remain are granted again.
     let gone: Vec<Grant<'_>> = before.difference(&after).filter_map(|g| Grant::parse(g)).collect();
     let new: Vec<Grant<'_>> = after.difference(&before).filter_map(|g| Grant::parse(g)).collect();
     let mut statements = Vec::new();
@@ -122,7 +122,7 @@ pub(crate) fn grant_changes(
         };
         groups.entry((grant.grantor, words, grant.grantee)).or_default().push(grant.privilege);
     }
-    // Who has granted on is the last to lose it.
+    // A role with a grant option is the last to lose it.
     while !groups.is_empty() {
         let grantors: BTreeSet<&str> = groups.keys().map(|(grantor, ..)| *grantor).collect();
         let next = groups.keys().find(|(.., grantee)| !grantors.contains(grantee));
@@ -144,7 +144,7 @@ pub(crate) fn grant_changes(
             groups.entry(group).or_default().push(grant.privilege);
         }
     }
-    // Who grants on has to have been granted first.
+    // A role with a grant option must get it before it can grant.
     let mut able = BTreeSet::from([owner]);
     while !groups.is_empty() {
         let next = groups.keys().find(|(grantor, ..)| able.contains(grantor));
@@ -161,7 +161,7 @@ pub(crate) fn grant_changes(
     statements
 }
 
-/// Returns the privileges with what they are on.
+/// Returns the privileges with their object.
 fn on(privileges: &[&str], granted: &str) -> String {
     match granted.starts_with('(').then(|| granted.split_once(" on ")).flatten() {
         Some((column, table)) => {

@@ -1,4 +1,4 @@
-//! From a model to the statements that create what it describes.
+//! Generates the statements that create what a model describes.
 
 mod grants;
 mod operators;
@@ -29,11 +29,10 @@ use super::{ObjectKey, ObjectKind, SchemaModel};
 use crate::tenant::Ident;
 
 impl SchemaModel {
-    /// Returns a script that creates the schema under this name, with everything in it.
+    /// Returns a script that creates the schema under this name, with all its contents.
     ///
-    /// It is for a server of the same major version, and for a session that may do all of it. Roles, extensions,
-    /// tablespaces and what other schemas hold have to be there. The search path of the session is the schema
-    /// afterwards.
+    /// Run it on a server of the same major version, in a session with the necessary privileges. Roles, extensions,
+    /// tablespaces and objects of other schemas must exist. The script sets the session's search path to the schema.
     #[must_use]
     pub fn ddl(&self, schema: &Ident) -> String {
         let mut script = String::from("set check_function_bodies = off;\n");
@@ -46,8 +45,8 @@ impl SchemaModel {
     }
 }
 
-/// Returns a script that creates everything in the schema that names are looked up in, whatever it is called, and fills
-/// its materialized views.
+/// Returns a script that creates everything in the current schema, regardless of its name, and populates its
+/// materialized views.
 pub(crate) fn unqualified(model: &SchemaModel) -> String {
     let mut script = String::from("set local check_function_bodies = off;\n");
     let statements = order::statements(model).into_iter();
@@ -62,15 +61,15 @@ pub(crate) fn unqualified(model: &SchemaModel) -> String {
     script
 }
 
-/// Leaves the schema out of the names of its objects. Where it is named by itself, it is the one that names are looked
-/// up in when the script is written.
+/// Removes the schema from the names of its objects. If the schema itself is named, it is the current schema at the
+/// time when the script is written.
 fn without_schema(statement: &str, model: &SchemaModel) -> String {
     const PLACEHOLDER: &str = "{schema}.";
     let (mut bare, mut rest) = (String::with_capacity(statement.len()), statement);
     while let Some(at) = rest.find(PLACEHOLDER) {
         let (before, after) = rest.split_at(at);
         bare.push_str(before);
-        // In two braces it is a text and no placeholder.
+        // In double braces it is a text and not a placeholder.
         let is_text = before.ends_with('{');
         bare.push_str(if is_text { PLACEHOLDER } else { "" });
         rest = &after[PLACEHOLDER.len()..];
@@ -84,20 +83,20 @@ fn without_schema(statement: &str, model: &SchemaModel) -> String {
 pub(crate) struct AroundRows {
     /// Creates everything that rows need.
     pub(crate) before: Vec<String>,
-    /// Creates what is quicker to create, or only correct, once the rows are there: keys, indexes, foreign keys,
-    /// triggers, policies and privileges.
+    /// Statements for what is faster to create after the rows are there, or only correct then: keys, indexes, foreign
+    /// keys, triggers, policies and privileges.
     pub(crate) after: Vec<String>,
 }
 
 impl SchemaModel {
-    /// Returns the objects that are created by themselves, each after what it needs.
+    /// Returns the objects that are created separately, each after what it needs.
     pub(crate) fn in_order_of_need(&self) -> Vec<&ObjectKey> {
         let order = Order::new(self);
         order.places().into_iter().map(|place| order.keys[place]).collect()
     }
 
-    /// Returns the statements that create the schema under another name, for another role, around the rows of its
-    /// tables.
+    /// Returns the statements that create the schema under another name, for another role, split into those before
+    /// and after the rows of its tables.
     pub(crate) fn ddl_around_rows(&self, schema: &Ident, role: Option<&Ident>) -> AroundRows {
         let statements = order::statements(self);
         let split = statements.partition_point(|(phase, _)| *phase < Phase::Rows);
@@ -126,8 +125,8 @@ pub(crate) fn object_ddl(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
     phases.into_iter().map(|(_, statement)| statement).collect()
 }
 
-/// Returns the object among whose statements those of this one are read: the table, view or type of a column, the table
-/// of an identity's sequence or of a check. Else it is the object itself.
+/// Returns the object whose statements include those of this one: the table, view or type of a column, the table of
+/// an identity's sequence or of a check. Otherwise it is the object itself.
 pub(crate) fn told_with(model: &SchemaModel, key: &ObjectKey) -> ObjectKey {
     let of = match (key.kind, &key.of) {
         (ObjectKind::Column, Some(of)) => of.clone(),
@@ -144,7 +143,7 @@ pub(crate) fn told_with(model: &SchemaModel, key: &ObjectKey) -> ObjectKey {
     relations::holder_named(model, &of).unwrap_or_else(|| key.clone())
 }
 
-/// Returns `true` if an object is created together with the one that it is a part of.
+/// Returns `true` if an object is created together with the one that it is part of.
 pub(crate) fn comes_with_its_owner(model: &SchemaModel, key: &ObjectKey) -> bool {
     match key.kind {
         ObjectKind::Column => true,
@@ -158,8 +157,8 @@ pub(crate) fn comes_with_its_owner(model: &SchemaModel, key: &ObjectKey) -> bool
 
 /// Returns the statements that create one object with all of its attributes, without semicolons.
 ///
-/// [`fill`] replaces the placeholders in them. A table comes with its columns and its checks, other relations and
-/// composite types with their columns; an identity comes with its sequence.
+/// [`fill`] replaces the placeholders in them. A table includes its columns and its checks, other relations and
+/// composite types include their columns; an identity includes its sequence.
 pub(super) fn script(model: &SchemaModel, key: &ObjectKey) -> Script {
     let mut script = Script::default();
     let Some(object) = model.get(key) else { return script };

@@ -1,4 +1,4 @@
-//! Operators with their classes and families, collations, conversions, and what text search consists of.
+//! Operators with their classes and families, collations, conversions, and the objects of text search.
 
 use super::{
     super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel},

@@ -1,4 +1,4 @@
-//! In which order objects can be created: each after what its texts name.
+//! The order in which objects can be created: each after the objects that its definition names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(super) fn statements(model: &SchemaModel) -> Vec<(Phase, String)> {
     let order = Order::new(model);
     for place in order.places() {
         let phases = script(model, order.keys[place]).into_phases();
-        // A query that is grouped by a key, or refers to it, has to find it.
+        // A query that groups by a key, or depends on it, needs it to exist.
         let is_early = order.needed.contains(&place);
         statements.extend(phases.into_iter().map(|(phase, text)| match phase {
             Phase::Key if is_early => (Phase::Create, text),
@@ -28,14 +28,15 @@ pub(super) fn statements(model: &SchemaModel) -> Vec<(Phase, String)> {
     statements
 }
 
-/// Objects with what each needs.
+/// Objects with their dependencies.
 pub(in crate::schema) struct Order<'a> {
     pub(in crate::schema) keys: Vec<&'a ObjectKey>,
-    /// By the place of each in `keys`.
+    /// By index in `keys`.
     pub(in crate::schema) needs: Vec<BTreeSet<usize>>,
-    /// What the bodies of functions call: needed as soon as a function runs, which creating a table can bring about.
+    /// Functions called in the bodies of functions: needed as soon as a function runs, which creating a table can
+    /// cause.
     calls: Vec<BTreeSet<usize>>,
-    /// What anything needs.
+    /// Objects that any other object needs.
     pub(in crate::schema) needed: BTreeSet<usize>,
 }
 
@@ -93,7 +94,7 @@ impl<'a> Order<'a> {
                 }
             }
             needs.remove(&place);
-            // A shell is there already.
+            // A shell already exists.
             if matches!(key.kind, ObjectKind::Function) {
                 needs.retain(|other| !model.get(keys[*other]).is_some_and(needs_shell));
             }
@@ -124,13 +125,13 @@ impl<'a> Order<'a> {
         texts(model, key).iter().flat_map(|text| words(text)).collect()
     }
 
-    /// Returns the places of the keys, each after what it needs; where they need one another, in the order of the
-    /// model. What a function calls comes before it, unless it needs what the function is created for.
+    /// Returns the indexes of the keys, each after its dependencies; cycles are in the order of the model. A function
+    /// that is called comes before the caller, unless it needs what the caller is created for.
     pub(in crate::schema) fn places(&self) -> Vec<usize> {
         let mut ordered = Vec::with_capacity(self.keys.len());
         let mut states = vec![State::Unseen; self.keys.len()];
         for start in 0..self.keys.len() {
-            // Each is put down when all that it needs has been.
+            // Each is emitted after everything that it needs.
             let mut open = vec![(start, false)];
             while let Some((place, is_done)) = open.pop() {
                 if is_done {
@@ -149,7 +150,7 @@ impl<'a> Order<'a> {
         ordered
     }
 
-    /// Returns `true` if nothing that an object needs, near or far, waits for something else.
+    /// Returns `true` if no direct or indirect dependency of an object waits for something else.
     fn can_come(&self, place: usize, states: &[State]) -> bool {
         let (mut open, mut seen) = (vec![place], BTreeSet::new());
         while let Some(place) = open.pop() {
@@ -164,7 +165,7 @@ impl<'a> Order<'a> {
     }
 }
 
-/// How far an object has come in the order.
+/// The progress of an object in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Unseen,
@@ -173,7 +174,7 @@ enum State {
     Ordered,
 }
 
-/// Adds the constraints without which what they belong to cannot be used: those of domains, keys in queries.
+/// Adds the constraints without which their object cannot be used: those of domains, and keys used in queries.
 fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeSet<usize>]) {
     let mut constraints: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut partitions: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -207,7 +208,7 @@ fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeS
             key.kind,
             ObjectKind::Table | ObjectKind::ForeignTable | ObjectKind::Composite
         );
-        // A domain in an array, or in a type, that another one is of counts, too.
+        // A domain in an array, or in a type that another type is based on, counts, too.
         let of = with_types(&needs[place], keys, needs).into_iter();
         let of = of.filter(|need| match keys[*need].kind {
             ObjectKind::Domain => is_table || is_query,
@@ -217,7 +218,7 @@ fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeS
         let more = of.flat_map(|need| constraints.get(&*keys[need].name)).flatten();
         let more: Vec<usize> = more.copied().collect();
         needs[place].extend(more);
-        // A key of a partitioned table comes after its partitions, which would get keys of their own from it.
+        // A key of a partitioned table comes after its partitions, which would otherwise inherit keys from it.
         if key.kind == ObjectKind::Constraint && model.get(key).is_some_and(is_key) {
             let parent = super::ident(key.of.as_deref().unwrap_or_default());
             needs[place].extend(partitions.get(&parent).into_iter().flatten());
@@ -225,7 +226,7 @@ fn add_constraints(model: &SchemaModel, keys: &[&ObjectKey], needs: &mut [BTreeS
     }
 }
 
-/// Returns what an object needs, and the types that these are made of.
+/// Returns the dependencies of an object, and the types that these are composed of.
 fn with_types(
     direct: &BTreeSet<usize>,
     keys: &[&ObjectKey],
@@ -246,7 +247,7 @@ fn with_types(
     found
 }
 
-/// Returns all texts by which an object may name others when it is created.
+/// Returns all texts in which an object can name others when it is created.
 fn texts(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
     let mut found = Vec::new();
     let mut take = |object: &Object| {
@@ -288,7 +289,7 @@ fn texts(model: &SchemaModel, key: &ObjectKey) -> Vec<String> {
     found
 }
 
-/// Returns the names in a text, without quotes, each with how it is mentioned.
+/// Returns the names in a text, without quotes, each with the way in which it is mentioned.
 pub(in crate::schema) fn words(text: &str) -> Vec<(Mention, String)> {
     let mut found = Vec::new();
     let mut rest = text;

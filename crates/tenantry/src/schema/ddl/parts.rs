@@ -1,4 +1,4 @@
-//! What belongs to a table: constraints, indexes, triggers, rules, policies, statistics.
+//! Parts of a table: constraints, indexes, triggers, rules, policies, statistics.
 
 use super::{
     super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel},
@@ -12,13 +12,13 @@ pub(in crate::schema) fn is_check(constraint: &Object) -> bool {
     is_a(constraint, "CHECK ")
 }
 
-/// Returns `true` if a constraint is a primary key, or makes rows unique or exclude one another.
+/// Returns `true` if a constraint is a primary key, a unique constraint or an exclusion constraint.
 pub(in crate::schema) fn is_key(constraint: &Object) -> bool {
     ["PRIMARY KEY ", "UNIQUE ", "EXCLUDE "].into_iter().any(|words| is_a(constraint, words))
 }
 
-/// Returns `true` if a table is created with this constraint. A function that takes a whole row of the table can only be
-/// there after it.
+/// Returns `true` if a table is created with this constraint. A function that takes a whole row of the table can only
+/// be created after the table.
 pub(in crate::schema) fn comes_with_its_table(constraint: &Object) -> bool {
     let takes_row = constraint.text(Attribute::Definition).is_some_and(|text| text.contains(".*"));
     is_check(constraint) && !is_not_valid(constraint) && !takes_row
@@ -75,7 +75,7 @@ pub(super) fn constraint(model: &SchemaModel, key: &ObjectKey, object: &Object, 
     }
 }
 
-/// Adds what is said of an index apart from its definition.
+/// Adds the properties of an index that are not in its definition.
 fn index_attributes(key: &ObjectKey, table: &str, object: &Object, phase: Phase, out: &mut Script) {
     let (index, table) = (own(&key.name), own(table));
     let options = object.list(Attribute::Options);
@@ -114,7 +114,7 @@ pub(super) fn index(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
     let definition = object.text(Attribute::Definition).unwrap_or_default();
     let (name, on) = (ident(&key.name), own(table));
     let create = format!("create {unique}index {name} on {only}{on} {definition}");
-    // A function of an extension is inlined, and what it calls may have to be found.
+    // A function of an extension is inlined, and the functions that it calls may have to be resolved.
     let schemas = schemas_of_calls(definition);
     let is_partition = !only.is_empty() || object.get(Attribute::AttachedTo).is_some();
     let phase = match schemas.is_empty() || is_partition {
@@ -132,7 +132,7 @@ pub(super) fn index(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
     out.comment_of(object, Attribute::Comment, phase, &format!("index {}", own(&key.name)));
 }
 
-/// Returns the schemas of the functions that a text calls, other than the own one, as they stand in it.
+/// Returns the schemas of the functions that a text calls, other than its own schema, as written.
 fn schemas_of_calls(text: &str) -> Vec<&str> {
     let mut schemas = Vec::new();
     for (parenthesis, _) in text.match_indices('(') {
@@ -146,7 +146,7 @@ fn schemas_of_calls(text: &str) -> Vec<&str> {
     schemas
 }
 
-/// Splits the identifier off with which a text ends.
+/// Splits off the trailing identifier of a text.
 fn split_name(text: &str) -> Option<(&str, &str)> {
     let start = match text.strip_suffix('"') {
         Some(inner) => {
@@ -182,7 +182,7 @@ pub(super) fn statistics(_: &SchemaModel, key: &ObjectKey, object: &Object, out:
     out.comment_of(object, Attribute::Comment, Phase::Statistics, &format!("statistics {name}"));
 }
 
-/// Returns what enables a trigger or rule as its attribute says.
+/// Returns the words that enable a trigger or rule as its attribute requires.
 fn enabled(object: &Object) -> Option<&'static str> {
     Some(match object.text(Attribute::Enabled)? {
         "disabled" => "disable",
@@ -205,7 +205,7 @@ pub(super) fn trigger(model: &SchemaModel, key: &ObjectKey, object: &Object, out
     }
     out.comment_of(object, Attribute::Comment, Phase::Enabled, &target);
     if let Some(words) = enabled(object) {
-        // What the partitions say themselves comes after.
+        // The partitions' own settings come afterwards.
         let phase = match is_partitioned(model, of) && object.get(Attribute::Definition).is_some() {
             true => Phase::Trigger,
             false => Phase::Enabled,
@@ -217,8 +217,8 @@ pub(super) fn trigger(model: &SchemaModel, key: &ObjectKey, object: &Object, out
     out.extensions(object, &target);
 }
 
-/// Returns the statement that enables or disables a trigger of a partition's foreign key, whose name is an OID.
-/// The name that it has here is the key's and the function's.
+/// Returns the statement that enables or disables a trigger of a partition's foreign key, whose name contains an OID.
+/// Here it is named after the key and the function.
 pub(crate) fn enable_key_trigger(key: &ObjectKey, trigger: &Object, words: &str) -> Option<String> {
     let of_key = trigger.text(Attribute::KeyTrigger)?;
     let function = key.name.rsplit_once(": ").map_or(&*key.name, |(_, function)| function);

@@ -1,6 +1,7 @@
-//! Names and constants as SQL writes them, and placeholders.
+//! Names and constants in SQL syntax, and placeholders.
 
-/// What a name cannot be without quotes: the key words of PostgreSQL 14 to 18 that are not free everywhere, sorted.
+/// Words that must be quoted as names: the key words of PostgreSQL 14 to 18 that are reserved in some context,
+/// sorted.
 const KEYWORDS: &[&str] = &[
     "all",
     "analyse",
@@ -168,7 +169,7 @@ const KEYWORDS: &[&str] = &[
     "xmltable",
 ];
 
-/// Returns a name as SQL writes it, in quotes where it needs them. A placeholder in it is none.
+/// Returns a name in SQL syntax, quoted if necessary. Placeholders in it have no special meaning.
 pub(crate) fn ident(name: &str) -> String {
     escape(&quoted(name))
 }
@@ -214,12 +215,12 @@ pub(super) fn dollar_quoted(text: &str) -> String {
     format!("${tag}${text}${tag}$")
 }
 
-/// Returns a text in which nothing is a placeholder.
+/// Returns a text without placeholders.
 pub(in crate::schema) fn escape(text: &str) -> String {
     text.replace("{schema}", "{{schema}").replace("{role}", "{{role}")
 }
 
-/// Puts the names in for the placeholders, in quotes where they need them.
+/// Replaces the placeholders by the names, quoted if necessary.
 pub(crate) fn fill(statement: &str, schema: &str, role: Option<&str>) -> String {
     let (schema, role) = (quoted(schema), role.map(quoted));
     let (mut filled, mut rest) = (String::with_capacity(statement.len()), statement);
@@ -246,7 +247,7 @@ pub(crate) fn fill(statement: &str, schema: &str, role: Option<&str>) -> String 
     filled
 }
 
-/// Returns what comes before the arguments of a routine or operator, as `regprocedure` prints it.
+/// Returns the part before the arguments of a routine or operator, as printed by `regprocedure`.
 pub(super) fn without_arguments(signature: &str) -> &str {
     let mut in_quotes = false;
     let end = signature.find(|character| {
@@ -256,7 +257,7 @@ pub(super) fn without_arguments(signature: &str) -> &str {
     &signature[..end.unwrap_or(signature.len())]
 }
 
-/// Returns an option as `with` takes it, from `name=value`.
+/// Converts an option `name=value` to the syntax of `with`.
 pub(in crate::schema) fn storage_option(option: &str) -> String {
     let (name, value) = option.split_once('=').unwrap_or((option, "true"));
     let is_plain = !value.is_empty() && value.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -267,7 +268,7 @@ pub(in crate::schema) fn storage_option(option: &str) -> String {
     }
 }
 
-/// Returns the options of a foreign object as `options` takes them, from `name=value`.
+/// Converts the options `name=value` of a foreign object to the syntax of `options`.
 pub(super) fn foreign_options(options: &[String]) -> String {
     let options = options.iter().map(|option| {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));

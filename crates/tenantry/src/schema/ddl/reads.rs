@@ -1,4 +1,4 @@
-//! Which tables the functions read that run when a row is inserted.
+//! The tables that are read by functions which run when a row is inserted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use super::{
     order::{Mention, words},
 };
 
-/// Returns, for each table, the others that its generated columns and checks read through functions. It goes by names in
-/// texts, so it may be too many.
+/// Returns, for each table, the other tables that its generated columns and checks read through functions. The search
+/// is by names in texts, so the result can contain too many.
 pub(crate) fn tables_read(model: &SchemaModel) -> BTreeMap<String, BTreeSet<String>> {
     let reads = Reads::of(model);
     let tables = model.of_kind(ObjectKind::Table).map(|(key, _)| {
@@ -63,7 +63,7 @@ impl<'a> Reads<'a> {
         Self { bodies, views: views.collect(), tables: tables.collect() }
     }
 
-    /// Adds the tables that a text reads, or what it calls.
+    /// Adds the tables that a text reads directly, or through functions that it calls.
     fn follow(
         &self,
         text: &'a str,

@@ -99,8 +99,9 @@ pub(super) fn table(model: &SchemaModel, key: &ObjectKey, object: &Object, out: 
     }
 }
 
-/// Returns `true` if a table cannot have been created as a child of its parents, but was attached to them: its columns
-/// are in another order, or it generates one of theirs by itself. It must have all that a child needs.
+/// Returns `true` if a table cannot have been created as a child of its parents, but was attached to them: its
+/// columns are in a different order, or it generates one of theirs differently. It must have everything that a child
+/// needs.
 fn is_attached(model: &SchemaModel, key: &ObjectKey, object: &Object) -> bool {
     let order = object.list(Attribute::ColumnOrder);
     let parents = object.list(Attribute::Inherits).iter().map(|parent| name_of(parent));
@@ -132,7 +133,7 @@ fn is_attached(model: &SchemaModel, key: &ObjectKey, object: &Object) -> bool {
     generates || !expected.iter().copied().eq(order.iter().map(String::as_str))
 }
 
-/// Returns what a table or materialized view says about how it is stored, with a blank before it.
+/// Returns the storage clause of a table or materialized view, with a leading blank.
 fn storage(object: &Object) -> String {
     let mut sql = String::new();
     match object.text(Attribute::AccessMethod) {
@@ -231,7 +232,7 @@ pub(in crate::schema) fn identity_clause(
     Some(identity(model, &own(&sequence.name), &printed, object))
 }
 
-/// Returns what is said of a sequence but for its type, each with a blank before it, unless it is the default.
+/// Returns the options of a sequence except its type and defaults, each with a leading blank.
 pub(crate) fn sequence_options(object: &Object) -> String {
     let text = |attribute| object.text(attribute);
     let increment = text(Attribute::Increment).unwrap_or("1");
@@ -276,7 +277,7 @@ fn identity_of<'a>(model: &'a SchemaModel, table: &str, column: &str) -> Option<
     model.get(&key)?.text(Attribute::Identity)
 }
 
-/// Returns a column as `create table` and `add column` take it, without its identity.
+/// Returns a column definition for `create table` and `add column`, without its identity.
 pub(crate) fn column_definition(key: &ObjectKey, object: &Object) -> String {
     let name = ident(&key.name);
     let mut sql = name.clone();
@@ -312,7 +313,7 @@ pub(crate) fn column_definition(key: &ObjectKey, object: &Object) -> String {
     sql
 }
 
-/// Returns the constraint by which a table refuses null in a column that it inherits.
+/// Returns the constraint by which a table makes an inherited column not null.
 fn inherited_not_null(key: &ObjectKey, object: &Object) -> Option<String> {
     let is_own = object.has(Attribute::NotNull) && !object.has(Attribute::NotNullInvalid);
     let name = object.text(Attribute::NotNullName)?;
@@ -321,7 +322,7 @@ fn inherited_not_null(key: &ObjectKey, object: &Object) -> Option<String> {
     is_own.then(|| format!("constraint {name} not null {column}{no_inherit}"))
 }
 
-/// Where a column is: what it is called in `alter`, and whether what it is part of has parents.
+/// The kind of object that contains a column, for `alter`, and whether that object has parents.
 fn holder(model: &SchemaModel, key: &ObjectKey) -> Option<(ObjectKind, bool)> {
     let holder = holder_named(model, key.of.as_deref()?)?;
     let object = model.get(&holder)?;
@@ -365,7 +366,7 @@ pub(super) fn column(model: &SchemaModel, key: &ObjectKey, object: &Object, out:
     column_attributes(model, key, object, out);
 }
 
-/// Adds what is said of a column apart from its definition.
+/// Adds the properties of a column that are not in its definition.
 fn column_attributes(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &mut Script) {
     let Some((kind, has_parents)) = holder(model, key) else { return };
     let (table, column) = (own(key.of.as_deref().unwrap_or_default()), ident(&key.name));
@@ -462,11 +463,10 @@ fn parent_has_default(model: &SchemaModel, key: &ObjectKey) -> bool {
     })
 }
 
-/// The most generations of parents that are looked at.
+/// The maximum number of generations of parents to follow.
 const MOST_GENERATIONS: u32 = 100;
 
-/// Returns what the `not null` constraint of a column is called: one that is only inherited is called like the
-/// parent's (18).
+/// Returns the name of a column's `not null` constraint: a purely inherited one has the parent's name (18).
 fn name_of_not_null(model: &SchemaModel, of: &str, column: &ObjectKey, generations: u32) -> String {
     let usual = format!("{of}_{}_not_null", column.name);
     let key = ObjectKey::part(ObjectKind::Column, of, &*column.name);

@@ -1,14 +1,14 @@
-//! Makes the server read what it has printed as it was.
+//! Adjusts definitions that the server would read differently from how it printed them.
 //!
-//! PostgreSQL prints a list that was compared with a `varchar` column as `(ARRAY['a'::character varying])::text[]`, and reads
-//! that as a list of texts: from then on it prints something else. A cast of the list to its own type keeps it what it was.
-//! A null of a later branch of a union is printed without a name, and gets that of its type when it is read.
+//! PostgreSQL prints a list that was compared with a `varchar` column as `(ARRAY['a'::character varying])::text[]`,
+//! and reads that as a list of texts, which it then prints differently. A cast of the list to its own type preserves
+//! it. A null in a later branch of a union is printed without a name, and gets the name of its type when it is read.
 
 use std::borrow::Cow;
 
 /// Returns a statement that is printed again as this one was.
 pub(crate) fn reparsable(statement: &str) -> Cow<'_, str> {
-    // The text of a function is not read, and is kept to the last blank.
+    // The text of a function is not parsed, and must be unchanged.
     let is_kept = ["create function ", "create procedure ", "create or replace ", "comment "];
     if is_kept.iter().any(|start| statement.starts_with(start)) {
         return Cow::Borrowed(statement);
@@ -22,7 +22,7 @@ pub(crate) fn reparsable(statement: &str) -> Cow<'_, str> {
     }
 }
 
-/// Names the nulls that are items of a query by themselves as nothing else would.
+/// Adds the type to nulls that are select list items on their own.
 fn with_nulls(statement: &str) -> String {
     let lines = statement.split('\n').map(|line| {
         let item = line.trim_start();
@@ -70,8 +70,8 @@ fn with_lists(statement: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Returns the length of a list up to its last bracket and the type of all of its elements, if the list is cast to another
-/// type.
+/// Returns the length of a list up to its last bracket and the type of all of its elements, if the list is cast to
+/// another type.
 fn list(text: &str) -> Option<(usize, &str)> {
     let (mut depth, mut at, mut start) = (0, "(ARRAY".len(), 0);
     let mut types = Vec::new();
@@ -107,7 +107,7 @@ fn list(text: &str) -> Option<(usize, &str)> {
     (is_other && types.iter().all(|of_type| *of_type == first)).then_some((at, first))
 }
 
-/// Returns the type that an element is cast to, which is a constant.
+/// Returns the type that an element, which is a constant, is cast to.
 fn type_of(element: &str) -> Option<&str> {
     if !element.starts_with('\'') {
         return None;
@@ -116,7 +116,7 @@ fn type_of(element: &str) -> Option<&str> {
     (!of_type.contains("::")).then_some(of_type)
 }
 
-/// Returns the length of what stands in quotes at the beginning.
+/// Returns the length of the quoted part at the beginning.
 fn quoted(text: &str) -> usize {
     let quote = text.as_bytes()[0];
     let mut at = 1;

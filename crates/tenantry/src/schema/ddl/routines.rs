@@ -51,7 +51,7 @@ pub(super) fn routine(model: &SchemaModel, key: &ObjectKey, object: &Object, out
     out.add(Phase::Create, lines.join("\n"));
     let arguments = text(Attribute::Arguments).unwrap_or_default();
     let target = match kind == ObjectKind::Procedure && arguments.contains("OUT ") {
-        // Those that differ in what they return are told apart by it alone.
+        // Routines that differ in the type that they return are distinguished only by that.
         true => format!("{kind} {name}({})", without_defaults(arguments)),
         false => target(key),
     };
@@ -79,7 +79,7 @@ fn without_defaults(arguments: &str) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the kind, name and arguments of a routine, as `alter` takes them.
+/// Returns the kind, name and arguments of a routine for `alter`.
 fn target(key: &ObjectKey) -> String {
     let arguments = match key.arguments.as_deref().unwrap_or_default() {
         "" if key.kind == ObjectKind::Aggregate => "*",

@@ -1,32 +1,32 @@
-//! Statements in the making.
+//! A builder for statements.
 
 use super::super::{Attribute, Object, SchemaModel};
 use super::{grants, quoting::literal};
 
-/// When in a script a statement has its place.
+/// The position of a statement in a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::schema) enum Phase {
-    /// Types that functions have to name before they are defined.
+    /// Types that functions name before the types are defined.
     Shell,
-    /// Whatever stands by itself, each after what it names.
+    /// Independent objects, each after those that it names.
     Create,
     /// The rows of tables that are created anew.
     Rows,
-    /// Columns whose values come from a sequence of their own.
+    /// Columns whose values come from a sequence that belongs to them.
     Identity,
-    /// What is in an operator family apart from its classes.
+    /// Members of an operator family apart from its classes.
     Member,
     /// Primary keys, unique and exclusion constraints.
     Key,
     Index,
     /// Indexes of partitions become parts of their parents'.
     Attach,
-    /// What refers to indexes.
+    /// Statements that refer to indexes.
     UseIndex,
     /// Checks that are not validated.
     Check,
     ForeignKey,
-    /// Indexes whose functions find others by the search path: planning a query about the table would need it, too.
+    /// Indexes whose functions find others through the search path: planning a query on the table would need it, too.
     LateIndex,
     /// Sequences are dropped with columns.
     Ownership,
@@ -40,7 +40,7 @@ pub(in crate::schema) enum Phase {
     Extension,
     Grant,
     Label,
-    /// After all else, for it would change what is created.
+    /// Comes last, because it would change what is created.
     DefaultPrivileges,
 }
 
@@ -53,13 +53,13 @@ impl Script {
         self.0.push((phase, statement.into()));
     }
 
-    /// Returns the statements with their phases, as they were added.
+    /// Returns the statements with their phases, in the order in which they were added.
     pub(in crate::schema) fn into_phases(self) -> Vec<(Phase, String)> {
         self.0
     }
 
-    /// Adds the owner, the grants and the comment; `target` is the kind and the name as `comment on` takes them,
-    /// `granted` as `grant` does, if anything can be granted.
+    /// Adds the owner, the privileges and the comment; `target` is the kind and the name for `comment on`, `granted`
+    /// the same for `grant`, if privileges can be granted.
     pub(super) fn common(
         &mut self,
         model: &SchemaModel,

@@ -56,7 +56,7 @@ pub(super) fn domain(model: &SchemaModel, key: &ObjectKey, object: &Object, out:
     }
 }
 
-/// Returns `true` if functions that define a type name it, so that it has to be there before it is defined.
+/// Returns `true` if functions that define a type also name it, so that it must exist before it is defined.
 pub(super) fn needs_shell(object: &Object) -> bool {
     object.get(Attribute::Canonical).is_some() || object.get(Attribute::TypeParameters).is_some()
 }
@@ -99,7 +99,7 @@ pub(super) fn base(model: &SchemaModel, key: &ObjectKey, object: &Object, out: &
     }
 }
 
-/// Returns a parameter of a base type as `create type` takes it.
+/// Converts a parameter of a base type to the syntax of `create type`.
 fn type_parameter(parameter: &str) -> String {
     let Some((word, value)) = parameter.split_once(" = ") else { return parameter.to_owned() };
     let value = match (word, value) {

@@ -37,7 +37,7 @@ pub(super) fn security_label(key: &ObjectKey, object: &Object, out: &mut Script)
     out.add(Phase::Label, statement);
 }
 
-/// Returns the kind and name of what has a label, which are those of its key in words.
+/// Returns the kind and name of a labelled object, which its key contains in words.
 fn labelled(of: &str) -> String {
     if let Some(column) = of.strip_prefix("column ") {
         let (table, column) = column.split_once('.').unwrap_or((column, ""));

@@ -1,4 +1,4 @@
-//! A model in the database markup language of dbdiagram.io.
+//! Exports a model as DBML, the database markup language of dbdiagram.io.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -128,7 +128,7 @@ impl SchemaModel {
     }
 }
 
-/// Returns what stands before the parenthesis that closes the first one.
+/// Returns the text before the parenthesis that closes the first one.
 fn in_parentheses(text: &str) -> &str {
     let mut depth = 0;
     let end = text.find(|character| {
@@ -156,7 +156,7 @@ fn parts(text: &str) -> Vec<&str> {
     parts.map(str::trim).collect()
 }
 
-/// Returns a name in double quotes, which cannot be in it.
+/// Returns a name in double quotes, which it cannot contain.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "'"))
 }

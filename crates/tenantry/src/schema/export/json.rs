@@ -1,4 +1,4 @@
-//! A model as JSON.
+//! Exports a model as JSON.
 
 use std::{error, fmt};
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use super::super::SchemaModel;
 
 impl SchemaModel {
-    /// Returns the model as JSON, a line for each attribute, so that differences can be read line by line.
+    /// Returns the model as JSON, with one line per attribute, so that line-based diffs are readable.
     #[must_use]
     pub fn to_json(&self) -> String {
         let saved = Saved { format: FORMAT, model: self };
         serde_json::to_string_pretty(&saved).expect("a model holds nothing that JSON lacks")
     }
 
-    /// Reads a model that [`SchemaModel::to_json`] has written.
+    /// Reads a model written by [`SchemaModel::to_json`].
     ///
     /// # Errors
     ///
-    /// Returns where the text is no JSON, or no model, and why. A model that a later version of Tenantry has written in
-    /// another format is none.
+    /// [`ModelError`] with the position and the reason, if the text is not JSON or not a model. A model in a
+    /// different format, written by a later version of Tenantry, is rejected.
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
         let error = |source: serde_json::Error, format| ModelError {
             line: source.line(),
@@ -27,7 +27,7 @@ impl SchemaModel {
             format,
             source,
         };
-        // What is wrong with a text of another format is the format.
+        // If the format differs, the error is about the format.
         let format = serde_json::from_str::<Format>(text).ok().map(|read| read.format);
         let format = format.filter(|format| *format != FORMAT);
         if let Some(format) = format {
@@ -38,7 +38,7 @@ impl SchemaModel {
     }
 }
 
-/// The format of models as they are written.
+/// The format of models that are written.
 const FORMAT: u32 = 1;
 
 #[derive(Serialize)]
@@ -53,7 +53,7 @@ struct Format {
     format: u32,
 }
 
-/// A text is no model of a schema.
+/// The text is not a model of a schema.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ModelError {
@@ -61,7 +61,7 @@ pub struct ModelError {
     pub line: usize,
     /// The column in bytes, from 1; 0 at the very beginning of a line.
     pub column: usize,
-    /// The format, if it is another one than this version writes.
+    /// The format, if it differs from the one that this version writes.
     pub format: Option<u32>,
     source: serde_json::Error,
 }

@@ -1,4 +1,4 @@
-//! A model as a JSON Schema of the rows of its tables.
+//! Exports a model as a JSON Schema of its tables' rows.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -7,8 +7,8 @@ use super::super::{Attribute, Object, ObjectKey, ObjectKind, SchemaModel};
 impl SchemaModel {
     /// Returns a JSON Schema (2020-12) of the rows of each table, as `to_jsonb` prints them, under `$defs`.
     ///
-    /// A column is required if it refuses null and has no default. Numbers that JSON has no exact form of stay
-    /// numbers.
+    /// A column is required if it is not nullable and has no default. Numbers without an exact JSON representation
+    /// stay numbers.
     #[must_use]
     pub fn json_schema(&self) -> Json {
         let mut definitions = Map::new();
@@ -56,7 +56,7 @@ impl SchemaModel {
     /// Returns the schema of a type; `depth` ends types that contain themselves.
     fn type_schema(&self, data_type: &str, depth: usize) -> Json {
         if let Some(element) = data_type.strip_suffix("[]") {
-            // The elements of an array may be null, whatever the column says.
+            // The elements of an array can be null even if the column cannot.
             return json!({ "type": "array", "items": nullable(self.type_schema(element, depth)) });
         }
         if let Some(own) = self.own_type(data_type, depth) {
@@ -117,7 +117,7 @@ impl SchemaModel {
     }
 }
 
-/// Returns a schema that takes null as well.
+/// Returns a schema that also accepts null.
 fn nullable(mut schema: Json) -> Json {
     let Some(fields) = schema.as_object_mut() else { return schema };
     if let Some(name) = fields.get("type").and_then(Json::as_str) {

@@ -1,4 +1,4 @@
-//! Keys of tables, read from the definitions of constraints.
+//! Keys of tables, parsed from the definitions of constraints.
 
 use super::super::{Attribute, ObjectKind, SchemaModel};
 
@@ -18,7 +18,7 @@ pub(crate) struct ForeignKey {
     /// The other table, without quotes; with its schema if that is another one.
     pub(crate) to: String,
     pub(crate) to_columns: Vec<String>,
-    /// What happens when the other row is deleted or changed: `cascade`, `set null` and so on.
+    /// The action when the referenced row is deleted or updated: `cascade`, `set null` and so on.
     pub(crate) on_delete: Option<&'static str>,
     pub(crate) on_update: Option<&'static str>,
 }
@@ -36,7 +36,7 @@ pub(in super::super) fn keys(model: &SchemaModel, table: &str) -> Vec<Key> {
     keys.collect()
 }
 
-/// Returns the columns of the primary key of a table; none if it has no such key.
+/// Returns the columns of a table's primary key; none if it has no primary key.
 pub(crate) fn primary_key(model: &SchemaModel, table: &str) -> Vec<String> {
     let key = keys(model, table).into_iter().find(|key| key.is_primary);
     key.map_or_else(Vec::new, |key| key.columns)
@@ -77,7 +77,7 @@ fn constraints(model: &SchemaModel) -> impl Iterator<Item = (&str, &str, &str)> 
     })
 }
 
-/// Returns the names in the first parentheses, and what follows them.
+/// Returns the names in the first parentheses, and the rest.
 fn names(text: &str) -> (Vec<String>, &str) {
     let text = text.get(opening(text) + 1..).unwrap_or_default();
     let mut in_quotes = false;
@@ -99,7 +99,7 @@ fn names(text: &str) -> (Vec<String>, &str) {
     (names.map(column).collect(), rest.get(1..).unwrap_or_default())
 }
 
-/// Returns where the first parenthesis is that is no part of a name.
+/// Returns the position of the first parenthesis that is not part of a name.
 fn opening(text: &str) -> usize {
     let mut in_quotes = false;
     let opening = text.find(|character| {

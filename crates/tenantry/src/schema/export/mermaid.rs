@@ -1,4 +1,4 @@
-//! A model as an entity relationship diagram for Mermaid.
+//! Exports a model as a Mermaid entity relationship diagram.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -10,7 +10,7 @@ use super::{
 impl SchemaModel {
     /// Returns the tables with their columns and foreign keys as an `erDiagram` for Mermaid.
     ///
-    /// What Mermaid cannot take in the name of a column or a type is `_`.
+    /// Characters that Mermaid does not allow in column names or types are replaced by `_`.
     #[must_use]
     pub fn mermaid(&self) -> String {
         let mut text = String::from("erDiagram\n");
@@ -70,13 +70,13 @@ fn entity(name: &str) -> String {
     if is_plain { name.to_owned() } else { format!("\"{}\"", plain(name)) }
 }
 
-/// Returns a text that can stand in quotes, which nothing can escape there.
+/// Returns a text that can be quoted, since Mermaid has no escapes.
 fn plain(text: &str) -> String {
     let lines = text.split_whitespace().collect::<Vec<_>>().join(" ");
     lines.replace('"', "'").replace(['%', '\\'], "_")
 }
 
-/// Returns a word that Mermaid takes as a type or a column.
+/// Returns a word that Mermaid accepts as a type or a column.
 fn word(name: &str) -> String {
     let taken = |c: char| c.is_ascii_alphanumeric() || "-_()[]".contains(c);
     let word: String = name.chars().map(|c| if taken(c) { c } else { '_' }).collect();

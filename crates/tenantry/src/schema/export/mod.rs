@@ -1,4 +1,4 @@
-//! A model in the formats of other tools.
+//! Exports of a model to other tools' formats.
 
 mod dbml;
 mod json;

@@ -18,12 +18,12 @@ pub(super) fn check(findings: &mut Findings<'_>) {
     }
 }
 
-/// What is to be said about a column.
+/// Advice about a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Advice {
     rule: LintRule,
     message: &'static str,
-    /// How the table is changed; `{column}` is the column.
+    /// The change of the table; `{column}` is the column.
     change: Option<&'static str>,
 }
 
@@ -63,7 +63,7 @@ fn advice(column: &Object) -> Vec<Advice> {
         ),
         _ => return serial(column, whole).into_iter().collect(),
     };
-    // What changes one value does not change an array.
+    // A conversion of single values does not convert an array.
     vec![Advice { rule, message, change: (whole == scalar).then_some(change) }]
 }
 

@@ -1,4 +1,4 @@
-//! What a rule has found.
+//! Findings of the rules.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::{super::ObjectKey, LintRule, Severity};
 
-/// Something in a schema that breaks a rule.
+/// A violation of a rule in a schema.
 ///
-/// As text it is a line: `warning: column orders.total: money depends on the locale of the server; use numeric
+/// `Display` writes one line: `warning: column orders.total: money depends on the locale of the server; use numeric
 /// (money)`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -17,14 +17,14 @@ use super::{super::ObjectKey, LintRule, Severity};
 pub struct LintFinding {
     /// The rule.
     pub rule: LintRule,
-    /// How much it matters.
+    /// Its severity.
     pub severity: Severity,
     /// The object.
     pub object: ObjectKey,
     /// What is wrong, and what to do.
     pub message: String,
-    /// A statement that mends it, where there is one that suits most cases. Read it before you run it, with the
-    /// schema as the search path: changing a type rewrites the table, and a view may stand in the way.
+    /// A statement that fixes it, if one suits most cases. Read it before you run it, with the schema as the search
+    /// path: changing a type rewrites the table, and a dependent view can prevent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What an index is made of, read from its definition.
+//! The parts of an index, parsed from its definition.
 
 /// An index, as `pg_get_indexdef` prints it from `USING` on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -6,7 +6,7 @@ pub(crate) struct Index<'a> {
     pub(crate) method: &'a str,
     /// The columns and expressions, with their operator classes and order.
     pub(crate) elements: Vec<&'a str>,
-    /// What is included, with the parentheses.
+    /// The included columns, with the parentheses.
     pub(crate) include: Option<&'a str>,
     pub(crate) nulls_not_distinct: bool,
     /// The condition of a partial index.
@@ -20,7 +20,7 @@ impl<'a> Index<'a> {
         Self::parse_elements(method, rest)
     }
 
-    /// Reads what follows the method, as it follows `UNIQUE` in a constraint.
+    /// Parses the part after the method, which has the same form in a `UNIQUE` constraint.
     pub(crate) fn parse_elements(method: &'a str, text: &'a str) -> Option<Self> {
         let (elements, mut rest) = parentheses(text)?;
         let mut index = Self {
@@ -69,14 +69,14 @@ pub(crate) fn column_of(element: &str) -> Option<String> {
     (!name.is_empty() && (after.is_empty() || after.starts_with(' '))).then(|| name.to_owned())
 }
 
-/// Returns what is in the parentheses that begin here, and what follows them.
+/// Returns the content of the parentheses that start here, and the rest.
 fn parentheses(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('(')?;
     let end = outside(inner, |rest, depth| rest.starts_with(')') && depth == 0)?;
     Some((&inner[..end], &inner[end + 1..]))
 }
 
-/// Cuts a list at its commas.
+/// Splits a list at its commas.
 fn elements_of(mut list: &str) -> Vec<&str> {
     let mut elements = Vec::new();
     while let Some(at) = outside(list, |rest, depth| rest.starts_with(',') && depth == 0) {
@@ -87,8 +87,8 @@ fn elements_of(mut list: &str) -> Vec<&str> {
     elements
 }
 
-/// Finds the place, outside of names and strings in quotes, where a text begins, by what follows there and how many
-/// parentheses are open before it.
+/// Finds a position outside quoted names and strings, by the text that follows and the number of open parentheses
+/// before it.
 fn outside(text: &str, is_it: impl Fn(&str, usize) -> bool) -> Option<usize> {
     let (mut quote, mut depth) = (None, 0_usize);
     text.char_indices().find_map(|(at, character)| {

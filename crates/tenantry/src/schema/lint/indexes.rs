@@ -1,4 +1,4 @@
-//! Rules about indexes: those that are missing, and those that are too many.
+//! Rules about missing and superfluous indexes.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) fn check(findings: &mut Findings<'_>) {
 struct Known<'a> {
     table: &'a str,
     object: ObjectKey,
-    /// What it is made of. For a constraint, its columns as they are written.
+    /// Its elements. For a constraint, its columns as written.
     elements: Vec<String>,
     columns: Vec<String>,
     method: &'a str,
@@ -70,7 +70,7 @@ fn constraint<'a>((key, object): (&'a ObjectKey, &'a Object)) -> Option<Known<'a
     let rest = definition.strip_prefix("PRIMARY KEY ");
     let rest = rest.or_else(|| definition.strip_prefix("UNIQUE "))?;
     let distinct = rest.strip_prefix("NULLS NOT DISTINCT ");
-    // Its list of columns is written like that of an index.
+    // Its list of columns has the syntax of an index.
     let index = Index::parse_elements("btree", distinct.unwrap_or(rest))?;
     Some(Known {
         table: key.of.as_deref()?,
@@ -102,7 +102,7 @@ fn foreign_key_columns(findings: &mut Findings<'_>, indexes: &BTreeMap<&str, Vec
             continue;
         }
         let table = findings.model.get(&ObjectKey::new(ObjectKind::Table, &*foreign.table));
-        // A partition's index is the partitioned table's to have, and that cannot be built concurrently.
+        // A partition's index belongs on the partitioned table, where it cannot be built concurrently.
         let is_partitioned =
             table.is_some_and(|table| table.get(Attribute::PartitionKey).is_some());
         let concurrently = if is_partitioned { "" } else { "concurrently " };
@@ -117,7 +117,7 @@ fn foreign_key_columns(findings: &mut Findings<'_>, indexes: &BTreeMap<&str, Vec
     }
 }
 
-/// Finds those of the indexes of a table that are too many.
+/// Finds superfluous indexes of a table.
 fn too_many(findings: &mut Findings<'_>, indexes: &[Known<'_>]) {
     for (at, known) in indexes.iter().enumerate() {
         if known.is_constraint {
@@ -125,7 +125,7 @@ fn too_many(findings: &mut Findings<'_>, indexes: &[Known<'_>]) {
         }
         let others: Vec<_> = indexes.iter().enumerate().filter(|(other, _)| *other != at).collect();
         let same = others.iter().find(|(other_at, other)| {
-            // Of two that are the same, the later one is too many.
+            // Of two equal ones, the later one is superfluous.
             known.is_same(other)
                 && (known.yields_to(other) || *other_at < at && !other.yields_to(known))
         });
@@ -143,7 +143,7 @@ fn too_many(findings: &mut Findings<'_>, indexes: &[Known<'_>]) {
 }
 
 impl Known<'_> {
-    /// Returns `true` if the other one serves all queries that this one serves, and this one the other's.
+    /// Returns `true` if both serve the same queries, and the other one is unique if this one is.
     fn is_same(&self, other: &Self) -> bool {
         self.method == other.method
             && self.elements == other.elements
@@ -153,12 +153,12 @@ impl Known<'_> {
                 || other.is_unique && self.nulls_not_distinct == other.nulls_not_distinct)
     }
 
-    /// Returns `true` if the other one does more, so that it has to stay.
+    /// Returns `true` if the other one does more and so has to stay.
     fn yields_to(&self, other: &Self) -> bool {
         (other.is_constraint, other.is_unique) > (self.is_constraint, self.is_unique)
     }
 
-    /// Returns `true` if the index is only the beginning of the other one.
+    /// Returns `true` if the index consists of the leading part of the other one.
     fn begins(&self, other: &Self) -> bool {
         self.method == "btree"
             && other.method == "btree"

@@ -1,4 +1,4 @@
-//! Advice about a schema as it is.
+//! Advice about an existing schema.
 
 mod columns;
 mod finding;
@@ -20,7 +20,7 @@ use super::{
 };
 
 impl SchemaModel {
-    /// Checks the schema against the rules, most severe findings first, and by objects then.
+    /// Checks the schema against the rules. Findings are ordered by severity, most severe first, and then by object.
     ///
     /// Partitions are not checked where they follow the partitioned table.
     ///
@@ -53,7 +53,7 @@ impl SchemaModel {
     }
 }
 
-/// What has been found so far.
+/// The findings so far.
 struct Findings<'a> {
     model: &'a SchemaModel,
     options: &'a LintOptions,
@@ -75,7 +75,7 @@ impl<'a> Findings<'a> {
         self.options.ignored_tables.contains(table)
     }
 
-    /// Returns the tables that stand for themselves: no partitions, which are like their parents.
+    /// Returns the tables without partitions, which are like their parents.
     fn tables(&self) -> Vec<(&'a ObjectKey, &'a Object)> {
         let tables = self.model.of_kind(ObjectKind::Table);
         let tables = tables.filter(|(key, table)| {

@@ -1,4 +1,4 @@
-//! What a schema is expected to look like.
+//! Conventions that a schema is expected to follow.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,12 +32,12 @@ pub struct LintOptions {
     pub table_naming: NameStyle,
     /// The style of the names of columns. Default: `snake_case`.
     pub column_naming: NameStyle,
-    /// The columns that [`RequireTimestamps`](LintRule::RequireTimestamps) asks for. Default: `created_at` and
+    /// The columns that [`RequireTimestamps`](LintRule::RequireTimestamps) requires. Default: `created_at` and
     /// `updated_at`.
     pub timestamps: Vec<String>,
-    /// The column that [`RequireSoftDelete`](LintRule::RequireSoftDelete) asks for. Default: `deleted_at`.
+    /// The column that [`RequireSoftDelete`](LintRule::RequireSoftDelete) requires. Default: `deleted_at`.
     pub soft_delete: String,
-    /// Tables that no rule is applied to, with all that belongs to them. Default: `_sqlx_migrations`.
+    /// Tables that are excluded from all rules, with all their parts. Default: `_sqlx_migrations`.
     pub ignored_tables: BTreeSet<String>,
 }
 
@@ -62,7 +62,7 @@ impl LintOptions {
         self
     }
 
-    /// Applies no rule to a table.
+    /// Excludes a table from all rules.
     #[must_use]
     pub fn ignore_table(mut self, table: impl Into<String>) -> Self {
         self.ignored_tables.insert(table.into());
@@ -134,7 +134,7 @@ impl NameStyle {
         }
     }
 
-    /// Returns `true` if the name has this style. An underscore before it is no part of the words.
+    /// Returns `true` if the name has this style. A leading underscore is ignored.
     pub(super) fn fits(self, name: &str) -> bool {
         let name = name.trim_start_matches('_');
         let first = name.chars().next();

@@ -1,10 +1,10 @@
-//! The rules, and how much they matter.
+//! The rules and their severities.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How much a finding matters.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -35,7 +35,7 @@ macro_rules! rules {
     ($($(#[$docs:meta])* $variant:ident = $id:literal, $severity:ident;)*) => {
         /// A rule that a schema is checked against.
         ///
-        /// As text, and in a configuration, it is its id: `foreign-key-index`.
+        /// `Display` and configurations use its id: `foreign-key-index`.
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
@@ -57,7 +57,7 @@ macro_rules! rules {
                 }
             }
 
-            /// Returns the severity that the rule has unless the options set another one.
+            /// Returns the severity that the rule has unless the options override it.
             #[must_use]
             pub fn default_severity(self) -> Severity {
                 match self {

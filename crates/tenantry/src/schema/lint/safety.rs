@@ -1,4 +1,4 @@
-//! Rules about what looks safe and is not.
+//! Rules about constructs that look safe but are not.
 
 use super::{
     super::BeyondKind, Attribute, Findings, LintRule, ObjectKey, ObjectKind, alter, ident, own,

@@ -1,10 +1,10 @@
-//! Rules that look at more than one object.
+//! Tests of rules that look at more than one object.
 
 use std::collections::BTreeMap;
 
 use super::{super::Value, *};
 
-/// A model of tables `t (id, a, b)` and `u (id)`, with what is added.
+/// A model of the tables `t (id, a, b)` and `u (id)` plus additional objects.
 fn model(added: &[(ObjectKey, &[(Attribute, &str)])]) -> SchemaModel {
     let table = |name: &str| ObjectKey::new(ObjectKind::Table, name);
     let column = |of: &str, name: &str| key(ObjectKind::Column, of, name);

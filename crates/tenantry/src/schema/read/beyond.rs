@@ -1,4 +1,4 @@
-//! What there is to know about schemas and no part of a dump.
+//! Reads facts about schemas that are not part of a dump.
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
@@ -8,8 +8,8 @@ use super::{
 };
 use crate::sql::Sql;
 
-/// How something is found: a query of the place of the schema, the object (its kind in words, what it is a part of,
-/// its name, its arguments) and the other object.
+/// A finder: a query that returns the index of the schema, the object (its kind in words, its parent, its name, its
+/// arguments) and the other object.
 struct Finder {
     what: BeyondKind,
     sql: &'static str,
@@ -21,7 +21,7 @@ const fn finder(what: BeyondKind, sql: &'static str) -> Finder {
     Finder { what, sql, since: 0 }
 }
 
-/// The words for the kind of a type `t`, and its name; the row type of a table stands for the table.
+/// The words for the kind of a type `t`, and its name; the row type of a table counts as the table.
 macro_rules! type_key {
     () => {
         "case when t.typtype operator(pg_catalog.=) 'e'::pg_catalog.\"char\" then 'enum' \
@@ -59,7 +59,7 @@ const FINDERS: &[Finder] = &[
         concat!(
             "select n.place, ",
             type_key!(),
-            // Types of the schema come out bare.
+            // Types of the schema are printed without it.
             ", null, case when pg_catalog.current_setting('search_path') operator(pg_catalog.=) n.path \
                  or pg_catalog.set_config('search_path', n.path, true) is not null \
                then pg_catalog.concat(pg_catalog.format_type(a.castsource, null), ' as ', pg_catalog.format_type(a.casttarget, null)) end from n \
@@ -122,7 +122,7 @@ const FINDERS: &[Finder] = &[
     ),
 ];
 
-/// Finds it for each of the schemas in one statement, in this order; sorted.
+/// Finds the facts of each schema in one statement, in this order and sorted.
 pub(crate) async fn beyond(
     conn: &mut PgConnection,
     subjects: &[&Subject],

@@ -50,7 +50,8 @@ pub(crate) async fn details(
     Ok(models)
 }
 
-/// Finds out which names `pg_catalog` has as well: only these does the server qualify in a schema's own definitions.
+/// Determines which names also exist in `pg_catalog`: only these are qualified by the server in a schema's own
+/// definitions.
 async fn hidden(conn: &mut PgConnection, names: Vec<String>) -> sqlx::Result<BTreeSet<String>> {
     let query = sqlx::query_scalar(
         "select o.name from pg_catalog.unnest($1::pg_catalog.text[]) as o (name) where \
@@ -96,7 +97,7 @@ fn model(
     }
 }
 
-/// Finds out why nothing was found of a schema, which always has an owner at least.
+/// Determines why nothing was found in a schema, which always has at least an owner.
 async fn why_not(conn: &mut PgConnection, subject: &Subject) -> sqlx::Result<Unreadable> {
     let query = sqlx::query(
         "select from pg_catalog.pg_namespace s where s.nspname operator(pg_catalog.=) $1::pg_catalog.name",
@@ -106,11 +107,11 @@ async fn why_not(conn: &mut PgConnection, subject: &Subject) -> sqlx::Result<Unr
     Ok(if there { Unreadable::NoUsage } else { Unreadable::Missing })
 }
 
-/// What names in the texts of a schema may mean.
+/// The possible meanings of names in a schema's texts.
 struct Names<'a> {
-    /// What it holds.
+    /// The names of its objects.
     objects: BTreeSet<String>,
-    /// What `pg_catalog` has as well.
+    /// The names that also exist in `pg_catalog`.
     hidden: &'a BTreeSet<String>,
 }
 
@@ -130,7 +131,7 @@ impl Fact {
         self.texts.get(place)?.as_deref()
     }
 
-    /// Returns what the object is called, if a name with its schema can mean it.
+    /// Returns the name of the object, if a qualified name can refer to it.
     fn named(&self) -> Option<String> {
         let part = matches!(
             self.reader.kind,

@@ -1,4 +1,4 @@
-//! Fingerprints of many schemas, computed in the server.
+//! Fingerprints of many schemas, computed by the server.
 
 use sqlx::{PgConnection, Row};
 
@@ -10,20 +10,21 @@ use super::{
 };
 use crate::sql::Sql;
 
-/// What tells schemas apart: equal ones have equal models, but for their names.
+/// A hash of a schema's contents: schemas with equal fingerprints have equal models, apart from their names.
 ///
-/// The converse does not hold in all cases: texts in which the schema's name is a word, too, have to be compared.
+/// The converse does not always hold: definitions in which the schema's name also occurs as an ordinary word must be
+/// compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Fingerprint {
-    /// SHA-256 of the facts that hold none of the own names.
+    /// SHA-256 of the facts that do not contain the own names.
     hash: Vec<u8>,
     /// The others, without these names.
     own: Vec<String>,
 }
 
-/// Computes the fingerprints of schemas in one statement, in this order. There is none for a schema that is not
-/// there or may not be used.
+/// Computes the fingerprints of schemas in one statement, in this order. There is none for a schema that does not
+/// exist or on which the role lacks usage.
 pub(crate) async fn fingerprints(
     conn: &mut PgConnection,
     subjects: &[&Subject],
@@ -66,7 +67,7 @@ pub(crate) async fn fingerprints(
     Ok(found)
 }
 
-/// Takes the own names out of the attributes of a fact in which they may stand.
+/// Removes the own names from the attributes of a fact that can contain them.
 fn without_names(line: &str, version: u32, own: Own<'_>) -> String {
     let split = line.find('{').unwrap_or(line.len());
     let (reader, fact) = line.split_at(split);
@@ -87,7 +88,7 @@ fn without_names(line: &str, version: u32, own: Own<'_>) -> String {
     format!("{}{:?}", reader.kind.as_str(), blanked.collect::<Vec<_>>())
 }
 
-/// Takes the text of a one-dimensional array apart.
+/// Splits the text of a one-dimensional array.
 fn elements(array: &str) -> Vec<Option<String>> {
     let inner = array.strip_prefix('{').and_then(|array| array.strip_suffix('}'));
     let mut characters = inner.unwrap_or_default().chars().peekable();

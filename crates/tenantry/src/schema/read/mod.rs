@@ -1,6 +1,6 @@
 //! Reads schemas: all details of one, or the fingerprints of many.
 //!
-//! Both are made of the same facts. A fact is an array of texts: what an object is called, and its attributes.
+//! Both are built from the same facts. A fact is an array of texts: the name of an object, and its attributes.
 
 mod beyond;
 mod details;
@@ -26,7 +26,7 @@ use sqlx::{PgConnection, Row};
 
 use crate::{sql::Sql, tenant::Ident};
 
-/// A schema that is to be read.
+/// A schema to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) schema: Ident,
@@ -37,9 +37,9 @@ pub(crate) struct Subject {
 /// Why a schema was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// The role of the connection may not use it: names would come out differently.
+    /// The connection's role lacks usage on it: names would be printed differently.
     NoUsage,
 }
 
@@ -80,8 +80,8 @@ const READERS: &[&Reader] = &[
     &parts::POLICY,
 ];
 
-/// Returns the major version of the server, and sees to it that the rest of the transaction prints everything as
-/// `pg_dump` has it printed, and is not compiled: that takes longer than it saves, however many schemas there are.
+/// Returns the major version of the server, and configures the rest of the transaction to print everything as for
+/// `pg_dump`, and without JIT compilation, which takes longer than it saves for any number of schemas.
 async fn begin(conn: &mut PgConnection) -> sqlx::Result<u32> {
     let query = sqlx::query(
         "select pg_catalog.current_setting('server_version_num'), pg_catalog.set_config('jit', 'off', true), \
@@ -93,8 +93,8 @@ async fn begin(conn: &mut PgConnection) -> sqlx::Result<u32> {
     Ok(number.parse::<u32>().map_or(0, |number| number / 10_000))
 }
 
-/// Appends the schemas as `n`, the members of extensions as `m`, what depends on
-/// extensions as `x`, and the facts of all readers as `f`.
+/// Appends the schemas as `n`, the members of extensions as `m`, the dependencies on extensions as `x`, and the facts
+/// of all readers as `f`.
 fn write_facts(sql: &mut Sql, version: u32) {
     write_subjects(sql);
     sql.text(
@@ -117,8 +117,8 @@ fn write_facts(sql: &mut Sql, version: u32) {
 
 /// Begins a statement with the schemas as `n`.
 ///
-/// `$1` are the names of the schemas, `$2` the roles, or nulls. The path of a schema ends with the temporary tables of the
-/// session, which would hide those of the schema else.
+/// `$1` contains the names of the schemas, `$2` the roles, or nulls. The search path of a schema ends with the
+/// session's temporary tables, which would otherwise hide those of the schema.
 fn write_subjects(sql: &mut Sql) {
     sql.text(
         "with n as materialized (select asked.place::pg_catalog.int4 as place, s.oid, s.nspname as name, \

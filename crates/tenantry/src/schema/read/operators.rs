@@ -62,7 +62,7 @@ pub(super) const OPERATOR: Reader = Reader {
     ],
 };
 
-/// The operators and functions that belong to an object: to an operator class, or loose in a family.
+/// The operators and functions that belong to an operator class, or directly to a family.
 macro_rules! members {
     ($class:literal, $oid:literal, $kind:literal) => {
         concat!(

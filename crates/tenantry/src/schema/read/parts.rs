@@ -1,4 +1,4 @@
-//! What belongs to a table: constraints, indexes, triggers, rules, policies, statistics.
+//! Parts of a table: constraints, indexes, triggers, rules, policies, statistics.
 
 use super::{
     super::{Attribute, ObjectKind},
@@ -17,7 +17,7 @@ const INDEX_STATISTICS: &str = "(select pg_catalog.array_agg(pg_catalog.concat(i
 
 const INDEX_TABLESPACE: &str = "select s.spcname from pg_catalog.pg_tablespace s where s.oid operator(pg_catalog.=) ic.reltablespace";
 
-/// Constraints of tables. Those of a partition that come with its parent's have their own names.
+/// Constraints of tables. A partition's constraints that come from its parent have separate names.
 pub(super) const CONSTRAINT: Reader = Reader {
     kind: ObjectKind::Constraint,
     from: described!(
@@ -80,13 +80,13 @@ pub(super) const DOMAIN_CONSTRAINT: Reader = Reader {
     ],
 };
 
-/// What follows the name of its table in the definition of an index, which always qualifies that.
+/// The part of an index definition after the table's name, which is always qualified.
 const INDEX_DEFINITION: &str = "pg_catalog.substr(pg_catalog.pg_get_indexdef(ic.oid), pg_catalog.length(pg_catalog.concat( \
      'CREATE ', case when i.indisunique then 'UNIQUE ' end, 'INDEX ', pg_catalog.quote_ident(ic.relname), ' ON ', \
      case when ic.relkind operator(pg_catalog.=) 'I'::pg_catalog.\"char\" then 'ONLY ' end, \
      pg_catalog.quote_ident(n.name), '.', pg_catalog.quote_ident(t.relname))) operator(pg_catalog.+) 2)";
 
-/// Indexes that are valid, or those of partitioned tables, that no constraint stands for.
+/// Valid indexes, and indexes of partitioned tables, that do not belong to a constraint.
 pub(super) const INDEX: Reader = Reader {
     kind: ObjectKind::Index,
     from: described!(
@@ -150,7 +150,7 @@ pub(super) const STATISTICS: Reader = Reader {
     ],
 };
 
-/// Something about the foreign key `k` and the function `f` of a trigger that stands for the key.
+/// An expression on the foreign key `k` and the function `f` of a trigger that implements the key.
 macro_rules! key_trigger {
     ($what:literal) => {
         concat!(
@@ -198,8 +198,8 @@ pub(super) const TRIGGER: Reader = Reader {
     ],
 };
 
-/// What follows the name of a trigger in its definition, with the bare name of its table, which PostgreSQL always
-/// qualifies. A partition's own is its parent's.
+/// The part of a trigger definition after its name, with the unqualified name of its table, which PostgreSQL always
+/// qualifies. A partition's own trigger is its parent's.
 const TRIGGER_DEFINITION: &str = "case when g.tgparentid operator(pg_catalog.=) 0::pg_catalog.oid then \
      pg_catalog.replace(pg_catalog.substr(pg_catalog.pg_get_triggerdef(g.oid), pg_catalog.length(pg_catalog.concat( \
        'CREATE ', case when g.tgconstraint operator(pg_catalog.<>) 0::pg_catalog.oid then 'CONSTRAINT ' end, 'TRIGGER ', \
@@ -237,7 +237,7 @@ pub(super) const RULE: Reader = Reader {
     ],
 };
 
-/// What follows the name of its table in the definition of a rule.
+/// The part of a rule definition after the name of its table.
 const RULE_DEFINITION: &str = "pg_catalog.substr(pg_catalog.pg_get_ruledef(r.oid), pg_catalog.length(pg_catalog.concat( \
        'CREATE RULE ', pg_catalog.quote_ident(r.rulename), e' AS\\n    ON ', \
        case when r.ev_type operator(pg_catalog.=) '1'::pg_catalog.\"char\" then 'SELECT' when r.ev_type operator(pg_catalog.=) '2'::pg_catalog.\"char\" then 'UPDATE' \

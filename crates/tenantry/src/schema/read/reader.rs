@@ -1,4 +1,4 @@
-//! How a kind of object is read: one table of attributes and expressions for the details and the fingerprint.
+//! Reads one kind of object: a single table of attributes and expressions serves the details and the fingerprint.
 
 use super::super::{Attribute, ObjectKind};
 use crate::sql::Sql;
@@ -7,9 +7,10 @@ use crate::sql::Sql;
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) kind: ObjectKind,
-    /// The tables behind `from n join`, with their conditions, `n` being the schemas: `oid`, `name`, `path`, `role`.
+    /// The tables after `from n join`, with their conditions, where `n` is the schemas: `oid`, `name`, `path`,
+    /// `role`.
     pub(super) from: &'static str,
-    /// What the objects are parts of.
+    /// The objects that these are parts of.
     pub(super) of: Option<&'static str>,
     pub(super) name: &'static str,
     /// The types of the arguments.
@@ -27,17 +28,17 @@ pub(super) struct Column {
     pub(super) versions: (u32, u32),
 }
 
-/// What an expression returns, and where the schema's own name may hide in it.
+/// What an expression returns, and where it can contain the schema's own name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// A boolean; false is the default.
     Flag,
     /// A text that never names a schema: a word, a number.
     Word,
-    /// A text that the server prints: names of other schemas, and its own where a name of `pg_catalog` hides
-    /// it, are qualified. Literals may hold anything.
+    /// A text that the server prints: names of other schemas, and its own name where it is hidden by a name in
+    /// `pg_catalog`, are qualified. Literals can contain anything.
     Printed,
-    /// A text that somebody has written, such as the body of a function.
+    /// A text that a user has written, such as the body of a function.
     Written,
     /// An array of words.
     Words,
@@ -51,7 +52,7 @@ pub(super) enum Form {
     Role,
 }
 
-/// Joins objects with their comments, without those that an extension brings.
+/// Joins objects with their comments, without objects that belong to an extension.
 macro_rules! described {
     ($objects:literal, $class:literal, $oid:literal) => {
         concat!(
@@ -71,7 +72,7 @@ macro_rules! described {
 }
 pub(super) use described;
 
-/// The extensions with which an object is dropped.
+/// The extensions that an object depends on (`depends on extension`).
 macro_rules! extensions {
     ($class:literal, $oid:literal) => {
         concat!(
@@ -128,14 +129,14 @@ impl Column {
     }
 }
 
-/// Appends the name of a role as identifier, `{role}` for the tenant's own.
+/// Appends the name of a role as an identifier, or `{role}` for the tenant's own.
 fn write_role(sql: &mut Sql, oid: &'static str) {
     sql.text("case when ").text(oid).text(" operator(pg_catalog.=) n.role then '{role}' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(");
     sql.text(oid).text(")) end");
 }
 
-/// Appends what is granted, sorted, as JSON, unless it is what there is without any grant or revoke. They are
-/// compared as sets: granting and revoking leaves another order.
+/// Appends the privileges, sorted, as JSON, unless they are the default ones. They are compared as sets: granting and
+/// revoking changes their order.
 fn write_grants(sql: &mut Sql, acl: &'static str, kind: &'static str, owner: &'static str) {
     sql.text("case when ").text(acl).text(" is not null");
     if !kind.is_empty() {
@@ -161,22 +162,22 @@ fn write_grants(sql: &mut Sql, acl: &'static str, kind: &'static str, owner: &'s
     sql.text(") as granted from pg_catalog.aclexplode(").text(acl).text(") as g) as g) end");
 }
 
-/// Sees to the path of a row's schema before anything is printed, whatever order the planner has chosen for the
-/// rows: the settings of the function are the transaction's.
+/// Sets the search path for a row's schema before anything is printed, regardless of the order that the planner
+/// chooses for the rows: the settings of the function are those of the transaction.
 const OWN_PATH: &str = "case when pg_catalog.current_setting('search_path') operator(pg_catalog.=) n.path \
      or pg_catalog.set_config('search_path', n.path, true) is not null then ";
 
-/// What readers call the relations of the schemas.
+/// The readers' name for the relations of the schemas.
 const RELATIONS: &str = "pg_catalog.pg_class c";
 
 impl Reader {
-    /// Returns the attributes that this version has, in the order in which they are read.
+    /// Returns the attributes that exist in this version, in the order in which they are read.
     pub(super) fn columns(&self, version: u32) -> impl Iterator<Item = &'static Column> {
         self.attributes.iter().filter(move |column| column.is_in(version))
     }
 
-    /// Appends a query of the place of the schema and the fact: what the object is called and all of its
-    /// attributes, as an array of texts.
+    /// Appends a query for the index of the schema and the fact: the name of an object and all of its attributes, as
+    /// an array of texts.
     pub(super) fn write(&self, sql: &mut Sql, place: usize, version: u32) {
         sql.text("select n.place, ").number(place as u64).text(" as reader, ");
         sql.text(OWN_PATH).text("array[");

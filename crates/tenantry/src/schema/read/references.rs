@@ -1,4 +1,4 @@
-//! Reads references between schemas: what the server knows it depends on, and what only a text says.
+//! Reads references between schemas: dependencies that the server records, and names in texts.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -18,8 +18,8 @@ const SCHEMAS: &str = "with n as materialized (select asked.place::pg_catalog.in
      from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as asked (schema, place) \
      join pg_catalog.pg_namespace s on s.nspname operator(pg_catalog.=) asked.schema::pg_catalog.name)";
 
-/// All objects `h` of the schemas, by catalog and OID. What follows from a parent's, such as the index of a partition, is
-/// not among them.
+/// All objects `h` of the schemas, by catalog and OID, except those that follow from a parent's, such as the index of
+/// a partition.
 const HOMES: &str = "h as materialized ( \
      select n.place, n.path, o.class, o.object from n cross join lateral ( \
      select 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid as class, n.oid as object) as o \
@@ -53,9 +53,9 @@ const HOMES: &str = "h as materialized ( \
      union all select n.place, n.path, 'pg_catalog.pg_ts_parser'::pg_catalog.regclass, l.oid from n join pg_catalog.pg_ts_parser l on l.prsnamespace operator(pg_catalog.=) n.oid \
      union all select n.place, n.path, 'pg_catalog.pg_ts_template'::pg_catalog.regclass, l.oid from n join pg_catalog.pg_ts_template l on l.tmplnamespace operator(pg_catalog.=) n.oid)";
 
-/// What of one schema depends, `x`, on what of another, unless that is number `$2`, the shared one. Left out is what is
-/// always within a schema and most of all that there is: parts of the same object, constraints and defaults of their own
-/// tables.
+/// Dependencies of objects in one schema, `x`, on objects in another, unless that is number `$2`, the shared one.
+/// Dependencies that are always within a schema, which are most of them, are omitted: parts of the same object,
+/// constraints and defaults of their own tables.
 const DEPENDENCIES: &str = "x as materialized (select '' as form, h.place, h.path, d.classid, d.objid, d.objsubid, o.place as other, d.refclassid, d.refobjid \
      from pg_catalog.pg_depend d \
      join h on h.class operator(pg_catalog.=) d.classid and h.object operator(pg_catalog.=) d.objid \
@@ -66,7 +66,7 @@ const DEPENDENCIES: &str = "x as materialized (select '' as form, h.place, h.pat
      and (d.deptype operator(pg_catalog.<>) 'a'::pg_catalog.\"char\" or d.refclassid operator(pg_catalog.<>) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid \
      or d.classid operator(pg_catalog.<>) all (array['pg_catalog.pg_constraint', 'pg_catalog.pg_attrdef']::pg_catalog.regclass[]::pg_catalog.oid[])))";
 
-/// What of one schema names, `x`, what of another, where that is there.
+/// Names in the texts of one schema, `x`, that refer to existing objects in another.
 const NAMED: &str = "x as materialized (select m.form, f.place, f.path, m.class as classid, m.object as objid, 0 as objsubid, o.place as other, t.class as refclassid, t.object as refobjid \
      from rows from (pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.int4[]), pg_catalog.unnest($4::pg_catalog.oid[]), pg_catalog.unnest($5::pg_catalog.oid[]), \
      pg_catalog.unnest($6::pg_catalog.int4[]), pg_catalog.unnest($7::pg_catalog.text[]), pg_catalog.unnest($8::pg_catalog.bool[])) as m (form, place, class, object, other, name, may_be_routine) \
@@ -81,8 +81,8 @@ const NAMED: &str = "x as materialized (select m.form, f.place, f.path, m.class 
      union all select 'pg_catalog.pg_ts_config'::pg_catalog.regclass, c.oid from pg_catalog.pg_ts_config c where c.cfgnamespace operator(pg_catalog.=) o.oid and c.cfgname operator(pg_catalog.=) m.name::pg_catalog.name \
      union all select 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, c.oid from pg_catalog.pg_ts_dict c where c.dictnamespace operator(pg_catalog.=) o.oid and c.dictname operator(pg_catalog.=) m.name::pg_catalog.name) as t)";
 
-/// What `x` is about, described. A name that stands for a part of a table, or for its row type, is the table's. Columns of a
-/// view follow from its query, functions of a range from the range.
+/// The descriptions of the objects in `x`. A name of a part of a table, or of its row type, counts as the table.
+/// Columns of a view follow from its query, functions of a range from the range.
 const DESCRIBED: &str = "select distinct x.form, x.place, x.other, a.type, \
      case when t.oid is not null then array['', t.typname::pg_catalog.text] when kt.oid is not null then array['', kt.typname::pg_catalog.text, k.conname::pg_catalog.text] when i.oid is not null then array['', ic.relname::pg_catalog.text, i.conname::pg_catalog.text] else a.object_names end, \
      case when pg_catalog.current_setting('search_path') operator(pg_catalog.=) x.path or pg_catalog.set_config('search_path', x.path, true) is not null \
@@ -124,9 +124,9 @@ const DESCRIBED: &str = "select distinct x.form, x.place, x.other, a.type, \
      and not exists (select from pg_catalog.pg_depend b where p.oid is not null and b.classid operator(pg_catalog.=) x.classid and b.objid operator(pg_catalog.=) x.objid \
      and b.refclassid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass and b.deptype operator(pg_catalog.=) 'i'::pg_catalog.\"char\")";
 
-/// Texts `w` in which schemas may be named, each once with all that it belongs to: most tenants have the same. They are
-/// materialized, or else the server would print what is in other schemas, too, to look for dots. Of expressions, only those
-/// matter that have a string with a dot: in the stored tree it is the byte 46.
+/// Texts `w` that can name schemas, without duplicates, each with all objects that have it: most tenants have the
+/// same. They are materialized, because otherwise the server would also print texts of other schemas to search for
+/// dots. Only expressions that have a string with a dot matter: in the stored tree it is the byte 46.
 const TEXTS: &str = "w as materialized ( \
      select n.place, n.path, 'pg_catalog.pg_proc'::pg_catalog.regclass as class, p.oid as object, \
      case when l.lanname operator(pg_catalog.=) any (array['sql', 'plpgsql']::pg_catalog.name[]) then 'sql' else 'body' end as form, p.prosrc as text \
@@ -169,7 +169,7 @@ pub(crate) async fn references(
     Ok(search.finish())
 }
 
-/// A search for references, a statement for each step: what the server knows, what texts say, and what that means.
+/// A search for references, with one statement per step: recorded dependencies, names in texts, and their resolution.
 #[derive(Debug)]
 pub(crate) struct ReferenceSearch<'a> {
     /// The schemas of tenants, then the shared one.
@@ -181,7 +181,7 @@ pub(crate) struct ReferenceSearch<'a> {
     found: Vec<CrossReference>,
 }
 
-/// A text in which another schema is named.
+/// A text that names another schema.
 #[derive(Debug)]
 pub(crate) struct Mentioned {
     form: &'static str,
@@ -201,17 +201,17 @@ impl<'a> ReferenceSearch<'a> {
         Self { names, place_of_shared, places, found: Vec::new() }
     }
 
-    /// Returns how many schemas there are.
+    /// Returns the number of schemas.
     pub(crate) fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Returns the name of a schema by its place among all.
+    /// Returns the name of a schema by its index.
     pub(crate) fn name(&self, place: usize) -> &'a str {
         self.names.get(place).copied().unwrap_or_default()
     }
 
-    /// Reads what the server has recorded.
+    /// Reads the dependencies that the server has recorded.
     pub(crate) async fn dependencies(&mut self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let mut sql = Sql::new(SCHEMAS);
         sql.text(", ").text(HOMES).text(", ").text(DEPENDENCIES).text(DESCRIBED);
@@ -223,7 +223,7 @@ impl<'a> ReferenceSearch<'a> {
         self.keep(&rows)
     }
 
-    /// Looks for names of schemas in the texts of some of the schemas.
+    /// Searches the texts of some of the schemas for names of schemas.
     pub(crate) async fn texts(
         &self,
         conn: &mut PgConnection,
@@ -262,7 +262,7 @@ impl<'a> ReferenceSearch<'a> {
         Ok(mentioned)
     }
 
-    /// Keeps the names of what is there.
+    /// Keeps the names of existing objects.
     pub(crate) async fn resolve(
         &mut self,
         conn: &mut PgConnection,
@@ -296,9 +296,9 @@ impl<'a> ReferenceSearch<'a> {
         Ok(())
     }
 
-    /// Returns each reference once, in order.
+    /// Returns the distinct references, in order.
     pub(crate) fn finish(self) -> Vec<CrossReference> {
-        // What the server knows comes before what a text says of the same.
+        // A recorded dependency takes precedence over a name in a text.
         let same = |reference: &CrossReference| {
             let CrossReference { from_schema, object, to_schema, to, .. } = reference.clone();
             (from_schema, object, to_schema, to)
@@ -316,7 +316,7 @@ fn reference(row: &PgRow, names: &[&str]) -> sqlx::Result<Option<CrossReference>
         Ok::<_, sqlx::Error>(place.checked_sub(1).and_then(|place| names.get(place).copied()))
     };
     let (Some(from), Some(to)) = (schema(1)?, schema(2)?) else { return Ok(None) };
-    // It is gone by now.
+    // It no longer exists.
     let (Some(words), Some(object_names)) =
         (row.try_get::<Option<&str>, _>(3)?, row.try_get::<Option<Vec<String>>, _>(4)?)
     else {

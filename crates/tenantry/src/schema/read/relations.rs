@@ -213,7 +213,7 @@ pub(super) const SEQUENCE: Reader = Reader {
     name: "c.relname",
     arguments: None,
     attributes: &[
-        // That of an identity column follows from the column, and `pg_dump` does not show another.
+        // The type of an identity column's sequence follows from the column, and `pg_dump` does not show it.
         at(
             Attribute::Type,
             Printed,
@@ -252,12 +252,12 @@ pub(super) const SEQUENCE: Reader = Reader {
     ],
 };
 
-/// The type of a column is known where it is the relation's to define: a view's query says it.
+/// The type of a column is read only if the relation defines it: a view's query determines it.
 const HAS_OWN_TYPE: &str = "case when c.relkind operator(pg_catalog.=) any (array['r', 'p', 'f', 'c']::pg_catalog.\"char\"[]) \
        and c.reloftype operator(pg_catalog.=) 0::pg_catalog.oid and (a.attislocal or c.relispartition) \
      then pg_catalog.format_type(a.atttypid, a.atttypmod) end";
 
-/// Something about the constraint that makes a column refuse null, where the relation itself says so.
+/// An expression on the constraint that makes a column not null, if it is the relation's own.
 macro_rules! not_null {
     ($what:literal) => {
         concat!(
@@ -299,7 +299,7 @@ pub(super) const COLUMN: Reader = Reader {
         at(
             Attribute::NotNull,
             Flag,
-            // What the parent refuses the child refuses.
+            // A child's column is not null if the parent's is.
             "a.attnotnull and (c.relispartition or a.attinhcount operator(pg_catalog.=) 0 or not exists ( \
                select from pg_catalog.pg_inherits h join pg_catalog.pg_attribute p on p.attrelid operator(pg_catalog.=) h.inhparent \
                where h.inhrelid operator(pg_catalog.=) c.oid and p.attname operator(pg_catalog.=) a.attname and p.attnotnull))",

@@ -9,7 +9,7 @@ use super::{
     },
 };
 
-/// The types of the arguments that tell routines of one name apart.
+/// The types of the arguments that distinguish routines of the same name.
 const SIGNATURE: &str = "pg_catalog.oidvectortypes(p.proargtypes)";
 
 const EXTENSIONS: Column =
@@ -41,7 +41,7 @@ const PARALLEL: Column = at(
     "case when p.proparallel operator(pg_catalog.=) 's'::pg_catalog.\"char\" then 'safe' when p.proparallel operator(pg_catalog.=) 'r'::pg_catalog.\"char\" then 'restricted' end",
 );
 
-/// Functions, without those that a range type brings.
+/// Functions, except those that belong to a range type.
 pub(super) const FUNCTION: Reader = Reader {
     kind: ObjectKind::Function,
     from: described!(
@@ -142,7 +142,7 @@ macro_rules! function {
     };
 }
 
-/// A final function with what else is said of it.
+/// A final function with its properties.
 macro_rules! final_function {
     ($column:literal, $extra:literal, $modify:literal) => {
         concat!(

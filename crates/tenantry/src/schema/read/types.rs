@@ -63,7 +63,7 @@ pub(super) const COMPOSITE: Reader = Reader {
     ],
 };
 
-/// Something about the constraint that makes a domain refuse null.
+/// An expression on the constraint that makes a domain not null.
 macro_rules! not_null {
     ($what:literal) => {
         concat!(
@@ -175,7 +175,7 @@ macro_rules! function {
     };
 }
 
-/// What defines a base type, as `create type` takes it.
+/// The definition of a base type, in the syntax of `create type`.
 const PARAMETERS: &str = concat!(
     "case when t.typisdefined then (select pg_catalog.array_agg(p order by place) \
      from pg_catalog.unnest(array[",

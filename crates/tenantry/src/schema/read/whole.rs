@@ -25,7 +25,7 @@ pub(super) const SCHEMA: Reader = Reader {
     ],
 };
 
-/// Those of the schema alone: nothing is built in there that they could be equal to.
+/// Default privileges of the schema only: there are no built-in ones that they could equal.
 pub(super) const DEFAULT_PRIVILEGES: Reader = Reader {
     kind: ObjectKind::DefaultPrivileges,
     from: "pg_catalog.pg_default_acl a on a.defaclnamespace operator(pg_catalog.=) n.oid",

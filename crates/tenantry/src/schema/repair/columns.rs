@@ -1,4 +1,4 @@
-//! Columns of tables that stay.
+//! Columns of tables that are kept.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) fn add(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     for (phase, statement) in script(plan.expected, key).into_phases() {
         match statement.contains(&adds) && phase == Phase::Create {
             true if comes_from_parent => {}
-            // Its values are there at once: it may refuse null.
+            // All its values exist immediately, so it can be not null.
             true => match identity_clause(plan.expected, key) {
                 Some(identity) => out.add(phase, format!("{statement} {identity}")),
                 None => out.add(phase, statement),
@@ -36,7 +36,7 @@ pub(super) fn add(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     }
 }
 
-/// Returns `true` if a table that this column's inherits from, or is a partition of, has such a column.
+/// Returns `true` if a parent or the partitioned table of this column's table has such a column.
 pub(super) fn parents_column(
     plan: &Plan<'_>,
     key: &ObjectKey,
@@ -54,7 +54,7 @@ pub(super) fn parents_column(
     })
 }
 
-/// Adds what changes a column that both have.
+/// Adds the changes of a column that both have.
 pub(super) fn alter(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     let (Some(new), Some(old)) = (plan.expected.get(key), plan.actual.get(key)) else { return };
     let (of, name) = (key.of.as_deref().unwrap_or_default(), ident(&key.name));
@@ -139,7 +139,7 @@ fn type_change(name: &str, old: &Object, new: &Object, is_retyped: bool) -> Stri
     sql
 }
 
-/// Whether null is refused, and by what constraint.
+/// Whether the column is not null, and by which constraint.
 fn not_null(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), out: &mut Script) {
     let Some(attributes) = plan.changed.get(key) else { return };
     let differs = [
@@ -207,7 +207,7 @@ fn not_null(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
     }
 }
 
-/// How a column is stored, and what the planner knows about it.
+/// The storage of a column, and the planner's information about it.
 fn settings(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), out: &mut Script) {
     let attributes = plan.changes(key);
     let (of, name) = (key.of.as_deref().unwrap_or_default(), ident(&key.name));
@@ -239,7 +239,7 @@ fn settings(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
     }
 }
 
-/// Returns how values of a type are stored before version 16 has a word for it.
+/// Returns the storage of a type's values before version 16 introduced a word for it.
 fn usual_storage(data_type: &str) -> &'static str {
     match data_type.split(['(', ' ']).next().unwrap_or_default() {
         "numeric" | "inet" | "cidr" => "main",
@@ -247,7 +247,7 @@ fn usual_storage(data_type: &str) -> &'static str {
     }
 }
 
-/// Returns `set (…)` and `reset (…)` for what differs.
+/// Returns `set (…)` and `reset (…)` for the differences.
 pub(super) fn options(
     old: &Object,
     new: &Object,
@@ -259,7 +259,7 @@ pub(super) fn options(
     let gone = before.iter().filter(|option| !after.iter().any(|o| name(o) == name(option)));
     let gone: Vec<_> = gone.map(|option| name(option)).collect();
     let set: Vec<_> = after.iter().filter(|option| !before.contains(option)).collect();
-    // Those that are set come last.
+    // The options that are set come last.
     let is_set = |option: &&String| set.iter().any(|set| name(set) == name(option));
     let stay = before.iter().filter(|option| !gone.contains(&name(option)) && !is_set(option));
     let is_in_order = stay.chain(set.iter().copied()).eq(after);
@@ -280,7 +280,7 @@ pub(super) fn options(
     found
 }
 
-/// Returns `options (…)` of something foreign for what differs.
+/// Returns `options (…)` for the differences of a foreign object.
 pub(super) fn foreign(old: &Object, new: &Object) -> Option<String> {
     let split = |option: &'_ str| -> (String, String) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));

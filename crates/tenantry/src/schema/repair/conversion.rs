@@ -1,17 +1,17 @@
-//! How the values of a column become values of another type.
+//! Conversions of a column's values to another type.
 
-/// Returns the expression for `alter column … type … using`; `None` where PostgreSQL converts by itself.
+/// Returns the expression for `alter column … type … using`; `None` if PostgreSQL converts implicitly.
 pub(super) fn using(column: &str, from: &str, to: &str) -> Option<String> {
     if let Some(expression) = in_utc(column, &bare(from), to) {
         return Some(expression);
     }
     match (family(from), family(to)) {
         (old, new) if old == new && old != Family::Other => None,
-        // Everything becomes a text.
+        // Every type converts to text.
         (_, Family::Text) => None,
         (Family::Text, _) => Some(format!("{column}::{to}")),
         (Family::Boolean, Family::Number) | (Family::Number, Family::Boolean) => {
-            // That is the only cast there is.
+            // This is the only existing cast.
             match (from, to) {
                 ("integer", _) | (_, "integer") => Some(format!("{column}::{to}")),
                 _ => Some(format!("{column}::integer::{to}")),
@@ -22,8 +22,8 @@ pub(super) fn using(column: &str, from: &str, to: &str) -> Option<String> {
     }
 }
 
-/// Returns the expression between a type with a time zone and one without: the time is taken for UTC, whatever the
-/// session's time zone is.
+/// Returns the conversion between a type with a time zone and one without: the time is interpreted as UTC, regardless
+/// of the session's time zone.
 fn in_utc(column: &str, from: &str, to: &str) -> Option<String> {
     let is_zoned = |name: &str| name == "timestamp with time zone";
     match (from, &*bare(to)) {
@@ -47,7 +47,7 @@ pub(super) fn converted(column: &str, from: &str, to: &str) -> String {
     }
 }
 
-/// Types that PostgreSQL converts into one another when they are assigned.
+/// Types that PostgreSQL converts into one another on assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Family {
     Text,
@@ -90,16 +90,16 @@ fn modifiers(name: &str) -> Vec<i32> {
     numbers.map(Iterator::collect).unwrap_or_default()
 }
 
-/// What a change of type may do to the values.
+/// The possible effect of a type change on the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     /// The same bytes are read as the other type.
     Nothing,
-    /// Each value becomes one of the other type, and none is refused.
+    /// Each value is converted to the other type, and none is rejected.
     Rewrites,
-    /// Some values may be refused.
+    /// Some values can be rejected.
     MayFail,
-    /// Something of the values may be lost.
+    /// Part of a value can be lost.
     LosesData,
 }
 

@@ -1,4 +1,4 @@
-//! What is dropped.
+//! Objects to drop.
 
 use super::{
     super::{
@@ -97,7 +97,7 @@ pub(super) fn drops(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
             }
             format!("drop sequence {}", own(&key.name))
         }
-        // Its functions and the type need one another.
+        // Its functions and the type depend on each other.
         ObjectKind::BaseType => format!("drop type {} cascade", own(&key.name)),
         ObjectKind::Function if is_of_type(plan, key) => {
             target(plan.actual, key).replacen("function ", "drop function if exists ", 1)
@@ -107,7 +107,7 @@ pub(super) fn drops(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
     vec![one]
 }
 
-/// Returns what makes a partition's trigger fire when its parent's does.
+/// Returns the words that make a partition's trigger fire when its parent's does.
 fn parents_state(plan: &Plan<'_>, key: &ObjectKey) -> &'static str {
     let mut triggers = plan.expected.of_kind(ObjectKind::Trigger);
     let parent = triggers.find(|(other, object)| {
@@ -136,25 +136,25 @@ fn column(plan: &Plan<'_>, key: &ObjectKey, goes_with_it: bool) -> Vec<String> {
     }
 }
 
-/// Returns what takes an identity from a column, by its printed name.
+/// Returns the statements that remove the identity of a column, by its printed name.
 fn identity(plan: &Plan<'_>, column: &str) -> Vec<String> {
     let columns = plan.actual.of_kind(ObjectKind::Column);
     let found = columns.map(|(key, _)| key).find(|key| printed(key) == column);
     let Some(key) = found else { return Vec::new() };
     let of = key.of.as_deref().unwrap_or_default();
-    // What is created anew loses it anyway.
+    // A recreated table loses it anyway.
     if column_goes(plan, column) || plan.rebuilt.contains(of) {
         return Vec::new();
     }
     vec![format!("alter table {} alter column {} drop identity", own(of), ident(&key.name))]
 }
 
-/// Returns how PostgreSQL prints a column.
+/// Returns a column's name as printed by PostgreSQL.
 pub(super) fn printed(column: &ObjectKey) -> String {
     format!("{}.{}", ident(column.of.as_deref().unwrap_or_default()), ident(&column.name))
 }
 
-/// Returns `true` if a column goes, by its printed name.
+/// Returns `true` if a column, given by its printed name, is dropped.
 pub(super) fn column_goes(plan: &Plan<'_>, column: &str) -> bool {
     let columns = plan.actual.of_kind(ObjectKind::Column).map(|(key, _)| key);
     columns.filter(|key| printed(key) == column).any(|key| {
@@ -164,11 +164,11 @@ pub(super) fn column_goes(plan: &Plan<'_>, column: &str) -> bool {
     })
 }
 
-/// Returns `true` if a constraint or an index of a partition goes with its parent's.
+/// Returns `true` if a constraint or an index of a partition is dropped with its parent's.
 fn goes_with_parent(plan: &Plan<'_>, key: &ObjectKey) -> bool {
     let Some(object) = plan.actual.get(key) else { return false };
     let table = super::plan::table_of(key, object);
-    // By then it is alone.
+    // By then no other object depends on it.
     let is_moved = plan.moved.contains_key(&ObjectKey::new(ObjectKind::Table, table));
     if plan.rebuilt.contains(table) || is_moved {
         return false;
@@ -190,7 +190,7 @@ fn goes_with_parent(plan: &Plan<'_>, key: &ObjectKey) -> bool {
         })
 }
 
-/// Returns `true` if a base type or a range that goes is defined by this function.
+/// Returns `true` if this function defines a base type or a range that is dropped.
 fn is_of_type(plan: &Plan<'_>, key: &ObjectKey) -> bool {
     let goes = |key: &&&ObjectKey| key.kind == ObjectKind::BaseType;
     plan.dropped.iter().filter(goes).any(|base| {
@@ -200,8 +200,8 @@ fn is_of_type(plan: &Plan<'_>, key: &ObjectKey) -> bool {
     })
 }
 
-/// Returns what frees a table that stays, or is moved aside, from what goes, with the phase before which it has to be
-/// done.
+/// Returns the statements that detach a kept table, or one that is moved aside, from objects to be dropped, with the
+/// phase before which they must run.
 pub(super) fn strip(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
     let name = own(&key.name);
     if plan.rebuilt.contains(&*key.name) || plan.moved.contains_key(key) {
@@ -218,5 +218,6 @@ pub(super) fn strip(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
     found
 }
 
-/// The phase at which tables are freed from what goes: after foreign keys, triggers and policies have gone.
+/// The phase at which tables are detached from dropped objects: after foreign keys, triggers and policies are
+/// dropped.
 pub(super) const STRIP: Phase = Phase::Check;

@@ -1,4 +1,4 @@
-//! What a statement of a repair may do besides.
+//! Possible side effects of a repair's statements.
 
 use std::fmt;
 
@@ -16,23 +16,23 @@ use super::{
     steps::column_of,
 };
 
-/// What a statement may do besides changing the schema.
+/// A possible side effect of a statement.
 ///
-/// As text it is words: `locks orders (access exclusive)`.
+/// `Display` writes words: `locks orders (access exclusive)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "hazard", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Hazard {
-    /// Rows or values are gone afterwards, or are less precise.
+    /// Rows or values are lost, or become less precise.
     LosesData,
-    /// Roles lose rights that they have now, such as those that were granted by hand.
+    /// Roles lose privileges that they have now, such as those that were granted by hand.
     RevokesAccess,
-    /// Every row is written anew: that takes as long as there are rows, and as much space again.
+    /// Every row is rewritten: the time depends on the number of rows, and the table's space is needed a second time.
     RewritesTable,
-    /// The table is read from one end to the other.
+    /// The whole table is read.
     ReadsTable,
-    /// It waits for a lock on a table, and keeps it until the end of the transaction.
+    /// It waits for a lock on a table, and holds it until the end of the transaction.
     Locks {
         /// The table or view.
         relation: String,
@@ -41,7 +41,7 @@ pub enum Hazard {
     },
     /// It fails if there are rows that do not fit.
     MayFail {
-        /// A query that finds such rows, where one can be said. It expects the schema to be the search path.
+        /// A query that finds such rows, if possible. It expects the schema to be the search path.
         query: Option<String>,
     },
 }
@@ -53,13 +53,13 @@ pub enum Hazard {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LockMode {
-    /// Other changes of the schema wait; reading and writing go on.
+    /// Other schema changes wait; reads and writes continue.
     ShareUpdateExclusive,
-    /// Writing waits.
+    /// Writes wait.
     Share,
-    /// Writing waits, and so do others of the kind.
+    /// Writes wait, and so do other locks of this mode.
     ShareRowExclusive,
-    /// Reading waits, too.
+    /// Reads wait, too.
     AccessExclusive,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Display for Hazard {
 }
 
 impl Hazard {
-    /// Puts the names in for the placeholders.
+    /// Replaces the placeholders by the names.
     pub(super) fn fill(&mut self, schema: &str, role: Option<&str>) {
         if let Self::MayFail { query: Some(query) } = self {
             *query = fill(query, schema, role);
@@ -119,7 +119,7 @@ fn of_change(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
     let Some(relation) = object.and_then(|object| relation(plan, key, object, sql)) else {
         return of_others(plan, key, sql);
     };
-    // Nobody uses what was not there.
+    // A new object has no users yet.
     let is_new = |kind| plan.missing.contains(&ObjectKey::new(kind, &*relation));
     if is_new(ObjectKind::Table) || is_new(ObjectKind::ForeignTable) {
         return Vec::new();
@@ -144,7 +144,7 @@ fn of_change(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
                 if contains(" not null") && !has_value {
                     may_fail = Some(Some(format!("select * from {table} limit 1")));
                 }
-                // It is computed for every row.
+                // The value is computed for every row.
                 if contains("(") && has_value {
                     found.push(Hazard::RewritesTable);
                     may_fail = may_fail.or(Some(None));
@@ -197,7 +197,7 @@ fn of_change(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
 
 fn of_others(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> Vec<Hazard> {
     let mut found = Vec::new();
-    // The value of one that comes again is kept.
+    // The value of a recreated sequence is preserved.
     let is_lost = key.kind == ObjectKind::Sequence && !plan.created.contains(key);
     if is_lost && sql.starts_with("drop sequence ") {
         found.push(Hazard::LosesData);
@@ -217,7 +217,7 @@ fn relation(plan: &Plan<'_>, key: &ObjectKey, object: &Object, sql: &str) -> Opt
         return None;
     }
     let name = match key.kind {
-        // Of an identity, or one that a column draws from.
+        // Of an identity, or of a column's default.
         ObjectKind::Sequence if sql.starts_with("alter table ") => {
             let column = column_of(object)?;
             let models = [plan.expected, plan.actual].into_iter();
@@ -262,7 +262,7 @@ fn loses_data(plan: &Plan<'_>, key: &ObjectKey, sql: &str) -> bool {
     }
 }
 
-/// Returns `true` if not all values of a table are there when its rows have been copied.
+/// Returns `true` if copying a table's rows does not preserve all values.
 fn loses_values(plan: &Plan<'_>, table: &ObjectKey) -> bool {
     let is_computed = |object: &Object| {
         object.get(Attribute::GeneratedStored).is_some()
@@ -315,7 +315,7 @@ fn of_type(
     }
 }
 
-/// Returns a query for the rows whose label an enum does not have any more.
+/// Returns a query for the rows whose label no longer exists in an enum.
 fn without_label(plan: &Plan<'_>, column: &ObjectKey, data_type: &str) -> Option<String> {
     let (key, new) =
         plan.expected.of_kind(ObjectKind::Enum).find(|(key, _)| ident(&key.name) == data_type)?;
@@ -398,13 +398,13 @@ fn columns_in(object: &Object) -> Option<String> {
     is_plain.then(|| columns.join(", "))
 }
 
-/// Returns a query for values that are there twice.
+/// Returns a query for duplicate values.
 fn twice(table: &str, columns: Option<String>) -> Option<String> {
     let columns = columns?;
     Some(format!("select {columns}, count(*) from {table} group by {columns} having count(*) > 1"))
 }
 
-/// Returns a query for rows whose foreign key leads nowhere.
+/// Returns a query for rows that violate a foreign key.
 fn without_referenced(table: &str, definition: &str) -> Option<String> {
     let (own, rest) = definition.strip_prefix("FOREIGN KEY (")?.split_once(") REFERENCES ")?;
     let (referenced, rest) = rest.split_once('(')?;

@@ -1,4 +1,4 @@
-//! What makes a schema like another one, with its rows kept. Nothing here runs anything.
+//! Generates the SQL that makes a schema equal to another while keeping its rows. Nothing here runs it.
 
 mod columns;
 mod conversion;
@@ -24,10 +24,10 @@ pub use rename::Rename;
 
 use super::{ObjectKey, SchemaModel, compare, ddl};
 
-/// The statements that make a schema like another one.
+/// The statements that make a schema equal to another one.
 ///
-/// As text it is a script: each statement under a comment with its hazards, all in one transaction (but for new labels of
-/// enums, which can only be used after a commit). Nothing runs it: somebody should read it first.
+/// `Display` writes a script: each statement under a comment with its hazards, all in one transaction (except for new
+/// labels of enums, which can only be used after a commit). Nothing runs it automatically: review it first.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -36,14 +36,14 @@ use super::{ObjectKey, SchemaModel, compare, ddl};
 pub struct Repair {
     /// The schema that is changed.
     pub schema: String,
-    /// What it becomes like, in words.
+    /// The reference, in words.
     pub reference: String,
-    /// The statements, in an order that works.
+    /// The statements, in a working order.
     pub steps: Vec<Step>,
-    /// What no statement here can bring about, or what stands in the way.
+    /// What the statements cannot achieve, or what prevents them.
     pub impossible: Vec<Impossible>,
-    /// What may have been renamed. The statements drop the one and create the other; whoever knows better renames it
-    /// and asks again.
+    /// Possible renames. The statements drop the one and create the other; if it is a rename, rename the object and
+    /// compute the repair again.
     pub renames: Vec<Rename>,
 }
 
@@ -55,14 +55,14 @@ pub struct Repair {
 pub struct Step {
     /// The statement, without a semicolon. It expects the schema to be the search path.
     pub sql: String,
-    /// The object that it is about.
+    /// The object that it concerns.
     pub object: ObjectKey,
-    /// What it may do besides.
+    /// Its possible side effects.
     pub hazards: Vec<Hazard>,
-    /// Why it is there, where no difference explains it.
+    /// Its purpose, if no difference explains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
-    /// It has to be committed before the others begin.
+    /// It must be committed before the others start.
     pub is_alone: bool,
 }
 
@@ -74,17 +74,17 @@ pub struct Step {
 pub struct Impossible {
     /// The object.
     pub object: ObjectKey,
-    /// Why, and what to do.
+    /// The reason, and what to do.
     pub reason: String,
 }
 
-/// Works out what makes `actual` like `expected`, with its rows kept where they can be.
+/// Generates the statements that make `actual` equal to `expected`, keeping its rows where possible.
 ///
-/// What the reference does not have is dropped, and so are its rows: such a statement has the hazard
-/// [`Hazard::LosesData`]. Where a table cannot be altered as it has to be (the order of its columns, the key by which it
-/// is partitioned), it is created anew and its rows are copied.
+/// Objects that the reference does not have are dropped together with their rows: such a statement has the hazard
+/// [`Hazard::LosesData`]. If a table cannot be altered as required (the order of its columns, its partition key), it
+/// is recreated and its rows are copied.
 ///
-/// Roles, extensions and what other schemas hold have to be there. Views of other schemas that depend on what has to be
+/// Roles, extensions and objects of other schemas must exist. Views in other schemas that depend on an object to be
 /// dropped are not known here: the statement fails and names them.
 pub fn repair(expected: &SchemaModel, actual: &SchemaModel) -> Repair {
     let differences = compare(expected, actual);
@@ -142,7 +142,7 @@ impl fmt::Display for Repair {
             let schema = ddl::literal(&ddl::fill("{schema}", &self.schema, None));
             writeln!(f, "begin;\nset local standard_conforming_strings = on;")?;
             writeln!(f, "set local check_function_bodies = off;")?;
-            // Bodies of functions may name what is elsewhere in the path.
+            // Function bodies can name objects elsewhere in the search path.
             writeln!(
                 f,
                 "select set_config('search_path', concat_ws(', ', {schema}, nullif(current_setting('search_path'), '')), true);\n"

@@ -1,4 +1,4 @@
-//! What is dropped, created and altered, with all that depends on it.
+//! Plans which objects to drop, create and alter, including their dependents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,27 +12,27 @@ use super::{
     treatment::{Treatment, treatment},
 };
 
-/// What has to happen, without the statements.
+/// The required changes, without the statements.
 pub(super) struct Plan<'a> {
     pub(super) expected: &'a SchemaModel,
     pub(super) actual: &'a SchemaModel,
     pub(super) missing: BTreeSet<&'a ObjectKey>,
     pub(super) unexpected: BTreeSet<&'a ObjectKey>,
-    /// What both have, with the attributes that differ.
+    /// Objects that both have, with the differing attributes.
     pub(super) changed: BTreeMap<&'a ObjectKey, BTreeSet<Attribute>>,
-    /// What goes, if only to come again.
+    /// Objects that are dropped, including those that are recreated.
     pub(super) dropped: BTreeSet<&'a ObjectKey>,
-    /// What comes.
+    /// Objects that are created.
     pub(super) created: BTreeSet<&'a ObjectKey>,
     /// Tables that are created anew, with their rows.
     pub(super) rebuilt: BTreeSet<&'a str>,
-    /// Columns whose type goes and comes, by table and name: their values are texts in between.
+    /// Columns whose type is dropped and recreated, by table and name: in between, their values are texts.
     pub(super) retyped: BTreeSet<(&'a str, &'a str)>,
-    /// Columns whose default has to go for a while; domains with an empty name.
+    /// Columns whose default has to be removed temporarily; domains have an empty name.
     pub(super) redefaulted: BTreeSet<(&'a str, &'a str)>,
-    /// Partitions that go, and the tables that take their rows.
+    /// Partitions that are dropped, and the tables that take their rows.
     pub(super) moved: BTreeMap<&'a ObjectKey, &'a ObjectKey>,
-    /// The order of creation here and there.
+    /// The orders of creation in both schemas.
     pub(super) old_order: Order<'a>,
     pub(super) new_order: Order<'a>,
     /// The names in the texts of each object of the old order.
@@ -69,7 +69,7 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Sorts the differences by what they are.
+    /// Classifies the differences.
     fn sort_out(&mut self, differences: Vec<Difference>) {
         for difference in differences {
             let find = |model: &'a SchemaModel| model.objects.get_key_value(&difference.object);
@@ -87,7 +87,7 @@ impl<'a> Plan<'a> {
         self.dropped = self.unexpected.clone();
     }
 
-    /// Finds what cannot be altered as it has to be.
+    /// Finds objects that cannot be altered as required.
     fn treat(&mut self) {
         let mut found = Vec::new();
         for (key, attributes) in &self.changed {
@@ -134,7 +134,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Returns tables whose checks are too many, because their parents have them.
+    /// Returns superfluous checks of tables that their parents have, too.
     fn inherited_checks(&self) -> Vec<&'a ObjectKey> {
         let mut found = Vec::new();
         for check in self.unexpected.iter().filter(|key| key.kind == ObjectKind::Constraint) {
@@ -145,7 +145,7 @@ impl<'a> Plan<'a> {
             let of = check.of.as_deref().unwrap_or_default();
             let table = self.actual.objects.get_key_value(&ObjectKey::new(ObjectKind::Table, of));
             let Some((key, table)) = table else { continue };
-            // A partition's says what its parent's does not: that it is validated.
+            // A partition's key has a property that its parent's lacks: that it is validated.
             let renewed = match table.get(Attribute::PartitionOf) {
                 None => Some(key),
                 Some(_) => {
@@ -170,7 +170,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Returns the order of the columns when those that are missing were added at the end.
+    /// Returns the order of the columns if the missing ones are added at the end.
     fn order_after(&self, key: &ObjectKey, actual: &Object) -> Vec<String> {
         let column = |name: &str| ObjectKey::part(ObjectKind::Column, &*key.name, name);
         let order = actual.list(Attribute::ColumnOrder).iter();
@@ -245,7 +245,7 @@ impl<'a> Plan<'a> {
             || key.kind == ObjectKind::Table && self.rebuilt.contains(&*key.name)
     }
 
-    /// Adds what depends on what goes, until nothing more does.
+    /// Adds dependents of dropped objects, transitively.
     fn close(&mut self) {
         loop {
             let before = self.size();
@@ -275,7 +275,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Returns `true` if a function stays and gives other results afterwards.
+    /// Returns `true` if a function is kept and its results change.
     fn is_rewritten(&self, key: &ObjectKey) -> bool {
         let changes = self.changes(key);
         key.kind == ObjectKind::Function
@@ -292,7 +292,7 @@ impl<'a> Plan<'a> {
             .any(|attribute| changes.contains(attribute))
     }
 
-    /// Recreates what holds, or was checked by, results of functions that are other ones now.
+    /// Recreates objects that store, or were validated with, results of functions that have changed.
     fn compute_again(&mut self, key: &'a ObjectKey, rewritten: &[&'a ObjectKey]) {
         match key.kind {
             ObjectKind::Index | ObjectKind::Constraint | ObjectKind::MaterializedView => {
@@ -320,7 +320,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Returns `true` if a function defines a type that goes: the one needs the other.
+    /// Returns `true` if a function defines a type that is dropped: the two depend on each other.
     fn defines_gone_type(&self, key: &ObjectKey, place: usize) -> bool {
         key.kind == ObjectKind::Function
             && self.dropped.iter().any(|gone| {
@@ -337,7 +337,7 @@ impl<'a> Plan<'a> {
             + self.redefaulted.len()
     }
 
-    /// Does what has to be done with an object that needs some that go.
+    /// Adjusts an object that needs some dropped objects.
     fn disturb(&mut self, key: &'a ObjectKey, gone: &[&'a ObjectKey]) {
         match key.kind {
             ObjectKind::Table => self.disturb_table(key, gone),
@@ -353,7 +353,7 @@ impl<'a> Plan<'a> {
                     }
                 }
             }
-            // One that is only owned goes its own ways.
+            // A sequence that is merely owned is independent.
             ObjectKind::Sequence => {
                 if names(&self.actual.objects[key], Attribute::IdentityOf, gone) {
                     self.renew(key);
@@ -372,7 +372,7 @@ impl<'a> Plan<'a> {
         if self.dropped.contains(key) {
             return;
         }
-        // What is moved aside must hold on to nothing.
+        // A table that is moved aside must not depend on anything.
         let is_rebuilt = self.rebuilt.contains(&*key.name);
         let has_new_parent = [Attribute::Inherits, Attribute::PartitionOf]
             .into_iter()
@@ -408,7 +408,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Returns the columns whose type changes, or that go, by table and name, those of children included.
+    /// Returns the columns whose type changes, or that are dropped, by table and name, including those of children.
     fn disturbed_columns(&self) -> BTreeSet<(&'a str, &'a str)> {
         let mut found = self.retyped.clone();
         for (key, attributes) in &self.changed {
@@ -443,7 +443,7 @@ impl<'a> Plan<'a> {
         found
     }
 
-    /// Recreates what names a column whose type changes, or that goes.
+    /// Recreates objects that name a column whose type changes, or that is dropped.
     fn follow_columns(&mut self, keys: &[&'a ObjectKey]) {
         let columns = self.disturbed_columns();
         let tables: BTreeSet<&str> = columns.iter().map(|(table, _)| *table).collect();
@@ -472,7 +472,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Returns the table, if it computes something from these columns or is partitioned by them, or its checks on them.
+    /// Returns the table, if it computes something from these columns or is partitioned by them; otherwise its checks
+    /// on them.
     fn own_parts_on(&self, key: &'a ObjectKey, columns: &[&(&str, &str)]) -> Vec<&'a ObjectKey> {
         let is_said = |object: &Object, attribute| {
             let texts = object.text(attribute).map(words).unwrap_or_default();
@@ -491,7 +492,7 @@ impl<'a> Plan<'a> {
         checks.map(|(check, _)| check).collect()
     }
 
-    /// Recreates foreign keys on keys that go, and the indexes of partitions with their parents'.
+    /// Recreates foreign keys on dropped keys, and the indexes of partitions with their parents'.
     fn follow_indexes(&mut self) {
         let mut renewed = Vec::new();
         let is_index =
@@ -509,7 +510,7 @@ impl<'a> Plan<'a> {
                 is_key.then(|| table_of(key, object))
             })
             .collect();
-        // What refers to one another has to be logged, or not, at the same time.
+        // Tables that reference each other must become logged or unlogged at the same time.
         let relogged: BTreeSet<&str> = self
             .changed
             .iter()
@@ -545,7 +546,7 @@ impl<'a> Plan<'a> {
                 renewed.extend(parents.filter(|key| ident(&key.name) == parent));
             }
         }
-        // What is dropped together with its operator.
+        // Objects that are dropped together with their operator.
         for (key, object) in self.actual.of_kind(ObjectKind::Operator) {
             let others = [Attribute::Commutator, Attribute::Negator].into_iter();
             let others = others.filter_map(|attribute| object.text(attribute));
@@ -566,7 +567,7 @@ impl<'a> Plan<'a> {
             .map(|key| &*key.name)
             .collect();
         for (key, object) in self.actual.of_kind(ObjectKind::Trigger) {
-            // That of a foreign key is named by the key that the partition has of it.
+            // A foreign key's trigger is named after the partition's key.
             let is_of_key = key.name.contains(": RI_")
                 && self.dropped.iter().any(|gone| {
                     gone.kind == ObjectKind::Constraint && key.name.starts_with(&*gone.name)
@@ -581,7 +582,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Recreates the indexes of a partitioned table that a new partition should have no part in: it would get one.
+    /// Recreates the indexes of a partitioned table that a new partition should not be part of: otherwise it would
+    /// get one.
     fn follow_attached(&mut self) {
         let mut renewed = Vec::new();
         for (key, table) in self.expected.of_kind(ObjectKind::Table) {
@@ -607,8 +609,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Sees to it that rows find their place: those of partitions that go, and those of a default partition when
-    /// another one takes some of them. What would fire where they are given to is created after them.
+    /// Ensures that rows are preserved: those of dropped partitions, and those of a default partition if another
+    /// partition takes some of them. Triggers that would fire on the target are created afterwards.
     fn follow_rows(&mut self) {
         let mut renewed = Vec::new();
         for (key, table) in self.expected.of_kind(ObjectKind::Table) {
@@ -652,8 +654,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Returns the table that takes the rows of a partition that goes: one that its parent becomes, or whose default
-    /// partition takes whatever comes.
+    /// Returns the table that takes the rows of a dropped partition: one that its parent becomes, or one whose
+    /// default partition takes all other rows.
     fn heir(&self, leaf: &ObjectKey) -> Option<&'a ObjectKey> {
         let mut table = self.actual.get(leaf)?;
         loop {
@@ -690,7 +692,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Returns `true` if a partition is attached only when its indexes are there, because its parent's stay.
+    /// Returns `true` if a partition is attached only after its indexes exist, because its parent's indexes stay.
     pub(super) fn is_attached_late(&self, table: &str) -> bool {
         let key = ObjectKey::new(ObjectKind::Table, table);
         let object = self.expected.get(&key).filter(|_| self.is_new(&key));
@@ -716,7 +718,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Returns what stands in the way of the statements.
+    /// Returns what prevents the statements from working.
     pub(super) fn impossible(&self) -> Vec<Impossible> {
         let found = self.actual.beyond.iter().filter_map(|beyond| {
             let what = match beyond.what {

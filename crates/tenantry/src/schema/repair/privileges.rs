@@ -1,4 +1,4 @@
-//! Owners, grants, comments, and with which extensions an object is dropped.
+//! Owners, grants, comments, and the extensions that an object depends on.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{
     target::{granted, target},
 };
 
-/// Adds the statements for what all kinds of objects have.
+/// Adds the statements for the attributes that all kinds of objects have.
 pub(super) fn common(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     let (new, old) = (&plan.expected.objects[key], &plan.actual.objects[key]);
     let attributes = &plan.changed[key];
@@ -19,7 +19,7 @@ pub(super) fn common(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     if attributes.contains(&Attribute::Owner)
         && let Some(owner) = new.text(Attribute::Owner)
     {
-        // One that belongs to a table has its owner.
+        // An owned sequence has the owner of its table.
         let is_owned = key.kind == ObjectKind::Sequence
             && (old.get(Attribute::OwnedBy).is_some() || old.get(Attribute::IdentityOf).is_some());
         let phase = if is_owned { Phase::Identity } else { Phase::Create };
@@ -98,7 +98,7 @@ fn grants(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     };
     let (old_owner, new_owner) = owners;
     let mut before = list(old, old_owner);
-    // What the owner had, and has granted, is the new one's.
+    // Privileges that the old owner had and granted become the new owner's.
     if old_owner != new_owner {
         for grant in &mut before {
             *grant = grantee_and_grantor(grant, |role| match role == old_owner {
@@ -116,7 +116,7 @@ pub(super) fn default_privileges(role: &str, change: &str) -> String {
     format!("alter default privileges for role {role} in schema {{schema}} {change}")
 }
 
-/// Returns who owns a relation before and after.
+/// Returns the owner of a relation before and after.
 fn owner_changes<'a>(plan: &Plan<'a>, relation: &str) -> (&'a str, &'a str) {
     let kinds = [
         ObjectKind::Table,

@@ -1,4 +1,4 @@
-//! Tables that are created anew, with their rows.
+//! Tables that are recreated with their rows.
 
 use super::{
     super::{
@@ -9,7 +9,7 @@ use super::{
     plan::{Plan, parents},
 };
 
-/// Returns what a table is called while another one takes its place.
+/// Returns the name of a table while another one replaces it.
 pub(super) fn kept(plan: &Plan<'_>, key: &ObjectKey) -> String {
     let place = plan.actual.objects.keys().position(|other| other == key).unwrap_or_default();
     free(plan, &format!("tenantry_kept_{place}"))
@@ -28,7 +28,7 @@ fn free(plan: &Plan<'_>, name: &str) -> String {
     name
 }
 
-/// Frees a table from all that it depends on and that depends on it.
+/// Removes all dependencies of a table, and all dependencies on it.
 pub(super) fn strip(plan: &Plan<'_>, key: &ObjectKey) -> Vec<String> {
     let table = &plan.actual.objects[key];
     let name = own(&key.name);
@@ -69,7 +69,7 @@ pub(super) fn holds_rows(plan: &Plan<'_>, key: &ObjectKey) -> bool {
     plan.actual.get(key).is_some_and(|table| table.get(Attribute::PartitionKey).is_none())
 }
 
-/// Moves a table aside, or drops it where only its partitions hold rows.
+/// Moves a table aside, or drops it if only its partitions hold rows.
 pub(super) fn put_aside(plan: &Plan<'_>, key: &ObjectKey) -> String {
     let name = own(&key.name);
     match holds_rows(plan, key) {
@@ -110,7 +110,7 @@ pub(super) fn copy(plan: &Plan<'_>, key: &ObjectKey, into: &ObjectKey) -> String
     format!("insert into {into}{columns} select {} from only {from}", values.join(", "))
 }
 
-/// Returns the type of a column, also of one that is inherited.
+/// Returns the type of a column, including inherited ones.
 fn type_of(
     model: &SchemaModel,
     table: &ObjectKey,

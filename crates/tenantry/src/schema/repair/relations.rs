@@ -1,4 +1,4 @@
-//! Tables, views, sequences and what belongs to them, where they stay.
+//! Tables, views and sequences that are kept, and their parts.
 
 use super::{
     super::{
@@ -14,7 +14,7 @@ use super::{
     treatment::only_validates,
 };
 
-/// Adds what changes an object that both have, but for what all kinds have in common.
+/// Adds the changes of an object that both have, except for those of attributes that all kinds have.
 pub(super) fn alter(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     let (new, old) = (&plan.expected.objects[key], &plan.actual.objects[key]);
     match key.kind {
@@ -51,7 +51,7 @@ pub(super) fn alter(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     }
 }
 
-/// Returns what makes a trigger or rule fire as its attribute says.
+/// Returns the words that make a trigger or rule fire as its attribute requires.
 pub(super) fn enabling(state: Option<&str>) -> &'static str {
     match state {
         Some("disabled") => "disable",
@@ -88,7 +88,7 @@ fn relation(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
     }
     if is(Attribute::ReplicaIdentity) {
         let identity = new.text(Attribute::ReplicaIdentity).unwrap_or("default");
-        // An index that identifies rows comes after it.
+        // An index that identifies rows is created later.
         let sql = format!("alter table only {name} replica identity {identity}");
         out.add(Phase::Attach, sql);
     }
@@ -129,7 +129,7 @@ fn sequence(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
         for (attribute, words) in
             [(Attribute::Minimum, "no minvalue"), (Attribute::Maximum, "no maxvalue")]
         {
-            // What is implied depends on the type and the direction.
+            // The implied value depends on the type and the direction.
             if new.get(attribute).is_none() {
                 sql.push_str(&format!(" {words}"));
             }
@@ -137,7 +137,7 @@ fn sequence(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
         if let Some(start) = new.text(Attribute::Start) {
             sql.push_str(&format!(" start with {start}"));
         }
-        // Its value is put back, as far as the bounds allow.
+        // Its value is restored, as far as the bounds allow.
         if is_bounded_anew(plan, key) {
             sql.push_str(" restart");
         }
@@ -168,7 +168,7 @@ fn sequence(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), ou
     }
 }
 
-/// Returns `true` if the value of a sequence that stays may be out of its bounds.
+/// Returns `true` if the value of a kept sequence may be out of its bounds.
 pub(super) fn is_bounded_anew(plan: &Plan<'_>, key: &ObjectKey) -> bool {
     let (Some(new), Some(old)) = (plan.expected.get(key), plan.actual.get(key)) else {
         return false;
@@ -187,7 +187,7 @@ pub(super) fn is_downward(sequence: &Object) -> bool {
     sequence.text(Attribute::Increment).is_some_and(|increment| increment.starts_with('-'))
 }
 
-/// What is said of an index, also of one that belongs to a constraint, apart from its definition.
+/// Adds the properties of an index that are not in its definition, including an index that belongs to a constraint.
 fn index(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), out: &mut Script) {
     let attributes = &plan.changed[key];
     let is = |attribute| attributes.contains(&attribute);
@@ -251,7 +251,7 @@ fn index(plan: &Plan<'_>, key: &ObjectKey, (old, new): (&Object, &Object), out: 
     }
 }
 
-/// Returns the statement that takes a security label away.
+/// Returns the statement that removes a security label.
 pub(super) fn without_label(plan: &Plan<'_>, key: &ObjectKey) -> Option<String> {
     let statements = script(plan.actual, key).into_phases();
     let label = plan.actual.get(key)?.text(Attribute::Label)?;

@@ -1,4 +1,4 @@
-//! What may have been renamed.
+//! Possible renames.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,17 +13,17 @@ use super::{
     target::target,
 };
 
-/// A missing object and an unexpected one that are alike but for their names.
+/// A missing object and an unexpected one that differ only in their names.
 ///
-/// As text it says so, with the statement that renames.
+/// `Display` writes a sentence with the statement that renames it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Rename {
-    /// The object that is not expected.
+    /// The unexpected object.
     pub from: ObjectKey,
-    /// The object that is missing.
+    /// The missing object.
     pub to: ObjectKey,
     /// The statement that renames it, without a semicolon.
     pub sql: String,
@@ -39,7 +39,7 @@ impl fmt::Display for Rename {
     }
 }
 
-/// Kinds that are worth renaming: they hold rows, take long to make, or others depend on them.
+/// Kinds that are worth renaming: they hold rows, take long to create, or others depend on them.
 const KINDS: &[ObjectKind] = &[
     ObjectKind::Table,
     ObjectKind::View,
@@ -55,7 +55,7 @@ const KINDS: &[ObjectKind] = &[
     ObjectKind::Composite,
 ];
 
-/// Finds pairs of one missing and one unexpected object that nothing but the name tells apart.
+/// Finds pairs of one missing and one unexpected object that differ only in their names.
 pub(super) fn proposals(plan: &Plan<'_>) -> Vec<Rename> {
     let mut alike: BTreeMap<String, (Vec<&ObjectKey>, Vec<&ObjectKey>)> = BTreeMap::new();
     // Such columns are renamed elsewhere.
@@ -91,7 +91,7 @@ fn is_from_elsewhere(plan: &Plan<'_>, column: &ObjectKey) -> bool {
     plan.is_typed(of) || is_inherited || is_partition
 }
 
-/// What an object is, without its name.
+/// The contents of an object, without its name.
 fn form(model: &SchemaModel, key: &ObjectKey) -> String {
     let plain = |object: &Object| {
         let attributes = object.attributes().filter(|(attribute, _)| {

@@ -1,4 +1,4 @@
-//! The statements, in an order that works: what goes in the reverse order of creation, then what comes.
+//! The statements in a working order: drops in the reverse order of creation, then creations.
 
 use std::collections::BTreeMap;
 
@@ -15,25 +15,25 @@ use super::{
     privileges, rebuild, relations, types,
 };
 
-/// When a statement has its turn.
+/// The stage in which a statement runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     /// Labels of enums: committed before anything uses them.
     Alone,
-    /// What would be lost is put down.
+    /// Saves values that would be lost.
     Save,
-    /// What goes.
+    /// Drops objects.
     Drop,
-    /// What comes.
+    /// Creates objects.
     Build,
-    /// What was put down is taken up again.
+    /// Restores the saved values.
     Finish,
 }
 
-/// Statements with their turns.
+/// Statements with their positions.
 struct Steps<'p, 'a> {
     plan: &'p Plan<'a>,
-    /// The place of each object in the order of creation.
+    /// The index of each object in the order of creation.
     old_places: BTreeMap<&'a ObjectKey, i64>,
     found: Vec<((Stage, i64, i64), &'a ObjectKey, String)>,
 }
@@ -67,7 +67,7 @@ pub(super) fn all(plan: &Plan<'_>) -> Vec<Step> {
     steps.found.into_iter().map(step).collect()
 }
 
-/// Says why something is done that no difference explains.
+/// Returns the reason for a statement that no difference explains.
 fn remark(plan: &Plan<'_>, key: &ObjectKey, sql: &str, stage: Stage) -> Option<&'static str> {
     if key.kind == ObjectKind::Table && plan.rebuilt.contains(&*key.name) {
         return match () {
@@ -88,10 +88,10 @@ impl<'a> Steps<'_, 'a> {
         self.found.push((turn, key, sql));
     }
 
-    /// What would be lost with what goes: the values of sequences. Grants that come by themselves are held off.
+    /// Saves what would be lost with dropped objects: the values of sequences. Suppresses default privileges.
     fn save(&mut self) {
         let plan = self.plan;
-        // Nobody may write to what is copied, nor draw from what is put down.
+        // No other session can write to tables that are copied, or use sequences whose values are saved.
         for (key, _) in plan.actual.of_kind(ObjectKind::Table) {
             let start = format!("{}.", ident(&key.name));
             let is_drawn = plan.dropped.iter().any(|sequence| {
@@ -138,7 +138,7 @@ impl<'a> Steps<'_, 'a> {
         }
     }
 
-    /// What goes, each before what it needs.
+    /// Drops objects, each before those that it needs.
     fn go(&mut self) {
         let plan = self.plan;
         for key in plan.dropped.iter().copied() {
@@ -147,7 +147,7 @@ impl<'a> Steps<'_, 'a> {
             }
             let is_part = !self.old_places.contains_key(key);
             let turn = match is_part {
-                // One that a parent has as well can only go after that.
+                // A check that a parent has as well can only be dropped after the parent's.
                 true if plan.parents_check(key).is_some()
                     && !plan.rebuilt.contains(key.of.as_deref().unwrap_or_default()) =>
                 {
@@ -203,7 +203,7 @@ impl<'a> Steps<'_, 'a> {
         }
     }
 
-    /// Returns when something is done to a table or a part of it, among what is dropped.
+    /// Returns when a table or a part of it is changed, among the dropped objects.
     fn turn_of_table(&self, key: &ObjectKey, at: i64) -> (Stage, i64, i64) {
         let name = key.of.as_deref().unwrap_or(&key.name);
         let kinds = [ObjectKind::Table, ObjectKind::ForeignTable, ObjectKind::Composite];
@@ -215,7 +215,7 @@ impl<'a> Steps<'_, 'a> {
         (Stage::Drop, -(Phase::Create as i64), -place * 8 + at)
     }
 
-    /// Returns when in the order of creation an object comes.
+    /// Returns the position of an object in the order of creation.
     fn phase(&self, key: &ObjectKey) -> i64 {
         let plan = self.plan;
         let object = plan.actual.get(key);
@@ -241,7 +241,7 @@ impl<'a> Steps<'_, 'a> {
         phase as i64
     }
 
-    /// What comes, each after what it needs.
+    /// Creates objects, each after those that it needs.
     fn come(&mut self) {
         let plan = self.plan;
         for (rank, place) in (0_i64..).zip(plan.new_order.places()) {
@@ -265,7 +265,7 @@ impl<'a> Steps<'_, 'a> {
         }
     }
 
-    /// Copies rows, when the table that takes them can.
+    /// Copies rows, once the target table is ready.
     fn copy(&mut self, key: &'a ObjectKey, into: &ObjectKey, rank: i64) {
         let plan = self.plan;
         let turn = match plan.is_new(into) {
@@ -295,7 +295,7 @@ impl<'a> Steps<'_, 'a> {
         } else if plan.redefaulted.contains(&(&*key.name, "")) {
             types::alter(plan, key, &mut out);
         }
-        // What it belonged to was dropped, or was created anew.
+        // Its owner was dropped or recreated.
         if key.kind == ObjectKind::Sequence
             && let Some(column) = plan.expected.objects[key].text(Attribute::OwnedBy)
             && !plan.changed.get(key).is_some_and(|a| a.contains(&Attribute::OwnedBy))
@@ -311,7 +311,7 @@ impl<'a> Steps<'_, 'a> {
         found
     }
 
-    /// Returns the statements for the columns and checks of what stays.
+    /// Returns the statements for the columns and checks of kept objects.
     fn parts(&self, key: &ObjectKey) -> Vec<(&'a ObjectKey, Phase, String)> {
         let plan = self.plan;
         let is_relation = matches!(
@@ -401,7 +401,7 @@ impl<'a> Steps<'_, 'a> {
                     && !plan.is_new(&table);
                 found.retain(|(phase, _)| *phase != Phase::Identity || !comes_with_column);
                 for (phase, _) in &mut found {
-                    // Rows that are copied may need values from it.
+                    // Copied rows can need values from it.
                     if *phase == Phase::Identity && plan.rebuilt.contains(of) {
                         *phase = Phase::Create;
                     }
@@ -418,7 +418,7 @@ impl<'a> Steps<'_, 'a> {
                 }
             }
             ObjectKind::Index | ObjectKind::Constraint => {
-                // It becomes a part of its parent's with its table.
+                // It becomes part of its parent's together with its table.
                 if plan.is_attached_late(table_of(key, object)) {
                     found.retain(|(phase, _)| *phase != Phase::Attach);
                 }
@@ -479,7 +479,7 @@ impl<'a> Steps<'_, 'a> {
         }
     }
 
-    /// Returns what sets a sequence behind the values that the columns which draw from it have already.
+    /// Returns the statement that advances a sequence beyond the existing values of the columns that use it.
     fn beyond_last(&self, key: &ObjectKey, sequence: &Object, name: &str) -> Option<String> {
         let plan = self.plan;
         let owner = column_of(sequence);
@@ -523,7 +523,7 @@ impl Plan<'_> {
             || key.kind == ObjectKind::Table && self.rebuilt.contains(&*key.name)
     }
 
-    /// Returns `true` if new objects would get grants by themselves.
+    /// Returns `true` if new objects would get default privileges.
     fn grants_by_default(&self) -> bool {
         (!self.created.is_empty() || !self.rebuilt.is_empty())
             && self.actual.of_kind(ObjectKind::DefaultPrivileges).next().is_some()

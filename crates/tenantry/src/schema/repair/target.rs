@@ -1,11 +1,12 @@
-//! What objects are called in the statements that change them.
+//! Names of objects in the statements that change them.
 
 use super::super::{
     ObjectKey, ObjectKind, SchemaModel,
     ddl::{ident, is_of_domain, own},
 };
 
-/// Returns the kind and the name as `comment on` takes them, and `drop` and `alter … owner to` where they can.
+/// Returns the kind and the name for `comment on`, and for `drop` and `alter … owner to` where they use the same
+/// syntax.
 pub(super) fn target(model: &SchemaModel, key: &ObjectKey) -> String {
     let name = ident(&key.name);
     let of = key.of.as_deref().unwrap_or_default();
@@ -40,7 +41,7 @@ fn arguments(key: &ObjectKey) -> &str {
     key.arguments.as_deref().unwrap_or_default()
 }
 
-/// Returns what `grant` takes; `None` where nothing can be granted.
+/// Returns the target for `grant`; `None` if no privileges can be granted.
 pub(super) fn granted(key: &ObjectKey) -> Option<String> {
     let own = own(&key.name);
     Some(match key.kind {

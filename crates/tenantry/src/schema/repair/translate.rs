@@ -1,4 +1,4 @@
-//! The texts of the reference as the other schema would have them.
+//! Translates definitions of the reference into the other schema.
 
 use super::{
     super::{
@@ -9,9 +9,11 @@ use super::{
     plan::Plan,
 };
 
-/// Returns the model with the other schema's name where its own is meant and could not be taken out.
+/// Returns the model with the other schema's name where its own name is meant and could not be replaced by a
+/// placeholder.
 ///
-/// Where something in the schema is called like the schema itself, nothing is sure, and all stays.
+/// If an object in the schema has the same name as the schema itself, the meaning is ambiguous, and nothing is
+/// changed.
 pub(super) fn translated(model: &SchemaModel, schema: &str) -> SchemaModel {
     let mut meant = model.clone();
     let is_unclear = model.objects.keys().any(|key| key.name == model.schema);
@@ -41,7 +43,7 @@ pub(super) fn translated(model: &SchemaModel, schema: &str) -> SchemaModel {
     meant
 }
 
-/// Returns `true` if an attribute is no name, number or text for people.
+/// Returns `true` if an attribute is not a name, a number or a text for people.
 fn is_code(attribute: Attribute) -> bool {
     !matches!(
         attribute,
@@ -57,7 +59,7 @@ fn is_code(attribute: Attribute) -> bool {
     )
 }
 
-/// Returns what in the reference names the schema that is to be changed, where it would mean itself.
+/// Returns the objects of the reference that name the schema to be changed, in which the name would refer to itself.
 pub(super) fn names_of(expected: &SchemaModel, plan: &Plan<'_>) -> Vec<Impossible> {
     let schema = &plan.actual.schema;
     let concerned = plan.created.iter().chain(plan.changed.keys());

@@ -1,13 +1,13 @@
-//! What is done about an attribute that differs.
+//! How to change an attribute that differs.
 
 use super::super::{Attribute, Object, ObjectKey, ObjectKind};
 
-/// How an object comes to be like the reference's.
+/// How an object is made equal to the reference's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Treatment {
     /// A statement changes it.
     Alter,
-    /// It is dropped and created: there are no rows in it.
+    /// It is dropped and created: it contains no rows.
     Recreate,
     /// The table is created anew, and its rows are copied.
     Rebuild,
@@ -15,7 +15,7 @@ pub(super) enum Treatment {
 
 use Treatment::{Alter, Rebuild, Recreate};
 
-/// Returns what is done about an attribute that differs, on this major version.
+/// Returns how to change an attribute that differs, on this major version.
 pub(super) fn treatment(
     key: &ObjectKey,
     attribute: Attribute,
@@ -69,7 +69,7 @@ pub(super) fn treatment(
         ObjectKind::Trigger | ObjectKind::Rule if attribute == Attribute::Enabled => Alter,
         ObjectKind::Function | ObjectKind::Procedure => match attribute {
             Attribute::Arguments | Attribute::Returns | Attribute::Window => Recreate,
-            // What the old body names may have to go before the new one can be there.
+            // Objects named in the old body may have to be dropped before the new body can be created.
             _ if actual.has(Attribute::SqlBody) => Recreate,
             _ => Alter,
         },
@@ -87,7 +87,7 @@ pub(super) fn treatment(
     }
 }
 
-/// A column of a table: what cannot be altered takes a new table.
+/// A column of a table: an attribute that cannot be altered requires a new table.
 fn column(
     attribute: Attribute,
     (expected, actual): (&Object, &Object),
@@ -123,7 +123,7 @@ pub(super) fn only_validates(expected: &Object, actual: &Object) -> bool {
     text(actual).strip_suffix(" NOT VALID") == Some(&text(expected))
 }
 
-/// Returns `true` if all labels are among the others, in their order.
+/// Returns `true` if the other list contains all labels in the same order.
 fn is_part(labels: &[String], of: &[String]) -> bool {
     let mut of = of.iter();
     labels.iter().all(|label| of.any(|other| other == label))

@@ -1,4 +1,4 @@
-//! Routines, domains and composite types that stay.
+//! Routines, domains and composite types that are kept.
 
 use super::{
     super::{
@@ -8,7 +8,7 @@ use super::{
     plan::Plan,
 };
 
-/// Adds what changes an object that both have, but for what all kinds have in common.
+/// Adds the changes of an object that both have, except for those of attributes that all kinds have.
 pub(super) fn alter(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     let (new, old) = (&plan.expected.objects[key], &plan.actual.objects[key]);
     match key.kind {
@@ -24,7 +24,7 @@ fn routine(plan: &Plan<'_>, key: &ObjectKey, out: &mut Script) {
     if plan.changed[key].iter().all(|attribute| in_common.contains(attribute)) {
         return;
     }
-    // Its owner, grants and comment stay.
+    // Its owner, privileges and comment are kept.
     if let Some((phase, create)) = script(plan.expected, key).into_phases().into_iter().next() {
         out.add(phase, create.replacen("create ", "create or replace ", 1));
     }

@@ -1,19 +1,19 @@
-/// Why a name is not accepted by a [`SlugPolicy`](super::SlugPolicy).
+/// The reason why a [`SlugPolicy`](super::SlugPolicy) refuses a name.
 ///
-/// The messages are for the person who signs up: one sentence each, which never repeats the name.
+/// The messages are for the person who signs up: each is one sentence and never repeats the name.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SlugError {
     /// The name is shorter than the policy allows.
     #[error("use at least {min} characters")]
     TooShort {
-        /// The length that is needed.
+        /// The minimum length.
         min: usize,
     },
     /// The name is longer than the policy allows.
     #[error("use at most {max} characters")]
     TooLong {
-        /// The length that is allowed.
+        /// The maximum length.
         max: usize,
     },
     /// The name contains something other than `a–z`, `0–9` and `-`.

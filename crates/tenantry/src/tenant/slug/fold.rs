@@ -1,8 +1,10 @@
-//! Text of any kind, as close as ASCII comes to it.
+//! Transliteration of text into ASCII.
 
-/// Makes lower-case words of Latin text with one hyphen between them, and stops after about `max` bytes.
+/// Converts Latin text to lower-case words with one hyphen between them, and stops after about
+/// `max` bytes.
 ///
-/// German umlauts become two letters, other accents are dropped, and so are letters of other scripts.
+/// German umlauts become two letters, other accents are dropped, and so are letters of other
+/// scripts.
 pub(super) fn words(text: &str, max: usize) -> String {
     let mut slug = String::new();
     let mut is_between = false;
@@ -35,7 +37,7 @@ fn is_silent(character: char) -> bool {
     matches!(character, '\'' | '’' | '‘' | '`' | '´' | '\u{300}'..='\u{36f}')
 }
 
-/// Returns what stands for a Latin letter that is not ASCII.
+/// Returns the ASCII replacement of a Latin letter.
 fn letters(character: char) -> &'static str {
     match character {
         'ä' | 'æ' => "ae",

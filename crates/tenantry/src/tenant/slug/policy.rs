@@ -3,12 +3,13 @@ use std::{collections::BTreeSet, ops::RangeInclusive};
 use super::{SlugError, fold, reserved::RESERVED};
 use crate::tenant::TenantId;
 
-/// Which names a customer may choose at sign-up, for tenants that are reached by a subdomain.
+/// Rules for the names that customers may choose at sign-up, for tenants that are reached by a
+/// subdomain.
 ///
-/// A [`TenantId`] can be anything that is safe in a schema name and a log line. A slug is stricter: a lower-case
-/// [DNS label](https://www.rfc-editor.org/rfc/rfc1123#section-2.1) of `a–z`, `0–9` and single hyphens that starts and
-/// ends with a letter or a digit, so that it is the same tenant in a host name, a path and a schema. Two hyphens in a
-/// row are refused because `xn--` begins an
+/// A [`TenantId`] can be anything that is safe in a schema name and a log line. A slug is stricter:
+/// a lower-case [DNS label](https://www.rfc-editor.org/rfc/rfc1123#section-2.1) of `a–z`, `0–9` and
+/// single hyphens that starts and ends with a letter or a digit, so that it means the same tenant
+/// in a host name, a path and a schema. Two hyphens in a row are refused because `xn--` begins an
 /// [internationalized name](https://www.rfc-editor.org/rfc/rfc5891#section-4.2.3.1).
 ///
 /// By default a slug has 3 to 40 characters, which leaves room for a prefix in the 63 bytes of a schema name. About 120
@@ -16,12 +17,15 @@ use crate::tenant::TenantId;
 ///
 /// - the site and its environments: `www`, `app`, `web`, `dev`, `staging`, `demo`, `localhost`, …
 /// - interfaces and assets: `api`, `cdn`, `static`, `assets`, `docs`, `status`, `webhooks`, …
-/// - accounts and sign-in, which are worth imitating: `admin`, `login`, `auth`, `billing`, `security`, …
-/// - mail, with the mailboxes that certificate authorities write to: `mail`, `smtp`, `postmaster`, `webmaster`, …
+/// - accounts and sign-in, which are attractive to impersonate: `admin`, `login`, `auth`,
+///   `billing`, `security`, …
+/// - mail, with the mailboxes that certificate authorities write to: `mail`, `smtp`, `postmaster`,
+///   `webmaster`, …
 /// - infrastructure and the company: `ftp`, `ns`, `metrics`, `support`, `help`, `blog`, …
-/// - names of PostgreSQL and of this library, and words for no value: `public`, `tenantry`, `shared`, `null`, …
+/// - names of PostgreSQL and of this library, and words for no value: `public`, `tenantry`,
+///   `shared`, `null`, …
 ///
-/// It says nothing about whether the name is still free:
+/// It does not check whether the name is still free:
 /// [`Provisioner::create`](crate::provision::Provisioner::create) does.
 ///
 /// # Examples
@@ -46,7 +50,7 @@ pub struct SlugPolicy {
 /// The longest label that DNS allows, and the longest id.
 const LONGEST: usize = 63;
 
-/// What makes another name of one that is too short or reserved.
+/// Suffix that makes another name from one that is too short or reserved.
 const SUFFIX: &str = "-1";
 
 impl SlugPolicy {
@@ -55,13 +59,13 @@ impl SlugPolicy {
         Self::default()
     }
 
-    /// Reserves these names too, in any case: labels that lead elsewhere, product names, brands.
+    /// Reserves additional names, in any case: labels used elsewhere, product names, brands.
     pub fn reserve<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.reserved.extend(names.into_iter().map(|name| name.into().to_ascii_lowercase()));
         self
     }
 
-    /// Frees names that are reserved by default. PostgreSQL's `public` stays reserved.
+    /// Allows names that are reserved by default. PostgreSQL's `public` stays reserved.
     pub fn allow<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
             self.reserved.remove(&name.as_ref().to_ascii_lowercase());
@@ -69,20 +73,20 @@ impl SlugPolicy {
         self
     }
 
-    /// Sets how many characters a slug has. Default: 3 to 40. At least 1 and at most 63 are possible, and what lies
-    /// outside is cut off.
+    /// Sets the number of characters of a slug. Default: 3 to 40. Clamped to 1–63.
     pub fn length(mut self, characters: RangeInclusive<usize>) -> Self {
         self.min = (*characters.start()).clamp(1, LONGEST);
         self.max = (*characters.end()).clamp(self.min, LONGEST);
         self
     }
 
-    /// Checks a name and makes it an id. Nothing is changed on the way: `Acme` is refused and not folded, so that what
-    /// the customer has typed is what the tenant is called. Show [`suggest`](Self::suggest) beside the error.
+    /// Checks a name and returns it as an id. Nothing is normalized: `Acme` is refused and not
+    /// folded, so that the tenant has exactly the name that the customer typed. Show
+    /// [`suggest`](Self::suggest) beside the error.
     ///
     /// # Errors
     ///
-    /// [`SlugError`] says which rule the name breaks.
+    /// [`SlugError`] names the rule that the name breaks.
     pub fn check(&self, name: &str) -> Result<TenantId, SlugError> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if let Some(found) = name.chars().find(|&c| !allowed(c)) {
@@ -106,11 +110,12 @@ impl SlugPolicy {
         }
     }
 
-    /// Makes a slug of a customer's name, such as `mueller-soehne-gmbh` of `Müller & Söhne GmbH`. It passes
-    /// [`check`](Self::check), and may be taken already.
+    /// Suggests a slug for a customer's name, such as `mueller-soehne-gmbh` for
+    /// `Müller & Söhne GmbH`. It passes [`check`](Self::check), but may already be taken.
     ///
-    /// Latin letters lose their accents, German umlauts become two letters, and a name that is too short or reserved
-    /// gets `-1` behind it. `None` when nothing is left, as of a name in another script.
+    /// Latin letters lose their accents, German umlauts become two letters, and a name that is too
+    /// short or reserved gets the suffix `-1`. `None` when nothing is left, such as for a name in
+    /// another script.
     #[must_use]
     pub fn suggest(&self, name: &str) -> Option<String> {
         let words = fold::words(name, self.max);
@@ -133,7 +138,8 @@ impl Default for SlugPolicy {
     }
 }
 
-/// Cuts words to a length: between two of them where the first half of it stays, and within one otherwise.
+/// Shortens words to a length: at a word boundary if that keeps at least half of it, otherwise
+/// within a word.
 fn cut(words: &str, max: usize) -> &str {
     if words.len() <= max {
         return words;

@@ -1,5 +1,5 @@
-/// Names that no tenant should get as a subdomain, grouped by their usual purpose. All are in lower case, and sorted
-/// within their group.
+/// Names that no tenant should get as a subdomain, grouped by their usual purpose. All are
+/// lower-case and sorted within their group.
 pub(super) const RESERVED: &[&str] = &[
     // The site itself and its environments.
     "app",
@@ -37,7 +37,7 @@ pub(super) const RESERVED: &[&str] = &[
     "webhook",
     "webhooks",
     "ws",
-    // Accounts and sign-in, which are worth imitating.
+    // Accounts and sign-in, which are attractive to impersonate.
     "account",
     "accounts",
     "admin",
@@ -101,7 +101,7 @@ pub(super) const RESERVED: &[&str] = &[
     "system",
     "team",
     "terms",
-    // PostgreSQL's, this library's, and words that code takes for no value.
+    // Names of PostgreSQL and of this library, and words that code may treat as no value.
     "catalog",
     "default",
     "false",

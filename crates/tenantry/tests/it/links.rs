@@ -1,0 +1,107 @@
+//! Every link between files of the repository leads somewhere, and every page of the book is in its summary.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("it is a checkout")
+}
+
+/// The Markdown files that people read: those of the root, of `docs`, and each README.
+fn pages() -> Vec<PathBuf> {
+    let mut folders = vec![root(), root().join("docs")];
+    for parent in ["crates", "examples"] {
+        folders.extend(entries(&root().join(parent)).filter(|path| path.is_dir()));
+    }
+    let files = folders.iter().flat_map(|folder| entries(folder));
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder is there");
+    entries.map(|entry| entry.expect("it can be read").path())
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The lines outside of code blocks, without what stands in backticks.
+fn prose(text: &str) -> Vec<String> {
+    let mut in_code = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            in_code = !in_code;
+        } else if !in_code {
+            let outside = line.split('`').step_by(2);
+            lines.push(outside.collect::<Vec<_>>().join("`"));
+        }
+    }
+    lines
+}
+
+fn links(text: &str) -> Vec<String> {
+    let lines = prose(text).join("\n");
+    let targets = lines.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target.trim_matches(['<', '>']).to_owned()).collect()
+}
+
+/// The anchors that GitHub and mdBook give to headings.
+fn anchors(text: &str) -> HashSet<String> {
+    let mut in_code = false;
+    let headings = text.lines().filter(|line| {
+        in_code ^= line.starts_with("```");
+        !in_code && line.starts_with('#')
+    });
+    let kept = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    let headings = headings.map(|line| line.trim_start_matches('#').trim());
+    headings
+        .map(|heading| heading.chars().filter(|c| kept(*c)).collect::<String>())
+        .map(|heading| heading.to_lowercase().replace(' ', "-"))
+        .collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut dead = Vec::new();
+    for page in pages() {
+        let text = read(&page);
+        for link in links(&text) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().expect("it is in a folder").join(file),
+            };
+            let is_there = target.exists()
+                && (anchor.is_empty()
+                    || target.is_dir()
+                    || anchors(&read(&target)).contains(anchor));
+            if !is_there {
+                let page = page.strip_prefix(root()).unwrap_or(&page);
+                dead.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert_eq!(dead, [""; 0]);
+}
+
+#[test]
+fn every_page_is_in_the_book() {
+    let docs = root().join("docs");
+    let summary = docs.join("SUMMARY.md");
+    let linked = links(&read(&summary));
+    let linked: Vec<_> =
+        linked.iter().filter_map(|link| docs.join(link).canonicalize().ok()).collect();
+    let missing = pages().into_iter().filter(|page| *page != summary && !linked.contains(page));
+    // Of procedural macros that nobody uses by themselves.
+    let missing: Vec<_> =
+        missing.filter(|page| !page.ends_with("tenantry-test-macros/README.md")).collect();
+    assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
+}
