@@ -145,6 +145,7 @@ mod error_report;
 pub mod event;
 pub mod fan_out;
 mod fleet;
+mod framework;
 pub mod gate;
 mod glob;
 mod health;

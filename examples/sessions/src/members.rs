@@ -6,7 +6,7 @@ use tenantry_axum::{Authorize, AuthorizeError, TenantDb};
 use crate::token::Caller;
 
 /// Lets in whom the tenant's own table has as a member. A session or a token says who was one when it was made;
-/// whoever was removed since then stays out although it is good for an hour.
+/// a member who was removed since then stays out although the token is valid for an hour.
 pub(crate) struct Members;
 
 impl Authorize for Members {

@@ -21,7 +21,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Schemas that are kept ready for whoever signs up next.
+/// Schemas kept ready for the next tenants that sign up.
 const SPARES: usize = 3;
 
 #[tokio::main]

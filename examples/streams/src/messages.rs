@@ -82,7 +82,7 @@ impl Follower {
     /// Reads the next messages, if there are any. The handle is a new one each time, so a tenant that was suspended
     /// or dropped is an error.
     ///
-    /// It holds a connection while it runs: whoever polls it must not leave it half-way and go on to something else.
+    /// It holds a connection while it runs: do not stop polling it half-way and wait for something else.
     pub(crate) async fn read(&mut self) -> Result<Vec<Message>, Error> {
         let db = self.manager.tenant(self.tenant.clone()).await?;
         let query =

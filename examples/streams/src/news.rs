@@ -13,7 +13,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The channel of the announcements, one for all tenants. The payload is the tenant's id and nothing else: whoever
+/// The channel of the announcements, one for all tenants. The payload is the tenant's id alone: everyone who
 /// can send one wakes streams, and these read through their own tenant's handle.
 pub(crate) const CHANNEL: &str = "messages";
 

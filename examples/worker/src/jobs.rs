@@ -9,7 +9,7 @@ use crate::orders;
 pub(crate) const IS_ANY_DUE: &str = "select exists (
     select from jobs where done_at is null and attempts < 3 and run_at <= now())";
 
-/// What came of a job.
+/// Result of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ran {
     Done,

@@ -43,7 +43,7 @@ pub async fn refused_statements_can_be_mapped<A: Adapter>() {
         for word in ["secret", "users", "acme"] {
             assert!(!answer.body.contains(word), "{}", answer.body);
         }
-        // Whoever has not opted in gets a 500.
+        // Without opting in, it is a 500.
         assert_eq!(stage.get(&format!("/fail/{how}"), "acme").await.status, 500, "{how}");
     }
     assert_eq!(stage.get("/mapped/no-table", "acme").await.status, 500);

@@ -163,7 +163,7 @@ where
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        // Not around the fallback: that would become the one of whoever merges the routes.
+        // Not around the fallback: it would become the fallback of the router that merges the routes.
         .route_layer(map_response(unstored))
 }
 

@@ -115,7 +115,7 @@ impl Place {
         self.all.cut.load(Ordering::SeqCst)
     }
 
-    /// Has the task woken when the connection is cut, and says whether it is already.
+    /// Has the task woken when the connection is cut; ready if it is already.
     pub(super) fn wait(&self, half: Half, waker: &Waker) -> Poll<()> {
         match half {
             Half::Read => self.wakers.read.register(waker),

@@ -147,12 +147,6 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Error::from(error).into()
-    }
-}
-
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self(Why::Problem(problem))

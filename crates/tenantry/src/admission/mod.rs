@@ -69,7 +69,6 @@ mod span;
 mod switch;
 
 mod failure;
-mod framework;
 mod kind;
 mod problem;
 mod rejection;

@@ -8,7 +8,7 @@ use std::{
 /// The modules of the crate, top to bottom; those in a row are equals. A module imports from its own
 /// row and from those below.
 const LAYERS: &[&[&str]] = &[
-    &["ops", "serve", "gate", "doctor", "outline"],
+    &["ops", "serve", "gate", "framework", "doctor", "outline"],
     &["manager"],
     &[
         "activity",
@@ -67,6 +67,7 @@ const PURE: &[&str] = &[
     "retry/policy.rs",
     "health/grade.rs",
     "health/report.rs",
+    "metrics/families.rs",
     "metrics/labels.rs",
     "metrics/snapshot.rs",
     "ops/allowance.rs",
@@ -87,6 +88,7 @@ const PURE: &[&str] = &[
     "clone/progress.rs",
     "clone/report.rs",
     "db/effect.rs",
+    "migrate/stored_names.rs",
     "migrate/board.rs",
     "migrate/lint/",
     "migrate/plan.rs",
@@ -104,7 +106,6 @@ const PURE: &[&str] = &[
     "provision/report.rs",
     "provision/spare_note.rs",
     "provision/step.rs",
-    "provision/written/found.rs",
     "provision/written/judge.rs",
     "provision/written/scan.rs",
     "provision/written/search_path.rs",

@@ -1,9 +1,17 @@
-//! The types of an adapter around those of this module, with the status code of its framework.
+//! The types of an adapter around those of `admission`, with the status code of its framework.
 //!
 //! Frameworks disagree on the version of the crate `http`, and a trait of a framework, such as one that makes responses,
 //! can only be implemented for a type of the adapter. So each adapter has these types, and these macros are their one
 //! definition. The status code is any type with `from_u16`, `as_u16` and `canonical_reason`, as `http::StatusCode` has
 //! them. An adapter adds how a response is made.
+
+use crate::{admission::Failure, error::Error};
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Error::from(error).into()
+    }
+}
 
 /// Makes the `Problem` of an adapter.
 #[doc(hidden)]
