@@ -142,6 +142,6 @@ mod tests {
             assert!(suite.contains(case), "{case}");
             count += 1;
         }
-        assert_eq!(count, 20);
+        assert_eq!(count, 21);
     }
 }
