@@ -195,7 +195,8 @@ pub enum ErrorKind {
     /// An application hook that uses a connection,
     /// [`after_bind`](crate::ManagerBuilder::after_bind) or
     /// [`after_connect`](crate::ManagerBuilder::after_connect), failed, panicked or left the
-    /// session outside the tenant. The message names the hook, and the connection was closed.
+    /// session outside the tenant. The message names the hook, and the connection was closed. When
+    /// a connect attempt fails because of it, this is the source of [`Unavailable`](Self::Unavailable).
     Hook,
 }
 

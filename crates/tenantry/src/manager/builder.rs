@@ -433,8 +433,9 @@ impl ManagerBuilder {
     /// URL. It runs on connections for tenants, for the shared schema and for the library's own
     /// work, each with its login, within [`connect_timeout`](PoolOptions::connect_timeout).
     ///
-    /// If it fails or panics, the connection is closed and the connect fails as
-    /// [`Hook`](crate::ErrorKind::Hook).
+    /// If it fails or panics, the connection is closed and the connect attempt fails: acquires then
+    /// fail as [`Unavailable`](crate::ErrorKind::Unavailable), with an error of the kind
+    /// [`Hook`](crate::ErrorKind::Hook) among the sources.
     ///
     /// # Examples
     ///
