@@ -128,19 +128,35 @@ where
         places: &mut Places<T>,
         select: &SqlStr,
     ) -> Result<EachEnd, Error> {
-        let open: Vec<_> = (0..places.len()).filter(|place| places[*place].is_none()).collect();
-        if open.is_empty() {
-            return Ok(EachEnd::Completed);
+        let mut open: Vec<_> = (0..places.len()).filter(|place| places[*place].is_none()).collect();
+        let mut end = EachEnd::Completed;
+        // A schema that was replaced is found when its handle is used, and the next look-up asks the catalog. The
+        // query only reads, so it can be sent again.
+        for _ in 0..2 {
+            if open.is_empty() {
+                break;
+            }
+            let names = open.iter().filter_map(|place| targets[*place].name.as_deref());
+            let options = EachOptions::default().only(names);
+            let ask = async |db| ask(db, select, self.statement_timeout).await;
+            let report = for_each(&self.fleet, options, ask).await?;
+            end = report.end;
+            let mut stale = Vec::new();
+            for (place, tenant) in open.into_iter().zip(report.tenants) {
+                if is_stale(&tenant.outcome) {
+                    stale.push(place);
+                }
+                places[place] = Some((tenant.outcome, tenant.duration));
+            }
+            open = stale;
         }
-        let names = open.iter().filter_map(|place| targets[*place].name.as_deref());
-        let options = EachOptions::default().only(names);
-        let ask = async |db| ask(db, select, self.statement_timeout).await;
-        let report = for_each(&self.fleet, options, ask).await?;
-        for (place, tenant) in open.into_iter().zip(report.tenants) {
-            places[place] = Some((tenant.outcome, tenant.duration));
-        }
-        Ok(report.end)
+        Ok(end)
     }
+}
+
+fn is_stale<T>(outcome: &EachOutcome<T>) -> bool {
+    let EachOutcome::Failed { error } = outcome else { return false };
+    ErrorKind::in_chain(error.error()) == Some(ErrorKind::StaleHandle)
 }
 
 /// Returns the outcome of a tenant that need not be queried. One that was not found is looked up

@@ -337,6 +337,29 @@ async fn a_schema_that_was_replaced_is_not_asked_and_a_dropped_survey_leaves_not
     Ok(())
 }
 
+/// A value that has no text form is asked of each tenant alone, with a handle from the catalog's cache.
+#[tokio::test]
+async fn a_replaced_schema_is_looked_up_again_for_a_query_on_its_own() -> TestResult {
+    let world = world().await;
+    let mut admin = world.admin().await;
+    let manager = builder(&world).build()?;
+    for tenant in ["acme", "globex"] {
+        name_of(&manager.tenant(tenant).await?).await?;
+    }
+    run(
+        &mut admin,
+        "drop schema tenant_acme cascade; create schema tenant_acme; \
+         create table tenant_acme.users as select 1 as id, 'successor' as name",
+    )
+    .await;
+    // Longer than a query beside others may take.
+    let slow = "select name from users, pg_sleep(0.7)";
+    let answers = ask(&manager, slow).await;
+    assert_eq!((&*answers["acme"], &*answers["globex"]), ("successor", "globex"));
+    manager.close().await;
+    Ok(())
+}
+
 /// Prints how long 500 tenants take: `cargo test -p tenantry --test it -- --ignored --nocapture five_hundred`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it measures, and needs a quiet machine"]
