@@ -5,14 +5,6 @@
 //! definition. The status code is any type with `from_u16`, `as_u16` and `canonical_reason`, as `http::StatusCode` has
 //! them. An adapter adds how a response is made.
 
-use crate::{admission::Failure, error::Error};
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Error::from(error).into()
-    }
-}
-
 /// Makes the `Problem` of an adapter.
 #[doc(hidden)]
 #[macro_export]
@@ -139,7 +131,13 @@ macro_rules! db_error_of_framework {
             }
         }
 
-        $crate::newtype_of_error!($DbError($crate::admission::Failure): $crate::Error, ::sqlx::Error);
+        $crate::newtype_of_error!($DbError($crate::admission::Failure): $crate::Error);
+
+        impl From<::sqlx::Error> for $DbError {
+            fn from(error: ::sqlx::Error) -> Self {
+                $crate::Error::from(error).into()
+            }
+        }
 
         impl From<$Problem> for $DbError {
             fn from(problem: $Problem) -> Self {

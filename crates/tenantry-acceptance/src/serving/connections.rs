@@ -103,8 +103,7 @@ pub async fn requests_that_more_waits_behind_are_cut<S: Serves>() {
     }
 }
 
-/// The response has begun, and is silent; its client has sent more: another request, what is none, or a body that
-/// nobody reads.
+/// The response has begun, and is silent; its client has sent more: another request, stray bytes, or an unread body.
 pub async fn silent_streams_that_more_waits_behind_are_cut<S: Serves>() {
     let body = "x".repeat(1 << 20);
     for (header, more) in [
