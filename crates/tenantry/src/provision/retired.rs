@@ -156,26 +156,80 @@ async fn look(
 }
 
 /// Checks the existing table for whether a name is free.
+///
+/// The server does not read its locks and its sessions at the same moment, so a transaction that begins in between has
+/// a lock and no start. It is a new one, unless a second look finds it without a start again.
 async fn look_into(
     conn: &mut PgConnection,
     shared: &Ident,
     name: &Ident,
 ) -> Result<Option<InUse>, Error> {
-    let Some(row) = sqlx::raw_sql(look_sql(shared, name)).fetch_optional(conn).await? else {
+    let Some(first) = Look::take(conn, shared, name).await? else {
         return Ok(None);
     };
-    let (before, now): (Oid, Option<Oid>) = (row.try_get(0)?, row.try_get(1)?);
-    if now == Some(before) {
+    if first.starting.is_empty() {
+        return Ok(first.in_use());
+    }
+    let Some(mut second) = Look::take(conn, shared, name).await? else {
         return Ok(None);
+    };
+    second.starting.retain(|transaction| first.starting.contains(transaction));
+    second.unknown.append(&mut second.starting);
+    Ok(second.in_use())
+}
+
+/// What the server says about a retired name.
+struct Look {
+    /// The schema that had the name.
+    before: Oid,
+    /// The schema that has it now.
+    now: Option<Oid>,
+    /// Seconds until the quarantine ends; negative afterwards.
+    left: f64,
+    /// Whether a session may refer to the schema that had it.
+    busy: bool,
+    /// Transactions of other roles: when they began is hidden.
+    unknown: Vec<String>,
+    /// Transactions that had not begun when the sessions were read, and hold a lock.
+    starting: Vec<String>,
+}
+
+impl Look {
+    /// Looks at a name; there is nothing to tell of one that was never retired.
+    async fn take(
+        conn: &mut PgConnection,
+        shared: &Ident,
+        name: &Ident,
+    ) -> Result<Option<Self>, Error> {
+        let Some(row) = sqlx::raw_sql(look_sql(shared, name)).fetch_optional(conn).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            before: row.try_get("before")?,
+            now: row.try_get("now")?,
+            left: row.try_get("left")?,
+            busy: row.try_get("busy")?,
+            unknown: row.try_get("unknown")?,
+            starting: row.try_get("starting")?,
+        }))
     }
-    let left: f64 = row.try_get(2)?;
-    let (busy, unknown): (bool, Vec<String>) = (row.try_get(3)?, row.try_get(4)?);
-    if left > 0.0 {
-        let retry_after = Duration::try_from_secs_f64(left).unwrap_or(QUARANTINE);
-        return Ok(Some(InUse { retry_after, quarantined: true, unknown: Vec::new() }));
+
+    /// Why the name is not free, if it is not.
+    fn in_use(self) -> Option<InUse> {
+        if self.now == Some(self.before) {
+            return None;
+        }
+        if self.left > 0.0 {
+            let retry_after = Duration::try_from_secs_f64(self.left).unwrap_or(QUARANTINE);
+            return Some(InUse { retry_after, quarantined: true, unknown: Vec::new() });
+        }
+        let in_use = self.busy || !self.unknown.is_empty();
+        in_use.then_some(InUse {
+            retry_after: RETRY_AFTER,
+            quarantined: false,
+            unknown: self.unknown,
+        })
     }
-    let in_use = busy || !unknown.is_empty();
-    Ok(in_use.then_some(InUse { retry_after: RETRY_AFTER, quarantined: false, unknown }))
 }
 
 /// Records the transactions that have to end, so that later ones are not waited for.
@@ -197,22 +251,24 @@ async fn remember(
     Ok(())
 }
 
-/// Returns one row if the name was retired: the schema that had it, the one that has it now, the seconds until the
-/// quarantine ends, whether any active session may refer to the old one, and the transactions that are not visible.
+/// Returns the row of a [`Look`] if the name was retired.
 ///
 /// Every role sees a virtual transaction in [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html);
-/// only its own role sees when it began. Transactions of other databases, and of the server itself, are irrelevant.
+/// only its own role sees when it, and its session, began. Transactions of other databases, and of the server itself,
+/// are irrelevant. The sessions are read anew: a migration of the same transaction may have read them before.
 fn look_sql(shared: &Ident, name: &Ident) -> SqlStr {
     let mut sql = Sql::new(
         "with retired as (select r.schema, r.waits_for, r.retired_at operator(pg_catalog.+) ",
     );
     let seconds = format!("{}s", QUARANTINE.as_secs());
-    sql.literal(&seconds).text("::pg_catalog.interval as free_at from ").ident(shared).text(".");
+    sql.literal(&seconds).text("::pg_catalog.interval as free_at, ");
+    sql.text("pg_catalog.pg_stat_clear_snapshot() from ").ident(shared).text(".");
     sql.text(TABLE).text(" r where r.name operator(pg_catalog.=) ").literal(name.as_str());
     sql.text(
         "), here as (select d.oid from pg_catalog.pg_database d \
            where d.datname operator(pg_catalog.=) pg_catalog.current_database()), \
-         running as (select l.virtualxid as id, a.xact_start as since \
+         running as (select l.virtualxid as id, a.xact_start as since, \
+             a.backend_start is null as hidden \
            from pg_catalog.pg_locks l \
            join pg_catalog.pg_stat_get_activity(null) a on a.pid operator(pg_catalog.=) l.pid \
            join here on a.datid operator(pg_catalog.=) here.oid \
@@ -220,11 +276,11 @@ fn look_sql(shared: &Ident, name: &Ident) -> SqlStr {
            and l.mode operator(pg_catalog.=) 'ExclusiveLock' \
            and a.usesysid operator(pg_catalog.<>) 0::pg_catalog.oid \
            and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()) \
-         select r.schema, pg_catalog.to_regnamespace(",
+         select r.schema as before, pg_catalog.to_regnamespace(",
     );
     sql.literal(&name.quoted().to_string()).text(
-        ")::pg_catalog.oid, pg_catalog.date_part('epoch', \
-           r.free_at operator(pg_catalog.-) pg_catalog.clock_timestamp()), \
+        ")::pg_catalog.oid as now, pg_catalog.date_part('epoch', \
+           r.free_at operator(pg_catalog.-) pg_catalog.clock_timestamp()) as left, \
          exists (select from running t where t.since operator(pg_catalog.<=) r.free_at) \
          or exists (select from pg_catalog.pg_locks l \
            join here on l.database operator(pg_catalog.=) here.oid \
@@ -237,9 +293,11 @@ fn look_sql(shared: &Ident, name: &Ident) -> SqlStr {
            (r.schema::pg_catalog.int8 operator(pg_catalog.#) ",
     );
     sql.number(pin_hash(name).into()).text(
-        "::pg_catalog.int8) and l.objsubid operator(pg_catalog.=) 1), \
-         coalesce((select pg_catalog.array_agg(t.id) from running t where t.since is null \
-           and (r.waits_for is null or t.id operator(pg_catalog.=) any (r.waits_for))), '{}') \
+        "::pg_catalog.int8) and l.objsubid operator(pg_catalog.=) 1) as busy, \
+         coalesce((select pg_catalog.array_agg(t.id) from running t where t.hidden \
+           and (r.waits_for is null or t.id operator(pg_catalog.=) any (r.waits_for))), '{}') as unknown, \
+         coalesce((select pg_catalog.array_agg(t.id) from running t \
+           where t.since is null and not t.hidden), '{}') as starting \
          from retired r",
     );
     sql.finish()

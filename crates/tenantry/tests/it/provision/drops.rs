@@ -8,6 +8,7 @@ use tenantry::{
     provision::{CreateOptions, DropOptions},
 };
 use tenantry_devdb::DevServer;
+use tokio::task::JoinSet;
 
 use super::with_table;
 use crate::{
@@ -49,6 +50,28 @@ async fn a_dropped_tenant_is_gone_and_the_others_are_not() -> TestResult {
     assert_eq!((early.kind(), early.is_transient()), (ErrorKind::NameInUse, true));
     free_names(&mut admin).await;
     provisioner.create("acme", CreateOptions::default()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn transactions_that_begin_later_do_not_keep_a_name() -> TestResult {
+    let (world, files) = (World::new().await, Files::notes());
+    let (_, provisioner) = with_table(&world, &files).await;
+    let mut others = JoinSet::new();
+    for _ in 0..16 {
+        let mut other = world.admin().await;
+        others.spawn(async move {
+            loop {
+                run(&mut other, "select 1").await;
+            }
+        });
+    }
+    let mut admin = world.admin().await;
+    for _ in 0..25 {
+        provisioner.create("acme", CreateOptions::default()).await?;
+        provisioner.drop_tenant("acme", "acme", DropOptions::default()).await?;
+        free_names(&mut admin).await;
+    }
     Ok(())
 }
 
