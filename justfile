@@ -19,6 +19,10 @@ test:
 test-versions *VERSIONS:
     .ci/versions {{VERSIONS}}
 
+# The diagrams of the documentation, from their sources; needs Graphviz
+diagrams:
+    for source in docs/diagrams/*.dot; do dot -Tsvg "$source" -o "${source%.dot}.svg"; done
+
 # What CI checks before the tests
 lint:
     cargo fmt --all --check

@@ -153,7 +153,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
@@ -169,7 +169,7 @@ impl Source {
     }
 
     /// The text without comments.
-    fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         let lines = self.text.lines().map(|line| match line.trim_start().starts_with("//") {
             true => "",
             false => line.split_once(" // ").map_or(line, |(code, _)| code),
@@ -266,10 +266,15 @@ fn read(folder: &Path, root: &Path, sources: &mut Vec<Source>) -> io::Result<()>
 
 /// Reads the sources of the crate.
 pub(crate) fn sources() -> io::Result<Vec<Source>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut sources = Vec::new();
-    read(&root, &root, &mut sources)?;
+    let sources = sources_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))?;
     assert!(sources.len() > 20, "only {} files were found", sources.len());
+    Ok(sources)
+}
+
+/// Reads the sources in a folder and in those below it.
+pub(crate) fn sources_below(root: &Path) -> io::Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    read(root, root, &mut sources)?;
     Ok(sources)
 }
 
