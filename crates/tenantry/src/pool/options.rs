@@ -107,8 +107,8 @@ pub struct PoolOptions {
     /// `false`.
     ///
     /// A reset removes what `DISCARD ALL` removes, except for prepared statements and their plans
-    /// (see [`keep_statements`](Self::keep_statements)). The project's `SECURITY.md` lists what both
-    /// leave, such as a library that was loaded with `load`, or a custom setting that is empty
+    /// (see [`keep_statements`](Self::keep_statements)). The project's `SECURITY.md` lists what
+    /// both leave, such as a library that was loaded with `load`, or a custom setting that is empty
     /// instead of absent.
     ///
     /// With this option, a session is reused only after plain queries: every lease, transaction and
