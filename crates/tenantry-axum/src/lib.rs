@@ -213,7 +213,7 @@ struct Readme;
 #[doc = include_str!("../../../docs/from-drizzle-multitenant.md")]
 struct FromDrizzleMultitenant;
 
-/// The code of the page about migrating, provisioning and seeding compiles.
+/// The code of the page about migrating compiles.
 #[cfg(all(doctest, feature = "ops"))]
 #[doc = include_str!("../../../docs/migrating.md")]
 struct Migrating;
@@ -243,10 +243,25 @@ struct Cloning;
 #[doc = include_str!("../../../docs/drift.md")]
 struct Drift;
 
-/// The code of the page about operating a service compiles.
+/// The code of the page about observability compiles.
 #[cfg(all(doctest, feature = "ops"))]
-#[doc = include_str!("../../../docs/operating.md")]
-struct Operating;
+#[doc = include_str!("../../../docs/observability.md")]
+struct Observability;
+
+/// The code of the page about outages compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/outages.md")]
+struct Outages;
+
+/// The code of the page about provisioning and seeding compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/provisioning.md")]
+struct Provisioning;
+
+/// The code of the page about roles and extensions compiles.
+#[cfg(all(doctest, feature = "ops"))]
+#[doc = include_str!("../../../docs/roles.md")]
+struct Roles;
 
 /// The code of the page about serving compiles.
 #[cfg(all(doctest, feature = "ops", feature = "serve"))]

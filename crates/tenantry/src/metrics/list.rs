@@ -121,8 +121,8 @@ mod tests {
     fn the_documentation_has_this_list() {
         let page = format!(
             "# Metrics\n\nEvery metric of a manager, as `/metrics` and `MetricsCollector` have it. A test makes this \
-             page from the\nsource. [Operating](operating.md#probes-and-metrics) says how to scrape, and which alerts to \
-             set.\n\n{}",
+             page from the\nsource. [Observability](observability.md#probes-and-metrics) describes how to \
+             scrape them, and which alerts to set.\n\n{}",
             table()
         );
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -48,11 +48,11 @@ fn each_alert_says_how_urgent_it_is_and_what_to_do() {
     }
 }
 
-/// docs/operating.md shows some of the rules.
+/// docs/observability.md shows some of the rules.
 #[test]
 fn the_documentation_shows_the_rules_that_there_are() {
     let rules = yaml("ops/alerts.yml");
-    let documentation = text("docs/operating.md");
+    let documentation = text("docs/observability.md");
     let (_, shown) =
         documentation.split_once("# Prometheus: alert rules").expect("rules are shown");
     let (_, shown) = shown.split_once('\n').expect("they are in lines of their own");

@@ -37,11 +37,11 @@ fn has_the_whole_stack_and_the_guide_lists_it() {
     let mut names: Vec<_> = services(&compose).keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["example", "grafana", "pgbouncer", "postgres", "prometheus"]);
-    let guide = text("docs/operating.md");
+    let guide = text("docs/observability.md");
     for (name, service) in services(&compose) {
         let port = str_of(&service["ports"][0]).split(':').nth(1).expect("a port is published");
         let row = guide.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
-        let row = row.unwrap_or_else(|| panic!("docs/operating.md does not list {name}"));
+        let row = row.unwrap_or_else(|| panic!("docs/observability.md does not list {name}"));
         assert!(row.contains(&format!("127.0.0.1:{port}")), "{row}");
     }
 }
