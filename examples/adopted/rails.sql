@@ -1,5 +1,5 @@
--- What a Rails application with the gem apartment has in its database: a list of accounts in public, a schema for each
--- of them, and in each the same tables with Rails' own records of migrations.
+-- The database of a Rails application with the gem apartment: a list of accounts in the schema public, and for each a
+-- schema with the same tables and Rails' migration records.
 create table public.accounts (
     id bigserial primary key,
     subdomain character varying not null unique,
@@ -35,12 +35,12 @@ end $$;
 select public.rails_migrate('customer_' || id) from public.accounts order by id;
 drop function public.rails_migrate;
 
--- The last migration has not come to the third customer.
+-- The third customer has not had the last migration yet.
 alter table customer_1.projects add archived_at timestamp(6) without time zone;
 insert into customer_1.schema_migrations values ('20240320160000');
 alter table customer_2.projects add archived_at timestamp(6) without time zone;
 insert into customer_2.schema_migrations values ('20240320160000');
 
--- A schema that is no customer's.
+-- A schema that does not belong to a customer.
 create schema audit;
 create table audit.events (id bigserial primary key, what text not null);

@@ -1,4 +1,4 @@
--- What the schema held when it was taken over.
+-- The schema at the time of adoption.
 set local check_function_bodies = off;
 create sequence projects_id_seq;
 create sequence users_id_seq;

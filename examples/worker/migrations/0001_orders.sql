@@ -8,7 +8,7 @@ create table invoices (
     total bigint not null check (total > 0)
 );
 
--- One job an order: its invoice.
+-- One job per order: write its invoice.
 create table jobs (
     order_id bigint primary key references orders,
     attempts integer not null default 0,

@@ -110,7 +110,7 @@ fn text(model: &SchemaModel, left_out: &[String]) -> String {
         object.remove(Attribute::Grants);
         object.remove(Attribute::Owner);
     }
-    let mut text = String::from("-- What the schema held when it was taken over.\n");
+    let mut text = String::from("-- The schema at the time of adoption.\n");
     for line in left_out {
         text.push_str(&format!("-- Left out: {}\n", line.replace(['\n', '\r'], " ")));
     }

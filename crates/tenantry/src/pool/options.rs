@@ -106,11 +106,14 @@ pub struct PoolOptions {
     /// Whether a session that may have been altered is closed instead of being reset. Default:
     /// `false`.
     ///
-    /// A reset removes what `DISCARD ALL` removes, and more. The project's `SECURITY.md` lists what
-    /// it leaves, such as a library that was loaded with `load`, or a custom setting that is
-    /// empty instead of absent. With this option, a session is reused only after plain queries:
-    /// every lease, transaction and statement that may modify the session costs a connection, which
-    /// takes ten to twenty times as long as a reset.
+    /// A reset removes what `DISCARD ALL` removes, except for prepared statements and their plans
+    /// (see [`keep_statements`](Self::keep_statements)). The project's `SECURITY.md` lists what
+    /// both leave, such as a library that was loaded with `load`, or a custom setting that is empty
+    /// instead of absent.
+    ///
+    /// With this option, a session is reused only after plain queries: every lease, transaction and
+    /// statement that may modify the session costs a connect, which takes ten to twenty times as
+    /// long as a reset.
     pub close_altered_sessions: bool,
     /// Maximum duration of cleaning a session after a lease was dropped in the middle of a
     /// statement; then the connection is closed. Default: 5 s.

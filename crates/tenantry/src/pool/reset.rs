@@ -76,9 +76,9 @@ pub(super) fn draw() -> i64 {
 /// Resets everything that a session can carry in one string, then applies the binding.
 ///
 /// It does what [`DISCARD ALL`](https://www.postgresql.org/docs/current/sql-discard.html) does,
-/// except that the statements prepared by sqlx stay, because sqlx still relies on them.
-/// `begin; rollback` ends any transaction without the warning that a lone `rollback` would write to
-/// the server's log.
+/// with two exceptions: the statements prepared by sqlx stay, because sqlx still relies on them, and
+/// plans are discarded only with [`Terms::discard_plans`]. `begin; rollback` ends any transaction
+/// without the warning that a lone `rollback` would write to the server's log.
 ///
 /// First it resets the role and then the search path, to only `pg_catalog`, before any query:
 /// `reset all` sets both to the defaults of the role or the database, which a tenant's SQL may have

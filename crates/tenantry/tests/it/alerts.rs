@@ -1,7 +1,7 @@
-//! The alert rules fire on what a manager really says in trouble, and on nothing else.
+//! The alert rules fire on the metrics of a real failure, and stay silent otherwise.
 //!
-//! Each run gets a manager into trouble and scrapes it twice. promtool is told that it goes on like
-//! that: gauges stay, counters grow by as much as they have between the two.
+//! Each test causes a failure and scrapes the manager twice. promtool then extrapolates: gauges keep
+//! their value, and counters grow as much per step as they did between the two scrapes.
 
 use std::{
     collections::BTreeMap,
@@ -27,17 +27,17 @@ use crate::support::{
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A manager that is scraped.
+/// A manager and the registry that scrapes it.
 struct Scraped {
     registry: Registry,
     manager: TenantManager,
 }
 
-/// What two scrapes say of the same trouble.
+/// Two scrapes during the same failure.
 struct Scrapes {
     before: BTreeMap<String, f64>,
     after: BTreeMap<String, f64>,
-    /// When the second was made, in seconds since 1970.
+    /// Time of the second scrape, in seconds since 1970.
     at: f64,
 }
 
@@ -63,7 +63,7 @@ impl Scraped {
             .collect()
     }
 
-    /// Has something happen between two scrapes, and a health check in the middle of it.
+    /// Scrapes before and after the failure, each after a health check.
     async fn while_there_is(&self, trouble: impl AsyncFnOnce() -> TestResult) -> Scrapes {
         drop(self.check().await);
         let before = self.scrape();
@@ -79,7 +79,7 @@ const STEPS: usize = 300;
 const END: &str = "45m";
 
 impl Scrapes {
-    /// A series that goes on as it was between the two scrapes.
+    /// The input series of promtool, extrapolated from the two scrapes.
     fn series(&self) -> String {
         let mut text = String::new();
         for (series, after) in &self.after {
@@ -87,7 +87,7 @@ impl Scrapes {
             let grows =
                 ["_total", "_bucket", "_sum", "_count"].iter().any(|end| name.ends_with(end));
             let (first, step) = match self.before.get(series) {
-                // promtool begins in 1970.
+                // promtool starts in 1970.
                 _ if name.ends_with("_timestamp_seconds") => (after - self.at, 10.0),
                 before if grows => {
                     let before = before.copied().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Scrapes {
         text
     }
 
-    /// Has promtool evaluate the rules over these figures.
+    /// Evaluates the rules over these series with promtool.
     fn assert_alerts(&self, name: &str, firing: &[&str], silent: &[&str]) {
         let mut test = format!(
             "rule_files: [{}]\nevaluation_interval: 10s\ntests:\n  - name: {name}\n    interval: 10s\n    \
@@ -150,14 +150,14 @@ fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
 }
 
-/// All rules.
+/// The names of all alert rules.
 fn alerts() -> Vec<String> {
     let rules = fs::read_to_string(path("ops/alerts.yml")).expect("it is there");
     let names = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
     names.map(str::to_owned).collect()
 }
 
-/// Ten connections, one of which listens to the catalog and one of which is the reserve.
+/// Builds a manager with ten connections: one listens to the catalog, and one is the reserve.
 async fn listening(world: &World, tenants: &[&str]) -> Result<TenantManager, tenantry::Error> {
     let catalog = TableCatalog::new();
     let manager = world
@@ -207,7 +207,7 @@ async fn nothing_fires_while_all_is_well() -> TestResult {
 }
 
 #[tokio::test]
-async fn tenants_that_hold_everything_are_told_from_a_database_that_is_away() -> TestResult {
+async fn saturation_is_distinguished_from_an_outage() -> TestResult {
     let tenants = ["acme", "globex", "initech", "umbrella"];
     let world = World::with_tenants(&tenants).await;
     let manager = listening(&world, &tenants).await?;
@@ -219,7 +219,7 @@ async fn tenants_that_hold_everything_are_told_from_a_database_that_is_away() ->
     }
     let scrapes = scraped
         .while_there_is(async || {
-            // One waits in vain, one for a while, and one still does when it is looked at.
+            // One acquire times out, and one waits for a while.
             assert!(dbs[0].acquire().await.is_err());
             let waiting = tokio::spawn({
                 let db = dbs[1].clone();
@@ -236,25 +236,25 @@ async fn tenants_that_hold_everything_are_told_from_a_database_that_is_away() ->
     assert_eq!(scrapes.after["tenantry_connections_max"], 10.0);
     scrapes.assert_alerts(
         "saturated",
-        &["BudgetExhausted", "RequestsWait", "PoolTooSmall"],
+        &["BudgetExhausted", "AcquiresFailing", "PoolTooSmall"],
         &[
-            "InstanceAway",
-            "DatabaseAway",
+            "InstanceDown",
+            "DatabaseDown",
             "InstanceUnhealthy",
             "CredentialsRefused",
-            "ServerHasNoRoom",
+            "ServerOutOfSlots",
         ],
     );
     held.pop();
     let scrapes = scraped.while_there_is(async || Ok(())).await;
-    scrapes.assert_alerts("nearly_saturated", &[], &["BudgetExhausted", "RequestsWait"]);
+    scrapes.assert_alerts("nearly_saturated", &[], &["BudgetExhausted", "AcquiresFailing"]);
     drop(held);
     manager.close().await;
     Ok(())
 }
 
 #[tokio::test]
-async fn tenants_whose_schemas_are_gone_are_in_trouble() -> TestResult {
+async fn tenants_without_their_schema_are_unhealthy() -> TestResult {
     let world = World::with_tenants(&["acme", "globex"]).await;
     let manager = world.manager();
     for db in handles(&manager, &["acme", "globex"]).await? {
@@ -262,13 +262,13 @@ async fn tenants_whose_schemas_are_gone_are_in_trouble() -> TestResult {
     }
     run(&mut world.admin().await, "drop schema tenant_acme cascade").await;
     let scrapes = Scraped::new(&manager).while_there_is(async || Ok(())).await;
-    scrapes.assert_alerts("gone", &["TenantsInTrouble"], &["InstanceUnhealthy", "BudgetExhausted"]);
+    scrapes.assert_alerts("gone", &["TenantsUnhealthy"], &["InstanceUnhealthy", "BudgetExhausted"]);
     manager.close().await;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_away() -> TestResult {
+async fn a_stopped_server_is_down() -> TestResult {
     let server = private_server(&["acme"]).await;
     let manager = TenantManager::builder(server.url()).build()?;
     let scraped = Scraped::new(&manager);
@@ -291,15 +291,15 @@ async fn a_server_that_is_down_is_away() -> TestResult {
         .await;
     scrapes.assert_alerts(
         "down",
-        &["DatabaseAway", "InstanceUnhealthy", "RequestsWait"],
-        &["BudgetExhausted", "CredentialsRefused", "ServerHasNoRoom"],
+        &["DatabaseDown", "InstanceUnhealthy", "AcquiresFailing"],
+        &["BudgetExhausted", "CredentialsRefused", "ServerOutOfSlots"],
     );
     manager.close().await;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_login_that_is_refused_is_told() -> TestResult {
+async fn a_refused_login_fires() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
     let options: sqlx::postgres::PgConnectOptions = world.database.url().parse()?;
     let manager = TenantManager::builder_with(options.username("nobody_of_that_name")).build()?;
@@ -310,13 +310,13 @@ async fn a_login_that_is_refused_is_told() -> TestResult {
             Ok(())
         })
         .await;
-    scrapes.assert_alerts("refused", &["CredentialsRefused"], &["ServerHasNoRoom"]);
+    scrapes.assert_alerts("refused", &["CredentialsRefused"], &["ServerOutOfSlots"]);
     manager.close().await;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_server_without_room_is_told() -> TestResult {
+async fn a_server_without_free_slots_fires() -> TestResult {
     let server = DevServer::builder()
         .setting("max_connections", "5")
         .setting("superuser_reserved_connections", "0")
@@ -350,8 +350,8 @@ async fn a_server_without_room_is_told() -> TestResult {
     assert!((1..=4).contains(&held.len()), "{} connections", held.len());
     scrapes.assert_alerts(
         "no_room",
-        &["ServerHasNoRoom", "RequestsWait"],
-        &["DatabaseAway", "BudgetExhausted", "CredentialsRefused", "InstanceUnhealthy"],
+        &["ServerOutOfSlots", "AcquiresFailing"],
+        &["DatabaseDown", "BudgetExhausted", "CredentialsRefused", "InstanceUnhealthy"],
     );
     drop(held);
     manager.close().await;
@@ -359,7 +359,7 @@ async fn a_server_without_room_is_told() -> TestResult {
 }
 
 #[tokio::test]
-async fn slow_statements_unknown_ids_and_hooks_that_fail_are_told() -> TestResult {
+async fn slow_statements_unknown_ids_and_failing_hooks_fire() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
     let manager = world
         .builder()
@@ -385,14 +385,14 @@ async fn slow_statements_unknown_ids_and_hooks_that_fail_are_told() -> TestResul
         .await;
     scrapes.assert_alerts(
         "quality",
-        &["SlowQueries", "CatalogCacheTooSmall", "HooksFail"],
-        &["RequestsWait", "BudgetExhausted", "DatabaseAway"],
+        &["SlowQueries", "CatalogCacheTooSmall", "HooksFailing"],
+        &["AcquiresFailing", "BudgetExhausted", "DatabaseDown"],
     );
     manager.close().await;
     Ok(())
 }
 
-/// What an expression looks at: names of metrics, and the values that it wants labels to have.
+/// Returns the metrics that an expression reads, with the label values that it selects.
 fn selectors(text: &str) -> Vec<(String, Vec<(String, String)>)> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut found = Vec::new();
@@ -416,9 +416,9 @@ fn selectors(text: &str) -> Vec<(String, Vec<(String, String)>)> {
     found
 }
 
-/// A name or a label that nobody writes any more would make a rule or a panel silent.
+/// A metric or label that is no longer exported would silence a rule or a panel.
 #[tokio::test]
-async fn all_that_the_rules_and_the_dashboard_look_at_is_there() -> TestResult {
+async fn all_metrics_of_the_rules_and_the_dashboard_exist() -> TestResult {
     let world = World::with_tenants(&["acme"]).await;
     let manager = world.manager();
     let scraped = Scraped::new(&manager);

@@ -53,7 +53,8 @@ fn each_alert_says_how_urgent_it_is_and_what_to_do() {
 fn the_documentation_shows_the_rules_that_there_are() {
     let rules = yaml("ops/alerts.yml");
     let documentation = text("docs/observability.md");
-    let (_, shown) = documentation.split_once("# Prometheus: what").expect("rules are shown");
+    let (_, shown) =
+        documentation.split_once("# Prometheus: alert rules").expect("rules are shown");
     let (_, shown) = shown.split_once('\n').expect("they are in lines of their own");
     let (shown, _) = shown.split_once("```").expect("the block has an end");
     let shown: Vec<Value> = serde_saphyr::from_str(shown).expect("what is shown is YAML");

@@ -1,3 +1,3 @@
--- A tenant has few notes: the index is built at once.
+-- Each tenant has few notes, so building the index takes little time.
 -- tenantry: allow(index_not_concurrent)
 create index on notes (author_id);
