@@ -4,16 +4,22 @@ mod columns;
 mod conversion;
 mod drops;
 mod hazard;
+mod indexes;
+mod not_null;
+mod options;
+mod pair;
 mod plan;
 mod privileges;
 mod rebuild;
 mod relations;
 mod rename;
+mod sequences;
 mod steps;
 mod target;
 mod translate;
 mod treatment;
 mod types;
+mod violations;
 
 use std::fmt;
 
