@@ -2,24 +2,16 @@
 //!
 //! PostgreSQL's chapters on `alter table` and `create index` describe the alternatives that the messages suggest.
 
-use std::collections::HashSet;
-
 use super::{
     Rule,
+    context::Context,
     found::Found,
-    parse::SyntaxKind as S,
+    made::{Made, last_name, table_of},
+    name::name_of,
     piece::{Piece, Within},
-    rules::Context,
-    tree::{Node, Tree, name_of},
+    syntax::SyntaxKind as S,
+    tree::{Node, Tree},
 };
-
-/// Objects that the file has created so far: they are not visible to other sessions, so no session waits for them.
-#[derive(Debug, Default)]
-pub(super) struct Made {
-    tables: HashSet<String>,
-    /// Tables with a validated constraint, which lets `set not null` skip its check.
-    checked: HashSet<String>,
-}
 
 /// Functions that return a different value for each row.
 const VOLATILE: &[&str] = &[
@@ -39,39 +31,6 @@ const VOLATILE: &[&str] = &[
 ];
 
 const SERIAL: &[&str] = &["serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"];
-
-impl Made {
-    /// Records what a statement creates.
-    pub(super) fn note(&mut self, piece: &Piece<'_>) {
-        let Some(tree) = piece.tree.as_ref().filter(|_| piece.within != Within::Routine) else {
-            return;
-        };
-        for node in tree.nodes() {
-            match node.kind() {
-                S::CREATE_TABLE | S::CREATE_TABLE_AS | S::CREATE_FOREIGN_TABLE | S::INTO_CLAUSE => {
-                    self.tables.extend(node.child(S::TABLE_NAME).map(last_name));
-                }
-                S::CREATE_MATERIALIZED_VIEW => {
-                    self.tables.extend(node.child(S::VIEW).map(last_name));
-                }
-                S::ALTER_TABLE => {
-                    let renamed = node.child(S::TABLE_RENAME_TO);
-                    let renamed = renamed.and_then(|to| to.child(S::TABLE_NAME)).map(last_name);
-                    self.tables.extend(renamed.filter(|_| self.has(node)));
-                    if node.child(S::VALIDATE_CONSTRAINT).is_some() {
-                        self.checked.extend(table_of(node));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Returns `true` if a statement concerns a table that the file has created.
-    fn has(&self, statement: Node<'_, '_>) -> bool {
-        table_of(statement).is_some_and(|table| self.tables.contains(&table))
-    }
-}
 
 pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<'_>) {
     // A function's statements run later.
@@ -135,25 +94,22 @@ fn of_new_column(column: Node<'_, '_>) -> Vec<(Rule, &'static str)> {
     let is_stored = generated.is_some_and(|generated| {
         generated.has(S::GENERATED_STORED) || generated.has(S::GENERATED_IDENTITY)
     });
-    let mut warnings = Vec::new();
-    if is_serial || is_stored || default.is_some_and(is_volatile) {
-        warnings.push((Rule::TableRewrite, ADD_FILLED));
-    }
-    if column.child(S::NOT_NULL_CONSTRAINT).is_some() && !is_filled {
-        warnings.push((Rule::NotNull, ADD_NOT_NULL));
-    }
-    // The server knows that a key of nothing but nulls needs no check.
-    if is_filled && column.child(S::REFERENCES_CONSTRAINT).is_some() {
-        warnings.push((Rule::ConstraintNotValid, FOREIGN_KEY));
-    }
-    if column.child(S::CHECK_CONSTRAINT).is_some() {
-        warnings.push((Rule::ConstraintNotValid, CHECK));
-    }
-    let is_unique = [S::UNIQUE_CONSTRAINT, S::PRIMARY_KEY_CONSTRAINT];
-    if is_unique.into_iter().any(|kind| column.child(kind).is_some()) {
-        warnings.push((Rule::IndexNotConcurrent, UNIQUE));
-    }
-    warnings
+    let rewrites = is_serial || is_stored || default.is_some_and(is_volatile);
+    let has = |kind| column.child(kind).is_some();
+    let warnings = [
+        (rewrites, Rule::TableRewrite, ADD_FILLED),
+        (has(S::NOT_NULL_CONSTRAINT) && !is_filled, Rule::NotNull, ADD_NOT_NULL),
+        // The server knows that a key of nothing but nulls needs no check.
+        (has(S::REFERENCES_CONSTRAINT) && is_filled, Rule::ConstraintNotValid, FOREIGN_KEY),
+        (has(S::CHECK_CONSTRAINT), Rule::ConstraintNotValid, CHECK),
+        (
+            has(S::UNIQUE_CONSTRAINT) || has(S::PRIMARY_KEY_CONSTRAINT),
+            Rule::IndexNotConcurrent,
+            UNIQUE,
+        ),
+    ];
+    let due = warnings.into_iter().filter(|(is_due, ..)| *is_due);
+    due.map(|(_, rule, message)| (rule, message)).collect()
 }
 
 fn of_constraint(added: Node<'_, '_>) -> Option<(Rule, &'static str)> {
@@ -223,20 +179,6 @@ fn is_volatile(default: Node<'_, '_>) -> bool {
         let name = function.and_then(|name| name.text().rsplit('.').next().map(name_of));
         name.is_some_and(|name| VOLATILE.contains(&name.as_str()))
     })
-}
-
-/// Returns the table that a statement is about, without its schema.
-fn table_of(statement: Node<'_, '_>) -> Option<String> {
-    let kinds = [S::TABLE_RELATION_NAME, S::TABLE_NAME_REF, S::RELATION_NAME, S::VIEW_REF];
-    statement.children().find(|child| kinds.contains(&child.kind())).map(last_name)
-}
-
-/// Returns the last part of a name with dots.
-fn last_name(name: Node<'_, '_>) -> String {
-    let is_segment =
-        |part: &Node<'_, '_>| matches!(part.kind(), S::PATH_SEGMENT | S::PATH_SEGMENT_REF);
-    let last = name.descendants().filter(is_segment).last();
-    last.map(Node::name).unwrap_or_default()
 }
 
 fn is_concurrent(node: Node<'_, '_>) -> bool {

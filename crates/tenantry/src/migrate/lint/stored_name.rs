@@ -2,9 +2,9 @@
 
 use super::{
     Rule,
+    context::{Context, Of},
     found::Found,
     piece::{Piece, Within},
-    rules::{Context, Of},
     script::{Kind, Token},
     words::follows,
 };

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::{
     Rule,
+    context::Subject,
     found::Found,
-    rules::Subject,
     script::{Kind, Script, Token},
     words::{follows, starts},
 };
