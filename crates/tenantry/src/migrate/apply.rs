@@ -272,7 +272,7 @@ pub(crate) async fn apply_all(
         match work(&what, role, lease, &mut Vec::new(), &mut |_| files += 1).await {
             Ok(Worked::Done) => return Ok(files),
             Ok(Worked::Locked) => {
-                let message = "somebody else is migrating the schema";
+                let message = "another run is migrating the schema";
                 return Err(Failure::new(FailureReason::LockTimeout, message));
             }
             Err(failure) => prepare_retry(failure, attempts, options, lease).await?,

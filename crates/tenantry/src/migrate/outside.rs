@@ -211,8 +211,8 @@ impl Outside<'_> {
                     failure.for_good()
                 }
                 _ if failure.sqlstate.as_deref() == Some("42P07") => {
-                    let hint = "if that is the index that the statement makes, drop it; or add `if not exists`, \
-                                where no tenant has applied the file yet";
+                    let hint = "if this is the index that the statement creates, drop it; or add `if not \
+                                exists`, if no tenant has applied the file yet";
                     failure.with_hint(Some(hint.to_owned()))
                 }
                 _ => failure,
@@ -339,7 +339,7 @@ impl Outside<'_> {
                 target: "tenantry::migrate",
                 schema = self.schema.as_str(),
                 error = &error as &dyn std::error::Error,
-                "why a migration has failed could not be recorded"
+                "the reason for a failed migration could not be recorded"
             );
         }
         // Its progress is unknown.
@@ -454,11 +454,11 @@ fn next_after(failure: &Failure, part: &Part<'_>, left: &Left) -> Next {
 fn advised(failure: Failure, half_made: Option<String>, starts_over: bool) -> Failure {
     let Some(left) = half_made.filter(|_| !failure.is_of_circumstances()) else { return failure };
     let then = match starts_over {
-        true => "the file starts over, since it has set something for its session",
-        false => "the next run takes that away and goes on with this statement",
+        true => "the file starts over, because it has set something for its session",
+        false => "the next run removes it and continues with this statement",
     };
     failure.with_hint(Some(format!(
-        "{left}: see to what has failed, then call forget_dirty, and {then}"
+        "{left}: fix the cause of the failure, then call forget_dirty, and {then}"
     )))
 }
 

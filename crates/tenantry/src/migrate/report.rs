@@ -19,7 +19,7 @@ use crate::{
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-#[must_use = "it says which tenants were not migrated; `into_result` makes them an error"]
+#[must_use = "it lists the tenants that were not migrated; `into_result` converts them to an error"]
 pub struct MigrateReport {
     /// How the operation ended.
     pub end: End,
@@ -530,7 +530,7 @@ impl fmt::Display for BegunFile {
         match self.goes_on {
             true => write!(
                 f,
-                "version {version} was begun and not run to its end ({remark}): the next run goes on with it"
+                "version {version} was started and has not completed ({remark}): the next run continues it"
             ),
             false => write!(f, "{} ({remark})", Problem::Dirty { version: *version }),
         }
@@ -700,7 +700,7 @@ impl fmt::Display for MigrationPlan {
             write!(f, ", {} doubtful", self.doubtful)?;
         }
         for file in &self.stray {
-            write!(f, "\n{file} is passed over: it takes back a migration that does not exist")?;
+            write!(f, "\n{file} is ignored: it reverts a migration that does not exist")?;
         }
         if self.lint.is_empty() { Ok(()) } else { write!(f, "\n\n{}", self.lint) }
     }

@@ -159,7 +159,7 @@ impl Run<'_> {
             if !open.is_empty()
                 && sqlx_lock::wait(self.order.fleet, self.order.options).await.is_err()
             {
-                tracing::debug!(target: "tenantry::migrate", "sqlx's lock could not be looked at");
+                tracing::debug!(target: "tenantry::migrate", "sqlx's lock could not be checked");
             }
             self.work_off(open.len()).await;
             if stage.is_canary && index + 1 < stages.len() && !self.all_well(stage) {
@@ -426,7 +426,7 @@ impl Run<'_> {
             && catch_unwind(AssertUnwindSafe(|| on_progress(progress))).is_err()
         {
             fleet.server().observer.meters.hook_failures.inc();
-            tracing::error!(target: "tenantry::hook", "the progress of a migration panicked");
+            tracing::error!(target: "tenantry::hook", "the progress callback of a migration panicked");
         }
     }
 }

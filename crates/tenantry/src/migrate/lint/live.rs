@@ -200,46 +200,46 @@ fn drops_own(drop: Node<'_, '_>, made: &Made) -> bool {
     tables.all(|table| made.tables.contains(&last_name(table)))
 }
 
-const INDEX: &str = "nobody can write to the table while its index is built: create index concurrently, in \
-                     a file that begins with -- no-transaction";
-const REINDEX: &str = "nobody can write to the table while its index is built: reindex … concurrently, in a \
-                       file that begins with -- no-transaction";
-const UNIQUE: &str = "nobody can use the table while the index of the constraint is built: create unique \
-                      index concurrently first, in a file that begins with -- no-transaction, then add \
-                      constraint … using index";
-const EXCLUDE: &str = "nobody can use the table while the index of the constraint is built, and there is no \
-                       concurrent way: do it while few do";
-const LOCK: &str = "everybody who comes to the table waits until the file ends: leave it out, statements take \
-                    the locks that they need, or keep the file short";
-const DROP_TABLE: &str = "the release that is running may still use the table: drop it in the release after \
-                          the one that no longer does";
-const DROP_COLUMN: &str = "the release that is running may still read the column: drop it in the release \
-                           after the one that no longer does";
-const RENAME_COLUMN: &str = "the release that is running reads the column under its old name: add a column \
+const INDEX: &str = "writes to the table are blocked while its index is built: use create index concurrently, \
+                     in a file that starts with -- no-transaction";
+const REINDEX: &str = "writes to the table are blocked while its index is built: use reindex … concurrently, in \
+                       a file that starts with -- no-transaction";
+const UNIQUE: &str = "reads and writes are blocked while the constraint's index is built: create a unique index \
+                      concurrently first, in a file that starts with -- no-transaction, then add constraint … \
+                      using index";
+const EXCLUDE: &str = "reads and writes are blocked while the constraint's index is built, and it cannot be \
+                       built concurrently: run this at a time of low traffic";
+const LOCK: &str = "later statements queue behind this lock until the file ends: remove it, because statements \
+                    take the locks that they need, or keep the file short";
+const DROP_TABLE: &str = "the running release may still use the table: drop it one release after the last that \
+                          uses it";
+const DROP_COLUMN: &str = "the running release may still read the column: drop it one release after the last \
+                           that reads it";
+const RENAME_COLUMN: &str = "the running release reads the column under its old name: add a column \
                              with the new name, write both, copy the rows, and drop the old one later";
-const RENAME_TABLE: &str = "the release that is running knows the table under its old name: leave a view of \
-                            that name behind, in the same file, until the next release";
-const SET_STORAGE: &str = "the whole table is written anew, and nobody can use it meanwhile: do it while few \
-                           do, or copy the rows into a new table in batches";
-const CLUSTER: &str = "the whole table is written anew, and nobody can read it meanwhile: do it while few do, \
-                       or with pg_repack";
-const VACUUM_FULL: &str = "the whole table is written anew, and nobody can read it meanwhile: vacuum without \
-                           full, or pg_repack";
-const ADD_FILLED: &str = "the whole table is written anew, since each row gets a value of its own, and nobody \
-                          can use it meanwhile: add the column without it, set the default, then fill the \
-                          rows in batches";
-const SET_TYPE: &str = "most changes of a type write the whole table anew, and nobody can use it meanwhile: \
+const RENAME_TABLE: &str = "the running release uses the table's old name: create a view of that name in the \
+                            same file, and keep it until the next release";
+const SET_STORAGE: &str = "this rewrites the whole table, which cannot be read or written meanwhile: run it at \
+                           a time of low traffic, or copy the rows into a new table in batches";
+const CLUSTER: &str = "this rewrites the whole table, which cannot be read meanwhile: run it at a time of low \
+                       traffic, or use pg_repack";
+const VACUUM_FULL: &str = "this rewrites the whole table, which cannot be read meanwhile: vacuum without full, \
+                           or use pg_repack";
+const ADD_FILLED: &str = "this rewrites the whole table, because each row gets a different value, and the table \
+                          cannot be used meanwhile: add the column without a default, set the default, then \
+                          fill the rows in batches";
+const SET_TYPE: &str = "most type changes rewrite the whole table, which cannot be used meanwhile: \
                         add a column of the new type, write both, copy the rows in batches, and drop the old \
                         one later";
-const SHRINK: &str = "if the column could be longer before, all rows are read and the table may be written \
-                      anew, while nobody can use it, and it fails on what is too long: use text with add \
+const SHRINK: &str = "if the column could be longer before, this reads all rows, may rewrite the table, blocks \
+                      reads and writes meanwhile, and fails on values that are too long: use text with add \
                       constraint … check (length(…) <= …) not valid, and validate constraint in a later file";
-const ADD_NOT_NULL: &str = "this fails where the table has rows: give the column a default, or add it without \
-                            not null, fill the rows, and set it then";
-const SET_NOT_NULL: &str = "all rows are read while nobody can use the table: add constraint … check (… is not \
-                            null) not valid, validate constraint in a later file, then set not null, which \
-                            reads nothing, and drop the check";
-const FOREIGN_KEY: &str = "all rows are checked while nobody can write to either table: add the foreign key \
+const ADD_NOT_NULL: &str = "this fails if the table has rows: give the column a default, or add it without not \
+                            null, fill the rows, and set not null afterwards";
+const SET_NOT_NULL: &str = "this reads all rows while reads and writes are blocked: add constraint … check (… \
+                            is not null) not valid, validate constraint in a later file, then set not null, \
+                            which reads no rows, and drop the check";
+const FOREIGN_KEY: &str = "this checks all rows while writes to both tables are blocked: add the foreign key \
                            not valid, and validate constraint in a later file";
-const CHECK: &str = "all rows are checked while nobody can use the table: add the check not valid, and \
+const CHECK: &str = "this checks all rows while reads and writes are blocked: add the check not valid, and \
                      validate constraint in a later file";

@@ -40,7 +40,7 @@ pub(crate) fn check(lint: &Lint, subject: &Subject<'_>) -> Findings {
     let mut found = Found::new(subject.text, &is_off);
     check_text(subject.text, &script, &mut found);
     for (at, name) in allowed.unknown {
-        let message = format!("{name:?} is no rule that a file can be allowed to break");
+        let message = format!("{name:?} is not a rule that a file can turn off");
         found.add(at, Rule::UnknownRule, message);
     }
     let mut file = File { context: Context { lint, subject, made: Made::default() } };
@@ -56,10 +56,10 @@ pub(crate) fn check(lint: &Lint, subject: &Subject<'_>) -> Findings {
 /// Checks what the server would read differently from us.
 fn check_text(text: &str, script: &Script<'_>, found: &mut Found<'_>) {
     for (at, what) in &script.unterminated {
-        found.add(*at, Rule::Unterminated, format!("{what} begins here and is not closed"));
+        found.add(*at, Rule::Unterminated, format!("{what} starts here and is not terminated"));
     }
     if let Some(at) = text.find('\0') {
-        let message = "there is a zero byte, at which the server stops reading";
+        let message = "the file contains a zero byte, at which the server stops reading";
         found.add(at, Rule::Unterminated, message);
     }
 }
@@ -95,7 +95,7 @@ impl File<'_> {
 }
 
 fn check_client(statement: &[Token<'_>], found: &mut Found<'_>) {
-    let message = "only psql can do that: copy rows with inserts, or by a program";
+    let message = "only psql supports this: use inserts, or copy the rows with a program";
     let copies = statement[0].is("copy")
         && (follows(statement, &["from", "stdin"]).or(follows(statement, &["to", "stdout"])))
             .is_some();

@@ -28,7 +28,7 @@ pub(super) fn check(context: &Context<'_>, piece: &Piece<'_>, found: &mut Found<
             continue;
         }
         let message = format!(
-            "names the schema {schema:?}, which is the same one for every tenant: leave it out, or allow it \
+            "names the schema {schema:?}, which would be the same for every tenant: remove it, or allow it \
              with Lint::allow_schema"
         );
         found.add(piece.offset + at, Rule::ForeignSchema, message);
@@ -168,8 +168,8 @@ fn check_settings(
     for (at, schema) in tree.nodes().flat_map(search_path_of) {
         if !schema.is_empty() && !lint.allows(&schema) && !lint.is_of_extensions(&schema) {
             let message = format!(
-                "the function looks names up in the schema {schema:?}, which is the same one for every \
-                 tenant: leave it out, or allow it with Lint::allow_schema"
+                "the function resolves names in the schema {schema:?}, which would be the same for every \
+                 tenant: remove it, or allow it with Lint::allow_schema"
             );
             found.add(piece.offset + at, Rule::ForeignSchema, message);
         }
@@ -178,10 +178,9 @@ fn check_settings(
 
 /// Returns the schemas of the search path that an option of a routine sets, with their positions.
 fn search_path_of(option: Node<'_, '_>) -> Vec<(usize, String)> {
-    let mut settings = option.descendants().filter(|node| node.is(S::CONFIG_PARAMETER_REF));
-    let is_search_path = option.is(S::SET_FUNC_OPTION)
-        && settings.next().is_some_and(|setting| setting.name() == "search_path");
-    if !is_search_path {
+    let setting = option.descendants().find(|node| node.is(S::CONFIG_PARAMETER_REF));
+    let is_search_path = setting.is_some_and(|setting| setting.name() == "search_path");
+    if !option.is(S::SET_FUNC_OPTION) || !is_search_path {
         return Vec::new();
     }
     let schemas = option.descendants().filter_map(|value| match value.kind() {

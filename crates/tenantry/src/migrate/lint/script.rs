@@ -113,9 +113,7 @@ fn unterminated(kind: TokenKind) -> Option<&'static str> {
             | LiteralKind::BitStr { terminated: false }
             | LiteralKind::UnicodeEscStr { terminated: false }
             | LiteralKind::EscStr { terminated: false } => Some("a string"),
-            LiteralKind::DollarQuotedString { terminated: false } => {
-                Some("a string between dollars")
-            }
+            LiteralKind::DollarQuotedString { terminated: false } => Some("a dollar-quoted string"),
             _ => None,
         },
         _ => None,

@@ -76,7 +76,8 @@ fn remark(plan: &Plan<'_>, key: &ObjectKey, sql: &str, stage: Stage) -> Option<&
     if key.kind == ObjectKind::Table && plan.rebuilt.contains(&*key.name) {
         return match () {
             () if sql.starts_with("lock ") => Some(
-                "it cannot be altered as it has to be (such as the order of its columns): it is created anew, and its rows are copied",
+                "it cannot be altered as required (for example, the order of its columns): it is recreated, and \
+                 its rows are copied",
             ),
             () if sql.contains(" rename to ") => Some("moved aside until its rows are copied"),
             _ => None,
@@ -84,7 +85,7 @@ fn remark(plan: &Plan<'_>, key: &ObjectKey, sql: &str, stage: Stage) -> Option<&
     }
     let comes_again = plan.dropped.contains(key) && plan.created.contains(key);
     (comes_again && !plan.changed.contains_key(key) && stage == Stage::Drop)
-        .then_some("it is in the way of another change, and comes again below")
+        .then_some("another change requires dropping it, and it is recreated below")
 }
 
 impl<'a> Steps<'_, 'a> {
