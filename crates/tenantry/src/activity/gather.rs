@@ -188,7 +188,7 @@ fn unseen(sessions: &[Session], gathered: &Gathered) -> Vec<Unseen> {
     let mut unseen = Vec::new();
     let hidden = sessions.iter().filter(|session| session.is_hidden).count();
     if hidden > 0 {
-        let why = "the role cannot see sessions of other roles: grant it pg_read_all_stats";
+        let why = "the role cannot see sessions of other roles: grant pg_read_all_stats to it";
         unseen.push(Unseen::new(format!("the activity of {hidden} sessions of other roles"), why));
     }
     let is_ours = |of: &ApplicationActivity| of.is_tenantry;

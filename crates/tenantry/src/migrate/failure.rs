@@ -185,7 +185,7 @@ impl Failure {
     /// A schema that needs a baseline before files are run in it.
     pub(super) fn needs_baseline(tables: usize) -> Self {
         let message = format!(
-            "{}, but no migration records: create a baseline? `tenantry migrate baseline` records the \
+            "{}, no migration records: create a baseline? `tenantry migrate baseline` records the \
              migrations that the schema already has",
             counted_tables(tables)
         );
@@ -200,7 +200,7 @@ impl Failure {
     /// Creates the failure of a schema that may not belong to a tenant.
     pub(super) fn doubtful(tables: usize) -> Self {
         let message = format!(
-            "{}, but no migration records, while other tenants have them: not a tenant's schema? Exclude it \
+            "{}, no migration records, while other tenants have them: not a tenant's schema? Exclude it \
              from the catalog, or record its migrations with `tenantry migrate baseline`",
             counted_tables(tables)
         );

@@ -352,6 +352,6 @@ mod tests {
         for description in ["orders by user", "another"] {
             assert_eq!(with.remark(description), "statement 2 of 3, line 5: no [55P03]");
         }
-        assert!(begun(-1).remark("orders by user").contains("not known"));
+        assert!(begun(-1).remark("orders by user").contains("progress is unknown"));
     }
 }
